@@ -1,0 +1,63 @@
+"""The generator protocol: what every engine offers, so that the trainer need not know which one it has."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from grpo_kit.types import Completion, Prompt
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to sample. ``temperature == 0`` is greedy; ``n`` samples are drawn per prompt.
+
+    ``stop_token_ids`` end a completion and are kept as its last token; ``stop`` strings end it after the token that
+    completed the string (the tokens are kept, the text is cut before it).
+    """
+
+    n: int = 1
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    seed: int = 0
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0.0
+
+
+class Generator(Protocol):
+    """An engine that samples completions from the current policy."""
+
+    @property
+    def policy_version(self) -> int:
+        """Version of the weights that the next completion will be sampled from."""
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        """Yield each prompt's ``sampling.n`` completions as soon as all of them are finished (any prompt order).
+
+        Within a list, completions are ordered by ``sample_index``. A completion's randomness depends on
+        ``(sampling.seed, task_id, sample_index)`` only.
+        """
+
+    def sync(self, model: torch.nn.Module, version: int) -> None:
+        """Take the trainer's weights as policy ``version`` and forget everything computed with older ones."""
+
+    def close(self) -> None:
+        """Free the engine's memory and processes."""
+
+
+def sample_seed(seed: int, task_id: str, sample_index: int) -> int:
+    """A 63-bit seed for one completion, independent of batch composition and of Python's hash randomisation."""
+    digest = hashlib.blake2b(f"{seed}\x1f{task_id}\x1f{sample_index}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1

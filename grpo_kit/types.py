@@ -1,0 +1,79 @@
+"""The only things that travel between the rooms: Task, Completion, Group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
+
+from grpo_kit.verifiers.score import Score
+
+__all__ = ["Completion", "FinishReason", "Group", "Message", "Prompt", "Score", "Task"]
+
+FinishReason = Literal["stop", "length"]
+
+
+class Message(TypedDict):
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to solve: a prompt, its gold answer, and what else a verifier may want."""
+
+    id: str
+    messages: tuple[Message, ...]
+    answer: Any
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> str:
+        """The last user message: what a verifier is given as ``prompt``."""
+        return next(m["content"] for m in reversed(self.messages) if m["role"] == "user")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A task as the engine sees it: rendered by the chat template and tokenised once."""
+
+    task_id: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Completion:
+    """What the engine sampled, kept as sampled: token ids are never made again from the text.
+
+    Attributes:
+        token_ids: sampled ids, the stop token included when one was sampled.
+        logprobs: behaviour log-probability of each of ``token_ids`` under the sampling temperature; same length.
+        text: ``token_ids`` decoded without special tokens, cut before a stop string.
+        finish_reason: ``stop`` (end token or stop string) or ``length`` (cut by a limit).
+        policy_version: the version of the weights that sampled it.
+    """
+
+    task_id: str
+    sample_index: int
+    token_ids: list[int]
+    logprobs: list[float]
+    text: str
+    finish_reason: FinishReason
+    policy_version: int
+
+    @property
+    def truncated(self) -> bool:
+        return self.finish_reason == "length"
+
+
+@dataclass(slots=True)
+class Group:
+    """All completions of one prompt, their total rewards and each verifier's score of them.
+
+    ``scores[i]`` is the score the trainer uses for ``completions[i]``; ``parts[i]`` maps verifier name to its score.
+    """
+
+    task: Task
+    prompt: Prompt
+    completions: list[Completion]
+    scores: list[Score] = field(default_factory=list)
+    parts: list[dict[str, Score]] = field(default_factory=list)

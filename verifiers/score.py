@@ -1,0 +1,93 @@
+"""Score: what a verifier says about one response."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["ok", "abstain", "error", "timeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One verifier's judgement of one response.
+
+    ``value`` is meaningful only when ``status`` is ``"ok"``. A verifier that has no opinion abstains; one that
+    crashed or ran out of time is an ``error`` or a ``timeout``. None of the three is a zero: such a response
+    takes no part in its group's baseline or in the loss.
+
+    Attributes:
+        value: the reward, on the verifier's own scale; must be finite.
+        status: ``ok``, ``abstain``, ``error`` or ``timeout``.
+        extracted: the answer that was found in the response, as text, for the rollout log.
+        reason: one line for a human: why this value, or what went wrong.
+        metrics: numbers to average over the batch (for example the share of tests that passed).
+    """
+
+    value: float = 0.0
+    status: Status = "ok"
+    extracted: str | None = None
+    reason: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
+            raise TypeError(f"Score.value must be a number, got {type(self.value).__name__}: {self.value!r}")
+        if not math.isfinite(self.value):
+            raise ValueError(f"Score.value must be finite, got {self.value!r}")
+        if self.status not in ("ok", "abstain", "error", "timeout"):
+            raise ValueError(f"Score.status must be ok, abstain, error or timeout, got {self.status!r}")
+
+    @property
+    def counts(self) -> bool:
+        """Whether this score takes part in baselines and losses."""
+        return self.status == "ok"
+
+    @classmethod
+    def abstain(cls, reason: str = "") -> Score:
+        return cls(0.0, "abstain", reason=reason)
+
+    @classmethod
+    def from_result(cls, result: Any) -> Score:
+        """Read what a verifier function returned: bool, number, dict, Score or None.
+
+        A dict holds ``score`` (or ``value``) and optionally ``extracted``, ``reason`` and ``metrics``; its other
+        numeric entries become metrics. None abstains.
+
+        Raises:
+            TypeError, ValueError: for anything else, including NaN and infinity.
+        """
+        if isinstance(result, cls):
+            return result
+        if result is None:
+            return cls.abstain("the verifier returned None")
+        if isinstance(result, dict):
+            return cls._from_dict(result)
+        if hasattr(result, "item") and getattr(result, "shape", None) in ((), (1,)):  # a NumPy or torch scalar
+            result = result.item()
+        if isinstance(result, bool):
+            return cls(1.0 if result else 0.0)
+        if isinstance(result, (int, float)):
+            return cls(float(result))
+        raise TypeError(
+            f"a verifier must return bool, float, dict, Score or None; got {type(result).__name__}: {result!r:.200}"
+        )
+
+    @classmethod
+    def _from_dict(cls, result: dict[str, Any]) -> Score:
+        key = next((name for name in ("score", "value", "reward") if name in result), None)
+        if key is None:
+            raise ValueError(f"a verifier's dict needs a 'score'; got the keys {sorted(map(str, result))}")
+        inner = cls.from_result(result[key])
+        known = {key, "status", "extracted", "reason", "metrics"}
+        metrics = {str(k): float(v) for k, v in (result.get("metrics") or {}).items()}
+        metrics |= {str(k): float(v) for k, v in result.items() if k not in known and isinstance(v, (bool, int, float))}
+        extracted = result.get("extracted")
+        return cls(
+            inner.value,
+            result.get("status", inner.status),
+            None if extracted is None else str(extracted),
+            str(result.get("reason", inner.reason)),
+            metrics,
+        )
