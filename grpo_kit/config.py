@@ -50,7 +50,7 @@ class ModelConfig(Strict):
     @model_validator(mode="before")
     @classmethod
     def _path_replaces_scratch(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("path") and values.get("scratch"):
+        if isinstance(values, dict) and None not in (values.get("path"), values.get("scratch")):
             raise ValueError(
                 "give either path or scratch, not both (an override of one can be paired with scratch=null)"
             )

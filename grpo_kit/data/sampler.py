@@ -26,31 +26,38 @@ class TaskSampler:
         self._epoch: tuple[int, list[int]] | None = None
 
     def next(self, count: int) -> list[tuple[Task, Prompt]]:
-        """The next ``count`` tasks with their rendered prompts, all different within one call where the source allows.
+        """The next ``count`` tasks, all different, with their rendered prompts.
 
         Raises:
-            UserError: no prompt of a whole epoch is short enough.
+            UserError: the source has too few different prompts of a permitted length.
         """
         chosen: list[tuple[Task, Prompt]] = []
         seen: set[str] = set()
+        patience = 20 * count + 2 * (self.source.size or 0)
         tries = 0
-        patience = 20 * count + (self.source.size or 0)
         while len(chosen) < count:
             tries += 1
-            if tries > patience and not chosen:
-                raise UserError(
-                    f"data.max_prompt_tokens: no prompt of {self.source.fingerprint} has at most "
-                    f"{self.max_prompt_tokens} tokens"
-                )
+            if tries > patience:
+                raise self._exhausted(len(chosen), count)
             task = self.source.task(self._index(self.position))
             self.position += 1
             prompt = render(task, self.tokenizer)
             if len(prompt.token_ids) > self.max_prompt_tokens:
                 self.skipped_long += 1
-            elif task.id not in seen or tries > patience:
+            elif task.id not in seen:
                 seen.add(task.id)
                 chosen.append((task, prompt))
         return chosen
+
+    def _exhausted(self, found: int, count: int) -> UserError:
+        if not found:
+            return UserError(
+                f"data.max_prompt_tokens: no prompt of {self.source.fingerprint} has at most {self.max_prompt_tokens} tokens"
+            )
+        return UserError(
+            f"rollout.prompts_per_step: {count} different prompts are wanted at a time, and the data has only {found} of at "
+            f"most {self.max_prompt_tokens} tokens; lower rollout.prompts_per_step or raise data.max_prompt_tokens"
+        )
 
     def _index(self, position: int) -> int:
         size = self.source.size

@@ -14,7 +14,9 @@ END = 257
 def prompts(count=7):
     generator = torch.Generator().manual_seed(3)
     lengths = torch.randint(1, 30, (count,), generator=generator).tolist()
-    return [Prompt(f"p{i}", tuple(torch.randint(256, (n,), generator=generator).tolist())) for i, n in enumerate(lengths)]
+    return [
+        Prompt(f"p{i}", tuple(torch.randint(256, (n,), generator=generator).tolist())) for i, n in enumerate(lengths)
+    ]
 
 
 @pytest.mark.parametrize("max_rows", [1, 3, 64])
