@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.recipe_file import apply_override, load_recipe, parse_yaml, shipped_recipes, validate
 
@@ -17,12 +18,16 @@ train:
 """
 
 
+def load_text(text: str, *overrides: str) -> Config:
+    source = parse_yaml(text, "my.yaml")
+    for override in overrides:
+        apply_override(source, override)
+    return validate(source)
+
+
 def error(text: str, *overrides: str) -> str:
     with pytest.raises(UserError) as caught:
-        source = parse_yaml(text, "my.yaml")
-        for override in overrides:
-            apply_override(source, override)
-        validate(source)
+        load_text(text, *overrides)
     return str(caught.value)
 
 

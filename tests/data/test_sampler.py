@@ -69,7 +69,7 @@ def test_tasks_of_one_call_differ_even_in_an_endless_stream():
 
 
 def test_a_dataset_smaller_than_a_batch_is_refused(tmp_path):
-    with pytest.raises(UserError, match="rollout.prompts_per_step"):
+    with pytest.raises(UserError, match=r"rollout\.prompts_per_step"):
         sampler(source(tmp_path, count=3)).next(8)
 
 

@@ -42,7 +42,8 @@ def test_rollouts_hold_what_is_needed_to_replay(run):
     completion = Completion("t", 0, [5, 6], [-0.1, -0.2], "\\boxed{2}", "stop", 7)
     parts = {"math": Score(1.0, extracted="2", reason="equal"), "format": Score.abstain("no opinion")}
     run.log_rollouts(4, [Group(task, Prompt("t", (1, 2)), [completion], [Score(1.0)], [parts])], [[0.5]])
-    (row,) = map(json.loads, gzip.open(run.rollouts / "step-000004.jsonl.gz", "rt"))
+    with gzip.open(run.rollouts / "step-000004.jsonl.gz", "rt") as file:
+        (row,) = map(json.loads, file)
     assert Counter(row) == Counter(row | {"prompt_ids": [1, 2], "token_ids": [5, 6], "logprobs": [-0.1, -0.2]})
     assert (row["reward"], row["advantage"], row["policy_version"]) == (1.0, 0.5, 7)
     assert row["scores"]["math"] == {"value": 1.0, "status": "ok", "extracted": "2", "reason": "equal"}
