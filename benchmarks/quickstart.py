@@ -1,6 +1,6 @@
 """Does the quickstart really learn, from three seeds? Trains it in full and writes before, after and seconds.
 
-    python benchmarks/quickstart.py [--seeds 0 1 2]
+python benchmarks/quickstart.py [--seeds 0 1 2]
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def main() -> None:
     seeds = parser.parse_args().seeds
     with tempfile.TemporaryDirectory() as folder:
         results = [train(seed, Path(folder)) for seed in seeds]
-    print(f"{'seed':>4} {'sampled before':>15} {'after':>7} {'greedy before':>14} {'after':>7} {'seconds':>8} {'CPU s':>7}")
+    print(
+        f"{'seed':>4} {'sampled before':>15} {'after':>7} {'greedy before':>14} {'after':>7} {'seconds':>8} {'CPU s':>7}"
+    )
     for r in results:
         first, last = r["curve"][0], r["curve"][-1]
         print(
