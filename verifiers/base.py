@@ -1,4 +1,4 @@
-"""The verifier contract: the decorator, the registry and the lookup by name or by file.
+"""The verifier contract: what a verifier is, the decorator and the registry.
 
 A verifier is a function that takes any of ``response, answer, prompt, meta, completion_ids, messages`` by name and
 returns a bool, a number, a dict, a `Score` or None::
@@ -12,20 +12,19 @@ returns a bool, a number, a dict, a `Score` or None::
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import difflib
-import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from .score import Score
 
 ARGUMENTS = ("response", "answer", "prompt", "meta", "completion_ids", "messages")
+Function = TypeVar("Function", bound=Callable[..., Any])
+PER_RESPONSE = ("response", "completion_ids")
 
 
 class VerifierError(Exception):
@@ -39,7 +38,14 @@ class Verifier:
     Attributes:
         timeout: seconds one call may take; the deadline starts when the work starts.
         version: recorded in rollouts and results, so that a changed rule is seen.
-        parameters: names of the arguments that the function wants.
+        weight: multiplied with the weight that a recipe gives.
+        parameters: names of the arguments and options that the function takes.
+        batch: the function takes lists of everything, one entry per response, and returns as many scores.
+        group: the function takes one task and the lists ``response`` and ``completion_ids`` of all its completions.
+        is_async: the function is ``async def``; up to ``concurrency`` calls of it run at once.
+        in_process: it must run in the trainer's process (a model on the trainer's device), where no deadline holds.
+        cases: gives the verifier's own test cases (`grpo_kit.verifiers.selftest.Case`).
+        shape: ``native``, or the framework that the function was written for.
     """
 
     name: str
@@ -49,58 +55,139 @@ class Verifier:
     weight: float = 1.0
     parameters: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    batch: bool = False
+    group: bool = False
+    is_async: bool = False
+    in_process: bool = False
+    concurrency: int = 16
+    cases: Callable[[], Sequence[Any]] | None = None
+    shape: str = "native"
+    source: Callable[..., Any] | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where the user's own function stands, as ``file:line``."""
+        return _origin(self.source or self.function)
+
+    @property
+    def many(self) -> bool:
+        """Whether one call scores several responses."""
+        return self.batch or self.group
+
+    def wants(self, argument: str) -> bool:
+        return argument in self.parameters or "**" in self.parameters
 
     def __call__(self, **available: Any) -> Score:
         """Score one response; ``available`` holds everything of `ARGUMENTS` that the caller has.
 
         Raises whatever the function raises: turning a crash into an abstention is the scoring pool's work.
         """
-        arguments = {name: available.get(name) for name in self.parameters if name in ARGUMENTS}
-        return Score.from_result(self.function(**arguments, **self.options))
+        if self.many:
+            return self.score_many([available])[0]
+        result = self.function(**self._pick(available), **self.options)
+        if self.is_async:
+            result = asyncio.run(result)
+        return self.read(result)
+
+    async def score_async(self, available: Mapping[str, Any]) -> Score:
+        """Score one response inside a running event loop."""
+        return self.read(await self.function(**self._pick(available), **self.options))
+
+    def score_many(self, cases: Sequence[Mapping[str, Any]]) -> list[Score]:
+        """Score several responses, in order. For a ``group`` verifier they must be of one task.
+
+        Raises:
+            VerifierError: the function did not return one score per response.
+        """
+        if not self.many:
+            return [self(**case) for case in cases]
+        if not cases:
+            return []
+        picked = [self._pick(case) for case in cases]
+        listed = PER_RESPONSE if self.group else tuple(picked[0])
+        arguments = {
+            name: [case[name] for case in picked] if name in listed else picked[0][name] for name in picked[0]
+        }
+        results = self.function(**arguments, **self.options)
+        if self.is_async:
+            results = asyncio.run(results)
+        return self._read_many(results, len(cases))
+
+    def read(self, result: Any, position: int | None = None) -> Score:
+        """Turn what the function returned into a `Score`, or say which verifier returned what for which response."""
+        try:
+            return Score.from_result(result)
+        except (TypeError, ValueError, OverflowError) as error:
+            where = "" if position is None else f", response {position} of the call"
+            raise VerifierError(f"verifier {self.name!r} ({self.origin}){where}: {error}") from error
+
+    def _read_many(self, results: Any, expected: int) -> list[Score]:
+        if hasattr(results, "tolist"):  # a NumPy array or a torch tensor
+            results = results.tolist()
+        if isinstance(results, (str, bytes, Mapping)) or not isinstance(results, Sequence):
+            raise VerifierError(
+                f"verifier {self.name!r} ({self.origin}) scores {expected} responses in one call and must return a "
+                f"list of {expected}; it returned {type(results).__name__}: {results!r:.200}"
+            )
+        if len(results) != expected:
+            raise VerifierError(
+                f"verifier {self.name!r} ({self.origin}) was given {expected} responses and returned {len(results)} "
+                f"scores: {list(results)!r:.200}"
+            )
+        return [self.read(result, position) for position, result in enumerate(results)]
+
+    def _pick(self, available: Mapping[str, Any]) -> dict[str, Any]:
+        if "**" in self.parameters:
+            return {name: available.get(name) for name in ARGUMENTS}
+        return {name: available.get(name) for name in self.parameters if name in ARGUMENTS}
 
     def with_options(self, options: Mapping[str, Any]) -> Verifier:
         """The same verifier with keyword options bound; an option that the function lacks is an error."""
-        signature = inspect.signature(self.function)
+        allowed = [name for name in self.parameters if name not in ARGUMENTS and name != "**"]
         for name in options:
-            if name in ARGUMENTS or name not in signature.parameters:
-                allowed = [p for p in signature.parameters if p not in ARGUMENTS]
-                raise VerifierError(f"verifier {self.name!r} has no option {name!r}; it has: {allowed or 'none'}")
-        return Verifier(
-            self.name, self.function, self.timeout, self.version, self.weight, self.parameters, dict(options)
-        )
+            if name not in allowed:
+                close = difflib.get_close_matches(name, allowed, 1)
+                hint = f" Did you mean {close[0]!r}?" if close else ""
+                raise VerifierError(
+                    f"verifier {self.name!r} has no option {name!r}; it has: {', '.join(allowed) or 'none'}.{hint}"
+                )
+        return dataclasses.replace(self, options={**self.options, **options})
 
 
 REGISTRY: dict[str, Verifier] = {}
 
 
 @overload
-def verifier(function: Callable[..., Any], /) -> Callable[..., Any]: ...
+def verifier(function: Function, /) -> Function: ...
 @overload
 def verifier(
-    *, name: str | None = None, timeout: float = 10.0, version: str = "1", weight: float = 1.0
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
-def verifier(
-    function: Callable[..., Any] | None = None,
-    /,
     *,
     name: str | None = None,
     timeout: float = 10.0,
     version: str = "1",
     weight: float = 1.0,
-) -> Any:
+    batch: bool = False,
+    group: bool = False,
+    in_process: bool = False,
+    concurrency: int = 16,
+    cases: Callable[[], Sequence[Any]] | None = None,
+) -> Callable[[Function], Function]: ...
+def verifier(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
     """Register a function as a verifier; the function itself stays callable as it was.
+
+    The settings are those of `Verifier`.
 
     Raises:
         VerifierError: for a parameter that no completion can supply, or a name that is taken.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        made = from_function(function, name=name, timeout=timeout, version=version, weight=weight)
+        made = from_function(function, **settings)
         taken = REGISTRY.get(made.name)
-        if taken is not None and _origin(taken.function) != _origin(function):
+        if taken is not None and taken.origin != made.origin:
             raise VerifierError(
-                f"the verifier name {made.name!r} is taken by {_origin(taken.function)}; choose another with "
-                f"@verifier(name=...) in {_origin(function)}"
+                f"the verifier name {made.name!r} is taken by {taken.origin}; choose another with "
+                f"@verifier(name=...) in {made.origin}"
             )
         REGISTRY[made.name] = made
         return function
@@ -109,70 +196,63 @@ def verifier(
 
 
 def from_function(function: Callable[..., Any], *, name: str | None = None, **settings: Any) -> Verifier:
-    """Describe a plain function as a verifier, without registering it."""
-    label = name or function.__name__
-    parameters = inspect.signature(function).parameters
-    for parameter in parameters.values():
-        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-        if parameter.name not in ARGUMENTS and required:
-            close = difflib.get_close_matches(parameter.name, ARGUMENTS, 1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise VerifierError(
-                f"verifier {label!r} ({_origin(function)}) wants an argument {parameter.name!r}; verifiers are given "
-                f"{', '.join(ARGUMENTS)}, and options must have a default.{hint}"
-            )
-    return Verifier(label, function, parameters=tuple(parameters), **settings)
+    """Describe a plain function as a verifier, without registering it.
 
-
-def get_verifier(reference: str) -> Verifier:
-    """Find a verifier: a registered name, ``package.module:function`` or ``path/file.py:function``.
+    A function written for another framework is recognised by its parameter names and wrapped
+    (`grpo_kit.verifiers.adapters`).
 
     Raises:
-        VerifierError: nothing is there; an error inside the user's own module is raised as it is.
+        VerifierError: it wants an argument that no completion can supply, or its settings contradict each other.
     """
-    import grpo_kit.verifiers  # the shipped ones register on import
+    if inspect.isclass(function):
+        function = function()  # open-instruct and reasoning-gym write verifiers as classes
+    label = name or getattr(function, "__name__", None) or type(function).__name__
+    parameters = list(inspect.signature(function).parameters.values())
+    if settings.get("batch") and settings.get("group"):
+        raise VerifierError(f"verifier {label!r} ({_origin(function)}): choose batch=True or group=True, not both")
+    if settings.get("timeout", 1.0) <= 0:
+        raise VerifierError(f"verifier {label!r}: timeout must be above 0 seconds, got {settings['timeout']!r}")
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
+    unknown = [
+        p.name
+        for p in parameters
+        if p.name not in ARGUMENTS
+        and p.default is p.empty
+        and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    if unknown or positional:
+        from .adapters import adapt
 
-    if reference in REGISTRY:
-        return REGISTRY[reference]
-    if ":" not in reference:
-        close = difflib.get_close_matches(reference, REGISTRY, 1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise VerifierError(
-            f"there is no verifier named {reference!r}; there are {', '.join(sorted(REGISTRY))}, and your own are named "
-            f"as path/to/file.py:function or package.module:function.{hint}"
-        )
-    source, _, attribute = reference.rpartition(":")
-    module = _load_file(Path(source)) if source.endswith(".py") else importlib.import_module(source)
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        found = [k for k, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__]
-        raise VerifierError(f"{source} has no function {attribute!r}; it has: {', '.join(found) or 'none'}")
-    for registered in REGISTRY.values():
-        if registered.function is function:
-            return registered
-    return from_function(function)
+        adapted = adapt(function, label, settings)
+        if adapted is not None:
+            return adapted
+        _refuse(label, function, (unknown or [positional[0].name])[0])
+    return Verifier(
+        label,
+        function,
+        parameters=tuple("**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters),
+        is_async=is_async_callable(function),
+        source=function,
+        **settings,
+    )
 
 
-def _load_file(path: Path) -> Any:
-    if not path.is_file():
-        raise VerifierError(f"no such verifier file: {path} (looked in {Path.cwd()})")
-    # A name of its own: two files called reward.py must not shadow each other, nor an installed module.
-    unique = f"grpo_kit_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    if unique in sys.modules:
-        return sys.modules[unique]
-    spec = importlib.util.spec_from_file_location(unique, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[unique] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[unique]
-        raise
-    return module
+def is_async_callable(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _refuse(label: str, function: Callable[..., Any], parameter: str) -> None:
+    close = difflib.get_close_matches(parameter, ARGUMENTS, 1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise VerifierError(
+        f"verifier {label!r} ({_origin(function)}) wants an argument {parameter!r}; verifiers are given "
+        f"{', '.join(ARGUMENTS)}, and options must have a default.{hint} Functions of other frameworks are recognised "
+        "by their parameter names; docs/verifiers.md lists them."
+    )
 
 
 def _origin(function: Callable[..., Any]) -> str:
-    code = getattr(function, "__code__", None)
+    target = inspect.unwrap(function)
+    code = getattr(target, "__code__", None) or getattr(getattr(type(target), "__call__", None), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+

@@ -38,6 +38,9 @@ class Score:
             raise ValueError(f"Score.value must be finite, got {self.value!r}")
         if self.status not in ("ok", "abstain", "error", "timeout"):
             raise ValueError(f"Score.status must be ok, abstain, error or timeout, got {self.status!r}")
+        for name, number in self.metrics.items():
+            if not isinstance(number, (int, float)) or not math.isfinite(number):
+                raise ValueError(f"Score.metrics[{name!r}] must be a finite number, got {number!r:.100}")
 
     @property
     def counts(self) -> bool:
@@ -77,8 +80,12 @@ class Score:
     @classmethod
     def _from_dict(cls, result: dict[str, Any]) -> Score:
         key = next((name for name in ("score", "value", "reward") if name in result), None)
+        if key is None and result.get("status") == "abstain":
+            return cls.abstain(str(result.get("reason", "")))
         if key is None:
             raise ValueError(f"a verifier's dict needs a 'score'; got the keys {sorted(map(str, result))}")
+        if isinstance(result[key], dict):
+            raise TypeError(f"a verifier's dict needs a number under {key!r}; got another dict")
         inner = cls.from_result(result[key])
         known = {key, "status", "extracted", "reason", "metrics"}
         metrics = {str(k): float(v) for k, v in (result.get("metrics") or {}).items()}

@@ -1,0 +1,411 @@
+"""The pool: feeds chunks of completions to worker processes, holds their deadlines, replaces those that die.
+
+One thread does all of it, so that scoring goes on while the trainer's own thread generates. It never waits for a
+worker: sends and receives are non-blocking, deadlines are read from memory that the worker shares.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pickle
+import selectors
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.verifiers.lookup import Address
+from grpo_kit.verifiers.score import Score
+
+from .execute import GRACE_SECONDS, timed_out
+from .nursery import COMMAND, KILL, LOAD, SPAWN, WARM
+from .chunks import Chunk, Queue
+from .work import HEARTBEAT, LOADING, RECYCLE, WAITING, Loaded, ScoringError, Work
+
+LENGTH = struct.Struct("<I")
+IMPORT_SECONDS = 300.0
+MAX_REPLY = 256 * 2**20
+# Two chunks per worker: the second waits in the worker's socket while the trainer's thread holds the interpreter.
+CHUNKS_AHEAD = 2
+# How often one completion may be under way when a worker dies for no visible reason.
+MAX_ATTEMPTS = 3
+MAX_RESTARTS = 20
+BOOT = "import sys; sys.path[:] = {path!r}; from grpo_kit.scoring.nursery import main; main({descriptor})"
+
+
+class Worker:
+    """The pool's side of one worker process."""
+
+    def __init__(self, number: int, channel: socket.socket, heartbeat: Any) -> None:
+        self.number = number
+        self.channel = channel
+        self.heartbeat = heartbeat
+        self.chunks: deque[Chunk] = deque()
+        self.inbox = bytearray()
+        self.outbox = bytearray()
+        self.heard = time.monotonic()
+        self.ending: Score | None = None  # why the pool is ending it
+
+    def marked(self) -> tuple[int, int, float]:
+        return HEARTBEAT.unpack_from(self.heartbeat, 0)
+
+    def overdue(self, now: float) -> float:
+        """Seconds until this worker must have moved on; zero or less when it did not."""
+        chunk, position, since = self.marked()
+        head = self.chunks[0]
+        timeout = head.loaded.verifier.timeout
+        if chunk != head.id:  # it has not begun: whatever holds it is not a call of ours
+            return self.heard + max(timeout, 30.0) - now
+        if position == LOADING:
+            return since + IMPORT_SECONDS - now
+        slack = 2 * GRACE_SECONDS if position == WAITING else GRACE_SECONDS if head.loaded.verifier.is_async else 0.0
+        return since + timeout + slack - now
+
+
+class Pool:
+    """Scores `Work` in ``workers`` processes. ``submit`` and ``cancel`` may be called from any thread."""
+
+    def __init__(self, workers: int, memory_mb: int, addresses: Sequence[Address]) -> None:
+        self.size = workers
+        self.memory_mb = memory_mb
+        self.failure: BaseException | None = None
+        self.replaced = 0
+        self._addresses = list(addresses)
+        self._queue = Queue()
+        self._workers: dict[int, Worker] = {}
+        self._numbers = itertools.count(1)
+        self._restarts = 0
+        self._inbox: deque[Callable[[], None]] = deque()  # what other threads ask of the pool's thread
+        self._closing = False
+        self._failed: Callable[[], None] = lambda: None
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
+        self._start_nursery()
+        self._thread = threading.Thread(target=self._run, name="grpo-kit-scoring", daemon=True)
+        self._thread.start()
+
+    # --- from any thread -------------------------------------------------------------------------------------------
+
+    def submit(self, works: Sequence[Work]) -> None:
+        self._ask(lambda: self._queue.extend(works))
+
+    def preload(self, address: Address) -> None:
+        """Have workers that start from now on begin with this verifier imported."""
+        self._ask(lambda: self._preload(address))
+
+    def on_failure(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` in the pool's thread when ``failure`` is set."""
+        self._failed = callback
+
+    def close(self) -> None:
+        """End every process and remove the pool's folder. Work that is under way is dropped."""
+        if self._closing:
+            return
+        self._closing = True
+        self._wake()
+        self._thread.join()
+        self._stop_nursery()
+        self._selector.close()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _ask(self, request: Callable[[], None]) -> None:
+        self._inbox.append(request)
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._wake_write.send(b"\0")
+        except (BlockingIOError, OSError):
+            return  # enough wake-ups are waiting, or the pool is closed
+
+    # --- the pool's thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                self._fill()
+                for key, events in self._selector.select(self._enforce_deadlines()):
+                    key.data(events)
+        except BaseException as error:
+            self.failure = error
+            self._failed()
+
+    def _woken(self, _events: int) -> None:
+        try:
+            self._wake_read.recv(65536)
+        except BlockingIOError:
+            return
+        while self._inbox:
+            self._inbox.popleft()()
+
+    def _fill(self) -> None:
+        """Give every worker something to do, the least busy first."""
+        for ahead in range(CHUNKS_AHEAD):
+            for worker in list(self._workers.values()):
+                if not self._queue:
+                    return
+                if len(worker.chunks) == ahead and worker.ending is None:
+                    chunk = self._queue.take(self.size)
+                    if chunk is None:
+                        return
+                    self._send(worker, chunk)
+
+    def _send(self, worker: Worker, chunk: Chunk) -> None:
+        payload = pickle.dumps(chunk.request(), pickle.HIGHEST_PROTOCOL)
+        if not worker.chunks:
+            worker.heard = time.monotonic()
+        worker.chunks.append(chunk)
+        worker.outbox += LENGTH.pack(len(payload)) + payload
+        self._push(worker)
+
+    def _push(self, worker: Worker) -> None:
+        try:
+            while worker.outbox:
+                sent = worker.channel.send(memoryview(worker.outbox)[: 2**20])
+                del worker.outbox[:sent]
+        except BlockingIOError:
+            pass  # the selector says when there is room
+        except OSError:
+            worker.outbox.clear()  # it is dead; the nursery's notice follows
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.outbox else 0)
+        key = self._selector.get_map().get(worker.channel)
+        if key is not None and key.events != events:
+            self._selector.modify(worker.channel, events, key.data)
+
+    def _serve(self, worker: Worker, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            self._push(worker)
+        if events & selectors.EVENT_READ and not self._receive(worker):
+            self._selector.unregister(worker.channel)  # closed: silent until the nursery tells why
+
+    def _receive(self, worker: Worker) -> bool:
+        """Take in what a worker sent; False when the channel is closed."""
+        try:
+            data = worker.channel.recv(2**20)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not data:
+            return False
+        worker.heard = time.monotonic()
+        worker.inbox += data
+        while len(worker.inbox) >= LENGTH.size:
+            (size,) = LENGTH.unpack_from(worker.inbox)
+            if size > MAX_REPLY:
+                self._kill(worker, Score(status="error", reason="the verifier wrote into its worker's channel"))
+                return False
+            if len(worker.inbox) < LENGTH.size + size:
+                break
+            payload = bytes(worker.inbox[LENGTH.size : LENGTH.size + size])
+            del worker.inbox[: LENGTH.size + size]
+            self._take(worker, payload)
+        return True
+
+    def _take(self, worker: Worker, payload: bytes) -> None:
+        try:
+            number, results = json.loads(payload)
+            chunk = next(chunk for chunk in worker.chunks if chunk.id == number)
+            for result in results:
+                chunk.deliver(result)
+        except (ValueError, TypeError, IndexError, KeyError, StopIteration):
+            self._kill(worker, Score(status="error", reason="the verifier wrote into its worker's channel"))
+            return
+        if chunk.done:
+            worker.chunks.remove(chunk)
+            self._queue.learn(chunk)
+
+    def _enforce_deadlines(self) -> float | None:
+        """End workers that are late; returns the seconds until the next deadline."""
+        now, nearest = time.monotonic(), None
+        for worker in self._workers.values():
+            if not worker.chunks or worker.ending is not None:
+                continue
+            left = worker.overdue(now)
+            # Twice, because a mark may be read while it is written.
+            if left <= 0 and worker.overdue(now) <= 0:
+                chunk, position, _ = worker.marked()
+                head = worker.chunks[0]
+                limit = IMPORT_SECONDS if chunk == head.id and position == LOADING else head.loaded.verifier.timeout
+                self._kill(worker, timed_out(limit))
+            else:
+                nearest = left if nearest is None else min(nearest, left)
+        return None if nearest is None else max(nearest, 0.001)
+
+    def _kill(self, worker: Worker, because: Score) -> None:
+        worker.ending = because
+        self._command(KILL, worker.number)
+
+    # --- the nursery -----------------------------------------------------------------------------------------------
+
+    def _start_nursery(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="grpo-kit-scoring-"))
+        self._control, theirs = socket.socketpair()
+        boot = BOOT.format(path=sys.path, descriptor=theirs.fileno())
+        threads = {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-P", "-c", boot],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | threads,
+            start_new_session=True,
+        )
+        theirs.close()
+        message = {"path": sys.path, "memory_mb": self.memory_mb, "folder": str(self._folder)}
+        self._command(WARM, message | {"addresses": self._addresses})
+        self._control_inbox = bytearray()
+        answer = self._first_answer()
+        if "failed" in answer:
+            self._stop_nursery()
+            raise ScoringError(
+                f"verifier {answer['failed']!r} cannot be loaded in a worker process:\n{answer['traceback']}"
+            )
+        self._control.setblocking(False)
+        self._selector.register(self._control, selectors.EVENT_READ, self._hear_nursery)
+        for _ in range(self.size):
+            self._spawn()
+
+    def _first_answer(self) -> dict[str, Any]:
+        self._control.settimeout(IMPORT_SECONDS)
+        while b"\n" not in self._control_inbox:
+            try:
+                data = self._control.recv(65536)
+            except TimeoutError:
+                data = b""
+            if not data:
+                self._stop_nursery()
+                raise ScoringError(
+                    f"the scoring pool did not start: importing the verifiers {[a.name for a in self._addresses]} in a "
+                    f"worker process ended it or took more than {IMPORT_SECONDS:g} s (exit code "
+                    f"{self._nursery.returncode})"
+                )
+            self._control_inbox += data
+        line, _, rest = bytes(self._control_inbox).partition(b"\n")
+        self._control_inbox[:] = rest
+        return json.loads(line)
+
+    def _stop_nursery(self) -> None:
+        for worker in self._workers.values():
+            worker.channel.close()
+        self._workers.clear()
+        self._control.close()  # the nursery ends its workers and itself
+        try:
+            self._nursery.wait(10)
+        except subprocess.TimeoutExpired:
+            self._nursery.kill()
+            self._nursery.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _command(self, command: bytes, content: Any, descriptors: Sequence[int] = ()) -> None:
+        payload = b"" if isinstance(content, int) else pickle.dumps(content)
+        header = COMMAND.pack(command, content if isinstance(content, int) else len(payload))
+        try:
+            if descriptors:
+                socket.send_fds(self._control, [header], list(descriptors))
+            else:
+                self._control.sendall(header + payload)
+        except OSError:
+            return  # the nursery is gone; its closed channel is noticed and handled in _hear_nursery
+
+    def _spawn(self) -> None:
+        import mmap
+
+        number = next(self._numbers)
+        ours, theirs = socket.socketpair()
+        with tempfile.TemporaryFile(dir=self._folder) as shared:
+            shared.write(bytes(HEARTBEAT.size))
+            shared.flush()
+            heartbeat = mmap.mmap(shared.fileno(), HEARTBEAT.size)
+            self._command(SPAWN, number, [theirs.fileno(), shared.fileno()])
+        theirs.close()
+        ours.setblocking(False)
+        worker = Worker(number, ours, heartbeat)
+        self._workers[number] = worker
+        self._selector.register(ours, selectors.EVENT_READ, lambda events: self._serve(worker, events))
+
+    def _preload(self, address: Address) -> None:
+        self._addresses.append(address)
+        self._command(LOAD, {"addresses": [address]})
+
+    def _hear_nursery(self, _events: int) -> None:
+        try:
+            data = self._control.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._restart()
+            return
+        self._control_inbox += data
+        *lines, rest = bytes(self._control_inbox).split(b"\n")
+        self._control_inbox[:] = rest
+        for line in lines:
+            message = json.loads(line)
+            if "died" in message and message["died"] in self._workers:
+                self._bury(self._workers[message["died"]], message["status"], message["fault"])
+                self._spawn()
+
+    def _restart(self) -> None:
+        """The nursery died: only a verifier that kills other processes, or the system, does that."""
+        self._restarts += 1
+        if self._restarts > MAX_RESTARTS:
+            raise ScoringError(f"the scoring pool's process was killed {self._restarts} times; something ends it")
+        self._selector.unregister(self._control)
+        for worker in list(self._workers.values()):
+            self._bury(worker, None, "")
+        self._stop_nursery()
+        self._start_nursery()
+
+    def _bury(self, worker: Worker, status: int | None, fault: str) -> None:
+        """Give a dead worker's current completion its score, and everything else back to the queue."""
+        while worker.channel in self._selector.get_map() and self._receive(worker):
+            if worker.heard < time.monotonic() - 1.0:
+                break
+        self._forget(worker)
+        chunk_id, position, _ = worker.marked()
+        self.replaced += status is not None
+        for chunk in reversed(worker.chunks):
+            began = chunk.id == chunk_id
+            if began and status is not None and status != RECYCLE << 8:
+                chunk.blame(position, worker.ending or Score(status="error", reason=describe_death(status, fault)))
+            elif began and status is None:
+                chunk.count_attempts(position, MAX_ATTEMPTS)
+            self._queue.give_back(chunk, MAX_ATTEMPTS)
+
+    def _forget(self, worker: Worker) -> None:
+        if worker.channel in self._selector.get_map():
+            self._selector.unregister(worker.channel)
+        worker.channel.close()
+        del self._workers[worker.number]
+
+
+def describe_death(status: int, fault: str) -> str:
+    """One line on how a worker ended, from its wait status and what the fault handler wrote."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"the verifier ended its process with exit code {code}"
+    name = signal.Signals(-code).name
+    hint = " (out of memory?)" if name == "SIGKILL" else ""
+    frames = [line.strip() for line in fault.splitlines() if line.strip().startswith("File")]
+    where = f", at {frames[0]}" if frames else ""
+    return f"the verifier's process was ended by {name}{hint}{where}"
+
+
+__all__ = ["Loaded", "Pool", "Work", "describe_death"]

@@ -1,0 +1,362 @@
+"""The scorer: groups of completions in, the same groups with scores out."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import json
+import re
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.types import Completion, Group, Prompt, Task
+from grpo_kit.verifiers.base import Verifier, VerifierError
+from grpo_kit.verifiers.lookup import address_of, get_verifier
+from grpo_kit.verifiers.score import Score
+
+from .execute import execute
+from .pool import Pool
+from .statistics import VerifierStatistics
+from .work import Loaded, ScoringError, Work, cases_of
+
+DEFAULT_MEMORY_MB = 4096
+# How many groups may wait for their scores before no further group is pulled from the producer.
+MAX_GROUPS_AHEAD = 256
+TASK_KEY = "verifier"
+
+
+@dataclass(frozen=True)
+class VerifierSpec:
+    """A verifier as a recipe names it.
+
+    Attributes:
+        name: a name, ``package.module:function`` or ``path/file.py:function``.
+        weight: factor of its score in the total reward, multiplied with the verifier's own weight.
+        options: keyword options of the function.
+        timeout: seconds per call; None keeps the verifier's own.
+    """
+
+    name: str
+    weight: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+
+
+class Job:
+    """A group on its way through the verifiers."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.works: list[Work] = []
+        self.open = 0
+        self.done = threading.Event()
+        self._lock = threading.Lock()
+
+    def close_one(self, _work: Work) -> None:
+        with self._lock:
+            self.open -= 1
+            if self.open <= 0:
+                self.done.set()
+
+
+class Scorer:
+    """Scores completions with several weighted verifiers, in worker processes that can be killed.
+
+    The reward of a completion is the weighted sum of its verifiers' scores. If one of them failed or timed out, so
+    has the total; one that abstains is left out, and if all do the total abstains. A task whose meta names a
+    ``verifier`` is scored by that one alone.
+
+    Args:
+        workers: worker processes; 0 scores in the calling thread, for debugging: no deadline, no isolation.
+        max_error_rate: above this share of errors and timeouts a verifier counts as broken in a step.
+        error_patience: that many broken steps in a row stop the run with `ScoringError`. A step is one pass through
+            `score_groups`.
+        memory_mb: MiB a worker may take on top of its imports; None takes 4096.
+        traceback_dir: where the first traceback of each verifier is written.
+
+    Raises:
+        VerifierError: a verifier cannot be found or its options are wrong.
+        ScoringError: it cannot be loaded in a worker process.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[VerifierSpec],
+        workers: int = 1,
+        max_error_rate: float = 0.5,
+        error_patience: int = 3,
+        memory_mb: int | None = None,
+        traceback_dir: Path | None = None,
+    ) -> None:
+        if not specs:
+            raise VerifierError("scoring needs at least one verifier")
+        if workers < 0:
+            raise ValueError(f"workers must be 0 (in process) or more, got {workers}")
+        self.workers = workers
+        self.max_error_rate = max_error_rate
+        self.error_patience = error_patience
+        self.traceback_dir = traceback_dir
+        self._by_spec: dict[str, Loaded] = {}
+        self._loaded: list[Loaded] = []
+        for spec in specs:
+            self._load(spec)
+        self._default = tuple(self._loaded)
+        self._lock = threading.Lock()
+        self._statistics: dict[str, VerifierStatistics] = defaultdict(VerifierStatistics)
+        self._broken_steps: dict[str, int] = {}
+        self._first_failure: dict[str, str] = {}
+        self._stop: str | None = None
+        self._pool: Pool | None = None
+        addresses = [loaded.address for loaded in self._default if loaded.address is not None]
+        if addresses:
+            memory = DEFAULT_MEMORY_MB if memory_mb is None else memory_mb
+            self._pool = Pool(workers, memory, addresses)
+            atexit.register(self.close)
+
+    # --- verifiers -------------------------------------------------------------------------------------------------
+
+    def _load(self, spec: VerifierSpec) -> Loaded:
+        found = get_verifier(spec.name)
+        if spec.options:
+            found = found.with_options(spec.options)
+        if spec.timeout is not None:
+            if spec.timeout <= 0:
+                raise VerifierError(f"verifier {spec.name!r}: timeout must be above 0 seconds, got {spec.timeout!r}")
+            found = dataclasses.replace(found, timeout=spec.timeout)
+        for other in self._loaded:
+            if _same(other.verifier, found):
+                raise VerifierError(f"verifier {spec.name!r} is given twice with the same options; give it one weight")
+        taken = sum(other.verifier.name == found.name for other in self._loaded)
+        label = f"{found.name}_{taken + 1}" if taken else found.name
+        in_process = self.workers == 0 or found.in_process
+        address = None if in_process else address_of(found, spec.name)
+        loaded = Loaded(len(self._loaded), label, found, spec.weight * found.weight, address)
+        self._loaded.append(loaded)
+        self._by_spec.setdefault(spec.name, loaded)
+        self._by_spec.setdefault(found.name, loaded)
+        return loaded
+
+    def _verifiers_for(self, task: Task) -> tuple[Loaded, ...]:
+        name = task.meta.get(TASK_KEY)
+        if name is None:
+            return self._default
+        if not isinstance(name, str):
+            raise VerifierError(f"task {task.id!r}: meta[{TASK_KEY!r}] must be a verifier's name, got {name!r:.100}")
+        if name in self._by_spec:
+            return (self._by_spec[name],)
+        if ":" in name:  # data must not decide which code is imported
+            raise VerifierError(
+                f"task {task.id!r} names the verifier {name!r}; data may name registered verifiers only, or one that "
+                "the recipe lists: add it there"
+            )
+        try:
+            loaded = self._load(VerifierSpec(name))
+        except VerifierError as error:
+            raise VerifierError(f"task {task.id!r}: {error}") from error
+        if loaded.address is not None:
+            if self._pool is None:
+                self._pool = Pool(self.workers, DEFAULT_MEMORY_MB, [loaded.address])
+                atexit.register(self.close)
+            else:
+                self._pool.preload(loaded.address)
+        return (loaded,)
+
+    # --- scoring ---------------------------------------------------------------------------------------------------
+
+    def score_groups(self, groups: Iterable[Group]) -> Iterator[Group]:
+        """Pull groups as they are generated and yield each with ``scores`` and ``parts``, in the order they came.
+
+        Scoring goes on while ``groups`` is busy making the next one; up to 256 groups may be pulled ahead of what is
+        yielded. Closing the iterator early drops what is still under way.
+
+        Raises:
+            ScoringError: a verifier was broken for ``error_patience`` steps in a row.
+        """
+        self._raise_if_stopped()
+        waiting: deque[Job] = deque()
+        step: dict[str, VerifierStatistics] = defaultdict(VerifierStatistics)
+        try:
+            for group in groups:
+                waiting.append(self._submit(group.task, group))
+                while waiting and (waiting[0].done.is_set() or len(waiting) > MAX_GROUPS_AHEAD):
+                    yield self._finish(waiting.popleft(), step)
+            while waiting:
+                yield self._finish(waiting.popleft(), step)
+        finally:
+            for job in waiting:
+                for work in job.works:
+                    work.cancelled = True
+            self._end_step(step)
+        self._raise_if_stopped()
+
+    def score_completions(
+        self, task: Task, completions: Sequence[Completion]
+    ) -> list[tuple[Score, dict[str, Score]]]:
+        """Score completions of one task: each one's total and its parts by verifier."""
+        group = Group(task, Prompt(task.id, ()), list(completions))
+        (scored,) = self.score_groups([group])
+        return list(zip(scored.scores, scored.parts, strict=True))
+
+    def _submit(self, task: Task, group: Group) -> Job:
+        job = Job(group)
+        responses = [completion.text for completion in group.completions]
+        for loaded in self._verifiers_for(task):
+            verifier = loaded.verifier
+            wants_ids = verifier.wants("completion_ids")
+            ids = [completion.token_ids for completion in group.completions] if wants_ids else None
+            job.works.append(Work(loaded, _context(verifier, task), responses, ids, job.close_one))
+        if not responses:
+            job.done.set()
+            return job
+        job.open = len(job.works)
+        pooled = [work for work in job.works if work.loaded.address is not None]
+        if pooled:
+            assert self._pool is not None
+            self._pool.submit(pooled)
+        for work in job.works:
+            if work.loaded.address is None:
+                _score_here(work)
+        return job
+
+    def _finish(self, job: Job, step: dict[str, VerifierStatistics]) -> Group:
+        while not job.done.wait(0.5):
+            if self._pool is None or self._pool.failure is not None:
+                raise ScoringError("the scoring pool failed") from (self._pool and self._pool.failure)
+        group = job.group
+        group.parts = [{} for _ in group.completions]
+        with self._lock:
+            for work in job.works:
+                label = work.loaded.label
+                for part, score, seconds in zip(group.parts, work.results, work.seconds, strict=True):
+                    assert score is not None
+                    part[label] = score
+                    self._statistics[label].add(score, seconds)
+                    step[label].add(score, seconds)
+                if work.traceback or label not in self._first_failure:
+                    self._keep_failure(job.group.task, work)
+        weights = {work.loaded.label: work.loaded.weight for work in job.works}
+        group.scores = [total(part, weights) for part in group.parts]
+        return group
+
+    def _keep_failure(self, task: Task, work: Work) -> None:
+        failed = next(
+            ((i, s) for i, s in enumerate(work.results) if s is not None and s.status in ("error", "timeout")), None
+        )
+        label = work.loaded.label
+        if failed is None or label in self._first_failure:
+            return
+        position, score = failed
+        self._first_failure[label] = score.reason
+        if self.traceback_dir is None:
+            return
+        self.traceback_dir.mkdir(parents=True, exist_ok=True)
+        path = self.traceback_dir / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', label)}.txt"
+        path.write_text(
+            f"verifier {label} ({work.loaded.verifier.origin})\ntask {task.id}, completion {position}\n"
+            f"{score.status}: {score.reason}\n\n{work.traceback}\nresponse:\n{work.responses[position][:4000]}\n",
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+
+    def _end_step(self, step: Mapping[str, VerifierStatistics]) -> None:
+        for label, seen in step.items():
+            broken = seen.failure_rate > self.max_error_rate
+            self._broken_steps[label] = self._broken_steps.get(label, 0) + 1 if broken else 0
+            if self._broken_steps[label] >= self.error_patience:
+                kept = f" Its first traceback: {self.traceback_dir}." if self.traceback_dir else ""
+                self._stop = (
+                    f"verifier {label!r} failed on {seen.failure_rate:.0%} of the completions (limit "
+                    f"{self.max_error_rate:.0%}) in {self._broken_steps[label]} steps in a row: "
+                    f"{seen.statuses['error']} errors and {seen.statuses['timeout']} timeouts of {seen.count} in the "
+                    f"last one. First failure: {self._first_failure.get(label, 'unknown')}.{kept} Mend the verifier, or "
+                    "raise scoring.max_error_rate."
+                )
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop is not None:
+            raise ScoringError(self._stop)
+
+    # --- the rest --------------------------------------------------------------------------------------------------
+
+    def statistics(self) -> dict[str, float]:
+        """Per verifier since the last call: ``verifier/NAME/`` mean, std, count, abstain, error, timeout, latency_p50,
+        latency_p95 (seconds), and the means of the verifier's own metrics."""
+        with self._lock:
+            seen, self._statistics = self._statistics, defaultdict(VerifierStatistics)
+        return {
+            f"verifier/{label}/{name}": value
+            for label, statistics in seen.items()
+            for name, value in statistics.summary().items()
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Version of each verifier in use, for the checkpoint and the rollout log."""
+        return {loaded.label: loaded.verifier.version for loaded in self._loaded}
+
+    def close(self) -> None:
+        """End the worker processes. Safe to call twice."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.close()
+            atexit.unregister(self.close)
+
+    def __enter__(self) -> Scorer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _same(one: Verifier, other: Verifier) -> bool:
+    return one.function is other.function and _key(one.options) == _key(other.options)
+
+
+def _key(options: Mapping[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True, default=repr)
+
+
+def _context(verifier: Verifier, task: Task) -> dict[str, Any]:
+    """What of the task the verifier asks for; the rest is not sent."""
+    context: dict[str, Any] = {}
+    for name in ("answer", "meta"):
+        if verifier.wants(name):
+            context[name] = getattr(task, name)
+    if verifier.wants("messages"):
+        context["messages"] = list(task.messages)
+    if verifier.wants("prompt"):
+        context["prompt"] = task.prompt
+    return context
+
+
+def _score_here(work: Work) -> None:
+    execute(work.loaded.verifier, cases_of(work.context, work.responses, work.completion_ids), work.deliver, _unmarked)
+
+
+def _unmarked(_position: int) -> None:
+    """In process there is no deadline and nobody reads marks."""
+
+
+def total(parts: Mapping[str, Score], weights: Mapping[str, float]) -> Score:
+    """The reward of one completion: the weighted sum of its parts.
+
+    A part that failed makes the total fail; parts that abstain are left out; if all abstain the total does.
+    """
+    for status in ("error", "timeout"):
+        for name, score in parts.items():
+            if score.status == status:
+                return Score(status=score.status, reason=f"{name}: {score.reason}")
+    counted = {name: score for name, score in parts.items() if score.counts}
+    if not counted:
+        return Score.abstain("; ".join(f"{name}: {score.reason}" for name, score in parts.items()))
+    value = sum(weights[name] * score.value for name, score in counted.items())
+    if len(counted) == 1:
+        ((name, score),) = counted.items()
+        return score if value == score.value else dataclasses.replace(score, value=value)
+    extracted = next((score.extracted for score in counted.values() if score.extracted is not None), None)
+    reason = ", ".join(f"{name} {score.value:g}" for name, score in counted.items())
+    metrics = {f"{name}/{key}": v for name, score in counted.items() for key, v in score.metrics.items()}
+    return Score(value, extracted=extracted, reason=reason, metrics=metrics)

@@ -1,0 +1,64 @@
+"""What is counted per verifier between two readings."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from grpo_kit.verifiers.score import Score
+
+# Enough for exact percentiles of a usual step; a longer one is thinned evenly, so that memory stays bounded.
+MAX_LATENCIES = 8192
+
+
+@dataclass
+class VerifierStatistics:
+    """Counts of one verifier's scores, and the moments and percentiles of them."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    total: float = 0.0
+    squares: float = 0.0
+    metrics: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
+    latencies: list[float] = field(default_factory=list)
+    stride: int = 1
+
+    @property
+    def count(self) -> int:
+        return sum(self.statuses.values())
+
+    @property
+    def failure_rate(self) -> float:
+        """Share of calls that ended in an error or a timeout."""
+        return (self.statuses["error"] + self.statuses["timeout"]) / self.count if self.count else 0.0
+
+    def add(self, score: Score, seconds: float) -> None:
+        if self.count % self.stride == 0:
+            self.latencies.append(seconds)
+            if len(self.latencies) >= MAX_LATENCIES:
+                self.latencies = self.latencies[::2]
+                self.stride *= 2
+        self.statuses[score.status] += 1
+        if not score.counts:
+            return
+        self.total += score.value
+        self.squares += score.value * score.value
+        for name, value in score.metrics.items():
+            summed = self.metrics[name]
+            summed[0] += value
+            summed[1] += 1
+
+    def summary(self) -> dict[str, float]:
+        """``mean`` and ``std`` of the scores that count, counts by status, latency percentiles in seconds."""
+        found: dict[str, float] = {"count": self.count}
+        found |= {status: self.statuses[status] for status in ("abstain", "error", "timeout")}
+        scored = self.statuses["ok"]
+        if scored:
+            mean = self.total / scored
+            found["mean"] = mean
+            found["std"] = math.sqrt(max(self.squares / scored - mean * mean, 0.0))
+        if self.latencies:
+            ordered = sorted(self.latencies)
+            for name, share in (("latency_p50", 0.5), ("latency_p95", 0.95)):
+                found[name] = ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+        return found | {name: total / count for name, (total, count) in self.metrics.items()}

@@ -1,0 +1,86 @@
+"""What travels between the scorer, the pool and the workers."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from grpo_kit.verifiers.base import Verifier
+from grpo_kit.verifiers.lookup import Address
+from grpo_kit.verifiers.score import Score
+
+# Shared between a worker and the pool: chunk id, position in the chunk, monotonic seconds of the mark. It outlives the
+# worker, so that the pool knows which call killed it.
+HEARTBEAT = struct.Struct("<qqd")
+LOADING = -1  # importing the verifier: the import limit holds, not the deadline of a call
+WAITING = -2  # an event loop with nothing to run: calls are under way, none of them holds the thread
+IDLE_CHUNK = 0
+
+RECYCLE = 77  # exit status of a worker that asks for a successor (after MemoryError)
+TEXT_LIMIT = 2_000
+TRACEBACK_LIMIT = 8_000
+
+
+class ScoringError(RuntimeError):
+    """Scoring cannot go on: a verifier fails too often, or no worker can be started."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A verifier as a recipe uses it: found, with its options bound, and under the name it has in logs."""
+
+    key: int
+    label: str
+    verifier: Verifier
+    weight: float
+    address: Address | None = None
+
+    @property
+    def request(self) -> tuple[Any, ...]:
+        """What a worker needs to build the same verifier."""
+        return self.key, self.address, dict(self.verifier.options)
+
+
+@dataclass(eq=False)
+class Work:
+    """One verifier over one group's completions. ``results`` fills up; ``finished`` is called when it is full."""
+
+    loaded: Loaded
+    context: Mapping[str, Any]
+    responses: list[str]
+    completion_ids: list[list[int]] | None
+    finished: Callable[[Work], None]
+    results: list[Score | None] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    attempts: dict[int, int] = field(default_factory=dict)
+    traceback: str = ""
+    cancelled: bool = False
+    remaining: int = 0
+
+    def __post_init__(self) -> None:
+        self.remaining = len(self.responses)
+        self.results = [None] * self.remaining
+        self.seconds = [0.0] * self.remaining
+
+    def deliver(self, position: int, score: Score, seconds: float = 0.0, traceback: str = "") -> None:
+        """Take one completion's score; a second score for the same completion is ignored."""
+        if self.results[position] is not None:
+            return
+        self.results[position] = score
+        self.seconds[position] = seconds
+        self.traceback = self.traceback or traceback
+        self.remaining -= 1
+        if self.remaining == 0:
+            self.finished(self)
+
+
+def cases_of(context: Mapping[str, Any], responses: list[str], ids: list[list[int]] | None) -> list[dict[str, Any]]:
+    """The keyword arguments of each completion's call."""
+    if ids is None:
+        return [{**context, "response": response} for response in responses]
+    return [
+        {**context, "response": response, "completion_ids": tokens}
+        for response, tokens in zip(responses, ids, strict=True)
+    ]
