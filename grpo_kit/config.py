@@ -98,6 +98,8 @@ class DataConfig(Strict):
 
 
 class VerifierConfig(Strict):
+    """One verifier of the reward. The first one listed judges correctness in evaluations."""
+
     name: str = Field(description="registered name, package.module:function or path/file.py:function")
     weight: float = 1.0
     timeout: PositiveFloat | None = None

@@ -54,16 +54,15 @@ def evaluate(
     scorer: Scorer,
     tasks: Sequence[tuple[Task, Prompt]],
     sampling: SamplingParams,
-    primary: str,
 ) -> tuple[EvalResult, list[Judged]]:
     """Answer every task ``sampling.n`` times and once greedily; return accuracies and the greedy answers.
 
-    ``primary`` names the verifier whose full mark (>= 1) counts as right.
+    The first verifier of the recipe (or the one that the task names) judges: its full mark (>= 1) counts as right.
     """
     from dataclasses import replace
 
-    sampled = _judge(generator, scorer, tasks, sampling, primary)
-    greedy = _judge(generator, scorer, tasks, replace(sampling, n=1, temperature=0.0), primary)
+    sampled = _judge(generator, scorer, tasks, sampling)
+    greedy = _judge(generator, scorer, tasks, replace(sampling, n=1, temperature=0.0))
     counted = [[float(j.right) for j in group if j.score.counts] for group in sampled]
     means = [fmean(values) for values in counted if values]
     every = [j for group in sampled for j in group]
@@ -83,7 +82,7 @@ def evaluate(
 
 
 def _judge(
-    generator: Generator, scorer: Scorer, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams, primary: str
+    generator: Generator, scorer: Scorer, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams
 ) -> list[list[Judged]]:
     by_id = {task.id: (task, prompt) for task, prompt in tasks}
     stream = generator.generate([prompt for _, prompt in tasks], sampling)
@@ -91,7 +90,8 @@ def _judge(
     scored = {group.task.id: group for group in scorer.score_groups(groups)}
     ordered = [scored[task.id] for task, _ in tasks]
     return [
-        [Judged(g.task, c, parts[primary]) for c, parts in zip(g.completions, g.parts, strict=True)] for g in ordered
+        [Judged(g.task, c, next(iter(parts.values()))) for c, parts in zip(g.completions, g.parts, strict=True)]
+        for g in ordered
     ]
 
 

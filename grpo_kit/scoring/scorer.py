@@ -193,9 +193,7 @@ class Scorer:
             self._end_step(step)
         self._raise_if_stopped()
 
-    def score_completions(
-        self, task: Task, completions: Sequence[Completion]
-    ) -> list[tuple[Score, dict[str, Score]]]:
+    def score_completions(self, task: Task, completions: Sequence[Completion]) -> list[tuple[Score, dict[str, Score]]]:
         """Score completions of one task: each one's total and its parts by verifier."""
         group = Group(task, Prompt(task.id, ()), list(completions))
         (scored,) = self.score_groups([group])

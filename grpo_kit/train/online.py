@@ -39,7 +39,6 @@ EVALUATION_SEED_OFFSET = 1_000_003
 class Evaluation:
     tasks: list[tuple[Task, Prompt]]
     sampling: SamplingParams
-    primary: str
 
 
 class OnlineTrainer:
@@ -205,7 +204,7 @@ class OnlineTrainer:
             return
         with self.clock.phase("evaluate"):
             result, self.last_judged = evaluate(
-                self.generator, self.scorer, self.evaluation.tasks, self.evaluation.sampling, self.evaluation.primary
+                self.generator, self.scorer, self.evaluation.tasks, self.evaluation.sampling
             )
             self.scorer.statistics()
         self.evaluations.append((self.step, result))
@@ -299,9 +298,7 @@ def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
         seed=config.seed,
     )
     rendered = [(task, render(task, policy.tokenizer)) for task in tasks]
-    return Evaluation(
-        [r for r in rendered if len(r[1].token_ids) <= data.max_prompt_tokens], sampling, config.verifiers[0].name
-    )
+    return Evaluation([r for r in rendered if len(r[1].token_ids) <= data.max_prompt_tokens], sampling)
 
 
 def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int | None = None) -> Scorer:

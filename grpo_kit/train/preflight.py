@@ -109,14 +109,13 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task]) -> tuple[
 
     rows = min(source.size or len(first), GOLD_ROWS_CHECKED)
     shown = []
-    primary = config.verifiers[0].name
     with open_scorer(config, workers=0) as scorer:
         for index in range(rows):
             task = source.task(index)
             response = gold_response(source, index, task)
             completion = Completion(task.id, 0, [], [], response, "stop", 0)
             total, parts = scorer.score_completions(task, [completion])[0]
-            verdict = parts[primary]
+            primary, verdict = next(iter(parts.items()))
             if config.scoring.check_gold and (verdict.status in ("error", "timeout") or verdict.value <= 0.0):
                 raise UserError(
                     f"the verifier {primary} does not accept the gold answer of {task.id}: answer {task.answer!r:.200}, "

@@ -35,7 +35,7 @@ def run(policy, table, answers, verifier="math"):
     tasks = [Task(name, ({"role": "user", "content": name},), answers[name]) for name in table]
     prompts = [(t, render(t, policy.tokenizer)) for t in tasks]
     with Scorer([VerifierSpec(verifier)], workers=0) as scorer:
-        return evaluate(Scripted(table), scorer, prompts, SamplingParams(n=4), verifier)
+        return evaluate(Scripted(table), scorer, prompts, SamplingParams(n=4))
 
 
 def test_accuracies_and_clustered_error(policy):
