@@ -107,9 +107,7 @@ class Verifier:
             return []
         picked = [self._pick(case) for case in cases]
         listed = PER_RESPONSE if self.group else tuple(picked[0])
-        arguments = {
-            name: [case[name] for case in picked] if name in listed else picked[0][name] for name in picked[0]
-        }
+        arguments = {name: [case[name] for case in picked] if name in listed else picked[0][name] for name in picked[0]}
         results = self.function(**arguments, **self.options)
         if self.is_async:
             results = asyncio.run(results)
@@ -218,9 +216,7 @@ def from_function(function: Callable[..., Any], *, name: str | None = None, **se
     unknown = [
         p.name
         for p in parameters
-        if p.name not in ARGUMENTS
-        and p.default is p.empty
-        and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        if p.name not in ARGUMENTS and p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     ]
     if unknown or positional:
         from .adapters import adapt
@@ -257,4 +253,3 @@ def _origin(function: Callable[..., Any]) -> str:
     target = inspect.unwrap(function)
     code = getattr(target, "__code__", None) or getattr(getattr(type(target), "__call__", None), "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
-

@@ -9,7 +9,7 @@ from typing import Any
 
 from grpo_kit.verifiers.score import Score
 
-from .work import WAITING, Loaded, Work
+from .work import MAX_ATTEMPTS, WAITING, Loaded, Work
 
 # One chunk should take about this long: far above the cost of sending it, far below what a step would wait for.
 CHUNK_SECONDS = 0.01
@@ -73,7 +73,7 @@ class Chunk:
         else:
             self.count_attempts(position)
 
-    def count_attempts(self, position: int, limit: int = 3) -> None:
+    def count_attempts(self, position: int) -> None:
         """Nobody can be blamed: what was under way may be tried again, but not for ever."""
         running = [position] if position >= 0 and not self.received[position] else range(len(self.items))
         for each in running:
@@ -81,8 +81,10 @@ class Chunk:
                 continue
             work, index = self.items[each]
             work.attempts[index] = work.attempts.get(index, 0) + 1
-            if work.attempts[index] >= limit:
-                self._settle(each, Score(status="error", reason=f"its worker died {limit} times while it was scored"))
+            if work.attempts[index] >= MAX_ATTEMPTS:
+                self._settle(
+                    each, Score(status="error", reason=f"its worker died {MAX_ATTEMPTS} times while it was scored")
+                )
 
 
 class Queue:
@@ -106,7 +108,7 @@ class Queue:
             waiting.extend((work, position) for position in range(len(work.responses)))
             self._count += len(work.responses)
 
-    def give_back(self, chunk: Chunk, _limit: int = 3) -> None:
+    def give_back(self, chunk: Chunk) -> None:
         """Queue what a dead worker left undone, ahead of everything else."""
         left = [item for item, received in zip(chunk.items, chunk.received, strict=True) if not received]
         self._waiting[chunk.loaded.key].extendleft(reversed(left))
@@ -150,6 +152,10 @@ class Queue:
     def _take_items(self, key: int, waiting: deque[Item], workers: int) -> list[Item]:
         size, characters, items = self._size(key, len(waiting), workers), 0, []
         while waiting and len(items) < size and characters < CHUNK_CHARACTERS:
+            if waiting[0][1] in waiting[0][0].attempts:  # a worker died of it, perhaps: alone next time
+                size = 1
+                if items:
+                    break
             work, position = self._pop(waiting)
             if not work.cancelled:
                 items.append((work, position))

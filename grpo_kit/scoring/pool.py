@@ -28,18 +28,17 @@ from typing import Any
 from grpo_kit.verifiers.lookup import Address
 from grpo_kit.verifiers.score import Score
 
-from .chunks import Chunk, Queue
 from .execute import GRACE_SECONDS, timed_out
 from .nursery import COMMAND, KILL, LOAD, SPAWN, WARM
-from .work import HEARTBEAT, LOADING, RECYCLE, WAITING, Loaded, ScoringError, Work
+from .chunks import Chunk, Queue
+from .work import CHANNEL_LOST, HEARTBEAT, LOADING, RECYCLE, WAITING, Loaded, ScoringError, Work
 
 LENGTH = struct.Struct("<I")
 IMPORT_SECONDS = 300.0
+CHANNEL_BROKEN = Score(status="error", reason="the verifier closed or wrote into its worker's channel")
 MAX_REPLY = 256 * 2**20
 # Two chunks per worker: the second waits in the worker's socket while the trainer's thread holds the interpreter.
 CHUNKS_AHEAD = 2
-# How often one completion may be under way when a worker dies for no visible reason.
-MAX_ATTEMPTS = 3
 MAX_RESTARTS = 20
 BOOT = "import sys; sys.path[:] = {path!r}; from grpo_kit.scoring.nursery import main; main({descriptor})"
 
@@ -208,7 +207,7 @@ class Pool:
         while len(worker.inbox) >= LENGTH.size:
             (size,) = LENGTH.unpack_from(worker.inbox)
             if size > MAX_REPLY:
-                self._kill(worker, Score(status="error", reason="the verifier wrote into its worker's channel"))
+                self._kill(worker, CHANNEL_BROKEN)
                 return False
             if len(worker.inbox) < LENGTH.size + size:
                 break
@@ -224,7 +223,7 @@ class Pool:
             for result in results:
                 chunk.deliver(result)
         except (ValueError, TypeError, IndexError, KeyError, StopIteration):
-            self._kill(worker, Score(status="error", reason="the verifier wrote into its worker's channel"))
+            self._kill(worker, CHANNEL_BROKEN)
             return
         if chunk.done:
             worker.chunks.remove(chunk)
@@ -244,6 +243,8 @@ class Pool:
                 limit = IMPORT_SECONDS if chunk == head.id and position == LOADING else head.loaded.verifier.timeout
                 self._kill(worker, timed_out(limit))
             else:
+                # At least once per timeout: a call that starts after this look must not wait for the next one.
+                left = min(left, worker.chunks[0].loaded.verifier.timeout)
                 nearest = left if nearest is None else min(nearest, left)
         return None if nearest is None else max(nearest, 0.001)
 
@@ -382,12 +383,23 @@ class Pool:
         chunk_id, position, _ = worker.marked()
         self.replaced += status is not None
         for chunk in reversed(worker.chunks):
-            began = chunk.id == chunk_id
-            if began and status is not None and status != RECYCLE << 8:
-                chunk.blame(position, worker.ending or Score(status="error", reason=describe_death(status, fault)))
-            elif began and status is None:
-                chunk.count_attempts(position, MAX_ATTEMPTS)
-            self._queue.give_back(chunk, MAX_ATTEMPTS)
+            if chunk.id == chunk_id and status != RECYCLE << 8:
+                self._charge(chunk, position, worker, status, fault)
+            self._queue.give_back(chunk)
+
+    def _charge(self, chunk: Chunk, position: int, worker: Worker, status: int | None, fault: str) -> None:
+        """Decide whose fault the death of a worker was."""
+        if status is None:
+            chunk.count_attempts(position)
+            return
+        score = worker.ending or Score(status="error", reason=describe_death(status, fault))
+        if worker.ending is CHANNEL_BROKEN or status == CHANNEL_LOST << 8:
+            # Noticed only when results are sent, which may be calls after the one that did it: each is tried alone.
+            if len(chunk.items) > 1:
+                chunk.count_attempts(WAITING)
+                return
+            position, score = 0, CHANNEL_BROKEN
+        chunk.blame(position, score)
 
     def _forget(self, worker: Worker) -> None:
         if worker.channel in self._selector.get_map():

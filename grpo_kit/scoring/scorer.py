@@ -15,7 +15,7 @@ from typing import Any
 
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers.base import Verifier, VerifierError
-from grpo_kit.verifiers.lookup import address_of, get_verifier
+from grpo_kit.verifiers.lookup import Address, address_of, get_verifier
 from grpo_kit.verifiers.score import Score
 
 from .execute import execute
@@ -99,7 +99,9 @@ class Scorer:
         self.workers = workers
         self.max_error_rate = max_error_rate
         self.error_patience = error_patience
+        self.memory_mb = DEFAULT_MEMORY_MB if memory_mb is None else memory_mb
         self.traceback_dir = traceback_dir
+        self._closed = False
         self._by_spec: dict[str, Loaded] = {}
         self._loaded: list[Loaded] = []
         for spec in specs:
@@ -113,9 +115,11 @@ class Scorer:
         self._pool: Pool | None = None
         addresses = [loaded.address for loaded in self._default if loaded.address is not None]
         if addresses:
-            memory = DEFAULT_MEMORY_MB if memory_mb is None else memory_mb
-            self._pool = Pool(workers, memory, addresses)
-            atexit.register(self.close)
+            self._start_pool(addresses)
+
+    def _start_pool(self, addresses: Sequence[Address]) -> None:
+        self._pool = Pool(self.workers, self.memory_mb, addresses)
+        atexit.register(self.close)
 
     # --- verifiers -------------------------------------------------------------------------------------------------
 
@@ -159,8 +163,7 @@ class Scorer:
             raise VerifierError(f"task {task.id!r}: {error}") from error
         if loaded.address is not None:
             if self._pool is None:
-                self._pool = Pool(self.workers, DEFAULT_MEMORY_MB, [loaded.address])
-                atexit.register(self.close)
+                self._start_pool([loaded.address])
             else:
                 self._pool.preload(loaded.address)
         return (loaded,)
@@ -176,6 +179,8 @@ class Scorer:
         Raises:
             ScoringError: a verifier was broken for ``error_patience`` steps in a row.
         """
+        if self._closed:
+            raise ScoringError("this scorer is closed")
         self._raise_if_stopped()
         waiting: deque[Job] = deque()
         step: dict[str, VerifierStatistics] = defaultdict(VerifierStatistics)
@@ -297,6 +302,7 @@ class Scorer:
 
     def close(self) -> None:
         """End the worker processes. Safe to call twice."""
+        self._closed = True
         if self._pool is not None:
             pool, self._pool = self._pool, None
             pool.close()

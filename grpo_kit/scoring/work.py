@@ -20,6 +20,9 @@ WAITING = -2  # an event loop with nothing to run: calls are under way, none of 
 IDLE_CHUNK = 0
 
 RECYCLE = 77  # exit status of a worker that asks for a successor (after MemoryError)
+CHANNEL_LOST = 78  # exit status of a worker that cannot send its results
+# How often one completion may be under way when a worker dies for no visible reason.
+MAX_ATTEMPTS = 3
 TEXT_LIMIT = 2_000
 TRACEBACK_LIMIT = 8_000
 

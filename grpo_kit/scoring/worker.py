@@ -25,7 +25,7 @@ from grpo_kit.verifiers.lookup import Address
 from grpo_kit.verifiers.score import Score
 
 from .execute import execute, failure
-from .work import HEARTBEAT, IDLE_CHUNK, LOADING, RECYCLE, TEXT_LIMIT, cases_of
+from .work import CHANNEL_LOST, HEARTBEAT, IDLE_CHUNK, LOADING, RECYCLE, TEXT_LIMIT, cases_of
 
 LENGTH = struct.Struct("<I")
 # Results wait this long for company before they are sent: one system call per result would cost more than a cheap
@@ -41,9 +41,12 @@ def run(channel: socket.socket, heartbeat_fd: int, folder: Path, memory_mb: int)
     replies = Replies(channel, heartbeat)
     verifiers: dict[int, Verifier] = {}
     while True:
-        request = _receive(channel)
+        try:
+            request = _receive(channel)
+        except OSError:
+            request = None
         if request is None:
-            os._exit(0)
+            os._exit(CHANNEL_LOST)
         chunk, (key, address, options), segments = pickle.loads(request)
         replies.begin(chunk)
         cases = [case for context, responses, ids in segments for case in cases_of(context, responses, ids)]
@@ -99,7 +102,10 @@ class Replies:
     def flush(self) -> None:
         payload = json.dumps([self.chunk, self.waiting]).encode()
         self.waiting = []
-        self.channel.sendall(LENGTH.pack(len(payload)) + payload)
+        try:
+            self.channel.sendall(LENGTH.pack(len(payload)) + payload)
+        except OSError:
+            os._exit(CHANNEL_LOST)
         self.flushed = time.monotonic()
 
     def end(self) -> None:

@@ -1,0 +1,307 @@
+"""The scoring pool: right scores in the right order, and a verifier's failure costs its own score only."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
+from grpo_kit.types import Completion, Group, Prompt, Task
+from grpo_kit.verifiers import VerifierError, verifier
+from grpo_kit.verifiers.base import REGISTRY
+
+FILE = Path(__file__).with_name("scoring_verifiers.py")
+OBEY = f"{FILE}:obey"
+
+
+def group(texts, answer="ok", name="t", meta=None):
+    task = Task(name, ({"role": "user", "content": "q"},), answer, meta or {})
+    completions = [Completion(name, i, [1, 2], [0.0, 0.0], text, "stop", 0) for i, text in enumerate(texts)]
+    return Group(task, Prompt(name, (1,)), completions)
+
+
+def score(texts, reference=OBEY, *, workers=1, timeout=1.0, **settings):
+    with Scorer([VerifierSpec(reference, timeout=timeout)], workers=workers, **settings) as scorer:
+        (scored,) = scorer.score_groups([group(texts)])
+        return scored.scores
+
+
+def children():
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append(stat.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_scores_come_back_in_order(workers):
+    texts = ["ok" if i % 3 else "no" for i in range(100)]
+    groups = [group(texts[i:] + texts[:i], name=f"t{i}") for i in range(30)]
+    with Scorer([VerifierSpec(f"{FILE}:equal")], workers=workers) as scorer:
+        scored = list(scorer.score_groups(groups))
+    assert [g.task.id for g in scored] == [g.task.id for g in groups]
+    for g in scored:
+        assert [s.value for s in g.scores] == [float(c.text == "ok") for c in g.completions]
+        assert [p["equal"].value for p in g.parts] == [s.value for s in g.scores]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "reason"),
+    [
+        ("raise", "error", "ValueError: boom"),
+        ("hang", "timeout", "no result within 1 s"),
+        ("sleep 30", "timeout", "no result within 1 s"),
+        ("exit", "error", "exit code 3"),
+        ("sysexit", "error", "SystemExit: 4"),
+        ("segfault", "error", "SIGSEGV"),
+        ("memory", "error", "MemoryError"),
+        ("orphan 1000", "error", "exit code 5"),
+        ("file", "error", "exit code 6"),
+        ("close", "error", ""),
+        ("nan", "error", "finite"),
+        ("string", "error", "must return bool, float, dict, Score or None; got str"),
+        ("none", "abstain", "None"),
+        ("flood", "ok", ""),
+        ("fork", "ok", ""),
+        ("thread 1000", "ok", ""),
+        ("asyncio", "ok", ""),
+        ("reason", "ok", "rrr"),
+    ],
+)
+def test_a_failure_costs_its_own_score_only(text, status, reason):
+    before = set(children())
+    scores = score(["ok", "no", text, "ok", "no"])
+    assert [s.value for s in scores[:2] + scores[3:]] == [1.0, 0.0, 1.0, 0.0]
+    assert all(s.counts for s in scores[:2] + scores[3:])
+    assert scores[2].status == status
+    assert reason in scores[2].reason
+    assert len(scores[2].reason) < 3000
+    assert set(children()) <= before
+
+
+def test_many_kinds_of_failure_at_once():
+    words = ["ok", "raise", "exit", "ok", "segfault", "memory", "flood", "no", "fork", "none", "write"] * 10
+    scores = score(words, workers=2)
+    for word, s in zip(words, scores, strict=True):
+        expected = {"raise": "error", "exit": "error", "segfault": "error", "memory": "error", "none": "abstain"}
+        if word != "write":  # writing into every descriptor may or may not break the channel
+            assert s.status == expected.get(word, "ok"), (word, s)
+        if word in ("ok", "no"):
+            assert s.value == float(word == "ok")
+
+
+def test_memory_hoarded_over_calls_ends_with_its_worker():
+    scores = score(["hoard"] * 8 + ["ok"] * 3, memory_mb=200)
+    assert [s.status for s in scores].count("error") >= 1
+    assert [s.status for s in scores].count("ok") >= 8  # a fresh worker hoards from zero again
+    assert [s.value for s in scores[-3:]] == [1.0, 1.0, 1.0]
+
+
+def test_nothing_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    marker = "1234567"
+    score(["file", f"orphan {marker}", "hang", "segfault", "ok"])
+    assert list(tmp_path.iterdir()) == []
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert marker.encode() not in cmdline.read_bytes()
+        except OSError:
+            continue
+
+
+def test_workers_end_when_the_trainer_is_killed(tmp_path):
+    script = tmp_path / "trainer.py"
+    script.write_text(
+        "import os, sys\n"
+        f"sys.path.insert(0, {str(FILE.parent)!r})\n"
+        "from test_scoring import *\n"
+        f"scorer = Scorer([VerifierSpec({OBEY!r}, timeout=100.0)], workers=2)\n"
+        "print(scorer._pool._nursery.pid, scorer._pool._folder, flush=True)\n"
+        "list(scorer.score_groups([group(['hang', 'hang'])]))\n"
+    )
+    trainer = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    pid, folder = trainer.stdout.readline().split()
+    time.sleep(0.3)
+    trainer.kill()
+    trainer.wait()
+    trainer.stdout.close()
+    for _ in range(200):
+        if not Path(f"/proc/{pid}").exists() and not Path(folder).exists():
+            break
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+    assert not Path(folder).exists()
+    for stat in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert folder.encode() not in stat.read_bytes()
+        except OSError:
+            continue
+
+
+def test_a_verifier_that_kills_the_pool_is_survived():
+    scores = score(["ok", "kill-parent", "ok"], workers=2)
+    assert [s.value for s in scores] == [1.0, 0.0, 1.0]
+    assert scores[1].status in ("error", "timeout")
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [("raise", "error"), ("block", "timeout"), ("exit", "error"), ("stubborn", "timeout"), ("ok 60", "timeout")],
+)
+def test_async_verifiers(text, status):
+    scores = score(["ok 0.01", "no", text, "ok", "no 0.01"], f"{FILE}:patient", timeout=0.5)
+    assert [s.value for s in scores[:2] + scores[3:]] == [1.0, 0.0, 1.0, 0.0]
+    assert all(s.counts for s in scores[:2] + scores[3:])
+    assert scores[2].status == status
+
+
+def test_scoring_goes_on_while_the_producer_works():
+    seen = []
+
+    def slowly():
+        for i in range(6):
+            yield group(["ok"], name=f"t{i}")
+            seen.append(i)
+            time.sleep(0.05)
+
+    with Scorer([VerifierSpec(f"{FILE}:equal")]) as scorer:
+        yielded = [(g.task.id, len(seen)) for g in scorer.score_groups(slowly())]
+    assert yielded[0][1] < 6  # the first was there before the last was made
+
+
+def test_an_abandoned_iterator_does_not_disturb_the_next():
+    with Scorer([VerifierSpec(OBEY, timeout=0.5)]) as scorer:
+        iterator = scorer.score_groups(group(["ok", "hang"], name=f"t{i}") for i in range(3))
+        next(iterator)
+        iterator.close()
+        (scored,) = scorer.score_groups([group(["ok", "no"])])
+    assert [s.value for s in scored.scores] == [1.0, 0.0]
+
+
+def test_two_threads_may_score_at_once():
+    results = {}
+
+    def run(name):
+        results[name] = [
+            [s.value for s in g.scores]
+            for g in scorer.score_groups(group(["ok", name], answer=name) for _ in range(50))
+        ]
+
+    with Scorer([VerifierSpec(f"{FILE}:equal")], workers=2) as scorer:
+        threads = [threading.Thread(target=run, args=(name,)) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert results == {"a": [[0.0, 1.0]] * 50, "b": [[0.0, 1.0]] * 50}
+
+
+def test_workers_of_light_verifiers_do_not_import_torch():
+    with Scorer([VerifierSpec(f"{FILE}:identify")]) as scorer:
+        (scored,) = scorer.score_groups([group(["a"])])
+    assert scored.scores[0].metrics["torch"] == 0.0
+    assert scored.scores[0].metrics["pid"] != os.getpid()
+
+
+def test_weights_parts_and_abstention():
+    specs = [VerifierSpec(f"{FILE}:equal", weight=2.0), VerifierSpec(OBEY, weight=0.5)]
+    with Scorer(specs) as scorer:
+        (scored,) = scorer.score_groups([group(["ok", "no", "none", "raise"])])
+        statistics = scorer.statistics()
+        assert scorer.statistics() == {}
+    ok, no, none, failed = scored.scores
+    assert (ok.value, no.value) == (2.5, 0.0)
+    assert (none.value, none.status) == (0.0, "ok")  # obey has no opinion, equal says 0
+    assert failed.status == "error"
+    assert scored.parts[3]["equal"].status == "ok"
+    assert statistics["verifier/equal/mean"] == 0.25
+    assert statistics["verifier/obey/error"] == 1
+    assert statistics["verifier/obey/abstain"] == 1
+    assert statistics["verifier/obey/mean"] == 0.5
+    assert 0 <= statistics["verifier/equal/latency_p50"] <= statistics["verifier/equal/latency_p95"]
+
+
+def test_the_total_abstains_when_all_parts_do():
+    assert score(["none"])[0].status == "abstain"
+
+
+def test_a_task_may_name_its_verifier():
+    with Scorer([VerifierSpec(OBEY), VerifierSpec("format")]) as scorer:
+        scored = list(
+            scorer.score_groups(
+                [
+                    group(["#### 4", "#### 5"], answer=4, meta={"verifier": "number"}),
+                    group(["ok", "x"]),
+                    group([r"ok"], meta={"verifier": "obey"}),
+                ]
+            )
+        )
+    assert [list(g.parts[0]) for g in scored] == [["number"], ["obey", "format"], ["obey"]]
+    assert [s.value for s in scored[0].scores] == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(("name", "message"), [("os:system", "may name registered"), ("nubmer", "'number'"), (3, "3")])
+def test_a_task_cannot_name_code(name, message):
+    with Scorer([VerifierSpec(OBEY)]) as scorer, pytest.raises(VerifierError, match=message):
+        list(scorer.score_groups([group(["ok"], meta={"verifier": name})]))
+
+
+def test_a_verifier_that_keeps_failing_stops_the_run(tmp_path):
+    with Scorer([VerifierSpec(OBEY)], error_patience=2, traceback_dir=tmp_path / "tracebacks") as scorer:
+        list(scorer.score_groups([group(["raise", "raise", "ok"])]))
+        list(scorer.score_groups([group(["ok"])]))  # a good step in between forgives
+        list(scorer.score_groups([group(["raise"])]))
+        with pytest.raises(ScoringError, match="'obey' failed on 67%.*ValueError: boom"):
+            list(scorer.score_groups([group(["raise", "raise", "ok"])]))
+        with pytest.raises(ScoringError):
+            list(scorer.score_groups([group(["ok"])]))
+    text = (tmp_path / "tracebacks" / "obey.txt").read_text()
+    assert "Traceback (most recent call last)" in text
+    assert 'raise ValueError("boom")' in text
+    assert "completion 0" in text
+
+
+def test_an_import_error_shows_the_users_own_traceback(tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("import does_not_exist\ndef check(response): return 1\n")
+    with pytest.raises(ModuleNotFoundError, match="does_not_exist"):
+        Scorer([VerifierSpec(f"{broken}:check")])
+
+
+def test_the_same_verifier_twice():
+    with pytest.raises(VerifierError, match="twice"):
+        Scorer([VerifierSpec("format"), VerifierSpec("format")], workers=0)
+    specs = [VerifierSpec("format"), VerifierSpec("format", options={"shape": "boxed"})]
+    with Scorer(specs, workers=0) as scorer:
+        ((_, parts),) = scorer.score_completions(group([]).task, group([r"\boxed{1}"]).completions)
+    assert {name: part.value for name, part in parts.items()} == {"format": 0.0, "format_2": 1.0}
+
+
+def test_a_verifier_that_workers_cannot_find():
+    try:
+
+        @verifier(name="nested")
+        def nested(response):
+            return 1.0
+
+        with pytest.raises(VerifierError, match=r"workers=0"):
+            Scorer([VerifierSpec("nested")])
+        with Scorer([VerifierSpec("nested")], workers=0) as scorer:
+            assert scorer.score_completions(group([]).task, group(["x"]).completions)[0][0].value == 1.0
+    finally:
+        REGISTRY.pop("nested", None)
+
+
+def test_no_completions_and_no_verifiers():
+    with Scorer([VerifierSpec("format")]) as scorer:
+        assert scorer.score_completions(group([]).task, []) == []
+    with pytest.raises(VerifierError, match="at least one"):
+        Scorer([])
