@@ -54,11 +54,11 @@ def _train(config: Config, run: RunDirectory, console: Console, resume: bool, be
     model = run.path / "model"
     console.print(f"done in {time.perf_counter() - begun:.0f} s. Next:", markup=False)
     console.print(f"  grpo-kit train {run.path}/config.yaml seed=1     the same run with another seed", markup=False)
-    console.print(
-        f"  grpo-kit train {run.path}/config.yaml model.path={model} warm_start=null data.level=2     go on, harder",
-        markup=False,
-        soft_wrap=True,
-    )
+    if config.data.task:
+        harder = f"model.path={model} warm_start=null data.level={config.data.level + 1}"
+        console.print(
+            f"  grpo-kit train {run.path}/config.yaml {harder}     go on, harder", markup=False, soft_wrap=True
+        )
     console.print(
         f"  zcat {run.rollouts}/*.gz | less -S     every completion with its scores", markup=False, soft_wrap=True
     )

@@ -8,14 +8,16 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from grpo_kit.config import DataConfig
+from grpo_kit.config import Config, DataConfig
 from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Task
 
-from .tasks import ProceduralSource
+from .tasks import ProceduralSource, is_held_out
 
+Part = Literal["all", "train", "held_out"]
+EVALUATION_SEED_OFFSET = 1_000_003
 READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
 
 
@@ -34,8 +36,8 @@ class TaskSource(Protocol):
 class DatasetSource:
     """Rows of a dataset as tasks; the columns that are not mapped travel in ``Task.meta``."""
 
-    def __init__(self, config: DataConfig, where: str = "data") -> None:
-        self.config, self.where = config, where
+    def __init__(self, config: DataConfig, where: str = "data", part: Part = "all") -> None:
+        self.config, self.where, self.part = config, where, part
         self.pattern = _compile(config.answer_pattern, where)
         self.rows = _load_rows(config, where)
         if config.limit is not None:
@@ -43,6 +45,12 @@ class DatasetSource:
         if not len(self.rows):
             raise UserError(f"{where}.path: {config.path} holds no rows")
         self._check_columns()
+        if part != "all":
+            prompts = self.rows[config.fields.prompt]
+            wanted = [i for i, prompt in enumerate(prompts) if is_held_out(str(prompt)) == (part == "held_out")]
+            if not wanted:
+                raise UserError(f"{where}.path: {config.path} has too few rows to hold some out for evaluation")
+            self.rows = self.rows.select(wanted)
         self.fingerprint = self._fingerprint()
 
     @property
@@ -61,7 +69,7 @@ class DatasetSource:
                 )
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(self.config.model_dump_json(exclude={"path"}).encode())
+        digest = hashlib.sha256(f"{self.part} {self.config.model_dump_json(exclude={'path'})}".encode())
         for row in self.rows:
             digest.update(json.dumps(row, sort_keys=True, default=str).encode())
         return f"sha256:{digest.hexdigest()[:32]}:rows={len(self.rows)}"
@@ -95,11 +103,30 @@ class DatasetSource:
         return found.group(1).strip()
 
 
-def open_source(config: DataConfig, seed: int, held_out: bool = False, where: str = "data") -> TaskSource:
-    """The task source that a ``data`` section describes."""
+def open_source(config: DataConfig, seed: int, part: Part = "all", where: str = "data") -> TaskSource:
+    """The task source that a ``data`` section describes.
+
+    ``part`` chooses a side of the split by a hash of the prompt: "train" and "held_out" never share one. Procedural
+    tasks are always split; files only when a side is asked for.
+    """
     if config.task is not None:
-        return ProceduralSource(config.task, config.level, seed, held_out)
-    return DatasetSource(config, where)
+        return ProceduralSource(config.task, config.level, seed, part == "held_out")
+    return DatasetSource(config, where, part)
+
+
+def training_source(config: Config) -> TaskSource:
+    """What a run trains on: without the rows that its own evaluation holds out."""
+    shares_rows = config.evaluation is not None and config.evaluation.data is None
+    return open_source(config.data, config.seed, "train" if shares_rows else "all")
+
+
+def evaluation_source(config: Config) -> TaskSource:
+    """What a run is evaluated on: its own data section, or held-out tasks of the training data."""
+    assert config.evaluation is not None
+    seed = config.seed + EVALUATION_SEED_OFFSET
+    if config.evaluation.data is not None:
+        return open_source(config.evaluation.data, seed, "all", "evaluation.data")
+    return open_source(config.data, seed, "held_out")
 
 
 def _compile(pattern: str | None, where: str) -> re.Pattern[str] | None:

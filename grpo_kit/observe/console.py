@@ -25,7 +25,8 @@ class RunConsole:
         self._progress: Progress | None = None
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        # A log file is not 80 columns wide: lines stay whole there.
+        self.console.print(text, markup=False, soft_wrap=not self.console.is_terminal)
 
     def warn(self, text: str) -> None:
         self.console.print(f"warning: {text}", style="yellow", markup=False)

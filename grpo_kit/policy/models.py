@@ -102,6 +102,7 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     # Master weights stay float32: at RL learning rates a bfloat16 weight often rounds the update away.
+    _disable_dropout(model)
     policy = Policy(model.float().to(device), tokenizer, device, _autocast_dtype(config.dtype, device))
     _check_head(policy)
     return policy
@@ -178,6 +179,15 @@ def _autocast_dtype(name: str, device: torch.device) -> torch.dtype | None:
     if name == "auto" and not torch.cuda.is_bf16_supported():
         return None
     return torch.bfloat16
+
+
+def _disable_dropout(model: nn.Module) -> None:
+    """With dropout the policy that is trained is not the one that sampled, and no importance ratio would start at 1."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0  # type: ignore[assignment]
 
 
 def _check_head(policy: Policy) -> None:

@@ -28,9 +28,9 @@ from typing import Any
 from grpo_kit.verifiers.lookup import Address
 from grpo_kit.verifiers.score import Score
 
+from .chunks import Chunk, Queue
 from .execute import GRACE_SECONDS, timed_out
 from .nursery import COMMAND, KILL, LOAD, SPAWN, WARM
-from .chunks import Chunk, Queue
 from .work import CHANNEL_LOST, HEARTBEAT, LOADING, RECYCLE, WAITING, Loaded, ScoringError, Work
 
 LENGTH = struct.Struct("<I")

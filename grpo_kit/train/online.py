@@ -10,7 +10,7 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids
-from grpo_kit.data.datasets import TaskSource, open_source
+from grpo_kit.data.datasets import TaskSource, evaluation_source, training_source
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import RunFailed, UserError
@@ -32,8 +32,6 @@ from .checkpoint import latest_checkpoint, load_state, load_weights, save_checkp
 from .offline import warm_start
 from .update import PolicyUpdater
 
-EVALUATION_SEED_OFFSET = 1_000_003
-
 
 @dataclass
 class Evaluation:
@@ -51,7 +49,7 @@ class OnlineTrainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.policy: Policy = load_policy(config.model, pick_device(config.device), config.seed)
-        source = open_source(config.data, config.seed)
+        source = training_source(config)
         self.source: TaskSource = source
         self.sampler = TaskSampler(
             source, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
@@ -284,7 +282,7 @@ def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
     if settings is None:
         return None
     data = settings.data or config.data
-    source = open_source(data, config.seed + EVALUATION_SEED_OFFSET, held_out=True, where="evaluation.data")
+    source = evaluation_source(config)
     if isinstance(source, ProceduralSource):
         tasks = source.unique_tasks(settings.tasks)
     else:

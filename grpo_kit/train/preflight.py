@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from grpo_kit.config import Config, DataConfig
-from grpo_kit.data.chat import render, render_text
-from grpo_kit.data.datasets import TaskSource, open_source
+from grpo_kit.config import Config
+from grpo_kit.data.chat import render_text
+from grpo_kit.data.datasets import TaskSource, evaluation_source, training_source
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
@@ -52,11 +52,11 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     device = pick_device(config.device)
     skeleton, tokenizer = model_skeleton(config.model)
     _check_context(config, skeleton.config)
-    source = open_source(config.data, config.seed)
+    source = training_source(config)
     sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)
     first = sampler.next(max(2, config.rollout.prompts_per_step))
-    if config.evaluation and config.evaluation.data:
-        _open_evaluation(config.evaluation.data, config, tokenizer)
+    if config.evaluation:
+        evaluation_source(config)
     gold, checked = _check_gold(config, source, [task for task, _ in first])
     parameters = sum(p.numel() for p in skeleton.parameters())
     completions = config.rollout.prompts_per_step * config.rollout.group_size * config.train.steps
@@ -88,12 +88,6 @@ def _check_context(config: Config, model_config: Any) -> None:
             f"{needed} tokens do not fit the model's context of {context}. Lower one of them, for example "
             f"data.max_prompt_tokens={max(1, context - config.rollout.max_tokens)}."
         )
-
-
-def _open_evaluation(data: DataConfig, config: Config, tokenizer: Any) -> None:
-    source = open_source(data, config.seed, held_out=True, where="evaluation.data")
-    if len(render(source.task(0), tokenizer).token_ids) == 0:
-        raise UserError("evaluation.data: the chat template renders the first prompt as nothing")
 
 
 def gold_response(source: TaskSource, index: int, task: Task) -> str:

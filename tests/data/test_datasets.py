@@ -126,3 +126,16 @@ def test_gsm8k_through_its_recipe():
     assert source.size == 7473
     assert source.task(0).answer == "72"
     assert all(source.task(i).answer for i in range(0, 7473, 50))
+
+
+def test_held_out_rows_are_disjoint_from_training_rows(tmp_path):
+    rows = [{"question": f"What is {i}+1?", "answer": str(i + 1)} for i in range(200)]
+    settings = config(write(tmp_path / "a.jsonl", rows))
+    train, held_out = (DatasetSource(settings, part=part) for part in ("train", "held_out"))
+    prompts = [{s.task(i).prompt for i in range(s.size)} for s in (train, held_out)]
+    assert len(prompts[0]) + len(prompts[1]) == 200
+    assert not prompts[0] & prompts[1]
+    assert 5 < len(prompts[1]) < 50
+    assert train.fingerprint != held_out.fingerprint
+    with pytest.raises(UserError, match="too few rows to hold some out"):
+        DatasetSource(config(write(tmp_path / "b.jsonl", rows[:1])), part="held_out")
