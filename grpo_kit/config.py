@@ -163,6 +163,7 @@ class OptimizerConfig(Strict):
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: NonNegative = 0.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    epsilon: PositiveFloat = Field(1e-8, description="AdamW's; a larger one keeps weights with tiny gradients still")
     max_grad_norm: PositiveFloat = 1.0
 
 

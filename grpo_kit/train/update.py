@@ -177,6 +177,7 @@ def build_optimizer(policy: Policy, config: OptimizerConfig, total_updates: int)
         ],
         lr=config.learning_rate,
         betas=config.betas,
+        eps=config.epsilon,
         fused=policy.device.type in ("cpu", "cuda"),
     )
     scheduler = get_scheduler(config.schedule, optimizer, config.warmup_steps, total_updates)
