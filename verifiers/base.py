@@ -20,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
+from grpo_kit.errors import UserError
+
 from .score import Score
 
 ARGUMENTS = ("response", "answer", "prompt", "meta", "completion_ids", "messages")
@@ -27,7 +29,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 PER_RESPONSE = ("response", "completion_ids")
 
 
-class VerifierError(Exception):
+class VerifierError(UserError):
     """A verifier that cannot be found, loaded or called as it was written."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from grpo_kit.errors import RunFailed
 from grpo_kit.verifiers.base import Verifier
 from grpo_kit.verifiers.lookup import Address
 from grpo_kit.verifiers.score import Score
@@ -26,7 +27,7 @@ TEXT_LIMIT = 2_000
 TRACEBACK_LIMIT = 8_000
 
 
-class ScoringError(RuntimeError):
+class ScoringError(RunFailed):
     """Scoring cannot go on: a verifier fails too often, or no worker can be started."""
 
 

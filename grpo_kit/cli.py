@@ -1,0 +1,133 @@
+"""The command line. Heavy imports stand inside the commands, so that --help answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grpo_kit import __version__
+from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
+
+app = typer.Typer(
+    name="grpo-kit",
+    help="Train reasoning models with GRPO and its relatives; write verifiers; evaluate checkpoints.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+recipes_app = typer.Typer(help="List, show and copy the shipped recipes.", no_args_is_help=True)
+config_app = typer.Typer(help="The recipe format.", no_args_is_help=True)
+app.add_typer(recipes_app, name="recipes")
+app.add_typer(config_app, name="config")
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="key.sub=value, each replacing one value of the recipe")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"grpo-kit {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="a recipe file, or the name of a shipped one")],
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, train nothing.")] = False,
+    run_dir: Annotated[Path | None, typer.Option(help="Where the run is written [runs/<recipe>-<time>].")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --run-dir.")] = False,
+) -> None:
+    """Train with a recipe."""
+    from grpo_kit import commands
+
+    commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume)
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, hardware, and which engines and sandboxes work here, with a fix for each that does not."""
+    from grpo_kit.doctor import show_doctor
+
+    show_doctor()
+
+
+@recipes_app.command("ls")
+def recipes_ls() -> None:
+    """List the shipped recipes with their first line."""
+    from grpo_kit.recipe_file import recipes_root, shipped_recipes
+
+    for name in shipped_recipes():
+        first = (recipes_root() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        typer.echo(f"{name:<32} {first.removeprefix('#').strip()}")
+
+
+@recipes_app.command("show")
+def recipes_show(name: str) -> None:
+    """Print a recipe."""
+    from grpo_kit.recipe_file import find_recipe
+
+    typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
+
+
+@recipes_app.command("cp")
+def recipes_cp(name: str, target: Path) -> None:
+    """Copy a recipe to a file of your own."""
+    from grpo_kit.recipe_file import find_recipe
+
+    source = find_recipe(name)
+    target = target / source.name if target.is_dir() else target
+    if target.exists():
+        raise UserError(f"{target} exists; choose another name")
+    if not target.parent.is_dir():
+        raise UserError(f"the folder {target.parent} does not exist")
+    target.write_bytes(source.read_bytes())
+    typer.echo(f"{target}: edit it, then run `grpo-kit train {target}`")
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of a recipe (for editors)."""
+    import json
+
+    from grpo_kit.config import Config
+
+    typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+
+
+@config_app.command("resolve")
+def config_resolve(recipe: str, overrides: Overrides = None) -> None:
+    """Print a recipe with every default filled in."""
+    import yaml
+
+    from grpo_kit.recipe_file import load_recipe
+
+    config = load_recipe(recipe, overrides or [])
+    typer.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+
+
+def main() -> None:
+    """Run the command line; a user's error is one paragraph and exit code 2, a failed run exit code 1."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from grpo_kit.interrupt import Interrupted
+
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error), EXIT_USAGE)
+    except RunFailed as error:
+        _fail(str(error), EXIT_FAILED)
+    except Interrupted as stop:
+        typer.echo(f"{stop}; it is saved: continue with --resume", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,117 @@
+"""What the commands do, once the command line has been read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from grpo_kit.config import Config
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
+from grpo_kit.recipe_file import load_recipe
+from grpo_kit.train.preflight import Plan, machine_memory, preflight
+
+
+def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path | None, resume: bool) -> None:
+    """Check, then train. Nothing is written before every check has passed."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    console = Console(highlight=False)
+    begun = time.perf_counter()
+    if resume:
+        config, run = _resumed(recipe, overrides, run_dir)
+        preflight(config, None)
+    else:
+        config = load_recipe(recipe, overrides)
+        path = run_dir or default_run_path(recipe)
+        check_free(path)
+        plan = preflight(config, path)
+        if dry_run:
+            show_plan(console, config, plan)
+            return
+        console.print(
+            f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
+            f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}"
+        )
+        run = RunDirectory.create(path, config)
+    _train(config, run, console, resume, begun)
+
+
+def _train(config: Config, run: RunDirectory, console: Console, resume: bool, begun: float) -> None:
+    from grpo_kit.observe.console import RunConsole
+    from grpo_kit.train.online import OnlineTrainer
+
+    trainer = OnlineTrainer(config, run, RunConsole(console))
+    try:
+        trainer.train(resume)
+    finally:
+        trainer.close()
+    model = run.path / "model"
+    console.print(f"done in {time.perf_counter() - begun:.0f} s. Next:", markup=False)
+    console.print(f"  grpo-kit train {run.path}/config.yaml seed=1     the same run with another seed", markup=False)
+    if config.data.task:
+        harder = f"model.path={model} warm_start=null data.level={config.data.level + 1}"
+        console.print(
+            f"  grpo-kit train {run.path}/config.yaml {harder}     go on, harder", markup=False, soft_wrap=True
+        )
+    console.print(
+        f"  zcat {run.rollouts}/*.gz | less -S     every completion with its scores", markup=False, soft_wrap=True
+    )
+
+
+def _resumed(recipe: str, overrides: Sequence[str], run_dir: Path | None) -> tuple[Config, RunDirectory]:
+    if run_dir is None:
+        raise UserError("--resume needs --run-dir: the run to continue")
+    run = RunDirectory.open(run_dir)
+    config = load_recipe(run.path / "config.yaml")
+    wanted = load_recipe(recipe, overrides)
+    if wanted != config:
+        changed = [k for k, v in config.model_dump().items() if wanted.model_dump()[k] != v]
+        raise UserError(
+            f"--resume: the recipe differs from the one that {run_dir} was started with, in: {', '.join(changed)}. To "
+            f"continue that run: grpo-kit train {run_dir}/config.yaml --run-dir {run_dir} --resume"
+        )
+    return config, run
+
+
+def show_plan(console: Console, config: Config, plan: Plan) -> None:
+    """What `--dry-run` prints."""
+    rollout, row = config.rollout, plan.objective
+    table = Table(show_header=False, box=None)
+    table.add_row(
+        "algorithm",
+        f"{config.algorithm} ({row.paper}): {row.baseline}, {row.scale}, {row.ratio_level} ratio, "
+        f"{row.surrogate} {row.clip_low:g}/{row.clip_high:g}, {row.aggregation}, beta {row.beta:g}",
+    )
+    table.add_row("model", f"{plan.parameters:,} parameters on {plan.device}")
+    table.add_row(
+        "work",
+        f"{config.train.steps} steps, {plan.optimizer_steps} updates, {plan.completions:,} completions "
+        f"({rollout.prompts_per_step} prompts x {rollout.group_size}), at most {plan.most_tokens:,} tokens",
+    )
+    for part, size in plan.memory.items():
+        table.add_row(f"memory: {part}", _size(size))
+    table.add_row("memory: all of it", f"{_size(sum(plan.memory.values()))} of {_size(machine_memory())}")
+    table.add_row("disk", _size(plan.disk))
+    table.add_row("gold answers", f"{plan.gold_checked} checked, all accepted")
+    if plan.skipped_long:
+        table.add_row(
+            "prompts too long", f"{plan.skipped_long} of the first {len(plan.prompts) + plan.skipped_long} or so"
+        )
+    console.print(table)
+    for number, text in enumerate(plan.prompts, start=1):
+        console.print(f"prompt {number}: {text!r}", markup=False)
+    for task_id, response, score in plan.gold:
+        console.print(f"gold of {task_id}: {response!r:.160} -> {score.value:g} {score.reason}", markup=False)
+    if sum(plan.memory.values()) > machine_memory():
+        console.print("warning: this is more memory than the machine has; lower train.token_budget or rollout.max_rows")
+    console.print("dry run: nothing was written")
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GB" if count >= 2**30 else f"{count / 2**20:.1f} MB"

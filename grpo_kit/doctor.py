@@ -1,0 +1,109 @@
+"""What works on this machine, and how to mend what does not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from grpo_kit.observe.run_directory import PACKAGES
+
+State = Literal["ok", "off", "missing"]
+STYLES = {"ok": "green", "off": "yellow", "missing": "red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    area: str
+    name: str
+    state: State
+    detail: str
+    fix: str = ""
+
+
+def findings() -> Iterator[Finding]:
+    """Look at versions, hardware, engines, extras and sandboxes, in that order."""
+    yield Finding("version", "python", "ok", platform.python_version())
+    for package in PACKAGES:
+        version = _version(package)
+        if version:
+            yield Finding("version", package, "ok", version)
+        elif not package.startswith("vllm"):
+            yield Finding("version", package, "missing", "not installed", f"pip install {package}")
+    yield from _hardware()
+    yield from _engines()
+    yield from _extras()
+    yield from _sandboxes()
+
+
+def _hardware() -> Iterator[Finding]:
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    yield Finding(
+        "hardware", "cpu", "ok", f"{cores} cores, {memory:.1f} GB memory, torch uses {torch.get_num_threads()} threads"
+    )
+    free = shutil.disk_usage(".").free / 2**30
+    yield Finding(
+        "hardware",
+        "disk",
+        "ok" if free > 1 else "missing",
+        f"{free:.1f} GB free here",
+        "" if free > 1 else "free some space",
+    )
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            device = torch.cuda.get_device_properties(index)
+            yield Finding("hardware", f"gpu {index}", "ok", f"{device.name}, {device.total_memory / 2**30:.0f} GB")
+    else:
+        yield Finding("hardware", "gpu", "off", "none that torch can use; everything runs on the CPU")
+
+
+def _engines() -> Iterator[Finding]:
+    yield Finding("engine", "torch", "ok", "embedded: transformers in process")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, package in (
+        ("peft", "peft"),
+        ("tensorboard", "tensorboard"),
+        ("wandb", "wandb"),
+        ("trackio", "trackio"),
+        ("ray", "ray"),
+    ):
+        version = _version(package)
+        if version:
+            yield Finding("extra", extra, "ok", version)
+        else:
+            yield Finding("extra", extra, "off", "not installed", f'pip install "grpo-kit[{extra}]"')
+
+
+def _sandboxes() -> Iterator[Finding]:
+    return iter(())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def show_doctor() -> None:
+    table = Table(box=None)
+    for column in ("", "", "state", "detail", "fix"):
+        table.add_column(column)
+    for finding in findings():
+        table.add_row(
+            finding.area, finding.name, f"[{STYLES[finding.state]}]{finding.state}[/]", finding.detail, finding.fix
+        )
+    Console(highlight=False).print(table)

@@ -1,0 +1,104 @@
+"""Held-out accuracy: sampled (avg@n, with errors clustered by problem) and greedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+
+from grpo_kit.generate.base import Generator, SamplingParams
+from grpo_kit.scoring import Scorer
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
+
+
+@dataclass(frozen=True)
+class EvalResult:
+    """Accuracy over problems.
+
+    Attributes:
+        sampled, sampled_error: avg@n and its standard error, clustered by problem.
+        greedy: accuracy of the greedy answer.
+        truncated: share of sampled responses that were cut by the length limit.
+        unscored: share of responses that no verifier would judge; they count as neither right nor wrong.
+    """
+
+    problems: int
+    samples: int
+    sampled: float
+    sampled_error: float
+    greedy: float
+    truncated: float
+    unscored: float
+    mean_length: float
+
+    def as_metrics(self) -> dict[str, float]:
+        return {f"eval/{name}": float(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One response with the primary verifier's verdict (1.0 is right)."""
+
+    task: Task
+    completion: Completion
+    score: Score
+
+    @property
+    def right(self) -> bool:
+        return self.score.value >= 1.0
+
+
+def evaluate(
+    generator: Generator,
+    scorer: Scorer,
+    tasks: Sequence[tuple[Task, Prompt]],
+    sampling: SamplingParams,
+) -> tuple[EvalResult, list[Judged]]:
+    """Answer every task ``sampling.n`` times and once greedily; return accuracies and the greedy answers.
+
+    The first verifier of the recipe (or the one that the task names) judges: its full mark (>= 1) counts as right.
+    """
+    from dataclasses import replace
+
+    sampled = _judge(generator, scorer, tasks, sampling)
+    greedy = _judge(generator, scorer, tasks, replace(sampling, n=1, temperature=0.0))
+    counted = [[float(j.right) for j in group if j.score.counts] for group in sampled]
+    means = [fmean(values) for values in counted if values]
+    every = [j for group in sampled for j in group]
+    greedy_flat = [group[0] for group in greedy]
+    greedy_counted = [float(j.right) for j in greedy_flat if j.score.counts]
+    result = EvalResult(
+        problems=len(tasks),
+        samples=sampling.n,
+        sampled=fmean(means) if means else math.nan,
+        sampled_error=_standard_error(means),
+        greedy=fmean(greedy_counted) if greedy_counted else math.nan,
+        truncated=fmean(float(j.completion.truncated) for j in every),
+        unscored=fmean(float(not j.score.counts) for j in every),
+        mean_length=fmean(len(j.completion.token_ids) for j in every),
+    )
+    return result, greedy_flat
+
+
+def _judge(
+    generator: Generator, scorer: Scorer, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams
+) -> list[list[Judged]]:
+    by_id = {task.id: (task, prompt) for task, prompt in tasks}
+    stream = generator.generate([prompt for _, prompt in tasks], sampling)
+    groups = (Group(*by_id[completions[0].task_id], completions) for completions in stream)
+    scored = {group.task.id: group for group in scorer.score_groups(groups)}
+    ordered = [scored[task.id] for task, _ in tasks]
+    return [
+        [Judged(g.task, c, next(iter(parts.values()))) for c, parts in zip(g.completions, g.parts, strict=True)]
+        for g in ordered
+    ]
+
+
+def _standard_error(problem_means: list[float]) -> float:
+    """Samples of one problem are not independent: the problem is the unit, so its mean is one observation."""
+    n = len(problem_means)
+    if n < 2:
+        return math.nan
+    mean = fmean(problem_means)
+    return math.sqrt(sum((m - mean) ** 2 for m in problem_means) / (n - 1) / n)

@@ -1,0 +1,63 @@
+"""From logits to the next token: filters, one uniform number per token, and the log-probability of what was drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .base import SamplingParams, sample_seed
+
+
+def uniforms(sampling: SamplingParams, task_id: str, sample_index: int) -> np.ndarray:
+    """The randomness of one completion: [max_tokens] float64 in [0, 1), a function of (seed, task, sample) alone."""
+    bits = np.random.Philox(key=sample_seed(sampling.seed, task_id, sample_index))
+    return np.random.Generator(bits).random(sampling.max_tokens)
+
+
+def processed_logprobs(logits: Tensor, sampling: SamplingParams) -> Tensor:
+    """Log-probabilities of the distribution that is sampled: temperature, then top-k, top-p and min-p, renormalised.
+
+    logits: [rows, vocabulary] -> same shape, float32. Greedy decoding reports the model's own distribution.
+    """
+    logits = logits.float()
+    if sampling.greedy:
+        return torch.log_softmax(logits, -1)
+    logits = logits / sampling.temperature
+    if sampling.top_k:
+        kth = logits.topk(min(sampling.top_k, logits.shape[-1]), -1).values[..., -1:]
+        logits = logits.masked_fill(logits < kth, -torch.inf)
+    if sampling.top_p < 1.0:
+        ordered, order = logits.sort(-1, descending=True)
+        probabilities = ordered.softmax(-1)
+        # A token stays if the mass before it is below top_p, so the most likely one always stays.
+        outside = probabilities.cumsum(-1) - probabilities >= sampling.top_p
+        logits = logits.masked_fill(outside.gather(-1, order.argsort(-1)), -torch.inf)
+    if sampling.min_p > 0.0:
+        probabilities = logits.softmax(-1)
+        limit = sampling.min_p * probabilities.amax(-1, keepdim=True)
+        logits = logits.masked_fill(probabilities < limit, -torch.inf)
+    return torch.log_softmax(logits, -1)
+
+
+def draw(logprobs: Tensor, uniform: Tensor, greedy: bool) -> tuple[Tensor, Tensor]:
+    """Choose a token per row by inverting its cumulative distribution.
+
+    One uniform number per token, rather than one per vocabulary entry, makes the choice independent of who else is in
+    the batch and cheap at any vocabulary.
+
+    Args:
+        logprobs: [rows, vocabulary] float32.
+        uniform: [rows] float64 in [0, 1).
+
+    Returns:
+        tokens [rows] long and their logprobs [rows] float32.
+    """
+    if greedy:
+        tokens = logprobs.argmax(-1)
+    else:
+        cumulative = logprobs.exp().double().cumsum(-1)
+        threshold = uniform[:, None] * cumulative[:, -1:]
+        tokens = torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
+        tokens = tokens.clamp(max=logprobs.shape[-1] - 1)
+    return tokens, logprobs.gather(-1, tokens[:, None]).squeeze(-1)

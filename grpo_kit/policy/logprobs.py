@@ -1,0 +1,88 @@
+"""Log-probabilities of chosen tokens and entropies, without ever holding the [tokens, vocabulary] matrix.
+
+The last layer of a language model is the memory peak of training: 16k tokens at a vocabulary of 152k are 10 GB of
+float32 logits, and as much again for their gradient. Here the matrix is made and used in chunks of tokens, in the
+forward pass and again in the backward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# Logits held at once: 2^25 float32 are 128 MB. At a small vocabulary one chunk holds a whole micro-batch.
+CHUNK_ELEMENTS = 2**25
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a model turns a hidden state into logits: ``softcap * tanh(scale * (W h + b) / softcap)``."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[..., hidden] -> [..., vocabulary], float32."""
+        raw = nn.functional.linear(hidden, self.weight.to(hidden.dtype), None if self.bias is None else self.bias)
+        return self.finish(raw)
+
+    def finish(self, raw: Tensor) -> Tensor:
+        logits = raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        return logits
+
+
+def head_of(model: Any) -> Head:
+    """Read the output head of a transformers causal language model."""
+    output, config = model.get_output_embeddings(), model.config
+    scale = getattr(config, "logit_scale", None) or 1.0  # Cohere multiplies
+    scale /= getattr(config, "logits_scaling", None) or 1.0  # Granite divides
+    return Head(output.weight, getattr(output, "bias", None), scale, getattr(config, "final_logit_softcapping", None))
+
+
+def select_logprobs(
+    hidden: Tensor, head: Head, targets: Tensor, temperature: float = 1.0, chunk_elements: int = CHUNK_ELEMENTS
+) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target and entropy of each distribution, under ``softmax(logits / temperature)``.
+
+    Args:
+        hidden: [tokens, hidden] last hidden states at the positions that predict ``targets``.
+        targets: [tokens] long.
+        chunk_elements: how many logits to hold at once.
+
+    Returns:
+        logprobs [tokens] and entropies [tokens] in nats, float32 (float64 for float64 input); both differentiable.
+    """
+    rows = max(1, chunk_elements // head.weight.shape[0])
+    if hidden.shape[0] <= rows:
+        return _statistics(head.logits(hidden) / temperature, targets)
+    logprobs, entropies = [], []
+    for start in range(0, hidden.shape[0], rows):
+        part, target = hidden[start : start + rows], targets[start : start + rows]
+        if torch.is_grad_enabled():
+            # Recomputing a chunk's logits in the backward pass costs one matrix product and frees the whole matrix.
+            result = torch.utils.checkpoint.checkpoint(_chunk, part, head, target, temperature, use_reentrant=False)
+        else:
+            result = _chunk(part, head, target, temperature)
+        logprobs.append(result[0])
+        entropies.append(result[1])
+    return torch.cat(logprobs), torch.cat(entropies)
+
+
+def _chunk(hidden: Tensor, head: Head, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    return _statistics(head.logits(hidden) / temperature, targets)
+
+
+def _statistics(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    log_probabilities = torch.log_softmax(logits, dim=-1)
+    chosen = log_probabilities.gather(-1, targets[:, None]).squeeze(-1)
+    entropies = -(log_probabilities.exp() * log_probabilities).sum(-1)
+    return chosen, entropies

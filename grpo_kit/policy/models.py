@@ -1,0 +1,204 @@
+"""Policies: load a Hugging Face model or build a tiny one, and run it for training."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from grpo_kit.errors import UserError
+
+from .logprobs import Head, head_of, select_logprobs
+from .packing import MicroBatch
+
+if TYPE_CHECKING:
+    from grpo_kit.config import ModelConfig
+
+
+@dataclass
+class Policy:
+    """A causal language model with what is needed to train it.
+
+    Attributes:
+        model: the transformers model, unchanged.
+        tokenizer: its tokenizer, with a chat template.
+        autocast: the dtype of matrix products (bfloat16 where the device has it), or None for full precision.
+    """
+
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    autocast: torch.dtype | None = None
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The model without its output head."""
+        return self.model.get_decoder()
+
+    @property
+    def head(self) -> Head:
+        return head_of(self.model)
+
+    @property
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def context_length(self) -> int:
+        return int(getattr(self.model.config, "max_position_embeddings", 0)) or 2**31
+
+    @contextlib.contextmanager
+    def precision(self) -> Iterator[None]:
+        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            yield
+
+    def hidden(self, input_ids: Tensor) -> Tensor:
+        """[rows, length] token ids, padded on the right -> [rows, length, hidden]."""
+        return self.backbone(input_ids=input_ids, use_cache=False).last_hidden_state
+
+    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy of every completion token of a micro-batch: two tensors [tokens]."""
+        with self.precision():
+            hidden = self.hidden(batch.input_ids)[batch.rows, batch.columns]
+            return select_logprobs(hidden, self.head, batch.targets, temperature)
+
+    def frozen_copy(self) -> Policy:
+        """A copy that takes no gradients: the reference of a KL term."""
+        import copy
+
+        model = copy.deepcopy(self.model).eval().requires_grad_(False)
+        return Policy(model, self.tokenizer, self.device, self.autocast)
+
+    def save(self, folder: Path) -> None:
+        """Write a Hugging Face folder that transformers and vLLM load as it is."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Policy:
+    """Load ``config.path``, or build the tiny model that ``config.scratch`` describes.
+
+    Raises:
+        UserError: the folder is missing or is not a model, or the model is of a kind that the kit cannot train.
+    """
+    from .scratch import build_scratch_model
+
+    if config.path is None:
+        assert config.scratch is not None
+        model, tokenizer = build_scratch_model(config.scratch, seed)
+    else:
+        model, tokenizer = _load_pretrained(config.path)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    # Master weights stay float32: at RL learning rates a bfloat16 weight often rounds the update away.
+    _disable_dropout(model)
+    policy = Policy(model.float().to(device), tokenizer, device, _autocast_dtype(config.dtype, device))
+    _check_head(policy)
+    return policy
+
+
+def model_skeleton(config: ModelConfig) -> tuple[Any, Any]:
+    """The model's shape without memory for its weights (on the meta device), and its tokenizer.
+
+    Raises:
+        UserError: as `load_policy`.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from .scratch import build_scratch_model
+
+    if config.path is None:
+        assert config.scratch is not None
+        return build_scratch_model(config.scratch, seed=0)
+    _check_folder(config.path)
+    tokenizer = _load_tokenizer(config.path)
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(config.path))
+    except (OSError, ValueError, KeyError) as error:
+        raise _not_loadable(config.path, error) from error
+    return model, tokenizer
+
+
+def _check_folder(path: str) -> None:
+    folder = Path(path)
+    looks_local = folder.exists() or path.startswith((".", "/", "~")) or path.count("/") != 1
+    if looks_local and not (folder / "config.json").is_file():
+        state = "has no config.json" if folder.is_dir() else "does not exist"
+        raise UserError(
+            f"model.path: {path} is not a model folder: it {state}. Give a folder that holds config.json, weights and "
+            "tokenizer (any checkpoint of a run is one), or a name on the Hugging Face hub such as Qwen/Qwen2.5-0.5B."
+        )
+
+
+def _load_pretrained(path: str) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM
+
+    _check_folder(path)
+    tokenizer = _load_tokenizer(path)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="sdpa")
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _not_loadable(path, error) from error
+    return model, tokenizer
+
+
+def _not_loadable(path: str, error: Exception) -> UserError:
+    return UserError(f"model.path: {path} could not be loaded: {(str(error).splitlines() or [repr(error)])[0]}")
+
+
+def _load_tokenizer(path: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise _not_loadable(path, error) from error
+    if not getattr(tokenizer, "chat_template", None):
+        raise UserError(
+            f"model.path: the tokenizer of {path} has no chat template. Add one to its tokenizer_config.json, or start "
+            "from the instruction-tuned variant of the model."
+        )
+    return tokenizer
+
+
+def _autocast_dtype(name: str, device: torch.device) -> torch.dtype | None:
+    if name == "float32" or (name == "auto" and device.type == "cpu"):
+        return None
+    if name == "auto" and not torch.cuda.is_bf16_supported():
+        return None
+    return torch.bfloat16
+
+
+def _disable_dropout(model: nn.Module) -> None:
+    """With dropout the policy that is trained is not the one that sampled, and no importance ratio would start at 1."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0  # type: ignore[assignment]
+
+
+def _check_head(policy: Policy) -> None:
+    """Some architectures transform their logits in ways a generic head would miss: compare once, refuse if so."""
+    config = policy.model.config
+    probe = torch.arange(1, 9, device=policy.device)[None] % config.vocab_size
+    with torch.no_grad():
+        ours = policy.head.logits(policy.hidden(probe))
+        theirs = policy.model(input_ids=probe, use_cache=False).logits
+    if not torch.allclose(ours, theirs.to(ours.dtype), rtol=1e-3, atol=1e-3):
+        raise UserError(
+            f"model.path: {config.architectures or type(policy.model).__name__} computes its logits in a way that this "
+            f"trainer does not reproduce (largest difference {(ours - theirs).abs().max():.3g}). Please report the model."
+        )

@@ -1,0 +1,113 @@
+"""From sequences to micro-batches: a token budget decides how many rows go through the model at once.
+
+The split is a matter of memory and speed only. Every sequence carries its weight in the loss of the whole step, so the
+sum over micro-batches does not depend on how they were cut (law 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(slots=True)
+class TrainingSequence:
+    """One completion on its way to the loss.
+
+    Attributes:
+        weight: what each of its tokens counts in the loss of the step.
+        behaviour_logprobs: the engine's log-probabilities of ``completion_ids``.
+        old_logprobs, reference_logprobs: filled by a pass before the first update, when the objective needs them.
+    """
+
+    prompt_ids: Sequence[int]
+    completion_ids: Sequence[int]
+    advantage: float
+    weight: float
+    behaviour_logprobs: Sequence[float] = ()
+    old_logprobs: Tensor | None = None
+    reference_logprobs: Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt_ids) + len(self.completion_ids)
+
+
+@dataclass(slots=True)
+class MicroBatch:
+    """Rows padded on the right, and the flat view of their completion tokens.
+
+    Causal attention never looks right, so right padding needs no attention mask and the fastest kernels apply.
+
+    Attributes:
+        input_ids: [rows, length] long.
+        rows, columns: [tokens] long: the hidden state at (row, column) predicts ``targets``.
+        targets: [tokens] long; completion tokens of all sequences, in order.
+        sequence_index: [tokens] long: which sequence (row) a token belongs to.
+        advantages, weights: [tokens].
+        sequences: the sequences in row order.
+    """
+
+    input_ids: Tensor
+    rows: Tensor
+    columns: Tensor
+    targets: Tensor
+    advantages: Tensor
+    weights: Tensor
+    sequences: list[TrainingSequence]
+
+    @property
+    def sequence_index(self) -> Tensor:
+        return self.rows
+
+    def split(self, values: Tensor) -> list[Tensor]:
+        """Cut a [tokens] tensor into one tensor per sequence."""
+        return list(values.split([len(s.completion_ids) for s in self.sequences]))
+
+
+def micro_batches(
+    sequences: Sequence[TrainingSequence],
+    token_budget: int,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[MicroBatch]:
+    """Cut sequences into micro-batches of at most ``token_budget`` padded tokens (one sequence may exceed it alone).
+
+    Sequences of similar length share a micro-batch, so that padding stays small; order inside the step is free.
+    """
+    ordered = sorted((s for s in sequences if len(s.completion_ids)), key=lambda s: s.length, reverse=True)
+    start = 0
+    while start < len(ordered):
+        rows = max(1, token_budget // ordered[start].length)
+        yield _collate(ordered[start : start + rows], device, dtype)
+        start += rows
+
+
+def _collate(sequences: list[TrainingSequence], device: torch.device | str, dtype: torch.dtype) -> MicroBatch:
+    length = max(s.length for s in sequences)
+    input_ids = torch.zeros(len(sequences), length, dtype=torch.long)
+    rows: list[Tensor] = []
+    columns: list[Tensor] = []
+    targets: list[int] = []
+    for row, sequence in enumerate(sequences):
+        ids = [*sequence.prompt_ids, *sequence.completion_ids]
+        input_ids[row, : len(ids)] = torch.tensor(ids)
+        first = len(sequence.prompt_ids) - 1
+        rows.append(torch.full((len(sequence.completion_ids),), row))
+        columns.append(torch.arange(first, first + len(sequence.completion_ids)))
+        targets.extend(sequence.completion_ids)
+    row_index = torch.cat(rows)
+    advantages = torch.tensor([s.advantage for s in sequences], dtype=dtype)
+    weights = torch.tensor([s.weight for s in sequences], dtype=dtype)
+    return MicroBatch(
+        input_ids.to(device),
+        row_index.to(device),
+        torch.cat(columns).to(device),
+        torch.tensor(targets).to(device),
+        advantages[row_index].to(device),
+        weights[row_index].to(device),
+        sequences,
+    )

@@ -1,0 +1,202 @@
+"""Read a recipe: YAML plus ``key.sub=value`` overrides -> Config, with every error at its file and line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from grpo_kit.config import Config
+from grpo_kit.errors import UserError
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass
+class Source:
+    """Plain data and, for every key path in it, where it was written."""
+
+    data: Any
+    places: dict[KeyPath, str] = field(default_factory=dict)
+
+    def place(self, path: KeyPath) -> str:
+        while path not in self.places and path:
+            path = path[:-1]
+        return self.places.get(path, "recipe")
+
+
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a recipe file (or the name of a shipped one) and apply overrides.
+
+    Raises:
+        UserError: with every problem found, one paragraph each.
+    """
+    path = find_recipe(name)
+    source = parse_yaml(path.read_text(encoding="utf-8"), str(name))
+    for override in overrides:
+        apply_override(source, override)
+    return validate(source)
+
+
+def recipes_root() -> Path:
+    return Path(str(resources.files("grpo_kit.recipes")))
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes inside the package, such as ``grpo/gsm8k``."""
+    root = recipes_root()
+    return sorted(p.relative_to(root).with_suffix("").as_posix() for p in root.rglob("*.yaml"))
+
+
+def find_recipe(name: str | Path) -> Path:
+    """A file on disk, or a shipped recipe by name (``quickstart/addition``, with or without ``recipes/`` and .yaml)."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise UserError(f"{name} is a folder; give one of its recipe files")
+    short = str(name).removeprefix("recipes/").removesuffix(".yaml")
+    shipped = recipes_root() / f"{short}.yaml"
+    if shipped.is_file():
+        return shipped
+    close = difflib.get_close_matches(short, shipped_recipes(), 1, 0.4)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    raise UserError(f"no recipe at {name} and none shipped under that name; `grpo-kit recipes ls` lists them.{hint}")
+
+
+def parse_yaml(text: str, name: str) -> Source:
+    """Parse YAML, keeping the line of every key; a key written twice is an error."""
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{name}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{name}:1: a recipe is a mapping of keys to values; found {type(data).__name__}")
+    assert root is not None
+    return Source(data, dict(_places(root, name, ())))
+
+
+def _places(node: yaml.Node, name: str, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    yield path, f"{name}:{node.start_mark.line + 1}"
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                dotted = ".".join(map(str, (*path, key.value)))
+                raise UserError(f"{name}:{line}: {dotted} is written twice; the first is on line {seen[key.value]}")
+            seen[key.value] = line
+            yield from (
+                (p, f"{name}:{line}" if p == (*path, key.value) else where)
+                for p, where in _places(value, name, (*path, key.value))
+            )
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _places(value, name, (*path, index))
+
+
+def apply_override(source: Source, override: str) -> None:
+    """Set ``key.sub=value`` in the data; the value is read as YAML, so ``null``, ``3`` and ``[a, b]`` mean what they say."""
+    key, separator, raw = override.partition("=")
+    where = f"command line ({override})"
+    if not separator or not key.strip():
+        raise UserError(f"{where}: an override is written key.sub=value")
+    try:
+        value = yaml.safe_load(raw) if raw else None
+    except yaml.YAMLError as error:
+        raise UserError(f"{where}: the value is not valid YAML: {getattr(error, 'problem', error)}") from error
+    if isinstance(value, str):
+        value = _number(value)
+    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in key.strip().split("."))
+    target = source.data
+    for depth, part in enumerate(path[:-1], start=1):
+        if isinstance(target, list):
+            if not isinstance(part, int) or part >= len(target):
+                raise UserError(
+                    f"{where}: {'.'.join(map(str, path[:depth]))} is not an entry of a list of {len(target)}"
+                )
+        elif target.get(part) is None:
+            target[part] = {}
+        target = target[part]
+        if not isinstance(target, (dict, list)):
+            raise UserError(f"{where}: {'.'.join(map(str, path[:depth]))} is a value, not a section")
+    if path[-2:] == ("model", "path") and isinstance(target, dict):
+        target.pop("scratch", None)  # a path given on the command line replaces the recipe's way of making a model
+    target[path[-1]] = value
+    source.places[path] = where
+
+
+def _number(text: str) -> str | float:
+    """YAML 1.1 reads 1e-5 as text; people mean the number."""
+    try:
+        return float(text) if any(c.isdigit() for c in text) and "_" not in text else text
+    except ValueError:
+        return text
+
+
+def validate(source: Source) -> Config:
+    try:
+        return Config.model_validate(_floats(source.data))
+    except ValidationError as error:
+        lines = [_explain(problem, source) for problem in error.errors()]
+        count = f"{len(lines)} problems" if len(lines) > 1 else "1 problem"
+        raise UserError(f"{count} in the recipe:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _floats(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {k: _floats(v) for k, v in data.items()}
+    if isinstance(data, list):
+        return [_floats(v) for v in data]
+    if isinstance(data, str) and data[:1].isdigit() and "e" in data.lower():
+        return _number(data)
+    return data
+
+
+def _explain(problem: Any, source: Source) -> str:
+    path: KeyPath = problem["loc"]
+    dotted = ".".join(map(str, path)) or "recipe"
+    where, kind = source.place(path), problem["type"]
+    if kind == "extra_forbidden":
+        allowed = _fields_at(path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), allowed, 1, 0.5)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        return f"{where}: unknown key {dotted}; allowed here: {', '.join(allowed)}.{hint}"
+    if kind == "missing":
+        return f"{where}: {dotted} is missing"
+    if kind == "literal_error":
+        allowed = [str(a).strip("'") for a in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        close = difflib.get_close_matches(str(problem["input"]), allowed, 1, 0.5)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        return f"{where}: {dotted}: found {problem['input']!r}, allowed: {', '.join(allowed)}.{hint}"
+    if kind == "value_error":
+        return f"{where}: {dotted}: {problem['ctx']['error']}"
+    message = problem["msg"].replace("Input should be", "must be")
+    return f"{where}: {dotted}: found {problem['input']!r:.80}, {message}"
+
+
+def _fields_at(path: KeyPath) -> list[str]:
+    """Names of the config fields at a key path."""
+    model: Any = Config
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *_flatten(annotation)]
+        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
+    return list(model.model_fields)
+
+
+def _flatten(annotation: Any) -> Iterator[Any]:
+    for inner in get_args(annotation):
+        yield inner
+        yield from _flatten(inner)

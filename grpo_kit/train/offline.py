@@ -1,0 +1,62 @@
+"""Supervised fine-tuning on demonstrations: the warm start that gives reinforcement learning something to reinforce."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from grpo_kit.config import WarmStartConfig
+from grpo_kit.data.chat import render
+from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.errors import RunFailed
+from grpo_kit.policy.models import Policy
+from grpo_kit.policy.packing import TrainingSequence, micro_batches
+
+from .update import build_optimizer
+
+
+def demonstrations(source: ProceduralSource, tokenizer: Any, start: int, count: int) -> list[TrainingSequence]:
+    """Worked solutions of problems ``start .. start + count``, each token weighted equally over the batch."""
+    sequences = []
+    for index in range(start, start + count):
+        task, problem = source.task(index), source.problem(index)
+        completion = [*tokenizer.encode(problem.demonstration, add_special_tokens=False), tokenizer.eos_token_id]
+        sequences.append(TrainingSequence(render(task, tokenizer).token_ids, completion, 1.0, 0.0))
+    total = sum(len(s.completion_ids) for s in sequences)
+    for sequence in sequences:
+        sequence.weight = 1.0 / total
+    return sequences
+
+
+def warm_start(
+    policy: Policy,
+    source: ProceduralSource,
+    config: WarmStartConfig,
+    *,
+    token_budget: int,
+    report: Callable[[int, float], None],
+) -> float:
+    """Minimise the mean negative log-likelihood of demonstrations; returns the last loss in nats per token."""
+    optimizer, scheduler = build_optimizer(policy, config.optimizer, config.steps)
+    policy.model.train()
+    total = float("nan")
+    for step in range(config.steps):
+        batch = demonstrations(source, policy.tokenizer, step * config.batch_size, config.batch_size)
+        optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for micro in micro_batches(batch, token_budget, policy.device):
+            logprobs, _ = policy.logprobs(micro, temperature=1.0)
+            loss = -(logprobs * micro.weights).sum()
+            loss.backward()
+            total += float(loss.detach())
+        if total != total:
+            raise RunFailed(
+                f"the warm start's loss is not a number at step {step}; lower warm_start.optimizer.learning_rate"
+            )
+        torch.nn.utils.clip_grad_norm_(policy.model.parameters(), config.optimizer.max_grad_norm)
+        optimizer.step()
+        scheduler.step()
+        report(step + 1, total)
+    return total

@@ -1,0 +1,319 @@
+"""THE LOOP: sample, score, compare within the group, update, sync, record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grpo_kit.config import Config
+from grpo_kit.data.chat import render, stop_token_ids
+from grpo_kit.data.datasets import TaskSource, evaluation_source, training_source
+from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.evaluate.run import EvalResult, Judged, evaluate
+from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
+from grpo_kit.generate.engines import open_generator
+from grpo_kit.interrupt import Interrupted, stop_on_signal
+from grpo_kit.objective.algorithms import Algorithm, resolve_objective
+from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.console import RunConsole
+from grpo_kit.observe.curve import draw_learning_curve
+from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.policy.models import Policy, load_policy, pick_device
+from grpo_kit.scoring import Scorer, VerifierSpec
+from grpo_kit.types import Group, Prompt, Task
+
+from .batch import build_batch, rollout_metrics
+from .checkpoint import latest_checkpoint, load_state, load_weights, save_checkpoint
+from .offline import warm_start
+from .update import PolicyUpdater
+
+
+@dataclass
+class Evaluation:
+    tasks: list[tuple[Task, Prompt]]
+    sampling: SamplingParams
+
+
+class OnlineTrainer:
+    """Everything a run needs, made from its config; `train` is the algorithm."""
+
+    def __init__(self, config: Config, run: RunDirectory, console: RunConsole) -> None:
+        self.config, self.run, self.console = config, run, console
+        self.objective: Algorithm = resolve_objective(config.algorithm, config.objective.model_dump())
+        torch.manual_seed(config.seed)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.policy: Policy = load_policy(config.model, pick_device(config.device), config.seed)
+        source = training_source(config)
+        self.source: TaskSource = source
+        self.sampler = TaskSampler(
+            source, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
+        )
+        self.sampling = sampling_params(config, self.policy)
+        self.evaluation = prepare_evaluation(config, self.policy)
+        self.scorer = open_scorer(config, run.path)
+        self.generator: Generator = open_generator(config.rollout, self.policy)
+        self.clock = Clock()
+        self.evaluations: list[tuple[int, EvalResult]] = []
+        self.last_judged: list[Judged] = []
+        self.step = 0
+        self.policy_version = 0
+
+    # --- the algorithm -------------------------------------------------------------------------------------------
+
+    def train(self, resume: bool = False) -> None:
+        """Run all steps; raises Interrupted after saving when a signal asks for it."""
+        checkpoint = self._start(resume)
+        updater = self._updater()
+        if checkpoint is not None:
+            self._restore(checkpoint, updater)
+        else:
+            self._evaluate()
+        with (
+            stop_on_signal() as stop,
+            self.console.stage(self.config.algorithm, self.config.train.steps, self.step) as bar,
+        ):
+            self.clock.finish()
+            while self.step < self.config.train.steps:
+                self.step += 1
+                groups = self.roll_out()
+                metrics = self.learn(groups, updater)
+                bar.advance(self.step, headline(metrics))
+                last = self.step == self.config.train.steps
+                every = self.config.evaluation.every if self.config.evaluation else None
+                if last or (every and self.step % every == 0):
+                    self._evaluate(groups)
+                if last or stop.requested or self._save_is_due():
+                    self._save(updater)
+                if stop.requested and not last:
+                    raise Interrupted(self.step)
+        self._finish()
+
+    def roll_out(self) -> list[Group]:
+        """Sample a group for each of the next prompts and score it; scoring overlaps with generation."""
+        with self.clock.phase("data"):
+            chosen = self.sampler.next(self.config.rollout.prompts_per_step)
+        tasks = {task.id: (task, prompt) for task, prompt in chosen}
+        # A task met again in a later step must not be answered with the same random numbers.
+        sampling = SamplingParams(
+            **{**_fields(self.sampling), "seed": sample_seed(self.config.seed, "step", self.step)}
+        )
+        stream = self.clock.iterate("generate", self.generator.generate([p for _, p in chosen], sampling))
+        groups = (Group(*tasks[completions[0].task_id], completions) for completions in stream)
+        scored = {g.task.id: g for g in self.clock.iterate("score", self.scorer.score_groups(groups))}
+        return [scored[task.id] for task, _ in chosen]
+
+    def learn(self, groups: list[Group], updater: PolicyUpdater) -> dict[str, Any]:
+        """Turn scored groups into one or more optimizer steps and hand the new weights to the generator."""
+        with self.clock.phase("advantages"):
+            batch = build_batch(
+                groups, self.objective, max_tokens=self.sampling.max_tokens, updates=self.config.train.updates_per_batch
+            )
+        self._check_versions(groups)
+        with self.clock.phase("update"):
+            self.policy.model.train()
+            update = updater.update(batch.updates, self.config.train.epochs_per_batch)
+        with self.clock.phase("sync"):
+            self.policy_version += 1
+            self.generator.sync(self.policy.model, self.policy_version)
+        return self._record(groups, batch, update.summary())
+
+    # --- rooms around it -----------------------------------------------------------------------------------------
+
+    def _start(self, resume: bool) -> Path | None:
+        """Find the checkpoint to go on from, or make the policy that training starts from."""
+        warm = self.run.path / "warm_start"
+        if resume:
+            checkpoint = latest_checkpoint(self.run.checkpoints, self.console.warn)
+            if warm.is_dir():
+                self.policy = self._reload(warm)
+            return checkpoint
+        if self.config.warm_start is not None:
+            assert isinstance(self.source, ProceduralSource)
+            with self.console.stage("sft", self.config.warm_start.steps) as bar:
+                warm_start(
+                    self.policy,
+                    self.source,
+                    self.config.warm_start,
+                    token_budget=self.config.train.token_budget,
+                    report=lambda step, loss: bar.advance(step, {"loss": f"{loss:.3f}"}),
+                )
+            self.policy.save(warm)
+        return None
+
+    def _reload(self, folder: Path) -> Policy:
+        policy = load_policy(
+            self.config.model.model_copy(update={"path": str(folder), "scratch": None}), self.policy.device
+        )
+        self.generator.close()
+        self.generator = open_generator(self.config.rollout, policy)
+        return policy
+
+    def _updater(self) -> PolicyUpdater:
+        train = self.config.train
+        return PolicyUpdater(
+            self.policy,
+            self.objective,
+            self.config.optimizer,
+            total_updates=train.steps * train.updates_per_batch * train.epochs_per_batch,
+            token_budget=train.token_budget,
+            temperature=self.config.rollout.temperature,
+            reference=self.policy.frozen_copy() if self.objective.beta > 0.0 else None,
+        )
+
+    def _check_versions(self, groups: list[Group]) -> None:
+        stale = {c.policy_version for g in groups for c in g.completions} - {self.policy_version}
+        if stale:
+            raise RunFailed(
+                f"completions of policy versions {sorted(stale)} reached the update of {self.policy_version}"
+            )
+
+    def _record(self, groups: list[Group], batch: Any, update: dict[str, float]) -> dict[str, Any]:
+        with self.clock.phase("log"):
+            if self.step % self.config.train.log_rollouts_every == 0:
+                self.run.log_rollouts(self.step, groups, batch.advantages)
+            examples = max(1, self.config.train.steps // 4)
+            if self.step % examples == 0:
+                self.console.show_examples(self.step, groups)
+        tokens = sum(len(c.token_ids) for g in groups for c in g.completions)
+        metrics: dict[str, Any] = {
+            "step": self.step,
+            **rollout_metrics(groups, batch),
+            **self.scorer.statistics(),
+            **update,
+        }
+        metrics |= {
+            "policy_version": self.policy_version,
+            "tokens": tokens,
+            "prompts_too_long": self.sampler.skipped_long,
+        }
+        metrics |= self.clock.finish()
+        metrics["tokens_per_second"] = tokens / metrics["seconds/total"]
+        self.run.log_metrics(metrics)
+        return metrics
+
+    def _evaluate(self, groups: list[Group] | None = None) -> None:
+        if self.evaluation is None:
+            return
+        with self.clock.phase("evaluate"):
+            result, self.last_judged = evaluate(
+                self.generator, self.scorer, self.evaluation.tasks, self.evaluation.sampling
+            )
+            self.scorer.statistics()
+        self.evaluations.append((self.step, result))
+        self.run.log_metrics({"step": self.step, **result.as_metrics()})
+        self.console.show_evaluation("before" if self.step == 0 else f"step {self.step}", result)
+
+    def _save_is_due(self) -> bool:
+        every = self.config.train.save_every
+        return every is not None and self.step % every == 0
+
+    def _save(self, updater: PolicyUpdater) -> None:
+        with self.clock.phase("save"):
+            state = {
+                "step": self.step,
+                "policy_version": self.policy_version,
+                "updater": updater.state_dict(),
+                "sampler": self.sampler.state_dict(),
+                "torch_rng": torch.get_rng_state(),
+            }
+            save_checkpoint(self.run.checkpoints, self.step, self.policy, state, self.config.train.keep_last)
+
+    def _restore(self, checkpoint: Path, updater: PolicyUpdater) -> None:
+        state = load_state(checkpoint)
+        if state["step"] >= self.config.train.steps:
+            raise UserError(
+                f"--resume: this run is finished: {state['step']} of {self.config.train.steps} steps are done"
+            )
+        load_weights(checkpoint, self.policy)
+        updater.load_state_dict(state["updater"])
+        self.sampler.load_state_dict(state["sampler"])
+        torch.set_rng_state(state["torch_rng"])
+        self.step, self.policy_version = state["step"], state["policy_version"]
+        self.generator.sync(self.policy.model, self.policy_version)
+        self.run.drop_metrics_after(self.step)
+        self.console.say(f"resumed after step {self.step} from {checkpoint}")
+
+    def _finish(self) -> None:
+        self.policy.save(self.run.path / "model")
+        curve = draw_learning_curve(
+            self.run.read_metrics(), self.run.path / "curve.svg", f"{self.config.algorithm} on {data_name(self.config)}"
+        )
+        if len(self.evaluations) >= 2:
+            first, last = self.evaluations[0], self.evaluations[-1]
+            self.console.show_comparison([(f"after step {first[0]}", first[1]), (f"after step {last[0]}", last[1])])
+            self.console.show_solutions(self.last_judged[:3])
+        self.console.say(f"run: {self.run.path}\nmodel: {self.run.path / 'model'}\nlearning curve: {curve}")
+
+    def close(self) -> None:
+        self.generator.close()
+        self.scorer.close()
+
+
+def headline(metrics: dict[str, Any]) -> dict[str, str]:
+    """The handful of numbers that tell whether a run is well."""
+    shown = {"reward": f"{metrics['reward/mean']:.3f}", "length": f"{metrics['length/mean']:.1f}"}
+    for name, key in (("entropy", "entropy"), ("kl", "kl/reference"), ("clip", "clip/high")):
+        if key in metrics:
+            shown[name] = f"{metrics[key]:.3f}"
+    return shown | {"tok/s": f"{metrics['tokens_per_second']:.0f}"}
+
+
+def sampling_params(config: Config, policy: Policy) -> SamplingParams:
+    rollout = config.rollout
+    return SamplingParams(
+        n=rollout.group_size,
+        temperature=rollout.temperature,
+        max_tokens=rollout.max_tokens,
+        stop=tuple(rollout.stop),
+        stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
+        seed=config.seed,
+    )
+
+
+def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
+    """The held-out tasks, rendered once, and how they are sampled."""
+    settings = config.evaluation
+    if settings is None:
+        return None
+    data = settings.data or config.data
+    source = evaluation_source(config)
+    if isinstance(source, ProceduralSource):
+        tasks = source.unique_tasks(settings.tasks)
+    else:
+        tasks = [source.task(i) for i in range(min(settings.tasks, source.size or 0))]
+    sampling = SamplingParams(
+        n=settings.samples,
+        temperature=config.rollout.temperature,
+        max_tokens=config.rollout.max_tokens,
+        stop=tuple(config.rollout.stop),
+        stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
+        seed=config.seed,
+    )
+    rendered = [(task, render(task, policy.tokenizer)) for task in tasks]
+    return Evaluation([r for r in rendered if len(r[1].token_ids) <= data.max_prompt_tokens], sampling)
+
+
+def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int | None = None) -> Scorer:
+    specs = [VerifierSpec(v.name, v.weight, v.options, v.timeout) for v in config.verifiers]
+    scoring = config.scoring
+    return Scorer(
+        specs,
+        workers=scoring.workers if workers is None else workers,
+        max_error_rate=scoring.max_error_rate,
+        error_patience=scoring.error_patience,
+        traceback_dir=traceback_dir,
+    )
+
+
+def data_name(config: Config) -> str:
+    return config.data.task or Path(str(config.data.path)).stem
+
+
+def _fields(params: SamplingParams) -> dict[str, Any]:
+    return {name: getattr(params, name) for name in SamplingParams.__dataclass_fields__}

@@ -1,0 +1,170 @@
+"""Everything that can be known to be wrong before the expensive work starts, and what the run will cost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grpo_kit.config import Config
+from grpo_kit.data.chat import render_text
+from grpo_kit.data.datasets import TaskSource, evaluation_source, training_source
+from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.errors import UserError
+from grpo_kit.objective.algorithms import Algorithm, resolve_objective
+from grpo_kit.policy.models import model_skeleton, pick_device
+from grpo_kit.types import Completion, Score, Task
+
+GOLD_ROWS_CHECKED = 512
+BYTES = 4  # float32 weights, gradients and optimizer state
+
+
+@dataclass
+class Plan:
+    """What a run will do and need."""
+
+    objective: Algorithm
+    device: str
+    parameters: int
+    optimizer_steps: int
+    completions: int
+    most_tokens: int
+    memory: dict[str, int]
+    disk: int
+    prompts: list[str]
+    gold: list[tuple[str, str, Score]]  # task id, gold response, score
+    gold_checked: int
+    skipped_long: int
+
+
+def preflight(config: Config, run_path: Path | None) -> Plan:
+    """Check a recipe against the machine, its data and its verifiers, and plan the run. Takes seconds.
+
+    Raises:
+        UserError: with what is wrong and how to mend it; nothing has been written.
+    """
+    objective = resolve_objective(config.algorithm, config.objective.model_dump())
+    device = pick_device(config.device)
+    skeleton, tokenizer = model_skeleton(config.model)
+    _check_context(config, skeleton.config)
+    source = training_source(config)
+    sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)
+    first = sampler.next(max(2, config.rollout.prompts_per_step))
+    if config.evaluation:
+        evaluation_source(config)
+    gold, checked = _check_gold(config, source, [task for task, _ in first])
+    parameters = sum(p.numel() for p in skeleton.parameters())
+    completions = config.rollout.prompts_per_step * config.rollout.group_size * config.train.steps
+    disk = _disk_needed(config, parameters)
+    if run_path is not None:
+        _check_space(run_path, disk)
+    return Plan(
+        objective=objective,
+        device=str(device),
+        parameters=parameters,
+        optimizer_steps=config.train.steps * config.train.updates_per_batch * config.train.epochs_per_batch,
+        completions=completions,
+        most_tokens=completions * config.rollout.max_tokens,
+        memory=memory_estimate(config, skeleton.config, parameters, objective),
+        disk=disk,
+        prompts=[render_text(task, tokenizer) for task, _ in first[:2]],
+        gold=gold,
+        gold_checked=checked,
+        skipped_long=sampler.skipped_long,
+    )
+
+
+def _check_context(config: Config, model_config: Any) -> None:
+    context = int(getattr(model_config, "max_position_embeddings", 0)) or 2**31
+    needed = config.data.max_prompt_tokens + config.rollout.max_tokens
+    if needed > context:
+        raise UserError(
+            f"data.max_prompt_tokens {config.data.max_prompt_tokens} + rollout.max_tokens {config.rollout.max_tokens} = "
+            f"{needed} tokens do not fit the model's context of {context}. Lower one of them, for example "
+            f"data.max_prompt_tokens={max(1, context - config.rollout.max_tokens)}."
+        )
+
+
+def gold_response(source: TaskSource, index: int, task: Task) -> str:
+    """A response that must get full marks: the worked solution, or the gold answer in a box."""
+    if isinstance(source, ProceduralSource):
+        return source.problem(index).demonstration
+    return f"\\boxed{{{task.answer}}}"
+
+
+def _check_gold(config: Config, source: TaskSource, first: list[Task]) -> tuple[list[tuple[str, str, Score]], int]:
+    """A gold answer that its own verifier rejects would silently teach the model that the truth is wrong."""
+    from .online import open_scorer
+
+    rows = min(source.size or len(first), GOLD_ROWS_CHECKED)
+    shown = []
+    with open_scorer(config, workers=0) as scorer:
+        for index in range(rows):
+            task = source.task(index)
+            response = gold_response(source, index, task)
+            completion = Completion(task.id, 0, [], [], response, "stop", 0)
+            total, parts = scorer.score_completions(task, [completion])[0]
+            primary, verdict = next(iter(parts.items()))
+            if config.scoring.check_gold and (verdict.status in ("error", "timeout") or verdict.value <= 0.0):
+                raise UserError(
+                    f"the verifier {primary} does not accept the gold answer of {task.id}: answer {task.answer!r:.200}, "
+                    f"given as {response!r:.200}, scored {verdict.value:g} ({verdict.status}"
+                    f"{': ' + verdict.reason if verdict.reason else ''}). Mend the answer column, data.answer_pattern or "
+                    "the verifier; if gold answers are not meant to pass, set scoring.check_gold=false."
+                )
+            if index < 2:
+                shown.append((task.id, response, total))
+    return shown, rows
+
+
+def memory_estimate(config: Config, model_config: Any, parameters: int, objective: Algorithm) -> dict[str, int]:
+    """Bytes by part, from shapes alone; activations are those of one micro-batch of a plain transformer."""
+    hidden, layers = model_config.hidden_size, model_config.num_hidden_layers
+    heads, kv_heads = model_config.num_attention_heads, getattr(model_config, "num_key_value_heads", None)
+    head_dim = getattr(model_config, "head_dim", None) or hidden // heads
+    budget = config.train.token_budget
+    rows = max(config.rollout.max_rows, config.rollout.group_size)
+    length = config.data.max_prompt_tokens + config.rollout.max_tokens
+    wide = getattr(model_config, "intermediate_size", 4 * hidden)
+    parts = {
+        "weights": parameters * BYTES,
+        "gradients": parameters * BYTES,
+        "optimizer": 2 * parameters * BYTES,
+        "activations of a micro-batch": budget * layers * (10 * hidden + 4 * wide) * BYTES,
+        "logits of a micro-batch": 3 * min(budget * model_config.vocab_size, 2**25) * BYTES,
+        "key-value cache, at most": 2 * rows * length * layers * (kv_heads or heads) * head_dim * BYTES,
+    }
+    if objective.beta > 0.0:
+        parts["reference"] = parameters * BYTES
+    return parts
+
+
+def _disk_needed(config: Config, parameters: int) -> int:
+    checkpoint = 3 * parameters * BYTES
+    models = 2 * parameters * BYTES  # the warm start and the final model
+    return checkpoint * (config.train.keep_last + 1) + models + 2**20
+
+
+def _check_space(run_path: Path, needed: int) -> None:
+    parent = run_path.absolute()
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(parent, os.W_OK):
+        raise UserError(f"--run-dir: {parent} is not writable")
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise UserError(
+            f"--run-dir: {parent} has {free / 2**20:.0f} MB free and this run needs about {needed / 2**20:.0f} MB for "
+            "checkpoints. Free some space, choose another --run-dir, or lower train.keep_last."
+        )
+
+
+def machine_memory() -> int:
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

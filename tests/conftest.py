@@ -1,0 +1,74 @@
+"""Shared pieces: a tiny policy, a tiny recipe, and the real console script."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from grpo_kit.config import ModelConfig, ScratchModelConfig
+from grpo_kit.policy.models import Policy, load_policy
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+TINY_RECIPE = """\
+algorithm: grpo
+model:
+  scratch: {hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, context_length: 512}
+data: {task: addition, level: 1, max_prompt_tokens: 64}
+verifiers:
+  - {name: math, weight: 1.0}
+scoring: {workers: 0}
+rollout: {prompts_per_step: 4, group_size: 4, max_tokens: 12}
+optimizer: {learning_rate: 1.0e-3}
+train: {steps: 3, token_budget: 256}
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def make_policy(seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int) -> Policy:
+    settings = {"hidden_size": 32, "intermediate_size": 64, "layers": 2, "heads": 2, "context_length": 512} | shape
+    policy = load_policy(ModelConfig(scratch=ScratchModelConfig(**settings)), torch.device("cpu"), seed)
+    policy.model.to(dtype)
+    return policy
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return make_policy()
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY_RECIPE)
+    return path
+
+
+@pytest.fixture
+def grpo_kit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the installed console script in an empty folder."""
+    script = Path(sys.executable).with_name("grpo-kit")
+
+    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(script), *map(str, arguments)],
+            cwd=options.pop("cwd", tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+            **options,
+        )
+
+    return run

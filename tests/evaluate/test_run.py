@@ -1,0 +1,59 @@
+"""Accuracy and its clustered error, on verdicts that are known."""
+
+import math
+import statistics
+
+import pytest
+
+from grpo_kit.data.chat import render
+from grpo_kit.evaluate.run import evaluate
+from grpo_kit.generate.base import SamplingParams
+from grpo_kit.scoring import Scorer, VerifierSpec
+from grpo_kit.types import Completion, Task
+
+
+class Scripted:
+    """A generator that gives chosen answers: sampled from a table, greedy always '7'."""
+
+    policy_version = 0
+
+    def __init__(self, table):
+        self.table = table
+
+    def generate(self, prompts, sampling):
+        for prompt in reversed(prompts):
+            texts = ["7"] if sampling.greedy else self.table[prompt.task_id]
+            yield [
+                Completion(
+                    prompt.task_id, i, [1] * 3, [-1.0] * 3, f"\\boxed{{{t}}}", "length" if t == "?" else "stop", 0
+                )
+                for i, t in enumerate(texts)
+            ]
+
+
+def run(policy, table, answers, verifier="math"):
+    tasks = [Task(name, ({"role": "user", "content": name},), answers[name]) for name in table]
+    prompts = [(t, render(t, policy.tokenizer)) for t in tasks]
+    with Scorer([VerifierSpec(verifier)], workers=0) as scorer:
+        return evaluate(Scripted(table), scorer, prompts, SamplingParams(n=4))
+
+
+def test_accuracies_and_clustered_error(policy):
+    table = {"a": ["7", "7", "1", "1"], "b": ["2", "2", "2", "2"], "c": ["9", "?", "9", "9"]}
+    result, greedy = run(policy, table, {"a": "7", "b": "2", "c": "8"})
+    assert result.sampled == pytest.approx((0.5 + 1.0 + 0.0) / 3)
+    assert result.sampled_error == pytest.approx(statistics.stdev([0.5, 1.0, 0.0]) / math.sqrt(3))
+    assert result.greedy == pytest.approx(1 / 3)
+    assert result.truncated == pytest.approx(1 / 12)
+    assert [j.right for j in greedy] == [True, False, False]
+    assert result.as_metrics()["eval/problems"] == 3.0
+
+
+def test_a_verifier_that_crashes_counts_as_neither_right_nor_wrong(policy, tmp_path):
+    source = tmp_path / "half.py"
+    source.write_text(
+        "def half(response, answer):\n    assert answer != 'crash', 'no opinion on this one'\n    return True\n"
+    )
+    table = {"a": ["1"] * 4, "b": ["1"] * 4}
+    result, _ = run(policy, table, {"a": "crash", "b": "x"}, f"{source}:half")
+    assert (result.sampled, result.unscored) == (1.0, 0.5)

@@ -1,0 +1,57 @@
+"""Filters and the draw, against definitions and against frequencies."""
+
+import pytest
+import torch
+
+from grpo_kit.generate.base import SamplingParams
+from grpo_kit.generate.sampling import draw, processed_logprobs
+
+LOGITS = torch.tensor([[2.0, 1.0, 0.5, -1.0, -3.0], [0.0, 0.0, 0.0, 0.0, 5.0]])
+
+
+def kept(**settings):
+    return torch.isfinite(processed_logprobs(LOGITS, SamplingParams(**settings))).tolist()
+
+
+def test_temperature_scales_before_normalising():
+    torch.testing.assert_close(
+        processed_logprobs(LOGITS, SamplingParams(temperature=0.5)), (LOGITS / 0.5).log_softmax(-1)
+    )
+
+
+def test_top_k_keeps_the_k_best():
+    assert kept(top_k=2)[0] == [True, True, False, False, False]
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_p():
+    probabilities = LOGITS[0].softmax(-1)
+    p = float(probabilities[0]) + 0.01
+    assert kept(top_p=p)[0] == [True, True, False, False, False]
+    assert kept(top_p=1e-6)[1] == [False, False, False, False, True]
+
+
+def test_min_p_is_relative_to_the_best():
+    ratio = float((LOGITS[0, 2] - LOGITS[0, 0]).exp())
+    assert kept(min_p=ratio * 0.99)[0] == [True, True, True, False, False]
+    assert kept(min_p=ratio * 1.01)[0] == [True, True, False, False, False]
+
+
+def test_filtered_distributions_are_normalised():
+    for settings in ({"top_k": 3}, {"top_p": 0.7}, {"min_p": 0.1}):
+        total = processed_logprobs(LOGITS, SamplingParams(**settings)).exp().sum(-1)
+        torch.testing.assert_close(total, torch.ones(2))
+
+
+def test_draw_follows_the_distribution():
+    generator = torch.Generator().manual_seed(0)
+    logprobs = LOGITS[:1].log_softmax(-1).expand(40_000, -1)
+    tokens, chosen = draw(logprobs, torch.rand(40_000, dtype=torch.float64, generator=generator), greedy=False)
+    frequencies = torch.bincount(tokens, minlength=5) / 40_000
+    torch.testing.assert_close(frequencies, LOGITS[0].softmax(-1), atol=0.01, rtol=0)
+    assert torch.equal(chosen, logprobs[torch.arange(40_000), tokens])
+
+
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1.0 - 2**-53])
+def test_impossible_tokens_are_never_drawn(uniform):
+    logprobs = torch.tensor([[-torch.inf, 0.0, -torch.inf]])
+    assert draw(logprobs, torch.tensor([uniform], dtype=torch.float64), greedy=False)[0].tolist() == [1]

@@ -1,0 +1,40 @@
+"""Law 2: chunked logprobs and entropies equal the plain ones, values and gradients."""
+
+import pytest
+import torch
+
+from grpo_kit.policy.logprobs import Head, select_logprobs
+
+
+@pytest.mark.parametrize("head_options", [{}, {"scale": 0.3, "softcap": 5.0}])
+@pytest.mark.parametrize("chunk_elements", [1, 50 * 7, 10**9])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_chunks_change_nothing(head_options, chunk_elements, dtype, tolerance):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(33, 16, generator=generator, dtype=dtype)
+    weight = torch.randn(50, 16, generator=generator, dtype=dtype)
+    bias = torch.randn(50, generator=generator, dtype=dtype)
+    targets = torch.randint(50, (33,), generator=generator)
+    upstream = torch.randn(2, 33, generator=generator, dtype=dtype)
+
+    def run(function):
+        leaves = [t.clone().requires_grad_() for t in (hidden, weight, bias)]
+        logprobs, entropies = function(*leaves)
+        gradients = torch.autograd.grad((upstream[0] * logprobs + upstream[1] * entropies).sum(), leaves)
+        return [logprobs, entropies, *gradients]
+
+    def plain(h, w, b):
+        logits = (h @ w.T + b) * head_options.get("scale", 1.0)
+        if "softcap" in head_options:
+            logits = head_options["softcap"] * torch.tanh(logits / head_options["softcap"])
+        log_probabilities = (logits / 0.7).log_softmax(-1)
+        return (
+            log_probabilities[torch.arange(33), targets],
+            torch.distributions.Categorical(logits=logits / 0.7).entropy(),
+        )
+
+    def chunked(h, w, b):
+        return select_logprobs(h, Head(w, b, **head_options), targets, 0.7, chunk_elements)
+
+    for ours, theirs in zip(run(chunked), run(plain), strict=True):
+        assert (ours - theirs).norm() / theirs.norm() < tolerance

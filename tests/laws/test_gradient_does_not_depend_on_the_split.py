@@ -1,0 +1,95 @@
+"""Law 1: the gradient of a step does not depend on micro-batch size, order or padding."""
+
+import random
+
+import pytest
+import torch
+
+from grpo_kit.config import OptimizerConfig
+from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
+from grpo_kit.policy.packing import TrainingSequence, micro_batches
+from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
+from tests.conftest import make_policy
+
+
+def random_sequences(count=12, seed=0):
+    rng = random.Random(seed)
+    sequences = []
+    for _ in range(count):
+        prompt = [rng.randrange(256) for _ in range(rng.randrange(1, 20))]
+        completion = [rng.randrange(256) for _ in range(rng.randrange(1, 40))]
+        behaviour = [-rng.random() for _ in completion]
+        weight = rng.random() / len(completion)
+        sequences.append(TrainingSequence(prompt, completion, rng.gauss(0, 1), weight, behaviour))
+    return sequences
+
+
+def gradient(policy, sequences, algorithm, token_budget):
+    objective = resolve_objective(algorithm, {"beta": 0.04})
+    reference = policy.frozen_copy()
+    with torch.no_grad():
+        for parameter in reference.model.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    updater = PolicyUpdater(
+        policy,
+        objective,
+        OptimizerConfig(),
+        total_updates=1,
+        token_budget=token_budget,
+        temperature=0.9,
+        reference=reference,
+    )
+    updater._annotate(sequences, reference, "reference_logprobs")
+    for sequence in sequences:  # an old policy that differs, so that clipping is active in places
+        sequence.old_logprobs = sequence.reference_logprobs + 0.3 * torch.tensor(sequence.behaviour_logprobs)
+    policy.model.zero_grad()
+    total = 0.0
+    for batch in updater._batches(sequences):
+        loss = updater.loss(batch, UpdateMetrics())
+        loss.backward()
+        total += loss.item()
+    return total, torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_micro_batch_size_and_order(algorithm, dtype, tolerance):
+    policy = make_policy(dtype=dtype)
+    sequences = random_sequences()
+    loss, whole = gradient(policy, sequences, algorithm, token_budget=10**6)
+    assert whole.norm() > 0
+    for budget in (1, 64, 150):
+        shuffled = random.Random(budget).sample(sequences, len(sequences))
+        other_loss, other = gradient(policy, shuffled, algorithm, budget)
+        assert (other - whole).norm() / whole.norm() < tolerance
+        assert other_loss == pytest.approx(loss, rel=tolerance * 10)
+
+
+def test_padding_side(policy):
+    """Right padding without a mask equals left padding with one, in values and gradients."""
+    policy.model.double()
+    sequences = random_sequences(5)
+    longest = max(s.length for s in sequences)
+    policy.model.zero_grad()
+    (batch,) = micro_batches(sequences, 10**6, dtype=torch.float64)
+    ours, _ = policy.logprobs(batch, 1.0)
+    (ours * batch.weights).sum().backward()
+    ours_gradient = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+    policy.model.zero_grad()
+    ids = torch.zeros(len(sequences), longest, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, sequence in enumerate(batch.sequences):
+        ids[row, longest - sequence.length :] = torch.tensor([*sequence.prompt_ids, *sequence.completion_ids])
+        mask[row, longest - sequence.length :] = 1
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    logits = policy.model(input_ids=ids, attention_mask=mask, position_ids=positions).logits
+    values = []
+    for row, sequence in enumerate(batch.sequences):
+        count = len(sequence.completion_ids)
+        row_logprobs = logits[row, -count - 1 : -1].log_softmax(-1)
+        values.append(row_logprobs.gather(-1, torch.tensor(sequence.completion_ids)[:, None])[:, 0])
+    theirs = torch.cat(values)
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    (theirs * batch.weights).sum().backward()
+    theirs_gradient = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+    assert (ours_gradient - theirs_gradient).norm() / theirs_gradient.norm() < 1e-9

@@ -1,0 +1,41 @@
+"""Phases add up: nested time is counted once, and nothing is lost."""
+
+import pytest
+
+from grpo_kit.observe import clock as module
+from grpo_kit.observe.clock import Clock
+
+
+@pytest.fixture
+def time(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_nested_phases_and_the_rest(time):
+    clock = Clock()
+    with clock.phase("outer"):
+        time[0] += 2
+        with clock.phase("inner"):
+            time[0] += 3
+    time[0] += 5
+    assert clock.finish() == {
+        "seconds/outer": 2.0,
+        "seconds/inner": 3.0,
+        "seconds/total": 10.0,
+        "seconds/unaccounted": 5.0,
+    }
+    assert clock.finish()["seconds/total"] == 0.0
+
+
+def test_iterators_are_charged_for_producing_not_for_what_is_done_with_the_items(time):
+    def produce():
+        for _ in range(3):
+            time[0] += 1
+            yield None
+
+    clock = Clock()
+    for _ in clock.iterate("generate", produce()):
+        time[0] += 10
+    assert clock.seconds == {"generate": 3.0}

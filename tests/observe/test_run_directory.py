@@ -1,0 +1,55 @@
+"""Run folders are never silently reused; what they hold can be read back and run again."""
+
+import gzip
+import json
+from collections import Counter
+
+import pytest
+
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.recipe_file import load_recipe
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
+
+
+@pytest.fixture
+def run(tmp_path, tiny_recipe):
+    return RunDirectory.create(tmp_path / "run", load_recipe(tiny_recipe))
+
+
+def test_the_resolved_config_can_be_run_again(run, tiny_recipe):
+    assert load_recipe(run.path / "config.yaml") == load_recipe(tiny_recipe)
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert {"argv", "versions", "python", "started"} <= set(environment)
+
+
+def test_an_existing_run_is_refused(run, tiny_recipe):
+    before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
+    with pytest.raises(UserError, match="never reused"):
+        RunDirectory.create(run.path, load_recipe(tiny_recipe))
+    assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()} == before
+
+
+def test_metrics_after_a_checkpoint_are_dropped_on_resume(run):
+    for step in (1, 2, 3):
+        run.log_metrics({"step": step, "loss": 0.5})
+    run.drop_metrics_after(2)
+    assert [m["step"] for m in run.read_metrics()] == [1, 2]
+
+
+def test_rollouts_hold_what_is_needed_to_replay(run):
+    task = Task("t", ({"role": "user", "content": "1+1="},), "2")
+    completion = Completion("t", 0, [5, 6], [-0.1, -0.2], "\\boxed{2}", "stop", 7)
+    parts = {"math": Score(1.0, extracted="2", reason="equal"), "format": Score.abstain("no opinion")}
+    run.log_rollouts(4, [Group(task, Prompt("t", (1, 2)), [completion], [Score(1.0)], [parts])], [[0.5]])
+    with gzip.open(run.rollouts / "step-000004.jsonl.gz", "rt") as file:
+        (row,) = map(json.loads, file)
+    assert Counter(row) == Counter(row | {"prompt_ids": [1, 2], "token_ids": [5, 6], "logprobs": [-0.1, -0.2]})
+    assert (row["reward"], row["advantage"], row["policy_version"]) == (1.0, 0.5, 7)
+    assert row["scores"]["math"] == {"value": 1.0, "status": "ok", "extracted": "2", "reason": "equal"}
+    assert row["scores"]["format"]["status"] == "abstain"
+
+
+def test_opening_something_else(tmp_path):
+    with pytest.raises(UserError, match="is not a run directory"):
+        RunDirectory.open(tmp_path)

@@ -1,0 +1,84 @@
+"""Loading, building and saving policies."""
+
+import pytest
+import torch
+from torch import nn
+
+from grpo_kit.config import ModelConfig
+from grpo_kit.errors import UserError
+from grpo_kit.policy.logprobs import head_of
+from grpo_kit.policy.models import load_policy, model_skeleton
+from tests.conftest import make_policy
+
+
+def test_the_same_seed_builds_the_same_model():
+    first, second, other = make_policy(3), make_policy(3), make_policy(4)
+    for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not all(torch.equal(a, b) for a, b in zip(first.model.parameters(), other.model.parameters(), strict=True))
+
+
+def test_saved_policies_load_again(policy, tmp_path):
+    policy.save(tmp_path / "model")
+    again = load_policy(ModelConfig(path=str(tmp_path / "model")), torch.device("cpu"))
+    ids = torch.arange(1, 9)[None]
+    torch.testing.assert_close(again.hidden(ids), policy.hidden(ids))
+    skeleton, tokenizer = model_skeleton(ModelConfig(path=str(tmp_path / "model")))
+    assert sum(p.numel() for p in skeleton.parameters()) == policy.parameter_count
+    assert len(tokenizer) == len(policy.tokenizer)
+
+
+def test_the_tokenizer_spells_any_text(policy):
+    text = "naïve £5 → 日本\n\t\\boxed{1}"
+    assert policy.tokenizer.decode(policy.tokenizer.encode(text)) == text
+
+
+def test_hidden_states_and_head_give_the_models_logits(policy):
+    ids = torch.arange(1, 17).reshape(2, 8)
+    torch.testing.assert_close(head_of(policy.model).logits(policy.hidden(ids)), policy.model(input_ids=ids).logits)
+
+
+def test_dropout_is_off(policy, tmp_path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path / "gpt2"
+    GPT2LMHeadModel(GPT2Config(vocab_size=len(policy.tokenizer), n_embd=16, n_layer=1, n_head=2)).save_pretrained(
+        folder
+    )
+    policy.tokenizer.save_pretrained(folder)
+    loaded = load_policy(ModelConfig(path=str(folder)), torch.device("cpu"))
+    loaded.model.train()
+    ids = torch.arange(1, 9)[None]
+    torch.testing.assert_close(loaded.hidden(ids), loaded.hidden(ids), rtol=0, atol=0)
+    assert all(m.p == 0 for m in loaded.model.modules() if isinstance(m, nn.Dropout))
+
+
+def test_a_model_without_a_chat_template_is_refused(policy, tmp_path):
+    policy.tokenizer.chat_template = None
+    policy.save(tmp_path / "model")
+    with pytest.raises(UserError, match="has no chat template"):
+        load_policy(ModelConfig(path=str(tmp_path / "model")), torch.device("cpu"))
+
+
+def test_damaged_weights_are_refused(policy, tmp_path):
+    policy.save(tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(UserError, match=r"model\.path: .* could not be loaded"):
+        load_policy(ModelConfig(path=str(tmp_path / "model")), torch.device("cpu"))
+
+
+def test_an_unusual_head_is_refused(policy, tmp_path, monkeypatch):
+    """A model whose logits are not what its head says would train on wrong probabilities, silently."""
+    from transformers import Qwen2ForCausalLM
+
+    policy.save(tmp_path / "model")
+    original = Qwen2ForCausalLM.forward
+
+    def doubled(self, *args, **kwargs):
+        output = original(self, *args, **kwargs)
+        output.logits = output.logits * 2 + 1
+        return output
+
+    monkeypatch.setattr(Qwen2ForCausalLM, "forward", doubled)
+    with pytest.raises(UserError, match="computes its logits in a way"):
+        load_policy(ModelConfig(path=str(tmp_path / "model")), torch.device("cpu"))

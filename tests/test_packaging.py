@@ -1,0 +1,59 @@
+"""The wheel: one top-level name, the recipes inside, and a command that works away from the checkout."""
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return next(out.glob("*.whl"))
+
+
+def test_only_grpo_kit_lands_at_top_level(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {n.split("/")[0] for n in names if ".dist-info/" not in n} == {"grpo_kit"}
+    assert "grpo_kit/verifiers/base.py" in names
+    assert "grpo_kit/recipes/quickstart/addition.yaml" in names
+
+
+def test_every_package_of_the_checkout_is_in_the_wheel(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for top in ("grpo_kit", "verifiers", "sandbox", "recipes"):
+        for path in (ROOT / top).rglob("*"):
+            if path.suffix in (".py", ".yaml"):
+                relative = path.relative_to(ROOT).as_posix()
+                assert (relative if top == "grpo_kit" else f"grpo_kit/{relative}") in names
+
+
+def test_an_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / "bin" / "python"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site = tmp_path / "venv" / "lib" / version / "site-packages"
+    zipfile.ZipFile(wheel).extractall(site)
+    import torch  # the dependencies are borrowed, not installed again
+
+    (site / "borrowed.pth").write_text(os.path.dirname(os.path.dirname(torch.__file__)) + "\n")
+    code = "import sys; from grpo_kit.cli import main; import grpo_kit; print(grpo_kit.__file__); main()"
+    result = subprocess.run(
+        [str(python), "-c", code, "train", "quickstart/addition", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert result.returncode == 0, result.stderr
+    assert str(site) in result.stdout
+    assert "dry run: nothing was written" in result.stdout

@@ -1,0 +1,124 @@
+"""Every mistake in a recipe is reported at once, at its line, with what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from grpo_kit.config import Config
+from grpo_kit.errors import UserError
+from grpo_kit.recipe_file import apply_override, load_recipe, parse_yaml, shipped_recipes, validate
+
+GOOD = """\
+model: {scratch: {}}
+data: {task: addition}
+verifiers:
+  - name: math
+train:
+  steps: 5
+"""
+
+
+def load_text(text: str, *overrides: str) -> Config:
+    source = parse_yaml(text, "my.yaml")
+    for override in overrides:
+        apply_override(source, override)
+    return validate(source)
+
+
+def error(text: str, *overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load_text(text, *overrides)
+    return str(caught.value)
+
+
+def test_a_good_recipe_has_defaults():
+    config = validate(parse_yaml(GOOD, "my.yaml"))
+    assert (config.algorithm, config.rollout.group_size, config.train.steps) == ("grpo", 8, 5)
+
+
+def test_all_errors_at_once_with_lines_and_suggestions():
+    text = GOOD.replace("task: addition", "task: addition, levle: 2").replace(
+        "steps: 5", "steps: many\n  token_bugdet: 3"
+    )
+    message = error(text + "algorithm: gropo\n")
+    assert message.startswith("4 problems")
+    assert "my.yaml:2: unknown key data.levle" in message
+    assert "Did you mean level?" in message
+    assert "my.yaml:6: train.steps: found 'many'" in message
+    assert "my.yaml:7: unknown key train.token_bugdet" in message
+    assert "my.yaml:8: algorithm: found 'gropo', allowed: grpo" in message
+    assert "Did you mean grpo?" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("steps: 5", "steps: 0"), "my.yaml:6: train.steps: found 0, must be greater than 0"),
+        (("model: {scratch: {}}", "model: {}"), "my.yaml:1: model: needs a path"),
+        (("scratch: {}", "scratch: {}, path: x"), "my.yaml:1: model: give either path or scratch"),
+        (("task: addition", "task: addition, path: x"), "my.yaml:2: data: needs exactly one of"),
+        (("train:\n  steps: 5\n", ""), "train is missing"),
+        (("  - name: math", "  - weight: 1"), "my.yaml:4: verifiers.0.name is missing"),
+        (("steps: 5", "steps: 5\nrollout: {group_size: 1}"), "group_size 1 leaves nothing to compare"),
+        (("steps: 5", "steps: 5\nrollout: {top_p: 0.9}"), "top_p cuts the distribution"),
+        (("steps: 5", "steps: 5\n  updates_per_batch: 5"), "must divide rollout.prompts_per_step"),
+        (("verifiers:\n  - name: math", "verifiers: []"), "verifiers: found []"),
+        (("task: addition", "path: x, prompt_template: hello"), "must contain {prompt}"),
+    ],
+)
+def test_single_mistakes(change, expected):
+    assert expected in error(GOOD.replace(*change))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [1", "my.yaml:1: not valid YAML"),
+        ("- 1\n- 2\n", "a recipe is a mapping"),
+        (GOOD + "train: {steps: 3}\n", "my.yaml:7: train is written twice; the first is on line 5"),
+    ],
+)
+def test_broken_yaml(text, expected):
+    assert expected in error(text)
+
+
+def test_overrides_are_typed_like_yaml():
+    source = parse_yaml(GOOD, "my.yaml")
+    for override in (
+        "optimizer.learning_rate=1e-5",
+        "rollout.stop=[a, b]",
+        "verifiers.0.weight=2",
+        "model.path=some/folder",
+    ):
+        apply_override(source, override)
+    config = validate(source)
+    assert config.optimizer.learning_rate == 1e-5
+    assert config.rollout.stop == ("a", "b")
+    assert config.verifiers[0].weight == 2.0
+    assert (config.model.path, config.model.scratch) == ("some/folder", None)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.stepz=3", "command line (train.stepz=3): unknown key train.stepz"),
+        ("train", "an override is written key.sub=value"),
+        ("verifiers.7.name=x", "not an entry of a list of 1"),
+        ("train.steps.more=1", "train.steps is a value, not a section"),
+        ("seed=x", "command line (seed=x): seed: found 'x'"),
+    ],
+)
+def test_bad_overrides(override, expected):
+    assert expected in error(GOOD, override)
+
+
+def test_a_missing_recipe_suggests_a_shipped_one():
+    with pytest.raises(UserError, match="Did you mean quickstart/addition"):
+        load_recipe("quickstart/adition")
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_shipped_recipes_are_valid(name):
+    config = load_recipe(name)
+    assert config.train.steps > 0
+    assert load_recipe(Path("recipes") / f"{name}.yaml") == config

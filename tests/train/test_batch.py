@@ -1,0 +1,71 @@
+"""Advantages, the gate and the denominators of a batch of groups."""
+
+import pytest
+
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.train.batch import build_batch, rollout_metrics
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
+
+
+def group(name, rewards, lengths=None, statuses=None):
+    task = Task(name, ({"role": "user", "content": name},), "1")
+    lengths = lengths or [4] * len(rewards)
+    statuses = statuses or ["ok"] * len(rewards)
+    completions = [
+        Completion(name, i, [7] * n, [-1.0] * n, "text", "length" if n == 9 else "stop", 0)
+        for i, n in enumerate(lengths)
+    ]
+    scores = [Score(r, s) for r, s in zip(rewards, statuses, strict=True)]
+    return Group(task, Prompt(name, (1, 2)), completions, scores, [{"v": s} for s in scores])
+
+
+def build(groups, updates=1, **overrides):
+    return build_batch(groups, resolve_objective("grpo", {"beta": 0.0, **overrides}), max_tokens=16, updates=updates)
+
+
+def test_weights_count_every_judged_completion_even_those_not_trained_on():
+    """Zero-advantage sequences leave the work, not the denominator: the loss is that of the whole batch."""
+    groups = [group("a", [1.0, 0.0], [4, 8]), group("b", [1.0, 1.0], [4, 4])]
+    skipped, kept = build(groups), build(groups, beta=0.1)
+    assert (len(skipped.sequences), len(kept.sequences)) == (2, 4)
+    assert [s.weight for s in skipped.sequences] == pytest.approx([1 / (4 * 4), 1 / (4 * 8)])
+    assert [s.weight for s in kept.sequences][:2] == [s.weight for s in skipped.sequences]
+    assert skipped.dropped == {"zero_advantage": 2}
+
+
+@pytest.mark.parametrize("status", ["abstain", "error", "timeout"])
+def test_unjudged_completions_leave_baseline_loss_and_denominator(status):
+    with_failure = build([group("a", [1.0, 0.0, 0.0], [4, 8, 6], ["ok", "ok", status])])
+    without = build([group("a", [1.0, 0.0], [4, 8])])
+    assert with_failure.dropped[status] == 1
+    assert [(s.advantage, s.weight) for s in with_failure.sequences] == [
+        (s.advantage, s.weight) for s in without.sequences
+    ]
+
+
+def test_denominators_belong_to_the_optimizer_step():
+    groups = [group(name, [1.0, 0.0]) for name in "abcd"]
+    batch = build(groups, updates=2, aggregation="token_mean")
+    assert [len(update) for update in batch.updates] == [4, 4]
+    assert all(s.weight == pytest.approx(1 / 16) for s in batch.sequences)
+
+
+def test_a_batch_without_any_judged_completion_trains_nothing():
+    batch = build([group("a", [0.0, 0.0], statuses=["error", "timeout"])])
+    assert batch.updates == [[]]
+
+
+def test_metrics_tell_easy_groups_from_hard_ones():
+    groups = [
+        group("easy", [1.0, 1.0]),
+        group("hard", [0.0, 0.0]),
+        group("mixed", [1.0, 0.0], [3, 9]),
+        group("broken", [0.0, 0.0], statuses=["error", "error"]),
+    ]
+    metrics = rollout_metrics(groups, build(groups))
+    assert metrics["groups/all_right"] == 0.25
+    assert metrics["groups/all_wrong"] == 0.25
+    assert metrics["reward/mean"] == 0.5
+    assert metrics["length/truncated"] == pytest.approx(1 / 8)
+    assert (metrics["length/right"], metrics["length/wrong"]) == (pytest.approx(11 / 3), pytest.approx(17 / 3))
+    assert metrics["dropped/error"] == 2.0

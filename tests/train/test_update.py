@@ -1,0 +1,139 @@
+"""GRPO's loss and gradient on a real model, against a float64 formula written from the paper."""
+
+import math
+
+import pytest
+import torch
+
+from grpo_kit.config import OptimizerConfig
+from grpo_kit.errors import RunFailed
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.train.batch import build_batch
+from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from tests.conftest import make_policy
+
+REWARDS = [[1.0, 0.0, 0.5], [0.0, 0.0, 1.0]]
+TOKENS = [[[5, 6, 7], [8, 9], [10]], [[11, 12], [13, 14, 15, 16], [17]]]
+PROMPTS = [(1, 2, 3), (4,)]
+
+
+def groups():
+    made = []
+    for g, prompt in enumerate(PROMPTS):
+        completions = [Completion(str(g), i, t, [-1.0] * len(t), "", "stop", 0) for i, t in enumerate(TOKENS[g])]
+        task = Task(str(g), ({"role": "user", "content": ""},), "")
+        made.append(Group(task, Prompt(str(g), prompt), completions, [Score(r) for r in REWARDS[g]]))
+    return made
+
+
+def logprobs(policy, prompt, tokens):
+    logits = policy.model(input_ids=torch.tensor([[*prompt, *tokens]])).logits[0, len(prompt) - 1 : -1]
+    return logits.log_softmax(-1).gather(-1, torch.tensor(tokens)[:, None])[:, 0]
+
+
+def paper_loss(policy, old, reference, beta, low, high):
+    """GRPO, arXiv:2402.03300, eq. 3 and 4, term by term."""
+    total = torch.zeros((), dtype=torch.float64)
+    for g, prompt in enumerate(PROMPTS):
+        mean = sum(REWARDS[g]) / 3
+        std = math.sqrt(sum((r - mean) ** 2 for r in REWARDS[g]) / 2)
+        for i, tokens in enumerate(TOKENS[g]):
+            advantage = (REWARDS[g][i] - mean) / std
+            new = logprobs(policy, prompt, tokens)
+            with torch.no_grad():
+                before, base = logprobs(old, prompt, tokens), logprobs(reference, prompt, tokens)
+            ratio = (new - before).exp()
+            surrogate = torch.min(ratio * advantage, ratio.clamp(1 - low, 1 + high) * advantage)
+            kl = (base - new).exp() - (base - new) - 1
+            total = total + (surrogate - beta * kl).mean() / 6
+    return -total
+
+
+def test_loss_and_gradient_equal_the_paper():
+    policy, old, reference = (make_policy(seed=s, dtype=torch.float64) for s in (0, 1, 2))
+    with torch.no_grad():  # an old policy near the new one, so that some ratios are clipped and some are not
+        for mine, theirs in zip(old.model.parameters(), policy.model.parameters(), strict=True):
+            mine.copy_(theirs + 0.25 * (mine - theirs))
+    objective = resolve_objective("grpo", {"beta": 0.3, "clip_low": 0.02, "clip_high": 0.03})
+    batch = build_batch(groups(), objective, max_tokens=8)
+    updater = PolicyUpdater(
+        policy, objective, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0, reference=reference
+    )
+    updater._annotate(batch.sequences, old, "old_logprobs")
+    updater._annotate(batch.sequences, reference, "reference_logprobs")
+    metrics = UpdateMetrics()
+    losses = [updater.loss(b, metrics) for b in updater._batches(batch.sequences)]
+    assert len(losses) > 2
+    sum(losses).backward()
+    ours = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+    policy.model.zero_grad()
+    expected = paper_loss(policy, old, reference, 0.3, 0.02, 0.03)
+    expected.backward()
+    theirs = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+    assert sum(losses).item() == pytest.approx(expected.item(), rel=1e-5)  # advantages carry an epsilon of 1e-6
+    assert (ours - theirs).norm() / theirs.norm() < 1e-5
+    summary = metrics.summary()
+    assert 0 < summary["clip/low"] + summary["clip/high"] < 1
+
+
+def updater_for(policy, **options):
+    config = OptimizerConfig(**{"learning_rate": 1e-2, **options})
+    return PolicyUpdater(
+        policy, resolve_objective("grpo", {"beta": 0.0}), config, total_updates=4, token_budget=64, temperature=1.0
+    )
+
+
+def test_an_update_makes_good_completions_likelier_and_bad_ones_less_likely(policy):
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+    before = [logprobs(policy, s.prompt_ids, s.completion_ids).sum().item() for s in batch.sequences]
+    updater_for(policy, learning_rate=1e-3).update(batch.updates)
+    after = [logprobs(policy, s.prompt_ids, s.completion_ids).sum().item() for s in batch.sequences]
+    gains = {s.advantage: a - b for s, a, b in zip(batch.sequences, after, before, strict=True)}
+    assert gains[max(gains)] > 0 > gains[min(gains)]
+
+
+def test_several_updates_per_batch_move_the_ratio(policy):
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8, updates=2)
+    summary = updater_for(policy).update(batch.updates, epochs=2).summary()
+    assert summary["ratio/max"] > 1.01
+    assert summary["mismatch/max_logprob_difference"] >= 0
+
+
+def test_gradient_norm_is_clipped(policy):
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+    updater = updater_for(policy, max_grad_norm=1e-3)
+    summary = updater.update(batch.updates).summary()
+    norm = torch.cat([p.grad.flatten() for p in policy.model.parameters()]).norm().item()
+    assert summary["grad_norm"] > 1e-3
+    assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_updates_that_are_not_finite_are_skipped_and_then_stop_the_run(policy):
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+    batch.sequences[0].advantage = float("nan")
+    updater = updater_for(policy)
+    before = [p.clone() for p in policy.model.parameters()]
+    assert updater.update(batch.updates).summary()["skipped_updates"] == 1.0
+    updater.update(batch.updates)
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
+    with pytest.raises(RunFailed, match="3 updates in a row were not finite"):
+        updater.update(batch.updates)
+
+
+def test_an_empty_update_changes_nothing(policy):
+    before = [p.clone() for p in policy.model.parameters()]
+    updater_for(policy).update([[]])
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
+
+
+def test_a_kl_term_needs_a_reference(policy):
+    with pytest.raises(ValueError, match="reference"):
+        PolicyUpdater(
+            policy,
+            resolve_objective("grpo", {}),
+            OptimizerConfig(),
+            total_updates=1,
+            token_budget=64,
+            temperature=1.0,
+        )
