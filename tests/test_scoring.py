@@ -259,7 +259,7 @@ def test_a_verifier_that_keeps_failing_stops_the_run(tmp_path):
         list(scorer.score_groups([group(["raise", "raise", "ok"])]))
         list(scorer.score_groups([group(["ok"])]))  # a good step in between forgives
         list(scorer.score_groups([group(["raise"])]))
-        with pytest.raises(ScoringError, match="'obey' failed on 67%.*ValueError: boom"):
+        with pytest.raises(ScoringError, match=r"'obey' failed on 67%.*ValueError: boom"):
             list(scorer.score_groups([group(["raise", "raise", "ok"])]))
         with pytest.raises(ScoringError):
             list(scorer.score_groups([group(["ok"])]))

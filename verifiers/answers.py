@@ -36,7 +36,7 @@ def after_thinking(response: str) -> str:
 
 
 def boxes(text: str) -> list[str]:
-    """The contents of every ``\\boxed{...}``, outermost only, braces balanced; unclosed and too deep ones are left out."""
+    """The contents of every ``\\boxed{...}``, outermost only, braces balanced; unclosed ones are left out."""
     found: list[str] = []
     position = 0
     while (opening := _BOX.search(text, position)) is not None:

@@ -204,7 +204,7 @@ def from_function(function: Callable[..., Any], *, name: str | None = None, **se
     Raises:
         VerifierError: it wants an argument that no completion can supply, or its settings contradict each other.
     """
-    if inspect.isclass(function):
+    if isinstance(function, type):
         function = function()  # open-instruct and reasoning-gym write verifiers as classes
     label = name or getattr(function, "__name__", None) or type(function).__name__
     parameters = list(inspect.signature(function).parameters.values())
@@ -218,9 +218,9 @@ def from_function(function: Callable[..., Any], *, name: str | None = None, **se
         for p in parameters
         if p.name not in ARGUMENTS and p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     ]
-    if unknown or positional:
-        from .adapters import adapt
+    from .adapters import adapt, takes_only_ids
 
+    if unknown or positional or takes_only_ids(function):
         adapted = adapt(function, label, settings)
         if adapted is not None:
             return adapted
@@ -251,5 +251,5 @@ def _refuse(label: str, function: Callable[..., Any], parameter: str) -> None:
 
 def _origin(function: Callable[..., Any]) -> str:
     target = inspect.unwrap(function)
-    code = getattr(target, "__code__", None) or getattr(getattr(type(target), "__call__", None), "__code__", None)
+    code = getattr(target, "__code__", None) or getattr(getattr(type(target), "__call__", None), "__code__", None)  # noqa: B004
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

@@ -106,7 +106,7 @@ def _members(text: str) -> list[tuple[str, float, Verifier]]:
 
     members: list[tuple[str, float, Verifier]] = []
     for part in json.loads(text):
-        entry = {"name": part} if isinstance(part, str) else dict(part)
+        entry: dict[str, Any] = {"name": part} if isinstance(part, str) else dict(part)
         unknown = set(entry) - {"name", "weight", "options"}
         if unknown or "name" not in entry:
             raise VerifierError(f"compose: a part is a name or {{name, weight, options}}, got {part!r}")

@@ -150,7 +150,8 @@ class Queue:
         return [] if work.cancelled else items
 
     def _take_items(self, key: int, waiting: deque[Item], workers: int) -> list[Item]:
-        size, characters, items = self._size(key, len(waiting), workers), 0, []
+        size, characters = self._size(key, len(waiting), workers), 0
+        items: list[Item] = []
         while waiting and len(items) < size and characters < CHUNK_CHARACTERS:
             if waiting[0][1] in waiting[0][0].attempts:  # a worker died of it, perhaps: alone next time
                 size = 1

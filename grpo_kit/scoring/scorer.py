@@ -227,8 +227,10 @@ class Scorer:
 
     def _finish(self, job: Job, step: dict[str, VerifierStatistics]) -> Group:
         while not job.done.wait(0.5):
-            if self._pool is None or self._pool.failure is not None:
-                raise ScoringError("the scoring pool failed") from (self._pool and self._pool.failure)
+            if self._pool is None:
+                raise ScoringError("this scorer was closed while completions were being scored")
+            if self._pool.failure is not None:
+                raise ScoringError(f"the scoring pool failed: {self._pool.failure}") from self._pool.failure
         group = job.group
         group.parts = [{} for _ in group.completions]
         with self._lock:

@@ -150,8 +150,8 @@ def _confine(folder: Path, memory_mb: int) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
-    sys.stdout = sys.__stdout__ = open(1, "w", errors="replace", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.__stderr__ = open(2, "w", errors="replace", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", errors="replace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", errors="replace", closefd=False)  # noqa: SIM115
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_mb and sys.platform == "linux":
         # On top of what the imports took; RLIMIT_DATA counts private writable memory, so libraries that only reserve
