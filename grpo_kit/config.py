@@ -172,6 +172,9 @@ class WarmStartConfig(Strict):
 
     steps: PositiveInt = 200
     batch_size: PositiveInt = 64
+    mistakes: Fraction = Field(
+        0.0, description="share of demonstrations with a mistake that carries through to the answer"
+    )
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, schedule="cosine", warmup_steps=20)
 
 
