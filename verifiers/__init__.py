@@ -3,4 +3,6 @@
 from .base import REGISTRY, Verifier, VerifierError, from_function, get_verifier, verifier
 from .score import Score
 
+from . import math as math  # isort: skip  # registers the verifier "math"
+
 __all__ = ["REGISTRY", "Score", "Verifier", "VerifierError", "from_function", "get_verifier", "verifier"]
