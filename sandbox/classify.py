@@ -26,6 +26,7 @@ def ending(outcome: Outcome, limits: Limits, backend: str) -> tuple[Verdict, str
     if not outcome.accepted and not outcome.stopped:
         raise SandboxError(f"the child ended (status {outcome.status}) before it took its job")
     stopped: dict[str, tuple[Verdict, str]] = {
+        "cpu": ("timeout", f"more than {limits.cpu_s:g} s of CPU time"),
         "wall": ("timeout", f"more than {limits.wall_s:g} s of wall time"),
         "output": ("output_limit", f"more than {limits.output_kb} KiB of output"),
         "reply": ("output_limit", f"more than {limits.reply_kb} KiB of results"),
@@ -43,8 +44,8 @@ def ending(outcome: Outcome, limits: Limits, backend: str) -> tuple[Verdict, str
 
 
 def out_of_time(outcome: Outcome, limits: Limits) -> bool:
-    """Whether the kernel's account of CPU time is above the limit; 20 ms are what its own accounting may be off by."""
-    return outcome.cpu_s >= limits.cpu_s - 0.02
+    """Whether the kernel's account of CPU time is above the limit."""
+    return outcome.cpu_s > limits.cpu_s
 
 
 def _by_signal(number: int, outcome: Outcome, limits: Limits, backend: str) -> tuple[Verdict, str]:

@@ -67,6 +67,12 @@ class _Tally:
             return []
         return [i for i, v in enumerate(self.verdicts) if v is None]
 
+    def remaining(self) -> Limits | None:
+        """What is left of the time, which holds for all tests together; None when there is none."""
+        limits, used = self.request.limits, self.result
+        cpu, wall = limits.cpu_s - used.cpu_s, limits.wall_s - used.wall_s
+        return limits.with_(cpu_s=cpu, wall_s=wall) if cpu > 0 and wall > 0 else None
+
     def account(self, outcome: Outcome, keep_output: bool = True) -> None:
         result = self.result
         result.wall_s += outcome.wall_s
@@ -271,17 +277,17 @@ def _by_calls(
         if not source:  # an assertion about nothing of the program's
             tally.set(index, *(("pass", "") if judges[index]([])[0] else ("fail", "the check is false")))
     attempts = 0
-    while (pending := tally.pending()) and attempts <= RESTARTS:
+    while (pending := tally.pending()) and attempts <= RESTARTS and (limits := tally.remaining()):
         attempts += 1
         wanted = [(test, n) for test in pending for n in range(len(sources[test]))]
         message = {
             "mode": "calls",
             "code": _program(request),
-            "limits": asdict(request.limits),
+            "limits": asdict(limits),
             "calls": [[i, sources[test][n]] for i, (test, n) in enumerate(wanted)],
         }
         replies = _Replies(tally, wanted, judges)
-        (outcome,) = worker.execute([Job(message, request.limits, on_frame=replies)])
+        (outcome,) = worker.execute([Job(message, limits, on_frame=replies)])
         tally.account(outcome)
         if _whole_program_failed(worker, request, tally, outcome, replies):
             break
@@ -341,6 +347,7 @@ def _stdio(worker: Worker, request: Request) -> Result:
             break
         if verdict == "compile_error":
             tally.fill(verdict, reason)
+        if verdict in ("compile_error", "timeout"):  # what hangs once costs its full time in every test
             break
     return tally.finish("stdio")
 
@@ -384,7 +391,7 @@ def _by_referee(worker: Worker, request: Request, setup: str) -> Result:
     tally = _Tally(request, worker.backend)
     names = _free_names([setup, *request.tests], request.entry_points)
     attempts = 0
-    while (pending := tally.pending()) and attempts <= RESTARTS:
+    while (pending := tally.pending()) and attempts <= RESTARTS and (left := tally.remaining()):
         attempts += 1
         solution_end, referee_end = socket.socketpair()
         report: list[tuple[str, calls.Raised]] = []
@@ -402,16 +409,16 @@ def _by_referee(worker: Worker, request: Request, setup: str) -> Result:
                 gone.append(frame[2])
             return False
 
-        limits = asdict(request.limits)
+        limits = asdict(left)
         tests = [[i, request.tests[i]] for i in pending]
         program = {"mode": "solution", "code": _program(request), "limits": limits}
         judge = {"mode": "referee", "names": names, "setup": setup, "tests": tests, "limits": limits}
         # The referee holds what the program sends it as Python objects: more room than the program's own.
-        roomy = request.limits.with_(memory_mb=request.limits.memory_mb + 512, subprocesses=False)
+        roomy = left.with_(memory_mb=left.memory_mb + 512, subprocesses=False)
         judge["limits"] = asdict(roomy)
         with solution_end, referee_end:
             jobs = [
-                Job(program, request.limits, descriptor=solution_end.fileno(), on_frame=hear_solution, decisive=False),
+                Job(program, left, descriptor=solution_end.fileno(), on_frame=hear_solution, decisive=False),
                 Job(judge, roomy, descriptor=referee_end.fileno(), on_frame=hear_referee),
             ]
             solution, referee = worker.execute(jobs)

@@ -15,7 +15,7 @@ from . import grading
 from .limits import Limits, SandboxError
 from .probe import choose
 from .result import Result
-from .worker import Worker, ZygoteLost
+from .worker import ChildLeft, Worker
 
 ATTEMPTS = 3  # a run whose zygote dies is repeated on a new one; after that many it is a sandbox error
 MAX_CODE = 16 << 20
@@ -189,6 +189,8 @@ class Sandbox:
                     if worker.control is None:
                         worker.start()
                     return work(worker)
+                except ChildLeft as error:
+                    problem = str(error)
                 except SandboxError as error:
                     problem = str(error)
                     with self._lock:
@@ -224,6 +226,3 @@ def _source(code: str | bytes) -> str | Result:
     if len(code) > MAX_CODE:
         return Result("compile_error", reason=f"{len(code)} characters of code; at most {MAX_CODE} are taken")
     return code
-
-
-__all__ = ["Sandbox", "ZygoteLost"]

@@ -41,10 +41,16 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
 }
 _FIRST_LOOK_MS = 3.0
+_CORES = os.cpu_count() or 1
+_FRESH_SECONDS = 0.1  # how long a child forked ahead is used; it leaves after child.IDLE_SECONDS
 
 
 class ZygoteLost(SandboxError):
     """The zygote ended under a run: the run is repeated, not scored."""
+
+
+class ChildLeft(SandboxError):
+    """The child left before it took its job, having waited too long for one: the run is repeated."""
 
 
 @dataclass(slots=True)
@@ -84,6 +90,7 @@ class _Slot:
     def __init__(self, number: int, profile: tuple[Any, ...]) -> None:
         self.number, self.profile = number, profile
         self.ended = False
+        self.born = time.monotonic()
         channel, theirs = socket.socketpair()
         stdin, self.stdin = os.pipe2(os.O_CLOEXEC)
         self.stdout, stdout = os.pipe2(os.O_CLOEXEC)
@@ -93,6 +100,8 @@ class _Slot:
         self.outcome = Outcome()
         self.buffer = bytearray()
         self.received = 0
+        self.asked = False  # for its CPU time
+        self.next_look = 0.0
         self.unsent = memoryview(b"")
 
     def close_theirs(self) -> None:
@@ -223,10 +232,16 @@ class Worker:
         return slot
 
     def _take(self, profile: tuple[Any, ...]) -> _Slot:
+        assert self.control is not None
+        while select.select([self.control], [], [], 0)[0]:
+            self.reports()
         while self.ready:
             slot = self.ready.pop()
-            if slot.profile == profile and not slot.ended:
+            if slot.profile == profile and not slot.ended and time.monotonic() - slot.born < _FRESH_SECONDS:
                 return slot
+            if slot.ended:
+                slot.close()
+                self.slots.pop(slot.number, None)
             slot.channel.close()  # the child reads the end of its channel and leaves; its exit report drops the slot
         return self._order(profile)
 
@@ -249,12 +264,20 @@ class Worker:
             for slot in slots:
                 slot.close()
                 self.slots.pop(slot.number, None)
+        for outcome in (slot.outcome for slot in slots):
+            if not outcome.accepted and not outcome.stopped and outcome.error is None and outcome.status == 0:
+                raise ChildLeft("a child left before it took its job")
         return [slot.outcome for slot in slots]
 
     def kill(self, slot: _Slot) -> None:
         assert self.control is not None
         with contextlib.suppress(OSError):
             self.control.send(json.dumps({"do": "kill", "slot": slot.number}).encode())
+
+    def ask_cpu(self, slot: _Slot) -> None:
+        assert self.control is not None
+        with contextlib.suppress(OSError):
+            self.control.send(json.dumps({"do": "cpu", "slot": slot.number}).encode())
 
     def reports(self) -> None:
         """Read one report of the zygote."""
@@ -268,6 +291,10 @@ class Worker:
         report = json.loads(data)
         slot = self.slots.get(report["slot"])
         if slot is None:
+            return
+        if report["did"] == "cpu":
+            slot.outcome.cpu_s = report["cpu"]
+            slot.asked = False
             return
         slot.ended = True
         if report["did"] == "error":
@@ -310,13 +337,11 @@ class _Run:
             if job.limits.subprocesses:
                 self.worker.admit(slot, job.limits)
             frame = codec.to_bytes(job.message)
-            try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has left: its exit report says so
                 if job.descriptor is not None:
                     sent = socket.send_fds(slot.channel, [frame[:4]], [job.descriptor])
                     frame = frame[sent:]
                 slot.channel.sendall(frame)
-            except OSError:
-                slot.outcome.error = "the child ended before it took its job"
             slot.channel.setblocking(False)
             os.set_blocking(slot.stdin, False)
             slot.unsent = memoryview(job.stdin)
@@ -332,13 +357,16 @@ class _Run:
         if self.poll.poll(_FIRST_LOOK_MS):
             self.worker.reports()
         for slot, job in self.pairs:
+            slot.next_look = self.started + job.limits.cpu_s / _CORES
+        for slot, job in self.pairs:
             self._listen(slot, job)
         while not all(slot.ended for slot, _ in self.pairs):
             now = time.monotonic()
             for (slot, _), deadline in zip(self.pairs, deadlines, strict=True):
                 if now >= deadline and not slot.ended:
                     self._stop(slot, "wall")
-            wait = max(0.0, min(deadlines) - now) if now < min(deadlines) else 1.0
+            times = [t for t in (*deadlines, *self._cpu_checks(now)) if t > now]
+            wait = min(times) - now if times else 1.0
             if self.worker.scratch is not None:
                 wait = min(wait, 0.05)
                 self._check_disk()
@@ -352,6 +380,25 @@ class _Run:
         for slot, job in self.pairs:
             slot.outcome.wall_s = time.monotonic() - self.started
             self._drain(slot, job)
+
+    def _cpu_checks(self, now: float) -> list[float]:
+        """End what is over its CPU time; ask for the accounts that are due; say when to look next.
+
+        No program can use CPU time faster than all cores give it, so that short runs are never asked for.
+        """
+        times = []
+        for slot, job in self.pairs:
+            if slot.ended or slot.outcome.stopped:
+                continue
+            left = job.limits.cpu_s - slot.outcome.cpu_s
+            if left <= 0:
+                self._stop(slot, "cpu")
+            elif now >= slot.next_look and not slot.asked:
+                slot.asked = True
+                slot.next_look = now + max(0.02, left / _CORES)
+                self.worker.ask_cpu(slot)
+            times.append(slot.next_look)
+        return times
 
     def _watch(self, descriptor: int, events: int, handler: Callable[[], None]) -> None:
         self.poll.register(descriptor, events)

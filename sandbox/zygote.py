@@ -16,6 +16,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 import types
 from typing import Any
 
@@ -100,10 +101,13 @@ class Zygote:
         command = json.loads(message)
         if command["do"] == "fork":
             self._fork(command, descriptors)
-        elif command["do"] == "kill":
-            for slot, pid in list(self.running.values()):
-                if slot == command["slot"]:
-                    os.kill(pid, signal.SIGKILL)  # first process of its namespace: everything it started dies with it
+            return
+        for slot, pid in self.running.values():
+            if slot == command["slot"] and command["do"] == "kill":
+                os.kill(pid, signal.SIGKILL)  # first process of its namespace: everything it started dies with it
+            elif slot == command["slot"]:
+                # The clock of another process has the id ~pid << 3 | 2 (CPUCLOCK_SCHED; clock_getcpuclockid(3)).
+                self._send({"did": "cpu", "slot": slot, "cpu": time.clock_gettime(~pid << 3 | 2)})
 
     def _fork(self, command: dict[str, Any], descriptors: list[int]) -> None:
         try:
