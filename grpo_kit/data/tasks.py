@@ -16,6 +16,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.types import Task
 
 HELD_OUT_SHARE = 0.1
+PATIENCE = 2000  # draws without a new problem after which a small problem space counts as exhausted
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +166,14 @@ class ProceduralSource:
     def unique_tasks(self, count: int) -> list[Task]:
         """The first ``count`` different tasks of the stream: an evaluation set counts no problem twice."""
         found: dict[str, Task] = {}
-        for index in range(count * 50):
+        index = last_new = 0
+        while len(found) < count and index - last_new < PATIENCE:
             task = self.task(index)
-            found.setdefault(task.id, task)
-            if len(found) == count:
-                return list(found.values())
+            if task.id not in found:
+                found[task.id], last_new = task, index
+            index += 1
+        if len(found) == count:
+            return list(found.values())
         raise UserError(f"evaluation.tasks: {self.name} at level {self.level} has only {len(found)} held-out problems")
 
 
