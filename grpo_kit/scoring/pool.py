@@ -157,6 +157,8 @@ class Pool:
             self._selector.modify(worker.channel, events, key.data)
 
     def _serve(self, worker: Worker, events: int) -> None:
+        if worker.number not in self._workers:
+            return  # buried by an event of the same round
         if events & selectors.EVENT_WRITE:
             self._push(worker)
         if events & selectors.EVENT_READ and not self._receive(worker):
