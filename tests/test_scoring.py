@@ -1,6 +1,8 @@
 """The scoring pool: right scores in the right order, and a verifier's failure costs its own score only."""
 
 import os
+import selectors
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
+from grpo_kit.scoring.handle import Worker
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import VerifierError, verifier
 from grpo_kit.verifiers.base import REGISTRY
@@ -144,6 +147,18 @@ def test_workers_end_when_the_trainer_is_killed(tmp_path):
             assert folder.encode() not in stat.read_bytes()
         except OSError:
             continue
+
+
+def test_an_event_of_a_worker_that_was_just_buried():
+    with Scorer([VerifierSpec(OBEY)]) as scorer:
+        pool = scorer._pool
+        ours, theirs = socket.socketpair()
+        gone = Worker(10**6, ours, bytearray(24))
+        ours.close()
+        theirs.close()
+        pool._serve(gone, selectors.EVENT_READ)  # its death came in the same round of events
+        (scored,) = scorer.score_groups([group(["ok"])])
+    assert scored.scores[0].value == 1.0
 
 
 def test_a_verifier_that_kills_the_pool_is_survived():

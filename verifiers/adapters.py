@@ -111,7 +111,7 @@ def _mentions(function: Callable[..., Any], word: str) -> bool:
 
 def _columns(answer: Any, meta: Any) -> dict[str, Any]:
     """The task's columns, and the gold answer under the names that it may be asked for by."""
-    return {name: answer for name in GOLD_NAMES} | (dict(meta) if isinstance(meta, Mapping) else {})
+    return dict.fromkeys(GOLD_NAMES, answer) | (dict(meta) if isinstance(meta, Mapping) else {})
 
 
 def _trl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], bool]:
@@ -291,7 +291,7 @@ def _reasoning_gym(function: Callable[..., Any], label: str) -> tuple[Callable[.
 def _lm_eval(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], bool]:
     def score(response: str, answer: Any, prompt: Any, meta: Any, metric: str = "") -> Any:
         columns = dict(meta) if isinstance(meta, Mapping) else {}
-        doc = columns.get("doc") or {"question": prompt, **{name: answer for name in GOLD_NAMES}, **columns}
+        doc = columns.get("doc") or {"question": prompt, **dict.fromkeys(GOLD_NAMES, answer), **columns}
         result = function(doc, [response])
         if not isinstance(result, Mapping):
             return result

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 MAX_CHARACTERS = 1_000_000
 MAX_ANSWER = 2_000
-MAX_DEPTH = 64
 
-_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{")
+_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{|\\[{}]|[{}]")
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _GSM = re.compile(r"^[ \t]*####[ \t]*(.+)$", re.MULTILINE)
 _SAID = re.compile(
@@ -36,32 +35,27 @@ def after_thinking(response: str) -> str:
 
 
 def boxes(text: str) -> list[str]:
-    """The contents of every ``\\boxed{...}``, outermost only, braces balanced; unclosed ones are left out."""
-    found: list[str] = []
-    position = 0
-    while (opening := _BOX.search(text, position)) is not None:
-        end = _closing(text, opening.end())
-        if end is None:
-            position = opening.end()
+    """The contents of every ``\\boxed{...}``, outermost only, braces balanced; unclosed and huge ones are left out.
+
+    One pass over the text, whatever it holds: a scan per box would be quadratic on a response made of boxes.
+    """
+    closed: list[tuple[int, int]] = []
+    opened: list[int] = []  # per open brace, where its box's content starts, or -1 for a plain brace
+    for match in _BRACE.finditer(text):
+        if match[0] in ("\\{", "\\}"):
             continue
-        found.append(text[opening.end() : end].strip())
-        position = end + 1
+        if match[0] != "}":
+            opened.append(match.end() if match[0] != "{" else -1)
+        elif opened and (start := opened.pop()) >= 0:
+            closed.append((start, match.start()))
+    found: list[str] = []
+    reached = 0
+    for start, end in sorted(closed):
+        if start >= reached:
+            reached = end
+            if end - start <= MAX_ANSWER:
+                found.append(text[start:end].strip())
     return found
-
-
-def _closing(text: str, start: int) -> int | None:
-    depth = 1
-    for position in range(start, min(len(text), start + MAX_ANSWER)):
-        character = text[position]
-        if character == "{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return None
-        elif character == "}" and text[position - 1] != "\\":
-            depth -= 1
-            if depth == 0:
-                return position
-    return None
 
 
 def tagged(text: str) -> list[str]:

@@ -74,9 +74,9 @@ def choice(response: str, answer: Any, meta: Any = None, choices: int = 26) -> S
     if not isinstance(response, str) or len(response) > MAX_CHARACTERS:
         return Score(0.0, reason=f"not text of at most {MAX_CHARACTERS:,} characters")
     text = after_thinking(response).strip()
-    chosen = [letter for letter in _chosen(text) if ord(letter) - ord("A") < count]
+    chosen = [letter for letter in _chosen(text) if letter == "?" or ord(letter) - ord("A") < count]
     if len(set(chosen)) != 1:
-        return Score(0.0, reason=f"{len(set(chosen))} letters chosen, wanted 1")
+        return Score(0.0, reason=f"{len(set(chosen))} different answers, wanted one letter")
     return Score(float(chosen[0] == gold), extracted=chosen[0])
 
 
@@ -92,7 +92,8 @@ def _gold(answer: Any, count: int) -> str:
 def _chosen(text: str) -> list[str]:
     for candidates in (tagged(text), boxes(text)):
         if candidates:
-            return [letter for candidate in candidates for letter in _letters(candidate)]
+            # a box that holds anything but a letter is an answer too, and another one
+            return [letter for candidate in candidates for letter in _letters(candidate) or ["?"]]
     said = [match for pattern in (_SAID, _VERB, _IS_CORRECT) for match in pattern.finditer(text)]
     if said:
         return [letter for match in said for letter in _around(text, match)]
@@ -103,9 +104,10 @@ def _chosen(text: str) -> list[str]:
 def _around(text: str, match: re.Match[str]) -> list[str]:
     """The letter of a sentence, and those that are listed right behind it."""
     letter = match[1]
-    if letter == "a" or (letter == "i" and match.end() < len(text)):  # the words "a" and "i"
-        if not re.match(r"\s*[\)\].,:*]|\s*\Z", text[match.end() : match.end() + 3]):
-            return []
+    # the words "a" and "I", unless they are set off as a letter would be
+    set_off = re.match(r"\s*[\)\].,:*]|\s*\Z", text[match.end() : match.end() + 3])
+    if not set_off and (letter == "a" or (letter.upper() == "I" and match.end() < len(text))):
+        return []
     tail = text[match.start(1) : match.start(1) + 12]
     several = _SEVERAL.match(tail)
     return [c.upper() for c in re.findall(r"\b[A-Za-z]\b", several[0])] if several else [letter.upper()]

@@ -72,8 +72,9 @@ async def judge(
         raise VerifierError(f"judge: base_url must begin with http:// or https://, got {base_url!r}")
     if not low < high:
         raise VerifierError(f"judge: low must be below high, got {low} and {high}")
-    if len(response) > MAX_RESPONSE:
-        return Score(low, reason=f"longer than {MAX_RESPONSE:,} characters")
+    if not isinstance(response, str) or len(response) > MAX_RESPONSE:
+        return Score(low, reason=f"not text of at most {MAX_RESPONSE:,} characters")
+    response = response.encode("utf-8", "replace").decode()  # endpoints refuse lone surrogates
     body: dict[str, Any] = {"model": model, "max_tokens": max_tokens}
     body["messages"] = _messages(rubric, prompt, answer, response, low, high)
     if temperature is not None:
@@ -91,7 +92,7 @@ async def judge(
 
 def _messages(rubric: str, prompt: Any, answer: Any, response: str, low: float, high: float) -> list[dict[str, str]]:
     # The response cannot close a mark that is made from its own hash.
-    mark = "=" * 8 + hashlib.sha256(response.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    mark = "=" * 8 + hashlib.sha256(response.encode()).hexdigest()[:16]
     parts = [("QUESTION", prompt), ("REFERENCE ANSWER", answer), ("RESPONSE", response)]
     material = "\n".join(f"{name}\n{mark}\n{text}\n{mark}" for name, text in parts if text is not None)
     system = INSTRUCTIONS.format(rubric=rubric, mark=mark, low=f"{low:g}", high=f"{high:g}")

@@ -49,7 +49,7 @@ def language(response: str, scripts: list[str] | tuple[str, ...] = ("latin",), m
     hebrew, arabic, devanagari, bengali, tamil, thai, hangul, kana, han.
     """
     if not isinstance(response, str):
-        raise TypeError(f"language: the response must be text, got {type(response).__name__}")
+        return Score.abstain("the response is not text")
     wanted = _pattern(tuple([scripts] if isinstance(scripts, str) else scripts))
     text = _NEUTRAL.sub(" ", response[:MAX_CHARACTERS])
     letters = sum(map(str.isalpha, text))

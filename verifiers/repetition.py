@@ -28,7 +28,7 @@ def repetition(response: str, n: int = 3, max_penalty: float = 1.0) -> Score:
     if n < 1 or max_penalty < 0:
         raise VerifierError(f"repetition needs n >= 1 and max_penalty >= 0, got n {n} and max_penalty {max_penalty}")
     if not isinstance(response, str):
-        raise TypeError(f"repetition: the response must be text, got {type(response).__name__}")
+        return Score.abstain("the response is not text")
     words: list[str] | str = response[: 10 * MAX_WORDS].casefold().split()[:MAX_WORDS]
     if words and max(map(len, words)) > 200:
         words, n = response[:MAX_WORDS], 13

@@ -54,6 +54,9 @@ def reward_model(
 
 
 def _render(tokenizer: Any, messages: list[dict[str, str]], response: str) -> str:
+    if not isinstance(response, str):
+        raise TypeError(f"reward_model: a response must be text, got {type(response).__name__}")
+    response = response.encode("utf-8", "replace").decode()  # tokenizers refuse lone surrogates
     if tokenizer.chat_template is not None:
         turns = [*messages, {"role": "assistant", "content": response}]
         return tokenizer.apply_chat_template(turns, tokenize=False)

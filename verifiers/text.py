@@ -41,12 +41,11 @@ def exact(response: str, answer: Any, ignore_case: bool = True, whole: bool = Fa
     if whole:
         if not isinstance(response, str) or len(response) > MAX_CHARACTERS:
             return Score(0.0, reason=f"not text of at most {MAX_CHARACTERS:,} characters")
-        text: str | None = after_thinking(response)
-    else:
-        found = final_answer(response)
-        if found.text is None:
-            return Score(0.0, reason=found.reason)
+        text = after_thinking(response)
+    elif (found := final_answer(response)).text is not None:
         text = found.text
+    else:
+        return Score(0.0, reason=found.reason)
     given = _plain(text, ignore_case)
     return Score(float(any(given == _plain(str(gold), ignore_case) for gold in golds)), extracted=text[:2000])
 

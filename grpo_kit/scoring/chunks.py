@@ -160,7 +160,7 @@ class Queue:
             work, position = self._pop(waiting)
             if not work.cancelled:
                 items.append((work, position))
-                characters += len(work.responses[position])
+                characters += len(work.responses[position] or "")  # None only in self-tests
         return items
 
     def _pop(self, waiting: deque[Item]) -> Item:

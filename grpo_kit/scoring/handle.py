@@ -28,6 +28,7 @@ class Worker:
         self.chunks: deque[Chunk] = deque()
         self.inbox = bytearray()
         self.outbox = bytearray()
+        self.received = 0  # bytes
         self.heard = time.monotonic()
         self.ending: Score | None = None  # why the pool is ending it
 

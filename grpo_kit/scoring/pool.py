@@ -27,10 +27,10 @@ from typing import Any
 from grpo_kit.verifiers.lookup import Address
 from grpo_kit.verifiers.score import Score
 
-from .execute import timed_out
-from .nursery import COMMAND, KILL, LOAD, SPAWN, WARM
 from .chunks import Chunk, Queue
+from .execute import timed_out
 from .handle import IMPORT_SECONDS, Worker, describe_death
+from .nursery import COMMAND, KILL, LOAD, SPAWN, WARM
 from .work import CHANNEL_LOST, HEARTBEAT, LOADING, RECYCLE, WAITING, ScoringError, Work
 
 LENGTH = struct.Struct("<I")
@@ -157,6 +157,8 @@ class Pool:
             self._selector.modify(worker.channel, events, key.data)
 
     def _serve(self, worker: Worker, events: int) -> None:
+        if worker.number not in self._workers:
+            return  # buried by an event of the same round
         if events & selectors.EVENT_WRITE:
             self._push(worker)
         if events & selectors.EVENT_READ and not self._receive(worker):
@@ -174,6 +176,7 @@ class Pool:
             return False
         worker.heard = time.monotonic()
         worker.inbox += data
+        worker.received += len(data)
         while len(worker.inbox) >= LENGTH.size:
             (size,) = LENGTH.unpack_from(worker.inbox)
             if size > MAX_REPLY:
@@ -346,8 +349,10 @@ class Pool:
 
     def _bury(self, worker: Worker, status: int | None, fault: str) -> None:
         """Give a dead worker's current completion its score, and everything else back to the queue."""
-        while worker.channel in self._selector.get_map() and self._receive(worker):
-            if worker.heard < time.monotonic() - 1.0:
+        before = -1
+        while self._is_heard(worker) and worker.received != before:  # what it sent before it died
+            before = worker.received
+            if not self._receive(worker):
                 break
         self._forget(worker)
         chunk_id, position, _ = worker.marked()
@@ -356,6 +361,9 @@ class Pool:
             if chunk.id == chunk_id and status != RECYCLE << 8:
                 self._charge(chunk, position, worker, status, fault)
             self._queue.give_back(chunk)
+
+    def _is_heard(self, worker: Worker) -> bool:
+        return worker.channel in self._selector.get_map()
 
     def _charge(self, chunk: Chunk, position: int, worker: Worker, status: int | None, fault: str) -> None:
         """Decide whose fault the death of a worker was."""
@@ -372,7 +380,7 @@ class Pool:
         chunk.blame(position, score)
 
     def _forget(self, worker: Worker) -> None:
-        if worker.channel in self._selector.get_map():
+        if self._is_heard(worker):
             self._selector.unregister(worker.channel)
         worker.channel.close()
         del self._workers[worker.number]

@@ -262,7 +262,7 @@ class Scorer:
         path = self.traceback_dir / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', label)}.txt"
         path.write_text(
             f"verifier {label} ({work.loaded.verifier.origin})\ntask {task.id}, completion {position}\n"
-            f"{score.status}: {score.reason}\n\n{work.traceback}\nresponse:\n{work.responses[position][:4000]}\n",
+            f"{score.status}: {score.reason}\n\n{work.traceback}\nresponse:\n{str(work.responses[position])[:4000]}\n",
             encoding="utf-8",
             errors="backslashreplace",
         )

@@ -100,6 +100,8 @@ class Replies:
             self.flush()
 
     def flush(self) -> None:
+        if not self.waiting:
+            return
         payload = json.dumps([self.chunk, self.waiting]).encode()
         self.waiting = []
         try:

@@ -189,7 +189,7 @@ def test_a_foreign_function_may_be_async_and_keyword_only():
 def test_foreign_functions_run_in_workers():
     task = Task("t", ({"role": "user", "content": "q"},), "42", {"data_source": "gsm8k", "level": 2})
     group = Group(
-        task, Prompt("t", ()), [Completion("t", i, [1], [0.0], t, "stop", 0) for i, t in enumerate("42 4".split())]
+        task, Prompt("t", ()), [Completion("t", i, [1], [0.0], t, "stop", 0) for i, t in enumerate(["42", "4"])]
     )
     names = ["trl_chat", "trl_async", "verl_single", "openrlhf_dict", "OpenInstruct", "prime_async", "process_results"]
     with Scorer([VerifierSpec(f"{__file__}:{name}") for name in names]) as scorer:

@@ -6,6 +6,7 @@ import pytest
 
 from grpo_kit.verifiers import REGISTRY
 from grpo_kit.verifiers.lookup import SHIPPED, named_verifier
+from grpo_kit.verifiers.selftest import examine
 
 
 def _all_cases():
@@ -32,3 +33,10 @@ def test_a_shipped_verifier_scores_its_own_cases(name, case):
     else:
         assert score.status == "ok", score
         assert score.value == pytest.approx(case.expected), score
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name in REGISTRY and REGISTRY[name].cases])
+def test_a_shipped_verifier_survives_the_attacks(name):
+    rows = examine(name)
+    assert sum(row.kind == "attack" for row in rows) > 20
+    assert [row for row in rows if row.problem] == []

@@ -1,0 +1,188 @@
+"""``grpo-kit verifiers``: list, show, scaffold and test verifiers."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grpo_kit.errors import UserError
+
+if TYPE_CHECKING:
+    from grpo_kit.verifiers.selftest import Case, Row
+
+app = typer.Typer(help="List, show, write and test verifiers.", no_args_is_help=True, rich_markup_mode=None)
+
+Name = Annotated[str, typer.Argument(help="a name, package.module:function or path/file.py:function")]
+DATA_ROWS = 200
+TEMPLATE = '''"""A verifier. Test it:  grpo-kit verifiers test {file}:{name} --cases {cases}"""
+
+from grpo_kit.verifiers import Score, verifier
+
+
+@verifier(name="{name}", timeout=5.0, version="1")
+def {name}(response: str, answer) -> Score:
+    """1 when the last line of the response is the answer."""
+    lines = response.strip().splitlines()
+    given = lines[-1].strip() if lines else ""
+    return Score(float(given == str(answer)), extracted=given)
+'''
+TEST_TEMPLATE = '''"""Run with pytest, from the folder of this file."""
+
+import json
+from pathlib import Path
+
+import pytest
+from grpo_kit.verifiers import get_verifier
+
+HERE = Path(__file__).parent
+CASES = [json.loads(line) for line in (HERE / "{cases}").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_{name}(case):
+    score = get_verifier(f"{{HERE / '{file}'}}:{name}")(response=case["response"], answer=case["answer"])
+    assert score.value == case["expected"]
+'''
+CASES_TEMPLATE = [
+    {"response": "Six times seven is\n42", "answer": "42", "expected": 1.0},
+    {"response": "41", "answer": "42", "expected": 0.0},
+]
+
+
+@app.command("ls")
+def list_verifiers() -> None:
+    """Every verifier that can be used by name."""
+    from grpo_kit.verifiers.lookup import named_verifier, verifier_names
+
+    for name in verifier_names():
+        found = named_verifier(name)
+        if found is not None:
+            typer.echo(f"{name:<16} {_first_line(found.source or found.function)}")
+
+
+@app.command()
+def show(name: Name) -> None:
+    """What a verifier does, what it is given, its options and limits."""
+    found = _find(name)
+    function = found.source or found.function
+    kind = "group" if found.group else "batch" if found.batch else "single"
+    where = "the trainer's process" if found.in_process else "worker processes"
+    typer.echo(f"{found.name} (version {found.version}, {found.shape}{', async' if found.is_async else ''}, {kind})")
+    typer.echo(f"  {found.origin}")
+    typer.echo(f"  timeout {found.timeout:g} s, weight {found.weight:g}, runs in {where}")
+    typer.echo(f"  signature {inspect.signature(function)}\n")
+    typer.echo(inspect.cleandoc(inspect.getdoc(function) or "no docstring"))
+
+
+@app.command()
+def new(file: Annotated[Path, typer.Argument(help="the file to write, for example my_check.py")]) -> None:
+    """Write a verifier, its cases and a test for it."""
+    if file.suffix != ".py" or not file.stem.isidentifier():
+        raise UserError(f"{file}: name it like my_check.py; the file's name becomes the function's")
+    name, test, cases = file.stem, file.with_name(f"test_{file.name}"), file.with_suffix(".jsonl")
+    for path in (file, test, cases):
+        if path.exists():
+            raise UserError(f"{path} exists; choose another name")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(TEMPLATE.format(name=name, file=file, cases=cases), encoding="utf-8")
+    test.write_text(TEST_TEMPLATE.format(name=name, file=file.name, cases=cases.name), encoding="utf-8")
+    cases.write_text("".join(json.dumps(case) + "\n" for case in CASES_TEMPLATE), encoding="utf-8")
+    typer.echo(f"{file}, {test}, {cases}: edit them, then run")
+    typer.echo(f"  grpo-kit verifiers test {file}:{name} --cases {cases}")
+
+
+@app.command("test")
+def check(
+    name: Name,
+    cases: Annotated[Path | None, typer.Option(help="JSONL with response, answer, expected, prompt, meta")] = None,
+    data: Annotated[str | None, typer.Option(help="a recipe, whose gold answers must score full marks")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", "-o", help="key=value, value as JSON")] = None,
+) -> None:
+    """Score gold answers, then the attack list; exit code 1 when something is wrong."""
+    from grpo_kit.verifiers.selftest import examine, read_cases
+
+    found = _find(name)
+    chosen: list[Case] | None = None
+    try:
+        if cases is not None:
+            chosen = read_cases(cases)
+        elif data is not None:
+            chosen = _cases_of(data)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from error
+    rows = examine(name, chosen, _options(option or []))
+    _print(found.name, rows)
+    if any(row.problem and not row.warning for row in rows):
+        raise typer.Exit(1)
+
+
+def _find(name: str) -> Any:
+    from grpo_kit.verifiers import get_verifier
+
+    try:
+        return get_verifier(name)
+    except UserError:
+        raise
+    except Exception as error:
+        # The user's own frames only: ours and the import system's would hide the line that matters.
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if not f.filename.startswith("<frozen") and "/verifiers/lookup.py" not in f.filename]
+        own = [f for f in own if f.filename != __file__]
+        typer.echo("".join(["Traceback (most recent call last):\n", *traceback.format_list(own)]), err=True, nl=False)
+        typer.echo("".join(traceback.format_exception_only(error)), err=True, nl=False)
+        raise UserError(f"{name} cannot be loaded; the traceback above is the file's own") from error
+
+
+def _cases_of(recipe: str) -> list[Case]:
+    from grpo_kit.data.datasets import training_source
+    from grpo_kit.recipe_file import load_recipe
+    from grpo_kit.train.preflight import gold_response
+    from grpo_kit.verifiers.selftest import Case
+
+    source = training_source(load_recipe(recipe))
+    found = []
+    for index in range(min(source.size or DATA_ROWS, DATA_ROWS)):
+        task = source.task(index)
+        response = gold_response(source, index, task)
+        found.append(Case(response, task.answer, task.prompt, task.meta, label=f"gold of {task.id}"))
+    return found
+
+
+def _options(pairs: list[str]) -> dict[str, Any]:
+    options = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise UserError(f"--option {pair}: write key=value")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options
+
+
+def _print(name: str, rows: list[Row]) -> None:
+    width = max(len(row.label) for row in rows)
+    typer.echo(f"{'':6} {'':<{width}}  {'score':>7} {'status':>8} {'time':>9}")
+    for row in rows:
+        value = f"{row.score.value:g}" if row.score.counts else "-"
+        mark = "" if not row.problem else "warning: " if row.warning else "FAIL: "
+        problem = row.problem if len(row.problem) <= 160 else f"{row.problem[:157]}..."
+        line = f"{row.kind:<6} {row.label:<{width}}  {value:>7} {row.score.status:>8} {1000 * row.seconds:>6.1f} ms"
+        typer.echo(f"{line}  {mark}{problem}".rstrip())
+    failed = [row for row in rows if row.problem and not row.warning]
+    cases = [row for row in rows if row.kind == "case"]
+    attacks = len(rows) - len(cases)
+    if failed:
+        typer.echo(f"\n{name}: FAIL, {len(failed)} of {len(rows)} wrong ({len(cases)} cases, {attacks} attacks)")
+    else:
+        typer.echo(f"\n{name}: PASS ({len(cases)} cases, {attacks} attacks)")
+
+
+def _first_line(function: Any) -> str:
+    return (inspect.getdoc(function) or "").partition("\n")[0]

@@ -1,0 +1,79 @@
+"""The reward model verifier gives the logits that the checkpoint gives, whatever the batch."""
+
+import pytest
+import torch
+
+from grpo_kit.scoring import Scorer, VerifierSpec
+from grpo_kit.types import Completion, Group, Prompt, Task
+from grpo_kit.verifiers import VerifierError, get_verifier
+from grpo_kit.verifiers.selftest import examine
+
+TEMPLATE = "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} <end> {% endfor %}"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast
+
+    words = ["<pad>", "<unk>", "<end>", "user", "assistant", ":", *"abcdefgh"]
+    raw = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="<pad>", unk_token="<unk>", eos_token="<end>", chat_template=TEMPLATE
+    )
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_labels=1, pad_token_id=0,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("reward_model")
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def expected(folder, prompt, text):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    rendered = f"user : {prompt} <end> assistant : {text} <end> "
+    with torch.inference_mode():
+        return model(tokenizer(rendered, return_tensors="pt", add_special_tokens=False)["input_ids"]).logits.item()
+
+
+def test_logits_do_not_depend_on_the_batch(checkpoint):
+    texts = ["a b c", "d", "e f g h a b c d e", "h h"]
+    group = Group(
+        Task("t", ({"role": "user", "content": "a b"},), None, {}),
+        Prompt("t", ()),
+        [Completion("t", i, [], [], text, "stop", 0) for i, text in enumerate(texts)],
+    )
+    options = {"model": str(checkpoint), "device": "cpu", "batch_size": 3}
+    with Scorer([VerifierSpec("reward_model", options=options)], workers=1) as scorer:
+        assert scorer._pool is None  # it runs where the device is
+        (scored,) = scorer.score_groups([group])
+    wanted = [expected(checkpoint, "a b", text) for text in texts]
+    assert [s.value for s in scored.scores] == pytest.approx(wanted, abs=1e-5)
+    assert len(set(wanted)) == len(wanted)
+
+
+def test_too_long_abstains(checkpoint):
+    found = get_verifier("reward_model").with_options({"model": str(checkpoint), "device": "cpu", "max_tokens": 10})
+    messages = [{"role": "user", "content": "a"}]
+    long, short = found.score_many([{"response": text, "messages": messages} for text in ("a " * 50, "b")])
+    assert (long.status, short.status) == ("abstain", "ok")
+
+
+def test_it_survives_the_attacks(checkpoint):
+    rows = examine("reward_model", options={"model": str(checkpoint), "device": "cpu"})
+    assert [row for row in rows if row.problem and not row.warning] == []
+
+
+def test_settings_are_checked(checkpoint):
+    found = get_verifier("reward_model")
+    with pytest.raises(VerifierError, match="'model'"):
+        found(response="a", messages=[])
+    with pytest.raises(VerifierError, match="1 logits, there is no label 3"):
+        found.with_options({"model": str(checkpoint), "device": "cpu", "label": 3})(response="a", messages=[])
