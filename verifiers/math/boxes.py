@@ -14,14 +14,16 @@ _SCAN_BUDGET = 4_000_000  # characters scanned for closing braces in one respons
 # What may stand between two boxes that are one answer: "and", "or", commas, the next unknown's name.
 _FILL = re.compile(
     r"\$+|\\[()\[\],;:! ]|\\(?:q?quad|text|mathrm|textbf|mbox|left|right)(?![a-zA-Z])|[{}\s~*&]|\\\\|"
-    r"for part \([a-z]\)|respectively"
+    r"(?:for )?(?:part ?)?\((?:[a-f]|i{1,3}|iv|[1-6])\):?|respectively"
 )
 _NAME = r"(?:(?:\([a-z,]+\)|[A-Za-z](?:\([a-z]\))?(?:_\{?\w{1,3}\}?)?)(?:=|\\in))?"
 _JOINED = re.compile(r"(?:,|;|and|or|,and|,or|\\land|\\lor|\\vee|\\wedge|&|/|)" + _NAME)
 _HEDGE = re.compile(
     r"\b(?:or|maybe|perhaps|alternatively|alternative|possibly|either|could also|might be|another)\b", re.I
 )
-_REJECTED = re.compile(r"(?:\bnot(?: be| equal to)?|n't(?: be)?|\bnever|\\neq?|≠|!=)[\s$:]*(?:\\\(|\\\[)?\s*$")
+_REJECTED = re.compile(
+    r"(?:\bnot(?: be| equal to)?|n't(?: be)?|\bnever|\\neq?|≠|(?<![\w)}])!=)[\s$:]*(?:\\\(|\\\[)?\s*$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def final_box(text: str) -> tuple[str, int, str] | None:
     if broken:
         return "", len(text), "the last box is never closed or too long"
     if not kept:
-        return None
+        return ("", len(text), "the only box says what the answer is not") if boxes else None
     group = [kept[-1]]
     for box in reversed(kept[:-1]):
         gap = text[box.end : group[0].start]

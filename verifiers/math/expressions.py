@@ -119,7 +119,7 @@ class ExpressionParser(AtomParser):
             return False
         if token.value == "|":
             return self.bars == 0 and self.closes_bar()
-        return token.value in ("(", "[", "{", "floor(", "ceil(")
+        return token.value in ("(", "{", "floor(", "ceil(") or (token.value == "[" and not self.french)
 
     def closes_bar(self) -> bool:
         """Whether another bar follows before the end, so that this one opens an absolute value."""

@@ -38,6 +38,11 @@ _STATEMENT = re.compile(
     r"|答案[ \t]{0,3}(?:[:：]|是|为)",
     re.I | re.M,
 )
+# After a box only a new verdict counts: "the correct answer is 7", "**Answer: D**"; not "we check our answer: ...".
+_DECISIVE = re.compile(
+    r"####|\bfinal\b|\bcorrect\b|\bthe answers?\b|答案|(?:^|\n)[^\w\n]{0,12}(?:answers?|A|Ans)\b[^\n]*$", re.I
+)
+_DENIAL = re.compile(r"\banswers? (?:isn't|is not|aren't|are not|cannot be|can't be)\b[^.!?]{0,80}[.!?]?\s*$", re.I)
 _NEGATED = re.compile(r"[\s*_$]*(?:not\b|n't\b|never\b|neither\b|incorrect\b|wrong\b)", re.I)
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_END = re.compile(
@@ -55,6 +60,7 @@ _LEAD = re.compile(
 _NUMBER = re.compile(
     r"(?<![\w.,])-?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:(?<=\d)/\d+)?(?<=\d)(?:\s?(?:\\?%|percent\b|pct\b))?"
 )
+_CHOICE = re.compile(r"[(]?[A-J](?:\)|[.:])\s+\S")
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 
 
@@ -86,7 +92,7 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
         return Extraction(bare(text), "whole", "the response is nothing but an answer")
     if not last_expression:
         return Extraction(None, "none", "nothing marks a final answer")
-    last = last_of(text)
+    last = None if _DENIAL.search(text[-300:]) else last_of(text)
     if last is None:
         return Extraction(None, "none", "no answer was found")
     return Extraction(last, "last", "the last expression of the response")
@@ -113,6 +119,8 @@ def last_statement(text: str, after: int) -> Extraction | None:
     offset = max(0, len(text) - _WINDOW)
     window = text[offset:]
     matches = [m for m in _STATEMENT.finditer(window) if offset + m.start() > after]
+    if after >= 0:
+        matches = [m for m in matches if _DECISIVE.search(window[max(0, m.start() - 30) : m.end()])]
     for match in reversed(matches[-8:]):
         rest = window[match.end() : match.end() + 4_000]
         if _NEGATED.match(rest):
@@ -135,6 +143,8 @@ def statement_content(rest: str) -> str:
     """The answer at the beginning of what follows "the answer is"."""
     rest = rest.lstrip(" \t\n\r*_`:：#")
     sentence = first_sentence(rest)
+    if _CHOICE.match(sentence):
+        return bare(sentence)
     for candidate in candidates(sentence):
         if is_mathematical(candidate):
             return candidate
