@@ -56,7 +56,7 @@ def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, 
 
 
 def gold_answer(gold: str) -> str:
-    """The answer within a gold text that is a whole solution: after ``####``, in its last box, or in a last line ``A: ...``."""
+    """The answer within a gold that is a solution: after ``####``, in the last box, or in a last line ``A: ...``."""
     if "####" in gold:
         return gold.rpartition("####")[2].strip()
     box = final_box(gold) if "box" in gold else None

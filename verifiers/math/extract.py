@@ -28,7 +28,6 @@ class Extraction:
 
 _WINDOW = 60_000  # characters at the end in which a statement is looked for
 _TAIL = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id|end|end_of_text|user|assistant)\|>|</s>|<end_of_turn>")
-_TAG = re.compile(r"<answer>(.{0,4000}?)</answer>", re.DOTALL | re.I)
 _STATEMENT = re.compile(
     r"####[ \t]{0,9}"
     r"|(?:\bfinal[ \t]{1,3})?\banswers?\b(?:[ \t]{1,3}(?:to|for)\b[^.\n:$]{1,80}?)?[ \t*_`]{0,9}"
@@ -76,10 +75,10 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
     text, thinking = visible(text)
     if not text.strip():
         return Extraction(None, "none", thinking or "the response is empty")
-    tags = _TAG.findall(text[-_WINDOW:])
-    if tags and tags[-1].strip():
-        inner = final_box(tags[-1])
-        return Extraction(inner[0] if inner else tags[-1].strip(), "tag", "the <answer> tag")
+    tagged = between_tags(text)
+    if tagged:
+        inner = final_box(tagged)
+        return Extraction(inner[0] if inner else tagged, "tag", "the <answer> tag")
     box = final_box(text)
     if box is not None and not box[0]:
         return Extraction(None, "none", box[2])
@@ -112,6 +111,12 @@ def visible(text: str) -> tuple[str, str]:
             return text[: match.start()], reason
         return text[match.end() :].removeprefix("assistant"), reason
     return text, reason
+
+
+def between_tags(text: str) -> str:
+    """What stands in the last ``<answer>...</answer>``."""
+    head, closed, _ = text.rpartition("</answer>")
+    return head.rpartition("<answer>")[2].strip() if closed and "<answer>" in head else ""
 
 
 def last_statement(text: str, after: int) -> Extraction | None:
