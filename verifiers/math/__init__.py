@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..base import verifier
 from ..score import Score
+from .boxes import final_box
 from .equal import Mode
 from .extract import Extraction, extract
 from .judge import judge
 
 __all__ = ["Extraction", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
+_ANSWER_LINE = re.compile(r"\nA: ?([^\n]+)\s*$")
 _MODES = ("strict", "default", "lenient")
 
 
@@ -20,8 +23,7 @@ def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, 
 
     Args:
         response: the model's whole text; the final answer is extracted from it.
-        gold: the gold answer (``\\frac{1}{2}``), a solution that ends in one (``#### 72``, ``\\boxed{72}``), or
-            several of these.
+        gold: the gold answer (``1/2``), or a solution that ends in one (``#### 72``), or several golds.
         mode: ``strict``, ``default`` (what a careful marker does) or ``lenient``; docs/math.md lists the rules.
         last_expression: whether the last expression counts when nothing marks an answer (see `extract`).
 
@@ -54,14 +56,14 @@ def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, 
 
 
 def gold_answer(gold: str) -> str:
-    """The answer within a gold text that is a whole solution: after ``####`` or in its last box."""
+    """The answer within a gold that is a solution: after ``####``, in the last box, or in a last line ``A: ...``."""
     if "####" in gold:
         return gold.rpartition("####")[2].strip()
-    if "\\boxed" in gold or "\\fbox" in gold:
-        found = extract(gold, last_expression=False)
-        if found.source == "box" and found.text is not None:
-            return found.text
-    return gold.strip()
+    box = final_box(gold) if "box" in gold else None
+    if box is not None and box[0]:
+        return box[0].strip()
+    line = _ANSWER_LINE.search(gold)
+    return line[1].strip() if line else gold.strip()
 
 
 def equal(a: str, b: str, mode: Mode = "default") -> bool:

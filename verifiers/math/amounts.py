@@ -26,6 +26,10 @@ class AmountParser(CollectionParser):
         if negative:
             self.position += 1
         currency = self.currency()
+        if self.peek().kind == "word" and self.peek().value in ("USD", "US", "EUR", "GBP"):
+            currency = {"EUR": "euro", "GBP": "pound sterling"}.get(str(self.peek().value), "dollar")
+            self.position += 1
+            self.currency()
         value = self.sum()
         if negative:
             value = self.negate(self.expression_of(value))

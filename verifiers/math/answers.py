@@ -124,6 +124,8 @@ class AnswerParser(AmountParser):
 
     def ratio(self) -> Value:
         first = self.amount()
+        if self.at(":") and self.colon_ends:
+            return first
         if not (self.at(":") or (self.peek().value == "to" and isinstance(first, Number))):
             return first
         if self.at(":") and self.peek(1) is END:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .limits import MAX_ANSWER, MAX_ITEMS
+from .limits import MAX_ANSWER, MAX_BOXES, MAX_ITEMS
 
 _OPEN = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,4}(\{|(?=[0-9A-Za-z]))")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_SCAN_BUDGET = 4_000_000  # characters scanned for closing braces in one response
+_SCAN_BUDGET = 500_000  # characters scanned for closing braces in one response
 
 # What may stand between two boxes that are one answer: "and", "or", commas, the next unknown's name.
 _FILL = re.compile(
     r"\$+|\\[()\[\],;:! ]|\\(?:q?quad|text|mathrm|textbf|mbox|left|right)(?![a-zA-Z])|[{}\s~*&]|\\\\|"
-    r"for part \([a-z]\)|respectively"
+    r"(?:for )?(?:part ?)?\((?:[a-f]|i{1,3}|iv|[1-6])\):?|respectively"
 )
 _NAME = r"(?:(?:\([a-z,]+\)|[A-Za-z](?:\([a-z]\))?(?:_\{?\w{1,3}\}?)?)(?:=|\\in))?"
 _JOINED = re.compile(r"(?:,|;|and|or|,and|,or|\\land|\\lor|\\vee|\\wedge|&|/|)" + _NAME)
 _HEDGE = re.compile(
     r"\b(?:or|maybe|perhaps|alternatively|alternative|possibly|either|could also|might be|another)\b", re.I
 )
-_REJECTED = re.compile(r"(?:\bnot(?: be| equal to)?|n't(?: be)?|\bnever|\\neq?|≠|!=)[\s$:]*(?:\\\(|\\\[)?\s*$")
+_REJECTED = re.compile(
+    r"(?:\bnot(?: be| equal to)?|n't(?: be)?|\bnever|\\neq?|≠|(?<![\w)}])!=)[\s$:]*(?:\\\(|\\\[)?\s*$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,17 @@ def final_box(text: str) -> tuple[str, int, str] | None:
 
     Repeated boxes of a running text are restatements, so that only different ones side by side make a list.
     """
+    if "box" not in text:
+        return None
+    offset = max(0, len(text) - MAX_BOXES)
+    text = text[offset:]
     boxes, broken = find_boxes(text)
     boxes = [box for box in boxes if box.content.strip() and not _is_blank(box.content)]
     kept = [box for box in boxes if not _REJECTED.search(text, max(0, box.start - 40), box.start)]
     if broken:
-        return "", len(text), "the last box is never closed or too long"
+        return "", offset + len(text), "the last box is never closed or too long"
     if not kept:
-        return None
+        return ("", offset + len(text), "the only box says what the answer is not") if boxes else None
     group = [kept[-1]]
     for box in reversed(kept[:-1]):
         gap = text[box.end : group[0].start]
@@ -85,10 +91,10 @@ def final_box(text: str) -> tuple[str, int, str] | None:
     contents = [with_context(text, box) for box in group]
     distinct = list(dict.fromkeys(_squeezed(content) for content in contents))
     if len(distinct) == 1 or len(distinct) < len(contents):
-        return contents[-1], kept[-1].start, "last box"
+        return contents[-1], offset + kept[-1].start, "last box"
     names = [_name_before(text, box) for box in group]
     joined = ", ".join(name + content for name, content in zip(names, contents, strict=True))
-    return joined, group[0].start, f"{len(group)} boxes side by side, read as one answer"
+    return joined, offset + group[0].start, f"{len(group)} boxes side by side, read as one answer"
 
 
 def with_context(text: str, box: Box) -> str:

@@ -18,10 +18,8 @@ from .values import (
     Mul,
     NamedSet,
     Number,
-    Ratio,
     SetBuilder,
     SetOf,
-    Symbol,
     Text,
     Tuple,
     Value,
@@ -52,11 +50,13 @@ class CollectionParser(ExpressionParser):
         closers = {"{": ("}",), "<(": (")>",), "]": ("[", "]")}.get(op, (")", "]"))
         self.position += 1
         saved, self.bars = self.bars, 0
+        saved_colon, self.colon_ends = self.colon_ends, False
+        french, self.french = self.french, op == "]"
         if self.at(*closers):
             self.position += 1
             raise ParseError("empty brackets")
         value = self.infix_group() if op == "{" else self.listing(closers)
-        self.bars = saved
+        self.bars, self.colon_ends, self.french = saved, saved_colon, french
         closer = self.accept(*closers)
         if closer is None:
             raise ParseError(f"expected {closers[0]!r}, found {self.peek().value!r}")
@@ -83,15 +83,15 @@ class CollectionParser(ExpressionParser):
         self.position += 1
         if self.accept("\\}"):
             return SetOf(())
-        saved, self.bars = self.bars, 1  # a bar inside ends the element of a set builder
+        saved, self.bars = self.bars, 1  # a bar inside ends the element of a set builder, and so does a colon
+        self.colon_ends = True
         self.enter()
         element = self.listing(("\\}",))
+        self.colon_ends = False
         if self.accept("|", ":"):
             self.bars = 0
             condition = self.listing(("\\}",))
             value: Value = SetBuilder(element, condition)
-        elif isinstance(element, Ratio) and len(element.items) == 2 and isinstance(element.items[0], Symbol):
-            raise ParseError("a set builder with a colon")
         else:
             value = SetOf(element.items if isinstance(element, ListOf) else (element,))
         self.depth -= 1

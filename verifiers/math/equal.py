@@ -185,6 +185,8 @@ def _both_relations(gold: Relation | Labelled, response: Relation | Labelled, mo
     as_set = _as_sets(gold, response)
     if as_set is not None:
         return as_set
+    if one is not None and two is None and not symbols(one[1]):
+        return False  # x = 4 is solved, 2x = 8 is not
     if any(op in INEQUALITIES for op in gold.ops):
         return same_inequality(gold, response)
     if one is not None and two is not None and not (symbols(one[1]) or symbols(two[1])):
@@ -282,7 +284,7 @@ def same_based(gold: Value, response: Value, mode: Mode) -> bool:
     if not isinstance(other, Number) or other.digits is not None:
         return False
     if one.base == 10:
-        return other.value == int(one.digits)
+        return one.digits.lstrip("-").isdigit() and other.value == int(one.digits)
     return mode == "lenient" and one is gold and str(other.value) == one.digits
 
 

@@ -43,9 +43,13 @@ class ExpressionParser(AtomParser):
         """Factors with ``*``, ``/`` or nothing between them, left to right."""
         value = self.power()
         factors: list[Expr] = []
+        divisions = 0
         while True:
             if self.at("/") and not self.slash_unit():
                 self.position += 1
+                divisions += 1
+                if divisions > MAX_DEPTH:
+                    raise LimitExceeded(f"more than {MAX_DEPTH} divisions in a row")
                 top = self.expression_of(value) if not factors else Mul(tuple(factors))
                 value, factors = self.divide(top, self.expression_of(self.signed_factor())), []
                 continue
@@ -119,7 +123,7 @@ class ExpressionParser(AtomParser):
             return False
         if token.value == "|":
             return self.bars == 0 and self.closes_bar()
-        return token.value in ("(", "[", "{", "floor(", "ceil(")
+        return token.value in ("(", "{", "floor(", "ceil(") or (token.value == "[" and not self.french)
 
     def closes_bar(self) -> bool:
         """Whether another bar follows before the end, so that this one opens an absolute value."""
@@ -140,7 +144,7 @@ class ExpressionParser(AtomParser):
 
     def power(self) -> Value:
         value = self.primary()
-        while True:
+        for _ in range(MAX_DEPTH):
             token = self.peek()
             if token.kind != "op" or token.value not in ("^", "_", "!", "'", "deg", "%"):
                 return value
@@ -159,6 +163,7 @@ class ExpressionParser(AtomParser):
                 value = self.subscripted(value)
             else:
                 value = self.raised(value)
+        raise LimitExceeded(f"more than {MAX_DEPTH} powers, factorials or subscripts of one symbol")
 
     def postfix_of_collection(self, value: Value) -> Value:
         raise ParseError("a power of a collection")

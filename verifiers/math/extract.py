@@ -28,7 +28,6 @@ class Extraction:
 
 _WINDOW = 60_000  # characters at the end in which a statement is looked for
 _TAIL = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id|end|end_of_text|user|assistant)\|>|</s>|<end_of_turn>")
-_TAG = re.compile(r"<answer>(.{0,4000}?)</answer>", re.DOTALL | re.I)
 _STATEMENT = re.compile(
     r"####[ \t]{0,9}"
     r"|(?:\bfinal[ \t]{1,3})?\banswers?\b(?:[ \t]{1,3}(?:to|for)\b[^.\n:$]{1,80}?)?[ \t*_`]{0,9}"
@@ -38,6 +37,11 @@ _STATEMENT = re.compile(
     r"|答案[ \t]{0,3}(?:[:：]|是|为)",
     re.I | re.M,
 )
+# After a box only a new verdict counts: "the correct answer is 7", "**Answer: D**"; not "we check our answer: ...".
+_DECISIVE = re.compile(
+    r"####|\bfinal\b|\bcorrect\b|\bthe answers?\b|答案|(?:^|\n)[^\w\n]{0,12}(?:answers?|A|Ans)\b[^\n]*$", re.I
+)
+_DENIAL = re.compile(r"\banswers? (?:isn't|is not|aren't|are not|cannot be|can't be)\b[^.!?]{0,80}[.!?]?\s*$", re.I)
 _NEGATED = re.compile(r"[\s*_$]*(?:not\b|n't\b|never\b|neither\b|incorrect\b|wrong\b)", re.I)
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_END = re.compile(
@@ -55,6 +59,7 @@ _LEAD = re.compile(
 _NUMBER = re.compile(
     r"(?<![\w.,])-?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:(?<=\d)/\d+)?(?<=\d)(?:\s?(?:\\?%|percent\b|pct\b))?"
 )
+_CHOICE = re.compile(r"[(]?[A-J](?:\)|[.:])\s+\S")
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 
 
@@ -70,10 +75,10 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
     text, thinking = visible(text)
     if not text.strip():
         return Extraction(None, "none", thinking or "the response is empty")
-    tags = _TAG.findall(text[-_WINDOW:])
-    if tags and tags[-1].strip():
-        inner = final_box(tags[-1])
-        return Extraction(inner[0] if inner else tags[-1].strip(), "tag", "the <answer> tag")
+    tagged = between_tags(text)
+    if tagged:
+        inner = final_box(tagged)
+        return Extraction(inner[0] if inner else tagged, "tag", "the <answer> tag")
     box = final_box(text)
     if box is not None and not box[0]:
         return Extraction(None, "none", box[2])
@@ -86,7 +91,7 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
         return Extraction(bare(text), "whole", "the response is nothing but an answer")
     if not last_expression:
         return Extraction(None, "none", "nothing marks a final answer")
-    last = last_of(text)
+    last = None if _DENIAL.search(text[-300:]) else last_of(text)
     if last is None:
         return Extraction(None, "none", "no answer was found")
     return Extraction(last, "last", "the last expression of the response")
@@ -108,11 +113,19 @@ def visible(text: str) -> tuple[str, str]:
     return text, reason
 
 
+def between_tags(text: str) -> str:
+    """What stands in the last ``<answer>...</answer>``."""
+    head, closed, _ = text.rpartition("</answer>")
+    return head.rpartition("<answer>")[2].strip() if closed and "<answer>" in head else ""
+
+
 def last_statement(text: str, after: int) -> Extraction | None:
     """The last "the answer is ..."; after a box only one whose content is mathematics can overrule it."""
     offset = max(0, len(text) - _WINDOW)
     window = text[offset:]
     matches = [m for m in _STATEMENT.finditer(window) if offset + m.start() > after]
+    if after >= 0:
+        matches = [m for m in matches if _DECISIVE.search(window[max(0, m.start() - 30) : m.end()])]
     for match in reversed(matches[-8:]):
         rest = window[match.end() : match.end() + 4_000]
         if _NEGATED.match(rest):
@@ -135,6 +148,8 @@ def statement_content(rest: str) -> str:
     """The answer at the beginning of what follows "the answer is"."""
     rest = rest.lstrip(" \t\n\r*_`:：#")
     sentence = first_sentence(rest)
+    if _CHOICE.match(sentence):
+        return bare(sentence)
     for candidate in candidates(sentence):
         if is_mathematical(candidate):
             return candidate

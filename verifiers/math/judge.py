@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from .answers import parse_cached
 from .equal import Mode, same
 from .exact import Undefined
 from .extract import bare
+from .lexer import to_ascii
 from .limits import MAX_ANSWER, LimitExceeded, ParseError
-from .values import Number, Value
-from .words import chosen_letter, gold_choice, number_in_words, same_words
+from .values import Value
+from .words import chosen_letter, gold_choice, letter_set, option_text, same_words, spelled
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])")
@@ -24,7 +24,7 @@ def judge(gold: str, answer: str, mode: Mode = "default") -> tuple[bool, str]:
     """
     if gold == answer:
         return bool(gold.strip()), "identical"
-    gold, answer = bare(gold), bare(answer)
+    gold, answer = to_ascii(bare(gold)), to_ascii(bare(answer))
     if not gold or not answer:
         return False, "an empty answer"
     if gold == answer:
@@ -38,9 +38,16 @@ def judge(gold: str, answer: str, mode: Mode = "default") -> tuple[bool, str]:
         letter = chosen_letter(answer)
         if letter is not None:
             return letter == choice[0], "choice letters compared"
-        if choice[1]:
-            gold = choice[1]
-    return _by_value(gold, answer, mode)
+        gold = choice[1] or gold
+    letters = letter_set(gold), letter_set(answer)
+    if letters[0] and letters[1] and letters[0][1] != letters[1][1]:
+        return letters[0][0] == letters[1][0], "sets of letters compared"
+    verdict, reason = _by_value(spelled(gold), spelled(answer), mode)
+    if not verdict and choice is None:
+        option = option_text(answer)
+        if option is not None and _by_value(gold, option, mode)[0]:
+            return True, "the text of the chosen option"
+    return verdict, reason
 
 
 def _same_digits(one: str, two: str) -> bool:
@@ -65,10 +72,6 @@ def _by_value(gold: str, answer: str, mode: Mode) -> tuple[bool, str]:
             return verdict, reason
     if same_words(gold, answer):
         return True, "the same words"
-    for text, value in ((gold, given), (answer, expected)):
-        number = number_in_words(text)
-        if number is not None and isinstance(value, Value):
-            return compare(Number(Fraction(number)), value, mode)[0], "a number in words"
     if isinstance(given, ParseError):
         return False, f"not read as mathematics: {given}"
     return False, "different words" if isinstance(expected, ParseError) else "not equal"

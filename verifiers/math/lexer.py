@@ -36,8 +36,8 @@ _PLAIN_INT = re.compile(r"\d+")
 _SPACE = re.compile(r"(?:\s|\\[ ,;:!\n\t]|~|\\(?:q?quad|thinspace|enspace|space)(?![a-zA-Z]))+")
 _COMMAND = re.compile(r"\\([a-zA-Z]+)\*?")
 _LETTERS = re.compile(r"[A-Za-z]+")
-_MULTI = re.compile(r"<=>|==>|<=|>=|=<|!=|/=|<>|==|\*\*|->|\.\.\.+|\|\|")
-_MULTI_TOKEN = {"=<": "<=", "!=": "!=", "/=": "!=", "<>": "!=", "==": "=", "**": "^", "||": "||"}
+_MULTI = re.compile(r"\+/-|<=>|==>|<=|>=|=<|!=|/=|<>|==|\*\*|->|\.\.\.+|\|\|")
+_MULTI_TOKEN = {"=<": "<=", "!=": "!=", "/=": "!=", "<>": "!=", "==": "=", "**": "^", "||": "||", "+/-": "pm"}
 _TIMES_X = re.compile(r"\s*10\s*(?:\^|\*\*)")
 _BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _SUP = re.compile("[" + "".join(V.SUPERSCRIPTS) + "]+")
@@ -99,6 +99,9 @@ class Lexer:
         match = _MULTI.match(text, position)
         if match:
             token = match[0]
+            if token == "!=" and self.tokens and self.tokens[-1].kind == "num" and not self.space:
+                self._emit("op", "!")  # 5!=120 is a factorial
+                return position + 1
             self._emit("op", "..." if token.startswith("...") else _MULTI_TOKEN.get(token, token))
             return match.end()
         char = text[position]

@@ -20,6 +20,8 @@ class TokenReader:
         self.position = 0
         self.depth = 0
         self.bars = 0  # open |...| pairs
+        self.colon_ends = False  # inside { x : ... }, before the colon
+        self.french = False  # inside ]a, b[
 
     def peek(self, ahead: int = 0) -> Token:
         index = self.position + ahead

@@ -49,8 +49,8 @@ def name_of(node: Value) -> str | None:
         case Tuple():
             inner_names = [name_of(item) for item in node.items]
             return "(" + ",".join(str(name) for name in inner_names) + ")" if all(inner_names) else None
-        case Pow() if isinstance(node.base, Symbol) and isinstance(node.exponent, Call):
-            return None
+        case Mul(factors=(Pow(base=Symbol(name=letter)), Symbol())):  # f^{-1}(x)
+            return f"{letter}^()"
     return None
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from .values import Based, Number, Ratio
 
-_BASED = re.compile(r"\(?([0-9A-Fa-f]+)\)?_\{?(\d{1,2})\}?")
+_BASED = re.compile(r"\(?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?_\{?(\d{1,2})\}?")
 _WRAPPING = re.compile(r"\\(?:text|mathrm|textbf|mbox)\s*\{([^{}]*)\}|\\left|\\right|[\s$~]|\\[,;:! ]")
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?(?::(\d\d))?([ap])?\.?(m)?\.?", re.I)
 _BASE_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
@@ -22,10 +22,10 @@ def based_number(text: str) -> Based | None:
     for word, base in _BASE_WORDS.items():
         bare = bare.replace("_{" + word + "}", f"_{base}").replace("_" + word, f"_{base}")
     match = _BASED.fullmatch(bare)
-    if match is None or not match[1][0].isalnum() or not any(c.isdigit() for c in match[1]):
+    if match is None or not any(c.isdigit() for c in match[1]):
         return None
     base = int(match[2])
-    if not 2 <= base <= 36 or any(int(c, 36) >= base for c in match[1]):
+    if not 2 <= base <= 36 or any(int(c, 36) >= base for c in match[1] if c.isalnum()):
         return None
     return Based(match[1].upper(), base)
 

@@ -8,7 +8,7 @@ from .lexer import to_ascii
 from .vocabulary import NUMBER_WORDS
 
 _COMMANDS = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mbox|emph|operatorname|boldsymbol|bm)\s*(?=\{)"
+    r"\\(?:overline|overrightarrow|widehat|text|textbf|textit|textrm|textsf|mathrm|mathbf|mbox|emph|operatorname|boldsymbol|bm)\s*(?=\{)"
 )
 _LOOK = re.compile(
     r"\\(?:left|right|big|Big|bigg|Bigg|displaystyle|limits|q?quad|[,;:! ])(?![a-zA-Z])|[${}~]|\\[()\[\]]"
@@ -24,6 +24,8 @@ _SYNONYMS = {
 _LETTER = re.compile(r"\(?([A-Z])\)?")
 _CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*:?\s*)?\(?([A-Za-z])\)?[.:)]?", re.I)
 _CHOICE_TEXT = re.compile(r"(?:\(([A-Z])\)|([A-Z])(?:[.)]|:(?=\s)))\s*(\S.*)", re.DOTALL)
+_LIST = re.compile(r"\s*(?:,\s*and\b|,|;|\band\b)\s*")
+_LETTERS = re.compile(r"\(?[A-H]\)?(?:\s*(?:,\s*and\b|,|;|&|\band\b)?\s*\(?[A-H]\)?){1,7}")
 _YES_NO = frozenset(("yes", "no", "true", "false"))
 
 
@@ -49,6 +51,9 @@ def same_words(gold: str, response: str) -> bool:
     if not one or not two:
         return False
     if one == two:
+        return True
+    parts = [sorted(normal(part) for part in _LIST.split(unwrapped(text))) for text in (gold, response)]
+    if len(parts[0]) > 1 and parts[0] == parts[1]:
         return True
     if one in _YES_NO:
         first = re.match(r"\s*([A-Za-z]+)\s*(?:[,.;:!]|$)", unwrapped(response))
@@ -89,3 +94,32 @@ def chosen_letter(response: str) -> str | None:
         return letter.upper() if letter.isupper() or bracketed else None
     match = _CHOICE_TEXT.fullmatch(plain) or re.fullmatch(r"(?:(?:option|choice)\s+)\(?([A-Z])\)?()()\b.*", plain, re.I)
     return (match[1] or match[2]).upper() if match else None
+
+
+def letter_set(text: str) -> tuple[str, bool] | None:
+    """The letters of ``ACF`` or ``A, C and F`` in order, and whether they were separated; None for other texts."""
+    plain = " ".join(unwrapped(text).split())
+    if not _LETTERS.fullmatch(plain.replace(" and ", ", ")):
+        return None
+    letters = [c for c in plain if c.isupper()]
+    if len(letters) != len(set(letters)):
+        return None
+    return "".join(sorted(letters)), "," in plain or "and" in plain
+
+
+def option_text(response: str) -> str | None:
+    """The text of ``(B) 42`` without its letter."""
+    match = _CHOICE_TEXT.fullmatch(" ".join(unwrapped(response).split()))
+    return match[3] if match else None
+
+
+NAMED = {"allrealnumbers": "\\mathbb{R}", "emptyset": "\\emptyset", "theemptyset": "\\emptyset",
+         "infinity": "\\infty", "positiveinfinity": "\\infty", "negativeinfinity": "-\\infty"}  # fmt: skip
+
+
+def spelled(text: str) -> str:
+    """A number or set written in words as mathematics; other texts as they are."""
+    if len(text) > 60 or not any(c.isalpha() for c in text):
+        return text
+    number = number_in_words(text)
+    return str(number) if number is not None else NAMED.get(normal(text), text)
