@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import importlib.machinery
 import json
 import os
 import select
@@ -57,6 +58,10 @@ class Zygote:
         else:
             memory = os.open("/proc/self/statm", os.O_RDONLY)  # Landlock forbids to open it, not to read it
             if backend == "landlock":
+                # Landlock grants whole trees, so that folders which are only partly visible cannot be listed. The import
+                # system lists a folder once and keeps the names while its time stamp stays (FileFinder).
+                for folder in self.config["imports"]:
+                    importlib.machinery.PathFinder.find_spec("_grpo_kit_no_such_module", [folder])
                 self.config["keep"] = isolate.enter_landlock(self.config)
         os.chdir(self.config["scratch"])
         os.environ.clear()
