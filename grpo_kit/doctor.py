@@ -69,7 +69,13 @@ def _hardware() -> Iterator[Finding]:
 
 
 def _engines() -> Iterator[Finding]:
+    import torch
+
+    from grpo_kit.generate.vllm_status import vllm_status
+
     yield Finding("engine", "torch", "ok", "embedded: transformers in process")
+    status = vllm_status("cuda" if torch.cuda.is_available() else "cpu")
+    yield Finding("engine", "vllm", "ok" if status.usable else "off", status.detail, status.fix)
 
 
 def _extras() -> Iterator[Finding]:
