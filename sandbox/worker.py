@@ -198,8 +198,11 @@ class Worker:
             self.control.close()
             self.control = None
         if self.process is not None:
-            self.process.kill()  # in `namespaces` its death is that of the pid namespace, elsewhere children follow it
-            self.process.wait()
+            try:
+                self.process.wait(2)  # it leaves when its control socket ends, and with it all it has forked
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
             if self.process.stderr is not None:
                 self.process.stderr.close()
             self.process = None

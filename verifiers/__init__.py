@@ -1,5 +1,6 @@
 """Verifiers decide whether a response is right. See docs/verifiers.md."""
 
+from . import code  # noqa: F401 - registers
 from .base import REGISTRY, Verifier, VerifierError, from_function, get_verifier, verifier
 from .score import Score
 
