@@ -119,13 +119,103 @@ def first_result_s() -> float:
     return float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout)
 
 
+# -- endurance -------------------------------------------------------------------------------------------------------
+
+MIXTURE = (
+    ("def f(x): return x + 1", ["assert f(1) == 2", "assert f(2) == 3"], "assert", "pass"),
+    ("def f(x): return x", ["assert f(1) == 2"], "assert", "fail"),
+    ("import os\ndef f(x): os.abort()", ["assert f(1) == 2"], "assert", "signal"),
+    ("def f(x: pass", ["assert f(1) == 2"], "assert", "compile_error"),
+    ("open('left', 'w').write('x' * 10000)\nprint(int(input()) + 1)", [{"input": "1", "output": "2"}], "stdio", "pass"),
+    ("import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()\ndef f(x): return 2",
+     ["assert f(1) == 2"], "assert", "pass"),
+    ("class S:\n    def __init__(self): self.x = 1", ["s = S()\nassert s.x == 1"], "assert", "pass"),
+)  # fmt: skip
+
+
+def _descendants() -> dict[int, int]:
+    """Process id -> resident kB of every process below this one."""
+    parents: dict[int, int] = {}
+    memory: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                memory[int(entry.name)] = int((entry / "statm").read_text().split()[1]) * 4
+            except OSError:
+                continue
+    found = {os.getpid()}
+    while True:
+        more = {p for p, parent in parents.items() if parent in found} - found
+        if not more:
+            return {p: memory[p] for p in found if p != os.getpid()}
+        found |= more
+
+
+def _state() -> dict[str, int]:
+    children = _descendants()
+    return {
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "processes": len(children),
+        "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        "files": sum(1 for folder in ("/tmp", "/dev/shm", "/var/tmp") for _ in Path(folder).glob("grpo-kit*")),
+        "own_memory_kb": int(Path("/proc/self/statm").read_text().split()[1]) * 4,
+        "zygote_memory_kb": sum(children.values()),
+    }
+
+
+def soak(runs: int) -> dict[str, object]:
+    """Many runs of a mixture of programs; what is left afterwards beside what was there after the first thousand."""
+    import signal
+
+    from grpo_kit.sandbox import Sandbox
+
+    wrong = 0
+    started = time.perf_counter()
+    before: dict[str, int] = {}
+    with Sandbox(workers=WORKERS) as sandbox, ThreadPoolExecutor(WORKERS) as threads:
+
+        def one(index: int) -> bool:
+            code, tests, kind, expected = MIXTURE[index % len(MIXTURE)]
+            return sandbox.run_tests(code, tests, kind=kind).verdict == expected
+
+        done = 0
+        while done < runs:
+            wrong += sum(not right for right in threads.map(one, range(done, min(runs, done + 1000))))
+            done = min(runs, done + 1000)
+            if done % 10_000 == 0:  # a zygote is killed now and then, as an out-of-memory killer would
+                os.kill(max(_descendants()), signal.SIGKILL)
+            if done == 1000:
+                time.sleep(1)
+                before = _state()
+        time.sleep(1)
+        after = _state()
+    return {
+        "runs": runs,
+        "wrong_verdicts": wrong,
+        "zygotes_replaced": sandbox.restarts,
+        "seconds": round(time.perf_counter() - started, 1),
+        "after_1000_runs": before,
+        "at_the_end": after,
+        "after_closing": _state(),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--batch", choices=list(CONTENDERS), help=argparse.SUPPRESS)
+    parser.add_argument("--soak", type=int, metavar="RUNS", help="run so many programs in a row and look for leaks")
     arguments = parser.parse_args()
+    if arguments.soak:
+        report = soak(arguments.soak)
+        print(json.dumps(report, indent=2))
+        if arguments.json:
+            known = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+            arguments.json.write_text(json.dumps(known | {"soak": report}, indent=2) + "\n")
+        return
     if arguments.batch:
         CONTENDERS[arguments.batch](arguments.runs)
         return
