@@ -1,7 +1,5 @@
 """Losses, ratios, aggregations and KL estimators against independent float64 formulas in plain Python."""
 
-import math
-
 import pytest
 import torch
 
@@ -9,8 +7,6 @@ from grpo_kit.objective.kl import KL_ESTIMATORS
 from grpo_kit.objective.losses import (
     AGGREGATIONS,
     RATIO_LEVELS,
-    ClipRange,
-    ppo_clip,
     sequence_weights,
 )
 
@@ -38,34 +34,25 @@ def test_sequence_ratio_is_the_mean_log_ratio_of_the_sequence():
         start += length
 
 
-@pytest.mark.parametrize("advantage", [1.5, -0.7])
-@pytest.mark.parametrize("log_ratio", [-2.0, -0.1, 0.0, 0.1, 0.25, 2.0])
-def test_ppo_clip(advantage, log_ratio):
-    clip = ClipRange(0.2, 0.28)
-    x = torch.tensor([log_ratio], dtype=torch.float64, requires_grad=True)
-    result = ppo_clip(x, torch.tensor([advantage], dtype=torch.float64), clip)
-    ratio = math.exp(log_ratio)
-    bounded = min(max(ratio, 0.8), 1.28)
-    assert result.loss.item() == pytest.approx(-min(ratio * advantage, bounded * advantage), rel=1e-12)
-    result.loss.sum().backward()
-    clipped = (ratio > 1.28 and advantage > 0) or (ratio < 0.8 and advantage < 0)
-    assert x.grad.item() == pytest.approx(0.0 if clipped else -ratio * advantage, rel=1e-12)
-    assert bool(result.clipped_low) == (ratio < 0.8 and advantage < 0)
-    assert bool(result.clipped_high) == (ratio > 1.28 and advantage > 0)
-
-
 @pytest.mark.parametrize(
     ("name", "formula"),
     [
         ("sequence_mean", lambda length: 1 / (length * 3)),
         ("token_mean", lambda length: 1 / sum(LENGTHS)),
         ("constant_length", lambda length: 1 / (3 * 64)),
+        ("sequence_sum", lambda length: 1 / 3),
     ],
 )
 def test_aggregations(name, formula):
     weights = sequence_weights(torch.tensor(LENGTHS), aggregation=name, max_tokens=64)
     assert weights.dtype == torch.float64
     assert weights.tolist() == pytest.approx([formula(length) for length in LENGTHS], rel=1e-12)
+
+
+def test_group_token_mean_gives_every_group_the_same_weight():
+    lengths, groups = torch.tensor(LENGTHS), torch.tensor([0, 1, 1])
+    weights = sequence_weights(lengths, aggregation="group_token_mean", max_tokens=64, group_index=groups)
+    assert weights.tolist() == pytest.approx([1 / (2 * 3), 1 / (2 * 6), 1 / (2 * 6)], rel=1e-12)
 
 
 def test_every_aggregation_survives_an_empty_step():
