@@ -82,7 +82,9 @@ def sapo(logprobs: Tensor, log_ratio: Tensor, advantages: Tensor, settings: Surr
 
     The temperature t is higher where A <= 0, so that the gradient of unlikely tokens fades faster.
     """
-    temperature = torch.where(advantages > 0, settings.gate_positive, settings.gate_negative)
+    # Not torch.where of two floats, which is float32 whatever the loss is computed in.
+    positive = torch.full_like(advantages, settings.gate_positive)
+    temperature = positive.masked_fill(advantages <= 0, settings.gate_negative)
     gate = torch.sigmoid(temperature * (log_ratio.exp() - 1.0)) * 4.0 / temperature
     return _unbounded(-gate * advantages)
 

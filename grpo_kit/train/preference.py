@@ -148,7 +148,7 @@ class LabelLearner(_AgainstReference):
         """This micro-batch's part of the mean loss over the step's ``responses``."""
         margins, _ = self.margins(batch)
         good = torch.tensor([self.good[id(s)] for s in batch.sequences], device=margins.device)
-        weight = torch.where(good, self.objective.good_weight, self.objective.bad_weight)
+        weight = torch.full_like(margins, self.objective.good_weight).masked_fill(~good, self.objective.bad_weight)
         for name, chosen in (("kto/good_margin", margins[good]), ("kto/bad_margin", margins[~good])):
             if chosen.numel():
                 metrics.value(name, float(chosen.detach().mean()))
@@ -177,7 +177,7 @@ class RewardModelLearner(PreferenceLearner):
         """This micro-batch's part of the mean loss over the step's ``pairs``; chosen and rejected rows alternate."""
         scores = self.reward_model.rewards(batch)
         chosen, rejected = scores[0::2], scores[1::2]
-        margin = torch.tensor([self.margin[id(s)] for s in batch.sequences[0::2]], device=scores.device)
+        margin = torch.tensor([self.margin[id(s)] for s in batch.sequences[0::2]]).to(scores)
         metrics.value("pairs/accuracy", float((chosen > rejected).float().mean()))
         metrics.value("pairs/margin", float((chosen - rejected).detach().mean()))
         return bradley_terry(chosen, rejected, margin).sum() / pairs

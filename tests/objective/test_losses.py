@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grpo_kit.objective.kl import KL_ESTIMATORS
+from grpo_kit.objective.kl import KL_ESTIMATORS, double_or_halve, proportional
 from grpo_kit.objective.losses import (
     AGGREGATIONS,
     RATIO_LEVELS,
@@ -32,6 +32,29 @@ def test_sequence_ratio_is_the_mean_log_ratio_of_the_sequence():
         mean = sum(differences[start : start + length]) / length
         assert result[start : start + length] == pytest.approx([mean] * length, rel=1e-12)
         start += length
+
+
+def test_sequence_token_ratio_has_the_sequences_value_and_the_tokens_gradient():
+    new, old = random_logprobs(0).requires_grad_(), random_logprobs(1)
+    result = RATIO_LEVELS["sequence_token"](new, old, INDEX)
+    torch.testing.assert_close(result, RATIO_LEVELS["sequence"](new, old, INDEX))
+    (gradient,) = torch.autograd.grad((result * torch.arange(9)).sum(), new)
+    assert gradient.tolist() == list(range(9))
+
+
+def test_sequence_product_is_the_ratio_of_the_whole_response():
+    new, old = random_logprobs(0), random_logprobs(1)
+    result = RATIO_LEVELS["sequence_product"](new, old, INDEX).tolist()
+    differences, start = (new - old).tolist(), 0
+    for length in LENGTHS:
+        assert result[start : start + length] == pytest.approx([sum(differences[start : start + length])] * length)
+        start += length
+
+
+@pytest.mark.parametrize("level", RATIO_LEVELS)
+def test_ratios_of_an_empty_batch_are_empty(level):
+    empty = torch.tensor([])
+    assert RATIO_LEVELS[level](empty, empty, torch.tensor([], dtype=torch.long)).numel() == 0
 
 
 @pytest.mark.parametrize(
@@ -83,3 +106,9 @@ def test_k1_and_k3_estimate_the_same_divergence():
     for name in ("k1", "k3"):
         estimate = (policy * KL_ESTIMATORS[name](policy.log(), reference.log())).sum()
         torch.testing.assert_close(estimate, exact, rtol=1e-12, atol=1e-12)
+
+
+def test_adaptive_coefficients():
+    assert [double_or_halve(1.0, kl, 0.1) for kl in (0.2, 0.1, 0.05)] == [2.0, 1.0, 0.5]
+    found = [proportional(1.0, kl, 0.1) for kl in (0.2, 0.11, 0.1, 0.0)]
+    assert found == pytest.approx([1.02, 1.01, 1.0, 0.98])
