@@ -1,0 +1,90 @@
+"""LoRA: adapters off are the reference, what is saved is a plain model, and only adapters learn."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from grpo_kit.config import LoraConfig
+from grpo_kit.errors import UserError
+from grpo_kit.policy.lora import attach_lora
+from grpo_kit.policy.packing import micro_batches
+from tests.conftest import make_policy
+from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
+from tests.train.test_every_algorithm_runs import recipe, run, weights
+
+ODD = Path(__file__).parents[1] / "train" / "odd.py"
+pytest.importorskip("peft", reason='LoRA needs: pip install "grpo-kit[peft]"')
+
+
+def adapted(moved=True):
+    base = make_policy()
+    plain = make_policy()
+    policy = attach_lora(base, LoraConfig(rank=4))
+    if moved:
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for name, parameter in policy.model.named_parameters():
+                if "lora_B" in name:
+                    parameter.normal_(std=0.2, generator=generator)
+    return policy, plain
+
+
+def logprobs(policy):
+    with torch.no_grad():
+        return torch.cat([policy.logprobs(b, 1.0)[0] for b in micro_batches(random_sequences(4), 10**6)])
+
+
+def test_fresh_adapters_change_nothing_and_adapters_off_are_the_reference():
+    fresh, plain = adapted(moved=False)
+    assert torch.allclose(logprobs(fresh), logprobs(plain), atol=1e-6)
+    policy, _ = adapted()
+    assert (logprobs(policy) - logprobs(plain)).abs().max() > 0.01
+    assert torch.allclose(logprobs(policy.reference()), logprobs(plain), atol=1e-6)
+    assert (logprobs(policy) - logprobs(plain)).abs().max() > 0.01  # and they are on again
+    assert policy.reference().model is policy.model  # no second model in memory
+
+
+def test_what_is_saved_is_a_plain_model_with_the_adapters_merged(tmp_path):
+    policy, _ = adapted()
+    policy.save(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert not any("lora" in name for name, _ in loaded.named_parameters())
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(input_ids=ids).logits, policy.model(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_adapters_are_loaded_back_exactly(tmp_path):
+    policy, _ = adapted()
+    policy.save(tmp_path)
+    other, _ = adapted(moved=False)
+    other.load_weights(tmp_path)
+    assert torch.equal(logprobs(policy), logprobs(other))
+
+
+def test_layers_that_are_not_there_are_named():
+    with pytest.raises(UserError, match=r"model.lora.targets: .*no_such_layer"):
+        attach_lora(make_policy(), LoraConfig(targets=("no_such_layer",)))
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "dpo", "ppo", "trpo"])
+def test_a_run_with_adapters_resumes_exactly_and_leaves_the_base_alone(algorithm, tmp_path):
+    config = recipe(
+        algorithm, "model.lora={rank: 2}", "train.steps=2", "train.save_every=1", "rollout.max_tokens=8",
+        f"verifiers.0.name={ODD}:odd", "scoring.max_rejected_gold=1.0",
+    )  # fmt: skip
+    trainer = run(config, tmp_path / "straight")
+    run(config, tmp_path / "cut", stop_after=1)
+    run(config, tmp_path / "cut", resume=True)
+    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
+    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    base = make_policy(hidden_size=32).model.state_dict()
+    trained = trainer.policy.model.get_base_model().state_dict()
+    frozen = {k.replace(".base_layer", ""): v for k, v in trained.items() if "lora" not in k}
+    assert all(torch.equal(frozen[k], v) for k, v in base.items())
+    assert any(not torch.equal(straight[k], base[k]) for k in straight)
+    lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 2

@@ -1,0 +1,90 @@
+"""TRPO: conjugate gradient, Fisher-vector products against the explicit Fisher matrix, and a step that keeps its promise."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from grpo_kit.config import OptimizerConfig
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.train.batch import build_batch
+from grpo_kit.train.steps import UpdateMetrics
+from grpo_kit.train.trust_region import conjugate_gradient
+from grpo_kit.train.update import PolicyUpdater
+from tests.conftest import make_policy
+from tests.train.test_update import groups
+
+
+def test_conjugate_gradient_solves_in_as_many_steps_as_dimensions():
+    root = torch.randn(6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    matrix, wanted = root @ root.T + torch.eye(6), torch.arange(6.0, dtype=torch.float64)
+    found = conjugate_gradient(lambda v: matrix @ v, matrix @ wanted, iterations=6)
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-8)
+
+
+def prepared(limit=0.01, token_budget=16):
+    policy = make_policy(dtype=torch.float64, hidden_size=8, intermediate_size=8, layers=1, heads=2)
+    objective = resolve_objective("trpo", {"trust_region": limit})
+    updater = PolicyUpdater(
+        policy, objective, OptimizerConfig(), total_updates=1, token_budget=token_budget, temperature=0.8
+    )
+    (sequences,) = build_batch(groups(), objective, max_tokens=8).updates
+    updater.annotate(sequences)
+    return policy, updater, sequences
+
+
+def test_fisher_product_is_the_covariance_of_the_score():
+    """F v = E_y[score (score . v)], the score being the gradient of log pi(y): summed over the whole vocabulary."""
+    _, updater, sequences = prepared()
+    step = updater.step
+    whole = next(updater._batches(sequences))
+    batch = replace(whole, rows=whole.rows[:1], columns=whole.columns[:1], targets=whole.targets[:1])
+    count = sum(p.numel() for p in step.parameters)
+    vector = torch.randn(count, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    (logs,) = step._log_distribution(batch)
+    wanted = torch.zeros_like(vector)
+    for log in logs:
+        score = torch.autograd.grad(log, step.parameters, retain_graph=True)
+        flat = torch.cat([g.flatten() for g in score])
+        wanted += log.exp().detach() * flat * (flat @ vector)
+    found = step._fisher_product(lambda: iter([batch]), vector, tokens=1)
+    assert wanted.norm() > 0
+    # The norms of the model are computed in float32 whatever its weights are.
+    assert (found - wanted).norm() / wanted.norm() < 1e-4
+
+
+@pytest.mark.parametrize("limit", [1e-4, 1e-2])
+def test_the_step_improves_the_surrogate_and_keeps_the_limit(limit):
+    _, updater, sequences = prepared(limit)
+    with torch.no_grad():
+        old = [updater.step._log_distribution(batch) for batch in updater._batches(sequences)]
+        before = sum(float(updater.loss(b, UpdateMetrics())) for b in updater._batches(sequences))
+    metrics = UpdateMetrics()
+    updater.optimizer_step(sequences, metrics)
+    with torch.no_grad():
+        moved = updater.step._divergence(lambda: updater._batches(sequences), old)
+        after = sum(float(updater.loss(b, UpdateMetrics())) for b in updater._batches(sequences))
+    assert limit / 10 < moved <= limit
+    assert after < before
+    summary = metrics.summary()
+    assert summary["trust_region/kl"] == pytest.approx(moved, rel=1e-6)
+    assert summary["trust_region/improvement"] == pytest.approx(before - after, rel=1e-6)
+
+
+def test_the_step_does_not_depend_on_the_split():
+    results = []
+    for budget in (10, 10**6):
+        policy, updater, sequences = prepared(token_budget=budget)
+        updater.optimizer_step(sequences, UpdateMetrics())
+        results.append(torch.cat([p.detach().flatten() for p in policy.model.parameters()]))
+    torch.testing.assert_close(*results, rtol=1e-7, atol=1e-9)
+
+
+def test_a_step_that_cannot_improve_leaves_the_weights(monkeypatch):
+    policy, updater, sequences = prepared()
+    before = [p.detach().clone() for p in policy.model.parameters()]
+    monkeypatch.setattr(updater.step, "_divergence", lambda batches, old: 1.0)
+    metrics = UpdateMetrics()
+    updater.optimizer_step(sequences, metrics)
+    assert metrics.summary()["trust_region/share"] == 0.0
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
