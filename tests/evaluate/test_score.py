@@ -7,7 +7,7 @@ import re
 import pytest
 
 from grpo_kit.errors import UserError
-from grpo_kit.evaluate.files import Fields, problems_of, read_rows, resolve_fields
+from grpo_kit.evaluate.files import Fields, problems_of, resolve_fields
 from grpo_kit.evaluate.protocol import read_evaluation
 from grpo_kit.evaluate.records import Record
 from grpo_kit.evaluate.score import rescore
