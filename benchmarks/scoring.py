@@ -116,7 +116,7 @@ def hostile_calls(workers: int, count: int) -> dict[str, object]:
         tempfile.tempdir = folder
         started = time.perf_counter()
         with Scorer(
-            [VerifierSpec(f"{__file__}:hostile", timeout=0.5)],
+            [VerifierSpec(f"{__file__}:hostile", timeout=1.0)],
             workers=workers,
             memory_mb=MEMORY_MB,
             error_patience=10**9,

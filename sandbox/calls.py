@@ -259,6 +259,17 @@ def _names_bound(statement: ast.stmt) -> set[str]:
     return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
+def split(test: str) -> list[str]:
+    """A test made of nothing but asserts as one test per assert; any other test as it is."""
+    try:
+        statements = _flatten(ast.parse(test).body)
+    except NotCalls:
+        return [test]
+    if len(statements) < 2 or not all(isinstance(s, ast.Assert) for s in statements):
+        return [test]
+    return [ast.unparse(s) for s in statements]
+
+
 @functools.lru_cache(maxsize=8192)
 def plan(test: str, entry_points: frozenset[str], foreign: frozenset[str]) -> Plan | None:
     """The test as calls and checks, or None if it needs the referee.

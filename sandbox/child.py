@@ -212,15 +212,27 @@ def _thunk(call: dict[str, Any], namespace: dict[str, Any]) -> Callable[[], Any]
         code = compile(call["expression"], "<test>", "eval", dont_inherit=True)
         return lambda: eval(code, namespace)
     arguments = codec.decode(call["arguments"])
-    names = call["function"].split(".")
+    target = _find(call["function"].split("."), namespace)
+    return lambda: target(*arguments)
+
+
+def _find(names: list[str], namespace: dict[str, Any]) -> Any:
+    """The function or method that a dotted name means, a method on a new object, as online judges do.
+
+    Programs also write the method as a plain function, or the function as a method of ``Solution``.
+    """
+    if names[0] not in namespace and names[-1] in namespace:
+        names = names[-1:]
+    elif names[0] not in namespace and hasattr(namespace.get("Solution"), names[0]):
+        names = ["Solution", *names]
     if names[0] not in namespace:
         raise NameError(f"name {names[0]!r} is not defined")
     target = namespace[names[0]]
     if len(names) > 1 and isinstance(target, type):
-        target = target()  # a new object per call, as online judges do
+        target = target()
     for name in names[1:]:
         target = getattr(target, name)
-    return lambda: target(*arguments)
+    return target
 
 
 def run_solution_side(job: dict[str, Any], extra: int | None) -> None:

@@ -58,6 +58,18 @@ class Array:
         return f"array({self.items!r:.200})"
 
 
+class Record(tuple):
+    """A named tuple as data: a tuple whose items also have names."""
+
+    names: tuple[str, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        names = self.__dict__.get("names", ())
+        if name not in names:
+            raise AttributeError(name)
+        return self[names.index(name)]
+
+
 def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: bool = False, depth: int = 0) -> Any:
     """``value`` as JSON-able data. ``unknown`` encodes objects outside the table; ``iterate`` spells out iterators."""
     kind = type(value)
@@ -74,6 +86,9 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
         return encoder(value, lambda v: encode(v, unknown, False, depth + 1))
     if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
         return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in value]}
+    if issubclass(kind, tuple) and type(getattr(kind, "_fields", None)) is tuple:
+        names = [n[:100] for n in kind._fields if isinstance(n, str)]
+        return {"~": "record", "v": [names, [encode(v, unknown, False, depth + 1) for v in tuple.__iter__(value)]]}
     base = next((b for b in kind.__mro__ if b in _BASES), None)
     if base is not None:
         return encode(_BASES[base](value), unknown, False, depth + 1)
@@ -225,6 +240,15 @@ def _decode_array(content: Any, inner: Callable[[Any], Any]) -> Array:
     return Array(dtype, tuple(shape), inner(items))
 
 
+def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:
+    names, items = content
+    if type(names) is not list or any(type(n) is not str for n in names) or len(names) != len(items):
+        raise Malformed("not a record")
+    made = Record(_list(items, inner))
+    made.names = tuple(names)
+    return made
+
+
 _DECODERS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "int": lambda c, inner: _integer(c),
     "tuple": lambda c, inner: tuple(_list(c, inner)),
@@ -244,6 +268,7 @@ _DECODERS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "datetime": lambda c, inner: datetime.datetime.fromisoformat(c),
     "timedelta": lambda c, inner: datetime.timedelta(*map(int, c)),
     "ellipsis": lambda c, inner: ...,
+    "record": _decode_record,
     "ndarray": _decode_array,
     "opaque": lambda c, inner: Opaque(str(c)[:100]),
 }

@@ -56,7 +56,7 @@ def _bind(source: str, target: str, read_only: bool = True) -> None:
 
 
 def _build_root(config: dict[str, Any]) -> None:
-    busy = [*config["readable"], *config["packages"], *DEVICES, "/proc"]
+    busy = [*config["readable"], *(source for source, _ in config["packages"]), *DEVICES, "/proc"]
     base = next((m for m in _MOUNT_POINTS if os.path.isdir(m) and not any(_below(p, m) for p in busy)), None)
     if base is None:
         raise OSError(f"none of {', '.join(_MOUNT_POINTS)} is a folder that can be mounted over")
@@ -67,11 +67,9 @@ def _build_root(config: dict[str, Any]) -> None:
         if not os.path.exists(base + path):  # below a folder that is bound already
             _bind(path, base + path)
     for path in config["hidden"]:
-        kernel.mount("tmpfs", base + path, "tmpfs", _QUIET, "mode=755,size=64k,nr_inodes=200")
-    for path in config["packages"]:
-        _bind(path, base + path)
-    for path in config["hidden"]:
-        kernel.mount(None, base + path, None, kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _QUIET)
+        kernel.mount("tmpfs", base + path, "tmpfs", _QUIET | kernel.MS_RDONLY, "mode=755,size=4k,nr_inodes=2")
+    for source, target in config["packages"]:
+        _bind(source, base + target)
     for path in DEVICES:
         with contextlib.suppress(FileNotFoundError):
             os.stat(path)
@@ -150,18 +148,19 @@ def _mount_proc() -> bool:
 def enter_landlock(config: dict[str, Any]) -> int:
     """Files by Landlock, for the zygote and so for all it forks; root becomes nobody. Returns the capabilities kept."""
     keep = 0
+    readable = [*config["readable"], *(source for source, _ in config["packages"])]
     if os.geteuid() == 0:
         os.chown(config["scratch"], NOBODY, NOBODY)
         # An interpreter below a folder that only root may enter (/root/.pyenv) stays readable through this one
         # capability; Landlock confines it to the same paths.
-        reachable = all(_world_readable(path) for path in config["readable"] + config["packages"])
+        reachable = all(_world_readable(path) for path in readable)
         keep = 0 if reachable else 1 << CAP_DAC_READ_SEARCH
         become_nobody(keep)
     else:
         kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     devices = [d for d in DEVICES if os.path.exists(d)]
-    kernel.landlock(config["readable"] + config["packages"], [config["scratch"]], devices)
+    kernel.landlock(readable, [config["scratch"]], devices)
     return keep
 
 

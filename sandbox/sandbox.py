@@ -154,6 +154,26 @@ class Sandbox:
         )
         return self._with_worker(lambda worker: _run(worker, request))
 
+    def run_calls(
+        self, code: str, entry_point: str, inputs: Sequence[Sequence[Any]], limits: Limits | None = None
+    ) -> list[Any]:
+        """What ``entry_point`` returns for each list of arguments; for reference solutions, whose outputs become tests.
+
+        Raises:
+            TestError: one of the calls gave no value.
+            SandboxError: the sandbox failed.
+        """
+        values: list[Any] = []
+
+        def work(worker: Worker) -> Result:
+            values[:] = grading.outputs(worker, code, entry_point, inputs, limits or self.limits)
+            return Result("pass")
+
+        result = self._with_worker(work)
+        if result.sandbox_error is not None:
+            raise SandboxError(result.sandbox_error)
+        return values
+
     def run_batch(self, requests: Sequence[dict[str, Any]]) -> list[Result]:
         """`run_tests` for each dict of its arguments, on all workers; identical requests run once."""
         unique: dict[str, dict[str, Any]] = {repr(sorted(r.items())): r for r in requests}

@@ -12,6 +12,7 @@ from typing import Any
 
 from .limits import SandboxError
 
+PACKAGES = "/packages"
 _FOREIGN = ("site-packages", "dist-packages")
 
 
@@ -21,7 +22,12 @@ def describe(preload: Sequence[str], backend: str) -> dict[str, Any]:
     platform_library = os.path.realpath(sysconfig.get_path("platstdlib", vars={"platbase": sys.base_exec_prefix}))
     libraries = [p for p in (standard, platform_library) if os.path.isdir(p)]
     libraries = list(dict.fromkeys(libraries))
-    packages, package_imports = _packages(preload)
+    folders, parents = _packages(preload)
+    # Programs see packages in a folder of their own, not where the trainer's environment has them.
+    packages = [(f, f"{PACKAGES}/{os.path.basename(f)}") for f in folders]
+    package_imports = parents
+    if backend == "namespaces":
+        package_imports = [PACKAGES] if folders else []
     hidden = [os.path.join(library, name) for library in libraries for name in _FOREIGN]
     if backend != "namespaces":  # Landlock has no masks: name what is inside instead of the folder
         libraries = [

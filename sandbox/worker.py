@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import codec, view
+from . import codec, isolate, view
 from .cgroup import Cgroup
 from .limits import Limits, SandboxError
 
@@ -39,6 +39,8 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
+    # glibc reserves 64 MiB of address space per thread's arena, which the memory limit would count.
+    "MALLOC_ARENA_MAX": "1",
 }
 _FIRST_LOOK_MS = 3.0
 _CORES = os.cpu_count() or 1
@@ -95,6 +97,10 @@ class _Slot:
         stdin, self.stdin = os.pipe2(os.O_CLOEXEC)
         self.stdout, stdout = os.pipe2(os.O_CLOEXEC)
         self.stderr, stderr = os.pipe2(os.O_CLOEXEC)
+        if os.geteuid() == 0:
+            # Opening /dev/stdin opens the pipe anew, with a permission check against its owner.
+            for descriptor in (stdin, stdout, stderr):
+                os.fchown(descriptor, isolate.NOBODY, isolate.NOBODY)
         self.channel = channel
         self.theirs = [theirs.detach(), stdin, stdout, stderr]
         self.outcome = Outcome()
@@ -198,8 +204,11 @@ class Worker:
             self.control.close()
             self.control = None
         if self.process is not None:
-            self.process.kill()  # in `namespaces` its death is that of the pid namespace, elsewhere children follow it
-            self.process.wait()
+            try:
+                self.process.wait(2)  # it leaves when its control socket ends, and with it all it has forked
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
             if self.process.stderr is not None:
                 self.process.stderr.close()
             self.process = None

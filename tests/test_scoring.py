@@ -2,6 +2,7 @@
 
 import os
 import selectors
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
 from grpo_kit.scoring.handle import Worker
+from grpo_kit.scoring.pool import Pool
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import VerifierError, verifier
 from grpo_kit.verifiers.base import REGISTRY
@@ -199,6 +201,57 @@ def test_an_abandoned_iterator_does_not_disturb_the_next():
         iterator.close()
         (scored,) = scorer.score_groups([group(["ok", "no"])])
     assert [s.value for s in scored.scores] == [1.0, 0.0]
+
+
+class Unpicklable:
+    def __reduce__(self):
+        raise TypeError("not to be sent")
+
+
+class OnlyHere:
+    """Workers cannot import this class: its module says so."""
+
+
+def test_tasks_that_cannot_be_sent_are_errors():
+    OnlyHere.__module__ = "__main__"
+    sys.modules["__main__"].OnlyHere = OnlyHere
+    try:
+        groups = [group(["ok"], answer=Unpicklable()), group(["ok", "ok"], answer=OnlyHere()), group(["ok"])]
+        with Scorer([VerifierSpec(f"{FILE}:equal")]) as scorer:
+            first, second, third = scorer.score_groups(groups)
+    finally:
+        del sys.modules["__main__"].OnlyHere
+    assert "cannot be sent to a worker: TypeError: not to be sent" in first.scores[0].reason
+    assert [s.status for s in second.scores] == ["error", "error"]
+    assert "OnlyHere" in second.scores[0].reason
+    assert third.scores[0].value == 1.0
+
+
+def test_workers_that_cannot_start_are_reported(monkeypatch):
+    send = Pool._command
+
+    def swapped(pool, command, content, descriptors=()):
+        send(pool, command, content, list(reversed(descriptors)))
+
+    monkeypatch.setattr(Pool, "_command", swapped)
+    with (
+        Scorer([VerifierSpec(f"{FILE}:equal")]) as scorer,
+        pytest.raises(ScoringError, match=r"die as soon as|3 times"),
+    ):
+        refuse(scorer.score_groups([group(["ok"])]))
+
+
+def refuse(groups):
+    """Turn scores that say what went wrong into the exception that a stopped pool raises."""
+    for scored in groups:
+        raise ScoringError(scored.scores[0].reason)
+
+
+def test_a_pool_whose_folder_is_gone_is_reported():
+    with Scorer([VerifierSpec(OBEY)]) as scorer:
+        shutil.rmtree(scorer._pool._folder)
+        with pytest.raises(ScoringError, match="No such file"):
+            list(scorer.score_groups([group(["exit"])]))
 
 
 def test_two_threads_may_score_at_once():

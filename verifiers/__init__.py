@@ -4,6 +4,4 @@ from .base import REGISTRY, Verifier, VerifierError, from_function, verifier
 from .lookup import get_verifier
 from .score import Score
 
-from . import math as math  # isort: skip  # registers the verifier "math"
-
 __all__ = ["REGISTRY", "Score", "Verifier", "VerifierError", "from_function", "get_verifier", "verifier"]

@@ -39,14 +39,14 @@ class Chunk:
         return self.open == 0
 
     def request(self) -> tuple[Any, ...]:
-        """Chunk id, verifier, and runs of completions that share a task."""
+        """The verifier, and runs of completions that share a task."""
         segments = []
         for work, members in itertools.groupby(self.items, key=lambda item: item[0]):
             positions = [position for _, position in members]
             ids = None if work.completion_ids is None else [work.completion_ids[p] for p in positions]
             segments.append((work.context, [work.responses[p] for p in positions], ids))
         key, address, options = self.loaded.request
-        return self.id, (key, address, (options, self.loaded.verifier.timeout)), segments
+        return (key, address, (options, self.loaded.verifier.timeout)), segments
 
     def deliver(self, result: list[Any]) -> None:
         """Take one result as a worker encodes it."""

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from . import worker
-from .work import HEARTBEAT
 
 COMMAND = struct.Struct("<cxxxi")
 SPAWN, KILL, LOAD, WARM = b"s", b"k", b"l", b"w"
@@ -36,8 +35,13 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 def main(control_fd: int) -> None:
     control = socket.socket(fileno=control_fd)
     control.set_inheritable(False)
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        Nursery(control).serve()
+    nursery = Nursery(control)
+    try:
+        nursery.serve()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the trainer is gone
+    finally:
+        nursery.finish()
     os._exit(0)
 
 
@@ -69,7 +73,6 @@ class Nursery:
                     os.read(wake_read, 65536)
                     self._reap()
                 elif not self._obey():
-                    self._finish()
                     return
 
     def _obey(self) -> bool:
@@ -86,7 +89,7 @@ class Nursery:
                 if known == number:
                     os.kill(pid, signal.SIGKILL)
         else:
-            message = pickle.loads(worker._receive_exactly(self.control, number) or b"")
+            message = pickle.loads(worker.receive_exactly(self.control, number) or b"")
             if command == WARM:
                 sys.path[:], self.memory_mb = message["path"], message["memory_mb"]
                 self.folder = Path(message["folder"])
@@ -152,7 +155,8 @@ class Nursery:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """End every process below this one and remove the pool's folder."""
         signal.set_wakeup_fd(-1)
         while True:
             for pid in _children() or list(self.workers):
@@ -197,7 +201,3 @@ def _children_by_scan() -> list[int]:
             if int(entry.read_text().rpartition(")")[2].split()[1]) == own:
                 found.append(int(entry.parent.name))
     return found
-
-
-def heartbeat_size() -> int:
-    return HEARTBEAT.size

@@ -13,7 +13,6 @@ import pickle
 import selectors
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -31,14 +30,15 @@ from .chunks import Chunk, Queue
 from .execute import timed_out
 from .handle import IMPORT_SECONDS, Worker, describe_death
 from .nursery import COMMAND, KILL, LOAD, SPAWN, WARM
-from .work import CHANNEL_LOST, HEARTBEAT, LOADING, RECYCLE, WAITING, ScoringError, Work
+from .work import CHANNEL_LOST, HEARTBEAT, LENGTH, LOADING, RECYCLE, REQUEST, TEXT_LIMIT, WAITING, ScoringError, Work
 
-LENGTH = struct.Struct("<I")
 CHANNEL_BROKEN = Score(status="error", reason="the verifier closed or wrote into its worker's channel")
 MAX_REPLY = 256 * 2**20
 # Two chunks per worker: the second waits in the worker's socket while the trainer's thread holds the interpreter.
 CHUNKS_AHEAD = 2
 MAX_RESTARTS = 20
+# Workers that may die in a row before they were given anything to do.
+MAX_STILLBORN = 10
 BOOT = "import sys; sys.path[:] = {path!r}; from grpo_kit.scoring.nursery import main; main({descriptor})"
 
 
@@ -54,7 +54,7 @@ class Pool:
         self._queue = Queue()
         self._workers: dict[int, Worker] = {}
         self._numbers = itertools.count(1)
-        self._restarts = 0
+        self._restarts = self._stillborn = 0
         self._inbox: deque[Callable[[], None]] = deque()  # what other threads ask of the pool's thread
         self._closing = False
         self._failed: Callable[[], None] = lambda: None
@@ -126,20 +126,29 @@ class Pool:
         """Give every worker something to do, the least busy first."""
         for ahead in range(CHUNKS_AHEAD):
             for worker in list(self._workers.values()):
-                if not self._queue:
-                    return
-                if len(worker.chunks) == ahead and worker.ending is None:
+                # again when a chunk could not be sent: the queue would not be looked at before the next event
+                while self._queue and len(worker.chunks) == ahead and worker.ending is None:
                     chunk = self._queue.take(self.size)
                     if chunk is None:
                         return
                     self._send(worker, chunk)
 
     def _send(self, worker: Worker, chunk: Chunk) -> None:
-        payload = pickle.dumps(chunk.request(), pickle.HIGHEST_PROTOCOL)
+        try:
+            payload = pickle.dumps(chunk.request(), pickle.HIGHEST_PROTOCOL)
+        except Exception as error:  # whatever a user's own class raises
+            if len(chunk.items) > 1:  # find out which one
+                chunk.count_attempts(WAITING)
+                self._queue.give_back(chunk)
+                return
+            reason = f"the task's answer or meta cannot be sent to a worker: {type(error).__name__}: {error}"
+            chunk.blame(WAITING, Score(status="error", reason=reason[:TEXT_LIMIT]))
+            self._queue.learn(chunk)
+            return
         if not worker.chunks:
             worker.heard = time.monotonic()
         worker.chunks.append(chunk)
-        worker.outbox += LENGTH.pack(len(payload)) + payload
+        worker.outbox += REQUEST.pack(len(payload), chunk.id, len(chunk.items)) + payload
         self._push(worker)
 
     def _push(self, worker: Worker) -> None:
@@ -357,10 +366,19 @@ class Pool:
         self._forget(worker)
         chunk_id, position, _ = worker.marked()
         self.replaced += status is not None
+        if status is not None:
+            self._count_stillborn(worker, status, fault)
+        if worker.chunks and all(chunk.id != chunk_id for chunk in worker.chunks):
+            worker.chunks[0].count_attempts(WAITING)  # it died on the way to its work
         for chunk in reversed(worker.chunks):
             if chunk.id == chunk_id and status != RECYCLE << 8:
                 self._charge(chunk, position, worker, status, fault)
             self._queue.give_back(chunk)
+
+    def _count_stillborn(self, worker: Worker, status: int, fault: str) -> None:
+        self._stillborn = 0 if worker.received or worker.chunks else self._stillborn + 1
+        if self._stillborn > MAX_STILLBORN:
+            raise ScoringError(f"workers die as soon as they start: {describe_death(status, fault)}\n{fault}")
 
     def _is_heard(self, worker: Worker) -> bool:
         return worker.channel in self._selector.get_map()

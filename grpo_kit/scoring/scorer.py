@@ -75,7 +75,7 @@ class Scorer:
         max_error_rate: above this share of errors and timeouts a verifier counts as broken in a step.
         error_patience: that many broken steps in a row stop the run with `ScoringError`. A step is one pass through
             `score_groups`.
-        memory_mb: MiB a worker may take on top of its imports; None takes 4096.
+        memory_mb: MiB a worker may take on top of its imports; None takes 4096, 0 sets no limit.
         traceback_dir: where the first traceback of each verifier is written.
 
     Raises:
@@ -96,6 +96,8 @@ class Scorer:
             raise VerifierError("scoring needs at least one verifier")
         if workers < 0:
             raise ValueError(f"workers must be 0 (in process) or more, got {workers}")
+        if memory_mb is not None and memory_mb < 0:
+            raise ValueError(f"memory_mb must be 0 (no limit) or more, got {memory_mb}")
         self.workers = workers
         self.max_error_rate = max_error_rate
         self.error_patience = error_patience

@@ -15,6 +15,8 @@ from grpo_kit.verifiers.score import Score
 # Shared between a worker and the pool: chunk id, position in the chunk, monotonic seconds of the mark. It outlives the
 # worker, so that the pool knows which call killed it.
 HEARTBEAT = struct.Struct("<qqd")
+LENGTH = struct.Struct("<I")  # of a reply
+REQUEST = struct.Struct("<IqI")  # length, chunk id, how many completions
 LOADING = -1  # importing the verifier: the import limit holds, not the deadline of a call
 WAITING = -2  # an event loop with nothing to run: calls are under way, none of them holds the thread
 IDLE_CHUNK = 0

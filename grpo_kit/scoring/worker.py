@@ -13,7 +13,6 @@ import pickle
 import resource
 import signal
 import socket
-import struct
 import sys
 import tempfile
 import time
@@ -25,9 +24,8 @@ from grpo_kit.verifiers.lookup import Address
 from grpo_kit.verifiers.score import Score
 
 from .execute import execute, failure
-from .work import CHANNEL_LOST, HEARTBEAT, IDLE_CHUNK, LOADING, RECYCLE, TEXT_LIMIT, cases_of
+from .work import CHANNEL_LOST, HEARTBEAT, IDLE_CHUNK, LENGTH, LOADING, RECYCLE, REQUEST, TEXT_LIMIT, cases_of
 
-LENGTH = struct.Struct("<I")
 # Results wait this long for company before they are sent: one system call per result would cost more than a cheap
 # verifier. What is lost with a worker that dies is at most this much work, and it is done again.
 FLUSH_SECONDS = 0.002
@@ -41,21 +39,19 @@ def run(channel: socket.socket, heartbeat_fd: int, folder: Path, memory_mb: int)
     replies = Replies(channel, heartbeat)
     verifiers: dict[int, Verifier] = {}
     while True:
-        try:
-            request = _receive(channel)
-        except OSError:
-            request = None
+        request = _receive(channel)
         if request is None:
             os._exit(CHANNEL_LOST)
-        chunk, (key, address, options), segments = pickle.loads(request)
+        chunk, count, payload = request
         replies.begin(chunk)
-        cases = [case for context, responses, ids in segments for case in cases_of(context, responses, ids)]
         try:
+            (key, address, options), segments = pickle.loads(payload)
+            cases = [case for context, responses, ids in segments for case in cases_of(context, responses, ids)]
             if key not in verifiers:
                 verifiers[key] = _load(address, options)
         except BaseException as error:
             score, trace = failure(error)
-            for position in range(len(cases)):
+            for position in range(count):
                 replies.emit(position, score, 0.0, trace)
             fit = True
         else:
@@ -125,12 +121,20 @@ def _encode(position: int, score: Score, seconds: float, traceback: str) -> list
     return [position, seconds, value, score.status, extracted, str(score.reason)[:TEXT_LIMIT], metrics, traceback]
 
 
-def _receive(channel: socket.socket) -> bytearray | None:
-    header = _receive_exactly(channel, LENGTH.size)
-    return None if header is None else _receive_exactly(channel, LENGTH.unpack(header)[0])
+def _receive(channel: socket.socket) -> tuple[int, int, bytearray] | None:
+    """Chunk id, number of completions and pickled rest of the next request; None when the channel is closed."""
+    try:
+        header = receive_exactly(channel, REQUEST.size)
+        if header is None:
+            return None
+        length, chunk, count = REQUEST.unpack(header)
+        payload = receive_exactly(channel, length)
+    except OSError:
+        return None
+    return None if payload is None else (chunk, count, payload)
 
 
-def _receive_exactly(channel: socket.socket, size: int) -> bytearray | None:
+def receive_exactly(channel: socket.socket, size: int) -> bytearray | None:
     buffer = bytearray(size)
     view, filled = memoryview(buffer), 0
     while filled < size:

@@ -66,6 +66,10 @@ class AmountParser(CollectionParser):
             inner = value.args[0]
             if isinstance(inner, Call) and inner.name == "deg":
                 return Call("neg", inner.args), "degree"
+        if isinstance(value, Mul) and len(value.factors) == 2 and value.factors[1] in (Symbol("C"), Symbol("F")):
+            inner = value.factors[0]
+            if isinstance(inner, Call) and inner.name == "deg":
+                return inner.args[0], "celsius" if value.factors[1] == Symbol("C") else "fahrenheit"
         return value, ""
 
     def with_unit(self, value: Value, unit: str) -> Value:

@@ -9,7 +9,8 @@ from .lexer import Lexer, to_ascii
 from .limits import MAX_ANSWER, MAX_ITEMS, LimitExceeded, ParseError
 from .reader import END
 from .special import based_number, clock_time
-from .values import Labelled, ListOf, NamedSet, Number, Ratio, Relation, SetOperation, Symbol, Value
+from .trees import symbols
+from .values import Labelled, ListOf, Modular, NamedSet, Number, Ratio, Relation, SetOperation, Symbol, Value
 
 _RELATIONS = ("=", "!=", "<", ">", "<=", ">=", "~", "in", "notin")
 _SET_OPERATIONS = ("union", "intersection", "difference")
@@ -30,9 +31,9 @@ class AnswerParser(AmountParser):
         """Items between ``,``, ``;``, ``and``, ``or``; groups between ``;`` when both separators are used."""
         groups: list[list[Value]] = [[self.item()]]
         word, semicolons, commas = ",", 0, 0
-        while self.at(",", ";", "and", "or", "&"):
-            separator = self.accept(",", ";", "and", "or", "&")
-            while separator in (",", ";") and self.at("and", "or"):
+        while self.at(",", ";", "and", "or", "&", "row"):
+            separator = self.accept(",", ";", "and", "or", "&", "row")
+            while separator in (",", ";", "row") and self.at("and", "or"):
                 separator = self.accept("and", "or")
             if self.peek() is END or self.at(*closing, "."):
                 break
@@ -43,13 +44,13 @@ class AnswerParser(AmountParser):
                 groups.append([])
             else:
                 commas += 1
-                word = str(separator) if separator != "," else word
+                word = str(separator) if separator not in (",", "row") else word
             groups[-1].append(self.item())
             if semicolons + commas > MAX_ITEMS:
                 raise LimitExceeded(f"more than {MAX_ITEMS} items")
         if semicolons and commas and all(len(group) == len(groups[0]) for group in groups):
             return ListOf(tuple(ListOf(tuple(group)) for group in groups), ";")
-        items = [item for group in groups for item in group]
+        items = without_parameters([item for group in groups for item in group])
         return items[0] if len(items) == 1 else ListOf(tuple(items), word)
 
     def qualifier(self) -> bool:
@@ -63,9 +64,20 @@ class AnswerParser(AmountParser):
     def item(self) -> Value:
         """One relation or value with its label, currency, percent sign and unit."""
         label = self.label()
-        value = self.relation()
+        value = self.modular(self.relation())
         self.qualifier()
         return Labelled(label, value) if label else value
+
+    def modular(self, value: Value) -> Value:
+        """``x \\equiv 3 \\pmod 7``, ``3 (mod 7)``."""
+        bracketed = self.at("(") and self.peek(1).value == "mod"
+        if not (bracketed or self.peek().value == "mod"):
+            return value
+        self.position += 2 if bracketed else 1
+        modulus = self.expression_of(self.sum())
+        if bracketed:
+            self.expect(")")
+        return Modular(value, modulus)
 
     def label(self) -> str:
         """``Minimum:``, ``Area =``: words before a colon or an equals sign."""
@@ -139,6 +151,21 @@ class AnswerParser(AmountParser):
                 break
             items.append(self.expression_of(self.amount(units=False)))
         return Ratio(tuple(items))
+
+
+def without_parameters(items: list[Value]) -> list[Value]:
+    """``2k\\pi, k \\in \\mathbb{Z}``: the range of a parameter is a remark on the items that use it."""
+    return [
+        item
+        for item in items
+        if not (
+            isinstance(item, Relation)
+            and item.ops == ("in",)
+            and isinstance(item.parts[0], Symbol)
+            and isinstance(item.parts[1], NamedSet)
+            and any(other is not item and item.parts[0].name in symbols(other) for other in items)
+        )
+    ] or items
 
 
 def parse(text: str, thousands: bool = True) -> Value:

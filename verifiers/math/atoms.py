@@ -127,6 +127,8 @@ class AtomParser(TokenReader):
     def symbol(self, name: str) -> Expr:
         if name in ("e", "i"):
             return Constant(name)
+        if name in ("C", "P") and self.at("(") and self.peek(1).kind == "num" and self.peek(2).value == ",":
+            return Call("binom" if name == "C" else "permutations", self.call_arguments())
         if name in FUNCTION_LETTERS and self.at("(") and not self.peek().space:
             return Call(name, self.call_arguments())
         return Symbol(name)
@@ -217,28 +219,43 @@ class AtomParser(TokenReader):
         self.enter()
         negative = self.accept("-")
         factors = [self.expression_of(self.power())]
-        while self.starts_factor() and self.peek().kind not in ("func", "big", "begin") and not self.at("("):
+        while (
+            self.starts_factor()
+            and self.peek().kind not in ("func", "big", "begin")
+            and not (self.at("(") or self.differential())
+        ):
             factors.append(self.expression_of(self.power()))
         self.depth -= 1
         argument = factors[0] if len(factors) == 1 else Mul(tuple(factors))
         return (self.negate(argument) if negative else argument,)
+
+    def bound(self) -> Expr:
+        """One token or group: in ``\\int_0^1`` the 1 is no power of 0."""
+        negative = self.accept("-")
+        value = self.expression_of(self.primary())
+        return self.negate(value) if negative else value
+
+    def differential(self) -> bool:
+        return self.integrals > 0 and self.peek().value == "d" and self.peek(1).kind == "sym"
 
     def big(self, name: str) -> Expr:
         """``\\sum_{k=1}^{n} ...``, ``\\lim_{x \\to 0} ...``, ``\\int_0^1 ... dx``."""
         variable, low, high = "", None, None
         while self.at("_", "^"):
             if self.accept("^"):
-                high = self.script()
+                high = self.bound()
             else:
                 self.position += 1
                 braced = self.accept("{")
                 if self.peek().kind in ("sym",) and self.peek(1).value in ("=", "->"):
                     variable = str(self.peek().value)
                     self.position += 2
-                low = self.expression_of(self.sum()) if braced else self.script()
+                low = self.expression_of(self.sum()) if braced else self.bound()
                 if braced:
                     self.expect("}")
+        self.integrals += name == "int"
         body = self.expression_of(self.product())
+        self.integrals -= name == "int"
         return Big(name, variable, low, high, body)
 
 

@@ -18,6 +18,7 @@ from .values import (
     Mul,
     NamedSet,
     Number,
+    Relation,
     SetBuilder,
     SetOf,
     Text,
@@ -48,10 +49,12 @@ class CollectionParser(ExpressionParser):
 
     def tuple_or_group(self, op: str) -> Value:
         closers = {"{": ("}",), "<(": (")>",), "]": ("[", "]")}.get(op, (")", "]"))
+        if self.closes_outward(op):
+            closers = ("[",)
         self.position += 1
         saved, self.bars = self.bars, 0
         saved_colon, self.colon_ends = self.colon_ends, False
-        french, self.french = self.french, op == "]"
+        french, self.french = self.french, op == "]" or self.closes_outward(op)
         if self.at(*closers):
             self.position += 1
             raise ParseError("empty brackets")
@@ -63,11 +66,33 @@ class CollectionParser(ExpressionParser):
         if op == "{":
             return SetOf(value.items) if isinstance(value, ListOf) else value
         if isinstance(value, ListOf):
-            left, right = {"<(": ("(", ")"), "]": ("(", ")" if closer == "[" else "]")}.get(op, (op, closer))
+            left, right = ("(" if op in ("<(", "]") else op, ")" if closer in (")>", "[") else closer)
             return Tuple(value.items, left, right)
         if op in "([" and closer == {"(": ")", "[": "]"}[op]:
             return Tuple((value,), "[", "]") if isinstance(value, Tuple) and op == "[" else value
         raise ParseError("brackets that do not match")
+
+    def closes_outward(self, op: str) -> bool:
+        """``[0, 1[``: after the comma a bracket opens where nothing follows that it could enclose."""
+        comma, depth = False, 0
+        for index in range(
+            self.position + (self.tokens[self.position].value == op), min(len(self.tokens), self.position + 60)
+        ):
+            token = self.tokens[index]
+            if token.kind != "op":
+                continue
+            if token.value in ("(", "{") or (token.value == "[" and not (comma and depth == 0)):
+                depth += 1
+            elif token.value in (")", "]", "}"):
+                depth -= 1
+                if depth < 0:
+                    return False
+            elif token.value == "[":
+                after = self.tokens[index + 1] if index + 1 < len(self.tokens) else END
+                return op in "([" and (after is END or after.value in ("union", "intersection", ",", "and", "or"))
+            elif token.value in (",", ";") and depth == 0:
+                comma = True
+        return False
 
     def infix_group(self) -> Value:
         """The inside of TeX braces, where ``\\over`` and ``\\choose`` split it in two."""
@@ -138,13 +163,30 @@ class CollectionParser(ExpressionParser):
         elif name in ("cases", "dcases", "rcases"):
             value = Cases(tuple((row[0], row[1] if len(row) > 1 else None) for row in self.rows(name)))
         elif name in ("aligned", "align", "gathered", "split", "equation", "align*", "equation*", "gather"):
-            rows = self.rows(name)
-            items = tuple(row[0] for row in rows)
+            items = self.aligned_rows(name)
             value = items[0] if len(items) == 1 else ListOf(items)
         else:
             raise ParseError(f"unknown environment {name!r}")
         self.depth -= 1
         return value
+
+    def aligned_rows(self, name: str) -> tuple[Value, ...]:
+        """The lines of ``aligned``, in which ``&`` only marks where they align."""
+        end = self.position
+        while end < len(self.tokens) and not (self.tokens[end].kind == "end" and self.tokens[end].value == name):
+            end += 1
+        kept = [token for token in self.tokens[self.position : end] if token.value != "&" or token.kind != "op"]
+        self.tokens[self.position : end] = kept
+        items: list[Value] = []
+        while self.peek().kind != "end":
+            if self.peek() is END or len(items) > MAX_ITEMS:
+                raise ParseError("an environment without end")
+            if not self.accept("row", ",", ";"):
+                items.append(self.relation())
+        self.position += 1
+        if not items:
+            raise ParseError("an empty environment")
+        return tuple(items)
 
     def rows(self, name: str) -> list[list[Value]]:
         rows: list[list[Value]] = [[]]
@@ -182,6 +224,8 @@ class CollectionParser(ExpressionParser):
 
     def scale(self, factor: Expr, collection: Value) -> Value:
         """A number times a vector or matrix: ``2\\begin{pmatrix}...``."""
+        if isinstance(collection, Relation) and collection.ops == ("in",):
+            return factor  # 2k\\pi (k \\in Z)
         if not isinstance(collection, Matrix):
             raise ParseError("a number times a collection")
         return Matrix(tuple(tuple(Mul((factor, self.expression_of(cell))) for cell in row) for row in collection.rows))

@@ -27,6 +27,7 @@ from .values import (
     Labelled,
     ListOf,
     Matrix,
+    Modular,
     Mul,
     NamedSet,
     Number,
@@ -54,6 +55,8 @@ def same(gold: Value, response: Value, mode: Mode = "default") -> bool:
         amounts = same_amount(gold, response, mode)
         if amounts is not None:
             return amounts
+    if isinstance(gold, Modular) and isinstance(response, Modular):
+        return same_residue(gold, response, mode)
     if isinstance(gold, (Relation, Labelled)) or isinstance(response, (Relation, Labelled)):
         return same_relation(gold, response, mode)
     if isinstance(gold, ListOf) or isinstance(response, ListOf):
@@ -228,6 +231,8 @@ def same_list(gold: Value, response: Value, mode: Mode) -> bool:
     except (NotASet, LimitExceeded):
         pass
     for one, other in ((gold, response), (response, gold)):
+        if isinstance(one, SetOperation) and isinstance(other, ListOf) and one.name == "union":
+            return same_set(one, SetOperation("union", other.items), mode)  # "(0,1) and (2,3)"
         if isinstance(one, Tuple) and isinstance(other, ListOf):
             return len(one.items) > 1 and same_tuple(one, Tuple(value_tuple(other), one.left, one.right), mode)
         if isinstance(one, Matrix) and isinstance(other, ListOf):
@@ -288,6 +293,19 @@ def same_based(gold: Value, response: Value, mode: Mode) -> bool:
     return mode == "lenient" and one is gold and str(other.value) == one.digits
 
 
+def same_residue(gold: Modular, response: Modular, mode: Mode) -> bool:
+    """The same residue class: equal moduli, congruent values."""
+    if not same(gold.modulus, response.modulus, mode):
+        return False
+    one, two = (named[1] if (named := assignment(m.value)) else m.value for m in (gold, response))
+    if not isinstance(one, Expr) or not isinstance(two, Expr):
+        return same(one, two, mode)
+    a, b, modulus = exact(one), exact(two), exact(gold.modulus)
+    if a is None or b is None or not modulus:
+        return same(one, two, mode)
+    return ((a - b) / modulus).denominator == 1
+
+
 def same_matrix(gold: Value, response: Value, mode: Mode) -> bool:
     rows = [_rows(value) for value in (gold, response)]
     if rows[0] is None or rows[1] is None:
@@ -306,8 +324,8 @@ def _rows(value: Value) -> Any:
     if isinstance(value, Matrix):
         return value.rows
     if isinstance(value, Tuple):
-        if all(isinstance(item, Tuple) for item in value.items):
-            return tuple(item.items for item in value.items if isinstance(item, Tuple))
+        if all(isinstance(item, (Tuple, ListOf)) for item in value.items):  # ((1,2),(3,4)) and [1,2;3,4]
+            return tuple(item.items for item in value.items if isinstance(item, (Tuple, ListOf)))
         return tuple((item,) for item in value.items)
     return None
 

@@ -128,6 +128,8 @@ def _call(node: Call, budget: list[int]) -> Fraction | None:
             return Fraction((first > 0) - (first < 0))
         case "max" | "min":
             return max(values) if node.name == "max" else min(values)
+        case "mod" if whole and values[1] != 0:
+            return Fraction(int(first) % int(values[1]))
         case "gcd" if whole:
             return Fraction(math.gcd(*(int(value) for value in values)))
         case "lcm" if whole:
@@ -143,6 +145,8 @@ def _combinatorial(name: str, values: list[Fraction]) -> Fraction | None:
         return Fraction(math.factorial(first))
     if name == "factorial2" and 0 <= first <= MAX_FACTORIAL:
         return Fraction(math.prod(range(first, 0, -2)))
+    if name == "permutations" and len(values) == 2 and 0 <= values[1] <= first <= MAX_FACTORIAL:
+        return Fraction(math.perm(first, int(values[1])))
     if name == "binom" and len(values) == 2 and 0 <= first <= MAX_FACTORIAL:
         return Fraction(math.comb(first, int(values[1]))) if values[1] >= 0 else Fraction(0)
     return None

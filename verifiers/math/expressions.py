@@ -56,6 +56,11 @@ class ExpressionParser(AtomParser):
             if self.at("*"):
                 self.position += 1
                 right = self.signed_factor()
+            elif self.at("mod"):  # 17 \\bmod 5 is a number, 3 \\pmod 7 a residue class
+                self.position += 1
+                left = self.expression_of(value) if not factors else Mul(tuple(factors))
+                value, factors = Call("mod", (left, self.expression_of(self.signed_factor()))), []
+                continue
             elif self.starts_factor():
                 right, mixed = self.juxtaposed(None if factors else value)
                 if mixed:
@@ -123,6 +128,8 @@ class ExpressionParser(AtomParser):
             return False
         if token.value == "|":
             return self.bars == 0 and self.closes_bar()
+        if token.value == "(" and self.peek(1).value == "mod":
+            return False
         return token.value in ("(", "{", "floor(", "ceil(") or (token.value == "[" and not self.french)
 
     def closes_bar(self) -> bool:

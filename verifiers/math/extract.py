@@ -34,14 +34,20 @@ _STATEMENT = re.compile(
     r"(?:\b(?:is|are|was|equals|(?:must|should|would|will) be)\b|[:：=])[ \t]{0,9}[:：]?"
     r"|\bfinal answer\b[ \t*#]{0,6}\n"
     r"|^[ \t*]{0,6}(?-i:A|Ans)[ \t]?[:：]"
-    r"|答案[ \t]{0,3}(?:[:：]|是|为)",
+    r"|(?:答案|答え|정답)[ \t]{0,3}(?:[:：]|是|为|は|은)"
+    r"|(?:\bRespuesta|\bRéponse|\bAntwort|\bОтвет|\bRisposta|\bResposta)[ \t*]{0,6}[:：]",
     re.I | re.M,
 )
 # After a box only a new verdict counts: "the correct answer is 7", "**Answer: D**"; not "we check our answer: ...".
 _DECISIVE = re.compile(
     r"####|\bfinal\b|\bcorrect\b|\bthe answers?\b|答案|(?:^|\n)[^\w\n]{0,12}(?:answers?|A|Ans)\b[^\n]*$", re.I
 )
-_DENIAL = re.compile(r"\banswers? (?:isn't|is not|aren't|are not|cannot be|can't be)\b[^.!?]{0,80}[.!?]?\s*$", re.I)
+_DENIAL = re.compile(
+    r"\b(?:cannot|can't|could not|couldn't|unable to|do not|don't)\b[^.!?]{0,30}"
+    r"\b(?:determine|find|answer|solve|know|say)\b"
+    r"|\banswers? (?:isn't|is not|aren't|are not|cannot be|can't be)\b[^.!?]{0,80}[.!?]?\s*$",
+    re.I,
+)
 _NEGATED = re.compile(r"[\s*_$]*(?:not\b|n't\b|never\b|neither\b|incorrect\b|wrong\b)", re.I)
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_END = re.compile(

@@ -127,7 +127,13 @@ class Lexer:
         whole = match["int"]
         # Inside brackets a comma separates: (1,100) is a pair and \{2,500\} has two members.
         if ("," in whole and "{" not in whole and "!" not in whole and (self.depth > 0 or not self.thousands)) or (
-            " " in whole and "\\" not in whole and (self.depth > 0 or text[match.end() : match.end() + 1] == "/")
+            " " in whole
+            and "\\" not in whole
+            and (
+                self.depth > 0
+                or text[match.end() : match.end() + 1] == "/"
+                or (self.tokens and self.tokens[-1].value in ("_", "^"))
+            )
         ):
             plain = _PLAIN_INT.match(text, position)
             assert plain is not None
@@ -178,13 +184,25 @@ class Lexer:
         elif run in ("cup", "U") and previous is not None and previous.value in (")", "]", "\\}", "}"):
             self._emit("op", "union")
         elif len(run) == 1:
-            self._emit("sym", run, in_text)
+            unit = run in V.UNIT_LETTERS and self._follows_amount(in_text, text[stop : stop + 1])
+            self._emit("word" if unit else "sym", run, in_text)
         elif run in V.SHORT_WORDS or len(run) >= 4 or in_text or run.lower() in V.NUMBER_WORDS:
             self._word(run, in_text)
         else:
             for letter in run:
                 self._emit("sym", letter)
         return stop
+
+    def _follows_amount(self, in_text: bool, after: str) -> bool:
+        """Whether a letter is a unit: upright after a value, or part of ``m/s``."""
+        if len(self.tokens) < 1:
+            return False
+        last = self.tokens[-1]
+        if last.kind == "op" and last.value in ("/", "*") and len(self.tokens) > 1:
+            return self.tokens[-2].kind == "word"
+        if last.kind == "num":
+            return in_text or after == "/"
+        return in_text and (last.kind in ("sym", "const") or last.value in ("}", ")", "!"))
 
     def _word(self, run: str, in_text: bool) -> None:
         """A word, unless it is a function written against its argument: ``sinx``, ``sqrtn``."""
@@ -265,7 +283,7 @@ class Lexer:
         elif name == "not":
             self._emit("op", "not")
         elif name in ("pmod", "bmod", "mod"):
-            self._emit("word", "mod")
+            self._emit("op" if name == "bmod" else "word", "mod")
         elif name in V.DROPPED or name == "textcolor":
             stop = braced.end() if braced else stop
         elif name == "textsuperscript":
@@ -316,7 +334,7 @@ class Lexer:
             and inner.strip().lower() not in ("and", "or")
             and (not inner.strip().isalpha())
         ):
-            self._lex(inner, name != "mathrm" or " " in inner, level + 1)
+            self._lex(inner, name != "mathrm" or not any(c.isdigit() for c in inner), level + 1)
         else:
             self._lex(inner, True, level + 1)
         self.space = self.space or inner.endswith(" ")

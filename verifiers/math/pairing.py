@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
-from .limits import MAX_PLUS_MINUS, MAX_UNORDERED
+from .limits import MAX_ITEMS, MAX_PLUS_MINUS, MAX_UNORDERED
 from .relations import assignment, name_of
 from .sets import exact_or_none
 from .trees import expand_signs
-from .values import Expr, ListOf, Relation, SetOf, Tuple, Value
+from .values import Ellipsis_, Expr, ListOf, Number, Relation, SetOf, Tuple, Value
 
 _ROOT_NAME = re.compile(r"(.*?)_?\d+")
 
 
 def members(value: Value) -> tuple[Value, ...]:
     """The members of a list or set, plus-minus signs expanded and a shared name (``x = 1, 2``) taken off."""
-    items = value.items if isinstance(value, (ListOf, SetOf)) else (value,)
+    items = progression(value.items) if isinstance(value, (ListOf, SetOf)) else (value,)
     result: list[Value] = []
     for item in items:
         if isinstance(item, ListOf):
@@ -32,6 +33,24 @@ def members(value: Value) -> tuple[Value, ...]:
         else:
             result.append(item)
     return tuple(result)
+
+
+def progression(items: tuple[Value, ...]) -> tuple[Value, ...]:
+    """``1, 2, ..., 10`` written out, when the dots stand between whole numbers in arithmetic progression."""
+    dots = [index for index, item in enumerate(items) if isinstance(item, Ellipsis_)]
+    if len(dots) != 1 or not 1 < dots[0] == len(items) - 2:
+        return items
+    numbers = [exact_or_none(item) for item in items if not isinstance(item, Ellipsis_)]
+    if any(number is None for number in numbers):
+        return items
+    whole = [number for number in numbers if number is not None]
+    step, last = whole[1] - whole[0], whole[-1]
+    if step == 0 or any(b - a != step for a, b in pairwise(whole[:-1])) or ((last - whole[-2]) / step).denominator != 1:
+        return items
+    count = int((last - whole[0]) / step)
+    if not 0 < count <= MAX_ITEMS:
+        return items
+    return tuple(Number(whole[0] + step * index) for index in range(count + 1))
 
 
 def value_tuple(value: ListOf) -> tuple[Value, ...]:

@@ -21,6 +21,7 @@ class TokenReader:
         self.depth = 0
         self.bars = 0  # open |...| pairs
         self.colon_ends = False  # inside { x : ... }, before the colon
+        self.integrals = 0  # integrals being read
         self.french = False  # inside ]a, b[
 
     def peek(self, ahead: int = 0) -> Token:

@@ -193,7 +193,7 @@ def solution(value: Value) -> list[Interval]:
         inside = intervals_of(value.parts[1])
         return inside if value.ops == ("in",) else complement(inside)
     name = variable_of(value)
-    if name is None or not any(op in INEQUALITIES for op in value.ops):
+    if name is None or not all(op in INEQUALITIES or op == "=" for op in value.ops):
         raise NotASet("no inequality in one variable")
     solved_all: list[Interval] | None = None
     for left, op, right in zip(value.parts, value.ops, value.parts[1:], strict=False):

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from .limits import LimitExceeded
-from .values import Big, Call, Constant, Expr, Number, Symbol, Value
+from .values import Big, Call, Constant, Expr, Mul, Number, Symbol, Value
 
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
@@ -49,7 +49,10 @@ def _collect(node: Any, found: set[str], bound: frozenset[str]) -> None:
     elif isinstance(node, Big):
         for part in (node.low, node.high):
             _collect(part, found, bound)
-        _collect(node.body, found, bound | {node.variable})
+        inner = bound | {node.variable}
+        if node.name == "int" and isinstance(node.body, Mul) and isinstance(node.body.factors[-1], Symbol):
+            inner |= {"d", node.body.factors[-1].name}
+        _collect(node.body, found, inner)
     else:
         for part in children(node):
             _collect(part, found, bound)

@@ -182,6 +182,14 @@ class Ratio(Value):
 
 
 @dataclass(frozen=True, slots=True)
+class Modular(Value):
+    """A residue class: ``3 (mod 7)``."""
+
+    value: Value
+    modulus: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Based(Value):
     """Digits in a stated base: ``413_5``."""
 

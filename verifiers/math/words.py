@@ -14,7 +14,8 @@ _LOOK = re.compile(
     r"\\(?:left|right|big|Big|bigg|Bigg|displaystyle|limits|q?quad|[,;:! ])(?![a-zA-Z])|[${}~]|\\[()\[\]]"
 )
 _SPELLINGS = (("dfrac", "frac"), ("tfrac", "frac"), ("\\leq", "\\le"), ("\\geq", "\\ge"), ("\\neq", "\\ne"))
-_PUNCTUATION = re.compile(r"[\s.,;:!?\"'`*_-]+")
+# Signs that carry meaning stay: 1.5 is not 15, -1 not 1, 3! not 3.
+_PUNCTUATION = re.compile(r"(?<!\d)\s+|\s+(?!\d)|[;\"`*]+|[.,:](?!\d)|(?<=[A-Za-z])[-'!](?=[A-Za-z]|\s|$)")
 _ARTICLES = re.compile(r"\b(?:the|a|an|it is|it's)\b\s*", re.I)
 _SYNONYMS = {
     "dne": "doesnotexist", "nosolutions": "nosolution", "therearenosolutions": "nosolution",
