@@ -31,7 +31,7 @@ class Dtype(StrEnum):
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for name, command in (("eval", evaluate), ("score", score), ("compare", compare)):
+    for name, command in (("eval", evaluate), ("score", score), ("compare", compare), ("report", report)):
         app.command(name)(command)
 
 
@@ -131,6 +131,23 @@ def compare(
     from grpo_kit.evaluate.commands import compare_evaluations
 
     compare_evaluations(evaluations, flips=flips, out=out, markdown_path=markdown)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="a run, also one in progress, or a finished evaluation")],
+    out: Annotated[Path | None, typer.Option(help="the file to write [FOLDER/report.html]")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="how many completions the page holds at most")] = 10_000,
+    watch: Annotated[float | None, typer.Option(min=1.0, help="write it again every so many seconds")] = None,
+) -> None:
+    """Write one HTML page with everything about a run or an evaluation."""
+    import time
+
+    from grpo_kit.observe.report import write_report
+
+    typer.echo(write_report(folder, out, limit))
+    while watch is not None:
+        time.sleep(watch)
+        write_report(folder, out, limit)
 
 
 def verifier_options(pairs: list[str]) -> dict[str, Any]:
