@@ -11,6 +11,7 @@ import typer
 
 from grpo_kit import __version__
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
+from grpo_kit.verifiers_cli import app as verifiers_app
 
 app = typer.Typer(
     name="grpo-kit",
@@ -24,6 +25,7 @@ recipes_app = typer.Typer(help="List, show and copy the shipped recipes.", no_ar
 config_app = typer.Typer(help="The recipe format.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(config_app, name="config")
+app.add_typer(verifiers_app, name="verifiers")
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.sub=value, each replacing one value of the recipe")]
 

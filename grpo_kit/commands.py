@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -13,23 +14,31 @@ from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.recipe_file import load_recipe
-from grpo_kit.train.preflight import Plan, machine_memory, preflight
+from grpo_kit.verifiers import get_verifier
+
+if TYPE_CHECKING:
+    from grpo_kit.train.preflight import Plan
 
 
 def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path | None, resume: bool) -> None:
     """Check, then train. Nothing is written before every check has passed."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
     console = Console(highlight=False)
     begun = time.perf_counter()
     if resume:
         config, run = _resumed(recipe, overrides, run_dir)
+    else:
+        config, path = load_recipe(recipe, overrides), run_dir or default_run_path(recipe)
+        check_free(path)
+    check_verifiers(config)
+    # From here on torch is needed; what can be found wrong without it has been.
+    from transformers.utils import logging as transformers_logging
+
+    from grpo_kit.train.preflight import preflight
+
+    transformers_logging.disable_progress_bar()
+    if resume:
         preflight(config, None)
     else:
-        config = load_recipe(recipe, overrides)
-        path = run_dir or default_run_path(recipe)
-        check_free(path)
         plan = preflight(config, path)
         if dry_run:
             show_plan(console, config, plan)
@@ -40,6 +49,12 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
         )
         run = RunDirectory.create(path, config)
     _train(config, run, console, resume, begun)
+
+
+def check_verifiers(config: Config) -> None:
+    """Raises UserError if a verifier cannot be found or lacks an option."""
+    for wanted in config.verifiers:
+        get_verifier(wanted.name).with_options(wanted.options)
 
 
 def _train(config: Config, run: RunDirectory, console: Console, resume: bool, begun: float) -> None:
@@ -81,6 +96,8 @@ def _resumed(recipe: str, overrides: Sequence[str], run_dir: Path | None) -> tup
 
 def show_plan(console: Console, config: Config, plan: Plan) -> None:
     """What `--dry-run` prints."""
+    from grpo_kit.train.preflight import machine_memory
+
     rollout, row = config.rollout, plan.objective
     table = Table(show_header=False, box=None)
     table.add_row(

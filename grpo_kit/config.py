@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
@@ -10,6 +11,7 @@ from grpo_kit.objective.names import (
     AGGREGATIONS,
     ALGORITHMS,
     BASELINES,
+    CORRECTIONS,
     KL_ESTIMATORS,
     RATIO_LEVELS,
     SCALES,
@@ -113,10 +115,51 @@ class ScoringConfig(Strict):
     check_gold: bool = Field(True, description="before training, refuse gold answers that the first verifier rejects")
 
 
+class VllmConfig(Strict):
+    """How vLLM runs, in process or as servers; see docs/vllm.md."""
+
+    memory_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.4, description="share of a GPU's memory for the engine's weights and key-value cache"
+    )
+    cache_gb: PositiveFloat = Field(1.0, description="key-value cache on a CPU, in GiB")
+    max_sequences: PositiveInt = Field(256, description="sequences decoded side by side")
+    sleep: bool = Field(True, description="free the engine's GPU memory while the trainer works (in process)")
+    probe_tolerance: PositiveFloat | None = Field(
+        None, description="largest mean |logprob difference| of the probe; default: 1e-3 in float32, 0.1 in bfloat16"
+    )
+    servers: tuple[str, ...] = Field((), description="base URLs, one per server: http://host:port")
+    launch: bool = Field(False, description="start a server at each of the URLs, which must be of this machine")
+    devices: tuple[str, ...] = Field((), description="CUDA_VISIBLE_DEVICES of each launched server")
+    weights_folder: str | None = Field(
+        None, description="where weights are handed over; every server must see it. Default: inside the run directory"
+    )
+    timeout: PositiveFloat = Field(600.0, description="seconds for one request, or for a server to come up")
+
+    @model_validator(mode="after")
+    def _servers_fit(self) -> VllmConfig:
+        bad = [u for u in self.servers if not re.fullmatch(r"https?://[^/\s]+:\d+/?", u)]
+        if bad:
+            raise ValueError(f"servers: {bad[0]!r} is not of the form http://host:port")
+        if len(set(self.servers)) != len(self.servers):
+            raise ValueError("servers: the same URL stands there twice")
+        if self.launch and not self.servers:
+            raise ValueError("launch needs servers: one URL for each server to start, such as http://127.0.0.1:8001")
+        if self.devices and len(self.devices) != len(self.servers):
+            raise ValueError(
+                f"devices has {len(self.devices)} entries for {len(self.servers)} servers; give one for each"
+            )
+        return self
+
+
+LOWEST_VLLM_TEMPERATURE = 0.01
+# What a sampling server offers and a policy gradient cannot use: the sampled distribution would not be the policy's.
+REFUSED_ROLLOUT_KEYS = ("repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs_mode")
+
+
 class RolloutConfig(Strict):
     """How responses are sampled. Batch sizes are in prompts and samples, never per device."""
 
-    engine: Literal["torch"] = "torch"
+    engine: Literal["torch", "vllm", "vllm_server"] = "torch"
     prompts_per_step: PositiveInt = 32
     group_size: PositiveInt = 8
     temperature: PositiveFloat = 1.0
@@ -126,6 +169,32 @@ class RolloutConfig(Strict):
     max_tokens: PositiveInt = 512
     stop: tuple[str, ...] = ()
     max_rows: PositiveInt = Field(256, description="sequences decoded side by side by the embedded engine")
+    vllm: VllmConfig = VllmConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_what_changes_the_distribution(cls, values: Any) -> Any:
+        found = [key for key in REFUSED_ROLLOUT_KEYS if isinstance(values, dict) and key in values]
+        if found:
+            raise ValueError(
+                f"{', '.join(found)} is not offered: the trainer computes the log-probabilities of softmax(logits / "
+                "temperature), and the engine has to sample from, and report, that same distribution; remove it"
+            )
+        return values
+
+    @model_validator(mode="after")
+    def _engine_is_described(self) -> RolloutConfig:
+        if self.engine == "vllm_server" and not self.vllm.servers:
+            raise ValueError(
+                "engine vllm_server needs vllm.servers, for example [http://127.0.0.1:8001], and vllm.launch: true if "
+                "nobody started them"
+            )
+        if self.engine != "torch" and self.temperature < LOWEST_VLLM_TEMPERATURE:
+            raise ValueError(
+                f"temperature {self.temperature:g} is not what vLLM would sample with: it raises anything below "
+                f"{LOWEST_VLLM_TEMPERATURE} to that; use a higher one, or engine: torch"
+            )
+        return self
 
     @model_validator(mode="after")
     def _policy_is_what_was_sampled(self) -> RolloutConfig:
@@ -155,6 +224,8 @@ class ObjectiveConfig(Strict):
     clip_high: PositiveFloat | None = None
     kl_estimator: KL_ESTIMATORS | None = None
     beta: NonNegative | None = None
+    correction: CORRECTIONS | None = Field(None, description="default: truncated with a vLLM engine, else the row's")
+    correction_cap: Annotated[float, Field(ge=1.0)] | None = None
 
 
 class OptimizerConfig(Strict):
@@ -163,6 +234,7 @@ class OptimizerConfig(Strict):
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: NonNegative = 0.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    epsilon: PositiveFloat = Field(1e-8, description="AdamW's; a larger one keeps weights with tiny gradients still")
     max_grad_norm: PositiveFloat = 1.0
 
 
@@ -171,6 +243,9 @@ class WarmStartConfig(Strict):
 
     steps: PositiveInt = 200
     batch_size: PositiveInt = 64
+    mistakes: Fraction = Field(
+        0.0, description="share of demonstrations with a mistake that carries through to the answer"
+    )
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, schedule="cosine", warmup_steps=20)
 
 
@@ -212,6 +287,19 @@ class Config(Strict):
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig
     evaluation: EvaluationConfig | None = None
+
+    def objective_overrides(self) -> dict[str, Any]:
+        """The objective section, with the default that the engine decides."""
+        chosen = self.objective.model_dump()
+        if chosen["correction"] is None and self.rollout.engine != "torch":
+            chosen["correction"] = "truncated"
+        return chosen
+
+    def longest_sequence(self) -> int:
+        """Tokens of the longest prompt and response that training or evaluation may ask of the engine."""
+        evaluated = self.evaluation.data if self.evaluation else None
+        prompt = max(d.max_prompt_tokens for d in (self.data, evaluated) if d is not None)
+        return prompt + self.rollout.max_tokens
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Config:

@@ -7,12 +7,14 @@ import importlib.util
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from grpo_kit.observe.run_directory import PACKAGES
 
@@ -69,7 +71,13 @@ def _hardware() -> Iterator[Finding]:
 
 
 def _engines() -> Iterator[Finding]:
+    import torch
+
+    from grpo_kit.generate.vllm_status import vllm_status
+
     yield Finding("engine", "torch", "ok", "embedded: transformers in process")
+    status = vllm_status("cuda" if torch.cuda.is_available() else "cpu")
+    yield Finding("engine", "vllm", "ok" if status.usable else "off", status.detail, status.fix)
 
 
 def _extras() -> Iterator[Finding]:
@@ -88,7 +96,10 @@ def _extras() -> Iterator[Finding]:
 
 
 def _sandboxes() -> Iterator[Finding]:
-    return iter(())
+    from grpo_kit.sandbox.probe import probe
+
+    for found in probe():
+        yield Finding("sandbox", found.backend, "ok" if found.works else "off", found.detail, found.fix)
 
 
 def _version(package: str) -> str | None:
@@ -104,6 +115,11 @@ def show_doctor() -> None:
         table.add_column(column)
     for finding in findings():
         table.add_row(
-            finding.area, finding.name, f"[{STYLES[finding.state]}]{finding.state}[/]", finding.detail, finding.fix
+            finding.area,
+            finding.name,
+            Text(finding.state, style=STYLES[finding.state]),
+            Text(finding.detail),  # as Text: "[peft]" is an extra's name here, not markup
+            Text(finding.fix),
         )
-    Console(highlight=False).print(table)
+    # A pipe has no width of its own, and the fixes are commands to copy whole.
+    Console(highlight=False, width=None if sys.stdout.isatty() else 180).print(table)

@@ -72,3 +72,14 @@ def grpo_kit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def vllm_engine() -> Any:
+    """One real vLLM in process, for every test that wants it: it starts in ten seconds and cannot be started twice."""
+    from tests.vllm_real import needs_vllm, open_engine
+
+    needs_vllm()
+    engine = open_engine()
+    yield engine
+    engine.close()

@@ -7,8 +7,8 @@ import pytest
 
 @pytest.mark.slow
 def test_quickstart_learns(grpo_kit, tmp_path):
-    """A third of the quickstart: clearly above its start, by more than three standard errors."""
-    result = grpo_kit("train", "quickstart/addition", "train.steps=80", "--run-dir", "run")
+    """The first part of the quickstart: clearly above its start, by more than three standard errors."""
+    result = grpo_kit("train", "quickstart/addition", "train.steps=30", "--run-dir", "run")
     assert result.returncode == 0, result.stderr
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     evaluations = [r for r in rows if "eval/sampled" in r]
@@ -16,4 +16,4 @@ def test_quickstart_learns(grpo_kit, tmp_path):
     assert first["eval/sampled"] < 0.6
     error = (first["eval/sampled_error"] ** 2 + last["eval/sampled_error"] ** 2) ** 0.5
     assert last["eval/sampled"] - first["eval/sampled"] > 3 * error
-    assert last["eval/greedy"] > 0.85
+    assert last["eval/greedy"] > 0.9

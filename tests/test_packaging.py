@@ -1,6 +1,7 @@
 """The wheel: one top-level name, the recipes inside, and a command that works away from the checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -13,8 +14,12 @@ from tests.conftest import ROOT
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    out, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):  # a copy: leftovers of older builds must not slip in
+        shutil.copy(ROOT / name, source)
+    for name in ("grpo_kit", "verifiers", "sandbox", "recipes"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     return next(out.glob("*.whl"))

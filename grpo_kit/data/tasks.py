@@ -16,11 +16,16 @@ from grpo_kit.errors import UserError
 from grpo_kit.types import Task
 
 HELD_OUT_SHARE = 0.1
+PATIENCE = 2000  # draws without a new problem after which a small problem space counts as exhausted
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem with a gold answer and a worked solution that ends in a box."""
+    """One problem with a gold answer and a worked solution that ends in a box.
+
+    Where a generator is asked for a ``slip``, the solution contains one mistake that carries through to its box; the
+    answer stays the right one.
+    """
 
     prompt: str
     answer: Any
@@ -32,69 +37,91 @@ def boxed(answer: Any) -> str:
     return f"\\boxed{{{answer}}}"
 
 
-def addition(rng: random.Random, level: int) -> Problem:
+def slipped(rng: random.Random, value: int) -> int:
+    """A result that is off by one: the mistake of somebody in a hurry."""
+    return value + (1 if value == 0 else rng.choice((-1, 1)))
+
+
+def addition(rng: random.Random, level: int, slip: bool = False) -> Problem:
     """Add two numbers of ``level + 1`` digits, column by column from the right: ``47+85=``."""
-    top = 10 ** (level + 1)
-    a, b = rng.randrange(top), rng.randrange(top)
-    steps, carry = [], 0
-    for place in range(level + 1):
+    places = level + 1
+    a, b = rng.randrange(10**places), rng.randrange(10**places)
+    bad = rng.randrange(places) if slip else None
+    steps, carry, value = [], 0, 0
+    for place in range(places):
         x, y = a // 10**place % 10, b // 10**place % 10
-        terms = f"{x}+{y}+{carry}" if carry else f"{x}+{y}"
         total = x + y + carry
-        steps.append(f"{terms}={total}")
-        carry = total // 10
-    return Problem(f"{a}+{b}=", str(a + b), f"{' '.join(steps)} {boxed(a + b)}", {})
+        total = slipped(rng, total) if place == bad else total
+        steps.append(f"{x}+{y}+{carry}={total}" if carry else f"{x}+{y}={total}")
+        carry, digit = divmod(total, 10)
+        value += digit * 10**place
+    value += carry * 10**places
+    return Problem(f"{a}+{b}=", str(a + b), f"{' '.join(steps)} {boxed(value)}", {})
 
 
-def chain_sum(rng: random.Random, level: int) -> Problem:
+def chain_sum(rng: random.Random, level: int, slip: bool = False) -> Problem:
     """Add and subtract ``level + 2`` one-digit numbers from left to right: ``7+5-9=``."""
-    value = rng.randrange(10)
-    prompt, steps = str(value), []
-    for _ in range(level + 1):
-        sign, term = rng.choice("+-"), rng.randrange(10)
-        result = value + term if sign == "+" else value - term
-        prompt += f"{sign}{term}"
+    first = rng.randrange(10)
+    terms = [(rng.choice("+-"), rng.randrange(10)) for _ in range(level + 1)]
+    bad = rng.randrange(len(terms)) if slip else None
+    value, answer, steps = first, first, []
+    for index, (sign, term) in enumerate(terms):
+        change = term if sign == "+" else -term
+        answer += change
+        result = slipped(rng, value + change) if index == bad else value + change
         steps.append(f"{value}{sign}{term}={result}")
         value = result
-    return Problem(f"{prompt}=", str(value), f"{' '.join(steps)} {boxed(value)}", {})
+    prompt = f"{first}{''.join(f'{sign}{term}' for sign, term in terms)}="
+    return Problem(prompt, str(answer), f"{' '.join(steps)} {boxed(value)}", {})
 
 
-def sort_letters(rng: random.Random, level: int) -> Problem:
-    """Sort ``level + 3`` letters: ``sort qbda``."""
-    letters = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(level + 3))
-    ordered = "".join(sorted(letters))
-    return Problem(f"sort {letters}", ordered, boxed(ordered), {})
+def sort_letters(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """Sort ``level + 3`` different letters: ``sort qbda``."""
+    letters = "".join(rng.sample("abcdefghijklmnopqrstuvwxyz", level + 3))
+    ordered = sorted(letters)
+    written = list(ordered)
+    if slip:
+        at = rng.randrange(len(written) - 1)
+        written[at], written[at + 1] = written[at + 1], written[at]
+    return Problem(f"sort {letters}", "".join(ordered), boxed("".join(written)), {})
 
 
-def count_letters(rng: random.Random, level: int) -> Problem:
+def count_letters(rng: random.Random, level: int, slip: bool = False) -> Problem:
     """Count a letter in a word of ``4 * level + 4`` letters, position by position: ``a in banana``."""
     word = "".join(rng.choice("abcd") for _ in range(4 * level + 4))
-    letter, count, steps = rng.choice("abcd"), 0, []
-    for symbol in word:
+    letter = rng.choice("abcd")
+    bad = rng.randrange(len(word)) if slip else None
+    count, steps = 0, []
+    for index, symbol in enumerate(word):
         count += symbol == letter
+        count = slipped(rng, count) if index == bad else count
         steps.append(f"{symbol}{count}")
-    return Problem(f"{letter} in {word}", str(count), f"{' '.join(steps)} {boxed(count)}", {})
+    return Problem(f"{letter} in {word}", str(word.count(letter)), f"{' '.join(steps)} {boxed(count)}", {})
 
 
-def countdown(rng: random.Random, level: int) -> Problem:
+def countdown(rng: random.Random, level: int, slip: bool = False) -> Problem:
     """Make a target from ``level + 2`` numbers with + - *, each used once: ``make 14 from 2 3 8``."""
     numbers = [rng.randrange(1, 10) for _ in range(level + 2)]
     shuffled = rng.sample(numbers, len(numbers))
-    expression, value, steps = str(shuffled[0]), shuffled[0], []
-    for term in shuffled[1:]:
-        sign = rng.choice("+-*")
+    signs = [rng.choice("+-*") for _ in shuffled[1:]]
+    bad = rng.randrange(len(signs)) if slip else None
+    value, expression, steps, written = shuffled[0], str(shuffled[0]), [], str(shuffled[0])
+    for index, (sign, term) in enumerate(zip(signs, shuffled[1:], strict=True)):
         result = {"+": value + term, "-": value - term, "*": value * term}[sign]
         steps.append(f"{value}{sign}{term}={result}")
-        expression, value = f"({expression}){sign}{term}" if steps[1:] else f"{expression}{sign}{term}", result
+        expression = f"({expression}){sign}{term}" if index else f"{expression}{sign}{term}"
+        other = rng.choice([s for s in "+-*" if s != sign]) if index == bad else sign
+        written = f"({written}){other}{term}" if index else f"{written}{other}{term}"
+        value = result
     return Problem(
         f"make {value} from {' '.join(map(str, numbers))}",
         expression,
-        f"{' '.join(steps)} {boxed(expression)}",
+        f"{' '.join(steps)} {boxed(written)}",
         {"numbers": numbers, "target": value},
     )
 
 
-TASKS: dict[str, Callable[[random.Random, int], Problem]] = {
+TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "addition": addition,
     "chain_sum": chain_sum,
     "sort_letters": sort_letters,
@@ -122,11 +149,11 @@ class ProceduralSource:
     def fingerprint(self) -> str:
         return f"procedural:{self.name}:level={self.level}:seed={self.seed}:held_out={self.held_out}"
 
-    def problem(self, index: int) -> Problem:
+    def problem(self, index: int, slip: bool = False) -> Problem:
         """Problem ``index``, drawn again until it lies on this source's side of the split."""
-        rng = random.Random(f"{self.name}/{self.level}/{self.seed}/{self.held_out}/{index}")
-        for _ in range(100_000):
-            problem = TASKS[self.name](rng, self.level)
+        for attempt in range(100_000):
+            rng = random.Random(f"{self.name}/{self.level}/{self.seed}/{self.held_out}/{index}/{attempt}")
+            problem = TASKS[self.name](rng, self.level, slip)
             if is_held_out(problem.prompt) == self.held_out:
                 return problem
         raise UserError(f"data.task: {self.name} at level {self.level} has too few problems to hold some out")
@@ -139,11 +166,14 @@ class ProceduralSource:
     def unique_tasks(self, count: int) -> list[Task]:
         """The first ``count`` different tasks of the stream: an evaluation set counts no problem twice."""
         found: dict[str, Task] = {}
-        for index in range(count * 50):
+        index = last_new = 0
+        while len(found) < count and index - last_new < PATIENCE:
             task = self.task(index)
-            found.setdefault(task.id, task)
-            if len(found) == count:
-                return list(found.values())
+            if task.id not in found:
+                found[task.id], last_new = task, index
+            index += 1
+        if len(found) == count:
+            return list(found.values())
         raise UserError(f"evaluation.tasks: {self.name} at level {self.level} has only {len(found)} held-out problems")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from grpo_kit.errors import UserError
 from grpo_kit.types import Completion, Prompt
 
 if TYPE_CHECKING:
@@ -53,8 +54,24 @@ class Generator(Protocol):
     def sync(self, model: torch.nn.Module, version: int) -> None:
         """Take the trainer's weights as policy ``version`` and forget everything computed with older ones."""
 
+    def statistics(self) -> dict[str, float]:
+        """What is worth logging since the last call."""
+
     def close(self) -> None:
         """Free the engine's memory and processes."""
+
+
+def check_prompts(prompts: Sequence[Prompt], sampling: SamplingParams, context: int) -> None:
+    """Raises UserError if a prompt and ``max_tokens`` exceed the context, ValueError if two prompts share a task id."""
+    if len({prompt.task_id for prompt in prompts}) != len(prompts):
+        raise ValueError("every prompt of one call needs a task id of its own: completions are grouped by it")
+    for prompt in prompts:
+        if len(prompt.token_ids) + sampling.max_tokens > context:
+            raise UserError(
+                f"prompt {prompt.task_id} has {len(prompt.token_ids)} tokens; with rollout.max_tokens "
+                f"{sampling.max_tokens} it exceeds the model's context of {context}. Lower data.max_prompt_tokens or "
+                "rollout.max_tokens."
+            )
 
 
 def sample_seed(seed: int, task_id: str, sample_index: int) -> int:

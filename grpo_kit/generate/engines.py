@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from grpo_kit.config import RolloutConfig
+from pathlib import Path
+
+from grpo_kit.config import Config
 from grpo_kit.policy.models import Policy
 
 from .base import Generator
 from .torch_engine import TorchEngine
 
 
-def open_generator(config: RolloutConfig, policy: Policy) -> Generator:
-    return TorchEngine(policy, config.max_rows)
+def open_generator(config: Config, policy: Policy, folder: Path) -> Generator:
+    """Open the engine of ``config.rollout``. folder: where it may keep files of this run.
+
+    Raises:
+        UserError: the engine is not usable here, with the reason.
+    """
+    rollout = config.rollout
+    if rollout.engine == "vllm":
+        from .vllm_engine import VllmEngine
+
+        return VllmEngine(policy, rollout, config.longest_sequence())
+    return TorchEngine(policy, rollout.max_rows)
+
+
+def check_engine(config: Config, device: str) -> None:
+    """Raises UserError if the engine cannot work on this machine. Takes no time: nothing is loaded."""
+    if config.rollout.engine == "vllm" or config.rollout.vllm.launch:
+        from .vllm_status import require_vllm
+
+        require_vllm(device)

@@ -19,7 +19,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.policy.models import Policy
 from grpo_kit.types import Completion, FinishReason, Prompt
 
-from .base import SamplingParams
+from .base import SamplingParams, check_prompts
 from .sampling import draw, processed_logprobs, uniforms
 from .slots import SlotCache
 
@@ -55,21 +55,15 @@ class TorchEngine:
     def sync(self, model: nn.Module, version: int) -> None:
         self._version = version
 
+    def statistics(self) -> dict[str, float]:
+        return {}
+
     def close(self) -> None:
         return None
 
     def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
         """See `Generator.generate`. Raises UserError if a prompt and ``max_tokens`` exceed the model's context."""
-        context = self.policy.context_length
-        if len({prompt.task_id for prompt in prompts}) != len(prompts):
-            raise ValueError("every prompt of one call needs a task id of its own: completions are grouped by it")
-        for prompt in prompts:
-            if len(prompt.token_ids) + sampling.max_tokens > context:
-                raise UserError(
-                    f"prompt {prompt.task_id} has {len(prompt.token_ids)} tokens; with rollout.max_tokens "
-                    f"{sampling.max_tokens} it exceeds the model's context of {context}. Lower data.max_prompt_tokens or "
-                    "rollout.max_tokens."
-                )
+        check_prompts(prompts, sampling, self.policy.context_length)
         return self._run(prompts, sampling)
 
     def _run(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .advantages import BASELINES, SCALES
+from .correction import CORRECTIONS
 from .kl import KL_ESTIMATORS
 from .losses import AGGREGATIONS, RATIO_LEVELS, SURROGATES
 
@@ -19,6 +20,7 @@ class Algorithm:
         baseline, scale: how rewards become advantages (`objective.advantages`).
         ratio_level, surrogate, aggregation: how advantages become a loss (`objective.losses`).
         clip_low, clip_high: the ratio may move in [1 - clip_low, 1 + clip_high].
+        correction, correction_cap: weight of a token against the engine's own log-probability (`objective.correction`).
         kl_estimator, beta: estimator and weight of the KL to the reference in the loss; 0 needs no reference.
     """
 
@@ -30,6 +32,8 @@ class Algorithm:
     aggregation: str = "sequence_mean"
     clip_low: float = 0.2
     clip_high: float = 0.2
+    correction: str = "none"
+    correction_cap: float = 2.0
     kl_estimator: str = "k3"
     beta: float = 0.0
 
@@ -46,6 +50,7 @@ AXES: dict[str, dict] = {
     "ratio_level": RATIO_LEVELS,
     "surrogate": SURROGATES,
     "aggregation": AGGREGATIONS,
+    "correction": CORRECTIONS,
     "kl_estimator": KL_ESTIMATORS,
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from grpo_kit.errors import UserError
@@ -126,6 +127,7 @@ def model_skeleton(config: ModelConfig) -> tuple[Any, Any]:
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(config.path))
+        model.tie_weights()
     except (OSError, ValueError, KeyError) as error:
         raise _not_loadable(config.path, error) from error
     return model, tokenizer
@@ -149,7 +151,7 @@ def _load_pretrained(path: str) -> tuple[Any, Any]:
     tokenizer = _load_tokenizer(path)
     try:
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="sdpa")
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise _not_loadable(path, error) from error
     return model, tokenizer
 

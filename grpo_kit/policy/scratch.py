@@ -13,11 +13,12 @@ import torch
 if TYPE_CHECKING:
     from grpo_kit.config import ScratchModelConfig
 
-END, USER, ASSISTANT, PAD = "<|end|>", "<|user|>", "<|assistant|>", "<|pad|>"
+# Loaders of Qwen2 folders add this token if it is missing, with an id that the model does not have; so it ends responses.
+END, USER, ASSISTANT, PAD = "<|endoftext|>", "<|user|>", "<|assistant|>", "<|pad|>"
 # As short as a template can be: on a laptop every token of the prompt is paid for.
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
-    "{% if message.role == 'assistant' %}<|assistant|>{{ message.content }}<|end|>"
+    "{% if message.role == 'assistant' %}<|assistant|>{{ message.content }}<|endoftext|>"
     "{% else %}<|user|>{{ message.content }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
@@ -32,7 +33,17 @@ def build_tokenizer() -> Any:
     tokenizer = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (PAD, END, USER, ASSISTANT)])
+    tokenizer.add_special_tokens(
+        [
+            AddedToken(t, special=True, normalized=False)
+            for t in (
+                PAD,  # Loaders of Qwen2 folders add this token if it is missing, with an id that the model does not have; so it ends responses.
+                END,
+                USER,
+                ASSISTANT,
+            )
+        ]
+    )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )

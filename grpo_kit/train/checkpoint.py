@@ -83,17 +83,17 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     return torch.load(checkpoint / "state" / "trainer.pt", map_location="cpu", weights_only=True)
 
 
-def load_weights(checkpoint: Path, policy: Policy) -> None:
-    """Copy a checkpoint's weights into the policy, in place."""
+def load_weights(folder: Path, policy: Policy) -> None:
+    """Copy the weights of a saved model (a checkpoint's ``model``) into the policy, in place."""
     from safetensors.torch import load_file
 
     weights: dict[str, Any] = {}
-    for shard in sorted((checkpoint / "model").glob("*.safetensors")):
+    for shard in sorted(folder.glob("*.safetensors")):
         weights |= load_file(shard)
     missing, unexpected = policy.model.load_state_dict(weights, strict=False)
     tied = set(policy.model.all_tied_weights_keys)
     if unexpected or set(missing) - tied:
-        raise UserError(f"{checkpoint} does not fit this model: missing {missing[:3]}, unexpected {unexpected[:3]}")
+        raise UserError(f"{folder} does not fit this model: missing {missing[:3]}, unexpected {unexpected[:3]}")
     policy.model.tie_weights()
 
 

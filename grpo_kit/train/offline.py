@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +18,17 @@ from grpo_kit.policy.packing import TrainingSequence, micro_batches
 from .update import build_optimizer
 
 
-def demonstrations(source: ProceduralSource, tokenizer: Any, start: int, count: int) -> list[TrainingSequence]:
-    """Worked solutions of problems ``start .. start + count``, each token weighted equally over the batch."""
+def demonstrations(
+    source: ProceduralSource, tokenizer: Any, start: int, count: int, mistakes: float = 0.0
+) -> list[TrainingSequence]:
+    """Worked solutions of problems ``start .. start + count``, each token weighted equally over the batch.
+
+    A share of ``mistakes`` of them, chosen by index, contains a slip.
+    """
     sequences = []
     for index in range(start, start + count):
-        task, problem = source.task(index), source.problem(index)
+        slip = random.Random(f"mistake/{index}").random() < mistakes
+        task, problem = source.task(index), source.problem(index, slip)
         completion = [*tokenizer.encode(problem.demonstration, add_special_tokens=False), tokenizer.eos_token_id]
         sequences.append(TrainingSequence(render(task, tokenizer).token_ids, completion, 1.0, 0.0))
     total = sum(len(s.completion_ids) for s in sequences)
@@ -43,7 +50,7 @@ def warm_start(
     policy.model.train()
     total = float("nan")
     for step in range(config.steps):
-        batch = demonstrations(source, policy.tokenizer, step * config.batch_size, config.batch_size)
+        batch = demonstrations(source, policy.tokenizer, step * config.batch_size, config.batch_size, config.mistakes)
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for micro in micro_batches(batch, token_budget, policy.device):

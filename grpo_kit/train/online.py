@@ -44,7 +44,7 @@ class OnlineTrainer:
 
     def __init__(self, config: Config, run: RunDirectory, console: RunConsole) -> None:
         self.config, self.run, self.console = config, run, console
-        self.objective: Algorithm = resolve_objective(config.algorithm, config.objective.model_dump())
+        self.objective: Algorithm = resolve_objective(config.algorithm, config.objective_overrides())
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -57,7 +57,7 @@ class OnlineTrainer:
         self.sampling = sampling_params(config, self.policy)
         self.evaluation = prepare_evaluation(config, self.policy)
         self.scorer = open_scorer(config, run.path)
-        self.generator: Generator = open_generator(config.rollout, self.policy)
+        self.generator: Generator = open_generator(config, self.policy, run.path)
         self.clock = Clock()
         self.evaluations: list[tuple[int, EvalResult]] = []
         self.last_judged: list[Judged] = []
@@ -73,6 +73,7 @@ class OnlineTrainer:
         if checkpoint is not None:
             self._restore(checkpoint, updater)
         else:
+            self.generator.sync(self.policy.model, self.policy_version)
             self._evaluate()
         with (
             stop_on_signal() as stop,
@@ -131,7 +132,7 @@ class OnlineTrainer:
         if resume:
             checkpoint = latest_checkpoint(self.run.checkpoints, self.console.warn)
             if warm.is_dir():
-                self.policy = self._reload(warm)
+                load_weights(warm, self.policy)
             return checkpoint
         if self.config.warm_start is not None:
             assert isinstance(self.source, ProceduralSource)
@@ -145,14 +146,6 @@ class OnlineTrainer:
                 )
             self.policy.save(warm)
         return None
-
-    def _reload(self, folder: Path) -> Policy:
-        policy = load_policy(
-            self.config.model.model_copy(update={"path": str(folder), "scratch": None}), self.policy.device
-        )
-        self.generator.close()
-        self.generator = open_generator(self.config.rollout, policy)
-        return policy
 
     def _updater(self) -> PolicyUpdater:
         train = self.config.train
@@ -185,6 +178,7 @@ class OnlineTrainer:
             "step": self.step,
             **rollout_metrics(groups, batch),
             **self.scorer.statistics(),
+            **self.generator.statistics(),
             **update,
         }
         metrics |= {
@@ -230,7 +224,7 @@ class OnlineTrainer:
             raise UserError(
                 f"--resume: this run is finished: {state['step']} of {self.config.train.steps} steps are done"
             )
-        load_weights(checkpoint, self.policy)
+        load_weights(checkpoint / "model", self.policy)
         updater.load_state_dict(state["updater"])
         self.sampler.load_state_dict(state["sampler"])
         torch.set_rng_state(state["torch_rng"])

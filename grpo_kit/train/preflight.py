@@ -16,6 +16,7 @@ from grpo_kit.data.datasets import TaskSource, evaluation_source, training_sourc
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
+from grpo_kit.generate.engines import check_engine
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.policy.models import model_skeleton, pick_device
 from grpo_kit.types import Completion, Score, Task
@@ -48,8 +49,9 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     Raises:
         UserError: with what is wrong and how to mend it; nothing has been written.
     """
-    objective = resolve_objective(config.algorithm, config.objective.model_dump())
+    objective = resolve_objective(config.algorithm, config.objective_overrides())
     device = pick_device(config.device)
+    check_engine(config, device.type)
     skeleton, tokenizer = model_skeleton(config.model)
     _check_context(config, skeleton.config)
     source = training_source(config)

@@ -14,7 +14,8 @@ from transformers import get_scheduler
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed
 from grpo_kit.objective.algorithms import Algorithm
-from grpo_kit.objective.kl import KL_ESTIMATORS
+from grpo_kit.objective.correction import CORRECTIONS
+from grpo_kit.objective.kl import KL_ESTIMATORS, k3
 from grpo_kit.objective.losses import RATIO_LEVELS, SURROGATES, ClipRange
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches
@@ -82,9 +83,9 @@ class PolicyUpdater:
             self._annotate(sequences, self.policy, "old_logprobs")
         if self.reference is not None:
             self._annotate(sequences, self.reference, "reference_logprobs")
-        for epoch in range(epochs):
-            for index, update in enumerate(updates):
-                self.optimizer_step(update, metrics, first=epoch == 0 and index == 0)
+        for _ in range(epochs):
+            for update in updates:
+                self.optimizer_step(update, metrics)
         return metrics
 
     def _batches(self, sequences: list[TrainingSequence]) -> Any:
@@ -98,12 +99,12 @@ class PolicyUpdater:
             for sequence, values in zip(batch.sequences, batch.split(logprobs), strict=True):
                 setattr(sequence, name, values)
 
-    def optimizer_step(self, sequences: list[TrainingSequence], metrics: UpdateMetrics, first: bool = True) -> None:
+    def optimizer_step(self, sequences: list[TrainingSequence], metrics: UpdateMetrics) -> None:
         """Accumulate the gradient of the whole step over micro-batches, then move the weights once."""
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum = 0.0
         for batch in self._batches(sequences):
-            loss = self.loss(batch, metrics, first)
+            loss = self.loss(batch, metrics)
             loss.backward()
             loss_sum += float(loss.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.config.max_grad_norm))
@@ -117,7 +118,7 @@ class PolicyUpdater:
             self.optimizer.step()
         self.scheduler.step()
 
-    def loss(self, batch: MicroBatch, metrics: UpdateMetrics, first: bool = True) -> Tensor:
+    def loss(self, batch: MicroBatch, metrics: UpdateMetrics) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
         logprobs, entropies = self.policy.logprobs(batch, self.temperature)
@@ -126,7 +127,8 @@ class PolicyUpdater:
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, old_logprobs, batch.sequence_index)
         clip = ClipRange(objective.clip_low, objective.clip_high)
         surrogate = SURROGATES[objective.surrogate](log_ratio, batch.advantages, clip)
-        token_loss = surrogate.loss
+        correction, mismatch = self._correction(batch, old_logprobs)
+        token_loss = surrogate.loss * correction
         if self.reference is not None:
             reference = torch.cat([s.reference_logprobs for s in batch.sequences if s.reference_logprobs is not None])
             kl = KL_ESTIMATORS[objective.kl_estimator](logprobs, reference)
@@ -136,19 +138,31 @@ class PolicyUpdater:
             logprobs.numel(),
             entropy=entropies,
             **{"clip/low": surrogate.clipped_low.float(), "clip/high": surrogate.clipped_high.float()},
+            **mismatch,
+        )
+        metrics.extreme(
+            "mismatch/max_logprob_difference", float(mismatch["mismatch/mean_logprob_difference"].max()), max
         )
         ratio = log_ratio.detach().exp()
         metrics.extreme("ratio/max", float(ratio.max()), max)
         metrics.extreme("ratio/min", float(ratio.min()), min)
-        if first:
-            self._measure_mismatch(batch, logprobs.detach(), metrics)
         return (token_loss * batch.weights).sum()
 
-    def _measure_mismatch(self, batch: MicroBatch, logprobs: Tensor, metrics: UpdateMetrics) -> None:
-        """How far the engine's log-probabilities are from the trainer's, before the first update of a batch."""
-        behaviour = torch.tensor([p for s in batch.sequences for p in s.behaviour_logprobs], dtype=logprobs.dtype)
-        difference = (logprobs - behaviour.to(logprobs.device)).abs()
-        metrics.extreme("mismatch/max_logprob_difference", float(difference.max()), max)
+    def _correction(self, batch: MicroBatch, old_logprobs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weight of each token against the engine that sampled it, and how far that engine is from the trainer.
+
+        ``old_logprobs`` are the trainer's own, of the weights that sampled; all shapes [tokens], without gradient.
+        """
+        engine = torch.tensor([p for s in batch.sequences for p in s.behaviour_logprobs], dtype=old_logprobs.dtype)
+        engine = engine.to(old_logprobs.device)
+        log_weight = old_logprobs - engine
+        weight = CORRECTIONS[self.objective.correction](log_weight, self.objective.correction_cap)
+        return weight, {
+            "mismatch/mean_logprob_difference": log_weight.abs(),
+            "mismatch/kl": k3(engine, old_logprobs),
+            "correction/weight": weight,
+            "correction/capped": (log_weight > math.log(self.objective.correction_cap)).float(),
+        }
 
     def _skip(self, metrics: UpdateMetrics, loss: float, norm: float) -> None:
         metrics.value("skipped_updates", 1.0)
@@ -177,6 +191,7 @@ def build_optimizer(policy: Policy, config: OptimizerConfig, total_updates: int)
         ],
         lr=config.learning_rate,
         betas=config.betas,
+        eps=config.epsilon,
         fused=policy.device.type in ("cpu", "cuda"),
     )
     scheduler = get_scheduler(config.schedule, optimizer, config.warmup_steps, total_updates)

@@ -13,8 +13,8 @@ from grpo_kit.errors import UserError
 CASES = list(itertools.product(TASKS, (1, 2, 3)))
 
 
-def problems(name, level, count=200):
-    return [TASKS[name](random.Random(i), level) for i in range(count)]
+def problems(name, level, count=200, slip=False):
+    return [TASKS[name](random.Random(i), level, slip) for i in range(count)]
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
@@ -56,6 +56,15 @@ def test_demonstrations_end_in_the_boxed_answer(name, level):
     for problem in problems(name, level, 50):
         assert problem.demonstration.endswith(f"\\boxed{{{problem.answer}}}")
         assert len(problem.prompt) < 40
+
+
+@pytest.mark.parametrize(("name", "level"), CASES)
+def test_slips_carry_through_to_the_box_and_leave_the_problem_alone(name, level):
+    wrong = 0
+    for right, slipped in zip(problems(name, level), problems(name, level, slip=True), strict=True):
+        assert (slipped.prompt, slipped.answer) == (right.prompt, right.answer)
+        wrong += f"\\boxed{{{right.answer}}}" not in slipped.demonstration
+    assert wrong == 200
 
 
 @pytest.mark.parametrize(("name", "level"), CASES)

@@ -17,6 +17,7 @@ def test_config_names_are_the_tables_names():
             "ratio_level": names.RATIO_LEVELS,
             "surrogate": names.SURROGATES,
             "aggregation": names.AGGREGATIONS,
+            "correction": names.CORRECTIONS,
             "kl_estimator": names.KL_ESTIMATORS,
         }[axis]
         assert set(get_args(literal)) == set(values), axis

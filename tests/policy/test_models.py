@@ -25,7 +25,14 @@ def test_saved_policies_load_again(policy, tmp_path):
     torch.testing.assert_close(again.hidden(ids), policy.hidden(ids))
     skeleton, tokenizer = model_skeleton(ModelConfig(path=str(tmp_path / "model")))
     assert sum(p.numel() for p in skeleton.parameters()) == policy.parameter_count
-    assert len(tokenizer) == len(policy.tokenizer)
+    assert len(tokenizer) == len(policy.tokenizer) == policy.model.config.vocab_size
+    assert (tokenizer.eos_token_id, tokenizer.pad_token_id) == (
+        policy.tokenizer.eos_token_id,
+        policy.tokenizer.pad_token_id,
+    )
+    for text in ("47+85=", "naïve £5 → 日本\n\t\\boxed{1}", "a <|endoftext|> b"):
+        assert tokenizer.encode(text) == policy.tokenizer.encode(text)
+        assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_the_tokenizer_spells_any_text(policy):

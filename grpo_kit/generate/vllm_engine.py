@@ -1,0 +1,192 @@
+"""vLLM in the trainer's process: weights pushed live, groups handed on as soon as they are complete."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from grpo_kit.config import RolloutConfig
+from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.policy.models import Policy
+from grpo_kit.types import Completion, Prompt
+
+from .base import SamplingParams, check_prompts
+from .probe import Probe
+from .vllm_request import group_of, request_fields
+from .vllm_status import require_vllm
+from .weights import exported_weights
+
+
+class VllmEngine:
+    """Samples with ``vllm.LLM`` (see `generate.base.Generator`).
+
+    The engine starts with random weights, so `sync` must come before the first `generate`.
+
+    Args:
+        policy: gives the architecture, the tokenizer and, for the probe, the trainer's own log-probabilities.
+        longest: tokens of the longest prompt and response that will be asked for.
+
+    Raises:
+        UserError: vLLM is not usable here, or cannot serve this model.
+    """
+
+    def __init__(self, policy: Policy, config: RolloutConfig, longest: int) -> None:
+        require_vllm(policy.device.type)
+        self.policy = policy
+        self.probe = Probe(policy, config.temperature, config.vllm.probe_tolerance)
+        self.longest = min(max(longest, self.probe.length), policy.context_length)
+        self.can_sleep = config.vllm.sleep and policy.device.type == "cuda"
+        self.asleep = False
+        self._llm = _load(policy, config, self.longest)
+        self._version: int | None = None
+        self._statistics: dict[str, float] = {}
+
+    @property
+    def policy_version(self) -> int:
+        if self._version is None:
+            raise RuntimeError("the engine has no weights yet: call sync first")
+        return self._version
+
+    def sync(self, model: nn.Module, version: int) -> None:
+        """See `Generator.sync`. Raises RunFailed when the engine does not compute what the trainer computes."""
+        self._wake()
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": exported_weights(model)})
+        self._forget_prefixes()
+        self._llm.llm_engine.set_weight_version(str(version))
+        self._version = version
+        (completions,) = self.generate([self.probe.prompt], self.probe.sampling)
+        self._statistics["mismatch/probe"] = self.probe.check(completions, version, "vLLM")
+
+    def _forget_prefixes(self) -> None:
+        """Keys and values computed with older weights must not meet new ones."""
+        if not self._llm.reset_prefix_cache():
+            raise RunFailed("vLLM could not reset its prefix cache: requests are still running in it")
+
+    def statistics(self) -> dict[str, float]:
+        statistics, self._statistics = self._statistics, {}
+        return statistics
+
+    def close(self) -> None:
+        self._llm.llm_engine.engine_core.shutdown()
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        """See `Generator.generate`. Raises UserError if a prompt and ``max_tokens`` exceed the engine's context."""
+        check_prompts(prompts, sampling, self.longest)
+        _ = self.policy_version
+        return self._run(prompts, sampling)
+
+    def _run(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        import vllm
+
+        self._wake()
+        engine = self._llm.llm_engine
+        whole = vllm.sampling_params.RequestOutputKind.FINAL_ONLY  # one output for each group, when it is complete
+        waiting = {prompt.task_id: prompt for prompt in prompts}
+        for prompt in prompts:
+            settings = vllm.SamplingParams(
+                **request_fields(sampling, prompt.task_id), output_kind=whole, flat_logprobs=True
+            )
+            engine.add_request(prompt.task_id, vllm.TokensPrompt(prompt_token_ids=list(prompt.token_ids)), settings)
+        try:
+            while waiting:
+                for output in engine.step():
+                    if output.finished:
+                        yield self._group(waiting.pop(output.request_id), output, sampling)
+        finally:
+            if waiting:  # the consumer stopped early
+                engine.abort_request(list(waiting))
+            self._sleep()
+
+    def _group(self, prompt: Prompt, output: Any, sampling: SamplingParams) -> list[Completion]:
+        samples = []
+        for sample in sorted(output.outputs, key=lambda o: o.index):
+            versions = {span.version for span in sample.weight_versions or ()}
+            if len(versions) != 1:
+                raise RunFailed(f"vLLM sampled a completion of {prompt.task_id} with weights {sorted(versions)}")
+            samples.append((sample.token_ids, sample.logprobs.logprobs, sample.finish_reason, int(versions.pop())))
+        return group_of(prompt, samples, sampling, self.policy.tokenizer)
+
+    def _sleep(self) -> None:
+        """Hand the device's memory to the trainer; the weights wait in the host's memory."""
+        if self.can_sleep and not self.asleep:
+            self._llm.sleep(level=1)
+            self.asleep = True
+
+    def _wake(self) -> None:
+        if self.asleep:
+            torch.cuda.empty_cache()
+            self._llm.wake_up()
+            self.asleep = False
+
+
+def _load(policy: Policy, config: RolloutConfig, longest: int) -> Any:
+    # In one process the trainer's tensors are the engine's to read: no copy through a socket or a disk.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    on_cpu = policy.device.type == "cpu"
+    with _trainer_undisturbed(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore", FutureWarning)
+        import vllm
+
+        _save_architecture(policy, folder)
+        if on_cpu:
+            _check_head_size(policy)
+        try:
+            return vllm.LLM(
+                folder,
+                load_format="dummy",  # `sync` brings the weights
+                generation_config="vllm",
+                dtype=str(policy.autocast or torch.float32).removeprefix("torch."),
+                logprobs_mode="processed_logprobs",
+                max_model_len=longest,
+                max_num_seqs=config.vllm.max_sequences,
+                enable_prefix_caching=True,
+                enforce_eager=on_cpu,
+                enable_sleep_mode=config.vllm.sleep and not on_cpu,
+                gpu_memory_utilization=config.vllm.memory_fraction,
+                kv_cache_memory_bytes=int(config.vllm.cache_gb * 2**30) if on_cpu else None,
+            )
+        except (ValueError, RuntimeError, NotImplementedError) as error:
+            raise UserError(f"rollout.engine vllm: vLLM could not load the model: {error}") from error
+
+
+@contextlib.contextmanager
+def _trainer_undisturbed() -> Iterator[None]:
+    """vLLM seeds the process's random state and, on a CPU, replaces ``torch.set_num_threads``: both are the trainer's."""
+    set_threads, threads = torch.set_num_threads, torch.get_num_threads()
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            torch.set_num_threads = set_threads
+            torch.set_num_threads(threads)
+
+
+def _save_architecture(policy: Policy, folder: str) -> None:
+    model = policy.model
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    config = copy.deepcopy(base.config)
+    config.architectures = [type(base).__name__]
+    config.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+
+
+def _check_head_size(policy: Policy) -> None:
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    config = policy.model.config
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    sizes = CPUAttentionBackend.get_supported_head_sizes()
+    if size not in sizes:
+        raise UserError(
+            f"rollout.engine vllm: the model's heads have {size} dimensions; on a CPU vLLM knows "
+            f"{', '.join(map(str, sizes))}. Use rollout.engine=torch, or another model shape."
+        )

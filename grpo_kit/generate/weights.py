@@ -1,0 +1,53 @@
+"""The policy's weights as an engine wants them: the names of its Hugging Face checkpoint, adapters merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def exported_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """Name and tensor of every weight, without copying what need not be computed.
+
+    Tied weights appear under each of their names, other than in a saved checkpoint: on reload vLLM fills embedding and
+    output head separately, and would go on with the old head if only the embedding were named.
+
+    Args:
+        model: a transformers model, or a PEFT model around one, whose LoRA adapters are added to their weights.
+    """
+    from transformers.core_model_loading import revert_weight_conversion
+
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    # transformers fuses some layers (experts, for one) when it loads; engines read the checkpoint's own layout.
+    yield from revert_weight_conversion(base, dict(_merged(base))).items()
+
+
+def _merged(base: Any) -> Iterator[tuple[str, Tensor]]:
+    """The state of the model with every LoRA layer replaced by the plain layer that it amounts to."""
+    adapted = {name: module for name, module in base.named_modules() if hasattr(module, "base_layer")}
+    for name, tensor in base.state_dict().items():
+        owner = next((o for o in _parents(name) if o in adapted), None)
+        if owner is None:
+            yield name, tensor
+        elif name.startswith(f"{owner}.base_layer."):
+            leaf = name.removeprefix(f"{owner}.base_layer.")
+            yield f"{owner}.{leaf}", _with_adapters(adapted[owner], tensor) if leaf == "weight" else tensor
+
+
+def _parents(name: str) -> Iterator[str]:
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+def _with_adapters(layer: Any, weight: Tensor) -> Tensor:
+    if layer.merged:
+        return weight
+    for adapter in layer.active_adapters:
+        if adapter in layer.lora_A:
+            weight = weight + layer.get_delta_weight(adapter).to(weight.dtype)
+    return weight

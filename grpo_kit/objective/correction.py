@@ -1,0 +1,35 @@
+"""Correcting for an engine that is not exactly the trainer: importance weights against the engine's own log-probabilities.
+
+An inference engine computes the same policy with other kernels, another precision, sometimes older weights. Tokens were
+sampled from what the engine computed, so each token's loss is weighted by ``trainer / engine``, as any other mismatch
+between the sampled and the trained distribution. Without a bound, one token can carry the whole gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def no_correction(log_weight: Tensor, cap: float) -> Tensor:
+    """1 for every token. [tokens]"""
+    return torch.ones_like(log_weight)
+
+
+def truncated(log_weight: Tensor, cap: float) -> Tensor:
+    """min(w, cap) (F. Yao et al., "Your efficient RL framework secretly brings you off-policy RL training", 2025)."""
+    # Bounded before the exponential: a token that the engine called impossible would overflow.
+    return log_weight.clamp(max=math.log(cap)).exp()
+
+
+def masked(log_weight: Tensor, cap: float) -> Tensor:
+    """w where w <= cap, else 0 (J. Liu et al., "When speed kills stability", 2025): what differs too much is left out."""
+    return torch.where(log_weight <= math.log(cap), truncated(log_weight, cap), 0.0)
+
+
+# log_weight: [tokens] trainer's minus engine's log-probability of each sampled token, without gradient.
+Correction = Callable[[Tensor, float], Tensor]
+CORRECTIONS: dict[str, Correction] = {"none": no_correction, "truncated": truncated, "masked": masked}

@@ -1,0 +1,365 @@
+"""Assert statements as calls: what goes into the program, and what is checked outside with the values that come back.
+
+``assert set(f([1, 2])) == {1, 2}, "message"`` becomes the call ``f([1, 2])``, evaluated by the program's process, and the
+check ``set(<value>) == {1, 2}``, evaluated here by a small interpreter over plain data. The expected values stay on this
+side. Tests that do not fit (variables, loops, methods of results, exceptions) are left to the referee.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import math
+import operator
+import reprlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import codec
+
+_LONGEST_NUMBER = 100_000  # bits
+_LONGEST_SEQUENCE = 1_000_000
+
+
+class NotCalls(Exception):
+    """This test needs the referee."""
+
+
+class Raised:
+    """Stands for a value: the call raised."""
+
+    def __init__(self, description: Any) -> None:
+        parts = description if isinstance(description, list) else []
+        self.name = str(parts[0])[:100] if parts else "an unknown error"
+        self.text = str(parts[1])[:500] if len(parts) > 1 else ""
+        self.errno = parts[2] if len(parts) > 2 and isinstance(parts[2], int) else None
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.text}" if self.text else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One test: the calls it makes (source, whether to spell out an iterator) and its checks, in order."""
+
+    calls: tuple[tuple[str, bool], ...]
+    checks: tuple[tuple[ast.expr, tuple[int, ...]], ...]
+
+    def judge(self, values: list[Any]) -> tuple[bool, str]:
+        """(passed, reason). ``values``: one per call, `Raised` where the call raised."""
+        for check, used in self.checks:
+            for slot in used:
+                if isinstance(values[slot], Raised):
+                    return False, f"{_shorten(self.calls[slot][0])} raised {values[slot]}"
+            try:
+                passed = bool(_evaluate(check, values))
+                detail = ""
+            except Exception as error:
+                passed, detail = False, f" ({type(error).__name__}: {error})"[:200]
+            if not passed:
+                shown = [f"{_shorten(self.calls[slot][0])} returned {show(values[slot])}" for slot in used]
+                return False, ("; ".join(shown) or "the check is false") + detail
+        return True, ""
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 300 else text[:300] + "..."
+
+
+_repr = reprlib.Repr()
+_repr.maxlist = _repr.maxtuple = _repr.maxset = _repr.maxdict = 12
+_repr.maxstring = _repr.maxother = 120
+
+
+def show(value: Any) -> str:
+    """A bounded repr of plain data that a program returned."""
+    try:
+        return _repr.repr(value)[:300]
+    except (ValueError, RecursionError):  # an int of more digits than Python prints
+        return f"<{type(value).__name__}>"
+
+
+# -- planning --------------------------------------------------------------------------------------------------------
+
+_ITERATED = {"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "min", "max", "dict"}
+
+
+def _guarded_set(kind: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda items=(): kind(codec.hashable(list(items)))
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "set": _guarded_set(set),
+    "frozenset": _guarded_set(frozenset),
+    **{name: getattr(builtins, name) for name in "abs all any bool float int isinstance len list max min".split()},
+    **{name: getattr(builtins, name) for name in "round sorted str sum tuple type".split()},
+}
+_MATH = {n: getattr(math, n) for n in "isclose fabs sqrt floor ceil log log2 log10 exp sin cos tan isnan isinf".split()}
+_CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
+_TYPES = {t.__name__: t for t in (bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)}
+_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_UNARY: dict[type, Callable[[Any], Any]] = {ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos}
+
+
+class _Slot(ast.expr):
+    """A place in a check where the value of a call goes."""
+
+    _fields = ()
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+
+
+@dataclass(slots=True)
+class _Planner:
+    entry_points: frozenset[str]
+    foreign: frozenset[str]  # names that belong to the tests' side
+    calls: list[tuple[str, bool]] = field(default_factory=list)
+    used: list[int] = field(default_factory=list)
+    imported: set[str] = field(default_factory=set)
+
+    def expression(self, node: ast.expr, iterate: bool = False) -> ast.expr:
+        """``node`` with its calls of the program replaced by slots.
+
+        Raises:
+            NotCalls: for anything that `_evaluate` does not know.
+        """
+        if self._is_call(node):
+            self._check_names(node)
+            self.calls.append((ast.unparse(node), iterate))
+            self.used.append(len(self.calls) - 1)
+            return _Slot(len(self.calls) - 1)
+        if isinstance(node, ast.Constant):
+            return node
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+            return type(node)(elts=[self.expression(e) for e in node.elts])
+        if isinstance(node, ast.Dict) and all(k is not None for k in node.keys):
+            return ast.Dict([self.expression(k) for k in node.keys if k], [self.expression(v) for v in node.values])
+        if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
+            return ast.UnaryOp(node.op, self.expression(node.operand))
+        if isinstance(node, ast.BoolOp):
+            return ast.BoolOp(node.op, [self.expression(v) for v in node.values])
+        if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+            return ast.BinOp(self.expression(node.left), node.op, self.expression(node.right))
+        if isinstance(node, ast.Compare):
+            return ast.Compare(self.expression(node.left), node.ops, [self.expression(c) for c in node.comparators])
+        if isinstance(node, ast.Subscript):
+            return ast.Subscript(self.expression(node.value), self._index(node.slice), node.ctx)
+        if isinstance(node, ast.Call):
+            return self._function(node)
+        if isinstance(node, ast.Name) and node.id in _TYPES and node.id not in self.entry_points | self.foreign:
+            return node
+        if self._math_name(node) in _CONSTANTS:
+            return ast.Constant(_CONSTANTS[self._math_name(node)])
+        raise NotCalls
+
+    def _index(self, node: ast.expr) -> ast.expr:
+        if not isinstance(node, ast.Slice):
+            return self.expression(node)
+        parts = [None if p is None else self.expression(p) for p in (node.lower, node.upper, node.step)]
+        return ast.Slice(*parts)
+
+    def _function(self, node: ast.Call) -> ast.expr:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        known = (name in _FUNCTIONS and name not in self.foreign) or self._math_name(node.func) in _MATH
+        if not known or any(k.arg is None for k in node.keywords) or any(k.arg == "key" for k in node.keywords):
+            raise NotCalls
+        arguments = [self.expression(a, iterate=name in _ITERATED) for a in node.args]
+        return ast.Call(node.func, arguments, [ast.keyword(k.arg, self.expression(k.value)) for k in node.keywords])
+
+    def _math_name(self, node: ast.AST) -> str:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "math":
+            return node.attr if "math" in self.imported else ""
+        return ""
+
+    def _is_call(self, node: ast.AST) -> bool:
+        """A call of the program: ``f(...)`` or ``Class(...).method(...)``, whose arguments are inputs.
+
+        Not ``f(...).method(...)``: the argument of a method of a *result* may be the expected value.
+        """
+        if not isinstance(node, ast.Call):
+            return False
+        if isinstance(node.func, ast.Name):
+            name = node.func.id
+            if name in self.entry_points:
+                return True
+            return not self.entry_points and name not in self.foreign and not hasattr(builtins, name)
+        made = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if not isinstance(made, ast.Call) or node.func.attr.startswith("_"):  # type: ignore[attr-defined]
+            return False
+        return self._is_call(made) and isinstance(made.func, ast.Name) and made.func.id[:1].isupper()
+
+    def _check_names(self, node: ast.AST) -> None:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name) and inner.id in self.foreign | self.imported:
+                raise NotCalls
+            if isinstance(inner, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)):
+                raise NotCalls
+
+
+class _Rename(ast.NodeTransformer):
+    def __init__(self, old: str, new: str) -> None:
+        self.old, self.new = old, new
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.copy_location(ast.Name(self.new, node.ctx), node) if node.id == self.old else node
+
+
+def _flatten(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """Unfold HumanEval's form: a function ``check(candidate)`` made of asserts, called once with the entry point."""
+    functions = {s.name: s for s in statements if isinstance(s, ast.FunctionDef)}
+    flat: list[ast.stmt] = []
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef):
+            continue
+        if isinstance(statement, ast.Assign) and not _names_read(statements) & _names_bound(statement):
+            continue  # METADATA = {...}
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in functions:
+            function = functions[call.func.id]
+            parameters = function.args.args
+            if len(parameters) != 1 or len(call.args) != 1 or not isinstance(call.args[0], ast.Name) or call.keywords:
+                raise NotCalls
+            rename = _Rename(parameters[0].arg, call.args[0].id)
+            flat += [rename.visit(s) for s in function.body]
+        else:
+            flat.append(statement)
+    return flat
+
+
+def _names_read(statements: list[ast.stmt]) -> set[str]:
+    nodes = (n for s in statements for n in ast.walk(s))
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def _names_bound(statement: ast.stmt) -> set[str]:
+    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def split(test: str) -> list[str]:
+    """A test made of nothing but asserts as one test per assert; any other test as it is."""
+    try:
+        statements = _flatten(ast.parse(test).body)
+    except NotCalls:
+        return [test]
+    if len(statements) < 2 or not all(isinstance(s, ast.Assert) for s in statements):
+        return [test]
+    return [ast.unparse(s) for s in statements]
+
+
+@functools.lru_cache(maxsize=8192)
+def plan(test: str, entry_points: frozenset[str], foreign: frozenset[str]) -> Plan | None:
+    """The test as calls and checks, or None if it needs the referee.
+
+    Args:
+        entry_points: names that are the program's; empty: every free name that is called.
+        foreign: names that the setup defines on the tests' side.
+
+    Raises:
+        SyntaxError: the test does not parse.
+    """
+    tree = ast.parse(test)
+    planner = _Planner(entry_points, foreign)
+    checks: list[tuple[ast.expr, tuple[int, ...]]] = []
+    try:
+        for statement in _flatten(tree.body):
+            if isinstance(statement, ast.Assert):
+                planner.used = []
+                check = planner.expression(statement.test)
+                checks.append((check, tuple(planner.used)))
+            elif isinstance(statement, ast.Import) and all(a.name == "math" and not a.asname for a in statement.names):
+                planner.imported.add("math")
+            elif not isinstance(statement, ast.Pass) and not _is_constant(statement):
+                return None
+    except NotCalls:
+        return None
+    return Plan(tuple(planner.calls), tuple(checks))
+
+
+def _is_constant(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+# -- checking --------------------------------------------------------------------------------------------------------
+
+
+def _evaluate(node: ast.expr, values: list[Any]) -> Any:
+    """The value of a check. Tests are trusted, values are not: what they could make expensive is bounded."""
+    if isinstance(node, _Slot):
+        return values[node.index]
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Compare):
+        left = _evaluate(node.left, values)
+        for op, comparator in zip(node.ops, node.comparators, strict=True):
+            right = _evaluate(comparator, values)
+            if not _COMPARE[type(op)](left, right):
+                return False
+            left = right
+        return True
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+        items = [_evaluate(e, values) for e in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items) if isinstance(node, ast.Tuple) else set(items)
+    if isinstance(node, ast.Dict):
+        return {_evaluate(k, values): _evaluate(v, values) for k, v in zip(node.keys, node.values, strict=True) if k}
+    if isinstance(node, ast.UnaryOp):
+        return _UNARY[type(node.op)](_evaluate(node.operand, values))
+    if isinstance(node, ast.BoolOp):
+        parts = (_evaluate(v, values) for v in node.values)
+        return all(parts) if isinstance(node.op, ast.And) else any(parts)
+    if isinstance(node, ast.BinOp):
+        return _arithmetic(type(node.op), _evaluate(node.left, values), _evaluate(node.right, values))
+    if isinstance(node, ast.Subscript):
+        return _evaluate(node.value, values)[_subscript(node.slice, values)]
+    if isinstance(node, ast.Call):
+        function = _MATH[node.func.attr] if isinstance(node.func, ast.Attribute) else _FUNCTIONS[node.func.id]  # type: ignore[attr-defined]
+        keywords = {k.arg: _evaluate(k.value, values) for k in node.keywords if k.arg}
+        return function(*[_evaluate(a, values) for a in node.args], **keywords)
+    assert isinstance(node, ast.Name)
+    return _TYPES[node.id]
+
+
+def _subscript(node: ast.expr, values: list[Any]) -> Any:
+    if not isinstance(node, ast.Slice):
+        return _evaluate(node, values)
+    return slice(*[None if p is None else _evaluate(p, values) for p in (node.lower, node.upper, node.step)])
+
+
+def _arithmetic(operation: type, left: Any, right: Any) -> Any:
+    for value in (left, right):
+        if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+            raise OverflowError("a number too long to calculate with")
+    if operation is ast.Mult:
+        for sequence, times in ((left, right), (right, left)):
+            if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
+                if len(sequence) * times > _LONGEST_SEQUENCE:
+                    raise OverflowError("a sequence too long to build")
+    if operation is ast.Pow and isinstance(left, int) and isinstance(right, int):
+        if abs(left) > 1 and left.bit_length() * abs(right) > _LONGEST_NUMBER:
+            raise OverflowError("a power too large to calculate")
+    if operation is ast.Mod and isinstance(left, (str, bytes)):
+        raise TypeError("text formatting is left to the referee")
+    return _BINARY[operation](left, right)

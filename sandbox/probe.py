@@ -1,0 +1,128 @@
+"""Which backends work on this machine, found by trying, with a way out for each that does not."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cgroup, kernel
+from .limits import Limits, SandboxError
+from .worker import Job, Worker
+
+ORDER = ("namespaces", "landlock")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One backend: whether it works here; if not, why, and what to enable."""
+
+    backend: str
+    works: bool
+    detail: str
+    fix: str = ""
+
+
+@functools.cache
+def _try(backend: str) -> Probe:
+    """Start the backend and run a program in it."""
+    if sys.platform != "linux" or not kernel.supported():
+        detail = f"{sys.platform} on {kernel.MACHINE} is not supported"
+        return Probe(backend, False, detail, "use Linux on x86_64, or a virtual machine with it")
+    if backend == "landlock" and kernel.landlock_version() < 1:
+        return Probe(backend, False, "this kernel has no Landlock", _LANDLOCK_FIX)
+    worker = Worker(backend)
+    try:
+        worker.start()
+        from dataclasses import asdict
+
+        limits = Limits()
+        message = {"mode": "script", "code": "import csv, os; print(os.getuid())", "limits": asdict(limits)}
+        (outcome,) = worker.execute([Job(message, limits)])
+        if outcome.error or outcome.status != 0:
+            words = outcome.error or outcome.stderr.decode(errors="replace")[-500:]
+            return Probe(backend, False, f"a first program failed in it: {words.strip()}", _fix(backend, words))
+        return Probe(backend, True, _detail(backend, worker))
+    except SandboxError as error:
+        return Probe(backend, False, str(error), _fix(backend, str(error)))
+    finally:
+        worker.close()
+
+
+_LANDLOCK_FIX = "boot a kernel of 5.13 or later with Landlock in its lsm= list"
+
+
+def _detail(backend: str, worker: Worker) -> str:
+    if backend == "landlock":
+        version = kernel.landlock_version()
+        return f"Landlock ABI {version}, seccomp, resource limits; disk use is checked every 50 ms, not bounded"
+    proc = "private /proc" if worker.has_proc else "no /proc (this container masks parts of it): no open('/dev/stdin')"
+    return f"user, mount, pid, network, ipc and uts namespaces, seccomp, resource limits; {proc}"
+
+
+def _fix(backend: str, words: str) -> str:
+    if backend == "landlock":
+        return _LANDLOCK_FIX
+    hints = []
+    for path, bad, fix in (
+        ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=15000"),
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile with `userns,` for python",
+        ),
+    ):
+        if Path(path).exists() and Path(path).read_text().strip() == bad:
+            hints.append(fix)
+    if Path("/.dockerenv").exists() or "KUBERNETES_SERVICE_HOST" in os.environ:
+        hints.append(
+            "in a container: docker run --security-opt seccomp=unconfined (or a profile that allows unshare, mount and "
+            "pivot_root), with --security-opt systempaths=unconfined for /proc"
+        )
+    return "; ".join(hints) or "see docs/sandbox.md, 'Where it runs'"
+
+
+def probe() -> list[Probe]:
+    """Every backend, strongest first, and cgroup v2. What `grpo-kit doctor` prints."""
+    found = [_try(backend) for backend in ORDER]
+    reason = cgroup.missing()
+    detail = reason or "whole trees of processes can be limited: Limits(subprocesses=True) works"
+    return [*found, Probe("cgroup v2", not reason, detail, "only needed for Limits(subprocesses=True)" if reason else "")]
+
+
+def choose(backend: str) -> str:
+    """The backend to use.
+
+    Raises:
+        SandboxError: it does not work here; with what to enable.
+    """
+    if backend == "none":
+        return backend
+    if backend != "auto" and backend not in ORDER:
+        raise SandboxError(f"there is no sandbox backend {backend!r}; there are auto, {', '.join(ORDER)} and none")
+    wanted = ORDER if backend == "auto" else (backend,)
+    tried = []
+    for name in wanted:
+        found = _try(name)
+        if found.works:
+            return name
+        tried.append(found)
+    lines = "\n".join(f"  {t.backend}: {t.detail}\n    way out: {t.fix}" for t in tried)
+    raise SandboxError(
+        f"no way to isolate untrusted programs works here:\n{lines}\n"
+        "  backend='none' runs them without isolation; only for programs you would run yourself."
+    )
+
+
+def main() -> None:
+    for found in probe():
+        print(f"{'yes' if found.works else 'no ':3}  {found.backend:10}  {found.detail}")
+        if found.fix:
+            print(f"     {'':10}  way out: {found.fix}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""The ``code`` verifier: takes the program out of a response and judges it by the task's tests, in the sandbox.
+
+The task's ``answer`` says what is tested (`code_tasks` makes it from the rows of HumanEval, MBPP, EvalPlus, APPS and
+LiveCodeBench)::
+
+    {"kind": "assert", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}
+    {"kind": "stdio", "tests": [{"input": "1 2\\n", "output": "3\\n"}]}
+    {"kind": "function", "tests": [{"input": [1, 2], "output": 3}], "entry_point": "Solution.add"}
+
+Optional keys: ``setup`` (code of the task), ``prompt`` (a function header that the response may continue),
+``tolerance``, ``limits`` (of `grpo_kit.sandbox.Limits`). A list stands for assert tests, a text for a single one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import random
+import re
+import textwrap
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .base import verifier
+from .score import Score
+
+if TYPE_CHECKING:
+    from grpo_kit.sandbox import Limits, Result, Sandbox
+
+_PYTHON = {"", "python", "py", "python3", "py3", "python2", "ipython"}
+_KEYS = {"kind", "tests", "entry_point", "setup", "prompt", "tolerance", "limits"}
+_REMEMBERED = 4096
+
+
+class TaskError(ValueError):
+    """A task that cannot be judged, whatever the response."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeTask:
+    """What an ``answer`` says."""
+
+    tests: Sequence[Any]
+    kind: str = "assert"
+    entry_point: str | Sequence[str] | None = None
+    setup: str = ""
+    prompt: str = ""
+    tolerance: float | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, answer: Any) -> CodeTask:
+        """Raises TaskError for anything that is no description of tests."""
+        if isinstance(answer, str) and answer.lstrip()[:1] in ("{", "["):
+            try:
+                answer = json.loads(answer)
+            except ValueError as error:
+                raise TaskError(f"the answer looks like JSON and is not: {error}") from None
+        if isinstance(answer, str):
+            answer = {"tests": [answer]}
+        elif isinstance(answer, (list, tuple)):
+            answer = {"tests": list(answer)}
+        if not isinstance(answer, Mapping):
+            raise TaskError(f"the answer must describe tests (a dict, a list or a text), got {type(answer).__name__}")
+        unknown = set(answer) - _KEYS
+        if unknown or not answer.get("tests"):
+            problem = f"unknown keys {sorted(map(str, unknown))}" if unknown else "no tests"
+            raise TaskError(f"the answer has {problem}; it takes {', '.join(sorted(_KEYS))}")
+        given = {key: value for key, value in answer.items() if value is not None}
+        return cls(**given)
+
+
+# -- from the response to a program ----------------------------------------------------------------------------------
+
+
+def extract_code(response: str) -> str | None:
+    """The last fenced block that is Python, or the whole response if it has no fences; None if there is no code.
+
+    Text before a closing ``</think>`` is thought, not answer. A last block that never closes (a response that was cut
+    off) counts as far as it goes. Blocks marked as another language are passed over.
+    """
+    answer = response.rpartition("</think>")[2]
+    blocks: list[tuple[str, str]] = []
+    opened: tuple[str, str] | None = None
+    lines: list[str] = []
+    fenced = False
+    for line in answer.split("\n"):
+        mark = re.match(r"[ \t]*(`{3,}|~{3,})[ \t]*([^`\s]*)", line)
+        if opened is None:
+            if mark:
+                opened, lines, fenced = (mark[1], mark[2].lower()), [], True
+        elif mark and mark[1].startswith(opened[0]) and not mark[2]:
+            blocks.append((opened[1], "\n".join(lines)))
+            opened = None
+        else:
+            lines.append(line)
+    if opened is not None:
+        blocks.append((opened[1], "\n".join(lines)))
+    if not fenced:
+        return answer if answer.strip() else None
+    found = next((text for language, text in reversed(blocks) if language in _PYTHON and text.strip()), None)
+    return None if found is None else textwrap.dedent(found)
+
+
+def program(code: str, task: CodeTask) -> str:
+    """``code`` completed by the task's function header, if it continues that instead of repeating it."""
+    names = [task.entry_point] if isinstance(task.entry_point, str) else list(task.entry_point or ())
+    if not task.prompt or any(_defines(code, name.partition(".")[0]) for name in names):
+        return code
+    body = code if code[:1] in (" ", "\t", "\n") else textwrap.indent(code, "    ")
+    return task.prompt + ("" if task.prompt.endswith("\n") else "\n") + body
+
+
+def _defines(code: str, name: str) -> bool:
+    pattern = rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{re.escape(name)}\b|^{re.escape(name)}[ \t]*[=:]"
+    return re.search(pattern, code, re.MULTILINE) is not None
+
+
+# -- judging ---------------------------------------------------------------------------------------------------------
+
+_sandboxes: dict[tuple[Any, ...], Sandbox] = {}
+_remembered: OrderedDict[str, Score] = OrderedDict()
+
+
+def _sandbox(backend: str, preload: tuple[str, ...]) -> Sandbox:
+    """This process's sandbox, started when first needed: a verifier may be called in any worker process."""
+    from grpo_kit.sandbox import Sandbox
+
+    key = (os.getpid(), backend, preload)
+    if key not in _sandboxes:
+        _sandboxes[key] = Sandbox(backend=backend, preload=preload)
+        atexit.register(_sandboxes[key].close)
+    return _sandboxes[key]
+
+
+def run_task(
+    code: str, task: CodeTask, backend: str = "auto", preload: Sequence[str] = (), stop_at_first: bool = False
+) -> Result:
+    """Judge a complete program by a task's tests.
+
+    Raises:
+        TaskError: for tests or limits that cannot be used.
+    """
+    from grpo_kit.sandbox import Limits, TestError
+
+    try:
+        limits: Limits = Limits(**task.limits)
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"limits: {error}") from None
+    try:
+        return _sandbox(backend, tuple(preload)).run_tests(
+            code,
+            task.tests,
+            kind=task.kind,
+            entry_point=task.entry_point,
+            setup=task.setup,
+            limits=limits,
+            stop_at_first=stop_at_first,
+            tolerance=task.tolerance,
+        )
+    except TestError as error:
+        raise TaskError(str(error)) from None
+
+
+@verifier(name="code", timeout=300.0, version="1")
+def code(
+    response: str,
+    answer: Any,
+    meta: Any = None,
+    reward: str = "binary",
+    max_tests: int = 0,
+    show_expected: bool = False,
+    backend: str = "auto",
+    preload: Sequence[str] = (),
+) -> Score:
+    """Run the response's program against the task's tests.
+
+    Args:
+        reward: ``binary``: 1 if every test passes, and the run ends at the first failure. ``fraction``: the share of
+            tests that pass; all are run.
+        max_tests: judge by a sample of so many tests, the same for every response to a task; 0: all.
+        show_expected: put the failing test with its expected value into ``Score.reason``. Rollout logs may be trained
+            on later, so the default shows the inputs only.
+        backend, preload: see `grpo_kit.sandbox.Sandbox`.
+
+    A failure of the sandbox or a task that cannot be judged is a Score with status ``error``, never a reward.
+    """
+    if reward not in ("binary", "fraction"):
+        raise ValueError(f"reward must be 'binary' or 'fraction', got {reward!r}")
+    label = _label(meta)
+    try:
+        task = _sampled(CodeTask.read(answer), max_tests)
+        found = extract_code(response)
+        if found is None:
+            return Score(0.0, reason="no code in the response", metrics={"tests_passed": 0.0})
+        source = program(found, task)
+        key = _digest(source, task, reward, show_expected, backend, tuple(preload))
+        if key not in _remembered:
+            result = run_task(source, task, backend, preload, stop_at_first=reward == "binary")
+            score = _score(result, task, found, reward, show_expected)
+            if not score.counts:
+                return score
+            _remembered[key] = score
+            while len(_remembered) > _REMEMBERED:
+                _remembered.popitem(last=False)
+        return _remembered[key]
+    except TaskError as error:
+        return Score(status="error", reason=f"task {label}: {error}")
+
+
+def _label(meta: Any) -> str:
+    if isinstance(meta, Mapping):
+        for key in ("task_id", "id", "name", "question_id"):
+            if key in meta:
+                return repr(meta[key])
+    return "(its meta has no id)"
+
+
+def _sampled(task: CodeTask, max_tests: int) -> CodeTask:
+    if not 0 < max_tests < len(task.tests):
+        return task
+    seed = hashlib.sha256(repr(task.tests).encode("utf-8", "surrogatepass")).digest()
+    chosen = sorted(random.Random(seed).sample(range(len(task.tests)), max_tests))
+    rest = {name: getattr(task, name) for name in CodeTask.__slots__ if name != "tests"}
+    return CodeTask(tests=[task.tests[i] for i in chosen], **rest)
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _score(result: Result, task: CodeTask, code: str, reward: str, show_expected: bool) -> Score:
+    if result.sandbox_error is not None:
+        return Score(status="error", extracted=code, reason=f"sandbox: {result.sandbox_error}")
+    value = float(result.passed) if reward == "binary" else result.fraction
+    failed = result.first_failure
+    reason = f"pass ({len(result.tests)} tests)" if result.passed else f"{result.verdict}: {result.reason}"
+    if failed is not None:
+        reason = f"{result.verdict} in test {failed + 1} of {len(task.tests)}: {result.reason}"
+        if show_expected:
+            reason += f" [test: {str(task.tests[failed])[:500]}]"
+    metrics = {
+        "tests_passed": result.fraction,
+        "compiled": float(result.verdict != "compile_error"),
+        "timed_out": float(result.verdict == "timeout"),
+        "cpu_s": result.cpu_s,
+    }
+    return Score(value, extracted=code, reason=" ".join(reason.split())[:2000], metrics=metrics)

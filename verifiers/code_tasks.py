@@ -1,0 +1,190 @@
+"""Rows of the well-known programming datasets as tasks for the ``code`` verifier.
+
+Each function takes one row and returns ``{"id", "prompt", "answer", "reference"}``: the text for the model, what the
+verifier takes as its ``answer``, and a solution that must pass it (None where the dataset has none).
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import binascii
+import json
+import pickletools
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .code import CodeTask, TaskError, run_task
+
+
+def from_humaneval(row: Mapping[str, Any]) -> dict[str, Any]:
+    """HumanEval: ``prompt``, ``test`` with a ``check(candidate)``, ``entry_point``, ``canonical_solution``.
+
+    What stands before the function in the prompt (imports, helper functions) is given to program and tests as the
+    task's setup, so that a program cannot replace a helper by which it is judged.
+    """
+    from grpo_kit.sandbox.calls import split
+
+    name, prompt = row["entry_point"], row["prompt"]
+    start = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", prompt, re.MULTILINE)
+    if start is None:
+        raise TaskError(f"{row.get('task_id')}: the prompt does not define {name!r}")
+    setup = prompt[: start.start()]
+    answer = {
+        "kind": "assert",
+        "tests": split(f"{row['test']}\ncheck({name})\n"),
+        "entry_point": name,
+        "setup": setup,
+        "prompt": prompt[start.start() :],
+    }
+    return _task(row, prompt, answer, prompt + row["canonical_solution"])
+
+
+def from_mbpp(row: Mapping[str, Any]) -> dict[str, Any]:
+    """MBPP: ``text`` (or ``prompt``), ``test_list``, ``test_setup_code``, ``code``. The first test goes to the model.
+
+    MBPP does not name the function: it is what the tests call and the reference solution defines.
+    """
+    tests = list(row["test_list"])
+    reference = row.get("code") or ""
+    names = called_names(tests, reference)
+    text = row.get("text") or row.get("prompt") or ""
+    prompt = f"{text}\nYour code should pass this test:\n{tests[0]}\n"
+    answer = {
+        "kind": "assert",
+        "tests": tests,
+        "entry_point": names or None,
+        "setup": row.get("test_setup_code") or "\n".join(row.get("test_imports") or ()),
+    }
+    return _task(row, prompt, answer, reference or None)
+
+
+def called_names(tests: Sequence[str], reference: str) -> list[str]:
+    """Functions and classes that the tests call and the reference solution defines at its top level."""
+    try:
+        body = ast.parse(reference).body
+        trees = [ast.parse(test) for test in tests]
+    except (SyntaxError, ValueError) as error:
+        raise TaskError(f"a test or the reference solution does not parse: {error}") from None
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    defined = {node.name for node in body if isinstance(node, kinds)}
+    called = {
+        node.func.id
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    return sorted(defined & called)
+
+
+def from_evalplus(row: Mapping[str, Any], use_plus: bool = True, backend: str = "auto") -> dict[str, Any]:
+    """EvalPlus: ``base_input``, ``plus_input``, ``canonical_solution``, ``entry_point``, ``atol``.
+
+    The expected values are what the canonical solution returns, computed here in the sandbox.
+
+    Raises:
+        TaskError: it fails on one of the inputs.
+    """
+    from .code import _sandbox
+
+    inputs = list(row["base_input"]) + (list(row.get("plus_input") or ()) if use_plus else [])
+    reference = row["canonical_solution"]
+    if not re.search(rf"^def[ \t]+{re.escape(row['entry_point'])}\b", reference, re.MULTILINE):
+        reference = row["prompt"] + reference
+    expected = _sandbox(backend, ()).run_calls(reference, row["entry_point"], inputs)
+    tests = [{"input": i, "output": o} for i, o in zip(inputs, expected, strict=True)]
+    answer = {
+        "kind": "function",
+        "tests": tests,
+        "entry_point": row["entry_point"],
+        "tolerance": row.get("atol") or None,
+        "prompt": row["prompt"] if "def " in row["prompt"] else "",
+    }
+    return _task(row, row["prompt"], answer, reference)
+
+
+def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
+    """APPS, TACO and alike: ``question``, ``input_output`` ({"inputs", "outputs", "fn_name"?}), ``starter_code``."""
+    data = row["input_output"]
+    data = json.loads(data) if isinstance(data, str) else data
+    inputs, outputs, name = data["inputs"], data["outputs"], data.get("fn_name")
+    starter = row.get("starter_code") or ""
+    pairs = zip(inputs, outputs, strict=True)
+    answer: dict[str, Any]
+    if name:
+        # Many rows wrap the expected value in a list of one; which was meant, the row does not say.
+        wrapped = [o if isinstance(o, list) and len(o) == 1 else None for o in outputs]
+        tests = [{"input": i, "output": o} for i, o in pairs]
+        for test, value in zip(tests, wrapped, strict=True):
+            if value is not None:
+                test["or_output"] = value[0]
+        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter)}
+    else:
+        answer = {"kind": "stdio", "tests": [{"input": _lines(i), "output": _lines(o)} for i, o in pairs]}
+    solutions = row.get("solutions")
+    solutions = json.loads(solutions) if isinstance(solutions, str) and solutions.strip() else solutions
+    prompt = f"{row['question']}\n{starter}" if starter else row["question"]
+    return _task(row, prompt, answer, solutions[0] if solutions else None)
+
+
+def from_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
+    """LiveCodeBench: ``question_content``, ``public_test_cases``, ``private_test_cases``, ``starter_code``, ``metadata``."""
+    cases = json.loads(row["public_test_cases"]) + _private_cases(row.get("private_test_cases") or "[]")
+    starter = row.get("starter_code") or ""
+    answer: dict[str, Any]
+    if cases and cases[0].get("testtype") == "functional":
+        name = json.loads(row["metadata"])["func_name"]
+        tests = [
+            {"input": [json.loads(line) for line in c["input"].split("\n") if line.strip()], "output": json.loads(c["output"])}
+            for c in cases
+        ]
+        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter)}
+    else:
+        answer = {"kind": "stdio", "tests": [{"input": c["input"], "output": c["output"]} for c in cases]}
+    prompt = f"{row['question_content']}\n{starter}" if starter else row["question_content"]
+    return _task(row, prompt, answer, None)
+
+
+def _private_cases(text: str) -> list[Any]:
+    """The dataset packs them as base64 of zlib of a pickled text. The text is read out; nothing is unpickled."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        packed = zlib.decompress(base64.b64decode(text))
+        found = next(argument for _, argument, _ in pickletools.genops(packed) if isinstance(argument, str))
+        return json.loads(found)
+    except (ValueError, binascii.Error, zlib.error, StopIteration) as error:
+        raise TaskError(f"private_test_cases cannot be read: {error}") from None
+
+
+def _method(name: str, starter: str) -> str:
+    return f"Solution.{name}" if re.search(r"^class[ \t]+Solution\b", starter, re.MULTILINE) else name
+
+
+def _lines(value: Any) -> str:
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _task(row: Mapping[str, Any], prompt: str, answer: dict[str, Any], reference: str | None) -> dict[str, Any]:
+    label = row.get("task_id", row.get("question_id", row.get("problem_id", row.get("id"))))
+    answer = {key: value for key, value in answer.items() if value not in (None, "")}
+    return {"id": label, "prompt": prompt, "answer": answer, "reference": reference}
+
+
+def check_reference(task: Mapping[str, Any], backend: str = "auto") -> str | None:
+    """Why a task's own reference solution does not pass its tests, or None. For a dry run over a dataset."""
+    if not task.get("reference"):
+        return None
+    try:
+        result = run_task(task["reference"], CodeTask.read(task["answer"]), backend)
+    except TaskError as error:
+        return f"task {task['id']!r}: {error}"
+    if result.passed:
+        return None
+    where = result.first_failure
+    place = f" in test {where + 1} of {len(result.tests)}" if where is not None else ""
+    return f"task {task['id']!r}: its reference solution fails{place}: {result.verdict}: {result.reason}"
