@@ -40,6 +40,11 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
         preflight(config, None)
     else:
         plan = preflight(config, path)
+        if plan.gold_rejected:
+            console.print(
+                f"warning: {len(plan.gold_rejected)} of {plan.gold_checked} gold answers are rejected by their "
+                "verifier; --dry-run names them"
+            )
         if dry_run:
             show_plan(console, config, plan)
             return
@@ -115,12 +120,14 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         table.add_row(f"memory: {part}", _size(size))
     table.add_row("memory: all of it", f"{_size(sum(plan.memory.values()))} of {_size(machine_memory())}")
     table.add_row("disk", _size(plan.disk))
-    table.add_row("gold answers", f"{plan.gold_checked} checked, all accepted")
+    table.add_row("gold answers", f"{plan.gold_checked} checked, {len(plan.gold_rejected)} rejected")
     if plan.skipped_long:
         table.add_row(
             "prompts too long", f"{plan.skipped_long} of the first {len(plan.prompts) + plan.skipped_long} or so"
         )
     console.print(table)
+    for rejected in plan.gold_rejected:
+        console.print(f"gold rejected: {rejected}", markup=False, soft_wrap=True)
     for number, text in enumerate(plan.prompts, start=1):
         console.print(f"prompt {number}: {text!r}", markup=False)
     for task_id, response, score in plan.gold:

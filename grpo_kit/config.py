@@ -81,6 +81,9 @@ class DataConfig(Strict):
     path: str | None = None
     subset: str | None = None
     split: str = "train"
+    format: Literal["columns", "humaneval", "mbpp", "evalplus", "apps", "livecodebench"] = Field(
+        "columns", description="columns: as `fields` says; the others: rows of that programming dataset, for `code`"
+    )
     fields: FieldMap = FieldMap()
     answer_pattern: str | None = Field(
         None, description="regex whose first group is the gold answer in the answer column"
@@ -112,7 +115,9 @@ class ScoringConfig(Strict):
     workers: Annotated[int, Field(ge=0)] = 1
     max_error_rate: Fraction = 0.5
     error_patience: PositiveInt = 3
-    check_gold: bool = Field(True, description="before training, refuse gold answers that the first verifier rejects")
+    max_rejected_gold: Fraction = Field(
+        0.02, description="before training, refuse data of whose gold answers the first verifier rejects more than this"
+    )
 
 
 class VllmConfig(Strict):

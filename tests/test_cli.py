@@ -21,7 +21,9 @@ def files_in(folder):
 def test_help_and_version(grpo_kit):
     shown = grpo_kit("--help")
     assert shown.returncode == 0
-    assert {"train", "recipes", "config", "doctor", "verifiers"} <= set(re.findall(r"^\s+([a-z]+)\s", shown.stdout, re.MULTILINE))
+    assert {"train", "recipes", "config", "doctor", "verifiers"} <= set(
+        re.findall(r"^\s+([a-z]+)\s", shown.stdout, re.MULTILINE)
+    )
     assert grpo_kit("--version").stdout.startswith("grpo-kit 0.")
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from grpo_kit.config import Config, DataConfig
 from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Task
+from grpo_kit.verifiers.code import TaskError
 
 from .tasks import ProceduralSource, is_held_out
 
@@ -46,8 +47,8 @@ class DatasetSource:
             raise UserError(f"{where}.path: {config.path} holds no rows")
         self._check_columns()
         if part != "all":
-            prompts = self.rows[config.fields.prompt]
-            wanted = [i for i, prompt in enumerate(prompts) if is_held_out(str(prompt)) == (part == "held_out")]
+            prompts = [self.task(i).prompt for i in range(len(self.rows))]
+            wanted = [i for i, prompt in enumerate(prompts) if is_held_out(prompt) == (part == "held_out")]
             if not wanted:
                 raise UserError(f"{where}.path: {config.path} has too few rows to hold some out for evaluation")
             self.rows = self.rows.select(wanted)
@@ -58,6 +59,8 @@ class DatasetSource:
         return len(self.rows)
 
     def _check_columns(self) -> None:
+        if self.config.format != "columns":
+            return
         columns = self.rows.column_names
         for key, column in (("prompt", self.config.fields.prompt), ("answer", self.config.fields.answer)):
             if column not in columns:
@@ -76,9 +79,22 @@ class DatasetSource:
 
     def task(self, index: int) -> Task:
         row, fields = self.rows[index], self.config.fields
+        if self.config.format != "columns":
+            return self._programming_task(row, index)
         task_id = str(row[fields.id]) if fields.id else f"{Path(str(self.config.path)).stem}/{index}"
         meta = {k: v for k, v in row.items() if k not in (fields.prompt, fields.answer)}
         return Task(task_id, self._messages(row[fields.prompt], index), self._answer(row[fields.answer], index), meta)
+
+    def _programming_task(self, row: Mapping[str, Any], index: int) -> Task:
+        from grpo_kit.verifiers import code_tasks
+
+        try:
+            made = getattr(code_tasks, f"from_{self.config.format}")(row)
+        except (KeyError, TaskError) as error:
+            problem = f"no column {error}" if isinstance(error, KeyError) else str(error)
+            raise UserError(f"{self.where}.format {self.config.format}: row {index}: {problem}") from error
+        meta = {"reference": made["reference"]} if made["reference"] else {}
+        return Task(str(made["id"]), self._messages(made["prompt"], index), made["answer"], meta)
 
     def _messages(self, prompt: Any, index: int) -> tuple[Message, ...]:
         system: list[Message] = (

@@ -121,12 +121,33 @@ def countdown(rng: random.Random, level: int, slip: bool = False) -> Problem:
     )
 
 
+def one_line_function(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """Write a function of ``level + 1`` operations, judged by running it: ``f(x): add 3, times 2``."""
+    words = {"+": "add", "-": "minus", "*": "times"}
+    steps = [(rng.choice("+-*"), rng.randrange(2, 10)) for _ in range(level + 1)]
+    inputs = rng.sample(range(-9, 30), 4)
+    bad = rng.randrange(len(steps)) if slip else None
+    tests, code = [], "x"
+    for given in inputs:
+        value = given
+        for sign, number in steps:
+            value = {"+": value + number, "-": value - number, "*": value * number}[sign]
+        tests.append(f"assert f({given}) == {value}")
+    for index, (sign, number) in enumerate(steps):
+        code = f"({code}){sign}" if index else f"{code}{sign}"
+        code += str(slipped(rng, number) if index == bad else number)
+    prompt = f"f(x): {', '.join(f'{words[sign]} {number}' for sign, number in steps)}"
+    answer = {"kind": "assert", "tests": tests, "entry_point": "f"}
+    return Problem(prompt, answer, f"def f(x): return {code}", {})
+
+
 TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "addition": addition,
     "chain_sum": chain_sum,
     "sort_letters": sort_letters,
     "count_letters": count_letters,
     "countdown": countdown,
+    "one_line_function": one_line_function,
 }
 
 

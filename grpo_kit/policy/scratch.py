@@ -33,17 +33,8 @@ def build_tokenizer() -> Any:
     tokenizer = Tokenizer(models.BPE(vocab={symbol: i for i, symbol in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(
-        [
-            AddedToken(t, special=True, normalized=False)
-            for t in (
-                PAD,  # Loaders of Qwen2 folders add this token if it is missing, with an id that the model does not have; so it ends responses.
-                END,
-                USER,
-                ASSISTANT,
-            )
-        ]
-    )
+    special = (PAD, END, USER, ASSISTANT)
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )

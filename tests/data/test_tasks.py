@@ -9,8 +9,10 @@ import pytest
 
 from grpo_kit.data.tasks import TASKS, ProceduralSource, is_held_out
 from grpo_kit.errors import UserError
+from grpo_kit.verifiers import get_verifier
 
 CASES = list(itertools.product(TASKS, (1, 2, 3)))
+BOXED = [case for case in CASES if case[0] != "one_line_function"]
 
 
 def problems(name, level, count=200, slip=False):
@@ -41,6 +43,17 @@ def test_countdown_solutions_reach_the_target_with_each_number_once(level):
         assert _evaluate(problem.answer) == problem.meta["target"]
 
 
+@pytest.mark.parametrize("level", [1, 2])
+def test_one_line_functions_pass_their_tests_and_slipped_ones_do_not(level):
+    code = get_verifier("code")
+    for right, slipped in zip(
+        problems("one_line_function", level, 20), problems("one_line_function", level, 20, slip=True), strict=True
+    ):
+        assert right.answer == slipped.answer
+        assert code(response=right.demonstration, answer=right.answer).value == 1.0
+        assert code(response=slipped.demonstration, answer=right.answer).value == 0.0
+
+
 def _evaluate(expression):
     """Left-nested: (((a op b) op c) op d)."""
     tokens = re.findall(r"\d+|[+*-]", expression)
@@ -51,14 +64,14 @@ def _evaluate(expression):
     return value
 
 
-@pytest.mark.parametrize(("name", "level"), CASES)
+@pytest.mark.parametrize(("name", "level"), BOXED)
 def test_demonstrations_end_in_the_boxed_answer(name, level):
     for problem in problems(name, level, 50):
         assert problem.demonstration.endswith(f"\\boxed{{{problem.answer}}}")
         assert len(problem.prompt) < 40
 
 
-@pytest.mark.parametrize(("name", "level"), CASES)
+@pytest.mark.parametrize(("name", "level"), BOXED)
 def test_slips_carry_through_to_the_box_and_leave_the_problem_alone(name, level):
     wrong = 0
     for right, slipped in zip(problems(name, level), problems(name, level, slip=True), strict=True):
