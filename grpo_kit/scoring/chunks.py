@@ -65,7 +65,9 @@ class Chunk:
 
     def blame(self, position: int, score: Score) -> None:
         """Charge the death of a worker to the call that was running, if that is known."""
-        if self.loaded.verifier.many or position == WAITING:
+        if self.loaded.verifier.batch and len(self.items) > 1 and score.status in ("error", "timeout"):
+            self.count_attempts(WAITING)  # one response of the batch did it: each is tried alone
+        elif self.loaded.verifier.many or position == WAITING:
             for each in range(len(self.items)):
                 self._settle(each, score, self.loaded.verifier.timeout if score.status == "timeout" else 0.0)
         elif position >= 0 and not self.received[position]:
