@@ -24,7 +24,7 @@ _SYNONYMS = {
 }  # fmt: skip
 _LETTER = re.compile(r"\(?([A-Z])\)?")
 _CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*:?\s*)?\(?([A-Za-z])\)?[.:)]?", re.I)
-_CHOICE_TEXT = re.compile(r"(?:\(([A-Z])\)|([A-Z])(?:[.)]|:(?=\s)))\s*(\S.*)", re.DOTALL)
+_CHOICE_TEXT = re.compile(r"(?:\(([A-Z])\)|([A-Z])(?:[.)]|:(?=\s)))\s*([^\s+*/=^!_,;<>|-].*)", re.DOTALL)
 _LIST = re.compile(r"\s*(?:,\s*and\b|,|;|\band\b)\s*")
 _LETTERS = re.compile(r"\(?[A-H]\)?(?:\s*(?:,\s*and\b|,|;|&|\band\b)?\s*\(?[A-H]\)?){1,7}")
 _YES_NO = frozenset(("yes", "no", "true", "false"))
