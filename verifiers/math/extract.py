@@ -14,7 +14,7 @@ from itertools import pairwise
 from .answers import parse_cached
 from .boxes import final_box
 from .limits import MAX_RESPONSE, LimitExceeded
-from .values import Value
+from .values import Labelled, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,10 @@ def bare(text: str) -> str:
 def is_whole(text: str) -> bool:
     """Whether the response is one line of mathematics and nothing else."""
     stripped = text.strip()
-    return len(stripped) <= 2_000 and isinstance(parse_cached(bare(stripped)), (Value, LimitExceeded))
+    if len(stripped) > 2_000:
+        return False
+    value = parse_cached(bare(stripped))
+    return isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled)
 
 
 def last_of(text: str) -> str | None:

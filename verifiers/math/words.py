@@ -40,6 +40,7 @@ def normal(text: str) -> str:
     text = unwrapped(to_ascii(text))
     for spelling, instead in _SPELLINGS:
         text = text.replace(spelling, instead)
+    text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text)
     plain = _PUNCTUATION.sub("", _ARTICLES.sub("", text))
     # Capitals matter in single letters (points, variables) and not in words.
     plain = re.sub(r"[A-Za-z]{2,}", lambda m: m[0].lower(), plain)
