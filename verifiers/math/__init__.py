@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from ..base import verifier
 from ..score import Score
 from .boxes import final_box
-from .equal import Mode
 from .extract import Extraction, extract
 from .judge import judge
+from .shapes import Mode
 
 __all__ = ["Extraction", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 

@@ -14,7 +14,7 @@ from typing import Any
 from .exact import Undefined, exact, is_infinite
 from .limits import LimitExceeded
 from .numeric import Evaluator, context, needs_integers
-from .trees import contains, symbols
+from .trees import contains, rebuilt, symbols
 from .values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
 
 # Two irrational numbers are one when they agree to 40 of 60 digits; a decimal written with at least ten significant
@@ -102,6 +102,20 @@ def same_expression(first: Expr, second: Expr, lenient: bool = False) -> bool:
     if key(first) == key(second):
         return not contains(first, lambda part: isinstance(part, Constant) and part.name == "undefined")
     names = symbols((first, second))
+    if not _same_value(first, second, names, lenient):
+        one, two = _with_decimal_logarithms(first), _with_decimal_logarithms(second)
+        return (one, two) != (first, second) and _same_value(one, two, names, lenient)
+    return True
+
+
+def _with_decimal_logarithms(node: Any) -> Any:
+    r"""``\log x`` without a base is natural to some and decimal to others."""
+    if isinstance(node, Call) and node.name == "log" and len(node.args) == 1:
+        return Call("lg", (_with_decimal_logarithms(node.args[0]),))
+    return rebuilt(node, _with_decimal_logarithms)
+
+
+def _same_value(first: Expr, second: Expr, names: set[str], lenient: bool) -> bool:
     try:
         if not names:
             return _same_constant(first, second, lenient)
@@ -178,7 +192,7 @@ def _agree_at(first: Expr, second: Expr, samples: Iterator[tuple[dict[str, Any],
         if agrees:
             compared += not imaginary
             complex_compared += 1
-        elif imaginary and not genuinely_complex:
+        elif (imaginary or any(e.left_reals for e in evaluators)) and not genuinely_complex:
             continue  # another branch outside the real domain
         else:
             return False
