@@ -1,8 +1,8 @@
 """Assert statements as calls: what goes into the program, and what is checked outside with the values that come back.
 
-``assert set(f([1, 2])) == {1, 2}, "message"`` becomes the call ``f([1, 2])``, evaluated by the program's process, and the
-check ``set(<value>) == {1, 2}``, evaluated here by a small interpreter over plain data. The expected values stay on this
-side. Tests that do not fit (variables, loops, methods of results, exceptions) are left to the referee.
+``assert set(f([1, 2])) == {1, 2}, "message"`` becomes the call ``f([1, 2])``, evaluated by the program's process, and
+the check ``set(<value>) == {1, 2}``, evaluated here by a small interpreter over plain data. The expected values stay on
+this side. Tests that do not fit (variables, loops, methods of results, exceptions) are left to the referee.
 """
 
 from __future__ import annotations
@@ -90,13 +90,20 @@ def _guarded_set(kind: Callable[[Any], Any]) -> Callable[..., Any]:
     return lambda items=(): kind(codec.hashable(list(items)))
 
 
+_BUILT_IN = (
+    *("abs", "all", "any", "bool", "float", "int", "isinstance", "len", "list", "max", "min", "round", "sorted", "str"),
+    *("sum", "tuple", "type"),
+)
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "set": _guarded_set(set),
     "frozenset": _guarded_set(frozenset),
-    **{name: getattr(builtins, name) for name in "abs all any bool float int isinstance len list max min".split()},
-    **{name: getattr(builtins, name) for name in "round sorted str sum tuple type".split()},
+    **{name: getattr(builtins, name) for name in _BUILT_IN},
 }
-_MATH = {n: getattr(math, n) for n in "isclose fabs sqrt floor ceil log log2 log10 exp sin cos tan isnan isinf".split()}
+_OF_MATH = (
+    *("isclose", "fabs", "sqrt", "floor", "ceil", "log", "log2", "log10", "exp", "sin", "cos", "tan"),
+    *("isnan", "isinf"),
+)
+_MATH = {name: getattr(math, name) for name in _OF_MATH}
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
 _TYPES = {t.__name__: t for t in (bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)}
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
@@ -354,12 +361,12 @@ def _arithmetic(operation: type, left: Any, right: Any) -> Any:
             raise OverflowError("a number too long to calculate with")
     if operation is ast.Mult:
         for sequence, times in ((left, right), (right, left)):
-            if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
-                if len(sequence) * times > _LONGEST_SEQUENCE:
-                    raise OverflowError("a sequence too long to build")
-    if operation is ast.Pow and isinstance(left, int) and isinstance(right, int):
-        if abs(left) > 1 and left.bit_length() * abs(right) > _LONGEST_NUMBER:
-            raise OverflowError("a power too large to calculate")
+            is_product = isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int)
+            if is_product and len(sequence) * times > _LONGEST_SEQUENCE:
+                raise OverflowError("a sequence too long to build")
+    is_power = operation is ast.Pow and isinstance(left, int) and isinstance(right, int) and abs(left) > 1
+    if is_power and left.bit_length() * abs(right) > _LONGEST_NUMBER:
+        raise OverflowError("a power too large to calculate")
     if operation is ast.Mod and isinstance(left, (str, bytes)):
         raise TypeError("text formatting is left to the referee")
     return _BINARY[operation](left, right)

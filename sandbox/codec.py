@@ -86,8 +86,9 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
         return encoder(value, lambda v: encode(v, unknown, False, depth + 1))
     if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
         return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in value]}
-    if issubclass(kind, tuple) and type(getattr(kind, "_fields", None)) is tuple:
-        names = [n[:100] for n in kind._fields if isinstance(n, str)]
+    fields = getattr(kind, "_fields", None)
+    if issubclass(kind, tuple) and type(fields) is tuple:
+        names = [n[:100] for n in fields if isinstance(n, str)]
         return {"~": "record", "v": [names, [encode(v, unknown, False, depth + 1) for v in tuple.__iter__(value)]]}
     base = next((b for b in kind.__mro__ if b in _BASES), None)
     if base is not None:
@@ -179,7 +180,7 @@ def decode(data: Any, reference: Callable[[Any], Any] | None = None, depth: int 
 
 
 def hashable(items: list[Any]) -> list[Any]:
-    """Refuse what would make hashing quadratic: Python's numbers hash modulo 2**61 - 1, so collisions are free to make."""
+    """Refuse what would make hashing quadratic: numbers hash modulo 2**61 - 1, so collisions are free."""
     if len(items) > 500 and len({hash(item) for item in items}) < 0.9 * len(_identities(items)):
         raise Malformed("colliding hashes")
     return items

@@ -173,7 +173,7 @@ class Proxy:
     def __contains__(self, item: Any) -> bool:
         if _standing(self) == _OWN or isinstance(item, Proxy):
             return self._link.operation("contains", self, item) is True
-        return any(item == found for found in self)
+        return any(item == found for found in iter(self))
 
     def __bool__(self) -> bool:
         return self._number_of("bool", bool)
@@ -201,6 +201,15 @@ class Proxy:
 
     def __instancecheck__(self, value: Any) -> bool:
         return isinstance(value, Proxy) and self._link.operation("isinstance", value, self) is True
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._link.operation("getitem", self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._link.operation("setitem", self, key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._link.operation("delitem", self, key)
 
     def __exit__(self, *_: object) -> None:
         self._link.operation("exit", self)
@@ -235,16 +244,17 @@ def _guarded(operation: str, swapped: bool = False, order: bool = False) -> Call
     return apply
 
 
+_ARITHMETIC = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
+)
 for _name in ("iter", "next", "neg", "pos", "abs", "round", "invert", "enter"):
     setattr(Proxy, f"__{_name}__", _unary(_name))
 for _name in ("lt", "le", "gt", "ge"):
     setattr(Proxy, f"__{_name}__", _guarded(_name, order=True))
-for _name in "add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift divmod".split():
+for _name in _ARITHMETIC:
     setattr(Proxy, f"__{_name.rstrip('_')}__", _guarded(_name))
     setattr(Proxy, f"__r{_name.rstrip('_')}__", _guarded(_name, swapped=True))
-Proxy.__getitem__ = lambda self, key: self._link.operation("getitem", self, key)  # type: ignore[attr-defined]
-Proxy.__setitem__ = lambda self, key, value: self._link.operation("setitem", self, key, value)  # type: ignore[attr-defined]
-Proxy.__delitem__ = lambda self, key: self._link.operation("delitem", self, key)  # type: ignore[attr-defined]
 
 
 def _bind_names(link: Link, names: list[str], namespace: dict[str, Any]) -> None:
