@@ -239,12 +239,14 @@ def _find(names: list[str], namespace: dict[str, Any]) -> Any:
 def run_solution_side(job: dict[str, Any], extra: int | None) -> None:
     assert extra is not None
     namespace = load(job, "solution")
+    codec.arrays_as_numpy()
     serve.serve(extra, namespace, job["limits"]["reply_kb"] * 1024)
     finish(0)
 
 
 def run_referee_side(job: dict[str, Any], extra: int | None) -> None:
     assert extra is not None
+    codec.arrays_as_numpy()
     referee.judge(job, extra, send)
     _exit(0)
 

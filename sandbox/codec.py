@@ -18,6 +18,7 @@ import fractions
 import functools
 import json
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -238,7 +239,26 @@ def _decode_array(content: Any, inner: Callable[[Any], Any]) -> Array:
     dtype, shape, items = content
     if type(dtype) is not str or type(shape) is not list or any(type(n) is not int for n in shape):
         raise Malformed("not an array")
-    return Array(dtype, tuple(shape), inner(items))
+    return _array_maker(dtype, tuple(shape), inner(items))
+
+
+_array_maker: Callable[[str, tuple[int, ...], Any], Any] = Array
+_ARRAY_TYPES = ("bool", "int", "uint", "float", "complex", "<U")
+
+
+def arrays_as_numpy() -> None:
+    """Decode arrays as NumPy's where it is already imported. For isolated processes; elsewhere they stay plain data."""
+    global _array_maker
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None:
+        return
+
+    def make(dtype: str, shape: tuple[int, ...], items: Any) -> Any:
+        if not dtype.startswith(_ARRAY_TYPES):
+            raise Malformed(f"an array of {dtype!r:.40}")
+        return numpy.array(items, dtype=dtype).reshape(shape)
+
+    _array_maker = make
 
 
 def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:

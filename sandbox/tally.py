@@ -47,15 +47,19 @@ class Tally:
     verdicts: list[TestResult | None] = field(default_factory=list)
     result: Result = field(default_factory=lambda: Result("fail"))
     kept_output: bool = False
+    decided: bool = False
 
     def __post_init__(self) -> None:
         self.verdicts = [None] * len(self.request.tests)
 
     def set(self, index: int, verdict: Verdict, reason: str = "") -> bool:
-        """Record one verdict; True if the run may end here."""
+        """Record one verdict; True if the run may end here, after which nothing more is recorded."""
+        if self.decided:
+            return True  # replies that were on their way when the run was ended
         if self.verdicts[index] is None:
             self.verdicts[index] = TestResult(verdict, reason)
-        return self.request.stop_at_first and verdict != "pass"
+        self.decided = self.request.stop_at_first and verdict != "pass"
+        return self.decided
 
     def fill(self, verdict: Verdict, reason: str) -> None:
         for index, known in enumerate(self.verdicts):
@@ -63,9 +67,7 @@ class Tally:
                 self.verdicts[index] = TestResult(verdict, reason)
 
     def pending(self) -> list[int]:
-        if self.request.stop_at_first and any(v is not None and not v.passed for v in self.verdicts):
-            return []
-        return [i for i, v in enumerate(self.verdicts) if v is None]
+        return [] if self.decided else [i for i, v in enumerate(self.verdicts) if v is None]
 
     def remaining(self) -> Limits | None:
         """What is left of the time, which holds for all tests together; None when there is none."""
