@@ -12,7 +12,6 @@ import builtins
 import functools
 import math
 import operator
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,26 +58,13 @@ class Plan:
             except Exception as error:
                 passed, detail = False, f" ({type(error).__name__}: {error})"[:200]
             if not passed:
-                shown = [f"{_shorten(self.calls[slot][0])} returned {show(values[slot])}" for slot in used]
+                shown = [f"{_shorten(self.calls[slot][0])} returned {codec.show(values[slot])}" for slot in used]
                 return False, ("; ".join(shown) or "the check is false") + detail
         return True, ""
 
 
 def _shorten(text: str) -> str:
     return text if len(text) <= 300 else text[:300] + "..."
-
-
-_repr = reprlib.Repr()
-_repr.maxlist = _repr.maxtuple = _repr.maxset = _repr.maxdict = 12
-_repr.maxstring = _repr.maxother = 120
-
-
-def show(value: Any) -> str:
-    """A bounded repr of plain data that a program returned."""
-    try:
-        return _repr.repr(value)[:300]
-    except (ValueError, RecursionError):  # an int of more digits than Python prints
-        return f"<{type(value).__name__}>"
 
 
 # -- planning --------------------------------------------------------------------------------------------------------

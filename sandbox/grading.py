@@ -87,13 +87,13 @@ def _function_judge(
     name: str, test: dict[str, Any], tolerance: float | None
 ) -> Callable[[list[Any]], tuple[bool, str]]:
     def judge(values: list[Any]) -> tuple[bool, str]:
-        shown = f"{name}({', '.join(calls.show(a) for a in test['input'])})"
+        shown = f"{name}({', '.join(codec.show(a) for a in test['input'])})"
         if isinstance(values[0], calls.Raised):
             return False, f"{shown} raised {values[0]}"
         accepted = [test["output"], *([test["or_output"]] if "or_output" in test else [])]
         if any(compare.same_value(values[0], value, tolerance) for value in accepted):
             return True, ""
-        return False, f"{shown} returned {calls.show(values[0])}"
+        return False, f"{shown} returned {codec.show(values[0])}"
 
     return judge
 
@@ -115,7 +115,7 @@ def outputs(worker: Worker, code: str, name: str, inputs: Sequence[Sequence[Any]
     sources, _ = _function_calls(request)
     result = _by_calls(worker, request, sources, [keep] * len(sources))
     if not result.passed:
-        shown = calls.show(inputs[result.first_failure or 0])
+        shown = codec.show(inputs[result.first_failure or 0])
         raise TestError(f"{name} gives no value for {shown}: {result.verdict}: {result.reason}")
     return values
 
@@ -235,7 +235,7 @@ def _stdio(worker: Worker, request: Request) -> Result:
         ran = script(worker, request.program(), stdin, {}, limits)
         verdict, reason = ran.verdict, ran.reason
         if verdict == "pass" and not compare.same_text(ran.stdout, test["output"], request.tolerance):
-            verdict, reason = "fail", f"for the input {calls.show(test['input'])} it printed {calls.show(ran.stdout)}"
+            verdict, reason = "fail", f"for the input {codec.show(test['input'])} it printed {codec.show(ran.stdout)}"
         result = tally.result
         result.wall_s += ran.wall_s
         result.cpu_s += ran.cpu_s
