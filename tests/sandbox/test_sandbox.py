@@ -73,7 +73,8 @@ def test_function_and_method_are_found_either_way(sandbox):
 
 
 def test_setup_belongs_to_both_sides(sandbox):
-    setup = "def close(a, b):\n    return abs(a - b) < 1e-3\nclass Pair:\n    def __init__(self, a, b): self.a, self.b = a, b"
+    setup = "def close(a, b):\n    return abs(a - b) < 1e-3\n"
+    setup += "class Pair:\n    def __init__(self, a, b): self.a, self.b = a, b"
     code = "def close(a, b): return True\ndef total(p): return p.a + p.b"
     good, bad = "assert close(total(Pair(1, 2)), 3)", "assert close(total(Pair(1, 2)), 4)"
     assert verdicts(sandbox.run_tests(code, [good, bad], setup=setup, entry_point="total")) == ["pass", "fail"]
@@ -210,7 +211,8 @@ def test_nothing_stays_between_runs(sandbox):
 
 
 def test_the_disk_is_bounded(any_sandbox):
-    code = "n = 0\ntry:\n    for i in range(100):\n        open(f'f{i}', 'wb').write(bytes(1 << 20)); n += 1\nexcept OSError: pass\nprint(n)"
+    code = "n = 0\ntry:\n    for i in range(100):\n        open(f'f{i}', 'wb').write(bytes(1 << 20)); n += 1\n"
+    code += "except OSError: pass\nprint(n)"
     result = any_sandbox.run_script(code, limits=Limits(disk_mb=8))
     if any_sandbox.backend == "namespaces":
         assert 0 < int(result.stdout) <= 8
