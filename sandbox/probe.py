@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import cgroup, kernel
+from .jobs import Job
 from .limits import Limits, SandboxError
-from .worker import Job, Worker
+from .worker import Worker
 
 ORDER = ("namespaces", "landlock")
 
@@ -90,7 +91,10 @@ def probe() -> list[Probe]:
     found = [_try(backend) for backend in ORDER]
     reason = cgroup.missing()
     detail = reason or "whole trees of processes can be limited: Limits(subprocesses=True) works"
-    return [*found, Probe("cgroup v2", not reason, detail, "only needed for Limits(subprocesses=True)" if reason else "")]
+    return [
+        *found,
+        Probe("cgroup v2", not reason, detail, "only needed for Limits(subprocesses=True)" if reason else ""),
+    ]
 
 
 def choose(backend: str) -> str:

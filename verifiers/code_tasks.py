@@ -130,21 +130,22 @@ def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
-    """LiveCodeBench: ``question_content``, ``public_test_cases``, ``private_test_cases``, ``starter_code``, ``metadata``."""
+    """LiveCodeBench: ``question_content``, ``public_`` and ``private_test_cases``, ``starter_code``, ``metadata``."""
     cases = json.loads(row["public_test_cases"]) + _private_cases(row.get("private_test_cases") or "[]")
     starter = row.get("starter_code") or ""
     answer: dict[str, Any]
     if cases and cases[0].get("testtype") == "functional":
         name = json.loads(row["metadata"])["func_name"]
-        tests = [
-            {"input": [json.loads(line) for line in c["input"].split("\n") if line.strip()], "output": json.loads(c["output"])}
-            for c in cases
-        ]
+        tests = [{"input": _json_lines(c["input"]), "output": json.loads(c["output"])} for c in cases]
         answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter)}
     else:
         answer = {"kind": "stdio", "tests": [{"input": c["input"], "output": c["output"]} for c in cases]}
     prompt = f"{row['question_content']}\n{starter}" if starter else row["question_content"]
     return _task(row, prompt, answer, None)
+
+
+def _json_lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _private_cases(text: str) -> list[Any]:
