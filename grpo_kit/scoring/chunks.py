@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from grpo_kit.verifiers.score import Score
+from grpo_kit.verifiers.score import Score, Status
 
 from .work import MAX_ATTEMPTS, WAITING, Loaded, Work
 
@@ -51,6 +51,7 @@ class Chunk:
     def deliver(self, result: list[Any]) -> None:
         """Take one result as a worker encodes it."""
         position, seconds, value = result[:3]
+        status: Status
         status, extracted, reason, metrics, traceback = result[3:] or ("ok", None, "", {}, "")
         self._settle(position, Score(value, status, extracted, reason, metrics), seconds, traceback)
 
