@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from .exact import Undefined, exact, is_infinite
-from .limits import LimitExceeded
+from .limits import DECIMAL_DIGITS, MAX_MAGNITUDE, LimitExceeded
 from .numeric import Evaluator, context, needs_integers
 from .trees import contains, rebuilt, symbols
 from .values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
@@ -82,10 +82,16 @@ def _rounds_to(first: Expr, second: Expr, one: Fraction, two: Fraction) -> bool:
     return bool(places) and abs(one - two) <= Fraction(1, 2 * 10 ** min(places))
 
 
-def close(one: Any, two: Any, scale: Any, relative: str = RELATIVE) -> bool:
-    """Whether two evaluated numbers agree; ``scale`` is the largest term that cancelled on the way."""
-    mp = context()
-    return bool(abs(one - two) <= mp.mpf(relative) * max(abs(one), abs(two)) + scale * mp.mpf("1e-52"))
+def close(one: Any, two: Any, scale: Any, relative: str = RELATIVE, spare: int = 0) -> bool:
+    """Whether two evaluated numbers agree.
+
+    Args:
+        scale: the largest term that cancelled on the way.
+        spare: digits that were evaluated beyond the usual ones.
+    """
+    mp = context(DECIMAL_DIGITS + spare)
+    finer = mp.mpf(10) ** -spare
+    return bool(abs(one - two) <= (mp.mpf(relative) * max(abs(one), abs(two)) + scale * mp.mpf("1e-52")) * finer)
 
 
 def same_expression(first: Expr, second: Expr, lenient: bool = False) -> bool:
@@ -125,10 +131,20 @@ def _same_value(first: Expr, second: Expr, names: set[str], lenient: bool) -> bo
 
 
 def _same_constant(first: Expr, second: Expr, lenient: bool) -> bool:
+    mp = context()
     one, two = Evaluator(), Evaluator()
     a, b = one(first), two(second)
-    scale = one.cancelled + two.cancelled + (one.error + two.error) * context().mpf("1e52")
-    if close(a, b, scale):
+    # A number of 50 digits and its successor agree to 40: large values are compared with as many digits more.
+    size = max(abs(a), abs(b), one.cancelled, two.cancelled)
+    magnitude = int(mp.mag(size) * 0.30103) if size else 0
+    if magnitude > MAX_MAGNITUDE:  # products and powers still differ relatively, sums need not
+        return not contains((first, second), lambda part: isinstance(part, Add)) and close(a, b, 0)
+    spare = (magnitude // 100 + 1) * 100 if magnitude > 10 else 0
+    if spare:
+        one, two = (Evaluator(digits=DECIMAL_DIGITS + spare) for _ in range(2))
+        a, b = one(first), two(second)
+    scale = one.cancelled + two.cancelled + (one.error + two.error) * mp.mpf("1e52") * mp.mpf(10) ** spare
+    if close(a, b, scale, spare=spare):
         return True
     digits = decimal_digits(first, second)
     if digits is not None and close(a, b, 0, WRITTEN):

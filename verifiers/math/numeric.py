@@ -29,13 +29,13 @@ TRIGONOMETRIC = {"sin", "cos", "tan", "cot", "sec", "csc"}
 _INTEGER_ONLY = {"floor", "ceil", "factorial", "factorial2", "binom", "gcd", "lcm"}
 
 
-@lru_cache(maxsize=1)
-def context() -> Any:
+@lru_cache(maxsize=16)
+def context(digits: int = DECIMAL_DIGITS) -> Any:
     """Our own mpmath context: its precision is never changed after this, so threads can share it."""
     import mpmath
 
     made = mpmath.MPContext()
-    made.dps = DECIMAL_DIGITS
+    made.dps = digits
     return made
 
 
@@ -47,8 +47,10 @@ class Evaluator:
         error: an absolute error that some step has (limits), zero for all others.
     """
 
-    def __init__(self, point: Mapping[str, Any] | None = None, budget: int = MAX_STEPS) -> None:
-        self.mp = context()
+    def __init__(
+        self, point: Mapping[str, Any] | None = None, budget: int = MAX_STEPS, digits: int = DECIMAL_DIGITS
+    ) -> None:
+        self.mp = context(digits)
         self.point = dict(point or {})
         self.steps = budget
         self.cancelled: Any = self.mp.zero

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_kit.verifiers.math import verify
+from grpo_kit.verifiers.math import equal, verify
 
 TOWERS = r"""
 9^{9^{9^9}} 9**9**9**9 2^{2^{2^{2^{2^2}}}} e^{e^{e^{e^e}}} (1+10^{-9})^{10^{18}} \sin(10^{10^{10}}) 
@@ -65,6 +65,22 @@ def test_size_alone_never_breaks_it(name: str, shape: Callable[[int], str], size
         assert peak < 200 * 2**20
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "\\sqrt[3]{3^{40000}}+",
+        "\\binom{5000}{2500}+",
+        "\\frac{2^{70000}}{3^{45000}}+",
+        "\\Gamma(x+0.5)+",
+        "\\gcd(2^{70000},3^{45000})+",
+    ],
+)
+def test_repeated_heavy_arithmetic_runs_out_of_budget(piece: str) -> None:
+    text = piece * (16_000 // len(piece)) + "1"
+    assert not equal("3", text)
+    assert not equal(text, text + "+1")
+
+
 def test_a_deep_caller_leaves_enough_stack() -> None:
     def call(depth: int) -> float:
         return verify(f"\\boxed{{{'(' * 23 + '2' + ')' * 23}}}", "2").value if depth == 0 else call(depth - 1)
@@ -99,7 +115,7 @@ def test_a_thread_gives_the_same_verdicts() -> None:
 
 def test_the_fast_path_imports_neither_sympy_nor_mpmath_nor_torch() -> None:
     code = (
-        "import sys; from grpo_kit.verifiers.math import verify\n"
+        "import sys; from grpo_kit.verifiers.math import equal, verify\n"
         "assert verify('The answer is 1,000.', '1000').value == 1\n"
         "assert verify('\\\\boxed{\\\\frac{2}{4}}', '0.5').value == 1\n"
         "assert verify('\\\\boxed{(1, 2)}', '(1,2)').value == 1\n"
