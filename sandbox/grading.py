@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from . import calls, classify, codec, compare, refereed
@@ -181,7 +180,7 @@ def _by_calls(
         message = {
             "mode": "calls",
             "code": request.program(),
-            "limits": asdict(limits),
+            "limits": limits.as_dict(),
             "calls": [[i, sources[test][n]] for i, (test, n) in enumerate(wanted)],
         }
         replies = _Replies(tally, wanted, judges)

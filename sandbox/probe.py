@@ -37,10 +37,8 @@ def _try(backend: str) -> Probe:
     worker = Worker(backend)
     try:
         worker.start()
-        from dataclasses import asdict
-
         limits = Limits()
-        message = {"mode": "script", "code": "import csv, os; print(os.getuid())", "limits": asdict(limits)}
+        message = {"mode": "script", "code": "import csv, os; print(os.getuid())", "limits": limits.as_dict()}
         (outcome,) = worker.execute([Job(message, limits)])
         if outcome.error or outcome.status != 0:
             words = outcome.error or outcome.stderr.decode(errors="replace")[-500:]

@@ -6,7 +6,6 @@ import ast
 import builtins
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from . import calls, classify
@@ -59,13 +58,13 @@ def run(worker: Worker, request: Request, setup: str) -> Result:
                 gone.append(frame[2])
             return False
 
-        limits = asdict(left)
+        limits = left.as_dict()
         tests = [[i, request.tests[i]] for i in pending]
         program = {"mode": "solution", "code": request.program(), "limits": limits}
         judge = {"mode": "referee", "names": names, "setup": setup, "tests": tests, "limits": limits}
         # The referee holds what the program sends it as Python objects: more room than the program's own.
         roomy = left.with_(memory_mb=left.memory_mb + 512, subprocesses=False)
-        judge["limits"] = asdict(roomy)
+        judge["limits"] = roomy.as_dict()
         with solution_end, referee_end:
             jobs = [
                 Job(program, left, descriptor=solution_end.fileno(), on_frame=hear_solution, decisive=False),

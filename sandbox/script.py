@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from . import calls, classify
@@ -16,7 +15,7 @@ from .worker import Worker
 def script(worker: Worker, code: str, stdin: bytes, files: dict[str, bytes], limits: Limits) -> Result:
     """Run a program as a script and report how it went."""
     frames: list[list[Any]] = []
-    message = {"mode": "script", "code": code, "limits": asdict(limits)}
+    message = {"mode": "script", "code": code, "limits": limits.as_dict()}
     message["files"] = {name: content.decode("latin-1") for name, content in files.items()}
 
     def keep(frame: list[Any]) -> bool:
@@ -53,7 +52,7 @@ def with_compile_check(worker: Worker, verdict: tuple[Verdict, str], code: str, 
     """A process that crashed may have crashed in the compiler: compile again, alone, to tell."""
     if verdict[0] not in ("signal", "memory"):
         return verdict
-    message = {"mode": "script", "code": code, "limits": asdict(limits), "compile_only": True}
+    message = {"mode": "script", "code": code, "limits": limits.as_dict(), "compile_only": True}
     (outcome,) = worker.execute([Job(message, limits)])
     if outcome.accepted and outcome.status != 0:
         return "compile_error", f"the compiler gave up ({verdict[1]})"
