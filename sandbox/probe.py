@@ -117,14 +117,3 @@ def choose(backend: str) -> str:
         f"no way to isolate untrusted programs works here:\n{lines}\n"
         "  backend='none' runs them without isolation; only for programs you would run yourself."
     )
-
-
-def main() -> None:
-    for found in probe():
-        print(f"{'yes' if found.works else 'no ':3}  {found.backend:10}  {found.detail}")
-        if found.fix:
-            print(f"     {'':10}  way out: {found.fix}")
-
-
-if __name__ == "__main__":
-    main()
