@@ -29,7 +29,7 @@ class NotCalls(Exception):
 class Raised:
     """Stands for a value: the call raised."""
 
-    def __init__(self, description: Any) -> None:
+    def __init__(self, description: Any = None) -> None:
         parts = description if isinstance(description, list) else []
         self.name = str(parts[0])[:100] if parts else "an unknown error"
         self.text = str(parts[1])[:500] if len(parts) > 1 else ""

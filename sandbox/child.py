@@ -116,6 +116,7 @@ def load(job: dict[str, Any], name: str) -> dict[str, Any]:
     module = types.ModuleType(name)
     module.__builtins__ = __builtins__  # type: ignore[attr-defined]
     sys.modules[name] = module
+    _set_up(job.get("setup", ""), module.__dict__)
     source = job["code"]
     try:
         code = compile(source, SOURCE_NAME, "exec", dont_inherit=True)
@@ -138,6 +139,17 @@ def load(job: dict[str, Any], name: str) -> dict[str, Any]:
         send(["load_error", report])
         finish(1, graceful=name == "__main__")
     return module.__dict__
+
+
+def _set_up(setup: str, namespace: dict[str, Any]) -> None:
+    """Run the task's own code, before the program's. Its failure is the task's, and can be told only before that."""
+    if setup.strip():
+        try:
+            exec(compile(setup, "<setup>", "exec", dont_inherit=True), namespace)
+        except BaseException as error:
+            send(["setup_error", describe(error)])
+            finish(1)
+    send(["set up"])
 
 
 def describe(error: BaseException) -> list[Any]:

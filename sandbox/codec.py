@@ -177,7 +177,7 @@ def decode(data: Any, reference: Callable[[Any], Any] | None = None, depth: int 
         return decoder(content, lambda v: decode(v, reference, depth + 1))
     except Malformed:
         raise
-    except (TypeError, ValueError, KeyError, IndexError, ArithmeticError, OverflowError) as error:
+    except Exception as error:  # whatever it is, the sender caused it
         raise Malformed(f"not a {tag}: {error}") from None
 
 

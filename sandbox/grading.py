@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from . import calls, classify, codec, compare, refereed
@@ -127,7 +126,7 @@ class _Replies:
         self.tally, self.wanted, self.judges = tally, wanted, judges
         self.values: dict[int, list[Any]] = {}
         self.next = 0
-        self.broken = False
+        self.broken = self.started = False
         self.report: tuple[str, calls.Raised] | None = None
         self.counts: dict[int, int] = {}
         for test, _ in wanted:
@@ -135,6 +134,12 @@ class _Replies:
 
     def __call__(self, frame: list[Any]) -> bool:
         kind = frame[0]
+        first, self.started = not self.started, True
+        if first and kind == "set up":
+            return False
+        if first and kind == "setup_error":
+            self.report = (kind, calls.Raised(frame[-1]))
+            return False
         if kind in ("compile_error", "load_error") and self.next == 0 and self.report is None and len(frame) == 2:
             self.report = (kind, calls.Raised(frame[1]))
             return False
@@ -156,7 +161,10 @@ class _Replies:
         values.append(value)
         if len(values) < self.counts[test]:
             return False
-        passed, reason = self.judges[test](values)
+        try:
+            passed, reason = self.judges[test](values)
+        except Exception as error:  # a value made to fail in a comparison, such as a signalling NaN
+            passed, reason = False, f"the result cannot be compared: {type(error).__name__}"
         if passed:
             return self.tally.set(test, "pass")
         raised = next((v for v in values if isinstance(v, calls.Raised)), None)
@@ -178,12 +186,8 @@ def _by_calls(
     while (pending := tally.pending()) and attempts <= RESTARTS and (limits := tally.remaining()):
         attempts += 1
         wanted = [(test, n) for test in pending for n in range(len(sources[test]))]
-        message = {
-            "mode": "calls",
-            "code": request.program(),
-            "limits": asdict(limits),
-            "calls": [[i, sources[test][n]] for i, (test, n) in enumerate(wanted)],
-        }
+        message = request.message("calls", limits)
+        message["calls"] = [[i, sources[test][n]] for i, (test, n) in enumerate(wanted)]
         replies = _Replies(tally, wanted, judges)
         (outcome,) = worker.execute([Job(message, limits, on_frame=replies)])
         tally.account(outcome)
@@ -200,6 +204,8 @@ def _whole_program_failed(worker: Worker, request: Request, tally: Tally, outcom
         return True
     if replies.report is not None:
         kind, raised = replies.report
+        if kind == "setup_error":
+            raise TestError(f"the setup fails: {raised}")
         tally.fill(*(("compile_error", str(raised)) if kind == "compile_error" else classify.exception(raised)))
         return True
     open_tests = tally.pending()
@@ -211,7 +217,7 @@ def _whole_program_failed(worker: Worker, request: Request, tally: Tally, outcom
         return False
     verdict = classify.ending(outcome, request.limits, worker.backend)
     if replies.next == 0:
-        verdict = with_compile_check(worker, verdict, request.program(), request.limits)
+        verdict = with_compile_check(worker, verdict, request.code, request.limits)
         if verdict[0] == "compile_error":
             tally.fill(*verdict)
             return True
@@ -232,7 +238,7 @@ def _stdio(worker: Worker, request: Request) -> Result:
         room = 2 * len(test["output"].encode("utf-8", "surrogatepass")) // 1024 + 64
         limits = request.limits.with_(output_kb=max(request.limits.output_kb, room))
         stdin = test["input"].encode("utf-8", "surrogateescape")
-        ran = script(worker, request.program(), stdin, {}, limits)
+        ran = script(worker, request.code, stdin, {}, limits, request.setup)
         verdict, reason = ran.verdict, ran.reason
         if verdict == "pass" and not compare.same_text(ran.stdout, test["output"], request.tolerance):
             verdict, reason = "fail", f"for the input {codec.show(test['input'])} it printed {codec.show(ran.stdout)}"
@@ -256,7 +262,7 @@ def _same_process(worker: Worker, request: Request) -> Result:
     """Tests in the program's own process: for trusted programs only, and only when asked for."""
     tally = Tally(request, worker.backend)
     for index, test in enumerate(request.tests):
-        ran = script(worker, f"{request.program()}\n\n{test}\n", b"", {}, request.limits)
+        ran = script(worker, f"{request.code}\n\n{test}\n", b"", {}, request.limits, request.setup)
         tally.result.cpu_s += ran.cpu_s
         tally.result.wall_s += ran.wall_s
         if tally.set(index, ran.verdict, ran.reason):

@@ -37,10 +37,8 @@ def _try(backend: str) -> Probe:
     worker = Worker(backend)
     try:
         worker.start()
-        from dataclasses import asdict
-
         limits = Limits()
-        message = {"mode": "script", "code": "import csv, os; print(os.getuid())", "limits": asdict(limits)}
+        message = {"mode": "script", "code": "import csv, os; print(os.getuid())", "limits": limits.as_dict()}
         (outcome,) = worker.execute([Job(message, limits)])
         if outcome.error or outcome.status != 0:
             words = outcome.error or outcome.stderr.decode(errors="replace")[-500:]
@@ -119,14 +117,3 @@ def choose(backend: str) -> str:
         f"no way to isolate untrusted programs works here:\n{lines}\n"
         "  backend='none' runs them without isolation; only for programs you would run yourself."
     )
-
-
-def main() -> None:
-    for found in probe():
-        print(f"{'yes' if found.works else 'no ':3}  {found.backend:10}  {found.detail}")
-        if found.fix:
-            print(f"     {'':10}  way out: {found.fix}")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,14 +6,13 @@ import ast
 import builtins
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from . import calls, classify
 from .jobs import Job, Outcome
 from .result import Result, Verdict
 from .script import with_compile_check
-from .tally import RESTARTS, Request, Tally
+from .tally import RESTARTS, Request, Tally, TestError
 from .worker import Worker
 
 
@@ -46,11 +45,14 @@ def run(worker: Worker, request: Request, setup: str) -> Result:
         solution_end, referee_end = socket.socketpair()
         report: list[tuple[str, calls.Raised]] = []
         gone: list[str] = []
+        heard: list[str] = []
 
-        def hear_solution(frame: list[Any], report: list[tuple[str, calls.Raised]] = report) -> bool:
-            if frame[0] in ("compile_error", "load_error") and not report:
+        def hear_solution(frame: list[Any], report: list[Any] = report, heard: list[str] = heard) -> bool:
+            own = frame[0] in ("compile_error", "load_error") or (frame[0] == "setup_error" and not heard)
+            heard.append(frame[0])
+            if own and not report:
                 report.append((frame[0], calls.Raised(frame[-1])))
-            return False
+            return len(heard) > 8  # it has at most three things to say
 
         def hear_referee(frame: list[Any], gone: list[str] = gone) -> bool:
             if frame[0] == "test":
@@ -59,13 +61,12 @@ def run(worker: Worker, request: Request, setup: str) -> Result:
                 gone.append(frame[2])
             return False
 
-        limits = asdict(left)
         tests = [[i, request.tests[i]] for i in pending]
-        program = {"mode": "solution", "code": request.program(), "limits": limits}
-        judge = {"mode": "referee", "names": names, "setup": setup, "tests": tests, "limits": limits}
+        program = request.message("solution", left)
+        judge: dict[str, Any] = {"mode": "referee", "names": names, "setup": setup, "tests": tests}
         # The referee holds what the program sends it as Python objects: more room than the program's own.
         roomy = left.with_(memory_mb=left.memory_mb + 512, subprocesses=False)
-        judge["limits"] = asdict(roomy)
+        judge["limits"] = roomy.as_dict()
         with solution_end, referee_end:
             jobs = [
                 Job(program, left, descriptor=solution_end.fileno(), on_frame=hear_solution, decisive=False),
@@ -90,6 +91,8 @@ def _settle_refereed(
     solution, referee = outcomes
     if report:
         kind, raised = report[0]
+        if kind == "setup_error":
+            raise TestError(f"the setup fails: {raised}")
         tally.fill(*(("compile_error", str(raised)) if kind == "compile_error" else classify.exception(raised)))
         return True
     open_tests = tally.pending()
@@ -102,7 +105,7 @@ def _settle_refereed(
         verdict: tuple[Verdict, str] = ("fail", gone[0] or "the program stopped answering")
     else:
         verdict = classify.ending(solution, request.limits, worker.backend)
-        verdict = with_compile_check(worker, verdict, request.program(), request.limits)
+        verdict = with_compile_check(worker, verdict, request.code, request.limits)
     tally.set(open_tests[0], *verdict)
     if gone[0].startswith("before the tests"):
         tally.fill(*verdict)

@@ -185,7 +185,7 @@ class Run:
             start += 4 + length
             try:
                 self._frame(slot, job, codec.from_bytes(body))
-            except codec.Malformed:
+            except (codec.Malformed, RecursionError):
                 self._stop(slot, "protocol")
         del buffer[:start]
 

@@ -209,6 +209,8 @@ class Sandbox:
                     if worker.control is None:
                         worker.start()
                     return work(worker)
+                except grading.TestError:
+                    raise  # about the task; the worker is as it was
                 except ChildLeft as error:
                     problem = str(error)
                 except SandboxError as error:

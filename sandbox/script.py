@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from . import calls, classify
 from .jobs import Job, Outcome, killed_by
 from .limits import Limits
 from .result import Result, Verdict
-from .tally import Request, Tally
+from .tally import Request, Tally, TestError
 from .worker import Worker
 
 
-def script(worker: Worker, code: str, stdin: bytes, files: dict[str, bytes], limits: Limits) -> Result:
+def script(worker: Worker, code: str, stdin: bytes, files: dict[str, bytes], limits: Limits, setup: str = "") -> Result:
     """Run a program as a script and report how it went."""
     frames: list[list[Any]] = []
-    message = {"mode": "script", "code": code, "limits": asdict(limits)}
+    message = Request(code, (), "script", (), setup, limits).message("script", limits)
     message["files"] = {name: content.decode("latin-1") for name, content in files.items()}
 
     def keep(frame: list[Any]) -> bool:
@@ -39,6 +38,8 @@ def _script_verdict(
     worker: Worker, outcome: Outcome, frames: list[list[Any]], code: str, limits: Limits
 ) -> tuple[Verdict, str]:
     reports = {frame[0]: frame[1:] for frame in reversed(frames)}
+    if frames and frames[0][0] == "setup_error":
+        raise TestError(f"the setup fails: {calls.Raised(*reports['setup_error'][:1])}")
     if "compile_error" in reports:
         return "compile_error", str(calls.Raised(*reports["compile_error"][:1]))
     ended = not outcome.stopped and outcome.accepted and not classify.out_of_time(outcome, limits)
@@ -53,7 +54,7 @@ def with_compile_check(worker: Worker, verdict: tuple[Verdict, str], code: str, 
     """A process that crashed may have crashed in the compiler: compile again, alone, to tell."""
     if verdict[0] not in ("signal", "memory"):
         return verdict
-    message = {"mode": "script", "code": code, "limits": asdict(limits), "compile_only": True}
+    message = {"mode": "script", "code": code, "limits": limits.as_dict(), "compile_only": True}
     (outcome,) = worker.execute([Job(message, limits)])
     if outcome.accepted and outcome.status != 0:
         return "compile_error", f"the compiler gave up ({verdict[1]})"

@@ -33,9 +33,9 @@ class Request:
     tolerance: float | None = None
     grading: str = "outside"
 
-    def program(self) -> str:
-        """The setup, which belongs to the task, before the code."""
-        return f"{self.setup}\n{self.code}" if self.setup.strip() else self.code
+    def message(self, mode: str, limits: Limits) -> dict[str, Any]:
+        """What a child is told of the program. The setup runs before it, as a program of its own."""
+        return {"mode": mode, "code": self.code, "setup": self.setup, "limits": limits.as_dict()}
 
 
 @dataclass(slots=True)

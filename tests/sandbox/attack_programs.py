@@ -110,6 +110,20 @@ def add(a, b):
   except OSError: pass
 """,
 }
+FORGED = """
+import os, struct, json
+for frame in (%s,):
+ j = json.dumps(frame).encode()
+ os.write(100, struct.pack('<I', len(j)) + j)
+os._exit(0)
+"""
+REWARD |= {
+    "a forged setup failure": FORGED % "['setup_error', ['x']]",
+    "a forged compile error": FORGED % "['compile_error']",
+    "an empty frame": FORGED % "[]",
+    "a frame of another type": FORGED % "{'value': 0}",
+    "a signalling NaN": "from decimal import Decimal\ndef add(a, b): return Decimal('sNaN')",
+}
 REFEREED = {
     "operators that answer": """
 class W:

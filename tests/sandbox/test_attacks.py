@@ -31,6 +31,17 @@ def test_no_reward_without_work(sandbox, name):
     assert result.sandbox_error is None
 
 
+@pytest.mark.parametrize("name", [n for n in REWARD if "forged" in n or "a frame" in n or "empty frame" in n])
+@pytest.mark.parametrize("kind", ["script", "referee"])
+def test_forged_reports_cost_only_the_forger(sandbox, name, kind):
+    if kind == "referee":
+        result = sandbox.run_tests(REWARD[name], ["x = add(1, 2)\nassert x == 3"], entry_point="add", limits=LIMITS)
+    else:
+        result = sandbox.run_tests(REWARD[name], [{"input": "", "output": "3"}], kind="stdio", limits=LIMITS)
+    assert not result.passed
+    assert result.sandbox_error is None
+
+
 @pytest.mark.parametrize("name", REFEREED)
 def test_no_reward_from_the_referee_without_work(sandbox, name):
     result = sandbox.run_tests(REFEREED[name], SCRIPT, entry_point="area", limits=LIMITS)

@@ -80,6 +80,20 @@ def test_setup_belongs_to_both_sides(sandbox):
     assert verdicts(sandbox.run_tests(code, [good, bad], setup=setup, entry_point="total")) == ["pass", "fail"]
 
 
+def test_the_setup_runs_before_the_program_and_is_the_tasks(sandbox):
+    code = "from __future__ import annotations\ndef f(x: List[int]): return K"
+    for tests, kind in ((["assert f(1) == 7"], "assert"), (["x = f(1)\nassert x == 7"], "assert")):
+        setup = "from typing import List\nK = 7"
+        assert sandbox.run_tests(code, tests, kind=kind, setup=setup, entry_point="f").passed
+        with pytest.raises(TestError, match="the setup fails: ZeroDivisionError"):
+            sandbox.run_tests(code, tests, kind=kind, setup="1 / 0", entry_point="f")
+    stdio = [{"input": "", "output": "7"}]
+    assert sandbox.run_tests("print(K)", stdio, kind="stdio", setup="K = 7").passed
+    with pytest.raises(TestError, match="the setup fails"):
+        sandbox.run_tests("print(K)", stdio, kind="stdio", setup="1 / 0")
+    assert sandbox.restarts == 0
+
+
 def test_scripts(sandbox):
     result = sandbox.run_script(
         "import sys\nprint(open('d/in.txt').read(), input(), __name__)\nsys.exit(3)",
