@@ -22,7 +22,7 @@ from grpo_kit.types import Completion, Prompt
 from .base import SamplingParams, check_prompts
 from .probe import Probe
 from .vllm_http import ServerLost, ServerProcess, VllmServer, host_and_port
-from .vllm_request import group_of, request_fields
+from .vllm_request import CPU_PREFILL_TOKENS, group_of, request_fields
 from .vllm_status import require_vllm
 from .weights import exported_weights
 
@@ -281,5 +281,6 @@ class VllmServers:
         flags = ["--enable-scale-out", "--enable-prefix-caching", "--disable-uvicorn-access-log"]
         if self.policy.device.type == "cpu":
             arguments["kv-cache-memory-bytes"] = int(settings.cache_gb * 2**30)
-            flags.append("--enforce-eager")
+            arguments["max-num-batched-tokens"] = max(CPU_PREFILL_TOKENS, self.longest)
+            flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
         return [text for name, value in arguments.items() for text in (f"--{name}", str(value))] + flags
