@@ -35,7 +35,7 @@ test-core: install-dev lint
 
 # The real vLLM: with the variable set, a test that would skip for want of it fails.
 test-vllm: setup-vllm-cpu
-	GRPO_KIT_REQUIRE_VLLM=1 $(VLLM_BIN)/python -m pytest tests/generate tests/laws -k vllm
+	GRPO_KIT_REQUIRE_VLLM=1 $(VLLM_BIN)/python -m pytest tests/generate tests/laws -k "vllm or lora"
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -m "not slow"
