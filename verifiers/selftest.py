@@ -117,7 +117,7 @@ def attacks(case: Case, extracted: str | None, canary: Path) -> Iterator[Attack]
     yield Attack("1 MB of x", "x" * MEGABYTE)
     yield Attack("1 MB of digits, boxed", boxed("9" * MEGABYTE))
     if wide != gold:
-        yield Attack("unicode digits", boxed(wide))
+        yield Attack("unicode digits", boxed(wide), cheats=False)  # the right number, in the digits of another keyboard
     yield Attack("9**9**9", boxed("9**9**9"))
     yield Attack("__import__", boxed(f"__import__('os').system('touch {canary}')"))
     yield Attack("__import__, bare", f"__import__('pathlib').Path('{canary}').touch()")

@@ -81,7 +81,9 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
     text, thinking = visible(text)
     if not text.strip():
         return Extraction(None, "none", thinking or "the response is empty")
-    tagged = between_tags(text)
+    tagged, hedged = between_tags(text)
+    if hedged:
+        return Extraction(None, "none", "several <answer> tags that differ")
     if tagged:
         inner = final_box(tagged)
         return Extraction(inner[0] if inner else tagged, "tag", "the <answer> tag")
@@ -126,10 +128,11 @@ def visible(text: str) -> tuple[str, str]:
     return text, reason
 
 
-def between_tags(text: str) -> str:
-    """What stands in the last ``<answer>...</answer>``."""
-    head, closed, _ = text.rpartition("</answer>")
-    return head.rpartition("<answer>")[2].strip() if closed and "<answer>" in head else ""
+def between_tags(text: str) -> tuple[str, bool]:
+    """What stands in the last ``<answer>...</answer>``, and whether another such tag says something else."""
+    found = [part.rpartition("<answer>") for part in text.split("</answer>")[:-1]]
+    contents = [content.strip() for _, opened, content in found if opened]
+    return (contents[-1], len(set(contents)) > 1) if contents else ("", False)
 
 
 def last_statement(text: str, after: int) -> Extraction | None:
