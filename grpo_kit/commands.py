@@ -50,7 +50,8 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
             return
         console.print(
             f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
-            f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}"
+            f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}",
+            soft_wrap=True,
         )
         run = RunDirectory.create(path, config)
     _train(config, run, console, resume, begun)
@@ -73,7 +74,11 @@ def _train(config: Config, run: RunDirectory, console: Console, resume: bool, be
         trainer.close()
     model = run.path / "model"
     console.print(f"done in {time.perf_counter() - begun:.0f} s. Next:", markup=False)
-    console.print(f"  grpo-kit train {run.path}/config.yaml seed=1     the same run with another seed", markup=False)
+    console.print(
+        f"  grpo-kit train {run.path}/config.yaml seed=1     the same run with another seed",
+        markup=False,
+        soft_wrap=True,
+    )
     if config.data.task:
         harder = f"model.path={model} warm_start=null data.level={config.data.level + 1}"
         console.print(

@@ -10,7 +10,7 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids
-from grpo_kit.data.datasets import TaskSource, evaluation_source, training_source
+from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import RunFailed, UserError
@@ -276,11 +276,7 @@ def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
     if settings is None:
         return None
     data = settings.data or config.data
-    source = evaluation_source(config)
-    if isinstance(source, ProceduralSource):
-        tasks = source.unique_tasks(settings.tasks)
-    else:
-        tasks = [source.task(i) for i in range(min(settings.tasks, source.size or 0))]
+    tasks = evaluation_tasks(config)
     sampling = SamplingParams(
         n=settings.samples,
         temperature=config.rollout.temperature,

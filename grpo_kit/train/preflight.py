@@ -12,7 +12,7 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render_text
-from grpo_kit.data.datasets import TaskSource, evaluation_source, training_source
+from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
@@ -59,7 +59,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)
     first = sampler.next(max(2, config.rollout.prompts_per_step))
     if config.evaluation:
-        evaluation_source(config)
+        evaluation_tasks(config)
     gold = _check_gold(config, source, [task for task, _ in first])
     parameters = sum(p.numel() for p in skeleton.parameters())
     completions = config.rollout.prompts_per_step * config.rollout.group_size * config.train.steps
