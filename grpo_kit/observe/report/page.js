@@ -62,7 +62,7 @@ function chartOptions(panel, width) {
   return { options, data };
 }
 
-const number = (v) => Math.abs(v) >= 1000 ? Math.round(v).toLocaleString("en") : Number(v.toPrecision(4)).toString();
+const number = (v) => v && Math.abs(v) < 1e-3 ? Number(v.toPrecision(3)).toExponential() : Math.abs(v) >= 1000 ? Math.round(v).toLocaleString("en") : Number(v.toPrecision(4)).toString();
 
 function drawCharts(panels) {
   charts.splice(0).forEach((chart) => chart.destroy());
