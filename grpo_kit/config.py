@@ -342,6 +342,13 @@ class EvaluationConfig(Strict):
     every: PositiveInt | None = None
 
 
+class LoggingConfig(Strict):
+    """Where metrics go besides metrics.jsonl in the run's folder."""
+
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    project: str = Field("grpo-kit", description="the project's name in wandb and trackio")
+
+
 class Config(Strict):
     """A whole recipe."""
 
@@ -361,6 +368,7 @@ class Config(Strict):
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig
     evaluation: EvaluationConfig | None = None
+    logging: LoggingConfig = LoggingConfig()
 
     def objective_overrides(self) -> dict[str, Any]:
         """The objective section, with the default that the engine decides."""

@@ -31,7 +31,13 @@ class Dtype(StrEnum):
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for name, command in (("eval", evaluate), ("score", score), ("compare", compare)):
+    for name, command in (
+        ("eval", evaluate),
+        ("score", score),
+        ("compare", compare),
+        ("report", report),
+        ("rollouts", rollouts),
+    ):
         app.command(name)(command)
 
 
@@ -131,6 +137,52 @@ def compare(
     from grpo_kit.evaluate.commands import compare_evaluations
 
     compare_evaluations(evaluations, flips=flips, out=out, markdown_path=markdown)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="a run, also one in progress, or a finished evaluation")],
+    out: Annotated[Path | None, typer.Option(help="the file to write [FOLDER/report.html]")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="how many completions the page holds at most")] = 10_000,
+    watch: Annotated[float | None, typer.Option(min=1.0, help="write it again every so many seconds")] = None,
+) -> None:
+    """Write one HTML page with everything about a run or an evaluation."""
+    import time
+
+    from grpo_kit.observe.report import write_report
+
+    typer.echo(write_report(folder, out, limit))
+    while watch is not None:
+        time.sleep(watch)
+        write_report(folder, out, limit)
+
+
+def rollouts(
+    folder: Annotated[Path, typer.Argument(help="a run or an evaluation")],
+    step: Annotated[str | None, typer.Option(help="10, 5-20, '>= 5' [the last one]")] = None,
+    task: Annotated[str | None, typer.Option(help="part of the problem's name")] = None,
+    score: Annotated[str | None, typer.Option(help="1, '< 0.5'")] = None,
+    advantage: Annotated[str | None, typer.Option(help="'> 0'")] = None,
+    stop: Annotated[str | None, typer.Option(help="stop or length")] = None,
+    search: Annotated[str | None, typer.Option(help="words in the prompt, the completion or the answer")] = None,
+    sort: Annotated[str | None, typer.Option(help="score, advantage, length or surprise")] = None,
+    ascending: Annotated[bool, typer.Option("--ascending", help="the smallest first")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="how many to list")] = 20,
+    show: Annotated[
+        int | None, typer.Option(min=0, help="a number of the list: that completion with its group")
+    ] = None,
+) -> None:
+    """Look at completions in the terminal."""
+    from grpo_kit.evaluate.commands import open_console
+    from grpo_kit.observe.rollouts import Choice, choose, read_rows, show_list, show_one
+
+    everything = read_rows(folder, step)
+    found = choose(everything, Choice(step, task, score, advantage, stop, search, sort, not ascending))
+    if show is None:
+        show_list(open_console(), found, limit)
+    elif show < len(found):
+        show_one(open_console(), found[show], everything)
+    else:
+        raise UserError(f"--show {show}: the list has {len(found)} completions")
 
 
 def verifier_options(pairs: list[str]) -> dict[str, Any]:
