@@ -13,6 +13,7 @@ from rich.table import Table
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
+from grpo_kit.observe.sinks import check_sinks, open_sinks
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.verifiers import get_verifier
 
@@ -30,6 +31,7 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
         config, path = load_recipe(recipe, overrides), run_dir or default_run_path(recipe)
         check_free(path)
     check_verifiers(config)
+    check_sinks(config)
     # From here on torch is needed; what can be found wrong without it has been.
     from transformers.utils import logging as transformers_logging
 
@@ -69,9 +71,13 @@ def _train(config: Config, run: RunDirectory, console: Console, resume: bool, be
 
     trainer = OnlineTrainer(config, run, RunConsole(console))
     try:
+        done = max((m["step"] for m in run.read_metrics()), default=0) if resume else 0
+        run.sinks = open_sinks(config, run.path, done)
         trainer.train(resume)
     finally:
         trainer.close()
+        for sink in run.sinks:
+            sink.close()
     model = run.path / "model"
     console.print(f"done in {time.perf_counter() - begun:.0f} s. Next:", markup=False)
     console.print(
