@@ -90,9 +90,13 @@ def _train(config: Config, run: RunDirectory, console: Console, resume: bool, be
         console.print(
             f"  grpo-kit train {run.path}/config.yaml {harder}     go on, harder", markup=False, soft_wrap=True
         )
+    console.print(f"  {run.path}/report.html     curves and completions, in a browser", markup=False, soft_wrap=True)
     console.print(
-        f"  zcat {run.rollouts}/*.gz | less -S     every completion with its scores", markup=False, soft_wrap=True
+        f"  grpo-kit rollouts {run.path}     completions with their scores, here", markup=False, soft_wrap=True
     )
+    if config.data.task and config.warm_start:
+        tested = f"grpo-kit eval {run.path}/warm_start {model} --tasks {config.data.task} -n 8 --out evals/first"
+        console.print(f"  {tested}     before and after", markup=False, soft_wrap=True)
 
 
 def _resumed(recipe: str, overrides: Sequence[str], run_dir: Path | None) -> tuple[Config, RunDirectory]:

@@ -107,8 +107,8 @@ def score(
     from grpo_kit.evaluate.commands import score_file
     from grpo_kit.evaluate.files import Fields
 
-    responses: list[str | None] = [*(response_field or [None])]
-    labels: list[str | None] = [*(label_field or [None] * len(responses))]
+    responses: list[str | None] = list(response_field or ()) or [None]
+    labels: list[str | None] = list(label_field or ()) or [None for _ in responses]
     if len(labels) != len(responses):
         raise UserError(f"--label-field: {len(labels)} are given for {len(responses)} response fields")
     chosen = [Fields(r, gold_field, label, id_field, prompt_field) for r, label in zip(responses, labels, strict=True)]

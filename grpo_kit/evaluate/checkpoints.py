@@ -116,10 +116,10 @@ class CheckpointEvaluation:
         vllm = VllmConfig(servers=settings.servers)
         limit = max(self._max_tokens(task) for task in self.tasks)
         return Config(
-            model=ModelConfig(path=self.path, dtype=settings.dtype),  # type: ignore[arg-type]
+            model=ModelConfig(path=self.path, dtype=settings.dtype),
             data=DataConfig(task="addition", max_prompt_tokens=longest),
             verifiers=[task.spec.verifier for task in self.tasks],
-            rollout=RolloutConfig(engine=settings.engine, max_tokens=limit, vllm=vllm),  # type: ignore[arg-type]
+            rollout=RolloutConfig(engine=settings.engine, max_tokens=limit, vllm=vllm),
             train=TrainConfig(steps=1),
             seed=settings.seed,
         )

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -20,6 +20,10 @@ from .protocol import Result
 from .records import RESULTS_FILE, SAMPLES_FILE, write_records
 from .score import rescore
 from .show import markdown, show_disagreements, show_results
+
+if TYPE_CHECKING:
+    from .checkpoints import Settings
+    from .tasks import OpenTask
 
 MAX_WORKERS = 16
 
@@ -96,9 +100,7 @@ def evaluate_checkpoints(
     markdown_path: Path | None,
 ) -> None:
     """Evaluate each checkpoint on every task; each has its own folder where there are several."""
-    from grpo_kit.observe.console import RunConsole
-
-    from .checkpoints import CheckpointEvaluation, find_model, settings_from
+    from .checkpoints import find_model, settings_from
     from .tasks import open_task
 
     settings = settings_from(values | {"workers": worker_count(values["workers"])})
@@ -118,13 +120,11 @@ def evaluate_checkpoints(
     labels = labels_of(checkpoints)
     console = open_console()
     results = []
+    alone = len(checkpoints) > 1 and settings.engine == "vllm"
     for label, path in zip(labels, checkpoints, strict=True):
         place = folder if len(checkpoints) == 1 else folder / folder_name(label)
-        evaluation = CheckpointEvaluation(label, path, opened, settings, place, RunConsole(console, plain_lines=4))
         try:
-            results.append(
-                run_alone(evaluation) if len(checkpoints) > 1 and settings.engine == "vllm" else evaluation.run()
-            )
+            results.append((in_own_process if alone else evaluate_one)(label, path, opened, settings, place))
         except KeyboardInterrupt:
             raise EvaluationInterrupted(folder) from None
     show_results(console, results)
@@ -139,18 +139,28 @@ class EvaluationInterrupted(Interrupted):
         Exception.__init__(self, f"interrupted; {folder} holds what is finished")
 
 
-def run_alone(evaluation: Any) -> Result:
-    """Run in a process of its own: vLLM cannot be started twice in one."""
+def evaluate_one(label: str, path: str, tasks: Sequence[OpenTask], settings: Settings, place: Path) -> Result:
+    """Evaluate one checkpoint, with its progress on the console."""
+    from grpo_kit.observe.console import RunConsole
+
+    from .checkpoints import CheckpointEvaluation
+
+    return CheckpointEvaluation(label, path, tasks, settings, place, RunConsole(open_console(), plain_lines=4)).run()
+
+
+def in_own_process(label: str, path: str, tasks: Sequence[OpenTask], settings: Settings, place: Path) -> Result:
+    """`evaluate_one` in a process of its own: vLLM cannot be started twice in one."""
     import multiprocessing
 
     from .protocol import read_result
 
-    process = multiprocessing.get_context("spawn").Process(target=evaluation.run)
+    arguments = (label, path, tasks, settings, place)
+    process = multiprocessing.get_context("spawn").Process(target=evaluate_one, args=arguments)
     process.start()
     process.join()
     if process.exitcode:
-        raise RunFailed(f"evaluating {evaluation.label} failed with exit code {process.exitcode}; its error is above")
-    return read_result(evaluation.folder)
+        raise RunFailed(f"evaluating {label} failed with exit code {process.exitcode}; its error is above")
+    return read_result(place)
 
 
 def default_output(checkpoints: Sequence[str]) -> Path:

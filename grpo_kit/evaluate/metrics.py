@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
+NAN = math.nan
 BOOTSTRAP_DRAWS = 4000
 _CELLS = 4_000_000  # numbers that one block of a bootstrap may hold
 
@@ -120,7 +121,8 @@ def cluster_bootstrap(problem_values: ArrayLike, draws: int = BOOTSTRAP_DRAWS, s
     """
     values = np.asarray(problem_values, dtype=float)
     if values.size < 2:
-        return Estimate(float(values.mean()) if values.size else math.nan, *[math.nan] * 3, values.size)
+        value = float(values.mean()) if values.size else math.nan
+        return Estimate(value, math.nan, math.nan, math.nan, values.size)
     means = bootstrap_means(values, draws, seed)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(float(values.mean()), float(means.std(ddof=1)), float(low), float(high), values.size)
@@ -238,7 +240,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, draws: int = BOOTSTRA
     difference = b - a
     value, problems = float(difference.mean()) if a.size else math.nan, a.size
     if problems < 2:
-        return Difference(value, *[math.nan] * 7, problems)
+        return Difference(value, NAN, NAN, NAN, NAN, NAN, NAN, NAN, problems)
     error = float(standard_error(difference))
     half = t_quantile(0.5 + LEVEL / 2, problems - 1) * error
     boot = cluster_bootstrap(difference, draws, seed)

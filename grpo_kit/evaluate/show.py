@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -98,11 +99,15 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
     lines = []
     error, naive = metrics["avg"]["error"], metrics["naive_error"]
     if metrics["samples"] > 1 and error and naive:
-        inherent = metrics["sampling_error"]
-        share = "" if inherent is None else f"; more samples would remove at most {percent(inherent)} of it"
+        sampling = metrics["sampling_error"]
+        left = (
+            ""
+            if sampling is None
+            else f"; with endless samples of these problems {100 * math.sqrt(max(0.0, error**2 - sampling**2)):.2f}"
+        )
         lines.append(
             f"clustered error {100 * error:.2f} (bootstrap {100 * metrics['avg_bootstrap']['error']:.2f}), "
-            f"{100 * naive:.2f} if samples were independent{share}"
+            f"{100 * naive:.2f} if samples were independent{left}"
         )
     unscored = sum(metrics["unscored"].values())
     if unscored:
