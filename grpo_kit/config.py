@@ -396,8 +396,11 @@ class Config(Strict):
         if (self.algorithm in RECORDED) != (self.examples is not None):
             problems.append(
                 f"algorithm {self.algorithm} "
-                + ("learns from recorded data and needs an examples section" if self.examples is None else
-                   "samples its own data and takes no examples section")
+                + (
+                    "learns from recorded data and needs an examples section"
+                    if self.examples is None
+                    else "samples its own data and takes no examples section"
+                )
             )
         if self.examples and self.examples.demonstrations and self.data.task is None:
             problems.append("examples.demonstrations needs a procedural data.task")

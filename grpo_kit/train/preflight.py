@@ -96,7 +96,9 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     if config.model.lora is not None and objective.family == "reward_model":
         found.append("model.lora is not offered for reward models, whose score layer has to be trained as well")
     if found:
-        raise UserError(f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found))
+        raise UserError(
+            f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
+        )
 
 
 def _check_context(config: Config, model_config: Any) -> None:
@@ -178,7 +180,9 @@ def memory_estimate(config: Config, model_config: Any, parameters: int, objectiv
     }
     if config.model.lora is not None:
         parts["gradients"] = parts["optimizer"] = 0
-        parts["adapters, their gradients and optimizer, about"] = parameters * BYTES * config.model.lora.rank // hidden * 4
+        parts["adapters, their gradients and optimizer, about"] = (
+            parameters * BYTES * config.model.lora.rank // hidden * 4
+        )
     elif objective.needs_reference:
         parts["reference"] = parameters * BYTES
     if objective.needs_critic:
