@@ -13,8 +13,14 @@ from grpo_kit.objective.names import (
     BASELINES,
     CORRECTIONS,
     KL_ESTIMATORS,
+    KL_PLACES,
+    PAIR_LOSSES,
     RATIO_LEVELS,
+    RECORDED,
+    RETURNS,
     SCALES,
+    SELECTIONS,
+    STEPS,
     SURROGATES,
 )
 
@@ -42,12 +48,23 @@ class ScratchModelConfig(Strict):
         return self
 
 
+class LoraConfig(Strict):
+    """Low-rank adapters (arXiv:2106.09685): the base stays frozen, and with adapters off it is the reference."""
+
+    rank: PositiveInt = 16
+    alpha: PositiveFloat = 32.0
+    targets: tuple[str, ...] | Literal["all-linear"] = Field(
+        "all-linear", description="names of the layers that get adapters"
+    )
+
+
 class ModelConfig(Strict):
     """Where the policy comes from: ``path`` (a Hugging Face folder or hub name) or ``scratch``."""
 
     path: str | None = None
     scratch: ScratchModelConfig | None = None
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    lora: LoraConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -174,6 +191,7 @@ class RolloutConfig(Strict):
     max_tokens: PositiveInt = 512
     stop: tuple[str, ...] = ()
     max_rows: PositiveInt = Field(256, description="sequences decoded side by side by the embedded engine")
+    max_refills: PositiveInt = Field(4, description="rounds of sampling that dynamic sampling may add to a step")
     vllm: VllmConfig = VllmConfig()
 
     @model_validator(mode="before")
@@ -210,27 +228,47 @@ class RolloutConfig(Strict):
                 "the policy's and every importance ratio would be wrong; leave it at its default for training "
                 "(evaluation has its own sampling settings)"
             )
-        if self.group_size < 2:
-            raise ValueError(
-                "group_size 1 leaves nothing to compare a response with: every advantage would be 0; use at least 2"
-            )
         return self
 
 
 class ObjectiveConfig(Strict):
-    """Overrides of the algorithm's row in the table; null keeps the row's value."""
+    """Overrides of the algorithm's row in the table; null keeps the row's value. What each means: docs/algorithms.md."""
 
+    selection: SELECTIONS | None = None
     baseline: BASELINES | None = None
     scale: SCALES | None = None
+    returns: RETURNS | None = None
+    discount: Fraction | None = None
+    trace: Fraction | None = Field(None, description="lambda of generalised advantage estimation")
+    average_decay: Fraction | None = None
     ratio_level: RATIO_LEVELS | None = None
     surrogate: SURROGATES | None = None
     aggregation: AGGREGATIONS | None = None
     clip_low: PositiveFloat | None = None
     clip_high: PositiveFloat | None = None
-    kl_estimator: KL_ESTIMATORS | None = None
-    beta: NonNegative | None = None
+    dual_clip: Annotated[float, Field(gt=1.0)] | None = None
+    gate_positive: PositiveFloat | None = None
+    gate_negative: PositiveFloat | None = None
+    divergence_limit: PositiveFloat | None = None
+    penalty: NonNegative | None = None
+    penalty_target: PositiveFloat | None = None
     correction: CORRECTIONS | None = Field(None, description="default: truncated with a vLLM engine, else the row's")
     correction_cap: Annotated[float, Field(ge=1.0)] | None = None
+    kl_place: KL_PLACES | None = None
+    kl_estimator: KL_ESTIMATORS | None = None
+    beta: NonNegative | None = None
+    kl_target: PositiveFloat | None = None
+    entropy_bonus: NonNegative | None = None
+    entropy_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    dynamic_sampling: bool | None = None
+    mask_truncated: bool | None = None
+    value_clip: PositiveFloat | None = None
+    step: STEPS | None = None
+    trust_region: PositiveFloat | None = None
+    pair_loss: PAIR_LOSSES | None = None
+    good_weight: NonNegative | None = None
+    bad_weight: NonNegative | None = None
+    per_prompt: PositiveInt | None = None
 
 
 class OptimizerConfig(Strict):
@@ -252,6 +290,35 @@ class WarmStartConfig(Strict):
         0.0, description="share of demonstrations with a mistake that carries through to the answer"
     )
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, schedule="cosine", warmup_steps=20)
+
+
+class ExamplesConfig(Strict):
+    """What an offline algorithm learns from: exactly one of a file, recorded rollouts, or worked solutions.
+
+    A row of the file has ``prompt`` and either ``chosen`` and ``rejected`` (and perhaps ``margin``), or ``response`` (and
+    perhaps ``label``: whether it is good). Recorded rollouts are grouped by prompt as they were sampled.
+    """
+
+    path: str | None = Field(None, description="a .jsonl, .parquet or .csv file, or a hub name")
+    rollouts: str | None = Field(None, description="the run directory whose recorded rollouts are learned from")
+    demonstrations: bool = Field(
+        False, description="worked solutions of data.task; for pairs, each against one with a mistake"
+    )
+    mistakes: Fraction = Field(0.0, description="share of single demonstrations that contain a mistake")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ExamplesConfig:
+        if (self.path is not None) + (self.rollouts is not None) + self.demonstrations != 1:
+            raise ValueError("needs exactly one of path (a file), rollouts (a run directory) and demonstrations: true")
+        return self
+
+
+class CriticConfig(Strict):
+    """The second network of algorithms with baseline critic."""
+
+    path: str | None = Field(None, description="a reward model to start from; default: the policy's own weights")
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-5)
+    warmup: Annotated[int, Field(ge=0)] = Field(0, description="batches on which only the critic learns")
 
 
 class TrainConfig(Strict):
@@ -292,10 +359,12 @@ class Config(Strict):
     model: ModelConfig
     warm_start: WarmStartConfig | None = None
     data: DataConfig
+    examples: ExamplesConfig | None = Field(None, description="for offline algorithms: what is learned from")
     verifiers: Annotated[list[VerifierConfig], Field(min_length=1)]
     scoring: ScoringConfig = ScoringConfig()
     rollout: RolloutConfig = RolloutConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+    critic: CriticConfig = CriticConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig
     evaluation: EvaluationConfig | None = None
@@ -324,6 +393,17 @@ class Config(Strict):
                 f"train.updates_per_batch {self.train.updates_per_batch} must divide rollout.prompts_per_step "
                 f"{self.rollout.prompts_per_step}"
             )
+        if (self.algorithm in RECORDED) != (self.examples is not None):
+            problems.append(
+                f"algorithm {self.algorithm} "
+                + (
+                    "learns from recorded data and needs an examples section"
+                    if self.examples is None
+                    else "samples its own data and takes no examples section"
+                )
+            )
+        if self.examples and self.examples.demonstrations and self.data.task is None:
+            problems.append("examples.demonstrations needs a procedural data.task")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -70,6 +70,7 @@ class Group:
     """All completions of one prompt, their total rewards and each verifier's score of them.
 
     ``scores[i]`` is the score the trainer uses for ``completions[i]``; ``parts[i]`` maps verifier name to its score.
+    ``greedy`` is the score of the greedy response to the prompt, for algorithms that compare with it.
     """
 
     task: Task
@@ -77,3 +78,4 @@ class Group:
     completions: list[Completion]
     scores: list[Score] = field(default_factory=list)
     parts: list[dict[str, Score]] = field(default_factory=list)
+    greedy: Score | None = None

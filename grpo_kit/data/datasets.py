@@ -40,7 +40,7 @@ class DatasetSource:
     def __init__(self, config: DataConfig, where: str = "data", part: Part = "all") -> None:
         self.config, self.where, self.part = config, where, part
         self.pattern = _compile(config.answer_pattern, where)
-        self.rows = _load_rows(config, where)
+        self.rows = load_rows(config, where)
         if config.limit is not None:
             self.rows = self.rows.select(range(min(config.limit, len(self.rows))))
         if not len(self.rows):
@@ -166,7 +166,7 @@ def _compile(pattern: str | None, where: str) -> re.Pattern[str] | None:
     return compiled
 
 
-def _load_rows(config: DataConfig, where: str) -> Any:
+def load_rows(config: DataConfig, where: str) -> Any:
     import datasets
 
     datasets.disable_progress_bars()

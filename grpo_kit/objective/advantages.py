@@ -8,6 +8,7 @@ an advantage of zero.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,78 +17,156 @@ from torch import Tensor
 EPSILON = 1e-6
 
 
-def group_mean(rewards: Tensor, group_index: Tensor, counted: Tensor) -> Tensor:
-    """Mean reward of each sequence's own group (GRPO, arXiv:2402.03300, section 4.1.2). Shapes: [sequences]."""
-    total, count = _group_sums(rewards, group_index, counted)
-    return (total / count.clamp(min=1))[group_index]
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """The rewards of a batch and what a baseline may know.
+
+    Attributes:
+        values: [sequences] float.
+        group_index: [sequences] long, 0 .. groups - 1.
+        counted: [sequences] bool.
+        greedy: [groups] reward of each prompt's greedy response, for the baseline of that name.
+        average: moving average of earlier batches' mean rewards; None before the first.
+    """
+
+    values: Tensor
+    group_index: Tensor
+    counted: Tensor
+    greedy: Tensor | None = None
+    average: float | None = None
 
 
-def leave_one_out(rewards: Tensor, group_index: Tensor, counted: Tensor) -> Tensor:
-    """Mean reward of the *other* sequences of the group (RLOO, arXiv:2402.14740, eq. 8). Shapes: [sequences].
+# --- baselines ---------------------------------------------------------------------------------------------------
+
+
+def no_baseline(rewards: Rewards) -> Tensor:
+    return torch.zeros_like(rewards.values)
+
+
+def moving_average(rewards: Rewards) -> Tensor:
+    """Mean reward of the batches before this one (R. J. Williams, "Simple statistical gradient-following", 1992).
+
+    The first batch has no past and is compared with its own mean.
+    """
+    return batch_mean(rewards) if rewards.average is None else torch.full_like(rewards.values, rewards.average)
+
+
+def group_mean(rewards: Rewards) -> Tensor:
+    """Mean reward of each sequence's own group (GRPO, arXiv:2402.03300, section 4.1.2). [sequences]"""
+    total, count = _group_sums(rewards, rewards.values)
+    return (total / count.clamp(min=1))[rewards.group_index]
+
+
+def leave_one_out(rewards: Rewards) -> Tensor:
+    """Mean reward of the *other* sequences of the group (RLOO, arXiv:2402.14740, eq. 8). [sequences]
 
     A sequence that has no counted sibling keeps its own reward as baseline, so that its advantage is zero.
     """
-    total, count = _group_sums(rewards, group_index, counted)
-    others = count[group_index] - 1
-    return torch.where(others > 0, (total[group_index] - rewards) / others.clamp(min=1), rewards)
+    total, count = _group_sums(rewards, rewards.values)
+    others = count[rewards.group_index] - 1
+    mean = (total[rewards.group_index] - rewards.values) / others.clamp(min=1)
+    return torch.where(others > 0, mean, rewards.values)
 
 
-def batch_mean(rewards: Tensor, group_index: Tensor, counted: Tensor) -> Tensor:
-    """Mean reward of the whole batch. Shapes: [sequences]."""
-    weight = counted.to(rewards.dtype)
-    return ((rewards * weight).sum() / weight.sum().clamp(min=1)).expand_as(rewards)
+def batch_mean(rewards: Rewards) -> Tensor:
+    """Mean reward of the whole batch. [sequences]"""
+    weight = rewards.counted.to(rewards.values.dtype)
+    return ((rewards.values * weight).sum() / weight.sum().clamp(min=1)).expand_as(rewards.values)
 
 
-def no_baseline(rewards: Tensor, group_index: Tensor, counted: Tensor) -> Tensor:
-    return torch.zeros_like(rewards)
+def greedy(rewards: Rewards) -> Tensor:
+    """Reward of the greedy response to the same prompt (ReMax, arXiv:2310.10505, eq. 5). [sequences]"""
+    if rewards.greedy is None:
+        raise ValueError("the greedy baseline needs the reward of each prompt's greedy response")
+    return rewards.greedy[rewards.group_index]
 
 
-def group_std(rewards: Tensor, group_index: Tensor, counted: Tensor) -> Tensor:
-    """Sample standard deviation (n - 1) of each sequence's own group, plus `EPSILON`. Shapes: [sequences]."""
-    centred = rewards - group_mean(rewards, group_index, counted)
-    squares, count = _group_sums(centred.square(), group_index, counted)
-    return (squares / (count - 1).clamp(min=1)).sqrt()[group_index] + EPSILON
+# --- scales ------------------------------------------------------------------------------------------------------
 
 
-def batch_std(rewards: Tensor, group_index: Tensor, counted: Tensor) -> Tensor:
-    """Sample standard deviation (n - 1) of the whole batch, plus `EPSILON`. Shapes: [sequences]."""
-    chosen = rewards[counted]
-    deviation = chosen.std() if chosen.numel() > 1 else rewards.new_zeros(())
-    return (deviation + EPSILON).expand_as(rewards)
+def no_scale(rewards: Rewards) -> Tensor:
+    return torch.ones_like(rewards.values)
 
 
-def no_scale(rewards: Tensor, group_index: Tensor, counted: Tensor) -> Tensor:
-    return torch.ones_like(rewards)
+def group_std(rewards: Rewards) -> Tensor:
+    """Sample standard deviation (n - 1) of each sequence's own group, plus `EPSILON`. [sequences]"""
+    centred = rewards.values - group_mean(rewards)
+    squares, count = _group_sums(rewards, centred.square())
+    return (squares / (count - 1).clamp(min=1)).sqrt()[rewards.group_index] + EPSILON
 
 
-GroupStatistic = Callable[[Tensor, Tensor, Tensor], Tensor]
+def batch_std(rewards: Rewards) -> Tensor:
+    """Sample standard deviation (n - 1) of the whole batch, plus `EPSILON`. [sequences]"""
+    chosen = rewards.values[rewards.counted]
+    deviation = chosen.std() if chosen.numel() > 1 else rewards.values.new_zeros(())
+    return (deviation + EPSILON).expand_as(rewards.values)
 
-BASELINES: dict[str, GroupStatistic] = {
+
+def beta_density(rewards: Rewards) -> Tensor:
+    """Density of a Beta distribution at the group's mean reward (BNPO, arXiv:2506.02864). For rewards in [0, 1].
+
+    The groups' means are taken as draws of Beta(a, b), fitted by moments; dividing by Beta(1 + a/3, 1 + b/3)'s density
+    makes the variance of the gradient smallest (theorem 1 there). Shapes: [sequences].
+    """
+    total, count = _group_sums(rewards, rewards.values)
+    means = (total / count.clamp(min=1)).clamp(EPSILON, 1 - EPSILON)
+    seen = means[count > 0]
+    centre = seen.mean() if seen.numel() else means.new_tensor(0.5)
+    spread = seen.var() if seen.numel() > 1 else centre.new_zeros(())
+    # All means alike, or further apart than any Beta can be: there is nothing to fit, and (1, 1) divides by one.
+    strength = (centre * (1 - centre) / spread.clamp(min=EPSILON) - 1).clamp(min=0.0)
+    if spread <= EPSILON:
+        strength = torch.zeros_like(strength)
+    a, b = 1 + centre * strength / 3, 1 + (1 - centre) * strength / 3
+    log_normaliser = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+    log_density = (a - 1) * means.log() + (b - 1) * torch.log1p(-means) - log_normaliser
+    return log_density.exp().clamp(min=EPSILON)[rewards.group_index]
+
+
+Statistic = Callable[[Rewards], Tensor]
+
+BASELINES: dict[str, Statistic] = {
     "none": no_baseline,
+    "moving_average": moving_average,
     "group_mean": group_mean,
     "leave_one_out": leave_one_out,
     "batch_mean": batch_mean,
+    "greedy": greedy,
+    # Values per token come from a second network: `returns.generalised_advantages` subtracts them.
+    "critic": no_baseline,
 }
-SCALES: dict[str, GroupStatistic] = {"none": no_scale, "group_std": group_std, "batch_std": batch_std}
+SCALES: dict[str, Statistic] = {
+    "none": no_scale,
+    "group_std": group_std,
+    "batch_std": batch_std,
+    "beta_density": beta_density,
+}
 
 
-def compute_advantages(rewards: Tensor, group_index: Tensor, counted: Tensor, *, baseline: str, scale: str) -> Tensor:
+def compute_advantages(
+    rewards: Tensor,
+    group_index: Tensor,
+    counted: Tensor,
+    *,
+    baseline: str,
+    scale: str,
+    greedy: Tensor | None = None,
+    average: float | None = None,
+) -> Tensor:
     """``(reward - baseline) / scale`` for each sequence; zero where not counted.
 
     Args:
-        rewards: [sequences] float.
-        group_index: [sequences] long, 0 .. groups - 1.
-        counted: [sequences] bool.
-        baseline, scale: a key of `BASELINES` and of `SCALES`.
+        baseline, scale: a key of `BASELINES` and of `SCALES`; the others as in `Rewards`.
     """
-    shift = BASELINES[baseline](rewards, group_index, counted)
-    divisor = SCALES[scale](rewards, group_index, counted)
-    return torch.where(counted, (rewards - shift) / divisor, torch.zeros_like(rewards))
+    batch = Rewards(rewards, group_index, counted, greedy, average)
+    advantages = (rewards - BASELINES[baseline](batch)) / SCALES[scale](batch)
+    return torch.where(counted, advantages, torch.zeros_like(rewards))
 
 
-def _group_sums(values: Tensor, group_index: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+def _group_sums(rewards: Rewards, values: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the counted values and their number, for each group: two tensors of shape [groups]."""
-    groups = int(group_index.max()) + 1 if group_index.numel() else 0
-    weight = counted.to(values.dtype)
+    index = rewards.group_index
+    groups = int(index.max()) + 1 if index.numel() else 0
+    weight = rewards.counted.to(values.dtype)
     zeros = values.new_zeros(groups)
-    return zeros.index_add(0, group_index, values * weight), zeros.index_add(0, group_index, weight)
+    return zeros.index_add(0, index, values * weight), zeros.index_add(0, index, weight)

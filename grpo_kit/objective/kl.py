@@ -28,3 +28,16 @@ def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
 
 
 KL_ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"k1": k1, "k2": k2, "k3": k3}
+
+
+def double_or_halve(penalty: float, measured: float, target: float) -> float:
+    """The next weight of a KL penalty (PPO, arXiv:1707.06347, section 4): doubled above 1.5 targets, halved below 2/3."""
+    if measured > 1.5 * target:
+        return penalty * 2.0
+    return penalty / 2.0 if measured < target / 1.5 else penalty
+
+
+def proportional(beta: float, measured: float, target: float, gain: float = 0.1) -> float:
+    """The next weight of a KL to the reference (arXiv:1909.08593, section 2.2): moves with the relative error, within 20 %."""
+    error = min(0.2, max(-0.2, measured / target - 1.0))
+    return beta * (1.0 + gain * error)

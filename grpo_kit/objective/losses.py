@@ -1,4 +1,4 @@
-"""The policy-gradient losses: a ratio, a surrogate, an aggregation. Pure functions on tensors.
+"""Ratios and aggregations: at what level policies are compared, and how much each token counts.
 
 Everything is flat: tokens of all sequences of a micro-batch stand in one row, and ``sequence_index[t]`` says to which
 sequence token t belongs. The loss of a step is ``sum_t weight[sequence_index[t]] * token_loss[t]``, where the weights
@@ -8,19 +8,9 @@ were computed from the lengths of *all* sequences of the step. So the sum over m
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class ClipRange:
-    """The ratio may move in [1 - low, 1 + high] before the gradient stops."""
-
-    low: float
-    high: float
-
 
 # --- importance ratio: at what level the new policy is compared with the old one ---------------------------------
 
@@ -32,79 +22,93 @@ def token_log_ratio(logprobs: Tensor, old_logprobs: Tensor, sequence_index: Tens
 
 def sequence_log_ratio(logprobs: Tensor, old_logprobs: Tensor, sequence_index: Tensor) -> Tensor:
     """Length-normalised log-ratio of the whole sequence, given to each of its tokens (GSPO, arXiv:2507.18071, eq. 7)."""
-    if not logprobs.numel():
-        return logprobs - old_logprobs
-    zeros = logprobs.new_zeros(int(sequence_index.max()) + 1)
-    total = zeros.index_add(0, sequence_index, logprobs - old_logprobs)
-    length = zeros.index_add(0, sequence_index, torch.ones_like(old_logprobs))
+    total, length = _sequence_sums(logprobs - old_logprobs, sequence_index)
     return (total / length.clamp(min=1))[sequence_index]
 
 
+def sequence_token_log_ratio(logprobs: Tensor, old_logprobs: Tensor, sequence_index: Tensor) -> Tensor:
+    """The sequence's ratio as value, the token's own gradient (GSPO-token, arXiv:2507.18071, eq. 14)."""
+    whole = sequence_log_ratio(logprobs.detach(), old_logprobs, sequence_index)
+    return whole + logprobs - logprobs.detach()
+
+
+def sequence_product_log_ratio(logprobs: Tensor, old_logprobs: Tensor, sequence_index: Tensor) -> Tensor:
+    """Log-ratio of the whole response, not divided by its length: the exact importance weight (RLOO, 2402.14740)."""
+    return _sequence_sums(logprobs - old_logprobs, sequence_index)[0][sequence_index]
+
+
+def _sequence_sums(values: Tensor, sequence_index: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the values of each sequence, and its length: two tensors [sequences]."""
+    sequences = int(sequence_index.max()) + 1 if sequence_index.numel() else 0
+    zeros = values.new_zeros(sequences)
+    length = zeros.index_add(0, sequence_index, torch.ones_like(values.detach()))
+    return zeros.index_add(0, sequence_index, values), length
+
+
 LogRatio = Callable[[Tensor, Tensor, Tensor], Tensor]
-RATIO_LEVELS: dict[str, LogRatio] = {"token": token_log_ratio, "sequence": sequence_log_ratio}
-
-
-# --- surrogate: what is minimised at each token ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Surrogate:
-    """A per-token loss and where its clip was active, as booleans. All shapes: [tokens]."""
-
-    loss: Tensor
-    clipped_low: Tensor
-    clipped_high: Tensor
-
-
-def ppo_clip(log_ratio: Tensor, advantages: Tensor, clip: ClipRange) -> Surrogate:
-    """-min(r A, clip(r, 1 - low, 1 + high) A) (PPO, arXiv:1707.06347, eq. 7; two bounds: DAPO, arXiv:2503.14476)."""
-    ratio = log_ratio.exp()
-    bounded = ratio.clamp(1.0 - clip.low, 1.0 + clip.high)
-    return Surrogate(
-        -torch.minimum(ratio * advantages, bounded * advantages),
-        (ratio < 1.0 - clip.low) & (advantages < 0),
-        (ratio > 1.0 + clip.high) & (advantages > 0),
-    )
-
-
-SURROGATES: dict[str, Callable[[Tensor, Tensor, ClipRange], Surrogate]] = {"ppo_clip": ppo_clip}
+RATIO_LEVELS: dict[str, LogRatio] = {
+    "token": token_log_ratio,
+    "sequence": sequence_log_ratio,
+    "sequence_token": sequence_token_log_ratio,
+    "sequence_product": sequence_product_log_ratio,
+}
 
 
 # --- aggregation: how much each token counts ---------------------------------------------------------------------
 
 
-def sequence_mean(lengths: Tensor, max_tokens: int) -> Tensor:
+def sequence_mean(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
     """Mean over tokens inside a sequence, then over sequences (GRPO, arXiv:2402.03300, eq. 3)."""
     return 1.0 / (lengths.clamp(min=1) * max(1, lengths.numel()))
 
 
-def token_mean(lengths: Tensor, max_tokens: int) -> Tensor:
+def token_mean(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
     """Mean over all tokens of the batch: long sequences weigh more (DAPO, arXiv:2503.14476, eq. 8)."""
     return (1.0 / lengths.sum().clamp(min=1)).expand_as(lengths)
 
 
-def constant_length(lengths: Tensor, max_tokens: int) -> Tensor:
+def constant_length(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
     """Sum over tokens divided by the generation limit, mean over sequences: no length bias (Dr. GRPO, 2503.20783)."""
     return torch.full_like(lengths, 1.0 / (max_tokens * max(1, lengths.numel())))
 
 
-Aggregation = Callable[[Tensor, int], Tensor]
+def sequence_sum(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
+    """Sum over tokens, mean over sequences: the gradient of the expected reward as REINFORCE has it."""
+    return torch.full_like(lengths, 1.0 / max(1, lengths.numel()))
+
+
+def group_token_mean(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
+    """Mean over the tokens of a group, then over groups: every prompt weighs the same, whatever its lengths."""
+    if not lengths.numel():
+        return lengths
+    totals = lengths.new_zeros(int(group_index.max()) + 1).index_add(0, group_index, lengths)
+    groups = int((totals > 0).sum())
+    return 1.0 / (totals[group_index].clamp(min=1) * max(1, groups))
+
+
+Aggregation = Callable[[Tensor, Tensor, int], Tensor]
 AGGREGATIONS: dict[str, Aggregation] = {
     "sequence_mean": sequence_mean,
     "token_mean": token_mean,
     "constant_length": constant_length,
+    "sequence_sum": sequence_sum,
+    "group_token_mean": group_token_mean,
 }
 
 
-def sequence_weights(lengths: Tensor, *, aggregation: str, max_tokens: int) -> Tensor:
+def sequence_weights(
+    lengths: Tensor, *, aggregation: str, max_tokens: int, group_index: Tensor | None = None
+) -> Tensor:
     """The weight of each token of each sequence in the loss of the step.
 
     Args:
         lengths: [sequences] completion tokens of every sequence that counts, over the whole step.
         aggregation: a key of `AGGREGATIONS`.
         max_tokens: the generation limit.
+        group_index: [sequences] which prompt each answers; by default each its own.
 
     Returns:
         [sequences] float64.
     """
-    return AGGREGATIONS[aggregation](lengths.to(torch.float64), max_tokens)
+    index = torch.arange(lengths.numel()) if group_index is None else group_index
+    return AGGREGATIONS[aggregation](lengths.to(torch.float64), index, max_tokens)

@@ -68,8 +68,8 @@ class Policy:
             hidden = self.hidden(batch.input_ids)[batch.rows, batch.columns]
             return select_logprobs(hidden, self.head, batch.targets, temperature)
 
-    def frozen_copy(self) -> Policy:
-        """A copy that takes no gradients: the reference of a KL term."""
+    def reference(self) -> Policy:
+        """The policy as it is now, for a KL term to compare with later: a copy that takes no gradients."""
         import copy
 
         model = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -79,6 +79,23 @@ class Policy:
         """Write a Hugging Face folder that transformers and vLLM load as it is."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+    def load_weights(self, folder: Path) -> None:
+        """Copy the weights of a saved model (a checkpoint's ``model``) into this one, in place."""
+        load_network(self.model, folder)
+
+
+def load_network(model: Any, folder: Path) -> None:
+    """Copy the weights that a Hugging Face folder holds into a model, in place. Raises UserError if they do not fit."""
+    from safetensors.torch import load_file
+
+    weights: dict[str, Any] = {}
+    for shard in sorted(folder.glob("*.safetensors")):
+        weights |= load_file(shard)
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    if unexpected or set(missing) - set(model.all_tied_weights_keys):
+        raise UserError(f"{folder} does not fit this model: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    model.tie_weights()
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -103,7 +120,7 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     # Master weights stay float32: at RL learning rates a bfloat16 weight often rounds the update away.
-    _disable_dropout(model)
+    disable_dropout(model)
     policy = Policy(model.float().to(device), tokenizer, device, _autocast_dtype(config.dtype, device))
     _check_head(policy)
     return policy
@@ -183,7 +200,7 @@ def _autocast_dtype(name: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16
 
 
-def _disable_dropout(model: nn.Module) -> None:
+def disable_dropout(model: nn.Module) -> None:
     """With dropout the policy that is trained is not the one that sampled, and no importance ratio would start at 1."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):

@@ -20,7 +20,12 @@ class TrainingSequence:
     Attributes:
         weight: what each of its tokens counts in the loss of the step.
         behaviour_logprobs: the engine's log-probabilities of ``completion_ids``.
-        old_logprobs, reference_logprobs: filled by a pass before the first update, when the objective needs them.
+        group: which prompt of the batch it answers.
+        old_logprobs, reference_logprobs, entropies, values: [tokens], filled by a pass before the first update, when the
+            objective needs them.
+        token_advantages: [tokens], in place of ``advantage`` where every token has its own; ``returns``: [tokens], what a
+            critic is to learn.
+        token_mask: [tokens] bool, which tokens carry the policy gradient; None for all.
     """
 
     prompt_ids: Sequence[int]
@@ -28,8 +33,14 @@ class TrainingSequence:
     advantage: float
     weight: float
     behaviour_logprobs: Sequence[float] = ()
+    group: int = 0
     old_logprobs: Tensor | None = None
     reference_logprobs: Tensor | None = None
+    entropies: Tensor | None = None
+    values: Tensor | None = None
+    token_advantages: Tensor | None = None
+    returns: Tensor | None = None
+    token_mask: Tensor | None = None
 
     @property
     def length(self) -> int:
@@ -63,9 +74,42 @@ class MicroBatch:
     def sequence_index(self) -> Tensor:
         return self.rows
 
+    @property
+    def lengths(self) -> Tensor:
+        """[rows] completion tokens of each sequence."""
+        return torch.bincount(self.rows, minlength=len(self.sequences))
+
+    def gather(self, name: str) -> Tensor | None:
+        """A per-token field of the sequences as one [tokens] tensor; None where it was not filled."""
+        values = [getattr(s, name) for s in self.sequences]
+        if values[0] is None:
+            return None
+        joined = torch.cat(values).to(self.targets.device)
+        return joined if joined.dtype == torch.bool else joined.to(self.weights.dtype)
+
+    def sum_rows(self, values: Tensor) -> Tensor:
+        """[tokens] -> [rows]: the sum over each sequence."""
+        return values.new_zeros(len(self.sequences)).index_add(0, self.rows, values)
+
     def split(self, values: Tensor) -> list[Tensor]:
         """Cut a [tokens] tensor into one tensor per sequence."""
         return list(values.split([len(s.completion_ids) for s in self.sequences]))
+
+
+def unit_batches(
+    units: Sequence[Sequence[TrainingSequence]],
+    token_budget: int,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[MicroBatch]:
+    """As `micro_batches`, with units of equally many sequences (pairs) that must share a micro-batch, in their order."""
+    ordered = sorted(units, key=lambda unit: max(s.length for s in unit), reverse=True)
+    start = 0
+    while start < len(ordered):
+        longest = max(s.length for s in ordered[start])
+        count = max(1, token_budget // (longest * len(ordered[start])))
+        yield _collate([s for unit in ordered[start : start + count] for s in unit], device, dtype)
+        start += count
 
 
 def micro_batches(
@@ -100,14 +144,20 @@ def _collate(sequences: list[TrainingSequence], device: torch.device | str, dtyp
         columns.append(torch.arange(first, first + len(sequence.completion_ids)))
         targets.extend(sequence.completion_ids)
     row_index = torch.cat(rows)
-    advantages = torch.tensor([s.advantage for s in sequences], dtype=dtype)
+    advantages = torch.cat([_token_advantages(s) for s in sequences]).to(dtype)
     weights = torch.tensor([s.weight for s in sequences], dtype=dtype)
     return MicroBatch(
         input_ids.to(device),
         row_index.to(device),
         torch.cat(columns).to(device),
         torch.tensor(targets).to(device),
-        advantages[row_index].to(device),
+        advantages.to(device),
         weights[row_index].to(device),
         sequences,
     )
+
+
+def _token_advantages(sequence: TrainingSequence) -> Tensor:
+    if sequence.token_advantages is not None:
+        return sequence.token_advantages.cpu()
+    return torch.full((len(sequence.completion_ids),), sequence.advantage, dtype=torch.float64)

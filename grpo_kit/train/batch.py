@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
 import torch
+from torch import Tensor
 
-from grpo_kit.objective.advantages import compute_advantages
+from grpo_kit.objective.advantages import BASELINES, SCALES, Rewards, compute_advantages
 from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.kl import KL_ESTIMATORS
 from grpo_kit.objective.losses import sequence_weights
+from grpo_kit.objective.returns import generalised_advantages, reward_to_go, token_rewards, whiten
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.types import Group
 
+from .adaptive import Adaptive
+
 ZERO_ADVANTAGE = 1e-9
+Annotate = Callable[[list[TrainingSequence]], None]
 
 
 @dataclass
@@ -23,7 +30,7 @@ class TrainingBatch:
 
     Attributes:
         updates: the sequences of each optimizer step.
-        advantages: [groups][samples], for the rollout log.
+        advantages: [groups][samples], for the rollout log; the mean over tokens where each has its own.
         dropped: sequences that take no part in the loss, counted by reason.
     """
 
@@ -36,35 +43,170 @@ class TrainingBatch:
         return [sequence for update in self.updates for sequence in update]
 
 
-def build_batch(groups: list[Group], objective: Algorithm, *, max_tokens: int, updates: int = 1) -> TrainingBatch:
+@dataclass(slots=True)
+class _Sample:
+    """One completion on its way from the group to the update."""
+
+    sequence: TrainingSequence
+    reward: float
+    counts: bool
+
+
+def build_batch(
+    groups: list[Group],
+    objective: Algorithm,
+    *,
+    max_tokens: int,
+    updates: int = 1,
+    adaptive: Adaptive | None = None,
+    annotate: Annotate | None = None,
+) -> TrainingBatch:
     """Compare each completion with its group, and give every token its weight in the loss of its optimizer step.
 
     A completion whose verifier abstained or failed is left out of the baseline, the loss and the denominators. One whose
     advantage is zero counts in the denominators but is not sent through the model when nothing in the objective could
     give it a gradient: the loss is the same, the work is not.
+
+    Args:
+        adaptive: the numbers carried between batches; by default those of a first batch.
+        annotate: fills log-probabilities and values, for objectives whose advantages need them.
     """
-    advantages = _advantages(groups, objective)
+    adaptive = adaptive or Adaptive.of(objective)
     dropped: Counter[str] = Counter()
-    parts = []
-    size = -(-len(groups) // updates)
+    samples = [_samples(index, group) for index, group in enumerate(groups)]
+    counted = [s.sequence for group in samples for s in group if s.counts]
+    if annotate is not None and (objective.kl_in_reward or objective.per_token):
+        annotate(counted)
+    if objective.kl_in_reward and not objective.per_token:
+        for sample in (s for group in samples for s in group if s.counts):
+            sample.reward -= adaptive.beta * float(_kl_to_reference(sample.sequence, objective).sum())
+    _fill_advantages(groups, samples, objective, adaptive)
+    parts, size = [], -(-len(groups) // updates)
     for start in range(0, len(groups), size):
-        chosen = range(start, min(start + size, len(groups)))
-        parts.append(_weighted(groups, advantages, chosen, objective, max_tokens, dropped))
-    return TrainingBatch(parts, advantages, dropped)
+        parts.append(
+            _weighted(groups, samples, range(start, min(start + size, len(groups))), objective, max_tokens, dropped)
+        )
+    if counted:
+        adaptive.see_reward(fmean(s.reward for g in samples for s in g if s.counts), objective.average_decay)
+    return TrainingBatch(parts, [[_shown(s) for s in group] for group in samples], dropped)
 
 
-def _advantages(groups: list[Group], objective: Algorithm) -> list[list[float]]:
-    rewards = torch.tensor([s.value for g in groups for s in g.scores], dtype=torch.float64)
-    counted = torch.tensor([s.counts for g in groups for s in g.scores], dtype=torch.bool)
-    group_index = torch.tensor([i for i, g in enumerate(groups) for _ in g.scores], dtype=torch.long)
-    flat = compute_advantages(rewards, group_index, counted, baseline=objective.baseline, scale=objective.scale)
-    values = iter(flat.tolist())
-    return [[next(values) for _ in group.scores] for group in groups]
+def _samples(index: int, group: Group) -> list[_Sample]:
+    made = []
+    for completion, score in zip(group.completions, group.scores, strict=True):
+        sequence = TrainingSequence(group.prompt.token_ids, completion.token_ids, 0.0, 0.0, completion.logprobs, index)
+        made.append(_Sample(sequence, score.value, score.counts))
+    return made
+
+
+def _kl_to_reference(sequence: TrainingSequence, objective: Algorithm) -> Tensor:
+    """KL of the policy that sampled to the reference at each token. [tokens]"""
+    if sequence.old_logprobs is None or sequence.reference_logprobs is None:
+        raise ValueError("a KL in the reward needs the log-probabilities of policy and reference")
+    return KL_ESTIMATORS[objective.kl_estimator](sequence.old_logprobs, sequence.reference_logprobs)
+
+
+def _fill_advantages(
+    groups: list[Group], samples: list[list[_Sample]], objective: Algorithm, adaptive: Adaptive
+) -> None:
+    """Set the advantage, or the advantages per token, of every sample's sequence."""
+    flat = [s for group in samples for s in group]
+    if objective.needs_greedy:
+        _leave_out_uncompared(groups, samples)
+    if objective.per_token:
+        _fill_token_advantages(flat, objective, adaptive)
+        return
+    values = compute_advantages(
+        torch.tensor([s.reward for s in flat], dtype=torch.float64),
+        torch.tensor([s.sequence.group for s in flat], dtype=torch.long),
+        torch.tensor([s.counts for s in flat], dtype=torch.bool),
+        baseline=objective.baseline,
+        scale=objective.scale,
+        greedy=_greedy_rewards(groups) if objective.needs_greedy else None,
+        average=adaptive.average,
+    )
+    for sample, value in zip(flat, values.tolist(), strict=True):
+        sample.sequence.advantage = value
+
+
+def _leave_out_uncompared(groups: list[Group], samples: list[list[_Sample]]) -> None:
+    """Without a score of the greedy response there is nothing to compare the group with."""
+    for group, members in zip(groups, samples, strict=True):
+        if group.greedy is None or not group.greedy.counts:
+            for sample in members:
+                sample.counts = False
+
+
+def _greedy_rewards(groups: list[Group]) -> Tensor:
+    return torch.tensor([g.greedy.value if g.greedy else 0.0 for g in groups], dtype=torch.float64)
+
+
+def _fill_token_advantages(samples: list[_Sample], objective: Algorithm, adaptive: Adaptive) -> None:
+    """Rewards-to-go minus a baseline, or generalised advantages, for each token; scaled over the batch where asked.
+
+    A baseline of the batch is the mean over tokens, because tokens are what carries an advantage here; one of the group
+    or of the past is a mean of whole responses.
+    """
+    chosen = [s for s in samples if s.counts and len(s.sequence.completion_ids)]
+    for sample in chosen:
+        sequence, length = sample.sequence, len(sample.sequence.completion_ids)
+        kl = _kl_to_reference(sequence, objective) if objective.kl_in_reward else None
+        rewards = token_rewards(sample.reward, length, kl, adaptive.beta)
+        if objective.returns == "gae":
+            if sequence.values is None:
+                raise ValueError("generalised advantages need the critic's values")
+            sequence.token_advantages, sequence.returns = generalised_advantages(
+                rewards, sequence.values, objective.discount, objective.trace
+            )
+        else:
+            sequence.token_advantages = reward_to_go(rewards, objective.discount)
+            sample.reward = float(rewards.sum())
+    if not chosen:
+        return
+    _centre_and_scale(chosen, objective, adaptive)
+
+
+def _centre_and_scale(chosen: list[_Sample], objective: Algorithm, adaptive: Adaptive) -> None:
+    flat = torch.cat([s.sequence.token_advantages for s in chosen if s.sequence.token_advantages is not None])
+    lengths = [len(s.sequence.completion_ids) for s in chosen]
+    if objective.baseline == "critic":
+        flat = whiten(flat) if objective.scale == "batch_std" else flat
+    else:
+        of_tokens = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(lengths))
+        groups = torch.tensor([s.sequence.group for s in chosen])
+        over_batch = objective.baseline == "batch_mean", objective.scale == "batch_std"
+        whole = torch.tensor([s.reward for s in chosen], dtype=torch.float64)
+        flat = _standardised(flat, whole, groups, of_tokens, objective, adaptive, over_batch)
+    for sample, part in zip(chosen, flat.split(lengths), strict=True):
+        sample.sequence.token_advantages = part
+
+
+def _standardised(
+    tokens: Tensor,
+    whole: Tensor,
+    groups: Tensor,
+    of_tokens: Tensor,
+    objective: Algorithm,
+    adaptive: Adaptive,
+    over_batch: tuple[bool, bool],
+) -> Tensor:
+    """(G_t - baseline) / scale. tokens: [tokens]; whole, groups: [sequences]; of_tokens: [tokens] sequence of each."""
+    by_token = Rewards(tokens, groups[of_tokens], torch.ones_like(tokens, dtype=torch.bool), average=adaptive.average)
+    by_sequence = Rewards(whole, groups, torch.ones_like(whole, dtype=torch.bool), average=adaptive.average)
+    baseline, scale = BASELINES[objective.baseline], SCALES[objective.scale]
+    shift = baseline(by_token) if over_batch[0] else baseline(by_sequence)[of_tokens]
+    divisor = scale(by_token) if over_batch[1] else scale(by_sequence)[of_tokens]
+    return (tokens - shift) / divisor
+
+
+def _shown(sample: _Sample) -> float:
+    tokens = sample.sequence.token_advantages
+    return sample.sequence.advantage if tokens is None else float(tokens.mean())
 
 
 def _weighted(
     groups: list[Group],
-    advantages: list[list[float]],
+    samples: list[list[_Sample]],
     chosen: range,
     objective: Algorithm,
     max_tokens: int,
@@ -72,27 +214,52 @@ def _weighted(
 ) -> list[TrainingSequence]:
     sequences = []
     for g in chosen:
-        for completion, score, advantage in zip(groups[g].completions, groups[g].scores, advantages[g], strict=True):
-            if not score.counts:
-                dropped[score.status] += 1
-                continue
-            sequences.append(
-                TrainingSequence(groups[g].prompt.token_ids, completion.token_ids, advantage, 0.0, completion.logprobs)
-            )
-    lengths = torch.tensor([len(s.completion_ids) for s in sequences], dtype=torch.float64)
+        verified = _verified(groups[g], objective.per_prompt) if objective.selection == "verified" else None
+        for index, (completion, sample) in enumerate(zip(groups[g].completions, samples[g], strict=True)):
+            reason: str | None = None
+            if not sample.counts:
+                status = groups[g].scores[index].status
+                reason = status if status != "ok" else "no_greedy_score"
+            elif objective.mask_truncated and completion.truncated:
+                reason = "truncated"
+            elif verified is not None and index not in verified:
+                reason = "not_selected"
+            if reason is None:
+                if verified is not None:
+                    sample.sequence.advantage = 1.0  # selection is the judgement: what is kept is imitated
+                sequences.append(sample.sequence)
+            else:
+                dropped[reason] += 1
     if not sequences:
         return []
-    weights = sequence_weights(lengths, aggregation=objective.aggregation, max_tokens=max_tokens)
+    lengths = torch.tensor([len(s.completion_ids) for s in sequences], dtype=torch.float64)
+    group_index = torch.tensor([s.group for s in sequences])
+    weights = sequence_weights(
+        lengths, aggregation=objective.aggregation, max_tokens=max_tokens, group_index=group_index
+    )
     for sequence, weight in zip(sequences, weights.tolist(), strict=True):
         sequence.weight = weight
-    if objective.beta > 0.0:
+    if objective.learns_without_advantage:
         return sequences
     kept = [s for s in sequences if abs(s.advantage) > ZERO_ADVANTAGE]
     dropped["zero_advantage"] += len(sequences) - len(kept)
     return kept
 
 
-def rollout_metrics(groups: list[Group], batch: TrainingBatch) -> dict[str, float]:
+def _verified(group: Group, most: int) -> set[int]:
+    """Indices of the responses with full marks of the first verifier, each text once, at most ``most``."""
+    seen: set[tuple[int, ...]] = set()
+    found: set[int] = set()
+    for index, completion in enumerate(group.completions):
+        score = next(iter(group.parts[index].values())) if group.parts else group.scores[index]
+        text = tuple(completion.token_ids)
+        if score.counts and score.value >= 1.0 and text not in seen and len(found) < most:
+            seen.add(text)
+            found.add(index)
+    return found
+
+
+def rollout_metrics(groups: list[Group], advantages: list[list[float]], dropped: Counter[str]) -> dict[str, float]:
     """What the scored groups look like, before anything is learned from them."""
     counted = [(c, s.value) for g in groups for c, s in zip(g.completions, g.scores, strict=True) if s.counts]
     rewards = [value for _, value in counted]
@@ -101,7 +268,7 @@ def rollout_metrics(groups: list[Group], batch: TrainingBatch) -> dict[str, floa
     within = [[s.value for s in g.scores if s.counts] for g in groups]
     flat = [r for r in within if len(r) > 1 and max(r) - min(r) < ZERO_ADVANTAGE]
     means = [fmean(r) for r in within if r]
-    sizes = [abs(a) for group in batch.advantages for a in group]
+    sizes = [abs(a) for group in advantages for a in group]
     metrics = {
         "reward/mean": fmean(rewards) if rewards else 0.0,
         "reward/std": float(torch.tensor(rewards).std()) if len(rewards) > 1 else 0.0,
@@ -121,6 +288,6 @@ def rollout_metrics(groups: list[Group], batch: TrainingBatch) -> dict[str, floa
     ):
         if chosen:
             metrics[f"length/{name}"] = fmean(chosen)
-    for reason, count in batch.dropped.items():
+    for reason, count in dropped.items():
         metrics[f"dropped/{reason}"] = float(count)
     return metrics

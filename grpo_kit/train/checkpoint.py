@@ -16,12 +16,13 @@ from typing import Any
 import torch
 
 from grpo_kit.errors import RunFailed, UserError
-from grpo_kit.policy.models import Policy
+
+from .learners import Trained
 
 MANIFEST = "manifest.json"
 
 
-def save_checkpoint(folder: Path, step: int, policy: Policy, state: dict[str, Any], keep_last: int) -> Path:
+def save_checkpoint(folder: Path, step: int, trained: Trained, state: dict[str, Any], keep_last: int) -> Path:
     """Write the checkpoint of ``step``, then remove all but the ``keep_last`` newest.
 
     Raises:
@@ -32,7 +33,7 @@ def save_checkpoint(folder: Path, step: int, policy: Policy, state: dict[str, An
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         scratch.mkdir(parents=True)
-        policy.save(scratch / "model")
+        trained.save(scratch / "model")
         (scratch / "state").mkdir()
         torch.save(state, scratch / "state" / "trainer.pt")
         _write_manifest(scratch, step)
@@ -81,20 +82,6 @@ def find_damage(checkpoint: Path) -> str | None:
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
     return torch.load(checkpoint / "state" / "trainer.pt", map_location="cpu", weights_only=True)
-
-
-def load_weights(folder: Path, policy: Policy) -> None:
-    """Copy the weights of a saved model (a checkpoint's ``model``) into the policy, in place."""
-    from safetensors.torch import load_file
-
-    weights: dict[str, Any] = {}
-    for shard in sorted(folder.glob("*.safetensors")):
-        weights |= load_file(shard)
-    missing, unexpected = policy.model.load_state_dict(weights, strict=False)
-    tied = set(policy.model.all_tied_weights_keys)
-    if unexpected or set(missing) - tied:
-        raise UserError(f"{folder} does not fit this model: missing {missing[:3]}, unexpected {unexpected[:3]}")
-    policy.model.tie_weights()
 
 
 def _write_manifest(folder: Path, step: int) -> None:

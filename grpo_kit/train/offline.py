@@ -15,7 +15,7 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence, micro_batches
 
-from .update import build_optimizer
+from .steps import build_optimizer
 
 
 def demonstrations(
@@ -46,7 +46,7 @@ def warm_start(
     report: Callable[[int, float], None],
 ) -> float:
     """Minimise the mean negative log-likelihood of demonstrations; returns the last loss in nats per token."""
-    optimizer, scheduler = build_optimizer(policy, config.optimizer, config.steps)
+    optimizer, scheduler = build_optimizer(policy.model, config.optimizer, config.steps)
     policy.model.train()
     total = float("nan")
     for step in range(config.steps):

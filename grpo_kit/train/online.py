@@ -1,4 +1,4 @@
-"""THE LOOP: sample, score, compare within the group, update, sync, record."""
+"""THE LOOP: sample and score (or read what was recorded), learn, sync, record. Every algorithm goes through it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import torch
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
+from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
-from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.errors import UserError
 from grpo_kit.evaluate.run import EvalResult, Judged, evaluate
-from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
+from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import open_generator
 from grpo_kit.interrupt import Interrupted, stop_on_signal
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
@@ -24,14 +25,16 @@ from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.curve import draw_learning_curve
 from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.types import Group, Prompt, Task
 
-from .batch import build_batch, rollout_metrics
-from .checkpoint import latest_checkpoint, load_state, load_weights, save_checkpoint
+from .batch import rollout_metrics
+from .checkpoint import latest_checkpoint, load_state, save_checkpoint
+from .learners import Learned, Learner, open_learner
 from .offline import warm_start
-from .update import PolicyUpdater
+from .rollouts import GroupSource, SampledGroups
 
 REPORT_COMPLETIONS = 2000  # in the page written while training; `grpo-kit report` shows more
 
@@ -57,10 +60,8 @@ class OnlineTrainer:
         self.sampler = TaskSampler(
             source, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
         )
-        self.sampling = sampling_params(config, self.policy)
         self.evaluation = prepare_evaluation(config, self.policy)
         self.scorer = open_scorer(config, run.path)
-        self.generator: Generator = open_generator(config, self.policy, run.path)
         self.clock = Clock()
         self.evaluations: list[tuple[int, EvalResult]] = []
         self.last_judged: list[Judged] = []
@@ -72,9 +73,11 @@ class OnlineTrainer:
     def train(self, resume: bool = False) -> None:
         """Run all steps; raises Interrupted after saving when a signal asks for it."""
         checkpoint = self._start(resume)
-        updater = self._updater()
+        self.generator: Generator = open_generator(self.config, self.policy, self.run.path)
+        self.rollouts = self._group_source()
+        learner = open_learner(self.config, self.objective, self.policy)
         if checkpoint is not None:
-            self._restore(checkpoint, updater)
+            self._restore(checkpoint, learner)
         else:
             self.generator.sync(self.policy.model, self.policy_version)
             self._evaluate()
@@ -85,47 +88,28 @@ class OnlineTrainer:
             self.clock.finish()
             while self.step < self.config.train.steps:
                 self.step += 1
-                groups = self.roll_out()
-                metrics = self.learn(groups, updater)
+                groups = self.rollouts.next(self.step, self.config.rollout.prompts_per_step)
+                metrics = self.learn(groups, learner)
                 bar.advance(self.step, headline(metrics))
                 last = self.step == self.config.train.steps
                 every = self.config.evaluation.every if self.config.evaluation else None
                 if last or (every and self.step % every == 0):
                     self._evaluate(groups)
                 if last or stop.requested or self._save_is_due():
-                    self._save(updater)
+                    self._save(learner)
                 if stop.requested and not last:
                     raise Interrupted(self.step)
-        self._finish()
+        self._finish(learner)
 
-    def roll_out(self) -> list[Group]:
-        """Sample a group for each of the next prompts and score it; scoring overlaps with generation."""
-        with self.clock.phase("data"):
-            chosen = self.sampler.next(self.config.rollout.prompts_per_step)
-        tasks = {task.id: (task, prompt) for task, prompt in chosen}
-        # A task met again in a later step must not be answered with the same random numbers.
-        sampling = SamplingParams(
-            **{**_fields(self.sampling), "seed": sample_seed(self.config.seed, "step", self.step)}
-        )
-        stream = self.clock.iterate("generate", self.generator.generate([p for _, p in chosen], sampling))
-        groups = (Group(*tasks[completions[0].task_id], completions) for completions in stream)
-        scored = {g.task.id: g for g in self.clock.iterate("score", self.scorer.score_groups(groups))}
-        return [scored[task.id] for task, _ in chosen]
-
-    def learn(self, groups: list[Group], updater: PolicyUpdater) -> dict[str, Any]:
+    def learn(self, groups: list[Group], learner: Learner) -> dict[str, Any]:
         """Turn scored groups into one or more optimizer steps and hand the new weights to the generator."""
-        with self.clock.phase("advantages"):
-            batch = build_batch(
-                groups, self.objective, max_tokens=self.sampling.max_tokens, updates=self.config.train.updates_per_batch
-            )
-        self._check_versions(groups)
         with self.clock.phase("update"):
-            self.policy.model.train()
-            update = updater.update(batch.updates, self.config.train.epochs_per_batch)
+            learner.trained.model.train()
+            learned = learner.learn(groups)
         with self.clock.phase("sync"):
             self.policy_version += 1
             self.generator.sync(self.policy.model, self.policy_version)
-        return self._record(groups, batch, update.summary())
+        return self._record(groups, learned)
 
     # --- rooms around it -----------------------------------------------------------------------------------------
 
@@ -135,7 +119,8 @@ class OnlineTrainer:
         if resume:
             checkpoint = latest_checkpoint(self.run.checkpoints, self.console.warn)
             if warm.is_dir():
-                load_weights(warm, self.policy)
+                self.policy.load_weights(warm)
+            self._adapt()
             return checkpoint
         if self.config.warm_start is not None:
             assert isinstance(self.source, ProceduralSource)
@@ -148,41 +133,36 @@ class OnlineTrainer:
                     report=lambda step, loss: bar.advance(step, {"loss": f"{loss:.3f}"}),
                 )
             self.policy.save(warm)
+        self._adapt()
         return None
 
-    def _updater(self) -> PolicyUpdater:
-        train = self.config.train
-        return PolicyUpdater(
-            self.policy,
-            self.objective,
-            self.config.optimizer,
-            total_updates=train.steps * train.updates_per_batch * train.epochs_per_batch,
-            token_budget=train.token_budget,
-            temperature=self.config.rollout.temperature,
-            reference=self.policy.frozen_copy() if self.objective.beta > 0.0 else None,
+    def _adapt(self) -> None:
+        """Train adapters instead of the weights, where the recipe says so: from here on, the weights are the base."""
+        if self.config.model.lora is not None:
+            self.policy = attach_lora(self.policy, self.config.model.lora)
+
+    def _group_source(self) -> GroupSource:
+        if self.objective.data == "recorded":
+            return open_records(self.config, self.policy.tokenizer, pairs=self.objective.family != "policy_gradient")
+        sampling = sampling_params(self.config, self.policy)
+        refills = self.config.rollout.max_refills
+        return SampledGroups(
+            self.sampler, self.generator, self.scorer, sampling, self.objective, self.clock, max_refills=refills
         )
 
-    def _check_versions(self, groups: list[Group]) -> None:
-        stale = {c.policy_version for g in groups for c in g.completions} - {self.policy_version}
-        if stale:
-            raise RunFailed(
-                f"completions of policy versions {sorted(stale)} reached the update of {self.policy_version}"
-            )
-
-    def _record(self, groups: list[Group], batch: Any, update: dict[str, float]) -> dict[str, Any]:
+    def _record(self, groups: list[Group], learned: Learned) -> dict[str, Any]:
         with self.clock.phase("log"):
-            if self.step % self.config.train.log_rollouts_every == 0:
-                self.run.log_rollouts(self.step, groups, batch.advantages)
+            if not self.rollouts.recorded and self.step % self.config.train.log_rollouts_every == 0:
+                self.run.log_rollouts(self.step, groups, learned.advantages)
             examples = max(1, self.config.train.steps // 4)
             if self.step % examples == 0:
                 self.console.show_examples(self.step, groups)
         tokens = sum(len(c.token_ids) for g in groups for c in g.completions)
         metrics: dict[str, Any] = {
             "step": self.step,
-            **rollout_metrics(groups, batch),
-            **self.scorer.statistics(),
-            **self.generator.statistics(),
-            **update,
+            **rollout_metrics(groups, learned.advantages, learned.dropped),
+            **self.rollouts.statistics(),
+            **learned.metrics,
         }
         metrics |= {
             "policy_version": self.policy_version,
@@ -218,25 +198,25 @@ class OnlineTrainer:
         every = self.config.train.save_every
         return every is not None and self.step % every == 0
 
-    def _save(self, updater: PolicyUpdater) -> None:
+    def _save(self, learner: Learner) -> None:
         with self.clock.phase("save"):
             state = {
                 "step": self.step,
                 "policy_version": self.policy_version,
-                "updater": updater.state_dict(),
+                "learner": learner.state_dict(),
                 "sampler": self.sampler.state_dict(),
                 "torch_rng": torch.get_rng_state(),
             }
-            save_checkpoint(self.run.checkpoints, self.step, self.policy, state, self.config.train.keep_last)
+            save_checkpoint(self.run.checkpoints, self.step, learner.trained, state, self.config.train.keep_last)
 
-    def _restore(self, checkpoint: Path, updater: PolicyUpdater) -> None:
+    def _restore(self, checkpoint: Path, learner: Learner) -> None:
         state = load_state(checkpoint)
         if state["step"] >= self.config.train.steps:
             raise UserError(
                 f"--resume: this run is finished: {state['step']} of {self.config.train.steps} steps are done"
             )
-        load_weights(checkpoint / "model", self.policy)
-        updater.load_state_dict(state["updater"])
+        learner.trained.load_weights(checkpoint / "model")
+        learner.load_state_dict(state["learner"])
         self.sampler.load_state_dict(state["sampler"])
         torch.set_rng_state(state["torch_rng"])
         self.step, self.policy_version = state["step"], state["policy_version"]
@@ -244,8 +224,8 @@ class OnlineTrainer:
         self.run.drop_metrics_after(self.step)
         self.console.say(f"resumed after step {self.step} from {checkpoint}")
 
-    def _finish(self) -> None:
-        self.policy.save(self.run.path / "model")
+    def _finish(self, learner: Learner) -> None:
+        learner.trained.save(self.run.path / "model")
         self._write_report()
         curve = draw_learning_curve(
             self.run.read_metrics(), self.run.path / "curve.svg", f"{self.config.algorithm} on {data_name(self.config)}"
@@ -257,7 +237,8 @@ class OnlineTrainer:
         self.console.say(f"run: {self.run.path}\nmodel: {self.run.path / 'model'}\nlearning curve: {curve}")
 
     def close(self) -> None:
-        self.generator.close()
+        if hasattr(self, "generator"):
+            self.generator.close()
         self.scorer.close()
 
 
@@ -315,7 +296,3 @@ def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int 
 
 def data_name(config: Config) -> str:
     return config.data.task or Path(str(config.data.path)).stem
-
-
-def _fields(params: SamplingParams) -> dict[str, Any]:
-    return {name: getattr(params, name) for name in SamplingParams.__dataclass_fields__}

@@ -13,11 +13,13 @@ import torch
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render_text
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
+from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
 from grpo_kit.generate.engines import check_engine
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
+from grpo_kit.objective.compatibility import refusals
 from grpo_kit.policy.models import model_skeleton, pick_device
 from grpo_kit.types import Completion, Score, Task
 
@@ -51,6 +53,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         UserError: with what is wrong and how to mend it; nothing has been written.
     """
     objective = resolve_objective(config.algorithm, config.objective_overrides())
+    _check_objective(config, objective)
     device = pick_device(config.device)
     check_engine(config, device.type)
     skeleton, tokenizer = model_skeleton(config.model)
@@ -60,9 +63,12 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     first = sampler.next(max(2, config.rollout.prompts_per_step))
     if config.evaluation:
         evaluation_tasks(config)
+    if config.examples:
+        open_records(config, tokenizer, pairs=objective.family != "policy_gradient").next(1, 1)
     gold = _check_gold(config, source, [task for task, _ in first])
     parameters = sum(p.numel() for p in skeleton.parameters())
-    completions = config.rollout.prompts_per_step * config.rollout.group_size * config.train.steps
+    samples = config.rollout.group_size if objective.data == "sampled" else 1
+    completions = config.rollout.prompts_per_step * samples * config.train.steps
     disk = _disk_needed(config, parameters)
     if run_path is not None:
         _check_space(run_path, disk)
@@ -81,6 +87,18 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         gold_rejected=gold.rejected,
         skipped_long=sampler.skipped_long,
     )
+
+
+def _check_objective(config: Config, objective: Algorithm) -> None:
+    train = config.train
+    updates = train.updates_per_batch * train.epochs_per_batch
+    found = refusals(objective, group_size=config.rollout.group_size, updates=updates)
+    if config.model.lora is not None and objective.family == "reward_model":
+        found.append("model.lora is not offered for reward models, whose score layer has to be trained as well")
+    if found:
+        raise UserError(
+            f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
+        )
 
 
 def _check_context(config: Config, model_config: Any) -> None:
@@ -160,8 +178,15 @@ def memory_estimate(config: Config, model_config: Any, parameters: int, objectiv
         "logits of a micro-batch": 3 * min(budget * model_config.vocab_size, 2**25) * BYTES,
         "key-value cache, at most": 2 * rows * length * layers * (kv_heads or heads) * head_dim * BYTES,
     }
-    if objective.beta > 0.0:
+    if config.model.lora is not None:
+        parts["gradients"] = parts["optimizer"] = 0
+        parts["adapters, their gradients and optimizer, about"] = (
+            parameters * BYTES * config.model.lora.rank // hidden * 4
+        )
+    elif objective.needs_reference:
         parts["reference"] = parameters * BYTES
+    if objective.needs_critic:
+        parts["critic, its gradients and optimizer"] = 4 * parameters * BYTES
     return parts
 
 

@@ -1,58 +1,35 @@
-"""One optimizer step: logprobs -> ratio -> surrogate (+ KL) -> weighted sum -> backward -> clip -> AdamW."""
+"""The policy-gradient update: logprobs -> ratio -> surrogate (+ KL, entropy) -> weighted sum -> one optimizer step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import get_scheduler
 
 from grpo_kit.config import OptimizerConfig
-from grpo_kit.errors import RunFailed
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.correction import CORRECTIONS
 from grpo_kit.objective.kl import KL_ESTIMATORS, k3
-from grpo_kit.objective.losses import RATIO_LEVELS, SURROGATES, ClipRange
+from grpo_kit.objective.losses import RATIO_LEVELS
+from grpo_kit.objective.surrogates import SURROGATES
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches
 
-MAX_SKIPPED_IN_A_ROW = 3
-
-
-@dataclass
-class UpdateMetrics:
-    """Sums over the tokens of one or more optimizer steps; `summary` turns them into means."""
-
-    tokens: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    extremes: dict[str, float] = field(default_factory=dict)
-    values: dict[str, list[float]] = field(default_factory=dict)
-
-    def add_tokens(self, count: int, **per_token: Tensor) -> None:
-        self.tokens += count
-        for name, tensor in per_token.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(tensor.detach().sum())
-
-    def extreme(self, name: str, value: float, pick: Callable[[float, float], float]) -> None:
-        self.extremes[name] = pick(self.extremes[name], value) if name in self.extremes else value
-
-    def value(self, name: str, value: float) -> None:
-        self.values.setdefault(name, []).append(value)
-
-    def summary(self) -> dict[str, float]:
-        means = {name: total / max(1, self.tokens) for name, total in self.sums.items()}
-        return means | self.extremes | {name: sum(v) / len(v) for name, v in self.values.items()}
+from .adaptive import Adaptive
+from .critic import CriticUpdater
+from .steps import GradientStep, UpdateMetrics
+from .trust_region import TrustRegionStep
 
 
 class PolicyUpdater:
-    """Owns the optimizer and turns weighted sequences into better weights. Knows no algorithm by name.
+    """Turns weighted sequences into better weights. Knows no algorithm by name.
 
     Args:
-        reference: the frozen policy of the KL term; needed only when ``objective.beta > 0``.
+        reference: the frozen policy of the KL term; needed only when ``objective.needs_reference``.
+        critic: needed only when ``objective.needs_critic``; learns beside the policy.
         total_updates: optimizer steps of the whole run, for the schedule.
     """
 
@@ -66,133 +43,161 @@ class PolicyUpdater:
         token_budget: int,
         temperature: float,
         reference: Policy | None = None,
+        critic: CriticUpdater | None = None,
+        critic_warmup: int = 0,
     ) -> None:
-        if objective.beta > 0.0 and reference is None:
+        if objective.needs_reference and reference is None:
             raise ValueError("a KL term needs a reference policy")
-        self.policy, self.objective, self.config, self.reference = policy, objective, config, reference
-        self.token_budget, self.temperature = token_budget, temperature
-        self.optimizer, self.scheduler = build_optimizer(policy, config, total_updates)
-        self.skipped_in_a_row = 0
+        if objective.needs_critic and critic is None:
+            raise ValueError("the baseline critic needs a critic")
+        self.policy, self.objective, self.reference, self.critic = policy, objective, reference, critic
+        self.token_budget, self.temperature, self.critic_warmup = token_budget, temperature, critic_warmup
+        self.step: GradientStep | TrustRegionStep
+        if objective.step == "natural_gradient":
+            self.step = TrustRegionStep(policy, objective.trust_region, temperature)
+        else:
+            self.step = GradientStep(policy.model, config, total_updates)
+        self.adaptive = Adaptive.of(objective)
 
     def update(self, updates: list[list[TrainingSequence]], epochs: int = 1) -> UpdateMetrics:
         """Train on a batch: each of ``updates`` is one optimizer step, the whole repeated ``epochs`` times."""
         metrics = UpdateMetrics()
         sequences = [s for update in updates for s in update]
-        if len(updates) * epochs > 1:
-            # Later steps of this batch meet a policy that has moved, so the one that sampled must be remembered.
-            self._annotate(sequences, self.policy, "old_logprobs")
-        if self.reference is not None:
-            self._annotate(sequences, self.reference, "reference_logprobs")
-        for _ in range(epochs):
-            for update in updates:
-                self.optimizer_step(update, metrics)
+        # Later steps of this batch meet a policy that has moved, so the one that sampled must be remembered.
+        self.annotate(sequences, several_updates=len(updates) * epochs > 1)
+        for update in updates:
+            self._mask_low_entropy(update)
+        if self.critic is not None:
+            self.critic.update(updates, epochs, metrics)
+        if self.adaptive.batches >= self.critic_warmup:
+            for _ in range(epochs):
+                for update in updates:
+                    self.optimizer_step(update, metrics)
+        self._adapt(sequences, metrics)
         return metrics
 
-    def _batches(self, sequences: list[TrainingSequence]) -> Any:
+    def annotate(self, sequences: list[TrainingSequence], several_updates: bool = False) -> None:
+        """Fill what the objective reads of the policy that sampled, the reference and the critic, where it is missing."""
+        objective = self.objective
+        old = (
+            several_updates
+            or objective.kl_in_reward
+            or objective.entropy_share < 1.0
+            or objective.penalty_target is not None
+            or objective.step == "natural_gradient"
+        )
+        if old:
+            self._annotate([s for s in sequences if s.old_logprobs is None], self.policy, "old_logprobs")
+        if self.reference is not None:
+            missing = [s for s in sequences if s.reference_logprobs is None]
+            self._annotate(missing, self.reference, "reference_logprobs")
+        if self.critic is not None:
+            self.critic.annotate([s for s in sequences if s.values is None])
+
+    def _batches(self, sequences: list[TrainingSequence]) -> Iterator[MicroBatch]:
         dtype = next(self.policy.model.parameters()).dtype
         return micro_batches(sequences, self.token_budget, self.policy.device, dtype)
 
     @torch.no_grad()
     def _annotate(self, sequences: list[TrainingSequence], policy: Policy, name: str) -> None:
         for batch in self._batches(sequences):
-            logprobs, _ = policy.logprobs(batch, self.temperature)
-            for sequence, values in zip(batch.sequences, batch.split(logprobs), strict=True):
-                setattr(sequence, name, values)
+            logprobs, entropies = policy.logprobs(batch, self.temperature)
+            for i, sequence in enumerate(batch.sequences):
+                setattr(sequence, name, batch.split(logprobs)[i])
+                if name == "old_logprobs":
+                    sequence.entropies = batch.split(entropies)[i]
+
+    def _mask_low_entropy(self, sequences: list[TrainingSequence]) -> None:
+        """Only the tokens of highest entropy of a step, over all its sequences, carry its gradient (arXiv:2506.01939)."""
+        if self.objective.entropy_share >= 1.0 or not sequences:
+            return
+        entropies = [s.entropies for s in sequences if s.entropies is not None]
+        limit = torch.cat(entropies).float().quantile(1.0 - self.objective.entropy_share)
+        for sequence, values in zip(sequences, entropies, strict=True):
+            sequence.token_mask = values.float() >= limit
 
     def optimizer_step(self, sequences: list[TrainingSequence], metrics: UpdateMetrics) -> None:
-        """Accumulate the gradient of the whole step over micro-batches, then move the weights once."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss_sum = 0.0
-        for batch in self._batches(sequences):
-            loss = self.loss(batch, metrics)
-            loss.backward()
-            loss_sum += float(loss.detach())
-        norm = float(torch.nn.utils.clip_grad_norm_(self.policy.model.parameters(), self.config.max_grad_norm))
-        metrics.value("loss", loss_sum)
-        metrics.value("learning_rate", self.scheduler.get_last_lr()[0])
-        if sequences and not (math.isfinite(loss_sum) and math.isfinite(norm)):
-            self._skip(metrics, loss_sum, norm)
-        elif sequences:
-            self.skipped_in_a_row = 0
-            metrics.value("grad_norm", norm)
-            self.optimizer.step()
-        self.scheduler.step()
+        self.step(lambda: self._batches(sequences), self.loss, metrics)
 
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
         logprobs, entropies = self.policy.logprobs(batch, self.temperature)
-        old = [s.old_logprobs for s in batch.sequences]
-        old_logprobs = logprobs.detach() if old[0] is None else torch.cat([o for o in old if o is not None])
+        remembered = batch.gather("old_logprobs")
+        old_logprobs = logprobs.detach() if remembered is None else remembered
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, old_logprobs, batch.sequence_index)
-        clip = ClipRange(objective.clip_low, objective.clip_high)
-        surrogate = SURROGATES[objective.surrogate](log_ratio, batch.advantages, clip)
-        correction, mismatch = self._correction(batch, old_logprobs)
-        token_loss = surrogate.loss * correction
-        if self.reference is not None:
-            reference = torch.cat([s.reference_logprobs for s in batch.sequences if s.reference_logprobs is not None])
-            kl = KL_ESTIMATORS[objective.kl_estimator](logprobs, reference)
-            token_loss = token_loss + objective.beta * kl
-            metrics.sums["kl/reference"] = metrics.sums.get("kl/reference", 0.0) + float(kl.detach().sum())
-        metrics.add_tokens(
-            logprobs.numel(),
-            entropy=entropies,
-            **{"clip/low": surrogate.clipped_low.float(), "clip/high": surrogate.clipped_high.float()},
-            **mismatch,
-        )
-        metrics.extreme(
-            "mismatch/max_logprob_difference", float(mismatch["mismatch/mean_logprob_difference"].max()), max
-        )
+        settings = objective.surrogate_settings(self.adaptive.penalty)
+        surrogate = SURROGATES[objective.surrogate](logprobs, log_ratio, batch.advantages, settings)
+        token_loss = surrogate.loss * self._correction(batch, old_logprobs, metrics)
+        if objective.entropy_bonus > 0.0:
+            token_loss = token_loss - objective.entropy_bonus * entropies
+        mask = batch.gather("token_mask")
+        if mask is not None:
+            token_loss = token_loss * mask
+        token_loss = token_loss + self._reference_kl(batch, logprobs, metrics)
+        clipped = {"clip/low": surrogate.clipped_low.float(), "clip/high": surrogate.clipped_high.float()}
+        metrics.add_tokens(logprobs.numel(), entropy=entropies, **clipped)
         ratio = log_ratio.detach().exp()
         metrics.extreme("ratio/max", float(ratio.max()), max)
         metrics.extreme("ratio/min", float(ratio.min()), min)
         return (token_loss * batch.weights).sum()
 
-    def _correction(self, batch: MicroBatch, old_logprobs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weight of each token against the engine that sampled it, and how far that engine is from the trainer.
+    def _reference_kl(self, batch: MicroBatch, logprobs: Tensor, metrics: UpdateMetrics) -> Tensor | float:
+        """The KL term of the loss [tokens]; 0 where it stands in the reward, which only measures it here."""
+        reference = batch.gather("reference_logprobs")
+        if self.reference is None or reference is None:
+            return 0.0
+        kl = KL_ESTIMATORS[self.objective.kl_estimator](logprobs, reference)
+        metrics.add_tokens(0, **{"kl/reference": kl})
+        return self.adaptive.beta * kl if self.objective.kl_in_loss else 0.0
 
-        ``old_logprobs`` are the trainer's own, of the weights that sampled; all shapes [tokens], without gradient.
+    def _correction(self, batch: MicroBatch, old_logprobs: Tensor, metrics: UpdateMetrics) -> Tensor | float:
+        """The weight of each token against the engine that sampled it [tokens], recording how far that engine is.
+
+        ``old_logprobs`` are the trainer's own, of the weights that sampled: [tokens], without gradient.
         """
-        engine = torch.tensor([p for s in batch.sequences for p in s.behaviour_logprobs], dtype=old_logprobs.dtype)
-        engine = engine.to(old_logprobs.device)
+        recorded = [p for s in batch.sequences for p in s.behaviour_logprobs]
+        if len(recorded) != old_logprobs.numel():
+            return 1.0  # demonstrations were sampled by nobody
+        engine = torch.tensor(recorded, dtype=old_logprobs.dtype, device=old_logprobs.device)
         log_weight = old_logprobs - engine
         weight = CORRECTIONS[self.objective.correction](log_weight, self.objective.correction_cap)
-        return weight, {
-            "mismatch/mean_logprob_difference": log_weight.abs(),
-            "mismatch/kl": k3(engine, old_logprobs),
-            "correction/weight": weight,
-            "correction/capped": (log_weight > math.log(self.objective.correction_cap)).float(),
-        }
+        capped = (log_weight > math.log(self.objective.correction_cap)).float()
+        mismatch = {"mismatch/mean_logprob_difference": log_weight.abs(), "mismatch/kl": k3(engine, old_logprobs)}
+        metrics.add_tokens(0, **mismatch, **{"correction/weight": weight, "correction/capped": capped})
+        metrics.extreme("mismatch/max_logprob_difference", float(log_weight.abs().max()), max)
+        return weight
 
-    def _skip(self, metrics: UpdateMetrics, loss: float, norm: float) -> None:
-        metrics.value("skipped_updates", 1.0)
-        self.skipped_in_a_row += 1
-        if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            raise RunFailed(
-                f"{self.skipped_in_a_row} updates in a row were not finite (loss {loss}, gradient norm {norm}). "
-                "The weights are still those of the last good update; lower optimizer.learning_rate."
-            )
+    def _adapt(self, sequences: list[TrainingSequence], metrics: UpdateMetrics) -> None:
+        objective, adaptive = self.objective, self.adaptive
+        to_old = None
+        if objective.penalty_target is not None and sequences:
+            to_old = self._moved(sequences)
+            metrics.value("kl/old", to_old)
+        if objective.surrogate == "kl_penalty":
+            metrics.value("penalty", adaptive.penalty)
+        if objective.kl_target is not None:
+            metrics.value("beta", adaptive.beta)
+        adaptive.see_kl(objective, metrics.summary().get("kl/reference"), to_old)
+        adaptive.batches += 1
+
+    @torch.no_grad()
+    def _moved(self, sequences: list[TrainingSequence]) -> float:
+        """Mean KL(old || new) per token after the update, from the tokens that the old policy sampled."""
+        total, count = 0.0, 0
+        for batch in self._batches(sequences):
+            logprobs, _ = self.policy.logprobs(batch, self.temperature)
+            old = batch.gather("old_logprobs")
+            assert old is not None
+            total, count = total + float(k3(old, logprobs).sum()), count + logprobs.numel()
+        return total / max(1, count)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict()}
+        state = {"step": self.step.state_dict(), "adaptive": self.adaptive.state_dict()}
+        return state if self.critic is None else state | {"critic": self.critic.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-
-
-def build_optimizer(policy: Policy, config: OptimizerConfig, total_updates: int) -> tuple[torch.optim.Optimizer, Any]:
-    """AdamW (no decay on vectors: biases and norms) and its schedule."""
-    parameters = [p for p in policy.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=config.betas,
-        eps=config.epsilon,
-        fused=policy.device.type in ("cpu", "cuda"),
-    )
-    scheduler = get_scheduler(config.schedule, optimizer, config.warmup_steps, total_updates)
-    return optimizer, scheduler
+        self.step.load_state_dict(state["step"])
+        self.adaptive.load_state_dict(state["adaptive"])
+        if self.critic is not None:
+            self.critic.load_state_dict(state["critic"])

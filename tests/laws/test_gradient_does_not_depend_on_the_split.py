@@ -1,6 +1,7 @@
 """Law 1: the gradient of a step does not depend on micro-batch size, order or padding."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,8 +26,9 @@ def random_sequences(count=12, seed=0):
 
 
 def gradient(policy, sequences, algorithm, token_budget):
-    objective = resolve_objective(algorithm, {"beta": 0.04})
-    reference = policy.frozen_copy()
+    objective = resolve_objective(algorithm, {"beta": 0.04, "kl_place": "loss", "entropy_bonus": 0.01})
+    objective = replace(objective, baseline="none")  # advantages are given here, so that no critic is needed
+    reference = policy.reference()
     with torch.no_grad():
         for parameter in reference.model.parameters():
             parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
@@ -51,7 +53,10 @@ def gradient(policy, sequences, algorithm, token_budget):
     return total, torch.cat([p.grad.flatten() for p in policy.model.parameters()])
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+GRADIENT_ROWS = [n for n, row in ALGORITHMS.items() if row.family == "policy_gradient" and row.step == "gradient"]
+
+
+@pytest.mark.parametrize("algorithm", GRADIENT_ROWS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 def test_micro_batch_size_and_order(algorithm, dtype, tolerance):
     policy = make_policy(dtype=dtype)

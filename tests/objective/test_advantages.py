@@ -1,5 +1,6 @@
 """Advantages against formulas written out by hand."""
 
+import math
 import statistics
 
 import pytest
@@ -57,3 +58,39 @@ def test_uncounted_samples_change_nothing_for_the_others(baseline):
 def test_a_lone_counted_sample_has_no_advantage():
     for baseline in ("group_mean", "leave_one_out"):
         assert advantages([[1.0, 0.3]], baseline, "none", [True, False]) == [0.0, 0.0]
+
+
+def test_a_moving_average_knows_the_past_and_the_first_batch_only_itself():
+    rewards, index, mask = torch.tensor([1.0, 0.0, 0.5]), torch.tensor([0, 0, 1]), torch.ones(3, dtype=torch.bool)
+    settings = {"baseline": "moving_average", "scale": "none"}
+    assert compute_advantages(rewards, index, mask, **settings).tolist() == pytest.approx([0.5, -0.5, 0.0])
+    later = compute_advantages(rewards, index, mask, **settings, average=0.2)
+    assert later.tolist() == pytest.approx([0.8, -0.2, 0.3])
+
+
+def test_remax_compares_with_the_greedy_response_of_the_same_prompt():
+    rewards, index, mask = torch.tensor([1.0, 0.0, 0.5]), torch.tensor([0, 0, 1]), torch.ones(3, dtype=torch.bool)
+    greedy = torch.tensor([1.0, 0.0])
+    found = compute_advantages(rewards, index, mask, baseline="greedy", scale="none", greedy=greedy)
+    assert found.tolist() == [0.0, -1.0, 0.5]
+    with pytest.raises(ValueError, match="greedy"):
+        compute_advantages(rewards, index, mask, baseline="greedy", scale="none")
+
+
+def test_bnpo_divides_by_the_fitted_beta_density():
+    """Against scipy-free arithmetic: moments of the groups' means, Beta(1 + a/3, 1 + b/3) at each mean."""
+    groups = [[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0]]
+    means = [0.25, 0.5, 0.75]
+    strength = 0.25 / statistics.variance(means) - 1
+    alpha = beta = 1 + 0.5 * strength / 3
+    constant = math.gamma(alpha) * math.gamma(beta) / math.gamma(alpha + beta)
+    expected = [
+        (r - p) / (p ** (alpha - 1) * (1 - p) ** (beta - 1) / constant)
+        for g, p in zip(groups, means, strict=True)
+        for r in g
+    ]
+    assert advantages(groups, "group_mean", "beta_density") == pytest.approx(expected, rel=1e-9)
+
+
+def test_bnpo_without_any_spread_divides_by_one():
+    assert advantages([[1.0, 0.0], [0.0, 1.0]], "group_mean", "beta_density") == pytest.approx([0.5, -0.5, -0.5, 0.5])

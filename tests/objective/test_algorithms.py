@@ -1,26 +1,28 @@
 """The table and the names that the config accepts are the same."""
 
+from dataclasses import fields
 from typing import get_args
 
 import pytest
 
+from grpo_kit.config import ObjectiveConfig
 from grpo_kit.objective import names
-from grpo_kit.objective.algorithms import ALGORITHMS, AXES, resolve_objective
+from grpo_kit.objective.algorithms import ALGORITHMS, AXES, Algorithm, resolve_objective
 
 
 def test_config_names_are_the_tables_names():
     assert set(get_args(names.ALGORITHMS)) == set(ALGORITHMS)
     for axis, values in AXES.items():
-        literal = {
-            "baseline": names.BASELINES,
-            "scale": names.SCALES,
-            "ratio_level": names.RATIO_LEVELS,
-            "surrogate": names.SURROGATES,
-            "aggregation": names.AGGREGATIONS,
-            "correction": names.CORRECTIONS,
-            "kl_estimator": names.KL_ESTIMATORS,
-        }[axis]
-        assert set(get_args(literal)) == set(values), axis
+        literal = getattr(names, f"{axis.upper()}S", None) or getattr(names, f"{axis.upper()}ES", None)
+        if axis not in ("family", "data", "returns"):
+            assert set(get_args(literal)) == set(values), axis
+    assert set(get_args(names.RETURNS)) == set(AXES["returns"])
+    assert set(names.RECORDED) == {name for name, row in ALGORITHMS.items() if row.data == "recorded"}
+
+
+def test_every_override_of_a_recipe_is_a_field_of_the_table():
+    choices = {f.name for f in fields(Algorithm)} - {"paper", "summary", "family", "data"}
+    assert set(ObjectiveConfig.model_fields) == choices
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -1,16 +1,12 @@
 """Losses, ratios, aggregations and KL estimators against independent float64 formulas in plain Python."""
 
-import math
-
 import pytest
 import torch
 
-from grpo_kit.objective.kl import KL_ESTIMATORS
+from grpo_kit.objective.kl import KL_ESTIMATORS, double_or_halve, proportional
 from grpo_kit.objective.losses import (
     AGGREGATIONS,
     RATIO_LEVELS,
-    ClipRange,
-    ppo_clip,
     sequence_weights,
 )
 
@@ -38,20 +34,27 @@ def test_sequence_ratio_is_the_mean_log_ratio_of_the_sequence():
         start += length
 
 
-@pytest.mark.parametrize("advantage", [1.5, -0.7])
-@pytest.mark.parametrize("log_ratio", [-2.0, -0.1, 0.0, 0.1, 0.25, 2.0])
-def test_ppo_clip(advantage, log_ratio):
-    clip = ClipRange(0.2, 0.28)
-    x = torch.tensor([log_ratio], dtype=torch.float64, requires_grad=True)
-    result = ppo_clip(x, torch.tensor([advantage], dtype=torch.float64), clip)
-    ratio = math.exp(log_ratio)
-    bounded = min(max(ratio, 0.8), 1.28)
-    assert result.loss.item() == pytest.approx(-min(ratio * advantage, bounded * advantage), rel=1e-12)
-    result.loss.sum().backward()
-    clipped = (ratio > 1.28 and advantage > 0) or (ratio < 0.8 and advantage < 0)
-    assert x.grad.item() == pytest.approx(0.0 if clipped else -ratio * advantage, rel=1e-12)
-    assert bool(result.clipped_low) == (ratio < 0.8 and advantage < 0)
-    assert bool(result.clipped_high) == (ratio > 1.28 and advantage > 0)
+def test_sequence_token_ratio_has_the_sequences_value_and_the_tokens_gradient():
+    new, old = random_logprobs(0).requires_grad_(), random_logprobs(1)
+    result = RATIO_LEVELS["sequence_token"](new, old, INDEX)
+    torch.testing.assert_close(result, RATIO_LEVELS["sequence"](new, old, INDEX))
+    (gradient,) = torch.autograd.grad((result * torch.arange(9)).sum(), new)
+    assert gradient.tolist() == list(range(9))
+
+
+def test_sequence_product_is_the_ratio_of_the_whole_response():
+    new, old = random_logprobs(0), random_logprobs(1)
+    result = RATIO_LEVELS["sequence_product"](new, old, INDEX).tolist()
+    differences, start = (new - old).tolist(), 0
+    for length in LENGTHS:
+        assert result[start : start + length] == pytest.approx([sum(differences[start : start + length])] * length)
+        start += length
+
+
+@pytest.mark.parametrize("level", RATIO_LEVELS)
+def test_ratios_of_an_empty_batch_are_empty(level):
+    empty = torch.tensor([])
+    assert RATIO_LEVELS[level](empty, empty, torch.tensor([], dtype=torch.long)).numel() == 0
 
 
 @pytest.mark.parametrize(
@@ -60,12 +63,19 @@ def test_ppo_clip(advantage, log_ratio):
         ("sequence_mean", lambda length: 1 / (length * 3)),
         ("token_mean", lambda length: 1 / sum(LENGTHS)),
         ("constant_length", lambda length: 1 / (3 * 64)),
+        ("sequence_sum", lambda length: 1 / 3),
     ],
 )
 def test_aggregations(name, formula):
     weights = sequence_weights(torch.tensor(LENGTHS), aggregation=name, max_tokens=64)
     assert weights.dtype == torch.float64
     assert weights.tolist() == pytest.approx([formula(length) for length in LENGTHS], rel=1e-12)
+
+
+def test_group_token_mean_gives_every_group_the_same_weight():
+    lengths, groups = torch.tensor(LENGTHS), torch.tensor([0, 1, 1])
+    weights = sequence_weights(lengths, aggregation="group_token_mean", max_tokens=64, group_index=groups)
+    assert weights.tolist() == pytest.approx([1 / (2 * 3), 1 / (2 * 6), 1 / (2 * 6)], rel=1e-12)
 
 
 def test_every_aggregation_survives_an_empty_step():
@@ -96,3 +106,9 @@ def test_k1_and_k3_estimate_the_same_divergence():
     for name in ("k1", "k3"):
         estimate = (policy * KL_ESTIMATORS[name](policy.log(), reference.log())).sum()
         torch.testing.assert_close(estimate, exact, rtol=1e-12, atol=1e-12)
+
+
+def test_adaptive_coefficients():
+    assert [double_or_halve(1.0, kl, 0.1) for kl in (0.2, 0.1, 0.05)] == [2.0, 1.0, 0.5]
+    found = [proportional(1.0, kl, 0.1) for kl in (0.2, 0.11, 0.1, 0.0)]
+    assert found == pytest.approx([1.02, 1.01, 1.0, 0.98])

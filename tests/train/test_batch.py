@@ -33,6 +33,11 @@ def test_weights_count_every_judged_completion_even_those_not_trained_on():
     assert skipped.dropped == {"zero_advantage": 2}
 
 
+def metrics_of(groups):
+    batch = build(groups)
+    return rollout_metrics(groups, batch.advantages, batch.dropped)
+
+
 @pytest.mark.parametrize("status", ["abstain", "error", "timeout"])
 def test_unjudged_completions_leave_baseline_loss_and_denominator(status):
     with_failure = build([group("a", [1.0, 0.0, 0.0], [4, 8, 6], ["ok", "ok", status])])
@@ -62,7 +67,7 @@ def test_metrics_tell_easy_groups_from_hard_ones():
         group("mixed", [1.0, 0.0], [3, 9]),
         group("broken", [0.0, 0.0], statuses=["error", "error"]),
     ]
-    metrics = rollout_metrics(groups, build(groups))
+    metrics = metrics_of(groups)
     assert metrics["groups/all_right"] == 0.25
     assert metrics["groups/all_wrong"] == 0.25
     assert metrics["reward/mean"] == 0.5

@@ -23,7 +23,7 @@ def test_round_trip_loads_in_transformers_and_here(tmp_path, policy):
     assert checkpoints.load_state(path) == {"step": 3}
     theirs = AutoModelForCausalLM.from_pretrained(path / "model")
     other = make_policy(seed=5)
-    checkpoints.load_weights(path / "model", other)
+    other.load_weights(path / "model")
     for name, parameter in policy.model.named_parameters():
         assert torch.equal(parameter, theirs.get_parameter(name))
         assert torch.equal(parameter, other.model.get_parameter(name))

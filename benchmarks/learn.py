@@ -1,0 +1,180 @@
+"""Does every algorithm learn? All of them on the same tiny task, from the same start, with the same seed.
+
+python benchmarks/learn.py [--only grpo dpo ...] [--workers 2] [--keep FOLDER]
+
+A model is warm-started once, on worked solutions of which 60 % hold a mistake, and its rollouts are recorded once: every
+algorithm starts from it, and the offline ones learn from that record (`sft` and `reward_model` from worked solutions).
+Each run is the shipped recipe with the start replaced. Writes benchmarks/results/learn.json and docs/learn.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(__file__).parent / "results" / "learn.json"
+PICTURE = ROOT / "docs" / "learn.svg"
+RECIPES = {
+    "reinforce": "reinforce/reinforce", "rloo": "reinforce/rloo", "remax": "reinforce/remax",
+    "reinforce++": "reinforce/reinforce_plus_plus", "grpo": "grpo/grpo", "dr_grpo": "grpo/dr_grpo", "bnpo": "grpo/bnpo",
+    "dapo": "grpo/dapo", "gspo": "grpo/gspo", "gspo_token": "grpo/gspo_token", "cispo": "grpo/cispo",
+    "sapo": "grpo/sapo", "dppo": "grpo/dppo", "ppo": "ppo/ppo", "ppo_penalty": "ppo/ppo_penalty", "trpo": "ppo/trpo",
+    "rft": "imitation/rft", "online_dpo": "preference/online_dpo", "sft": "imitation/sft", "dpo": "preference/dpo",
+    "ipo": "preference/ipo", "kto": "preference/kto", "reward_model": "preference/reward_model",
+    "offline_pg": "imitation/offline_pg",
+}  # fmt: skip
+MINED = ("dpo", "ipo", "kto", "offline_pg")
+EVALUATION = ("evaluation.tasks=192", "evaluation.samples=4", "evaluation.every=null")
+
+
+def train(recipe: str, run: Path, *overrides: str) -> dict[str, Any]:
+    """Run a recipe and return its wall and CPU seconds and its metrics."""
+    script = Path(sys.executable).with_name("grpo-kit")
+    begun = time.perf_counter()
+    command = [str(script), "train", recipe, *overrides, "--run-dir", str(run)]
+    process = subprocess.Popen(command, stdout=(run.parent / f"{run.name}.log").open("w"), stderr=subprocess.STDOUT)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{recipe} failed:\n{(run.parent / f'{run.name}.log').read_text()[-3000:]}")
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    seconds = time.perf_counter() - begun
+    return {"seconds": round(seconds, 1), "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1), "rows": rows}
+
+
+def result(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Before, after and the curve of one run."""
+    rows = found.pop("rows")
+    steps = [r for r in rows if "reward/mean" in r]
+    made = {"algorithm": name, **found, "steps": len(steps), "tokens": sum(r["tokens"] for r in steps)}
+    if name == "reward_model":
+        return made | pair_accuracy(steps)
+    first, last = [r for r in rows if "eval/sampled" in r][:: max(1, sum("eval/sampled" in r for r in rows) - 1)][:2]
+    error = math.hypot(first["eval/sampled_error"], last["eval/sampled_error"])
+    made |= {
+        "measure": "held-out accuracy, avg@4",
+        "before": round(first["eval/sampled"], 4),
+        "after": round(last["eval/sampled"], 4),
+        "standard_errors": round((last["eval/sampled"] - first["eval/sampled"]) / error, 1),
+        "greedy_before": round(first["eval/greedy"], 4),
+        "greedy_after": round(last["eval/greedy"], 4),
+    }
+    return made | {"curve": [round(r["reward/mean"], 4) for r in steps] if "sampled" in kind(name) else []}
+
+
+def kind(name: str) -> str:
+    from grpo_kit.objective.algorithms import ALGORITHMS
+
+    return ALGORITHMS[name].data
+
+
+def pair_accuracy(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of a reward model: the share of pairs it ranks right, each batch of new pairs judged before it is learned from."""
+    values = [r["pairs/accuracy"] for r in steps]
+    pairs = steps[0]["examples"]
+    first, last = values[0], sum(values[-5:]) / 5
+    error = math.sqrt(last * (1 - last) / (5 * pairs) + 0.25 / pairs)
+    return {
+        "measure": "accuracy on new pairs",
+        "before": round(first, 4),
+        "after": round(last, 4),
+        "standard_errors": round((last - 0.5) / error, 1),
+        "curve": [round(v, 4) for v in values],
+    }
+
+
+def run_all(names: list[str], folder: Path, workers: int) -> dict[str, Any]:
+    start = folder / "start"
+    if not (start / "model").is_dir():
+        settings = ("train.steps=400", "examples.mistakes=0.6", "rollout.prompts_per_step=64", "warm_start=null")
+        optimizer = ("optimizer.learning_rate=2e-3", "optimizer.schedule=cosine", "optimizer.warmup_steps=20")
+        warm = train("imitation/sft", start, *settings, *optimizer, *EVALUATION)
+        print(f"start: {warm['seconds']:.0f} s, {warm['cpu_seconds']:.0f} CPU s", flush=True)
+    common = ("warm_start=null", "model.scratch=null", f"model.path={start / 'model'}", *EVALUATION)
+    record = folder / "record"
+    if not (record / "model").is_dir():
+        # A learning rate of (almost) nothing: what is recorded was sampled by the start, and by no better policy.
+        still = ("optimizer.learning_rate=1e-12", "train.steps=20", "objective.beta=0", "evaluation=null")
+        train("grpo/grpo", record, *common, *still)
+
+    def one(name: str) -> dict[str, Any]:
+        mined = (f"examples={{rollouts: {record}}}",) if name in MINED else ()
+        found = result(name, train(RECIPES[name], folder / name.replace("+", "_plus"), *common, *mined))
+        gain = f"{found['before']:>7.1%} -> {found['after']:.1%}  ({found['standard_errors']:.1f} standard errors)"
+        print(f"{name:<14} {gain}", flush=True)
+        return found
+
+    with ThreadPoolExecutor(workers) as pool:
+        return {r["algorithm"]: r for r in pool.map(one, names)}
+
+
+def draw(results: list[dict[str, Any]], target: Path) -> None:
+    """One small curve per algorithm that samples, a bar from before to after for each that does not."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "grpo-kit"
+    from matplotlib import pyplot as plt
+
+    columns = 6
+    figure, axes = plt.subplots(
+        -(-len(results) // columns), columns, figsize=(12, 7.5), sharex=True, sharey=True, layout="constrained"
+    )
+    for axis in axes.flat[len(results) :]:
+        axis.set_visible(False)
+    for axis, r in zip(axes.flat, results, strict=False):
+        curve = r["curve"]
+        if curve:
+            axis.plot([i / max(1, len(curve) - 1) for i in range(len(curve))], curve, color="#9bb7d4", linewidth=1.2)
+        axis.plot([0, 1], [r["before"], r["after"]], "o--" if not curve else "o", color="#1f4e79", markersize=4)
+        axis.set_title(f"{r['algorithm']}  {r['before']:.0%} → {r['after']:.0%}", fontsize=9)
+        axis.set(ylim=(0, 1.05))
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("share of the run")
+    figure.supylabel("reward while training (line), held-out accuracy (dots)")
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the runs; a start and a record found there are used again"
+    )
+    arguments = parser.parse_args()
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = run_all(arguments.only, folder, arguments.workers)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    kept = json.loads(RESULTS.read_text())["runs"] if RESULTS.is_file() else []
+    merged = {r["algorithm"]: r for r in kept} | found
+    runs = [merged[name] for name in RECIPES if name in merged]
+    summary = {
+        "cores": os.cpu_count(),
+        "workers": arguments.workers,
+        "seconds": round(time.perf_counter() - begun),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime),
+        "runs": runs,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(summary, indent=1) + "\n")
+    draw(runs, PICTURE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Combinations of choices that cannot mean anything, each with the reason and the way out."""
+
+from __future__ import annotations
+
+from .algorithms import Algorithm
+
+
+def refusals(row: Algorithm, *, group_size: int, updates: int = 1) -> list[str]:
+    """Why this row cannot be trained; empty when it can.
+
+    Args:
+        group_size: samples of each prompt.
+        updates: optimizer steps made from one batch.
+    """
+    if row.family != "policy_gradient":
+        return _sampled_pairs(row, group_size)
+    return [*_returns(row), *_ratio(row, updates), *_groups(row, group_size), *_step(row)]
+
+
+def _sampled_pairs(row: Algorithm, group_size: int) -> list[str]:
+    if row.data == "sampled" and group_size < 2:
+        return ["rollout.group_size 1 leaves nothing to compare a response with: there is no pair; use at least 2"]
+    return []
+
+
+def _returns(row: Algorithm) -> list[str]:
+    found = []
+    if (row.baseline == "critic") != (row.returns == "gae"):
+        found.append(
+            f"objective.returns {row.returns} with baseline {row.baseline}: generalised advantages (gae) and a critic "
+            "need each other; set both or neither"
+        )
+    if row.per_token and row.ratio_level in ("sequence", "sequence_product"):
+        found.append(
+            f"objective.ratio_level {row.ratio_level} compares whole responses, and returns {row.returns} gives every token "
+            "its own advantage; use ratio_level token or sequence_token, or returns response"
+        )
+    if row.scale == "beta_density" and row.baseline != "group_mean":
+        found.append("objective.scale beta_density is derived for the baseline group_mean")
+    if row.baseline == "critic" and row.scale not in ("none", "batch_std"):
+        found.append(f"objective.scale {row.scale}: advantages from a critic are scaled over the batch or not at all")
+    return found
+
+
+def _ratio(row: Algorithm, updates: int) -> list[str]:
+    found = []
+    if row.surrogate in ("kl_penalty", "divergence_mask") and row.ratio_level != "token":
+        found.append(f"objective.surrogate {row.surrogate} measures each token's own move; it needs ratio_level token")
+    if row.surrogate == "policy_gradient" and row.ratio_level != "token":
+        found.append("objective.surrogate policy_gradient uses no ratio; leave ratio_level at token")
+    biased = row.surrogate == "policy_gradient" and row.selection == "all" and row.data == "sampled"
+    if biased and updates > 1:
+        found.append(
+            f"objective.surrogate policy_gradient is right for the policy that sampled, and {updates} updates per batch "
+            "leave it after the first; use one update, or a surrogate with a ratio such as ppo_clip"
+        )
+    return found
+
+
+def _groups(row: Algorithm, group_size: int) -> list[str]:
+    found = []
+    if group_size < 2 and row.data == "sampled" and (row.needs_comparison or row.dynamic_sampling):
+        found.append(
+            "rollout.group_size 1 leaves nothing to compare a response with: every advantage would be 0; use at least 2, "
+            "or a baseline that needs no group (moving_average, greedy, batch_mean, critic)"
+        )
+    if row.data == "recorded" and row.needs_greedy:
+        found.append(
+            "objective.baseline greedy needs a greedy response to each prompt, which recorded data does not hold"
+        )
+    if row.data == "recorded" and row.dynamic_sampling:
+        found.append("objective.dynamic_sampling samples again, and this algorithm learns from recorded data")
+    if row.dynamic_sampling and row.selection == "verified":
+        found.append(
+            "objective.dynamic_sampling drops the groups that are all right, which selection verified would keep"
+        )
+    return found
+
+
+def _step(row: Algorithm) -> list[str]:
+    found = []
+    if row.step == "natural_gradient" and row.surrogate != "importance":
+        found.append(
+            f"objective.step natural_gradient with surrogate {row.surrogate}: the trust region bounds the step already; "
+            "use surrogate importance"
+        )
+    if row.surrogate == "importance" and row.step != "natural_gradient":
+        found.append(
+            "objective.surrogate importance has no bound of its own; use step natural_gradient, or surrogate ppo_clip"
+        )
+    if row.penalty_target is not None and row.surrogate != "kl_penalty":
+        found.append("objective.penalty_target adapts the weight of surrogate kl_penalty, which is not used here")
+    if row.kl_target is not None and not row.beta > 0.0:
+        found.append("objective.kl_target adapts beta, which is 0; give beta a first value")
+    return found

@@ -1,0 +1,84 @@
+"""Low-rank adapters through peft: attached to a loaded model, switched off for the reference, merged for saving.
+
+With adapters off the model is the one that training started from, so a KL term costs no second model in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpo_kit.errors import UserError
+
+from .models import Policy
+
+if TYPE_CHECKING:
+    from grpo_kit.config import LoraConfig
+
+ADAPTER_FOLDER = "adapter"
+
+
+@dataclass
+class LoraPolicy(Policy):
+    """A policy of which only adapters are trained (arXiv:2106.09685)."""
+
+    def reference(self) -> Policy:
+        """This model with its adapters off, whenever it is asked for log-probabilities."""
+        return _AdaptersOff(self.model, self.tokenizer, self.device, self.autocast)
+
+    def save(self, folder: Path) -> None:
+        """Write the merged model as a plain Hugging Face folder, and beside it the adapter alone."""
+        from grpo_kit.generate.weights import exported_weights
+
+        base = self.model.get_base_model()
+        # save_pretrained of the base would write adapter layers under names that no loader knows.
+        plain = type(base)(base.config)
+        tied = set(base.all_tied_weights_keys)
+        weights = {name: tensor.detach().cpu() for name, tensor in exported_weights(self.model)}
+        plain.load_state_dict({k: v for k, v in weights.items() if k not in tied}, strict=False)
+        plain.tie_weights()
+        plain.to(next(base.parameters()).dtype).save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        self.model.save_pretrained(folder / ADAPTER_FOLDER)
+
+    def load_weights(self, folder: Path) -> None:
+        from peft import set_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        saved = load_file(folder / ADAPTER_FOLDER / "adapter_model.safetensors")
+        result = set_peft_model_state_dict(self.model, saved)
+        if result.unexpected_keys:
+            raise UserError(f"{folder} does not fit these adapters: unexpected {result.unexpected_keys[:3]}")
+
+
+@dataclass
+class _AdaptersOff(Policy):
+    @contextlib.contextmanager
+    def precision(self) -> Iterator[None]:
+        with self.model.disable_adapter(), super().precision():
+            yield
+
+
+def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
+    """Give a policy fresh adapters (a zero change at first) and freeze everything else.
+
+    Raises:
+        UserError: peft is not installed, or no layer has one of the wanted names.
+    """
+    try:
+        from peft import LoraConfig as PeftConfig
+        from peft import get_peft_model
+    except ImportError as error:
+        raise UserError('model.lora needs peft: pip install "grpo-kit[peft]"') from error
+    targets: Any = config.targets if isinstance(config.targets, str) else list(config.targets)
+    settings = PeftConfig(
+        r=config.rank, lora_alpha=config.alpha, target_modules=targets, lora_dropout=0.0, task_type="CAUSAL_LM"
+    )
+    try:
+        model = get_peft_model(policy.model, settings)
+    except ValueError as error:
+        raise UserError(f"model.lora.targets: {str(error).splitlines()[0]}") from error
+    return LoraPolicy(model, policy.tokenizer, policy.device, policy.autocast)

@@ -1,0 +1,93 @@
+"""A transformer with one number per position: a critic, or a reward model. Saved as Hugging Face sequence classification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from grpo_kit.errors import UserError
+
+from .models import Policy, disable_dropout, load_network
+from .packing import MicroBatch
+
+
+@dataclass
+class ValueModel:
+    """A sequence-classification network with a single label.
+
+    Attributes:
+        model: the transformers model; its ``score`` layer turns a hidden state into the number.
+    """
+
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    autocast: torch.dtype | None = None
+
+    @classmethod
+    def from_policy(cls, policy: Policy) -> ValueModel:
+        """The policy's own backbone, copied, and a score of zero everywhere: no opinion before the first lesson."""
+        from transformers import AutoModelForSequenceClassification
+
+        from grpo_kit.generate.weights import exported_weights
+
+        config = policy.model.config.__class__.from_dict(policy.model.config.to_dict() | {"num_labels": 1})
+        config.pad_token_id = policy.tokenizer.pad_token_id
+        network = AutoModelForSequenceClassification.from_config(config)
+        prefix = f"{network.base_model_prefix}."
+        backbone = {k.removeprefix(prefix): v for k, v in exported_weights(policy.model) if k.startswith(prefix)}
+        network.base_model.load_state_dict(backbone)
+        nn.init.zeros_(network.score.weight)
+        disable_dropout(network)
+        dtype = next(policy.model.parameters()).dtype
+        return cls(network.to(policy.device, dtype), policy.tokenizer, policy.device, policy.autocast)
+
+    @classmethod
+    def load(cls, path: str, policy: Policy) -> ValueModel:
+        """A trained reward model, with the policy's tokenizer.
+
+        Raises:
+            UserError: there is none, or it speaks another vocabulary.
+        """
+        from transformers import AutoModelForSequenceClassification
+
+        try:
+            network = AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"critic.path: {path} could not be loaded: {str(error).splitlines()[0]}") from error
+        if network.config.vocab_size != policy.model.config.vocab_size or network.config.num_labels != 1:
+            raise UserError(
+                f"critic.path: {path} has a vocabulary of {network.config.vocab_size} and {network.config.num_labels} labels; "
+                f"the policy's critic needs {policy.model.config.vocab_size} and 1"
+            )
+        disable_dropout(network)
+        return cls(network.to(policy.device), policy.tokenizer, policy.device, policy.autocast)
+
+    def _at(self, batch: MicroBatch, rows: Tensor, columns: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            hidden = self.model.base_model(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+            values = self.model.score(hidden[rows, columns]).squeeze(-1)
+        return values.float() if self.autocast is not None else values
+
+    def values(self, batch: MicroBatch) -> Tensor:
+        """The value of the state *before* each completion token. [tokens]"""
+        return self._at(batch, batch.rows, batch.columns)
+
+    def rewards(self, batch: MicroBatch) -> Tensor:
+        """The score of each whole response, read at its last token. [rows]"""
+        last = batch.lengths.cumsum(0) - 1
+        return self._at(batch, batch.rows[last], batch.columns[last] + 1)
+
+    def save(self, folder: Path) -> None:
+        """Write a Hugging Face folder that the ``reward_model`` verifier and transformers load as it is."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def load_weights(self, folder: Path) -> None:
+        """Copy the weights of a saved one (a checkpoint's ``model``) into this one, in place."""
+        load_network(self.model, folder)

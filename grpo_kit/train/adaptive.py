@@ -1,0 +1,46 @@
+"""The few numbers that an algorithm carries from one batch to the next."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.kl import double_or_halve, proportional
+
+
+@dataclass
+class Adaptive:
+    """What adapts while training goes on; part of every checkpoint.
+
+    Attributes:
+        beta: weight of the KL to the reference.
+        penalty: weight of KL(old || new) of the surrogate of that name.
+        average: moving average of mean rewards; None before the first batch.
+        batches: how many batches have been learned from.
+    """
+
+    beta: float
+    penalty: float
+    average: float | None = None
+    batches: int = 0
+
+    @classmethod
+    def of(cls, objective: Algorithm) -> Adaptive:
+        return cls(objective.beta, objective.penalty)
+
+    def see_reward(self, mean: float, decay: float) -> None:
+        self.average = mean if self.average is None else decay * self.average + (1.0 - decay) * mean
+
+    def see_kl(self, objective: Algorithm, to_reference: float | None, to_old: float | None) -> None:
+        if objective.kl_target is not None and to_reference is not None:
+            self.beta = proportional(self.beta, to_reference, objective.kl_target)
+        if objective.penalty_target is not None and to_old is not None:
+            self.penalty = double_or_halve(self.penalty, to_old, objective.penalty_target)
+
+    def state_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -1,0 +1,174 @@
+"""Learners: scored groups in, better weights out. The loop knows no more of an algorithm than this."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from grpo_kit.config import Config, OptimizerConfig
+from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.policy.models import Policy
+from grpo_kit.policy.value_model import ValueModel
+from grpo_kit.types import Group
+
+from .batch import TrainingBatch, build_batch
+from .critic import CriticUpdater
+from .update import PolicyUpdater
+
+
+@dataclass
+class Learned:
+    """What a batch of groups came to.
+
+    Attributes:
+        advantages: [groups][samples], for the rollout log.
+        dropped: completions that took no part in the loss, counted by reason.
+    """
+
+    advantages: list[list[float]]
+    dropped: Counter[str]
+    metrics: dict[str, float]
+
+
+class Trained(Protocol):
+    """A network that is trained and saved: a policy, or a reward model."""
+
+    model: Any
+    device: torch.device
+
+    def save(self, folder: Path) -> None: ...
+
+    def load_weights(self, folder: Path) -> None: ...
+
+
+class Learner(Protocol):
+    """Turns groups into better weights of ``trained``; its state is part of every checkpoint."""
+
+    trained: Trained
+
+    def learn(self, groups: list[Group]) -> Learned: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class LearnerSettings:
+    """What every learner reads of a recipe."""
+
+    optimizer: OptimizerConfig
+    total_updates: int
+    updates_per_batch: int
+    epochs_per_batch: int
+    token_budget: int
+    temperature: float
+    max_tokens: int
+
+    @classmethod
+    def of(cls, config: Config) -> LearnerSettings:
+        train, rollout = config.train, config.rollout
+        total = train.steps * train.updates_per_batch * train.epochs_per_batch
+        return cls(
+            config.optimizer,
+            total,
+            train.updates_per_batch,
+            train.epochs_per_batch,
+            train.token_budget,
+            rollout.temperature,
+            rollout.max_tokens,
+        )
+
+
+class PolicyGradientLearner:
+    """Advantages, weights, and the policy-gradient update."""
+
+    def __init__(self, updater: PolicyUpdater, settings: LearnerSettings) -> None:
+        self.updater, self.settings = updater, settings
+        self.trained: Trained = updater.policy
+
+    def learn(self, groups: list[Group]) -> Learned:
+        settings, updater = self.settings, self.updater
+        batch = build_batch(
+            groups,
+            updater.objective,
+            max_tokens=settings.max_tokens,
+            updates=settings.updates_per_batch,
+            adaptive=updater.adaptive,
+            annotate=updater.annotate,
+        )
+        if updater.objective.data == "recorded":
+            _trust_the_record(batch)
+        metrics = updater.update(batch.updates, settings.epochs_per_batch)
+        return Learned(batch.advantages, batch.dropped, metrics.summary())
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.updater.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.updater.load_state_dict(state)
+
+
+def _trust_the_record(batch: TrainingBatch) -> None:
+    """Recorded responses were sampled by the policy of their own time: its log-probabilities are the old ones."""
+    for sequence in batch.sequences:
+        if sequence.behaviour_logprobs:
+            sequence.old_logprobs = torch.tensor(sequence.behaviour_logprobs)
+
+
+def open_learner(config: Config, objective: Algorithm, policy: Policy) -> Learner:
+    """The learner of the objective's family."""
+    return LEARNERS[objective.family](config, objective, policy)
+
+
+def _policy_gradient(config: Config, objective: Algorithm, policy: Policy) -> Learner:
+    settings = LearnerSettings.of(config)
+    updater = PolicyUpdater(
+        policy,
+        objective,
+        config.optimizer,
+        total_updates=settings.total_updates,
+        token_budget=settings.token_budget,
+        temperature=settings.temperature,
+        reference=policy.reference() if objective.needs_reference else None,
+        critic=_critic(config, objective, policy, settings) if objective.needs_critic else None,
+        critic_warmup=config.critic.warmup,
+    )
+    return PolicyGradientLearner(updater, settings)
+
+
+def _critic(config: Config, objective: Algorithm, policy: Policy, settings: LearnerSettings) -> CriticUpdater:
+    start = config.critic.path
+    model = ValueModel.from_policy(policy) if start is None else ValueModel.load(start, policy)
+    return CriticUpdater(
+        model,
+        config.critic.optimizer,
+        clip=objective.value_clip,
+        total_updates=settings.total_updates,
+        token_budget=settings.token_budget,
+    )
+
+
+def _pairs(config: Config, objective: Algorithm, policy: Policy) -> Learner:
+    from .preference import PairLearner
+
+    return PairLearner(policy, objective, LearnerSettings.of(config), policy.reference())
+
+
+def _labels(config: Config, objective: Algorithm, policy: Policy) -> Learner:
+    from .preference import LabelLearner
+
+    return LabelLearner(policy, objective, LearnerSettings.of(config), policy.reference())
+
+
+def _reward_model(config: Config, objective: Algorithm, policy: Policy) -> Learner:
+    from .preference import RewardModelLearner
+
+    return RewardModelLearner(ValueModel.from_policy(policy), objective, LearnerSettings.of(config))
+
+
+LEARNERS = {"policy_gradient": _policy_gradient, "pairs": _pairs, "labels": _labels, "reward_model": _reward_model}

@@ -1,0 +1,183 @@
+"""Learners of preferences: pairs (DPO, IPO), labelled responses (KTO), and reward models (Bradley-Terry)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
+from grpo_kit.policy.models import Policy
+from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches, unit_batches
+from grpo_kit.policy.value_model import ValueModel
+from grpo_kit.types import Group
+
+from .learners import Learned, LearnerSettings, Trained
+from .pairs import Labelled, Pair, mine_labels, mine_pairs
+from .steps import GradientStep, UpdateMetrics
+
+
+class PreferenceLearner:
+    """What the three kinds share: examples from groups, steps over them, one optimizer.
+
+    Args:
+        trained: the network that learns and is saved.
+    """
+
+    def __init__(self, trained: Trained, objective: Algorithm, settings: LearnerSettings) -> None:
+        self.trained, self.objective, self.settings = trained, objective, settings
+        self.step = GradientStep(trained.model, settings.optimizer, settings.total_updates)
+
+    def learn(self, groups: list[Group]) -> Learned:
+        dropped: Counter[str] = Counter()
+        examples = self.examples(groups, dropped)
+        metrics = UpdateMetrics()
+        metrics.value("examples", float(len(examples)))
+        self.prepare(examples)
+        size = max(1, -(-len(examples) // self.settings.updates_per_batch))
+        for _ in range(self.settings.epochs_per_batch):
+            for start in range(0, len(examples), size):
+                self.update(examples[start : start + size], metrics)
+        none = [[0.0] * len(g.completions) for g in groups]
+        return Learned(none, dropped, metrics.summary())
+
+    def examples(self, groups: list[Group], dropped: Counter[str]) -> list[Any]:
+        raise NotImplementedError
+
+    def prepare(self, examples: list[Any]) -> None:
+        """Fill what must be known of the policy before it moves."""
+
+    def update(self, examples: list[Any], metrics: UpdateMetrics) -> None:
+        raise NotImplementedError
+
+    def units(self, units: Sequence[Sequence[TrainingSequence]]) -> Iterator[MicroBatch]:
+        dtype = next(self.trained.model.parameters()).dtype
+        return unit_batches(units, self.settings.token_budget, self.trained.device, dtype)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step.load_state_dict(state["step"])
+
+
+class _AgainstReference(PreferenceLearner):
+    """Learners whose implicit reward is a log-ratio to a reference. Preferences are about text, so temperature is 1."""
+
+    def __init__(self, policy: Policy, objective: Algorithm, settings: LearnerSettings, reference: Policy) -> None:
+        super().__init__(policy, objective, settings)
+        self.policy, self.reference = policy, reference
+
+    @torch.no_grad()
+    def remember_reference(self, sequences: list[TrainingSequence]) -> None:
+        dtype = next(self.policy.model.parameters()).dtype
+        for batch in micro_batches(sequences, self.settings.token_budget, self.policy.device, dtype):
+            logprobs, _ = self.reference.logprobs(batch, 1.0)
+            for sequence, values in zip(batch.sequences, batch.split(logprobs), strict=True):
+                sequence.reference_logprobs = values
+
+    def margins(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        """log pi - log reference of each response [rows], and log pi of each token [tokens]."""
+        logprobs, _ = self.policy.logprobs(batch, 1.0)
+        reference = batch.gather("reference_logprobs")
+        assert reference is not None
+        return batch.sum_rows(logprobs - reference), logprobs
+
+
+class PairLearner(_AgainstReference):
+    """DPO and IPO: the margin of the chosen response over the rejected one."""
+
+    def examples(self, groups: list[Group], dropped: Counter[str]) -> list[Pair]:
+        return mine_pairs(groups, self.objective.per_prompt, dropped)
+
+    def prepare(self, examples: list[Pair]) -> None:
+        self.remember_reference([s for pair in examples for s in (pair.chosen, pair.rejected)])
+
+    def update(self, examples: list[Pair], metrics: UpdateMetrics) -> None:
+        units = [(pair.chosen, pair.rejected) for pair in examples]
+        self.step(lambda: self.units(units), lambda b, m: self.loss(b, m, len(units)), metrics)
+
+    def loss(self, batch: MicroBatch, metrics: UpdateMetrics, pairs: int) -> Tensor:
+        """This micro-batch's part of the mean loss over the step's ``pairs``; chosen and rejected rows alternate."""
+        margins, logprobs = self.margins(batch)
+        chosen, rejected, lengths = margins[0::2], margins[1::2], batch.lengths
+        loss = PAIR_LOSSES[self.objective.pair_loss]
+        values = loss(chosen, rejected, lengths[0::2], lengths[1::2], self.objective.beta)
+        for name, value in (
+            ("pairs/accuracy", (chosen > rejected).float()),
+            ("pairs/margin", self.objective.beta * (chosen - rejected)),
+            ("pairs/chosen_logprob", batch.sum_rows(logprobs)[0::2]),
+        ):
+            metrics.value(name, float(value.detach().mean()))
+        return values.sum() / pairs
+
+
+class LabelLearner(_AgainstReference):
+    """KTO: good responses above the policy's own average drift from the reference, bad ones below."""
+
+    def examples(self, groups: list[Group], dropped: Counter[str]) -> list[Labelled]:
+        return mine_labels(groups, dropped)
+
+    def prepare(self, examples: list[Labelled]) -> None:
+        self.remember_reference([e.sequence for e in examples])
+
+    def update(self, examples: list[Labelled], metrics: UpdateMetrics) -> None:
+        self.baseline = self._baseline(examples)
+        metrics.value("kto/baseline", float(self.baseline))
+        self.good = {id(e.sequence): e.good for e in examples}
+        units = [(e.sequence,) for e in examples]
+        self.step(lambda: self.units(units), lambda b, m: self.loss(b, m, len(units)), metrics)
+
+    def _baseline(self, examples: list[Labelled]) -> Tensor:
+        """The drift, measured on responses paired with the next example's prompt."""
+        sequences = [e.sequence for e in examples]
+        mismatched = [
+            TrainingSequence(other.prompt_ids, s.completion_ids, 0.0, 0.0)
+            for s, other in zip(sequences, [*sequences[1:], *sequences[:1]], strict=True)
+        ]
+        self.remember_reference(mismatched)
+        with torch.no_grad():
+            margins = [self.margins(batch)[0] for batch in self.units([(s,) for s in mismatched])]
+        return kto_baseline(torch.cat(margins)) if margins else torch.zeros((), device=self.policy.device)
+
+    def loss(self, batch: MicroBatch, metrics: UpdateMetrics, responses: int) -> Tensor:
+        """This micro-batch's part of the mean loss over the step's ``responses``."""
+        margins, _ = self.margins(batch)
+        good = torch.tensor([self.good[id(s)] for s in batch.sequences], device=margins.device)
+        weight = torch.full_like(margins, self.objective.good_weight).masked_fill(~good, self.objective.bad_weight)
+        for name, chosen in (("kto/good_margin", margins[good]), ("kto/bad_margin", margins[~good])):
+            if chosen.numel():
+                metrics.value(name, float(chosen.detach().mean()))
+        return (weight * kto(margins, good, self.baseline, self.objective.beta)).sum() / responses
+
+
+class RewardModelLearner(PreferenceLearner):
+    """Bradley-Terry: the score of the chosen response above that of the rejected one, by the margin where one is given.
+
+    ``pairs/accuracy`` is taken before the step, so on data that is met once it is a held-out accuracy.
+    """
+
+    def __init__(self, model: ValueModel, objective: Algorithm, settings: LearnerSettings) -> None:
+        super().__init__(model, objective, settings)
+        self.reward_model = model
+
+    def examples(self, groups: list[Group], dropped: Counter[str]) -> list[Pair]:
+        return mine_pairs(groups, self.objective.per_prompt, dropped)
+
+    def update(self, examples: list[Pair], metrics: UpdateMetrics) -> None:
+        units = [(pair.chosen, pair.rejected) for pair in examples]
+        self.margin = {id(pair.chosen): pair.margin for pair in examples}
+        self.step(lambda: self.units(units), lambda b, m: self.loss(b, m, len(units)), metrics)
+
+    def loss(self, batch: MicroBatch, metrics: UpdateMetrics, pairs: int) -> Tensor:
+        """This micro-batch's part of the mean loss over the step's ``pairs``; chosen and rejected rows alternate."""
+        scores = self.reward_model.rewards(batch)
+        chosen, rejected = scores[0::2], scores[1::2]
+        margin = torch.tensor([self.margin[id(s)] for s in batch.sequences[0::2]]).to(scores)
+        metrics.value("pairs/accuracy", float((chosen > rejected).float().mean()))
+        metrics.value("pairs/margin", float((chosen - rejected).detach().mean()))
+        return bradley_terry(chosen, rejected, margin).sum() / pairs

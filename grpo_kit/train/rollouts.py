@@ -1,0 +1,122 @@
+"""Where a step's groups come from: sampled from the policy and scored, or read from a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Protocol
+
+from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.errors import RunFailed
+from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
+from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.observe.clock import Clock
+from grpo_kit.scoring import Scorer
+from grpo_kit.types import Group, Prompt, Score, Task
+
+AGREEMENT = 1e-9
+
+
+class GroupSource(Protocol):
+    """Scored groups, a step at a time; the groups of a step depend on the step and the policy alone.
+
+    ``recorded`` says that they stand in a file already and need not be logged again.
+    """
+
+    recorded: bool
+
+    def next(self, step: int, count: int) -> list[Group]: ...
+
+    def statistics(self) -> dict[str, float]:
+        """What is worth logging of the last step."""
+
+
+class SampledGroups:
+    """Samples a group for each of the next prompts and scores it; scoring overlaps with generation."""
+
+    recorded = False
+
+    def __init__(
+        self,
+        sampler: TaskSampler,
+        generator: Generator,
+        scorer: Scorer,
+        sampling: SamplingParams,
+        objective: Algorithm,
+        clock: Clock,
+        max_refills: int,
+    ) -> None:
+        self.sampler, self.generator, self.scorer, self.sampling = sampler, generator, scorer, sampling
+        self.objective, self.clock, self.max_refills = objective, clock, max_refills
+        self._statistics: dict[str, float] = {}
+
+    def next(self, step: int, count: int) -> list[Group]:
+        """``count`` groups, all freshly sampled.
+
+        With dynamic sampling, groups whose rewards agree are replaced by those of further prompts, for at most
+        ``max_refills`` further rounds (DAPO, arXiv:2503.14476, eq. 11); what is missing then is made up for by groups
+        that agree, so that a step never shrinks unseen.
+        """
+        kept = self._sample(step, count, 0)
+        if not self.objective.dynamic_sampling:
+            return kept
+        spare = [g for g in kept if _agrees(g)]
+        kept = [g for g in kept if not _agrees(g)]
+        rounds, discarded = 0, len(spare)
+        while len(kept) < count and rounds < self.max_refills:
+            rounds += 1
+            fresh = self._sample(step, count - len(kept), rounds)
+            agreeing = [g for g in fresh if _agrees(g)]
+            discarded += len(agreeing)
+            spare += agreeing
+            kept += [g for g in fresh if not _agrees(g)]
+        filled = spare[: count - len(kept)]
+        thrown = sum(len(c.token_ids) for g in spare[len(filled) :] for c in g.completions)
+        self._statistics = {
+            "refill/rounds": float(rounds),
+            "refill/discarded_groups": float(discarded - len(filled)),
+            "refill/agreeing_groups_used": float(len(filled)),
+            "refill/discarded_tokens": float(thrown),
+        }
+        return kept + filled
+
+    def _sample(self, step: int, count: int, refill: int) -> list[Group]:
+        with self.clock.phase("data"):
+            chosen = self.sampler.next(count)
+        tasks = {task.id: (task, prompt) for task, prompt in chosen}
+        # A task met again in a later step must not be answered with the same random numbers.
+        name = f"step/{refill}" if refill else "step"
+        sampling = replace(self.sampling, seed=sample_seed(self.sampling.seed, name, step))
+        scored = self._scored(tasks, sampling)
+        groups = [scored[task.id] for task, _ in chosen]
+        if self.objective.needs_greedy:
+            greedy = self._scored(tasks, replace(sampling, n=1, temperature=0.0))
+            for group in groups:
+                group.greedy = greedy[group.task.id].scores[0]
+        self._check_versions(groups)
+        return groups
+
+    def _scored(self, tasks: dict[str, tuple[Task, Prompt]], sampling: SamplingParams) -> dict[str, Group]:
+        prompts = [prompt for _, prompt in tasks.values()]
+        stream = self.clock.iterate("generate", self.generator.generate(prompts, sampling))
+        groups = (Group(*tasks[completions[0].task_id], completions) for completions in stream)
+        return {g.task.id: g for g in self.clock.iterate("score", self.scorer.score_groups(groups))}
+
+    def _check_versions(self, groups: list[Group]) -> None:
+        current = self.generator.policy_version
+        stale = {c.policy_version for g in groups for c in g.completions} - {current}
+        if stale:
+            raise RunFailed(f"completions of policy versions {sorted(stale)} reached the update of {current}")
+
+    def statistics(self) -> dict[str, float]:
+        found, self._statistics = self._statistics, {}
+        return found | self.scorer.statistics() | self.generator.statistics()
+
+
+def _agrees(group: Group) -> bool:
+    values = list(_counted(group.scores))
+    return len(values) < 2 or max(values) - min(values) < AGREEMENT
+
+
+def _counted(scores: list[Score]) -> Iterator[float]:
+    return (s.value for s in scores if s.counts)

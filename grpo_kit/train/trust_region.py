@@ -1,0 +1,147 @@
+"""TRPO's step: the natural gradient by conjugate gradient on Fisher-vector products, then a line search on the KL.
+
+Made for small models or LoRA: every product goes through the model forwards and twice backwards, and the distributions
+of all tokens ([tokens, vocabulary]) are kept while the line search compares with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from grpo_kit.policy.models import Policy
+from grpo_kit.policy.packing import MicroBatch
+
+from .steps import Batches, Loss, UpdateMetrics
+
+ITERATIONS = 10  # of conjugate gradient (TRPO, arXiv:1502.05477, appendix C)
+DAMPING = 0.01  # added to the Fisher matrix, which is singular where the batch says nothing
+BACKTRACKS = 10
+SHRINK = 0.5
+
+
+def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int = ITERATIONS) -> Tensor:
+    """x with ``product(x)`` near ``target``, for a symmetric positive definite product. [n] -> [n]"""
+    x, residual = torch.zeros_like(target), target.clone()
+    direction, squared = residual.clone(), residual @ residual
+    begun = squared.clone()
+    for _ in range(iterations):
+        if squared <= 1e-10 * begun:
+            break
+        moved = product(direction)
+        size = squared / (direction @ moved)
+        x, residual = x + size * direction, residual - size * moved
+        following = residual @ residual
+        direction, squared = residual + (following / squared) * direction, following
+    return x
+
+
+class TrustRegionStep:
+    """The largest step along the natural gradient with mean KL(old || new) <= ``limit`` that lowers the loss."""
+
+    def __init__(self, policy: Policy, limit: float, temperature: float) -> None:
+        self.policy, self.limit, self.temperature = policy, limit, temperature
+        self.parameters = [p for p in policy.model.parameters() if p.requires_grad]
+
+    def __call__(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> None:
+        before, gradient = self._loss_and_gradient(batches, loss, metrics)
+        metrics.value("loss", before)
+        if gradient is None or not torch.isfinite(gradient).all():
+            metrics.value("skipped_updates", float(gradient is not None))
+            return
+        metrics.value("grad_norm", float(gradient.norm()))
+        if gradient.norm() == 0:
+            return
+        with torch.no_grad():
+            old = [self._log_distribution(batch) for batch in batches()]
+        tokens = sum(part.shape[0] for part in old)
+
+        def product(vector: Tensor) -> Tensor:
+            return self._fisher_product(batches, vector, tokens) + DAMPING * vector
+
+        direction = conjugate_gradient(product, -gradient)
+        # The quadratic model of the KL reaches the limit at this length along the direction.
+        curvature = float(direction @ product(direction))
+        scale = (2.0 * self.limit / max(curvature, 1e-12)) ** 0.5
+        self._search(batches, loss, old, scale * direction, before, metrics)
+
+    def _search(
+        self, batches: Batches, loss: Loss, old: list[Tensor], full: Tensor, before: float, metrics: UpdateMetrics
+    ) -> None:
+        """Shorten the step until it keeps the limit and lowers the loss; give up where none does."""
+        start = torch.nn.utils.parameters_to_vector(self.parameters).detach().clone()
+        share = 1.0
+        for _ in range(BACKTRACKS):
+            torch.nn.utils.vector_to_parameters(start + share * full, self.parameters)
+            with torch.no_grad():
+                divergence = self._divergence(batches, old)
+                after = sum(float(loss(batch, UpdateMetrics())) for batch in batches())
+            if divergence <= self.limit and after < before:
+                metrics.value("trust_region/kl", divergence)
+                metrics.value("trust_region/improvement", before - after)
+                metrics.value("trust_region/share", share)
+                return
+            share *= SHRINK
+        torch.nn.utils.vector_to_parameters(start, self.parameters)
+        metrics.value("trust_region/share", 0.0)
+
+    def _loss_and_gradient(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> tuple[float, Tensor | None]:
+        self.policy.model.zero_grad(set_to_none=True)
+        total, empty = 0.0, True
+        for batch in batches():
+            part = loss(batch, metrics)
+            part.backward()
+            total, empty = total + float(part.detach()), False
+        if empty:
+            return 0.0, None
+        gradient = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self.parameters])
+        self.policy.model.zero_grad(set_to_none=True)
+        return total, gradient
+
+    def _log_distribution(self, batch: MicroBatch) -> Tensor:
+        """[tokens, vocabulary] log-probabilities at every completion token."""
+        with self.policy.precision():
+            hidden = self.policy.hidden(batch.input_ids)[batch.rows, batch.columns]
+            return torch.log_softmax(self.policy.head.logits(hidden) / self.temperature, dim=-1)
+
+    def _divergence(self, batches: Batches, old: list[Tensor]) -> float:
+        """Mean over tokens of KL(old || new), over the whole vocabulary."""
+        total, tokens = 0.0, 0
+        for batch, before in zip(batches(), old, strict=True):
+            now = self._log_distribution(batch)
+            total += float((before.exp() * (before - now)).sum())
+            tokens += before.shape[0]
+        return total / max(1, tokens)
+
+    def _fisher_product(self, batches: Batches, vector: Tensor, tokens: int) -> Tensor:
+        """The Hessian of the mean KL at the present weights, times a vector: the Fisher matrix's product."""
+        result = torch.zeros_like(vector)
+        # The fused attention kernels have no second derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            for batch in batches():
+                now = self._log_distribution(batch)
+                divergence = (now.detach().exp() * (now.detach() - now)).sum() / tokens
+                first = torch.autograd.grad(divergence, self.parameters, create_graph=True, allow_unused=True)
+                products = [(g * v).sum() for g, v in zip(first, self._like(vector), strict=True) if g is not None]
+                along = torch.stack(products).sum()
+                second = torch.autograd.grad(along, self.parameters, allow_unused=True)
+                flat = [
+                    (torch.zeros_like(p) if g is None else g).flatten()
+                    for p, g in zip(self.parameters, second, strict=True)
+                ]
+                result += torch.cat(flat)
+        return result
+
+    def _like(self, vector: Tensor) -> list[Tensor]:
+        parts = vector.split([p.numel() for p in self.parameters])
+        return [part.view_as(p) for part, p in zip(parts, self.parameters, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing is carried from one step to the next."""

@@ -1,0 +1,48 @@
+"""Combinations that cannot mean anything are refused, with the reason; everything in the table is allowed."""
+
+from dataclasses import replace
+
+import pytest
+
+from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.objective.compatibility import refusals
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_row_can_be_trained(name):
+    assert refusals(ALGORITHMS[name], group_size=8) == []
+
+
+REFUSED = [
+    ("grpo", {"baseline": "critic"}, "need each other"),
+    ("ppo", {"baseline": "batch_mean"}, "need each other"),
+    ("ppo", {"ratio_level": "sequence"}, "gives every token"),
+    ("ppo", {"scale": "group_std"}, "scaled over the batch or not at all"),
+    ("bnpo", {"baseline": "batch_mean"}, "derived for the baseline group_mean"),
+    ("dppo", {"ratio_level": "sequence"}, "needs ratio_level token"),
+    ("reinforce", {"ratio_level": "sequence_token"}, "uses no ratio"),
+    ("trpo", {"surrogate": "ppo_clip"}, "bounds the step already"),
+    ("trpo", {"step": "gradient"}, "no bound of its own"),
+    ("grpo", {"penalty_target": 0.1}, "adapts the weight of surrogate kl_penalty"),
+    ("dapo", {"kl_target": 0.1}, "adapts beta, which is 0"),
+    ("rft", {"dynamic_sampling": True}, "which selection verified would keep"),
+    ("offline_pg", {"baseline": "greedy"}, "recorded data does not hold"),
+    ("offline_pg", {"dynamic_sampling": True}, "learns from recorded data"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "reason"), REFUSED)
+def test_refused_with_the_reason(name, change, reason):
+    assert any(reason in found for found in refusals(replace(ALGORITHMS[name], **change), group_size=8))
+
+
+def test_groups_of_one_are_for_baselines_that_need_no_group():
+    for name in ("grpo", "rloo", "dapo", "online_dpo", "bnpo"):
+        assert "leaves nothing to compare" in refusals(ALGORITHMS[name], group_size=1)[0], name
+    for name in ("reinforce", "remax", "reinforce++", "ppo"):
+        assert refusals(ALGORITHMS[name], group_size=1) == [], name
+
+
+def test_an_unweighted_gradient_is_right_for_one_update_only():
+    assert "leave it after the first" in refusals(ALGORITHMS["reinforce"], group_size=8, updates=2)[0]
+    assert refusals(ALGORITHMS["rft"], group_size=8, updates=2) == []

@@ -1,0 +1,3 @@
+from tests.parity.case import case
+
+__all__ = ["case"]

@@ -1,0 +1,214 @@
+"""Losses and gradients against TRL 1.16's own methods, on the same tensors (`pip install grpo-kit[parity]`).
+
+TRL's trainers compute their losses in `_compute_loss`; it is called here unbound, with a stand-in for the trainer that
+holds the settings and hands out the log-probabilities.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+import torch
+
+from grpo_kit.objective.advantages import compute_advantages
+from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
+from tests.parity.case import LENGTHS, MAX_TOKENS, our_loss, same
+
+pytest.importorskip("trl", reason='parity with TRL needs: pip install "grpo-kit[parity]"')
+
+TOLERANCE = 1e-5
+
+
+def accelerator():
+    return SimpleNamespace(
+        gather=lambda x: x,
+        pad_across_processes=lambda x, dim=0, pad_index=0: x,
+        gather_for_metrics=lambda x: x,
+        reduce=lambda x, reduction="sum": x,
+        num_processes=1,
+        sync_gradients=True,
+        device=torch.device("cpu"),
+        unwrap_model=lambda m: m,
+    )
+
+
+def trainer(case, **settings):
+    """A stand-in for TRL's GRPO and RLOO trainers."""
+    defaults = {
+        "loss_type": "grpo", "importance_sampling_level": "token", "epsilon_low": 0.2, "epsilon_high": 0.2, "beta": 0.0,
+        "top_entropy_quantile": 1.0, "off_policy_mask_threshold": None, "use_vllm": False, "aux_loss_enabled": False,
+        "max_completion_length": MAX_TOKENS, "current_gradient_accumulation_steps": 1, "_entropy_bonus_enabled": False,
+        "use_adaptive_entropy": False, "entropy_coef": 0.0, "vllm_importance_sampling_correction": False,
+    }  # fmt: skip
+    arguments = {
+        "delta": settings.pop("delta", None), "use_bias_correction_kl": False, "sapo_temperature_pos": 1.0,
+        "sapo_temperature_neg": 1.05, "steps_per_generation": 1,
+    }  # fmt: skip
+    stub = SimpleNamespace(**defaults | settings)
+    stub.args, stub.accelerator = SimpleNamespace(**arguments), accelerator()
+    stub.model = SimpleNamespace(training=True)
+    stub._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
+    stub._get_per_token_logps_and_entropies = lambda *a, **k: (case.logprobs, case.entropies, None)
+    from trl import GRPOTrainer
+
+    stub.get_high_entropy_mask = lambda *a: GRPOTrainer.get_high_entropy_mask(stub, *a)
+    return stub
+
+
+def inputs(case):
+    ids = torch.ones_like(case.mask, dtype=torch.long)
+    return {
+        "prompt_ids": ids[:, :2], "prompt_mask": ids[:, :2], "completion_ids": ids, "completion_mask": case.mask,
+        "advantages": case.advantages, "old_per_token_logps": case.old, "ref_per_token_logps": case.reference,
+        "old_logps": (case.old * case.mask).sum(1), "num_items_in_batch": case.mask.sum(),
+    }  # fmt: skip
+
+
+GRPO_LIKE = {
+    "grpo": {"beta": 0.04},
+    "dr_grpo": {"loss_type": "dr_grpo"},
+    "bnpo": {"loss_type": "bnpo"},
+    "dapo": {"loss_type": "dapo", "epsilon_high": 0.28},
+    "cispo": {"loss_type": "cispo", "epsilon_high": 5.0},
+    "sapo": {"loss_type": "sapo"},
+    "gspo": {"importance_sampling_level": "sequence", "epsilon_low": 3e-4, "epsilon_high": 4e-4},
+}
+
+
+@pytest.mark.parametrize("name", GRPO_LIKE)
+def test_grpo_and_its_relatives(case, name):
+    from trl import GRPOTrainer
+
+    theirs = GRPOTrainer._compute_loss(trainer(case, **GRPO_LIKE[name]), None, inputs(case))
+    same(case, our_loss(case, ALGORITHMS[name]), theirs, TOLERANCE)
+
+
+def test_dual_clip_is_trls_delta(case):
+    from trl import GRPOTrainer
+
+    theirs = GRPOTrainer._compute_loss(trainer(case, delta=1.15, epsilon_low=0.05), None, inputs(case))
+    row = replace(ALGORITHMS["grpo"], beta=0.0, clip_low=0.05, dual_clip=1.15)
+    same(case, our_loss(case, row), theirs, TOLERANCE)
+
+
+def test_entropy_bonus_and_mask(case):
+    """At the aggregation whose bonus is the mean over all tokens; TRL divides it by the tokens that are kept."""
+    from trl import GRPOTrainer
+
+    stub = trainer(case, loss_type="dapo", top_entropy_quantile=0.25)
+    row = replace(ALGORITHMS["dapo"], clip_high=0.2, entropy_share=0.25)
+    same(case, our_loss(case, row), GRPOTrainer._compute_loss(stub, None, inputs(case)), TOLERANCE)
+    stub = trainer(case, loss_type="dapo", _entropy_bonus_enabled=True, entropy_coef=0.03)
+    row = replace(ALGORITHMS["dapo"], clip_high=0.2, entropy_bonus=0.03)
+    same(case, our_loss(case, row), GRPOTrainer._compute_loss(stub, None, inputs(case)), TOLERANCE)
+
+
+def test_rloo(case):
+    from trl import RLOOTrainer
+
+    theirs = RLOOTrainer._compute_loss(trainer(case), None, inputs(case))
+    same(case, our_loss(case, replace(ALGORITHMS["rloo"], beta=0.0)), theirs, TOLERANCE)
+
+
+def test_group_advantages_are_trls():
+    """TRL adds 1e-4 to the deviation, we add 1e-6: the difference is bounded by their ratio."""
+    rewards = torch.tensor([[1.0, 0.0, 0.5, 0.0], [0.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
+    index = torch.arange(2).repeat_interleave(4)
+    ours = compute_advantages(
+        rewards.flatten(), index, torch.ones(8, dtype=torch.bool), baseline="group_mean", scale="group_std"
+    )
+    theirs = (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)
+    torch.testing.assert_close(ours.view(2, 4), theirs, rtol=3e-4, atol=1e-9)
+
+
+# --- preferences -------------------------------------------------------------------------------------------------
+
+
+def outputs(case):
+    """What TRL's patched model returns: one column more than there are responses' tokens on the left."""
+    return SimpleNamespace(
+        log_probs=case.logprobs * case.mask,
+        entropy=case.entropies.detach(),
+        mean_logits=torch.zeros_like(case.mask),
+        logits=torch.zeros(1),
+        is_top1=case.mask.bool(),
+        log_sum_sq_probs=torch.zeros_like(case.mask),
+        aux_loss=None,
+    )
+
+
+def preference_trainer(**settings):
+    stub = MagicMock()
+    stub.configure_mock(
+        ld_alpha=None, precompute_ref_logps=True, f_divergence_type="reverse_kl", use_weighting=False, beta=0.3,
+        aux_loss_enabled=False, loss_weights=[1.0], label_smoothing=0.0, _total_train_tokens=0, _tp_size=1,
+        calculate_KL=True, desirable_weight=1.3, undesirable_weight=0.7, loss_type="kto", **settings,
+    )  # fmt: skip
+    stub.accelerator, stub.model = accelerator(), SimpleNamespace(training=True)
+    stub._metrics = {"train": defaultdict(list), "eval": defaultdict(list)}
+    return stub
+
+
+def full_ids(case):
+    """Prompt of one token, so that a shift by one leaves exactly the responses."""
+    ids = torch.ones(len(LENGTHS), case.mask.shape[1] + 1, dtype=torch.long)
+    mask = torch.cat([torch.zeros(len(LENGTHS), 1), case.mask], 1)
+    return {"input_ids": ids, "attention_mask": ids, "completion_mask": mask}
+
+
+def margins(case):
+    return ((case.logprobs - case.reference) * case.mask).sum(1)
+
+
+@pytest.mark.parametrize("name", PAIR_LOSSES)
+def test_dpo_and_ipo(case, name):
+    from trl import DPOTrainer
+
+    reference = (case.reference * case.mask).sum(1)
+    given = full_ids(case) | {"ref_chosen_logps": reference[:4], "ref_rejected_logps": reference[4:]}
+    stub = preference_trainer(loss_types=[name])
+    theirs = DPOTrainer._compute_loss(stub, lambda **k: outputs(case), given, return_outputs=False)
+    lengths = torch.tensor(LENGTHS, dtype=torch.float64)
+    m = margins(case)
+    same(case, PAIR_LOSSES[name](m[:4], m[4:], lengths[:4], lengths[4:], 0.3).mean(), theirs, TOLERANCE)
+
+
+def test_kto(case):
+    from trl import KTOTrainer
+
+    labels = [True, False, True, True, False, False, True, False]
+    mismatched = torch.linspace(-0.5, 1.5, len(LENGTHS), dtype=torch.float64)
+    given = full_ids(case) | {
+        "label": torch.tensor(labels), "ref_logps": (case.reference * case.mask).sum(1),
+        "ref_KL_logps": torch.zeros_like(mismatched),
+    }  # fmt: skip
+    stub = preference_trainer()
+    stub._compute_kl_logps = lambda model, batch: mismatched
+    theirs = KTOTrainer._compute_loss(stub, lambda **k: outputs(case), given, return_outputs=False)
+    good = torch.tensor(labels)
+    weight = torch.where(good, 1.3, 0.7).double()
+    ours = (weight * kto(margins(case), good, kto_baseline(mismatched), 0.3)).mean()
+    same(case, ours, theirs, TOLERANCE)
+
+
+@pytest.mark.parametrize("with_margin", [False, True])
+def test_reward_model(with_margin):
+    from trl import RewardTrainer
+
+    scores = torch.tensor([0.3, -1.0, 2.0, 0.5, 0.1, -0.4], dtype=torch.float64, requires_grad=True)
+    given = {"attention_mask": torch.ones(6, 4)}
+    margin = torch.tensor([0.5, 0.0, 1.0], dtype=torch.float64)
+    if with_margin:
+        given["margin"] = margin
+    stub = preference_trainer()
+    stub.args.center_rewards_coefficient = None
+    theirs = RewardTrainer.compute_loss(stub, lambda **k: SimpleNamespace(logits=scores[:, None]), given)
+    ours = bradley_terry(scores[:3], scores[3:], margin if with_margin else 0.0).mean()
+    assert ours.item() == pytest.approx(theirs.item(), rel=TOLERANCE)
+    found, wanted = (torch.autograd.grad(loss, scores)[0] for loss in (ours, theirs))
+    torch.testing.assert_close(found, wanted, rtol=TOLERANCE, atol=1e-12)
