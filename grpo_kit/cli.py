@@ -12,6 +12,7 @@ import typer
 from grpo_kit import __version__
 from grpo_kit.algorithms_cli import algorithms
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
+from grpo_kit.evaluate_cli import mount as mount_evaluation
 from grpo_kit.verifiers_cli import app as verifiers_app
 
 app = typer.Typer(
@@ -113,6 +114,9 @@ def config_resolve(recipe: str, overrides: Overrides = None) -> None:
 
     config = load_recipe(recipe, overrides or [])
     typer.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+
+
+mount_evaluation(app)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
+from grpo_kit.observe.sinks import check_sinks, open_sinks
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.verifiers import get_verifier
 
@@ -30,6 +31,7 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
         config, path = load_recipe(recipe, overrides), run_dir or default_run_path(recipe)
         check_free(path)
     check_verifiers(config)
+    check_sinks(config)
     # From here on torch is needed; what can be found wrong without it has been.
     from transformers.utils import logging as transformers_logging
 
@@ -50,7 +52,8 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
             return
         console.print(
             f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
-            f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}"
+            f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}",
+            soft_wrap=True,
         )
         run = RunDirectory.create(path, config)
     _train(config, run, console, resume, begun)
@@ -68,20 +71,32 @@ def _train(config: Config, run: RunDirectory, console: Console, resume: bool, be
 
     trainer = OnlineTrainer(config, run, RunConsole(console))
     try:
+        done = max((m["step"] for m in run.read_metrics()), default=0) if resume else 0
+        run.sinks = open_sinks(config, run.path, done)
         trainer.train(resume)
     finally:
         trainer.close()
+        for sink in run.sinks:
+            sink.close()
     model = run.path / "model"
     console.print(f"done in {time.perf_counter() - begun:.0f} s. Next:", markup=False)
-    console.print(f"  grpo-kit train {run.path}/config.yaml seed=1     the same run with another seed", markup=False)
+    console.print(
+        f"  grpo-kit train {run.path}/config.yaml seed=1     the same run with another seed",
+        markup=False,
+        soft_wrap=True,
+    )
     if config.data.task:
         harder = f"model.path={model} warm_start=null data.level={config.data.level + 1}"
         console.print(
             f"  grpo-kit train {run.path}/config.yaml {harder}     go on, harder", markup=False, soft_wrap=True
         )
+    console.print(f"  {run.path}/report.html     curves and completions, in a browser", markup=False, soft_wrap=True)
     console.print(
-        f"  zcat {run.rollouts}/*.gz | less -S     every completion with its scores", markup=False, soft_wrap=True
+        f"  grpo-kit rollouts {run.path}     completions with their scores, here", markup=False, soft_wrap=True
     )
+    if config.data.task and config.warm_start:
+        tested = f"grpo-kit eval {run.path}/warm_start {model} --tasks {config.data.task} -n 8 --out evals/first"
+        console.print(f"  {tested}     before and after", markup=False, soft_wrap=True)
 
 
 def _resumed(recipe: str, overrides: Sequence[str], run_dir: Path | None) -> tuple[Config, RunDirectory]:

@@ -342,6 +342,13 @@ class EvaluationConfig(Strict):
     every: PositiveInt | None = None
 
 
+class LoggingConfig(Strict):
+    """Where metrics go besides metrics.jsonl in the run's folder."""
+
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    project: str = Field("grpo-kit", description="the project's name in wandb and trackio")
+
+
 class Config(Strict):
     """A whole recipe."""
 
@@ -361,6 +368,7 @@ class Config(Strict):
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig
     evaluation: EvaluationConfig | None = None
+    logging: LoggingConfig = LoggingConfig()
 
     def objective_overrides(self) -> dict[str, Any]:
         """The objective section, with the default that the engine decides."""
@@ -388,8 +396,11 @@ class Config(Strict):
         if (self.algorithm in RECORDED) != (self.examples is not None):
             problems.append(
                 f"algorithm {self.algorithm} "
-                + ("learns from recorded data and needs an examples section" if self.examples is None else
-                   "samples its own data and takes no examples section")
+                + (
+                    "learns from recorded data and needs an examples section"
+                    if self.examples is None
+                    else "samples its own data and takes no examples section"
+                )
             )
         if self.examples and self.examples.demonstrations and self.data.task is None:
             problems.append("examples.demonstrations needs a procedural data.task")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,7 @@ from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 
 KeyPath = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass
@@ -49,9 +50,10 @@ def recipes_root() -> Path:
 
 
 def shipped_recipes() -> list[str]:
-    """Names of the recipes inside the package, such as ``grpo/gsm8k``."""
+    """Names of the recipes inside the package, such as ``grpo/gsm8k``; ``eval/`` holds evaluation tasks, not recipes."""
     root = recipes_root()
-    return sorted(p.relative_to(root).with_suffix("").as_posix() for p in root.rglob("*.yaml"))
+    found = (p.relative_to(root) for p in root.rglob("*.yaml"))
+    return sorted(p.with_suffix("").as_posix() for p in found if p.parts[0] != "eval")
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -143,11 +145,12 @@ def _number(text: str) -> str | float:
         return text
 
 
-def validate(source: Source) -> Config:
+def validate(source: Source, schema: type[Model] = Config) -> Model:  # type: ignore[assignment]
+    """Check a file's data against a schema. Raises UserError with every problem found."""
     try:
-        return Config.model_validate(_floats(source.data))
+        return schema.model_validate(_floats(source.data))
     except ValidationError as error:
-        lines = [_explain(problem, source) for problem in error.errors()]
+        lines = [_explain(problem, source, schema) for problem in error.errors()]
         count = f"{len(lines)} problems" if len(lines) > 1 else "1 problem"
         raise UserError(f"{count} in the recipe:\n" + "\n".join(f"  {line}" for line in lines)) from None
 
@@ -162,12 +165,12 @@ def _floats(data: Any) -> Any:
     return data
 
 
-def _explain(problem: Any, source: Source) -> str:
+def _explain(problem: Any, source: Source, schema: type[BaseModel]) -> str:
     path: KeyPath = problem["loc"]
     dotted = ".".join(map(str, path)) or "recipe"
     where, kind = source.place(path), problem["type"]
     if kind == "extra_forbidden":
-        allowed = _fields_at(path[:-1])
+        allowed = _fields_at(path[:-1], schema)
         close = difflib.get_close_matches(str(path[-1]), allowed, 1, 0.5)
         hint = f" Did you mean {close[0]}?" if close else ""
         return f"{where}: unknown key {dotted}; allowed here: {', '.join(allowed)}.{hint}"
@@ -184,9 +187,9 @@ def _explain(problem: Any, source: Source) -> str:
     return f"{where}: {dotted}: found {problem['input']!r:.80}, {message}"
 
 
-def _fields_at(path: KeyPath) -> list[str]:
+def _fields_at(path: KeyPath, schema: type[BaseModel]) -> list[str]:
     """Names of the config fields at a key path."""
-    model: Any = Config
+    model: Any = schema
     for part in path:
         if isinstance(part, int):
             continue

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .grading import TestError
 from .limits import Limits, SandboxError
 from .probe import Probe, probe
 from .result import Result, TestResult, Verdict
 from .sandbox import Sandbox
+from .tally import TestError
 
 __all__ = ["Limits", "Probe", "Result", "Sandbox", "SandboxError", "TestError", "TestResult", "Verdict", "probe"]

@@ -1,8 +1,8 @@
 """Assert statements as calls: what goes into the program, and what is checked outside with the values that come back.
 
-``assert set(f([1, 2])) == {1, 2}, "message"`` becomes the call ``f([1, 2])``, evaluated by the program's process, and the
-check ``set(<value>) == {1, 2}``, evaluated here by a small interpreter over plain data. The expected values stay on this
-side. Tests that do not fit (variables, loops, methods of results, exceptions) are left to the referee.
+``assert set(f([1, 2])) == {1, 2}, "message"`` becomes the call ``f([1, 2])``, evaluated by the program's process, and
+the check ``set(<value>) == {1, 2}``, evaluated here by a small interpreter over plain data. The expected values stay on
+this side. Tests that do not fit (variables, loops, methods of results, exceptions) are left to the referee.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import builtins
 import functools
 import math
 import operator
-import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +29,7 @@ class NotCalls(Exception):
 class Raised:
     """Stands for a value: the call raised."""
 
-    def __init__(self, description: Any) -> None:
+    def __init__(self, description: Any = None) -> None:
         parts = description if isinstance(description, list) else []
         self.name = str(parts[0])[:100] if parts else "an unknown error"
         self.text = str(parts[1])[:500] if len(parts) > 1 else ""
@@ -59,26 +58,13 @@ class Plan:
             except Exception as error:
                 passed, detail = False, f" ({type(error).__name__}: {error})"[:200]
             if not passed:
-                shown = [f"{_shorten(self.calls[slot][0])} returned {show(values[slot])}" for slot in used]
+                shown = [f"{_shorten(self.calls[slot][0])} returned {codec.show(values[slot])}" for slot in used]
                 return False, ("; ".join(shown) or "the check is false") + detail
         return True, ""
 
 
 def _shorten(text: str) -> str:
     return text if len(text) <= 300 else text[:300] + "..."
-
-
-_repr = reprlib.Repr()
-_repr.maxlist = _repr.maxtuple = _repr.maxset = _repr.maxdict = 12
-_repr.maxstring = _repr.maxother = 120
-
-
-def show(value: Any) -> str:
-    """A bounded repr of plain data that a program returned."""
-    try:
-        return _repr.repr(value)[:300]
-    except (ValueError, RecursionError):  # an int of more digits than Python prints
-        return f"<{type(value).__name__}>"
 
 
 # -- planning --------------------------------------------------------------------------------------------------------
@@ -90,13 +76,20 @@ def _guarded_set(kind: Callable[[Any], Any]) -> Callable[..., Any]:
     return lambda items=(): kind(codec.hashable(list(items)))
 
 
+_BUILT_IN = (
+    *("abs", "all", "any", "bool", "float", "int", "isinstance", "len", "list", "max", "min", "round", "sorted", "str"),
+    *("sum", "tuple", "type"),
+)
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "set": _guarded_set(set),
     "frozenset": _guarded_set(frozenset),
-    **{name: getattr(builtins, name) for name in "abs all any bool float int isinstance len list max min".split()},
-    **{name: getattr(builtins, name) for name in "round sorted str sum tuple type".split()},
+    **{name: getattr(builtins, name) for name in _BUILT_IN},
 }
-_MATH = {n: getattr(math, n) for n in "isclose fabs sqrt floor ceil log log2 log10 exp sin cos tan isnan isinf".split()}
+_OF_MATH = (
+    *("isclose", "fabs", "sqrt", "floor", "ceil", "log", "log2", "log10", "exp", "sin", "cos", "tan"),
+    *("isnan", "isinf"),
+)
+_MATH = {name: getattr(math, name) for name in _OF_MATH}
 _CONSTANTS = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "tau": math.tau}
 _TYPES = {t.__name__: t for t in (bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple)}
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
@@ -354,12 +347,12 @@ def _arithmetic(operation: type, left: Any, right: Any) -> Any:
             raise OverflowError("a number too long to calculate with")
     if operation is ast.Mult:
         for sequence, times in ((left, right), (right, left)):
-            if isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int):
-                if len(sequence) * times > _LONGEST_SEQUENCE:
-                    raise OverflowError("a sequence too long to build")
-    if operation is ast.Pow and isinstance(left, int) and isinstance(right, int):
-        if abs(left) > 1 and left.bit_length() * abs(right) > _LONGEST_NUMBER:
-            raise OverflowError("a power too large to calculate")
+            is_product = isinstance(sequence, (str, bytes, list, tuple)) and isinstance(times, int)
+            if is_product and len(sequence) * times > _LONGEST_SEQUENCE:
+                raise OverflowError("a sequence too long to build")
+    is_power = operation is ast.Pow and isinstance(left, int) and isinstance(right, int) and abs(left) > 1
+    if is_power and left.bit_length() * abs(right) > _LONGEST_NUMBER:
+        raise OverflowError("a power too large to calculate")
     if operation is ast.Mod and isinstance(left, (str, bytes)):
         raise TypeError("text formatting is left to the referee")
     return _BINARY[operation](left, right)

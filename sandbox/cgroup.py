@@ -65,8 +65,8 @@ class Cgroup:
             path.mkdir()
         except OSError as error:
             raise SandboxError(
-                f"cannot create a group below {group}: {error}. A group that holds processes cannot hand out controllers "
-                "(no internal processes): start the trainer in a delegated child group"
+                f"cannot create a group below {group}: {error}. A group that holds processes cannot hand out "
+                "controllers (no internal processes): start the trainer in a delegated child group"
             ) from None
         return cls(path)
 

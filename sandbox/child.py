@@ -35,18 +35,19 @@ def prepare_interpreter() -> None:
 
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
-    builtins.help = _sitebuiltins._Helper()  # type: ignore[assignment]
+    builtins.help = _sitebuiltins._Helper()
     # Opened over pipes, as at run time: a text stream decides at birth whether it can seek.
     reader, writer = os.pipe()
     for target, source in ((0, reader), (1, writer), (2, writer)):
         os.dup2(source, target)
     os.close(reader)
     os.close(writer)
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stderr = sys.__stderr__ = open(
-        2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1
-    )
+    stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115 - for the whole life
+    stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)  # noqa: SIM115
+    for name, stream in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     sys.argv = ["solution.py"]
 
 
@@ -115,6 +116,7 @@ def load(job: dict[str, Any], name: str) -> dict[str, Any]:
     module = types.ModuleType(name)
     module.__builtins__ = __builtins__  # type: ignore[attr-defined]
     sys.modules[name] = module
+    _set_up(job.get("setup", ""), module.__dict__)
     source = job["code"]
     try:
         code = compile(source, SOURCE_NAME, "exec", dont_inherit=True)
@@ -137,6 +139,17 @@ def load(job: dict[str, Any], name: str) -> dict[str, Any]:
         send(["load_error", report])
         finish(1, graceful=name == "__main__")
     return module.__dict__
+
+
+def _set_up(setup: str, namespace: dict[str, Any]) -> None:
+    """Run the task's own code, before the program's. Its failure is the task's, and can be told only before that."""
+    if setup.strip():
+        try:
+            exec(compile(setup, "<setup>", "exec", dont_inherit=True), namespace)
+        except BaseException as error:
+            send(["setup_error", describe(error)])
+            finish(1)
+    send(["set up"])
 
 
 def describe(error: BaseException) -> list[Any]:
@@ -238,12 +251,14 @@ def _find(names: list[str], namespace: dict[str, Any]) -> Any:
 def run_solution_side(job: dict[str, Any], extra: int | None) -> None:
     assert extra is not None
     namespace = load(job, "solution")
+    codec.arrays_as_numpy()
     serve.serve(extra, namespace, job["limits"]["reply_kb"] * 1024)
     finish(0)
 
 
 def run_referee_side(job: dict[str, Any], extra: int | None) -> None:
     assert extra is not None
+    codec.arrays_as_numpy()
     referee.judge(job, extra, send)
     _exit(0)
 

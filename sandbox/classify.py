@@ -12,7 +12,7 @@ from .limits import Limits, SandboxError
 from .result import Verdict
 
 if TYPE_CHECKING:
-    from .worker import Outcome
+    from .jobs import Outcome
 
 
 def ending(outcome: Outcome, limits: Limits, backend: str) -> tuple[Verdict, str]:

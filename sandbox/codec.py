@@ -17,7 +17,9 @@ import decimal
 import fractions
 import functools
 import json
+import reprlib
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -86,8 +88,9 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
         return encoder(value, lambda v: encode(v, unknown, False, depth + 1))
     if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
         return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in value]}
-    if issubclass(kind, tuple) and type(getattr(kind, "_fields", None)) is tuple:
-        names = [n[:100] for n in kind._fields if isinstance(n, str)]
+    fields = getattr(kind, "_fields", None)
+    if issubclass(kind, tuple) and type(fields) is tuple:
+        names = [n[:100] for n in fields if isinstance(n, str)]
         return {"~": "record", "v": [names, [encode(v, unknown, False, depth + 1) for v in tuple.__iter__(value)]]}
     base = next((b for b in kind.__mro__ if b in _BASES), None)
     if base is not None:
@@ -174,12 +177,12 @@ def decode(data: Any, reference: Callable[[Any], Any] | None = None, depth: int 
         return decoder(content, lambda v: decode(v, reference, depth + 1))
     except Malformed:
         raise
-    except (TypeError, ValueError, KeyError, IndexError, ArithmeticError, OverflowError) as error:
+    except Exception as error:  # whatever it is, the sender caused it
         raise Malformed(f"not a {tag}: {error}") from None
 
 
 def hashable(items: list[Any]) -> list[Any]:
-    """Refuse what would make hashing quadratic: Python's numbers hash modulo 2**61 - 1, so collisions are free to make."""
+    """Refuse what would make hashing quadratic: numbers hash modulo 2**61 - 1, so collisions are free."""
     if len(items) > 500 and len({hash(item) for item in items}) < 0.9 * len(_identities(items)):
         raise Malformed("colliding hashes")
     return items
@@ -237,7 +240,26 @@ def _decode_array(content: Any, inner: Callable[[Any], Any]) -> Array:
     dtype, shape, items = content
     if type(dtype) is not str or type(shape) is not list or any(type(n) is not int for n in shape):
         raise Malformed("not an array")
-    return Array(dtype, tuple(shape), inner(items))
+    return _array_maker(dtype, tuple(shape), inner(items))
+
+
+_array_maker: Callable[[str, tuple[int, ...], Any], Any] = Array
+_ARRAY_TYPES = ("bool", "int", "uint", "float", "complex", "<U")
+
+
+def arrays_as_numpy() -> None:
+    """Decode arrays as NumPy's where it is already imported. For isolated processes; elsewhere they stay plain data."""
+    global _array_maker
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None:
+        return
+
+    def make(dtype: str, shape: tuple[int, ...], items: Any) -> Any:
+        if not dtype.startswith(_ARRAY_TYPES):
+            raise Malformed(f"an array of {dtype!r:.40}")
+        return numpy.array(items, dtype=dtype).reshape(shape)
+
+    _array_maker = make
 
 
 def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:
@@ -294,3 +316,16 @@ def from_bytes(body: bytes) -> Any:
 
 # Bound before any program runs: a program that replaces json.loads must not blind its own zygote's reading.
 _loads = functools.partial(json.loads)
+
+
+_repr = reprlib.Repr()
+_repr.maxlist = _repr.maxtuple = _repr.maxset = _repr.maxdict = 12
+_repr.maxstring = _repr.maxother = 120
+
+
+def show(value: Any) -> str:
+    """A bounded repr of plain data, for people."""
+    try:
+        return _repr.repr(value)[:300]
+    except (ValueError, RecursionError):  # an int of more digits than Python prints
+        return f"<{type(value).__name__}>"

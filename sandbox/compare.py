@@ -67,7 +67,7 @@ def same_value(actual: Any, expected: Any, tolerance: float | None = None) -> bo
     if isinstance(expected, (int, float)) and isinstance(actual, (int, float)):
         if actual == expected or (actual != actual and expected != expected):
             return True
-        if tolerance is None or isinstance(actual, int) and isinstance(expected, int):
+        if tolerance is None or (isinstance(actual, int) and isinstance(expected, int)):
             return False
         try:
             return _close(float(actual), float(expected), tolerance)

@@ -1,142 +1,18 @@
-"""Running a program against tests on one worker, and judging it from outside."""
+"""Judging a program by tests on one worker, from outside its process."""
 
 from __future__ import annotations
 
 import ast
-import builtins
-import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import calls, classify, codec, compare
+from . import calls, classify, codec, compare, refereed
+from .jobs import Job, Outcome
 from .limits import Limits
 from .result import Result, TestResult, Verdict
-from .worker import Job, Outcome, Worker, killed_by
-
-RESTARTS = 3  # how often a program that died in one test is started anew for the tests after it
-
-
-class TestError(ValueError):
-    """A test that cannot be run whatever the program: it does not parse, or lacks a field."""
-
-    __test__ = False
-
-
-@dataclass(slots=True)
-class Request:
-    """A program and its tests. See `Sandbox.run_tests` for the fields."""
-
-    code: str
-    tests: Sequence[Any]
-    kind: str
-    entry_points: tuple[str, ...]
-    setup: str
-    limits: Limits
-    stop_at_first: bool = False
-    tolerance: float | None = None
-    grading: str = "outside"
-
-
-@dataclass(slots=True)
-class _Tally:
-    """Verdicts as they come in, and what the processes used."""
-
-    request: Request
-    backend: str
-    verdicts: list[TestResult | None] = field(default_factory=list)
-    result: Result = field(default_factory=lambda: Result("fail"))
-    kept_output: bool = False
-
-    def __post_init__(self) -> None:
-        self.verdicts = [None] * len(self.request.tests)
-
-    def set(self, index: int, verdict: Verdict, reason: str = "") -> bool:
-        """Record one verdict; True if the run may end here."""
-        if self.verdicts[index] is None:
-            self.verdicts[index] = TestResult(verdict, reason)
-        return self.request.stop_at_first and verdict != "pass"
-
-    def fill(self, verdict: Verdict, reason: str) -> None:
-        for index, known in enumerate(self.verdicts):
-            if known is None:
-                self.verdicts[index] = TestResult(verdict, reason)
-
-    def pending(self) -> list[int]:
-        if self.request.stop_at_first and any(v is not None and not v.passed for v in self.verdicts):
-            return []
-        return [i for i, v in enumerate(self.verdicts) if v is None]
-
-    def remaining(self) -> Limits | None:
-        """What is left of the time, which holds for all tests together; None when there is none."""
-        limits, used = self.request.limits, self.result
-        cpu, wall = limits.cpu_s - used.cpu_s, limits.wall_s - used.wall_s
-        return limits.with_(cpu_s=cpu, wall_s=wall) if cpu > 0 and wall > 0 else None
-
-    def account(self, outcome: Outcome, keep_output: bool = True) -> None:
-        result = self.result
-        result.wall_s += outcome.wall_s
-        result.cpu_s += outcome.cpu_s
-        result.peak_memory_mb = max(result.peak_memory_mb, outcome.peak_memory_mb)
-        if keep_output:
-            result.stdout = outcome.stdout.decode("utf-8", "replace")
-            result.stderr = outcome.stderr.decode("utf-8", "replace")
-            result.signal = killed_by(outcome.status) if not outcome.stopped else None
-
-    def finish(self, grading: str) -> Result:
-        result = self.result
-        self.fill("skipped", "an earlier test decided")
-        result.tests = [v for v in self.verdicts if v is not None]
-        first = result.first_failure
-        result.verdict = "pass" if first is None else result.tests[first].verdict
-        result.reason = "" if first is None else result.tests[first].reason
-        result.grading, result.backend = grading, self.backend  # type: ignore[assignment]
-        return result
-
-
-def script(worker: Worker, code: str, stdin: bytes, files: dict[str, bytes], limits: Limits) -> Result:
-    """Run a program as a script and report how it went."""
-    frames: list[list[Any]] = []
-    message = {"mode": "script", "code": code, "limits": asdict(limits)}
-    message["files"] = {name: content.decode("latin-1") for name, content in files.items()}
-    job = Job(message, limits, stdin, on_frame=lambda frame: frames.append(frame) or len(frames) > 8)
-    (outcome,) = worker.execute([job])
-    tally = _Tally(Request(code, (), "script", (), "", limits), worker.backend)
-    tally.account(outcome)
-    result = tally.result
-    result.verdict, result.reason = _script_verdict(worker, outcome, frames, code, limits)
-    result.backend = worker.backend  # type: ignore[assignment]
-    if not outcome.stopped and result.signal is None:
-        result.exit_code = outcome.status >> 8
-    return result
-
-
-def _script_verdict(
-    worker: Worker, outcome: Outcome, frames: list[list[Any]], code: str, limits: Limits
-) -> tuple[Verdict, str]:
-    reports = {frame[0]: frame[1:] for frame in reversed(frames)}
-    if "compile_error" in reports:
-        return "compile_error", str(calls.Raised(*reports["compile_error"][:1]))
-    ended = not outcome.stopped and outcome.accepted and not classify.out_of_time(outcome, limits)
-    if ended and outcome.status == 0:
-        return "pass", ""
-    if ended and "load_error" in reports and killed_by(outcome.status) is None:
-        return classify.exception(calls.Raised(*reports["load_error"][:1]))
-    return _with_compile_check(worker, classify.ending(outcome, limits, worker.backend), code, limits)
-
-
-def _with_compile_check(
-    worker: Worker, verdict: tuple[Verdict, str], code: str, limits: Limits
-) -> tuple[Verdict, str]:
-    """A process that crashed may have crashed in the compiler: compile again, alone, to tell."""
-    if verdict[0] not in ("signal", "memory"):
-        return verdict
-    message = {"mode": "script", "code": code, "limits": asdict(limits), "compile_only": True}
-    (outcome,) = worker.execute([Job(message, limits)])
-    if outcome.accepted and outcome.status != 0:
-        return "compile_error", f"the compiler gave up ({verdict[1]})"
-    return verdict
-
+from .script import script, with_compile_check
+from .tally import RESTARTS, Request, Tally, TestError
+from .worker import Worker
 
 # -- kinds of tests --------------------------------------------------------------------------------------------------
 
@@ -171,7 +47,7 @@ def run(worker: Worker, request: Request) -> Result:
     if len(known) == len(plans):
         sources = [[{"expression": e, "iterate": i} for e, i in p.calls] for p in known]
         return _by_calls(worker, request, sources, [p.judge for p in known])
-    return _by_referee(worker, request, setup_calls)
+    return refereed.run(worker, request, setup_calls)
 
 
 def _defined_by_tests(setup: str) -> tuple[frozenset[str], str]:
@@ -189,11 +65,9 @@ def _defined_by_tests(setup: str) -> tuple[frozenset[str], str]:
     return frozenset(names), ast.unparse(ast.Module(kept, []))
 
 
-def _program(request: Request) -> str:
-    return f"{request.setup}\n{request.code}" if request.setup.strip() else request.code
-
-
-def _function_calls(request: Request) -> tuple[list[list[dict[str, Any]]], list[Callable[[list[Any]], tuple[bool, str]]]]:
+def _function_calls(
+    request: Request,
+) -> tuple[list[list[dict[str, Any]]], list[Callable[[list[Any]], tuple[bool, str]]]]:
     """Tests of the form {"input": [arguments], "output": value} as calls."""
     if len(request.entry_points) != 1:
         raise TestError(f"function tests need one entry_point, got {request.entry_points or None!r}")
@@ -212,13 +86,13 @@ def _function_judge(
     name: str, test: dict[str, Any], tolerance: float | None
 ) -> Callable[[list[Any]], tuple[bool, str]]:
     def judge(values: list[Any]) -> tuple[bool, str]:
-        shown = f"{name}({', '.join(calls.show(a) for a in test['input'])})"
+        shown = f"{name}({', '.join(codec.show(a) for a in test['input'])})"
         if isinstance(values[0], calls.Raised):
             return False, f"{shown} raised {values[0]}"
         accepted = [test["output"], *([test["or_output"]] if "or_output" in test else [])]
         if any(compare.same_value(values[0], value, tolerance) for value in accepted):
             return True, ""
-        return False, f"{shown} returned {calls.show(values[0])}"
+        return False, f"{shown} returned {codec.show(values[0])}"
 
     return judge
 
@@ -240,7 +114,7 @@ def outputs(worker: Worker, code: str, name: str, inputs: Sequence[Sequence[Any]
     sources, _ = _function_calls(request)
     result = _by_calls(worker, request, sources, [keep] * len(sources))
     if not result.passed:
-        shown = calls.show(inputs[result.first_failure or 0])
+        shown = codec.show(inputs[result.first_failure or 0])
         raise TestError(f"{name} gives no value for {shown}: {result.verdict}: {result.reason}")
     return values
 
@@ -248,11 +122,11 @@ def outputs(worker: Worker, code: str, name: str, inputs: Sequence[Sequence[Any]
 class _Replies:
     """The answers of one process, which must come one per call and in order."""
 
-    def __init__(self, tally: _Tally, wanted: list[tuple[int, int]], judges: Sequence[Callable[..., Any]]) -> None:
+    def __init__(self, tally: Tally, wanted: list[tuple[int, int]], judges: Sequence[Callable[..., Any]]) -> None:
         self.tally, self.wanted, self.judges = tally, wanted, judges
         self.values: dict[int, list[Any]] = {}
         self.next = 0
-        self.broken = False
+        self.broken = self.started = False
         self.report: tuple[str, calls.Raised] | None = None
         self.counts: dict[int, int] = {}
         for test, _ in wanted:
@@ -260,6 +134,12 @@ class _Replies:
 
     def __call__(self, frame: list[Any]) -> bool:
         kind = frame[0]
+        first, self.started = not self.started, True
+        if first and kind == "set up":
+            return False
+        if first and kind == "setup_error":
+            self.report = (kind, calls.Raised(frame[-1]))
+            return False
         if kind in ("compile_error", "load_error") and self.next == 0 and self.report is None and len(frame) == 2:
             self.report = (kind, calls.Raised(frame[1]))
             return False
@@ -281,7 +161,10 @@ class _Replies:
         values.append(value)
         if len(values) < self.counts[test]:
             return False
-        passed, reason = self.judges[test](values)
+        try:
+            passed, reason = self.judges[test](values)
+        except Exception as error:  # a value made to fail in a comparison, such as a signalling NaN
+            passed, reason = False, f"the result cannot be compared: {type(error).__name__}"
         if passed:
             return self.tally.set(test, "pass")
         raised = next((v for v in values if isinstance(v, calls.Raised)), None)
@@ -295,7 +178,7 @@ def _by_calls(
     sources: list[list[dict[str, Any]]],
     judges: Sequence[Callable[[list[Any]], tuple[bool, str]]],
 ) -> Result:
-    tally = _Tally(request, worker.backend)
+    tally = Tally(request, worker.backend)
     for index, source in enumerate(sources):
         if not source:  # an assertion about nothing of the program's
             tally.set(index, *(("pass", "") if judges[index]([])[0] else ("fail", "the check is false")))
@@ -303,12 +186,8 @@ def _by_calls(
     while (pending := tally.pending()) and attempts <= RESTARTS and (limits := tally.remaining()):
         attempts += 1
         wanted = [(test, n) for test in pending for n in range(len(sources[test]))]
-        message = {
-            "mode": "calls",
-            "code": _program(request),
-            "limits": asdict(limits),
-            "calls": [[i, sources[test][n]] for i, (test, n) in enumerate(wanted)],
-        }
+        message = request.message("calls", limits)
+        message["calls"] = [[i, sources[test][n]] for i, (test, n) in enumerate(wanted)]
         replies = _Replies(tally, wanted, judges)
         (outcome,) = worker.execute([Job(message, limits, on_frame=replies)])
         tally.account(outcome)
@@ -317,9 +196,7 @@ def _by_calls(
     return tally.finish("calls")
 
 
-def _whole_program_failed(
-    worker: Worker, request: Request, tally: _Tally, outcome: Outcome, replies: _Replies
-) -> bool:
+def _whole_program_failed(worker: Worker, request: Request, tally: Tally, outcome: Outcome, replies: _Replies) -> bool:
     """Settle the test in which the process ended; True if that ends the matter for all of them."""
     if replies.broken or outcome.stopped == "protocol":
         tally.verdicts = [None] * len(tally.verdicts)
@@ -327,6 +204,8 @@ def _whole_program_failed(
         return True
     if replies.report is not None:
         kind, raised = replies.report
+        if kind == "setup_error":
+            raise TestError(f"the setup fails: {raised}")
         tally.fill(*(("compile_error", str(raised)) if kind == "compile_error" else classify.exception(raised)))
         return True
     open_tests = tally.pending()
@@ -338,7 +217,7 @@ def _whole_program_failed(
         return False
     verdict = classify.ending(outcome, request.limits, worker.backend)
     if replies.next == 0:
-        verdict = _with_compile_check(worker, verdict, _program(request), request.limits)
+        verdict = with_compile_check(worker, verdict, request.code, request.limits)
         if verdict[0] == "compile_error":
             tally.fill(*verdict)
             return True
@@ -347,18 +226,22 @@ def _whole_program_failed(
 
 
 def _stdio(worker: Worker, request: Request) -> Result:
-    tally = _Tally(request, worker.backend)
+    tally = Tally(request, worker.backend)
     for index, test in enumerate(request.tests):
-        if not isinstance(test, dict) or not isinstance(test.get("input"), str) or not isinstance(test.get("output"), str):
+        if (
+            not isinstance(test, dict)
+            or not isinstance(test.get("input"), str)
+            or not isinstance(test.get("output"), str)
+        ):
             raise TestError(f'tests[{index}] must be {{"input": text, "output": text}}, got {test!r:.200}')
     for index, test in enumerate(request.tests):
         room = 2 * len(test["output"].encode("utf-8", "surrogatepass")) // 1024 + 64
         limits = request.limits.with_(output_kb=max(request.limits.output_kb, room))
         stdin = test["input"].encode("utf-8", "surrogateescape")
-        ran = script(worker, _program(request), stdin, {}, limits)
+        ran = script(worker, request.code, stdin, {}, limits, request.setup)
         verdict, reason = ran.verdict, ran.reason
         if verdict == "pass" and not compare.same_text(ran.stdout, test["output"], request.tolerance):
-            verdict, reason = "fail", f"for the input {calls.show(test['input'])} it printed {calls.show(ran.stdout)}"
+            verdict, reason = "fail", f"for the input {codec.show(test['input'])} it printed {codec.show(ran.stdout)}"
         result = tally.result
         result.wall_s += ran.wall_s
         result.cpu_s += ran.cpu_s
@@ -377,111 +260,11 @@ def _stdio(worker: Worker, request: Request) -> Result:
 
 def _same_process(worker: Worker, request: Request) -> Result:
     """Tests in the program's own process: for trusted programs only, and only when asked for."""
-    tally = _Tally(request, worker.backend)
+    tally = Tally(request, worker.backend)
     for index, test in enumerate(request.tests):
-        ran = script(worker, f"{_program(request)}\n\n{test}\n", b"", {}, request.limits)
+        ran = script(worker, f"{request.code}\n\n{test}\n", b"", {}, request.limits, request.setup)
         tally.result.cpu_s += ran.cpu_s
         tally.result.wall_s += ran.wall_s
         if tally.set(index, ran.verdict, ran.reason):
             break
     return tally.finish("same_process")
-
-
-# -- the referee -----------------------------------------------------------------------------------------------------
-
-
-def _free_names(sources: Sequence[str], entry_points: Sequence[str]) -> list[str]:
-    """Names that tests read and do not define, which therefore are the program's."""
-    trees = [ast.parse(source) for source in sources]
-    read: set[str] = set()
-    bound: set[str] = set()
-    for node in (n for tree in trees for n in ast.walk(tree)):
-        if isinstance(node, ast.Name):
-            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            bound.add(node.name)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bound.add(node.name)
-        elif isinstance(node, ast.alias):
-            bound.add((node.asname or node.name).partition(".")[0])
-    names = {n for n in read - bound if not hasattr(builtins, n)}
-    return sorted(names | {n.partition(".")[0] for n in entry_points})
-
-
-def _by_referee(worker: Worker, request: Request, setup: str) -> Result:
-    tally = _Tally(request, worker.backend)
-    names = _free_names([setup, *request.tests], request.entry_points)
-    attempts = 0
-    while (pending := tally.pending()) and attempts <= RESTARTS and (left := tally.remaining()):
-        attempts += 1
-        solution_end, referee_end = socket.socketpair()
-        report: list[tuple[str, calls.Raised]] = []
-        gone: list[str] = []
-
-        def hear_solution(frame: list[Any], report: list[tuple[str, calls.Raised]] = report) -> bool:
-            if frame[0] in ("compile_error", "load_error") and not report:
-                report.append((frame[0], calls.Raised(frame[-1])))
-            return False
-
-        def hear_referee(frame: list[Any], gone: list[str] = gone) -> bool:
-            if frame[0] == "test":
-                return tally.set(*frame[1:])
-            if frame[0] == "gone":
-                gone.append(frame[2])
-            return False
-
-        limits = asdict(left)
-        tests = [[i, request.tests[i]] for i in pending]
-        program = {"mode": "solution", "code": _program(request), "limits": limits}
-        judge = {"mode": "referee", "names": names, "setup": setup, "tests": tests, "limits": limits}
-        # The referee holds what the program sends it as Python objects: more room than the program's own.
-        roomy = left.with_(memory_mb=left.memory_mb + 512, subprocesses=False)
-        judge["limits"] = asdict(roomy)
-        with solution_end, referee_end:
-            jobs = [
-                Job(program, left, descriptor=solution_end.fileno(), on_frame=hear_solution, decisive=False),
-                Job(judge, roomy, descriptor=referee_end.fileno(), on_frame=hear_referee),
-            ]
-            solution, referee = worker.execute(jobs)
-        tally.account(solution)
-        if _settle_refereed(worker, request, tally, (solution, referee), report, gone):
-            break
-    return tally.finish("referee")
-
-
-def _settle_refereed(
-    worker: Worker,
-    request: Request,
-    tally: _Tally,
-    outcomes: tuple[Outcome, Outcome],
-    report: list[tuple[str, calls.Raised]],
-    gone: list[str],
-) -> bool:
-    """Settle the test in which one of the two processes ended; True if that ends the matter for all tests."""
-    solution, referee = outcomes
-    if report:
-        kind, raised = report[0]
-        tally.fill(*(("compile_error", str(raised)) if kind == "compile_error" else classify.exception(raised)))
-        return True
-    open_tests = tally.pending()
-    if not open_tests or referee.stopped == "stop":
-        return not open_tests
-    if not gone:  # the referee itself ran out of something: the program made it (an endless iterator, for example)
-        tally.set(open_tests[0], *classify.ending(referee, request.limits, worker.backend))
-        return False
-    if solution.stopped in ("", "partner") and solution.accepted and _left_quietly(solution):
-        verdict: tuple[Verdict, str] = ("fail", gone[0] or "the program stopped answering")
-    else:
-        verdict = classify.ending(solution, request.limits, worker.backend)
-        verdict = _with_compile_check(worker, verdict, _program(request), request.limits)
-    tally.set(open_tests[0], *verdict)
-    if gone[0].startswith("before the tests"):
-        tally.fill(*verdict)
-    return False
-
-
-def _left_quietly(outcome: Outcome) -> bool:
-    """Whether the process left by itself without an error, or was ended because its referee had ended."""
-    return outcome.status == 0 or outcome.stopped == "partner"

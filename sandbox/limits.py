@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 
@@ -57,3 +58,12 @@ class Limits:
     def with_(self, **changes: Any) -> Limits:
         """These limits with some of them changed; an unknown name is a TypeError."""
         return replace(self, **changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a job's message; shared, so read only."""
+        return _as_dict(self)
+
+
+@lru_cache(maxsize=256)
+def _as_dict(limits: Limits) -> dict[str, Any]:
+    return asdict(limits)

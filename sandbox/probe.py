@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import cgroup, kernel
+from .jobs import Job
 from .limits import Limits, SandboxError
-from .worker import Job, Worker
+from .worker import Worker
 
 ORDER = ("namespaces", "landlock")
 
@@ -36,10 +37,8 @@ def _try(backend: str) -> Probe:
     worker = Worker(backend)
     try:
         worker.start()
-        from dataclasses import asdict
-
         limits = Limits()
-        message = {"mode": "script", "code": "import csv, os; print(os.getuid())", "limits": asdict(limits)}
+        message = {"mode": "script", "code": "import csv, os; print(os.getuid())", "limits": limits.as_dict()}
         (outcome,) = worker.execute([Job(message, limits)])
         if outcome.error or outcome.status != 0:
             words = outcome.error or outcome.stderr.decode(errors="replace")[-500:]
@@ -90,7 +89,10 @@ def probe() -> list[Probe]:
     found = [_try(backend) for backend in ORDER]
     reason = cgroup.missing()
     detail = reason or "whole trees of processes can be limited: Limits(subprocesses=True) works"
-    return [*found, Probe("cgroup v2", not reason, detail, "only needed for Limits(subprocesses=True)" if reason else "")]
+    return [
+        *found,
+        Probe("cgroup v2", not reason, detail, "only needed for Limits(subprocesses=True)" if reason else ""),
+    ]
 
 
 def choose(backend: str) -> str:
@@ -115,14 +117,3 @@ def choose(backend: str) -> str:
         f"no way to isolate untrusted programs works here:\n{lines}\n"
         "  backend='none' runs them without isolation; only for programs you would run yourself."
     )
-
-
-def main() -> None:
-    for found in probe():
-        print(f"{'yes' if found.works else 'no ':3}  {found.backend:10}  {found.detail}")
-        if found.fix:
-            print(f"     {'':10}  way out: {found.fix}")
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,6 @@ from __future__ import annotations
 import builtins
 import importlib
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +42,7 @@ class Link:
         self.functions: list[Callable[..., Any]] = []
         self.proxies: dict[int, Proxy] = {}
         self.exceptions: dict[str, type] = {}
+        self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -113,10 +113,18 @@ class Link:
     def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         encoded = [self.encode(a) for a in args]
         named = {k: self.encode(v) for k, v in kwargs.items()}
-        result, changed = self.request(["call", self.encode(target), encoded, named])
+        shown = [_show(a) for a in args] + [f"{k}={_show(v)}" for k, v in kwargs.items()]
+        self.last = f"{target._label}({', '.join(shown)[:300]}) did not return"
+        try:
+            result, changed = self.request(["call", self.encode(target), encoded, named])
+        except Exception as error:
+            self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
+            raise
         for index, new in changed.items():
             _replace(args[int(index)], self.decode(new))
-        return self.decode(result, _OWN if object.__getattribute__(target, "_makes_own") else _PLAIN)
+        value = self.decode(result, _OWN if target._makes_own else _PLAIN)
+        self.last = self.last.replace("did not return", f"returned {_show(value)}")
+        return value
 
 
 def _replace(old: Any, new: Any) -> None:
@@ -130,6 +138,11 @@ def _replace(old: Any, new: Any) -> None:
         old.update(new)
 
 
+def _show(value: Any) -> str:
+    # The repr of a proxy would be the program's own text, and a message to it.
+    return f"<a {value._class_name}>" if isinstance(value, Proxy) else codec.show(value)
+
+
 def _standing(value: Any) -> int:
     return object.__getattribute__(value, "_standing")
 
@@ -137,7 +150,7 @@ def _standing(value: Any) -> int:
 class Proxy:
     """An object of the program. ``_makes_own``: a class that the tests call by its name."""
 
-    __slots__ = ("_class_name", "_link", "_makes_own", "_number", "_standing")
+    __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_number", "_standing")
 
     def __init__(self, link: Link, number: int, class_name: str, standing: int) -> None:
         self.__set("_link", link)
@@ -145,12 +158,16 @@ class Proxy:
         self.__set("_class_name", class_name)
         self.__set("_standing", standing)
         self.__set("_makes_own", False)
+        self.__set("_label", class_name)
 
     def __set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        return self._link.operation("getattr", self, name)
+        value = self._link.operation("getattr", self, name)
+        if isinstance(value, Proxy):
+            object.__setattr__(value, "_label", f"{self._label}.{name}")
+        return value
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._link.operation("setattr", self, name, value)
@@ -173,7 +190,7 @@ class Proxy:
     def __contains__(self, item: Any) -> bool:
         if _standing(self) == _OWN or isinstance(item, Proxy):
             return self._link.operation("contains", self, item) is True
-        return any(item == found for found in self)
+        return any(item == found for found in iter(self))
 
     def __bool__(self) -> bool:
         return self._number_of("bool", bool)
@@ -201,6 +218,15 @@ class Proxy:
 
     def __instancecheck__(self, value: Any) -> bool:
         return isinstance(value, Proxy) and self._link.operation("isinstance", value, self) is True
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._link.operation("getitem", self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._link.operation("setitem", self, key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._link.operation("delitem", self, key)
 
     def __exit__(self, *_: object) -> None:
         self._link.operation("exit", self)
@@ -235,16 +261,17 @@ def _guarded(operation: str, swapped: bool = False, order: bool = False) -> Call
     return apply
 
 
+_ARITHMETIC = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
+)
 for _name in ("iter", "next", "neg", "pos", "abs", "round", "invert", "enter"):
     setattr(Proxy, f"__{_name}__", _unary(_name))
 for _name in ("lt", "le", "gt", "ge"):
     setattr(Proxy, f"__{_name}__", _guarded(_name, order=True))
-for _name in "add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift divmod".split():
+for _name in _ARITHMETIC:
     setattr(Proxy, f"__{_name.rstrip('_')}__", _guarded(_name))
     setattr(Proxy, f"__r{_name.rstrip('_')}__", _guarded(_name, swapped=True))
-Proxy.__getitem__ = lambda self, key: self._link.operation("getitem", self, key)  # type: ignore[attr-defined]
-Proxy.__setitem__ = lambda self, key, value: self._link.operation("setitem", self, key, value)  # type: ignore[attr-defined]
-Proxy.__delitem__ = lambda self, key: self._link.operation("delitem", self, key)  # type: ignore[attr-defined]
 
 
 def _bind_names(link: Link, names: list[str], namespace: dict[str, Any]) -> None:
@@ -260,6 +287,8 @@ def _bind_names(link: Link, names: list[str], namespace: dict[str, Any]) -> None
                 namespace[name] = importlib.import_module(content)
         else:
             namespace[name] = value = link.decode(content)
+            if isinstance(value, Proxy):
+                object.__setattr__(value, "_label", name)
             # A function in the shape of a class must not gain a class's rights: tests name classes in capitals.
             if kind == "class" and isinstance(value, Proxy) and name[0].isupper():
                 object.__setattr__(value, "_makes_own", True)
@@ -274,7 +303,7 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         _bind_names(link, job["names"], namespace)
         exec(compile(job["setup"], "<setup>", "exec", dont_inherit=True), namespace)
         for index, test in job["tests"]:
-            send(["test", index, *_judge_one(test, namespace)])
+            send(["test", index, *_judge_one(test, namespace, link)])
     except Gone as error:
         send(["gone", index, str(error)])
     except Exception as error:  # of the names, or of the setup that uses them
@@ -282,14 +311,14 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     send(["done"])
 
 
-def _judge_one(test: str, namespace: dict[str, Any]) -> tuple[str, str]:
+def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, str]:
+    link.last = ""
     try:
         exec(compile(test, "<test>", "exec", dont_inherit=True), namespace)
     except Gone:
         raise
+    except AssertionError:  # its message may hold the expected value
+        return "fail", link.last or "an assertion failed"
     except BaseException as error:
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == "<test>"]
-        where = test.splitlines()[lines[-1] - 1].strip() if lines and lines[-1] is not None else ""
-        detail = f"{type(error).__name__}: {error}"[:300]
-        return "fail", f"{where[:300]} -> {detail}"
+        return "fail", f"{type(error).__name__}: {error}"[:300] + (f" (after {link.last})" if link.last else "")
     return "pass", ""

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Verdict = Literal[
-    "pass", "fail", "timeout", "memory", "output_limit", "compile_error", "signal", "blocked", "skipped", "sandbox_error"
+    "pass",
+    "fail",
+    "timeout",
+    "memory",
+    "output_limit",
+    "compile_error",
+    "signal",
+    "blocked",
+    "skipped",
+    "sandbox_error",
 ]
 Backend = Literal["namespaces", "landlock", "none"]
 

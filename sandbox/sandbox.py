@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from . import grading
+from . import grading, script
 from .limits import Limits, SandboxError
 from .probe import choose
 from .result import Result
@@ -49,8 +49,8 @@ class Sandbox:
         self.backend = choose(backend)
         if self.backend == "none":
             warnings.warn(
-                "sandbox backend 'none': programs run with this user's rights on this machine. Use it only for programs "
-                "you would run yourself.",
+                "sandbox backend 'none': programs run with this user's rights on this machine. Use it only for "
+                "programs you would run yourself.",
                 stacklevel=2,
             )
         count = workers if workers is not None else len(os.sched_getaffinity(0))
@@ -112,7 +112,7 @@ class Sandbox:
                 raise ValueError(f"files: {name!r} must be a relative path that stays in the scratch folder")
             contents[name] = content.encode() if isinstance(content, str) else content
         data = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
-        return self._with_worker(lambda worker: grading.script(worker, text, data, contents, limits))
+        return self._with_worker(lambda worker: script.script(worker, text, data, contents, limits))
 
     def run_tests(
         self,
@@ -209,6 +209,8 @@ class Sandbox:
                     if worker.control is None:
                         worker.start()
                     return work(worker)
+                except grading.TestError:
+                    raise  # about the task; the worker is as it was
                 except ChildLeft as error:
                     problem = str(error)
                 except SandboxError as error:

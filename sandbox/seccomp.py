@@ -61,7 +61,7 @@ def _conditional(pid: int, subprocesses: bool) -> dict[str, bytes]:
         "sendto": _must_equal(4, 0) + _must_equal(4, 0, high=True) + allow,  # without an address it is send()
         # Not F_SETOWN, F_SETSIG, F_SETOWN_EX (signals to others through a descriptor), not F_SETPIPE_SZ (memory).
         "fcntl": _one_of(1, (8, 10, 15, 1031), found=_EPERM, otherwise=_ALLOW),
-        # What isatty, non-blocking mode and close-on-exec need: TCGETS, TIOCGWINSZ, FIONBIO, FIOCLEX, FIONCLEX, FIONREAD.
+        # For isatty, non-blocking mode and close-on-exec: TCGETS, TIOCGWINSZ, FIONBIO, FIOCLEX, FIONCLEX, FIONREAD.
         "ioctl": _one_of(1, (0x5401, 0x5413, 0x5421, 0x5451, 0x5450, 0x541B)),
         "prctl": _one_of(0, (15, 16)),  # thread names; not the parent-death signal, not dumpable
         "prlimit64": _one_of(0, (0,)),  # oneself

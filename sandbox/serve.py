@@ -16,6 +16,10 @@ from . import codec
 
 _MUTABLE = (list, dict, set, bytearray)
 
+_OPERATORS = (
+    *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
+    *("floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
+)
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
     "setattr": setattr,
@@ -34,12 +38,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "divmod": divmod,
     "enter": lambda o: o.__enter__(),
     "exit": lambda o: o.__exit__(None, None, None),
-} | {
-    name: getattr(operator, name)
-    for name in (
-        "getitem setitem delitem contains eq ne lt le gt ge add sub mul truediv floordiv mod pow matmul and_ or_ xor "
-        "lshift rshift neg pos invert"
-    ).split()
+    **{name: getattr(operator, name) for name in _OPERATORS},
 }
 
 

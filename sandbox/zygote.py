@@ -1,7 +1,7 @@
 """The warm interpreter: isolates itself, imports the usual modules, then forks one locked-down child per run.
 
-It never sees a job: the trainer sends those straight to the child, over a socket that the zygote closes at once. Started
-as a script with one inherited descriptor, the control socket; see `worker` for the other side.
+It never sees a job: the trainer sends those straight to the child, over a socket that the zygote closes at once.
+Started as a script with one inherited descriptor, the control socket; see `worker` for the other side.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import time
 import types
 from typing import Any
 
-if __name__ == "__main__":  # a script without a package: lend it one, so that it imports what `grpo_kit.sandbox` imports
+if (
+    __name__ == "__main__"
+):  # a script without a package: lend it one, so that it imports what `grpo_kit.sandbox` imports
     _package = types.ModuleType("_grpo_kit_sandbox")
     _package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules[_package.__name__] = _package
@@ -30,11 +32,13 @@ if __name__ == "__main__":  # a script without a package: lend it one, so that i
 from . import child, isolate, kernel
 
 STANDARD_MODULES = (
-    "abc array ast atexit bisect builtins calendar cmath collections collections.abc contextlib copy ctypes dataclasses datetime "
-    "decimal enum fractions functools hashlib heapq inspect io itertools json keyword linecache locale math numbers "
-    "operator os os.path pprint queue random re reprlib shutil string struct statistics sys tempfile textwrap "
-    "threading time traceback types typing unicodedata uuid warnings zlib"
-).split()
+    *("abc", "array", "ast", "atexit", "bisect", "builtins", "calendar", "cmath", "collections", "collections.abc"),
+    *("contextlib", "copy", "ctypes", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools"),
+    *("hashlib", "heapq", "inspect", "io", "itertools", "json", "keyword", "linecache", "locale", "math", "numbers"),
+    *("operator", "os", "os.path", "pprint", "queue", "random", "re", "reprlib", "shutil", "string", "struct"),
+    *("statistics", "sys", "tempfile", "textwrap", "threading", "time", "traceback", "types", "typing", "unicodedata"),
+    *("uuid", "warnings", "zlib"),
+)
 
 
 class Zygote:
@@ -58,8 +62,8 @@ class Zygote:
         else:
             memory = os.open("/proc/self/statm", os.O_RDONLY)  # Landlock forbids to open it, not to read it
             if backend == "landlock":
-                # Landlock grants whole trees, so that folders which are only partly visible cannot be listed. The import
-                # system lists a folder once and keeps the names while its time stamp stays (FileFinder).
+                # Landlock grants whole trees, so that folders which are only partly visible cannot be listed. The
+                # import system lists a folder once and keeps the names while its time stamp stays (FileFinder).
                 for folder in self.config["imports"]:
                     importlib.machinery.PathFinder.find_spec("_grpo_kit_no_such_module", [folder])
                 self.config["keep"] = isolate.enter_landlock(self.config)
@@ -81,7 +85,7 @@ class Zygote:
         gc.freeze()  # the collector of a child must not touch, and so copy, what it shares with its zygote
 
     def _fork_first_process(self) -> None:
-        """Only a child of ours is in the new pid namespace. It is that namespace's init: when it dies, all in it die."""
+        """Only a child of ours is in the new pid namespace, as its init: when it dies, all in it die."""
         inner = os.fork()
         if inner:
             self.control.close()
@@ -117,7 +121,7 @@ class Zygote:
     def _fork(self, command: dict[str, Any], descriptors: list[int]) -> None:
         try:
             if self.pid_namespace >= 0:
-                # A second unshare is refused while the first one's namespace is pending (copy_pid_ns), so go back first.
+                # unshare is refused while an earlier one's namespace is pending (copy_pid_ns): go back first.
                 kernel.setns(self.pid_namespace, kernel.CLONE_NEWPID)
                 kernel.unshare(kernel.CLONE_NEWPID)
             pid = os.fork()

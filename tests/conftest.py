@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def grpo_kit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             timeout=240,
             check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})},  # tiny models gain nothing from more
             **options,
         )
 

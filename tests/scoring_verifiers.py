@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from grpo_kit.verifiers import Score
+from grpo_kit.verifiers import Score, verifier
 
 HOARD = []
 
@@ -105,3 +105,20 @@ async def patient(response, answer):
 
 def identify(response):
     return {"score": 1.0, "torch": "torch" in sys.modules, "pid": os.getpid()}
+
+
+@verifier(name="scoring_tests_batch", batch=True, timeout=0.5)
+def batch(response, answer):
+    for word in response:
+        if word in ("raise", "hang", "exit", "sysexit", "segfault"):
+            obey(word, "")
+    if "short" in response:
+        return [1.0]
+    return [word == gold for word, gold in zip(response, answer, strict=True)]
+
+
+@verifier(name="scoring_tests_group", group=True, timeout=0.5)
+def whole_group(response, answer):
+    if "exit" in response:
+        os._exit(3)
+    return [float(len(set(response)))] * len(response)

@@ -30,6 +30,8 @@ def test_only_grpo_kit_lands_at_top_level(wheel):
     assert {n.split("/")[0] for n in names if ".dist-info/" not in n} == {"grpo_kit"}
     assert "grpo_kit/verifiers/base.py" in names
     assert "grpo_kit/recipes/quickstart/addition.yaml" in names
+    report = "grpo_kit/observe/report"
+    assert {f"{report}/page.html", f"{report}/page.js", f"{report}/vendor/uPlot.LICENSE.txt"} <= set(names)
 
 
 def test_every_package_of_the_checkout_is_in_the_wheel(wheel):

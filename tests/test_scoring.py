@@ -180,6 +180,35 @@ def test_async_verifiers(text, status):
     assert scores[2].status == status
 
 
+@pytest.mark.parametrize(("text", "status"), [("raise", "error"), ("exit", "error"), ("hang", "timeout")])
+def test_one_response_does_not_spoil_a_batch(text, status):
+    with Scorer([VerifierSpec(f"{FILE}:batch")]) as scorer:
+        scored = list(scorer.score_groups([group(["ok", "no", "ok"]), group(["ok", text, "no"]), group(["ok"] * 5)]))
+    assert [s.value for s in scored[1].scores] == [1.0, 0.0, 0.0]
+    assert [s.status for s in scored[1].scores] == ["ok", status, "ok"]
+    assert all(s.counts for g in (scored[0], scored[2]) for s in g.scores)
+
+
+def test_a_batch_of_the_wrong_length_is_an_error_for_all_of_it():
+    scores = score(["ok", "short", "ok"], f"{FILE}:batch")
+    assert [s.status for s in scores] == ["error"] * 3
+    assert "given 3 responses and returned 1" in scores[0].reason
+
+
+def test_a_group_verifier_sees_whole_groups():
+    texts = [["a", "b", "a"], ["a", "exit"], ["c"] * 20]
+    with Scorer([VerifierSpec(f"{FILE}:whole_group")], workers=2) as scorer:
+        scored = list(scorer.score_groups(group(members) for members in texts))
+    assert [g.scores[0].value for g in scored] == [2.0, 0.0, 1.0]
+    assert [{s.status for s in g.scores} for g in scored] == [{"ok"}, {"error"}, {"ok"}]
+
+
+def test_a_worker_recycled_for_its_memory_blames_nobody_else():
+    words = ["ok", "memory", "no", "ok"] * 30
+    for word, s in zip(words, score(words, workers=2), strict=True):
+        assert s.status == ("error" if word == "memory" else "ok"), s
+
+
 def test_scoring_goes_on_while_the_producer_works():
     seen = []
 

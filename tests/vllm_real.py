@@ -13,7 +13,7 @@ from grpo_kit.generate.vllm_status import vllm_status
 from grpo_kit.policy.models import Policy, pick_device
 from tests.conftest import make_policy
 
-MAX_SEQUENCES = 6
+MAX_SEQUENCES = 12
 
 
 def needs_vllm() -> None:

@@ -13,6 +13,7 @@ Optional keys: ``setup`` (code of the task), ``prompt`` (a function header that 
 
 from __future__ import annotations
 
+import ast
 import atexit
 import hashlib
 import json
@@ -71,7 +72,22 @@ class CodeTask:
             problem = f"unknown keys {sorted(map(str, unknown))}" if unknown else "no tests"
             raise TaskError(f"the answer has {problem}; it takes {', '.join(sorted(_KEYS))}")
         given = {key: value for key, value in answer.items() if value is not None}
-        return cls(**given)
+        task = cls(**given)
+        if task.kind == "assert":
+            _refuse_vacuous(task.tests)
+        return task
+
+
+def _refuse_vacuous(tests: Sequence[Any]) -> None:
+    """Raises TaskError when no test could ever fail a program: everybody would be paid."""
+    for test in tests:
+        try:
+            tree = ast.parse(str(test))
+        except (SyntaxError, ValueError, RecursionError):
+            return  # the sandbox reports tests that do not parse
+        if any(isinstance(node, (ast.Assert, ast.Raise, ast.Call)) for node in ast.walk(tree)):
+            return
+    raise TaskError(f"the tests assert nothing: {str(tests[0])[:80]!r}")
 
 
 # -- from the response to a program ----------------------------------------------------------------------------------
@@ -166,7 +182,20 @@ def run_task(
         raise TaskError(str(error)) from None
 
 
-@verifier(name="code", timeout=300.0, version="1")
+def _cases() -> list[Any]:
+    from .selftest import Case
+
+    task = {"tests": ["assert add(1, 2) == 3", "assert add(-1, 1) == 0"], "entry_point": "add"}
+    return [
+        Case("```python\ndef add(a, b):\n    return a + b\n```", task, expected=1.0),
+        Case("def add(a, b): return a + b", task, expected=1.0),
+        Case("```python\ndef add(a, b):\n    return 3\n```", task, expected=0.0),
+        Case("import os\nos._exit(0)", task, expected=0.0),
+        Case("I do not know.", task, expected=0.0),
+    ]
+
+
+@verifier(name="code", timeout=300.0, version="1", cases=_cases)
 def code(
     response: str,
     answer: Any,

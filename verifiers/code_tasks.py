@@ -105,6 +105,18 @@ def from_evalplus(row: Mapping[str, Any], use_plus: bool = True, backend: str = 
     return _task(row, row["prompt"], answer, reference)
 
 
+# What online judges import before a submission, which therefore often lacks it.
+_JUDGE_IMPORTS = """\
+from typing import *
+from collections import *
+from itertools import *
+from functools import *
+from heapq import *
+from bisect import *
+import collections, itertools, functools, heapq, bisect, math, string, re, sys, random, operator, copy
+"""
+
+
 def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
     """APPS, TACO and alike: ``question``, ``input_output`` ({"inputs", "outputs", "fn_name"?}), ``starter_code``."""
     data = row["input_output"]
@@ -120,7 +132,7 @@ def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
         for test, value in zip(tests, wrapped, strict=True):
             if value is not None:
                 test["or_output"] = value[0]
-        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter)}
+        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter), "setup": _JUDGE_IMPORTS}
     else:
         answer = {"kind": "stdio", "tests": [{"input": _lines(i), "output": _lines(o)} for i, o in pairs]}
     solutions = row.get("solutions")
@@ -130,21 +142,22 @@ def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
-    """LiveCodeBench: ``question_content``, ``public_test_cases``, ``private_test_cases``, ``starter_code``, ``metadata``."""
+    """LiveCodeBench: ``question_content``, ``public_`` and ``private_test_cases``, ``starter_code``, ``metadata``."""
     cases = json.loads(row["public_test_cases"]) + _private_cases(row.get("private_test_cases") or "[]")
     starter = row.get("starter_code") or ""
     answer: dict[str, Any]
     if cases and cases[0].get("testtype") == "functional":
         name = json.loads(row["metadata"])["func_name"]
-        tests = [
-            {"input": [json.loads(line) for line in c["input"].split("\n") if line.strip()], "output": json.loads(c["output"])}
-            for c in cases
-        ]
-        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter)}
+        tests = [{"input": _json_lines(c["input"]), "output": json.loads(c["output"])} for c in cases]
+        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter), "setup": _JUDGE_IMPORTS}
     else:
         answer = {"kind": "stdio", "tests": [{"input": c["input"], "output": c["output"]} for c in cases]}
     prompt = f"{row['question_content']}\n{starter}" if starter else row["question_content"]
     return _task(row, prompt, answer, None)
+
+
+def _json_lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _private_cases(text: str) -> list[Any]:

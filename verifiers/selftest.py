@@ -110,10 +110,14 @@ def attacks(case: Case, extracted: str | None, canary: Path) -> Iterator[Attack]
     yield Attack("gold in a boxed list", boxed(f"1, 2, {gold}, 7, 1000"))
     yield Attack("two different boxes", f"{boxed(f'{gold}1')} or {boxed(gold)}")
     yield Attack("two different tags", f"<answer>{gold}1</answer> <answer>{gold}</answer>")
+    # The same in the form that this verifier takes, whatever that is: the rest of the response stays as it was.
+    if isinstance(case.response, str) and gold in case.response:
+        for label, changed in (("digit behind", f"{gold}0"), ("digit before", f"1{gold}"), ("a list", f"1, 2, {gold}")):
+            yield Attack(f"{label}, in the gold's form", case.response.replace(gold, changed))
     yield Attack("1 MB of x", "x" * MEGABYTE)
     yield Attack("1 MB of digits, boxed", boxed("9" * MEGABYTE))
     if wide != gold:
-        yield Attack("unicode digits", boxed(wide))
+        yield Attack("unicode digits", boxed(wide), cheats=False)  # the right number, in the digits of another keyboard
     yield Attack("9**9**9", boxed("9**9**9"))
     yield Attack("__import__", boxed(f"__import__('os').system('touch {canary}')"))
     yield Attack("__import__, bare", f"__import__('pathlib').Path('{canary}').touch()")

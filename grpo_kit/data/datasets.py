@@ -145,6 +145,15 @@ def evaluation_source(config: Config) -> TaskSource:
     return open_source(config.data, seed, "held_out")
 
 
+def evaluation_tasks(config: Config) -> list[Task]:
+    """The tasks that a run is evaluated on, no problem twice."""
+    assert config.evaluation is not None
+    source = evaluation_source(config)
+    if isinstance(source, ProceduralSource):
+        return source.unique_tasks(config.evaluation.tasks)
+    return [source.task(i) for i in range(min(config.evaluation.tasks, source.size or 0))]
+
+
 def _compile(pattern: str | None, where: str) -> re.Pattern[str] | None:
     if pattern is None:
         return None

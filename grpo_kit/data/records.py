@@ -61,14 +61,14 @@ def open_records(config: Config, tokenizer: Any, pairs: bool) -> RecordedGroups:
     assert examples is not None
     if examples.demonstrations:
         return RecordedGroups(None, _demonstrations(config, examples, tokenizer, pairs), config.seed)
-    if examples.rollouts is not None:
-        groups = read_rollouts(Path(examples.rollouts))
-    else:
-        groups = _read_file(config, examples, tokenizer)
+    recorded = examples.rollouts
+    groups = read_rollouts(Path(recorded)) if recorded is not None else _read_file(config, examples, tokenizer)
     longest = config.data.max_prompt_tokens
     kept = [g for g in groups if len(g.prompt.token_ids) <= longest]
     if not kept:
-        raise UserError(f"examples: none of the {len(groups)} prompts has at most data.max_prompt_tokens = {longest} tokens")
+        raise UserError(
+            f"examples: none of the {len(groups)} prompts has at most data.max_prompt_tokens = {longest} tokens"
+        )
     return RecordedGroups(len(kept), kept.__getitem__, config.seed)
 
 
@@ -102,7 +102,13 @@ def _add_rollout(found: dict[str, Group], row: Mapping[str, Any]) -> None:
         group = found[name] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [])
     group.completions.append(
         Completion(
-            name, row["sample"], row["token_ids"], row["logprobs"], row["response"], row["finish"], row["policy_version"]
+            name,
+            row["sample"],
+            row["token_ids"],
+            row["logprobs"],
+            row["response"],
+            row["finish"],
+            row["policy_version"],
         )
     )
     group.scores.append(Score(row["reward"], row["status"]))
@@ -126,9 +132,15 @@ def _read_file(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list
         else:
             texts, marks = [row["response"]], [float(row.get("label", True))]
         if not all(isinstance(text, str) and text for text in (row["prompt"], *texts)):
-            raise UserError(f"{where}.path: {examples.path}, row {index}: prompt and responses must be text, and not empty")
+            raise UserError(
+                f"{where}.path: {examples.path}, row {index}: prompt and responses must be text, and not empty"
+            )
         prompt = config.data.prompt_template.replace("{prompt}", row["prompt"])
-        made.append(text_group(f"{where}/{index}", prompt, texts, marks, tokenizer, config.data.system_prompt, row.get("margin")))
+        made.append(
+            text_group(
+                f"{where}/{index}", prompt, texts, marks, tokenizer, config.data.system_prompt, row.get("margin")
+            )
+        )
     return made
 
 
@@ -151,9 +163,7 @@ def text_group(
     return Group(task, render(task, tokenizer), completions, [Score(mark) for mark in marks])
 
 
-def _demonstrations(
-    config: Config, examples: ExamplesConfig, tokenizer: Any, pairs: bool
-) -> Callable[[int], Group]:
+def _demonstrations(config: Config, examples: ExamplesConfig, tokenizer: Any, pairs: bool) -> Callable[[int], Group]:
     assert config.data.task is not None
     source = ProceduralSource(config.data.task, config.data.level, config.seed, held_out=False)
 

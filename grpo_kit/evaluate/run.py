@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
+
+from .metrics import proportion
 
 
 @dataclass(frozen=True)
@@ -59,20 +61,19 @@ def evaluate(
 
     The first verifier of the recipe (or the one that the task names) judges: its full mark (>= 1) counts as right.
     """
-    from dataclasses import replace
-
     sampled = _judge(generator, scorer, tasks, sampling)
     greedy = _judge(generator, scorer, tasks, replace(sampling, n=1, temperature=0.0))
     counted = [[float(j.right) for j in group if j.score.counts] for group in sampled]
     means = [fmean(values) for values in counted if values]
+    estimate = proportion(means, sum(map(len, counted)))
     every = [j for group in sampled for j in group]
     greedy_flat = [group[0] for group in greedy]
     greedy_counted = [float(j.right) for j in greedy_flat if j.score.counts]
     result = EvalResult(
         problems=len(tasks),
         samples=sampling.n,
-        sampled=fmean(means) if means else math.nan,
-        sampled_error=_standard_error(means),
+        sampled=estimate.value,
+        sampled_error=estimate.error,
         greedy=fmean(greedy_counted) if greedy_counted else math.nan,
         truncated=fmean(float(j.completion.truncated) for j in every),
         unscored=fmean(float(not j.score.counts) for j in every),
@@ -93,12 +94,3 @@ def _judge(
         [Judged(g.task, c, next(iter(parts.values()))) for c, parts in zip(g.completions, g.parts, strict=True)]
         for g in ordered
     ]
-
-
-def _standard_error(problem_means: list[float]) -> float:
-    """Samples of one problem are not independent: the problem is the unit, so its mean is one observation."""
-    n = len(problem_means)
-    if n < 2:
-        return math.nan
-    mean = fmean(problem_means)
-    return math.sqrt(sum((m - mean) ** 2 for m in problem_means) / (n - 1) / n)

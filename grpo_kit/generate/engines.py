@@ -22,12 +22,17 @@ def open_generator(config: Config, policy: Policy, folder: Path) -> Generator:
         from .vllm_engine import VllmEngine
 
         return VllmEngine(policy, rollout, config.longest_sequence())
+    if rollout.engine == "vllm_server":
+        from .vllm_server import VllmServers
+
+        return VllmServers(policy, rollout, config.longest_sequence(), folder)
     return TorchEngine(policy, rollout.max_rows)
 
 
 def check_engine(config: Config, device: str) -> None:
     """Raises UserError if the engine cannot work on this machine. Takes no time: nothing is loaded."""
-    if config.rollout.engine == "vllm" or config.rollout.vllm.launch:
+    ours = config.rollout.engine == "vllm_server" and config.rollout.vllm.launch
+    if config.rollout.engine == "vllm" or ours:
         from .vllm_status import require_vllm
 
         require_vllm(device)

@@ -134,7 +134,12 @@ class Algorithm:
         return SurrogateSettings(**values if penalty is None else values | {"penalty": penalty})
 
 
-_PLAIN = {"baseline": "none", "scale": "none", "surrogate": "policy_gradient", "aggregation": "token_mean"}
+_PLAIN: dict[str, Any] = {
+    "baseline": "none",
+    "scale": "none",
+    "surrogate": "policy_gradient",
+    "aggregation": "token_mean",
+}
 
 ALGORITHMS: dict[str, Algorithm] = {
     # --- online: the policy samples, a verifier judges -----------------------------------------------------------

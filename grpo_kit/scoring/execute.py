@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any
 
-from grpo_kit.verifiers.base import Verifier
+from grpo_kit.verifiers.base import Verifier, VerifierError
 from grpo_kit.verifiers.score import Score
 
 from .work import TEXT_LIMIT, TRACEBACK_LIMIT, WAITING
@@ -49,11 +49,28 @@ def _call_many(verifier: Verifier, cases: Sequence[Case], emit: Emit, mark: Mark
     try:
         scores = verifier.score_many(cases)
     except BaseException as error:
+        if verifier.batch and len(cases) > 1 and not isinstance(error, (VerifierError, MemoryError)):
+            return _call_each(verifier, cases, emit, mark)
         score, trace = failure(error)
         scores, fit = [score] * len(cases), not isinstance(error, MemoryError)
     each = (time.perf_counter() - started) / len(cases)
     for position, score in enumerate(scores):
         emit(position, score, each, trace)
+    return fit
+
+
+def _call_each(verifier: Verifier, cases: Sequence[Case], emit: Emit, mark: Mark) -> bool:
+    """A batch call raised because of some of its responses: the others are scored without them.
+
+    Not after a `VerifierError`: a function that returns the wrong number of scores may seem right on a batch of one.
+    """
+    fit = True
+    for position, case in enumerate(cases):
+
+        def emit_one(_: int, score: Score, seconds: float, trace: str, at: int = position) -> None:
+            emit(at, score, seconds, trace)
+
+        fit = _call_many(verifier, [case], emit_one, mark) and fit
     return fit
 
 

@@ -365,10 +365,13 @@ class Pool:
                 break
         self._forget(worker)
         chunk_id, position, _ = worker.marked()
+        if worker.ending is CHANNEL_BROKEN and worker.chunks:
+            # By the time it was noticed the worker may have gone on; what came broken were the results of the first.
+            chunk_id = worker.chunks[0].id
         self.replaced += status is not None
         if status is not None:
             self._count_stillborn(worker, status, fault)
-        if worker.chunks and all(chunk.id != chunk_id for chunk in worker.chunks):
+        if status != RECYCLE << 8 and worker.chunks and all(chunk.id != chunk_id for chunk in worker.chunks):
             worker.chunks[0].count_attempts(WAITING)  # it died on the way to its work
         for chunk in reversed(worker.chunks):
             if chunk.id == chunk_id and status != RECYCLE << 8:

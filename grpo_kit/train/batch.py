@@ -83,7 +83,9 @@ def build_batch(
     _fill_advantages(groups, samples, objective, adaptive)
     parts, size = [], -(-len(groups) // updates)
     for start in range(0, len(groups), size):
-        parts.append(_weighted(groups, samples, range(start, min(start + size, len(groups))), objective, max_tokens, dropped))
+        parts.append(
+            _weighted(groups, samples, range(start, min(start + size, len(groups))), objective, max_tokens, dropped)
+        )
     if counted:
         adaptive.see_reward(fmean(s.reward for g in samples for s in g if s.counts), objective.average_decay)
     return TrainingBatch(parts, [[_shown(s) for s in group] for group in samples], dropped)
@@ -214,7 +216,7 @@ def _weighted(
     for g in chosen:
         verified = _verified(groups[g], objective.per_prompt) if objective.selection == "verified" else None
         for index, (completion, sample) in enumerate(zip(groups[g].completions, samples[g], strict=True)):
-            reason = None
+            reason: str | None = None
             if not sample.counts:
                 status = groups[g].scores[index].status
                 reason = status if status != "ok" else "no_greedy_score"
@@ -231,8 +233,10 @@ def _weighted(
     if not sequences:
         return []
     lengths = torch.tensor([len(s.completion_ids) for s in sequences], dtype=torch.float64)
-    index = torch.tensor([s.group for s in sequences])
-    weights = sequence_weights(lengths, aggregation=objective.aggregation, max_tokens=max_tokens, group_index=index)
+    group_index = torch.tensor([s.group for s in sequences])
+    weights = sequence_weights(
+        lengths, aggregation=objective.aggregation, max_tokens=max_tokens, group_index=group_index
+    )
     for sequence, weight in zip(sequences, weights.tolist(), strict=True):
         sequence.weight = weight
     if objective.learns_without_advantage:

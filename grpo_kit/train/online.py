@@ -10,7 +10,7 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids
-from grpo_kit.data.datasets import TaskSource, evaluation_source, training_source
+from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
@@ -23,6 +23,7 @@ from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.curve import draw_learning_curve
+from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
@@ -34,6 +35,8 @@ from .checkpoint import latest_checkpoint, load_state, save_checkpoint
 from .learners import Learned, Learner, open_learner
 from .offline import warm_start
 from .rollouts import GroupSource, SampledGroups
+
+REPORT_COMPLETIONS = 2000  # in the page written while training; `grpo-kit report` shows more
 
 
 @dataclass
@@ -182,6 +185,14 @@ class OnlineTrainer:
         self.evaluations.append((self.step, result))
         self.run.log_metrics({"step": self.step, **result.as_metrics()})
         self.console.show_evaluation("before" if self.step == 0 else f"step {self.step}", result)
+        self._write_report()
+
+    def _write_report(self) -> None:
+        with self.clock.phase("report"):
+            try:
+                write_report(self.run.path, limit=REPORT_COMPLETIONS)
+            except Exception as error:  # a picture of the run must not end the run
+                self.console.warn(f"report.html could not be written: {error!r}")
 
     def _save_is_due(self) -> bool:
         every = self.config.train.save_every
@@ -215,6 +226,7 @@ class OnlineTrainer:
 
     def _finish(self, learner: Learner) -> None:
         learner.trained.save(self.run.path / "model")
+        self._write_report()
         curve = draw_learning_curve(
             self.run.read_metrics(), self.run.path / "curve.svg", f"{self.config.algorithm} on {data_name(self.config)}"
         )
@@ -257,11 +269,7 @@ def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
     if settings is None:
         return None
     data = settings.data or config.data
-    source = evaluation_source(config)
-    if isinstance(source, ProceduralSource):
-        tasks = source.unique_tasks(settings.tasks)
-    else:
-        tasks = [source.task(i) for i in range(min(settings.tasks, source.size or 0))]
+    tasks = evaluation_tasks(config)
     sampling = SamplingParams(
         n=settings.samples,
         temperature=config.rollout.temperature,

@@ -12,7 +12,7 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render_text
-from grpo_kit.data.datasets import TaskSource, evaluation_source, training_source
+from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
@@ -62,7 +62,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)
     first = sampler.next(max(2, config.rollout.prompts_per_step))
     if config.evaluation:
-        evaluation_source(config)
+        evaluation_tasks(config)
     if config.examples:
         open_records(config, tokenizer, pairs=objective.family != "policy_gradient").next(1, 1)
     gold = _check_gold(config, source, [task for task, _ in first])
@@ -96,7 +96,9 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     if config.model.lora is not None and objective.family == "reward_model":
         found.append("model.lora is not offered for reward models, whose score layer has to be trained as well")
     if found:
-        raise UserError(f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found))
+        raise UserError(
+            f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
+        )
 
 
 def _check_context(config: Config, model_config: Any) -> None:
@@ -178,7 +180,9 @@ def memory_estimate(config: Config, model_config: Any, parameters: int, objectiv
     }
     if config.model.lora is not None:
         parts["gradients"] = parts["optimizer"] = 0
-        parts["adapters, their gradients and optimizer, about"] = parameters * BYTES * config.model.lora.rank // hidden * 4
+        parts["adapters, their gradients and optimizer, about"] = (
+            parameters * BYTES * config.model.lora.rank // hidden * 4
+        )
     elif objective.needs_reference:
         parts["reference"] = parameters * BYTES
     if objective.needs_critic:

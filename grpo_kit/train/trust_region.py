@@ -89,9 +89,7 @@ class TrustRegionStep:
         torch.nn.utils.vector_to_parameters(start, self.parameters)
         metrics.value("trust_region/share", 0.0)
 
-    def _loss_and_gradient(
-        self, batches: Batches, loss: Loss, metrics: UpdateMetrics
-    ) -> tuple[float, Tensor | None]:
+    def _loss_and_gradient(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> tuple[float, Tensor | None]:
         self.policy.model.zero_grad(set_to_none=True)
         total, empty = 0.0, True
         for batch in batches():
@@ -128,7 +126,8 @@ class TrustRegionStep:
                 now = self._log_distribution(batch)
                 divergence = (now.detach().exp() * (now.detach() - now)).sum() / tokens
                 first = torch.autograd.grad(divergence, self.parameters, create_graph=True, allow_unused=True)
-                along = sum((g * v).sum() for g, v in zip(first, self._like(vector), strict=True) if g is not None)
+                products = [(g * v).sum() for g, v in zip(first, self._like(vector), strict=True) if g is not None]
+                along = torch.stack(products).sum()
                 second = torch.autograd.grad(along, self.parameters, allow_unused=True)
                 flat = [
                     (torch.zeros_like(p) if g is None else g).flatten()

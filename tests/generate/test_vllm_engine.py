@@ -98,6 +98,13 @@ def test_more_samples_than_sequences_side_by_side(engine):
     assert all([c.sample_index for c in g] == list(range(count)) for g in groups)
 
 
+def test_more_prompt_tokens_than_one_step_takes(engine):
+    """A seeded request whose prefill is split kills vLLM 0.32 on a CPU."""
+    long = [Prompt(str(i), tuple(32 + (i + j) % 200 for j in range(380))) for i in range(MAX_SEQUENCES + 2)]
+    groups = list(engine.generate(long, SamplingParams(n=1, max_tokens=4)))
+    assert sorted(int(g[0].task_id) for g in groups) == list(range(len(long)))
+
+
 def test_finished_groups_are_handed_on_while_others_generate(engine):
     stream = engine.generate(prompts(3 * MAX_SEQUENCES), SamplingParams(n=1, max_tokens=8))
     next(stream)

@@ -85,7 +85,9 @@ def test_bnpo_divides_by_the_fitted_beta_density():
     alpha = beta = 1 + 0.5 * strength / 3
     constant = math.gamma(alpha) * math.gamma(beta) / math.gamma(alpha + beta)
     expected = [
-        (r - p) / (p ** (alpha - 1) * (1 - p) ** (beta - 1) / constant) for g, p in zip(groups, means, strict=True) for r in g
+        (r - p) / (p ** (alpha - 1) * (1 - p) ** (beta - 1) / constant)
+        for g, p in zip(groups, means, strict=True)
+        for r in g
     ]
     assert advantages(groups, "group_mean", "beta_density") == pytest.approx(expected, rel=1e-9)
 

@@ -9,7 +9,13 @@ from grpo_kit.objective.losses import RATIO_LEVELS
 from grpo_kit.objective.surrogates import SURROGATES, SurrogateSettings
 
 SETTINGS = SurrogateSettings(
-    clip_low=0.2, clip_high=0.28, dual_clip=None, gate_positive=1.0, gate_negative=1.05, divergence_limit=0.15, penalty=0.7
+    clip_low=0.2,
+    clip_high=0.28,
+    dual_clip=None,
+    gate_positive=1.0,
+    gate_negative=1.05,
+    divergence_limit=0.15,
+    penalty=0.7,
 )
 LOGPROB = -0.9
 

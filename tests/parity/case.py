@@ -57,7 +57,10 @@ class _GivenPolicy:
 
     def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
         order = [s.group for s in batch.sequences]
-        rows = [self.case.logprobs[i, : LENGTHS[i]] for i in order], [self.case.entropies[i, : LENGTHS[i]] for i in order]
+        rows = (
+            [self.case.logprobs[i, : LENGTHS[i]] for i in order],
+            [self.case.entropies[i, : LENGTHS[i]] for i in order],
+        )
         return torch.cat(rows[0]), torch.cat(rows[1])
 
 

@@ -40,7 +40,8 @@ def reinforce_plus_plus(case):
 
 def grpo(case):
     parts = [
-        (clipped((new - old).exp(), a, 0.2, 0.2) - 0.04 * k3(new, ref)).mean() for new, old, ref, a in per_sequence(case)
+        (clipped((new - old).exp(), a, 0.2, 0.2) - 0.04 * k3(new, ref)).mean()
+        for new, old, ref, a in per_sequence(case)
     ]
     return -sum(parts) / N
 

@@ -77,6 +77,40 @@ def test_loss_and_gradient_equal_the_paper():
     assert 0 < summary["clip/low"] + summary["clip/high"] < 1
 
 
+@pytest.mark.parametrize(("correction", "cap"), [("truncated", 1.5), ("masked", 1.5)])
+def test_tokens_are_weighted_against_the_engine_that_sampled_them(correction, cap):
+    """The gradient is that of the paper's loss with each token times min(w, cap), or 0 above it; w = trainer / engine."""
+    policy = make_policy(dtype=torch.float64)
+    objective = resolve_objective("grpo", {"beta": 0.0, "correction": correction, "correction_cap": cap})
+    batch = build_batch(groups(), objective, max_tokens=8)
+    offsets = iter([-1.0, -0.2, 0.0, 0.3, 0.9] * 10)
+    expected = torch.zeros((), dtype=torch.float64)
+    differences = []
+    for s in batch.sequences:
+        ours = logprobs(policy, s.prompt_ids, s.completion_ids)
+        difference = torch.tensor([next(offsets) for _ in s.completion_ids], dtype=torch.float64)
+        s.behaviour_logprobs = (ours.detach() - difference).tolist()
+        weight = difference.exp().clamp(max=cap)
+        if correction == "masked":
+            weight = torch.where(difference.exp() > cap, 0.0, weight)
+        expected = expected - s.weight * (weight * s.advantage * (ours - ours.detach()).exp()).sum()
+        differences.append(difference)
+    config = OptimizerConfig()
+    updater = PolicyUpdater(policy, objective, config, total_updates=1, token_budget=12, temperature=1.0)
+    metrics = UpdateMetrics()
+    sum(updater.loss(b, metrics) for b in updater._batches(batch.sequences)).backward()
+    ours = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+    policy.model.zero_grad()
+    expected.backward()
+    theirs = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+    assert (ours - theirs).norm() / theirs.norm() < 1e-6
+    summary, difference = metrics.summary(), torch.cat(differences)
+    assert summary["mismatch/max_logprob_difference"] == pytest.approx(1.0)
+    assert summary["mismatch/mean_logprob_difference"] == pytest.approx(difference.abs().mean().item())
+    assert summary["mismatch/kl"] == pytest.approx((difference.exp() - difference - 1).mean().item())
+    assert summary["correction/capped"] == pytest.approx((difference > math.log(cap)).double().mean().item())
+
+
 def updater_for(policy, **options):
     config = OptimizerConfig(**{"learning_rate": 1e-2, **options})
     return PolicyUpdater(

@@ -36,6 +36,9 @@ def backtracks(response, answer):
 def raises(response, answer):
     return float(response) == float(answer)
 
+def ends(response, answer):
+    return (response or "").strip().endswith(str(answer))
+
 def good(response, answer):
     return response == f"\\\\boxed{{{answer}}}"
 """
@@ -61,6 +64,8 @@ def problems(rows):
         ("starts", "gold with a 0 behind", "full marks"),
         ("evaluates", "canary", "was executed"),
         ("raises", "empty", "ValueError"),
+        ("ends", "digit before, in the gold's form", "full marks"),
+        ("ends", "a list, in the gold's form", "full marks"),
         ("backtracks", "1 MB of x", "timeout"),
     ],
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from ..base import verifier
 from ..score import Score
 from .boxes import final_box
-from .equal import Mode
 from .extract import Extraction, extract
 from .judge import judge
+from .shapes import Mode
 
 __all__ = ["Extraction", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
@@ -71,7 +72,22 @@ def equal(a: str, b: str, mode: Mode = "default") -> bool:
     return judge(a, b, mode)[0]
 
 
-@verifier(name="math", timeout=5.0, version="1")
+def _cases() -> list[Any]:
+    from ..selftest import Case
+
+    return [
+        Case(r"The answer is \boxed{42}.", "42", expected=1.0),
+        Case(r"So $x = \boxed{\frac{1}{2}}$.", "0.5", expected=1.0),
+        Case(r"\boxed{x^2 - 1}", "(x-1)(x+1)", expected=1.0),
+        Case("The answer is $1{,}234$ apples.", "1234", expected=1.0),
+        Case(r"\boxed{(1, 2)}", r"\left(1,2\right)", expected=1.0),
+        Case(r"\boxed{0.3333}", r"\frac{1}{3}", expected=0.0),
+        Case(r"It is \boxed{3} or \boxed{4}.", "4", expected=0.0),
+        Case(r"\boxed{5\text{ kg}}", r"5\text{ cm}", expected=0.0),
+    ]
+
+
+@verifier(name="math", timeout=5.0, version="1", cases=_cases)
 def math(response: str, answer: str, mode: Mode = "default", last_expression: bool = False) -> Score:
     """The reward: an answer counts only where it is marked as the answer."""
     return verify(response, answer, mode, last_expression=last_expression)

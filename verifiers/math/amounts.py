@@ -113,9 +113,11 @@ class AmountParser(CollectionParser):
                 index -= 1
             index -= 1
         token = self.tokens[index]
+        if last.name == "Omega" and token.value == "Omega" and not symbols(rest_of(value)):
+            return Quantity(rest_of(value), (("ohm", 1),), "ohm")
         if token.value not in _UNIT_LETTERS or not isinstance(last, Symbol) or last.name != token.value:
             return None
-        rest = value.factors[0] if len(value.factors) == 2 else Mul(value.factors[:-1])
+        rest = rest_of(value)
         area = power > 1 and last.name == "m"  # "20m^2" needs no space
         if not (token.space or token.text or area) or symbols(rest):
             return None
@@ -173,3 +175,8 @@ class AmountParser(CollectionParser):
                 return f"^{sign}{token.value.value}"
         self.position = saved
         return ""
+
+
+def rest_of(product: Mul) -> Expr:
+    """A product without its last factor."""
+    return product.factors[0] if len(product.factors) == 2 else Mul(product.factors[:-1])

@@ -13,6 +13,7 @@ from .trees import symbols
 from .values import Labelled, ListOf, Modular, NamedSet, Number, Ratio, Relation, SetOperation, Symbol, Value
 
 _RELATIONS = ("=", "!=", "<", ">", "<=", ">=", "~", "in", "notin")
+_COPULAS = ("is", "are", "equals")
 _SET_OPERATIONS = ("union", "intersection", "difference")
 
 
@@ -63,6 +64,8 @@ class AnswerParser(AmountParser):
 
     def item(self) -> Value:
         """One relation or value with its label, currency, percent sign and unit."""
+        if self.peek().value in ("all", "All"):  # "all n >= 3"
+            self.position += 1
         label = self.label()
         value = self.modular(self.relation())
         self.qualifier()
@@ -90,6 +93,9 @@ class AnswerParser(AmountParser):
         if words and token.kind == "op" and token.value in (":", "="):
             self.position += ahead + 1
             return " ".join(words)
+        if len(words) > 1 and words[-1] in _COPULAS and token is not END:
+            self.position += ahead
+            return " ".join(words[:-1])
         return ""
 
     def relation(self) -> Value:
@@ -113,6 +119,9 @@ class AnswerParser(AmountParser):
             if op is None:
                 raise ParseError("\\not before nothing that it can negate")
             return "!=" if op == "=" else "notin"
+        if token.kind == "word" and token.value in _COPULAS:
+            self.position += 1
+            return "="
         if token.kind == "word" and token.value == "in" and self.peek(1).value in ("(", "[", "\\{"):
             self.position += 1
             return "in"

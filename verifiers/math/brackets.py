@@ -49,12 +49,13 @@ class CollectionParser(ExpressionParser):
 
     def tuple_or_group(self, op: str) -> Value:
         closers = {"{": ("}",), "<(": (")>",), "]": ("[", "]")}.get(op, (")", "]"))
-        if self.closes_outward(op):
+        outward = self.closes_outward(op)
+        if outward:
             closers = ("[",)
         self.position += 1
         saved, self.bars = self.bars, 0
         saved_colon, self.colon_ends = self.colon_ends, False
-        french, self.french = self.french, op == "]" or self.closes_outward(op)
+        french, self.french = self.french, op == "]" or outward
         if self.at(*closers):
             self.position += 1
             raise ParseError("empty brackets")
@@ -75,9 +76,7 @@ class CollectionParser(ExpressionParser):
     def closes_outward(self, op: str) -> bool:
         """``[0, 1[``: after the comma a bracket opens where nothing follows that it could enclose."""
         comma, depth = False, 0
-        for index in range(
-            self.position + (self.tokens[self.position].value == op), min(len(self.tokens), self.position + 60)
-        ):
+        for index in range(self.position + 1, min(len(self.tokens), self.position + 60)):
             token = self.tokens[index]
             if token.kind != "op":
                 continue

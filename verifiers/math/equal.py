@@ -7,7 +7,6 @@ accept ``25\\%``. Every rule is listed with an example in docs/math.md.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any, Literal
 
 from . import units
 from .exact import Undefined, exact
@@ -16,7 +15,8 @@ from .limits import MAX_PLUS_MINUS, LimitExceeded
 from .pairing import members, same_members, same_named, value_tuple
 from .relations import assignment, compatible, constant_chain, renamed, same_equation, same_inequality
 from .sets import INEQUALITIES, NotASet, intervals_of, same_intervals
-from .trees import expand_signs, symbols
+from .shapes import Mode, as_product, flat, half_open, indices, is_rest, relational, rows_of, same_based, same_time
+from .trees import expand_signs, substitute, symbols
 from .values import (
     Based,
     Call,
@@ -38,12 +38,12 @@ from .values import (
     SetBuilder,
     SetOf,
     SetOperation,
+    Symbol,
     Text,
     Tuple,
     Value,
 )
 
-Mode = Literal["strict", "default", "lenient"]
 _SET_LIKE = (SetOf, SetOperation, SetBuilder, NamedSet, Tuple, Relation)
 
 
@@ -95,6 +95,8 @@ def same_plain(gold: Expr, response: Expr, mode: Mode) -> bool:
 
 def same_amount(gold: Value, response: Value, mode: Mode) -> bool | None:
     """Units, currencies and percent; None when one side is a list or relation that must be taken apart first."""
+    if isinstance(gold, Ratio) or isinstance(response, Ratio):
+        return False
     for one, other in ((gold, response), (response, gold)):
         if isinstance(other, (ListOf, Relation, Labelled, SetOf, Tuple)) and isinstance(one, (Quantity, Percent)):
             return None
@@ -109,7 +111,7 @@ def same_amount(gold: Value, response: Value, mode: Mode) -> bool | None:
         if isinstance(response, Percent):
             return False
         if isinstance(response, Expr) and symbols(response) and not symbols(gold.value):
-            return same(_as_product(gold), response, mode)
+            return same(as_product(gold), response, mode)
         if mode == "strict" and units.is_known(gold.unit):
             return False
         return same(gold.value, response, mode)
@@ -117,19 +119,9 @@ def same_amount(gold: Value, response: Value, mode: Mode) -> bool | None:
         if mode == "strict" or isinstance(gold, (Percent, Ratio, Based)):
             return False
         if isinstance(gold, Expr) and symbols(gold) and not symbols(response.value):
-            return same(gold, _as_product(response), mode)
+            return same(gold, as_product(response), mode)
         return same(gold, response.value, mode)
     return _same_percent(gold, response, mode)
-
-
-def _as_product(quantity: Quantity) -> Value:
-    """``3 m`` as three times m, for a gold in which m is a variable."""
-    from .values import Symbol
-
-    letter = quantity.text
-    if len(letter) == 1 and isinstance(quantity.value, Expr):
-        return Mul((quantity.value, Symbol(letter)))
-    return quantity.value
 
 
 def _same_percent(gold: Value, response: Value, mode: Mode) -> bool:
@@ -224,9 +216,9 @@ def same_list(gold: Value, response: Value, mode: Mode) -> bool:
     if named is not None:
         return named
     try:
-        if isinstance(gold, (Relation, SetBuilder, SetOperation)) or _relational(gold):
+        if isinstance(gold, (Relation, SetBuilder, SetOperation)) or relational(gold):
             return same_intervals(intervals_of(gold), intervals_of(response))
-        if _relational(response) and isinstance(gold, (Tuple, SetOf, NamedSet)):
+        if relational(response) and isinstance(gold, (Tuple, SetOf, NamedSet)):
             return same_intervals(intervals_of(gold), intervals_of(response))
     except (NotASet, LimitExceeded):
         pass
@@ -234,6 +226,8 @@ def same_list(gold: Value, response: Value, mode: Mode) -> bool:
         if isinstance(one, SetOperation) and isinstance(other, ListOf) and one.name == "union":
             return same_set(one, SetOperation("union", other.items), mode)  # "(0,1) and (2,3)"
         if isinstance(one, Tuple) and isinstance(other, ListOf):
+            if half_open(one) or (one is gold and one.left == "[" and len(one.items) == 2):
+                return False  # an interval is no list
             return len(one.items) > 1 and same_tuple(one, Tuple(value_tuple(other), one.left, one.right), mode)
         if isinstance(one, Matrix) and isinstance(other, ListOf):
             return False
@@ -241,17 +235,11 @@ def same_list(gold: Value, response: Value, mode: Mode) -> bool:
     return same_members(members(gold), members(response), mode, as_set=as_set)
 
 
-def _relational(value: Value) -> bool:
-    return isinstance(value, ListOf) and all(
-        isinstance(item, Relation) and any(op in INEQUALITIES for op in item.ops) for item in value.items
-    )
-
-
 def same_ratio(gold: Value, response: Value, mode: Mode) -> bool:
     """Proportional ratios; two times of day must be the same time."""
     if isinstance(gold, Ratio) and isinstance(response, Ratio):
         if gold.clock and response.clock:
-            return _same_time(gold, response)
+            return same_time(gold, response)
         if len(gold.items) != len(response.items) or gold.half or response.half:
             return False
         return all(
@@ -263,34 +251,6 @@ def same_ratio(gold: Value, response: Value, mode: Mode) -> bool:
     if mode == "strict" or one.clock or len(one.items) != 2 or not isinstance(other, Expr):
         return False
     return same_expression(Div(*one.items), other)
-
-
-def _same_time(gold: Ratio, response: Ratio) -> bool:
-    times = []
-    for clock in (gold, response):
-        parts = [int(exact(item) or 0) for item in clock.items]
-        if clock.half and parts[0] <= 12:
-            parts[0] = parts[0] % 12 + (12 if clock.half == "pm" else 0)
-        times.append(parts + [0] * (3 - len(parts)))
-    if bool(gold.half) == bool(response.half):
-        return times[0] == times[1]
-    bare, halved = (1, 0) if gold.half else (0, 1)
-    # "3:30" may stand for 3:30 p.m., and so does 15:30, but not for another half than the one written.
-    return times[bare] == times[halved] or (times[bare][0] <= 12 and times[bare][0] % 12 == times[halved][0] % 12
-                                            and times[bare][1:] == times[halved][1:])  # fmt: skip
-
-
-def same_based(gold: Value, response: Value, mode: Mode) -> bool:
-    """Digits in a base: the base must agree; base ten is the plain number."""
-    if isinstance(gold, Based) and isinstance(response, Based):
-        return gold.base == response.base and gold.digits.lstrip("0") == response.digits.lstrip("0")
-    one, other = (gold, response) if isinstance(gold, Based) else (response, gold)
-    assert isinstance(one, Based)
-    if not isinstance(other, Number) or other.digits is not None:
-        return False
-    if one.base == 10:
-        return one.digits.lstrip("-").isdigit() and other.value == int(one.digits)
-    return mode == "lenient" and one is gold and str(other.value) == one.digits
 
 
 def same_residue(gold: Modular, response: Modular, mode: Mode) -> bool:
@@ -307,31 +267,17 @@ def same_residue(gold: Modular, response: Modular, mode: Mode) -> bool:
 
 
 def same_matrix(gold: Value, response: Value, mode: Mode) -> bool:
-    rows = [_rows(value) for value in (gold, response)]
+    rows = [rows_of(value) for value in (gold, response)]
     if rows[0] is None or rows[1] is None:
         return False
     one, two = rows
     if not (isinstance(gold, Matrix) and isinstance(response, Matrix)):
         # A vector written as a tuple may stand for a row or a column.
-        one, two = (_flat(value) for value in (one, two))
+        one, two = (flat(value) for value in (one, two))
     return len(one) == len(two) and all(
         len(a) == len(b) and all(same(x, y, mode) for x, y in zip(a, b, strict=True))
         for a, b in zip(one, two, strict=True)
     )
-
-
-def _rows(value: Value) -> Any:
-    if isinstance(value, Matrix):
-        return value.rows
-    if isinstance(value, Tuple):
-        if all(isinstance(item, (Tuple, ListOf)) for item in value.items):  # ((1,2),(3,4)) and [1,2;3,4]
-            return tuple(item.items for item in value.items if isinstance(item, (Tuple, ListOf)))
-        return tuple((item,) for item in value.items)
-    return None
-
-
-def _flat(rows: Any) -> Any:
-    return tuple((item,) for item in rows[0]) if len(rows) == 1 else rows
 
 
 def same_cases(gold: Cases, response: Cases, mode: Mode) -> bool:
@@ -344,17 +290,12 @@ def same_cases(gold: Cases, response: Cases, mode: Mode) -> bool:
             conditions_agree = (condition is None and row[1] is None) or (
                 condition is not None and row[1] is not None and same(condition, row[1], mode)
             )
-            if same(value, row[0], mode) and (conditions_agree or (len(left) == 1 and _is_rest(condition, row[1]))):
+            if same(value, row[0], mode) and (conditions_agree or (len(left) == 1 and is_rest(condition, row[1]))):
                 left.remove(row)
                 break
         else:
             return False
     return True
-
-
-def _is_rest(one: Value | None, two: Value | None) -> bool:
-    """``otherwise`` in one definition stands for the last remaining condition of the other."""
-    return any(part is None or isinstance(part, Text) for part in (one, two))
 
 
 def same_tuple(gold: Tuple, response: Tuple, mode: Mode) -> bool:
@@ -370,6 +311,9 @@ def same_builder(gold: SetBuilder, response: SetBuilder, mode: Mode) -> bool:
     try:
         return same_intervals(intervals_of(gold), intervals_of(response))
     except (NotASet, LimitExceeded, Undefined):
+        one, two = (indices(value.condition) for value in (gold, response))
+        if len(one) == len(two) == 1 and one != two and one[0] not in symbols(response):
+            response = substitute(response, two[0], Symbol(one[0]))  # {2n : n in Z} and {2k : k in Z}
         return same(gold.element, response.element, mode) and same(gold.condition, response.condition, mode)
 
 

@@ -8,6 +8,10 @@ from fractions import Fraction
 from .limits import MAX_BITS, MAX_EXACT_STEPS, MAX_FACTORIAL, LimitExceeded
 from .values import Add, Call, Constant, Div, Expr, Mul, Number, Pow
 
+# Arithmetic on large numbers counts for more than one step: greatest common divisors take quadratic time.
+BITS_PER_STEP = 400
+MAX_ROOT_BITS = 6_000  # above, roots are compared numerically
+
 
 class Undefined(ArithmeticError):
     """The expression has no value: division by zero, the logarithm of zero, zero to the power zero."""
@@ -34,19 +38,30 @@ def exact(node: Expr, budget: list[int] | None = None) -> Fraction | None:
             if value is None:
                 return None
             total = total + value if adding else total * value
-            if _bits(total) > MAX_BITS:
+            bits = _bits(total)
+            if bits > MAX_BITS:
                 return None
+            budget[0] -= bits // BITS_PER_STEP
         return total
     if isinstance(node, Div):
         top, bottom = exact(node.top, budget), exact(node.bottom, budget)
         if bottom == 0:
             raise Undefined("division by zero")
-        return None if top is None or bottom is None else top / bottom
+        if top is None or bottom is None:
+            return None
+        budget[0] -= (_bits(top) + _bits(bottom)) // BITS_PER_STEP
+        return top / bottom
     if isinstance(node, Pow):
         base, exponent = exact(node.base, budget), exact(node.exponent, budget)
-        return None if base is None or exponent is None else power(base, exponent)
+        if base is None or exponent is None:
+            return None
+        raised = power(base, exponent)
+        budget[0] -= 0 if raised is None else _bits(raised) // BITS_PER_STEP
+        return raised
     if isinstance(node, Call):
-        return _call(node, budget)
+        result = _call(node, budget)
+        budget[0] -= 0 if result is None else _bits(result) // BITS_PER_STEP
+        return result
     return None
 
 
@@ -88,9 +103,11 @@ def _integer_root(value: int, index: int) -> int | None:
         root = math.isqrt(value)
     elif value < 2:
         root = value
+    elif value.bit_length() > MAX_ROOT_BITS:
+        return None
     else:
         low, high = 1, 1 << (value.bit_length() // index + 1)
-        while low < high:  # at most MAX_BITS / index halvings
+        while low < high:  # at most MAX_ROOT_BITS / index halvings
             middle = (low + high + 1) // 2
             low, high = (middle, high) if middle**index <= value else (low, middle - 1)
         root = low

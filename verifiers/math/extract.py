@@ -13,8 +13,8 @@ from itertools import pairwise
 
 from .answers import parse_cached
 from .boxes import final_box
-from .limits import MAX_RESPONSE
-from .values import Value
+from .limits import MAX_RESPONSE, LimitExceeded
+from .values import Labelled, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,9 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
     text, thinking = visible(text)
     if not text.strip():
         return Extraction(None, "none", thinking or "the response is empty")
-    tagged = between_tags(text)
+    tagged, hedged = between_tags(text)
+    if hedged:
+        return Extraction(None, "none", "several <answer> tags that differ")
     if tagged:
         inner = final_box(tagged)
         return Extraction(inner[0] if inner else tagged, "tag", "the <answer> tag")
@@ -92,7 +94,7 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
     if stated is not None and (box is None or stated.source == "statement"):
         return stated
     if box is not None:
-        return Extraction(box[0].strip(), "box", box[2])
+        return Extraction(without_lead(box[0].strip()), "box", box[2])
     if is_whole(text):
         return Extraction(bare(text), "whole", "the response is nothing but an answer")
     if not last_expression:
@@ -101,6 +103,13 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
     if last is None:
         return Extraction(None, "none", "no answer was found")
     return Extraction(last, "last", "the last expression of the response")
+
+
+def without_lead(content: str) -> str:
+    """``\\text{The answer is } 3`` in a box: what the statement says."""
+    plain = content.replace("\\text{", "").replace("}", "", 1) if content.startswith("\\text{") else content
+    match = _STATEMENT.match(plain.removeprefix("The ").removeprefix("the ").removeprefix("Therefore, the "))
+    return statement_content(match.string[match.end() :]) if match else content
 
 
 def visible(text: str) -> tuple[str, str]:
@@ -119,10 +128,11 @@ def visible(text: str) -> tuple[str, str]:
     return text, reason
 
 
-def between_tags(text: str) -> str:
-    """What stands in the last ``<answer>...</answer>``."""
-    head, closed, _ = text.rpartition("</answer>")
-    return head.rpartition("<answer>")[2].strip() if closed and "<answer>" in head else ""
+def between_tags(text: str) -> tuple[str, bool]:
+    """What stands in the last ``<answer>...</answer>``, and whether another such tag says something else."""
+    found = [part.rpartition("<answer>") for part in text.split("</answer>")[:-1]]
+    contents = [content.strip() for _, opened, content in found if opened]
+    return (contents[-1], len(set(contents)) > 1) if contents else ("", False)
 
 
 def last_statement(text: str, after: int) -> Extraction | None:
@@ -154,11 +164,17 @@ def statement_content(rest: str) -> str:
     """The answer at the beginning of what follows "the answer is"."""
     rest = rest.lstrip(" \t\n\r*_`:：#")
     sentence = first_sentence(rest)
-    if _CHOICE.match(sentence):
+    if _CHOICE.match(sentence) or isinstance(parse_cached(bare(sentence)), LimitExceeded):
         return bare(sentence)
     for candidate in candidates(sentence):
         if is_mathematical(candidate):
             return candidate
+    formulas = [match for match in _MATH.finditer(sentence) if not _is_money(match[0])]
+    if formulas:  # a formula that cannot be read stays whole; its numbers are not the answer
+        return bare(formulas[-1][0])
+    numbers = [match[0] for match in _NUMBER.finditer(sentence) if match[0].strip("$-")]
+    if len(numbers) == 1 and len(sentence.split()) > 3:
+        return numbers[0]
     return bare(_LEAD.sub("", sentence)) or bare(sentence)
 
 
@@ -196,14 +212,16 @@ def candidates(sentence: str) -> Iterator[str]:
             yield head.strip()
     for match in _BOLD.finditer(sentence):
         yield bare(match[1] or match[2])
-    number = _NUMBER.search(led)
-    if number and number[0].strip("$-") and not re.match(r"\s*(?:or|and)\b", led[number.end() :]):
+    number = _NUMBER.match(led)
+    if number and re.match(r"[A-Za-z0-9^*/(\\{]|\s*[*^]", led[number.end() :]):
+        number = None  # a piece of a larger expression
+    if not maths and number and number[0].strip("$-") and not re.match(r"\s*(?:or|and)\b", led[number.end() :]):
         yield number[0]
 
 
 def bare(text: str) -> str:
     """Without the marks around an answer: dollars, brackets of display maths, bold, code ticks, a final full stop."""
-    text = text.strip().strip("*`").strip()
+    text = text.strip().strip("*`").strip().removesuffix("__")
     for _ in range(4):
         before = text
         for left, right in (
@@ -227,7 +245,10 @@ def bare(text: str) -> str:
 def is_whole(text: str) -> bool:
     """Whether the response is one line of mathematics and nothing else."""
     stripped = text.strip()
-    return len(stripped) <= 2_000 and is_mathematical(bare(stripped))
+    if len(stripped) > 2_000:
+        return False
+    value = parse_cached(bare(stripped))
+    return isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled)
 
 
 def last_of(text: str) -> str | None:

@@ -12,9 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 from .exact import Undefined, exact, is_infinite
-from .limits import LimitExceeded
+from .limits import DECIMAL_DIGITS, MAX_MAGNITUDE, LimitExceeded
 from .numeric import Evaluator, context, needs_integers
-from .trees import contains, symbols
+from .trees import contains, rebuilt, symbols
 from .values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
 
 # Two irrational numbers are one when they agree to 40 of 60 digits; a decimal written with at least ten significant
@@ -82,10 +82,16 @@ def _rounds_to(first: Expr, second: Expr, one: Fraction, two: Fraction) -> bool:
     return bool(places) and abs(one - two) <= Fraction(1, 2 * 10 ** min(places))
 
 
-def close(one: Any, two: Any, scale: Any, relative: str = RELATIVE) -> bool:
-    """Whether two evaluated numbers agree; ``scale`` is the largest term that cancelled on the way."""
-    mp = context()
-    return bool(abs(one - two) <= mp.mpf(relative) * max(abs(one), abs(two)) + scale * mp.mpf("1e-52"))
+def close(one: Any, two: Any, scale: Any, relative: str = RELATIVE, spare: int = 0) -> bool:
+    """Whether two evaluated numbers agree.
+
+    Args:
+        scale: the largest term that cancelled on the way.
+        spare: digits that were evaluated beyond the usual ones.
+    """
+    mp = context(DECIMAL_DIGITS + spare)
+    finer = mp.mpf(10) ** -spare
+    return bool(abs(one - two) <= (mp.mpf(relative) * max(abs(one), abs(two)) + scale * mp.mpf("1e-52")) * finer)
 
 
 def same_expression(first: Expr, second: Expr, lenient: bool = False) -> bool:
@@ -102,6 +108,20 @@ def same_expression(first: Expr, second: Expr, lenient: bool = False) -> bool:
     if key(first) == key(second):
         return not contains(first, lambda part: isinstance(part, Constant) and part.name == "undefined")
     names = symbols((first, second))
+    if not _same_value(first, second, names, lenient):
+        one, two = _with_decimal_logarithms(first), _with_decimal_logarithms(second)
+        return (one, two) != (first, second) and _same_value(one, two, names, lenient)
+    return True
+
+
+def _with_decimal_logarithms(node: Any) -> Any:
+    r"""``\log x`` without a base is natural to some and decimal to others."""
+    if isinstance(node, Call) and node.name == "log" and len(node.args) == 1:
+        return Call("lg", (_with_decimal_logarithms(node.args[0]),))
+    return rebuilt(node, _with_decimal_logarithms)
+
+
+def _same_value(first: Expr, second: Expr, names: set[str], lenient: bool) -> bool:
     try:
         if not names:
             return _same_constant(first, second, lenient)
@@ -111,10 +131,20 @@ def same_expression(first: Expr, second: Expr, lenient: bool = False) -> bool:
 
 
 def _same_constant(first: Expr, second: Expr, lenient: bool) -> bool:
+    mp = context()
     one, two = Evaluator(), Evaluator()
     a, b = one(first), two(second)
-    scale = one.cancelled + two.cancelled + (one.error + two.error) * context().mpf("1e52")
-    if close(a, b, scale):
+    # A number of 50 digits and its successor agree to 40: large values are compared with as many digits more.
+    size = max(abs(a), abs(b), one.cancelled, two.cancelled)
+    magnitude = int(mp.mag(size) * 0.30103) if size else 0
+    if magnitude > MAX_MAGNITUDE:  # products and powers still differ relatively, sums need not
+        return not contains((first, second), lambda part: isinstance(part, Add)) and close(a, b, 0)
+    spare = (magnitude // 100 + 1) * 100 if magnitude > 10 else 0
+    if spare:
+        one, two = (Evaluator(digits=DECIMAL_DIGITS + spare) for _ in range(2))
+        a, b = one(first), two(second)
+    scale = one.cancelled + two.cancelled + (one.error + two.error) * mp.mpf("1e52") * mp.mpf(10) ** spare
+    if close(a, b, scale, spare=spare):
         return True
     digits = decimal_digits(first, second)
     if digits is not None and close(a, b, 0, WRITTEN):
@@ -178,7 +208,7 @@ def _agree_at(first: Expr, second: Expr, samples: Iterator[tuple[dict[str, Any],
         if agrees:
             compared += not imaginary
             complex_compared += 1
-        elif imaginary and not genuinely_complex:
+        elif (imaginary or any(e.left_reals for e in evaluators)) and not genuinely_complex:
             continue  # another branch outside the real domain
         else:
             return False

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 
 from .answers import parse_cached
-from .equal import Mode, same
+from .equal import same
 from .exact import Undefined
 from .extract import bare
 from .lexer import to_ascii
 from .limits import MAX_ANSWER, LimitExceeded, ParseError
+from .shapes import Mode
 from .values import Value
 from .words import chosen_letter, gold_choice, letter_set, option_text, same_words, spelled
 
 _INTEGER = re.compile(r"[+-]?\d+")
+_LABELS = re.compile(r"\((?:[a-e]|i{1,3}|iv|[1-5])\)")
 _GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])")
 
 
@@ -72,9 +74,20 @@ def _by_value(gold: str, answer: str, mode: Mode) -> tuple[bool, str]:
             return verdict, reason
     if same_words(gold, answer):
         return True, "the same words"
+    listed = without_enumeration(gold), without_enumeration(answer)
+    if listed != (gold, answer):
+        return _by_value(listed[0], listed[1], mode)
     if isinstance(given, ParseError):
         return False, f"not read as mathematics: {given}"
     return False, "different words" if isinstance(expected, ParseError) else "not equal"
+
+
+def without_enumeration(text: str) -> str:
+    """``(a) 3 (b) 5`` as the list ``3, 5``."""
+    if not text.replace("\\text{", "").lstrip().startswith(("(a)", "(i)", "(1)")):
+        return text
+    parts = _LABELS.split(text.replace("\\text{", "{"))
+    return ", ".join(part.strip(" ,;.{}") for part in parts if part.strip(" ,;.{}")) if len(parts) > 2 else text
 
 
 def _wordlike(text: str) -> bool:

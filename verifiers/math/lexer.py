@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from . import vocabulary as V
-from .limits import MAX_DIGITS, MAX_TOKENS, LimitExceeded, ParseError
-from .values import Number
+from .limits import MAX_TOKENS, LimitExceeded, ParseError
+from .literals import number_of
 
 
 @dataclass(slots=True)
@@ -186,12 +185,25 @@ class Lexer:
         elif len(run) == 1:
             unit = run in V.UNIT_LETTERS and self._follows_amount(in_text, text[stop : stop + 1])
             self._emit("word" if unit else "sym", run, in_text)
+        elif run in V.UNIT_RUNS and not in_text and not self._after_value():
+            for letter in run:
+                self._emit("sym", letter)
         elif run in V.SHORT_WORDS or len(run) >= 4 or in_text or run.lower() in V.NUMBER_WORDS:
             self._word(run, in_text)
         else:
             for letter in run:
                 self._emit("sym", letter)
         return stop
+
+    def _after_value(self) -> bool:
+        """Whether a value or another word of its unit stands before."""
+        if not self.tokens:
+            return False
+        last = self.tokens[-1]
+        if last.kind == "op" and last.value in ("/", "*") and len(self.tokens) > 1:
+            last = self.tokens[-2]
+            return last.kind == "word"
+        return last.kind in ("num", "word", "const", "sym") or last.value in (")", "}", "!", "deg")
 
     def _follows_amount(self, in_text: bool, after: str) -> bool:
         """Whether a letter is a unit: upright after a value, or part of ``m/s``."""
@@ -339,47 +351,3 @@ class Lexer:
             self._lex(inner, True, level + 1)
         self.space = self.space or inner.endswith(" ")
         return end + 1
-
-
-def number_of(whole: str, fraction: str, repeating: str, dots: bool, exponent: str) -> Number:
-    """The exact value of a written number; a repeating decimal is the fraction that it denotes.
-
-    Raises:
-        LimitExceeded: for more digits, or a larger exponent, than the bounds.
-    """
-    digits = "".join(c for c in whole if c.isdigit()) if not whole.isdigit() else whole
-    if len(digits) + len(fraction) + len(repeating) > MAX_DIGITS:
-        raise LimitExceeded(f"a number of more than {MAX_DIGITS} digits")
-    if not (fraction or repeating or exponent):
-        return Number(Fraction(int(digits or "0")))
-    value = Fraction(int((digits + fraction) or "0"), 10 ** len(fraction))
-    significant: int | None = len((digits + fraction).lstrip("0")) or 1
-    if dots and not repeating:
-        fraction, repeating = _split_period(fraction)
-    if repeating:
-        period = "".join(c for c in repeating if c.isdigit())
-        shift = 10 ** len(fraction)
-        value = Fraction(int(digits + fraction or "0"), shift) + Fraction(int(period), (10 ** len(period) - 1) * shift)
-        significant = None
-    if exponent:
-        power = int(exponent[1:]) if len(exponent) < 8 else MAX_DIGITS + 1
-        if abs(power) > MAX_DIGITS:
-            raise LimitExceeded(f"a decimal exponent beyond {MAX_DIGITS}")
-        value *= Fraction(10) ** power
-    if not fraction:
-        significant = None
-    return Number(value, significant, len(fraction))
-
-
-def _split_period(fraction: str) -> tuple[str, str]:
-    """``1666`` -> (``1``, ``6``) and ``142857142857`` -> (``""``, ``142857``); no period when nothing repeats.
-
-    A single digit must stand three times and a longer block twice: 3.14159... shows no period.
-    """
-    fraction = fraction[:100]
-    for start in range(max(0, min(4, len(fraction) - 2))):
-        tail = fraction[start:]
-        for length in range(1, len(tail) // 2 + 1):
-            if len(tail) >= (3 if length == 1 else 2 * length) and (tail[:length] * len(tail))[: len(tail)] == tail:
-                return fraction[:start], tail[:length]
-    return fraction, ""

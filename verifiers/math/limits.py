@@ -23,6 +23,7 @@ MAX_TERMS = 2_000  # of a finite sum or product
 MAX_UNORDERED = 40  # members matched pairwise when they cannot be sorted
 MAX_PLUS_MINUS = 6  # signs expanded in one value
 DECIMAL_DIGITS = 60  # working precision of numeric comparison
+MAX_MAGNITUDE = 1_000  # decimal magnitude up to which that precision is raised
 
 
 class LimitExceeded(ValueError):

@@ -29,13 +29,13 @@ TRIGONOMETRIC = {"sin", "cos", "tan", "cot", "sec", "csc"}
 _INTEGER_ONLY = {"floor", "ceil", "factorial", "factorial2", "binom", "gcd", "lcm"}
 
 
-@lru_cache(maxsize=1)
-def context() -> Any:
+@lru_cache(maxsize=16)
+def context(digits: int = DECIMAL_DIGITS) -> Any:
     """Our own mpmath context: its precision is never changed after this, so threads can share it."""
     import mpmath
 
     made = mpmath.MPContext()
-    made.dps = DECIMAL_DIGITS
+    made.dps = digits
     return made
 
 
@@ -47,12 +47,15 @@ class Evaluator:
         error: an absolute error that some step has (limits), zero for all others.
     """
 
-    def __init__(self, point: Mapping[str, Any] | None = None, budget: int = MAX_STEPS) -> None:
-        self.mp = context()
+    def __init__(
+        self, point: Mapping[str, Any] | None = None, budget: int = MAX_STEPS, digits: int = DECIMAL_DIGITS
+    ) -> None:
+        self.mp = context(digits)
         self.point = dict(point or {})
         self.steps = budget
         self.cancelled: Any = self.mp.zero
         self.error: Any = self.mp.zero
+        self.left_reals = False  # a root, logarithm or power of a real number was complex
 
     def __call__(self, node: Expr) -> Any:
         """The value, real or complex.
@@ -126,7 +129,7 @@ class Evaluator:
         if rational is not None and isinstance(base, mp.mpf) and base < 0 and rational.denominator % 2:
             root = (-base) ** exponent
             return -root if rational.numerator % 2 else root
-        return mp.power(base, exponent)
+        return self.noted(mp.power(base, exponent), base)
 
     def call(self, node: Call) -> Any:
         name = node.name
@@ -146,9 +149,14 @@ class Evaluator:
             if name in ("floor", "ceil", "gcd", "lcm") and abs(value) > 10**40:
                 raise LimitExceeded("rounding beyond the working precision")
         try:
-            return function(self.mp, *values)
+            return self.noted(function(self.mp, *values), *values)
         except (ValueError, ZeroDivisionError, OverflowError, TypeError, ArithmeticError) as error:
             raise Undefined(f"{name} has no value here") from error
+
+    def noted(self, value: Any, *arguments: Any) -> Any:
+        if isinstance(value, self.mp.mpc) and not any(isinstance(argument, self.mp.mpc) for argument in arguments):
+            self.left_reals = True
+        return value
 
     def unknown(self, node: Call) -> Any:
         """An unspecified function, f(x): some smooth function of its arguments, the same in both expressions."""

@@ -28,6 +28,9 @@ def members(value: Value) -> tuple[Value, ...]:
         named = assignment(item) if isinstance(item, Relation) else None
         if named is not None:
             item = named[1]
+            if isinstance(item, SetOf):  # p \in \{2, 3, 5\}
+                result.extend(members(item))
+                continue
         if isinstance(item, Expr):
             result.extend(expand_signs(item, MAX_PLUS_MINUS))
         else:

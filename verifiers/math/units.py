@@ -105,6 +105,7 @@ _FACTORS: dict[str, tuple[str, Fraction]] = {
     "millilitre": ("V", Fraction(1, 1000)), "dollar": ("$", Fraction(1)), "cent": ("$", Fraction(1, 100)),
 }  # fmt: skip
 
+_LENGTHS = frozenset(name for name, (base, _) in _FACTORS.items() if base == "L") | {"unit"}
 _POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _TOKEN = re.compile(r"[A-Za-z][A-Za-z.'’-]*|\^\{?-?\d\}?|/|\*|\bper\b")
 
@@ -165,13 +166,14 @@ def is_known(unit: Unit) -> bool:
 def agree(first: Unit, second: Unit) -> bool:
     """Whether two units can stand for the same answer.
 
-    An absent unit agrees with any; ``units`` agrees with any unit of the same power; nouns agree when one phrase holds
-    the other's words (``ways`` and ``different ways``).
+    An absent unit agrees with any; ``units`` agrees with any length of the same power; nouns agree when one phrase
+    holds the other's words (``ways`` and ``different ways``).
     """
     if not first or not second or first == second:
         return True
     if "unit" in (first[0][0], second[0][0]) and len(first) == len(second) == 1:
-        return first[0][1] == second[0][1] or 1 in (first[0][1], second[0][1])
+        names = {first[0][0], second[0][0]}
+        return first[0][1] == second[0][1] and names <= _LENGTHS
     names, others = {n for n, _ in first}, {n for n, _ in second}
     if names <= others or others <= names:
         smaller, larger = (dict(first), dict(second)) if names <= others else (dict(second), dict(first))

@@ -148,6 +148,8 @@ NUMBER_WORDS = {
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
+# Units that are variables side by side where no amount stands before them: mg/k.
+UNIT_RUNS = frozenset(_words("cm km kg mm ml mL mg ft lb yd mi mol gm cal in hr oz kW kJ Pa Nm MB GB KB"))
 # Short runs of letters that are words, not products of variables.
 SHORT_WORDS = frozenset(
     _words(

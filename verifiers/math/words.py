@@ -24,7 +24,7 @@ _SYNONYMS = {
 }  # fmt: skip
 _LETTER = re.compile(r"\(?([A-Z])\)?")
 _CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*:?\s*)?\(?([A-Za-z])\)?[.:)]?", re.I)
-_CHOICE_TEXT = re.compile(r"(?:\(([A-Z])\)|([A-Z])(?:[.)]|:(?=\s)))\s*(\S.*)", re.DOTALL)
+_CHOICE_TEXT = re.compile(r"(?:\(([A-Z])\)|([A-Z])(?:[.)]|:(?=\s)))\s*([^\s+*/=^!_,;<>|-].*)", re.DOTALL)
 _LIST = re.compile(r"\s*(?:,\s*and\b|,|;|\band\b)\s*")
 _LETTERS = re.compile(r"\(?[A-H]\)?(?:\s*(?:,\s*and\b|,|;|&|\band\b)?\s*\(?[A-H]\)?){1,7}")
 _YES_NO = frozenset(("yes", "no", "true", "false"))
@@ -40,6 +40,7 @@ def normal(text: str) -> str:
     text = unwrapped(to_ascii(text))
     for spelling, instead in _SPELLINGS:
         text = text.replace(spelling, instead)
+    text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text)
     plain = _PUNCTUATION.sub("", _ARTICLES.sub("", text))
     # Capitals matter in single letters (points, variables) and not in words.
     plain = re.sub(r"[A-Za-z]{2,}", lambda m: m[0].lower(), plain)

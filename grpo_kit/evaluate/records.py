@@ -1,0 +1,148 @@
+"""One judged completion, as it stands in ``samples.jsonl``, and the file itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.errors import UserError
+from grpo_kit.types import Completion, Score
+
+GREEDY = -1  # the sample index of the greedy answer
+SAMPLES_FILE = "samples.jsonl"
+RESULTS_FILE = "results.json"
+Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A completion with its verdict. (task, id, sample) is its key; sample -1 is the greedy answer.
+
+    Attributes:
+        answer: the gold answer as the verifier was given it.
+        value, status, extracted, reason: the verifier's `Score`; value >= 1 is right, and a status other than ``ok``
+            is neither right nor wrong.
+        finish: ``stop``, ``length`` (cut by the limit) or ``""`` (not known).
+        token_ids, logprobs: what the engine sampled; empty for text that came from a file.
+        label: an existing verdict from the file that was re-scored.
+    """
+
+    task: str
+    id: str
+    sample: int
+    prompt: str
+    answer: Any
+    response: str
+    value: float
+    status: str
+    extracted: str | None = None
+    reason: str = ""
+    finish: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    label: bool | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.task, self.id, self.sample
+
+    @property
+    def counts(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def right(self) -> bool:
+        return self.counts and self.value >= 1.0
+
+    def to_json(self) -> str:
+        fields = {name: getattr(self, name) for name in FIELDS}
+        if self.label is None:
+            del fields["label"]
+        return json.dumps(fields, ensure_ascii=False, default=str)
+
+    @classmethod
+    def judged(
+        cls, task: str, prompt: str, answer: Any, completion: Completion, score: Score, *, greedy: bool = False
+    ) -> Record:
+        return cls(
+            task=task,
+            id=completion.task_id,
+            sample=GREEDY if greedy else completion.sample_index,
+            prompt=prompt,
+            answer=answer,
+            response=completion.text,
+            value=score.value,
+            status=score.status,
+            extracted=score.extracted,
+            reason=score.reason,
+            finish=completion.finish_reason,
+            token_ids=tuple(completion.token_ids),
+            logprobs=tuple(round(value, 5) for value in completion.logprobs),
+        )
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+
+
+def read_records(path: Path, *, torn_end: bool = False) -> Iterator[Record]:
+    """Read ``samples.jsonl``.
+
+    Args:
+        torn_end: the file is being written, or its writer was killed: an unfinished last line is left out.
+
+    Raises:
+        UserError: names the line that is not a record.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if torn_end and not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+                yield Record(**row | {k: tuple(row[k]) for k in ("token_ids", "logprobs")})
+            except (ValueError, TypeError, KeyError) as error:
+                raise UserError(f"{path}:{number}: not a line of an evaluation's samples: {error}") from error
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write the file anew, whole or not at all."""
+    scratch = path.with_name(path.name + ".tmp")
+    with scratch.open("w", encoding="utf-8", errors="surrogatepass") as file:
+        for record in records:
+            file.write(record.to_json() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)
+
+
+class RecordLog:
+    """Appends records as they come, so that a killed evaluation loses only what was under way."""
+
+    def __init__(self, path: Path) -> None:
+        if path.is_file():
+            _drop_torn_end(path)
+        self._file = path.open("a", encoding="utf-8", errors="surrogatepass")
+
+    def append(self, records: Iterable[Record]) -> None:
+        self._file.write("".join(record.to_json() + "\n" for record in records))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> RecordLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _drop_torn_end(path: Path) -> None:
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)

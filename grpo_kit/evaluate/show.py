@@ -1,0 +1,154 @@
+"""Tables of results: for the console and for a README."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .protocol import Result, protocol_lines
+from .records import Record
+
+NONE = "-"
+
+
+def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of the table, one row per model and task."""
+    header = ["model", "task", "problems", "n", "accuracy ± s.e.", "95 %", "pass@k", "maj@n", "greedy", "cut", "no answer",
+              "length right / wrong", "unscored"]  # fmt: skip
+    rows = [
+        [str(result.model["label"]), task, *_cells(found.metrics)]
+        for result in results
+        for task, found in result.tasks.items()
+    ]
+    dull = {
+        i for i, name in enumerate(header) if name not in ("model", "task") and all(r[i] in (NONE, "") for r in rows)
+    }
+    return (
+        [name for i, name in enumerate(header) if i not in dull],
+        [[cell for i, cell in enumerate(row) if i not in dull] for row in rows],
+    )
+
+
+def _cells(metrics: Mapping[str, Any]) -> list[str]:
+    n, avg = metrics["samples"], metrics["avg"]
+    primary = avg if n else metrics["greedy"]
+    passes = {int(k): e for k, e in metrics["pass_at"].items() if int(k) > 1}
+    majority = {int(k): e for k, e in metrics["majority_at"].items()}
+    unscored = ", ".join(f"{count} {status}" for status, count in metrics["unscored"].items())
+    interval = NONE if primary["low"] is None else f"{percent(primary['low'])} to {percent(primary['high'])}"
+    return [
+        str(metrics["problems"]),
+        str(n or "greedy"),
+        estimate(primary),
+        interval,
+        "  ".join(f"@{k} {percent(e['value'])}" for k, e in passes.items()) or NONE,
+        percent(majority[n]["value"]) if n > 1 and n in majority else NONE,
+        estimate(metrics["greedy"]) if n and metrics["greedy"]["problems"] else NONE,
+        percent(metrics["truncated"]),
+        percent(metrics["no_answer"]),
+        f"{_count(metrics['length_right'])} / {_count(metrics['length_wrong'])}"
+        + ("" if metrics["length_unit"] == "tokens" else " chars"),
+        unscored,
+    ]
+
+
+def percent(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.1f}"
+
+
+def estimate(found: Mapping[str, Any]) -> str:
+    if found["value"] is None:
+        return NONE
+    error = "" if found["error"] is None else f" ± {100 * found['error']:.2f}"
+    return f"{100 * found['value']:.2f}{error}"
+
+
+def _count(value: float | None) -> str:
+    return NONE if value is None else f"{value:.0f}"
+
+
+def show_results(console: Console, results: Sequence[Result]) -> None:
+    """The table, what to know about its errors, and the protocol."""
+    header, rows = table_rows(results)
+    table = Table(title="Accuracy in percent; errors are clustered by problem", title_justify="left")
+    for name in header:
+        table.add_column(name, justify="left" if name in ("model", "task") else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for line in notes(results):
+        console.print(line, markup=False, soft_wrap=True)
+    for line in protocol_lines(results):
+        console.print(line, style="dim", markup=False, soft_wrap=True)
+
+
+def notes(results: Sequence[Result]) -> list[str]:
+    """What a reader of the table must be told: naive errors, unjudged completions, truncation."""
+    lines = []
+    for result in results:
+        for task, found in result.tasks.items():
+            lines += [f"{result.model['label']}, {task}: {note}" for note in _notes(found.metrics)]
+    return lines
+
+
+def _notes(metrics: Mapping[str, Any]) -> list[str]:
+    lines = []
+    error, naive = metrics["avg"]["error"], metrics["naive_error"]
+    if metrics["samples"] > 1 and error and naive:
+        sampling = metrics["sampling_error"]
+        left = (
+            ""
+            if sampling is None
+            else f"; with endless samples of these problems {100 * math.sqrt(max(0.0, error**2 - sampling**2)):.2f}"
+        )
+        lines.append(
+            f"clustered error {100 * error:.2f} (bootstrap {100 * metrics['avg_bootstrap']['error']:.2f}), "
+            f"{100 * naive:.2f} if samples were independent{left}"
+        )
+    unscored = sum(metrics["unscored"].values())
+    if unscored:
+        lines.append(
+            f"warning: {unscored} of {metrics['completions']} completions were not judged and count as neither right nor "
+            f"wrong; if all were wrong, accuracy would be {percent(metrics['avg_worst'])}"
+        )
+    if (metrics["truncated"] or 0) > 0.05:
+        lines.append(f"warning: {percent(metrics['truncated'])} % of the completions were cut; raise --max-tokens")
+    return lines
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """The table and its protocol for a README."""
+    header, rows = table_rows(results)
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    said = [*notes(results), *protocol_lines(results)]
+    return "\n".join(
+        [*lines, "", "Errors are standard errors clustered by problem.", "", *(f"- {line}" for line in said)]
+    )
+
+
+def show_disagreements(console: Console, records: Sequence[Record], count: int) -> None:
+    """Responses whose verdict differs from the label that came with the file."""
+    if not records:
+        console.print("every verdict agrees with the label")
+        return
+    table = Table(title=f"{len(records)} verdicts differ from the label", title_justify="left")
+    for name in ("id", "sample", "label", "verdict", "extracted", "gold", "reason"):
+        table.add_column(name, overflow="fold")
+    for record in records[:count]:
+        words = {True: "right", False: "wrong", None: NONE}
+        cells = [record.id, str(record.sample), words[record.label], words[record.right]]
+        table.add_row(*cells, _clip(record.extracted or NONE), _clip(str(record.answer)), _clip(record.reason))
+    console.print(table)
+    if len(records) > count:
+        console.print(f"and {len(records) - count} more; --out keeps all of them, --disagreements N shows N")
+
+
+def _clip(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text if len(text) <= 60 else f"{text[:28]} ... {text[-28:]}")

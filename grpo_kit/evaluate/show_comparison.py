@@ -1,0 +1,133 @@
+"""A comparison on the console and as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .compare import Comparison, Flip
+from .records import Record
+
+SHOWN = 300
+
+
+def show_comparisons(console: Console, comparisons: Sequence[Comparison], flips: int) -> None:
+    """The differences, how sure they are, what the protocols differ in, and the problems that flipped."""
+    for warning in _warnings(comparisons):
+        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    header, rows = _cells(comparisons)
+    table = Table(title="Second minus first on the same problems, in points; 95 % intervals", title_justify="left")
+    for name in header:
+        table.add_column(name, justify="left" if name in ("task", "first", "second") else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for line in _notes(comparisons):
+        console.print(line, markup=False, soft_wrap=True)
+    for comparison in comparisons:
+        _show_flips(console, comparison, flips)
+
+
+def _cells(comparisons: Sequence[Comparison]) -> tuple[list[str], list[list[str]]]:
+    header = ["task", "first", "second", "problems", "accuracy", "difference ± s.e.", "95 %", "bootstrap", "p", "gained / lost",
+              "McNemar p"]  # fmt: skip
+    several = len(comparisons) > 1
+    if several:
+        header.insert(9, "p, corrected")
+    rows = []
+    for c in comparisons:
+        d = c.difference
+        row = [
+            c.task,
+            c.first,
+            c.second,
+            str(d.problems),
+            f"{100 * c.first_value:.1f} -> {100 * c.second_value:.1f}",
+            f"{100 * d.value:+.2f} ± {100 * d.error:.2f}",
+            f"{100 * d.low:+.1f} to {100 * d.high:+.1f}",
+            f"{100 * d.bootstrap_low:+.1f} to {100 * d.bootstrap_high:+.1f}",
+            _p(d.p_value),
+            f"{c.gained} / {c.lost}",
+            _p(c.mcnemar_p),
+        ]
+        if several:
+            row.insert(9, _p(c.p_corrected))
+        rows.append(row)
+    return header, rows
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _warnings(comparisons: Sequence[Comparison]) -> list[str]:
+    found = []
+    for c in comparisons:
+        if c.warnings:
+            found.append(f"{c.task}, {c.first} and {c.second}: the protocols differ in {'; '.join(c.warnings)}")
+        if c.only_one:
+            found.append(
+                f"{c.task}, {c.first} and {c.second}: {c.only_one} problems without a judged answer of both are left out"
+            )
+    return found
+
+
+def _notes(comparisons: Sequence[Comparison]) -> list[str]:
+    lines = []
+    for c in comparisons:
+        known = not math.isnan(c.difference.correlation)
+        paired = f"; the problems' results correlate by {c.difference.correlation:.2f}" if known else ""
+        lines.append(
+            f"{c.task}, {c.second}: gained and lost are counted by {c.verdicts}{paired}; without pairing the error would be "
+            f"{100 * c.unpaired_error:.2f}"
+        )
+    if len(comparisons) > 1:
+        lines.append(f"p, corrected: Holm's correction for {len(comparisons)} comparisons")
+    return lines
+
+
+def _show_flips(console: Console, comparison: Comparison, count: int) -> None:
+    for gained, title in ((True, "gained"), (False, "lost")):
+        chosen = [flip for flip in comparison.flips if flip.gained == gained]
+        if not chosen or not count:
+            continue
+        name = f"{comparison.task}: {title} by {comparison.second} ({len(chosen)})"
+        table = Table(title=name, title_justify="left", show_lines=True)
+        for column in ("id", "problem", "gold", comparison.first, comparison.second):
+            table.add_column(column, overflow="fold")
+        for flip in chosen[:count]:
+            table.add_row(*_flip_cells(flip))
+        console.print(table)
+        if len(chosen) > count:
+            console.print(f"and {len(chosen) - count} more; --flips N shows N, --out keeps all", markup=False)
+
+
+def _flip_cells(flip: Flip) -> list[Text]:
+    return [
+        Text(flip.id),
+        _clip(flip.first.prompt),
+        _clip(str(flip.first.answer)),
+        _answer(flip.first),
+        _answer(flip.second),
+    ]
+
+
+def _answer(record: Record) -> Text:
+    given = record.extracted if record.extracted is not None else record.response[-SHOWN:]
+    return Text(given[:SHOWN], style="green" if record.right else "red")
+
+
+def _clip(text: str) -> Text:
+    return Text(text if len(text) <= SHOWN else text[:SHOWN] + " ...")
+
+
+def comparison_markdown(comparisons: Sequence[Comparison]) -> str:
+    header, rows = _cells(comparisons)
+    lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    said = [*(f"warning: {w}" for w in _warnings(comparisons)), *_notes(comparisons)]
+    return "\n".join([*lines, "", *(f"- {line}" for line in said)])

@@ -1,0 +1,172 @@
+"""One vLLM server: its process where we started it, and what is asked of it over HTTP."""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from grpo_kit.errors import RunFailed, UserError
+
+SECONDS_TO_ANSWER = 10.0  # for questions that need no work
+SECONDS_TO_STOP = 10.0
+# Servers are addressed directly: a proxy that is set for the internet would swallow requests to this machine.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ServerLost(Exception):
+    """The server did not answer, or answered that it cannot work: another one has to."""
+
+
+class VllmServer:
+    """State and transport of one server.
+
+    Attributes:
+        state: ``ready`` once it has the current weights, ``down`` otherwise.
+        in_flight: requests that it is working on.
+        was_lost: it has not been ready since it failed.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.url, self.timeout = url.rstrip("/"), timeout
+        self.state: Literal["ready", "down"] = "down"
+        self.in_flight = 0
+        self.was_lost = False
+        self.last_error = "it has not answered yet"
+        self.process: ServerProcess | None = None
+
+    def call(self, path: str, body: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
+        """POST ``body`` as JSON, or GET without one; returns the parsed answer, or None for an empty one.
+
+        Raises:
+            ServerLost: no answer, a broken one, or a failure of the server (5xx).
+            RunFailed: the server understood and refused (4xx): another server would refuse as well.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
+        if key := os.environ.get("VLLM_API_KEY"):
+            request.add_header("Authorization", f"Bearer {key}")
+        try:
+            with OPENER.open(request, timeout=timeout or self.timeout) as answer:
+                text = answer.read()
+                return json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            detail = error.read()[:500].decode(errors="replace")
+            if error.code in (403, 404):
+                raise UserError(
+                    f"rollout.vllm.servers: {self.url} does not offer {path} ({error.code}). It must be vLLM 0.32, started "
+                    "with VLLM_SERVER_DEV_MODE=1 (to take weights) and --enable-scale-out (token ids in, token ids out); "
+                    "docs/vllm.md has the command"
+                ) from error
+            if error.code < 500:
+                raise RunFailed(f"{self.url}{path} refused the request ({error.code}): {detail}") from error
+            raise ServerLost(f"{path} failed with {error.code}: {detail}") from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ServerLost(f"{path}: {error or type(error).__name__}") from error
+
+    def healthy(self) -> bool:
+        try:
+            self.call("/health", timeout=SECONDS_TO_ANSWER)
+        except ServerLost as lost:
+            self.last_error = str(lost)
+            return False
+        return True
+
+    def load(self, weights: Path, version: int) -> None:
+        """Take the weights of a folder as policy ``version`` and forget what was computed with older ones."""
+        self.call("/pause?mode=abort", {})  # requests of a step that failed may still be running
+        self.call("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": str(weights)}})
+        reset = self.call("/reset_prefix_cache", {})
+        if not (reset or {}).get("success"):
+            raise ServerLost("it could not reset its prefix cache")
+        self.call("/update_weight_version", {"new_version": str(version)})
+        self.call("/resume", {})
+
+    def lost(self, reason: str) -> None:
+        self.state, self.was_lost, self.last_error = "down", True, reason
+
+
+class ServerProcess:
+    """A server on this machine that ends with us, whatever ends us. Start it from the main thread.
+
+    Args:
+        arguments: of ``python -m vllm.entrypoints.openai.api_server``.
+        devices: CUDA_VISIBLE_DEVICES, or None to leave it.
+        log: where its output goes; kept with the run.
+    """
+
+    def __init__(self, arguments: Sequence[str], devices: str | None, log: Path) -> None:
+        self.arguments, self.devices, self.log = list(arguments), devices, log
+        self.popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.stop()
+        environment = os.environ | {"VLLM_SERVER_DEV_MODE": "1"}
+        # Set for the engine in process; a server of its own keeps its scheduler in a process of its own.
+        environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
+        if self.devices is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = self.devices
+        with self.log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+
+    @property
+    def running(self) -> bool:
+        return self.popen is not None and self.popen.poll() is None
+
+    def stop(self) -> None:
+        """End the server and the workers it started."""
+        if self.popen is None:
+            return
+        for kind in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.popen.pid, kind)
+            except ProcessLookupError:
+                break
+            deadline = time.monotonic() + SECONDS_TO_STOP
+            while time.monotonic() < deadline and _group_lives(self.popen):
+                time.sleep(0.1)
+        self.popen.wait()
+        self.popen = None
+
+    def last_words(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
+        errors = [line for line in lines if "Error" in line or "error" in line]
+        return (errors or lines or ["nothing"])[-1].strip()[-300:]
+
+
+def _group_lives(popen: subprocess.Popen[bytes]) -> bool:
+    popen.poll()  # collects the leader, which would otherwise count as living
+    try:
+        os.killpg(popen.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.hostname or "127.0.0.1", parts.port or 8000

@@ -1,0 +1,286 @@
+"""Any number of vLLM servers behind one generator: the least loaded one gets the next group, a dead one costs time only."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from grpo_kit.config import RolloutConfig
+from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.policy.models import Policy
+from grpo_kit.types import Completion, Prompt
+
+from .base import SamplingParams, check_prompts
+from .probe import Probe
+from .vllm_http import ServerLost, ServerProcess, VllmServer, host_and_port
+from .vllm_request import CPU_PREFILL_TOKENS, group_of, request_fields
+from .vllm_status import require_vllm
+from .weights import exported_weights
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
+SECONDS_BETWEEN_LOOKS = 1.0  # at servers that are down, while others work
+
+
+class VllmServers:
+    """Samples on vLLM's OpenAI servers (see `generate.base.Generator`).
+
+    Weights travel through a folder that every server can read. A group is one request; when its server is lost, the same
+    request with the same seed goes to another one. Servers that come back get the current weights before any request.
+
+    Args:
+        policy: gives tokenizer, weights and, for the probe, the trainer's own log-probabilities.
+        longest: tokens of the longest prompt and response that will be asked for.
+        folder: for weights and the logs of the servers that we start.
+
+    Raises:
+        UserError: the servers cannot be started.
+    """
+
+    def __init__(self, policy: Policy, config: RolloutConfig, longest: int, folder: Path) -> None:
+        self.policy, self.config = policy, config
+        self.probe = Probe(policy, config.temperature, config.vllm.probe_tolerance)
+        self.longest = min(max(longest, self.probe.length), policy.context_length)
+        self.folder = Path(config.vllm.weights_folder or folder / "engine").absolute()
+        self.servers = [VllmServer(url, config.vllm.timeout) for url in config.vllm.servers]
+        self._room = threading.Condition()
+        self._counts: Counter[str] = Counter()
+        self._statistics: dict[str, float] = {}
+        self._weights: Path | None = None
+        self._version: int | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if config.vllm.launch:
+            self._launch()
+
+    # --- what every generator offers ---------------------------------------------------------------------------------
+
+    @property
+    def policy_version(self) -> int:
+        if self._version is None:
+            raise RuntimeError("the servers have no weights yet: call sync first")
+        return self._version
+
+    def sync(self, model: nn.Module, version: int) -> None:
+        """See `Generator.sync`. Raises RunFailed if no server is left or one does not compute what the trainer computes."""
+        older, self._weights = self._weights, self._write(model, version)
+        first, self._version = self._version is None, version
+        for server in self.servers:
+            server.state = "down"  # until it has these weights
+        deadline = time.monotonic() + self.config.vllm.timeout
+        while self._missing() if first else not self._ready():
+            self._bring_up()
+            if time.monotonic() > deadline:
+                raise RunFailed(f"no weights could be given to {self._complaints()}")
+            if first and self._missing():
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        self._bring_up()
+        if older not in (None, self._weights):
+            shutil.rmtree(older)
+
+    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        """See `Generator.generate`. Raises RunFailed when no server comes back within ``rollout.vllm.timeout``."""
+        check_prompts(prompts, sampling, self.longest)
+        _ = self.policy_version
+        return self._run(prompts, sampling)
+
+    def statistics(self) -> dict[str, float]:
+        """Probe, servers at work, and what went wrong since the last call."""
+        counted = {
+            f"engine/{name}": float(self._counts[name]) for name in ("retries", "servers_lost", "servers_returned")
+        }
+        statistics = self._statistics | counted | {"engine/servers": float(len(self._ready()))}
+        self._counts.clear()
+        self._statistics = {}
+        return statistics
+
+    def close(self) -> None:
+        for server in self.servers:
+            if server.process is not None:
+                server.process.stop()
+        shutil.rmtree(self.folder / "start", ignore_errors=True)
+        if self._weights is not None:
+            shutil.rmtree(self._weights, ignore_errors=True)
+
+    # --- generation --------------------------------------------------------------------------------------------------
+
+    def _run(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        # As many groups on their way to a server as keep it busy, so that a slow one is given fewer.
+        limit = max(1, 2 * self.config.vllm.max_sequences // sampling.n)
+        workers = ThreadPoolExecutor(min(len(prompts), limit * len(self.servers)) or 1, "grpo-kit-vllm")
+        stop = threading.Event()
+        waiting: set[Future[list[Completion]]] = set()
+        try:
+            waiting = {workers.submit(self._group, prompt, sampling, limit, stop) for prompt in prompts}
+            while waiting:
+                done, waiting = wait(waiting, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
+                if len(self._ready()) < len(self.servers):
+                    self._bring_up()
+                for future in done:
+                    yield future.result()
+        finally:
+            stop.set()
+            with self._room:
+                self._room.notify_all()
+            workers.shutdown(wait=True, cancel_futures=True)
+
+    def _group(self, prompt: Prompt, sampling: SamplingParams, limit: int, stop: threading.Event) -> list[Completion]:
+        """One group from whichever server can give it."""
+        lost_at = 0
+        while True:
+            server = self._take(limit, stop)
+            try:
+                return self._ask(server, prompt, sampling)
+            except ServerLost as lost:
+                lost_at += 1
+                with self._room:
+                    self._counts["retries"] += 1
+                    if server.state == "ready":
+                        self._counts["servers_lost"] += 1
+                    server.lost(str(lost))
+                if lost_at > 3 * len(self.servers):
+                    raise RunFailed(f"the request of {prompt.task_id} failed on {lost_at} servers: {lost}") from lost
+                stop.wait(min(0.1 * 2**lost_at, 5.0))
+            finally:
+                with self._room:
+                    server.in_flight -= 1
+                    self._room.notify_all()
+
+    def _take(self, limit: int, stop: threading.Event) -> VllmServer:
+        """The ready server with the fewest requests in flight; waits for one."""
+        deadline = time.monotonic() + self.config.vllm.timeout
+        with self._room:
+            while not stop.is_set():
+                free = [s for s in self._ready() if s.in_flight < limit]
+                if free:
+                    chosen = min(free, key=lambda s: s.in_flight)
+                    chosen.in_flight += 1
+                    return chosen
+                if self._ready():  # busy is not lost
+                    deadline = time.monotonic() + self.config.vllm.timeout
+                elif time.monotonic() > deadline:
+                    raise RunFailed(f"no server came back: {self._complaints()}")
+                self._room.wait(SECONDS_BETWEEN_LOOKS)
+        raise RunFailed("generation was stopped")
+
+    def _ask(self, server: VllmServer, prompt: Prompt, sampling: SamplingParams) -> list[Completion]:
+        body = {"token_ids": list(prompt.token_ids), "sampling_params": request_fields(sampling, prompt.task_id)}
+        answer = server.call("/inference/v1/generate", body)
+        samples = []
+        for choice in sorted(answer["choices"], key=lambda c: c["index"]):
+            versions = {span["version"] for span in choice["weight_versions"] or ()}
+            if versions != {str(self._version)}:
+                raise ServerLost(f"it sampled with weights {sorted(versions)}, not {self._version}: was it restarted?")
+            logprobs = [position["logprob"] for position in choice["logprobs"]["content"]]
+            samples.append((choice["token_ids"], logprobs, choice["finish_reason"], self.policy_version))
+        return group_of(prompt, samples, sampling, self.policy.tokenizer)
+
+    # --- weights and health ------------------------------------------------------------------------------------------
+
+    def _ready(self) -> list[VllmServer]:
+        return [s for s in self.servers if s.state == "ready"]
+
+    def _missing(self) -> list[VllmServer]:
+        return [s for s in self.servers if s.state != "ready"]
+
+    def _complaints(self) -> str:
+        return "; ".join(f"{s.url}: {s.last_error}" for s in self._missing())
+
+    def _bring_up(self) -> None:
+        """Give the current weights to every server that is down but answers; start again those of ours that ended."""
+        assert self._weights is not None
+        healthy = [s for s in self._missing() if s.healthy()]
+        for server in self._missing():
+            if server.process is not None and not server.process.running:
+                server.last_error = f"it ended; the end of {server.process.log}: {server.process.last_words()}"
+                server.process.start()
+        if not healthy:
+            return
+        with ThreadPoolExecutor(len(healthy)) as pool:
+            loaded = list(pool.map(self._load, healthy))
+        for server in (s for s, ok in zip(healthy, loaded, strict=True) if ok):
+            self._check(server)
+
+    def _load(self, server: VllmServer) -> bool:
+        assert self._weights is not None
+        try:
+            server.load(self._weights, self.policy_version)
+        except ServerLost as lost:
+            server.lost(str(lost))
+            return False
+        return True
+
+    def _check(self, server: VllmServer) -> None:
+        try:
+            completions = self._ask(server, self.probe.prompt, self.probe.sampling)
+        except ServerLost as lost:
+            server.lost(str(lost))
+            return
+        difference = self.probe.check(completions, self.policy_version, server.url)
+        worst = self._statistics.get("mismatch/probe", 0.0)
+        self._statistics["mismatch/probe"] = max(worst, difference)
+        with self._room:
+            self._counts["servers_returned"] += server.was_lost
+            server.state, server.was_lost = "ready", False
+            self._room.notify_all()
+
+    def _write(self, model: Any, version: int) -> Path:
+        """The weights in the engine's precision, as one file that every server reads."""
+        from safetensors.torch import save_file
+
+        folder = self.folder / f"weights-{version}"
+        folder.mkdir(exist_ok=True)
+        dtype = self.policy.autocast or torch.float32
+        # Tied weights stand under both names; the file format wants each to have memory of its own.
+        tensors = {
+            name: t.to("cpu", dtype if t.is_floating_point() else t.dtype, copy=True).contiguous()
+            for name, t in exported_weights(model)
+        }
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+        return folder
+
+    # --- servers of our own ------------------------------------------------------------------------------------------
+
+    def _launch(self) -> None:
+        require_vllm(self.policy.device.type)
+        start = self.folder / "start"
+        self.policy.save(start)
+        for index, server in enumerate(self.servers):
+            host, port = host_and_port(server.url)
+            if host not in LOCAL_HOSTS:
+                raise UserError(f"rollout.vllm.launch: {server.url} is not on this machine; start that server there")
+            if server.healthy():
+                raise UserError(f"rollout.vllm.launch: a server answers at {server.url} already; choose another port")
+            devices = self.config.vllm.devices[index] if self.config.vllm.devices else None
+            server.process = ServerProcess(
+                self._arguments(start, host, port), devices, self.folder / f"server-{port}.log"
+            )
+            server.process.start()
+
+    def _arguments(self, model: Path, host: str, port: int) -> list[str]:
+        settings = self.config.vllm
+        arguments: dict[str, Any] = {
+            "model": model,
+            "host": host,
+            "port": port,
+            "dtype": str(self.policy.autocast or torch.float32).removeprefix("torch."),
+            "logprobs-mode": "processed_logprobs",
+            "generation-config": "vllm",
+            "max-model-len": self.longest,
+            # A server refuses requests of more samples than it decodes side by side.
+            "max-num-seqs": max(settings.max_sequences, self.config.group_size),
+            "gpu-memory-utilization": settings.memory_fraction,
+        }
+        flags = ["--enable-scale-out", "--enable-prefix-caching", "--disable-uvicorn-access-log"]
+        if self.policy.device.type == "cpu":
+            arguments["kv-cache-memory-bytes"] = int(settings.cache_gb * 2**30)
+            arguments["max-num-batched-tokens"] = max(CPU_PREFILL_TOKENS, self.longest)
+            flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
+        return [text for name, value in arguments.items() for text in (f"--{name}", str(value))] + flags

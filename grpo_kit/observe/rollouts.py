@@ -1,0 +1,166 @@
+"""A run's completions in a terminal: a list to filter and sort, and one completion with its group."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from grpo_kit.errors import UserError
+from grpo_kit.evaluate.protocol import read_evaluation
+from grpo_kit.evaluate.records import RESULTS_FILE
+
+from .report.rows import Row, evaluation_rows, rollout_rows, rollout_steps
+
+SORTS: dict[str, Callable[[Row], float]] = {
+    "score": lambda row: row.reward,
+    "advantage": lambda row: row.advantage or 0.0,
+    "length": lambda row: float(len(row.token_ids) or len(row.response)),
+    "surprise": lambda row: -sum(row.token_values.get("logprob", ())) / max(1, len(row.token_ids)),
+}
+_CONDITION = re.compile(r"\s*(<=|>=|!=|<|>|=)?\s*(-?\d+(?:\.\d+)?)\s*")
+_RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which completions to show; None and "" choose all."""
+
+    step: str | None = None
+    task: str | None = None
+    score: str | None = None
+    advantage: str | None = None
+    stop: str | None = None
+    search: str | None = None
+    sort: str | None = None
+    descending: bool = True
+
+
+def condition(text: str | None, option: str) -> Callable[[float], bool]:
+    """``3``, ``2-5``, ``> 0``, ``<= 1`` as a test of a number. Raises UserError for anything else."""
+    if text is None:
+        return lambda value: True
+    if found := _RANGE.fullmatch(text):
+        low, high = float(found[1]), float(found[2])
+        return lambda value: low <= value <= high
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise UserError(f"{option} {text!r}: write a number, 2-5, or a comparison such as '> 0'")
+    number = float(found[2])
+    tests: dict[str, Callable[[float], bool]] = {
+        "<": lambda v: v < number,
+        "<=": lambda v: v <= number,
+        ">": lambda v: v > number,
+        ">=": lambda v: v >= number,
+        "!=": lambda v: v != number,
+        "=": lambda v: v == number,
+    }
+    return tests[found[1] or "="]
+
+
+def read_rows(folder: Path, step: str | None) -> list[Row]:
+    """The rows of a run (by default of its last step) or of an evaluation.
+
+    Raises:
+        UserError: there are none.
+    """
+    if (folder / RESULTS_FILE).is_file():
+        result, records = read_evaluation(folder)
+        verifiers = {task: str(found.protocol["verifier"]["name"]) for task, found in result.tasks.items()}
+        return evaluation_rows(records, verifiers, len(records))[0]
+    files = rollout_steps(folder)
+    if not files:
+        raise UserError(f"{folder} has no rollouts: it is no run, or no step of it is finished")
+    wanted = condition(step, "--step") if step is not None else lambda value: value == max(files)
+    rows = [row for number, path in files.items() if wanted(number) for row in rollout_rows(path)]
+    if not rows:
+        raise UserError(f"--step {step}: {folder} has rollouts of the steps {min(files)} to {max(files)}")
+    return rows
+
+
+def choose(rows: Iterable[Row], choice: Choice) -> list[Row]:
+    """The rows that a choice leaves, in its order."""
+    score, advantage = condition(choice.score, "--score"), condition(choice.advantage, "--advantage")
+    words = (choice.search or "").lower()
+    found = [
+        row
+        for row in rows
+        if score(row.reward)
+        and advantage(math.nan if row.advantage is None and choice.advantage else row.advantage or 0.0)
+        and (not choice.stop or row.finish == choice.stop)
+        and (not choice.task or choice.task.lower() in f"{row.task} {row.problem}".lower())
+        and words in f"{row.prompt}\n{row.response}\n{row.answer}".lower()
+    ]
+    if choice.sort:
+        if choice.sort not in SORTS:
+            raise UserError(f"--sort {choice.sort}: there is {', '.join(SORTS)}")
+        found.sort(key=SORTS[choice.sort], reverse=choice.descending)
+    return found
+
+
+def show_list(console: Console, rows: list[Row], limit: int) -> None:
+    table = Table(title=f"{len(rows):,} completions", title_justify="left")
+    for name in (
+        "#",
+        "step",
+        "problem",
+        "sample",
+        "score",
+        "advantage",
+        "tokens",
+        "stop",
+        "extracted",
+        "gold",
+        "completion",
+    ):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    for number, row in enumerate(rows[:limit]):
+        extracted = next(iter(row.scores.values()), {}).get("extracted")
+        table.add_row(
+            str(number),
+            "-" if row.step is None else str(row.step),
+            Text(f"{row.task} {row.problem}"[:30]),
+            "greedy" if row.sample < 0 else str(row.sample),
+            _score(row),
+            "-" if row.advantage is None else f"{row.advantage:+.2f}",
+            str(len(row.token_ids) or "-"),
+            row.finish or "-",
+            Text((extracted or "-")[:24]),
+            Text(str(row.answer)[:24]),
+            Text(" ".join(row.response.split())[-60:]),
+        )
+    console.print(table)
+    if len(rows) > limit:
+        console.print(f"and {len(rows) - limit:,} more; --limit N shows N, --show # one of them with its group")
+
+
+def show_one(console: Console, row: Row, everything: list[Row]) -> None:
+    """A completion with its verdict and its group."""
+    console.print(Panel(Text(row.prompt), title="prompt", title_align="left"))
+    title = f"sample {row.sample}, {row.finish or 'end unknown'}, {len(row.token_ids)} tokens"
+    console.print(Panel(Text(row.response), title=title, title_align="left"))
+    console.print(Text.assemble("gold ", (str(row.answer), "bold")))
+    for name, score in row.scores.items():
+        value = f"{score['value']:g}" if score["status"] == "ok" else score["status"]
+        console.print(Text(f"{name}: {value}, extracted {score['extracted']!r}, {score['reason']}"))
+    group = [other for other in everything if other.group == row.group]
+    table = Table(title="group", title_justify="left", show_lines=True)
+    for column in ("sample", "score", "advantage", "completion"):
+        table.add_column(column, overflow="fold")
+    for other in group:
+        advantage = "-" if other.advantage is None else f"{other.advantage:+.2f}"
+        table.add_row(str(other.sample), _score(other), advantage, Text(other.response[-600:]))
+    console.print(table)
+
+
+def _score(row: Row) -> Text:
+    if row.status != "ok":
+        return Text(row.status, style="dim")
+    return Text(f"{row.reward:g}", style="green" if row.reward >= 1 else "red" if row.reward <= 0 else "")

@@ -1,0 +1,97 @@
+"""What one child is to do, how it ended, and the descriptors that connect it to the trainer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import isolate
+from .limits import Limits
+
+
+@dataclass(slots=True)
+class Job:
+    """What one child is to do.
+
+    ``on_frame`` gets each message and returns True to end the run; ``decisive``: when this child ends, its partners
+    are ended too.
+    """
+
+    message: dict[str, Any]
+    limits: Limits
+    stdin: bytes = b""
+    descriptor: int | None = None
+    on_frame: Callable[[list[Any]], bool] = lambda frame: False
+    decisive: bool = True
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a child ended. ``stopped``: why this side ended it, if it did."""
+
+    stdout: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
+    status: int = 0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_memory_mb: float = 0.0
+    stopped: str = ""
+    accepted: bool = False
+    error: str | None = None
+
+
+class Slot:
+    """One child: its channel, its standard streams and what has been read of them."""
+
+    def __init__(self, number: int, profile: tuple[Any, ...]) -> None:
+        self.number, self.profile = number, profile
+        self.ended = False
+        self.born = time.monotonic()
+        channel, theirs = socket.socketpair()
+        stdin, self.stdin = os.pipe2(os.O_CLOEXEC)
+        self.stdout, stdout = os.pipe2(os.O_CLOEXEC)
+        self.stderr, stderr = os.pipe2(os.O_CLOEXEC)
+        if os.geteuid() == 0:
+            # Opening /dev/stdin opens the pipe anew, with a permission check against its owner.
+            for descriptor in (stdin, stdout, stderr):
+                os.fchown(descriptor, isolate.NOBODY, isolate.NOBODY)
+        self.channel = channel
+        self.theirs = [theirs.detach(), stdin, stdout, stderr]
+        self.outcome = Outcome()
+        self.buffer = bytearray()
+        self.received = 0
+        self.asked = False  # for its CPU time
+        self.next_look = 0.0
+        self.unsent = memoryview(b"")
+
+    def streams(self) -> list[tuple[int, bytearray]]:
+        """What is read, and where it is kept."""
+        return [(self.stdout, self.outcome.stdout), (self.stderr, self.outcome.stderr)]
+
+    def close_theirs(self) -> None:
+        for descriptor in self.theirs:
+            os.close(descriptor)
+        self.theirs = []
+
+    def close_stdin(self) -> None:
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def close(self) -> None:
+        self.close_theirs()
+        self.close_stdin()
+        self.channel.close()
+        for descriptor in (self.stdout, self.stderr):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.stdout = self.stderr = -1
+
+
+def killed_by(status: int) -> int | None:
+    """The signal in a wait status."""
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else None

@@ -1,0 +1,102 @@
+"""Paired comparison of evaluations that are made up, so that the truth is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from grpo_kit.errors import UserError
+from grpo_kit.evaluate.compare import Evaluated, compare
+from grpo_kit.evaluate.metrics import mcnemar
+from grpo_kit.evaluate.protocol import Result, TaskResult
+from grpo_kit.evaluate.records import GREEDY, Record
+from grpo_kit.evaluate.show_comparison import comparison_markdown
+
+
+def side(label, verdicts, task="t", run=None, golds=None, **protocol):
+    """verdicts: per problem a list of (sample, right or None)."""
+    records = [
+        Record(task, str(i), sample, "q", (golds or {}).get(i, i), f"{label} {i}", float(bool(right)),
+               "error" if right is None else "ok", f"{label}{i}")
+        for i, samples in enumerate(verdicts)
+        for sample, right in samples
+    ]  # fmt: skip
+    result = Result({"label": label}, run or {"engine": "torch"}, {task: TaskResult({"n": 1} | protocol, {})})
+    return Evaluated(result, records)
+
+
+def single(rights):
+    return [[(0, bool(r))] for r in rights]
+
+
+def test_mcnemar_and_flips_of_single_answers():
+    (found,) = compare([side("a", single([1, 1, 0, 0, 0, 0])), side("b", single([0, 1, 1, 1, 1, 0]))])
+    assert (found.gained, found.lost, found.verdicts) == (3, 1, "answers")
+    assert found.mcnemar_p == mcnemar(3, 1)
+    assert found.difference.value == pytest.approx(2 / 6)
+    assert [(f.id, f.gained) for f in found.flips] == [("0", False), ("2", True), ("3", True), ("4", True)]
+    assert (found.flips[0].first.right, found.flips[0].second.right) == (True, False)
+    assert found.warnings == []
+
+
+def test_greedy_answers_decide_flips_and_samples_the_difference():
+    a = [[(0, True), (1, False), (GREEDY, False)], [(0, False), (1, False), (GREEDY, True)]]
+    b = [[(0, True), (1, True), (GREEDY, True)], [(0, False), (1, True), (GREEDY, True)]]
+    (found,) = compare([side("a", a), side("b", b)])
+    assert (found.verdicts, found.gained, found.lost) == ("greedy answers", 1, 0)
+    assert (found.first_value, found.second_value) == (0.25, 0.75)
+
+
+def test_many_samples_without_greedy_are_counted_by_the_half():
+    a, b = [[(0, True), (1, True), (2, False)]], [[(0, False), (1, True), (2, False)]]
+    (found,) = compare([side("a", a * 2), side("b", b * 2)])
+    assert (found.verdicts.split()[-1], found.lost) == ("right", 2)
+
+
+def test_unjudged_answers_are_left_out_and_counted():
+    a, b = [[(0, True)], [(0, None)], [(0, False)]], [[(0, True)], [(0, True)], [(0, True)]]
+    (found,) = compare([side("a", a), side("b", b)])
+    assert (found.difference.problems, found.only_one, found.gained) == (2, 1, 1)
+
+
+def test_protocol_differences_are_named():
+    a = side("a", single([1, 0]), sampling={"temperature": 1.0}, verifier={"name": "math", "version": "1"})
+    b = side(
+        "b",
+        single([1, 1]),
+        sampling={"temperature": 0.6},
+        verifier={"name": "math", "version": "1"},
+        run={"engine": "vllm"},
+    )
+    (found,) = compare([a, b])
+    assert found.warnings == ["sampling.temperature: 1.0 against 0.6", "engine: torch against vllm"]
+    assert "warning: t, a and b: the protocols differ in sampling.temperature" in comparison_markdown([found])
+
+
+def test_what_cannot_be_compared():
+    with pytest.raises(UserError, match="no judged problem of t in common"):
+        compare([side("a", [[(0, None)]]), side("b", single([1]))])
+    with pytest.raises(UserError, match="not the same problems"):
+        compare([side("a", single([1])), side("b", single([1]), golds={0: "other"})])
+    two = side("b", single([1]))
+    two.result.tasks["u"] = two.result.tasks.pop("t")
+    two.result.tasks["v"] = two.result.tasks["u"]
+    with pytest.raises(UserError, match="share no task"):
+        compare([side("a", single([1])), two])
+
+
+def test_files_of_other_names_pair_by_problem():
+    b = dataclasses.replace(side("b", single([1, 1]), task="other_file"))
+    (found,) = compare([side("a", single([1, 0])), b])
+    assert found.gained == 1
+
+
+def test_several_are_corrected():
+    random = np.random.default_rng(0)
+    base = random.random(200) < 0.5
+    sides = [side("a", single(base))] + [
+        side(f"m{i}", single(base | (random.random(200) < p))) for i, p in enumerate((0.02, 0.06))
+    ]
+    small, large = compare(sides)
+    assert small.difference.p_value < small.p_corrected or small.difference.p_value >= large.difference.p_value
+    assert large.p_corrected == pytest.approx(2 * large.difference.p_value)

@@ -1,0 +1,176 @@
+"""Two real vLLM servers, started by the kit: routing, weights, death by kill -9, return."""
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+import torch
+
+from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.generate.base import SamplingParams
+from grpo_kit.generate.vllm_server import VllmServers
+from grpo_kit.types import Prompt
+from tests.vllm_real import disturb, needs_vllm, rollout, vllm_policy
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    needs_vllm()
+    urls = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    config = rollout(
+        engine="vllm_server",
+        temperature=0.8,
+        vllm={"servers": urls, "launch": True, "max_sequences": 8, "cache_gb": 0.1, "timeout": 200},
+    )
+    generator = VllmServers(vllm_policy(), config, 400, tmp_path_factory.mktemp("servers"))
+    try:
+        generator.sync(generator.policy.model, 0)
+        yield generator
+    finally:
+        generator.close()
+
+
+def prompts(count):
+    return [Prompt(str(i), tuple(range(30, 36 + i))) for i in range(count)]
+
+
+SAMPLING = SamplingParams(n=4, temperature=0.8, max_tokens=12)
+
+
+def sample(generator, chosen, sampling=SAMPLING):
+    return {group[0].task_id: [c.token_ids for c in group] for group in generator.generate(chosen, sampling)}
+
+
+def test_both_servers_have_the_weights_and_the_probe_agrees(servers):
+    assert [s.state for s in servers.servers] == ["ready", "ready"]
+    assert 0 <= servers.statistics()["mismatch/probe"] < 1e-4
+
+
+def test_logprobs_are_the_trainers_after_updates(servers):
+    for version in (1, 2):
+        disturb(servers.policy, seed=version)
+        servers.sync(servers.policy.model, version)
+        for group in servers.generate(prompts(6), SAMPLING):
+            prompt = prompts(6)[int(group[0].task_id)]
+            for completion in group:
+                ids = torch.tensor([[*prompt.token_ids, *completion.token_ids]])
+                with torch.no_grad():
+                    logits = servers.policy.model(input_ids=ids).logits[0, len(prompt.token_ids) - 1 : -1] / 0.8
+                expected = logits.log_softmax(-1).gather(-1, ids[0, len(prompt.token_ids) :, None])[:, 0]
+                assert torch.allclose(torch.tensor(completion.logprobs), expected, atol=1e-4)
+                assert completion.policy_version == version
+    kept = [p.name for p in servers.folder.glob("weights-*")]
+    assert kept == ["weights-2"]
+
+
+def test_a_completion_does_not_depend_on_which_server_gave_it(servers):
+    together = sample(servers, prompts(9))
+    assert sample(servers, prompts(9)[::-1]) == together
+    for other in servers.servers:
+        other.state, other.healthy = "down", lambda: False  # kept from returning
+        assert sample(servers, prompts(9)) == together
+        del other.healthy
+    servers.sync(servers.policy.model, servers.policy_version)
+
+
+def test_stop_strings_and_tokens(servers):
+    (whole,) = servers.generate(prompts(1), SamplingParams(n=1, temperature=0.8, max_tokens=30))
+    stop = next(c for c in whole[0].text[7:] if c.isascii() and c.isprintable())
+    (cut,) = servers.generate(prompts(1), SamplingParams(n=1, temperature=0.8, max_tokens=30, stop=(stop,)))
+    assert cut[0].finish_reason == "stop"
+    assert cut[0].text == whole[0].text[: whole[0].text.index(stop)]
+    assert cut[0].token_ids == whole[0].token_ids[: len(cut[0].token_ids)]
+    last = whole[0].token_ids[3]
+    (ended,) = servers.generate(prompts(1), SamplingParams(n=1, temperature=0.8, max_tokens=30, stop_token_ids=(last,)))
+    assert ended[0].token_ids == whole[0].token_ids[: whole[0].token_ids.index(last) + 1]
+
+
+def test_a_killed_server_costs_time_and_nothing_else(servers):
+    """kill -9 in the middle of a step: every group comes back whole and as it would have been; the metrics tell."""
+    sampling = SamplingParams(n=4, temperature=0.8, max_tokens=200)
+    servers.statistics()
+    undisturbed = sample(servers, prompts(24), sampling)
+    victim = servers.servers[1]
+    stream = servers.generate(prompts(24), sampling)
+    first = next(stream)
+    assert victim.in_flight
+    os.killpg(victim.process.popen.pid, signal.SIGKILL)
+    groups = [first, *stream]
+    assert {g[0].task_id: [c.token_ids for c in g] for g in groups} == undisturbed
+    assert all(len(g) == 4 for g in groups)
+    statistics = servers.statistics()
+    assert statistics["engine/servers_lost"] >= 1
+    assert statistics["engine/retries"] >= 1
+
+
+def test_it_is_started_again_and_gets_the_current_weights(servers):
+    """Runs after the kill: the next syncs go on with one server, until the other is back with the newest weights."""
+    deadline = time.monotonic() + 200
+    version = servers.policy_version
+    returned = 0.0
+    while not returned and time.monotonic() < deadline:
+        version += 1
+        disturb(servers.policy, seed=version, scale=0.01)
+        servers.sync(servers.policy.model, version)
+        returned += servers.statistics()["engine/servers_returned"]
+        time.sleep(1)
+    assert [s.state for s in servers.servers] == ["ready", "ready"]
+    groups = list(servers.generate(prompts(8), SAMPLING))
+    assert {c.policy_version for g in groups for c in g} == {version}
+
+
+def test_wrong_weights_stop_the_run(servers, monkeypatch):
+    from grpo_kit.generate import vllm_server
+
+    whole = vllm_server.exported_weights
+    disturb(servers.policy)
+    # The trap of tied weights: a saved checkpoint names the embedding only, and vLLM keeps the old output head.
+    monkeypatch.setattr(
+        vllm_server, "exported_weights", lambda model: ((n, t) for n, t in whole(model) if n != "lm_head.weight")
+    )
+    with pytest.raises(RunFailed, match="stale or half-loaded weights"):
+        servers.sync(servers.policy.model, servers.policy_version + 1)
+    monkeypatch.undo()
+    servers.sync(servers.policy.model, servers.policy_version + 1)
+
+
+def test_a_request_that_is_refused_says_why(servers):
+    with pytest.raises(RunFailed, match=r"refused the request \(400\).*max_num_seqs"):
+        list(servers.generate(prompts(1), SamplingParams(n=100, temperature=0.8, max_tokens=2)))
+
+
+# --- without servers ---------------------------------------------------------------------------------------------
+
+
+def test_nobody_there(tmp_path):
+    url = f"http://127.0.0.1:{free_port()}"
+    config = rollout(engine="vllm_server", vllm={"servers": [url], "timeout": 1})
+    generator = VllmServers(vllm_policy(), config, 400, tmp_path)
+    with pytest.raises(RunFailed, match=rf"{url}: /health: .*refused"):
+        generator.sync(generator.policy.model, 0)
+
+
+def test_something_else_there(tmp_path):
+    """A web server that is no vLLM with its development endpoints is named as such."""
+    import http.server
+    import threading
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        server.RequestHandlerClass.do_GET = lambda self: (self.send_response(200), self.end_headers())
+        server.RequestHandlerClass.do_POST = lambda self: self.send_error(404)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = rollout(
+            engine="vllm_server", vllm={"servers": [f"http://127.0.0.1:{server.server_port}"], "timeout": 5}
+        )
+        generator = VllmServers(vllm_policy(), config, 400, tmp_path)
+        with pytest.raises(UserError, match="VLLM_SERVER_DEV_MODE=1"):
+            generator.sync(generator.policy.model, 0)
+        server.shutdown()

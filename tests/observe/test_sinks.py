@@ -1,0 +1,71 @@
+"""Sinks receive what metrics.jsonl receives; each is skipped where its extra is not installed."""
+
+import sqlite3
+
+import pytest
+
+from grpo_kit.errors import UserError
+from grpo_kit.observe import sinks
+from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.recipe_file import load_recipe
+
+
+@pytest.fixture
+def config(tiny_recipe):
+    return lambda *names: load_recipe(tiny_recipe, [f"logging.sinks=[{','.join(names)}]"])
+
+
+def write_some(config, path, name):
+    run = RunDirectory.create(path, config(name))
+    run.sinks = sinks.open_sinks(config(name), run.path)
+    for step in (1, 2, 3):
+        run.log_metrics({"step": step, "reward/mean": step / 10, "words": "not a number"})
+    for sink in run.sinks:
+        sink.close()
+    assert [m["reward/mean"] for m in run.read_metrics()] == [0.1, 0.2, 0.3]
+    return run
+
+
+def test_a_missing_package_is_named_with_its_extra(config, monkeypatch):
+    monkeypatch.setattr(sinks.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r'trackio is not installed; pip install "grpo-kit\[trackio\]"'):
+        sinks.check_sinks(config("trackio"))
+
+
+def test_an_unknown_sink_is_refused(tiny_recipe):
+    with pytest.raises(UserError, match="wandb"):
+        load_recipe(tiny_recipe, ["logging.sinks=[wandbb]"])
+
+
+def test_tensorboard(config, tmp_path):
+    pytest.importorskip("tensorboard", reason="the tensorboard extra is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = write_some(config, tmp_path / "run", "tensorboard")
+    events = EventAccumulator(str(run.path / "tensorboard")).Reload().Scalars("reward/mean")
+    assert [(e.step, round(e.value, 5)) for e in events] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+
+
+def test_wandb_offline(config, tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="the wandb extra is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run = write_some(config, tmp_path / "run", "wandb")
+    (log,) = run.path.glob("wandb/offline-run-*/run-*.wandb")
+    assert log.stat().st_size > 0
+    assert (run.path / "wandb_id.txt").read_text() in log.name
+    assert b"reward/mean" in log.read_bytes()
+    assert wandb.run is None
+
+
+def test_trackio(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip("trackio", reason="the trackio extra is not installed")
+    from trackio import utils
+
+    folder = utils.TRACKIO_DIR
+    write_some(config, tmp_path / "run", "trackio")
+    found = [f for f in folder.rglob("*.db") if f.stat().st_mtime >= (tmp_path / "run" / "config.yaml").stat().st_mtime]
+    assert found
+    with sqlite3.connect(found[0]) as database:
+        assert database.execute("select count(*) from metrics where run_name = 'run'").fetchone()[0] >= 3

@@ -1,0 +1,100 @@
+"""Assert statements as calls: which fit, what goes in, how values are judged outside."""
+
+from __future__ import annotations
+
+import pytest
+
+from grpo_kit.sandbox import calls
+
+NONE: frozenset[str] = frozenset()
+
+
+def plan(test, entry=("f",), foreign=NONE):
+    return calls.plan(test, frozenset(entry), foreign)
+
+
+@pytest.mark.parametrize(
+    ("test", "sources"),
+    [
+        ("assert f(1, [2, 3]) == 4", ["f(1, [2, 3])"]),
+        ("assert set(f(1)) == {1, 2}, 'message'", ["f(1)"]),
+        ("assert abs(f(1) - 0.5) < 1e-6", ["f(1)"]),
+        ("import math\nassert math.isclose(f(1), math.pi, rel_tol=1e-3)", ["f(1)"]),
+        ("assert f(f(1)) == 2", ["f(f(1))"]),
+        ("assert not f(1) and f(2) is None", ["f(1)", "f(2)"]),
+        ("assert f(lambda x: x + 1) == 2", ["f(lambda x: x + 1)"]),
+        ("assert f(1)[0:2] == [1, 2]", ["f(1)"]),
+        ("METADATA = {'a': 1}\ndef check(c):\n    assert c(1) == 2\n    assert c(2) == 3\ncheck(f)", ["f(1)", "f(2)"]),
+        ("assert isinstance(f(1), (int, float))", ["f(1)"]),
+    ],
+)
+def test_what_goes_into_the_program_holds_no_expected_value(test, sources):
+    made = plan(test)
+    assert made is not None
+    assert [source for source, _ in made.calls] == sources
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "x = f(1)\nassert x == 2",
+        "for i in range(3):\n    assert f(i) == i",
+        "try:\n    f(1)\nexcept ValueError:\n    pass",
+        "assert f('a').startswith('b')",  # the argument of a result's method may be the expected value
+        "assert f(1).__eq__(2)",
+        "assert all(f(i) == i for i in range(3))",
+        "assert helper(f(1), 2)",
+        "assert sorted(f(1), key=len) == [1]",
+        "import numpy as np\nassert np.allclose(f(1), 2)",
+    ],
+)
+def test_what_does_not_fit_is_left_to_the_referee(test):
+    assert plan(test) is None
+
+
+def test_names_of_the_tests_side_stay_there():
+    assert calls.plan("assert f(1) == 2", NONE, NONE) is not None
+    assert calls.plan("assert poly(f(1)) == 2", NONE, frozenset({"poly"})) is None
+    assert calls.plan("assert Solution().run([1], 2) == 3", NONE, NONE).calls == (("Solution().run([1], 2)", False),)
+
+
+def judged(test, *values):
+    return plan(test).judge(list(values))
+
+
+def test_judging():
+    assert judged("assert f(1) == 2", 2) == (True, "")
+    assert judged("assert f(1) == 2", 3) == (False, "f(1) returned 3")
+    assert judged("assert f(1) == 2", calls.Raised(["ValueError", "no", None])) == (
+        False,
+        "f(1) raised ValueError: no",
+    )
+    assert judged("assert f(1) == (1, 2)", [1, 2])[0] is False
+    assert judged("assert 1 < f(1) < 3", 2)[0] is True
+    assert judged("assert f(1) == {'a': [1]}", {"a": [1]})[0] is True
+    assert judged("assert f(1) % 7 == 10**9 % 7", 10**9)[0] is True
+    assert judged("assert sorted(f(1)) == [1, 2]", [2, 1])[0] is True
+    assert judged("assert f(1) in (1, 2)", 2)[0] is True
+
+
+def test_judging_is_bounded():
+    huge = 1 << 10_000_000
+    assert judged("assert f(1) * f(1) == 2", huge, huge)[0] is False
+    assert judged("assert f(1) * 10**9 == 'x'", "abc")[0] is False
+    assert judged("assert 2 ** f(1) == 3", 10**12)[0] is False
+    assert judged("assert set(f(1)) == {1}", [n * ((1 << 61) - 1) for n in range(1000)])[0] is False
+    assert "returned" in judged("assert f(1) == 2", 10**6000)[1]
+
+
+def test_a_test_that_does_not_parse_is_the_tasks_fault():
+    with pytest.raises(SyntaxError):
+        plan("assert f(1) ==")
+
+
+def test_split():
+    assert calls.split("def check(c):\n    assert c(1) == 2\n    assert c(2) == 3\ncheck(f)") == [
+        "assert f(1) == 2",
+        "assert f(2) == 3",
+    ]
+    script = "x = f(1)\nassert x == 2"
+    assert calls.split(script) == [script]
