@@ -38,7 +38,8 @@ def _show_table() -> None:
         table.add_row(key, row.paper, *_cells(row))
     console.print(table)
     console.print(
-        "`grpo-kit algorithms NAME` shows all of a row; objective.KEY=VALUE of a recipe changes any of it.", markup=False
+        "`grpo-kit algorithms NAME` shows all of a row; objective.KEY=VALUE of a recipe changes any of it.",
+        markup=False,
     )
 
 

@@ -54,7 +54,9 @@ def test_what_is_saved_is_a_plain_model_with_the_adapters_merged(tmp_path):
     assert not any("lora" in name for name, _ in loaded.named_parameters())
     ids = torch.arange(20)[None]
     with torch.no_grad():
-        torch.testing.assert_close(loaded(input_ids=ids).logits, policy.model(input_ids=ids).logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            loaded(input_ids=ids).logits, policy.model(input_ids=ids).logits, rtol=1e-4, atol=1e-4
+        )
 
 
 def test_adapters_are_loaded_back_exactly(tmp_path):

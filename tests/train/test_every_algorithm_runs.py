@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from grpo_kit.interrupt import Interrupted
-from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.models import load_policy
@@ -18,13 +18,18 @@ from grpo_kit.train.online import OnlineTrainer
 from grpo_kit.train.preflight import preflight
 from tests.conftest import TINY_RECIPE
 
+# Half of what a random model says is right, so that rewards differ.
+ODD = f"verifiers.0.name={Path(__file__).with_name('odd.py')}:odd"
+
 
 def recipe(algorithm, *overrides):
     source = parse_yaml(TINY_RECIPE, "tiny.yaml")
-    row = ALGORITHMS[algorithm]
+    row = resolve_objective(algorithm, {})
     defaults = [f"algorithm={algorithm}", "optimizer.schedule=linear"]
     if row.data == "recorded":
         defaults.append("examples.demonstrations=true")
+    if row.mask_truncated:
+        defaults.append("objective.mask_truncated=false")  # an untrained model never ends its response
     for override in (*defaults, *overrides):
         apply_override(source, override)
     return validate(source)
@@ -58,12 +63,19 @@ def weights(folder):
     return load_file(folder / "model" / "model.safetensors")
 
 
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    """Rollouts of another run, for those that learn from groups that were sampled."""
+    folder = tmp_path_factory.mktemp("record") / "run"
+    run(recipe("grpo", ODD, "scoring.max_rejected_gold=1.0", "rollout.max_tokens=8"), folder)
+    return folder
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_two_steps_and_an_exact_resume(algorithm, tmp_path):
-    odd = f"verifiers.0.name={Path(__file__).with_name('odd.py')}:odd"  # random models earn rewards that differ
-    config = recipe(
-        algorithm, odd, "scoring.max_rejected_gold=1.0", "train.steps=2", "train.save_every=1", "rollout.max_tokens=8"
-    )
+def test_two_steps_and_an_exact_resume(algorithm, record, tmp_path):
+    mined = [f"examples={{rollouts: {record}}}"] if algorithm == "offline_pg" else []
+    settings = ("scoring.max_rejected_gold=1.0", "train.steps=2", "train.save_every=1", "rollout.max_tokens=8")
+    config = recipe(algorithm, ODD, *settings, *mined)
     run(config, tmp_path / "straight")
     run(config, tmp_path / "cut", stop_after=1)
     run(config, tmp_path / "cut", resume=True)

@@ -46,7 +46,10 @@ def test_what_makes_no_pair_is_counted():
 
 def test_labels_are_full_marks():
     g = group("a", [1.0, 0.5, 0.0], [[1], [2], [3]], ["ok", "ok", "abstain"])
-    assert [(list(e.sequence.completion_ids), e.good) for e in mine_labels([g], Counter())] == [([1], True), ([2], False)]
+    assert [(list(e.sequence.completion_ids), e.good) for e in mine_labels([g], Counter())] == [
+        ([1], True),
+        ([2], False),
+    ]
 
 
 GROUPS = [
@@ -88,7 +91,11 @@ def paper_pairs(policy, reference, name, beta):
 
 
 def paper_kto(policy, reference, beta):
-    flat = [(g.prompt.token_ids, c.token_ids, s.value == 1.0) for g in GROUPS for c, s in zip(g.completions, g.scores, strict=True)]
+    flat = [
+        (g.prompt.token_ids, c.token_ids, s.value == 1.0)
+        for g in GROUPS
+        for c, s in zip(g.completions, g.scores, strict=True)
+    ]
     others = [flat[(i + 1) % len(flat)][0] for i in range(len(flat))]
     drift = [margin_of(policy, reference, other, tokens) for other, (_, tokens, _) in zip(others, flat, strict=True)]
     z = max(0.0, float(sum(drift)) / len(flat))
@@ -135,7 +142,9 @@ def moved_pair():
 def test_loss_and_gradient_equal_the_paper(name, token_budget):
     policy, reference = moved_pair()
     row = resolve_objective(name, {"beta": 0.3})
-    learner = {"dpo": PairLearner, "ipo": PairLearner, "kto": LabelLearner}[name](policy, row, settings(token_budget), reference)
+    learner = {"dpo": PairLearner, "ipo": PairLearner, "kto": LabelLearner}[name](
+        policy, row, settings(token_budget), reference
+    )
     loss, found, parts = ours(learner, GROUPS)
     assert (parts > 1) == (token_budget == 1)
     policy.model.zero_grad()
@@ -157,9 +166,7 @@ def test_the_reward_model_scores_the_last_token(token_budget):
     model.model.zero_grad()
     total = 0.0
     for g, (good, bad) in zip(GROUPS, RIGHT, strict=True):
-        r = [
-            model.model(input_ids=torch.tensor([[*g.prompt.token_ids, *t]])).logits[0, 0] for t in (good, bad)
-        ]
+        r = [model.model(input_ids=torch.tensor([[*g.prompt.token_ids, *t]])).logits[0, 0] for t in (good, bad)]
         total = total - log_sigmoid(r[0] - r[1] - (g.task.meta["margin"] or 0.0)) / 3
     total.backward()
     assert loss == pytest.approx(total.item(), rel=1e-9)

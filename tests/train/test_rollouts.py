@@ -32,7 +32,9 @@ class FakeGenerator:
         self.seeds.append(sampling.seed)
         for p in prompts:
             text = "greedy" if sampling.greedy else "{}"
-            yield [Completion(p.task_id, i, [7], [-1.0], text.format(i), "stop", self.version) for i in range(sampling.n)]
+            yield [
+                Completion(p.task_id, i, [7], [-1.0], text.format(i), "stop", self.version) for i in range(sampling.n)
+            ]
 
     def statistics(self):
         return {}
@@ -126,7 +128,9 @@ def records(algorithm, tmp_path, rows=None, **examples):
         write(tmp_path / "rows.jsonl", rows)
         examples = {"path": str(tmp_path / "rows.jsonl")}
     config = recipe(algorithm)
-    config = config.model_copy(update={"examples": config.examples.model_copy(update={"demonstrations": False, **examples})})
+    config = config.model_copy(
+        update={"examples": config.examples.model_copy(update={"demonstrations": False, **examples})}
+    )
     return open_records(config, build_tokenizer(), pairs=ALGORITHMS[algorithm].family != "policy_gradient")
 
 
