@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path | None, resume: bool) -> None:
     """Check, then train. Nothing is written before every check has passed."""
+    if is_chain(recipe):
+        train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume)
+        return
     console = Console(highlight=False)
     begun = time.perf_counter()
     if resume:

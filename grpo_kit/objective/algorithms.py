@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
+
+from grpo_kit.errors import UserError
 
 from .advantages import BASELINES, SCALES
 from .correction import CORRECTIONS
@@ -255,5 +259,24 @@ AXES: dict[str, Any] = {
 
 
 def resolve_objective(name: str, overrides: Mapping[str, Any]) -> Algorithm:
-    """A row of the table with a recipe's overrides; None keeps the row's value."""
-    return replace(ALGORITHMS[name], **{k: v for k, v in overrides.items() if v is not None})
+    """A row of the table, or of a file (``path/file.py:row``), with a recipe's overrides; None keeps the row's value.
+
+    Raises:
+        UserError: the file or its row is not there.
+    """
+    row = ALGORITHMS[name] if name in ALGORITHMS else _row_of_file(name)
+    return replace(row, **{k: v for k, v in overrides.items() if v is not None})
+
+
+def _row_of_file(name: str) -> Algorithm:
+    """Import the file (which may add functions to the axes) and take the row from it."""
+    path, _, attribute = name.rpartition(":")
+    if not Path(path).is_file():
+        raise UserError(f"algorithm: {name!r} is no row of the table, and there is no file {path}")
+    row = runpy.run_path(path).get(attribute)
+    if not isinstance(row, Algorithm):
+        raise UserError(f"algorithm: {path} has no Algorithm called {attribute!r}")
+    for axis, values in AXES.items():
+        if getattr(row, axis) not in values:
+            raise UserError(f"algorithm: {name}: {axis} {getattr(row, axis)!r} is none of {', '.join(values)}")
+    return row

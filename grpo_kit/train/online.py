@@ -124,7 +124,7 @@ class OnlineTrainer:
             return checkpoint
         if self.config.warm_start is not None:
             assert isinstance(self.source, ProceduralSource)
-            with self.console.stage("sft", self.config.warm_start.steps) as bar:
+            with self.console.stage("warm start", self.config.warm_start.steps) as bar:
                 warm_start(
                     self.policy,
                     self.source,

@@ -95,6 +95,8 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     found = refusals(objective, group_size=config.rollout.group_size, updates=updates)
     if config.model.lora is not None and objective.family == "reward_model":
         found.append("model.lora is not offered for reward models, whose score layer has to be trained as well")
+    if (objective.data == "recorded") != (config.examples is not None):
+        found.append("an examples section is what algorithms of data recorded learn from, and no others")
     if found:
         raise UserError(
             f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)

@@ -1,27 +1,35 @@
 """Every row of the table goes through the whole loop: two steps, a checkpoint, and an exact resume."""
 
+import io
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
 from grpo_kit.interrupt import Interrupted
-from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.policy.models import load_policy
 from grpo_kit.recipe_file import apply_override, parse_yaml, validate
 from grpo_kit.train.online import OnlineTrainer
 from grpo_kit.train.preflight import preflight
 from tests.conftest import TINY_RECIPE
 
+# Half of what a random model says is right, so that rewards differ.
+ODD = f"verifiers.0.name={Path(__file__).with_name('odd.py')}:odd"
+
 
 def recipe(algorithm, *overrides):
     source = parse_yaml(TINY_RECIPE, "tiny.yaml")
-    row = ALGORITHMS[algorithm]
+    row = resolve_objective(algorithm, {})
     defaults = [f"algorithm={algorithm}", "optimizer.schedule=linear"]
     if row.data == "recorded":
         defaults.append("examples.demonstrations=true")
+    if row.mask_truncated:
+        defaults.append("objective.mask_truncated=false")  # an untrained model never ends its response
     for override in (*defaults, *overrides):
         apply_override(source, override)
     return validate(source)
@@ -31,7 +39,7 @@ def run(config, folder, resume=False, stop_after=None, monkeypatch=None):
     directory = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
     if not resume:
         preflight(config, None)
-    trainer = OnlineTrainer(config, directory, RunConsole(Console(file=open("/dev/null", "w"))))  # noqa: SIM115
+    trainer = OnlineTrainer(config, directory, RunConsole(Console(file=io.StringIO())))
     if stop_after is not None:
         saved = trainer._save
 
@@ -55,9 +63,19 @@ def weights(folder):
     return load_file(folder / "model" / "model.safetensors")
 
 
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    """Rollouts of another run, for those that learn from groups that were sampled."""
+    folder = tmp_path_factory.mktemp("record") / "run"
+    run(recipe("grpo", ODD, "scoring.max_rejected_gold=1.0", "rollout.max_tokens=8"), folder)
+    return folder
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_two_steps_and_an_exact_resume(algorithm, tmp_path):
-    config = recipe(algorithm, "train.steps=2", "train.save_every=1", "rollout.max_tokens=8")
+def test_two_steps_and_an_exact_resume(algorithm, record, tmp_path):
+    mined = [f"examples={{rollouts: {record}}}"] if algorithm == "offline_pg" else []
+    settings = ("scoring.max_rejected_gold=1.0", "train.steps=2", "train.save_every=1", "rollout.max_tokens=8")
+    config = recipe(algorithm, ODD, *settings, *mined)
     run(config, tmp_path / "straight")
     run(config, tmp_path / "cut", stop_after=1)
     run(config, tmp_path / "cut", resume=True)
@@ -66,4 +84,7 @@ def test_two_steps_and_an_exact_resume(algorithm, tmp_path):
     assert all(torch.equal(straight[name], cut[name]) for name in straight)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
     assert [m["step"] for m in lines] == [1, 2]
+    start = load_policy(config.model, torch.device("cpu"), config.seed).model.state_dict()
+    if ALGORITHMS[algorithm].family != "reward_model":
+        assert any(not torch.equal(straight[name], start[name]) for name in straight)
     assert all(abs(m.get("loss", 0.0)) < 1e3 for m in lines)

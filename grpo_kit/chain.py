@@ -1,0 +1,112 @@
+"""Chains: one recipe of several stages, each trained in its turn from what the ones before it left.
+
+A chain is a recipe with a ``stages`` mapping. What stands beside ``stages`` is common to all of them; a stage adds to it
+or replaces it, key by key; ``{name}`` in a text is the run directory of an earlier stage.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from grpo_kit.config import Config
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import check_free, default_run_path
+from grpo_kit.recipe_file import KeyPath, Source, apply_override, find_recipe, parse_yaml, validate
+
+STAGES = "stages"
+
+
+def is_chain(recipe: str) -> bool:
+    source = parse_yaml(find_recipe(recipe).read_text(encoding="utf-8"), recipe)
+    return STAGES in source.data
+
+
+def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str, Config]:
+    """Every stage as a whole recipe, in order. folder: where the stages' run directories will be.
+
+    Raises:
+        UserError: with the problems of every stage, at their lines.
+    """
+    source = parse_yaml(find_recipe(recipe).read_text(encoding="utf-8"), recipe)
+    for override in overrides:
+        apply_override(source, override)
+    stages = source.data[STAGES]
+    if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()) or not stages:
+        raise UserError(f"{source.place((STAGES,))}: stages must map a name to the keys of each stage")
+    common = {key: value for key, value in source.data.items() if key != STAGES}
+    made: dict[str, Config] = {}
+    for name, stage in stages.items():
+        known = {earlier: str(folder / earlier) for earlier in made}
+        data = _filled(_merged(common, stage), known)
+        places = source.places | {path[2:]: line for path, line in source.places.items() if path[:2] == (STAGES, name)}
+        try:
+            made[name] = validate(Source(data, _without_stages(places)))
+        except UserError as error:
+            raise UserError(f"stage {name}: {error}") from None
+    return made
+
+
+def train_chain(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path | None, resume: bool) -> None:
+    """Train the stages one after another; a stage that is finished is not trained again by ``--resume``."""
+    from grpo_kit.commands import train
+
+    if resume and run_dir is None:
+        raise UserError("--resume needs --run-dir: the run to continue")
+    folder = run_dir or default_run_path(recipe)
+    if not resume:
+        check_free(folder)
+    stages = load_chain(recipe, overrides, folder)
+    for number, (name, config) in enumerate(stages.items(), start=1):
+        path = folder / name
+        if resume and (path / "model").is_dir():
+            continue
+        print(f"stage {number} of {len(stages)}: {name}", flush=True)
+        if dry_run:
+            _dry_run_first(config)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        resolved = folder / f"{name}.yaml"
+        resolved.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+        train(str(resolved), [], dry_run=False, run_dir=path, resume=resume and (path / "config.yaml").is_file())
+
+
+def _dry_run_first(config: Config) -> None:
+    """Later stages start from models that do not exist yet, so only the first can be checked against the machine."""
+    from rich.console import Console
+
+    from grpo_kit.commands import check_verifiers, show_plan
+    from grpo_kit.train.preflight import preflight
+
+    check_verifiers(config)
+    show_plan(Console(highlight=False), config, preflight(config, None))
+    print("the stages after it are valid recipes; they are checked further once the models they start from exist")
+
+
+def _merged(common: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
+    """The stage over the common part; mappings are merged, everything else is replaced, null removes a section."""
+    result = dict(copy.deepcopy(common))
+    for key, value in stage.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _filled(value: Any, known: Mapping[str, str]) -> Any:
+    """``{name}`` replaced by that stage's run directory, wherever a text holds it."""
+    if isinstance(value, dict):
+        return {k: _filled(v, known) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, known) for v in value]
+    if isinstance(value, str):
+        for name, path in known.items():
+            value = value.replace(f"{{{name}}}", path)
+    return value
+
+
+def _without_stages(places: Mapping[KeyPath, str]) -> dict[KeyPath, str]:
+    return {path: line for path, line in places.items() if not path or path[0] != STAGES}

@@ -1,0 +1,118 @@
+"""The sections of a recipe that belong to the algorithm: its choices, what it learns from, its optimizers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from grpo_kit.objective.names import (
+    AGGREGATIONS,
+    BASELINES,
+    CORRECTIONS,
+    KL_ESTIMATORS,
+    KL_PLACES,
+    PAIR_LOSSES,
+    RATIO_LEVELS,
+    RETURNS,
+    SCALES,
+    SELECTIONS,
+    STEPS,
+    SURROGATES,
+)
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ObjectiveConfig(Strict):
+    """Overrides of the algorithm's row in the table; null keeps the row's value. What each means: docs/algorithms.md."""
+
+    selection: SELECTIONS | None = None
+    baseline: BASELINES | None = None
+    scale: SCALES | None = None
+    returns: RETURNS | None = None
+    discount: Fraction | None = None
+    trace: Fraction | None = Field(None, description="lambda of generalised advantage estimation")
+    average_decay: Fraction | None = None
+    ratio_level: RATIO_LEVELS | None = None
+    surrogate: SURROGATES | None = None
+    aggregation: AGGREGATIONS | None = None
+    clip_low: PositiveFloat | None = None
+    clip_high: PositiveFloat | None = None
+    dual_clip: Annotated[float, Field(gt=1.0)] | None = None
+    gate_positive: PositiveFloat | None = None
+    gate_negative: PositiveFloat | None = None
+    divergence_limit: PositiveFloat | None = None
+    penalty: NonNegative | None = None
+    penalty_target: PositiveFloat | None = None
+    correction: CORRECTIONS | None = Field(None, description="default: truncated with a vLLM engine, else the row's")
+    correction_cap: Annotated[float, Field(ge=1.0)] | None = None
+    kl_place: KL_PLACES | None = None
+    kl_estimator: KL_ESTIMATORS | None = None
+    beta: NonNegative | None = None
+    kl_target: PositiveFloat | None = None
+    entropy_bonus: NonNegative | None = None
+    entropy_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    dynamic_sampling: bool | None = None
+    mask_truncated: bool | None = None
+    value_clip: PositiveFloat | None = None
+    step: STEPS | None = None
+    trust_region: PositiveFloat | None = None
+    pair_loss: PAIR_LOSSES | None = None
+    good_weight: NonNegative | None = None
+    bad_weight: NonNegative | None = None
+    per_prompt: PositiveInt | None = None
+
+
+class OptimizerConfig(Strict):
+    learning_rate: PositiveFloat = 1e-6
+    schedule: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight_decay: NonNegative = 0.0
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    epsilon: PositiveFloat = Field(1e-8, description="AdamW's; a larger one keeps weights with tiny gradients still")
+    max_grad_norm: PositiveFloat = 1.0
+
+
+class ExamplesConfig(Strict):
+    """What an offline algorithm learns from: exactly one of a file, recorded rollouts, or worked solutions.
+
+    A row of the file has ``prompt`` and either ``chosen`` and ``rejected`` (and perhaps ``margin``), or ``response`` (and
+    perhaps ``label``: whether it is good). Recorded rollouts are grouped by prompt as they were sampled.
+    """
+
+    path: str | None = Field(None, description="a .jsonl, .parquet or .csv file, or a hub name")
+    rollouts: str | None = Field(None, description="the run directory whose recorded rollouts are learned from")
+    demonstrations: bool = Field(
+        False, description="worked solutions of data.task; for pairs, each against one with a mistake"
+    )
+    mistakes: Fraction = Field(0.0, description="share of single demonstrations that contain a mistake")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ExamplesConfig:
+        if (self.path is not None) + (self.rollouts is not None) + self.demonstrations != 1:
+            raise ValueError("needs exactly one of path (a file), rollouts (a run directory) and demonstrations: true")
+        return self
+
+
+class CriticConfig(Strict):
+    """The second network of algorithms with baseline critic."""
+
+    path: str | None = Field(None, description="a reward model to start from; default: the policy's own weights")
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-5)
+    warmup: Annotated[int, Field(ge=0)] = Field(0, description="batches on which only the critic learns")
+
+
+class LoraConfig(Strict):
+    """Low-rank adapters (arXiv:2106.09685): the base stays frozen, and with adapters off it is the reference."""
+
+    rank: PositiveInt = 16
+    alpha: PositiveFloat = 32.0
+    targets: tuple[str, ...] | Literal["all-linear"] = Field(
+        "all-linear", description="names of the layers that get adapters"
+    )

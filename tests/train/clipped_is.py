@@ -1,0 +1,17 @@
+"""An algorithm of one's own: importance weights clipped on both sides, whatever the sign of the advantage."""
+
+import torch
+
+from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.surrogates import SURROGATES, Surrogate
+
+
+def clipped_importance(logprobs, log_ratio, advantages, settings):
+    """-clip(r, 1 - low, 1 + high) A: a gradient only inside the bounds."""
+    bounded = log_ratio.exp().clamp(1 - settings.clip_low, 1 + settings.clip_high)
+    never = torch.zeros_like(bounded, dtype=torch.bool)
+    return Surrogate(-bounded * advantages, never, never)
+
+
+SURROGATES["clipped_importance"] = clipped_importance
+clipped_is = Algorithm("my notes", "clipped importance sampling", surrogate="clipped_importance", clip_high=0.5)

@@ -1,0 +1,52 @@
+"""The example of docs/algorithms.md: a row of one's own in a file, its test, and a run with it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from grpo_kit.errors import UserError
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.objective.surrogates import SURROGATES
+from tests.train.test_every_algorithm_runs import recipe, run
+
+FILE = Path(__file__).with_name("clipped_is.py")
+
+
+@pytest.fixture(autouse=True)
+def _table_as_it_was():
+    before = dict(SURROGATES)
+    yield
+    SURROGATES.clear()
+    SURROGATES.update(before)
+
+
+def test_its_gradient_is_a_formula():
+    row = resolve_objective(f"{FILE}:clipped_is", {"clip_low": 0.3})
+    logprobs = torch.tensor([0.5, 1.2, 2.0], dtype=torch.float64).log().requires_grad_()  # the old one is 0
+    advantages = torch.full((3,), 2.0, dtype=torch.float64)
+    result = SURROGATES[row.surrogate](logprobs, logprobs, advantages, row.surrogate_settings())
+    (gradient,) = torch.autograd.grad(result.loss.sum(), logprobs)
+    torch.testing.assert_close(gradient, torch.tensor([0.0, -2.4, 0.0], dtype=torch.float64))
+
+
+def test_it_trains(tmp_path):
+    run(recipe(f"{FILE}:clipped_is", "train.steps=2"), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [m["step"] for m in lines] == [1, 2]
+
+
+def test_it_needs_no_more_than_forty_lines():
+    test = Path(__file__).read_text()
+    own = test[test.index("def test_its") : test.index("def test_it_trains")]
+    assert len(FILE.read_text().splitlines()) + len(own.splitlines()) <= 40
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nowhere.py:row", "there is no file nowhere.py"), (f"{FILE}:other", "has no Algorithm called 'other'")],
+)
+def test_what_is_not_there_is_named(name, message):
+    with pytest.raises(UserError, match=message):
+        resolve_objective(name, {})
