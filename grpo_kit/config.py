@@ -130,6 +130,9 @@ class VllmConfig(Strict):
     servers: tuple[str, ...] = Field((), description="base URLs, one per server: http://host:port")
     launch: bool = Field(False, description="start a server at each of the URLs, which must be of this machine")
     devices: tuple[str, ...] = Field((), description="CUDA_VISIBLE_DEVICES of each launched server")
+    transfer: Literal["auto", "folder", "nccl"] = Field(
+        "auto", description="how weights reach servers; auto: NCCL from a CUDA device, a folder otherwise"
+    )
     weights_folder: str | None = Field(
         None, description="where weights are handed over; every server must see it. Default: inside the run directory"
     )
