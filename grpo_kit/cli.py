@@ -47,9 +47,15 @@ def train(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, train nothing.")] = False,
     run_dir: Annotated[Path | None, typer.Option(help="Where the run is written [runs/<recipe>-<time>].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --run-dir.")] = False,
+    nproc: Annotated[int | None, typer.Option(min=1, help="Processes on this machine, through torchrun.")] = None,
 ) -> None:
     """Train with a recipe."""
     from grpo_kit import commands
+
+    if nproc is not None and not dry_run:
+        from grpo_kit.launch import become_torchrun
+
+        become_torchrun(nproc, ["train", *sys.argv[2:]])
 
     commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume)
 
@@ -123,10 +129,17 @@ def main() -> None:
     """Run the command line; a user's error is one paragraph and exit code 2, a failed run exit code 1."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from grpo_kit import ranks
     from grpo_kit.interrupt import Interrupted
 
     try:
-        app()
+        if ranks.launched():
+            from torch.distributed.elastic.multiprocessing.errors import record
+
+            # torchrun shows the traceback of the rank that failed first.
+            record(app)()
+        else:
+            app()
     except UserError as error:
         _fail(str(error), EXIT_USAGE)
     except RunFailed as error:
@@ -137,5 +150,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(f"error: {message}", err=True)
+    from grpo_kit import ranks
+
+    typer.echo(f"error: {message}" if not ranks.launched() else f"error on rank {ranks.rank()}: {message}", err=True)
     sys.exit(code)

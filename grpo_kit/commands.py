@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from grpo_kit import ranks
 from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
+from grpo_kit.launch import train_on_ranks
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks, open_sinks
 from grpo_kit.recipe_file import load_recipe
@@ -27,8 +29,20 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
     if is_chain(recipe):
         train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume)
         return
+    if ranks.launched() and not dry_run:
+        train_on_ranks(recipe, overrides, run_dir=run_dir, resume=resume)
+        return
     console = Console(highlight=False)
     begun = time.perf_counter()
+    checked = check(recipe, overrides, console, dry_run=dry_run, run_dir=run_dir, resume=resume)
+    if checked is not None:
+        train_checked(*checked, console, resume, begun)
+
+
+def check(
+    recipe: str, overrides: Sequence[str], console: Console, *, dry_run: bool, run_dir: Path | None, resume: bool
+) -> tuple[Config, RunDirectory] | None:
+    """The recipe and the run's folder, made; None for a dry run."""
     if resume:
         config, run = _resumed(recipe, overrides, run_dir)
     else:
@@ -53,14 +67,14 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
             )
         if dry_run:
             show_plan(console, config, plan)
-            return
+            return None
         console.print(
             f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
             f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}",
             soft_wrap=True,
         )
         run = RunDirectory.create(path, config)
-    _train(config, run, console, resume, begun)
+    return config, run
 
 
 def check_verifiers(config: Config) -> None:
@@ -69,14 +83,15 @@ def check_verifiers(config: Config) -> None:
         get_verifier(wanted.name).with_options(wanted.options)
 
 
-def _train(config: Config, run: RunDirectory, console: Console, resume: bool, begun: float) -> None:
+def train_checked(config: Config, run: RunDirectory, console: Console, resume: bool, begun: float) -> None:
+    """Train, and say what can be done with the result."""
     from grpo_kit.observe.console import RunConsole
     from grpo_kit.train.online import OnlineTrainer
 
     trainer = OnlineTrainer(config, run, RunConsole(console))
     try:
         done = max((m["step"] for m in run.read_metrics()), default=0) if resume else 0
-        run.sinks = open_sinks(config, run.path, done)
+        run.sinks = open_sinks(config, run.path, done) if ranks.first() else []
         trainer.train(resume)
     finally:
         trainer.close()

@@ -235,6 +235,17 @@ class TrainConfig(Strict):
     log_rollouts_every: PositiveInt = 1
 
 
+class ParallelConfig(Strict):
+    """How a network lives on its devices; how many there are is torchrun's to say. See docs/scaling.md."""
+
+    cpu_offload: bool = Field(
+        False, description="keep shards, gradients and optimizer state in the host's memory (CUDA, several processes)"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="keep one activation per layer and compute the rest again in the backward pass"
+    )
+
+
 class EvaluationConfig(Strict):
     """Held-out accuracy before, during and after training."""
 
@@ -271,6 +282,7 @@ class Config(Strict):
     critic: CriticConfig = CriticConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig
+    parallel: ParallelConfig = ParallelConfig()
     evaluation: EvaluationConfig | None = None
     logging: LoggingConfig = LoggingConfig()
 

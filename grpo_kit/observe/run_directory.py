@@ -91,6 +91,22 @@ class RunDirectory:
         os.replace(scratch, target)
 
 
+class FollowedRun(RunDirectory):
+    """The run directory as every rank but the first has it: to read, while the first one writes."""
+
+    def write_json(self, name: str, content: Any) -> None:
+        return None
+
+    def log_metrics(self, metrics: dict[str, Any]) -> None:
+        return None
+
+    def drop_metrics_after(self, step: int) -> None:
+        return None
+
+    def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> None:
+        return None
+
+
 def _rollout(step: int, group: Group, index: int, advantage: float, completion: Any) -> dict[str, Any]:
     score, parts = group.scores[index], group.parts[index]
     return {

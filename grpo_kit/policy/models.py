@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from grpo_kit import ranks
 from grpo_kit.errors import UserError
 
 from .logprobs import Head, head_of, select_logprobs
@@ -75,6 +76,10 @@ class Policy:
         model = copy.deepcopy(self.model).eval().requires_grad_(False)
         return Policy(model, self.tokenizer, self.device, self.autocast)
 
+    def whole(self) -> Policy:
+        """This policy with all its weights in this process; every rank must ask."""
+        return self
+
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder that transformers and vLLM load as it is."""
         self.model.save_pretrained(folder)
@@ -99,9 +104,8 @@ def load_network(model: Any, folder: Path) -> None:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    return torch.device("cuda", ranks.local_rank()) if kind == "cuda" and ranks.launched() else torch.device(kind)
 
 
 def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Policy:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
@@ -25,6 +26,7 @@ from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.curve import draw_learning_curve
 from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Scorer, VerifierSpec
@@ -54,7 +56,7 @@ class OnlineTrainer:
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.policy: Policy = load_policy(config.model, pick_device(config.device), config.seed)
+        self.policy: Policy = self._spread(load_policy(config.model, pick_device(config.device), config.seed))
         source = training_source(config)
         self.source: TaskSource = source
         self.sampler = TaskSampler(
@@ -73,13 +75,13 @@ class OnlineTrainer:
     def train(self, resume: bool = False) -> None:
         """Run all steps; raises Interrupted after saving when a signal asks for it."""
         checkpoint = self._start(resume)
-        self.generator: Generator = open_generator(self.config, self.policy, self.run.path)
+        self.generator: Generator = open_generator(self.config, self.policy.whole(), self.run.path)
         self.rollouts = self._group_source()
         learner = open_learner(self.config, self.objective, self.policy)
         if checkpoint is not None:
             self._restore(checkpoint, learner)
         else:
-            self.generator.sync(self.policy.model, self.policy_version)
+            self._sync()
             self._evaluate()
         with (
             stop_on_signal() as stop,
@@ -95,9 +97,10 @@ class OnlineTrainer:
                 every = self.config.evaluation.every if self.config.evaluation else None
                 if last or (every and self.step % every == 0):
                     self._evaluate(groups)
-                if last or stop.requested or self._save_is_due():
+                stopping = ranks.anyone(stop.requested, "asking whether to stop")
+                if last or stopping or self._save_is_due():
                     self._save(learner)
-                if stop.requested and not last:
+                if stopping and not last:
                     raise Interrupted(self.step)
         self._finish(learner)
 
@@ -108,10 +111,19 @@ class OnlineTrainer:
             learned = learner.learn(groups)
         with self.clock.phase("sync"):
             self.policy_version += 1
-            self.generator.sync(self.policy.model, self.policy_version)
+            self._sync()
         return self._record(groups, learned)
 
     # --- rooms around it -----------------------------------------------------------------------------------------
+
+    def _sync(self) -> None:
+        self.generator.sync(self.policy.whole().model, self.policy_version)
+
+    def _spread(self, policy: Policy) -> Policy:
+        """The policy over all ranks. TRPO's is whole on each: FSDP2 has no second derivatives."""
+        if self.config.parallel.gradient_checkpointing:
+            policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        return policy if self.objective.step == "natural_gradient" else shard_policy(policy, self.config.parallel)
 
     def _start(self, resume: bool) -> Path | None:
         """Find the checkpoint to go on from, or make the policy that training starts from."""
@@ -132,14 +144,16 @@ class OnlineTrainer:
                     token_budget=self.config.train.token_budget,
                     report=lambda step, loss: bar.advance(step, {"loss": f"{loss:.3f}"}),
                 )
-            self.policy.save(warm)
+            whole = self.policy.whole()
+            if ranks.first():
+                whole.save(warm)
         self._adapt()
         return None
 
     def _adapt(self) -> None:
         """Train adapters instead of the weights, where the recipe says so: from here on, the weights are the base."""
         if self.config.model.lora is not None:
-            self.policy = attach_lora(self.policy, self.config.model.lora)
+            self.policy = self._spread(attach_lora(self.policy.whole(), self.config.model.lora))
 
     def _group_source(self) -> GroupSource:
         if self.objective.data == "recorded":
@@ -188,6 +202,8 @@ class OnlineTrainer:
         self._write_report()
 
     def _write_report(self) -> None:
+        if not ranks.first():
+            return
         with self.clock.phase("report"):
             try:
                 write_report(self.run.path, limit=REPORT_COMPLETIONS)
@@ -207,7 +223,10 @@ class OnlineTrainer:
                 "sampler": self.sampler.state_dict(),
                 "torch_rng": torch.get_rng_state(),
             }
-            save_checkpoint(self.run.checkpoints, self.step, learner.trained, state, self.config.train.keep_last)
+            whole = learner.trained.whole()
+            if ranks.first():
+                save_checkpoint(self.run.checkpoints, self.step, whole, state, self.config.train.keep_last)
+            ranks.meet(f"the checkpoint of step {self.step}")
 
     def _restore(self, checkpoint: Path, learner: Learner) -> None:
         state = load_state(checkpoint)
@@ -220,12 +239,15 @@ class OnlineTrainer:
         self.sampler.load_state_dict(state["sampler"])
         torch.set_rng_state(state["torch_rng"])
         self.step, self.policy_version = state["step"], state["policy_version"]
-        self.generator.sync(self.policy.model, self.policy_version)
+        self._sync()
         self.run.drop_metrics_after(self.step)
         self.console.say(f"resumed after step {self.step} from {checkpoint}")
 
     def _finish(self, learner: Learner) -> None:
-        learner.trained.save(self.run.path / "model")
+        whole = learner.trained.whole()
+        if not ranks.first():
+            return
+        whole.save(self.run.path / "model")
         self._write_report()
         curve = draw_learning_curve(
             self.run.read_metrics(), self.run.path / "curve.svg", f"{self.config.algorithm} on {data_name(self.config)}"

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
+from grpo_kit import ranks
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed
+from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
 from grpo_kit.policy.packing import MicroBatch
 
 MAX_SKIPPED_IN_A_ROW = 3
@@ -27,6 +29,7 @@ class UpdateMetrics:
     sums: dict[str, float] = field(default_factory=dict)
     extremes: dict[str, float] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
+    picks: dict[str, Callable[[float, float], float]] = field(default_factory=dict)
 
     def add_tokens(self, count: int, **per_token: Tensor) -> None:
         self.tokens += count
@@ -34,10 +37,24 @@ class UpdateMetrics:
             self.sums[name] = self.sums.get(name, 0.0) + float(tensor.detach().sum())
 
     def extreme(self, name: str, value: float, pick: Callable[[float, float], float]) -> None:
+        self.picks[name] = pick
         self.extremes[name] = pick(self.extremes[name], value) if name in self.extremes else value
 
     def value(self, name: str, value: float) -> None:
         self.values.setdefault(name, []).append(value)
+
+    def over_ranks(self) -> UpdateMetrics:
+        """The metrics of all ranks as those of one."""
+        whole = UpdateMetrics()
+        for part in ranks.everyone(self, "adding up the metrics of an update"):
+            whole.tokens += part.tokens
+            for name, total in part.sums.items():
+                whole.sums[name] = whole.sums.get(name, 0.0) + total
+            for name, extreme in part.extremes.items():
+                whole.extreme(name, extreme, part.picks[name])
+            for name, values in part.values.items():
+                whole.values.setdefault(name, []).extend(values)
+        return whole
 
     def summary(self) -> dict[str, float]:
         means = {name: total / max(1, self.tokens) for name, total in self.sums.items()}
@@ -83,7 +100,8 @@ class GradientStep:
             empty = False
         if empty:
             return 0.0, None
-        return loss_sum, float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm))
+        (loss_sum,) = ranks.total([loss_sum], "adding up the loss")
+        return loss_sum, clip_gradients(list(self.model.parameters()), self.config.max_grad_norm)
 
     def _skip(self, metrics: UpdateMetrics, loss: float, norm: float) -> None:
         metrics.value(f"{self.prefix}skipped_updates", 1.0)
@@ -96,10 +114,10 @@ class GradientStep:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict()}
+        return {"optimizer": gathered_state(self.optimizer), "scheduler": self.scheduler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_gathered_state(self.optimizer, state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
 
 

@@ -1,0 +1,91 @@
+"""A run of several processes: torchrun starts them, rank 0 checks and writes, a restart goes on from the last checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from grpo_kit import ranks
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import FollowedRun, default_run_path
+from grpo_kit.recipe_file import load_recipe
+
+
+def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
+    """Replace this process by torchrun with as many copies of itself; never returns."""
+    if ranks.launched():
+        raise UserError("--nproc is for a command that torchrun did not start: it starts torchrun itself")
+    rest = _without_nproc(arguments)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "grpo_kit"]
+    os.execv(sys.executable, [sys.executable, *torchrun, *rest])
+
+
+def _without_nproc(arguments: Sequence[str]) -> list[str]:
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--nproc":
+            skip = True
+        elif not argument.startswith("--nproc="):
+            kept.append(argument)
+    return kept
+
+
+def train_on_ranks(recipe: str, overrides: Sequence[str], *, run_dir: Path | None, resume: bool) -> None:
+    """Train as one of the processes of a run. Rank 0 checks the recipe and makes the folder; the others follow."""
+    from grpo_kit.commands import check, train_checked
+    from grpo_kit.policy.models import pick_device
+
+    begun = time.perf_counter()
+    if ranks.restarts_allowed() and run_dir is None:
+        raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
+    device = pick_device(load_recipe(recipe, overrides).device)
+    console = Console(highlight=False, quiet=not ranks.first())
+    with ranks.joined(device):
+        path = ranks.from_first(run_dir or default_run_path(recipe), "agreeing on the run directory")
+        if ranks.restarted() and not resume:
+            resume = ranks.from_first(_can_resume(path, console), "looking for the last checkpoint")
+        if ranks.first():
+            made = check(recipe, overrides, console, dry_run=False, run_dir=path, resume=resume)
+            assert made is not None
+            config, run = made
+            console.print(f"{ranks.world_size()} processes, this one on {device}")
+            ranks.meet("the checks of rank 0")
+        else:
+            _quiet()
+            ranks.meet("the checks of rank 0")
+            config = load_recipe(str(path / "config.yaml"))
+            run = FollowedRun.open(path)
+        train_checked(config, run, console, resume, begun)
+
+
+def _can_resume(path: Path, console: Console) -> bool:
+    """Whether the run that was cut off left a checkpoint; what it left before its first one is cleared away."""
+    if not (path / "config.yaml").is_file():
+        return False
+    if any((path / "checkpoints").glob("step-*")):
+        console.print(
+            f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}: going on from the last checkpoint of {path}"
+        )
+        return True
+    console.print(f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}: {path} has no checkpoint yet, beginning again")
+    shutil.rmtree(path)
+    return False
+
+
+def _quiet() -> None:
+    """Only rank 0 speaks of what all would say."""
+    import warnings
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    warnings.filterwarnings("ignore")
