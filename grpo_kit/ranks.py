@@ -158,7 +158,7 @@ def merged(parts: dict[str, T], purpose: str) -> dict[str, T]:
 
 
 def mean(numbers: dict[str, float], purpose: str) -> dict[str, float]:
-    """The mean over ranks of each number, over those ranks that have it."""
+    """The mean over ranks of each number, over those ranks that have it; the sum of what is called a count."""
     every = everyone(numbers, purpose)
     if len(every) == 1:
         return numbers
@@ -166,4 +166,4 @@ def mean(numbers: dict[str, float], purpose: str) -> dict[str, float]:
     for part in every:
         for name, value in part.items():
             found.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+    return {n: sum(v) if n.endswith("count") else sum(v) / len(v) for n, v in found.items()}

@@ -117,7 +117,7 @@ class PairLearner(_AgainstReference):
             ("pairs/margin", self.objective.beta * (chosen - rejected)),
             ("pairs/chosen_logprob", batch.sum_rows(logprobs)[0::2]),
         ):
-            metrics.value(name, float(value.detach().mean()))
+            metrics.each(name, value.float())
         return values.sum() / pairs
 
 
@@ -159,7 +159,7 @@ class LabelLearner(_AgainstReference):
         weight = torch.full_like(margins, self.objective.good_weight).masked_fill(~good, self.objective.bad_weight)
         for name, chosen in (("kto/good_margin", margins[good]), ("kto/bad_margin", margins[~good])):
             if chosen.numel():
-                metrics.value(name, float(chosen.detach().mean()))
+                metrics.each(name, chosen)
         return (weight * kto(margins, good, self.baseline, self.objective.beta)).sum() / responses
 
 
@@ -188,6 +188,6 @@ class RewardModelLearner(PreferenceLearner):
             return scores.sum()
         chosen, rejected = scores[0::2], scores[1::2]
         margin = torch.tensor([self.margin[id(s)] for s in batch.sequences[0::2]]).to(scores)
-        metrics.value("pairs/accuracy", float((chosen > rejected).float().mean()))
-        metrics.value("pairs/margin", float((chosen - rejected).detach().mean()))
+        metrics.each("pairs/accuracy", (chosen > rejected).float())
+        metrics.each("pairs/margin", chosen - rejected)
         return bradley_terry(chosen, rejected, margin).sum() / pairs

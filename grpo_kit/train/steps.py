@@ -43,6 +43,10 @@ class UpdateMetrics:
     def value(self, name: str, value: float) -> None:
         self.values.setdefault(name, []).append(value)
 
+    def each(self, name: str, values: Tensor) -> None:
+        """One value per example, so that the mean does not depend on how examples were split into micro-batches."""
+        self.values.setdefault(name, []).extend(values.detach().flatten().tolist())
+
     def over_ranks(self) -> UpdateMetrics:
         """The metrics of all ranks as those of one."""
         whole = UpdateMetrics()
