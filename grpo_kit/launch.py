@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ from grpo_kit import ranks
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import FollowedRun, default_run_path
 from grpo_kit.recipe_file import load_recipe
+
+LAUNCH = "launch.json"
 
 
 def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
@@ -51,11 +53,13 @@ def train_on_ranks(recipe: str, overrides: Sequence[str], *, run_dir: Path | Non
     with ranks.joined(device):
         path = ranks.from_first(run_dir or default_run_path(recipe), "agreeing on the run directory")
         if ranks.restarted() and not resume:
-            resume = ranks.from_first(_can_resume(path, console), "looking for the last checkpoint")
+            cut_off = _was_cut_off(path, console) if ranks.first() else False
+            resume = ranks.from_first(cut_off, "looking for the last checkpoint")
         if ranks.first():
             made = check(recipe, overrides, console, dry_run=False, run_dir=path, resume=resume)
             assert made is not None
             config, run = made
+            run.write_json(LAUNCH, _launch())
             console.print(f"{ranks.world_size()} processes, this one on {device}")
             ranks.meet("the checks of rank 0")
         else:
@@ -66,17 +70,28 @@ def train_on_ranks(recipe: str, overrides: Sequence[str], *, run_dir: Path | Non
         train_checked(config, run, console, resume, begun)
 
 
-def _can_resume(path: Path, console: Console) -> bool:
-    """Whether the run that was cut off left a checkpoint; what it left before its first one is cleared away."""
-    if not (path / "config.yaml").is_file():
+def _launch() -> dict[str, str]:
+    """Which torchrun this is: a restart may touch what the same one began, and nothing else."""
+    # Launches of one machine often share the id "none"; their agents are different processes.
+    agent = str(os.getppid()) if os.environ.get("GROUP_WORLD_SIZE") == "1" else ""
+    return {"run_id": os.environ.get("TORCHELASTIC_RUN_ID", ""), "agent": agent}
+
+
+def _was_cut_off(path: Path, console: Console) -> bool:
+    """Whether this launch's own run left a checkpoint; what it left before its first one is put aside."""
+    try:
+        ours = json.loads((path / LAUNCH).read_text(encoding="utf-8")) == _launch()
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
         return False
+    attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
     if any((path / "checkpoints").glob("step-*")):
-        console.print(
-            f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}: going on from the last checkpoint of {path}"
-        )
+        console.print(f"restart {attempt}: going on from the last checkpoint of {path}", soft_wrap=True)
         return True
-    console.print(f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}: {path} has no checkpoint yet, beginning again")
-    shutil.rmtree(path)
+    aside = path.with_name(f"{path.name}.before-restart-{attempt}")
+    path.rename(aside)
+    console.print(f"restart {attempt}: no checkpoint yet, beginning again; {aside} is what there was", soft_wrap=True)
     return False
 
 

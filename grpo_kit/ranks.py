@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from grpo_kit.errors import RunFailed, UserError
 
@@ -66,7 +66,7 @@ def joined(device: torch.device) -> Iterator[None]:
     """Join the other processes of the run for the time of a block; nothing happens where there are none.
 
     Raises:
-        UserError: more processes on this machine than it has GPUs.
+        UserError: more processes on this machine than it has GPUs, or a launch that could not restart.
     """
     if not launched():
         yield
@@ -84,13 +84,35 @@ def joined(device: torch.device) -> Iterator[None]:
         torch.cuda.set_device(local_rank())
         backend = "cpu:gloo,cuda:nccl"
     limit = timedelta(seconds=SECONDS_TO_MEET)
-    dist.init_process_group(backend, timeout=limit)
+    dist.init_process_group(backend, timeout=limit, **_store(limit))
     _control.append(dist.new_group(backend="gloo", timeout=limit))
     try:
         yield
     finally:
         _control.clear()
         dist.destroy_process_group()
+
+
+def _store(limit: timedelta) -> dict[str, Any]:
+    """Where the ranks find each other, for `init_process_group`.
+
+    By default torchrun lets all attempts of a run share one store, and a process that was started again would read the
+    addresses of the dead (seen with torch 2.13). On one machine the attempts are numbered, so each gets names of its own;
+    on several, the numbers of the machines differ, and torchrun has to make a new store for each attempt.
+    """
+    import torch.distributed as dist
+
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return {}
+    if restarts_allowed() and int(os.environ["GROUP_WORLD_SIZE"]) > 1:
+        raise UserError(
+            "torchrun --max-restarts on several machines needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of "
+            "torchrun: otherwise processes that start again meet the addresses of those that died"
+        )
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    shared = dist.TCPStore(address, port, world_size(), is_master=False, timeout=limit)
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return {"store": dist.PrefixStore(f"attempt-{attempt}", shared), "rank": rank(), "world_size": world_size()}
 
 
 def meet(purpose: str, seconds: float = SECONDS_TO_MEET) -> None:

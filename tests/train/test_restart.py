@@ -17,7 +17,9 @@ ON_RANK_1 = 4 * 4 // 2  # responses that rank 1 scores in a step
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "recipe.yaml"
-    text = TINY_RECIPE.replace("name: math", f'name: "{VERIFIER}:failing"').replace("steps: 3", "steps: 6, save_every: 2")
+    text = TINY_RECIPE.replace("name: math", f'name: "{VERIFIER}:failing"').replace(
+        "steps: 3", "steps: 6, save_every: 2"
+    )
     path.write_text(text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\n")
     return path
 
@@ -40,7 +42,7 @@ def test_a_killed_rank_is_restarted_from_the_last_checkpoint(recipe, tmp_path):
     cut = train(recipe, tmp_path / "cut", "--max-restarts=1", fail_at=3 * ON_RANK_1 + 2)
     assert (tmp_path / "failed").exists()
     assert cut.returncode == 0, cut.stderr[-4000:]
-    assert "restart 1: going on from the last checkpoint" in cut.stdout.replace("\n", " ")
+    assert "restart 1: going on from the last checkpoint" in cut.stdout
     assert "resumed after step 2" in cut.stdout
     assert logged(tmp_path / "cut") == logged(tmp_path / "straight")
     for name, weight in weights(tmp_path / "straight").items():
@@ -51,8 +53,18 @@ def test_killed_before_the_first_checkpoint_it_begins_again(recipe, tmp_path):
     cut = train(recipe, tmp_path / "cut", "--max-restarts=1", fail_at=2)
     assert (tmp_path / "failed").exists()
     assert cut.returncode == 0, cut.stderr[-4000:]
-    assert "no checkpoint yet, beginning again" in cut.stdout.replace("\n", " ")
+    assert "no checkpoint yet, beginning again" in cut.stdout
     assert [step for step, *_ in logged(tmp_path / "cut")] == [1, 2, 3, 4, 5, 6]
+    assert (tmp_path / "cut.before-restart-1" / "config.yaml").is_file()
+
+
+def test_a_restart_does_not_touch_a_run_of_somebody_else(recipe, tmp_path):
+    assert train(recipe, tmp_path / "run").returncode == 0
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    again = train(recipe, tmp_path / "run", "--max-restarts=1")
+    assert again.returncode == 1
+    assert "exists and is not empty" in again.stderr
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
 
 
 def test_without_restarts_a_dead_rank_ends_the_others(recipe, tmp_path):
