@@ -135,9 +135,14 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         f"{config.train.steps} steps, {plan.optimizer_steps} updates, {plan.completions:,} completions "
         f"({rollout.prompts_per_step} prompts x {rollout.group_size}), at most {plan.most_tokens:,} tokens",
     )
-    for part, size in plan.memory.items():
-        table.add_row(f"memory: {part}", _size(size))
-    table.add_row("memory: all of it", f"{_size(sum(plan.memory.values()))} of {_size(machine_memory())}")
+    for phase, parts in (
+        ("", plan.memory.kept),
+        ("sampling: ", plan.memory.generate),
+        ("update: ", plan.memory.update),
+    ):
+        for part, size in parts.items():
+            table.add_row(f"memory: {phase}{part}", _size(size))
+    table.add_row("memory: at its peak", f"{_size(plan.memory.peak)} of {_size(machine_memory())}")
     table.add_row("disk", _size(plan.disk))
     table.add_row("gold answers", f"{plan.gold_checked} checked, {len(plan.gold_rejected)} rejected")
     if plan.skipped_long:
@@ -151,7 +156,7 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         console.print(f"prompt {number}: {text!r}", markup=False)
     for task_id, response, score in plan.gold:
         console.print(f"gold of {task_id}: {response!r:.160} -> {score.value:g} {score.reason}", markup=False)
-    if sum(plan.memory.values()) > machine_memory():
+    if plan.memory.peak > machine_memory():
         console.print("warning: this is more memory than the machine has; lower train.token_budget or rollout.max_rows")
     console.print("dry run: nothing was written")
 

@@ -80,7 +80,7 @@ def read_rollouts(folder: Path) -> list[Group]:
     """
     files = sorted((folder / "rollouts").glob("step-*.jsonl.gz"))
     if not files:
-        raise UserError(f"examples.rollouts: {folder} holds no recorded rollouts; give the directory of a run")
+        raise UserError(f"{folder} holds no recorded rollouts; give the directory of a run")
     groups: list[Group] = []
     for path in files:
         found: dict[str, Group] = {}
