@@ -147,7 +147,7 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task]) -> GoldCh
     Real datasets hold a few (4 of MBPP's 974 reference solutions fail their own tests), so a small share is reported and
     borne; more is refused.
     """
-    from .online import open_scorer
+    from .prepare import open_scorer
 
     rows = min(source.size or len(first), GOLD_ROWS_CHECKED)
     result = GoldCheck(rows, [], [])
