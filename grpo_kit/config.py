@@ -230,9 +230,30 @@ class TrainConfig(Strict):
         1, description="the batch's prompts are split into this many optimizer steps"
     )
     epochs_per_batch: PositiveInt = 1
-    save_every: PositiveInt | None = None
+    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; one is always left at the end")
+    save_minutes: PositiveFloat | None = Field(
+        None, description="also save when this long has passed since the last one"
+    )
     keep_last: PositiveInt = 2
+    keep_best: Annotated[int, Field(ge=0)] = Field(
+        0, description="checkpoints of the highest held-out accuracy that are saved and kept besides the last ones"
+    )
+    shard_gb: PositiveFloat | None = Field(None, description="largest file of weights in a checkpoint")
+    stop_seconds: PositiveFloat = Field(60.0, description="time to save and end in, once a signal asks for it")
     log_rollouts_every: PositiveInt = 1
+
+
+class LimitsConfig(Strict):
+    """Minutes that one wait of a phase may last before the run is ended, with the stacks of all threads."""
+
+    start: PositiveFloat = Field(120.0, description="loading the model, opening the engine, the warm start's steps")
+    generate: PositiveFloat = 60.0
+    score: PositiveFloat = 60.0
+    update: PositiveFloat = 60.0
+    sync: PositiveFloat = 60.0
+    evaluate: PositiveFloat = 240.0
+    save: PositiveFloat = 60.0
+    other: PositiveFloat = 60.0
 
 
 class ParallelConfig(Strict):
@@ -285,6 +306,7 @@ class Config(Strict):
     parallel: ParallelConfig = ParallelConfig()
     evaluation: EvaluationConfig | None = None
     logging: LoggingConfig = LoggingConfig()
+    limits: LimitsConfig = LimitsConfig()
 
     def objective_overrides(self) -> dict[str, Any]:
         """The objective section, with the default that the engine decides."""

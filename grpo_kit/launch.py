@@ -13,7 +13,8 @@ from rich.console import Console
 
 from grpo_kit import ranks
 from grpo_kit.errors import UserError
-from grpo_kit.observe.run_directory import FollowedRun, default_run_path
+from grpo_kit.interrupt import Unbreakable
+from grpo_kit.observe.run_directory import FollowedRun
 from grpo_kit.recipe_file import load_recipe
 
 LAUNCH = "launch.json"
@@ -40,7 +41,9 @@ def _without_nproc(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
-def train_on_ranks(recipe: str, overrides: Sequence[str], *, run_dir: Path | None, resume: bool) -> None:
+def train_on_ranks(
+    recipe: str, overrides: Sequence[str], *, run_dir: Path | None, resume: str | None, fork: str | None
+) -> None:
     """Train as one of the processes of a run. Rank 0 checks the recipe and makes the folder; the others follow."""
     from grpo_kit.commands import check, train_checked
     from grpo_kit.policy.models import pick_device
@@ -49,25 +52,25 @@ def train_on_ranks(recipe: str, overrides: Sequence[str], *, run_dir: Path | Non
     if ranks.restarts_allowed() and run_dir is None:
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
     device = pick_device(load_recipe(recipe, overrides).device)
-    console = Console(highlight=False, quiet=not ranks.first())
+    console = Console(highlight=False, quiet=not ranks.first(), file=Unbreakable())  # type: ignore[arg-type]
     with ranks.joined(device):
-        path = ranks.from_first(run_dir or default_run_path(recipe), "agreeing on the run directory")
-        if ranks.restarted() and not resume:
-            cut_off = _was_cut_off(path, console) if ranks.first() else False
-            resume = ranks.from_first(cut_off, "looking for the last checkpoint")
+        checked = None
         if ranks.first():
-            made = check(recipe, overrides, console, dry_run=False, run_dir=path, resume=resume)
-            assert made is not None
-            config, run = made
-            run.write_json(LAUNCH, _launch())
+            if ranks.restarted() and _is_ours(run_dir):
+                console.print(f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}: going on with {run_dir}")
+                resume, fork = "latest", None
+            checked = check(recipe, overrides, console, dry_run=False, run_dir=run_dir, resume=resume, fork=fork)
+            assert checked is not None
+            checked[1].write_json(LAUNCH, _launch())
             console.print(f"{ranks.world_size()} processes, this one on {device}")
-            ranks.meet("the checks of rank 0")
         else:
             _quiet()
-            ranks.meet("the checks of rank 0")
-            config = load_recipe(str(path / "config.yaml"))
-            run = FollowedRun.open(path)
-        train_checked(config, run, console, resume, begun)
+        agreed = ranks.from_first(checked, "the checks of rank 0")
+        assert agreed is not None
+        config, run, checkpoint, resumed = agreed
+        if not ranks.first():
+            run = FollowedRun(run.path)
+        train_checked(config, run, checkpoint, resumed, console, begun)
 
 
 def _launch() -> dict[str, str]:
@@ -77,22 +80,12 @@ def _launch() -> dict[str, str]:
     return {"run_id": os.environ.get("TORCHELASTIC_RUN_ID", ""), "agent": agent}
 
 
-def _was_cut_off(path: Path, console: Console) -> bool:
-    """Whether this launch's own run left a checkpoint; what it left before its first one is put aside."""
+def _is_ours(path: Path | None) -> bool:
+    """Whether the run in a folder was begun by this launch."""
     try:
-        ours = json.loads((path / LAUNCH).read_text(encoding="utf-8")) == _launch()
+        return path is not None and json.loads((path / LAUNCH).read_text(encoding="utf-8")) == _launch()
     except (OSError, ValueError):
-        ours = False
-    if not ours:
         return False
-    attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
-    if any((path / "checkpoints").glob("step-*")):
-        console.print(f"restart {attempt}: going on from the last checkpoint of {path}", soft_wrap=True)
-        return True
-    aside = path.with_name(f"{path.name}.before-restart-{attempt}")
-    path.rename(aside)
-    console.print(f"restart {attempt}: no checkpoint yet, beginning again; {aside} is what there was", soft_wrap=True)
-    return False
 
 
 def _quiet() -> None:

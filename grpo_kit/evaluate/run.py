@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import fmean
+from typing import Any
 
 from grpo_kit import ranks
 from grpo_kit.generate.base import Generator, SamplingParams
@@ -37,6 +38,14 @@ class EvalResult:
 
     def as_metrics(self) -> dict[str, float]:
         return {f"eval/{name}": float(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def of_metrics(cls, metrics: Mapping[str, Any]) -> EvalResult | None:
+        """Read back what `as_metrics` gave; None if it is not there."""
+        found = {name: metrics.get(f"eval/{name}") for name in (field.name for field in fields(cls))}
+        if None in found.values():
+            return None
+        return cls(**found | {name: int(found[name]) for name in ("problems", "samples")})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

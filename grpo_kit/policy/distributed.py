@@ -103,8 +103,8 @@ class ShardedPolicy(Policy):
             return _Through(off.model, off.tokenizer, off.device, off.autocast, root=self.shards.root, plain=off)
         return shard_policy(self.whole().reference(), self.parallel)
 
-    def save(self, folder: Path) -> None:
-        self.whole().save(folder)
+    def save(self, folder: Path, shard_gb: float | None = None) -> None:
+        self.whole().save(folder, shard_gb)
 
     def load_weights(self, folder: Path) -> None:
         self.unsharded.load_weights(folder)
@@ -140,8 +140,8 @@ class ShardedValueModel(ValueModel):
         self.shards.gather()
         return self.unsharded
 
-    def save(self, folder: Path) -> None:
-        self.whole().save(folder)
+    def save(self, folder: Path, shard_gb: float | None = None) -> None:
+        self.whole().save(folder, shard_gb)
 
     def load_weights(self, folder: Path) -> None:
         self.unsharded.load_weights(folder)

@@ -80,14 +80,19 @@ class Policy:
         """This policy with all its weights in this process; every rank must ask."""
         return self
 
-    def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder that transformers and vLLM load as it is."""
-        self.model.save_pretrained(folder)
+    def save(self, folder: Path, shard_gb: float | None = None) -> None:
+        """Write a Hugging Face folder that transformers and vLLM load as it is. shard_gb: largest file of weights."""
+        self.model.save_pretrained(folder, **shards(shard_gb))
         self.tokenizer.save_pretrained(folder)
 
     def load_weights(self, folder: Path) -> None:
         """Copy the weights of a saved model (a checkpoint's ``model``) into this one, in place."""
         load_network(self.model, folder)
+
+
+def shards(largest_gb: float | None) -> dict[str, str]:
+    """How ``save_pretrained`` is told to cut the weights into files; as it likes where nothing is asked."""
+    return {} if largest_gb is None else {"max_shard_size": f"{round(largest_gb * 1e6)}KB"}
 
 
 def load_network(model: Any, folder: Path) -> None:

@@ -53,7 +53,7 @@ class TrustRegionStep:
         before, gradient = self._loss_and_gradient(batches, loss, metrics)
         metrics.value("loss", before)
         if gradient is None or not torch.isfinite(gradient).all():
-            metrics.value("skipped_updates", float(gradient is not None))
+            metrics.count("skipped_updates", int(gradient is not None))
             return
         metrics.value("grad_norm", float(gradient.norm()))
         if gradient.norm() == 0:

@@ -10,6 +10,7 @@ from rich.console import Console
 from grpo_kit import ranks
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import FollowedRun, RunDirectory
+from grpo_kit.train.checkpoint import latest_checkpoint
 from grpo_kit.train.online import OnlineTrainer
 from tests.train.test_every_algorithm_runs import ODD, recipe
 
@@ -36,7 +37,7 @@ def train(config, folder: Path, resume: bool = False) -> None:
     run = run if ranks.first() else FollowedRun(folder)
     trainer = OnlineTrainer(config, run, RunConsole(Console(file=io.StringIO())))
     try:
-        trainer.train(resume)
+        trainer.train(latest_checkpoint(run.checkpoints, print) if resume else None, [] if resume else None)
     finally:
         trainer.close()
 
