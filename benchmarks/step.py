@@ -130,7 +130,12 @@ def main() -> None:
             print(name, json.dumps(found[name]), flush=True)
     if not options.dry and not options.only:
         suffix = "" if options.threads == 1 else f"_{options.threads}_threads"
-        settings = {"parameters": parameters, "rows": "16 prompts x 8", "warmup": options.warmup, "steps": options.steps}
+        settings = {
+            "parameters": parameters,
+            "rows": "16 prompts x 8",
+            "warmup": options.warmup,
+            "steps": options.steps,
+        }
         write_result(f"step{suffix}", {"machine": machine(), "settings": settings, "cases": found})
 
 

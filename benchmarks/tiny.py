@@ -22,7 +22,9 @@ CHARACTERS = string.digits + string.ascii_lowercase + string.ascii_uppercase + "
 PAD, END = "<pad>", "<end>"
 
 
-def build(shape: str = "3M", vocabulary: int | None = None, seed: int = 0, layers: int | None = None) -> tuple[Any, Any]:
+def build(
+    shape: str = "3M", vocabulary: int | None = None, seed: int = 0, layers: int | None = None
+) -> tuple[Any, Any]:
     """A randomly initialised Qwen2 over characters and its tokenizer.
 
     With 68 tokens and near-uniform predictions a response ends with probability 1/68 at each token: lengths are geometric
@@ -99,9 +101,8 @@ def median(values: list[float]) -> float:
 
 
 def machine() -> dict[str, Any]:
-    model = next(
-        (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown"
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
     return {"cpu": model, "cores": os.cpu_count(), "torch": torch.__version__, "load": os.getloadavg()[0]}
 
 
