@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
 
 GROWTH = 64  # columns are added in steps, so that short completions never pay for the longest possible one
+LAZY_COLUMNS = 1024  # on a CPU, where memory that is never touched costs nothing
+
+
+def _untouched_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros of which the system provides a page when it is first written; torch's own would write all of them."""
+    size = dtype.itemsize
+    plain = np.zeros((*shape[:-1], shape[-1] * size), dtype=np.uint8)
+    return torch.from_numpy(plain).view(dtype)
 
 
 class SlotLayer(CacheLayerMixin):
@@ -31,14 +40,18 @@ class SlotLayer(CacheLayerMixin):
             setattr(self, name, empty)
         self.is_initialized = True
 
-    def reserve(self, columns: int) -> None:
+    def reserve(self, columns: int, rows: int) -> None:
+        """Make room for ``columns``, keeping what stands in the first ``rows`` slots."""
         if columns <= self.columns:
             return
-        wanted = max(columns, self.columns + GROWTH, self.columns * 5 // 4)
         for name in ("keys", "values"):
             old = getattr(self, name)
-            new = old.new_zeros(old.shape[0], old.shape[1], wanted, old.shape[3])
-            new[:, :, : self.columns] = old
+            lazy = old.device.type == "cpu"
+            wanted = max(columns, LAZY_COLUMNS if lazy else self.columns + GROWTH, self.columns * 5 // 4)
+            shape = (old.shape[0], old.shape[1], wanted, old.shape[3])
+            # Zeros, since masked columns are read too, with a weight of zero.
+            new = _untouched_zeros(shape, old.dtype) if lazy else old.new_zeros(shape)
+            new[:rows, :, : self.columns] = old[:rows]
             setattr(self, name, new)
         self.columns = wanted
 
@@ -57,7 +70,7 @@ class SlotLayer(CacheLayerMixin):
         assert self.values is not None
         assert self.positions is not None
         assert self.rows is not None
-        self.reserve(self.visible)
+        self.reserve(self.visible, keys.shape[0])
         self.keys[self.rows, :, self.positions] = keys.to(self.keys.dtype)
         self.values[self.rows, :, self.positions] = values.to(self.values.dtype)
         count = keys.shape[0]
@@ -67,7 +80,7 @@ class SlotLayer(CacheLayerMixin):
         """Fill slots ``first ..`` with copies of prefilled prompts; ``source[j]`` is the prompt of the j-th new slot."""
         if not self.is_initialized:
             self.lazy_initialization(keys, values)
-        self.reserve(keys.shape[2])
+        self.reserve(keys.shape[2], first)
         self.visible = max(self.visible, keys.shape[2])  # a row may move before its first step
         assert self.keys is not None
         assert self.values is not None

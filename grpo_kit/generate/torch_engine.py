@@ -72,7 +72,8 @@ class TorchEngine:
             if self._decodes is None:
                 self._decodes = can_decode(self.policy)
             decoder = Decoder(self.policy) if self._decodes else None
-            batch = _Batch(self.policy, decoder, max(self.max_rows, sampling.n), sampling, self._version)
+            slots = max(min(self.max_rows, len(prompts) * sampling.n), sampling.n)
+            batch = _Batch(self.policy, decoder, slots, sampling, self._version)
             waiting = deque(prompts)
             while waiting or batch.running:
                 free = (batch.slots - len(batch.running)) // sampling.n
