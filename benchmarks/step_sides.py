@@ -189,7 +189,7 @@ class OurTrainer:
         from grpo_kit.train.update import PolicyUpdater
 
         self.options, self.parts = options, Parts()
-        config = ModelConfig(path=options.model, dtype=options.precision)
+        config = ModelConfig(path=options.model, dtype=options.precision, compile=options.compile)
         self.policy = load_policy(config, torch.device("cpu"))
         self.engine = TorchEngine(self.policy)
         self.objective = resolve_objective("grpo", {"beta": options.beta})

@@ -54,7 +54,7 @@ def warm_start(
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for micro in micro_batches(batch, token_budget, policy.device):
-            logprobs, _ = policy.logprobs(micro, temperature=1.0)
+            logprobs, _ = policy.logprobs(micro, temperature=1.0, entropy_gradient=False)
             loss = -(logprobs * micro.weights).sum()
             loss.backward()
             total += float(loss.detach())

@@ -122,7 +122,7 @@ class PolicyUpdater:
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
-        logprobs, entropies = self.policy.logprobs(batch, self.temperature)
+        logprobs, entropies = self.policy.logprobs(batch, self.temperature, objective.entropy_bonus > 0.0)
         remembered = batch.gather("old_logprobs")
         old_logprobs = logprobs.detach() if remembered is None else remembered
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, old_logprobs, batch.sequence_index)
