@@ -41,7 +41,12 @@ class ModelConfig(Strict):
 
     path: str | None = None
     scratch: ScratchModelConfig | None = None
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of matrix products; weights stay float32. auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    compile: bool = Field(
+        False, description="torch.compile the training passes: a minute at the start, needs a C++ compiler on a CPU"
+    )
     lora: LoraConfig | None = None
 
     @model_validator(mode="before")

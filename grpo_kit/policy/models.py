@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from grpo_kit import ranks
 from grpo_kit.errors import UserError
 
+from .attention import use_float32_attention
 from .logprobs import Head, head_of, select_logprobs
 from .packing import MicroBatch
 
@@ -30,12 +31,14 @@ class Policy:
         model: the transformers model, unchanged.
         tokenizer: its tokenizer, with a chat template.
         autocast: the dtype of matrix products (bfloat16 where the device has it), or None for full precision.
+        compiled: what runs in place of the backbone in training, where torch.compile is switched on.
     """
 
     model: Any
     tokenizer: Any
     device: torch.device
     autocast: torch.dtype | None = None
+    compiled: Any = None
 
     @property
     def backbone(self) -> nn.Module:
@@ -61,19 +64,24 @@ class Policy:
 
     def hidden(self, input_ids: Tensor) -> Tensor:
         """[rows, length] token ids, padded on the right -> [rows, length, hidden]."""
-        return self.backbone(input_ids=input_ids, use_cache=False).last_hidden_state
+        run = self.compiled or self.backbone
+        return run(input_ids=input_ids, use_cache=False).last_hidden_state
 
-    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
-        """Log-probability and entropy of every completion token of a micro-batch: two tensors [tokens]."""
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy of every completion token of a micro-batch: two tensors [tokens].
+
+        Without ``entropy_gradient`` the entropies are numbers to look at, and cost nothing in the backward pass.
+        """
         with self.precision():
             hidden = self.hidden(batch.input_ids)[batch.rows, batch.columns]
-            return select_logprobs(hidden, self.head, batch.targets, temperature)
+            return select_logprobs(hidden, self.head, batch.targets, temperature, entropy_gradient=entropy_gradient)
 
     def reference(self) -> Policy:
         """The policy as it is now, for a KL term to compare with later: a copy that takes no gradients."""
         import copy
 
         model = copy.deepcopy(self.model).eval().requires_grad_(False)
+        # Not compiled: one pass without gradients gains less than a second compilation costs.
         return Policy(model, self.tokenizer, self.device, self.autocast)
 
     def whole(self) -> Policy:
@@ -131,7 +139,11 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
     # Master weights stay float32: at RL learning rates a bfloat16 weight often rounds the update away.
     disable_dropout(model)
     policy = Policy(model.float().to(device), tokenizer, device, _autocast_dtype(config.dtype, device))
+    if device.type == "cpu" and policy.autocast is not None:
+        use_float32_attention(model)
     _check_head(policy)
+    if config.compile:
+        policy.compiled = torch.compile(policy.backbone, dynamic=True)
     return policy
 
 

@@ -55,7 +55,7 @@ def warm_start(
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for micro in rank_batches(batch, token_budget, policy.device, policy.model):
-            logprobs, _ = policy.logprobs(micro, temperature=1.0)
+            logprobs, _ = policy.logprobs(micro, temperature=1.0, entropy_gradient=False)
             loss = -(logprobs * micro.weights).sum()
             loss.backward()
             total += float(loss.detach())

@@ -125,7 +125,7 @@ class PolicyUpdater:
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
-        logprobs, entropies = self.policy.logprobs(batch, self.temperature)
+        logprobs, entropies = self.policy.logprobs(batch, self.temperature, objective.entropy_bonus > 0.0)
         if not batch.sequences:
             return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
         remembered = batch.gather("old_logprobs")
