@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import resource
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -102,6 +104,28 @@ def break_output(function: str, call: int) -> None:
     _at_call(function, call, close)
 
 
+def measure(path: str, every: int) -> None:
+    """Not a fault: write down resident memory, open files and threads of the run every so many steps."""
+    from grpo_kit.observe.run_directory import RunDirectory
+
+    original = RunDirectory.log_metrics
+
+    def log_metrics(self: RunDirectory, metrics: dict[str, Any]) -> None:
+        original(self, metrics)
+        if metrics["step"] % every == 0:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            seen = {
+                "step": metrics["step"],
+                "rss": pages * resource.getpagesize(),
+                "files": len(list(Path("/proc/self/fd").iterdir())),
+                "threads": threading.active_count(),
+            }
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(seen) + "\n")
+
+    setattr(RunDirectory, "log_metrics", log_metrics)  # noqa: B010
+
+
 def _later(seconds: float, number: int) -> None:
     def send() -> None:
         time.sleep(seconds)
@@ -139,5 +163,6 @@ FAULTS: dict[str, Callable[..., None]] = {
         limit_file_size,
         poison,
         break_output,
+        measure,
     )
 }
