@@ -100,7 +100,8 @@ class GradientStep:
             self.skipped_in_a_row = 0
             metrics.value(f"{self.prefix}grad_norm", norm)
             self.optimizer.step()
-        self.scheduler.step()
+            # The schedule counts updates that moved the weights: a skipped one uses up no part of warm-up or decay.
+            self.scheduler.step()
 
     def backward(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> tuple[float, float | None]:
         """The loss of the step and its gradient's norm before clipping; None if there was nothing to learn from."""
