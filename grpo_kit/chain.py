@@ -72,7 +72,8 @@ def train_chain(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir
         folder.mkdir(parents=True, exist_ok=True)
         resolved = folder / f"{name}.yaml"
         resolved.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
-        train(str(resolved), [], dry_run=False, run_dir=path, resume=resume and (path / "config.yaml").is_file())
+        begun = resume and (path / "config.yaml").is_file()
+        train(str(resolved), [], dry_run=False, run_dir=path, resume="latest" if begun else None)
 
 
 def _dry_run_first(config: Config) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from grpo_kit import __version__
 from grpo_kit.algorithms_cli import algorithms
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
 from grpo_kit.evaluate_cli import mount as mount_evaluation
+from grpo_kit.plan_cli import plan
 from grpo_kit.verifiers_cli import app as verifiers_app
 
 app = typer.Typer(
@@ -29,6 +33,7 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(config_app, name="config")
 app.add_typer(verifiers_app, name="verifiers")
 app.command()(algorithms)
+app.command()(plan)
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.sub=value, each replacing one value of the recipe")]
 
@@ -40,18 +45,40 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-@app.command()
+class _Train(TyperCommand):
+    """`--resume` alone means the newest checkpoint, `--resume 40` that of a step."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        at = args.index("--resume") if "--resume" in args else None
+        if at is not None and not (at + 1 < len(args) and args[at + 1].isdecimal()):
+            args = [*args[:at], "--resume=latest", *args[at + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+@app.command(cls=_Train)
 def train(
     recipe: Annotated[str, typer.Argument(help="a recipe file, or the name of a shipped one")],
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, train nothing.")] = False,
     run_dir: Annotated[Path | None, typer.Option(help="Where the run is written [runs/<recipe>-<time>].")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --run-dir.")] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="[STEP]", help="Go on with the run in --run-dir [its newest checkpoint]."),
+    ] = None,
+    fork: Annotated[
+        str | None, typer.Option("--fork", metavar="RUN@STEP", help="Begin a new run from a checkpoint of another.")
+    ] = None,
+    nproc: Annotated[int | None, typer.Option(min=1, help="Processes on this machine, through torchrun.")] = None,
 ) -> None:
     """Train with a recipe."""
     from grpo_kit import commands
 
-    commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume)
+    if nproc is not None and not dry_run:
+        from grpo_kit.launch import become_torchrun
+
+        become_torchrun(nproc, sys.argv[1:])
+
+    commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
 
 
 @app.command()
@@ -123,19 +150,35 @@ def main() -> None:
     """Run the command line; a user's error is one paragraph and exit code 2, a failed run exit code 1."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from grpo_kit.interrupt import Interrupted
+    from grpo_kit import ranks
+    from grpo_kit.interrupt import Interrupted, StoppedAtOnce
 
     try:
-        app()
+        if ranks.launched():
+            from torch.distributed.elastic.multiprocessing.errors import record
+
+            # torchrun shows the traceback of the rank that failed first.
+            record(app)()
+        else:
+            app()
     except UserError as error:
         _fail(str(error), EXIT_USAGE)
     except RunFailed as error:
         _fail(str(error), EXIT_FAILED)
     except Interrupted as stop:
-        typer.echo(f"{stop}; it is saved: continue with --resume", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        _fail(f"{stop}; continue with --resume", EXIT_INTERRUPTED, "stopped")
+    except StoppedAtOnce:
+        _fail("at once, without saving; continue from the newest checkpoint with --resume", EXIT_INTERRUPTED, "stopped")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        _fail(f"{error.filename or 'a file'} could not be written: {error.strerror}. Free some space.", EXIT_FAILED)
 
 
-def _fail(message: str, code: int) -> None:
-    typer.echo(f"error: {message}", err=True)
+def _fail(message: str, code: int, kind: str = "error") -> None:
+    from grpo_kit import ranks
+
+    who = f"{kind} on rank {ranks.rank()}" if ranks.launched() else kind
+    with suppress(OSError):  # standard error may be a terminal that is gone
+        typer.echo(f"{who}: {message}", err=True)
     sys.exit(code)

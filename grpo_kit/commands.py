@@ -10,30 +10,75 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from grpo_kit import ranks
 from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
+from grpo_kit.interrupt import Interrupted, StopStep, Unbreakable, stop_on_signal
+from grpo_kit.launch import train_on_ranks
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
-from grpo_kit.observe.sinks import check_sinks, open_sinks
+from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.recipe_file import load_recipe
+from grpo_kit.resume import create_fork, find_fork, open_resumed
 from grpo_kit.verifiers import get_verifier
 
 if TYPE_CHECKING:
     from grpo_kit.train.preflight import Plan
 
 
-def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path | None, resume: bool) -> None:
-    """Check, then train. Nothing is written before every check has passed."""
+def train(
+    recipe: str,
+    overrides: Sequence[str],
+    *,
+    dry_run: bool,
+    run_dir: Path | None,
+    resume: str | None,
+    fork: str | None = None,
+) -> None:
+    """Check, then train. Nothing is written before every check has passed.
+
+    Args:
+        resume: ``latest`` or a step of the run in ``run_dir``.
+        fork: ``RUN@STEP`` to begin a new run from.
+    """
+    if resume is not None and fork is not None:
+        raise UserError("--resume goes on with a run, --fork begins a new one from it: give one of them")
     if is_chain(recipe):
-        train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume)
+        if fork is not None or resume not in (None, "latest"):
+            raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
+        train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume is not None)
         return
-    console = Console(highlight=False)
+    if ranks.launched() and not dry_run:
+        train_on_ranks(recipe, overrides, run_dir=run_dir, resume=resume, fork=fork)
+        return
+    console = Console(highlight=False, file=Unbreakable())  # type: ignore[arg-type]
     begun = time.perf_counter()
-    if resume:
-        config, run = _resumed(recipe, overrides, run_dir)
+    checked = check(recipe, overrides, console, dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
+    if checked is not None:
+        train_checked(*checked, console, begun)
+
+
+# The config, the folder, the checkpoint to go on from, and what a resumed run changed.
+Checked = tuple[Config, RunDirectory, Path | None, list[str] | None]
+
+
+def check(
+    recipe: str,
+    overrides: Sequence[str],
+    console: Console,
+    *,
+    dry_run: bool,
+    run_dir: Path | None,
+    resume: str | None,
+    fork: str | None,
+) -> Checked | None:
+    """Everything that can be known to be wrong is said here; then the folder is made. None for a dry run."""
+    if resume is not None:
+        config, run, checkpoint, changed = open_resumed(recipe, overrides, run_dir, resume)
     else:
         config, path = load_recipe(recipe, overrides), run_dir or default_run_path(recipe)
         check_free(path)
+    forked = find_fork(fork, config) if fork is not None else None
     check_verifiers(config)
     check_sinks(config)
     # From here on torch is needed; what can be found wrong without it has been.
@@ -42,25 +87,36 @@ def train(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path
     from grpo_kit.train.preflight import preflight
 
     transformers_logging.disable_progress_bar()
-    if resume:
+    if resume is not None:
         preflight(config, None)
-    else:
-        plan = preflight(config, path)
-        if plan.gold_rejected:
-            console.print(
-                f"warning: {len(plan.gold_rejected)} of {plan.gold_checked} gold answers are rejected by their "
-                "verifier; --dry-run names them"
-            )
+        if changed:
+            console.print("changed: " + ", ".join(changed), markup=False, soft_wrap=True)
         if dry_run:
-            show_plan(console, config, plan)
-            return
+            console.print(f"dry run: would go on from {checkpoint or 'the beginning'}; nothing was written")
+            return None
+        return config, run, checkpoint, changed
+    plan = preflight(config, path)
+    if plan.gold_rejected:
         console.print(
-            f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
-            f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}",
-            soft_wrap=True,
+            f"warning: {len(plan.gold_rejected)} of {plan.gold_checked} gold answers are rejected by their "
+            "verifier; --dry-run names them"
         )
-        run = RunDirectory.create(path, config)
-    _train(config, run, console, resume, begun)
+    if dry_run:
+        show_plan(console, config, plan)
+        return None
+    console.print(
+        f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
+        f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}",
+        soft_wrap=True,
+    )
+    if forked is None:
+        return config, RunDirectory.create(path, config), None, None
+    changes = ", ".join(map(str, forked.changes)) or "nothing"
+    console.print(
+        f"forked after step {forked.step} of {forked.origin.path}; changed: {changes}", markup=False, soft_wrap=True
+    )
+    run, checkpoint = create_fork(forked, path, config)
+    return config, run, checkpoint, None
 
 
 def check_verifiers(config: Config) -> None:
@@ -69,19 +125,39 @@ def check_verifiers(config: Config) -> None:
         get_verifier(wanted.name).with_options(wanted.options)
 
 
-def _train(config: Config, run: RunDirectory, console: Console, resume: bool, begun: float) -> None:
+def train_checked(
+    config: Config,
+    run: RunDirectory,
+    checkpoint: Path | None,
+    resumed: list[str] | None,
+    console: Console,
+    begun: float,
+) -> None:
+    """Train, and say what can be done with the result."""
     from grpo_kit.observe.console import RunConsole
     from grpo_kit.train.online import OnlineTrainer
 
-    trainer = OnlineTrainer(config, run, RunConsole(console))
-    try:
-        done = max((m["step"] for m in run.read_metrics()), default=0) if resume else 0
-        run.sinks = open_sinks(config, run.path, done)
-        trainer.train(resume)
-    finally:
-        trainer.close()
-        for sink in run.sinks:
-            sink.close()
+    with stop_on_signal(config.train.stop_seconds) as stop:
+        trainer = None
+        try:
+            with stop.abandonable():
+                trainer = OnlineTrainer(config, run, RunConsole(console), stop)
+            trainer.train(checkpoint, resumed)
+        except StopStep:
+            raise Interrupted(0, None) from None
+        except Interrupted as stopped:
+            command = f"grpo-kit train {run.path}/config.yaml --run-dir {run.path} --resume"
+            console.print(f"stopped after step {stopped.step}. Go on: {command}", markup=False, soft_wrap=True)
+            raise
+        finally:
+            if trainer is not None:
+                trainer.close()
+            for sink in run.sinks:
+                sink.close()
+    _say_what_next(config, run, console, begun)
+
+
+def _say_what_next(config: Config, run: RunDirectory, console: Console, begun: float) -> None:
     model = run.path / "model"
     console.print(f"done in {time.perf_counter() - begun:.0f} s. Next:", markup=False)
     console.print(
@@ -103,21 +179,6 @@ def _train(config: Config, run: RunDirectory, console: Console, resume: bool, be
         console.print(f"  {tested}     before and after", markup=False, soft_wrap=True)
 
 
-def _resumed(recipe: str, overrides: Sequence[str], run_dir: Path | None) -> tuple[Config, RunDirectory]:
-    if run_dir is None:
-        raise UserError("--resume needs --run-dir: the run to continue")
-    run = RunDirectory.open(run_dir)
-    config = load_recipe(run.path / "config.yaml")
-    wanted = load_recipe(recipe, overrides)
-    if wanted != config:
-        changed = [k for k, v in config.model_dump().items() if wanted.model_dump()[k] != v]
-        raise UserError(
-            f"--resume: the recipe differs from the one that {run_dir} was started with, in: {', '.join(changed)}. To "
-            f"continue that run: grpo-kit train {run_dir}/config.yaml --run-dir {run_dir} --resume"
-        )
-    return config, run
-
-
 def show_plan(console: Console, config: Config, plan: Plan) -> None:
     """What `--dry-run` prints."""
     from grpo_kit.train.preflight import machine_memory
@@ -135,9 +196,14 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         f"{config.train.steps} steps, {plan.optimizer_steps} updates, {plan.completions:,} completions "
         f"({rollout.prompts_per_step} prompts x {rollout.group_size}), at most {plan.most_tokens:,} tokens",
     )
-    for part, size in plan.memory.items():
-        table.add_row(f"memory: {part}", _size(size))
-    table.add_row("memory: all of it", f"{_size(sum(plan.memory.values()))} of {_size(machine_memory())}")
+    for phase, parts in (
+        ("", plan.memory.kept),
+        ("sampling: ", plan.memory.generate),
+        ("update: ", plan.memory.update),
+    ):
+        for part, size in parts.items():
+            table.add_row(f"memory: {phase}{part}", _size(size))
+    table.add_row("memory: at its peak", f"{_size(plan.memory.peak)} of {_size(machine_memory())}")
     table.add_row("disk", _size(plan.disk))
     table.add_row("gold answers", f"{plan.gold_checked} checked, {len(plan.gold_rejected)} rejected")
     if plan.skipped_long:
@@ -151,7 +217,7 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         console.print(f"prompt {number}: {text!r}", markup=False)
     for task_id, response, score in plan.gold:
         console.print(f"gold of {task_id}: {response!r:.160} -> {score.value:g} {score.reason}", markup=False)
-    if sum(plan.memory.values()) > machine_memory():
+    if plan.memory.peak > machine_memory():
         console.print("warning: this is more memory than the machine has; lower train.token_budget or rollout.max_rows")
     console.print("dry run: nothing was written")
 

@@ -135,6 +135,9 @@ class VllmConfig(Strict):
     servers: tuple[str, ...] = Field((), description="base URLs, one per server: http://host:port")
     launch: bool = Field(False, description="start a server at each of the URLs, which must be of this machine")
     devices: tuple[str, ...] = Field((), description="CUDA_VISIBLE_DEVICES of each launched server")
+    transfer: Literal["auto", "folder", "nccl"] = Field(
+        "auto", description="how weights reach servers; auto: NCCL from a CUDA device, a folder otherwise"
+    )
     weights_folder: str | None = Field(
         None, description="where weights are handed over; every server must see it. Default: inside the run directory"
     )
@@ -232,9 +235,41 @@ class TrainConfig(Strict):
         1, description="the batch's prompts are split into this many optimizer steps"
     )
     epochs_per_batch: PositiveInt = 1
-    save_every: PositiveInt | None = None
+    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; one is always left at the end")
+    save_minutes: PositiveFloat | None = Field(
+        None, description="also save when this long has passed since the last one"
+    )
     keep_last: PositiveInt = 2
+    keep_best: Annotated[int, Field(ge=0)] = Field(
+        0, description="checkpoints of the highest held-out accuracy that are saved and kept besides the last ones"
+    )
+    shard_gb: PositiveFloat | None = Field(None, description="largest file of weights in a checkpoint")
+    stop_seconds: PositiveFloat = Field(60.0, description="time to save and end in, once a signal asks for it")
     log_rollouts_every: PositiveInt = 1
+
+
+class LimitsConfig(Strict):
+    """Minutes that one wait of a phase may last before the run is ended, with the stacks of all threads."""
+
+    start: PositiveFloat = Field(120.0, description="loading the model, opening the engine, the warm start's steps")
+    generate: PositiveFloat = 60.0
+    score: PositiveFloat = 60.0
+    update: PositiveFloat = 60.0
+    sync: PositiveFloat = 60.0
+    evaluate: PositiveFloat = 240.0
+    save: PositiveFloat = 60.0
+    other: PositiveFloat = 60.0
+
+
+class ParallelConfig(Strict):
+    """How a network lives on its devices; how many there are is torchrun's to say. See docs/scaling.md."""
+
+    cpu_offload: bool = Field(
+        False, description="keep shards, gradients and optimizer state in the host's memory (CUDA, several processes)"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="keep one activation per layer and compute the rest again in the backward pass"
+    )
 
 
 class EvaluationConfig(Strict):
@@ -273,8 +308,10 @@ class Config(Strict):
     critic: CriticConfig = CriticConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig
+    parallel: ParallelConfig = ParallelConfig()
     evaluation: EvaluationConfig | None = None
     logging: LoggingConfig = LoggingConfig()
+    limits: LimitsConfig = LimitsConfig()
 
     def objective_overrides(self) -> dict[str, Any]:
         """The objective section, with the default that the engine decides."""

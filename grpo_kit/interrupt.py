@@ -1,40 +1,159 @@
-"""Stopping a run from outside without losing it."""
+"""Stopping a run from outside without losing it, and without waiting for what need not be finished.
+
+A signal is noticed at once. Work that leaves no trace until it is complete (sampling, scoring, evaluation) is abandoned
+where it stands; work that changes the weights is finished. What is saved is always the state after a whole step.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from grpo_kit import ranks
+from grpo_kit.errors import EXIT_INTERRUPTED
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LAST_GRACE_SECONDS = 10.0  # for a main thread that does not react; after it the process ends itself
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop; it was saved at ``step``."""
+    """A signal asked the run to stop. saved: the step that `--resume` goes on after; None if it starts again."""
 
-    def __init__(self, step: int) -> None:
-        super().__init__(f"interrupted after step {step}")
-        self.step = step
+    def __init__(self, step: int, saved: int | None) -> None:
+        kept = "nothing was saved yet, and --resume begins again" if saved is None else "it is saved"
+        if saved is not None and saved != step:
+            kept = f"the newest checkpoint is that of step {saved}"
+        super().__init__(f"interrupted after step {step}; {kept}")
+        self.step, self.saved = step, saved
 
 
-@dataclass
+class StopStep(BaseException):
+    """Raised where work may be abandoned. Not an Exception, so that no library takes it for an error of its own."""
+
+
+class StoppedAtOnce(BaseException):
+    """A second signal, or the end of the time to stop in. What was on disk before stays valid."""
+
+
 class StopRequest:
-    requested: bool = False
+    """Whether a stop was asked for, and whether the work under way may be abandoned for it.
+
+    Args:
+        seconds: from the first signal to the end of the process.
+    """
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        self.seconds = seconds
+        self.requested = False
+        self.failure: Exception | None = None
+        self._abandonable = False
+        self._over = threading.Event()
+
+    @contextmanager
+    def abandonable(self) -> Iterator[None]:
+        """Within, a signal raises `StopStep` at once."""
+        self.check()
+        # Among several ranks nobody may leave a step that the others are in.
+        self._abandonable = not ranks.together()
+        try:
+            yield
+        finally:
+            self._abandonable = False
+
+    def check(self) -> None:
+        """Raises `StopStep` if a stop was asked for, on every rank if it was on any."""
+        if ranks.anyone(self.requested, "asking whether to stop"):
+            raise StopStep
+
+    def fail(self, error: Exception) -> None:
+        """Have the main thread raise ``error`` wherever it is; for a thread that watches over it."""
+        self.failure = error
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self.requested:
+            raise StoppedAtOnce
+        self.requested = True
+        name = signal.Signals(number).name
+        _write(f"\n{name}: saving and stopping within {self.seconds:g} s; a second signal stops at once\n")
+        threading.Thread(target=self._enforce, args=(number,), name="grpo-kit-stop", daemon=True).start()
+        if self._abandonable:
+            raise StopStep
+
+    def _enforce(self, number: int) -> None:
+        if self._over.wait(self.seconds):
+            return
+        _write(f"not done within {self.seconds:g} s (train.stop_seconds): stopping without\n")
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+        if not self._over.wait(LAST_GRACE_SECONDS):
+            os._exit(EXIT_INTERRUPTED)
+
+    def finish(self) -> None:
+        self._over.set()
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[StopRequest]:
-    """SIGINT and SIGTERM ask for a stop after the current step; a second one stops at once."""
-    request = StopRequest()
-
-    def handle(number: int, frame: Any) -> None:
-        if request.requested:
-            raise KeyboardInterrupt
-        request.requested = True
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+def stop_on_signal(seconds: float = 60.0) -> Iterator[StopRequest]:
+    """SIGINT and SIGTERM ask for a stop; a second one stops at once; a closed terminal does not matter."""
+    request = StopRequest(seconds)
+    previous = {number: signal.signal(number, request.handle) for number in STOP_SIGNALS}
+    previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, _leave_terminal)
     try:
         yield request
     finally:
+        request.finish()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _leave_terminal(number: int, frame: FrameType | None) -> None:
+    """The terminal is gone: what was written to it goes nowhere from here on, and the run goes on."""
+    silence(only_terminals=True)
+
+
+def silence(only_terminals: bool = False) -> None:
+    """Send standard output and error nowhere, so that no later write to them can fail."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if not only_terminals or os.isatty(descriptor):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+class Unbreakable:
+    """Standard output that may go away: once a write fails, writes go nowhere and nobody is disturbed."""
+
+    def __init__(self) -> None:
+        self.encoding = sys.stdout.encoding
+
+    def write(self, text: str) -> int:
+        try:
+            return sys.stdout.write(text)
+        except (OSError, ValueError):
+            silence()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            silence()
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
+
+    def fileno(self) -> int:
+        return sys.stdout.fileno()
+
+
+def _write(text: str) -> None:
+    with suppress(OSError):  # the terminal may be what went away
+        os.write(2, text.encode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,16 +81,20 @@ def read_rollouts(folder: Path) -> list[Group]:
     """
     files = sorted((folder / "rollouts").glob("step-*.jsonl.gz"))
     if not files:
-        raise UserError(f"examples.rollouts: {folder} holds no recorded rollouts; give the directory of a run")
-    groups: list[Group] = []
-    for path in files:
-        found: dict[str, Group] = {}
+        raise UserError(f"{folder} holds no recorded rollouts; give the directory of a run")
+    return [group for path in files for group in read_step(path)]
+
+
+def read_step(path: Path) -> list[Group]:
+    """The groups of one step's file, in the order they were learned from. Raises UserError if it is damaged."""
+    found: dict[str, Group] = {}
+    try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
-                row = json.loads(line)
-                _add_rollout(found, row)
-        groups.extend(found.values())
-    return groups
+                _add_rollout(found, json.loads(line))
+    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+        raise UserError(f"{path} is damaged: {error!r:.200}") from error
+    return list(found.values())
 
 
 def _add_rollout(found: dict[str, Group], row: Mapping[str, Any]) -> None:
@@ -113,6 +118,8 @@ def _add_rollout(found: dict[str, Group], row: Mapping[str, Any]) -> None:
     )
     group.scores.append(Score(row["reward"], row["status"]))
     group.parts.append({verifier: Score(part["value"], part["status"]) for verifier, part in row["scores"].items()})
+    if "greedy" in row:
+        group.greedy = Score(row["greedy"]["value"], row["greedy"]["status"])
 
 
 def _read_file(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list[Group]:

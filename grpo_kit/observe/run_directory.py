@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ class RunDirectory:
         self.metrics_path = path / "metrics.jsonl"
         self.rollouts = path / "rollouts"
         self.checkpoints = path / "checkpoints"
+        self.dumps = path / "dumps"
         self.sinks: list[Sink] = []
+        self.unwritten: list[str] = []  # lines that the disk refused, for the next try
 
     @classmethod
     def create(cls, path: Path, config: Config) -> RunDirectory:
@@ -47,9 +50,8 @@ class RunDirectory:
             run.checkpoints.mkdir()
         except OSError as error:
             raise UserError(f"--run-dir: {path} cannot be created: {error.strerror}") from error
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        (path / "config.yaml").write_text(text, encoding="utf-8")
         run.write_json("environment.json", environment())
+        run.write_config(config)  # last: a folder with a config is a run
         return run
 
     @classmethod
@@ -62,38 +64,121 @@ class RunDirectory:
     def write_json(self, name: str, content: Any) -> None:
         (self.path / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
+    def write_config(self, config: Config) -> None:
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        _replace(self.path / "config.yaml", text)
+
+    def forked_at(self) -> int | None:
+        """The step after which this run was forked from another; None if it was not."""
+        path = self.path / "fork.json"
+        return json.loads(path.read_text(encoding="utf-8"))["step"] if path.is_file() else None
+
+    def note_resume(self, step: int, changes: list[str]) -> None:
+        """Remember in ``resumes.jsonl`` that the run went on here, with what command and changed settings."""
+        note = {"step": step, "changes": changes, **environment()}
+        with (self.path / "resumes.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(note) + "\n")
+
     def log_metrics(self, metrics: dict[str, Any]) -> None:
-        with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        """Append a line. Where the disk refuses, it is kept and written with the next one."""
+        self.unwritten.append(json.dumps(metrics) + "\n")
+        size = self.metrics_path.stat().st_size if self.metrics_path.is_file() else 0
+        try:
+            with self.metrics_path.open("a", encoding="utf-8") as file:
+                file.writelines(self.unwritten)
+            self.unwritten = []
+        except OSError:
+            with suppress(OSError):
+                os.truncate(self.metrics_path, size)  # no half line before the next try
         for sink in self.sinks:
             sink.log(metrics["step"], numbers(metrics))
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        if not self.metrics_path.is_file():
-            return []
-        return [json.loads(line) for line in self.metrics_path.read_text(encoding="utf-8").splitlines() if line]
+        return read_json_lines(self.metrics_path)
 
-    def drop_metrics_after(self, step: int) -> None:
-        """Forget lines of steps that will be trained again after a resume."""
+    def drop_after(self, step: int) -> None:
+        """Forget metrics and rollouts of steps that will be trained again after a resume."""
         kept = [m for m in self.read_metrics() if m["step"] <= step]
-        scratch = self.metrics_path.with_suffix(".tmp")
-        scratch.write_text("".join(json.dumps(m) + "\n" for m in kept), encoding="utf-8")
-        os.replace(scratch, self.metrics_path)
+        _replace(self.metrics_path, "".join(json.dumps(m) + "\n" for m in kept))
+        for path in self.rollouts.glob("step-*"):
+            if int(path.name[5:].partition(".")[0]) > step or path.suffix == ".tmp":
+                path.unlink()
 
-    def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> None:
-        """Write every completion of a step with its scores; a half-written file of a killed run is replaced."""
-        target = self.rollouts / f"step-{step:06d}.jsonl.gz"
-        scratch = target.with_suffix(".tmp")
+    def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
+        """Write every completion of a step with its scores, whole or not at all. False: the disk refused."""
+        return _write_groups(self.rollouts / f"step-{step:06d}.jsonl.gz", step, groups, advantages)
+
+    def dump(self, step: int, groups: list[Group], reason: str) -> Path | None:
+        """Keep a batch that nothing could be learned from, for `grpo-kit replay`. None: the disk refused."""
+        target = self.dumps / f"step-{step:06d}.jsonl.gz"
+        with suppress(OSError):
+            self.dumps.mkdir(exist_ok=True)
+            (self.dumps / f"step-{step:06d}.txt").write_text(reason + "\n", encoding="utf-8")
+        nothing = [[0.0] * len(group.completions) for group in groups]
+        return target if _write_groups(target, step, groups, nothing) else None
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of lines; one that was cut off in the middle by a kill is passed over."""
+    found = []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.split("\n"):
+        with suppress(ValueError):
+            value = json.loads(line) if line else None
+            if isinstance(value, dict):
+                found.append(value)
+    return found
+
+
+def _replace(path: Path, text: str) -> None:
+    scratch = path.with_name(path.name + ".tmp")
+    scratch.write_text(text, encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def _write_groups(target: Path, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
+    scratch = target.with_suffix(".tmp")
+    try:
         with gzip.open(scratch, "wt", encoding="utf-8", compresslevel=1) as file:
             for group, group_advantages in zip(groups, advantages, strict=True):
                 for index, completion in enumerate(group.completions):
                     file.write(json.dumps(_rollout(step, group, index, group_advantages[index], completion)) + "\n")
         os.replace(scratch, target)
+    except OSError:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        return False
+    return True
+
+
+class FollowedRun(RunDirectory):
+    """The run directory as every rank but the first has it: to read, while the first one writes."""
+
+    def write_json(self, name: str, content: Any) -> None:
+        return None
+
+    def log_metrics(self, metrics: dict[str, Any]) -> None:
+        return None
+
+    def write_config(self, config: Config) -> None:
+        return None
+
+    def note_resume(self, step: int, changes: list[str]) -> None:
+        return None
+
+    def drop_after(self, step: int) -> None:
+        return None
+
+    def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
+        return True
+
+    def dump(self, step: int, groups: list[Group], reason: str) -> Path | None:
+        return self.dumps
 
 
 def _rollout(step: int, group: Group, index: int, advantage: float, completion: Any) -> dict[str, Any]:
     score, parts = group.scores[index], group.parts[index]
-    return {
+    row = {
         "step": step,
         "task": group.task.id,
         "sample": completion.sample_index,
@@ -113,6 +198,9 @@ def _rollout(step: int, group: Group, index: int, advantage: float, completion: 
         "token_ids": completion.token_ids,
         "logprobs": completion.logprobs,
     }
+    if group.greedy is not None:
+        row["greedy"] = {"value": group.greedy.value, "status": group.greedy.status}
+    return row
 
 
 def check_free(path: Path) -> None:

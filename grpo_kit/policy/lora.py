@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_kit.errors import UserError
 
-from .models import Policy
+from .models import Policy, shards
 
 if TYPE_CHECKING:
     from grpo_kit.config import LoraConfig
@@ -29,7 +29,7 @@ class LoraPolicy(Policy):
         """This model with its adapters off, whenever it is asked for log-probabilities."""
         return _AdaptersOff(self.model, self.tokenizer, self.device, self.autocast)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, shard_gb: float | None = None) -> None:
         """Write the merged model as a plain Hugging Face folder, and beside it the adapter alone."""
         from grpo_kit.generate.weights import exported_weights
 
@@ -40,7 +40,7 @@ class LoraPolicy(Policy):
         weights = {name: tensor.detach().cpu() for name, tensor in exported_weights(self.model)}
         plain.load_state_dict({k: v for k, v in weights.items() if k not in tied}, strict=False)
         plain.tie_weights()
-        plain.to(next(base.parameters()).dtype).save_pretrained(folder)
+        plain.to(next(base.parameters()).dtype).save_pretrained(folder, **shards(shard_gb))
         self.tokenizer.save_pretrained(folder)
         self.model.save_pretrained(folder / ADAPTER_FOLDER)
 

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from grpo_kit import ranks
 from grpo_kit.errors import UserError
 
 from .attention import use_float32_attention
@@ -83,14 +84,23 @@ class Policy:
         # Not compiled: one pass without gradients gains less than a second compilation costs.
         return Policy(model, self.tokenizer, self.device, self.autocast)
 
-    def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder that transformers and vLLM load as it is."""
-        self.model.save_pretrained(folder)
+    def whole(self) -> Policy:
+        """This policy with all its weights in this process; every rank must ask."""
+        return self
+
+    def save(self, folder: Path, shard_gb: float | None = None) -> None:
+        """Write a Hugging Face folder that transformers and vLLM load as it is. shard_gb: largest file of weights."""
+        self.model.save_pretrained(folder, **shards(shard_gb))
         self.tokenizer.save_pretrained(folder)
 
     def load_weights(self, folder: Path) -> None:
         """Copy the weights of a saved model (a checkpoint's ``model``) into this one, in place."""
         load_network(self.model, folder)
+
+
+def shards(largest_gb: float | None) -> dict[str, str]:
+    """How ``save_pretrained`` is told to cut the weights into files; as it likes where nothing is asked."""
+    return {} if largest_gb is None else {"max_shard_size": f"{round(largest_gb * 1e6)}KB"}
 
 
 def load_network(model: Any, folder: Path) -> None:
@@ -107,9 +117,8 @@ def load_network(model: Any, folder: Path) -> None:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    return torch.device("cuda", ranks.local_rank()) if kind == "cuda" and ranks.launched() else torch.device(kind)
 
 
 def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Policy:

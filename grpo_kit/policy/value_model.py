@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from grpo_kit.errors import UserError
 
-from .models import Policy, disable_dropout, load_network
+from .models import Policy, disable_dropout, load_network, shards
 from .packing import MicroBatch
 
 
@@ -83,9 +83,16 @@ class ValueModel:
         last = batch.lengths.cumsum(0) - 1
         return self._at(batch, batch.rows[last], batch.columns[last] + 1)
 
-    def save(self, folder: Path) -> None:
+    def whole(self) -> ValueModel:
+        """This network with all its weights in this process; every rank must ask."""
+        return self
+
+    def take_whole(self) -> None:
+        """Go on from the weights that `whole` gave, which have been changed."""
+
+    def save(self, folder: Path, shard_gb: float | None = None) -> None:
         """Write a Hugging Face folder that the ``reward_model`` verifier and transformers load as it is."""
-        self.model.save_pretrained(folder)
+        self.model.save_pretrained(folder, **shards(shard_gb))
         self.tokenizer.save_pretrained(folder)
 
     def load_weights(self, folder: Path) -> None:

@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from grpo_kit import ranks
 from grpo_kit.config import Config
-from grpo_kit.data.chat import render, stop_token_ids
-from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
+from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
-from grpo_kit.errors import UserError
+from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.evaluate.run import EvalResult, Judged, evaluate
-from grpo_kit.generate.base import Generator, SamplingParams
+from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
-from grpo_kit.interrupt import Interrupted, stop_on_signal
+from grpo_kit.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.curve import draw_learning_curve
 from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.observe.sinks import open_sinks
+from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
-from grpo_kit.scoring import Scorer, VerifierSpec
-from grpo_kit.types import Group, Prompt, Task
+from grpo_kit.types import Group
 
 from .batch import rollout_metrics
-from .checkpoint import latest_checkpoint, load_state, save_checkpoint
+from .checkpoint import load_state, save_model, set_aside_after
+from .guards import Guard
+from .keeper import Keeper
 from .learners import Learned, Learner, open_learner
 from .offline import warm_start
+from .prepare import data_name, open_scorer, prepare_evaluation, sampling_params
 from .rollouts import GroupSource, SampledGroups
+from .watchdog import watch
 
 REPORT_COMPLETIONS = 2000  # in the page written while training; `grpo-kit report` shows more
-
-
-@dataclass
-class Evaluation:
-    tasks: list[tuple[Task, Prompt]]
-    sampling: SamplingParams
 
 
 class OnlineTrainer:
     """Everything a run needs, made from its config; `train` is the algorithm."""
 
-    def __init__(self, config: Config, run: RunDirectory, console: RunConsole) -> None:
+    def __init__(self, config: Config, run: RunDirectory, console: RunConsole, stop: StopRequest | None = None) -> None:
         self.config, self.run, self.console = config, run, console
+        self.stop = stop or StopRequest()
         self.objective: Algorithm = resolve_objective(config.algorithm, config.objective_overrides())
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.policy: Policy = load_policy(config.model, pick_device(config.device), config.seed)
+        self.policy: Policy = self._spread(load_policy(config.model, pick_device(config.device), config.seed))
         source = training_source(config)
         self.source: TaskSource = source
         self.sampler = TaskSampler(
@@ -63,83 +63,127 @@ class OnlineTrainer:
         self.evaluation = prepare_evaluation(config, self.policy)
         self.scorer = open_scorer(config, run.path)
         self.clock = Clock()
+        self.keeper = Keeper(run.checkpoints, config.train, console.warn)
+        self.guard = Guard(run, console.warn, console.say)
         self.evaluations: list[tuple[int, EvalResult]] = []
         self.last_judged: list[Judged] = []
         self.step = 0
+        self.trained_steps = 0  # those that moved the weights
         self.policy_version = 0
 
     # --- the algorithm -------------------------------------------------------------------------------------------
 
-    def train(self, resume: bool = False) -> None:
-        """Run all steps; raises Interrupted after saving when a signal asks for it."""
-        checkpoint = self._start(resume)
-        self.generator: Generator = open_generator(self.config, self.policy, self.run.path)
-        self.rollouts = self._group_source()
-        learner = open_learner(self.config, self.objective, self.policy)
-        if checkpoint is not None:
-            self._restore(checkpoint, learner)
-        else:
-            self.generator.sync(self.policy.model, self.policy_version)
-            self._evaluate()
-        with (
-            stop_on_signal() as stop,
-            self.console.stage(self.config.algorithm, self.config.train.steps, self.step) as bar,
-        ):
-            self.clock.finish()
-            while self.step < self.config.train.steps:
-                self.step += 1
-                groups = self.rollouts.next(self.step, self.config.rollout.prompts_per_step)
-                metrics = self.learn(groups, learner)
-                bar.advance(self.step, headline(metrics))
-                last = self.step == self.config.train.steps
-                every = self.config.evaluation.every if self.config.evaluation else None
-                if last or (every and self.step % every == 0):
-                    self._evaluate(groups)
-                if last or stop.requested or self._save_is_due():
+    def train(self, checkpoint: Path | None = None, resumed: list[str] | None = None) -> None:
+        """Run all steps, after those of ``checkpoint``; raises Interrupted after saving when a signal asks for it.
+
+        Args:
+            resumed: where an earlier process began this run, what changed in the recipe since.
+        """
+        with watch(self.clock, self.config.limits, self.run.path, self.stop):
+            learner = self._open(checkpoint, resumed)
+            try:
+                with self.console.stage(self.config.algorithm, self.config.train.steps, self.step) as bar:
+                    self.clock.finish()
+                    self._evaluate_if_due()
+                    while self.step < self.config.train.steps:
+                        groups = self._next_groups()
+                        self.step += 1
+                        metrics = self.learn(groups, learner)
+                        bar.advance(self.step, headline(metrics))
+                        self._evaluate_if_due()
+                        self._save_if_due(learner)
+                        self.stop.check()
+            except StopStep:
+                if self.step < self.config.train.steps or self._evaluation_is_due():
                     self._save(learner)
-                if stop.requested and not last:
-                    raise Interrupted(self.step)
-        self._finish(learner)
+                    raise Interrupted(self.step, self.keeper.saved) from None
+            self._finish(learner)
 
     def learn(self, groups: list[Group], learner: Learner) -> dict[str, Any]:
         """Turn scored groups into one or more optimizer steps and hand the new weights to the generator."""
         with self.clock.phase("update"):
             learner.trained.model.train()
-            learned = learner.learn(groups)
+            learned = self.guard.learn(self.step, groups, learner)
         with self.clock.phase("sync"):
             self.policy_version += 1
-            self.generator.sync(self.policy.model, self.policy_version)
+            self.generator.sync(self.policy.whole().model, self.policy_version)
         return self._record(groups, learned)
 
     # --- rooms around it -----------------------------------------------------------------------------------------
 
-    def _start(self, resume: bool) -> Path | None:
-        """Find the checkpoint to go on from, or make the policy that training starts from."""
+    def _open(self, checkpoint: Path | None, resumed: list[str] | None) -> Learner:
+        """Everything up to the first step: the starting policy, the engine, the state to go on from."""
+        try:
+            with self.stop.abandonable(), self.clock.phase("start"):
+                self._start()
+                self.generator: Generator = open_generator(self.config, self.policy.whole(), self.run.path)
+                self.rollouts = self._group_source()
+                learner = open_learner(self.config, self.objective, self.policy)
+                if checkpoint is not None:
+                    self._restore(checkpoint, learner)
+                elif resumed is not None:
+                    self.run.drop_after(-1)
+                    self.console.say("nothing was saved yet: the run begins again")
+                if resumed is not None:
+                    self.run.note_resume(self.step, resumed)
+                    self.run.write_config(self.config)
+                self.generator.sync(self.policy.whole().model, self.policy_version)
+        except StopStep:
+            raise Interrupted(self.step, self.keeper.saved) from None
+        whole, state = learner.trained.whole(), self._state(learner)
+        if ranks.first():
+            self.run.sinks = open_sinks(self.config, self.run.path, self.step)
+            self.keeper.check_space(whole, state)
+        return learner
+
+    def _start(self) -> None:
+        """Make the policy that training starts from, or take the one that an earlier process of this run made."""
         warm = self.run.path / "warm_start"
-        if resume:
-            checkpoint = latest_checkpoint(self.run.checkpoints, self.console.warn)
-            if warm.is_dir():
-                self.policy.load_weights(warm)
-            self._adapt()
-            return checkpoint
-        if self.config.warm_start is not None:
+        if warm.is_dir():
+            self.policy.load_weights(warm)
+        elif self.config.warm_start is not None:
             assert isinstance(self.source, ProceduralSource)
             with self.console.stage("warm start", self.config.warm_start.steps) as bar:
+
+                def report(step: int, loss: float) -> None:
+                    bar.advance(step, {"loss": f"{loss:.3f}"})
+                    self.clock.touch()
+
                 warm_start(
                     self.policy,
                     self.source,
                     self.config.warm_start,
                     token_budget=self.config.train.token_budget,
-                    report=lambda step, loss: bar.advance(step, {"loss": f"{loss:.3f}"}),
+                    report=report,
                 )
-            self.policy.save(warm)
+            whole = self.policy.whole()
+            if ranks.first():
+                save_model(whole, warm)
+        torch.manual_seed(self.config.seed)  # what comes must not depend on whether the warm start was made just now
         self._adapt()
-        return None
+
+    def _next_groups(self) -> list[Group]:
+        """The groups of the next step; a stop abandons them, and leaves everything as it was before."""
+        position, torch_rng, python_rng = self.sampler.state_dict(), torch.get_rng_state(), random.getstate()
+        try:
+            with self.stop.abandonable():
+                return self.rollouts.next(self.step + 1, self.config.rollout.prompts_per_step)
+        except StopStep:
+            self.sampler.load_state_dict(position)
+            torch.set_rng_state(torch_rng)
+            random.setstate(python_rng)
+            raise
 
     def _adapt(self) -> None:
         """Train adapters instead of the weights, where the recipe says so: from here on, the weights are the base."""
         if self.config.model.lora is not None:
-            self.policy = attach_lora(self.policy, self.config.model.lora)
+            self.policy = self._spread(attach_lora(self.policy.whole(), self.config.model.lora))
+
+    def _spread(self, policy: Policy) -> Policy:
+        """The policy over all ranks. TRPO's is whole on each: FSDP2 has no second derivatives."""
+        if self.config.parallel.gradient_checkpointing:
+            policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        return policy if self.objective.step == "natural_gradient" else shard_policy(policy, self.config.parallel)
 
     def _group_source(self) -> GroupSource:
         if self.objective.data == "recorded":
@@ -153,7 +197,9 @@ class OnlineTrainer:
     def _record(self, groups: list[Group], learned: Learned) -> dict[str, Any]:
         with self.clock.phase("log"):
             if not self.rollouts.recorded and self.step % self.config.train.log_rollouts_every == 0:
-                self.run.log_rollouts(self.step, groups, learned.advantages)
+                written = self.run.log_rollouts(self.step, groups, learned.advantages)
+                if not written:
+                    self.console.warn(f"step {self.step}: its rollouts could not be written (no space?)")
             examples = max(1, self.config.train.steps // 4)
             if self.step % examples == 0:
                 self.console.show_examples(self.step, groups)
@@ -172,12 +218,23 @@ class OnlineTrainer:
         metrics |= self.clock.finish()
         metrics["tokens_per_second"] = tokens / metrics["seconds/total"]
         self.run.log_metrics(metrics)
+        self.trained_steps += any(name.endswith("grad_norm") for name in learned.metrics)
+        policy_gradient = self.objective.family == "policy_gradient" and self.objective.baseline.startswith("group")
+        self.guard.look(self.step, metrics, about_zero=policy_gradient and not self.rollouts.recorded)
         return metrics
 
-    def _evaluate(self, groups: list[Group] | None = None) -> None:
-        if self.evaluation is None:
+    def _evaluation_is_due(self) -> bool:
+        if self.evaluation is None or (self.evaluations and self.evaluations[-1][0] == self.step):
+            return False
+        assert self.config.evaluation is not None
+        every = self.config.evaluation.every
+        return self.step in (0, self.config.train.steps) or (every is not None and self.step % every == 0)
+
+    def _evaluate_if_due(self) -> None:
+        if not self._evaluation_is_due():
             return
-        with self.clock.phase("evaluate"):
+        assert self.evaluation is not None
+        with self.clock.phase("evaluate"), self.stop.abandonable():
             result, self.last_judged = evaluate(
                 self.generator, self.scorer, self.evaluation.tasks, self.evaluation.sampling
             )
@@ -188,44 +245,87 @@ class OnlineTrainer:
         self._write_report()
 
     def _write_report(self) -> None:
+        if not ranks.first():
+            return
         with self.clock.phase("report"):
             try:
                 write_report(self.run.path, limit=REPORT_COMPLETIONS)
             except Exception as error:  # a picture of the run must not end the run
                 self.console.warn(f"report.html could not be written: {error!r}")
 
-    def _save_is_due(self) -> bool:
-        every = self.config.train.save_every
-        return every is not None and self.step % every == 0
+    def _accuracy(self) -> float | None:
+        """Held-out accuracy of the present weights, where it was measured."""
+        evaluated = bool(self.evaluations) and self.evaluations[-1][0] == self.step
+        return self.evaluations[-1][1].sampled if evaluated else None
+
+    def _save_if_due(self, learner: Learner) -> None:
+        due = self.keeper.due(self.step, self._accuracy())
+        if self.step == self.config.train.steps or ranks.from_first(due, "asking whether to save"):
+            self._save(learner)
 
     def _save(self, learner: Learner) -> None:
         with self.clock.phase("save"):
-            state = {
-                "step": self.step,
-                "policy_version": self.policy_version,
-                "learner": learner.state_dict(),
-                "sampler": self.sampler.state_dict(),
-                "torch_rng": torch.get_rng_state(),
-            }
-            save_checkpoint(self.run.checkpoints, self.step, learner.trained, state, self.config.train.keep_last)
+            whole, state = learner.trained.whole(), self._state(learner)
+            if ranks.first():
+                self.keeper.save(self.step, whole, state, self._accuracy())
+            self.keeper.saved = ranks.from_first(self.keeper.saved, f"the checkpoint of step {self.step}")
+
+    def _state(self, learner: Learner) -> dict[str, Any]:
+        """All that decides the future of the run, beside the weights."""
+        return {
+            "step": self.step,
+            "trained_steps": self.trained_steps,
+            "policy_version": self.policy_version,
+            "learner": learner.state_dict(),
+            "guard": self.guard.state_dict(),
+            "sampler": self.sampler.state_dict(),
+            "verifiers": self.scorer.versions(),
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+            "python_rng": random.getstate(),
+        }
 
     def _restore(self, checkpoint: Path, learner: Learner) -> None:
         state = load_state(checkpoint)
-        if state["step"] >= self.config.train.steps:
-            raise UserError(
-                f"--resume: this run is finished: {state['step']} of {self.config.train.steps} steps are done"
-            )
+        if self.run.forked_at() != state["step"]:
+            self._check_verifiers(state)
+            self.sampler.load_state_dict(state["sampler"])
+        elif state["sampler"]["fingerprint"] == self.sampler.source.fingerprint:
+            self.sampler.load_state_dict(state["sampler"])
+        else:
+            self.console.say("the data is not that of the run this one was forked from: it is read from its beginning")
         learner.trained.load_weights(checkpoint / "model")
         learner.load_state_dict(state["learner"])
-        self.sampler.load_state_dict(state["sampler"])
-        torch.set_rng_state(state["torch_rng"])
+        self.guard.load_state_dict(state["guard"])
         self.step, self.policy_version = state["step"], state["policy_version"]
-        self.generator.sync(self.policy.model, self.policy_version)
-        self.run.drop_metrics_after(self.step)
+        self.trained_steps = state["trained_steps"]
+        self.keeper.restored(self.step)
+        for path in set_aside_after(self.run.checkpoints, self.step) if ranks.first() else ():
+            self.console.warn(f"{path} is of a later step and was set aside: the run goes on from step {self.step}")
+        self.run.drop_after(self.step)
+        done = [(m["step"], found) for m in self.run.read_metrics() if (found := EvalResult.of_metrics(m))]
+        self.evaluations = ranks.from_first(done, "reading what was evaluated")
+        torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"] and len(state["cuda_rng"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        random.setstate(state["python_rng"])
         self.console.say(f"resumed after step {self.step} from {checkpoint}")
 
+    def _check_verifiers(self, state: dict[str, Any]) -> None:
+        now = self.scorer.versions()
+        changed = {k: (then, now[k]) for k, then in state["verifiers"].items() if now.get(k, then) != then}
+        if changed:
+            shown = ", ".join(f"{name}: version {then} then, {found} now" for name, (then, found) in changed.items())
+            raise UserError(
+                f"--resume: the verifiers changed ({shown}), so the rewards would not mean the same. Go back to that "
+                f"version, or begin a new run from here: --fork {self.run.path}@{state['step']}"
+            )
+
     def _finish(self, learner: Learner) -> None:
-        learner.trained.save(self.run.path / "model")
+        whole = learner.trained.whole()
+        if not ranks.first():
+            return
+        save_model(whole, self.run.path / "model", self.config.train.shard_gb)
         self._write_report()
         curve = draw_learning_curve(
             self.run.read_metrics(), self.run.path / "curve.svg", f"{self.config.algorithm} on {data_name(self.config)}"
@@ -234,7 +334,14 @@ class OnlineTrainer:
             first, last = self.evaluations[0], self.evaluations[-1]
             self.console.show_comparison([(f"after step {first[0]}", first[1]), (f"after step {last[0]}", last[1])])
             self.console.show_solutions(self.last_judged[:3])
+        if (best := self.keeper.best()) is not None and self.config.train.keep_best:
+            self.console.say(f"highest held-out accuracy of a checkpoint: that of step {best}")
         self.console.say(f"run: {self.run.path}\nmodel: {self.run.path / 'model'}\nlearning curve: {curve}")
+        if not self.trained_steps:
+            raise RunFailed(
+                f"0 of {self.step} steps trained: no update ever moved the weights. dropped/* and groups/* in "
+                f"{self.run.metrics_path} say why: groups that agree teach nothing, and neither do those without scores."
+            )
 
     def close(self) -> None:
         if hasattr(self, "generator"):
@@ -249,50 +356,3 @@ def headline(metrics: dict[str, Any]) -> dict[str, str]:
         if key in metrics:
             shown[name] = f"{metrics[key]:.3f}"
     return shown | {"tok/s": f"{metrics['tokens_per_second']:.0f}"}
-
-
-def sampling_params(config: Config, policy: Policy) -> SamplingParams:
-    rollout = config.rollout
-    return SamplingParams(
-        n=rollout.group_size,
-        temperature=rollout.temperature,
-        max_tokens=rollout.max_tokens,
-        stop=tuple(rollout.stop),
-        stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
-        seed=config.seed,
-    )
-
-
-def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
-    """The held-out tasks, rendered once, and how they are sampled."""
-    settings = config.evaluation
-    if settings is None:
-        return None
-    data = settings.data or config.data
-    tasks = evaluation_tasks(config)
-    sampling = SamplingParams(
-        n=settings.samples,
-        temperature=config.rollout.temperature,
-        max_tokens=config.rollout.max_tokens,
-        stop=tuple(config.rollout.stop),
-        stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
-        seed=config.seed,
-    )
-    rendered = [(task, render(task, policy.tokenizer)) for task in tasks]
-    return Evaluation([r for r in rendered if len(r[1].token_ids) <= data.max_prompt_tokens], sampling)
-
-
-def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int | None = None) -> Scorer:
-    specs = [VerifierSpec(v.name, v.weight, v.options, v.timeout) for v in config.verifiers]
-    scoring = config.scoring
-    return Scorer(
-        specs,
-        workers=scoring.workers if workers is None else workers,
-        max_error_rate=scoring.max_error_rate,
-        error_patience=scoring.error_patience,
-        traceback_dir=traceback_dir,
-    )
-
-
-def data_name(config: Config) -> str:
-    return config.data.task or Path(str(config.data.path)).stem

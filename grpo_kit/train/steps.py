@@ -11,12 +11,18 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
+from grpo_kit import ranks
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed
+from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
 from grpo_kit.policy.packing import MicroBatch
 
 MAX_SKIPPED_IN_A_ROW = 3
 Batches = Callable[[], Iterator[MicroBatch]]
+
+
+class NotFinite(RunFailed):
+    """Several updates in a row had a loss or a gradient that is not finite."""
 
 
 @dataclass
@@ -27,6 +33,8 @@ class UpdateMetrics:
     sums: dict[str, float] = field(default_factory=dict)
     extremes: dict[str, float] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
+    picks: dict[str, Callable[[float, float], float]] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
 
     def add_tokens(self, count: int, **per_token: Tensor) -> None:
         self.tokens += count
@@ -34,14 +42,36 @@ class UpdateMetrics:
             self.sums[name] = self.sums.get(name, 0.0) + float(tensor.detach().sum())
 
     def extreme(self, name: str, value: float, pick: Callable[[float, float], float]) -> None:
+        self.picks[name] = pick
         self.extremes[name] = pick(self.extremes[name], value) if name in self.extremes else value
 
     def value(self, name: str, value: float) -> None:
         self.values.setdefault(name, []).append(value)
 
+    def count(self, name: str, times: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0.0) + times
+
+    def each(self, name: str, values: Tensor) -> None:
+        """One value per example, so that the mean does not depend on how examples were split into micro-batches."""
+        self.values.setdefault(name, []).extend(values.detach().flatten().tolist())
+
+    def over_ranks(self) -> UpdateMetrics:
+        """The metrics of all ranks as those of one."""
+        whole = UpdateMetrics()
+        for part in ranks.everyone(self, "adding up the metrics of an update"):
+            whole.tokens += part.tokens
+            for name, total in part.sums.items():
+                whole.sums[name] = whole.sums.get(name, 0.0) + total
+            for name, extreme in part.extremes.items():
+                whole.extreme(name, extreme, part.picks[name])
+            for name, values in part.values.items():
+                whole.values.setdefault(name, []).extend(values)
+            whole.counts = part.counts  # of what all ranks do at once
+        return whole
+
     def summary(self) -> dict[str, float]:
         means = {name: total / max(1, self.tokens) for name, total in self.sums.items()}
-        return means | self.extremes | {name: sum(v) / len(v) for name, v in self.values.items()}
+        return means | self.extremes | {name: sum(v) / len(v) for name, v in self.values.items()} | self.counts
 
 
 Loss = Callable[[MicroBatch, UpdateMetrics], Tensor]
@@ -83,24 +113,42 @@ class GradientStep:
             empty = False
         if empty:
             return 0.0, None
-        return loss_sum, float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm))
+        (loss_sum,) = ranks.total([loss_sum], "adding up the loss")
+        return loss_sum, clip_gradients(list(self.model.parameters()), self.config.max_grad_norm)
 
     def _skip(self, metrics: UpdateMetrics, loss: float, norm: float) -> None:
-        metrics.value(f"{self.prefix}skipped_updates", 1.0)
+        metrics.count(f"{self.prefix}skipped_updates")
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
-            raise RunFailed(
+            raise NotFinite(
                 f"{self.skipped_in_a_row} updates in a row were not finite (loss {loss}, gradient norm {norm}). "
                 f"The weights are still those of the last good update; lower {self.prefix.replace('/', '.')}optimizer."
                 "learning_rate."
             )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict(), "scheduler": self.scheduler.state_dict()}
+        return {
+            "optimizer": gathered_state(self.optimizer),
+            "scheduler": self.scheduler.state_dict(),
+            "skipped_in_a_row": self.skipped_in_a_row,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_gathered_state(self.optimizer, state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        self.skipped_in_a_row = state["skipped_in_a_row"]
+        self._apply_config()
+
+    def _apply_config(self) -> None:
+        """What a fork changed in the recipe counts, not what the checkpoint remembers; nothing moves otherwise."""
+        config, rates = self.config, self.scheduler.lr_lambdas
+        for group, decay, rate in zip(self.optimizer.param_groups, (config.weight_decay, 0.0), rates, strict=True):
+            if group["initial_lr"] != config.learning_rate:
+                group["initial_lr"] = config.learning_rate
+                group["lr"] = config.learning_rate * rate(self.scheduler.last_epoch)
+            group |= {"betas": config.betas, "eps": config.epsilon, "weight_decay": decay}
+        self.scheduler.base_lrs = [group["initial_lr"] for group in self.optimizer.param_groups]
+        self.scheduler._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig, total: int) -> tuple[torch.optim.Optimizer, Any]:

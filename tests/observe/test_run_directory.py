@@ -33,7 +33,7 @@ def test_an_existing_run_is_refused(run, tiny_recipe):
 def test_metrics_after_a_checkpoint_are_dropped_on_resume(run):
     for step in (1, 2, 3):
         run.log_metrics({"step": step, "loss": 0.5})
-    run.drop_metrics_after(2)
+    run.drop_after(2)
     assert [m["step"] for m in run.read_metrics()] == [1, 2]
 
 

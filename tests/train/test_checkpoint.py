@@ -6,13 +6,15 @@ import shutil
 import pytest
 import torch
 
-from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.errors import UserError
 from grpo_kit.train import checkpoint as checkpoints
 from tests.conftest import make_policy
 
 
-def save(folder, step, policy, keep_last=5):
-    return checkpoints.save_checkpoint(folder, step, policy, {"step": step}, keep_last)
+def save(folder, step, policy, keep_last=5, keep_best=0, **more):
+    path = checkpoints.save_checkpoint(folder, step, policy, {"step": step}, **more)
+    checkpoints.prune(folder, keep_last, keep_best)
+    return path
 
 
 def test_round_trip_loads_in_transformers_and_here(tmp_path, policy):
@@ -86,7 +88,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_no_half_one(tmp_path, po
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", no_space)
-    with pytest.raises(RunFailed, match="No space left on device"):
+    with pytest.raises(checkpoints.SaveRefused, match=r"needs .* bytes, .* are free.*No space left on device"):
         save(tmp_path, 2, policy)
     assert [p.name for p in tmp_path.iterdir()] == ["step-000001"]
     assert checkpoints.find_damage(first) is None

@@ -14,6 +14,7 @@ from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.models import load_policy
 from grpo_kit.recipe_file import apply_override, parse_yaml, validate
+from grpo_kit.train.checkpoint import latest_checkpoint
 from grpo_kit.train.online import OnlineTrainer
 from grpo_kit.train.preflight import preflight
 from tests.conftest import TINY_RECIPE
@@ -45,11 +46,12 @@ def run(config, folder, resume=False, stop_after=None, monkeypatch=None):
 
         def save_and_stop(learner):
             saved(learner)
-            raise Interrupted(trainer.step)
+            raise Interrupted(trainer.step, trainer.step)
 
         trainer._save = save_and_stop
     try:
-        trainer.train(resume)
+        checkpoint = latest_checkpoint(directory.checkpoints, pytest.fail) if resume else None
+        trainer.train(checkpoint, [] if resume else None)
     except Interrupted:
         assert stop_after == trainer.step
     finally:

@@ -19,6 +19,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.evaluate.protocol import read_evaluation
 from grpo_kit.evaluate.records import RESULTS_FILE
 from grpo_kit.evaluate.show import notes, protocol_lines, table_rows
+from grpo_kit.observe.run_directory import read_json_lines
 
 from .panels import Panel, evaluation_panels, run_panels
 from .rows import Row, evaluation_rows, run_rows
@@ -49,10 +50,7 @@ def write_report(folder: Path, target: Path | None = None, limit: int = LIMIT) -
 
 def _run_page(folder: Path, limit: int) -> str:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    path = folder / "metrics.jsonl"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    # A run in progress may be in the middle of its last line.
-    metrics = [json.loads(line) for line in text.split("\n")[:-1] if line]
+    metrics = read_json_lines(folder / "metrics.jsonl")
     rows, total = run_rows(folder, limit)
     done, wanted = max((m["step"] for m in metrics), default=0), config["train"]["steps"]
     model = config["model"].get("path") or "from scratch"

@@ -1,0 +1,183 @@
+"""Going on with a run: which changes of its recipe are harmless, which step to go on from, and forks into new runs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.config import Config
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.recipe_file import load_recipe
+
+# Keys that decide when and where things are written, or how many steps there are; never what is learned from them.
+SAFE = (
+    "train.steps",
+    "train.save_every",
+    "train.save_minutes",
+    "train.keep_last",
+    "train.keep_best",
+    "train.shard_gb",
+    "train.stop_seconds",
+    "train.log_rollouts_every",
+    "evaluation.every",
+    "scoring.workers",
+    "scoring.max_error_rate",
+    "scoring.error_patience",
+    "scoring.max_rejected_gold",
+    "rollout.vllm.timeout",
+    "rollout.vllm.servers",
+    "rollout.vllm.launch",
+    "rollout.vllm.devices",
+    "rollout.vllm.weights_folder",
+    "logging",
+    "limits",
+)
+ENDLESS_SCHEDULES = ("constant", "constant_with_warmup")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A key of the recipe that is not what it was."""
+
+    key: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.before!r} -> {self.after!r}"
+
+
+def changes(before: Config, after: Config) -> list[Change]:
+    """What differs between two recipes, key by key."""
+    return list(_compare("", before.model_dump(mode="json"), after.model_dump(mode="json")))
+
+
+def _compare(prefix: str, before: Any, after: Any) -> list[Change]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        found: list[Change] = []
+        for key in [*before, *(k for k in after if k not in before)]:
+            found += _compare(f"{prefix}.{key}" if prefix else key, before.get(key), after.get(key))
+        return found
+    return [] if before == after else [Change(prefix, before, after)]
+
+
+def unsafe(found: Sequence[Change], config: Config) -> list[Change]:
+    """The changes after which the run would not be the one that was started."""
+    fixed = {s for s in (config.optimizer.schedule, config.critic.optimizer.schedule) if s not in ENDLESS_SCHEDULES}
+    # The number of steps shapes such a schedule: steps that were taken would have had another learning rate.
+    safe = [key for key in SAFE if not (key == "train.steps" and fixed)]
+    return [c for c in found if not any(c.key == key or c.key.startswith(f"{key}.") for key in safe)]
+
+
+def open_resumed(
+    recipe: str, overrides: Sequence[str], run_dir: Path | None, wanted: str
+) -> tuple[Config, RunDirectory, Path | None, list[str]]:
+    """The config, the folder, the checkpoint to go on from, and what changed. wanted: ``latest`` or a step.
+
+    Raises:
+        UserError: there is no such run or checkpoint, or the recipe changed in a way that makes it another run.
+    """
+    if run_dir is None:
+        raise UserError("--resume needs --run-dir: the run to continue")
+    if wanted != "latest" and not wanted.isdecimal():
+        raise UserError(f"--resume {wanted}: give a step, or nothing for the newest checkpoint")
+    run = RunDirectory.open(run_dir)
+    before, config = load_recipe(run.path / "config.yaml"), load_recipe(recipe, overrides)
+    found = changes(before, config)
+    refused = unsafe(found, before)
+    if refused:
+        listed = "\n".join(f"  {change}" for change in refused)
+        raise UserError(
+            f"--resume: the recipe differs from the one that {run_dir} was started with, in what is learned:\n{listed}\n"
+            f"To continue that run: grpo-kit train {run_dir}/config.yaml --run-dir {run_dir} --resume. To go on with these "
+            f"changes in a new run: --fork {run_dir}@STEP instead of --resume."
+        )
+    checkpoint = _checkpoint(run, wanted)
+    _refuse_finished(run, checkpoint, config.train.steps)
+    return config, run, checkpoint, [str(change) for change in found]
+
+
+def _refuse_finished(run: RunDirectory, checkpoint: Path | None, steps: int) -> None:
+    from grpo_kit.train.checkpoint import step_of
+
+    if checkpoint is None or step_of(checkpoint) < steps:
+        return
+    if step_of(checkpoint) > steps:
+        raise UserError(
+            f"--resume: {step_of(checkpoint)} steps are done, and train.steps is {steps}; give it a larger number"
+        )
+    if (run.path / "model").is_dir():
+        raise UserError(
+            f"--resume: this run is finished: {steps} of {steps} steps are done. train.steps={2 * steps} would go on."
+        )
+
+
+def _checkpoint(run: RunDirectory, wanted: str) -> Path | None:
+    from grpo_kit.train.checkpoint import checkpoint_at, latest_checkpoint
+
+    if wanted != "latest":
+        return checkpoint_at(run.checkpoints, int(wanted), f"--resume {wanted}")
+    return latest_checkpoint(run.checkpoints, _warn)
+
+
+def _warn(text: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A checkpoint of another run to begin a new one from."""
+
+    origin: RunDirectory
+    checkpoint: Path
+    step: int
+    changes: list[Change]
+
+
+def find_fork(text: str, config: Config) -> Fork:
+    """Read ``RUN@STEP`` (or ``RUN`` for its newest checkpoint). Raises UserError if there is no such checkpoint."""
+    from grpo_kit.train.checkpoint import step_of
+
+    folder, _, step = text.rpartition("@") if "@" in text else (text, "", "latest")
+    if step != "latest" and not step.isdecimal():
+        raise UserError(f"--fork {text}: write RUN@STEP, the step being a number")
+    origin = RunDirectory.open(Path(folder))
+    checkpoint = _checkpoint(origin, step)
+    if checkpoint is None:
+        raise UserError(f"--fork {text}: {folder} has no checkpoint yet")
+    before = load_recipe(origin.path / "config.yaml")
+    if (before.model.scratch, before.model.lora) != (config.model.scratch, config.model.lora):
+        raise UserError(
+            f"--fork {text}: model.scratch and model.lora must be those of {folder}; its weights would not fit"
+        )
+    at = step_of(checkpoint)
+    if at >= config.train.steps:
+        raise UserError(f"--fork {text}: {at} steps are done there; give train.steps a larger number than that")
+    return Fork(origin, checkpoint, at, changes(before, config))
+
+
+def create_fork(fork: Fork, path: Path, config: Config) -> tuple[RunDirectory, Path]:
+    """Make a run folder that goes on from a fork, and needs the old one no more. Returns it and its first checkpoint."""
+    from grpo_kit.train.checkpoint import copy_checkpoint
+
+    run = RunDirectory.create(path, config)
+    warm = fork.origin.path / "warm_start"
+    if warm.is_dir():
+        shutil.copytree(warm, run.path / "warm_start")
+    run.write_json(
+        "fork.json",
+        {
+            "from": str(fork.origin.path.resolve()),
+            "step": fork.step,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "changes": [str(change) for change in fork.changes],
+        },
+    )
+    return run, copy_checkpoint(fork.checkpoint, run.checkpoints)

@@ -1,0 +1,128 @@
+"""What must not pass silently: numbers that are not finite are never learned from, and bad signs are named once."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable
+from statistics import fmean
+from typing import Any
+
+from grpo_kit.errors import RunFailed
+from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.types import Group
+
+from .learners import Learned, Learner
+from .steps import MAX_SKIPPED_IN_A_ROW, NotFinite
+
+RATIO_LIMIT = 10.0
+ENTROPY_SHARE = 0.1  # of its value at the beginning
+BEGINNING = 5  # steps
+NEAR_ZERO = 1e-2
+MOST_DUMPS = 20
+
+
+class Guard:
+    """Stands before and after every update of a run."""
+
+    def __init__(self, run: RunDirectory, warn: Callable[[str], None], say: Callable[[str], None]) -> None:
+        self.run, self.warn, self.say = run, warn, say
+        self.skipped_in_a_row = 0
+        self._first_entropies: list[float] = []
+        self._entropies: deque[float] = deque(maxlen=3)
+        self._said: set[str] = set()
+
+    def learn(self, step: int, groups: list[Group], learner: Learner) -> Learned:
+        """Have the learner learn, unless something in the batch is not finite; keep what was skipped.
+
+        Raises:
+            RunFailed: nothing finite came for several updates in a row; it names where the batch is kept.
+        """
+        reason = not_finite(groups)
+        if reason is not None:
+            none = [[0.0] * len(group.completions) for group in groups]
+            learned = Learned(none, Counter({"not_finite": sum(len(a) for a in none)}), {"skipped_updates": 1.0})
+        else:
+            try:
+                learned = learner.learn(groups)
+            except NotFinite as error:
+                raise RunFailed(f"{error} {self._keep(step, groups, str(error))}") from error
+            if any(name.endswith("skipped_updates") and count for name, count in learned.metrics.items()):
+                reason = "the loss or its gradient was not finite"
+        if reason is None:
+            self.skipped_in_a_row = 0
+            return learned
+        self.skipped_in_a_row = 0 if "grad_norm" in learned.metrics else self.skipped_in_a_row + 1
+        kept = self._keep(step, groups, reason)
+        if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            raise RunFailed(f"nothing could be learned in {self.skipped_in_a_row} steps in a row: {reason}. {kept}")
+        self.warn(f"step {step}: an update was skipped: {reason}. {kept}")
+        return learned
+
+    def _keep(self, step: int, groups: list[Group], reason: str) -> str:
+        if self.run.dumps.is_dir() and len(list(self.run.dumps.glob("*.gz"))) >= MOST_DUMPS:
+            return f"{MOST_DUMPS} such batches are kept already, in {self.run.dumps}."
+        path = self.run.dump(step, groups, reason)
+        if path is None:
+            return "The batch could not be written."
+        return f"The batch is in {path}; look at it with `grpo-kit replay {self.run.path} --step {step}`."
+
+    def look(self, step: int, metrics: dict[str, Any], about_zero: bool) -> None:
+        """Name signs of trouble, each once, and what to look at.
+
+        Args:
+            about_zero: whether the loss starts at about 0 by construction.
+        """
+        loss = metrics.get("loss")
+        if step == 1 and about_zero and loss is not None and abs(loss) < NEAR_ZERO:
+            self.say(
+                f"loss {loss:.2g} at the first update is right by construction: every ratio is 1 and advantages cancel "
+                "out within a group. The gradient is not zero; reward/mean is what should rise."
+            )
+        ratio = metrics.get("ratio/max")
+        if ratio is not None and (ratio > RATIO_LIMIT or not math.isfinite(ratio)):
+            self._once(
+                "ratio",
+                f"step {step}: an importance ratio reached {ratio:.3g}. Look at mismatch/mean_logprob_difference (does the "
+                "engine sample from these weights?), at grad_norm, and at train.updates_per_batch and the learning rate.",
+            )
+        if (entropy := metrics.get("entropy")) is not None:
+            self._look_at_entropy(step, entropy)
+
+    def _look_at_entropy(self, step: int, entropy: float) -> None:
+        if len(self._first_entropies) < BEGINNING:
+            self._first_entropies.append(entropy)
+            return
+        self._entropies.append(entropy)
+        first = fmean(self._first_entropies)
+        if len(self._entropies) == self._entropies.maxlen and max(self._entropies) < ENTROPY_SHARE * first:
+            self._once(
+                "entropy",
+                f"step {step}: entropy fell from {first:.3g} to {entropy:.3g} nats per token. Look at reward/mean and at "
+                "completions (`grpo-kit rollouts`): if they became alike before they became right, try a higher "
+                "objective.clip_high, objective.entropy_bonus, or a lower learning rate.",
+            )
+
+    def _once(self, kind: str, text: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
+            self.warn(text)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"skipped_in_a_row": self.skipped_in_a_row, "first_entropies": list(self._first_entropies)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.skipped_in_a_row = state["skipped_in_a_row"]
+        self._first_entropies = list(state["first_entropies"])
+
+
+def not_finite(groups: list[Group]) -> str | None:
+    """What in a batch is not a finite number, or None."""
+    for group in groups:
+        for completion, score in zip(group.completions, group.scores, strict=True):
+            where = f"of sample {completion.sample_index} of task {group.task.id}"
+            if not all(map(math.isfinite, completion.logprobs)):
+                return f"a log-probability {where} is not finite"
+            if score.counts and not math.isfinite(score.value):
+                return f"the score {where} is not finite"
+    return None

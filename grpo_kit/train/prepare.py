@@ -1,0 +1,67 @@
+"""What a run is made of, from its recipe: how it samples, what it is evaluated on, who scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from grpo_kit.config import Config
+from grpo_kit.data.chat import render, stop_token_ids
+from grpo_kit.data.datasets import evaluation_tasks
+from grpo_kit.generate.base import SamplingParams
+from grpo_kit.policy.models import Policy
+from grpo_kit.scoring import Scorer, VerifierSpec
+from grpo_kit.types import Prompt, Task
+
+
+@dataclass
+class Evaluation:
+    tasks: list[tuple[Task, Prompt]]
+    sampling: SamplingParams
+
+
+def sampling_params(config: Config, policy: Policy) -> SamplingParams:
+    rollout = config.rollout
+    return SamplingParams(
+        n=rollout.group_size,
+        temperature=rollout.temperature,
+        max_tokens=rollout.max_tokens,
+        stop=tuple(rollout.stop),
+        stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
+        seed=config.seed,
+    )
+
+
+def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
+    """The held-out tasks, rendered once, and how they are sampled."""
+    settings = config.evaluation
+    if settings is None:
+        return None
+    data = settings.data or config.data
+    tasks = evaluation_tasks(config)
+    sampling = SamplingParams(
+        n=settings.samples,
+        temperature=config.rollout.temperature,
+        max_tokens=config.rollout.max_tokens,
+        stop=tuple(config.rollout.stop),
+        stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
+        seed=config.seed,
+    )
+    rendered = [(task, render(task, policy.tokenizer)) for task in tasks]
+    return Evaluation([r for r in rendered if len(r[1].token_ids) <= data.max_prompt_tokens], sampling)
+
+
+def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int | None = None) -> Scorer:
+    specs = [VerifierSpec(v.name, v.weight, v.options, v.timeout) for v in config.verifiers]
+    scoring = config.scoring
+    return Scorer(
+        specs,
+        workers=scoring.workers if workers is None else workers,
+        max_error_rate=scoring.max_error_rate,
+        error_patience=scoring.error_patience,
+        traceback_dir=traceback_dir,
+    )
+
+
+def data_name(config: Config) -> str:
+    return config.data.task or Path(str(config.data.path)).stem
