@@ -20,7 +20,7 @@ from tiny import Stopwatch, build, machine, write_result
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.policy.attention import use_float32_attention
-from grpo_kit.policy.flops import training_flops
+from grpo_kit.policy.flops import Work
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.train.steps import UpdateMetrics
@@ -92,7 +92,7 @@ def main() -> None:
         gemm = gemm_rate(dtype, unit)
         seconds = best(step, unit, rounds=4)
         gemm = max(gemm, gemm_rate(dtype, unit))
-        work = training_flops(model, [s.length for s in sequences])
+        work = 3.0 * Work.of(model).forward(s.length for s in sequences)
         found[name] = {
             "gemm_gflops": round(gemm / 1e9),
             "training_gflops": round(work / seconds / 1e9),

@@ -1,32 +1,54 @@
 """Floating-point operations of a model, counted from its weights: what utilisation is measured in.
 
-Counted are the matrix products and causal attention. Three passes' worth for training: one forward, two backward
+Counted are the matrix products and the causal half of attention; a backward pass is twice a forward one
 (J. Kaplan et al., arXiv:2001.08361, section 2.1; utilisation as in arXiv:2204.02311, appendix B).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 
-def product_weights(model: Any) -> int:
-    """Weights that every token is multiplied with: those of linear layers, the output head included."""
-    return sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
+@dataclass(frozen=True)
+class Work:
+    """What one token costs.
+
+    Attributes:
+        weights: those that every token is multiplied with, in linear layers, the output head included.
+        attention: width of all heads, over all layers.
+    """
+
+    weights: int
+    attention: int
+
+    @classmethod
+    def of(cls, model: Any) -> Work:
+        config = getattr(model, "config", None)
+        heads = getattr(config, "num_attention_heads", 0)
+        width = heads * (getattr(config, "head_dim", None) or getattr(config, "hidden_size", 0) // max(1, heads))
+        weights = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
+        return cls(weights, width * getattr(config, "num_hidden_layers", 0))
+
+    def forward(self, lengths: Iterable[int]) -> float:
+        """Operations of one forward pass over whole sequences of these lengths."""
+        # Scores and weighted values: two products of length^2 x width multiply-adds, of which causality needs half.
+        return sum(2.0 * self.weights * length + 2.0 * self.attention * length * length for length in lengths)
 
 
-def forward_flops(model: Any, lengths: Sequence[int]) -> float:
-    """Of one forward pass over whole sequences of these lengths."""
-    config = model.config
-    heads = config.num_attention_heads
-    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
-    # Scores and weighted values are two products of length^2 * width multiply-adds; the causal half of each is needed.
-    attention = sum(2.0 * config.num_hidden_layers * width * length * length for length in lengths)
-    return 2.0 * product_weights(model) * sum(lengths) + attention
-
-
-def training_flops(model: Any, lengths: Sequence[int]) -> float:
-    """Of a forward and a backward pass over whole sequences of these lengths."""
-    return 3.0 * forward_flops(model, lengths)
+def product_rate(device: torch.device, dtype: torch.dtype | None = None, size: int = 1024, rounds: int = 3) -> float:
+    """Operations per second of a large matrix product on this device, with the threads that torch has now."""
+    size = size if device.type == "cpu" else 8192
+    left, right = (torch.randn(size, size, device=device).to(dtype or torch.float32) for _ in range(2))
+    best = float("inf")
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        product = left @ right
+        float(product[0, 0])  # waits for the device
+        best = min(best, time.perf_counter() - begun)
+    return 2.0 * size**3 / best
