@@ -20,13 +20,14 @@ from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
 from grpo_kit.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
-from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.clock import Clock, rates, run_by
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.curve import draw_learning_curve
 from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.sinks import open_sinks
 from grpo_kit.policy.distributed import shard_policy
+from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.types import Group
@@ -62,12 +63,13 @@ class OnlineTrainer:
         )
         self.evaluation = prepare_evaluation(config, self.policy)
         self.scorer = open_scorer(config, run.path)
-        self.clock = Clock()
+        self.clock = run_by(Clock())
         self.keeper = Keeper(run.checkpoints, config.train, console.warn)
         self.guard = Guard(run, console.warn, console.say)
         self.evaluations: list[tuple[int, EvalResult]] = []
         self.last_judged: list[Judged] = []
         self.step = 0
+        self.machine_rate = product_rate(self.policy.device, self.policy.autocast)
         self.trained_steps = 0  # those that moved the weights
         self.policy_version = 0
 
@@ -216,7 +218,7 @@ class OnlineTrainer:
             "prompts_too_long": self.sampler.skipped_long,
         }
         metrics |= self.clock.finish()
-        metrics["tokens_per_second"] = tokens / metrics["seconds/total"]
+        metrics |= rates(metrics, tokens, self.machine_rate)
         self.run.log_metrics(metrics)
         self.trained_steps += any(name.endswith("grad_norm") for name in learned.metrics)
         policy_gradient = self.objective.family == "policy_gradient" and self.objective.baseline.startswith("group")
