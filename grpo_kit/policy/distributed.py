@@ -90,8 +90,8 @@ class ShardedPolicy(Policy):
     unsharded: Policy = field(kw_only=True)
     parallel: ParallelConfig = field(kw_only=True)
 
-    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
-        return self.shards.root(self.plain.logprobs, batch, temperature)
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+        return self.shards.root(self.plain.logprobs, batch, temperature, entropy_gradient)
 
     def whole(self) -> Policy:
         self.shards.gather()
@@ -118,8 +118,8 @@ class _Through(Policy):
     root: Root = field(kw_only=True)
     plain: Policy = field(kw_only=True)
 
-    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
-        return self.root(self.plain.logprobs, batch, temperature)
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+        return self.root(self.plain.logprobs, batch, temperature, entropy_gradient)
 
 
 @dataclass
