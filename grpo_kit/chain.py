@@ -16,13 +16,13 @@ import yaml
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import check_free, default_run_path
-from grpo_kit.recipe_file import KeyPath, Source, apply_override, find_recipe, parse_yaml, validate
+from grpo_kit.recipe_file import KeyPath, Source, apply_override, find_recipe, parse_yaml, read_recipe, validate
 
 STAGES = "stages"
 
 
 def is_chain(recipe: str) -> bool:
-    source = parse_yaml(find_recipe(recipe).read_text(encoding="utf-8"), recipe)
+    source = parse_yaml(read_recipe(find_recipe(recipe)), recipe)
     return STAGES in source.data
 
 
@@ -32,7 +32,7 @@ def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str,
     Raises:
         UserError: with the problems of every stage, at their lines.
     """
-    source = parse_yaml(find_recipe(recipe).read_text(encoding="utf-8"), recipe)
+    source = parse_yaml(read_recipe(find_recipe(recipe)), recipe)
     for override in overrides:
         apply_override(source, override)
     stages = source.data[STAGES]

@@ -17,6 +17,7 @@ from grpo_kit.algorithms_cli import algorithms
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
 from grpo_kit.evaluate_cli import mount as mount_evaluation
 from grpo_kit.plan_cli import plan
+from grpo_kit.replay_cli import replay
 from grpo_kit.verifiers_cli import app as verifiers_app
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(verifiers_app, name="verifiers")
 app.command()(algorithms)
 app.command()(plan)
+app.command()(replay)
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.sub=value, each replacing one value of the recipe")]
 

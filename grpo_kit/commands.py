@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,7 +123,20 @@ def check(
 def check_verifiers(config: Config) -> None:
     """Raises UserError if a verifier cannot be found or lacks an option."""
     for wanted in config.verifiers:
-        get_verifier(wanted.name).with_options(wanted.options)
+        try:
+            get_verifier(wanted.name).with_options(wanted.options)
+        except UserError:
+            raise
+        except Exception as error:  # whatever importing a file of the user's may raise
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = (
+                f"{error.filename}:{error.lineno}"
+                if isinstance(error, SyntaxError)
+                else f"{frame.filename}:{frame.lineno}"
+            )
+            raise UserError(
+                f"verifiers: {wanted.name} cannot be imported: {type(error).__name__}: {error} (at {where})"
+            ) from error
 
 
 def train_checked(

@@ -39,7 +39,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Config:
         UserError: with every problem found, one paragraph each.
     """
     path = find_recipe(name)
-    source = parse_yaml(path.read_text(encoding="utf-8"), str(name))
+    source = parse_yaml(read_recipe(path), str(name))
     for override in overrides:
         apply_override(source, override)
     return validate(source)
@@ -70,6 +70,15 @@ def find_recipe(name: str | Path) -> Path:
     close = difflib.get_close_matches(short, shipped_recipes(), 1, 0.4)
     hint = f" Did you mean {close[0]}?" if close else ""
     raise UserError(f"no recipe at {name} and none shipped under that name; `grpo-kit recipes ls` lists them.{hint}")
+
+
+def read_recipe(path: Path) -> str:
+    """The text of a recipe. Raises UserError if it cannot be read, or is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or f"it is no UTF-8 text ({error})"
+        raise UserError(f"{path} cannot be read as a recipe: {reason}") from error
 
 
 def parse_yaml(text: str, name: str) -> Source:

@@ -153,10 +153,8 @@ def find_fork(text: str, config: Config) -> Fork:
     if checkpoint is None:
         raise UserError(f"--fork {text}: {folder} has no checkpoint yet")
     before = load_recipe(origin.path / "config.yaml")
-    if (before.model.scratch, before.model.lora) != (config.model.scratch, config.model.lora):
-        raise UserError(
-            f"--fork {text}: model.scratch and model.lora must be those of {folder}; its weights would not fit"
-        )
+    if before.model != config.model:
+        raise UserError(f"--fork {text}: the model section must be that of {folder}; its weights would not fit another")
     at = step_of(checkpoint)
     if at >= config.train.steps:
         raise UserError(f"--fork {text}: {at} steps are done there; give train.steps a larger number than that")

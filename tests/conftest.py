@@ -85,3 +85,26 @@ def vllm_engine() -> Any:
     engine = open_engine()
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Starts runs in milliseconds; see `grpo_kit.stress.zygote`."""
+    from grpo_kit.stress.zygote import Zygote
+
+    with Zygote(tmp_path_factory.mktemp("stress")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def straight(zygote: Any) -> dict[str, tuple[Path, Path, float]]:
+    """Of each subject its recipe, the run that nobody disturbed, and the seconds it took."""
+    from grpo_kit.stress.subjects import SUBJECTS
+
+    made = {}
+    for name, write in SUBJECTS.items():
+        recipe = write(zygote.folder)
+        outcome = zygote.run("train", recipe, "--run-dir", f"straight-{name}")
+        assert outcome.code == 0, outcome.output
+        made[name] = (recipe, zygote.folder / f"straight-{name}", outcome.seconds)
+    return made

@@ -30,7 +30,8 @@ class RunConsole:
         self.console.print(text, markup=False, soft_wrap=not self.console.is_terminal)
 
     def warn(self, text: str) -> None:
-        self.console.print(f"warning: {text}", style="yellow", markup=False)
+        wrap = not self.console.is_terminal
+        self.console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=wrap)
 
     @contextmanager
     def stage(self, name: str, total: int, start: int = 0) -> Iterator[Stage]:

@@ -213,8 +213,12 @@ def check_free(path: Path) -> None:
 
 
 def default_run_path(recipe: str) -> Path:
-    name = Path(recipe).stem
-    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    first = path = Path("runs") / f"{Path(recipe).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    number = 1
+    while path.exists():  # two runs may begin in the same second
+        number += 1
+        path = first.with_name(f"{first.name}-{number}")
+    return path
 
 
 def environment() -> dict[str, Any]:

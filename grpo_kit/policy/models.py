@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,8 +118,22 @@ def load_network(model: Any, folder: Path) -> None:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    kind = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-    return torch.device("cuda", ranks.local_rank()) if kind == "cuda" and ranks.launched() else torch.device(kind)
+    """The device of that name. Raises UserError if there is no such device here."""
+    if name != "auto":
+        try:
+            device = torch.device(name)
+        except RuntimeError as error:
+            raise UserError(f"device: {name!r} is no device; give auto, cpu, cuda or cuda:0") from error
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise UserError(
+                f"device: {name} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
+                "`grpo-kit doctor` says more"
+            )
+    else:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and ranks.launched():
+        return torch.device("cuda", ranks.local_rank())
+    return device
 
 
 def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Policy:
@@ -180,6 +195,30 @@ def _check_folder(path: str) -> None:
             f"model.path: {path} is not a model folder: it {state}. Give a folder that holds config.json, weights and "
             "tokenizer (any checkpoint of a run is one), or a name on the Hugging Face hub such as Qwen/Qwen2.5-0.5B."
         )
+
+
+def check_weights(path: str) -> None:
+    """Raises UserError if the weights of a local model folder are missing, incomplete or cut off. Reads headers only."""
+    from safetensors import safe_open
+
+    folder = Path(path)
+    if not folder.is_dir():
+        return  # a name on the hub
+    wanted = {f.name for pattern in ("*.safetensors", "pytorch_model*.bin") for f in folder.glob(pattern)}
+    for index in folder.glob("*.index.json"):
+        wanted |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    if not wanted:
+        raise UserError(f"model.path: {path} holds no weights: no *.safetensors file is in it")
+    lost = sorted(name for name in wanted if not (folder / name).is_file())
+    if lost:
+        raise UserError(f"model.path: {path} lacks {', '.join(lost)}, which its index names; copy it again")
+    for name in sorted(wanted):
+        if name.endswith(".safetensors"):
+            try:
+                with safe_open(folder / name, framework="pt"):
+                    continue
+            except (SafetensorError, OSError) as error:
+                raise UserError(f"model.path: {folder / name} is damaged ({error}); copy it again") from error
 
 
 def _load_pretrained(path: str) -> tuple[Any, Any]:

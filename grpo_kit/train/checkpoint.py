@@ -17,13 +17,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from grpo_kit.errors import UserError
+from grpo_kit.errors import RunFailed, UserError
 
 from .learners import Trained
 
 MANIFEST = "manifest.json"
 SLACK = 2**20  # bytes for tokenizer, config and manifest
 ASIDE = "aside-"
+WRITE_ERRORS = (
+    OSError,
+    RuntimeError,
+    SafetensorError,
+)  # torch and safetensors have errors of their own for a full disk
 
 
 class SaveRefused(Exception):
@@ -65,12 +70,11 @@ def save_checkpoint(
             shutil.rmtree(target)
         os.rename(scratch, target)
         _sync(folder)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own for it
+    except WRITE_ERRORS as error:
         shutil.rmtree(scratch, ignore_errors=True)
         free = shutil.disk_usage(folder).free
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
         raise SaveRefused(
-            f"checkpoint {target} needs {needed:,} bytes, {free:,} are free, and writing it failed: {reason}"
+            f"checkpoint {target} needs {needed:,} bytes, {free:,} are free, and writing it failed: {_reason(error)}"
         ) from error
     return target
 
@@ -189,13 +193,24 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 
 
 def save_model(trained: Trained, target: Path, shard_gb: float | None = None) -> None:
-    """Write a Hugging Face folder, whole or not at all, in place of an older one."""
+    """Write a Hugging Face folder, whole or not at all, in place of an older one.
+
+    Raises:
+        RunFailed: the disk refused.
+    """
     scratch = target.with_name(f".writing-{target.name}")
     shutil.rmtree(scratch, ignore_errors=True)
-    trained.save(scratch, shard_gb)
-    for path in scratch.rglob("*"):
-        if path.is_file():
-            _sync(path)
+    try:
+        trained.save(scratch, shard_gb)
+        for path in scratch.rglob("*"):
+            if path.is_file():
+                _sync(path)
+    except WRITE_ERRORS as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise RunFailed(
+            f"{target} needs {bytes_needed(trained, {}):,} bytes, {shutil.disk_usage(target.parent).free:,} are free, and "
+            f"writing it failed: {_reason(error)}. Free some space; --resume goes on from the newest checkpoint."
+        ) from error
     if target.exists():
         shutil.rmtree(target)
     os.rename(scratch, target)
@@ -207,6 +222,10 @@ def copy_checkpoint(source: Path, folder: Path) -> Path:
     shutil.copytree(source, scratch)
     os.rename(scratch, target)
     return target
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or (str(error).splitlines() or [repr(error)])[0][:200]
 
 
 def _write_manifest(folder: Path, step: int, accuracy: float | None) -> None:

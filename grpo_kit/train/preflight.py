@@ -22,7 +22,7 @@ from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.objective.compatibility import refusals
 from grpo_kit.plan.memory import Memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
-from grpo_kit.policy.models import model_skeleton, pick_device
+from grpo_kit.policy.models import check_weights, model_skeleton, pick_device
 from grpo_kit.types import Completion, Score, Task
 
 GOLD_ROWS_CHECKED = 512
@@ -59,6 +59,8 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     device = pick_device(config.device)
     check_engine(config, device.type)
     skeleton, tokenizer = model_skeleton(config.model)
+    if config.model.path is not None:
+        check_weights(config.model.path)
     _check_context(config, skeleton.config)
     source = training_source(config)
     sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)

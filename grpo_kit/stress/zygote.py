@@ -1,0 +1,138 @@
+"""A process that has imported everything and forks a run on request: a run starts in milliseconds, and dies alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Fault = tuple[str, dict[str, Any]]  # a name of `faults.FAULTS` and its arguments
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. code: its exit code, or the negative number of the signal that ended it."""
+
+    code: int
+    seconds: float
+    output: str
+
+
+class Zygote:
+    """Runs the command line in forked processes, one after another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "grpo_kit.stress.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+        )
+
+    def run(self, *arguments: object, faults: Sequence[Fault] = (), timeout: float = 300.0) -> Outcome:
+        """Run ``grpo-kit`` with these arguments in the zygote's folder; it is killed after ``timeout`` seconds."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        request = {"arguments": [str(a) for a in arguments], "faults": list(faults), "timeout": timeout}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the process that starts runs ended with code {self._process.wait()}")
+        return Outcome(**json.loads(answer))
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def serve() -> None:
+    """Answer one request a line until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    _import_everything()
+    for line in sys.stdin:
+        request = json.loads(line)
+        begun = time.perf_counter()
+        with open("output.txt", "wb") as output:
+            child = os.fork()
+            if child == 0:
+                answers.close()
+                _become_run(request, output.fileno())
+        code = _wait(child, request["timeout"])
+        text = Path("output.txt").read_text(encoding="utf-8", errors="replace")
+        answers.write(json.dumps({"code": code, "seconds": time.perf_counter() - begun, "output": text}) + "\n")
+        answers.flush()
+
+
+def _wait(child: int, timeout: float) -> int:
+    end = time.monotonic() + timeout
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > end:
+            os.kill(child, 9)
+            end = float("inf")
+        time.sleep(0.005)
+
+
+def _become_run(request: dict[str, Any], output: int) -> None:
+    """Never returns."""
+    from grpo_kit.cli import main
+
+    from .faults import FAULTS
+
+    code = 1
+    try:
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.stdin.close()
+        for name, arguments in request["faults"]:
+            FAULTS[name](**arguments)
+        sys.argv = ["grpo-kit", *request["arguments"]]
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _import_everything() -> None:
+    import matplotlib.pyplot  # noqa: F401
+    import torch
+    import transformers.models.qwen2.modeling_qwen2
+    import transformers.models.qwen2.tokenization_qwen2  # noqa: F401
+
+    import grpo_kit.commands
+    import grpo_kit.train.online
+    import grpo_kit.train.preflight  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,57 @@
+"""Law 5: replaying recorded rollouts reproduces the recorded loss."""
+
+import gzip
+import json
+
+import pytest
+
+from grpo_kit.errors import UserError
+from grpo_kit.train.replay import replay_step
+
+
+@pytest.fixture(scope="module")
+def dense(zygote):
+    """Runs of which every checkpoint is kept."""
+    from grpo_kit.stress.subjects import SUBJECTS
+
+    made = {}
+    for name, write in SUBJECTS.items():
+        recipe = write(zygote.folder)
+        outcome = zygote.run("train", recipe, "--run-dir", f"dense-{name}", "train.save_every=1", "train.keep_last=9")
+        assert outcome.code == 0, outcome.output
+        made[name] = zygote.folder / f"dense-{name}"
+    return made
+
+
+@pytest.mark.parametrize("subject", ["procedural", "from_file"])
+@pytest.mark.parametrize("step", [1, 2, 5, 8])
+def test_the_recorded_loss_is_the_loss_of_the_record(dense, subject, step):
+    found = replay_step(dense[subject], step)
+    assert found.problem is None
+    names = {n.name for n in found.numbers}
+    assert {"loss", "grad_norm", "entropy", "ratio/max"} <= names
+    for number in found.numbers:
+        assert number.recorded == number.again, number
+
+
+def test_a_changed_record_is_noticed(zygote, dense):
+    path = dense["procedural"] / "rollouts" / "step-000004.jsonl.gz"
+    kept = path.read_bytes()
+    rows = [json.loads(line) for line in gzip.decompress(kept).decode().splitlines()]
+    rows[0]["reward"] = 1.0 - rows[0]["reward"]
+    path.write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode()))
+    try:
+        outcome = zygote.run("replay", dense["procedural"], "--step", 4)
+    finally:
+        path.write_bytes(kept)
+    assert outcome.code == 1, outcome.output
+    assert "the record and its replay differ by" in outcome.output
+    assert zygote.run("replay", dense["procedural"], "--step", 4).code == 0
+
+
+def test_without_the_weights_it_says_which_steps_can_be_replayed(straight):
+    _, run, _ = straight["procedural"]
+    with pytest.raises(UserError, match=r"no checkpoint .*Steps that can be replayed: 1, "):
+        replay_step(run, 5)
+    with pytest.raises(UserError, match="has no rollouts of that step; it has those of the steps 1 to 8"):
+        replay_step(run, 9)
