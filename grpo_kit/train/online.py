@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.types import Group
 
+from .ahead import GroupsAhead
 from .batch import rollout_metrics
 from .checkpoint import load_state, save_model, set_aside_after
 from .guards import Guard
@@ -171,7 +173,8 @@ class OnlineTrainer:
             with self.stop.abandonable():
                 return self.rollouts.next(self.step + 1, self.config.rollout.prompts_per_step)
         except StopStep:
-            self.sampler.load_state_dict(position)
+            if not isinstance(self.rollouts, GroupsAhead):  # those go on from what was not used yet
+                self.sampler.load_state_dict(position)
             torch.set_rng_state(torch_rng)
             random.setstate(python_rng)
             raise
@@ -192,9 +195,14 @@ class OnlineTrainer:
             return open_records(self.config, self.policy.tokenizer, pairs=self.objective.family != "policy_gradient")
         sampling = sampling_params(self.config, self.policy)
         refills = self.config.rollout.max_refills
-        return SampledGroups(
-            self.sampler, self.generator, self.scorer, sampling, self.objective, self.clock, max_refills=refills
+        ahead = self.config.rollout.max_staleness
+        clock = Clock() if ahead else self.clock
+        groups = SampledGroups(
+            self.sampler, self.generator, self.scorer, sampling, self.objective, clock, max_refills=refills
         )
+        if not ahead:
+            return groups
+        return GroupsAhead(groups, ahead, self.config.train.steps, lambda: self.policy_version, self.clock)
 
     def _record(self, groups: list[Group], learned: Learned) -> dict[str, Any]:
         with self.clock.phase("log"):
@@ -236,7 +244,7 @@ class OnlineTrainer:
         if not self._evaluation_is_due():
             return
         assert self.evaluation is not None
-        with self.clock.phase("evaluate"), self.stop.abandonable():
+        with self.clock.phase("evaluate"), self.stop.abandonable(), self._engine_to_itself():
             result, self.last_judged = evaluate(
                 self.generator, self.scorer, self.evaluation.tasks, self.evaluation.sampling
             )
@@ -245,6 +253,9 @@ class OnlineTrainer:
         self.run.log_metrics({"step": self.step, **result.as_metrics()})
         self.console.show_evaluation("before" if self.step == 0 else f"step {self.step}", result)
         self._write_report()
+
+    def _engine_to_itself(self) -> AbstractContextManager[None]:
+        return self.rollouts.paused() if isinstance(self.rollouts, GroupsAhead) else nullcontext()
 
     def _write_report(self) -> None:
         if not ranks.first():
@@ -280,7 +291,9 @@ class OnlineTrainer:
             "policy_version": self.policy_version,
             "learner": learner.state_dict(),
             "guard": self.guard.state_dict(),
-            "sampler": self.sampler.state_dict(),
+            "sampler": self.rollouts.position(self.step)
+            if isinstance(self.rollouts, GroupsAhead)
+            else self.sampler.state_dict(),
             "verifiers": self.scorer.versions(),
             "torch_rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
@@ -346,6 +359,9 @@ class OnlineTrainer:
             )
 
     def close(self) -> None:
+        rollouts = getattr(self, "rollouts", None)
+        if isinstance(rollouts, GroupsAhead):
+            rollouts.close()
         if hasattr(self, "generator"):
             self.generator.close()
         self.scorer.close()
