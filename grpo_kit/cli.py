@@ -84,11 +84,16 @@ def train(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    stress: Annotated[bool, typer.Option("--stress", help="Kill, stop and starve tiny runs for two minutes.")] = False,
+) -> None:
     """Show versions, hardware, and which engines and sandboxes work here, with a fix for each that does not."""
-    from grpo_kit.doctor import show_doctor
+    from grpo_kit.doctor import show_doctor, show_stress
 
-    show_doctor()
+    if stress:
+        show_stress()
+    else:
+        show_doctor()
 
 
 @recipes_app.command("ls")

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from grpo_kit.errors import RunFailed
 from grpo_kit.observe.run_directory import PACKAGES
 
 State = Literal["ok", "off", "missing"]
@@ -123,3 +124,21 @@ def show_doctor() -> None:
         )
     # A pipe has no width of its own, and the fixes are commands to copy whole.
     Console(highlight=False, width=None if sys.stdout.isatty() else 180).print(table)
+
+
+def show_stress() -> None:
+    """Disturb tiny runs in every way that is known, and say which came through. Raises RunFailed if one did not."""
+    from grpo_kit.stress.chaos import Tried, stress
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
+    console.print("Tiny runs are killed, stopped, starved and fed with nonsense, in about two minutes.")
+
+    def report(tried: Tried) -> None:
+        state = Text("ok   ", style="green") if tried.problem is None else Text("FAILED ", style="red")
+        console.print(state + Text(f"{tried.seconds:5.1f} s  {tried.name}: {tried.problem or tried.expected}"))
+
+    failures = stress(report)
+    if failures:
+        raise RunFailed(
+            f"{failures} of these did not come through on this machine; please report them with the lines above"
+        )
