@@ -114,6 +114,8 @@ def _kept(s: Setting) -> dict[str, int]:
         "weights": int(whole * MASTER * shard),
         "optimizer": int(2 * trained * MASTER * shard),
     }
+    if s.devices > 1:
+        parts["whole copy to sample from and save"] = whole * MASTER
     if s.lora_rank is not None:
         parts["adapters"] = int(trained * MASTER * shard)
     if s.reference:
@@ -176,6 +178,4 @@ def _generate(s: Setting) -> dict[str, int]:
         "key-value cache, at most": s.rows * s.length * cache,
         "logits of a step": 5 * 4 * s.rows * s.shape.vocabulary,
     }
-    if s.devices > 1:
-        parts["weights gathered for sampling"] = s.shape.parameters * width
     return parts

@@ -10,7 +10,7 @@ from grpo_kit.plan.memory import Setting, memory_of
 from grpo_kit.plan.memory import _saved_per_token as saved_per_token
 from grpo_kit.plan.shape import KNOWN, ModelShape, known_shape
 
-SEVEN = Setting(KNOWN["qwen2.5-7b"], 8, "cuda", True, 4096, 256, 1280, reference=True, engine="vllm", engine_share=0.4)
+SEVEN = Setting(KNOWN["qwen2.5-7b"], 8, "cuda", True, 2048, 256, 1280, reference=True, engine="vllm", engine_share=0.4)
 SEVEN = replace(SEVEN, device_bytes=80 * 2**30)
 
 
@@ -75,6 +75,7 @@ def test_what_is_sharded_and_what_is_not():
     one, many = memory_of(replace(SEVEN, devices=1)), memory_of(SEVEN)
     for part in ("weights", "optimizer", "reference"):
         assert many.kept[part] == pytest.approx(one.kept[part] / 8, abs=1)
+    assert many.kept["whole copy to sample from and save"] == one.kept["weights"]
     assert many.update["activations"] == one.update["activations"]
     assert memory_of(replace(SEVEN, checkpointing=True)).update["activations"] < many.update["activations"] / 5
     lora = memory_of(replace(SEVEN, lora_rank=16, reference=False))
@@ -91,7 +92,7 @@ def test_sampling_and_updating_are_never_there_together():
 
 def test_the_nearest_change_that_fits_does_fit():
     assert fits(SEVEN)
-    assert changes_that_fit(replace(SEVEN, micro_batch=32768))[0].text == "train.token_budget=4096"
+    assert changes_that_fit(replace(SEVEN, micro_batch=32768))[0].text == "train.token_budget=2048"
     alone = replace(SEVEN, devices=1)
     assert not fits(alone)
     found = changes_that_fit(alone)
