@@ -16,6 +16,7 @@ from grpo_kit import __version__
 from grpo_kit.algorithms_cli import algorithms
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
 from grpo_kit.evaluate_cli import mount as mount_evaluation
+from grpo_kit.plan_cli import plan
 from grpo_kit.replay_cli import replay
 from grpo_kit.verifiers_cli import app as verifiers_app
 
@@ -33,6 +34,7 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(config_app, name="config")
 app.add_typer(verifiers_app, name="verifiers")
 app.command()(algorithms)
+app.command()(plan)
 app.command()(replay)
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.sub=value, each replacing one value of the recipe")]
@@ -68,9 +70,15 @@ def train(
     fork: Annotated[
         str | None, typer.Option("--fork", metavar="RUN@STEP", help="Begin a new run from a checkpoint of another.")
     ] = None,
+    nproc: Annotated[int | None, typer.Option(min=1, help="Processes on this machine, through torchrun.")] = None,
 ) -> None:
     """Train with a recipe."""
     from grpo_kit import commands
+
+    if nproc is not None and not dry_run:
+        from grpo_kit.launch import become_torchrun
+
+        become_torchrun(nproc, sys.argv[1:])
 
     commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
 
@@ -149,10 +157,17 @@ def main() -> None:
     """Run the command line; a user's error is one paragraph and exit code 2, a failed run exit code 1."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from grpo_kit import ranks
     from grpo_kit.interrupt import Interrupted, StoppedAtOnce
 
     try:
-        app()
+        if ranks.launched():
+            from torch.distributed.elastic.multiprocessing.errors import record
+
+            # torchrun shows the traceback of the rank that failed first.
+            record(app)()
+        else:
+            app()
     except UserError as error:
         _fail(str(error), EXIT_USAGE)
     except RunFailed as error:
@@ -168,6 +183,9 @@ def main() -> None:
 
 
 def _fail(message: str, code: int, kind: str = "error") -> None:
+    from grpo_kit import ranks
+
+    who = f"{kind} on rank {ranks.rank()}" if ranks.launched() else kind
     with suppress(OSError):  # standard error may be a terminal that is gone
-        typer.echo(f"{kind}: {message}", err=True)
+        typer.echo(f"{who}: {message}", err=True)
     sys.exit(code)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from grpo_kit import ranks
 from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.interrupt import Interrupted, StopStep, Unbreakable, stop_on_signal
+from grpo_kit.launch import train_on_ranks
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.recipe_file import load_recipe
@@ -47,8 +49,31 @@ def train(
             raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
         train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume is not None)
         return
+    if ranks.launched() and not dry_run:
+        train_on_ranks(recipe, overrides, run_dir=run_dir, resume=resume, fork=fork)
+        return
     console = Console(highlight=False, file=Unbreakable())  # type: ignore[arg-type]
     begun = time.perf_counter()
+    checked = check(recipe, overrides, console, dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
+    if checked is not None:
+        train_checked(*checked, console, begun)
+
+
+# The config, the folder, the checkpoint to go on from, and what a resumed run changed.
+Checked = tuple[Config, RunDirectory, Path | None, list[str] | None]
+
+
+def check(
+    recipe: str,
+    overrides: Sequence[str],
+    console: Console,
+    *,
+    dry_run: bool,
+    run_dir: Path | None,
+    resume: str | None,
+    fork: str | None,
+) -> Checked | None:
+    """Everything that can be known to be wrong is said here; then the folder is made. None for a dry run."""
     if resume is not None:
         config, run, checkpoint, changed = open_resumed(recipe, overrides, run_dir, resume)
     else:
@@ -69,9 +94,8 @@ def train(
             console.print("changed: " + ", ".join(changed), markup=False, soft_wrap=True)
         if dry_run:
             console.print(f"dry run: would go on from {checkpoint or 'the beginning'}; nothing was written")
-            return
-        _train(config, run, console, checkpoint, changed, begun)
-        return
+            return None
+        return config, run, checkpoint, changed
     plan = preflight(config, path)
     if plan.gold_rejected:
         console.print(
@@ -80,21 +104,20 @@ def train(
         )
     if dry_run:
         show_plan(console, config, plan)
-        return
+        return None
     console.print(
         f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
         f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}",
         soft_wrap=True,
     )
     if forked is None:
-        _train(config, RunDirectory.create(path, config), console, None, None, begun)
-        return
+        return config, RunDirectory.create(path, config), None, None
     changes = ", ".join(map(str, forked.changes)) or "nothing"
     console.print(
         f"forked after step {forked.step} of {forked.origin.path}; changed: {changes}", markup=False, soft_wrap=True
     )
     run, checkpoint = create_fork(forked, path, config)
-    _train(config, run, console, checkpoint, None, begun)
+    return config, run, checkpoint, None
 
 
 def check_verifiers(config: Config) -> None:
@@ -116,14 +139,15 @@ def check_verifiers(config: Config) -> None:
             ) from error
 
 
-def _train(
+def train_checked(
     config: Config,
     run: RunDirectory,
-    console: Console,
     checkpoint: Path | None,
     resumed: list[str] | None,
+    console: Console,
     begun: float,
 ) -> None:
+    """Train, and say what can be done with the result."""
     from grpo_kit.observe.console import RunConsole
     from grpo_kit.train.online import OnlineTrainer
 
@@ -186,9 +210,14 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         f"{config.train.steps} steps, {plan.optimizer_steps} updates, {plan.completions:,} completions "
         f"({rollout.prompts_per_step} prompts x {rollout.group_size}), at most {plan.most_tokens:,} tokens",
     )
-    for part, size in plan.memory.items():
-        table.add_row(f"memory: {part}", _size(size))
-    table.add_row("memory: all of it", f"{_size(sum(plan.memory.values()))} of {_size(machine_memory())}")
+    for phase, parts in (
+        ("", plan.memory.kept),
+        ("sampling: ", plan.memory.generate),
+        ("update: ", plan.memory.update),
+    ):
+        for part, size in parts.items():
+            table.add_row(f"memory: {phase}{part}", _size(size))
+    table.add_row("memory: at its peak", f"{_size(plan.memory.peak)} of {_size(machine_memory())}")
     table.add_row("disk", _size(plan.disk))
     table.add_row("gold answers", f"{plan.gold_checked} checked, {len(plan.gold_rejected)} rejected")
     if plan.skipped_long:
@@ -202,7 +231,7 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         console.print(f"prompt {number}: {text!r}", markup=False)
     for task_id, response, score in plan.gold:
         console.print(f"gold of {task_id}: {response!r:.160} -> {score.value:g} {score.reason}", markup=False)
-    if sum(plan.memory.values()) > machine_memory():
+    if plan.memory.peak > machine_memory():
         console.print("warning: this is more memory than the machine has; lower train.token_budget or rollout.max_rows")
     console.print("dry run: nothing was written")
 

@@ -41,7 +41,12 @@ class ModelConfig(Strict):
 
     path: str | None = None
     scratch: ScratchModelConfig | None = None
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of matrix products; weights stay float32. auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    compile: bool = Field(
+        False, description="torch.compile the training passes: a minute at the start, needs a C++ compiler on a CPU"
+    )
     lora: LoraConfig | None = None
 
     @model_validator(mode="before")
@@ -130,6 +135,9 @@ class VllmConfig(Strict):
     servers: tuple[str, ...] = Field((), description="base URLs, one per server: http://host:port")
     launch: bool = Field(False, description="start a server at each of the URLs, which must be of this machine")
     devices: tuple[str, ...] = Field((), description="CUDA_VISIBLE_DEVICES of each launched server")
+    transfer: Literal["auto", "folder", "nccl"] = Field(
+        "auto", description="how weights reach servers; auto: NCCL from a CUDA device, a folder otherwise"
+    )
     weights_folder: str | None = Field(
         None, description="where weights are handed over; every server must see it. Default: inside the run directory"
     )
@@ -253,6 +261,17 @@ class LimitsConfig(Strict):
     other: PositiveFloat = 60.0
 
 
+class ParallelConfig(Strict):
+    """How a network lives on its devices; how many there are is torchrun's to say. See docs/scaling.md."""
+
+    cpu_offload: bool = Field(
+        False, description="keep shards, gradients and optimizer state in the host's memory (CUDA, several processes)"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="keep one activation per layer and compute the rest again in the backward pass"
+    )
+
+
 class EvaluationConfig(Strict):
     """Held-out accuracy before, during and after training."""
 
@@ -289,6 +308,7 @@ class Config(Strict):
     critic: CriticConfig = CriticConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig
+    parallel: ParallelConfig = ParallelConfig()
     evaluation: EvaluationConfig | None = None
     logging: LoggingConfig = LoggingConfig()
     limits: LimitsConfig = LimitsConfig()

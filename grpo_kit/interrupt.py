@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from grpo_kit import ranks
 from grpo_kit.errors import EXIT_INTERRUPTED
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -57,15 +58,16 @@ class StopRequest:
     def abandonable(self) -> Iterator[None]:
         """Within, a signal raises `StopStep` at once."""
         self.check()
-        self._abandonable = True
+        # Among several ranks nobody may leave a step that the others are in.
+        self._abandonable = not ranks.together()
         try:
             yield
         finally:
             self._abandonable = False
 
     def check(self) -> None:
-        """Raises `StopStep` if a stop was asked for."""
-        if self.requested:
+        """Raises `StopStep` if a stop was asked for, on every rank if it was on any."""
+        if ranks.anyone(self.requested, "asking whether to stop"):
             raise StopStep
 
     def fail(self, error: Exception) -> None:

@@ -81,7 +81,7 @@ def read_rollouts(folder: Path) -> list[Group]:
     """
     files = sorted((folder / "rollouts").glob("step-*.jsonl.gz"))
     if not files:
-        raise UserError(f"examples.rollouts: {folder} holds no recorded rollouts; give the directory of a run")
+        raise UserError(f"{folder} holds no recorded rollouts; give the directory of a run")
     return [group for path in files for group in read_step(path)]
 
 

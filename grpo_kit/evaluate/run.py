@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from statistics import fmean
 from typing import Any
 
+from grpo_kit import ranks
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
@@ -95,9 +96,10 @@ def _judge(
     generator: Generator, scorer: Scorer, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams
 ) -> list[list[Judged]]:
     by_id = {task.id: (task, prompt) for task, prompt in tasks}
-    stream = generator.generate([prompt for _, prompt in tasks], sampling)
+    stream = generator.generate(ranks.share([prompt for _, prompt in tasks]), sampling)
     groups = (Group(*by_id[completions[0].task_id], completions) for completions in stream)
-    scored = {group.task.id: group for group in scorer.score_groups(groups)}
+    mine = {group.task.id: group for group in scorer.score_groups(groups)}
+    scored = ranks.merged(mine, "gathering an evaluation")
     ordered = [scored[task.id] for task, _ in tasks]
     return [
         [Judged(g.task, c, next(iter(parts.values()))) for c, parts in zip(g.completions, g.parts, strict=True)]

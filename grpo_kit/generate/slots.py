@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
 
 GROWTH = 64  # columns are added in steps, so that short completions never pay for the longest possible one
+LAZY_COLUMNS = 1024  # on a CPU, where memory that is never touched costs nothing
+
+
+def _untouched_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros of which the system provides a page when it is first written; torch's own would write all of them."""
+    size = dtype.itemsize
+    plain = np.zeros((*shape[:-1], shape[-1] * size), dtype=np.uint8)
+    return torch.from_numpy(plain).view(dtype)
 
 
 class SlotLayer(CacheLayerMixin):
@@ -15,60 +24,76 @@ class SlotLayer(CacheLayerMixin):
     Rows stand at different lengths, so there is no padding on the left and a new sequence may enter at any time.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, dtype: torch.dtype | None = None) -> None:
         super().__init__()
-        self.slots = slots
+        self.slots, self.kept_as = slots, dtype
         self.columns = 0
+        self.rows: Tensor | None = None
         self.positions: Tensor | None = None
         self.visible = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        self.keys = key_states.new_empty(self.slots, key_states.shape[1], 0, key_states.shape[3])
-        self.values = value_states.new_empty(self.slots, value_states.shape[1], 0, value_states.shape[3])
+        for name, states in (("keys", key_states), ("values", value_states)):
+            empty = states.new_empty(
+                self.slots, states.shape[1], 0, states.shape[3], dtype=self.kept_as or states.dtype
+            )
+            setattr(self, name, empty)
         self.is_initialized = True
 
-    def reserve(self, columns: int) -> None:
+    def reserve(self, columns: int, rows: int) -> None:
+        """Make room for ``columns``, keeping what stands in the first ``rows`` slots."""
         if columns <= self.columns:
             return
-        wanted = max(columns, self.columns + GROWTH, self.columns * 5 // 4)
         for name in ("keys", "values"):
             old = getattr(self, name)
-            new = old.new_zeros(old.shape[0], old.shape[1], wanted, old.shape[3])
-            new[:, :, : self.columns] = old
+            lazy = old.device.type == "cpu"
+            wanted = max(columns, LAZY_COLUMNS if lazy else self.columns + GROWTH, self.columns * 5 // 4)
+            shape = (old.shape[0], old.shape[1], wanted, old.shape[3])
+            # Zeros, since masked columns are read too, with a weight of zero.
+            new = _untouched_zeros(shape, old.dtype) if lazy else old.new_zeros(shape)
+            new[:rows, :, : self.columns] = old[:rows]
             setattr(self, name, new)
         self.columns = wanted
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        """Write one new column for each running row, at that row's position; return what the rows may look at."""
+        """What transformers calls. key_states, value_states: [rows, heads, 1, head_dim]."""
+        return self.write(key_states[:, :, 0], value_states[:, :, 0])
+
+    def write(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Write one new column for each running row, at that row's position; return what the rows may look at.
+
+        keys, values: [rows, heads, head_dim] -> two of [rows, heads, visible columns, head_dim].
+        """
         assert self.keys is not None
         assert self.values is not None
         assert self.positions is not None
-        self.reserve(self.visible)
-        rows = torch.arange(key_states.shape[0], device=key_states.device)
-        self.keys[rows, :, self.positions] = key_states[:, :, 0].to(self.keys.dtype)
-        self.values[rows, :, self.positions] = value_states[:, :, 0].to(self.values.dtype)
-        count = key_states.shape[0]
+        assert self.rows is not None
+        self.reserve(self.visible, keys.shape[0])
+        self.keys[self.rows, :, self.positions] = keys.to(self.keys.dtype)
+        self.values[self.rows, :, self.positions] = values.to(self.values.dtype)
+        count = keys.shape[0]
         return self.keys[:count, :, : self.visible], self.values[:count, :, : self.visible]
 
     def insert(self, first: int, keys: Tensor, values: Tensor, source: Tensor) -> None:
         """Fill slots ``first ..`` with copies of prefilled prompts; ``source[j]`` is the prompt of the j-th new slot."""
         if not self.is_initialized:
             self.lazy_initialization(keys, values)
-        self.reserve(keys.shape[2])
+        self.reserve(keys.shape[2], first)
+        self.visible = max(self.visible, keys.shape[2])  # a row may move before its first step
         assert self.keys is not None
         assert self.values is not None
         stop = first + source.shape[0]
-        self.keys[first:stop, :, : keys.shape[2]] = keys[source]
-        self.values[first:stop, :, : keys.shape[2]] = values[source]
+        self.keys[first:stop, :, : keys.shape[2]] = keys[source].to(self.keys.dtype)
+        self.values[first:stop, :, : keys.shape[2]] = values[source].to(self.values.dtype)
 
     def move(self, destination: Tensor, origin: Tensor) -> None:
         """Copy whole rows, to keep the running ones side by side."""
         assert self.keys is not None
         assert self.values is not None
-        self.keys[destination] = self.keys[origin]
-        self.values[destination] = self.values[origin]
+        self.keys[destination, :, : self.visible] = self.keys[origin, :, : self.visible]
+        self.values[destination, :, : self.visible] = self.values[origin, :, : self.visible]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.visible, 0
@@ -81,17 +106,35 @@ class SlotLayer(CacheLayerMixin):
 
 
 class SlotCache(Cache):
-    """A `SlotLayer` for each layer of the model, moving together."""
+    """A `SlotLayer` for each layer of the model, moving together.
 
-    def __init__(self, layers: int, slots: int) -> None:
-        self.slot_layers = [SlotLayer(slots) for _ in range(layers)]
+    Args:
+        dtype: what keys and values are kept as; default: as they come.
+    """
+
+    positions: Tensor
+    visible: int
+
+    def __init__(self, layers: int, slots: int, dtype: torch.dtype | None = None) -> None:
+        self.slot_layers = [SlotLayer(slots, dtype) for _ in range(layers)]
         super().__init__(layers=list(self.slot_layers))
 
     def step(self, positions: Tensor) -> None:
         """Announce where the next token of each running row goes. positions: [rows]."""
-        visible = int(positions.max()) + 1
+        self.positions, self.visible = positions, int(positions.max()) + 1
+        rows = torch.arange(positions.shape[0], device=positions.device)
         for layer in self.slot_layers:
-            layer.positions, layer.visible = positions, visible
+            layer.rows, layer.positions, layer.visible = rows, positions, self.visible
+
+    def mask(self) -> Tensor:
+        """Which columns each row may look at: [rows, 1, 1, visible columns] bool."""
+        columns = torch.arange(self.visible, device=self.positions.device)
+        return (columns[None] <= self.positions[:, None])[:, None, None]
+
+    def additive_mask(self, dtype: torch.dtype) -> Tensor:
+        """The same as numbers to add to the attention scores."""
+        mask = self.mask()
+        return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)
 
     def insert(self, first: int, prefilled: DynamicCache, source: Tensor) -> None:
         for ours, theirs in zip(self.slot_layers, prefilled.layers, strict=True):

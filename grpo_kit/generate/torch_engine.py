@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from grpo_kit.policy.models import Policy
 from grpo_kit.types import Completion, FinishReason, Prompt
 
 from .base import SamplingParams, check_prompts
+from .decoder import Decoder, can_decode
 from .sampling import draw, processed_logprobs, uniforms
 from .slots import SlotCache
 
@@ -30,9 +31,6 @@ class _Sequence:
 
     prompt: Prompt
     sample_index: int
-    tokens: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    text: str = ""
 
 
 class TorchEngine:
@@ -47,6 +45,7 @@ class TorchEngine:
         _refuse_unsupported(policy.model.config)
         self.policy, self.max_rows = policy, max_rows
         self._version = 0
+        self._decodes: bool | None = None  # whether `Decoder` serves this model: found out at the first call
 
     @property
     def policy_version(self) -> int:
@@ -70,7 +69,11 @@ class TorchEngine:
         training = self.policy.model.training
         self.policy.model.eval()
         try:
-            batch = _Batch(self.policy, max(self.max_rows, sampling.n), sampling, self._version)
+            if self._decodes is None:
+                self._decodes = can_decode(self.policy)
+            decoder = Decoder(self.policy) if self._decodes else None
+            slots = max(min(self.max_rows, len(prompts) * sampling.n), sampling.n)
+            batch = _Batch(self.policy, decoder, slots, sampling, self._version)
             waiting = deque(prompts)
             while waiting or batch.running:
                 free = (batch.slots - len(batch.running)) // sampling.n
@@ -85,19 +88,24 @@ class TorchEngine:
 class _Batch:
     """The running sequences, row i of the cache belonging to ``running[i]``."""
 
-    def __init__(self, policy: Policy, slots: int, sampling: SamplingParams, version: int) -> None:
-        self.policy, self.slots, self.sampling, self.version = policy, slots, sampling, version
+    def __init__(
+        self, policy: Policy, decoder: Decoder | None, slots: int, sampling: SamplingParams, version: int
+    ) -> None:
+        self.policy, self.decoder, self.slots = policy, decoder, slots
+        self.sampling, self.version = sampling, version
         self.backbone, self.head, self.device = policy.backbone, policy.head, policy.device
-        self.cache = SlotCache(policy.model.config.num_hidden_layers, slots)
+        layers = policy.model.config.num_hidden_layers
+        self.cache = SlotCache(layers, slots, None if decoder is None else decoder.dtype)
         self.running: list[_Sequence] = []
-        self.positions = torch.empty(0, dtype=torch.long, device=self.device)
-        self.last_tokens = torch.empty(0, dtype=torch.long, device=self.device)
-        self.noise = torch.empty(0, sampling.max_tokens, dtype=torch.float64, device=self.device)
-        self.lengths = torch.empty(0, dtype=torch.long, device=self.device)
+        # What belongs to a row, each [slots, ...]; rows beyond the running ones are free.
+        self.positions = torch.zeros(slots, dtype=torch.long, device=self.device)
+        self.lengths = torch.zeros(slots, dtype=torch.long, device=self.device)
+        self.tokens = torch.zeros(slots, sampling.max_tokens, dtype=torch.long, device=self.device)
+        self.logprobs = torch.zeros(slots, sampling.max_tokens, device=self.device)
+        columns = 0 if sampling.greedy else sampling.max_tokens
+        self.noise = torch.zeros(slots, columns, dtype=torch.float64, device=self.device)
         self.finished: dict[str, list[Completion]] = {}
-        stops = sorted(sampling.stop_token_ids)
-        self.stop_ids = torch.tensor(stops, dtype=torch.long, device=self.device)
-        self.stop_set = frozenset(stops)
+        self.stop_ids = torch.tensor(sorted(sampling.stop_token_ids), dtype=torch.long, device=self.device)
 
     @torch.no_grad()
     def admit(self, prompts: list[Prompt]) -> Iterator[list[Completion]]:
@@ -117,63 +125,65 @@ class _Batch:
         self.cache.insert(first, prefilled, source)
         new = [_Sequence(prompt, index) for prompt in prompts for index in range(n)]
         self.running.extend(new)
-        self.positions = torch.cat([self.positions, lengths[source]])
-        self.lengths = torch.cat([self.lengths, torch.zeros(len(new), dtype=torch.long, device=self.device)])
-        self.last_tokens = torch.cat([self.last_tokens, torch.zeros_like(source)])
+        rows = torch.arange(first, first + len(new), device=self.device)
+        self.positions[rows] = lengths[source]
+        self.lengths[rows] = 0
         if not self.sampling.greedy:
             fresh = [torch.from_numpy(uniforms(self.sampling, s.prompt.task_id, s.sample_index)) for s in new]
-            self.noise = torch.cat([self.noise, torch.stack(fresh).to(self.device)])
-        rows = torch.arange(first, first + len(new), device=self.device)
-        return self._sample(processed_logprobs(logits, self.sampling)[source], rows)
+            self.noise[rows] = torch.stack(fresh).to(self.device)
+        return self._sample(processed_logprobs(logits, self.sampling)[source], first)
 
     @torch.no_grad()
     def advance(self) -> Iterator[list[Completion]]:
         """One more token for every running sequence."""
-        self.cache.step(self.positions)
-        visible = torch.arange(int(self.positions.max()) + 1, device=self.device)
-        mask = (visible[None] <= self.positions[:, None])[:, None, None]  # [rows, 1, 1, columns]
+        count = len(self.running)
+        positions = self.positions[:count]
+        last = self.tokens[:count].gather(1, (self.lengths[:count] - 1)[:, None])
+        self.cache.step(positions)
+        if self.decoder is not None:
+            logits = self.decoder.step(last[:, 0], positions, self.cache)
+        else:
+            logits = self._model_step(last, positions)
+        positions += 1
+        return self._sample(processed_logprobs(logits, self.sampling), 0)
+
+    def _model_step(self, last: Tensor, positions: Tensor) -> Tensor:
+        """Logits [rows, vocabulary] by the model's own forward. last: [rows, 1]; positions: [rows]."""
         with self.policy.precision():
             hidden = self.backbone(
-                input_ids=self.last_tokens[:, None],
-                position_ids=self.positions[:, None],
-                attention_mask=mask,
+                input_ids=last,
+                position_ids=positions[:, None],
+                attention_mask=self.cache.mask(),
                 past_key_values=self.cache,
                 use_cache=True,
             ).last_hidden_state
-            logits = self.head.logits(hidden[:, -1])
-        self.positions = self.positions + 1
-        rows = torch.arange(len(self.running), device=self.device)
-        return self._sample(processed_logprobs(logits, self.sampling), rows)
+            return self.head.logits(hidden[:, -1])
 
-    def _sample(self, logprobs: Tensor, rows: Tensor) -> Iterator[list[Completion]]:
-        """Draw a token for each of ``rows``; yield the groups that this completes and free their slots."""
-        drawn = self.lengths[rows]
+    def _sample(self, logprobs: Tensor, first: int) -> Iterator[list[Completion]]:
+        """Draw a token for each row from ``first`` on; yield the groups that this completes and free their slots."""
+        rows = torch.arange(first, len(self.running), device=self.device)
+        drawn = self.lengths[first : len(self.running)]
         uniform = self.noise[rows, drawn] if not self.sampling.greedy else drawn
         tokens, chosen = draw(logprobs, uniform, self.sampling.greedy)
-        self.last_tokens[rows] = tokens
-        self.lengths[rows] = drawn + 1
-        first = len(self.running) - len(rows)
-        for row, (token, logprob) in enumerate(zip(tokens.tolist(), chosen.tolist(), strict=True), start=first):
-            self.running[row].tokens.append(token)
-            self.running[row].logprobs.append(logprob)
+        self.tokens[rows, drawn] = tokens
+        self.logprobs[rows, drawn] = chosen
+        drawn += 1
+        stopped = torch.isin(tokens, self.stop_ids)
         ended: dict[int, FinishReason] = {}
-        for row in range(first, len(self.running)):
-            reason = self._finish_reason(self.running[row])
-            if reason:
-                ended[row] = reason
+        for row in (stopped | (drawn == self.sampling.max_tokens)).nonzero()[:, 0].tolist():
+            ended[first + row] = "stop" if stopped[row] else "length"
+        if self.sampling.stop:
+            for row in range(first, len(self.running)):
+                if self._stop_string_at(self._decode(self._tokens(row))) is not None:
+                    ended[row] = "stop"
         return self._retire(ended) if ended else iter(())
 
-    def _finish_reason(self, sequence: _Sequence) -> FinishReason | None:
-        if sequence.tokens[-1] in self.stop_set:
-            return "stop"
-        if self.sampling.stop and self._stop_string_at(sequence) is not None:
-            return "stop"
-        return "length" if len(sequence.tokens) == self.sampling.max_tokens else None
+    def _tokens(self, row: int) -> list[int]:
+        return self.tokens[row, : int(self.lengths[row])].tolist()
 
-    def _stop_string_at(self, sequence: _Sequence) -> int | None:
-        """Where the first stop string begins in the text so far; sets ``sequence.text``."""
-        sequence.text = self._decode(sequence.tokens)
-        found = [at for stop in self.sampling.stop if (at := sequence.text.find(stop)) >= 0]
+    def _stop_string_at(self, text: str) -> int | None:
+        """Where the first stop string begins."""
+        found = [at for stop in self.sampling.stop if (at := text.find(stop)) >= 0]
         return min(found) if found else None
 
     def _decode(self, tokens: list[int]) -> str:
@@ -184,21 +194,21 @@ class _Batch:
         for row, reason in ended.items():
             sequence = self.running[row]
             group = self.finished.setdefault(sequence.prompt.task_id, [])
-            group.append(self._completion(sequence, reason))
+            group.append(self._completion(row, reason))
             if len(group) == self.sampling.n:
                 complete.append(sorted(self.finished.pop(sequence.prompt.task_id), key=lambda c: c.sample_index))
         self._compact(set(ended))
         return iter(complete)
 
-    def _completion(self, sequence: _Sequence, reason: FinishReason) -> Completion:
-        cut = self._stop_string_at(sequence) if self.sampling.stop else None
-        text = sequence.text if self.sampling.stop else self._decode(sequence.tokens)
+    def _completion(self, row: int, reason: FinishReason) -> Completion:
+        sequence, tokens = self.running[row], self._tokens(row)
+        text = self._decode(tokens)
         return Completion(
             sequence.prompt.task_id,
             sequence.sample_index,
-            sequence.tokens,
-            sequence.logprobs,
-            text if cut is None else text[:cut],
+            tokens,
+            self.logprobs[row, : len(tokens)].tolist(),
+            text[: self._stop_string_at(text)],
             reason,
             self.version,
         )
@@ -212,15 +222,11 @@ class _Batch:
             destination = torch.tensor(holes, device=self.device)
             origin = torch.tensor(movers, device=self.device)
             self.cache.move(destination, origin)
-            for state in (self.positions, self.last_tokens, self.lengths):
+            for state in (self.positions, self.lengths, self.tokens, self.logprobs, self.noise):
                 state[destination] = state[origin]
-            if not self.sampling.greedy:
-                self.noise[destination] = self.noise[origin]
             for hole, mover in zip(holes, movers, strict=True):
                 self.running[hole] = self.running[mover]
         del self.running[left:]
-        self.positions, self.last_tokens = self.positions[:left], self.last_tokens[:left]
-        self.lengths, self.noise = self.lengths[:left], self.noise[:left]
 
 
 def _refuse_unsupported(config: Any) -> None:

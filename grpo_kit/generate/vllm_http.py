@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import http.client
 import json
@@ -13,7 +14,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,10 +84,11 @@ class VllmServer:
             return False
         return True
 
-    def load(self, weights: Path, version: int) -> None:
-        """Take the weights of a folder as policy ``version`` and forget what was computed with older ones."""
+    @contextlib.contextmanager
+    def updating(self, version: int) -> Iterator[None]:
+        """Inside, its weights may be replaced; afterwards it samples as policy ``version``, with empty caches."""
         self.call("/pause?mode=abort", {})  # requests of a step that failed may still be running
-        self.call("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": str(weights)}})
+        yield
         reset = self.call("/reset_prefix_cache", {})
         if not (reset or {}).get("success"):
             raise ServerLost("it could not reset its prefix cache")

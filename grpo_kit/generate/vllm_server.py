@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -21,10 +23,10 @@ from grpo_kit.types import Completion, Prompt
 
 from .base import SamplingParams, check_prompts
 from .probe import Probe
+from .transfer import open_transfer
 from .vllm_http import ServerLost, ServerProcess, VllmServer, host_and_port
 from .vllm_request import CPU_PREFILL_TOKENS, group_of, request_fields
 from .vllm_status import require_vllm
-from .weights import exported_weights
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 SECONDS_BETWEEN_LOOKS = 1.0  # at servers that are down, while others work
@@ -33,7 +35,7 @@ SECONDS_BETWEEN_LOOKS = 1.0  # at servers that are down, while others work
 class VllmServers:
     """Samples on vLLM's OpenAI servers (see `generate.base.Generator`).
 
-    Weights travel through a folder that every server can read. A group is one request; when its server is lost, the same
+    Weights travel as `generate.transfer` says. A group is one request; when its server is lost, the same
     request with the same seed goes to another one. Servers that come back get the current weights before any request.
 
     Args:
@@ -54,9 +56,9 @@ class VllmServers:
         self._room = threading.Condition()
         self._counts: Counter[str] = Counter()
         self._statistics: dict[str, float] = {}
-        self._weights: Path | None = None
         self._version: int | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.transfer = open_transfer(policy, config.vllm.transfer, self.folder, warnings.warn)
         if config.vllm.launch:
             self._launch()
 
@@ -70,7 +72,7 @@ class VllmServers:
 
     def sync(self, model: nn.Module, version: int) -> None:
         """See `Generator.sync`. Raises RunFailed if no server is left or one does not compute what the trainer computes."""
-        older, self._weights = self._weights, self._write(model, version)
+        self.transfer.prepare(model, version)
         first, self._version = self._version is None, version
         for server in self.servers:
             server.state = "down"  # until it has these weights
@@ -82,8 +84,7 @@ class VllmServers:
             if first and self._missing():
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         self._bring_up()
-        if older not in (None, self._weights):
-            shutil.rmtree(older)
+        self.transfer.forget_older()
 
     def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
         """See `Generator.generate`. Raises RunFailed when no server comes back within ``rollout.vllm.timeout``."""
@@ -106,8 +107,7 @@ class VllmServers:
             if server.process is not None:
                 server.process.stop()
         shutil.rmtree(self.folder / "start", ignore_errors=True)
-        if self._weights is not None:
-            shutil.rmtree(self._weights, ignore_errors=True)
+        self.transfer.close()
 
     # --- generation --------------------------------------------------------------------------------------------------
 
@@ -195,7 +195,6 @@ class VllmServers:
 
     def _bring_up(self) -> None:
         """Give the current weights to every server that is down but answers; start again those of ours that ended."""
-        assert self._weights is not None
         healthy = [s for s in self._missing() if s.healthy()]
         for server in self._missing():
             if server.process is not None and not server.process.running:
@@ -209,9 +208,8 @@ class VllmServers:
             self._check(server)
 
     def _load(self, server: VllmServer) -> bool:
-        assert self._weights is not None
         try:
-            server.load(self._weights, self.policy_version)
+            self.transfer.give(server)
         except ServerLost as lost:
             server.lost(str(lost))
             return False
@@ -230,21 +228,6 @@ class VllmServers:
             self._counts["servers_returned"] += server.was_lost
             server.state, server.was_lost = "ready", False
             self._room.notify_all()
-
-    def _write(self, model: Any, version: int) -> Path:
-        """The weights in the engine's precision, as one file that every server reads."""
-        from safetensors.torch import save_file
-
-        folder = self.folder / f"weights-{version}"
-        folder.mkdir(exist_ok=True)
-        dtype = self.policy.autocast or torch.float32
-        # Tied weights stand under both names; the file format wants each to have memory of its own.
-        tensors = {
-            name: t.to("cpu", dtype if t.is_floating_point() else t.dtype, copy=True).contiguous()
-            for name, t in exported_weights(model)
-        }
-        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-        return folder
 
     # --- servers of our own ------------------------------------------------------------------------------------------
 
@@ -278,6 +261,8 @@ class VllmServers:
             "max-num-seqs": max(settings.max_sequences, self.config.group_size),
             "gpu-memory-utilization": settings.memory_fraction,
         }
+        if self.policy.device.type == "cuda":
+            arguments["weight-transfer-config"] = json.dumps({"backend": "nccl"})
         flags = ["--enable-scale-out", "--enable-prefix-caching", "--disable-uvicorn-access-log"]
         if self.policy.device.type == "cpu":
             arguments["kv-cache-memory-bytes"] = int(settings.cache_gb * 2**30)

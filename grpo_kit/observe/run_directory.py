@@ -151,6 +151,31 @@ def _write_groups(target: Path, step: int, groups: list[Group], advantages: list
     return True
 
 
+class FollowedRun(RunDirectory):
+    """The run directory as every rank but the first has it: to read, while the first one writes."""
+
+    def write_json(self, name: str, content: Any) -> None:
+        return None
+
+    def log_metrics(self, metrics: dict[str, Any]) -> None:
+        return None
+
+    def write_config(self, config: Config) -> None:
+        return None
+
+    def note_resume(self, step: int, changes: list[str]) -> None:
+        return None
+
+    def drop_after(self, step: int) -> None:
+        return None
+
+    def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
+        return True
+
+    def dump(self, step: int, groups: list[Group], reason: str) -> Path | None:
+        return self.dumps
+
+
 def _rollout(step: int, group: Group, index: int, advantage: float, completion: Any) -> dict[str, Any]:
     score, parts = group.scores[index], group.parts[index]
     row = {

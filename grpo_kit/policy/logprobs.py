@@ -49,7 +49,12 @@ def head_of(model: Any) -> Head:
 
 
 def select_logprobs(
-    hidden: Tensor, head: Head, targets: Tensor, temperature: float = 1.0, chunk_elements: int = CHUNK_ELEMENTS
+    hidden: Tensor,
+    head: Head,
+    targets: Tensor,
+    temperature: float = 1.0,
+    chunk_elements: int = CHUNK_ELEMENTS,
+    entropy_gradient: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each target and entropy of each distribution, under ``softmax(logits / temperature)``.
 
@@ -57,32 +62,37 @@ def select_logprobs(
         hidden: [tokens, hidden] last hidden states at the positions that predict ``targets``.
         targets: [tokens] long.
         chunk_elements: how many logits to hold at once.
+        entropy_gradient: False where entropies are only looked at: nothing is kept, or computed backward, for them.
 
     Returns:
-        logprobs [tokens] and entropies [tokens] in nats, float32 (float64 for float64 input); both differentiable.
+        logprobs [tokens] and entropies [tokens] in nats, float32 (float64 for float64 input); both differentiable, the
+        entropies where that is asked for.
     """
     rows = max(1, chunk_elements // head.weight.shape[0])
     if hidden.shape[0] <= rows:
-        return _statistics(head.logits(hidden) / temperature, targets)
+        return _chunk(hidden, head, targets, temperature, entropy_gradient)
     logprobs, entropies = [], []
     for start in range(0, hidden.shape[0], rows):
         part, target = hidden[start : start + rows], targets[start : start + rows]
         if torch.is_grad_enabled():
             # Recomputing a chunk's logits in the backward pass costs one matrix product and frees the whole matrix.
-            result = torch.utils.checkpoint.checkpoint(_chunk, part, head, target, temperature, use_reentrant=False)
+            result = torch.utils.checkpoint.checkpoint(
+                _chunk, part, head, target, temperature, entropy_gradient, use_reentrant=False
+            )
         else:
-            result = _chunk(part, head, target, temperature)
+            result = _chunk(part, head, target, temperature, entropy_gradient)
         logprobs.append(result[0])
         entropies.append(result[1])
     return torch.cat(logprobs), torch.cat(entropies)
 
 
-def _chunk(hidden: Tensor, head: Head, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    return _statistics(head.logits(hidden) / temperature, targets)
-
-
-def _statistics(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _chunk(
+    hidden: Tensor, head: Head, targets: Tensor, temperature: float, entropy_gradient: bool
+) -> tuple[Tensor, Tensor]:
+    logits = head.logits(hidden)
+    if temperature != 1.0:
+        logits = logits / temperature
     log_probabilities = torch.log_softmax(logits, dim=-1)
     chosen = log_probabilities.gather(-1, targets[:, None]).squeeze(-1)
-    entropies = -(log_probabilities.exp() * log_probabilities).sum(-1)
-    return chosen, entropies
+    looked_at = log_probabilities if entropy_gradient else log_probabilities.detach()
+    return chosen, -(looked_at.exp() * looked_at).sum(-1)

@@ -13,8 +13,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from grpo_kit import ranks
 from grpo_kit.errors import UserError
 
+from .attention import use_float32_attention
 from .logprobs import Head, head_of, select_logprobs
 from .packing import MicroBatch
 
@@ -30,12 +32,14 @@ class Policy:
         model: the transformers model, unchanged.
         tokenizer: its tokenizer, with a chat template.
         autocast: the dtype of matrix products (bfloat16 where the device has it), or None for full precision.
+        compiled: what runs in place of the backbone in training, where torch.compile is switched on.
     """
 
     model: Any
     tokenizer: Any
     device: torch.device
     autocast: torch.dtype | None = None
+    compiled: Any = None
 
     @property
     def backbone(self) -> nn.Module:
@@ -61,20 +65,29 @@ class Policy:
 
     def hidden(self, input_ids: Tensor) -> Tensor:
         """[rows, length] token ids, padded on the right -> [rows, length, hidden]."""
-        return self.backbone(input_ids=input_ids, use_cache=False).last_hidden_state
+        run = self.compiled or self.backbone
+        return run(input_ids=input_ids, use_cache=False).last_hidden_state
 
-    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
-        """Log-probability and entropy of every completion token of a micro-batch: two tensors [tokens]."""
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy of every completion token of a micro-batch: two tensors [tokens].
+
+        Without ``entropy_gradient`` the entropies are numbers to look at, and cost nothing in the backward pass.
+        """
         with self.precision():
             hidden = self.hidden(batch.input_ids)[batch.rows, batch.columns]
-            return select_logprobs(hidden, self.head, batch.targets, temperature)
+            return select_logprobs(hidden, self.head, batch.targets, temperature, entropy_gradient=entropy_gradient)
 
     def reference(self) -> Policy:
         """The policy as it is now, for a KL term to compare with later: a copy that takes no gradients."""
         import copy
 
         model = copy.deepcopy(self.model).eval().requires_grad_(False)
+        # Not compiled: one pass without gradients gains less than a second compilation costs.
         return Policy(model, self.tokenizer, self.device, self.autocast)
+
+    def whole(self) -> Policy:
+        """This policy with all its weights in this process; every rank must ask."""
+        return self
 
     def save(self, folder: Path, shard_gb: float | None = None) -> None:
         """Write a Hugging Face folder that transformers and vLLM load as it is. shard_gb: largest file of weights."""
@@ -105,19 +118,18 @@ def load_network(model: Any, folder: Path) -> None:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name. Raises UserError if there is no such device here."""
-    if name != "auto":
-        try:
-            device = torch.device(name)
-        except RuntimeError as error:
-            raise UserError(f"device: {name!r} is no device; give auto, cpu, cuda or cuda:0") from error
-        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-            raise UserError(
-                f"device: {name} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
-                "`grpo-kit doctor` says more"
-            )
-        return device
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The device of that name, and of this rank. Raises UserError if there is no such device here."""
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    try:
+        device = torch.device("cuda", ranks.local_rank()) if kind == "cuda" and ranks.launched() else torch.device(kind)
+    except RuntimeError as error:
+        raise UserError(f"device: {name!r} is no device; give auto, cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"device: {name} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
+            "`grpo-kit doctor` says more"
+        )
+    return device
 
 
 def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Policy:
@@ -138,7 +150,11 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
     # Master weights stay float32: at RL learning rates a bfloat16 weight often rounds the update away.
     disable_dropout(model)
     policy = Policy(model.float().to(device), tokenizer, device, _autocast_dtype(config.dtype, device))
+    if device.type == "cpu" and policy.autocast is not None:
+        use_float32_attention(model)
     _check_head(policy)
+    if config.compile:
+        policy.compiled = torch.compile(policy.backbone, dynamic=True)
     return policy
 
 

@@ -82,7 +82,7 @@ class MicroBatch:
     def gather(self, name: str) -> Tensor | None:
         """A per-token field of the sequences as one [tokens] tensor; None where it was not filled."""
         values = [getattr(s, name) for s in self.sequences]
-        if values[0] is None:
+        if not values or values[0] is None:
             return None
         joined = torch.cat(values).to(self.targets.device)
         return joined if joined.dtype == torch.bool else joined.to(self.weights.dtype)

@@ -83,6 +83,13 @@ class ValueModel:
         last = batch.lengths.cumsum(0) - 1
         return self._at(batch, batch.rows[last], batch.columns[last] + 1)
 
+    def whole(self) -> ValueModel:
+        """This network with all its weights in this process; every rank must ask."""
+        return self
+
+    def take_whole(self) -> None:
+        """Go on from the weights that `whole` gave, which have been changed."""
+
     def save(self, folder: Path, shard_gb: float | None = None) -> None:
         """Write a Hugging Face folder that the ``reward_model`` verifier and transformers load as it is."""
         self.model.save_pretrained(folder, **shards(shard_gb))

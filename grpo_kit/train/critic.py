@@ -11,7 +11,8 @@ from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.returns import value_loss
-from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches
+from grpo_kit.policy.dealing import exchange, rank_batches
+from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
 
 from .steps import GradientStep, UpdateMetrics
@@ -32,8 +33,7 @@ class CriticUpdater:
         self.step = GradientStep(critic.model, config, total_updates, prefix="critic/")
 
     def _batches(self, sequences: list[TrainingSequence]) -> Iterator[MicroBatch]:
-        dtype = next(self.critic.model.parameters()).dtype
-        return micro_batches(sequences, self.token_budget, self.critic.device, dtype)
+        return rank_batches(sequences, self.token_budget, self.critic.device, self.critic.model)
 
     @torch.no_grad()
     def annotate(self, sequences: list[TrainingSequence]) -> None:
@@ -41,6 +41,7 @@ class CriticUpdater:
         for batch in self._batches(sequences):
             for sequence, values in zip(batch.sequences, batch.split(self.critic.values(batch)), strict=True):
                 sequence.values = values
+        exchange(sequences, ("values",), "exchanging the critic's values")
 
     def update(self, updates: list[list[TrainingSequence]], epochs: int, metrics: UpdateMetrics) -> None:
         returns = [s.returns for update in updates for s in update if s.returns is not None]
@@ -59,14 +60,17 @@ class CriticUpdater:
 
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics, tokens: int) -> Tensor:
         """This micro-batch's part of the mean value loss over the step's ``tokens``, a scalar."""
+        if not batch.sequences:
+            return self.critic.values(batch).sum()
         old, returns = batch.gather("values"), batch.gather("returns")
         assert old is not None
         assert returns is not None
         return value_loss(self.critic.values(batch), old, returns, self.clip).sum() / tokens
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step.state_dict(), "model": self.critic.model.state_dict()}
+        return {"step": self.step.state_dict(), "model": self.critic.whole().model.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.critic.model.load_state_dict(state["model"])
+        self.critic.whole().model.load_state_dict(state["model"])
+        self.critic.take_whole()
         self.step.load_state_dict(state["step"])

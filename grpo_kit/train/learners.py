@@ -11,6 +11,7 @@ import torch
 
 from grpo_kit.config import Config, OptimizerConfig
 from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.policy.distributed import shard_value_model
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.types import Group
@@ -39,6 +40,8 @@ class Trained(Protocol):
 
     model: Any
     device: torch.device
+
+    def whole(self) -> Trained: ...
 
     def save(self, folder: Path, shard_gb: float | None = None) -> None: ...
 
@@ -143,9 +146,9 @@ def _policy_gradient(config: Config, objective: Algorithm, policy: Policy) -> Le
 
 def _critic(config: Config, objective: Algorithm, policy: Policy, settings: LearnerSettings) -> CriticUpdater:
     start = config.critic.path
-    model = ValueModel.from_policy(policy) if start is None else ValueModel.load(start, policy)
+    model = ValueModel.from_policy(policy.whole()) if start is None else ValueModel.load(start, policy)
     return CriticUpdater(
-        model,
+        shard_value_model(model, config.parallel),
         config.critic.optimizer,
         clip=objective.value_clip,
         total_updates=settings.total_updates,
@@ -168,7 +171,8 @@ def _labels(config: Config, objective: Algorithm, policy: Policy) -> Learner:
 def _reward_model(config: Config, objective: Algorithm, policy: Policy) -> Learner:
     from .preference import RewardModelLearner
 
-    return RewardModelLearner(ValueModel.from_policy(policy), objective, LearnerSettings.of(config))
+    model = shard_value_model(ValueModel.from_policy(policy.whole()), config.parallel)
+    return RewardModelLearner(model, objective, LearnerSettings.of(config))
 
 
 LEARNERS = {"policy_gradient": _policy_gradient, "pairs": _pairs, "labels": _labels, "reward_model": _reward_model}

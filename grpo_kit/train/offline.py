@@ -6,14 +6,15 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
+from grpo_kit import ranks
 from grpo_kit.config import WarmStartConfig
 from grpo_kit.data.chat import render
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import RunFailed
+from grpo_kit.policy.dealing import rank_batches
+from grpo_kit.policy.distributed import clip_gradients
 from grpo_kit.policy.models import Policy
-from grpo_kit.policy.packing import TrainingSequence, micro_batches
+from grpo_kit.policy.packing import TrainingSequence
 
 from .steps import build_optimizer
 
@@ -53,16 +54,17 @@ def warm_start(
         batch = demonstrations(source, policy.tokenizer, step * config.batch_size, config.batch_size, config.mistakes)
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for micro in micro_batches(batch, token_budget, policy.device):
-            logprobs, _ = policy.logprobs(micro, temperature=1.0)
+        for micro in rank_batches(batch, token_budget, policy.device, policy.model):
+            logprobs, _ = policy.logprobs(micro, temperature=1.0, entropy_gradient=False)
             loss = -(logprobs * micro.weights).sum()
             loss.backward()
             total += float(loss.detach())
+        (total,) = ranks.total([total], "adding up the loss of the warm start")
         if total != total:
             raise RunFailed(
                 f"the warm start's loss is not a number at step {step}; lower warm_start.optimizer.learning_rate"
             )
-        torch.nn.utils.clip_grad_norm_(policy.model.parameters(), config.optimizer.max_grad_norm)
+        clip_gradients(list(policy.model.parameters()), config.optimizer.max_grad_norm)
         optimizer.step()
         scheduler.step()
         report(step + 1, total)

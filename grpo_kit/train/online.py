@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
+from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
-from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.errors import RunFailed
 from grpo_kit.evaluate.run import EvalResult, Judged, evaluate
 from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
@@ -25,6 +26,7 @@ from grpo_kit.observe.curve import draw_learning_curve
 from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.sinks import open_sinks
+from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.types import Group
@@ -35,7 +37,7 @@ from .guards import Guard
 from .keeper import Keeper
 from .learners import Learned, Learner, open_learner
 from .offline import warm_start
-from .prepare import data_name, open_scorer, prepare_evaluation, sampling_params
+from .prepare import check_verifiers, data_name, headline, open_scorer, prepare_evaluation, sampling_params
 from .rollouts import GroupSource, SampledGroups
 from .watchdog import watch
 
@@ -52,7 +54,7 @@ class OnlineTrainer:
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.policy: Policy = load_policy(config.model, pick_device(config.device), config.seed)
+        self.policy: Policy = self._spread(load_policy(config.model, pick_device(config.device), config.seed))
         source = training_source(config)
         self.source: TaskSource = source
         self.sampler = TaskSampler(
@@ -104,7 +106,7 @@ class OnlineTrainer:
             learned = self.guard.learn(self.step, groups, learner)
         with self.clock.phase("sync"):
             self.policy_version += 1
-            self.generator.sync(self.policy.model, self.policy_version)
+            self.generator.sync(self.policy.whole().model, self.policy_version)
         return self._record(groups, learned)
 
     # --- rooms around it -----------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ class OnlineTrainer:
         try:
             with self.stop.abandonable(), self.clock.phase("start"):
                 self._start()
-                self.generator: Generator = open_generator(self.config, self.policy, self.run.path)
+                self.generator: Generator = open_generator(self.config, self.policy.whole(), self.run.path)
                 self.rollouts = self._group_source()
                 learner = open_learner(self.config, self.objective, self.policy)
                 if checkpoint is not None:
@@ -125,11 +127,13 @@ class OnlineTrainer:
                 if resumed is not None:
                     self.run.note_resume(self.step, resumed)
                     self.run.write_config(self.config)
-                self.generator.sync(self.policy.model, self.policy_version)
+                self.generator.sync(self.policy.whole().model, self.policy_version)
         except StopStep:
             raise Interrupted(self.step, self.keeper.saved) from None
-        self.run.sinks = open_sinks(self.config, self.run.path, self.step)
-        self.keeper.check_space(learner.trained, self._state(learner))
+        whole, state = learner.trained.whole(), self._state(learner)
+        if ranks.first():
+            self.run.sinks = open_sinks(self.config, self.run.path, self.step)
+            self.keeper.check_space(whole, state)
         return learner
 
     def _start(self) -> None:
@@ -152,7 +156,9 @@ class OnlineTrainer:
                     token_budget=self.config.train.token_budget,
                     report=report,
                 )
-            save_model(self.policy, warm)
+            whole = self.policy.whole()
+            if ranks.first():
+                save_model(whole, warm)
         torch.manual_seed(self.config.seed)  # what comes must not depend on whether the warm start was made just now
         self._adapt()
 
@@ -171,7 +177,13 @@ class OnlineTrainer:
     def _adapt(self) -> None:
         """Train adapters instead of the weights, where the recipe says so: from here on, the weights are the base."""
         if self.config.model.lora is not None:
-            self.policy = attach_lora(self.policy, self.config.model.lora)
+            self.policy = self._spread(attach_lora(self.policy.whole(), self.config.model.lora))
+
+    def _spread(self, policy: Policy) -> Policy:
+        """The policy over all ranks. TRPO's is whole on each: FSDP2 has no second derivatives."""
+        if self.config.parallel.gradient_checkpointing:
+            policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        return policy if self.objective.step == "natural_gradient" else shard_policy(policy, self.config.parallel)
 
     def _group_source(self) -> GroupSource:
         if self.objective.data == "recorded":
@@ -233,6 +245,8 @@ class OnlineTrainer:
         self._write_report()
 
     def _write_report(self) -> None:
+        if not ranks.first():
+            return
         with self.clock.phase("report"):
             try:
                 write_report(self.run.path, limit=REPORT_COMPLETIONS)
@@ -245,12 +259,16 @@ class OnlineTrainer:
         return self.evaluations[-1][1].sampled if evaluated else None
 
     def _save_if_due(self, learner: Learner) -> None:
-        if self.step == self.config.train.steps or self.keeper.due(self.step, self._accuracy()):
+        due = self.keeper.due(self.step, self._accuracy())
+        if self.step == self.config.train.steps or ranks.from_first(due, "asking whether to save"):
             self._save(learner)
 
     def _save(self, learner: Learner) -> None:
         with self.clock.phase("save"):
-            self.keeper.save(self.step, learner.trained, self._state(learner), self._accuracy())
+            whole, state = learner.trained.whole(), self._state(learner)
+            if ranks.first():
+                self.keeper.save(self.step, whole, state, self._accuracy())
+            self.keeper.saved = ranks.from_first(self.keeper.saved, f"the checkpoint of step {self.step}")
 
     def _state(self, learner: Learner) -> dict[str, Any]:
         """All that decides the future of the run, beside the weights."""
@@ -270,7 +288,7 @@ class OnlineTrainer:
     def _restore(self, checkpoint: Path, learner: Learner) -> None:
         state = load_state(checkpoint)
         if self.run.forked_at() != state["step"]:
-            self._check_verifiers(state)
+            check_verifiers(state["verifiers"], self.scorer.versions(), f"{self.run.path}@{state['step']}")
             self.sampler.load_state_dict(state["sampler"])
         elif state["sampler"]["fingerprint"] == self.sampler.source.fingerprint:
             self.sampler.load_state_dict(state["sampler"])
@@ -282,28 +300,22 @@ class OnlineTrainer:
         self.step, self.policy_version = state["step"], state["policy_version"]
         self.trained_steps = state["trained_steps"]
         self.keeper.restored(self.step)
-        for path in set_aside_after(self.run.checkpoints, self.step):
+        for path in set_aside_after(self.run.checkpoints, self.step) if ranks.first() else ():
             self.console.warn(f"{path} is of a later step and was set aside: the run goes on from step {self.step}")
         self.run.drop_after(self.step)
-        self.evaluations = [(m["step"], found) for m in self.run.read_metrics() if (found := EvalResult.of_metrics(m))]
+        done = [(m["step"], found) for m in self.run.read_metrics() if (found := EvalResult.of_metrics(m))]
+        self.evaluations = ranks.from_first(done, "reading what was evaluated")
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"] and len(state["cuda_rng"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda_rng"])
         random.setstate(state["python_rng"])
         self.console.say(f"resumed after step {self.step} from {checkpoint}")
 
-    def _check_verifiers(self, state: dict[str, Any]) -> None:
-        now = self.scorer.versions()
-        changed = {k: (then, now[k]) for k, then in state["verifiers"].items() if now.get(k, then) != then}
-        if changed:
-            shown = ", ".join(f"{name}: version {then} then, {found} now" for name, (then, found) in changed.items())
-            raise UserError(
-                f"--resume: the verifiers changed ({shown}), so the rewards would not mean the same. Go back to that "
-                f"version, or begin a new run from here: --fork {self.run.path}@{state['step']}"
-            )
-
     def _finish(self, learner: Learner) -> None:
-        save_model(learner.trained, self.run.path / "model", self.config.train.shard_gb)
+        whole = learner.trained.whole()
+        if not ranks.first():
+            return
+        save_model(whole, self.run.path / "model", self.config.train.shard_gb)
         self._write_report()
         curve = draw_learning_curve(
             self.run.read_metrics(), self.run.path / "curve.svg", f"{self.config.algorithm} on {data_name(self.config)}"
@@ -325,12 +337,3 @@ class OnlineTrainer:
         if hasattr(self, "generator"):
             self.generator.close()
         self.scorer.close()
-
-
-def headline(metrics: dict[str, Any]) -> dict[str, str]:
-    """The handful of numbers that tell whether a run is well."""
-    shown = {"reward": f"{metrics['reward/mean']:.3f}", "length": f"{metrics['length/mean']:.1f}"}
-    for name, key in (("entropy", "entropy"), ("kl", "kl/reference"), ("clip", "clip/high")):
-        if key in metrics:
-            shown[name] = f"{metrics[key]:.3f}"
-    return shown | {"tok/s": f"{metrics['tokens_per_second']:.0f}"}

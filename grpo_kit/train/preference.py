@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grpo_kit import ranks
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
+from grpo_kit.policy.dealing import exchange, rank_batches, rank_unit_batches
 from grpo_kit.policy.models import Policy
-from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches, unit_batches
+from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.types import Group
 
@@ -43,7 +45,7 @@ class PreferenceLearner:
             for start in range(0, len(examples), size):
                 self.update(examples[start : start + size], metrics)
         none = [[0.0] * len(g.completions) for g in groups]
-        return Learned(none, dropped, metrics.summary())
+        return Learned(none, dropped, metrics.over_ranks().summary())
 
     def examples(self, groups: list[Group], dropped: Counter[str]) -> list[Any]:
         raise NotImplementedError
@@ -55,8 +57,7 @@ class PreferenceLearner:
         raise NotImplementedError
 
     def units(self, units: Sequence[Sequence[TrainingSequence]]) -> Iterator[MicroBatch]:
-        dtype = next(self.trained.model.parameters()).dtype
-        return unit_batches(units, self.settings.token_budget, self.trained.device, dtype)
+        return rank_unit_batches(units, self.settings.token_budget, self.trained.device, self.trained.model)
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step.state_dict()}
@@ -74,15 +75,17 @@ class _AgainstReference(PreferenceLearner):
 
     @torch.no_grad()
     def remember_reference(self, sequences: list[TrainingSequence]) -> None:
-        dtype = next(self.policy.model.parameters()).dtype
-        for batch in micro_batches(sequences, self.settings.token_budget, self.policy.device, dtype):
+        for batch in rank_batches(sequences, self.settings.token_budget, self.policy.device, self.policy.model):
             logprobs, _ = self.reference.logprobs(batch, 1.0)
             for sequence, values in zip(batch.sequences, batch.split(logprobs), strict=True):
                 sequence.reference_logprobs = values
+        exchange(sequences, ("reference_logprobs",), "exchanging reference_logprobs")
 
     def margins(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:
         """log pi - log reference of each response [rows], and log pi of each token [tokens]."""
         logprobs, _ = self.policy.logprobs(batch, 1.0)
+        if not batch.sequences:
+            return logprobs, logprobs
         reference = batch.gather("reference_logprobs")
         assert reference is not None
         return batch.sum_rows(logprobs - reference), logprobs
@@ -104,6 +107,8 @@ class PairLearner(_AgainstReference):
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics, pairs: int) -> Tensor:
         """This micro-batch's part of the mean loss over the step's ``pairs``; chosen and rejected rows alternate."""
         margins, logprobs = self.margins(batch)
+        if not batch.sequences:
+            return logprobs.sum()
         chosen, rejected, lengths = margins[0::2], margins[1::2], batch.lengths
         loss = PAIR_LOSSES[self.objective.pair_loss]
         values = loss(chosen, rejected, lengths[0::2], lengths[1::2], self.objective.beta)
@@ -112,7 +117,7 @@ class PairLearner(_AgainstReference):
             ("pairs/margin", self.objective.beta * (chosen - rejected)),
             ("pairs/chosen_logprob", batch.sum_rows(logprobs)[0::2]),
         ):
-            metrics.value(name, float(value.detach().mean()))
+            metrics.each(name, value.float())
         return values.sum() / pairs
 
 
@@ -141,17 +146,20 @@ class LabelLearner(_AgainstReference):
         ]
         self.remember_reference(mismatched)
         with torch.no_grad():
-            margins = [self.margins(batch)[0] for batch in self.units([(s,) for s in mismatched])]
+            mine = [self.margins(batch)[0].cpu() for batch in self.units([(s,) for s in mismatched])]
+        margins = [m.to(self.policy.device) for part in ranks.everyone(mine, "the drift of KTO") for m in part]
         return kto_baseline(torch.cat(margins)) if margins else torch.zeros((), device=self.policy.device)
 
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics, responses: int) -> Tensor:
         """This micro-batch's part of the mean loss over the step's ``responses``."""
         margins, _ = self.margins(batch)
+        if not batch.sequences:
+            return margins.sum()
         good = torch.tensor([self.good[id(s)] for s in batch.sequences], device=margins.device)
         weight = torch.full_like(margins, self.objective.good_weight).masked_fill(~good, self.objective.bad_weight)
         for name, chosen in (("kto/good_margin", margins[good]), ("kto/bad_margin", margins[~good])):
             if chosen.numel():
-                metrics.value(name, float(chosen.detach().mean()))
+                metrics.each(name, chosen)
         return (weight * kto(margins, good, self.baseline, self.objective.beta)).sum() / responses
 
 
@@ -176,8 +184,10 @@ class RewardModelLearner(PreferenceLearner):
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics, pairs: int) -> Tensor:
         """This micro-batch's part of the mean loss over the step's ``pairs``; chosen and rejected rows alternate."""
         scores = self.reward_model.rewards(batch)
+        if not batch.sequences:
+            return scores.sum()
         chosen, rejected = scores[0::2], scores[1::2]
         margin = torch.tensor([self.margin[id(s)] for s in batch.sequences[0::2]]).to(scores)
-        metrics.value("pairs/accuracy", float((chosen > rejected).float().mean()))
-        metrics.value("pairs/margin", float((chosen - rejected).detach().mean()))
+        metrics.each("pairs/accuracy", (chosen > rejected).float())
+        metrics.each("pairs/margin", chosen - rejected)
         return bradley_terry(chosen, rejected, margin).sum() / pairs

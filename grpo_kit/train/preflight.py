@@ -20,6 +20,8 @@ from grpo_kit.errors import UserError
 from grpo_kit.generate.engines import check_engine
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.objective.compatibility import refusals
+from grpo_kit.plan.memory import Memory, memory_of, setting_of
+from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.models import check_weights, model_skeleton, pick_device
 from grpo_kit.types import Completion, Score, Task
 
@@ -37,7 +39,7 @@ class Plan:
     optimizer_steps: int
     completions: int
     most_tokens: int
-    memory: dict[str, int]
+    memory: Memory
     disk: int
     prompts: list[str]
     gold: list[tuple[str, str, Score]]  # task id, gold response, score
@@ -81,7 +83,16 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         optimizer_steps=config.train.steps * config.train.updates_per_batch * config.train.epochs_per_batch,
         completions=completions,
         most_tokens=completions * config.rollout.max_tokens,
-        memory=memory_estimate(config, skeleton.config, parameters, objective),
+        memory=memory_of(
+            setting_of(
+                config,
+                objective,
+                ModelShape.of(skeleton.config),
+                devices=1,
+                device=device.type,
+                device_bytes=machine_memory(),
+            )
+        ),
         disk=disk,
         prompts=[render_text(task, tokenizer) for task, _ in first[:2]],
         gold=gold.shown,
@@ -163,35 +174,6 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task]) -> GoldCh
             "not meant to pass, set scoring.max_rejected_gold=1."
         )
     return result
-
-
-def memory_estimate(config: Config, model_config: Any, parameters: int, objective: Algorithm) -> dict[str, int]:
-    """Bytes by part, from shapes alone; activations are those of one micro-batch of a plain transformer."""
-    hidden, layers = model_config.hidden_size, model_config.num_hidden_layers
-    heads, kv_heads = model_config.num_attention_heads, getattr(model_config, "num_key_value_heads", None)
-    head_dim = getattr(model_config, "head_dim", None) or hidden // heads
-    budget = config.train.token_budget
-    rows = max(config.rollout.max_rows, config.rollout.group_size)
-    length = config.data.max_prompt_tokens + config.rollout.max_tokens
-    wide = getattr(model_config, "intermediate_size", 4 * hidden)
-    parts = {
-        "weights": parameters * BYTES,
-        "gradients": parameters * BYTES,
-        "optimizer": 2 * parameters * BYTES,
-        "activations of a micro-batch": budget * layers * (10 * hidden + 4 * wide) * BYTES,
-        "logits of a micro-batch": 3 * min(budget * model_config.vocab_size, 2**25) * BYTES,
-        "key-value cache, at most": 2 * rows * length * layers * (kv_heads or heads) * head_dim * BYTES,
-    }
-    if config.model.lora is not None:
-        parts["gradients"] = parts["optimizer"] = 0
-        parts["adapters, their gradients and optimizer, about"] = (
-            parameters * BYTES * config.model.lora.rank // hidden * 4
-        )
-    elif objective.needs_reference:
-        parts["reference"] = parameters * BYTES
-    if objective.needs_critic:
-        parts["critic, its gradients and optimizer"] = 4 * parameters * BYTES
-    return parts
 
 
 def _disk_needed(config: Config, parameters: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol
 
+from grpo_kit import ranks
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
@@ -97,10 +98,13 @@ class SampledGroups:
         return groups
 
     def _scored(self, tasks: dict[str, tuple[Task, Prompt]], sampling: SamplingParams) -> dict[str, Group]:
-        prompts = [prompt for _, prompt in tasks.values()]
+        # Groups stay whole on the rank that samples and scores them; then every rank gets to know all of them.
+        prompts = ranks.share([prompt for _, prompt in tasks.values()])
         stream = self.clock.iterate("generate", self.generator.generate(prompts, sampling))
         groups = (Group(*tasks[completions[0].task_id], completions) for completions in stream)
-        return {g.task.id: g for g in self.clock.iterate("score", self.scorer.score_groups(groups))}
+        scored = {g.task.id: g for g in self.clock.iterate("score", self.scorer.score_groups(groups))}
+        with self.clock.phase("gather"):
+            return ranks.merged(scored, "gathering the groups of a step")
 
     def _check_versions(self, groups: list[Group]) -> None:
         current = self.generator.policy_version
@@ -110,7 +114,8 @@ class SampledGroups:
 
     def statistics(self) -> dict[str, float]:
         found, self._statistics = self._statistics, {}
-        return found | self.scorer.statistics() | self.generator.statistics()
+        local = self.scorer.statistics() | self.generator.statistics()
+        return found | ranks.mean(local, "gathering statistics")
 
 
 def _agrees(group: Group) -> bool:

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
+from grpo_kit import ranks
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed
+from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
 from grpo_kit.policy.packing import MicroBatch
 
 MAX_SKIPPED_IN_A_ROW = 3
@@ -31,6 +33,7 @@ class UpdateMetrics:
     sums: dict[str, float] = field(default_factory=dict)
     extremes: dict[str, float] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
+    picks: dict[str, Callable[[float, float], float]] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
 
     def add_tokens(self, count: int, **per_token: Tensor) -> None:
@@ -39,6 +42,7 @@ class UpdateMetrics:
             self.sums[name] = self.sums.get(name, 0.0) + float(tensor.detach().sum())
 
     def extreme(self, name: str, value: float, pick: Callable[[float, float], float]) -> None:
+        self.picks[name] = pick
         self.extremes[name] = pick(self.extremes[name], value) if name in self.extremes else value
 
     def value(self, name: str, value: float) -> None:
@@ -46,6 +50,24 @@ class UpdateMetrics:
 
     def count(self, name: str, times: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0.0) + times
+
+    def each(self, name: str, values: Tensor) -> None:
+        """One value per example, so that the mean does not depend on how examples were split into micro-batches."""
+        self.values.setdefault(name, []).extend(values.detach().flatten().tolist())
+
+    def over_ranks(self) -> UpdateMetrics:
+        """The metrics of all ranks as those of one."""
+        whole = UpdateMetrics()
+        for part in ranks.everyone(self, "adding up the metrics of an update"):
+            whole.tokens += part.tokens
+            for name, total in part.sums.items():
+                whole.sums[name] = whole.sums.get(name, 0.0) + total
+            for name, extreme in part.extremes.items():
+                whole.extreme(name, extreme, part.picks[name])
+            for name, values in part.values.items():
+                whole.values.setdefault(name, []).extend(values)
+            whole.counts = part.counts  # of what all ranks do at once
+        return whole
 
     def summary(self) -> dict[str, float]:
         means = {name: total / max(1, self.tokens) for name, total in self.sums.items()}
@@ -91,7 +113,8 @@ class GradientStep:
             empty = False
         if empty:
             return 0.0, None
-        return loss_sum, float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm))
+        (loss_sum,) = ranks.total([loss_sum], "adding up the loss")
+        return loss_sum, clip_gradients(list(self.model.parameters()), self.config.max_grad_norm)
 
     def _skip(self, metrics: UpdateMetrics, loss: float, norm: float) -> None:
         metrics.count(f"{self.prefix}skipped_updates")
@@ -105,13 +128,13 @@ class GradientStep:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": gathered_state(self.optimizer),
             "scheduler": self.scheduler.state_dict(),
             "skipped_in_a_row": self.skipped_in_a_row,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_gathered_state(self.optimizer, state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.skipped_in_a_row = state["skipped_in_a_row"]
         self._apply_config()

@@ -1,7 +1,8 @@
 """TRPO's step: the natural gradient by conjugate gradient on Fisher-vector products, then a line search on the KL.
 
 Made for small models or LoRA: every product goes through the model forwards and twice backwards, and the distributions
-of all tokens ([tokens, vocabulary]) are kept while the line search compares with them.
+of all tokens ([tokens, vocabulary]) are kept while the line search compares with them. Among several ranks every one
+holds the whole network (second derivatives do not go through FSDP2), works on its share of the batch and adds up.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from grpo_kit import ranks
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch
 
@@ -58,7 +60,8 @@ class TrustRegionStep:
             return
         with torch.no_grad():
             old = [self._log_distribution(batch) for batch in batches()]
-        tokens = sum(part.shape[0] for part in old)
+        (count,) = ranks.total([float(sum(part.shape[0] for part in old))], "counting tokens")
+        tokens = int(count)
 
         def product(vector: Tensor) -> Tensor:
             return self._fisher_product(batches, vector, tokens) + DAMPING * vector
@@ -79,7 +82,8 @@ class TrustRegionStep:
             torch.nn.utils.vector_to_parameters(start + share * full, self.parameters)
             with torch.no_grad():
                 divergence = self._divergence(batches, old)
-                after = sum(float(loss(batch, UpdateMetrics())) for batch in batches())
+                local = sum(float(loss(batch, UpdateMetrics())) for batch in batches())
+                (after,) = ranks.total([local], "adding up the loss of the line search")
             if divergence <= self.limit and after < before:
                 metrics.value("trust_region/kl", divergence)
                 metrics.value("trust_region/improvement", before - after)
@@ -100,7 +104,8 @@ class TrustRegionStep:
             return 0.0, None
         gradient = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self.parameters])
         self.policy.model.zero_grad(set_to_none=True)
-        return total, gradient
+        (total,) = ranks.total([total], "adding up the loss")
+        return total, ranks.summed(gradient)
 
     def _log_distribution(self, batch: MicroBatch) -> Tensor:
         """[tokens, vocabulary] log-probabilities at every completion token."""
@@ -115,7 +120,8 @@ class TrustRegionStep:
             now = self._log_distribution(batch)
             total += float((before.exp() * (before - now)).sum())
             tokens += before.shape[0]
-        return total / max(1, tokens)
+        total, count = ranks.total([total, tokens], "measuring the KL of the line search")
+        return total / max(1.0, count)
 
     def _fisher_product(self, batches: Batches, vector: Tensor, tokens: int) -> Tensor:
         """The Hessian of the mean KL at the present weights, times a vector: the Fisher matrix's product."""
@@ -134,7 +140,7 @@ class TrustRegionStep:
                     for p, g in zip(self.parameters, second, strict=True)
                 ]
                 result += torch.cat(flat)
-        return result
+        return ranks.summed(result)
 
     def _like(self, vector: Tensor) -> list[Tensor]:
         parts = vector.split([p.numel() for p in self.parameters])

@@ -9,14 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grpo_kit import ranks
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.correction import CORRECTIONS
 from grpo_kit.objective.kl import KL_ESTIMATORS, k3
 from grpo_kit.objective.losses import RATIO_LEVELS
 from grpo_kit.objective.surrogates import SURROGATES
+from grpo_kit.policy.dealing import exchange, rank_batches
 from grpo_kit.policy.models import Policy
-from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches
+from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 
 from .adaptive import Adaptive
 from .critic import CriticUpdater
@@ -73,6 +75,7 @@ class PolicyUpdater:
             for _ in range(epochs):
                 for update in updates:
                     self.optimizer_step(update, metrics)
+        metrics = metrics.over_ranks()
         self._adapt(sequences, metrics)
         return metrics
 
@@ -95,8 +98,7 @@ class PolicyUpdater:
             self.critic.annotate([s for s in sequences if s.values is None])
 
     def _batches(self, sequences: list[TrainingSequence]) -> Iterator[MicroBatch]:
-        dtype = next(self.policy.model.parameters()).dtype
-        return micro_batches(sequences, self.token_budget, self.policy.device, dtype)
+        return rank_batches(sequences, self.token_budget, self.policy.device, self.policy.model)
 
     @torch.no_grad()
     def _annotate(self, sequences: list[TrainingSequence], policy: Policy, name: str) -> None:
@@ -106,6 +108,7 @@ class PolicyUpdater:
                 setattr(sequence, name, batch.split(logprobs)[i])
                 if name == "old_logprobs":
                     sequence.entropies = batch.split(entropies)[i]
+        exchange(sequences, (name, "entropies"), f"exchanging {name}")
 
     def _mask_low_entropy(self, sequences: list[TrainingSequence]) -> None:
         """Only the tokens of highest entropy of a step, over all its sequences, carry its gradient (arXiv:2506.01939)."""
@@ -122,7 +125,9 @@ class PolicyUpdater:
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
-        logprobs, entropies = self.policy.logprobs(batch, self.temperature)
+        logprobs, entropies = self.policy.logprobs(batch, self.temperature, objective.entropy_bonus > 0.0)
+        if not batch.sequences:
+            return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
         remembered = batch.gather("old_logprobs")
         old_logprobs = logprobs.detach() if remembered is None else remembered
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, old_logprobs, batch.sequence_index)
@@ -190,7 +195,8 @@ class PolicyUpdater:
             old = batch.gather("old_logprobs")
             assert old is not None
             total, count = total + float(k3(old, logprobs).sum()), count + logprobs.numel()
-        return total / max(1, count)
+        total, all_tokens = ranks.total([total, count], "measuring how far the policy moved")
+        return total / max(1.0, all_tokens)
 
     def state_dict(self) -> dict[str, Any]:
         state = {"step": self.step.state_dict(), "adaptive": self.adaptive.state_dict()}

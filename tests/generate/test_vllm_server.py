@@ -28,7 +28,7 @@ def servers(tmp_path_factory):
     config = rollout(
         engine="vllm_server",
         temperature=0.8,
-        vllm={"servers": urls, "launch": True, "max_sequences": 8, "cache_gb": 0.1, "timeout": 200},
+        vllm={"servers": urls, "launch": True, "max_sequences": 8, "cache_gb": 0.1, "timeout": 400},
     )
     generator = VllmServers(vllm_policy(), config, 400, tmp_path_factory.mktemp("servers"))
     try:
@@ -113,7 +113,7 @@ def test_a_killed_server_costs_time_and_nothing_else(servers):
 
 def test_it_is_started_again_and_gets_the_current_weights(servers):
     """Runs after the kill: the next syncs go on with one server, until the other is back with the newest weights."""
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 400
     version = servers.policy_version
     returned = 0.0
     while not returned and time.monotonic() < deadline:
@@ -121,20 +121,20 @@ def test_it_is_started_again_and_gets_the_current_weights(servers):
         disturb(servers.policy, seed=version, scale=0.01)
         servers.sync(servers.policy.model, version)
         returned += servers.statistics()["engine/servers_returned"]
-        time.sleep(1)
+        time.sleep(3)
     assert [s.state for s in servers.servers] == ["ready", "ready"]
     groups = list(servers.generate(prompts(8), SAMPLING))
     assert {c.policy_version for g in groups for c in g} == {version}
 
 
 def test_wrong_weights_stop_the_run(servers, monkeypatch):
-    from grpo_kit.generate import vllm_server
+    from grpo_kit.generate import transfer
 
-    whole = vllm_server.exported_weights
+    whole = transfer.exported_weights
     disturb(servers.policy)
     # The trap of tied weights: a saved checkpoint names the embedding only, and vLLM keeps the old output head.
     monkeypatch.setattr(
-        vllm_server, "exported_weights", lambda model: ((n, t) for n, t in whole(model) if n != "lm_head.weight")
+        transfer, "exported_weights", lambda model: ((n, t) for n, t in whole(model) if n != "lm_head.weight")
     )
     with pytest.raises(RunFailed, match="stale or half-loaded weights"):
         servers.sync(servers.policy.model, servers.policy_version + 1)

@@ -38,3 +38,19 @@ def test_chunks_change_nothing(head_options, chunk_elements, dtype, tolerance):
 
     for ours, theirs in zip(run(chunked), run(plain), strict=True):
         assert (ours - theirs).norm() / theirs.norm() < tolerance
+
+
+@pytest.mark.parametrize("chunk_elements", [50 * 7, 10**9])
+def test_entropies_that_are_only_looked_at_change_no_gradient(chunk_elements):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(33, 16, generator=generator, dtype=torch.float64)
+    weight = torch.randn(50, 16, generator=generator, dtype=torch.float64)
+    targets = torch.randint(50, (33,), generator=generator)
+    found = []
+    for wanted in (True, False):
+        leaves = [hidden.clone().requires_grad_(), weight.clone().requires_grad_()]
+        logprobs, entropies = select_logprobs(leaves[0], Head(leaves[1]), targets, 0.7, chunk_elements, wanted)
+        assert entropies.requires_grad == wanted
+        found.append([entropies.detach(), *torch.autograd.grad((logprobs * targets).sum(), leaves)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)

@@ -55,7 +55,7 @@ class _GivenPolicy:
         self.case, self.device = case, torch.device("cpu")
         self.model = torch.nn.Linear(1, 1).double()
 
-    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
         order = [s.group for s in batch.sequences]
         rows = (
             [self.case.logprobs[i, : LENGTHS[i]] for i in order],

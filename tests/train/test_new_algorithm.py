@@ -9,7 +9,7 @@ import torch
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.surrogates import SURROGATES
-from tests.train.test_every_algorithm_runs import recipe, run
+from tests.train.test_every_algorithm_runs import ODD, recipe, run
 
 FILE = Path(__file__).with_name("clipped_is.py")
 
@@ -32,7 +32,7 @@ def test_its_gradient_is_a_formula():
 
 
 def test_it_trains(tmp_path):
-    run(recipe(f"{FILE}:clipped_is", "train.steps=2"), tmp_path / "run")
+    run(recipe(f"{FILE}:clipped_is", ODD, "scoring.max_rejected_gold=1.0", "train.steps=2"), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [m["step"] for m in lines] == [1, 2]
 

@@ -1,0 +1,143 @@
+"""One GRPO step of ours against one of TRL's, on the same weights, prompts, lengths and settings.
+
+    python benchmarks/step.py                   every case on one thread: compare CPU seconds
+    python benchmarks/step.py --threads 2       on two: compare wall seconds (needs a quiet machine)
+    python benchmarks/step.py --only long_beta  one case
+
+The two sides are processes that take turns, step by step, so that a change of the machine's speed meets both. In the same
+run our loss and gradient are computed on a batch of TRL's; a case whose fp32 numbers differ by more than 1e-5 fails.
+Needs `pip install grpo-kit[parity]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tiny import build, machine, median, write_result
+
+LONGEST = 256
+TOLERANCE = 1e-5
+CASES: dict[str, dict[str, Any]] = {
+    "fixed_beta": {"tokens": 128, "fixed": True, "beta": 0.04, "target": 0.85},
+    "fixed": {"tokens": 128, "fixed": True, "beta": 0.0, "target": 0.85},
+    "long_beta": {"tokens": LONGEST, "fixed": False, "beta": 0.04, "target": 0.40},
+    "long": {"tokens": LONGEST, "fixed": False, "beta": 0.0, "target": 0.40},
+    "fixed_beta_bf16": {"tokens": 128, "fixed": True, "beta": 0.04, "ours": "bfloat16", "target": 0.60},
+    "fixed_bf16": {"tokens": 128, "fixed": True, "beta": 0.0, "ours": "bfloat16", "target": 0.60},
+}
+
+
+class Side:
+    """A process of step_sides.py."""
+
+    def __init__(self, name: str, *arguments: str, threads: int) -> None:
+        script = Path(__file__).with_name("step_sides.py")
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), name, *arguments, "--threads", str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=sys.stderr if os.environ.get("VERBOSE") else subprocess.DEVNULL,
+            text=True,
+        )
+
+    def step(self) -> dict[str, Any]:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("@"):
+                found: dict[str, Any] = json.loads(line[1:])
+                return found
+        raise SystemExit(f"a side ended early (exit code {self.process.wait()}); VERBOSE=1 shows its messages")
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def compare(name: str, case: dict[str, Any], options: argparse.Namespace, model: str, folder: str) -> dict[str, Any]:
+    common = ["--model", model, "--beta", str(case["beta"]), "--tokens", str(case["tokens"])]
+    common += ["--exchange", f"{folder}/{name}.pt", "--steps", str(options.steps + options.warmup)]
+    common += ["--fixed"] if case["fixed"] else []
+    ours_only = ["--precision", case.get("ours", "float32"), "--token-budget", str(options.token_budget)]
+    ours_only += ["--compile"] if options.compile else []
+    peer = Side("trl", *common, threads=options.threads)
+    ours = Side("ours", *common, *ours_only, threads=options.threads)
+    rounds = [(peer.step(), ours.step()) for _ in range(options.steps + options.warmup)]
+    equal = ours.step()
+    peer.close()
+    ours.close()
+    kept = rounds[options.warmup :]
+    unit = "cpu" if options.threads == 1 else "wall"
+    theirs, mine = [median([r[i][unit] for r in kept]) for i in (0, 1)]
+    # A ratio per round, since a round's two steps are neighbours in time; then the median over rounds.
+    result = {
+        "ratio": round(median([m[unit] / t[unit] for t, m in kept]), 3),
+        "target": case["target"],
+        "unit": f"{unit} seconds, {options.threads} thread{'s' if options.threads > 1 else ''}",
+        "trl_seconds": round(theirs, 3),
+        "our_seconds": round(mine, 3),
+        "trl_parts": parts([r[0] for r in kept]),
+        "our_parts": parts([r[1] for r in kept]),
+        "trl_mean_length": round(sum(r[0]["length"] for r in kept) / len(kept), 1),
+        "our_mean_length": round(sum(r[1]["length"] for r in kept) / len(kept), 1),
+        "memory_ratio": round(rounds[-1][1]["peak_mb"] / rounds[-1][0]["peak_mb"], 3),
+        "trl_peak_mb": round(rounds[-1][0]["peak_mb"]),
+        "our_peak_mb": round(rounds[-1][1]["peak_mb"]),
+        "loss_difference": equal["loss_difference"],
+        "gradient_difference": equal["gradient_difference"],
+    }
+    if "ours" not in case and max(equal["loss_difference"], equal["gradient_difference"]) > TOLERANCE:
+        raise SystemExit(f"{name}: the two sides do not compute the same: {equal}")
+    return result
+
+
+def parts(steps: list[dict[str, Any]]) -> dict[str, float]:
+    names = steps[0]["parts"]
+    return {n: round(median([s["parts"].get(n, 0.0) for s in steps]), 3) for n in names}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=3, help="measured steps of each side")
+    parser.add_argument("--warmup", type=int, default=2)
+    parser.add_argument("--only", nargs="*", choices=CASES)
+    parser.add_argument("--token-budget", type=int, default=4096)
+    parser.add_argument("--compile", action="store_true", help="our side with model.compile")
+    parser.add_argument("--dry", action="store_true", help="write no result")
+    options = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        model, tokenizer = build("3M")
+        model.save_pretrained(f"{folder}/model")
+        tokenizer.save_pretrained(f"{folder}/model")
+        parameters = sum(p.numel() for p in model.parameters())
+        for name in options.only or CASES:
+            found[name] = compare(name, CASES[name], options, f"{folder}/model", folder)
+            print(name, json.dumps(found[name]), flush=True)
+    if not options.dry and not options.only:
+        suffix = "" if options.threads == 1 else f"_{options.threads}_threads"
+        settings = {
+            "parameters": parameters,
+            "rows": "16 prompts x 8",
+            "warmup": options.warmup,
+            "steps": options.steps,
+        }
+        write_result(f"step{suffix}", {"machine": machine(), "settings": settings, "cases": found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""A run of several processes: torchrun starts them, rank 0 checks and writes, a restart goes on from the last checkpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from grpo_kit import ranks
+from grpo_kit.errors import UserError
+from grpo_kit.interrupt import Unbreakable
+from grpo_kit.observe.run_directory import FollowedRun
+from grpo_kit.recipe_file import load_recipe
+
+LAUNCH = "launch.json"
+
+
+def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
+    """Replace this process by torchrun with as many copies of itself; never returns."""
+    if ranks.launched():
+        raise UserError("--nproc is for a command that torchrun did not start: it starts torchrun itself")
+    rest = _without_nproc(arguments)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "grpo_kit"]
+    os.execv(sys.executable, [sys.executable, *torchrun, *rest])
+
+
+def _without_nproc(arguments: Sequence[str]) -> list[str]:
+    kept, skip = [], False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--nproc":
+            skip = True
+        elif not argument.startswith("--nproc="):
+            kept.append(argument)
+    return kept
+
+
+def train_on_ranks(
+    recipe: str, overrides: Sequence[str], *, run_dir: Path | None, resume: str | None, fork: str | None
+) -> None:
+    """Train as one of the processes of a run. Rank 0 checks the recipe and makes the folder; the others follow."""
+    from grpo_kit.commands import check, train_checked
+    from grpo_kit.policy.models import pick_device
+
+    begun = time.perf_counter()
+    if ranks.restarts_allowed() and run_dir is None:
+        raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
+    device = pick_device(load_recipe(recipe, overrides).device)
+    console = Console(highlight=False, quiet=not ranks.first(), file=Unbreakable())  # type: ignore[arg-type]
+    with ranks.joined(device):
+        checked = None
+        if ranks.first():
+            if ranks.restarted() and _is_ours(run_dir):
+                console.print(f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}: going on with {run_dir}")
+                resume, fork = "latest", None
+            checked = check(recipe, overrides, console, dry_run=False, run_dir=run_dir, resume=resume, fork=fork)
+            assert checked is not None
+            checked[1].write_json(LAUNCH, _launch())
+            console.print(f"{ranks.world_size()} processes, this one on {device}")
+        else:
+            _quiet()
+        agreed = ranks.from_first(checked, "the checks of rank 0")
+        assert agreed is not None
+        config, run, checkpoint, resumed = agreed
+        if not ranks.first():
+            run = FollowedRun(run.path)
+        train_checked(config, run, checkpoint, resumed, console, begun)
+
+
+def _launch() -> dict[str, str]:
+    """Which torchrun this is: a restart may touch what the same one began, and nothing else."""
+    # Launches of one machine often share the id "none"; their agents are different processes.
+    agent = str(os.getppid()) if os.environ.get("GROUP_WORLD_SIZE") == "1" else ""
+    return {"run_id": os.environ.get("TORCHELASTIC_RUN_ID", ""), "agent": agent}
+
+
+def _is_ours(path: Path | None) -> bool:
+    """Whether the run in a folder was begun by this launch."""
+    try:
+        return path is not None and json.loads((path / LAUNCH).read_text(encoding="utf-8")) == _launch()
+    except (OSError, ValueError):
+        return False
+
+
+def _quiet() -> None:
+    """Only rank 0 speaks of what all would say."""
+    import warnings
+
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    warnings.filterwarnings("ignore")

@@ -1,0 +1,216 @@
+"""`grpo-kit plan`: the tables and the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from grpo_kit.config import Config
+from grpo_kit.errors import UserError
+from grpo_kit.objective.algorithms import Algorithm, resolve_objective
+from grpo_kit.recipe_file import load_recipe
+
+from .advice import USABLE, changes_that_fit, engine_room, fits
+from .cost import READ_SHARE, Costs, Work, parse_gpus
+from .memory import GIB, Memory, Setting, memory_of, setting_of
+from .shape import KNOWN, ModelShape, known_shape
+from .simulate import STEPS, Timing, best_asynchronous, lengths_of, synchronous
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SCALES = (8, 16, 32, 64, 128, 256, 512)
+AHEAD = (1, 2, 4)
+SLOTS = 256  # vLLM's own limit of sequences decoded side by side, by default
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """What responses are expected to be: a mean of tokens with a long tail, or those that a run recorded."""
+
+    prompt: float
+    mean: float
+    most: int
+    recorded: tuple[int, ...] = ()
+
+    def draw(self, steps: int, sequences: int) -> np.ndarray:
+        """[steps, sequences] tokens."""
+        if self.recorded:
+            random = np.random.default_rng(0)
+            return random.choice(np.array(self.recorded, dtype=float), (steps, sequences))
+        return np.stack([lengths_of(self.mean, self.most, sequences, seed) for seed in range(steps)])
+
+
+def plan(
+    recipe: str,
+    overrides: Sequence[str],
+    gpus: str,
+    *,
+    prompt_tokens: int | None,
+    completion_tokens: int | None,
+    lengths: Path | None,
+    mfu: float,
+    picture: Path | None,
+) -> None:
+    """Print what a device has to hold, how long a step takes, and what would fit if this does not."""
+    count, device = parse_gpus(gpus)
+    config = load_recipe(recipe, overrides)
+    objective = resolve_objective(config.algorithm, config.objective_overrides())
+    shape = shape_of(config)
+    setting = setting_of(config, objective, shape, devices=count, device="cuda", device_bytes=device.memory)
+    console = Console(highlight=False)
+    console.print(
+        f"{config.algorithm} of {shape.parameters / 1e9:.2f}B parameters on {count} x {device.name} "
+        f"({device.memory / GIB:.0f} GB, {device.flops / 1e12:.0f} TFLOP/s, {device.bandwidth / 1e12:.2f} TB/s)"
+    )
+    _show_memory(console, setting)
+    expected = _lengths(config, prompt_tokens, completion_tokens, lengths)
+    costs, work = Costs(shape, device, mfu), work_of(config, objective, expected)
+    if objective.data == "sampled":
+        _show_step(console, config, costs, work, expected, count)
+        if picture is not None:
+            _draw(costs, work, expected, picture)
+            console.print(f"synchronous against asynchronous at 8 to 512 devices: {picture}", markup=False)
+
+
+def shape_of(config: Config) -> ModelShape:
+    """The model's shape: from the table for names that it knows, else from the model's own configuration."""
+    if config.model.path is not None and (known := known_shape(config.model.path)) is not None:
+        return known
+    from grpo_kit.policy.models import model_skeleton
+
+    try:
+        return ModelShape.of(model_skeleton(config.model)[0].config)
+    except UserError as error:
+        raise UserError(f"{error} Shapes that need no download: {', '.join(KNOWN)}.") from error
+
+
+def work_of(config: Config, objective: Algorithm, lengths: Lengths) -> Work:
+    several = config.train.updates_per_batch * config.train.epochs_per_batch > 1
+    critic = 1 if objective.needs_critic else 0
+    return Work(
+        prompts=config.rollout.prompts_per_step,
+        sequences=config.rollout.prompts_per_step * config.rollout.group_size,
+        prompt_tokens=lengths.prompt,
+        completion_tokens=lengths.mean,
+        forwards=float(objective.needs_reference) + float(several or objective.kl_in_reward) + critic,
+        updates=config.train.epochs_per_batch * (1 + critic),
+        checkpointing=bool(getattr(config.train, "gradient_checkpointing", False)),
+    )
+
+
+def _lengths(config: Config, prompt: int | None, completion: int | None, recorded: Path | None) -> Lengths:
+    most = config.rollout.max_tokens
+    before = float(prompt or config.data.max_prompt_tokens / 2)
+    if recorded is None:
+        return Lengths(before, float(min(completion or most / 4, most)), most)
+    from grpo_kit.data.records import read_rollouts
+
+    found = tuple(len(c.token_ids) for group in read_rollouts(recorded) for c in group.completions)
+    return Lengths(before, float(np.mean(found)), most, found)
+
+
+def _show_memory(console: Console, setting: Setting) -> None:
+    memory = memory_of(setting)
+    table = Table(box=None, show_header=False)
+    for title, parts in (
+        ("all the time", memory.kept),
+        ("sampling", memory.generate),
+        ("updating", memory.update),
+    ):
+        for name, size in parts.items():
+            table.add_row(title, name, f"{size / GIB:.2f} GB")
+            title = ""
+    table.add_row("peak of a device", "", f"{memory.peak / GIB:.2f} of {setting.device_bytes / GIB:.0f} GB")
+    console.print(table)
+    if fits(setting):
+        return
+    console.print(_why_not(setting, memory), soft_wrap=True)
+    changes = changes_that_fit(setting)
+    for number, change in enumerate(changes):
+        lead = "nearest change that fits" if number == 0 else "or"
+        console.print(f"  {lead}: {change.text} ({change.peak / GIB:.2f} GB)", markup=False, soft_wrap=True)
+    if not changes:
+        console.print(
+            "  no three changes of token budget, checkpointing, engine memory, LoRA and devices are enough: take a smaller model"
+        )
+
+
+def _why_not(setting: Setting, memory: Memory) -> str:
+    if engine_room(setting) <= 0:
+        return (
+            f"does not fit: rollout.vllm.memory_fraction {setting.engine_share:g} leaves vLLM no room for one sequence of "
+            f"{setting.length} tokens beside its copy of the weights"
+        )
+    return f"does not fit: {memory.peak / GIB:.2f} GB of {USABLE:.0%} of {setting.device_bytes / GIB:.0f} GB"
+
+
+def _show_step(console: Console, config: Config, costs: Costs, work: Work, expected: Lengths, devices: int) -> None:
+    context = expected.prompt + expected.mean
+    slots = max(1, min(SLOTS, costs.slots(config.rollout.vllm.memory_fraction, context)))
+    drawn = expected.draw(STEPS + max(AHEAD) + 1, work.sequences)
+    tokens = work.sequences * context
+    table = Table(box=None)
+    for column in ("step", "seconds", "tokens/s", "sampling + training", "engines idle", "trainers idle", "mean age"):
+        table.add_column(column, justify="left" if column == "step" else "right", no_wrap=column == "step")
+
+    def row(name: str, t: Timing, split: str) -> None:
+        shares = f"{t.engines_idle:.0%}", f"{t.trainers_idle:.0%}"
+        table.add_row(name, f"{t.step:.1f}", f"{tokens / t.step:,.0f}", split, *shares, f"{t.staleness:.1f}")
+
+    row("synchronous", synchronous(costs, work, drawn, devices, slots), f"{devices}, in turn")
+    for ahead in AHEAD:
+        timing = best_asynchronous(costs, work, drawn, devices, slots, ahead)
+        if timing is not None:
+            row(f"async, {ahead} ahead", timing, f"{timing.engines} + {timing.trainers}")
+    console.print(
+        f"{work.sequences} responses of {expected.mean:.0f} tokens on average (at most {expected.most}) after prompts of "
+        f"{expected.prompt:.0f}; assumed: {costs.mfu:.0%} of the peak rate in training, {READ_SHARE:.0%} of the bandwidth in "
+        f"decoding, {slots} sequences side by side on an engine",
+        soft_wrap=True,
+    )
+    console.print(table)
+
+
+def _draw(costs: Costs, work: Work, expected: Lengths, target: Path) -> None:
+    """Time of a step over the number of devices, long and short responses beside each other."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), sharey=False)
+    short = Lengths(expected.prompt, expected.mean / 8, max(1, expected.most // 8))
+    for axes, lengths in zip(panels, (expected, short), strict=True):
+        _curves(axes, costs, work, lengths)
+    panels[0].set_ylabel("seconds a step")
+    panels[1].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(target)
+    pyplot.close(figure)
+
+
+def _curves(axes: Axes, costs: Costs, work: Work, lengths: Lengths) -> None:
+    from dataclasses import replace
+
+    work = replace(work, completion_tokens=lengths.mean)
+    context = lengths.prompt + lengths.mean
+    slots = max(1, min(SLOTS, costs.slots(0.6, context)))
+    drawn = lengths.draw(STEPS + max(AHEAD) + 1, work.sequences)
+    axes.plot(SCALES, [synchronous(costs, work, drawn, n, slots).step for n in SCALES], "k-o", label="synchronous")
+    for ahead in AHEAD:
+        found = [best_asynchronous(costs, work, drawn, n, slots, ahead) for n in SCALES]
+        axes.plot(
+            SCALES, [t.step if t else np.nan for t in found], "-o", label=f"asynchronous, {ahead} ahead", markersize=3
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(SCALES, [str(n) for n in SCALES])
+    axes.set_xlabel("devices")
+    axes.set_title(f"responses of {lengths.mean:.0f} tokens, at most {lengths.most}", fontsize=10)

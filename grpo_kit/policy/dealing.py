@@ -1,0 +1,115 @@
+"""Dealing the sequences of a step to the ranks: equal work, equally many micro-batches, one gradient.
+
+Every rank knows all sequences and their weights in the loss of the whole step, so a share needs no messages to be agreed
+on, and the sum over ranks and micro-batches is the loss of one process (law 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grpo_kit import ranks
+
+from .packing import MicroBatch, TrainingSequence, micro_batches, unit_batches
+
+Unit = Sequence[TrainingSequence]
+
+
+def work(length: int, attention_length: float) -> float:
+    """Estimated work of one sequence, in tokens: matrix products grow with its length, attention with the square.
+
+    Args:
+        attention_length: the length at which attention costs as much as all matrix products.
+    """
+    return length + length * length / attention_length
+
+
+def attention_length(config: Any, parameters: int) -> float:
+    """Matrix products cost 2 flops per parameter and token, causal attention 2 * layers * width * length per token."""
+    return max(1.0, parameters / (config.num_hidden_layers * config.hidden_size))
+
+
+def deal(units: Sequence[Unit], hands: int, cost: Callable[[int], float]) -> list[list[int]]:
+    """Indices of the units of each hand: the costliest go first, each to the hand that has least work so far.
+
+    Among equal work the hand with fewer units gets it, so that counts stay near each other as well.
+    """
+    costs = [sum(cost(s.length) for s in unit) for unit in units]
+    given: list[list[int]] = [[] for _ in range(hands)]
+    loads = [0.0] * hands
+    for index in sorted(range(len(units)), key=lambda i: (-costs[i], i)):
+        least = min(range(hands), key=lambda h: (loads[h], len(given[h]), h))
+        given[least].append(index)
+        loads[least] += costs[index]
+    return given
+
+
+def _mine(units: Sequence[Unit], model: Any) -> list[int]:
+    """Indices of the units that this rank works on."""
+    if not ranks.together():
+        return list(range(len(units)))
+    parameters = sum(p.numel() for p in model.parameters())
+    middle = attention_length(model.config, parameters)
+    return deal(units, ranks.world_size(), lambda length: work(length, middle))[ranks.rank()]
+
+
+def rank_batches(
+    sequences: Sequence[TrainingSequence], token_budget: int, device: torch.device, model: Any
+) -> Iterator[MicroBatch]:
+    """This rank's micro-batches of a step's sequences; empty ones make up the number that the busiest rank has.
+
+    Every forward and backward pass of a sharded model is a meeting of all ranks, so they must be equally many.
+    """
+    chosen = [s for s in sequences if len(s.completion_ids)]
+    mine = [chosen[i] for i in _mine([(s,) for s in chosen], model)]
+    return _level(micro_batches(mine, token_budget, device, _dtype(model)), device, model)
+
+
+def rank_unit_batches(
+    units: Sequence[Unit], token_budget: int, device: torch.device, model: Any
+) -> Iterator[MicroBatch]:
+    """As `rank_batches`, with units (pairs) that must share a micro-batch."""
+    mine = [units[i] for i in _mine(units, model)]
+    return _level(unit_batches(mine, token_budget, device, _dtype(model)), device, model)
+
+
+def _dtype(model: Any) -> torch.dtype:
+    return next(model.parameters()).dtype
+
+
+def _level(batches: Iterator[MicroBatch], device: torch.device, model: Any) -> Iterator[MicroBatch]:
+    if not ranks.together():
+        yield from batches
+        return
+    made = list(batches)
+    most = max(ranks.everyone(len(made), "agreeing on the number of micro-batches"))
+    yield from made
+    for _ in range(most - len(made)):
+        yield empty_batch(device, _dtype(model))
+
+
+def empty_batch(device: torch.device, dtype: torch.dtype = torch.float32) -> MicroBatch:
+    """One row of one token that nothing is read from: it goes through the model, and its gradient is zero."""
+    none = torch.zeros(0, dtype=torch.long, device=device)
+    numbers = torch.zeros(0, dtype=dtype, device=device)
+    ids = torch.zeros(1, 1, dtype=torch.long, device=device)
+    return MicroBatch(ids, none, none, none, numbers, numbers, [])
+
+
+def exchange(sequences: Sequence[TrainingSequence], names: Sequence[str], purpose: str) -> None:
+    """Give every rank the per-token fields that some rank has computed for its share of ``sequences``."""
+    if not ranks.together():
+        return
+    known: dict[int, dict[str, Tensor]] = {}
+    for index, sequence in enumerate(sequences):
+        found = {n: v.cpu() for n in names if (v := getattr(sequence, n)) is not None}
+        if found:
+            known[index] = found
+    for part in ranks.everyone(known, purpose):
+        for index, fields in part.items():
+            for name, value in fields.items():
+                setattr(sequences[index], name, value)

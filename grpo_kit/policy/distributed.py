@@ -1,0 +1,269 @@
+"""Networks whose weights, gradients and optimizer state are spread over the ranks by PyTorch's FSDP2 (`fully_shard`).
+
+A sharded network stands beside its whole twin: training goes through the shards, while generating, saving and loading
+use the twin, which is filled from the shards when it is asked for.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from grpo_kit import ranks
+
+from .models import Policy
+from .packing import MicroBatch
+from .value_model import ValueModel
+
+if TYPE_CHECKING:
+    from grpo_kit.config import ParallelConfig
+
+
+class Root(nn.Module):
+    """The module at which a pass begins and ends: FSDP2 gathers and frees weights around its forward.
+
+    Log-probabilities are computed inside, because they read the weights of the output head.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, compute: Callable[..., Any], *arguments: Any) -> Any:
+        result = compute(*arguments)
+        # FSDP2 hangs its hooks on the outputs, and a view can lose them.
+        return tuple(r.clone() for r in result) if isinstance(result, tuple) else result.clone()
+
+
+@dataclass
+class Shards:
+    """The sharded network, its root, and its whole twin.
+
+    Attributes:
+        twin: the same network with whole weights, as old as the last `gather`.
+    """
+
+    network: Any
+    root: Root
+    twin: Any
+
+    @torch.no_grad()
+    def gather(self) -> Any:
+        """The twin with the weights of now. Every rank must call it."""
+        for shard, whole in zip(self.network.parameters(), self.twin.parameters(), strict=True):
+            whole.copy_(_whole(shard, whole.device))
+        return self.twin
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """Cut the twin's weights into this rank's shards."""
+        from torch.distributed.tensor import distribute_tensor
+
+        for shard, whole in zip(self.network.parameters(), self.twin.parameters(), strict=True):
+            part = distribute_tensor(whole.detach(), shard.device_mesh, shard.placements, src_data_rank=None)
+            shard.to_local().copy_(part.to_local())
+
+
+def _whole(shard: Any, device: torch.device) -> Tensor:
+    # Shards may rest in the memory of the host, where NCCL does not reach.
+    return shard.detach().to(device).full_tensor()
+
+
+@dataclass
+class ShardedPolicy(Policy):
+    """A policy whose weights are spread over the ranks.
+
+    Attributes:
+        plain: the policy as it was, on the network that is sharded now: it says what is computed.
+        unsharded: the policy on the whole twin.
+    """
+
+    shards: Shards = field(kw_only=True)
+    plain: Policy = field(kw_only=True)
+    unsharded: Policy = field(kw_only=True)
+    parallel: ParallelConfig = field(kw_only=True)
+
+    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
+        return self.shards.root(self.plain.logprobs, batch, temperature)
+
+    def whole(self) -> Policy:
+        self.shards.gather()
+        return self.unsharded
+
+    def reference(self) -> Policy:
+        if type(self.plain) is not Policy:  # adapters off: the same shards, read otherwise
+            off = self.plain.reference()
+            return _Through(off.model, off.tokenizer, off.device, off.autocast, root=self.shards.root, plain=off)
+        return shard_policy(self.whole().reference(), self.parallel)
+
+    def save(self, folder: Path, shard_gb: float | None = None) -> None:
+        self.whole().save(folder, shard_gb)
+
+    def load_weights(self, folder: Path) -> None:
+        self.unsharded.load_weights(folder)
+        self.shards.take()
+
+
+@dataclass
+class _Through(Policy):
+    """A policy that computes through another one's root."""
+
+    root: Root = field(kw_only=True)
+    plain: Policy = field(kw_only=True)
+
+    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
+        return self.root(self.plain.logprobs, batch, temperature)
+
+
+@dataclass
+class ShardedValueModel(ValueModel):
+    """A critic or reward model whose weights are spread over the ranks; the attributes as in `ShardedPolicy`."""
+
+    shards: Shards = field(kw_only=True)
+    plain: ValueModel = field(kw_only=True)
+    unsharded: ValueModel = field(kw_only=True)
+
+    def values(self, batch: MicroBatch) -> Tensor:
+        return self.shards.root(self.plain.values, batch)
+
+    def rewards(self, batch: MicroBatch) -> Tensor:
+        return self.shards.root(self.plain.rewards, batch)
+
+    def whole(self) -> ValueModel:
+        self.shards.gather()
+        return self.unsharded
+
+    def save(self, folder: Path, shard_gb: float | None = None) -> None:
+        self.whole().save(folder, shard_gb)
+
+    def load_weights(self, folder: Path) -> None:
+        self.unsharded.load_weights(folder)
+        self.shards.take()
+
+    def take_whole(self) -> None:
+        self.shards.take()
+
+
+def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
+    """The policy spread over the ranks of the run; as it is where there are none."""
+    if not ranks.together():
+        return policy
+    shards = _shard(policy.model, policy.device, policy.autocast, parallel)
+    twin = copy.copy(policy)
+    twin.model = shards.twin
+    return ShardedPolicy(
+        shards.network,
+        policy.tokenizer,
+        policy.device,
+        policy.autocast,
+        shards=shards,
+        plain=policy,
+        unsharded=twin,
+        parallel=parallel,
+    )
+
+
+def shard_value_model(model: ValueModel, parallel: ParallelConfig) -> ValueModel:
+    """The value model spread over the ranks of the run; as it is where there are none."""
+    if not ranks.together():
+        return model
+    shards = _shard(model.model, model.device, model.autocast, parallel)
+    twin = copy.copy(model)
+    twin.model = shards.twin
+    return ShardedValueModel(
+        shards.network, model.tokenizer, model.device, model.autocast, shards=shards, plain=model, unsharded=twin
+    )
+
+
+def _shard(network: Any, device: torch.device, precision: torch.dtype | None, parallel: ParallelConfig) -> Shards:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+
+    with torch.no_grad():
+        for parameter in network.parameters():  # rank 0 decides what everybody starts from
+            dist.broadcast(parameter, 0)
+    twin = copy.deepcopy(network).requires_grad_(False)
+    mesh = init_device_mesh(device.type, (ranks.world_size(),))
+    settings: dict[str, Any] = {
+        "mesh": mesh,
+        # Gradients are summed in the precision of the master weights.
+        "mp_policy": MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32 if precision else None),
+        "offload_policy": CPUOffloadPolicy() if parallel.cpu_offload and device.type == "cuda" else OffloadPolicy(),
+        "reshard_after_forward": True,
+    }
+    for block in _blocks(network):
+        fully_shard(block, **settings)
+    root = Root(network)
+    fully_shard(root, **settings)
+    for module in root.modules():
+        if isinstance(module, FSDPModule):
+            # The loss is divided by global denominators already: ranks add up, they do not average.
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
+    return Shards(network, root, twin)
+
+
+def _blocks(network: Any) -> list[nn.Module]:
+    """The transformer's layers: what is gathered, used and freed one at a time."""
+    count = network.config.num_hidden_layers
+    lists = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
+    return list(lists[0]) if lists else []
+
+
+# --- tensors of optimizers ------------------------------------------------------------------------------------------
+
+
+def gathered_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The optimizer's state as one process would have it, so that it loads at any number of ranks."""
+    state = optimizer.state_dict()
+    if not ranks.together():
+        return state
+    device = ranks_device(optimizer)
+    whole = {
+        index: {name: _whole(v, device).cpu() if hasattr(v, "full_tensor") else v for name, v in values.items()}
+        for index, values in state["state"].items()
+    }
+    return {"state": whole, "param_groups": state["param_groups"]}
+
+
+def load_gathered_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load what `gathered_state` made, at any number of ranks."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def cut(index: int, value: Any) -> Any:
+        parameter = parameters[index]
+        if not isinstance(parameter, DTensor) or not torch.is_tensor(value) or value.shape != parameter.shape:
+            return value
+        on_device = value.to(parameter.device_mesh.device_type)
+        made = distribute_tensor(on_device, parameter.device_mesh, parameter.placements, src_data_rank=None)
+        return made.to(parameter.device)
+
+    moments = {i: {name: cut(i, v) for name, v in values.items()} for i, values in state["state"].items()}
+    optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
+
+
+def ranks_device(optimizer: torch.optim.Optimizer) -> torch.device:
+    """Where the collectives of an optimizer's parameters work."""
+    from torch.distributed.tensor import DTensor
+
+    first = optimizer.param_groups[0]["params"][0]
+    return torch.device(first.device_mesh.device_type) if isinstance(first, DTensor) else first.device
+
+
+def clip_gradients(parameters: list[Tensor], limit: float) -> float:
+    """Scale the gradients of all ranks down to a common norm of at most ``limit``; returns the norm before."""
+    norm: Any = nn.utils.clip_grad_norm_(parameters, limit)
+    return float(_whole(norm, ranks_of(norm)) if hasattr(norm, "full_tensor") else norm)
+
+
+def ranks_of(tensor: Any) -> torch.device:
+    return torch.device(tensor.device_mesh.device_type)

@@ -1,0 +1,56 @@
+"""What the processes of `test_gradient_does_not_depend_on_the_world` do: one step's gradient, saved by rank 0."""
+
+import sys
+
+import torch
+
+from grpo_kit import ranks
+from grpo_kit.config import OptimizerConfig, ParallelConfig
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.policy.distributed import gathered_state, shard_policy
+from grpo_kit.train.steps import GradientStep, UpdateMetrics
+from grpo_kit.train.update import PolicyUpdater
+from tests.conftest import make_policy
+from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
+
+
+def step(dtype: torch.dtype, checkpointing: bool = False) -> dict[str, object]:
+    """Loss, gradient, its norm and the optimizer's state after one step over unequal sequences."""
+    policy = make_policy(dtype=dtype)
+    if checkpointing:
+        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+    objective = resolve_objective("grpo", {"beta": 0.04, "entropy_bonus": 0.01, "baseline": "none"})
+    policy = shard_policy(policy, ParallelConfig())
+    policy.model.train()
+    updater = PolicyUpdater(
+        policy,
+        objective,
+        OptimizerConfig(),
+        total_updates=2,
+        token_budget=64,
+        temperature=0.9,
+        reference=policy.reference(),
+    )
+    sequences = random_sequences(7)
+    updater.annotate(sequences, several_updates=True)
+    for sequence in sequences:
+        sequence.reference_logprobs = sequence.reference_logprobs + 0.1
+    assert isinstance(updater.step, GradientStep)
+    metrics = UpdateMetrics()
+    loss, norm = updater.step.backward(lambda: updater._batches(sequences), updater.loss, metrics)
+    grads = [p.grad.full_tensor() if hasattr(p.grad, "full_tensor") else p.grad for p in policy.model.parameters()]
+    gradient = torch.cat([g.flatten() for g in grads])
+    updater.step.optimizer.step()
+    moments = [values["exp_avg"] for values in gathered_state(updater.step.optimizer)["state"].values()]
+    weights = torch.cat([p.flatten() for p in policy.whole().model.parameters()])
+    summary = metrics.over_ranks().summary()
+    return {"loss": loss, "norm": norm, "gradient": gradient, "weights": weights, "moments": moments, **summary}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    dtype = torch.float64 if sys.argv[2] == "float64" else torch.float32
+    with ranks.joined(torch.device("cpu")):
+        result = step(dtype, "checkpointing" in sys.argv)
+        if ranks.first():
+            torch.save(result, sys.argv[1])

@@ -1,0 +1,32 @@
+"""`grpo-kit plan` as a user runs it; nothing is downloaded and nothing is written."""
+
+from typer.testing import CliRunner
+
+from grpo_kit.cli import app
+
+QWEN = "grpo/gsm8k_qwen2.5-0.5b"
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["plan", *arguments], catch_exceptions=False)
+
+
+def test_a_recipe_that_does_not_fit_gets_a_way_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = run(QWEN, "model.path=Qwen/Qwen2.5-7B", "train.token_budget=65536", "--gpus", "8x80GB").stdout
+    assert "grpo of 7.62B parameters on 8 x h100" in shown
+    assert "does not fit" in shown
+    assert "nearest change that fits: train.token_budget=" in shown
+    assert "synchronous" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture(tmp_path):
+    target = tmp_path / "scale.svg"
+    shown = run(QWEN, "train.token_budget=4096", "--gpus", "4xa100", "--picture", str(target)).stdout
+    assert "does not fit" not in shown
+    assert target.stat().st_size > 10_000
+
+
+def test_a_tiny_model_of_its_own():
+    assert "grpo of 0.00B parameters" in run("quickstart/addition", "--gpus", "1x24GB").stdout

@@ -1,0 +1,80 @@
+"""A rank that dies ends all of them with its reason; with --max-restarts the run goes on by itself, exactly."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import TINY_RECIPE
+from tests.train.test_every_algorithm_runs import weights
+from tests.train.test_world import torchrun
+
+VERIFIER = Path(__file__).with_name("failing.py")
+ON_RANK_1 = 4 * 4 // 2  # responses that rank 1 scores in a step
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    text = TINY_RECIPE.replace("name: math", f'name: "{VERIFIER}:failing"').replace(
+        "steps: 3", "steps: 6, save_every: 2"
+    )
+    path.write_text(text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\n")
+    return path
+
+
+def train(recipe, folder, *options, fail_at=0, how="kill"):
+    environment = {"FAIL_AT": str(fail_at), "FAIL_HOW": how, "FAIL_MARK": str(recipe.with_name("failed"))}
+    return torchrun(2, "grpo_kit", "train", recipe, "--run-dir", folder, options=options, **environment)
+
+
+def logged(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line["reward/mean"], line["loss"]) for line in lines]
+
+
+def test_a_killed_rank_is_restarted_from_the_last_checkpoint(recipe, tmp_path):
+    straight = train(recipe, tmp_path / "straight")
+    assert straight.returncode == 0, straight.stderr[-4000:]
+    assert not (tmp_path / "failed").exists()
+    # Killed in the fourth step, when the checkpoint of the second is the last.
+    cut = train(recipe, tmp_path / "cut", "--max-restarts=1", fail_at=3 * ON_RANK_1 + 2)
+    assert (tmp_path / "failed").exists()
+    assert cut.returncode == 0, cut.stderr[-4000:]
+    assert "restart 1: going on with" in cut.stdout.replace("\n", " ")
+    assert "resumed after step 2" in cut.stdout
+    assert logged(tmp_path / "cut") == logged(tmp_path / "straight")
+    for name, weight in weights(tmp_path / "straight").items():
+        assert torch.equal(weight, weights(tmp_path / "cut")[name])
+
+
+def test_killed_before_the_first_checkpoint_it_begins_again(recipe, tmp_path):
+    cut = train(recipe, tmp_path / "cut", "--max-restarts=1", fail_at=2)
+    assert (tmp_path / "failed").exists()
+    assert cut.returncode == 0, cut.stderr[-4000:]
+    assert "nothing was saved yet: the run begins again" in cut.stdout
+    assert [step for step, *_ in logged(tmp_path / "cut")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_restart_does_not_touch_a_run_of_somebody_else(recipe, tmp_path):
+    assert train(recipe, tmp_path / "run").returncode == 0
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    again = train(recipe, tmp_path / "run", "--max-restarts=1")
+    assert again.returncode == 1
+    assert "exists and is not empty" in again.stderr
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
+
+
+def test_without_restarts_a_dead_rank_ends_the_others(recipe, tmp_path):
+    cut = train(recipe, tmp_path / "cut", fail_at=ON_RANK_1 + 2)
+    assert cut.returncode == 1
+    assert "rank      : 1" in cut.stderr
+    assert "Signal 9 (SIGKILL)" in cut.stderr
+    assert "gathering the groups of a step" in cut.stderr  # what rank 0 was waiting for
+
+
+def test_restarts_need_a_folder_to_come_back_to(recipe):
+    ended = torchrun(1, "grpo_kit", "train", recipe, options=("--max-restarts=1",))
+    assert ended.returncode == 1
+    assert "torchrun --max-restarts needs --run-dir" in ended.stderr

@@ -1,0 +1,118 @@
+"""Several processes train what one process trains: every algorithm, checkpoints that move between numbers of ranks."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from grpo_kit.objective.algorithms import ALGORITHMS
+from tests.conftest import ROOT
+from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
+from tests.train.world_runs import VARIANTS, config_of, train
+
+# One of each way through the code; the rest of the table takes a minute and is slow.
+QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "long")
+NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
+CLOCKS = ("seconds/", "tokens_per_second", "verifier/", "mismatch/")
+
+
+def torchrun(processes, *arguments, options=(), **environment):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.run(
+        [*command, *options, "-m", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment},
+    )
+
+
+def succeed(*arguments, **options):
+    done = torchrun(*arguments, **options)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("record") / "run"
+    run(recipe("grpo", ODD, "scoring.max_rejected_gold=1.0", "rollout.max_tokens=8"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory, record):
+    folder = tmp_path_factory.mktemp("two")
+    succeed(2, "tests.train.world_runs", "train", folder, record, *QUICK)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def the_rest(tmp_path_factory, record):
+    folder = tmp_path_factory.mktemp("rest")
+    succeed(2, "tests.train.world_runs", "train", folder, record, *(n for n in NAMES if n not in QUICK))
+    return folder
+
+
+def metrics(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith(CLOCKS)} for line in lines]
+
+
+def assert_same(ours, theirs, tolerance=2e-4):
+    for mine, other in zip(metrics(ours), metrics(theirs), strict=True):
+        assert mine == pytest.approx(other, rel=tolerance, abs=tolerance)
+    mine, other = weights(ours), weights(theirs)
+    assert mine.keys() == other.keys()
+    for name, weight in mine.items():
+        torch.testing.assert_close(weight, other[name], rtol=0, atol=2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in QUICK])
+def test_the_rest_of_the_table(name, the_rest, record, tmp_path):
+    train(config_of(name, record), tmp_path / name)
+    assert_same(tmp_path / name, the_rest / name)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_two_ranks_train_what_one_process_trains(name, two_ranks, record, tmp_path):
+    train(config_of(name, record), tmp_path / name)
+    assert_same(tmp_path / name, two_ranks / name)
+
+
+def test_the_curve_of_four_ranks(two_ranks, record, tmp_path):
+    succeed(4, "tests.train.world_runs", "train", tmp_path, record, "long")
+    assert len(metrics(tmp_path / "long")) == 20
+    assert_same(tmp_path / "long", two_ranks / "long")
+    rollouts = sorted(p.name for p in (tmp_path / "long" / "rollouts").iterdir())
+    assert rollouts == [f"step-{n:06d}.jsonl.gz" for n in range(1, 21)]
+
+
+def cut_back(folder, target, step):
+    """The run as it was after ``step``, which has a checkpoint of its own."""
+    shutil.copytree(folder, target)
+    shutil.rmtree(target / "model")
+    for checkpoint in (target / "checkpoints").iterdir():
+        if not checkpoint.name.endswith(f"{step:06d}"):
+            shutil.rmtree(checkpoint)
+
+
+@pytest.mark.parametrize("processes", [1, 4])
+@pytest.mark.parametrize("name", ["ppo"])
+def test_a_checkpoint_of_two_ranks_goes_on_at_another_number(name, processes, two_ranks, record, tmp_path):
+    config = config_of(name, record)
+    folder = two_ranks / "saving" / name
+    if not folder.exists():
+        succeed(2, "tests.train.world_runs", "save", folder.parent, record, name)
+    cut_back(folder, tmp_path / name, 1)
+    if processes == 1:
+        train(config, tmp_path / name, resume=True)
+    else:
+        succeed(processes, "tests.train.world_runs", "resume", tmp_path, record, name)
+    assert_same(tmp_path / name, two_ranks / name)

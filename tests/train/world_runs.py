@@ -1,0 +1,53 @@
+"""What each process of `test_world` does: the runs named on the command line, one after another, with the ranks it has."""
+
+import io
+import sys
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from grpo_kit import ranks
+from grpo_kit.observe.console import RunConsole
+from grpo_kit.observe.run_directory import FollowedRun, RunDirectory
+from grpo_kit.train.checkpoint import latest_checkpoint
+from grpo_kit.train.online import OnlineTrainer
+from tests.train.test_every_algorithm_runs import ODD, recipe
+
+SETTINGS = ("scoring.max_rejected_gold=1.0", "train.steps=2", "rollout.max_tokens=8", "rollout.prompts_per_step=3")
+VARIANTS = {  # beyond the rows of the table: what else changes how work is spread
+    "grpo": ("train.epochs_per_batch=2", "train.updates_per_batch=3"),
+    "lora": ("algorithm=grpo", "model.lora={rank: 4}", "parallel.gradient_checkpointing=true"),
+    "masked": ("algorithm=grpo", "objective.entropy_share=0.3"),
+    "long": ("algorithm=grpo", "train.steps=20", "rollout.prompts_per_step=6"),
+}
+
+
+def config_of(name: str, record: str):
+    row = "grpo" if name in VARIANTS else name
+    mined = [f"examples={{rollouts: {record}}}"] if name == "offline_pg" else []
+    return recipe(row, ODD, *SETTINGS, *mined, *VARIANTS.get(name, ()))
+
+
+def train(config, folder: Path, resume: bool = False) -> None:
+    """As the command does, without its checks."""
+    if ranks.first():
+        run = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
+    ranks.meet("the folder")
+    run = run if ranks.first() else FollowedRun(folder)
+    trainer = OnlineTrainer(config, run, RunConsole(Console(file=io.StringIO())))
+    try:
+        trainer.train(latest_checkpoint(run.checkpoints, print) if resume else None, [] if resume else None)
+    finally:
+        trainer.close()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    action, folder, record, *names = sys.argv[1:]
+    with ranks.joined(torch.device("cpu")):
+        for name in names:
+            config = config_of(name, record)
+            if action == "save":
+                config = config.model_copy(update={"train": config.train.model_copy(update={"save_every": 1})})
+            train(config, Path(folder) / name, resume=action == "resume")
