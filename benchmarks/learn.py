@@ -3,8 +3,10 @@
 python benchmarks/learn.py [--only grpo dpo ...] [--workers 2] [--keep FOLDER]
 
 A model is warm-started once, on worked solutions of which 60 % hold a mistake, and its rollouts are recorded once: every
-algorithm starts from it, and the offline ones learn from that record (`sft` and `reward_model` from worked solutions).
-Each run is the shipped recipe with the start replaced. Writes benchmarks/results/learn.json and docs/learn.svg.
+algorithm starts from it, and the offline ones learn from that record (`sft` from worked solutions, `reward_model` from right
+and wrong ones of sort_letters, as its recipe has it).
+Each run is the shipped recipe with the start replaced. Writes benchmarks/results/learn.json, docs/learn.svg and the
+table of docs/algorithms.md after every run.
 """
 
 from __future__ import annotations
@@ -13,18 +15,21 @@ import argparse
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results" / "learn.json"
 PICTURE = ROOT / "docs" / "learn.svg"
+PAGE = ROOT / "docs" / "algorithms.md"
+BEGIN, END = "<!-- learn: begin -->", "<!-- learn: end -->"
 RECIPES = {
     "reinforce": "reinforce/reinforce", "rloo": "reinforce/rloo", "remax": "reinforce/remax",
     "reinforce++": "reinforce/reinforce_plus_plus", "grpo": "grpo/grpo", "dr_grpo": "grpo/dr_grpo", "bnpo": "grpo/bnpo",
@@ -35,11 +40,16 @@ RECIPES = {
     "offline_pg": "imitation/offline_pg",
 }  # fmt: skip
 MINED = ("dpo", "ipo", "kto", "offline_pg")
+# Fewer steps than the recipes have, so that all of them fit into 25 minutes on two cores; the others run as shipped.
+STEPS = {"online": 20, "trpo": 8}
 EVALUATION = ("evaluation.tasks=192", "evaluation.samples=4", "evaluation.every=null")
 
 
 def train(recipe: str, run: Path, *overrides: str) -> dict[str, Any]:
-    """Run a recipe and return its wall and CPU seconds and its metrics."""
+    """Run a recipe, unless it stands there finished, and return its wall and CPU seconds and its metrics."""
+    cost = run / "cost.json"
+    if cost.is_file():
+        return json.loads(cost.read_text()) | {"rows": metrics(run)}
     script = Path(sys.executable).with_name("grpo-kit")
     begun = time.perf_counter()
     command = [str(script), "train", recipe, *overrides, "--run-dir", str(run)]
@@ -47,9 +57,16 @@ def train(recipe: str, run: Path, *overrides: str) -> dict[str, Any]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{recipe} failed:\n{(run.parent / f'{run.name}.log').read_text()[-3000:]}")
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    seconds = time.perf_counter() - begun
-    return {"seconds": round(seconds, 1), "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1), "rows": rows}
+    spent = {
+        "seconds": round(time.perf_counter() - begun, 1),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+    }
+    cost.write_text(json.dumps(spent))
+    return spent | {"rows": metrics(run)}
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
 def result(name: str, found: dict[str, Any]) -> dict[str, Any]:
@@ -93,29 +110,31 @@ def pair_accuracy(steps: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def run_all(names: list[str], folder: Path, workers: int) -> dict[str, Any]:
+def run_all(names: list[str], folder: Path, workers: int, keep: Callable[[dict[str, Any]], None]) -> None:
     start = folder / "start"
-    if not (start / "model").is_dir():
-        settings = ("train.steps=400", "examples.mistakes=0.6", "rollout.prompts_per_step=64", "warm_start=null")
-        optimizer = ("optimizer.learning_rate=2e-3", "optimizer.schedule=cosine", "optimizer.warmup_steps=20")
-        warm = train("imitation/sft", start, *settings, *optimizer, *EVALUATION)
-        print(f"start: {warm['seconds']:.0f} s, {warm['cpu_seconds']:.0f} CPU s", flush=True)
+    settings = ("train.steps=400", "examples.mistakes=0.6", "rollout.prompts_per_step=64", "warm_start=null")
+    optimizer = ("optimizer.learning_rate=2e-3", "optimizer.schedule=cosine", "optimizer.warmup_steps=20")
+    warm = train("imitation/sft", start, *settings, *optimizer, *EVALUATION)
+    print(f"start: {warm['seconds']:.0f} s, {warm['cpu_seconds']:.0f} CPU s", flush=True)
     common = ("warm_start=null", "model.scratch=null", f"model.path={start / 'model'}", *EVALUATION)
     record = folder / "record"
-    if not (record / "model").is_dir():
-        # A learning rate of (almost) nothing: what is recorded was sampled by the start, and by no better policy.
-        still = ("optimizer.learning_rate=1e-12", "train.steps=20", "objective.beta=0", "evaluation=null")
-        train("grpo/grpo", record, *common, *still)
+    # A learning rate of (almost) nothing: what is recorded was sampled by the start, and by no better policy.
+    still = ("optimizer.learning_rate=1e-12", "train.steps=20", "objective.beta=0", "evaluation=null")
+    train("grpo/grpo", record, *common, *still)
 
-    def one(name: str) -> dict[str, Any]:
-        mined = (f"examples={{rollouts: {record}}}",) if name in MINED else ()
-        found = result(name, train(RECIPES[name], folder / name.replace("+", "_plus"), *common, *mined))
+    def one(name: str) -> None:
+        settings = [*common, *([f"examples={{rollouts: {record}}}"] if name in MINED else [])]
+        if kind(name) == "sampled":
+            settings.append(f"train.steps={STEPS.get(name, STEPS['online'])}")
+        if name == "reward_model":
+            settings.append("evaluation=null")  # it writes nothing; its accuracy on new pairs is its measure
+        found = result(name, train(RECIPES[name], folder / name.replace("+", "_plus"), *settings))
         gain = f"{found['before']:>7.1%} -> {found['after']:.1%}  ({found['standard_errors']:.1f} standard errors)"
         print(f"{name:<14} {gain}", flush=True)
-        return found
+        keep(found)
 
     with ThreadPoolExecutor(workers) as pool:
-        return {r["algorithm"]: r for r in pool.map(one, names)}
+        list(pool.map(one, names))
 
 
 def draw(results: list[dict[str, Any]], target: Path) -> None:
@@ -151,29 +170,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument(
-        "--keep", type=Path, help="a folder for the runs; a start and a record found there are used again"
-    )
+    parser.add_argument("--keep", type=Path, help="a folder for the runs; what is finished there is not run again")
     arguments = parser.parse_args()
-    begun = time.perf_counter()
+    kept = json.loads(RESULTS.read_text())["runs"] if RESULTS.is_file() else []
+    merged = {r["algorithm"]: r for r in kept}
+    lock = Lock()
+
+    def keep(found: dict[str, Any]) -> None:
+        """Results are written as they come: a benchmark that is stopped keeps what it has."""
+        with lock:
+            merged[found["algorithm"]] = found
+            write([merged[name] for name in RECIPES if name in merged], arguments.workers)
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        found = run_all(arguments.only, folder, arguments.workers)
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    kept = json.loads(RESULTS.read_text())["runs"] if RESULTS.is_file() else []
-    merged = {r["algorithm"]: r for r in kept} | found
-    runs = [merged[name] for name in RECIPES if name in merged]
+        run_all(arguments.only, folder, arguments.workers, keep)
+
+
+def write(runs: list[dict[str, Any]], workers: int) -> None:
+    """The results as JSON, as the picture, and as the table of docs/algorithms.md."""
     summary = {
         "cores": os.cpu_count(),
-        "workers": arguments.workers,
-        "seconds": round(time.perf_counter() - begun),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime),
+        "workers": workers,
+        "cpu_seconds": round(sum(r["cpu_seconds"] or 0.0 for r in runs)),
         "runs": runs,
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(summary, indent=1) + "\n")
     draw(runs, PICTURE)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(runs)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    lines = [
+        "| algorithm | steps | before | after | gain in standard errors | tokens | CPU s |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for r in runs:
+        cost = "" if r["cpu_seconds"] is None else f"{r['cpu_seconds']:.0f}"
+        name = f"{r['algorithm']} (accuracy on new pairs)" if r["algorithm"] == "reward_model" else r["algorithm"]
+        lines.append(
+            f"| {name} | {r['steps']} | {r['before']:.1%} | {r['after']:.1%} | {r['standard_errors']:.1f} "
+            f"| {r['tokens']:,} | {cost} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

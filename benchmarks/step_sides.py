@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-LEARNING_RATE = 1e-4
+LEARNING_RATE = 1e-6  # so small that the lengths of both sides stay what they are at the start
 
 
 def arguments() -> argparse.Namespace:

@@ -178,6 +178,9 @@ class RolloutConfig(Strict):
     stop: tuple[str, ...] = ()
     max_rows: PositiveInt = Field(256, description="sequences decoded side by side by the embedded engine")
     max_refills: PositiveInt = Field(4, description="rounds of sampling that dynamic sampling may add to a step")
+    max_staleness: Annotated[int, Field(ge=0)] = Field(
+        0, description="policy versions that sampling may run behind the weights it trains; 0 is synchronous"
+    )
     vllm: VllmConfig = VllmConfig()
 
     @model_validator(mode="before")
@@ -193,6 +196,11 @@ class RolloutConfig(Strict):
 
     @model_validator(mode="after")
     def _engine_is_described(self) -> RolloutConfig:
+        if self.max_staleness and self.engine != "vllm_server":
+            raise ValueError(
+                f"max_staleness {self.max_staleness} lets sampling go on while the trainer works, which needs an engine with "
+                "devices of its own: set engine: vllm_server, or max_staleness: 0"
+            )
         if self.engine == "vllm_server" and not self.vllm.servers:
             raise ValueError(
                 "engine vllm_server needs vllm.servers, for example [http://127.0.0.1:8001], and vllm.launch: true if "
@@ -354,6 +362,10 @@ class Config(Strict):
                     if self.examples is None
                     else "samples its own data and takes no examples section"
                 )
+            )
+        if self.rollout.max_staleness and self.objective.correction == "none":
+            problems.append(
+                "rollout.max_staleness lets older weights sample, so objective.correction must be truncated or masked"
             )
         if self.examples and self.examples.demonstrations and self.data.task is None:
             problems.append("examples.demonstrations needs a procedural data.task")

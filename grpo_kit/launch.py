@@ -51,7 +51,13 @@ def train_on_ranks(
     begun = time.perf_counter()
     if ranks.restarts_allowed() and run_dir is None:
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
-    device = pick_device(load_recipe(recipe, overrides).device)
+    wanted = load_recipe(recipe, overrides)
+    if ranks.world_size() > 1 and wanted.rollout.engine != "torch":
+        raise UserError(
+            f"rollout.engine {wanted.rollout.engine} with several training processes is not offered yet; use engine: torch, "
+            "or one training process"
+        )
+    device = pick_device(wanted.device)
     console = Console(highlight=False, quiet=not ranks.first(), file=Unbreakable())  # type: ignore[arg-type]
     with ranks.joined(device):
         checked = None

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
 
 GROWTH = 64  # columns are added in steps, so that short completions never pay for the longest possible one
-LAZY_COLUMNS = 1024  # on a CPU, where memory that is never touched costs nothing
-
-
-def _untouched_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Zeros of which the system provides a page when it is first written; torch's own would write all of them."""
-    size = dtype.itemsize
-    plain = np.zeros((*shape[:-1], shape[-1] * size), dtype=np.uint8)
-    return torch.from_numpy(plain).view(dtype)
 
 
 class SlotLayer(CacheLayerMixin):
@@ -44,14 +35,14 @@ class SlotLayer(CacheLayerMixin):
         """Make room for ``columns``, keeping what stands in the first ``rows`` slots."""
         if columns <= self.columns:
             return
+        wanted = max(columns, self.columns + GROWTH, self.columns * 5 // 4)
         for name in ("keys", "values"):
             old = getattr(self, name)
-            lazy = old.device.type == "cpu"
-            wanted = max(columns, LAZY_COLUMNS if lazy else self.columns + GROWTH, self.columns * 5 // 4)
-            shape = (old.shape[0], old.shape[1], wanted, old.shape[3])
-            # Zeros, since masked columns are read too, with a weight of zero.
-            new = _untouched_zeros(shape, old.dtype) if lazy else old.new_zeros(shape)
+            new = old.new_empty(self.slots, old.shape[1], wanted, old.shape[3])
             new[:rows, :, : self.columns] = old[:rows]
+            # Zeros, since masked columns are read too, with a weight of zero.
+            new[:rows, :, self.columns :] = 0.0
+            new[rows:] = 0.0
             setattr(self, name, new)
         self.columns = wanted
 
@@ -119,12 +110,16 @@ class SlotCache(Cache):
         self.slot_layers = [SlotLayer(slots, dtype) for _ in range(layers)]
         super().__init__(layers=list(self.slot_layers))
 
-    def step(self, positions: Tensor) -> None:
-        """Announce where the next token of each running row goes. positions: [rows]."""
+    def step(self, positions: Tensor, slots: int | None = None) -> None:
+        """Announce where the next token of each running row goes. positions: [rows].
+
+        ``slots``: how many will be used from now on, if that is fewer: the others are given up when columns are added.
+        """
         self.positions, self.visible = positions, int(positions.max()) + 1
         rows = torch.arange(positions.shape[0], device=positions.device)
         for layer in self.slot_layers:
             layer.rows, layer.positions, layer.visible = rows, positions, self.visible
+            layer.slots = slots or layer.slots
 
     def mask(self) -> Tensor:
         """Which columns each row may look at: [rows, 1, 1, visible columns] bool."""

@@ -80,7 +80,7 @@ class TorchEngine:
                 if free and waiting:
                     yield from batch.admit([waiting.popleft() for _ in range(min(free, len(waiting)))])
                 if batch.running:
-                    yield from batch.advance()
+                    yield from batch.advance(more=bool(waiting))
         finally:
             self.policy.model.train(training)
 
@@ -134,12 +134,12 @@ class _Batch:
         return self._sample(processed_logprobs(logits, self.sampling)[source], first)
 
     @torch.no_grad()
-    def advance(self) -> Iterator[list[Completion]]:
-        """One more token for every running sequence."""
+    def advance(self, more: bool) -> Iterator[list[Completion]]:
+        """One more token for every running sequence; ``more`` says whether further prompts wait for slots."""
         count = len(self.running)
         positions = self.positions[:count]
         last = self.tokens[:count].gather(1, (self.lengths[:count] - 1)[:, None])
-        self.cache.step(positions)
+        self.cache.step(positions, None if more else count)
         if self.decoder is not None:
             logits = self.decoder.step(last[:, 0], positions, self.cache)
         else:

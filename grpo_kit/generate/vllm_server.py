@@ -54,6 +54,7 @@ class VllmServers:
         self.folder = Path(config.vllm.weights_folder or folder / "engine").absolute()
         self.servers = [VllmServer(url, config.vllm.timeout) for url in config.vllm.servers]
         self._room = threading.Condition()
+        self._updating = threading.Lock()  # one thread at a time gives weights to servers
         self._counts: Counter[str] = Counter()
         self._statistics: dict[str, float] = {}
         self._version: int | None = None
@@ -72,10 +73,18 @@ class VllmServers:
 
     def sync(self, model: nn.Module, version: int) -> None:
         """See `Generator.sync`. Raises RunFailed if no server is left or one does not compute what the trainer computes."""
+        with self._updating:
+            self._sync(model, version)
+
+    def _sync(self, model: nn.Module, version: int) -> None:
+        with self._room:
+            for server in self.servers:
+                server.state = "down"  # until it has these weights
+            # Another thread may be sampling: groups under way end with the weights that they began with.
+            while any(s.in_flight for s in self.servers):
+                self._room.wait(SECONDS_BETWEEN_LOOKS)
         self.transfer.prepare(model, version)
         first, self._version = self._version is None, version
-        for server in self.servers:
-            server.state = "down"  # until it has these weights
         deadline = time.monotonic() + self.config.vllm.timeout
         while self._missing() if first else not self._ready():
             self._bring_up()
@@ -121,8 +130,11 @@ class VllmServers:
             waiting = {workers.submit(self._group, prompt, sampling, limit, stop) for prompt in prompts}
             while waiting:
                 done, waiting = wait(waiting, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
-                if len(self._ready()) < len(self.servers):
-                    self._bring_up()
+                if len(self._ready()) < len(self.servers) and self._updating.acquire(blocking=False):
+                    try:
+                        self._bring_up()
+                    finally:
+                        self._updating.release()
                 for future in done:
                     yield future.result()
         finally:

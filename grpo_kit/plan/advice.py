@@ -55,7 +55,7 @@ def _candidates(setting: Setting) -> Iterator[tuple[str, Setting]]:
         ],
     )
     if not setting.checkpointing:
-        yield "train.gradient_checkpointing=true", replace(setting, checkpointing=True)
+        yield "parallel.gradient_checkpointing=true", replace(setting, checkpointing=True)
     if setting.engine == "vllm":
         shares = [share for share in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1) if share != setting.engine_share]
         shares.sort(key=lambda share: abs(share - setting.engine_share))

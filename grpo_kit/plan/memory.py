@@ -21,6 +21,8 @@ MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments: al
 GIB = 2**30
 RUNTIME = {"cpu": 0.45, "cuda": 0.8}  # GiB: interpreter and libraries; context, kernels and collectives' buffers
 LOGIT_COPIES = 4  # of one chunk of logits while its gradient is computed
+# glibc keeps freed blocks of up to 32 MB between those in use; MALLOC_MMAP_THRESHOLD_=1048576 gives them back, for more CPU.
+ALLOCATOR_SLACK = 0.3  # of the activations, on a CPU
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def setting_of(
         micro_batch=max(length, min(config.train.token_budget, per_update)),
         rows=min(max(rollout.max_rows, rollout.group_size), sampled),
         length=length,
-        checkpointing=bool(getattr(config.train, "gradient_checkpointing", False)),
+        checkpointing=config.parallel.gradient_checkpointing,
         lora_rank=config.model.lora.rank if config.model.lora else None,
         reference=objective.needs_reference and config.model.lora is None,
         critic=objective.needs_critic,
@@ -128,6 +130,8 @@ def _update(s: Setting) -> dict[str, int]:
         "activations": activation_bytes(s),
         "logits": LOGIT_COPIES * 4 * min(s.micro_batch * s.shape.vocabulary, max(CHUNK_ELEMENTS, s.shape.vocabulary)),
     }
+    if s.device == "cpu":
+        parts["kept by the allocator"] = int(ALLOCATOR_SLACK * parts["activations"])
     if s.half:  # autocast keeps a copy of every weight until the pass is over; sharded, of the layers in flight
         layers = s.shape.layers if s.devices == 1 else 2
         parts["weights in bfloat16"] = 2 * (layers * s.shape.layer_parameters + s.shape.embedding)

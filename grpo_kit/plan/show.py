@@ -101,7 +101,7 @@ def work_of(config: Config, objective: Algorithm, lengths: Lengths) -> Work:
         completion_tokens=lengths.mean,
         forwards=float(objective.needs_reference) + float(several or objective.kl_in_reward) + critic,
         updates=config.train.epochs_per_batch * (1 + critic),
-        checkpointing=bool(getattr(config.train, "gradient_checkpointing", False)),
+        checkpointing=config.parallel.gradient_checkpointing,
     )
 
 

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from grpo_kit import ranks
+from grpo_kit.errors import UserError
 
 from .models import Policy
 from .packing import MicroBatch
@@ -90,8 +91,8 @@ class ShardedPolicy(Policy):
     unsharded: Policy = field(kw_only=True)
     parallel: ParallelConfig = field(kw_only=True)
 
-    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
-        return self.shards.root(self.plain.logprobs, batch, temperature)
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+        return self.shards.root(self.plain.logprobs, batch, temperature, entropy_gradient)
 
     def whole(self) -> Policy:
         self.shards.gather()
@@ -118,8 +119,8 @@ class _Through(Policy):
     root: Root = field(kw_only=True)
     plain: Policy = field(kw_only=True)
 
-    def logprobs(self, batch: MicroBatch, temperature: float) -> tuple[Tensor, Tensor]:
-        return self.root(self.plain.logprobs, batch, temperature)
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+        return self.root(self.plain.logprobs, batch, temperature, entropy_gradient)
 
 
 @dataclass
@@ -155,6 +156,8 @@ def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
     """The policy spread over the ranks of the run; as it is where there are none."""
     if not ranks.together():
         return policy
+    if policy.compiled is not None:
+        raise UserError("model.compile is not offered with several processes; set model.compile=false")
     shards = _shard(policy.model, policy.device, policy.autocast, parallel)
     twin = copy.copy(policy)
     twin.model = shards.twin

@@ -118,17 +118,21 @@ def load_network(model: Any, folder: Path) -> None:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name, and of this rank. Raises UserError if there is no such device here."""
-    kind = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-    try:
-        device = torch.device("cuda", ranks.local_rank()) if kind == "cuda" and ranks.launched() else torch.device(kind)
-    except RuntimeError as error:
-        raise UserError(f"device: {name!r} is no device; give auto, cpu, cuda or cuda:0") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"device: {name} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
-            "`grpo-kit doctor` says more"
-        )
+    """The device of that name. Raises UserError if there is no such device here."""
+    if name != "auto":
+        try:
+            device = torch.device(name)
+        except RuntimeError as error:
+            raise UserError(f"device: {name!r} is no device; give auto, cpu, cuda or cuda:0") from error
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise UserError(
+                f"device: {name} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "
+                "`grpo-kit doctor` says more"
+            )
+    else:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and ranks.launched():
+        return torch.device("cuda", ranks.local_rank())
     return device
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,19 @@ from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
 from grpo_kit.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
-from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.clock import Clock, rates, run_by
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.curve import draw_learning_curve
 from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.sinks import open_sinks
 from grpo_kit.policy.distributed import shard_policy
+from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.types import Group
 
+from .ahead import GroupsAhead
 from .batch import rollout_metrics
 from .checkpoint import load_state, save_model, set_aside_after
 from .guards import Guard
@@ -62,12 +65,13 @@ class OnlineTrainer:
         )
         self.evaluation = prepare_evaluation(config, self.policy)
         self.scorer = open_scorer(config, run.path)
-        self.clock = Clock()
+        self.clock = run_by(Clock())
         self.keeper = Keeper(run.checkpoints, config.train, console.warn)
         self.guard = Guard(run, console.warn, console.say)
         self.evaluations: list[tuple[int, EvalResult]] = []
         self.last_judged: list[Judged] = []
         self.step = 0
+        self.machine_rate = product_rate(self.policy.device, self.policy.autocast)
         self.trained_steps = 0  # those that moved the weights
         self.policy_version = 0
 
@@ -169,7 +173,8 @@ class OnlineTrainer:
             with self.stop.abandonable():
                 return self.rollouts.next(self.step + 1, self.config.rollout.prompts_per_step)
         except StopStep:
-            self.sampler.load_state_dict(position)
+            if not isinstance(self.rollouts, GroupsAhead):  # those go on from what was not used yet
+                self.sampler.load_state_dict(position)
             torch.set_rng_state(torch_rng)
             random.setstate(python_rng)
             raise
@@ -190,9 +195,14 @@ class OnlineTrainer:
             return open_records(self.config, self.policy.tokenizer, pairs=self.objective.family != "policy_gradient")
         sampling = sampling_params(self.config, self.policy)
         refills = self.config.rollout.max_refills
-        return SampledGroups(
-            self.sampler, self.generator, self.scorer, sampling, self.objective, self.clock, max_refills=refills
+        ahead = self.config.rollout.max_staleness
+        clock = Clock() if ahead else self.clock
+        groups = SampledGroups(
+            self.sampler, self.generator, self.scorer, sampling, self.objective, clock, max_refills=refills
         )
+        if not ahead:
+            return groups
+        return GroupsAhead(groups, ahead, self.config.train.steps, lambda: self.policy_version, self.clock)
 
     def _record(self, groups: list[Group], learned: Learned) -> dict[str, Any]:
         with self.clock.phase("log"):
@@ -216,7 +226,7 @@ class OnlineTrainer:
             "prompts_too_long": self.sampler.skipped_long,
         }
         metrics |= self.clock.finish()
-        metrics["tokens_per_second"] = tokens / metrics["seconds/total"]
+        metrics |= rates(metrics, tokens, self.machine_rate)
         self.run.log_metrics(metrics)
         self.trained_steps += any(name.endswith("grad_norm") for name in learned.metrics)
         policy_gradient = self.objective.family == "policy_gradient" and self.objective.baseline.startswith("group")
@@ -234,7 +244,7 @@ class OnlineTrainer:
         if not self._evaluation_is_due():
             return
         assert self.evaluation is not None
-        with self.clock.phase("evaluate"), self.stop.abandonable():
+        with self.clock.phase("evaluate"), self.stop.abandonable(), self._engine_to_itself():
             result, self.last_judged = evaluate(
                 self.generator, self.scorer, self.evaluation.tasks, self.evaluation.sampling
             )
@@ -243,6 +253,9 @@ class OnlineTrainer:
         self.run.log_metrics({"step": self.step, **result.as_metrics()})
         self.console.show_evaluation("before" if self.step == 0 else f"step {self.step}", result)
         self._write_report()
+
+    def _engine_to_itself(self) -> AbstractContextManager[None]:
+        return self.rollouts.paused() if isinstance(self.rollouts, GroupsAhead) else nullcontext()
 
     def _write_report(self) -> None:
         if not ranks.first():
@@ -278,7 +291,9 @@ class OnlineTrainer:
             "policy_version": self.policy_version,
             "learner": learner.state_dict(),
             "guard": self.guard.state_dict(),
-            "sampler": self.sampler.state_dict(),
+            "sampler": self.rollouts.position(self.step)
+            if isinstance(self.rollouts, GroupsAhead)
+            else self.sampler.state_dict(),
             "verifiers": self.scorer.versions(),
             "torch_rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
@@ -334,6 +349,9 @@ class OnlineTrainer:
             )
 
     def close(self) -> None:
+        rollouts = getattr(self, "rollouts", None)
+        if isinstance(rollouts, GroupsAhead):
+            rollouts.close()
         if hasattr(self, "generator"):
             self.generator.close()
         self.scorer.close()

@@ -23,6 +23,11 @@ from .pairs import Labelled, Pair, mine_labels, mine_pairs
 from .steps import GradientStep, UpdateMetrics
 
 
+def ranked_right(chosen: Tensor, rejected: Tensor) -> Tensor:
+    """1 where the chosen response is above the rejected one, a half where they are equal: no opinion is chance. [pairs]"""
+    return torch.heaviside(chosen - rejected, torch.full_like(chosen, 0.5)).detach()
+
+
 class PreferenceLearner:
     """What the three kinds share: examples from groups, steps over them, one optimizer.
 
@@ -113,7 +118,7 @@ class PairLearner(_AgainstReference):
         loss = PAIR_LOSSES[self.objective.pair_loss]
         values = loss(chosen, rejected, lengths[0::2], lengths[1::2], self.objective.beta)
         for name, value in (
-            ("pairs/accuracy", (chosen > rejected).float()),
+            ("pairs/accuracy", ranked_right(chosen, rejected)),
             ("pairs/margin", self.objective.beta * (chosen - rejected)),
             ("pairs/chosen_logprob", batch.sum_rows(logprobs)[0::2]),
         ):
@@ -188,6 +193,6 @@ class RewardModelLearner(PreferenceLearner):
             return scores.sum()
         chosen, rejected = scores[0::2], scores[1::2]
         margin = torch.tensor([self.margin[id(s)] for s in batch.sequences[0::2]]).to(scores)
-        metrics.each("pairs/accuracy", (chosen > rejected).float())
+        metrics.each("pairs/accuracy", ranked_right(chosen, rejected))
         metrics.each("pairs/margin", chosen - rejected)
         return bradley_terry(chosen, rejected, margin).sum() / pairs

@@ -49,6 +49,7 @@ class SampledGroups:
     ) -> None:
         self.sampler, self.generator, self.scorer, self.sampling = sampler, generator, scorer, sampling
         self.objective, self.clock, self.max_refills = objective, clock, max_refills
+        self.may_mix_versions = False  # a step's groups then need not be of one policy version
         self._statistics: dict[str, float] = {}
 
     def next(self, step: int, count: int) -> list[Group]:
@@ -107,6 +108,8 @@ class SampledGroups:
             return ranks.merged(scored, "gathering the groups of a step")
 
     def _check_versions(self, groups: list[Group]) -> None:
+        if self.may_mix_versions:
+            return
         current = self.generator.policy_version
         stale = {c.policy_version for g in groups for c in g.completions} - {current}
         if stale:

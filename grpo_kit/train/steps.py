@@ -14,6 +14,7 @@ from transformers import get_scheduler
 from grpo_kit import ranks
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed
+from grpo_kit.observe.clock import phase
 from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
 from grpo_kit.policy.packing import MicroBatch
 
@@ -33,6 +34,7 @@ class UpdateMetrics:
     sums: dict[str, float] = field(default_factory=dict)
     extremes: dict[str, float] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
+    totals: dict[str, float] = field(default_factory=dict)
     picks: dict[str, Callable[[float, float], float]] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
 
@@ -44,6 +46,9 @@ class UpdateMetrics:
     def extreme(self, name: str, value: float, pick: Callable[[float, float], float]) -> None:
         self.picks[name] = pick
         self.extremes[name] = pick(self.extremes[name], value) if name in self.extremes else value
+
+    def total(self, name: str, amount: float) -> None:
+        self.totals[name] = self.totals.get(name, 0.0) + amount
 
     def value(self, name: str, value: float) -> None:
         self.values.setdefault(name, []).append(value)
@@ -66,12 +71,20 @@ class UpdateMetrics:
                 whole.extreme(name, extreme, part.picks[name])
             for name, values in part.values.items():
                 whole.values.setdefault(name, []).extend(values)
+            for name, amount in part.totals.items():
+                whole.total(name, amount)
             whole.counts = part.counts  # of what all ranks do at once
         return whole
 
     def summary(self) -> dict[str, float]:
         means = {name: total / max(1, self.tokens) for name, total in self.sums.items()}
-        return means | self.extremes | {name: sum(v) / len(v) for name, v in self.values.items()} | self.counts
+        return (
+            means
+            | self.extremes
+            | {name: sum(v) / len(v) for name, v in self.values.items()}
+            | self.counts
+            | self.totals
+        )
 
 
 Loss = Callable[[MicroBatch, UpdateMetrics], Tensor]
@@ -99,8 +112,10 @@ class GradientStep:
         elif norm is not None:
             self.skipped_in_a_row = 0
             metrics.value(f"{self.prefix}grad_norm", norm)
-            self.optimizer.step()
-        self.scheduler.step()
+            with phase("update/optimizer"):
+                self.optimizer.step()
+            # The schedule counts updates that moved the weights: a skipped one uses up no part of warm-up or decay.
+            self.scheduler.step()
 
     def backward(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> tuple[float, float | None]:
         """The loss of the step and its gradient's norm before clipping; None if there was nothing to learn from."""
@@ -108,7 +123,8 @@ class GradientStep:
         loss_sum, empty = 0.0, True
         for batch in batches():
             part = loss(batch, metrics)
-            part.backward()
+            with phase("update/backward"):
+                part.backward()
             loss_sum += float(part.detach())
             empty = False
         if empty:

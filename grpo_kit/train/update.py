@@ -16,7 +16,9 @@ from grpo_kit.objective.correction import CORRECTIONS
 from grpo_kit.objective.kl import KL_ESTIMATORS, k3
 from grpo_kit.objective.losses import RATIO_LEVELS
 from grpo_kit.objective.surrogates import SURROGATES
+from grpo_kit.observe.clock import phase
 from grpo_kit.policy.dealing import exchange, rank_batches
+from grpo_kit.policy.flops import Work
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 
@@ -60,13 +62,15 @@ class PolicyUpdater:
         else:
             self.step = GradientStep(policy.model, config, total_updates)
         self.adaptive = Adaptive.of(objective)
+        self.work, self.flops = Work.of(policy.model), 0.0
 
     def update(self, updates: list[list[TrainingSequence]], epochs: int = 1) -> UpdateMetrics:
         """Train on a batch: each of ``updates`` is one optimizer step, the whole repeated ``epochs`` times."""
         metrics = UpdateMetrics()
         sequences = [s for update in updates for s in update]
         # Later steps of this batch meet a policy that has moved, so the one that sampled must be remembered.
-        self.annotate(sequences, several_updates=len(updates) * epochs > 1)
+        with phase("update/logprob"):
+            self.annotate(sequences, several_updates=len(updates) * epochs > 1)
         for update in updates:
             self._mask_low_entropy(update)
         if self.critic is not None:
@@ -75,6 +79,8 @@ class PolicyUpdater:
             for _ in range(epochs):
                 for update in updates:
                     self.optimizer_step(update, metrics)
+        metrics.total("update/flops", self.flops)
+        self.flops = 0.0
         metrics = metrics.over_ranks()
         self._adapt(sequences, metrics)
         return metrics
@@ -104,6 +110,7 @@ class PolicyUpdater:
     def _annotate(self, sequences: list[TrainingSequence], policy: Policy, name: str) -> None:
         for batch in self._batches(sequences):
             logprobs, entropies = policy.logprobs(batch, self.temperature)
+            self.flops += self.work.forward(s.length for s in batch.sequences)
             for i, sequence in enumerate(batch.sequences):
                 setattr(sequence, name, batch.split(logprobs)[i])
                 if name == "old_logprobs":
@@ -126,6 +133,7 @@ class PolicyUpdater:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
         logprobs, entropies = self.policy.logprobs(batch, self.temperature, objective.entropy_bonus > 0.0)
+        self.flops += 3.0 * self.work.forward(s.length for s in batch.sequences)
         if not batch.sequences:
             return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
         remembered = batch.gather("old_logprobs")

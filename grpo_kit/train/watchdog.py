@@ -35,7 +35,8 @@ def watch(clock: Clock, limits: LimitsConfig, folder: Path, stop: StopRequest) -
 
     def look() -> None:
         while not over.wait(every):
-            phase, seconds = clock.waiting()
+            inner, seconds = clock.waiting()
+            phase = inner.partition("/")[0]
             limit = longest.get(phase, limits.other) * 60.0
             if seconds > limit:
                 key = phase if phase in longest else "other"

@@ -17,9 +17,10 @@ import torch
 from grpo_kit.objective.advantages import compute_advantages
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
+from tests.optional import needs_extra
 from tests.parity.case import LENGTHS, MAX_TOKENS, our_loss, same
 
-pytest.importorskip("trl", reason='parity with TRL needs: pip install "grpo-kit[parity]"')
+needs_extra("trl", "parity")
 
 TOLERANCE = 1e-5
 

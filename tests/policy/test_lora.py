@@ -13,10 +13,11 @@ from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.packing import micro_batches
 from tests.conftest import make_policy
 from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
+from tests.optional import needs_extra
 from tests.train.test_every_algorithm_runs import recipe, run, weights
 
 ODD = Path(__file__).parents[1] / "train" / "odd.py"
-pytest.importorskip("peft", reason='LoRA needs: pip install "grpo-kit[peft]"')
+needs_extra("peft", "peft")
 
 
 def adapted(moved=True):

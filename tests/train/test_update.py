@@ -161,6 +161,20 @@ def test_an_empty_update_changes_nothing(policy):
     assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_schedule_counts_updates_that_moved_the_weights(policy):
+    """Neither an empty update nor one that is not finite uses up the warm-up, and torch has nothing to warn of."""
+    updater = updater_for(policy, schedule="linear", warmup_steps=2, learning_rate=1e-3)
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+    good = batch.sequences[0].advantage
+    rates = [updater.update([[]]).summary()["learning_rate"]]
+    batch.sequences[0].advantage = float("nan")
+    rates.append(updater.update(batch.updates).summary()["learning_rate"])
+    batch.sequences[0].advantage = good
+    rates += [updater.update(batch.updates).summary()["learning_rate"] for _ in range(2)]
+    assert rates == [0.0, 0.0, 0.0, pytest.approx(5e-4)]
+
+
 def test_a_kl_term_needs_a_reference(policy):
     with pytest.raises(ValueError, match="reference"):
         PolicyUpdater(

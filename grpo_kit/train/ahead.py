@@ -1,0 +1,155 @@
+"""Sampling that runs ahead of the training by a bounded number of policy versions, in a thread of its own.
+
+Groups of the next steps are sampled and scored on the engine's own devices while the trainer updates. Every completion
+carries the version that sampled it and the engine's log-probabilities, against which the loss corrects token by token.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from grpo_kit import ranks
+from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.observe.clock import Clock
+from grpo_kit.types import Group
+
+from .rollouts import SampledGroups
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass
+class _Batch:
+    """A step's groups, and where the sampler stood before them."""
+
+    step: int
+    groups: list[Group]
+    position: dict[str, Any]
+    statistics: dict[str, float]
+
+
+class GroupsAhead:
+    """A `GroupSource` that prepares steps before they are asked for.
+
+    The groups of step s are begun when step s - ``most`` is, so that no completion can be more than ``most``
+    versions old. Should one be older all the same (a server that came back with older weights), its group is dropped.
+
+    Args:
+        most: how many policy versions a completion may be behind the weights that learn from it; at least 1.
+        steps: the last step that will be asked for.
+        version: the policy version that learns now.
+        clock: the trainer's, which is charged for waiting.
+    """
+
+    recorded = False
+
+    def __init__(self, groups: SampledGroups, most: int, steps: int, version: Callable[[], int], clock: Clock) -> None:
+        if ranks.world_size() > 1:
+            raise UserError(
+                "rollout.max_staleness with several training processes is not offered: sampling would meet the other ranks "
+                "in the middle of their updates. Use max_staleness: 0, or one training process"
+            )
+        groups.may_mix_versions = True
+        self.groups, self.most, self.steps, self.version, self.clock = groups, most, steps, version, clock
+        self._room = threading.Condition()
+        self._sampling = threading.Lock()
+        self._ready: deque[_Batch] = deque()
+        self._wanted = 0  # the step that is trained now or was trained last
+        self._failure: BaseException | None = None
+        self._over = False
+        self._thread: threading.Thread | None = None
+        self._before: dict[str, Any] = groups.sampler.state_dict()
+        self._statistics: dict[str, float] = {}
+
+    def next(self, step: int, count: int) -> list[Group]:
+        """See `GroupSource`. Raises what sampling or scoring raised."""
+        with self._room:
+            self._wanted = step
+            if self._thread is None:
+                self._before = self.groups.sampler.state_dict()
+                self._thread = threading.Thread(target=self._work, args=(step, count), name="ahead", daemon=True)
+                self._thread.start()
+            self._room.notify_all()
+        with self.clock.phase("generate"), self._room:
+            # A batch stays until the next one is asked for: until then a stop may leave it untrained.
+            while self._ready and self._ready[0].step < step:
+                self._ready.popleft()
+            while not self._ready:
+                if self._failure is not None:
+                    raise self._failure
+                self._room.wait(SECONDS_BETWEEN_LOOKS)
+            batch = self._ready[0]
+        if batch.step != step:
+            raise RuntimeError(f"step {step} was asked for, step {batch.step} was prepared")
+        return self._fresh(batch)
+
+    def _fresh(self, batch: _Batch) -> list[Group]:
+        ages = [[self.version() - c.policy_version for c in group.completions] for group in batch.groups]
+        kept = [g for g, found in zip(batch.groups, ages, strict=True) if max(found) <= self.most]
+        every = [age for found in ages for age in found]
+        if not kept:
+            raise RunFailed(
+                f"step {batch.step}: all {len(ages)} groups were sampled {min(every)} or more policy versions ago, and "
+                f"rollout.max_staleness is {self.most}: the servers do not take new weights"
+            )
+        self._statistics = batch.statistics | {
+            "staleness/mean": fmean(every) if every else 0.0,
+            "staleness/max": float(max(every, default=0)),
+            "staleness/dropped_groups": float(len(batch.groups) - len(kept)),
+            "staleness/steps_ready": float(len(self._ready) - 1),
+        }
+        return kept
+
+    def _work(self, step: int, count: int) -> None:
+        while step <= self.steps:
+            with self._room:
+                while step - self.most > self._wanted and not self._over:
+                    self._room.wait(SECONDS_BETWEEN_LOOKS)
+                if self._over:
+                    return
+            try:
+                with self._sampling:
+                    position = self.groups.sampler.state_dict()
+                    groups = self.groups.next(step, count)
+                    statistics = self.groups.statistics()
+            except BaseException as error:
+                with self._room:
+                    self._failure = error
+                    self._room.notify_all()
+                return
+            with self._room:
+                self._ready.append(_Batch(step, groups, position, statistics))
+                self._before = self.groups.sampler.state_dict()
+                self._room.notify_all()
+            step += 1
+
+    def position(self, done: int) -> dict[str, Any]:
+        """Where the sampler stood before the first groups after step ``done``: they are sampled again on resume."""
+        if self._thread is None:
+            return self.groups.sampler.state_dict()
+        with self._room:
+            return next((b.position for b in self._ready if b.step > done), self._before)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Wait for the groups under way; within, engine and scorer belong to the caller."""
+        with self._sampling:
+            yield
+
+    def statistics(self) -> dict[str, float]:
+        found, self._statistics = self._statistics, {}
+        return found
+
+    def close(self) -> None:
+        """End the thread after the groups it is working on."""
+        with self._room:
+            self._over = True
+            self._room.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=60.0)

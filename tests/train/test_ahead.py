@@ -1,0 +1,147 @@
+"""Sampling ahead of the training: bounded staleness, the order of tasks, stops, failures, and a run that learns."""
+
+import copy
+import threading
+
+import pytest
+import torch
+
+from grpo_kit.config import RolloutConfig
+from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.generate.torch_engine import TorchEngine
+from grpo_kit.observe.clock import Clock
+from grpo_kit.train import online
+from grpo_kit.train.ahead import GroupsAhead
+from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
+from tests.train.test_rollouts import source
+from tests.train.test_world import metrics
+
+
+class Versions:
+    """A trainer that moves on by one version per step, and a generator that gets every one at once."""
+
+    def __init__(self, most, steps=6, lag=0):
+        self.now, self.lag = 0, lag
+        groups, self.generator = source("grpo")
+        self.plain, _ = source("grpo")
+        self.generator.version = 0
+        self.ahead = GroupsAhead(groups, most, steps, lambda: self.now, Clock())
+
+    def trained(self):
+        self.now += 1
+        self.generator.version = max(0, self.now - self.lag)
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_completions_are_as_old_as_allowed_and_no_older(most):
+    versions, seen = Versions(most, steps=8), []
+    for step in range(1, 9):
+        found = versions.ahead.next(step, 3)
+        # Let the thread prepare all it may, so that what it prepares is as old as it can be.
+        with versions.ahead._room:
+            versions.ahead._room.wait_for(
+                lambda at=step: versions.ahead._ready[-1].step >= min(8, at + most), timeout=20
+            )
+        assert [g.task.id for g in found] == [g.task.id for g in versions.plain.next(step, 3)]
+        seen.append(versions.ahead.statistics())
+        assert seen[-1]["staleness/max"] <= most
+        assert versions.ahead._ready[-1].step <= step + most
+        versions.trained()
+    versions.ahead.close()
+    assert max(s["staleness/max"] for s in seen) == most
+    assert all(s["staleness/dropped_groups"] == 0 for s in seen)
+
+
+def test_groups_that_are_too_old_are_dropped_and_counted():
+    versions = Versions(1)
+    groups = versions.ahead.next(1, 3)
+    versions.now = 2  # as if the weights had moved twice meanwhile
+    with pytest.raises(RunFailed, match="all 3 groups were sampled 2 or more policy versions ago"):
+        versions.ahead._fresh(versions.ahead._ready[0])
+    for completion in groups[0].completions:
+        completion.policy_version = 2
+    assert len(versions.ahead._fresh(versions.ahead._ready[0])) == 1
+    assert versions.ahead.statistics()["staleness/dropped_groups"] == 2
+    versions.ahead.close()
+
+
+def test_the_position_is_that_of_the_first_groups_nobody_learned_from():
+    versions = Versions(2)
+    start = versions.ahead.position(0)
+    versions.ahead.next(1, 3)
+    assert versions.ahead.position(0) == start
+    _, plain = versions.plain.next(1, 3), versions.plain.sampler.state_dict()
+    with versions.ahead._room:
+        versions.ahead._room.wait_for(lambda: len(versions.ahead._ready) == 3, timeout=20)
+    assert versions.ahead.position(1) == plain
+    assert versions.ahead.groups.sampler.state_dict() != plain
+    versions.ahead.close()
+
+
+def test_what_fails_in_the_thread_fails_the_step():
+    versions = Versions(1)
+
+    def broken(prompts, sampling):
+        raise RunFailed("no server came back")
+
+    versions.generator.generate = broken
+    with pytest.raises(RunFailed, match="no server came back"):
+        versions.ahead.next(1, 3)
+    versions.ahead.close()
+
+
+def test_the_embedded_engine_is_refused():
+    with pytest.raises(ValueError, match="an engine with devices of its own"):
+        RolloutConfig(max_staleness=1)
+    with pytest.raises(UserError, match="correction must be truncated or masked"):
+        recipe("grpo", *SERVERS, "rollout.max_staleness=1", "objective.correction=none")
+
+
+SERVERS = ("rollout.engine=vllm_server", "rollout.vllm.servers=[http://127.0.0.1:1]")
+
+
+class OwnWeights(TorchEngine):
+    """An engine with weights of its own, as a server has; a sync waits for what is being sampled."""
+
+    def __init__(self, policy):
+        super().__init__(copy.deepcopy(policy))
+        self.busy = threading.Lock()
+
+    def sync(self, model, version):
+        with self.busy:
+            self.policy.model.load_state_dict(model.state_dict())
+            super().sync(model, version)
+
+    def generate(self, prompts, sampling):
+        with self.busy:
+            return iter(list(super().generate(prompts, sampling)))
+
+
+def trained(folder, monkeypatch, *overrides, **options):
+    monkeypatch.setattr(online, "open_generator", lambda config, policy, path: OwnWeights(policy))
+    monkeypatch.setattr("grpo_kit.train.preflight.check_engine", lambda *a: None)
+    settings = ("scoring.max_rejected_gold=1.0", "train.steps=6", "rollout.max_tokens=8", "train.save_every=2")
+    config = recipe("grpo", ODD, *SERVERS, *settings, *overrides)
+    run(config, folder, **options)
+    return metrics(folder)
+
+
+def test_a_run_trains_on_what_older_weights_sampled(tmp_path, monkeypatch):
+    found = trained(tmp_path / "ahead", monkeypatch, "rollout.max_staleness=2")
+    assert [line["step"] for line in found] == [1, 2, 3, 4, 5, 6]
+    assert max(line["staleness/max"] for line in found) in (1, 2)
+    assert all(line["staleness/max"] <= 2 for line in found)
+    assert all("correction/weight" in line for line in found)
+    trained(tmp_path / "cut", monkeypatch, "rollout.max_staleness=2", stop_after=2)
+    resumed = trained(tmp_path / "cut", monkeypatch, "rollout.max_staleness=2", resume=True)
+    assert [line["step"] for line in resumed] == [1, 2, 3, 4, 5, 6]
+
+
+def test_no_staleness_is_the_synchronous_run_bit_for_bit(tmp_path, monkeypatch):
+    """An engine with weights of its own at k = 0 against the embedded engine, which cannot be but synchronous."""
+    zero = trained(tmp_path / "zero", monkeypatch, "rollout.max_staleness=0")
+    monkeypatch.undo()
+    settings = ("scoring.max_rejected_gold=1.0", "train.steps=6", "rollout.max_tokens=8", "train.save_every=2")
+    run(recipe("grpo", ODD, *settings, "objective.correction=truncated"), tmp_path / "embedded")
+    assert metrics(tmp_path / "embedded") == zero
+    assert all(torch.equal(w, weights(tmp_path / "zero")[n]) for n, w in weights(tmp_path / "embedded").items())
