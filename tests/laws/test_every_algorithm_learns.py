@@ -1,0 +1,19 @@
+"""Law 8: every algorithm improves a tiny model on a tiny task. benchmarks/learn.py trains them all and keeps the curves;
+tests/test_learning.py trains one from scratch in every test run; here no row may be missing, nor one that did not learn."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from grpo_kit.objective.algorithms import ALGORITHMS
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "learn.json"
+MEASURED = {run["algorithm"]: run for run in json.loads(RESULTS.read_text())["runs"]}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_it_was_seen_to_learn(name):
+    assert name in MEASURED, f"run `python benchmarks/learn.py --only {name}`"
+    run = MEASURED[name]
+    assert run["after"] > run["before"], run["measure"]
