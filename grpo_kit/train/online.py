@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -41,6 +40,7 @@ from .keeper import Keeper
 from .learners import Learned, Learner, open_learner
 from .offline import warm_start
 from .prepare import check_verifiers, data_name, headline, open_scorer, prepare_evaluation, sampling_params
+from .randomness import random_state, set_random_state
 from .rollouts import GroupSource, SampledGroups
 from .watchdog import watch
 
@@ -168,15 +168,14 @@ class OnlineTrainer:
 
     def _next_groups(self) -> list[Group]:
         """The groups of the next step; a stop abandons them, and leaves everything as it was before."""
-        position, torch_rng, python_rng = self.sampler.state_dict(), torch.get_rng_state(), random.getstate()
+        position, randomness = self.sampler.state_dict(), random_state()
         try:
             with self.stop.abandonable():
                 return self.rollouts.next(self.step + 1, self.config.rollout.prompts_per_step)
         except StopStep:
             if not isinstance(self.rollouts, GroupsAhead):  # those go on from what was not used yet
                 self.sampler.load_state_dict(position)
-            torch.set_rng_state(torch_rng)
-            random.setstate(python_rng)
+            set_random_state(randomness)
             raise
 
     def _adapt(self) -> None:
@@ -295,9 +294,7 @@ class OnlineTrainer:
             if isinstance(self.rollouts, GroupsAhead)
             else self.sampler.state_dict(),
             "verifiers": self.scorer.versions(),
-            "torch_rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-            "python_rng": random.getstate(),
+            "random": random_state(),
         }
 
     def _restore(self, checkpoint: Path, learner: Learner) -> None:
@@ -320,10 +317,7 @@ class OnlineTrainer:
         self.run.drop_after(self.step)
         done = [(m["step"], found) for m in self.run.read_metrics() if (found := EvalResult.of_metrics(m))]
         self.evaluations = ranks.from_first(done, "reading what was evaluated")
-        torch.set_rng_state(state["torch_rng"])
-        if state["cuda_rng"] and len(state["cuda_rng"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
-        random.setstate(state["python_rng"])
+        set_random_state(state["random"])
         self.console.say(f"resumed after step {self.step} from {checkpoint}")
 
     def _finish(self, learner: Learner) -> None:
