@@ -76,6 +76,10 @@ def same_run(run: Path, expected: Path) -> str | None:
 def trace(run: Path) -> list[dict[str, Any]]:
     """Metrics without the seconds they took."""
     return [
-        {k: v for k, v in row.items() if not k.startswith(("seconds", "tokens_per")) and "latency" not in k}
+        {
+            k: v
+            for k, v in row.items()
+            if not k.startswith(("seconds", "tokens_per", "utilisation")) and "latency" not in k
+        }
         for row in read_json_lines(run / "metrics.jsonl")
     ]

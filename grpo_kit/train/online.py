@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
-from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.errors import RunFailed
 from grpo_kit.evaluate.run import EvalResult, Judged, evaluate
 from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
@@ -40,7 +39,8 @@ from .guards import Guard
 from .keeper import Keeper
 from .learners import Learned, Learner, open_learner
 from .offline import warm_start
-from .prepare import data_name, open_scorer, prepare_evaluation, sampling_params
+from .prepare import check_verifiers, data_name, headline, open_scorer, prepare_evaluation, sampling_params
+from .randomness import random_state, set_random_state
 from .rollouts import GroupSource, SampledGroups
 from .watchdog import watch
 
@@ -168,15 +168,14 @@ class OnlineTrainer:
 
     def _next_groups(self) -> list[Group]:
         """The groups of the next step; a stop abandons them, and leaves everything as it was before."""
-        position, torch_rng, python_rng = self.sampler.state_dict(), torch.get_rng_state(), random.getstate()
+        position, randomness = self.sampler.state_dict(), random_state()
         try:
             with self.stop.abandonable():
                 return self.rollouts.next(self.step + 1, self.config.rollout.prompts_per_step)
         except StopStep:
             if not isinstance(self.rollouts, GroupsAhead):  # those go on from what was not used yet
                 self.sampler.load_state_dict(position)
-            torch.set_rng_state(torch_rng)
-            random.setstate(python_rng)
+            set_random_state(randomness)
             raise
 
     def _adapt(self) -> None:
@@ -295,15 +294,13 @@ class OnlineTrainer:
             if isinstance(self.rollouts, GroupsAhead)
             else self.sampler.state_dict(),
             "verifiers": self.scorer.versions(),
-            "torch_rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-            "python_rng": random.getstate(),
+            "random": random_state(),
         }
 
     def _restore(self, checkpoint: Path, learner: Learner) -> None:
         state = load_state(checkpoint)
         if self.run.forked_at() != state["step"]:
-            self._check_verifiers(state)
+            check_verifiers(state["verifiers"], self.scorer.versions(), f"{self.run.path}@{state['step']}")
             self.sampler.load_state_dict(state["sampler"])
         elif state["sampler"]["fingerprint"] == self.sampler.source.fingerprint:
             self.sampler.load_state_dict(state["sampler"])
@@ -320,21 +317,8 @@ class OnlineTrainer:
         self.run.drop_after(self.step)
         done = [(m["step"], found) for m in self.run.read_metrics() if (found := EvalResult.of_metrics(m))]
         self.evaluations = ranks.from_first(done, "reading what was evaluated")
-        torch.set_rng_state(state["torch_rng"])
-        if state["cuda_rng"] and len(state["cuda_rng"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
-        random.setstate(state["python_rng"])
+        set_random_state(state["random"])
         self.console.say(f"resumed after step {self.step} from {checkpoint}")
-
-    def _check_verifiers(self, state: dict[str, Any]) -> None:
-        now = self.scorer.versions()
-        changed = {k: (then, now[k]) for k, then in state["verifiers"].items() if now.get(k, then) != then}
-        if changed:
-            shown = ", ".join(f"{name}: version {then} then, {found} now" for name, (then, found) in changed.items())
-            raise UserError(
-                f"--resume: the verifiers changed ({shown}), so the rewards would not mean the same. Go back to that "
-                f"version, or begin a new run from here: --fork {self.run.path}@{state['step']}"
-            )
 
     def _finish(self, learner: Learner) -> None:
         whole = learner.trained.whole()
@@ -365,12 +349,3 @@ class OnlineTrainer:
         if hasattr(self, "generator"):
             self.generator.close()
         self.scorer.close()
-
-
-def headline(metrics: dict[str, Any]) -> dict[str, str]:
-    """The handful of numbers that tell whether a run is well."""
-    shown = {"reward": f"{metrics['reward/mean']:.3f}", "length": f"{metrics['length/mean']:.1f}"}
-    for name, key in (("entropy", "entropy"), ("kl", "kl/reference"), ("clip", "clip/high")):
-        if key in metrics:
-            shown[name] = f"{metrics[key]:.3f}"
-    return shown | {"tok/s": f"{metrics['tokens_per_second']:.0f}"}

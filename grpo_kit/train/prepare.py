@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids
 from grpo_kit.data.datasets import evaluation_tasks
+from grpo_kit.errors import UserError
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.policy.models import Policy
 from grpo_kit.scoring import Scorer, VerifierSpec
@@ -65,3 +67,23 @@ def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int 
 
 def data_name(config: Config) -> str:
     return config.data.task or Path(str(config.data.path)).stem
+
+
+def check_verifiers(then: dict[str, str], now: dict[str, str], here: str) -> None:
+    """Raises UserError if a verifier is not of the version that a checkpoint was trained with. here: RUN@STEP, to fork."""
+    changed = {name: (version, now[name]) for name, version in then.items() if now.get(name, version) != version}
+    if changed:
+        shown = ", ".join(f"{name}: version {before} then, {after} now" for name, (before, after) in changed.items())
+        raise UserError(
+            f"--resume: the verifiers changed ({shown}), so the rewards would not mean the same. Go back to that version, "
+            f"or begin a new run from here: --fork {here}"
+        )
+
+
+def headline(metrics: dict[str, Any]) -> dict[str, str]:
+    """The handful of numbers that tell whether a run is well."""
+    shown = {"reward": f"{metrics['reward/mean']:.3f}", "length": f"{metrics['length/mean']:.1f}"}
+    for name, key in (("entropy", "entropy"), ("kl", "kl/reference"), ("clip", "clip/high")):
+        if key in metrics:
+            shown[name] = f"{metrics[key]:.3f}"
+    return shown | {"tok/s": f"{metrics['tokens_per_second']:.0f}"}

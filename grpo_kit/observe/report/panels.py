@@ -83,6 +83,7 @@ def run_panels(metrics: Metrics, prompts_per_step: int) -> list[Panel]:
         _lines(table, x, "Policy", "Share of clipped tokens", table.names("clip/")),
         _lines(table, x, "Policy", "Difference between engine and trainer", table.names("mismatch/")),
         _lines(table, x, "Policy", "Largest and smallest ratio", table.names("ratio/")),
+        _loss(table, x),
         _lines(table, x, "Policy", "Gradient norm", ["grad_norm"]),
         _lines(table, x, "Policy", "Advantage, mean absolute", ["advantage/mean_abs"]),
         *_verifiers(table, x),
@@ -91,6 +92,15 @@ def run_panels(metrics: Metrics, prompts_per_step: int) -> list[Panel]:
         _lines(table, x, "Time", "Completions left out of the loss", table.names("dropped/")),
     ]
     return [panel for panel in panels if panel is not None and panel.series]
+
+
+def _loss(table: _Table, x: list[float]) -> Panel | None:
+    panel = _lines(table, x, "Policy", "Loss", ["loss"])
+    if panel is not None:
+        panel.note = (
+            "With group advantages it is about 0 at the first update of a batch, by construction: watch the reward."
+        )
+    return panel
 
 
 def _learning(table: _Table, x: list[float], prompts: int) -> Panel:
