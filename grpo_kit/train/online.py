@@ -58,10 +58,9 @@ class OnlineTrainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.policy: Policy = self._spread(load_policy(config.model, pick_device(config.device), config.seed))
-        source = training_source(config)
-        self.source: TaskSource = source
+        self.source: TaskSource = training_source(config)
         self.sampler = TaskSampler(
-            source, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
+            self.source, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
         )
         self.evaluation = prepare_evaluation(config, self.policy)
         self.scorer = open_scorer(config, run.path)
