@@ -174,8 +174,7 @@ def _generate(s: Setting) -> dict[str, int]:
         return {"vLLM weights": s.shape.parameters * MASTER, "vLLM cache": int(s.device_bytes * s.engine_share)}
     width = 2 if s.half else 4
     cache = 2 * s.shape.layers * s.shape.key * width
-    parts = {
+    return {
         "key-value cache, at most": s.rows * s.length * cache,
         "logits of a step": 5 * 4 * s.rows * s.shape.vocabulary,
     }
-    return parts
