@@ -17,7 +17,7 @@ from tests.train.world_runs import VARIANTS, config_of, train
 # One of each way through the code; the rest of the table takes a minute and is slow.
 QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "long")
 NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
-CLOCKS = ("seconds/", "tokens_per_second", "verifier/", "mismatch/")
+CLOCKS = ("seconds/", "tokens_per_second", "utilisation", "verifier/", "mismatch/")
 
 
 def torchrun(processes, *arguments, options=(), **environment):
