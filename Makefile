@@ -9,7 +9,7 @@ VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 
-.PHONY: quickstart test test-core test-vllm test-fast lint format install install-dev setup-vllm-cpu clean help
+.PHONY: bench bench-check quickstart test test-core test-vllm test-fast lint format install install-dev setup-vllm-cpu clean help
 
 help:
 	@echo "make quickstart   install, train a tiny model with GRPO, show the result"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-core    the same without vLLM, where there is no vLLM for the machine"
 	@echo "make setup-vllm-cpu   an environment with vLLM for the CPU in $(VLLM_VENV)"
 	@echo "make test-fast    the tests that take seconds"
+	@echo "make bench        the benchmarks of speed, about twenty minutes; make bench-check compares with the committed results"
 	@echo "make lint         ruff and mypy;   make format   ruff format"
 
 ifeq ($(ENGINE),vllm)
@@ -40,6 +41,16 @@ test-vllm: setup-vllm-cpu
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -m "not slow"
+
+bench: install-dev
+	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/generate.py
+	$(BIN)/python benchmarks/limits.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/table.py
+
+bench-check: bench
+	$(BIN)/python benchmarks/check.py
 
 install: $(BIN)/.installed
 install-dev: $(BIN)/.installed-dev

@@ -18,6 +18,7 @@ from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed
 from grpo_kit.evaluate_cli import mount as mount_evaluation
 from grpo_kit.plan_cli import plan
 from grpo_kit.replay_cli import replay
+from grpo_kit.threads import let_threads_sleep
 from grpo_kit.verifiers_cli import app as verifiers_app
 
 app = typer.Typer(
@@ -156,6 +157,7 @@ mount_evaluation(app)
 def main() -> None:
     """Run the command line; a user's error is one paragraph and exit code 2, a failed run exit code 1."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    let_threads_sleep()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from grpo_kit import ranks
     from grpo_kit.interrupt import Interrupted, StoppedAtOnce

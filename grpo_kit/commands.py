@@ -21,6 +21,7 @@ from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run
 from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.resume import create_fork, find_fork, open_resumed
+from grpo_kit.threads import choose_threads
 from grpo_kit.verifiers import get_verifier
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def check(
         f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}",
         soft_wrap=True,
     )
+    if config.threads is None:
+        config = config.model_copy(update={"threads": choose_threads()})
     if forked is None:
         return config, RunDirectory.create(path, config), None, None
     changes = ", ".join(map(str, forked.changes)) or "nothing"

@@ -304,7 +304,9 @@ class Config(Strict):
     )
     seed: int = 0
     device: str = "auto"
-    threads: PositiveInt | None = Field(None, description="torch threads; default: the machine's cores")
+    threads: PositiveInt | None = Field(
+        None, description="torch threads; default: what a trial at the start finds best"
+    )
     model: ModelConfig
     warm_start: WarmStartConfig | None = None
     data: DataConfig

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from grpo_kit.errors import RunFailed
 from grpo_kit.observe.run_directory import PACKAGES
+from grpo_kit.threads import choose_threads, trial
 
 State = Literal["ok", "off", "missing"]
 STYLES = {"ok": "green", "off": "yellow", "missing": "red"}
@@ -52,8 +53,16 @@ def _hardware() -> Iterator[Finding]:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    yield Finding("hardware", "cpu", "ok", f"{cores} cores, {memory:.1f} GB memory")
+    measured = trial()
+    times = ", ".join(f"{count}: {1000 * seconds:.1f} ms" for count, seconds in measured.items())
     yield Finding(
-        "hardware", "cpu", "ok", f"{cores} cores, {memory:.1f} GB memory, torch uses {torch.get_num_threads()} threads"
+        "hardware",
+        "threads",
+        "ok",
+        f"a run would use {choose_threads(measured=measured)} (trial by thread count: {times}); tokenizer 1, each scoring "
+        "worker and sandboxed program 1",
+        "threads=N sets it",
     )
     free = shutil.disk_usage(".").free / 2**30
     yield Finding(

@@ -88,6 +88,8 @@ def open_resumed(
         raise UserError(f"--resume {wanted}: give a step, or nothing for the newest checkpoint")
     run = RunDirectory.open(run_dir)
     before, config = load_recipe(run.path / "config.yaml"), load_recipe(recipe, overrides)
+    if config.threads is None:  # a trial chose them; another number would round differently
+        config = config.model_copy(update={"threads": before.threads})
     found = changes(before, config)
     refused = unsafe(found, before)
     if refused:
