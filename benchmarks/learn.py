@@ -205,15 +205,16 @@ def write(runs: list[dict[str, Any]], workers: int) -> None:
 
 def table(runs: list[dict[str, Any]]) -> str:
     lines = [
-        "| algorithm | steps | before | after | gain in standard errors | tokens | CPU s |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| algorithm | steps | before | after | gain in standard errors | greedy after | tokens | CPU s |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for r in runs:
+        greedy = f"{r['greedy_after']:.1%}" if "greedy_after" in r else ""
         cost = "" if r["cpu_seconds"] is None else f"{r['cpu_seconds']:.0f}"
         name = f"{r['algorithm']} (accuracy on new pairs)" if r["algorithm"] == "reward_model" else r["algorithm"]
         lines.append(
             f"| {name} | {r['steps']} | {r['before']:.1%} | {r['after']:.1%} | {r['standard_errors']:.1f} "
-            f"| {r['tokens']:,} | {cost} |"
+            f"| {greedy} | {r['tokens']:,} | {cost} |"
         )
     return "\n".join(lines)
 
