@@ -7,7 +7,7 @@ import time
 from grpo_kit.verifiers import verifier
 
 
-@verifier(name="odd", timeout=5.0)
+@verifier(name="stress_odd", timeout=5.0)
 def odd(response: str) -> float:
     """Half of all texts are right, whatever they say: an untrained model has something to learn."""
     return float(sum(map(ord, response)) % 2)
