@@ -152,7 +152,7 @@ def bad_verifier(chaos: Chaos) -> None:
 
 
 def stuck(chaos: Chaos) -> None:
-    hang = ("hang_at_call", {"function": "grpo_kit.generate.torch_engine:TorchEngine._run", "call": 6})
+    hang = ("hang_at_call", {"function": "grpo_kit.generate.torch_engine:_Batch.advance", "call": 40})
     run, outcome = chaos.befall(hang, "limits.generate=0.02", "evaluation=null", code=1)
     if "for 'generate'" not in outcome.output or not (run / "stuck.txt").is_file():
         raise Failed("it was not said what was waited for")

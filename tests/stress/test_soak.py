@@ -1,16 +1,18 @@
 """A thousand steps of the smallest model: memory, open files and threads stay as they are, and nothing is left behind."""
 
-import tempfile
+import os
 from pathlib import Path
 
 import pytest
 
 from grpo_kit.stress.soak import Soak, soak
+from grpo_kit.stress.zygote import Zygote
 
 
-def left_behind():
-    processes = [p for p in Path("/proc").glob("[0-9]*/cmdline") if b"scoring.nursery" in _read(p)]
-    return {str(p) for p in processes} | {str(p) for p in Path(tempfile.gettempdir()).glob("grpo-kit-*")}
+def processes_of(folder):
+    """All that inherited this folder as their place for temporary files, however deep their ancestry."""
+    mark = f"TMPDIR={folder}".encode()
+    return [p.parent.name for p in Path("/proc").glob("[0-9]*/environ") if mark in _read(p).split(b"\0")]
 
 
 def _read(path):
@@ -21,11 +23,16 @@ def _read(path):
 
 
 @pytest.mark.slow
-def test_a_thousand_steps(zygote, straight):
-    before = left_behind()
-    found = soak(zygote, straight["procedural"][0], 1000)
+def test_a_thousand_steps(straight, tmp_path, monkeypatch):
+    """The run has a folder for temporary files to itself, by which its files and processes are known."""
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with Zygote(tmp_path) as zygote:
+        found = soak(zygote, straight["procedural"][0], 1000)
+        assert len(processes_of(temporary)) == 1, "the process that starts runs, and nothing it started"
     assert found.problem() is None, found
-    assert left_behind() == before
+    assert [name for name in os.listdir(temporary) if not name.startswith("torchinductor")] == []
 
 
 def test_growth_would_be_noticed():
