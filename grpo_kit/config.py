@@ -356,7 +356,9 @@ class Config(Strict):
                 f"train.updates_per_batch {self.train.updates_per_batch} must divide rollout.prompts_per_step "
                 f"{self.rollout.prompts_per_step}"
             )
-        if ":" not in self.algorithm and (self.algorithm in RECORDED) != (self.examples is not None):
+        data = self.objective.data
+        recorded = self.algorithm in RECORDED if data is None else data == "recorded"
+        if (data or ":" not in self.algorithm) and recorded != (self.examples is not None):
             problems.append(
                 f"algorithm {self.algorithm} "
                 + (

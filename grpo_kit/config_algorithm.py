@@ -10,6 +10,8 @@ from grpo_kit.objective.names import (
     AGGREGATIONS,
     BASELINES,
     CORRECTIONS,
+    DATA,
+    FAMILIES,
     KL_ESTIMATORS,
     KL_PLACES,
     PAIR_LOSSES,
@@ -32,6 +34,8 @@ class Strict(BaseModel):
 class ObjectiveConfig(Strict):
     """Overrides of the algorithm's row in the table; null keeps the row's value. What each means: docs/algorithms.md."""
 
+    family: FAMILIES | None = None
+    data: DATA | None = None
     selection: SELECTIONS | None = None
     baseline: BASELINES | None = None
     scale: SCALES | None = None
@@ -70,7 +74,9 @@ class ObjectiveConfig(Strict):
 
 
 class OptimizerConfig(Strict):
-    learning_rate: PositiveFloat = 1e-6
+    learning_rate: NonNegative = Field(
+        1e-6, description="0 leaves the weights as they are: a run that only records rollouts"
+    )
     schedule: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: NonNegative = 0.0

@@ -20,7 +20,7 @@ from .surrogates import SURROGATES, SurrogateSettings
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """What distinguishes one algorithm from another. Every field below ``data`` can be overridden by a recipe.
+    """What distinguishes one algorithm from another. Every choice can be overridden by a recipe.
 
     Attributes:
         paper, summary: where it comes from, and what it is in one line.

@@ -7,6 +7,8 @@ ALGORITHMS = Literal[
     "dppo", "ppo", "ppo_penalty", "trpo", "rft", "online_dpo", "sft", "dpo", "ipo", "kto", "reward_model", "offline_pg",
 ]  # fmt: skip
 RECORDED = ("sft", "dpo", "ipo", "kto", "reward_model", "offline_pg")  # learn from files, not from samples
+FAMILIES = Literal["policy_gradient", "pairs", "labels", "reward_model"]
+DATA = Literal["sampled", "recorded"]
 SELECTIONS = Literal["all", "verified"]
 BASELINES = Literal["none", "moving_average", "group_mean", "leave_one_out", "batch_mean", "greedy", "critic"]
 SCALES = Literal["none", "group_std", "batch_std", "beta_density"]

@@ -90,3 +90,21 @@ def test_two_steps_and_an_exact_resume(algorithm, record, tmp_path):
     if ALGORITHMS[algorithm].family != "reward_model":
         assert any(not torch.equal(straight[name], start[name]) for name in straight)
     assert all(abs(m.get("loss", 0.0)) < 1e3 for m in lines)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "overrides"),
+    [
+        ("kto", ["examples=null", "objective.data=sampled"]),
+        ("grpo", ["objective.family=labels", "objective.beta=0.1"]),
+        ("grpo", ["objective.data=recorded", "examples={{rollouts: {record}}}"]),
+        ("online_dpo", ["objective.pair_loss=ipo"]),
+    ],
+)
+def test_a_combination_that_has_no_row_trains_from_the_recipe_alone(algorithm, overrides, record, tmp_path):
+    """Online KTO twice over, GRPO from a record, online IPO."""
+    common = (ODD, "scoring.max_rejected_gold=1.0", "train.steps=2", "rollout.max_tokens=8")
+    config = recipe(algorithm, *common, *[o.format(record=record) for o in overrides])
+    run(config, tmp_path / "run")
+    start = load_policy(config.model, torch.device("cpu"), config.seed).model.state_dict()
+    assert any(not torch.equal(after, start[name]) for name, after in weights(tmp_path / "run").items())
