@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from grpo_kit.errors import RunFailed
+from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.types import Group
 
@@ -67,12 +68,10 @@ class Guard:
             return "The batch could not be written."
         return f"The batch is in {path}; look at it with `grpo-kit replay {self.run.path} --step {step}`."
 
-    def look(self, step: int, metrics: dict[str, Any], about_zero: bool) -> None:
-        """Name signs of trouble, each once, and what to look at.
-
-        Args:
-            about_zero: whether the loss starts at about 0 by construction.
-        """
+    def look(self, step: int, metrics: dict[str, Any], objective: Algorithm) -> None:
+        """Name signs of trouble, each once, and what to look at."""
+        sampled = objective.data == "sampled"
+        about_zero = sampled and objective.family == "policy_gradient" and objective.baseline.startswith("group")
         loss = metrics.get("loss")
         if step == 1 and about_zero and loss is not None and abs(loss) < NEAR_ZERO:
             self.say(
@@ -86,7 +85,7 @@ class Guard:
                 f"step {step}: an importance ratio reached {ratio:.3g}. Look at mismatch/mean_logprob_difference (does the "
                 "engine sample from these weights?), at grad_norm, and at train.updates_per_batch and the learning rate.",
             )
-        if (entropy := metrics.get("entropy")) is not None:
+        if sampled and (entropy := metrics.get("entropy")) is not None:  # to imitate is to lose it
             self._look_at_entropy(step, entropy)
 
     def _look_at_entropy(self, step: int, entropy: float) -> None:

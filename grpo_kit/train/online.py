@@ -227,8 +227,7 @@ class OnlineTrainer:
         metrics |= rates(metrics, tokens, self.machine_rate)
         self.run.log_metrics(metrics)
         self.trained_steps += any(name.endswith("grad_norm") for name in learned.metrics)
-        policy_gradient = self.objective.family == "policy_gradient" and self.objective.baseline.startswith("group")
-        self.guard.look(self.step, metrics, about_zero=policy_gradient and not self.rollouts.recorded)
+        self.guard.look(self.step, metrics, self.objective)
         return metrics
 
     def _evaluation_is_due(self) -> bool:

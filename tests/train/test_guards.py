@@ -1,0 +1,71 @@
+"""Signs of trouble are named once, with what to look at, and only where they are signs of trouble."""
+
+import pytest
+
+from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.train.guards import Guard
+
+
+class Listener:
+    def __init__(self):
+        self.warnings, self.remarks = [], []
+        self.guard = Guard(None, self.warnings.append, self.remarks.append)
+
+    def look(self, *rows, algorithm="grpo"):
+        for step, metrics in enumerate(rows, start=1):
+            self.guard.look(step, metrics, ALGORITHMS[algorithm])
+        return self
+
+
+@pytest.fixture
+def listener():
+    return Listener()
+
+
+def falling(start, end, steps=12):
+    return [{"entropy": start if step < 5 else end} for step in range(steps)]
+
+
+@pytest.mark.parametrize("ratio", [12.5, float("inf"), float("nan")])
+def test_an_exploding_ratio_warns_once(listener, ratio):
+    listener.look(*[{"ratio/max": ratio}] * 3)
+    assert len(listener.warnings) == 1
+    assert f"step 1: an importance ratio reached {ratio:.3g}" in listener.warnings[0]
+    assert "mismatch/mean_logprob_difference" in listener.warnings[0]
+
+
+def test_ordinary_ratios_and_a_slow_loss_of_entropy_are_silent(listener):
+    listener.look(*[{"ratio/max": 3.0, "entropy": 1.0 / (1 + 0.3 * step)} for step in range(20)])
+    assert listener.warnings == []
+
+
+def test_a_collapse_of_entropy_warns_once_after_three_such_steps(listener):
+    listener.look(*falling(2.0, 0.1))
+    assert len(listener.warnings) == 1
+    assert listener.warnings[0].startswith("step 8: entropy fell from 2 to 0.1 nats per token")
+    assert "objective.clip_high" in listener.warnings[0]
+
+
+def test_a_single_step_of_low_entropy_is_silent(listener):
+    listener.look(*falling(2.0, 2.0, 6), {"entropy": 0.01}, *falling(2.0, 2.0, 6))
+    assert listener.warnings == []
+
+
+def test_losing_entropy_is_what_imitation_is_for(listener):
+    assert listener.look(*falling(5.5, 0.1), algorithm="sft").warnings == []
+
+
+def test_what_entropy_was_at_the_beginning_survives_a_resume(listener):
+    listener.look(*falling(2.0, 2.0, 5))
+    resumed = Listener()
+    resumed.guard.load_state_dict(listener.guard.state_dict())
+    assert len(resumed.look(*[{"entropy": 0.1}] * 3).warnings) == 1
+
+
+def test_a_first_loss_near_zero_is_explained_where_it_is_so_by_construction(listener):
+    listener.look({"loss": 1e-9}, {"loss": 1e-9})
+    assert len(listener.remarks) == 1
+    assert "right by construction" in listener.remarks[0]
+    assert Listener().look({"loss": 0.4}).remarks == []
+    assert Listener().look({"loss": 1e-9}, algorithm="ppo").remarks == []
+    assert Listener().look({"loss": 1e-9}, algorithm="sft").remarks == []
