@@ -72,9 +72,16 @@ def train(
         str | None, typer.Option("--fork", metavar="RUN@STEP", help="Begin a new run from a checkpoint of another.")
     ] = None,
     nproc: Annotated[int | None, typer.Option(min=1, help="Processes on this machine, through torchrun.")] = None,
+    profile: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="STEPS", help="Trace so many steps after the first: train.profile_steps."),
+    ] = None,
 ) -> None:
     """Train with a recipe."""
     from grpo_kit import commands
+
+    if profile is not None:
+        overrides = [*(overrides or []), f"train.profile_steps={profile}"]
 
     if nproc is not None and not dry_run:
         from grpo_kit.launch import become_torchrun

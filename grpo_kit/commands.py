@@ -152,13 +152,16 @@ def train_checked(
 ) -> None:
     """Train, and say what can be done with the result."""
     from grpo_kit.observe.console import RunConsole
+    from grpo_kit.observe.profile import Profile
     from grpo_kit.train.online import OnlineTrainer
 
     with stop_on_signal(config.train.stop_seconds) as stop:
-        trainer = None
+        trainer, profile = None, None
         try:
             with stop.abandonable():
                 trainer = OnlineTrainer(config, run, RunConsole(console), stop)
+            if config.train.profile_steps and ranks.first():
+                profile = Profile(trainer.clock, config.train.profile_steps, run.path / "profile", trainer.console.say)
             trainer.train(checkpoint, resumed)
         except StopStep:
             raise Interrupted(0, None) from None
@@ -167,6 +170,8 @@ def train_checked(
             console.print(f"stopped after step {stopped.step}. Go on: {command}", markup=False, soft_wrap=True)
             raise
         finally:
+            if profile is not None:
+                profile.close()
             if trainer is not None:
                 trainer.close()
             for sink in run.sinks:

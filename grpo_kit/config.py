@@ -254,6 +254,9 @@ class TrainConfig(Strict):
     shard_gb: PositiveFloat | None = Field(None, description="largest file of weights in a checkpoint")
     stop_seconds: PositiveFloat = Field(60.0, description="time to save and end in, once a signal asks for it")
     log_rollouts_every: PositiveInt = 1
+    profile_steps: Annotated[int, Field(ge=0)] = Field(
+        0, description="trace so many steps after the first one, into profile/ of the run directory"
+    )
 
 
 class LimitsConfig(Strict):

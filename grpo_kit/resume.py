@@ -24,6 +24,7 @@ SAFE = (
     "train.shard_gb",
     "train.stop_seconds",
     "train.log_rollouts_every",
+    "train.profile_steps",
     "evaluation.every",
     "scoring.workers",
     "scoring.max_error_rate",

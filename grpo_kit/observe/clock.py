@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,6 +16,7 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.listeners: list[Callable[[dict[str, float]], None]] = []
+        self.region: Callable[[str], AbstractContextManager[None]] | None = None  # entered with every phase
         self._started = time.perf_counter()
         self._inner = [0.0]
         self._active: list[tuple[str, float]] = []  # innermost last, with when it was entered or came back to
@@ -26,7 +27,8 @@ class Clock:
         self._inner.append(0.0)
         self._active.append((name, begun))
         try:
-            yield
+            with self.region(name) if self.region else nullcontext():
+                yield
         finally:
             now = time.perf_counter()
             elapsed = now - begun

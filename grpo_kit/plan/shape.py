@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,4 +95,4 @@ KNOWN: dict[str, ModelShape] = {
 def known_shape(path: str) -> ModelShape | None:
     """The shape of a hub name such as ``Qwen/Qwen2.5-1.5B-Instruct``, if it stands in the table."""
     name = path.rsplit("/", 1)[-1].lower().removesuffix("-instruct").removesuffix("-math")
-    return KNOWN.get(name.replace("-math-", "-"))
+    return KNOWN.get(re.sub("-(math|coder)-", "-", name))

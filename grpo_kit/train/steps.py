@@ -112,7 +112,7 @@ class GradientStep:
         elif norm is not None:
             self.skipped_in_a_row = 0
             metrics.value(f"{self.prefix}grad_norm", norm)
-            with phase("update/optimizer"):
+            with phase(f"update/{self.prefix}optimizer"):
                 self.optimizer.step()
             # The schedule counts updates that moved the weights: a skipped one uses up no part of warm-up or decay.
             self.scheduler.step()
@@ -122,8 +122,9 @@ class GradientStep:
         self.optimizer.zero_grad(set_to_none=True)
         loss_sum, empty = 0.0, True
         for batch in batches():
-            part = loss(batch, metrics)
-            with phase("update/backward"):
+            with phase(f"update/{self.prefix}forward"):
+                part = loss(batch, metrics)
+            with phase(f"update/{self.prefix}backward"):
                 part.backward()
             loss_sum += float(part.detach())
             empty = False

@@ -9,8 +9,8 @@ import pytest
 
 from grpo_kit.objective.algorithms import ALGORITHMS
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "learn.json"
-MEASURED = {run["algorithm"]: run for run in json.loads(RESULTS.read_text())["runs"]}
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+MEASURED = {run["algorithm"]: run for run in json.loads((RESULTS / "learn.json").read_text())["runs"]}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -19,3 +19,9 @@ def test_it_was_seen_to_learn(name):
     run = MEASURED[name]
     assert run["after"] > run["before"], run["measure"]
     assert run["standard_errors"] > 3.0, run["measure"]
+
+
+def test_the_chain_of_several_was_seen_to_learn():
+    runs = json.loads((RESULTS / "chain.json").read_text())["runs"]
+    assert len(runs) >= 3, "run `python benchmarks/chain.py`"
+    assert all(run["standard_errors"] > 3.0 for run in runs)

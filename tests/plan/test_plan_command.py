@@ -1,9 +1,16 @@
 """`grpo-kit plan` as a user runs it; nothing is downloaded and nothing is written."""
 
+import re
+from pathlib import Path
+
+import pytest
 from typer.testing import CliRunner
 
+import grpo_kit.recipes
 from grpo_kit.cli import app
 
+RECIPES = Path(grpo_kit.recipes.__file__).parent
+FOR_GPUS = {p: re.search(r"GPUs? of (\d+) GB or more", p.read_text()) for p in sorted(RECIPES.glob("*/*.yaml"))}
 QWEN = "grpo/gsm8k_qwen2.5-0.5b"
 
 
@@ -30,3 +37,15 @@ def test_the_picture(tmp_path):
 
 def test_a_tiny_model_of_its_own():
     assert "grpo of 0.00B parameters" in run("quickstart/addition", "--gpus", "1x24GB").stdout
+
+
+@pytest.mark.parametrize("recipe", [p for p, said in FOR_GPUS.items() if said], ids=lambda p: p.stem)
+def test_a_recipe_fits_the_gpu_that_it_names(recipe):
+    shown = run(str(recipe), "--gpus", f"1x{FOR_GPUS[recipe][1]}GB").stdout
+    assert "peak of a device" in shown
+    assert "does not fit" not in shown
+
+
+def test_recipes_for_models_from_the_hub_name_their_gpu():
+    for recipe, said in FOR_GPUS.items():
+        assert said or "Qwen" not in recipe.read_text(), recipe
