@@ -50,7 +50,7 @@ def test_a_run_leaves_a_trace_and_a_table(zygote):
     folder = zygote.folder / "profiled" / "profile"
     assert "Seconds of a step, mean of 2" in (folder / "phases.txt").read_text()
     assert "Seconds of a step, mean of 2" in outcome.output
-    events = json.loads(gzip.open(folder / "trace.json.gz").read())["traceEvents"]
+    events = json.loads(gzip.decompress((folder / "trace.json.gz").read_bytes()))["traceEvents"]
     names = {event.get("name") for event in events}
     assert {"phase: generate", "phase: update/forward", "phase: update/backward", "phase: update/optimizer"} <= names
     assert "aten::mm" in names
