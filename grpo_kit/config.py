@@ -113,11 +113,23 @@ class VerifierConfig(Strict):
 
 class ScoringConfig(Strict):
     workers: Annotated[int, Field(ge=0)] = 1
+    executor: Literal["local", "ray"] = Field(
+        "local", description="ray: so many workers on every node of a Ray cluster"
+    )
+    ray_address: str | None = Field(None, description="of the cluster; default: RAY_ADDRESS, or the one running here")
     max_error_rate: Fraction = 0.5
     error_patience: PositiveInt = 3
     max_rejected_gold: Fraction = Field(
         0.02, description="before training, refuse data of whose gold answers the first verifier rejects more than this"
     )
+
+    @model_validator(mode="after")
+    def _executor_fits(self) -> ScoringConfig:
+        if self.executor == "ray" and self.workers == 0:
+            raise ValueError("executor ray needs workers: how many on each node; 0 scores in the trainer's own thread")
+        if self.ray_address and self.executor != "ray":
+            raise ValueError("ray_address is for executor: ray")
+        return self
 
 
 class VllmConfig(Strict):

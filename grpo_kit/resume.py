@@ -27,6 +27,8 @@ SAFE = (
     "train.profile_steps",
     "evaluation.every",
     "scoring.workers",
+    "scoring.executor",
+    "scoring.ray_address",
     "scoring.max_error_rate",
     "scoring.error_patience",
     "scoring.max_rejected_gold",

@@ -1,6 +1,6 @@
 """Runs verifiers over completions: worker processes, deadlines, abstention. See docs/verifiers.md."""
 
-from .scorer import Scorer, VerifierSpec
+from .scorer import Cluster, Scorer, VerifierSpec
 from .work import ScoringError
 
-__all__ = ["Scorer", "ScoringError", "VerifierSpec"]
+__all__ = ["Cluster", "Scorer", "ScoringError", "VerifierSpec"]

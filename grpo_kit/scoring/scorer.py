@@ -18,6 +18,7 @@ from grpo_kit.verifiers.base import Verifier, VerifierError
 from grpo_kit.verifiers.lookup import Address, address_of, get_verifier
 from grpo_kit.verifiers.score import Score
 
+from .cluster import ClusterPool
 from .execute import execute
 from .pool import Pool
 from .statistics import VerifierStatistics
@@ -44,6 +45,13 @@ class VerifierSpec:
     weight: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
     timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster. address: None for RAY_ADDRESS, or the one that runs on this machine."""
+
+    address: str | None = None
 
 
 class Job:
@@ -77,6 +85,7 @@ class Scorer:
             `score_groups`.
         memory_mb: MiB a worker may take on top of its imports; None takes 4096, 0 sets no limit.
         traceback_dir: where the first traceback of each verifier is written.
+        cluster: score on the nodes of this Ray cluster, with ``workers`` on each, and not here.
 
     Raises:
         VerifierError: a verifier cannot be found or its options are wrong.
@@ -91,6 +100,7 @@ class Scorer:
         error_patience: int = 3,
         memory_mb: int | None = None,
         traceback_dir: Path | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         if not specs:
             raise VerifierError("scoring needs at least one verifier")
@@ -103,6 +113,7 @@ class Scorer:
         self.error_patience = error_patience
         self.memory_mb = DEFAULT_MEMORY_MB if memory_mb is None else memory_mb
         self.traceback_dir = traceback_dir
+        self.cluster = cluster
         self._closed = False
         self._by_spec: dict[str, Loaded] = {}
         self._loaded: list[Loaded] = []
@@ -114,13 +125,16 @@ class Scorer:
         self._broken_steps: dict[str, int] = {}
         self._first_failure: dict[str, str] = {}
         self._stop: str | None = None
-        self._pool: Pool | None = None
+        self._pool: Pool | ClusterPool | None = None
         addresses = [loaded.address for loaded in self._default if loaded.address is not None]
         if addresses:
             self._start_pool(addresses)
 
     def _start_pool(self, addresses: Sequence[Address]) -> None:
-        self._pool = Pool(self.workers, self.memory_mb, addresses)
+        if self.cluster is None:
+            self._pool = Pool(self.workers, self.memory_mb, addresses)
+        else:
+            self._pool = ClusterPool(self.workers, self.memory_mb, self.cluster.address)
         atexit.register(self.close)
 
     # --- verifiers -------------------------------------------------------------------------------------------------
@@ -294,7 +308,8 @@ class Scorer:
         latency_p95 (seconds), and the means of the verifier's own metrics."""
         with self._lock:
             seen, self._statistics = self._statistics, defaultdict(VerifierStatistics)
-        return {
+        of_pool = self._pool.statistics() if isinstance(self._pool, ClusterPool) else {}
+        return of_pool | {
             f"verifier/{label}/{name}": value
             for label, statistics in seen.items()
             for name, value in statistics.summary().items()

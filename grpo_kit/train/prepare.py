@@ -12,7 +12,7 @@ from grpo_kit.data.datasets import evaluation_tasks
 from grpo_kit.errors import UserError
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.policy.models import Policy
-from grpo_kit.scoring import Scorer, VerifierSpec
+from grpo_kit.scoring import Cluster, Scorer, VerifierSpec
 from grpo_kit.types import Prompt, Task
 
 
@@ -56,9 +56,11 @@ def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
 def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int | None = None) -> Scorer:
     specs = [VerifierSpec(v.name, v.weight, v.options, v.timeout) for v in config.verifiers]
     scoring = config.scoring
+    workers = scoring.workers if workers is None else workers
     return Scorer(
         specs,
-        workers=scoring.workers if workers is None else workers,
+        workers=workers,
+        cluster=Cluster(scoring.ray_address) if scoring.executor == "ray" and workers else None,
         max_error_rate=scoring.max_error_rate,
         error_patience=scoring.error_patience,
         traceback_dir=traceback_dir,

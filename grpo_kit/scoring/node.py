@@ -1,0 +1,138 @@
+"""A node of a Ray cluster that scores: the local pool, with its deadlines and its isolation, behind a remote call."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.verifiers.lookup import Address
+from grpo_kit.verifiers.score import Score
+
+from .pool import Pool
+from .work import Loaded, ScoringError, Work
+
+
+@dataclasses.dataclass(frozen=True)
+class Remote:
+    """One verifier over one group, as it travels. ``text``: the file of a verifier that lives in one."""
+
+    key: int
+    label: str
+    address: Address
+    text: str | None
+    options: dict[str, Any]
+    timeout: float
+    version: str
+    context: Mapping[str, Any]
+    responses: list[str]
+    completion_ids: list[list[int]] | None
+
+
+# Scores and seconds by position, and the first traceback.
+Scored = tuple[list[Score], list[float], str]
+
+
+class Node:
+    """What runs on a node. Calls come from several threads.
+
+    Args:
+        workers, memory_mb: of its pool, as for `Pool`.
+    """
+
+    def __init__(self, workers: int, memory_mb: int) -> None:
+        self.pool = Pool(workers, memory_mb, [])
+        self._folder = Path(tempfile.mkdtemp(prefix="grpo-kit-verifiers-"))
+        self._loaded: dict[int, Loaded] = {}
+        self._lock = threading.Lock()
+
+    def kit_version(self) -> str:
+        import grpo_kit
+
+        return grpo_kit.__version__
+
+    def score(self, remote: Remote) -> Scored:
+        """Score one group with one verifier. Raises ScoringError if the pool cannot go on."""
+        done = threading.Event()
+        work = Work(
+            self._find(remote), remote.context, remote.responses, remote.completion_ids, lambda _work: done.set()
+        )
+        self.pool.submit([work])
+        while not done.wait(0.5):
+            if self.pool.failure is not None:
+                raise ScoringError(f"the scoring pool failed: {self.pool.failure}")
+        return [score for score in work.results if score is not None], work.seconds, work.traceback
+
+    def _find(self, remote: Remote) -> Loaded:
+        with self._lock:
+            if remote.key not in self._loaded:
+                address = self._here(remote.address, remote.text)
+                found = address.resolve()
+                if found.version != remote.version:
+                    raise ScoringError(
+                        f"verifier {remote.label} is of version {found.version} on this node and {remote.version} where the "
+                        "run was started: install the same on every node"
+                    )
+                found = found.with_options(remote.options) if remote.options else found
+                found = dataclasses.replace(found, timeout=remote.timeout)
+                self._loaded[remote.key] = Loaded(remote.key, remote.label, found, 1.0, address)
+                self.pool.preload(address)
+            return self._loaded[remote.key]
+
+    def _here(self, address: Address, text: str | None) -> Address:
+        """The file that came along, unless the very same one is here."""
+        if text is None:
+            return address
+        path = Path(address.source)
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return address
+        target = self._folder / f"{len(self._loaded)}" / path.name
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return dataclasses.replace(address, source=str(target))
+
+    def close(self) -> None:
+        self.pool.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def file_text(address: Address) -> str | None:
+    """What a node without the driver's disk needs of a verifier that is a file."""
+    return Path(address.source).read_text(encoding="utf-8") if address.source.endswith(".py") else None
+
+
+def remote_of(work: Work, texts: dict[int, str | None]) -> Remote:
+    loaded = work.loaded
+    assert loaded.address is not None
+    if loaded.key not in texts:
+        texts[loaded.key] = file_text(loaded.address)
+    verifier = loaded.verifier
+    return Remote(
+        loaded.key,
+        loaded.label,
+        loaded.address,
+        texts[loaded.key],
+        dict(verifier.options),
+        verifier.timeout,
+        verifier.version,
+        work.context,
+        work.responses,
+        work.completion_ids,
+    )
+
+
+def deliver(work: Work, scored: Scored) -> None:
+    scores, seconds, traceback = scored
+    for position, (score, taken) in enumerate(zip(scores, seconds, strict=True)):
+        work.deliver(position, score, taken, traceback)
+
+
+def fail(works: Sequence[Work], reason: str) -> None:
+    """Every completion that has no score yet gets an error: never a zero."""
+    for work in works:
+        for position in range(len(work.responses)):
+            work.deliver(position, Score(status="error", reason=reason))
