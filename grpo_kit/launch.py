@@ -52,10 +52,10 @@ def train_on_ranks(
     if ranks.restarts_allowed() and run_dir is None:
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
     wanted = load_recipe(recipe, overrides)
-    if ranks.world_size() > 1 and wanted.rollout.engine != "torch":
+    if ranks.world_size() > 1 and wanted.rollout.engine == "vllm":
         raise UserError(
-            f"rollout.engine {wanted.rollout.engine} with several training processes is not offered yet; use engine: torch, "
-            "or one training process"
+            "rollout.engine vllm with several training processes is not offered: use engine: vllm_server, whose servers all of "
+            "them share, or engine: torch, or one training process"
         )
     device = pick_device(wanted.device)
     console = Console(highlight=False, quiet=not ranks.first(), file=Unbreakable())  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.policy.models import Policy
 
@@ -23,9 +24,10 @@ def open_generator(config: Config, policy: Policy, folder: Path) -> Generator:
 
         return VllmEngine(policy, rollout, config.longest_sequence())
     if rollout.engine == "vllm_server":
-        from .vllm_server import VllmServers
+        from .vllm_server import FollowedServers, VllmServers
 
-        return VllmServers(policy, rollout, config.longest_sequence(), folder)
+        kind = VllmServers if ranks.first() else FollowedServers
+        return kind(policy, rollout, config.longest_sequence(), folder)
     return TorchEngine(policy, rollout.max_rows)
 
 

@@ -20,6 +20,11 @@ from typing import Any, Literal
 
 from grpo_kit.errors import RunFailed, UserError
 
+# What torchrun tells its processes would make a server look for the trainers.
+OF_TORCHRUN = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK", "ROLE_WORLD_SIZE",
+    "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
 SECONDS_TO_ANSWER = 10.0  # for questions that need no work
 SECONDS_TO_STOP = 10.0
 # Servers are addressed directly: a proxy that is set for the internet would swallow requests to this machine.
@@ -109,19 +114,23 @@ class ServerProcess:
     """
 
     def __init__(self, arguments: Sequence[str], devices: str | None, log: Path) -> None:
-        self.arguments, self.devices, self.log = list(arguments), devices, log
+        self.command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments]
+        self.devices, self.log = devices, log
         self.popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self.stop()
-        environment = os.environ | {"VLLM_SERVER_DEV_MODE": "1"}
+        environment = {
+            k: v for k, v in os.environ.items() if k not in OF_TORCHRUN and not k.startswith("TORCHELASTIC_")
+        }
+        environment["VLLM_SERVER_DEV_MODE"] = "1"
         # Set for the engine in process; a server of its own keeps its scheduler in a process of its own.
         environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
         if self.devices is not None:
             environment["CUDA_VISIBLE_DEVICES"] = self.devices
         with self.log.open("ab") as output:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *self.arguments],
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

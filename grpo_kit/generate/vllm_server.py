@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from grpo_kit import ranks
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.policy.models import Policy
@@ -37,6 +38,9 @@ class VllmServers:
 
     Weights travel as `generate.transfer` says. A group is one request; when its server is lost, the same
     request with the same seed goes to another one. Servers that come back get the current weights before any request.
+
+    Of several training processes each sends its own requests; rank 0 starts the servers, gives them weights and looks after
+    them (`FollowedServers` is what the others have).
 
     Args:
         policy: gives tokenizer, weights and, for the probe, the trainer's own log-probabilities.
@@ -75,6 +79,7 @@ class VllmServers:
         """See `Generator.sync`. Raises RunFailed if no server is left or one does not compute what the trainer computes."""
         with self._updating:
             self._sync(model, version)
+        ranks.meet("new weights on the servers")
 
     def _sync(self, model: nn.Module, version: int) -> None:
         with self._room:
@@ -255,11 +260,12 @@ class VllmServers:
                 raise UserError(f"rollout.vllm.launch: a server answers at {server.url} already; choose another port")
             devices = self.config.vllm.devices[index] if self.config.vllm.devices else None
             server.process = ServerProcess(
-                self._arguments(start, host, port), devices, self.folder / f"server-{port}.log"
+                self.arguments(start, host, port), devices, self.folder / f"server-{port}.log"
             )
             server.process.start()
 
-    def _arguments(self, model: Path, host: str, port: int) -> list[str]:
+    def arguments(self, model: Path, host: str, port: int) -> list[str]:
+        """What a server that fits this run is started with."""
         settings = self.config.vllm
         arguments: dict[str, Any] = {
             "model": model,
@@ -281,3 +287,29 @@ class VllmServers:
             arguments["max-num-batched-tokens"] = max(CPU_PREFILL_TOKENS, self.longest)
             flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
         return [text for name, value in arguments.items() for text in (f"--{name}", str(value))] + flags
+
+
+class FollowedServers(VllmServers):
+    """The servers as every rank but the first has them: to ask, while rank 0 looks after them.
+
+    A server that this rank lost is taken back once it answers the probe with the current weights, which rank 0 gives it.
+    """
+
+    def _launch(self) -> None:
+        return None
+
+    def sync(self, model: nn.Module, version: int) -> None:
+        """Raises RunFailed if no server answers this rank with the weights that rank 0 has given to them."""
+        ranks.meet("new weights on the servers")
+        self._version = version
+        for server in self.servers:
+            server.state = "down"
+        self._bring_up()
+        if not self._ready():
+            raise RunFailed(f"rank {ranks.rank()} reaches no server with weights {version}: {self._complaints()}")
+
+    def _load(self, server: VllmServer) -> bool:
+        return True
+
+    def close(self) -> None:
+        return None

@@ -1,80 +1,20 @@
-"""Two hosts for real: network namespaces with addresses of their own, joined by a cable that can be pulled out."""
+"""Two hosts for real: a run over both survives a dead rank and a pulled cable, bit for bit."""
 
-import os
-import shutil
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
 
+from tests.hosts import open_hosts
 from tests.train.test_every_algorithm_runs import weights
-from tests.train.test_restart import ON_RANK_1, logged, recipe  # noqa: F401
+from tests.train.test_restart import ON_RANK_1, logged, recipe
 
-ADDRESSES = ("10.77.0.1", "10.77.0.2")
 DEADLINE = 240
-
-
-def ip(*arguments):
-    subprocess.run(["ip", *map(str, arguments)], check=True, capture_output=True, text=True)
-
-
-class Hosts:
-    """Two namespaces and the pair of interfaces that joins them."""
-
-    def __init__(self):
-        self.names = tuple(f"grpo-kit-{os.getpid()}-{i}" for i in range(2))
-        self.cards = tuple(f"gk{os.getpid() % 100_000}n{i}" for i in range(2))
-
-    def __enter__(self):
-        for name in self.names:
-            ip("netns", "add", name)
-        ends = [(card, "netns", name) for card, name in zip(self.cards, self.names, strict=True)]
-        ip("link", "add", *ends[0], "type", "veth", "peer", *ends[1])
-        for name, card, address in zip(self.names, self.cards, ADDRESSES, strict=True):
-            ip("-n", name, "address", "add", f"{address}/24", "dev", card)
-            ip("-n", name, "link", "set", "lo", "up")
-            ip("-n", name, "link", "set", card, "up")
-        return self
-
-    def __exit__(self, *_):
-        for name in self.names:
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
-
-    def cable(self, state):
-        ip("-n", self.names[0], "link", "set", self.cards[0], state)
-
-    def torchrun(self, host, *arguments, **environment):
-        """One host's part of a launch of two, as docs/scaling.md has it."""
-        command = [
-            "ip", "netns", "exec", self.names[host], sys.executable, "-m", "torch.distributed.run", "--nnodes", "2",
-            "--nproc-per-node", "1", "--max-restarts", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint",
-            f"{ADDRESSES[0]}:29400", "--rdzv-id", "two-hosts",
-            "--rdzv-conf", f"is_host={int(host == 0)}", "--local-addr", ADDRESSES[host], "-m", "grpo_kit", *map(str, arguments),
-        ]  # fmt: skip
-        environment |= {
-            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-            "GLOO_SOCKET_IFNAME": self.cards[host],
-            "OMP_NUM_THREADS": "1",
-        }
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
-        )
 
 
 @pytest.fixture(scope="module")
 def hosts():
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("network namespaces need root and the command ip")
-    made = Hosts()
-    try:
-        made.__enter__()
-    except subprocess.CalledProcessError as error:
-        made.__exit__()
-        pytest.skip(f"network namespaces are not allowed here: {error.stderr.strip()}")
-    yield made
-    made.__exit__()
+    yield from open_hosts()
 
 
 def train(hosts, recipe, folder, disturb=lambda: None, **environment):

@@ -1,0 +1,89 @@
+"""Training processes on two hosts that share one real vLLM server; rank 0 gives it the weights."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from grpo_kit.generate.vllm_http import ServerProcess
+from grpo_kit.generate.vllm_server import VllmServers
+from tests.conftest import TINY_RECIPE
+from tests.hosts import ADDRESSES, open_hosts
+from tests.vllm_real import needs_vllm, rollout, vllm_policy
+
+ODD = Path(__file__).parents[1] / "train" / "odd.py"
+PORT = 8123
+DEADLINE = 400
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    needs_vllm()
+    if torch.cuda.is_available():
+        pytest.skip("one GPU for two ranks and a server: this is a test for CPUs")
+    yield from open_hosts()
+
+
+class Elsewhere(ServerProcess):
+    """A server on the first host."""
+
+    def __init__(self, hosts, *arguments):
+        super().__init__(*arguments)
+        self.command = [*hosts.within(0), *self.command]
+
+
+@pytest.fixture(scope="module")
+def recipe(hosts, tmp_path_factory):
+    """Of the shape that the server was started with."""
+    folder = tmp_path_factory.mktemp("ranks")
+    url = f"http://{ADDRESSES[0]}:{PORT}"
+    settings = {"servers": [url], "max_sequences": 8, "cache_gb": 0.1, "timeout": DEADLINE}
+    policy = vllm_policy()
+    policy.save(folder / "start")
+    asked = VllmServers(policy, rollout(engine="vllm_server", vllm=settings), 400, folder)
+    server = Elsewhere(hosts, asked.arguments(folder / "start", ADDRESSES[0], PORT), None, folder / "server.log")
+    server.start()
+    text = TINY_RECIPE.replace("name: math", f'name: "{ODD}:odd"').replace("hidden_size: 32", "hidden_size: 64")
+    text = text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\nthreads: 1\n"
+    text = text.replace("rollout: {", f"rollout: {{engine: vllm_server, vllm: {json.dumps(settings)}, ")
+    (folder / "recipe.yaml").write_text(text)
+    yield folder / "recipe.yaml"
+    server.stop()
+
+
+def finish(*processes):
+    try:
+        outputs = [process.communicate(timeout=DEADLINE)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [p.returncode for p in processes] == [0] * len(processes), "\n=====\n".join(o[-4000:] for o in outputs)
+
+
+def alone_on_the_first(hosts, *arguments):
+    command = [*hosts.within(0), sys.executable, "-m", "grpo_kit", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_two_hosts_share_a_server_on_one_of_them(hosts, recipe, tmp_path):
+    finish(alone_on_the_first(hosts, "train", recipe, "--run-dir", tmp_path / "alone", "train.steps=1"))
+    arguments = ("train", recipe, "--run-dir", tmp_path / "shared", "train.steps=10")
+    finish(*(hosts.torchrun(host, *arguments) for host in range(2)))
+    (alone,), shared = metrics(tmp_path / "alone"), metrics(tmp_path / "shared")
+    assert [m["step"] for m in shared] == [m["policy_version"] for m in shared] == list(range(1, 11))
+    assert max(m["mismatch/probe"] for m in shared) < 1e-4
+    # Requests carry seeds of their own: the first step's samples do not depend on who asks for them.
+    assert shared[0]["reward/mean"] == pytest.approx(alone["reward/mean"])
+    assert shared[0]["tokens"] == alone["tokens"]
+    assert shared[0]["loss"] == pytest.approx(alone["loss"], abs=1e-5)
+    assert not list((tmp_path / "shared").rglob("weights-*"))
