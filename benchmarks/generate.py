@@ -3,12 +3,14 @@
     python benchmarks/generate.py [--threads 2]
 
 One process, one model, taking turns: 16 prompts, 8 samples of each, temperature 1. Compared by CPU seconds on one thread
-and by wall seconds on more. For vLLM see benchmarks/vllm_throughput.py, which runs in an environment of its own.
+and by wall seconds on more. Where vLLM can be imported (`.venv-vllm/bin/python benchmarks/generate.py`) it takes its turn too, in
+this process, and the result is written beside the other: generate_vllm.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -26,9 +28,9 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def ours(policy: Policy, prompts: list[Prompt], group: int, case: dict[str, Any]) -> Callable[[], int]:
+def ours(engine: Any, policy: Policy, prompts: list[Prompt], group: int, case: dict[str, Any]) -> Callable[[], int]:
+    """One of the kit's engines: the embedded one, or vLLM."""
     stops = (policy.tokenizer.eos_token_id,) if case["stops"] else ()
-    engine = TorchEngine(policy)
 
     def run() -> int:
         sampling = SamplingParams(n=group, max_tokens=case["tokens"], stop_token_ids=stops)
@@ -64,6 +66,16 @@ def theirs(policy: Policy, prompts: list[Prompt], group: int, case: dict[str, An
     return run
 
 
+def open_vllm(policy: Policy, group: int) -> Any:
+    """vLLM with this policy's weights, in this process."""
+    from grpo_kit.config import RolloutConfig
+    from grpo_kit.generate.vllm_engine import VllmEngine
+
+    engine = VllmEngine(policy, RolloutConfig(engine="vllm", group_size=group), longest=512)
+    engine.sync(policy.model, 0)
+    return engine
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
@@ -75,12 +87,15 @@ def main() -> None:
     policy = Policy(model.eval(), tokenizer, torch.device("cpu"))
     prompts = [Prompt(str(i), tuple(tokenizer(row["prompt"])["input_ids"])) for i, row in enumerate(sums(16))]
     unit = "cpu" if options.threads == 1 else "wall"
+    vllm = open_vllm(policy, options.group) if importlib.util.find_spec("vllm") else None
     found: dict[str, Any] = {}
     for name, case in CASES.items():
         sides = {
-            "ours": ours(policy, prompts, options.group, case),
+            "ours": ours(TorchEngine(policy), policy, prompts, options.group, case),
             "peer": theirs(policy, prompts, options.group, case),
         }
+        if vllm is not None:
+            sides["vllm"] = ours(vllm, policy, prompts, options.group, case)
         rates: dict[str, list[float]] = {side: [] for side in sides}
         for round_ in range(options.rounds + 1):
             for side, run in sides.items():
@@ -95,8 +110,16 @@ def main() -> None:
             "our_tokens_per_second": round(median(rates["ours"])),
             "transformers_tokens_per_second": round(median(rates["peer"])),
         }
+        if vllm is not None:
+            to_vllm = median([o / v for o, v in zip(rates["ours"], rates["vllm"], strict=True)])
+            found[name] |= {
+                "vllm_tokens_per_second": round(median(rates["vllm"])),
+                "ratio_to_vllm": round(to_vllm, 3),
+            }
         print(name, found[name], flush=True)
-    suffix = "" if options.threads == 1 else f"_{options.threads}_threads"
+    if vllm is not None:
+        vllm.close()
+    suffix = ("_vllm" if vllm is not None else "") + ("" if options.threads == 1 else f"_{options.threads}_threads")
     write_result(f"generate{suffix}", {"machine": machine(), "unit": f"{unit} seconds", "cases": found})
 
 

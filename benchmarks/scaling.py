@@ -2,8 +2,9 @@
 
     python benchmarks/scaling.py
 
-Time per token of a whole step should not depend on how many tokens a step has, nor on how they fall into groups; memory
-should not depend on the vocabulary. Each point of memory is a process of its own. One thread, CPU seconds.
+Time per token of a step should not depend on how many tokens a step has, nor on how they fall into groups; memory should not
+depend on the vocabulary. A step's time is told apart into sampling and the update. Each point is a process of its own. One
+thread, CPU seconds, the faster of two steps after one to warm up.
 """
 
 from __future__ import annotations
@@ -19,23 +20,34 @@ from tiny import Stopwatch, build, machine, peak_megabytes, reserve_threads, wri
 
 TOKENS = (2048, 8192, 32768, 65536)
 GROUPS = (4, 16, 64)
-VOCABULARIES = (1024, 16384, 151936)
+VOCABULARIES = (1024, 16384, 65536, 151936)
 LENGTH = 64
 
 
-def step_seconds(folder: str, prompts: int, group: int) -> float:
-    """CPU seconds of one whole step, the second of two."""
+def step_seconds(folder: str, prompts: int, group: int) -> dict[str, float]:
+    """CPU milliseconds per token of a whole step and of its parts."""
     from step_sides import OurTrainer
 
     options = argparse.Namespace(
-        model=folder, threads=1, beta=0.0, tokens=LENGTH, fixed=True, prompts=prompts, group=group, steps=2,
+        model=folder, threads=1, beta=0.0, tokens=LENGTH, fixed=True, prompts=prompts, group=group, steps=3,
         token_budget=4096, precision="float32", compile=False,
     )  # fmt: skip
     trainer = OurTrainer(options)
-    for number in range(2):
+    found = []
+    for number in range(3):
         watch = Stopwatch()
+        trainer.parts.seconds.clear()
         trainer.step(number)
-    return watch.read()["cpu"]
+        parts = {"step": watch.read()["cpu"], **trainer.parts.seconds}
+        found.append({name: 1000 * seconds / (prompts * group * LENGTH) for name, seconds in parts.items()})
+    best = min(found[1:], key=lambda step: step["step"])
+    return {name: round(best[name], 4) for name in ("step", "generate", "forward_backward")}
+
+
+def spread(points: dict[str, dict[str, float]], part: str) -> float:
+    """How far the costliest point lies above the cheapest one, as a ratio."""
+    values = [point[part] for point in points.values()]
+    return round(max(values) / min(values), 3)
 
 
 def vocabulary_memory(vocabulary: int, full: bool) -> dict[str, float]:
@@ -66,20 +78,17 @@ def in_process(*arguments: object) -> Any:
 
 
 def main() -> None:
-    found: dict[str, Any] = {"seconds_per_1000_tokens": {}, "vocabulary": {}}
+    found: dict[str, Any] = {"vocabulary": {}}
     with tempfile.TemporaryDirectory() as folder:
         model, tokenizer = build("3M")
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        for tokens in TOKENS:
-            rows = tokens // LENGTH
-            seconds = in_process("step", folder, rows // 8, 8)
-            found["seconds_per_1000_tokens"][f"{tokens} tokens"] = round(1000 * seconds / tokens, 4)
-            print(tokens, found["seconds_per_1000_tokens"][f"{tokens} tokens"], flush=True)
-        for group in GROUPS:
-            seconds = in_process("step", folder, 8192 // LENGTH // group, group)
-            found["seconds_per_1000_tokens"][f"groups of {group}"] = round(1000 * seconds / 8192, 4)
-            print("G", group, found["seconds_per_1000_tokens"][f"groups of {group}"], flush=True)
+        tokens = {n: in_process("step", folder, n // LENGTH // 8, 8) for n in TOKENS}
+        groups = {n: in_process("step", folder, 8192 // LENGTH // n, n) for n in GROUPS}
+    for kind, points in (("tokens", tokens), ("group", groups)):
+        found[f"milliseconds_per_token_by_{kind}"] = points
+        found[f"spread_by_{kind}"] = {part: spread(points, part) for part in ("step", "generate", "forward_backward")}
+        print(kind, points, found[f"spread_by_{kind}"], flush=True)
     for vocabulary in VOCABULARIES:
         ours, full = in_process("memory", vocabulary, 0), in_process("memory", vocabulary, 1)
         found["vocabulary"][vocabulary] = {
@@ -96,7 +105,7 @@ def main() -> None:
 if __name__ == "__main__":
     reserve_threads(1)
     if len(sys.argv) > 1 and sys.argv[1] == "step":
-        print(step_seconds(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+        print(json.dumps(step_seconds(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))
     elif len(sys.argv) > 1 and sys.argv[1] == "memory":
         print(json.dumps(vocabulary_memory(int(sys.argv[2]), sys.argv[3] == "1")))
     else:

@@ -54,7 +54,7 @@ def select_logprobs(
     targets: Tensor,
     temperature: float = 1.0,
     chunk_elements: int = CHUNK_ELEMENTS,
-    entropy_gradient: bool = True,
+    entropy_gradient: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each target and entropy of each distribution, under ``softmax(logits / temperature)``.
 
@@ -62,7 +62,8 @@ def select_logprobs(
         hidden: [tokens, hidden] last hidden states at the positions that predict ``targets``.
         targets: [tokens] long.
         chunk_elements: how many logits to hold at once.
-        entropy_gradient: False where entropies are only looked at: nothing is kept, or computed backward, for them.
+        entropy_gradient: True where a loss reads the entropies. Otherwise nothing is kept, or computed backward, for them:
+            what is recomputed of a chunk for entropies that no loss reads would stay until the whole graph is gone.
 
     Returns:
         logprobs [tokens] and entropies [tokens] in nats, float32 (float64 for float64 input); both differentiable, the
@@ -77,7 +78,7 @@ def select_logprobs(
         if torch.is_grad_enabled():
             # Recomputing a chunk's logits in the backward pass costs one matrix product and frees the whole matrix.
             result = torch.utils.checkpoint.checkpoint(
-                _chunk, part, head, target, temperature, entropy_gradient, use_reentrant=False
+                _chunk, part, head, target, temperature, entropy_gradient, use_reentrant=False, preserve_rng_state=False
             )
         else:
             result = _chunk(part, head, target, temperature, entropy_gradient)

@@ -65,10 +65,10 @@ class Policy:
 
     def hidden(self, input_ids: Tensor) -> Tensor:
         """[rows, length] token ids, padded on the right -> [rows, length, hidden]."""
-        run = self.compiled or self.backbone
+        run = self.backbone if self.compiled is None else self.compiled
         return run(input_ids=input_ids, use_cache=False).last_hidden_state
 
-    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = False) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy of every completion token of a micro-batch: two tensors [tokens].
 
         Without ``entropy_gradient`` the entropies are numbers to look at, and cost nothing in the backward pass.

@@ -8,7 +8,9 @@ from grpo_kit.config import ModelConfig
 from grpo_kit.errors import UserError
 from grpo_kit.policy.logprobs import head_of
 from grpo_kit.policy.models import load_policy, model_skeleton
+from grpo_kit.policy.packing import micro_batches
 from tests.conftest import make_policy
+from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
 
 
 def test_the_same_seed_builds_the_same_model():
@@ -43,6 +45,24 @@ def test_the_tokenizer_spells_any_text(policy):
 def test_hidden_states_and_head_give_the_models_logits(policy):
     ids = torch.arange(1, 17).reshape(2, 8)
     torch.testing.assert_close(head_of(policy.model).logits(policy.hidden(ids)), policy.model(input_ids=ids).logits)
+
+
+def test_a_compiled_backbone_trains_the_model(policy):
+    batch = next(micro_batches(random_sequences(3), 10**6))
+    plain, _ = policy.logprobs(batch, 1.0)
+    graphs = []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    policy.compiled = torch.compile(policy.backbone, backend=backend, dynamic=True)
+    compiled, _ = policy.logprobs(batch, 1.0)
+    torch._dynamo.reset()
+    torch.testing.assert_close(compiled, plain)
+    compiled.sum().backward()
+    assert graphs
+    assert all(p.grad is not None for p in policy.model.parameters())
 
 
 def test_dropout_is_off(policy, tmp_path):
