@@ -56,7 +56,8 @@ class VllmServers:
         self.probe = Probe(policy, config.temperature, config.vllm.probe_tolerance)
         self.longest = min(max(longest, self.probe.length), policy.context_length)
         self.folder = Path(config.vllm.weights_folder or folder / "engine").absolute()
-        self.servers = [VllmServer(url, config.vllm.timeout) for url in config.vllm.servers]
+        self.in_flight_updates = config.vllm.update == "in_flight"
+        self.servers = [VllmServer(url, config.vllm.timeout, self.in_flight_updates) for url in config.vllm.servers]
         self._room = threading.Condition()
         self._updating = threading.Lock()  # one thread at a time gives weights to servers
         self._counts: Counter[str] = Counter()
@@ -85,8 +86,8 @@ class VllmServers:
         with self._room:
             for server in self.servers:
                 server.state = "down"  # until it has these weights
-            # Another thread may be sampling: groups under way end with the weights that they began with.
-            while any(s.in_flight for s in self.servers):
+            # Another thread may be sampling: groups under way end with the weights that they began with, or with newer ones.
+            while not self.in_flight_updates and any(s.in_flight for s in self.servers):
                 self._room.wait(SECONDS_BETWEEN_LOOKS)
         self.transfer.prepare(model, version)
         first, self._version = self._version is None, version
@@ -188,16 +189,23 @@ class VllmServers:
         raise RunFailed("generation was stopped")
 
     def _ask(self, server: VllmServer, prompt: Prompt, sampling: SamplingParams) -> list[Completion]:
+        begun = self.policy_version
         body = {"token_ids": list(prompt.token_ids), "sampling_params": request_fields(sampling, prompt.task_id)}
         answer = server.call("/inference/v1/generate", body)
-        samples = []
+        samples, changes = [], []
         for choice in sorted(answer["choices"], key=lambda c: c["index"]):
-            versions = {span["version"] for span in choice["weight_versions"] or ()}
-            if versions != {str(self._version)}:
+            spans = choice["weight_versions"] or ()
+            versions = {span["version"] for span in spans}
+            allowed = {str(v) for v in range(begun, self.policy_version + 1)}
+            if not versions or not versions <= allowed:
                 raise ServerLost(f"it sampled with weights {sorted(versions)}, not {self._version}: was it restarted?")
+            changes.append([(span["start"], int(span["version"])) for span in spans])
             logprobs = [position["logprob"] for position in choice["logprobs"]["content"]]
-            samples.append((choice["token_ids"], logprobs, choice["finish_reason"], self.policy_version))
-        return group_of(prompt, samples, sampling, self.policy.tokenizer)
+            samples.append((choice["token_ids"], logprobs, choice["finish_reason"], changes[-1][0][1]))
+        group = group_of(prompt, samples, sampling, self.policy.tokenizer)
+        for completion, found in zip(group, changes, strict=False):  # greedy: one sample stands for all
+            completion.later_versions = found[1:]
+        return group
 
     # --- weights and health ------------------------------------------------------------------------------------------
 
