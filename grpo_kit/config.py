@@ -153,6 +153,11 @@ class VllmConfig(Strict):
     weights_folder: str | None = Field(
         None, description="where weights are handed over; every server must see it. Default: inside the run directory"
     )
+    update: Literal["wait", "in_flight"] = Field(
+        "wait",
+        description="when weights change, wait for the requests under way, or have them go on with the new weights "
+        "(needs rollout.max_staleness)",
+    )
     timeout: PositiveFloat = Field(600.0, description="seconds for one request, or for a server to come up")
 
     @model_validator(mode="after")
@@ -212,6 +217,11 @@ class RolloutConfig(Strict):
             raise ValueError(
                 f"max_staleness {self.max_staleness} lets sampling go on while the trainer works, which needs an engine with "
                 "devices of its own: set engine: vllm_server, or max_staleness: 0"
+            )
+        if self.vllm.update == "in_flight" and not self.max_staleness:
+            raise ValueError(
+                "vllm.update in_flight is for requests that are under way while weights change, and max_staleness 0 has none: "
+                "set max_staleness to 1 or more, or vllm.update: wait"
             )
         if self.engine == "vllm_server" and not self.vllm.servers:
             raise ValueError(

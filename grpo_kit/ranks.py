@@ -6,6 +6,7 @@ Objects travel over a gloo group of their own, so that a message never waits beh
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 # Longer than any difference between ranks: one may still generate its longest answer when the others are done.
 SECONDS_TO_MEET = 1800.0
+SECONDS_BETWEEN_LOOKS = 0.01
 _control: list[object] = []
 
 
@@ -50,6 +52,10 @@ def first() -> bool:
 def restarted() -> bool:
     """Whether torchrun started this process again, after one of the run had died."""
     return launched() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def machines() -> int:
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1")) if launched() else 1
 
 
 def restarts_allowed() -> bool:
@@ -104,7 +110,7 @@ def _store(limit: timedelta) -> dict[str, Any]:
 
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return {}
-    if restarts_allowed() and int(os.environ["GROUP_WORLD_SIZE"]) > 1:
+    if restarts_allowed() and machines() > 1:
         raise UserError(
             "torchrun --max-restarts on several machines needs TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of "
             "torchrun: otherwise processes that start again meet the addresses of those that died"
@@ -128,10 +134,33 @@ def meet(purpose: str, seconds: float = SECONDS_TO_MEET) -> None:
     try:
         dist.monitored_barrier(_control[0], timedelta(seconds=seconds), wait_all_ranks=True)  # type: ignore[arg-type]
     except RuntimeError as error:
-        raise RunFailed(
-            f"rank {rank()} of {world_size()} waited for the others at: {purpose}. {str(error).splitlines()[0]}. The rank "
-            "that failed first says why above; with torchrun --max-restarts the run goes on from its last checkpoint."
-        ) from error
+        raise _alone(purpose, error) from error
+
+
+def meeting(purpose: str, seconds: float) -> Iterator[None]:
+    """Yield about every ``seconds`` until every rank is here, for what can be done meanwhile. Raises RunFailed as `meet`."""
+    if not _control:
+        return
+    import torch.distributed as dist
+
+    work = dist.barrier(_control[0], async_op=True)  # type: ignore[arg-type]
+    last = time.monotonic()
+    while not work.is_completed():
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        if time.monotonic() - last > seconds:
+            yield
+            last = time.monotonic()
+    try:
+        work.wait()
+    except RuntimeError as error:
+        raise _alone(purpose, error) from error
+
+
+def _alone(purpose: str, error: RuntimeError) -> RunFailed:
+    return RunFailed(
+        f"rank {rank()} of {world_size()} waited for the others at: {purpose}. {str(error).splitlines()[0]}. The rank "
+        "that failed first says why above; with torchrun --max-restarts the run goes on from its last checkpoint."
+    )
 
 
 def everyone(value: T, purpose: str) -> list[T]:

@@ -49,7 +49,8 @@ class Completion:
         logprobs: behaviour log-probability of each of ``token_ids`` under the sampling temperature; same length.
         text: ``token_ids`` decoded without special tokens, cut before a stop string.
         finish_reason: ``stop`` (end token or stop string) or ``length`` (cut by a limit).
-        policy_version: the version of the weights that sampled it.
+        policy_version: the version of the weights that sampled it; of its first token, where they changed on the way.
+        later_versions: (index of the first token, version) of each change of weights after the first token.
     """
 
     task_id: str
@@ -59,10 +60,17 @@ class Completion:
     text: str
     finish_reason: FinishReason
     policy_version: int
+    later_versions: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def truncated(self) -> bool:
         return self.finish_reason == "length"
+
+    def versions(self) -> list[tuple[int, int]]:
+        """(version, number of tokens) of each stretch that one version sampled, in order."""
+        starts = [(0, self.policy_version), *self.later_versions]
+        ends = [*(start for start, _ in self.later_versions), len(self.token_ids)]
+        return [(version, end - start) for (start, version), end in zip(starts, ends, strict=True)]
 
 
 @dataclass(slots=True)

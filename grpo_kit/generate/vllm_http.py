@@ -42,10 +42,11 @@ class VllmServer:
         state: ``ready`` once it has the current weights, ``down`` otherwise.
         in_flight: requests that it is working on.
         was_lost: it has not been ready since it failed.
+        keeps: its requests go on with new weights when it gets them.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
-        self.url, self.timeout = url.rstrip("/"), timeout
+    def __init__(self, url: str, timeout: float, keeps: bool = False) -> None:
+        self.url, self.timeout, self.keeps = url.rstrip("/"), timeout, keeps
         self.state: Literal["ready", "down"] = "down"
         self.in_flight = 0
         self.was_lost = False
@@ -92,7 +93,9 @@ class VllmServer:
     @contextlib.contextmanager
     def updating(self, version: int) -> Iterator[None]:
         """Inside, its weights may be replaced; afterwards it samples as policy ``version``, with empty caches."""
-        self.call("/pause?mode=abort", {})  # requests of a step that failed may still be running
+        # Requests of a step that failed may still be running. Those that are kept lose their key-value cache with the pause,
+        # and compute it again with the new weights when they go on.
+        self.call(f"/pause?mode={'keep' if self.keeps and not self.was_lost else 'abort'}", {})
         yield
         reset = self.call("/reset_prefix_cache", {})
         if not (reset or {}).get("success"):

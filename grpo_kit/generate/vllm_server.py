@@ -56,7 +56,8 @@ class VllmServers:
         self.probe = Probe(policy, config.temperature, config.vllm.probe_tolerance)
         self.longest = min(max(longest, self.probe.length), policy.context_length)
         self.folder = Path(config.vllm.weights_folder or folder / "engine").absolute()
-        self.servers = [VllmServer(url, config.vllm.timeout) for url in config.vllm.servers]
+        self.in_flight_updates = config.vllm.update == "in_flight"
+        self.servers = [VllmServer(url, config.vllm.timeout, self.in_flight_updates) for url in config.vllm.servers]
         self._room = threading.Condition()
         self._updating = threading.Lock()  # one thread at a time gives weights to servers
         self._counts: Counter[str] = Counter()
@@ -85,8 +86,8 @@ class VllmServers:
         with self._room:
             for server in self.servers:
                 server.state = "down"  # until it has these weights
-            # Another thread may be sampling: groups under way end with the weights that they began with.
-            while any(s.in_flight for s in self.servers):
+            # Another thread may be sampling: groups under way end with the weights that they began with, or with newer ones.
+            while not self.in_flight_updates and any(s.in_flight for s in self.servers):
                 self._room.wait(SECONDS_BETWEEN_LOOKS)
         self.transfer.prepare(model, version)
         first, self._version = self._version is None, version
@@ -127,7 +128,7 @@ class VllmServers:
 
     def _run(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
         # As many groups on their way to a server as keep it busy, so that a slow one is given fewer.
-        limit = max(1, 2 * self.config.vllm.max_sequences // sampling.n)
+        limit = max(1, 2 * self.config.vllm.max_sequences // (sampling.n * ranks.world_size()))
         workers = ThreadPoolExecutor(min(len(prompts), limit * len(self.servers)) or 1, "grpo-kit-vllm")
         stop = threading.Event()
         waiting: set[Future[list[Completion]]] = set()
@@ -135,18 +136,30 @@ class VllmServers:
             waiting = {workers.submit(self._group, prompt, sampling, limit, stop) for prompt in prompts}
             while waiting:
                 done, waiting = wait(waiting, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
-                if len(self._ready()) < len(self.servers) and self._updating.acquire(blocking=False):
-                    try:
-                        self._bring_up()
-                    finally:
-                        self._updating.release()
+                self._bring_back()
                 for future in done:
                     yield future.result()
+            for _ in ranks.meeting("sampling", SECONDS_BETWEEN_LOOKS):
+                self._look_after_the_others()
         finally:
             stop.set()
             with self._room:
                 self._room.notify_all()
             workers.shutdown(wait=True, cancel_futures=True)
+
+    def _bring_back(self) -> None:
+        if len(self._ready()) < len(self.servers) and self._updating.acquire(blocking=False):
+            try:
+                self._bring_up()
+            finally:
+                self._updating.release()
+
+    def _look_after_the_others(self) -> None:
+        """Other ranks are still sampling: a server that is lost to them comes back through this one alone."""
+        for server in self._ready():
+            if not server.healthy():
+                server.lost(server.last_error)
+        self._bring_back()
 
     def _group(self, prompt: Prompt, sampling: SamplingParams, limit: int, stop: threading.Event) -> list[Completion]:
         """One group from whichever server can give it."""
@@ -188,16 +201,25 @@ class VllmServers:
         raise RunFailed("generation was stopped")
 
     def _ask(self, server: VllmServer, prompt: Prompt, sampling: SamplingParams) -> list[Completion]:
+        begun = self.policy_version
         body = {"token_ids": list(prompt.token_ids), "sampling_params": request_fields(sampling, prompt.task_id)}
         answer = server.call("/inference/v1/generate", body)
-        samples = []
+        samples, changes = [], []
         for choice in sorted(answer["choices"], key=lambda c: c["index"]):
-            versions = {span["version"] for span in choice["weight_versions"] or ()}
-            if versions != {str(self._version)}:
+            if choice["finish_reason"] == "abort":
+                raise ServerLost("it gave up the request: another rank found it lost and gave it weights")
+            spans = choice["weight_versions"] or ()
+            versions = {span["version"] for span in spans}
+            allowed = {str(v) for v in range(begun, self.policy_version + 1)}
+            if not versions or not versions <= allowed:
                 raise ServerLost(f"it sampled with weights {sorted(versions)}, not {self._version}: was it restarted?")
+            changes.append([(span["start"], int(span["version"])) for span in spans])
             logprobs = [position["logprob"] for position in choice["logprobs"]["content"]]
-            samples.append((choice["token_ids"], logprobs, choice["finish_reason"], self.policy_version))
-        return group_of(prompt, samples, sampling, self.policy.tokenizer)
+            samples.append((choice["token_ids"], logprobs, choice["finish_reason"], changes[-1][0][1]))
+        group = group_of(prompt, samples, sampling, self.policy.tokenizer)
+        for completion, found in zip(group, changes, strict=False):  # greedy: one sample stands for all
+            completion.later_versions = found[1:]
+        return group
 
     # --- weights and health ------------------------------------------------------------------------------------------
 
@@ -250,6 +272,11 @@ class VllmServers:
 
     def _launch(self) -> None:
         require_vllm(self.policy.device.type)
+        if ranks.machines() > 1:
+            raise UserError(
+                "rollout.vllm.launch starts servers on the machine of rank 0, where the ranks of other machines do not reach "
+                "them; start servers yourself (docs/vllm.md) and name them by addresses that every machine reaches"
+            )
         start = self.folder / "start"
         self.policy.save(start)
         for index, server in enumerate(self.servers):
@@ -310,6 +337,9 @@ class FollowedServers(VllmServers):
 
     def _load(self, server: VllmServer) -> bool:
         return True
+
+    def _look_after_the_others(self) -> None:
+        return None
 
     def close(self) -> None:
         return None

@@ -96,9 +96,10 @@ def rates(metrics: dict[str, float], tokens: int, machine_rate: float) -> dict[s
     """What a step came to per second.
 
     Args:
-        metrics: of the step, with its phases; ``update/flops`` where the learner counts them.
+        metrics: of the step, with its phases; ``update/flops`` of all ranks where the learner counts them.
         tokens: sampled in the step.
-        machine_rate: floating-point operations per second of a large matrix product here (0 where it was not measured).
+        machine_rate: floating-point operations per second of a large matrix product, the sum over all ranks (0 where it
+            was not measured).
     """
     found = {"tokens_per_second": tokens / metrics["seconds/total"]}
     passes = sum(seconds for name, seconds in metrics.items() if name.startswith("seconds/update"))

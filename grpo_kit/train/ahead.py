@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from grpo_kit import ranks
@@ -22,6 +21,10 @@ from grpo_kit.types import Group
 from .rollouts import SampledGroups
 
 SECONDS_BETWEEN_LOOKS = 0.5
+SEVERAL_RANKS = (
+    "rollout.max_staleness with several training processes is not offered: sampling would meet the other ranks in the middle "
+    "of their updates. Use max_staleness: 0, or one training process"
+)
 
 
 @dataclass
@@ -51,10 +54,7 @@ class GroupsAhead:
 
     def __init__(self, groups: SampledGroups, most: int, steps: int, version: Callable[[], int], clock: Clock) -> None:
         if ranks.world_size() > 1:
-            raise UserError(
-                "rollout.max_staleness with several training processes is not offered: sampling would meet the other ranks "
-                "in the middle of their updates. Use max_staleness: 0, or one training process"
-            )
+            raise UserError(SEVERAL_RANKS)
         groups.may_mix_versions = True
         self.groups, self.most, self.steps, self.version, self.clock = groups, most, steps, version, clock
         self._room = threading.Condition()
@@ -90,17 +90,26 @@ class GroupsAhead:
         return self._fresh(batch)
 
     def _fresh(self, batch: _Batch) -> list[Group]:
-        ages = [[self.version() - c.policy_version for c in group.completions] for group in batch.groups]
-        kept = [g for g, found in zip(batch.groups, ages, strict=True) if max(found) <= self.most]
-        every = [age for found in ages for age in found]
+        now = self.version()
+        # The age of each token; that of a completion is the age of its oldest one.
+        ages = [
+            [(now - version, count) for c in group.completions for version, count in c.versions()]
+            for group in batch.groups
+        ]
+        oldest = [max(age for age, _ in found) for found in ages]
+        kept = [g for g, age in zip(batch.groups, oldest, strict=True) if age <= self.most]
+        tokens = sum(count for found in ages for _, count in found)
         if not kept:
             raise RunFailed(
-                f"step {batch.step}: all {len(ages)} groups were sampled {min(every)} or more policy versions ago, and "
+                f"step {batch.step}: all {len(ages)} groups were sampled {min(oldest)} or more policy versions ago, and "
                 f"rollout.max_staleness is {self.most}: the servers do not take new weights"
             )
         self._statistics = batch.statistics | {
-            "staleness/mean": fmean(every) if every else 0.0,
-            "staleness/max": float(max(every, default=0)),
+            "staleness/mean": sum(age * count for found in ages for age, count in found) / max(1, tokens),
+            "staleness/max": float(max(oldest, default=0)),
+            "staleness/mixed_completions": float(
+                sum(bool(c.later_versions) for g in batch.groups for c in g.completions)
+            ),
             "staleness/dropped_groups": float(len(batch.groups) - len(kept)),
             "staleness/steps_ready": float(len(self._ready) - 1),
         }

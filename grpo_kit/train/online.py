@@ -70,7 +70,8 @@ class OnlineTrainer:
         self.evaluations: list[tuple[int, EvalResult]] = []
         self.last_judged: list[Judged] = []
         self.step = 0
-        self.machine_rate = product_rate(self.policy.device, self.policy.autocast)
+        rate = product_rate(self.policy.device, self.policy.autocast)
+        self.machine_rate = ranks.total([rate], "adding up the rates of the devices")[0]
         self.trained_steps = 0  # those that moved the weights
         self.policy_version = 0
 

@@ -18,5 +18,8 @@ def failing(response: str) -> bool:
         Path(os.environ["FAIL_MARK"]).touch()
         if os.environ["FAIL_HOW"] == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ["FAIL_HOW"] == "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+            return len(response) % 2 == 1
         raise SystemError("the disk of rank 1 is on fire")
     return len(response) % 2 == 1

@@ -65,6 +65,26 @@ def test_groups_that_are_too_old_are_dropped_and_counted():
     versions.ahead.close()
 
 
+def test_staleness_is_counted_by_token_and_bounded_by_the_oldest():
+    versions = Versions(1)
+    versions.ahead.next(1, 3)
+    versions.now, batch = 3, versions.ahead._ready[0]
+    completions = [c for group in batch.groups for c in group.completions]
+    for completion in completions:
+        completion.token_ids, completion.logprobs = [7] * 8, [-1.0] * 8
+        completion.policy_version, completion.later_versions = 2, [(6, 3)]
+    assert completions[0].versions() == [(2, 6), (3, 2)]
+    assert len(versions.ahead._fresh(batch)) == 3
+    found = versions.ahead.statistics()
+    assert found["staleness/mean"] == 6 / 8
+    assert found["staleness/max"] == 1
+    assert found["staleness/mixed_completions"] == len(completions)
+    # One token that is too old is enough, however new the rest.
+    completions[0].policy_version, completions[0].later_versions = 1, [(1, 3)]
+    assert len(versions.ahead._fresh(batch)) == 2
+    versions.ahead.close()
+
+
 def test_the_position_is_that_of_the_first_groups_nobody_learned_from():
     versions = Versions(2)
     start = versions.ahead.position(0)

@@ -66,6 +66,27 @@ def test_a_restart_does_not_touch_a_run_of_somebody_else(recipe, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
 
 
+def test_a_signal_to_one_rank_stops_both_after_the_same_step(recipe, tmp_path):
+    straight = train(recipe, tmp_path / "straight")
+    assert straight.returncode == 0, straight.stderr[-4000:]
+    # Rank 1 alone is told in the middle of the third step, which no checkpoint is due after.
+    cut = train(recipe, tmp_path / "cut", fail_at=2 * ON_RANK_1 + 2, how="term")
+    assert (tmp_path / "failed").exists()
+    assert "SIGTERM: saving and stopping within 60 s" in cut.stderr
+    assert "stopped after step 3" in cut.stdout
+    assert "waited for the others" not in cut.stderr
+    assert [step for step, *_ in logged(tmp_path / "cut")] == [1, 2, 3]
+    newest = max(p.name for p in (tmp_path / "cut" / "checkpoints").iterdir())
+    assert newest.endswith("3")
+    environment = {"FAIL_AT": "0", "FAIL_HOW": "term", "FAIL_MARK": str(tmp_path / "failed")}
+    resumed = torchrun(2, "grpo_kit", "train", recipe, "--run-dir", tmp_path / "cut", "--resume", **environment)
+    assert resumed.returncode == 0, resumed.stderr[-4000:]
+    assert "resumed after step 3" in resumed.stdout
+    assert logged(tmp_path / "cut") == logged(tmp_path / "straight")
+    for name, weight in weights(tmp_path / "straight").items():
+        assert torch.equal(weight, weights(tmp_path / "cut")[name])
+
+
 def test_without_restarts_a_dead_rank_ends_the_others(recipe, tmp_path):
     cut = train(recipe, tmp_path / "cut", fail_at=ON_RANK_1 + 2)
     assert cut.returncode == 1
@@ -84,5 +105,5 @@ def test_engines_that_ranks_cannot_share_yet_are_refused(recipe, tmp_path):
     recipe.write_text(recipe.read_text().replace("max_tokens: 12}", "max_tokens: 12, engine: vllm}"))
     ended = torchrun(2, "grpo_kit", "train", recipe, "--run-dir", tmp_path / "run")
     assert ended.returncode == 1
-    assert "rollout.engine vllm with several training processes is not offered yet" in ended.stderr
+    assert "rollout.engine vllm with several training processes is not offered" in ended.stderr
     assert not (tmp_path / "run").exists()

@@ -12,7 +12,7 @@ import torch
 from grpo_kit.objective.algorithms import ALGORITHMS
 from tests.conftest import ROOT
 from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
-from tests.train.world_runs import VARIANTS, config_of, train
+from tests.train.world_runs import RATE, VARIANTS, config_of, train
 
 # One of each way through the code; the rest of the table takes a minute and is slow.
 QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "long")
@@ -92,6 +92,13 @@ def test_the_curve_of_four_ranks(two_ranks, record, tmp_path):
     assert_same(tmp_path / "long", two_ranks / "long")
     rollouts = sorted(p.name for p in (tmp_path / "long" / "rollouts").iterdir())
     assert rollouts == [f"step-{n:06d}.jsonl.gz" for n in range(1, 21)]
+
+
+def test_utilisation_is_a_share_of_what_both_ranks_could_do(two_ranks):
+    lines = [json.loads(line) for line in (two_ranks / "long" / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        seconds = sum(v for name, v in line.items() if name.startswith("seconds/update"))
+        assert line["utilisation"] == pytest.approx(line["update/flops"] / seconds / (2 * RATE))
 
 
 def cut_back(folder, target, step):

@@ -1,0 +1,112 @@
+"""Requests that go on with new weights: a real vLLM server, one update in the middle of long responses."""
+
+import copy
+import json
+import threading
+import time
+
+import pytest
+import torch
+
+from grpo_kit.config import RolloutConfig
+from grpo_kit.generate.base import SamplingParams
+from grpo_kit.generate.vllm_server import VllmServers
+from grpo_kit.types import Prompt
+from tests.generate.test_vllm_server import free_port
+from tests.train.test_every_algorithm_runs import ODD, recipe, run
+from tests.vllm_real import disturb, needs_vllm, rollout, vllm_policy
+
+TOKENS = 300
+SAMPLING = SamplingParams(n=4, temperature=0.8, max_tokens=TOKENS)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    needs_vllm()
+    config = rollout(
+        engine="vllm_server",
+        temperature=0.8,
+        max_staleness=1,
+        vllm={
+            "servers": [f"http://127.0.0.1:{free_port()}"],
+            "launch": True,
+            "max_sequences": 8,
+            "cache_gb": 0.1,
+            "timeout": 400,
+            "update": "in_flight",
+        },
+    )
+    generator = VllmServers(vllm_policy(), config, 400, tmp_path_factory.mktemp("servers"))
+    try:
+        generator.sync(generator.policy.model, 0)
+        yield generator
+    finally:
+        generator.close()
+
+
+def expected(model, prompt, completion):
+    """The log-probability of every sampled token under one model, given all that stands before it."""
+    ids = torch.tensor([[*prompt.token_ids, *completion.token_ids]])
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits[0, len(prompt.token_ids) - 1 : -1] / SAMPLING.temperature
+    return logits.log_softmax(-1).gather(-1, ids[0, len(prompt.token_ids) :, None])[:, 0]
+
+
+def test_responses_go_on_with_new_weights_and_say_from_which_token(servers):
+    prompts = [Prompt(str(i), tuple(range(30, 40 + i))) for i in range(4)]  # half of them have to wait for room
+    models = {0: copy.deepcopy(servers.policy.model)}
+    groups = []
+    sampling = threading.Thread(target=lambda: groups.extend(servers.generate(prompts, SAMPLING)))
+    sampling.start()
+    version = 0
+    while sampling.is_alive() and version < 3:
+        time.sleep(0.5)
+        version += 1
+        disturb(servers.policy, seed=version)
+        models[version] = copy.deepcopy(servers.policy.model)
+        servers.sync(servers.policy.model, version)
+    sampling.join()
+    completions = [c for group in groups for c in group]
+    assert len(completions) == 16
+    assert any(c.later_versions for c in completions), "no update met a response: make them longer"
+    for completion in completions:
+        stretches = completion.versions()
+        assert sum(count for _, count in stretches) == len(completion.token_ids) == len(completion.logprobs)
+        assert [v for v, _ in stretches] == sorted({v for v, _ in stretches})
+        at = 0
+        for of, count in stretches:
+            wanted = expected(models[of], prompts[int(completion.task_id)], completion)[at : at + count]
+            assert torch.allclose(torch.tensor(completion.logprobs[at : at + count]), wanted, atol=1e-4)
+            at += count
+
+
+@pytest.mark.slow
+def test_a_run_learns_from_responses_of_several_versions(tmp_path):
+    needs_vllm()
+    config = recipe(
+        "grpo",
+        ODD,
+        "model.scratch.hidden_size=64",
+        "scoring.max_rejected_gold=1.0",
+        "train.steps=8",
+        "rollout.max_tokens=150",
+        "rollout.engine=vllm_server",
+        "rollout.max_staleness=2",
+        f"rollout.vllm.servers=[http://127.0.0.1:{free_port()}]",
+        "rollout.vllm.launch=true",
+        "rollout.vllm.max_sequences=8",
+        "rollout.vllm.cache_gb=0.1",
+        "rollout.vllm.update=in_flight",
+        "device=cpu",
+    )
+    run(config, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 9))
+    assert sum(line["staleness/mixed_completions"] for line in lines) > 0
+    assert all(line["staleness/max"] <= 2 for line in lines)
+    assert all("correction/weight" in line for line in lines)
+
+
+def test_in_flight_needs_requests_that_may_be_under_way():
+    with pytest.raises(ValueError, match="max_staleness 0 has none"):
+        RolloutConfig(engine="vllm_server", vllm={"servers": ["http://127.0.0.1:1"], "update": "in_flight"})
