@@ -92,6 +92,37 @@ def train(
 
 
 @app.command()
+def launch(
+    recipe: Annotated[str, typer.Argument(help="a recipe file that every node sees, or the name of a shipped one")],
+    run_dir: Annotated[Path, typer.Option(help="Where the run is written; every node must see it.")],
+    overrides: Overrides = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Place the processes on the nodes of a Ray cluster.")] = False,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes of the cluster to use.")] = 1,
+    nproc: Annotated[int, typer.Option(min=1, help="Processes on each of them.")] = 1,
+    gpus: Annotated[bool, typer.Option(help="Ask for one GPU for each process.")] = True,
+    max_restarts: Annotated[int, typer.Option(min=0, help="How often a dead rank starts all of them again.")] = 0,
+    address: Annotated[str | None, typer.Option(help="Of the cluster [RAY_ADDRESS, or the one running here].")] = None,
+) -> None:
+    """Train over several machines of a cluster. Without Ray, torchrun does it: docs/scaling.md."""
+    if not ray:
+        raise UserError(
+            "launch needs --ray; on one machine use `grpo-kit train --nproc N`, on several torchrun (docs/scaling.md)"
+        )
+    from grpo_kit.launch_ray import launch_on_ray
+
+    launch_on_ray(
+        recipe,
+        overrides or [],
+        run_dir=run_dir,
+        nodes=nodes,
+        processes=nproc,
+        gpus=gpus,
+        restarts=max_restarts,
+        address=address,
+    )
+
+
+@app.command()
 def doctor(
     stress: Annotated[bool, typer.Option("--stress", help="Kill, stop and starve tiny runs for two minutes.")] = False,
 ) -> None:

@@ -31,18 +31,18 @@ def require_ray() -> Any:
         import ray
     except ImportError as error:
         raise UserError(
-            'scoring.executor ray needs Ray, which is not installed: pip install "grpo-kit[ray]" here and on every node, or '
-            "use executor: local"
+            'Ray is not installed: pip install "grpo-kit[ray]" here and on every node. Without it: scoring.executor local, and '
+            "train --nproc or torchrun"
         ) from error
     return ray
 
 
-def _join(ray: Any, address: str | None) -> None:
+def join_cluster(ray: Any, address: str | None, option: str, log_to_driver: bool = False) -> None:
     """Raises UserError if no cluster answers. Ray itself would wait for minutes, and then end the process."""
     wanted = address or os.environ.get("RAY_ADDRESS") or "auto"
     missing = UserError(
-        f"scoring.ray_address: no Ray cluster answers at {'this machine' if wanted == 'auto' else wanted}. Start one with "
-        "`ray start --head`, or use scoring.executor: local"
+        f"{option}: no Ray cluster answers at {'this machine' if wanted == 'auto' else wanted}. Start one with "
+        "`ray start --head`"
     )
     host, _, port = wanted.rpartition("//")[2].rpartition(":")
     if host and port.isdigit():
@@ -52,7 +52,7 @@ def _join(ray: Any, address: str | None) -> None:
             raise missing from error
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        ray.init(address=wanted, log_to_driver=False, logging_level="warning", configure_logging=False)
+        ray.init(address=wanted, log_to_driver=log_to_driver, logging_level="warning", configure_logging=False)
     except ConnectionError as error:
         raise missing from error
     finally:
@@ -89,7 +89,7 @@ class ClusterPool:
         self._ray = ray = require_ray()
         self._ours = not ray.is_initialized()
         if self._ours:
-            _join(ray, address)
+            join_cluster(ray, address, "scoring.ray_address")
         self._limit = GROUPS_AHEAD * workers
         self._lock = threading.RLock()
         self._queue: deque[Work] = deque()
