@@ -1,9 +1,6 @@
 """Training processes on two hosts that share one real vLLM server; rank 0 gives it the weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -64,26 +61,14 @@ def finish(*processes):
     assert [p.returncode for p in processes] == [0] * len(processes), "\n=====\n".join(o[-4000:] for o in outputs)
 
 
-def alone_on_the_first(hosts, *arguments):
-    command = [*hosts.within(0), sys.executable, "-m", "grpo_kit", *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-
-
 def metrics(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_two_hosts_share_a_server_on_one_of_them(hosts, recipe, tmp_path):
-    finish(alone_on_the_first(hosts, "train", recipe, "--run-dir", tmp_path / "alone", "train.steps=1"))
     arguments = ("train", recipe, "--run-dir", tmp_path / "shared", "train.steps=10")
     finish(*(hosts.torchrun(host, *arguments) for host in range(2)))
-    (alone,), shared = metrics(tmp_path / "alone"), metrics(tmp_path / "shared")
+    shared = metrics(tmp_path / "shared")
     assert [m["step"] for m in shared] == [m["policy_version"] for m in shared] == list(range(1, 11))
     assert max(m["mismatch/probe"] for m in shared) < 1e-4
-    # Requests carry seeds of their own: the first step's samples do not depend on who asks for them.
-    assert shared[0]["reward/mean"] == pytest.approx(alone["reward/mean"])
-    assert shared[0]["tokens"] == alone["tokens"]
-    assert shared[0]["loss"] == pytest.approx(alone["loss"], abs=1e-5)
     assert not list((tmp_path / "shared").rglob("weights-*"))

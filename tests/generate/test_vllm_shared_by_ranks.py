@@ -17,7 +17,7 @@ from tests.train.test_every_algorithm_runs import weights
 from tests.train.test_world import torchrun
 from tests.vllm_real import needs_vllm
 
-ODD = Path(__file__).with_name("odd.py")
+ODD = Path(__file__).parents[1] / "train" / "odd.py"
 STEPS = 3
 
 
