@@ -17,14 +17,15 @@ from .limits import Limits
 class Job:
     """What one child is to do.
 
-    ``on_frame`` gets each message and returns True to end the run; ``decisive``: when this child ends, its partners
-    are ended too.
+    ``line``: this child's end of the socket to its partner, closed here once it is sent: while anybody else held it, the
+    partner of a child that died would wait for its answer. ``on_frame`` gets each message and returns True to end the run;
+    ``decisive``: when this child ends, its partners are ended too.
     """
 
     message: dict[str, Any]
     limits: Limits
     stdin: bytes = b""
-    descriptor: int | None = None
+    line: socket.socket | None = None
     on_frame: Callable[[list[Any]], bool] = lambda frame: False
     decisive: bool = True
 

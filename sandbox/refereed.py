@@ -69,8 +69,8 @@ def run(worker: Worker, request: Request, setup: str) -> Result:
         judge["limits"] = roomy.as_dict()
         with solution_end, referee_end:
             jobs = [
-                Job(program, left, descriptor=solution_end.fileno(), on_frame=hear_solution, decisive=False),
-                Job(judge, roomy, descriptor=referee_end.fileno(), on_frame=hear_referee),
+                Job(program, left, line=solution_end, on_frame=hear_solution, decisive=False),
+                Job(judge, roomy, line=referee_end, on_frame=hear_referee),
             ]
             solution, referee = worker.execute(jobs)
         tally.account(solution)
@@ -102,7 +102,8 @@ def _settle_refereed(
         tally.set(open_tests[0], *classify.ending(referee, request.limits, worker.backend))
         return False
     if solution.stopped in ("", "partner") and solution.accepted and _left_quietly(solution):
-        verdict: tuple[Verdict, str] = ("fail", gone[0] or "the program stopped answering")
+        reason = gone[0] if solution.stopped else "the program ended before it answered"
+        verdict: tuple[Verdict, str] = ("fail", reason or "the program stopped answering")
     else:
         verdict = classify.ending(solution, request.limits, worker.backend)
         verdict = with_compile_check(worker, verdict, request.code, request.limits)

@@ -49,8 +49,9 @@ class Run:
                 self.worker.admit(slot, job.limits)
             frame = codec.to_bytes(job.message)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has left: its exit report says so
-                if job.descriptor is not None:
-                    sent = socket.send_fds(slot.channel, [frame[:4]], [job.descriptor])
+                if job.line is not None:
+                    sent = socket.send_fds(slot.channel, [frame[:4]], [job.line.fileno()])
+                    job.line.close()
                     frame = frame[sent:]
                 slot.channel.sendall(frame)
             slot.channel.setblocking(False)

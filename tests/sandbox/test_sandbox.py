@@ -94,6 +94,17 @@ def test_the_setup_runs_before_the_program_and_is_the_tasks(sandbox):
     assert sandbox.restarts == 0
 
 
+@pytest.mark.parametrize("where", ["", "def f(x):\n    "], ids=["at once", "in the call"])
+def test_a_program_that_leaves_is_no_longer_waited_for(sandbox, where):
+    """The tests that call it run in a second process, which must see that nobody is there: not a timeout."""
+    leave = where + "__import__('os')._exit({})"
+    tests = ["x = f(1)\nassert x == 7"]
+    result = sandbox.run_tests(leave.format(0), tests, entry_point="f")
+    assert (result.grading, result.verdict) == ("referee", "fail")
+    assert result.reason == "the program ended before it answered"
+    assert sandbox.run_tests(leave.format(3), tests, entry_point="f").verdict != "timeout"
+
+
 def test_scripts(sandbox):
     result = sandbox.run_script(
         "import sys\nprint(open('d/in.txt').read(), input(), __name__)\nsys.exit(3)",
