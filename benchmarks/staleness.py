@@ -51,8 +51,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def measure(bound: int, seed: int, rate: float, start: Path, folder: Path, steps: int) -> dict[str, Any]:
-    run = folder / f"rate{rate:g}-k{bound}-seed{seed}"
+def measure(
+    correction: str, bound: int, seed: int, rate: float, start: Path, folder: Path, steps: int
+) -> dict[str, Any]:
+    run = folder / f"rate{rate:g}-{correction}-k{bound}-seed{seed}"
     note = folder / f"{run.name}.load"
     if not note.exists():
         note.write_text(json.dumps(round(os.getloadavg()[0], 2)))
@@ -72,6 +74,7 @@ def measure(bound: int, seed: int, rate: float, start: Path, folder: Path, steps
         "rollout.vllm.launch=true",
         "rollout.vllm.cache_gb=0.5",
         f"rollout.max_staleness={bound}",
+        f"objective.correction={correction}",
         *EVALUATION,
     )
     trained = [r for r in rows if "reward/mean" in r]
@@ -79,6 +82,7 @@ def measure(bound: int, seed: int, rate: float, start: Path, folder: Path, steps
     # The first step has nothing to overlap with, and pays for what every process pays once.
     seconds = [r["seconds/total"] - sum(r.get(name, 0.0) for name in BESIDE) for r in trained[1:]]
     return {
+        "correction": correction,
         "max_staleness": bound,
         "seed": seed,
         "learning_rate": rate,
@@ -98,6 +102,8 @@ def measure(bound: int, seed: int, rate: float, start: Path, folder: Path, steps
         "dropped_groups": int(sum(r.get("staleness/dropped_groups", 0.0) for r in trained)),
         "correction_weight": fmean([r["correction/weight"] for r in trained]),
         "correction_capped": fmean([r["correction/capped"] for r in trained]),
+        "mismatch_kl": fmean([r["mismatch/kl"] for r in trained]),
+        "mismatch_kl_largest": max(r["mismatch/kl"] for r in trained),
         "reward_curve": [round(r["reward/mean"], 4) for r in trained],
         "load_at_start": json.loads(note.read_text()),
     }
@@ -105,13 +111,13 @@ def measure(bound: int, seed: int, rate: float, start: Path, folder: Path, steps
 
 def table(runs: list[dict[str, Any]]) -> str:
     lines = [
-        "| learning rate | `max_staleness` | seed | accuracy before | after | seconds per step (median) "
+        "| learning rate | `correction` | `max_staleness` | seed | accuracy before | after | seconds per step (median) "
         "| waiting for groups | sync | mean staleness | dropped groups | load |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for r in runs:
         lines.append(
-            f"| {r['learning_rate']:g} | {r['max_staleness']} | {r['seed']} | {r['before']:.1%} ± {r['before_error']:.1%} "
+            f"| {r['learning_rate']:g} | `{r['correction']}` | {r['max_staleness']} | {r['seed']} | {r['before']:.1%} ± {r['before_error']:.1%} "
             f"| {r['after']:.1%} ± {r['after_error']:.1%} "
             f"| {r['seconds_per_step']:.2f} ({r['seconds_per_step_median']:.2f}) "
             f"| {r['seconds_waiting_for_groups']:.2f} | {r['seconds_sync']:.2f} "
@@ -120,9 +126,9 @@ def table(runs: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def key(run: dict[str, Any]) -> tuple[float, int, int]:
+def key(run: dict[str, Any]) -> tuple[float, str, int, int]:
     """In the order of the table."""
-    return -run["learning_rate"], run["seed"], run["max_staleness"]
+    return -run["learning_rate"], run["correction"], run["seed"], run["max_staleness"]
 
 
 def write(runs: list[dict[str, Any]]) -> None:
@@ -138,6 +144,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 2e-4], help="peak learning rates")
     parser.add_argument("--bounds", type=int, nargs="+", default=BOUNDS, help="values of rollout.max_staleness")
+    parser.add_argument("--corrections", nargs="+", default=["in_ratio", "truncated"], help="of objective.correction")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--keep", type=Path, help="a folder for the runs; what is finished there is not run again")
     arguments = parser.parse_args()
@@ -151,8 +158,10 @@ def main() -> None:
         settings = ("train.steps=400", "examples.mistakes=0.6", "rollout.prompts_per_step=64", "warm_start=null")
         optimizer = ("optimizer.learning_rate=2e-3", "optimizer.schedule=cosine", "optimizer.warmup_steps=20")
         train("imitation/sft", start, *settings, *optimizer, *EVALUATION, "device=cpu")
-        for rate, seed, bound in product(arguments.rates, arguments.seeds, arguments.bounds):
-            found = measure(bound, seed, rate, start, folder, arguments.steps)
+        for rate, correction, seed, bound in product(
+            arguments.rates, arguments.corrections, arguments.seeds, arguments.bounds
+        ):
+            found = measure(correction, bound, seed, rate, start, folder, arguments.steps)
             merged[key(found)] = found
             write([merged[k] for k in sorted(merged)])
             print(table([found]).splitlines()[-1], flush=True)

@@ -394,7 +394,8 @@ class Config(Strict):
             )
         if self.rollout.max_staleness and self.objective.correction == "none":
             problems.append(
-                "rollout.max_staleness lets older weights sample, so objective.correction must be truncated or masked"
+                "rollout.max_staleness lets older weights sample, so objective.correction must not be none: use "
+                "in_ratio, truncated or masked"
             )
         if self.examples and self.examples.demonstrations and self.data.task is None:
             problems.append("examples.demonstrations needs a procedural data.task")

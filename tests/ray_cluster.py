@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 
 def open_cluster(cpus: int = 1) -> Iterator[Any]:
@@ -21,6 +23,12 @@ def open_cluster(cpus: int = 1) -> Iterator[Any]:
         if os.environ.get("GRPO_KIT_REQUIRE_EXTRAS"):
             pytest.fail("GRPO_KIT_REQUIRE_EXTRAS is set, but Ray is not installed")
         pytest.skip('Ray is not installed: pip install "grpo-kit[ray]"')
+    # One at a time, also among processes that share the tests: a driver finds the cluster by its place in /tmp.
+    with FileLock(Path(tempfile.gettempdir()) / "grpo-kit-tests-ray.lock"):
+        yield from _cluster(ray, Cluster, cpus)
+
+
+def _cluster(ray: Any, Cluster: Any, cpus: int) -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     settings = {"num_cpus": cpus, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=settings)

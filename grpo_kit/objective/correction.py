@@ -30,6 +30,20 @@ def masked(log_weight: Tensor, cap: float) -> Tensor:
     return torch.where(log_weight <= math.log(cap), truncated(log_weight, cap), 0.0)
 
 
+def in_ratio(log_weight: Tensor, cap: float) -> Tensor:
+    """1: the ratio itself is taken to the engine, so that the surrogate's own bound holds all that came since sampling.
+
+    The two others take the ratio to the trainer at the start of the batch and weight it (decoupled PPO, arXiv:2110.00641).
+    With one update per batch that ratio is 1 and never clipped, however old the samples are; this one is PPO as published.
+    """
+    return torch.ones_like(log_weight)
+
+
 # log_weight: [tokens] trainer's minus engine's log-probability of each sampled token, without gradient.
 Correction = Callable[[Tensor, float], Tensor]
-CORRECTIONS: dict[str, Correction] = {"none": no_correction, "truncated": truncated, "masked": masked}
+CORRECTIONS: dict[str, Correction] = {
+    "none": no_correction,
+    "truncated": truncated,
+    "masked": masked,
+    "in_ratio": in_ratio,
+}

@@ -138,10 +138,11 @@ class PolicyUpdater:
             return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
         remembered = batch.gather("old_logprobs")
         old_logprobs = logprobs.detach() if remembered is None else remembered
-        log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, old_logprobs, batch.sequence_index)
+        weight, since = self._correction(batch, old_logprobs, metrics)
+        log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, since, batch.sequence_index)
         settings = objective.surrogate_settings(self.adaptive.penalty)
         surrogate = SURROGATES[objective.surrogate](logprobs, log_ratio, batch.advantages, settings)
-        token_loss = surrogate.loss * self._correction(batch, old_logprobs, metrics)
+        token_loss = surrogate.loss * weight
         if objective.entropy_bonus > 0.0:
             token_loss = token_loss - objective.entropy_bonus * entropies
         mask = batch.gather("token_mask")
@@ -164,14 +165,17 @@ class PolicyUpdater:
         metrics.add_tokens(0, **{"kl/reference": kl})
         return self.adaptive.beta * kl if self.objective.kl_in_loss else 0.0
 
-    def _correction(self, batch: MicroBatch, old_logprobs: Tensor, metrics: UpdateMetrics) -> Tensor | float:
-        """The weight of each token against the engine that sampled it [tokens], recording how far that engine is.
+    def _correction(
+        self, batch: MicroBatch, old_logprobs: Tensor, metrics: UpdateMetrics
+    ) -> tuple[Tensor | float, Tensor]:
+        """The weight of each token [tokens] and the log-probabilities that its ratio is taken to [tokens].
 
-        ``old_logprobs`` are the trainer's own, of the weights that sampled: [tokens], without gradient.
+        Records how far the engine that sampled is from ``old_logprobs``, the trainer's own at the start of the batch:
+        [tokens], without gradient.
         """
         recorded = [p for s in batch.sequences for p in s.behaviour_logprobs]
         if len(recorded) != old_logprobs.numel():
-            return 1.0  # demonstrations were sampled by nobody
+            return 1.0, old_logprobs  # demonstrations were sampled by nobody
         engine = torch.tensor(recorded, dtype=old_logprobs.dtype, device=old_logprobs.device)
         log_weight = old_logprobs - engine
         weight = CORRECTIONS[self.objective.correction](log_weight, self.objective.correction_cap)
@@ -179,7 +183,7 @@ class PolicyUpdater:
         mismatch = {"mismatch/mean_logprob_difference": log_weight.abs(), "mismatch/kl": k3(engine, old_logprobs)}
         metrics.add_tokens(0, **mismatch, **{"correction/weight": weight, "correction/capped": capped})
         metrics.extreme("mismatch/max_logprob_difference", float(log_weight.abs().max()), max)
-        return weight
+        return weight, engine if self.objective.correction == "in_ratio" else old_logprobs
 
     def _adapt(self, sequences: list[TrainingSequence], metrics: UpdateMetrics) -> None:
         objective, adaptive = self.objective, self.adaptive

@@ -16,6 +16,7 @@ def test_rows():
         "none": torch.ones_like(w),
         "truncated": w.clamp(max=2.0),
         "masked": torch.where(w <= 2.0, w, 0.0),
+        "in_ratio": torch.ones_like(w),
     }
     assert set(expected) == set(CORRECTIONS)
     for name, values in expected.items():
@@ -38,3 +39,4 @@ def test_the_weights_remove_the_bias_of_a_wrong_engine():
     assert errors["none"] > 0.3
     assert errors["truncated"] == pytest.approx(0.0, abs=1e-6)
     assert errors["masked"] == pytest.approx(0.0, abs=1e-6)
+    assert errors["in_ratio"] == errors["none"]  # the weight stands in the ratio instead: tests/train/test_update.py

@@ -113,7 +113,7 @@ def test_what_fails_in_the_thread_fails_the_step():
 def test_the_embedded_engine_is_refused():
     with pytest.raises(ValueError, match="an engine with devices of its own"):
         RolloutConfig(max_staleness=1)
-    with pytest.raises(UserError, match="correction must be truncated or masked"):
+    with pytest.raises(UserError, match="correction must not be none"):
         recipe("grpo", *SERVERS, "rollout.max_staleness=1", "objective.correction=none")
 
 

@@ -111,6 +111,37 @@ def test_tokens_are_weighted_against_the_engine_that_sampled_them(correction, ca
     assert summary["correction/capped"] == pytest.approx((difference > math.log(cap)).double().mean().item())
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_the_ratio_to_the_engine_is_clipped_as_a_whole(several):
+    """PPO's clipped loss with the engine's log-probabilities as old ones, in the first update of a batch and in later ones."""
+    policy = make_policy(dtype=torch.float64)
+    objective = resolve_objective("grpo", {"beta": 0.0, "correction": "in_ratio"})
+    batch = build_batch(groups(), objective, max_tokens=8)
+    offsets = iter([-1.0, -0.1, 0.0, 0.15, 0.9] * 10)
+    expected, bounded = torch.zeros((), dtype=torch.float64), []
+    for s in batch.sequences:
+        ours = logprobs(policy, s.prompt_ids, s.completion_ids)
+        difference = torch.tensor([next(offsets) for _ in s.completion_ids], dtype=torch.float64)
+        s.behaviour_logprobs = (ours.detach() - difference).tolist()
+        ratio = (ours - ours.detach() + difference).exp()
+        least = torch.minimum(ratio * s.advantage, ratio.clamp(0.8, 1.2) * s.advantage)
+        expected = expected - s.weight * least.sum()
+        bounded.append((difference.exp() > 1.2) if s.advantage > 0 else (difference.exp() < 0.8))
+    updater = PolicyUpdater(policy, objective, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    updater.annotate(batch.sequences, several_updates=several)
+    metrics = UpdateMetrics()
+    loss = sum(updater.loss(b, metrics) for b in updater._batches(batch.sequences))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward()
+    ours = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+    policy.model.zero_grad()
+    expected.backward()
+    theirs = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
+    assert (ours - theirs).norm() / theirs.norm() < 1e-6
+    summary = metrics.summary()
+    assert summary["clip/low"] + summary["clip/high"] == pytest.approx(torch.cat(bounded).double().mean().item())
+
+
 def updater_for(policy, **options):
     config = OptimizerConfig(**{"learning_rate": 1e-2, **options})
     return PolicyUpdater(
