@@ -117,7 +117,8 @@ def table(runs: list[dict[str, Any]]) -> str:
     ]
     for r in runs:
         lines.append(
-            f"| {r['learning_rate']:g} | `{r['correction']}` | {r['max_staleness']} | {r['seed']} | {r['before']:.1%} ± {r['before_error']:.1%} "
+            f"| {r['learning_rate']:g} | `{r['correction']}` "
+            f"| {r['max_staleness']} | {r['seed']} | {r['before']:.1%} ± {r['before_error']:.1%} "
             f"| {r['after']:.1%} ± {r['after_error']:.1%} "
             f"| {r['seconds_per_step']:.2f} ({r['seconds_per_step_median']:.2f}) "
             f"| {r['seconds_waiting_for_groups']:.2f} | {r['seconds_sync']:.2f} "
