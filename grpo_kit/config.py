@@ -17,6 +17,7 @@ from grpo_kit.config_algorithm import (
     OptimizerConfig,
     Strict,
 )
+from grpo_kit.config_scoring import ScoringConfig, VerifierConfig
 from grpo_kit.objective.names import ALGORITHMS, RECORDED
 
 
@@ -99,36 +100,6 @@ class DataConfig(Strict):
             raise ValueError("needs exactly one of task (procedural) and path (a dataset)")
         if "{prompt}" not in self.prompt_template:
             raise ValueError(f"prompt_template must contain {{prompt}}, found {self.prompt_template!r}")
-        return self
-
-
-class VerifierConfig(Strict):
-    """One verifier of the reward. The first one listed judges correctness in evaluations."""
-
-    name: str = Field(description="registered name, package.module:function or path/file.py:function")
-    weight: float = 1.0
-    timeout: PositiveFloat | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class ScoringConfig(Strict):
-    workers: Annotated[int, Field(ge=0)] = 1
-    executor: Literal["local", "ray"] = Field(
-        "local", description="ray: so many workers on every node of a Ray cluster"
-    )
-    ray_address: str | None = Field(None, description="of the cluster; default: RAY_ADDRESS, or the one running here")
-    max_error_rate: Fraction = 0.5
-    error_patience: PositiveInt = 3
-    max_rejected_gold: Fraction = Field(
-        0.02, description="before training, refuse data of whose gold answers the first verifier rejects more than this"
-    )
-
-    @model_validator(mode="after")
-    def _executor_fits(self) -> ScoringConfig:
-        if self.executor == "ray" and self.workers == 0:
-            raise ValueError("executor ray needs workers: how many on each node; 0 scores in the trainer's own thread")
-        if self.ray_address and self.executor != "ray":
-            raise ValueError("ray_address is for executor: ray")
         return self
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grpo_kit.errors import UserError
+from grpo_kit.evaluate_cli import verifier_options
 
 if TYPE_CHECKING:
     from grpo_kit.verifiers.selftest import Case, Row
@@ -115,7 +116,7 @@ def check(
             chosen = _cases_of(data)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
-    rows = examine(name, chosen, _options(option or []))
+    rows = examine(name, chosen, verifier_options(option or []))
     _print(found.name, rows)
     if any(row.problem and not row.warning for row in rows):
         raise typer.Exit(1)
@@ -151,19 +152,6 @@ def _cases_of(recipe: str) -> list[Case]:
         response = gold_response(source, index, task)
         found.append(Case(response, task.answer, task.prompt, task.meta, label=f"gold of {task.id}"))
     return found
-
-
-def _options(pairs: list[str]) -> dict[str, Any]:
-    options = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator:
-            raise UserError(f"--option {pair}: write key=value")
-        try:
-            options[key] = json.loads(value)
-        except ValueError:
-            options[key] = value
-    return options
 
 
 def _print(name: str, rows: list[Row]) -> None:

@@ -60,6 +60,7 @@ def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int 
     return Scorer(
         specs,
         workers=workers,
+        memory_mb=scoring.memory_mb,
         cluster=Cluster(scoring.ray_address) if scoring.executor == "ray" and workers else None,
         max_error_rate=scoring.max_error_rate,
         error_patience=scoring.error_patience,
