@@ -21,6 +21,7 @@ from grpo_kit.errors import RunFailed, UserError
 
 from .learners import Trained
 
+WRITING = ".writing-"  # begins the name of what is not whole, or no longer
 MANIFEST = "manifest.json"
 SLACK = 2**20  # bytes for tokenizer, config and manifest
 ASIDE = "aside-"
@@ -53,8 +54,8 @@ def save_checkpoint(
         SaveRefused: no space, or the disk refused; nothing that was there before is touched and no half one is left.
     """
     target = folder / f"step-{step:06d}"
-    scratch = folder / f".writing-{target.name}"
-    for leftover in folder.glob(".writing-*"):  # of a save that was killed
+    scratch = folder / f"{WRITING}{target.name}"
+    for leftover in folder.glob(f"{WRITING}*"):  # of a save that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     needed = bytes_needed(trained, state)
     free = shutil.disk_usage(folder).free
@@ -67,7 +68,7 @@ def save_checkpoint(
         torch.save(state, scratch / "state" / "trainer.pt")
         _write_manifest(scratch, step, accuracy)
         if target.exists():
-            shutil.rmtree(target)
+            _remove(target)
         os.rename(scratch, target)
         _sync(folder)
     except WRITE_ERRORS as error:
@@ -87,7 +88,15 @@ def prune(folder: Path, keep_last: int, keep_best: int) -> None:
     best = sorted(measured, key=lambda path: (measured[path], path), reverse=True)[:keep_best]
     for path in every[:-keep_last]:
         if path not in best:
-            shutil.rmtree(path)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Delete a folder that a reader may look for: gone as a whole, though a kill may leave its files to the next save."""
+    doomed = path.with_name(f"{WRITING}old-{path.name}")
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.rename(path, doomed)
+    shutil.rmtree(doomed)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -198,7 +207,7 @@ def save_model(trained: Trained, target: Path, shard_gb: float | None = None) ->
     Raises:
         RunFailed: the disk refused.
     """
-    scratch = target.with_name(f".writing-{target.name}")
+    scratch = target.with_name(f"{WRITING}{target.name}")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         trained.save(scratch, shard_gb)
@@ -212,13 +221,13 @@ def save_model(trained: Trained, target: Path, shard_gb: float | None = None) ->
             f"writing it failed: {_reason(error)}. Free some space; --resume goes on from the newest checkpoint."
         ) from error
     if target.exists():
-        shutil.rmtree(target)
+        _remove(target)
     os.rename(scratch, target)
 
 
 def copy_checkpoint(source: Path, folder: Path) -> Path:
     """Copy a checkpoint into another run's folder, whole or not at all."""
-    scratch, target = folder / f".writing-{source.name}", folder / source.name
+    scratch, target = folder / f"{WRITING}{source.name}", folder / source.name
     shutil.copytree(source, scratch)
     os.rename(scratch, target)
     return target

@@ -30,6 +30,7 @@ PLACES = {
     "manifest of a save": ("os:fsync", 60),
     "checkpoint put into place": ("os:rename", 6),
     "older checkpoints removed": ("shutil:rmtree", 2),
+    "in the middle of removing one": ("os:unlink", 8),
 }
 
 

@@ -53,7 +53,9 @@ def test_no_reward_from_the_referee_without_work(sandbox, name):
 
 @pytest.mark.parametrize("name", LOOKING_OUT)
 def test_nothing_is_reached(sandbox, name):
-    patient = dataclasses.replace(LIMITS, wall_s=60)  # these end by themselves; a busy machine must not end them
+    patient = dataclasses.replace(
+        LIMITS, wall_s=60, cpu_s=20
+    )  # these end by themselves; a busy machine must not end them
     result = sandbox.run_tests(LOOKING_OUT[name] + IF_OK, TESTS, entry_point="add", limits=patient)
     assert not result.passed, result
     assert result.sandbox_error is None
