@@ -15,11 +15,9 @@ import pytest
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
 from grpo_kit.scoring.handle import Worker
 from grpo_kit.scoring.pool import Pool
-from grpo_kit.train.prepare import open_scorer
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import VerifierError, verifier
 from grpo_kit.verifiers.base import REGISTRY
-from tests.train.test_every_algorithm_runs import recipe
 
 FILE = Path(__file__).with_name("scoring_verifiers.py")
 OBEY = f"{FILE}:obey"
@@ -110,11 +108,6 @@ def test_memory_hoarded_over_calls_ends_with_its_worker():
     assert [s.status for s in scores].count("error") >= 1
     assert [s.status for s in scores].count("ok") >= 8  # a fresh worker hoards from zero again
     assert [s.value for s in scores[-3:]] == [1.0, 1.0, 1.0]
-
-
-def test_the_room_of_workers_is_a_key_of_the_recipe():
-    with open_scorer(recipe("grpo", "scoring.workers=1", "scoring.memory_mb=300")) as scorer:
-        assert scorer.memory_mb == 300
 
 
 def test_nothing_is_left_behind(tmp_path, monkeypatch):
