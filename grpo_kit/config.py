@@ -323,7 +323,7 @@ class Config(Strict):
         """The objective section, with the default that the engine decides."""
         chosen = self.objective.model_dump()
         if chosen["correction"] is None and self.rollout.engine != "torch":
-            chosen["correction"] = "truncated"
+            chosen["correction"] = "in_ratio" if self.rollout.max_staleness else "truncated"
         return chosen
 
     def longest_sequence(self) -> int:

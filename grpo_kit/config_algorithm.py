@@ -54,7 +54,10 @@ class ObjectiveConfig(Strict):
     divergence_limit: PositiveFloat | None = None
     penalty: NonNegative | None = None
     penalty_target: PositiveFloat | None = None
-    correction: CORRECTIONS | None = Field(None, description="default: truncated with a vLLM engine, else the row's")
+    correction: CORRECTIONS | None = Field(
+        None,
+        description="default: in_ratio with rollout.max_staleness, else truncated with a vLLM engine, else the row's",
+    )
     correction_cap: Annotated[float, Field(ge=1.0)] | None = None
     kl_place: KL_PLACES | None = None
     kl_estimator: KL_ESTIMATORS | None = None

@@ -17,6 +17,7 @@ from .learners import Learned, Learner
 from .steps import MAX_SKIPPED_IN_A_ROW, NotFinite
 
 RATIO_LIMIT = 10.0
+MISMATCH_LIMIT = 0.1  # nats per token; seen two steps before a run that sampled ahead unlearned what it knew
 ENTROPY_SHARE = 0.1  # of its value at the beginning
 BEGINNING = 5  # steps
 NEAR_ZERO = 1e-2
@@ -84,6 +85,14 @@ class Guard:
                 "ratio",
                 f"step {step}: an importance ratio reached {ratio:.3g}. Look at mismatch/mean_logprob_difference (does the "
                 "engine sample from these weights?), at grad_norm, and at train.updates_per_batch and the learning rate.",
+            )
+        behind = metrics.get("mismatch/kl")
+        if sampled and behind is not None and behind > MISMATCH_LIMIT:
+            self._once(
+                "mismatch",
+                f"step {step}: the policy that sampled is {behind:.2g} nats per token from the one that learns (mismatch/kl). "
+                "If it samples ahead, lower rollout.max_staleness or the learning rate, or set objective.correction: "
+                "in_ratio, which clips what came since. If not, the engine does not compute this policy: see mismatch/probe.",
             )
         if sampled and (entropy := metrics.get("entropy")) is not None:  # to imitate is to lose it
             self._look_at_entropy(step, entropy)

@@ -80,6 +80,9 @@ def test_correction_is_on_with_vllm_and_can_be_chosen(tiny_recipe):
 
     assert chosen() is None
     assert chosen("rollout.engine=vllm") == "truncated"
+    ahead = ("rollout.engine=vllm_server", "rollout.vllm.servers=[http://a:1]", "rollout.max_staleness=2")
+    assert chosen(*ahead) == "in_ratio"
+    assert chosen(*ahead, "objective.correction=truncated") == "truncated"
     assert chosen("rollout.engine=vllm", "objective.correction=masked") == "masked"
     assert chosen("rollout.engine=vllm", "objective.correction=none") == "none"
 

@@ -24,6 +24,8 @@ REFUSED = [
     ("trpo", {"surrogate": "ppo_clip"}, "bounds the step already"),
     ("trpo", {"step": "gradient"}, "no bound of its own"),
     ("grpo", {"penalty_target": 0.1}, "adapts the weight of surrogate kl_penalty"),
+    ("reinforce", {"correction": "in_ratio"}, "bounds no ratio"),
+    ("trpo", {"correction": "in_ratio"}, "bounds no ratio"),
     ("dapo", {"kl_target": 0.1}, "adapts beta, which is 0"),
     ("rft", {"dynamic_sampling": True}, "which selection verified would keep"),
     ("offline_pg", {"baseline": "greedy"}, "recorded data does not hold"),

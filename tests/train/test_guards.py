@@ -34,6 +34,16 @@ def test_an_exploding_ratio_warns_once(listener, ratio):
     assert "mismatch/mean_logprob_difference" in listener.warnings[0]
 
 
+def test_samples_of_another_policy_warn_once(listener):
+    listener.look({"mismatch/kl": 0.09}, {"mismatch/kl": 0.107}, {"mismatch/kl": 0.2})
+    assert len(listener.warnings) == 1
+    assert listener.warnings[0].startswith(
+        "step 2: the policy that sampled is 0.11 nats per token from the one that learns"
+    )
+    assert "max_staleness" in listener.warnings[0]
+    assert Listener().look({"mismatch/kl": 3.0}, algorithm="offline_pg").warnings == []  # recorded by somebody else
+
+
 def test_ordinary_ratios_and_a_slow_loss_of_entropy_are_silent(listener):
     listener.look(*[{"ratio/max": 3.0, "entropy": 1.0 / (1 + 0.3 * step)} for step in range(20)])
     assert listener.warnings == []
