@@ -50,8 +50,8 @@ def _ratio(row: Algorithm, updates: int) -> list[str]:
         found.append("objective.surrogate policy_gradient uses no ratio; leave ratio_level at token")
     if row.correction == "in_ratio" and row.surrogate in ("policy_gradient", "importance"):
         found.append(
-            f"objective.correction in_ratio (the default with rollout.max_staleness) with surrogate {row.surrogate}, which bounds "
-            "no ratio; use correction truncated or masked, or a surrogate such as ppo_clip"
+            f"objective.correction in_ratio (the default with rollout.max_staleness) with surrogate {row.surrogate}, which "
+            "bounds no ratio; use correction truncated or masked, or a surrogate such as ppo_clip"
         )
     biased = row.surrogate == "policy_gradient" and row.selection == "all" and row.data == "sampled"
     if biased and updates > 1:
