@@ -1,6 +1,7 @@
 """The scoring pool: right scores in the right order, and a verifier's failure costs its own score only."""
 
 import os
+import pickle
 import selectors
 import shutil
 import socket
@@ -9,15 +10,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
 from grpo_kit.scoring.handle import Worker
 from grpo_kit.scoring.pool import Pool
+from grpo_kit.scoring.worker import _score
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import VerifierError, verifier
-from grpo_kit.verifiers.base import REGISTRY
+from grpo_kit.verifiers.base import REGISTRY, from_function
 
 FILE = Path(__file__).with_name("scoring_verifiers.py")
 OBEY = f"{FILE}:obey"
@@ -256,6 +259,22 @@ def test_tasks_that_cannot_be_sent_are_errors():
     assert third.scores[0].value == 1.0
 
 
+def test_a_task_that_cannot_be_made_there_spoils_no_other_of_its_chunk():
+    class Gone:
+        def __reduce__(self):
+            return int, ("no number",)
+
+    cheap = from_function(lambda response, answer: float(response == answer), name="cheap")
+    answers = ["a", Gone(), "b"]
+    segments = [(pickle.dumps(({"answer": a}, ["a", "b"], None)), 2) for a in answers]
+    got, marks = {}, []
+    replies = SimpleNamespace(emit=lambda place, score, *_: got.update({place: score}), mark=marks.append)
+    assert _score(cheap, segments, replies)
+    assert [got[i].status for i in range(6)] == ["ok", "ok", "error", "error", "ok", "ok"]
+    assert [got[i].value for i in (0, 1, 4, 5)] == [1.0, 0.0, 0.0, 1.0]
+    assert marks == [0, 1, 4, 5]
+
+
 def test_workers_that_cannot_start_are_reported(monkeypatch):
     send = Pool._command
 
@@ -278,9 +297,10 @@ def refuse(groups):
 
 def test_a_pool_whose_folder_is_gone_is_reported():
     with Scorer([VerifierSpec(OBEY)]) as scorer:
+        list(scorer.score_groups([group(["ok"])]))  # the worker has made its own folder there
         shutil.rmtree(scorer._pool._folder)
         with pytest.raises(ScoringError, match="No such file"):
-            list(scorer.score_groups([group(["exit"])]))
+            list(scorer.score_groups([group(["exit", "ok"])]))  # the second needs a new worker
 
 
 def test_two_threads_may_score_at_once():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -39,12 +40,17 @@ class Chunk:
         return self.open == 0
 
     def request(self) -> tuple[Any, ...]:
-        """The verifier, and runs of completions that share a task."""
+        """The verifier, and runs of completions that share a task, each pickled alone with their number.
+
+        Raises:
+            Exception: whatever a task's own class raises when it is pickled.
+        """
         segments = []
         for work, members in itertools.groupby(self.items, key=lambda item: item[0]):
             positions = [position for _, position in members]
             ids = None if work.completion_ids is None else [work.completion_ids[p] for p in positions]
-            segments.append((work.context, [work.responses[p] for p in positions], ids))
+            run = (work.context, [work.responses[p] for p in positions], ids)
+            segments.append((pickle.dumps(run, pickle.HIGHEST_PROTOCOL), len(positions)))
         key, address, options = self.loaded.request
         return (key, address, (options, self.loaded.verifier.timeout)), segments
 

@@ -46,7 +46,6 @@ def run(channel: socket.socket, heartbeat_fd: int, folder: Path, memory_mb: int)
         replies.begin(chunk)
         try:
             (key, address, options), segments = pickle.loads(payload)
-            cases = [case for context, responses, ids in segments for case in cases_of(context, responses, ids)]
             if key not in verifiers:
                 verifiers[key] = _load(address, options)
         except BaseException as error:
@@ -55,10 +54,34 @@ def run(channel: socket.socket, heartbeat_fd: int, folder: Path, memory_mb: int)
                 replies.emit(position, score, 0.0, trace)
             fit = True
         else:
-            fit = execute(verifiers[key], cases, replies.emit, replies.mark)
+            fit = _score(verifiers[key], segments, replies)
         replies.end()
         if not fit:
             os._exit(RECYCLE)
+
+
+def _score(verifier: Verifier, segments: list[tuple[bytes, int]], replies: Replies) -> bool:
+    """Answer a chunk; a task that cannot be made in this process fails alone. Returns whether the process is fit."""
+    cases: list[dict[str, Any]] = []
+    places: list[int] = []  # of each case in the chunk
+    at = 0
+    for content, count in segments:
+        try:
+            cases += cases_of(*pickle.loads(content))
+            places += range(at, at + count)
+        except BaseException as error:
+            score, trace = failure(error)
+            for position in range(at, at + count):
+                replies.emit(position, score, 0.0, trace)
+        at += count
+    if not cases:
+        return True
+    return execute(
+        verifier,
+        cases,
+        lambda position, *result: replies.emit(places[position], *result),
+        lambda position: replies.mark(places[position] if position >= 0 else position),
+    )
 
 
 def _load(address: Address, options: tuple[dict[str, Any], float]) -> Verifier:
