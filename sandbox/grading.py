@@ -126,13 +126,18 @@ class _Replies:
         self.tally, self.wanted, self.judges = tally, wanted, judges
         self.values: dict[int, list[Any]] = {}
         self.next = 0
-        self.broken = self.started = False
+        self.broken = self.started = self.over = False
         self.report: tuple[str, calls.Raised] | None = None
         self.counts: dict[int, int] = {}
         for test, _ in wanted:
             self.counts[test] = self.counts.get(test, 0) + 1
 
     def __call__(self, frame: list[Any]) -> bool:
+        # A process that ended before it was heard cannot be stopped any more: what it still said counts no longer.
+        self.over = self.over or self._hear(frame)
+        return self.over
+
+    def _hear(self, frame: list[Any]) -> bool:
         kind = frame[0]
         first, self.started = not self.started, True
         if first and kind == "set up":

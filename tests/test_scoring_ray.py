@@ -86,7 +86,7 @@ def test_without_any_node_left_scoring_stops(cluster):
                 ray.kill(place.actor)
 
         with pytest.raises(ScoringError, match="every node of the Ray cluster was lost"):
-            deque(map(kill, scorer.score_groups(programs(40))))
+            deque(map(kill, scorer.score_groups(programs(400))))
 
 
 def test_no_cluster_is_said_before_anything_starts():

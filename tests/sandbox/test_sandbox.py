@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from grpo_kit.sandbox import Limits, Sandbox, SandboxError, TestError, probe
+from grpo_kit.sandbox.grading import _Replies
+from grpo_kit.sandbox.tally import Request, Tally
 
 ADD = "def add(a, b):\n    return a + b\n"
 SHORT = Limits(cpu_s=0.3, wall_s=20)
@@ -103,6 +105,18 @@ def test_a_program_that_leaves_is_no_longer_waited_for(sandbox, where):
     assert (result.grading, result.verdict) == ("referee", "fail")
     assert result.reason == "the program ended before it answered"
     assert sandbox.run_tests(leave.format(3), tests, entry_point="f").verdict != "timeout"
+
+
+def test_what_comes_after_the_end_of_the_matter_is_not_heard():
+    """All of it may have been written before the first of it is read."""
+    request = Request("", ["assert f() == 1"] * 2, "assert", ("f",), "", SHORT)
+    tally = Tally(request, "landlock")
+    replies = _Replies(tally, [(0, 0), (1, 0)], [])
+    assert not replies(["set up"])
+    assert replies(["too_much", 0])
+    assert replies(["done"])
+    assert not replies.broken
+    assert replies.next == 0
 
 
 def test_scripts(sandbox):
