@@ -47,19 +47,11 @@ def train_on_ranks(
     """Train as one of the processes of a run. Rank 0 checks the recipe and makes the folder; the others follow."""
     from grpo_kit.commands import check, train_checked
     from grpo_kit.policy.models import pick_device
-    from grpo_kit.train.ahead import SEVERAL_RANKS
 
     begun = time.perf_counter()
     if ranks.restarts_allowed() and run_dir is None:
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
     wanted = load_recipe(recipe, overrides)
-    if ranks.world_size() > 1 and wanted.rollout.engine == "vllm":
-        raise UserError(
-            "rollout.engine vllm with several training processes is not offered: use engine: vllm_server, whose servers all of "
-            "them share, or engine: torch, or one training process"
-        )
-    if ranks.world_size() > 1 and wanted.rollout.max_staleness:
-        raise UserError(SEVERAL_RANKS)
     device = pick_device(wanted.device)
     console = Console(highlight=False, quiet=not ranks.first(), file=Unbreakable())  # type: ignore[arg-type]
     with ranks.joined(device):

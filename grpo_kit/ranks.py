@@ -1,11 +1,13 @@
 """The processes of one run, as torchrun starts them: who am I, and what do the others say. Alone, every answer is trivial.
 
 Objects travel over a gloo group of their own, so that a message never waits behind the gradients and never needs a GPU.
+A thread that samples ahead has a second one (`aside`): messages of two threads have no common order.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +24,8 @@ T = TypeVar("T")
 # Longer than any difference between ranks: one may still generate its longest answer when the others are done.
 SECONDS_TO_MEET = 1800.0
 SECONDS_BETWEEN_LOOKS = 0.01
-_control: list[object] = []
+_control: list[object] = []  # the main thread's group, and that of the thread aside
+_thread = threading.local()
 
 
 def launched() -> bool:
@@ -91,12 +94,13 @@ def joined(device: torch.device) -> Iterator[None]:
         backend = "cpu:gloo,cuda:nccl"
     limit = timedelta(seconds=SECONDS_TO_MEET)
     dist.init_process_group(backend, timeout=limit, **_store(limit))
-    _control.append(dist.new_group(backend="gloo", timeout=limit))
+    _control.extend(dist.new_group(backend="gloo", timeout=limit) for _ in range(2))
     try:
         yield
     finally:
         _control.clear()
-        dist.destroy_process_group()
+        if dist.is_initialized():  # vLLM's engine in process takes down all groups when it ends
+            dist.destroy_process_group()
 
 
 def _store(limit: timedelta) -> dict[str, Any]:
@@ -121,6 +125,20 @@ def _store(limit: timedelta) -> dict[str, Any]:
     return {"store": dist.PrefixStore(f"attempt-{attempt}", shared), "rank": rank(), "world_size": world_size()}
 
 
+@contextmanager
+def aside() -> Iterator[None]:
+    """Within, this thread's messages go to the same thread of the other ranks, and not to their main threads."""
+    _thread.aside = True
+    try:
+        yield
+    finally:
+        _thread.aside = False
+
+
+def _group() -> Any:
+    return _control[int(getattr(_thread, "aside", False))]
+
+
 def meet(purpose: str, seconds: float = SECONDS_TO_MEET) -> None:
     """Wait until every rank is here.
 
@@ -132,7 +150,7 @@ def meet(purpose: str, seconds: float = SECONDS_TO_MEET) -> None:
     import torch.distributed as dist
 
     try:
-        dist.monitored_barrier(_control[0], timedelta(seconds=seconds), wait_all_ranks=True)  # type: ignore[arg-type]
+        dist.monitored_barrier(_group(), timedelta(seconds=seconds), wait_all_ranks=True)
     except RuntimeError as error:
         raise _alone(purpose, error) from error
 
@@ -143,7 +161,7 @@ def meeting(purpose: str, seconds: float) -> Iterator[None]:
         return
     import torch.distributed as dist
 
-    work = dist.barrier(_control[0], async_op=True)  # type: ignore[arg-type]
+    work = dist.barrier(_group(), async_op=True)
     last = time.monotonic()
     while not work.is_completed():
         time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -171,7 +189,7 @@ def everyone(value: T, purpose: str) -> list[T]:
 
     meet(purpose)
     values: list[T | None] = [None] * world_size()
-    dist.all_gather_object(values, value, group=_control[0])
+    dist.all_gather_object(values, value, group=_group())
     return values  # type: ignore[return-value]
 
 

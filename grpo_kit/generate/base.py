@@ -54,6 +54,12 @@ class Generator(Protocol):
     def sync(self, model: torch.nn.Module, version: int) -> None:
         """Take the trainer's weights as policy ``version`` and forget everything computed with older ones."""
 
+    def weights_stand(self, stand: bool) -> None:
+        """Whether the trainer leaves the weights of the last `sync` alone until it says otherwise.
+
+        An engine that works beside the trainer may read them, to compare or to hand them on, only while they stand.
+        """
+
     def statistics(self) -> dict[str, float]:
         """What is worth logging since the last call."""
 

@@ -54,6 +54,9 @@ class TorchEngine:
     def sync(self, model: nn.Module, version: int) -> None:
         self._version = version
 
+    def weights_stand(self, stand: bool) -> None:
+        """See `Generator.weights_stand`. It samples from them, and only when it is asked to."""
+
     def statistics(self) -> dict[str, float]:
         return {}
 

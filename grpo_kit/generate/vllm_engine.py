@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from grpo_kit import ranks
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.policy.models import Policy
@@ -64,6 +65,9 @@ class VllmEngine:
         self._version = version
         (completions,) = self.generate([self.probe.prompt], self.probe.sampling)
         self._statistics["mismatch/probe"] = self.probe.check(completions, version, "vLLM")
+
+    def weights_stand(self, stand: bool) -> None:
+        """See `Generator.weights_stand`. Nothing happens here while the trainer works."""
 
     def _forget_prefixes(self) -> None:
         """Keys and values computed with older weights must not meet new ones."""
@@ -153,6 +157,8 @@ def _load(policy: Policy, config: RolloutConfig, longest: int) -> Any:
                 enable_chunked_prefill=not on_cpu,
                 max_num_batched_tokens=max(CPU_PREFILL_TOKENS, longest) if on_cpu else None,
                 enable_sleep_mode=config.vllm.sleep and not on_cpu,
+                # Every rank has an engine of its own, in the process group that torchrun's processes have joined.
+                distributed_executor_backend="external_launcher" if ranks.together() else None,
                 gpu_memory_utilization=config.vllm.memory_fraction,
                 kv_cache_memory_bytes=int(config.vllm.cache_gb * 2**30) if on_cpu else None,
             )

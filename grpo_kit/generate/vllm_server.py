@@ -63,6 +63,9 @@ class VllmServers:
         self._counts: Counter[str] = Counter()
         self._statistics: dict[str, float] = {}
         self._version: int | None = None
+        self._coming = 0  # the version that servers may have already
+        self._weights_stand = True
+        self._closed = False
         self.folder.mkdir(parents=True, exist_ok=True)
         self.transfer = open_transfer(policy, config.vllm.transfer, self.folder, warnings.warn)
         if config.vllm.launch:
@@ -79,16 +82,24 @@ class VllmServers:
     def sync(self, model: nn.Module, version: int) -> None:
         """See `Generator.sync`. Raises RunFailed if no server is left or one does not compute what the trainer computes."""
         with self._updating:
-            self._sync(model, version)
+            self._end_of_older(version)
+            self._give(model, version)
         ranks.meet("new weights on the servers")
 
-    def _sync(self, model: nn.Module, version: int) -> None:
+    def _end_of_older(self, version: int) -> None:
+        """Begin nothing more with the weights of before, and wait for what is under way: another thread may be sampling.
+
+        Groups end with the weights that they began with, unless in_flight lets them go on with newer ones.
+        """
+        self._coming = version
         with self._room:
             for server in self.servers:
                 server.state = "down"  # until it has these weights
-            # Another thread may be sampling: groups under way end with the weights that they began with, or with newer ones.
             while not self.in_flight_updates and any(s.in_flight for s in self.servers):
                 self._room.wait(SECONDS_BETWEEN_LOOKS)
+        ranks.meet("the end of what is being sampled")
+
+    def _give(self, model: nn.Module, version: int) -> None:
         self.transfer.prepare(model, version)
         first, self._version = self._version is None, version
         deadline = time.monotonic() + self.config.vllm.timeout
@@ -100,6 +111,11 @@ class VllmServers:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         self._bring_up()
         self.transfer.forget_older()
+
+    def weights_stand(self, stand: bool) -> None:
+        """See `Generator.weights_stand`. Waits for a server that is being brought back."""
+        with self._updating:
+            self._weights_stand = stand
 
     def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
         """See `Generator.generate`. Raises RunFailed when no server comes back within ``rollout.vllm.timeout``."""
@@ -118,6 +134,7 @@ class VllmServers:
         return statistics
 
     def close(self) -> None:
+        self._closed = True  # a thread that still samples gives up
         for server in self.servers:
             if server.process is not None:
                 server.process.stop()
@@ -150,7 +167,8 @@ class VllmServers:
     def _bring_back(self) -> None:
         if len(self._ready()) < len(self.servers) and self._updating.acquire(blocking=False):
             try:
-                self._bring_up()
+                if self._weights_stand:
+                    self._bring_up()
             finally:
                 self._updating.release()
 
@@ -187,7 +205,7 @@ class VllmServers:
         """The ready server with the fewest requests in flight; waits for one."""
         deadline = time.monotonic() + self.config.vllm.timeout
         with self._room:
-            while not stop.is_set():
+            while not stop.is_set() and not self._closed:
                 free = [s for s in self._ready() if s.in_flight < limit]
                 if free:
                     chosen = min(free, key=lambda s: s.in_flight)
@@ -210,7 +228,7 @@ class VllmServers:
                 raise ServerLost("it gave up the request: another rank found it lost and gave it weights")
             spans = choice["weight_versions"] or ()
             versions = {span["version"] for span in spans}
-            allowed = {str(v) for v in range(begun, self.policy_version + 1)}
+            allowed = {str(v) for v in range(begun, self._coming + 1)}
             if not versions or not versions <= allowed:
                 raise ServerLost(f"it sampled with weights {sorted(versions)}, not {self._version}: was it restarted?")
             changes.append([(span["start"], int(span["version"])) for span in spans])
@@ -326,13 +344,14 @@ class FollowedServers(VllmServers):
         return None
 
     def sync(self, model: nn.Module, version: int) -> None:
-        """Raises RunFailed if no server answers this rank with the weights that rank 0 has given to them."""
-        ranks.meet("new weights on the servers")
-        self._version = version
-        for server in self.servers:
-            server.state = "down"
-        self._bring_up()
-        if not self._ready():
+        """See `VllmServers.sync`. Raises RunFailed if none of the servers that rank 0 began with answers this rank."""
+        with self._updating:
+            self._end_of_older(version)
+            ranks.meet("new weights on the servers")
+            first, self._version = self._version is None, version
+            self._bring_up()
+        # Later on a server may be lost in between: `generate` waits for rank 0 to bring it back.
+        if first and not self._ready():
             raise RunFailed(f"rank {ranks.rank()} reaches no server with weights {version}: {self._complaints()}")
 
     def _load(self, server: VllmServer) -> bool:
@@ -342,4 +361,4 @@ class FollowedServers(VllmServers):
         return None
 
     def close(self) -> None:
-        return None
+        self._closed = True

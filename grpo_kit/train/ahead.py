@@ -7,6 +7,7 @@ carries the version that sampled it and the engine's log-probabilities, against 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,17 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpo_kit import ranks
-from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.errors import RunFailed
 from grpo_kit.observe.clock import Clock
 from grpo_kit.types import Group
 
 from .rollouts import SampledGroups
 
 SECONDS_BETWEEN_LOOKS = 0.5
-SEVERAL_RANKS = (
-    "rollout.max_staleness with several training processes is not offered: sampling would meet the other ranks in the middle "
-    "of their updates. Use max_staleness: 0, or one training process"
-)
+SECONDS_TO_END = 60.0
+SECONDS_TO_ANSWER = 5.0
 
 
 @dataclass
@@ -43,6 +42,9 @@ class GroupsAhead:
     The groups of step s are begun when step s - ``most`` is, so that no completion can be more than ``most``
     versions old. Should one be older all the same (a server that came back with older weights), its group is dropped.
 
+    Of several ranks each has such a thread, which samples the rank's part of a step. The threads agree before every step
+    whether to begin it, so that none waits for another one's groups that will never come.
+
     Args:
         most: how many policy versions a completion may be behind the weights that learn from it; at least 1.
         steps: the last step that will be asked for.
@@ -53,22 +55,22 @@ class GroupsAhead:
     recorded = False
 
     def __init__(self, groups: SampledGroups, most: int, steps: int, version: Callable[[], int], clock: Clock) -> None:
-        if ranks.world_size() > 1:
-            raise UserError(SEVERAL_RANKS)
         groups.may_mix_versions = True
         self.groups, self.most, self.steps, self.version, self.clock = groups, most, steps, version, clock
         self._room = threading.Condition()
-        self._sampling = threading.Lock()
+        self._pauses = self._parked = self._resumed = 0  # how many were asked for, kept, and are over
         self._ready: deque[_Batch] = deque()
         self._wanted = 0  # the step that is trained now or was trained last
         self._failure: BaseException | None = None
         self._over = False
+        self._asking = False  # the other ranks, which may have failed
         self._thread: threading.Thread | None = None
         self._before: dict[str, Any] = groups.sampler.state_dict()
         self._statistics: dict[str, float] = {}
 
     def next(self, step: int, count: int) -> list[Group]:
         """See `GroupSource`. Raises what sampling or scoring raised."""
+        self.groups.generator.weights_stand(True)
         with self._room:
             self._wanted = step
             if self._thread is None:
@@ -83,8 +85,11 @@ class GroupsAhead:
             while not self._ready:
                 if self._failure is not None:
                     raise self._failure
+                if not self._thread.is_alive():
+                    raise RunFailed(f"step {step}: sampling has ended, as another rank stopped")
                 self._room.wait(SECONDS_BETWEEN_LOOKS)
             batch = self._ready[0]
+        self.groups.generator.weights_stand(False)
         if batch.step != step:
             raise RuntimeError(f"step {step} was asked for, step {batch.step} was prepared")
         return self._fresh(batch)
@@ -116,27 +121,43 @@ class GroupsAhead:
         return kept
 
     def _work(self, step: int, count: int) -> None:
-        while step <= self.steps:
-            with self._room:
-                while step - self.most > self._wanted and not self._over:
-                    self._room.wait(SECONDS_BETWEEN_LOOKS)
-                if self._over:
-                    return
-            try:
-                with self._sampling:
+        try:
+            with ranks.aside():
+                while step <= self.steps and self._may_begin(step):
                     position = self.groups.sampler.state_dict()
                     groups = self.groups.next(step, count)
                     statistics = self.groups.statistics()
-            except BaseException as error:
-                with self._room:
-                    self._failure = error
-                    self._room.notify_all()
-                return
+                    with self._room:
+                        self._ready.append(_Batch(step, groups, position, statistics))
+                        self._before = self.groups.sampler.state_dict()
+                        self._room.notify_all()
+                    step += 1
+        except BaseException as error:
+            self._failure = error
+        finally:
             with self._room:
-                self._ready.append(_Batch(step, groups, position, statistics))
-                self._before = self.groups.sampler.state_dict()
                 self._room.notify_all()
-            step += 1
+
+    def _may_begin(self, step: int) -> bool:
+        """Wait until there is room for a step and nobody needs the engine; False when the run is over."""
+        while True:
+            with self._room:
+                while step - self.most > self._wanted and self._pauses == self._parked and not self._over:
+                    self._room.wait(SECONDS_BETWEEN_LOOKS)
+                mine = (self._over, self._pauses)
+            self._asking = True
+            said = ranks.everyone(mine, "beginning to sample a step")
+            self._asking = False
+            if any(over for over, _ in said):
+                return False
+            asked = max(pauses for _, pauses in said)
+            if asked == self._parked:
+                return True
+            with self._room:
+                self._parked = asked
+                self._room.notify_all()
+                while self._resumed < asked and not self._over:
+                    self._room.wait(SECONDS_BETWEEN_LOOKS)
 
     def position(self, done: int) -> dict[str, Any]:
         """Where the sampler stood before the first groups after step ``done``: they are sampled again on resume."""
@@ -148,8 +169,18 @@ class GroupsAhead:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Wait for the groups under way; within, engine and scorer belong to the caller."""
-        with self._sampling:
+        self.groups.generator.weights_stand(True)
+        with self._room:
+            self._pauses += 1
+            self._room.notify_all()
+            while self._thread is not None and self._thread.is_alive() and self._parked < self._pauses:
+                self._room.wait(SECONDS_BETWEEN_LOOKS)
+        try:
             yield
+        finally:
+            with self._room:
+                self._resumed = self._pauses
+                self._room.notify_all()
 
     def statistics(self) -> dict[str, float]:
         found, self._statistics = self._statistics, {}
@@ -161,4 +192,8 @@ class GroupsAhead:
             self._over = True
             self._room.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=60.0)
+            end = time.monotonic() + SECONDS_TO_END
+            while self._thread.is_alive() and time.monotonic() < end:
+                if self._asking:
+                    end = min(end, time.monotonic() + SECONDS_TO_ANSWER)
+                self._thread.join(SECONDS_BETWEEN_LOOKS)

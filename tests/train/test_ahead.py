@@ -1,20 +1,20 @@
 """Sampling ahead of the training: bounded staleness, the order of tasks, stops, failures, and a run that learns."""
 
-import copy
-import threading
+import gzip
+import json
 
 import pytest
 import torch
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
-from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.observe.clock import Clock
 from grpo_kit.train import online
 from grpo_kit.train.ahead import GroupsAhead
+from tests.train.ahead_runs import SERVERS, SETTINGS, OwnWeights
 from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
 from tests.train.test_rollouts import source
-from tests.train.test_world import metrics
+from tests.train.test_world import metrics, succeed, torchrun
 
 
 class Versions:
@@ -117,31 +117,10 @@ def test_the_embedded_engine_is_refused():
         recipe("grpo", *SERVERS, "rollout.max_staleness=1", "objective.correction=none")
 
 
-SERVERS = ("rollout.engine=vllm_server", "rollout.vllm.servers=[http://127.0.0.1:1]")
-
-
-class OwnWeights(TorchEngine):
-    """An engine with weights of its own, as a server has; a sync waits for what is being sampled."""
-
-    def __init__(self, policy):
-        super().__init__(copy.deepcopy(policy))
-        self.busy = threading.Lock()
-
-    def sync(self, model, version):
-        with self.busy:
-            self.policy.model.load_state_dict(model.state_dict())
-            super().sync(model, version)
-
-    def generate(self, prompts, sampling):
-        with self.busy:
-            return iter(list(super().generate(prompts, sampling)))
-
-
 def trained(folder, monkeypatch, *overrides, **options):
     monkeypatch.setattr(online, "open_generator", lambda config, policy, path: OwnWeights(policy))
     monkeypatch.setattr("grpo_kit.train.preflight.check_engine", lambda *a: None)
-    settings = ("scoring.max_rejected_gold=1.0", "train.steps=6", "rollout.max_tokens=8", "train.save_every=2")
-    config = recipe("grpo", ODD, *SERVERS, *settings, *overrides)
+    config = recipe("grpo", ODD, *SERVERS, *SETTINGS, *overrides)
     run(config, folder, **options)
     return metrics(folder)
 
@@ -161,7 +140,50 @@ def test_no_staleness_is_the_synchronous_run_bit_for_bit(tmp_path, monkeypatch):
     """An engine with weights of its own at k = 0 against the embedded engine, which cannot be but synchronous."""
     zero = trained(tmp_path / "zero", monkeypatch, "rollout.max_staleness=0")
     monkeypatch.undo()
-    settings = ("scoring.max_rejected_gold=1.0", "train.steps=6", "rollout.max_tokens=8", "train.save_every=2")
-    run(recipe("grpo", ODD, *settings, "objective.correction=truncated"), tmp_path / "embedded")
+    run(recipe("grpo", ODD, *SETTINGS, "objective.correction=truncated"), tmp_path / "embedded")
     assert metrics(tmp_path / "embedded") == zero
     assert all(torch.equal(w, weights(tmp_path / "zero")[n]) for n, w in weights(tmp_path / "embedded").items())
+
+
+def sampled(folder):
+    """What was sampled and what it was paid, by step and task; not in the order in which groups became known."""
+    rows = []
+    for path in sorted((folder / "rollouts").iterdir()):
+        with gzip.open(path, "rt") as file:
+            rows += [json.loads(line) for line in file]
+    return sorted((r["step"], r["task"], r["sample"], r["response"], r["reward"]) for r in rows)
+
+
+EVALUATED = "evaluation={tasks: 4, samples: 2, every: 2}"
+STILL = ("optimizer.learning_rate=0.0", "train.steps=8", EVALUATED)
+
+
+def test_two_ranks_ahead_sample_what_one_process_samples(tmp_path, monkeypatch):
+    """With weights that stand still every version samples alike, so nothing but the order of work can differ."""
+    one = trained(tmp_path / "one", monkeypatch, *STILL)
+    succeed(2, "tests.train.ahead_runs", tmp_path / "two", "rollout.max_staleness=2", *STILL)
+    assert len(sampled(tmp_path / "one")) == 8 * 4 * 4
+    assert sampled(tmp_path / "two") == sampled(tmp_path / "one")
+    two = metrics(tmp_path / "two")
+    assert 1 <= max(line.get("staleness/max", 0) for line in two) <= 2
+    evaluations = [[line for line in found if "eval/sampled" in line] for found in (one, two)]
+    assert len(evaluations[0]) == 5  # before, and after every second step
+    assert evaluations[0] == evaluations[1]
+
+
+def test_two_ranks_ahead_train_stop_and_go_on(tmp_path):
+    ahead = ("rollout.max_staleness=2", EVALUATED)
+    succeed(2, "tests.train.ahead_runs", tmp_path / "run", *ahead, STOP_AFTER="3")
+    assert [line["step"] for line in metrics(tmp_path / "run") if "loss" in line] == [1, 2, 3]
+    succeed(2, "tests.train.ahead_runs", tmp_path / "run", *ahead, RESUME="1")
+    found = [line for line in metrics(tmp_path / "run") if "loss" in line]
+    assert [line["step"] for line in found] == [1, 2, 3, 4, 5, 6]
+    assert all(line["staleness/max"] <= 2 for line in found)
+    assert all(line["policy_version"] == line["step"] for line in found)
+
+
+@pytest.mark.parametrize("where", ["training", "sampling"])
+def test_a_rank_that_fails_while_both_sample_ahead_ends_the_run(where, tmp_path):
+    done = torchrun(2, "tests.train.ahead_runs", tmp_path / "run", "rollout.max_staleness=1", FAIL_WHILE=where)
+    assert done.returncode == 1
+    assert f"rank 1 fails while {where}" in done.stderr

@@ -36,6 +36,9 @@ class FakeGenerator:
                 Completion(p.task_id, i, [7], [-1.0], text.format(i), "stop", self.version) for i in range(sampling.n)
             ]
 
+    def weights_stand(self, stand):
+        self.standing = stand
+
     def statistics(self):
         return {}
 
