@@ -118,6 +118,9 @@ class VllmConfig(Strict):
     servers: tuple[str, ...] = Field((), description="base URLs, one per server: http://host:port")
     launch: bool = Field(False, description="start a server at each of the URLs, which must be of this machine")
     devices: tuple[str, ...] = Field((), description="CUDA_VISIBLE_DEVICES of each launched server")
+    tensor_parallel: PositiveInt = Field(
+        1, description="devices that each launched server is spread over, for a model that one does not hold"
+    )
     transfer: Literal["auto", "folder", "nccl"] = Field(
         "auto", description="how weights reach servers; auto: NCCL from a CUDA device, a folder otherwise"
     )
@@ -144,6 +147,14 @@ class VllmConfig(Strict):
             raise ValueError(
                 f"devices has {len(self.devices)} entries for {len(self.servers)} servers; give one for each"
             )
+        if self.tensor_parallel > 1 and not self.launch:
+            raise ValueError(
+                f"tensor_parallel {self.tensor_parallel} is for servers that the kit starts: set launch: true, or start yours "
+                "with --tensor-parallel-size"
+            )
+        few = [d for d in self.devices if len(d.split(",")) != self.tensor_parallel]
+        if few:
+            raise ValueError(f"devices: {few[0]!r} does not name {self.tensor_parallel} devices (tensor_parallel)")
         return self
 
 

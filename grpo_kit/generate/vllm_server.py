@@ -323,6 +323,7 @@ class VllmServers:
             # A server refuses requests of more samples than it decodes side by side.
             "max-num-seqs": max(settings.max_sequences, self.config.group_size),
             "gpu-memory-utilization": settings.memory_fraction,
+            "tensor-parallel-size": settings.tensor_parallel,
         }
         if self.policy.device.type == "cuda":
             arguments["weight-transfer-config"] = json.dumps({"backend": "nccl"})

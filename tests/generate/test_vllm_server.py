@@ -147,6 +147,26 @@ def test_a_request_that_is_refused_says_why(servers):
         list(servers.generate(prompts(1), SamplingParams(n=100, temperature=0.8, max_tokens=2)))
 
 
+@pytest.mark.slow
+def test_a_server_spread_over_two_devices_has_every_new_version(tmp_path):
+    needs_vllm()
+    if 1 <= torch.cuda.device_count() < 2:
+        pytest.skip("one GPU cannot be spread over")
+    url = f"http://127.0.0.1:{free_port()}"
+    small = {"max_sequences": 8, "cache_gb": 0.1, "timeout": 400, "tensor_parallel": 2}
+    config = rollout(engine="vllm_server", vllm={"servers": [url], "launch": True, **small})
+    generator = VllmServers(vllm_policy(), config, 400, tmp_path)
+    try:
+        for version in range(2):
+            disturb(generator.policy, seed=version)
+            generator.sync(generator.policy.model, version)
+            assert 0 <= generator.statistics()["mismatch/probe"] < 1e-4
+        assert generator.servers[0].call("/get_world_size") == {"world_size": 2}
+        assert sample(generator, prompts(2)).keys() == {"0", "1"}
+    finally:
+        generator.close()
+
+
 # --- without servers ---------------------------------------------------------------------------------------------
 
 

@@ -67,6 +67,11 @@ def test_traps_are_refused_with_the_reason(settings, reason):
         ({"servers": ["http://a:1", "http://a:1"]}, "twice"),
         ({"launch": True}, "launch needs servers"),
         ({"servers": ["http://a:1"], "devices": ["0", "1"]}, "2 entries for 1 servers"),
+        ({"servers": ["http://a:1"], "tensor_parallel": 2}, "for servers that the kit starts: set launch: true"),
+        (
+            {"servers": ["http://a:1"], "launch": True, "tensor_parallel": 2, "devices": ["0"]},
+            "'0' does not name 2 devices",
+        ),
     ],
 )
 def test_servers_are_checked_before_anything_starts(settings, reason):
