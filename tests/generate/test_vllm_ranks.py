@@ -1,6 +1,8 @@
 """Training processes on two hosts that share one real vLLM server; rank 0 gives it the weights."""
 
 import json
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import torch
 from grpo_kit.generate.vllm_http import ServerProcess
 from grpo_kit.generate.vllm_server import VllmServers
 from tests.conftest import TINY_RECIPE
+from tests.generate.test_vllm_shared_by_ranks import sampled
 from tests.hosts import ADDRESSES, open_hosts
+from tests.train.test_every_algorithm_runs import weights
 from tests.vllm_real import needs_vllm, rollout, vllm_policy
 
 ODD = Path(__file__).parents[1] / "train" / "odd.py"
@@ -52,23 +56,64 @@ def recipe(hosts, tmp_path_factory):
     server.stop()
 
 
-def finish(*processes):
+def train(hosts, recipe, folder, disturb=lambda: None):
+    arguments = ("train", recipe, "--run-dir", folder, "train.steps=10", "train.save_every=2", "rollout.max_tokens=96")
+    processes = [hosts.torchrun(host, *arguments) for host in range(2)]
     try:
+        disturb()
         outputs = [process.communicate(timeout=DEADLINE)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
     assert [p.returncode for p in processes] == [0] * len(processes), "\n=====\n".join(o[-4000:] for o in outputs)
+    return metrics(folder)
 
 
 def metrics(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_two_hosts_share_a_server_on_one_of_them(hosts, recipe, tmp_path):
-    arguments = ("train", recipe, "--run-dir", tmp_path / "shared", "train.steps=10")
-    finish(*(hosts.torchrun(host, *arguments) for host in range(2)))
-    shared = metrics(tmp_path / "shared")
+@pytest.fixture(scope="module")
+def straight(hosts, recipe, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hosts") / "shared"
+    train(hosts, recipe, folder)
+    return folder
+
+
+def test_two_hosts_share_a_server_on_one_of_them(straight):
+    shared = metrics(straight)
     assert [m["step"] for m in shared] == [m["policy_version"] for m in shared] == list(range(1, 11))
     assert max(m["mismatch/probe"] for m in shared) < 1e-4
-    assert not list((tmp_path / "shared").rglob("weights-*"))
+    assert not list(straight.rglob("weights-*"))
+
+
+def asking(hosts):
+    """Whether the second host has a request under way."""
+    command = [*hosts.within(1), "ss", "-Htn", "state", "established", "dst", f"{ADDRESSES[0]}:{PORT}"]
+    return bool(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+
+
+@pytest.mark.slow
+def test_the_cable_is_pulled_for_five_seconds_while_the_server_samples(hosts, recipe, straight, tmp_path):
+    """Requests outlive it, go out again with their seeds, or both hosts start again: the run is the same one."""
+    folder = tmp_path / "cut"
+
+    def disturb():
+        end = time.monotonic() + DEADLINE
+        while not (folder / "metrics.jsonl").exists() or len(metrics(folder)) < 3:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        pulled = False
+        while not pulled:
+            assert len(metrics(folder)) < 9, "no request was under way whenever the cable was pulled"
+            if not asking(hosts):
+                continue
+            hosts.cable("down")
+            pulled = asking(hosts)  # it may have been answered meanwhile
+            time.sleep(5 if pulled else 0)
+            hosts.cable("up")
+
+    assert [m["step"] for m in train(hosts, recipe, folder, disturb)] == list(range(1, 11))
+    assert sampled(folder) == sampled(straight)
+    for name, weight in weights(straight).items():
+        torch.testing.assert_close(weights(folder)[name], weight, rtol=0, atol=2e-5)
