@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import threading
@@ -65,11 +66,18 @@ class VllmServers:
         self._version: int | None = None
         self._coming = 0  # the version that servers may have already
         self._weights_stand = True
-        self._closed = False
+        self._closed = threading.Event()
+        self._failure: BaseException | None = None
+        self._calls = itertools.count()
+        self._unsent: dict[int, int] = {}  # by call of `generate`: groups that no server has been asked for yet
         self.folder.mkdir(parents=True, exist_ok=True)
         self.transfer = open_transfer(policy, config.vllm.transfer, self.folder, warnings.warn)
         if config.vllm.launch:
             self._launch()
+        # Sampling ahead, threads that ask come and go, and a server ends with the thread that started it.
+        self._cared_for = config.max_staleness > 0
+        if self._cared_for:
+            threading.Thread(target=self._care, name="care", daemon=True).start()
 
     # --- what every generator offers ---------------------------------------------------------------------------------
 
@@ -134,7 +142,7 @@ class VllmServers:
         return statistics
 
     def close(self) -> None:
-        self._closed = True  # a thread that still samples gives up
+        self._closed.set()  # a thread that still samples gives up
         for server in self.servers:
             if server.process is not None:
                 server.process.stop()
@@ -149,20 +157,35 @@ class VllmServers:
         workers = ThreadPoolExecutor(min(len(prompts), limit * len(self.servers)) or 1, "grpo-kit-vllm")
         stop = threading.Event()
         waiting: set[Future[list[Completion]]] = set()
+        with self._room:
+            call = next(self._calls)
+            self._unsent[call] = len(prompts)
         try:
-            waiting = {workers.submit(self._group, prompt, sampling, limit, stop) for prompt in prompts}
+            waiting = {workers.submit(self._group, prompt, sampling, limit, stop, call) for prompt in prompts}
             while waiting:
                 done, waiting = wait(waiting, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
-                self._bring_back()
+                if not self._cared_for:
+                    self._bring_back()
                 for future in done:
                     yield future.result()
-            for _ in ranks.meeting("sampling", SECONDS_BETWEEN_LOOKS):
-                self._look_after_the_others()
+            if not self._cared_for:
+                for _ in ranks.meeting("sampling", SECONDS_BETWEEN_LOOKS):
+                    self._look_after_the_others()
         finally:
             stop.set()
             with self._room:
+                del self._unsent[call]
                 self._room.notify_all()
             workers.shutdown(wait=True, cancel_futures=True)
+
+    def _care(self) -> None:
+        """Bring servers back all the time."""
+        try:
+            while not self._closed.wait(SECONDS_BETWEEN_LOOKS):
+                self._look_after_the_others()
+                self._bring_back()
+        except BaseException as error:
+            self._failure = error  # for those who wait for a server
 
     def _bring_back(self) -> None:
         if len(self._ready()) < len(self.servers) and self._updating.acquire(blocking=False):
@@ -179,16 +202,20 @@ class VllmServers:
                 server.lost(server.last_error)
         self._bring_back()
 
-    def _group(self, prompt: Prompt, sampling: SamplingParams, limit: int, stop: threading.Event) -> list[Completion]:
+    def _group(
+        self, prompt: Prompt, sampling: SamplingParams, limit: int, stop: threading.Event, call: int
+    ) -> list[Completion]:
         """One group from whichever server can give it."""
         lost_at = 0
         while True:
-            server = self._take(limit, stop)
+            server = self._take(limit, stop, call)
             try:
                 return self._ask(server, prompt, sampling)
             except ServerLost as lost:
                 lost_at += 1
                 with self._room:
+                    if call in self._unsent:
+                        self._unsent[call] += 1
                     self._counts["retries"] += 1
                     if server.state == "ready":
                         self._counts["servers_lost"] += 1
@@ -201,15 +228,19 @@ class VllmServers:
                     server.in_flight -= 1
                     self._room.notify_all()
 
-    def _take(self, limit: int, stop: threading.Event) -> VllmServer:
-        """The ready server with the fewest requests in flight; waits for one."""
+    def _take(self, limit: int, stop: threading.Event, call: int) -> VllmServer:
+        """The ready server with the fewest requests in flight; waits for one, and lets earlier calls go first."""
         deadline = time.monotonic() + self.config.vllm.timeout
         with self._room:
-            while not stop.is_set() and not self._closed:
+            while not stop.is_set() and not self._closed.is_set():
+                if self._failure is not None:
+                    raise self._failure
                 free = [s for s in self._ready() if s.in_flight < limit]
-                if free:
+                if free and not any(left for earlier, left in self._unsent.items() if earlier < call):
                     chosen = min(free, key=lambda s: s.in_flight)
                     chosen.in_flight += 1
+                    self._unsent[call] -= 1
+                    self._room.notify_all()
                     return chosen
                 if self._ready():  # busy is not lost
                     deadline = time.monotonic() + self.config.vllm.timeout
@@ -362,4 +393,4 @@ class FollowedServers(VllmServers):
         return None
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from grpo_kit import ranks
@@ -13,9 +13,10 @@ from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.clock import Clock
 from grpo_kit.scoring import Scorer
-from grpo_kit.types import Group, Prompt, Score, Task
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
 AGREEMENT = 1e-9
+Generate = Callable[[Sequence[Prompt], SamplingParams], Iterator[list[Completion]]]
 
 
 class GroupSource(Protocol):
@@ -32,8 +33,22 @@ class GroupSource(Protocol):
         """What is worth logging of the last step."""
 
 
+@dataclass
+class Round:
+    """Tasks that were drawn for a step, and this rank's part of their completions as it comes."""
+
+    tasks: dict[str, tuple[Task, Prompt]]
+    sampling: SamplingParams
+    stream: Iterator[list[Completion]]
+
+
 class SampledGroups:
-    """Samples a group for each of the next prompts and scores it; scoring overlaps with generation."""
+    """Samples a group for each of the next prompts and scores it; scoring overlaps with generation.
+
+    Attributes:
+        generate: gives the completions of prompts; the generator's own, unless somebody samples ahead.
+        before_gathering: called when this rank has sampled and scored its part of a round.
+    """
 
     recorded = False
 
@@ -49,6 +64,8 @@ class SampledGroups:
     ) -> None:
         self.sampler, self.generator, self.scorer, self.sampling = sampler, generator, scorer, sampling
         self.objective, self.clock, self.max_refills = objective, clock, max_refills
+        self.generate: Generate = lambda prompts, sampling: self.generator.generate(prompts, sampling)
+        self.before_gathering: Callable[[], None] = lambda: None
         self.may_mix_versions = False  # a step's groups then need not be of one policy version
         self._statistics: dict[str, float] = {}
 
@@ -59,7 +76,21 @@ class SampledGroups:
         ``max_refills`` further rounds (DAPO, arXiv:2503.14476, eq. 11); what is missing then is made up for by groups
         that agree, so that a step never shrinks unseen.
         """
-        kept = self._sample(step, count, 0)
+        with self.clock.phase("data"):
+            begun = self.begin(step, count)
+        return self.finish(step, count, begun)
+
+    def begin(self, step: int, count: int, refill: int = 0) -> Round:
+        """Draw the next ``count`` tasks."""
+        tasks = {task.id: (task, prompt) for task, prompt in self.sampler.next(count)}
+        # A task met again in a later step must not be answered with the same random numbers.
+        name = f"step/{refill}" if refill else "step"
+        sampling = replace(self.sampling, seed=sample_seed(self.sampling.seed, name, step))
+        return Round(tasks, sampling, self._stream(tasks, sampling))
+
+    def finish(self, step: int, count: int, begun: Round) -> list[Group]:
+        """The groups of a step from the first round of it. See `next`."""
+        kept = self._groups(begun)
         if not self.objective.dynamic_sampling:
             return kept
         spare = [g for g in kept if _agrees(g)]
@@ -67,7 +98,9 @@ class SampledGroups:
         rounds, discarded = 0, len(spare)
         while len(kept) < count and rounds < self.max_refills:
             rounds += 1
-            fresh = self._sample(step, count - len(kept), rounds)
+            with self.clock.phase("data"):
+                begun = self.begin(step, count - len(kept), rounds)
+            fresh = self._groups(begun)
             agreeing = [g for g in fresh if _agrees(g)]
             discarded += len(agreeing)
             spare += agreeing
@@ -82,29 +115,29 @@ class SampledGroups:
         }
         return kept + filled
 
-    def _sample(self, step: int, count: int, refill: int) -> list[Group]:
-        with self.clock.phase("data"):
-            chosen = self.sampler.next(count)
-        tasks = {task.id: (task, prompt) for task, prompt in chosen}
-        # A task met again in a later step must not be answered with the same random numbers.
-        name = f"step/{refill}" if refill else "step"
-        sampling = replace(self.sampling, seed=sample_seed(self.sampling.seed, name, step))
-        scored = self._scored(tasks, sampling)
-        groups = [scored[task.id] for task, _ in chosen]
+    def _groups(self, begun: Round) -> list[Group]:
+        scored = self._scored(begun.tasks, begun.stream)
+        groups = [scored[task] for task in begun.tasks]
         if self.objective.needs_greedy:
-            greedy = self._scored(tasks, replace(sampling, n=1, temperature=0.0))
+            sampling = replace(begun.sampling, n=1, temperature=0.0)
+            greedy = self._scored(begun.tasks, self._stream(begun.tasks, sampling))
             for group in groups:
                 group.greedy = greedy[group.task.id].scores[0]
         self._check_versions(groups)
         return groups
 
-    def _scored(self, tasks: dict[str, tuple[Task, Prompt]], sampling: SamplingParams) -> dict[str, Group]:
+    def _stream(self, tasks: dict[str, tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[list[Completion]]:
         # Groups stay whole on the rank that samples and scores them; then every rank gets to know all of them.
-        prompts = ranks.share([prompt for _, prompt in tasks.values()])
-        stream = self.clock.iterate("generate", self.generator.generate(prompts, sampling))
-        groups = (Group(*tasks[completions[0].task_id], completions) for completions in stream)
+        return self.generate(ranks.share([prompt for _, prompt in tasks.values()]), sampling)
+
+    def _scored(
+        self, tasks: dict[str, tuple[Task, Prompt]], completions: Iterator[list[Completion]]
+    ) -> dict[str, Group]:
+        stream = self.clock.iterate("generate", completions)
+        groups = (Group(*tasks[samples[0].task_id], samples) for samples in stream)
         scored = {g.task.id: g for g in self.clock.iterate("score", self.scorer.score_groups(groups))}
         with self.clock.phase("gather"):
+            self.before_gathering()
             return ranks.merged(scored, "gathering the groups of a step")
 
     def _check_versions(self, groups: list[Group]) -> None:

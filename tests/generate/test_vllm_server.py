@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.vllm_server import VllmServers
-from grpo_kit.types import Prompt
+from grpo_kit.types import Completion, Prompt
 from tests.vllm_real import disturb, needs_vllm, rollout, vllm_policy
 
 
@@ -194,3 +195,31 @@ def test_something_else_there(tmp_path):
         with pytest.raises(UserError, match="VLLM_SERVER_DEV_MODE=1"):
             generator.sync(generator.policy.model, 0)
         server.shutdown()
+
+
+def test_what_was_asked_for_first_goes_out_first(tmp_path, monkeypatch):
+    """Sampling ahead, the groups of a later step wait until every one of the step before is on its way."""
+    config = rollout(engine="vllm_server", vllm={"servers": ["http://127.0.0.1:1"], "max_sequences": 8})
+    generator = VllmServers(vllm_policy(), config, 400, tmp_path)
+    generator._version, generator.servers[0].state = 0, "ready"
+    asked, both = [], threading.Event()
+
+    def ask(server, prompt, sampling):
+        asked.append(int(prompt.task_id))
+        assert both.wait(20)
+        return [Completion(prompt.task_id, 0, [7], [-1.0], "", "stop", 0)]
+
+    monkeypatch.setattr(generator, "_ask", ask)
+    early, late = [iter(generator.generate(p, SAMPLING)) for p in (prompts(30)[:15], prompts(30)[15:])]
+    threads = [threading.Thread(target=list, args=(stream,)) for stream in (early, late)]
+    threads[0].start()
+    while len(asked) < 4:  # as many as are on their way at once
+        time.sleep(0.01)
+    threads[1].start()
+    time.sleep(0.1)
+    both.set()
+    for thread in threads:
+        thread.join(20)
+    assert len(asked) == 30
+    assert max(asked[:15]) < 15 <= min(asked[15:])
+    generator.close()

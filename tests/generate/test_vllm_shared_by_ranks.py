@@ -1,4 +1,4 @@
-"""Several training processes on one real vLLM server, or with an engine each, learn from the completions that one process gets."""
+"""Several training processes on one real vLLM server, or with an engine each, learn from what one process gets."""
 
 import gzip
 import json

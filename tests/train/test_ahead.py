@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 
 import pytest
 import torch
@@ -20,10 +21,10 @@ from tests.train.test_world import metrics, succeed, torchrun
 class Versions:
     """A trainer that moves on by one version per step, and a generator that gets every one at once."""
 
-    def __init__(self, most, steps=6, lag=0):
+    def __init__(self, most, steps=6, lag=0, algorithm="grpo", easy=0):
         self.now, self.lag = 0, lag
-        groups, self.generator = source("grpo")
-        self.plain, _ = source("grpo")
+        groups, self.generator = source(algorithm, easy)
+        self.plain, _ = source(algorithm, easy)
         self.generator.version = 0
         self.ahead = GroupsAhead(groups, most, steps, lambda: self.now, Clock())
 
@@ -95,6 +96,37 @@ def test_the_position_is_that_of_the_first_groups_nobody_learned_from():
         versions.ahead._room.wait_for(lambda: len(versions.ahead._ready) == 3, timeout=20)
     assert versions.ahead.position(1) == plain
     assert versions.ahead.groups.sampler.state_dict() != plain
+    versions.ahead.close()
+
+
+def test_requests_of_the_next_step_do_not_wait_for_a_long_response():
+    versions, calls = Versions(1), []
+    plain, next_step = versions.generator.generate, threading.Event()
+
+    def generate(prompts, sampling):
+        calls.append(sampling.seed)
+        if len(calls) == 1:
+            assert next_step.wait(20), "the long response of the first step kept the second one from being asked for"
+        else:
+            next_step.set()
+        yield from plain(prompts, sampling)
+
+    versions.generator.generate = generate
+    found = versions.ahead.next(1, 3)
+    assert [g.task.id for g in found] == [g.task.id for g in versions.plain.next(1, 3)]
+    assert len(calls) == 2
+    versions.ahead.close()
+
+
+def test_with_dynamic_sampling_tasks_are_drawn_step_by_step():
+    """What a step refills with comes before the tasks of the next one, so that a run can be repeated and resumed."""
+    versions, found = Versions(2, algorithm="dapo", easy=2), []
+    for step in (1, 2, 3):
+        found.append([g.task.id for g in versions.ahead.next(step, 3)])
+        refills = versions.ahead.statistics()["refill/rounds"]
+        assert refills == (1 if step == 1 else 0)
+        versions.trained()
+    assert found == [[g.task.id for g in versions.plain.next(step, 3)] for step in (1, 2, 3)]
     versions.ahead.close()
 
 
