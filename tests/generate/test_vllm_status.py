@@ -92,6 +92,6 @@ def test_correction_is_on_with_vllm_and_can_be_chosen(tiny_recipe):
     assert chosen("rollout.engine=vllm", "objective.correction=none") == "none"
 
 
-@pytest.mark.parametrize("name", ["grpo/gsm8k_qwen2.5-0.5b", "grpo/gsm8k_two_servers"])
+@pytest.mark.parametrize("name", ["grpo/gsm8k_qwen2.5-0.5b", "grpo/gsm8k_two_servers", "grpo/gsm8k_7b_ahead"])
 def test_recipes_are_valid(name):
     assert load_recipe(name, []).rollout.engine.startswith("vllm")

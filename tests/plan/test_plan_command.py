@@ -41,7 +41,8 @@ def test_a_tiny_model_of_its_own():
 
 @pytest.mark.parametrize("recipe", [p for p, said in FOR_GPUS.items() if said], ids=lambda p: p.stem)
 def test_a_recipe_fits_the_gpu_that_it_names(recipe):
-    shown = run(str(recipe), "--gpus", f"1x{FOR_GPUS[recipe][1]}GB").stdout
+    processes = re.search(r"--nproc (\d+)", recipe.read_text())
+    shown = run(str(recipe), "--gpus", f"{processes[1] if processes else 1}x{FOR_GPUS[recipe][1]}GB").stdout
     assert "peak of a device" in shown
     assert "does not fit" not in shown
 
