@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from grpo_kit.observe.run_directory import FollowedRun
 from grpo_kit.recipe_file import load_recipe
 
 LAUNCH = "launch.json"
+ATTEMPT = "GRPO_KIT_ATTEMPT"  # of a launcher that starts torchrun again, always under the same --rdzv-id, its own alone
 
 
 def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
@@ -50,6 +53,7 @@ def train_on_ranks(
     from grpo_kit.train.ahead import SEVERAL_RANKS
 
     begun = time.perf_counter()
+    end_with_parent()
     if ranks.restarts_allowed() and run_dir is None:
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
     wanted = load_recipe(recipe, overrides)
@@ -65,27 +69,37 @@ def train_on_ranks(
     with ranks.joined(device):
         checked = None
         if ranks.first():
-            if ranks.restarted() and _is_ours(run_dir):
-                console.print(f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}: going on with {run_dir}")
-                resume, fork = "latest", None
+            attempt, restart = int(os.environ.get(ATTEMPT, "0")), ranks.restarted()
+            if (attempt or restart) and _is_ours(run_dir):
+                number = os.environ["TORCHELASTIC_RESTART_COUNT"] if restart else f"on other nodes {attempt}"
+                console.print(f"restart {number}: going on with {run_dir}")
+                resume, fork = "auto", None
             checked = check(recipe, overrides, console, dry_run=False, run_dir=run_dir, resume=resume, fork=fork)
-            assert checked is not None
-            checked[1].write_json(LAUNCH, _launch())
-            console.print(f"{ranks.world_size()} processes, this one on {device}")
+            if checked is not None:
+                checked[1].write_json(LAUNCH, _launch())
+                console.print(f"{ranks.world_size()} processes, this one on {device}")
         else:
             _quiet()
         agreed = ranks.from_first(checked, "the checks of rank 0")
-        assert agreed is not None
+        if agreed is None:  # the run was finished before
+            return
         config, run, checkpoint, resumed = agreed
         if not ranks.first():
             run = FollowedRun(run.path)
         train_checked(config, run, checkpoint, resumed, console, begun)
 
 
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM once the parent is gone: without torchrun, ranks would go on with nobody to stop them."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 def _launch() -> dict[str, str]:
     """Which torchrun this is: a restart may touch what the same one began, and nothing else."""
     # Launches of one machine often share the id "none"; their agents are different processes.
-    agent = str(os.getppid()) if os.environ.get("GROUP_WORLD_SIZE") == "1" else ""
+    alone = os.environ.get("GROUP_WORLD_SIZE") == "1" and ATTEMPT not in os.environ
+    agent = str(os.getppid()) if alone else ""
     return {"run_id": os.environ.get("TORCHELASTIC_RUN_ID", ""), "agent": agent}
 
 
