@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from grpo_kit.observe.run_directory import FollowedRun
 from grpo_kit.recipe_file import load_recipe
 
 LAUNCH = "launch.json"
-ATTEMPT = "GRPO_KIT_ATTEMPT"  # of a launcher that starts torchrun again, always under the same --rdzv-id, its own alone
+LAUNCHER = "GRPO_KIT_LAUNCHER"  # in the environment: the name that a launcher of several torchruns has for itself
 
 
 def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
@@ -68,15 +69,15 @@ def train_on_ranks(
     console = Console(highlight=False, quiet=not ranks.first(), file=Unbreakable())  # type: ignore[arg-type]
     with ranks.joined(device):
         checked = None
+        starters = _starters()
         if ranks.first():
-            attempt, restart = int(os.environ.get(ATTEMPT, "0")), ranks.restarted()
-            if (attempt or restart) and _is_ours(run_dir):
-                number = os.environ["TORCHELASTIC_RESTART_COUNT"] if restart else f"on other nodes {attempt}"
-                console.print(f"restart {number}: going on with {run_dir}")
+            restart = _starts(run_dir, starters)
+            if restart:
+                console.print(f"restart {restart}: going on with {run_dir}")
                 resume, fork = "auto", None
             checked = check(recipe, overrides, console, dry_run=False, run_dir=run_dir, resume=resume, fork=fork)
             if checked is not None:
-                checked[1].write_json(LAUNCH, _launch())
+                checked[1].write_json(LAUNCH, {"starters": starters, "starts": restart + 1})
                 console.print(f"{ranks.world_size()} processes, this one on {device}")
         else:
             _quiet()
@@ -95,20 +96,28 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-def _launch() -> dict[str, str]:
-    """Which torchrun this is: a restart may touch what the same one began, and nothing else."""
-    # Launches of one machine often share the id "none"; their agents are different processes.
-    alone = os.environ.get("GROUP_WORLD_SIZE") == "1" and ATTEMPT not in os.environ
-    agent = str(os.getppid()) if alone else ""
-    return {"run_id": os.environ.get("TORCHELASTIC_RUN_ID", ""), "agent": agent}
+def _starters() -> list[str]:
+    """Who would start these ranks again: the torchrun of each, and the launcher of all torchruns if there is one.
 
-
-def _is_ours(path: Path | None) -> bool:
-    """Whether the run in a folder was begun by this launch."""
+    TORCHELASTIC_RESTART_COUNT does not tell a restart: it counts the failures of one machine, and TORCHELASTIC_RUN_ID may be
+    that of another day.
+    """
+    pid = os.getppid()
     try:
-        return path is not None and json.loads((path / LAUNCH).read_text(encoding="utf-8")) == _launch()
-    except (OSError, ValueError):
-        return False
+        begun = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:  # no Linux: the pid alone, which another process may have later
+        begun = ""
+    own = [f"{socket.gethostname()}:{pid}:{begun}", *filter(None, [os.environ.get(LAUNCHER)])]
+    return sorted({name for names in ranks.everyone(own, "naming who started them") for name in names})
+
+
+def _starts(path: Path | None, starters: Sequence[str]) -> int:
+    """How often any of them has started the run in a folder. A restart may touch such a run, and no other."""
+    try:
+        found = json.loads((path / LAUNCH).read_text(encoding="utf-8")) if path is not None else {}
+        return found["starts"] if set(found["starters"]) & set(starters) else 0
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def _quiet() -> None:

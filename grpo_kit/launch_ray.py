@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
-from grpo_kit.launch import ATTEMPT, end_with_parent
+from grpo_kit.launch import LAUNCHER, end_with_parent
 from grpo_kit.recipe_file import load_recipe
 
 SECONDS_TO_PLACE = 120.0
@@ -132,7 +132,7 @@ def _attempts(ray: Any, layout: Layout, train: Sequence[str], again: str) -> lis
     for attempt in range(layout.restarts + 1):
         try:
             with _placed(ray, layout, SECONDS_TO_PLACE_AGAIN if attempt else SECONDS_TO_PLACE) as agents:
-                return _run(ray, agents, layout, train, launch, attempt)
+                return _run(ray, agents, layout, train, launch)
         except UserError as error:
             raise UserError(f"{error}. {again}" if attempt else str(error)) from error
         except _NodeLost as error:
@@ -143,9 +143,9 @@ def _attempts(ray: Any, layout: Layout, train: Sequence[str], again: str) -> lis
     raise AssertionError("the last attempt returns or raises")
 
 
-def _run(ray: Any, agents: Sequence[Any], layout: Layout, train: Sequence[str], launch: str, attempt: int) -> list[int]:
+def _run(ray: Any, agents: Sequence[Any], layout: Layout, train: Sequence[str], launch: str) -> list[int]:
     """Their exit codes, once all have ended. Raises _NodeLost, the other agents having ended too."""
-    environment = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", ATTEMPT: str(attempt)}
+    environment = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", LAUNCHER: launch}
     runs: list[Any] = []
     places: list[tuple[str, int]] = []
     try:

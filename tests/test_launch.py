@@ -72,6 +72,7 @@ def launched(recipe, tmp_path):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_scheduler_that_signals_the_ranks_as_well_as_torchrun_gets_a_saved_run(launched):
     process, run = launched
@@ -84,6 +85,7 @@ def test_a_scheduler_that_signals_the_ranks_as_well_as_torchrun_gets_a_saved_run
     assert newest(run) == steps(run)[-1] >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
 def test_ranks_whose_torchrun_is_killed_save_and_end(launched):
     process, run = launched
