@@ -48,17 +48,17 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-class _Train(TyperCommand):
-    """`--resume` alone means the newest checkpoint, `--resume 40` that of a step."""
+class _Resumable(TyperCommand):
+    """`--resume` alone means the newest checkpoint, `--resume 40` that of a step, `--resume auto` a run if there is one."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         at = args.index("--resume") if "--resume" in args else None
-        if at is not None and not (at + 1 < len(args) and args[at + 1].isdecimal()):
+        if at is not None and not (at + 1 < len(args) and (args[at + 1].isdecimal() or args[at + 1] == "auto")):
             args = [*args[:at], "--resume=latest", *args[at + 1 :]]
         return super().parse_args(ctx, args)
 
 
-@app.command(cls=_Train)
+@app.command(cls=_Resumable)
 def train(
     recipe: Annotated[str, typer.Argument(help="a recipe file, or the name of a shipped one")],
     overrides: Overrides = None,
@@ -66,7 +66,11 @@ def train(
     run_dir: Annotated[Path | None, typer.Option(help="Where the run is written [runs/<recipe>-<time>].")] = None,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="[STEP]", help="Go on with the run in --run-dir [its newest checkpoint]."),
+        typer.Option(
+            "--resume",
+            metavar="[STEP|auto]",
+            help="Go on with the run in --run-dir [its newest checkpoint]; auto: begin it if there is none yet.",
+        ),
     ] = None,
     fork: Annotated[
         str | None, typer.Option("--fork", metavar="RUN@STEP", help="Begin a new run from a checkpoint of another.")
@@ -91,7 +95,7 @@ def train(
     commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
 
 
-@app.command()
+@app.command(cls=_Resumable)
 def launch(
     recipe: Annotated[str, typer.Argument(help="a recipe file that every node sees, or the name of a shipped one")],
     run_dir: Annotated[Path, typer.Option(help="Where the run is written; every node must see it.")],
@@ -100,7 +104,12 @@ def launch(
     nodes: Annotated[int, typer.Option(min=1, help="Nodes of the cluster to use.")] = 1,
     nproc: Annotated[int, typer.Option(min=1, help="Processes on each of them.")] = 1,
     gpus: Annotated[bool, typer.Option(help="Ask for one GPU for each process.")] = True,
-    max_restarts: Annotated[int, typer.Option(min=0, help="How often a dead rank starts all of them again.")] = 0,
+    max_restarts: Annotated[
+        int, typer.Option(min=0, help="How often all start again for a dead rank, and how often for a lost node.")
+    ] = 0,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="[STEP|auto]", help="As of `grpo-kit train`.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="Of the cluster [RAY_ADDRESS, or the one running here].")] = None,
 ) -> None:
     """Train over several machines of a cluster. Without Ray, torchrun does it: docs/scaling.md."""
@@ -108,18 +117,10 @@ def launch(
         raise UserError(
             "launch needs --ray; on one machine use `grpo-kit train --nproc N`, on several torchrun (docs/scaling.md)"
         )
-    from grpo_kit.launch_ray import launch_on_ray
+    from grpo_kit.launch_ray import Layout, launch_on_ray
 
-    launch_on_ray(
-        recipe,
-        overrides or [],
-        run_dir=run_dir,
-        nodes=nodes,
-        processes=nproc,
-        gpus=gpus,
-        restarts=max_restarts,
-        address=address,
-    )
+    layout = Layout(nodes, nproc, gpus, max_restarts)
+    launch_on_ray(recipe, overrides or [], run_dir=run_dir, resume=resume, layout=layout, address=address)
 
 
 @app.command()

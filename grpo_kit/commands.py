@@ -20,7 +20,7 @@ from grpo_kit.launch import train_on_ranks
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.recipe_file import load_recipe
-from grpo_kit.resume import create_fork, find_fork, open_resumed
+from grpo_kit.resume import Finished, create_fork, find_fork, is_there, open_resumed
 from grpo_kit.threads import choose_threads
 from grpo_kit.verifiers import get_verifier
 
@@ -40,13 +40,13 @@ def train(
     """Check, then train. Nothing is written before every check has passed.
 
     Args:
-        resume: ``latest`` or a step of the run in ``run_dir``.
+        resume: ``latest`` or a step of the run in ``run_dir``, or ``auto`` for the latest if there is such a run.
         fork: ``RUN@STEP`` to begin a new run from.
     """
     if resume is not None and fork is not None:
         raise UserError("--resume goes on with a run, --fork begins a new one from it: give one of them")
     if is_chain(recipe):
-        if fork is not None or resume not in (None, "latest"):
+        if fork is not None or resume not in (None, "latest", "auto"):
             raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
         train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume is not None)
         return
@@ -74,9 +74,18 @@ def check(
     resume: str | None,
     fork: str | None,
 ) -> Checked | None:
-    """Everything that can be known to be wrong is said here; then the folder is made. None for a dry run."""
+    """What can be known to be wrong is said here; then the folder is made. None if there is nothing to train."""
+    auto = resume == "auto"
+    if auto:
+        resume = "latest" if is_there(run_dir) else None
     if resume is not None:
-        config, run, checkpoint, changed = open_resumed(recipe, overrides, run_dir, resume)
+        try:
+            config, run, checkpoint, changed = open_resumed(recipe, overrides, run_dir, resume)
+        except Finished:
+            if not auto:
+                raise
+            console.print(f"{run_dir} is finished: nothing to do", markup=False, soft_wrap=True)
+            return None
     else:
         config, path = load_recipe(recipe, overrides), run_dir or default_run_path(recipe)
         check_free(path)

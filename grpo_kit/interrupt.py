@@ -52,6 +52,7 @@ class StopRequest:
         self.requested = False
         self.failure: Exception | None = None
         self._abandonable = False
+        self._late = False
         self._over = threading.Event()
 
     @contextmanager
@@ -79,6 +80,10 @@ class StopRequest:
         if self.failure is not None:
             raise self.failure
         if self.requested:
+            # A cluster's manager signals torchrun and its processes, and torchrun signals them once more. It kills them
+            # after 30 s itself.
+            if number == signal.SIGTERM and ranks.launched() and not self._late:
+                return
             raise StoppedAtOnce
         self.requested = True
         name = signal.Signals(number).name
@@ -90,6 +95,7 @@ class StopRequest:
     def _enforce(self, number: int) -> None:
         if self._over.wait(self.seconds):
             return
+        self._late = True
         _write(f"not done within {self.seconds:g} s (train.stop_seconds): stopping without\n")
         signal.pthread_kill(threading.main_thread().ident or 0, number)
         if not self._over.wait(LAST_GRACE_SECONDS):
@@ -101,7 +107,8 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal(seconds: float = 60.0) -> Iterator[StopRequest]:
-    """SIGINT and SIGTERM ask for a stop; a second one stops at once; a closed terminal does not matter."""
+    """SIGINT and SIGTERM ask for a stop; a second one stops at once (but under torchrun, which repeats SIGTERM, SIGINT alone
+    does); a closed terminal does not matter."""
     request = StopRequest(seconds)
     previous = {number: signal.signal(number, request.handle) for number in STOP_SIGNALS}
     previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, _leave_terminal)

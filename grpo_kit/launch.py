@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +21,7 @@ from grpo_kit.observe.run_directory import FollowedRun
 from grpo_kit.recipe_file import load_recipe
 
 LAUNCH = "launch.json"
+LAUNCHER = "GRPO_KIT_LAUNCHER"  # in the environment: the name that a launcher of several torchruns has for itself
 
 
 def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
@@ -49,6 +53,7 @@ def train_on_ranks(
     from grpo_kit.policy.models import pick_device
 
     begun = time.perf_counter()
+    end_with_parent()
     if ranks.restarts_allowed() and run_dir is None:
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
     wanted = load_recipe(recipe, overrides)
@@ -56,37 +61,55 @@ def train_on_ranks(
     console = Console(highlight=False, quiet=not ranks.first(), file=Unbreakable())  # type: ignore[arg-type]
     with ranks.joined(device):
         checked = None
+        starters = _starters()
         if ranks.first():
-            if ranks.restarted() and _is_ours(run_dir):
-                console.print(f"restart {os.environ['TORCHELASTIC_RESTART_COUNT']}: going on with {run_dir}")
-                resume, fork = "latest", None
+            restart = _starts(run_dir, starters)
+            if restart:
+                console.print(f"restart {restart}: going on with {run_dir}")
+                resume, fork = "auto", None
             checked = check(recipe, overrides, console, dry_run=False, run_dir=run_dir, resume=resume, fork=fork)
-            assert checked is not None
-            checked[1].write_json(LAUNCH, _launch())
-            console.print(f"{ranks.world_size()} processes, this one on {device}")
+            if checked is not None:
+                checked[1].write_json(LAUNCH, {"starters": starters, "starts": restart + 1})
+                console.print(f"{ranks.world_size()} processes, this one on {device}")
         else:
             _quiet()
         agreed = ranks.from_first(checked, "the checks of rank 0")
-        assert agreed is not None
+        if agreed is None:  # the run was finished before
+            return
         config, run, checkpoint, resumed = agreed
         if not ranks.first():
             run = FollowedRun(run.path)
         train_checked(config, run, checkpoint, resumed, console, begun)
 
 
-def _launch() -> dict[str, str]:
-    """Which torchrun this is: a restart may touch what the same one began, and nothing else."""
-    # Launches of one machine often share the id "none"; their agents are different processes.
-    agent = str(os.getppid()) if os.environ.get("GROUP_WORLD_SIZE") == "1" else ""
-    return {"run_id": os.environ.get("TORCHELASTIC_RUN_ID", ""), "agent": agent}
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM once the parent is gone: without torchrun, ranks would go on with nobody to stop them."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-def _is_ours(path: Path | None) -> bool:
-    """Whether the run in a folder was begun by this launch."""
+def _starters() -> list[str]:
+    """Who would start these ranks again: the torchrun of each, and the launcher of all torchruns if there is one.
+
+    TORCHELASTIC_RESTART_COUNT does not tell a restart: it counts the failures of one machine, and TORCHELASTIC_RUN_ID may be
+    that of another day.
+    """
+    pid = os.getppid()
     try:
-        return path is not None and json.loads((path / LAUNCH).read_text(encoding="utf-8")) == _launch()
-    except (OSError, ValueError):
-        return False
+        begun = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except OSError:  # no Linux: the pid alone, which another process may have later
+        begun = ""
+    own = [f"{socket.gethostname()}:{pid}:{begun}", *filter(None, [os.environ.get(LAUNCHER)])]
+    return sorted({name for names in ranks.everyone(own, "naming who started them") for name in names})
+
+
+def _starts(path: Path | None, starters: Sequence[str]) -> int:
+    """How often any of them has started the run in a folder. A restart may touch such a run, and no other."""
+    try:
+        found = json.loads((path / LAUNCH).read_text(encoding="utf-8")) if path is not None else {}
+        return found["starts"] if set(found["starters"]) & set(starters) else 0
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def _quiet() -> None:

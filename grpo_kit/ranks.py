@@ -52,11 +52,6 @@ def first() -> bool:
     return rank() == 0
 
 
-def restarted() -> bool:
-    """Whether torchrun started this process again, after one of the run had died."""
-    return launched() and int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
 def machines() -> int:
     return int(os.environ.get("GROUP_WORLD_SIZE", "1")) if launched() else 1
 

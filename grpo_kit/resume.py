@@ -43,6 +43,10 @@ SAFE = (
 ENDLESS_SCHEDULES = ("constant", "constant_with_warmup")
 
 
+class Finished(UserError):
+    """The run to go on with has taken all its steps."""
+
+
 @dataclass(frozen=True)
 class Change:
     """A key of the recipe that is not what it was."""
@@ -77,6 +81,13 @@ def unsafe(found: Sequence[Change], config: Config) -> list[Change]:
     return [c for c in found if not any(c.key == key or c.key.startswith(f"{key}.") for key in safe)]
 
 
+def is_there(run_dir: Path | None) -> bool:
+    """Whether there is a run to go on with, for ``--resume auto``. Raises UserError without a folder to look into."""
+    if run_dir is None:
+        raise UserError("--resume needs --run-dir: the run to continue")
+    return (run_dir / "config.yaml").is_file()
+
+
 def open_resumed(
     recipe: str, overrides: Sequence[str], run_dir: Path | None, wanted: str
 ) -> tuple[Config, RunDirectory, Path | None, list[str]]:
@@ -84,11 +95,12 @@ def open_resumed(
 
     Raises:
         UserError: there is no such run or checkpoint, or the recipe changed in a way that makes it another run.
+        Finished: there is nothing left to do.
     """
     if run_dir is None:
         raise UserError("--resume needs --run-dir: the run to continue")
     if wanted != "latest" and not wanted.isdecimal():
-        raise UserError(f"--resume {wanted}: give a step, or nothing for the newest checkpoint")
+        raise UserError(f"--resume {wanted}: give a step, auto, or nothing for the newest checkpoint")
     run = RunDirectory.open(run_dir)
     before, config = load_recipe(run.path / "config.yaml"), load_recipe(recipe, overrides)
     if config.threads is None:  # a trial chose them; another number would round differently
@@ -117,7 +129,7 @@ def _refuse_finished(run: RunDirectory, checkpoint: Path | None, steps: int) -> 
             f"--resume: {step_of(checkpoint)} steps are done, and train.steps is {steps}; give it a larger number"
         )
     if (run.path / "model").is_dir():
-        raise UserError(
+        raise Finished(
             f"--resume: this run is finished: {steps} of {steps} steps are done. train.steps={2 * steps} would go on."
         )
 

@@ -1,0 +1,117 @@
+"""What a scheduler does to a run: starts the same command again, signals every process at once, kills the one above."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, TINY_RECIPE
+
+ODD = Path(__file__).parent / "train" / "odd.py"
+DEADLINE = 120
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    text = TINY_RECIPE.replace("name: math", f'name: "{ODD}:odd"')
+    path.write_text(text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\nthreads: 1\n")
+    return path
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, f"no {what} within {DEADLINE} s"
+        time.sleep(0.05)
+
+
+def steps(run):
+    path = run / "metrics.jsonl"
+    return [json.loads(line)["step"] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def newest(run):
+    return max((int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-*")), default=0)
+
+
+def processes_of(run):
+    """Every process whose command line names the run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if str(run).encode() in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+@pytest.fixture
+def launched(recipe, tmp_path):
+    """torchrun and its two ranks, in the middle of a long run."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "grpo_kit"]
+    arguments = ["train", recipe, "--run-dir", run, "train.steps=5000", "train.save_every=5000"]
+    process = subprocess.Popen(
+        [*command, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    try:
+        wait_for(lambda: len(steps(run)) >= 2 or process.poll() is not None, "second step")
+        yield process, run
+    finally:
+        for pid in processes_of(run):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_scheduler_that_signals_the_ranks_as_well_as_torchrun_gets_a_saved_run(launched):
+    process, run = launched
+    pids = processes_of(run)
+    assert len(pids) == 3
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+    output, _ = process.communicate(timeout=DEADLINE)
+    assert output.count("it is saved; continue with --resume") == 2, output[-4000:]
+    assert newest(run) == steps(run)[-1] >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
+def test_ranks_whose_torchrun_is_killed_save_and_end(launched):
+    process, run = launched
+    process.kill()
+    wait_for(lambda: not processes_of(run), "end of the ranks")
+    assert newest(run) == steps(run)[-1] >= 2
+
+
+def test_resume_auto_begins_goes_on_and_has_nothing_to_do(grpo_kit, recipe, tmp_path):
+    command = ("train", recipe, "--run-dir", tmp_path / "run", "--resume", "auto")
+    begun = grpo_kit(*command, "train.steps=2")
+    assert begun.returncode == 0, begun.stderr
+    assert "resumed" not in begun.stdout
+    further = grpo_kit(*command)
+    assert further.returncode == 0, further.stderr
+    assert "resumed after step 2" in further.stdout
+    assert steps(tmp_path / "run") == [1, 2, 3]
+    finished = grpo_kit(*command)
+    assert (finished.returncode, "is finished: nothing to do" in finished.stdout) == (0, True)
+    assert grpo_kit(*command[:-1]).returncode == 2
+
+
+def test_resume_auto_takes_nothing_for_a_run_that_is_none(grpo_kit, recipe, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "file").touch()
+    refused = grpo_kit("train", recipe, "--run-dir", tmp_path / "other", "--resume", "auto")
+    assert (refused.returncode, "exists and is not empty" in refused.stderr) == (2, True)
+    nowhere = grpo_kit("train", recipe, "--resume", "auto")
+    assert (nowhere.returncode, "--resume needs --run-dir" in nowhere.stderr) == (2, True)
