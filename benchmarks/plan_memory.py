@@ -1,7 +1,8 @@
 """Planned against measured memory: `grpo-kit plan`'s model beside the peak of real runs of two steps.
 
-Each run is a process of its own; its peak is the resident memory that the kernel recorded. Random models never end a
-response, so every completion has the full length and the plan's worst case is what happens.
+Each run is a process of its own (or two, of which the larger counts); its peak is the resident memory that the kernel
+recorded. Two of three responses of a random model have the full length, and the longest share the first micro-batch, so the
+plan's worst case is what happens. Runs that are not measured keep what was measured before; all are planned anew.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
+GIB = 2**30
 VERIFIER = '''"""Half of all texts are right, so that every group has something to learn from."""
 from grpo_kit.verifiers import verifier
 
@@ -31,14 +33,29 @@ scoring: {workers: 0, max_rejected_gold: 1.0}
 rollout: {prompts_per_step: %d, group_size: 8, max_tokens: 112, max_rows: 256}
 train: {steps: 2, token_budget: %d}
 threads: 1
+device: cpu
 """
-# name: (hidden, intermediate, layers, heads, dtype, prompts, token budget, algorithm lines)
-RUNS = {
-    "grpo, 25M parameters": (512, 1408, 8, 8, "float32", 16, 8192, "algorithm: grpo\nobjective: {beta: 0.0}"),
-    "grpo with reference, 43M": (768, 2048, 6, 12, "float32", 8, 4096, "algorithm: grpo\nobjective: {beta: 0.04}"),
-    "ppo with critic, 20M": (512, 1408, 6, 8, "float32", 8, 8192, "algorithm: ppo"),
-    "grpo in bfloat16, 25M": (512, 1408, 8, 8, "bfloat16", 16, 8192, "algorithm: grpo\nobjective: {beta: 0.0}"),
-    "trpo, 12M": (384, 1056, 6, 6, "float32", 8, 8192, "algorithm: trpo"),
+GRPO = "algorithm=grpo", "objective.beta=0"
+CHECKPOINTING = (*GRPO, "parallel.gradient_checkpointing=true")
+ADAPTERS = (*GRPO, "model.lora.rank=16")
+RECORDED, PREFERENCE = "grpo, 25M", "dpo, 25M"  # the second learns from the responses of the first
+REFERENCE = "algorithm=grpo", "objective.beta=0.04"
+# name: (hidden, intermediate, layers, heads, dtype, prompts, token budget, processes, overrides)
+RUNS: dict[str, tuple[int, int, int, int, str, int, int, int, tuple[str, ...]]] = {
+    RECORDED: (512, 1408, 8, 8, "float32", 16, 8192, 1, GRPO),
+    "grpo, 50M, half the budget": (512, 1408, 16, 8, "float32", 8, 4096, 1, GRPO),
+    "grpo with reference, 43M": (768, 2048, 6, 12, "float32", 8, 4096, 1, REFERENCE),
+    "ppo with critic, 20M": (512, 1408, 6, 8, "float32", 8, 8192, 1, ("algorithm=ppo",)),
+    "grpo in bfloat16, 25M": (512, 1408, 8, 8, "bfloat16", 16, 8192, 1, GRPO),
+    "grpo in bfloat16, 14M, twice the budget": (384, 1056, 8, 6, "bfloat16", 16, 16384, 1, GRPO),
+    "trpo, 11M": (384, 1056, 6, 6, "float32", 8, 8192, 1, ("algorithm=trpo",)),
+    "trpo, 10M, twice the layers": (256, 704, 12, 4, "float32", 4, 4096, 1, ("algorithm=trpo",)),
+    "checkpointing, 25M": (512, 1408, 8, 8, "float32", 8, 8192, 1, CHECKPOINTING),
+    "checkpointing, 50M, half the budget": (512, 1408, 16, 8, "float32", 8, 4096, 1, CHECKPOINTING),
+    "lora, 25M": (512, 1408, 8, 8, "float32", 8, 8192, 1, ADAPTERS),
+    PREFERENCE: (512, 1408, 8, 8, "float32", 16, 4096, 1, ("algorithm=dpo",)),
+    "two processes, 50M": (512, 1408, 16, 8, "float32", 8, 4096, 2, GRPO),
+    "two processes with reference, 50M": (512, 1408, 16, 8, "float32", 8, 2048, 2, REFERENCE),
 }
 
 
@@ -56,43 +73,63 @@ def peak_of_child(command: list[str]) -> int:
     return int(peak) * 1024
 
 
-def planned(recipe: Path) -> tuple[int, dict[str, dict[str, int]]]:
+def planned(recipe: Path, overrides: list[str], processes: int) -> dict[str, Any]:
+    """The peak of one process in bytes, and its parts."""
     from grpo_kit.objective.algorithms import resolve_objective
     from grpo_kit.plan.memory import memory_of, setting_of
     from grpo_kit.plan.shape import ModelShape
     from grpo_kit.policy.models import model_skeleton
     from grpo_kit.recipe_file import load_recipe
 
-    config = load_recipe(str(recipe))
+    config = load_recipe(str(recipe), overrides)
     objective = resolve_objective(config.algorithm, config.objective_overrides())
     shape = ModelShape.of(model_skeleton(config.model)[0].config)
-    setting = setting_of(config, objective, shape, devices=1, device="cpu", device_bytes=0)
-    memory = memory_of(replace(setting, half=config.model.dtype == "bfloat16"))
-    return memory.peak, {"kept": memory.kept, "generate": memory.generate, "update": memory.update}
+    memory = memory_of(setting_of(config, objective, shape, devices=processes, device="cpu", device_bytes=0))
+    return {
+        "planned": memory.peak,
+        "parts": {"kept": memory.kept, "generate": memory.generate, "update": memory.update},
+    }
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--only", help="part of a run's name")
-    chosen = arguments.parse_args().only
-    results = []
+    arguments.add_argument("--only", help="measure runs with this in their names; the others keep what was measured")
+    chosen = arguments.parse_args().only or ""
+    target = HERE / "results" / "plan_memory.json"
+    stored = {run["run"]: run for run in json.loads(target.read_text())["runs"]} if target.exists() else {}
+    before = {name: run["measured"] for name, run in stored.items()}
+    results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "odd.py").write_text(VERIFIER)
-        for name, (*numbers, dtype, prompts, budget, algorithm) in RUNS.items():
-            if chosen and chosen not in name:
-                continue
-            recipe = folder / "recipe.yaml"
-            recipe.write_text(algorithm + COMMON % (*numbers, dtype, f"{folder}/odd.py:odd", prompts, budget))
-            plan, parts = planned(recipe)
-            command = [sys.executable, "-m", "grpo_kit", "train", str(recipe), "--run-dir", str(folder / name)]
-            peak = peak_of_child(command)
-            results.append({"run": name, "planned": plan, "measured": peak, "ratio": plan / peak, "parts": parts})
-            print(f"{name:<28} planned {plan / 2**30:6.2f} GiB   measured {peak / 2**30:6.2f} GiB   {plan / peak:.2f}")
-    if not chosen:
-        target = HERE / "results" / "plan_memory.json"
-        target.write_text(json.dumps({"runs": results}, indent=1) + "\n")
-        print(f"-> {target}")
+        for name, (*numbers, dtype, prompts, budget, processes, lines) in RUNS.items():
+            recipe, overrides = folder / "recipe.yaml", list(lines)
+            recipe.write_text(COMMON % (*numbers, dtype, f"{folder}/odd.py:odd", prompts, budget))
+            if name == PREFERENCE:
+                overrides.append(f"examples.rollouts={folder / RECORDED}")
+            command = [
+                sys.executable,
+                "-m",
+                "grpo_kit",
+                "train",
+                str(recipe),
+                *overrides,
+                "--run-dir",
+                str(folder / name),
+            ]
+            command += ["--nproc", str(processes)] if processes > 1 else []
+            recorded = name == RECORDED and (chosen in PREFERENCE or PREFERENCE not in before)
+            if chosen in name or recorded or name not in before:
+                before[name] = peak_of_child(command)
+            plan = planned(recipe, overrides, processes)
+            ratio = plan["planned"] / before[name]
+            results[name] = {"run": name, "measured": before[name], "ratio": ratio, **plan}
+            sizes = f"planned {plan['planned'] / GIB:6.2f} GiB   measured {before[name] / GIB:6.2f} GiB"
+            print(f"{name:<42} {sizes}   {ratio:.2f}", flush=True)
+            # After each run, so that one that fails costs only itself.
+            kept = [run for other, run in stored.items() if other in RUNS and other not in results]
+            target.write_text(json.dumps({"runs": [*results.values(), *kept]}, indent=1) + "\n")
+    print(f"-> {target}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from grpo_kit.policy.logprobs import CHUNK_ELEMENTS
 
+from . import heap
 from .shape import ModelShape
 
 if TYPE_CHECKING:
@@ -21,8 +22,12 @@ MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments: al
 GIB = 2**30
 RUNTIME = {"cpu": 0.45, "cuda": 0.8}  # GiB: interpreter and libraries; context, kernels and collectives' buffers
 LOGIT_COPIES = 4  # of one chunk of logits while its gradient is computed
-# glibc keeps freed blocks of up to 32 MB between those in use; MALLOC_MMAP_THRESHOLD_=1048576 gives them back, for more CPU.
-ALLOCATOR_SLACK = 0.3  # of the activations, on a CPU
+# Of TRPO, while a product is made: the gradient, what is solved for, solution, residual, direction, the product, and its part
+# from the present micro-batch.
+SOLVER_VECTORS = 7
+SCORE_COPIES = (
+    5  # of one layer's attention scores in a forward derivative: scores and weights, their derivatives, a sum
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,9 @@ class Setting:
         half: matrix products run in bfloat16 (autocast).
         micro_batch: padded tokens that go through the model at once.
         rows, length: sequences decoded side by side, and tokens of the longest.
+        reward_model: what is trained is a copy of the policy, which stays beside it.
+        natural_gradient: TRPO's step: every device holds the whole network, and no moments.
+        step_tokens: completion tokens that one device learns from in an optimizer step.
     """
 
     shape: ModelShape
@@ -47,6 +55,9 @@ class Setting:
     lora_rank: int | None = None
     reference: bool = False
     critic: bool = False
+    reward_model: bool = False
+    natural_gradient: bool = False
+    step_tokens: int = 0
     engine: str = "torch"
     engine_share: float = 0.0
     engine_sleeps: bool = True
@@ -55,7 +66,7 @@ class Setting:
 
 @dataclass
 class Memory:
-    """Bytes by part. ``kept`` stays from start to end; of the phases only one is there at a time."""
+    """Bytes by part. ``kept`` stays from step to step; of the phases only one is there at a time."""
 
     kept: dict[str, int] = field(default_factory=dict)
     generate: dict[str, int] = field(default_factory=dict)
@@ -76,19 +87,22 @@ def setting_of(
         rollout.group_size if objective.data == "sampled" else 2 if objective.family != "policy_gradient" else 1
     )
     sampled = rollout.prompts_per_step * from_one_prompt
-    per_update = -(-sampled // (config.train.updates_per_batch * devices)) * length
+    per_update = -(-sampled // (config.train.updates_per_batch * devices))
     return Setting(
         shape=shape,
         devices=devices,
         device=device,
         half=config.model.dtype == "bfloat16" or (config.model.dtype == "auto" and device == "cuda"),
-        micro_batch=max(length, min(config.train.token_budget, per_update)),
-        rows=min(max(rollout.max_rows, rollout.group_size), sampled),
+        micro_batch=max(length, min(config.train.token_budget, per_update * length)),
+        rows=min(max(rollout.max_rows, rollout.group_size), -(-rollout.prompts_per_step // devices) * from_one_prompt),
         length=length,
         checkpointing=config.parallel.gradient_checkpointing,
         lora_rank=config.model.lora.rank if config.model.lora else None,
         reference=objective.needs_reference and config.model.lora is None,
         critic=objective.needs_critic,
+        reward_model=objective.family == "reward_model",
+        natural_gradient=objective.step == "natural_gradient",
+        step_tokens=per_update * rollout.max_tokens,
         engine=rollout.engine if objective.data == "sampled" else "none",
         engine_share=rollout.vllm.memory_fraction,
         engine_sleeps=rollout.vllm.sleep,
@@ -105,64 +119,93 @@ def memory_of(setting: Setting) -> Memory:
     return memory
 
 
+def _trained(s: Setting) -> int:
+    return s.shape.parameters if s.lora_rank is None else s.shape.adapters(s.lora_rank)
+
+
 def _kept(s: Setting) -> dict[str, int]:
-    whole = s.shape.parameters
-    trained = whole if s.lora_rank is None else s.shape.adapters(s.lora_rank)
-    shard = 1 / s.devices
-    parts = {
-        "runtime": int(RUNTIME[s.device] * GIB),
-        "weights": int(whole * MASTER * shard),
-        "optimizer": int(2 * trained * MASTER * shard),
-    }
-    if s.devices > 1:
-        parts["whole copy to sample from and save"] = whole * MASTER
+    whole, trained = s.shape.parameters, _trained(s)
+    spread = 1 if s.natural_gradient else s.devices
+    parts = {"runtime": int(RUNTIME[s.device] * GIB), "weights": int(whole * MASTER / spread)}
     if s.lora_rank is not None:
-        parts["adapters"] = int(trained * MASTER * shard)
+        parts["adapters"] = int(trained * MASTER / spread)
+    if not s.natural_gradient:
+        # Gradients of a step are there until the next one begins, also while responses are sampled.
+        parts["gradients"] = int(trained * MASTER / spread)
+        parts["optimizer"] = int(2 * trained * MASTER / spread)
+    if s.half and s.device == "cpu" and s.engine == "torch":
+        parts["compiled products"] = heap.compiled(s.rows)
     if s.reference:
-        parts["reference"] = int(whole * MASTER * shard)
+        parts["reference"] = int(whole * MASTER / spread)
     if s.critic:
-        parts["critic and its optimizer"] = int(3 * whole * MASTER * shard)
+        parts["critic, its gradients and its optimizer"] = int(4 * whole * MASTER / s.devices)
+    if s.reward_model:
+        parts["policy that it started from"] = int(whole * MASTER / s.devices)
+    if spread > 1:
+        networks = 1 + s.reference + s.critic + s.reward_model
+        parts["whole copies to sample from and save"] = networks * whole * MASTER
     return parts
 
 
 def _update(s: Setting) -> dict[str, int]:
-    trained = s.shape.parameters if s.lora_rank is None else s.shape.adapters(s.lora_rank)
-    parts = {
-        "gradients": int(trained * MASTER / s.devices),
-        "activations": activation_bytes(s),
-        "logits": LOGIT_COPIES * 4 * min(s.micro_batch * s.shape.vocabulary, max(CHUNK_ELEMENTS, s.shape.vocabulary)),
-    }
+    parts = {"activations": activation_bytes(s)}
+    if s.natural_gradient:
+        distributions = (s.step_tokens + LOGIT_COPIES * s.micro_batch) * s.shape.vocabulary * MASTER
+        parts |= {"vectors of the solver": SOLVER_VECTORS * _trained(s) * MASTER, "distributions": distributions}
+    else:
+        chunk = min(s.micro_batch * s.shape.vocabulary, max(CHUNK_ELEMENTS, s.shape.vocabulary))
+        parts["logits"] = LOGIT_COPIES * MASTER * chunk
     if s.device == "cpu":
-        parts["kept by the allocator"] = int(ALLOCATOR_SLACK * parts["activations"])
+        parts["holes in the heap"] = heap.holes(
+            s.shape,
+            s.micro_batch,
+            parts["activations"],
+            half=s.half,
+            checkpointing=s.checkpointing,
+            adapters=s.lora_rank is not None,
+        )
+    spread = 1 if s.natural_gradient else s.devices
     if s.half:  # autocast keeps a copy of every weight until the pass is over; sharded, of the layers in flight
-        layers = s.shape.layers if s.devices == 1 else 2
+        layers = s.shape.layers if spread == 1 else 2
         parts["weights in bfloat16"] = 2 * (layers * s.shape.layer_parameters + s.shape.embedding)
-    elif s.devices > 1:
+    elif spread > 1:
         parts["gathered weights"] = MASTER * (2 * s.shape.layer_parameters + s.shape.embedding)
     return parts
 
 
 def activation_bytes(s: Setting) -> int:
     """What one micro-batch keeps for the backward pass, and the working space of the layer it is in."""
-    per_layer = _saved_per_token(s.shape, s.half)
-    stream = 4 * s.shape.hidden  # the residual stream is float32
+    per_layer = saved_per_token(s.shape, half=s.half, device=s.device, lora_rank=s.lora_rank)
+    stream = MASTER * s.shape.hidden  # the residual stream is float32
     kept = s.shape.layers * (stream if s.checkpointing else per_layer)
     working = per_layer if s.checkpointing else (2 if s.half else 4) * 3 * s.shape.intermediate
-    return s.micro_batch * (kept + working + 3 * stream)
+    backward = kept + working + 3 * stream
+    if s.natural_gradient:  # forwards along a vector nothing is kept, but attention makes its scores
+        scores = SCORE_COPIES * s.shape.heads * s.length * MASTER
+        backward = max(backward, 2 * per_layer + scores)
+    return s.micro_batch * backward
 
 
-def _saved_per_token(shape: ModelShape, half: bool) -> int:
+def saved_per_token(shape: ModelShape, *, half: bool, device: str, lora_rank: int | None = None) -> int:
     """Bytes that autograd keeps of one token in one layer.
 
     Around attention and the feed-forward network: the stream, its normalised form, and the input of each matrix (under
     autocast each matrix keeps a copy of its own in bfloat16). Inside: rotated queries and keys, values, the output of
-    attention; of the gated network the gate, its activation, the other branch and the product.
+    attention; of the gated network the gate, its activation, the other branch and the product. On a CPU attention is in
+    float32 beside bfloat16 matrices (`policy.attention`). With adapters the norms are frozen, so the normalised streams
+    before their weights are not kept, and the narrow middle of each pair of adapters is.
     """
-    h, q, k, f = shape.hidden, shape.query, shape.key, shape.intermediate
-    inner = (4 if shape.gate else 2) * f
-    if half:
-        return 4 * 4 * h + 2 * 5 * h + 2 * (2 * q + 2 * k) + 2 * inner
-    return 4 * (6 * h + 2 * q + 2 * k + inner)
+    h, q, k = shape.hidden, shape.query, shape.key
+    inner = (4 if shape.gate else 2) * shape.intermediate
+    streams = 4 if lora_rank is None else 2
+    width = 2 if half else MASTER
+    narrow = width * (lora_rank or 0) * len(shape.linears)
+    if not half:
+        return MASTER * ((streams + 2) * h + 2 * q + 2 * k + inner) + narrow
+    if device == "cpu":
+        return MASTER * (streams * h + 2 * q + 2 * k) + 2 * (5 * h + q + inner) + narrow
+    outputs = 2 if lora_rank is None else 3  # of attention: adapters keep it in their own layout as well
+    return MASTER * streams * h + 2 * (5 * h + outputs * q + 2 * k + inner) + narrow
 
 
 def _generate(s: Setting) -> dict[str, int]:
@@ -172,9 +215,13 @@ def _generate(s: Setting) -> dict[str, int]:
         if s.device == "cuda":
             return {"vLLM (weights and cache)": int(s.engine_share * s.device_bytes)}
         return {"vLLM weights": s.shape.parameters * MASTER, "vLLM cache": int(s.device_bytes * s.engine_share)}
-    width = 2 if s.half else 4
-    cache = 2 * s.shape.layers * s.shape.key * width
+    width, shape = 2 if s.half else MASTER, s.shape
+    # Query, key and value are joined into one matrix, gate and up into another; in bfloat16, or with adapters, all are copied.
+    joined = shape.hidden * (shape.query + 2 * shape.key + (2 if shape.gate else 1) * shape.intermediate)
+    if s.half or s.lora_rank is not None:
+        joined = sum(i * o for i, o in shape.linears)
     return {
-        "key-value cache, at most": s.rows * s.length * cache,
-        "logits of a step": 5 * 4 * s.rows * s.shape.vocabulary,
+        "key-value cache, at most": s.rows * s.length * 2 * shape.layers * shape.key * width,
+        "logits of a step": 5 * MASTER * s.rows * shape.vocabulary,
+        "weights joined for decoding": width * shape.layers * joined,
     }

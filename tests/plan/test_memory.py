@@ -5,12 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from grpo_kit.config import Config, LoraConfig
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.plan import heap
 from grpo_kit.plan.advice import changes_that_fit, fits
-from grpo_kit.plan.memory import Setting, memory_of
-from grpo_kit.plan.memory import _saved_per_token as saved_per_token
+from grpo_kit.plan.memory import Setting, activation_bytes, memory_of, saved_per_token, setting_of
 from grpo_kit.plan.shape import KNOWN, ModelShape, known_shape
+from grpo_kit.policy.attention import use_float32_attention
+from grpo_kit.policy.lora import attach_lora
+from grpo_kit.policy.models import Policy
 
-SEVEN = Setting(KNOWN["qwen2.5-7b"], 8, "cuda", True, 2048, 256, 1280, reference=True, engine="vllm", engine_share=0.4)
+SEVEN = Setting(KNOWN["qwen2.5-7b"], 8, "cuda", True, 2048, 256, 1280, engine="vllm", engine_share=0.4)
 SEVEN = replace(SEVEN, device_bytes=80 * 2**30)
 
 
@@ -29,13 +34,19 @@ def qwen2(layers, kv_heads):
     return Qwen2ForCausalLM(config)
 
 
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("rank", [None, 4])
+@pytest.mark.parametrize(("half", "device"), [(False, "cpu"), (True, "cpu"), (True, "cuda")])
 @pytest.mark.parametrize("kv_heads", [8, 2])
-def test_activations_are_what_autograd_keeps(half, kv_heads):
+def test_activations_are_what_autograd_keeps(half, device, kv_heads, rank):
     """Bytes that a layer adds to the saved tensors, per token; parameters and their copies are counted elsewhere."""
 
     def saved(layers):
         model = qwen2(layers, kv_heads)
+        if half and device == "cpu":
+            use_float32_attention(model)
+        policy = Policy(model, None, torch.device("cpu"), torch.bfloat16 if half else None)
+        if rank is not None:
+            policy = attach_lora(policy, LoraConfig(rank=rank))
         sizes = {p.shape for p in model.parameters()} | {p.shape[::-1] for p in model.parameters()}
         kept = {}
 
@@ -45,16 +56,102 @@ def test_activations_are_what_autograd_keeps(half, kv_heads):
             return tensor
 
         ids = torch.randint(0, 300, (4, 100))
-        with (
-            torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t),
-            torch.autocast("cpu", torch.bfloat16, enabled=half),
-        ):
-            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), policy.precision():
+            hidden = policy.hidden(ids)
         assert hidden.requires_grad
         return sum(kept.values()) / ids.numel()
 
     measured = (saved(4) - saved(1)) / 3
-    assert measured == pytest.approx(saved_per_token(ModelShape.of(qwen2(1, kv_heads).config), half), rel=0.03)
+    shape = ModelShape.of(qwen2(1, kv_heads).config)
+    assert measured == pytest.approx(saved_per_token(shape, half=half, device=device, lora_rank=rank), rel=0.01)
+
+
+# Ten tokens of width 4: queries 4 (two heads of 2), keys 2, feed-forward 8, vocabulary 16, two layers.
+SMALL = ModelShape(hidden=4, layers=2, heads=2, kv_heads=1, head_dim=2, intermediate=8, vocabulary=16, tied=True)
+LAYER = 16 + 8 + 8 + 16 + 3 * 32 + 2 * 4  # q, k, v, output, gate, up, down; norms
+WEIGHTS = 2 * LAYER + 64 + 4
+CPU = Setting(SMALL, 1, "cpu", False, micro_batch=10, rows=3, length=5)
+
+
+def test_activations_by_hand():
+    layer = 4 * (6 * 4 + 2 * 4 + 2 * 2 + 4 * 8)  # float32: 68 numbers a token
+    assert saved_per_token(SMALL, half=False, device="cpu") == layer == 272
+    assert activation_bytes(CPU) == 10 * (2 * 272 + 4 * 3 * 8 + 3 * 16)
+    assert activation_bytes(replace(CPU, checkpointing=True)) == 10 * (2 * 16 + 272 + 3 * 16)
+    # bfloat16: streams, queries, keys, values and the output of attention stay in float32 on a CPU, nothing else.
+    assert saved_per_token(SMALL, half=True, device="cpu") == 4 * (16 + 8 + 4) + 2 * (5 * 4 + 4 + 32)
+    assert saved_per_token(SMALL, half=True, device="cuda") == 4 * 16 + 2 * (20 + 8 + 4 + 32)
+    # Rank 3: two streams fewer, and three numbers for each of seven matrices.
+    assert saved_per_token(SMALL, half=False, device="cpu", lora_rank=3) == 272 - 2 * 16 + 4 * 21
+
+
+def test_a_natural_gradient_has_vectors_and_distributions_and_no_moments():
+    memory = memory_of(replace(CPU, natural_gradient=True, step_tokens=30, devices=2))
+    assert memory.kept["weights"] == 4 * WEIGHTS  # whole on every device
+    assert not {"optimizer", "gradients", "whole copies to sample from and save"} & set(memory.kept)
+    assert memory.update["vectors of the solver"] == 7 * 4 * WEIGHTS
+    assert memory.update["distributions"] == (30 + 4 * 10) * 16 * 4
+    # Scores of attention grow with the length, and come to exceed the graph of an ordinary pass.
+    long = replace(CPU, natural_gradient=True, length=1000)
+    assert activation_bytes(long) == 10 * (2 * 272 + 5 * 2 * 1000 * 4)
+
+
+def test_gradients_stay_while_responses_are_sampled():
+    assert memory_of(CPU).kept["gradients"] == 4 * WEIGHTS
+    assert memory_of(replace(CPU, lora_rank=1)).kept["gradients"] == 4 * SMALL.adapters(1)
+    with_critic = memory_of(replace(CPU, critic=True)).kept["critic, its gradients and its optimizer"]
+    assert with_critic == 4 * 4 * WEIGHTS
+
+
+def test_every_network_has_a_whole_copy_on_every_rank():
+    many = replace(CPU, devices=4, reference=True, critic=True)
+    assert memory_of(many).kept["whole copies to sample from and save"] == 3 * 4 * WEIGHTS
+    assert memory_of(many).kept["gradients"] == WEIGHTS
+
+
+def test_holes_are_half_of_the_blocks_that_the_heap_serves():
+    options = {"half": False, "checkpointing": False, "adapters": False}
+    assert heap.holes(SMALL, 10, 1000, **options) == 500
+    # Each of seven matrices with adapters leaves its own output: 4 + 2 + 2 + 4 + 8 + 8 + 4 numbers a token and layer.
+    assert heap.holes(SMALL, 10, 1000, **options | {"adapters": True}) == 500 + 10 * 2 * 4 * 32
+    # Between the two activations that stay: four of the feed-forward network's, and two streams.
+    assert heap.holes(SMALL, 10, 1000, **options | {"checkpointing": True}) == 10 * 1 * (4 * 4 * 8 + 2 * 16)
+
+
+def test_blocks_of_32_mb_leave_no_holes():
+    options = {"half": False, "checkpointing": False, "adapters": False}
+    tokens = 2 * 2**20  # of 16 bytes in a stream
+    assert heap.holes(SMALL, tokens - 1, 1000, **options) == 500
+    assert heap.holes(SMALL, tokens, 1000, **options) == 0
+    # In bfloat16 the inputs of matrices are blocks of half that size.
+    assert heap.holes(SMALL, tokens, 1000, **options | {"half": True}) == tokens * 2 * 24
+    assert heap.holes(SMALL, 2 * tokens, 1000, **options | {"half": True}) == 0
+    assert "holes in the heap" not in memory_of(replace(CPU, device="cuda")).update
+
+
+def test_compiled_products_are_limited_by_their_cache():
+    assert heap.compiled(3) == 15 * 2 * 258_560
+    assert heap.compiled(1000) == 1024 * 2 * 258_560
+    assert "compiled products" in memory_of(replace(CPU, half=True)).kept
+    assert "compiled products" not in memory_of(replace(CPU, half=True, device="cuda")).kept
+
+
+def test_what_a_recipe_says_of_a_rank():
+    config = Config.model_validate(
+        {
+            "algorithm": "trpo",
+            "model": {"scratch": {}},
+            "data": {"task": "addition", "max_prompt_tokens": 16},
+            "verifiers": [{"name": "math"}],
+            "rollout": {"prompts_per_step": 6, "group_size": 4, "max_tokens": 100, "max_rows": 64},
+            "train": {"steps": 1, "token_budget": 100_000},
+        }
+    )
+    setting = setting_of(config, resolve_objective("trpo", {}), SMALL, devices=4, device="cpu", device_bytes=0)
+    assert setting.natural_gradient
+    assert setting.step_tokens == 6 * 100  # 24 responses dealt to four ranks
+    assert setting.micro_batch == 6 * 116
+    assert setting.rows == 2 * 4  # two whole groups on the busiest rank
 
 
 @pytest.mark.parametrize("kv_heads", [8, 4])
@@ -72,10 +169,11 @@ def test_known_shapes_have_the_sizes_in_their_names():
 
 
 def test_what_is_sharded_and_what_is_not():
-    one, many = memory_of(replace(SEVEN, devices=1)), memory_of(SEVEN)
-    for part in ("weights", "optimizer", "reference"):
+    seven = replace(SEVEN, reference=True)
+    one, many = memory_of(replace(seven, devices=1)), memory_of(seven)
+    for part in ("weights", "gradients", "optimizer", "reference"):
         assert many.kept[part] == pytest.approx(one.kept[part] / 8, abs=1)
-    assert many.kept["whole copy to sample from and save"] == one.kept["weights"]
+    assert many.kept["whole copies to sample from and save"] == 2 * one.kept["weights"]
     assert many.update["activations"] == one.update["activations"]
     assert memory_of(replace(SEVEN, checkpointing=True)).update["activations"] < many.update["activations"] / 5
     lora = memory_of(replace(SEVEN, lora_rank=16, reference=False))
@@ -92,7 +190,9 @@ def test_sampling_and_updating_are_never_there_together():
 
 def test_the_nearest_change_that_fits_does_fit():
     assert fits(SEVEN)
-    assert changes_that_fit(replace(SEVEN, micro_batch=32768))[0].text == "train.token_budget=2048"
+    assert not fits(replace(SEVEN, reference=True))  # whose whole copy is one network too many
+    assert changes_that_fit(replace(SEVEN, micro_batch=32768))[0].text == "train.token_budget=4096"
+    assert not fits(replace(SEVEN, micro_batch=8192))  # so it is the mildest
     alone = replace(SEVEN, devices=1)
     assert not fits(alone)
     found = changes_that_fit(alone)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from grpo_kit.config import OptimizerConfig
+from grpo_kit.config import LoraConfig, OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.policy.lora import attach_lora
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.steps import UpdateMetrics
 from grpo_kit.train.trust_region import conjugate_gradient
@@ -51,6 +53,68 @@ def test_fisher_product_is_the_covariance_of_the_score():
     assert wanted.norm() > 0
     # The norms of the model are computed in float32 whatever its weights are.
     assert (found - wanted).norm() / wanted.norm() < 1e-4
+
+
+def second_derivative(step, batches, vector, tokens):
+    """The same product by differentiating the mean KL(now || theta) twice at theta = now."""
+    wanted = torch.zeros_like(vector)
+    with sdpa_kernel(SDPBackend.MATH):
+        for batch in batches():
+            now = step._log_distribution(batch)
+            divergence = (now.detach().exp() * (now.detach() - now)).sum() / tokens
+            first = torch.autograd.grad(divergence, step.parameters, create_graph=True)
+            along = sum((g * v).sum() for g, v in zip(first, step._like(vector), strict=True))
+            second = torch.autograd.grad(along, step.parameters, allow_unused=True, materialize_grads=True)
+            wanted += torch.cat([g.flatten() for g in second])
+    return wanted
+
+
+@pytest.mark.parametrize("kind", ["plain", "checkpointing", "lora", "bfloat16"])
+def test_fisher_product_is_the_second_derivative_of_the_divergence(kind):
+    policy = make_policy(hidden_size=8, intermediate_size=8, layers=2, heads=2)
+    if kind == "checkpointing":
+        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        policy.model.train()
+    if kind == "lora":
+        policy = attach_lora(policy, LoraConfig(rank=2))
+    if kind == "bfloat16":
+        policy.autocast = torch.bfloat16
+    objective = resolve_objective("trpo", {})
+    updater = PolicyUpdater(policy, objective, OptimizerConfig(), total_updates=1, token_budget=16, temperature=0.8)
+    (sequences,) = build_batch(groups(), objective, max_tokens=8).updates
+    step, random = updater.step, torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in step.parameters:  # fresh adapters are a zero change, and half of their products are zero
+            p += 0.1 * torch.randn(p.shape, generator=random)
+    vector = torch.randn(sum(p.numel() for p in step.parameters), generator=random)
+
+    def batches():
+        return updater._batches(sequences)
+
+    assert len(list(batches())) > 1
+    found, wanted = step._fisher_product(batches, vector, 7), second_derivative(step, batches, vector, 7)
+    assert wanted.norm() > 0
+    assert (found - wanted).norm() / wanted.norm() < (0.05 if kind == "bfloat16" else 1e-5)
+
+
+def test_a_fisher_product_keeps_no_more_than_an_ordinary_backward_pass():
+    _, updater, sequences = prepared()
+    step, kept = updater.step, []
+
+    def pack(tensor):
+        kept.append(tensor.numel())
+        return tensor
+
+    def saved(compute):
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            compute()
+        return sum(kept)
+
+    ordinary = saved(lambda: [step._log_distribution(batch).sum() for batch in updater._batches(sequences)])
+    vector = torch.ones(sum(p.numel() for p in step.parameters), dtype=torch.float64)
+    product = saved(lambda: step._fisher_product(lambda: updater._batches(sequences), vector, 1))
+    assert 0 < product <= ordinary
 
 
 @pytest.mark.parametrize("limit", [1e-4, 1e-2])
