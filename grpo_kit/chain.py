@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import check_free, default_run_path
@@ -51,10 +52,25 @@ def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str,
     return made
 
 
-def train_chain(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir: Path | None, resume: bool) -> None:
-    """Train the stages one after another; a stage that is finished is not trained again by ``--resume``."""
-    from grpo_kit.commands import train
+def train_chain(
+    recipe: str,
+    overrides: Sequence[str],
+    *,
+    dry_run: bool,
+    run_dir: Path | None,
+    resume: bool,
+    processes: int | None = None,
+) -> None:
+    """Train the stages one after another; a stage that is finished is not trained again by ``--resume``.
 
+    Args:
+        processes: for each stage, through torchrun; None to train in this one.
+    """
+    if ranks.launched():
+        raise UserError(
+            "torchrun with a recipe of several stages is not offered, as each stage is a run of its own: use "
+            "`grpo-kit train --nproc N`, or train the stages one by one"
+        )
     if resume and run_dir is None:
         raise UserError("--resume needs --run-dir: the run to continue")
     folder = run_dir or default_run_path(recipe)
@@ -73,7 +89,18 @@ def train_chain(recipe: str, overrides: Sequence[str], *, dry_run: bool, run_dir
         resolved = folder / f"{name}.yaml"
         resolved.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
         begun = resume and (path / "config.yaml").is_file()
-        train(str(resolved), [], dry_run=False, run_dir=path, resume="latest" if begun else None)
+        _train_stage(resolved, path, begun, processes)
+
+
+def _train_stage(recipe: Path, run_dir: Path, begun: bool, processes: int | None) -> None:
+    from grpo_kit.commands import train
+    from grpo_kit.launch import run_torchrun
+
+    if processes is None:
+        train(str(recipe), [], dry_run=False, run_dir=run_dir, resume="latest" if begun else None)
+    else:
+        arguments = ["train", str(recipe), "--run-dir", str(run_dir), *(["--resume"] if begun else [])]
+        run_torchrun(processes, arguments)
 
 
 def _dry_run_first(config: Config) -> None:

@@ -87,12 +87,7 @@ def train(
     if profile is not None:
         overrides = [*(overrides or []), f"train.profile_steps={profile}"]
 
-    if nproc is not None and not dry_run:
-        from grpo_kit.launch import become_torchrun
-
-        become_torchrun(nproc, sys.argv[1:])
-
-    commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
+    commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork, processes=nproc)
 
 
 @app.command(cls=_Resumable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.interrupt import Interrupted, StopStep, Unbreakable, stop_on_signal
-from grpo_kit.launch import train_on_ranks
+from grpo_kit.launch import become_torchrun, train_on_ranks
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.recipe_file import load_recipe
@@ -36,20 +37,25 @@ def train(
     run_dir: Path | None,
     resume: str | None,
     fork: str | None = None,
+    processes: int | None = None,
 ) -> None:
     """Check, then train. Nothing is written before every check has passed.
 
     Args:
         resume: ``latest`` or a step of the run in ``run_dir``, or ``auto`` for the latest if there is such a run.
         fork: ``RUN@STEP`` to begin a new run from.
+        processes: so many of them through torchrun, each of which comes back here; never returns, but for a chain.
     """
     if resume is not None and fork is not None:
         raise UserError("--resume goes on with a run, --fork begins a new one from it: give one of them")
     if is_chain(recipe):
         if fork is not None or resume not in (None, "latest", "auto"):
             raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
-        train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume is not None)
+        resumed = resume is not None
+        train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resumed, processes=processes)
         return
+    if processes is not None and not dry_run:
+        become_torchrun(processes, sys.argv[1:])
     if ranks.launched() and not dry_run:
         train_on_ranks(recipe, overrides, run_dir=run_dir, resume=resume, fork=fork)
         return

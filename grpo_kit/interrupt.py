@@ -87,7 +87,8 @@ class StopRequest:
             raise StoppedAtOnce
         self.requested = True
         name = signal.Signals(number).name
-        _write(f"\n{name}: saving and stopping within {self.seconds:g} s; a second signal stops at once\n")
+        second = "SIGINT" if ranks.launched() else "signal"
+        _write(f"\n{name}: saving and stopping within {self.seconds:g} s; a second {second} stops at once\n")
         threading.Thread(target=self._enforce, args=(number,), name="grpo-kit-stop", daemon=True).start()
         if self._abandonable:
             raise StopStep

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from grpo_kit import ranks
-from grpo_kit.errors import UserError
+from grpo_kit.errors import EXIT_FAILED, UserError
 from grpo_kit.interrupt import Unbreakable
 from grpo_kit.observe.run_directory import FollowedRun
 from grpo_kit.recipe_file import load_recipe
@@ -28,9 +29,28 @@ def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
     """Replace this process by torchrun with as many copies of itself; never returns."""
     if ranks.launched():
         raise UserError("--nproc is for a command that torchrun did not start: it starts torchrun itself")
-    rest = _without_nproc(arguments)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "grpo_kit"]
-    os.execv(sys.executable, [sys.executable, *torchrun, *rest])
+    command = _torchrun(processes, _without_nproc(arguments))
+    os.execv(command[0], command)
+
+
+def run_torchrun(processes: int, arguments: Sequence[str]) -> None:
+    """The same as a child, waited for. Raises SystemExit with its code if it fails."""
+    with subprocess.Popen(_torchrun(processes, arguments), preexec_fn=end_with_parent) as child:
+        # A terminal tells the child of Ctrl-C itself; what is sent to this process alone is passed on.
+        handlers = {signal.SIGINT: lambda *_: None, signal.SIGTERM: lambda number, _: child.send_signal(number)}
+        previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            code = child.wait()
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+    if code:
+        raise SystemExit(code if code > 0 else EXIT_FAILED)
+
+
+def _torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable, *torchrun, "-m", "grpo_kit", *arguments]
 
 
 def _without_nproc(arguments: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from grpo_kit import commands
 from grpo_kit.chain import is_chain, load_chain
 from grpo_kit.errors import UserError
 
@@ -78,3 +79,22 @@ def test_the_classical_chain_runs_and_resumes(grpo_kit, chain, tmp_path):
     again = grpo_kit("train", chain, "--run-dir", "run2", "--resume")
     assert again.returncode == 0, again.stderr
     assert "stage" not in again.stdout
+
+
+@pytest.mark.slow
+def test_every_stage_has_several_processes(grpo_kit, chain, tmp_path):
+    text = CHAIN.partition("  ppo:")[0] + "device: cpu\nthreads: 1\n"
+    chain.write_text(text)
+    trained = grpo_kit("train", chain, "--nproc", "2", "--run-dir", "run")
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.count("2 processes, this one on cpu") == 2
+    for stage in ("sft", "reward_model"):
+        assert (tmp_path / "run" / stage / "model" / "model.safetensors").is_file()
+
+
+def test_torchrun_cannot_train_a_chain(chain, tmp_path, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"):
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(UserError, match="use `grpo-kit train --nproc N`"):
+        commands.train(str(chain), [], dry_run=False, run_dir=tmp_path / "run", resume=None)
+    assert not (tmp_path / "run").exists()
