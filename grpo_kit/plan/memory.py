@@ -41,7 +41,7 @@ class Setting:
         rows, length: sequences decoded side by side, and tokens of the longest.
         reward_model: what is trained is a copy of the policy, which stays beside it.
         natural_gradient: TRPO's step: every device holds the whole network, and no moments.
-        step_tokens: completion tokens that one device learns from in an optimizer step.
+        step_sequences, step_tokens: responses that one device learns from in an optimizer step, and their tokens.
     """
 
     shape: ModelShape
@@ -57,11 +57,22 @@ class Setting:
     critic: bool = False
     reward_model: bool = False
     natural_gradient: bool = False
+    step_sequences: int = 1
     step_tokens: int = 0
     engine: str = "torch"
     engine_share: float = 0.0
     engine_sleeps: bool = True
     device_bytes: int = 0
+
+    @property
+    def spread(self) -> int:
+        """How many devices share the weights, gradients and moments of the policy."""
+        return 1 if self.natural_gradient else self.devices
+
+    @property
+    def several_batches(self) -> bool:
+        """Whether an optimizer step adds up gradients of more than one micro-batch."""
+        return self.step_sequences * self.length > self.micro_batch
 
 
 @dataclass
@@ -102,6 +113,7 @@ def setting_of(
         critic=objective.needs_critic,
         reward_model=objective.family == "reward_model",
         natural_gradient=objective.step == "natural_gradient",
+        step_sequences=per_update,
         step_tokens=per_update * rollout.max_tokens,
         engine=rollout.engine if objective.data == "sampled" else "none",
         engine_share=rollout.vllm.memory_fraction,
@@ -112,11 +124,25 @@ def setting_of(
 
 def memory_of(setting: Setting) -> Memory:
     """The parts that `grpo-kit plan` and ``--dry-run`` show."""
-    memory = Memory(kept=_kept(setting), update=_update(setting), generate=_generate(setting))
+    memory = Memory(_kept(setting), _sampling(setting), _update(setting))
     if setting.engine == "vllm" and setting.device == "cuda" and not setting.engine_sleeps:
         memory.kept |= memory.generate
         memory.generate = {}
+    if not setting.natural_gradient:
+        _place_gradients(memory, _trained(setting) * MASTER // setting.spread, setting.several_batches)
     return memory
+
+
+def _place_gradients(memory: Memory, size: int, several_batches: bool) -> None:
+    """They stay until the next step begins its backward pass, so they are there while responses are sampled.
+
+    The first micro-batch finds none, and its gradients come as its activations go.
+    """
+    if several_batches:
+        memory.kept["gradients"] = size
+        return
+    memory.generate["gradients of the step before"] = size
+    memory.update["gradients beyond the activations"] = max(0, size - memory.update["activations"])
 
 
 def _trained(s: Setting) -> int:
@@ -124,14 +150,11 @@ def _trained(s: Setting) -> int:
 
 
 def _kept(s: Setting) -> dict[str, int]:
-    whole, trained = s.shape.parameters, _trained(s)
-    spread = 1 if s.natural_gradient else s.devices
+    whole, trained, spread = s.shape.parameters, _trained(s), s.spread
     parts = {"runtime": int(RUNTIME[s.device] * GIB), "weights": int(whole * MASTER / spread)}
     if s.lora_rank is not None:
         parts["adapters"] = int(trained * MASTER / spread)
     if not s.natural_gradient:
-        # Gradients of a step are there until the next one begins, also while responses are sampled.
-        parts["gradients"] = int(trained * MASTER / spread)
         parts["optimizer"] = int(2 * trained * MASTER / spread)
     if s.half and s.device == "cpu" and s.engine == "torch":
         parts["compiled products"] = heap.compiled(s.rows)
@@ -164,22 +187,25 @@ def _update(s: Setting) -> dict[str, int]:
             checkpointing=s.checkpointing,
             adapters=s.lora_rank is not None,
         )
-    spread = 1 if s.natural_gradient else s.devices
     if s.half:  # autocast keeps a copy of every weight until the pass is over; sharded, of the layers in flight
-        layers = s.shape.layers if spread == 1 else 2
+        layers = s.shape.layers if s.spread == 1 else 2
         parts["weights in bfloat16"] = 2 * (layers * s.shape.layer_parameters + s.shape.embedding)
-    elif spread > 1:
+    elif s.spread > 1:
         parts["gathered weights"] = MASTER * (2 * s.shape.layer_parameters + s.shape.embedding)
     return parts
 
 
 def activation_bytes(s: Setting) -> int:
-    """What one micro-batch keeps for the backward pass, and the working space of the layer it is in."""
+    """What one micro-batch keeps for the backward pass, and what is there beside it where that begins."""
     per_layer = saved_per_token(s.shape, half=s.half, device=s.device, lora_rank=s.lora_rank)
     stream = MASTER * s.shape.hidden  # the residual stream is float32
-    kept = s.shape.layers * (stream if s.checkpointing else per_layer)
-    working = per_layer if s.checkpointing else (2 if s.half else 4) * 3 * s.shape.intermediate
-    backward = kept + working + 3 * stream
+    if s.checkpointing:
+        backward = (s.shape.layers + 3) * stream + per_layer
+    else:
+        # The most is held in the last norm (its input, two forms of it, and a gradient of each) or in the last layer's
+        # product of two branches, whose gradients are made before the branches go.
+        branches = 2 * (2 if s.half else MASTER) * s.shape.intermediate + 2 * stream
+        backward = s.shape.layers * per_layer + max(6 * stream, branches)
     if s.natural_gradient:  # forwards along a vector nothing is kept, but attention makes its scores
         scores = SCORE_COPIES * s.shape.heads * s.length * MASTER
         backward = max(backward, 2 * per_layer + scores)
@@ -208,7 +234,7 @@ def saved_per_token(shape: ModelShape, *, half: bool, device: str, lora_rank: in
     return MASTER * streams * h + 2 * (5 * h + outputs * q + 2 * k + inner) + narrow
 
 
-def _generate(s: Setting) -> dict[str, int]:
+def _sampling(s: Setting) -> dict[str, int]:
     if s.engine == "none" or s.engine == "vllm_server":
         return {}
     if s.engine == "vllm":

@@ -76,7 +76,9 @@ CPU = Setting(SMALL, 1, "cpu", False, micro_batch=10, rows=3, length=5)
 def test_activations_by_hand():
     layer = 4 * (6 * 4 + 2 * 4 + 2 * 2 + 4 * 8)  # float32: 68 numbers a token
     assert saved_per_token(SMALL, half=False, device="cpu") == layer == 272
-    assert activation_bytes(CPU) == 10 * (2 * 272 + 4 * 3 * 8 + 3 * 16)
+    assert activation_bytes(CPU) == 10 * (2 * 272 + 6 * 16)
+    wide = replace(CPU, shape=replace(SMALL, intermediate=16))
+    assert activation_bytes(wide) == 10 * (2 * (272 + 4 * 4 * 8) + 2 * 4 * 16 + 2 * 16)
     assert activation_bytes(replace(CPU, checkpointing=True)) == 10 * (2 * 16 + 272 + 3 * 16)
     # bfloat16: streams, queries, keys, values and the output of attention stay in float32 on a CPU, nothing else.
     assert saved_per_token(SMALL, half=True, device="cpu") == 4 * (16 + 8 + 4) + 2 * (5 * 4 + 4 + 32)
@@ -96,9 +98,18 @@ def test_a_natural_gradient_has_vectors_and_distributions_and_no_moments():
     assert activation_bytes(long) == 10 * (2 * 272 + 5 * 2 * 1000 * 4)
 
 
-def test_gradients_stay_while_responses_are_sampled():
-    assert memory_of(CPU).kept["gradients"] == 4 * WEIGHTS
-    assert memory_of(replace(CPU, lora_rank=1)).kept["gradients"] == 4 * SMALL.adapters(1)
+def test_gradients_stay_until_the_next_step_begins():
+    several, one = replace(CPU, step_sequences=3), replace(CPU, step_sequences=2)  # of length 5, in micro-batches of 10
+    assert memory_of(several).kept["gradients"] == 4 * WEIGHTS
+    assert memory_of(replace(several, lora_rank=1)).kept["gradients"] == 4 * SMALL.adapters(1)
+    memory = memory_of(one)
+    assert "gradients" not in memory.kept
+    assert memory.generate["gradients of the step before"] == 4 * WEIGHTS
+    assert memory.update["gradients beyond the activations"] == 0
+    short = memory_of(replace(one, micro_batch=1, length=0))
+    assert short.update["gradients beyond the activations"] == 4 * WEIGHTS - activation_bytes(
+        replace(CPU, micro_batch=1)
+    )
     with_critic = memory_of(replace(CPU, critic=True)).kept["critic, its gradients and its optimizer"]
     assert with_critic == 4 * 4 * WEIGHTS
 
@@ -106,7 +117,7 @@ def test_gradients_stay_while_responses_are_sampled():
 def test_every_network_has_a_whole_copy_on_every_rank():
     many = replace(CPU, devices=4, reference=True, critic=True)
     assert memory_of(many).kept["whole copies to sample from and save"] == 3 * 4 * WEIGHTS
-    assert memory_of(many).kept["gradients"] == WEIGHTS
+    assert memory_of(replace(many, step_sequences=9)).kept["gradients"] == WEIGHTS
 
 
 def test_holes_are_half_of_the_blocks_that_the_heap_serves():
@@ -149,7 +160,7 @@ def test_what_a_recipe_says_of_a_rank():
     )
     setting = setting_of(config, resolve_objective("trpo", {}), SMALL, devices=4, device="cpu", device_bytes=0)
     assert setting.natural_gradient
-    assert setting.step_tokens == 6 * 100  # 24 responses dealt to four ranks
+    assert (setting.step_sequences, setting.step_tokens) == (6, 6 * 100)  # 24 responses dealt to four ranks
     assert setting.micro_batch == 6 * 116
     assert setting.rows == 2 * 4  # two whole groups on the busiest rank
 
@@ -169,7 +180,7 @@ def test_known_shapes_have_the_sizes_in_their_names():
 
 
 def test_what_is_sharded_and_what_is_not():
-    seven = replace(SEVEN, reference=True)
+    seven = replace(SEVEN, reference=True, step_sequences=100)
     one, many = memory_of(replace(seven, devices=1)), memory_of(seven)
     for part in ("weights", "gradients", "optimizer", "reference"):
         assert many.kept[part] == pytest.approx(one.kept[part] / 8, abs=1)
@@ -181,10 +192,11 @@ def test_what_is_sharded_and_what_is_not():
 
 
 def test_sampling_and_updating_are_never_there_together():
-    memory = memory_of(SEVEN)
+    seven = replace(SEVEN, step_sequences=100)  # whose gradients are there in both phases
+    memory = memory_of(seven)
     both = sum(memory.generate.values()) + sum(memory.update.values())
     assert memory.peak < sum(memory.kept.values()) + both
-    awake = memory_of(replace(SEVEN, engine_sleeps=False))
+    awake = memory_of(replace(seven, engine_sleeps=False))
     assert awake.peak == sum(memory.kept.values()) + both
 
 
