@@ -128,21 +128,18 @@ def memory_of(setting: Setting) -> Memory:
     if setting.engine == "vllm" and setting.device == "cuda" and not setting.engine_sleeps:
         memory.kept |= memory.generate
         memory.generate = {}
-    if not setting.natural_gradient:
-        _place_gradients(memory, _trained(setting) * MASTER // setting.spread, setting.several_batches)
     return memory
 
 
-def _place_gradients(memory: Memory, size: int, several_batches: bool) -> None:
-    """They stay until the next step begins its backward pass, so they are there while responses are sampled.
+def _gradients(s: Setting, activations: int) -> dict[str, int]:
+    """They are there from the first backward pass of an optimizer step until the weights have moved.
 
     The first micro-batch finds none, and its gradients come as its activations go.
     """
-    if several_batches:
-        memory.kept["gradients"] = size
-        return
-    memory.generate["gradients of the step before"] = size
-    memory.update["gradients beyond the activations"] = max(0, size - memory.update["activations"])
+    size = _trained(s) * MASTER // s.spread
+    if s.several_batches:
+        return {"gradients": size}
+    return {"gradients beyond the activations": max(0, size - activations)}
 
 
 def _trained(s: Setting) -> int:
@@ -161,7 +158,7 @@ def _kept(s: Setting) -> dict[str, int]:
     if s.reference:
         parts["reference"] = int(whole * MASTER / spread)
     if s.critic:
-        parts["critic, its gradients and its optimizer"] = int(4 * whole * MASTER / s.devices)
+        parts["critic and its optimizer"] = int(3 * whole * MASTER / s.devices)
     if s.reward_model:
         parts["policy that it started from"] = int(whole * MASTER / s.devices)
     if spread > 1:
@@ -177,7 +174,7 @@ def _update(s: Setting) -> dict[str, int]:
         parts |= {"vectors of the solver": SOLVER_VECTORS * _trained(s) * MASTER, "distributions": distributions}
     else:
         chunk = min(s.micro_batch * s.shape.vocabulary, max(CHUNK_ELEMENTS, s.shape.vocabulary))
-        parts["logits"] = LOGIT_COPIES * MASTER * chunk
+        parts |= {"logits": LOGIT_COPIES * MASTER * chunk, **_gradients(s, parts["activations"])}
     if s.device == "cpu":
         parts["holes in the heap"] = heap.holes(
             s.shape,

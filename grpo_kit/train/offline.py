@@ -52,7 +52,6 @@ def warm_start(
     total = float("nan")
     for step in range(config.steps):
         batch = demonstrations(source, policy.tokenizer, step * config.batch_size, config.batch_size, config.mistakes)
-        optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for micro in rank_batches(batch, token_budget, policy.device, policy.model):
             logprobs, _ = policy.logprobs(micro, temperature=1.0, entropy_gradient=False)
@@ -67,5 +66,6 @@ def warm_start(
         clip_gradients(list(policy.model.parameters()), config.optimizer.max_grad_norm)
         optimizer.step()
         scheduler.step()
+        optimizer.zero_grad(set_to_none=True)
         report(step + 1, total)
     return total

@@ -116,6 +116,7 @@ class GradientStep:
                 self.optimizer.step()
             # The schedule counts updates that moved the weights: a skipped one uses up no part of warm-up or decay.
             self.scheduler.step()
+        self.optimizer.zero_grad(set_to_none=True)  # or their memory would be missing while responses are sampled
 
     def backward(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> tuple[float, float | None]:
         """The loss of the step and its gradient's norm before clipping; None if there was nothing to learn from."""

@@ -98,26 +98,22 @@ def test_a_natural_gradient_has_vectors_and_distributions_and_no_moments():
     assert activation_bytes(long) == 10 * (2 * 272 + 5 * 2 * 1000 * 4)
 
 
-def test_gradients_stay_until_the_next_step_begins():
+def test_gradients_are_there_while_the_policy_is_updated():
     several, one = replace(CPU, step_sequences=3), replace(CPU, step_sequences=2)  # of length 5, in micro-batches of 10
-    assert memory_of(several).kept["gradients"] == 4 * WEIGHTS
-    assert memory_of(replace(several, lora_rank=1)).kept["gradients"] == 4 * SMALL.adapters(1)
-    memory = memory_of(one)
-    assert "gradients" not in memory.kept
-    assert memory.generate["gradients of the step before"] == 4 * WEIGHTS
-    assert memory.update["gradients beyond the activations"] == 0
+    assert memory_of(several).update["gradients"] == 4 * WEIGHTS
+    assert memory_of(replace(several, lora_rank=1)).update["gradients"] == 4 * SMALL.adapters(1)
+    assert memory_of(one).update["gradients beyond the activations"] == 0
     short = memory_of(replace(one, micro_batch=1, length=0))
     assert short.update["gradients beyond the activations"] == 4 * WEIGHTS - activation_bytes(
         replace(CPU, micro_batch=1)
     )
-    with_critic = memory_of(replace(CPU, critic=True)).kept["critic, its gradients and its optimizer"]
-    assert with_critic == 4 * 4 * WEIGHTS
+    assert memory_of(replace(CPU, critic=True)).kept["critic and its optimizer"] == 3 * 4 * WEIGHTS
 
 
 def test_every_network_has_a_whole_copy_on_every_rank():
     many = replace(CPU, devices=4, reference=True, critic=True)
     assert memory_of(many).kept["whole copies to sample from and save"] == 3 * 4 * WEIGHTS
-    assert memory_of(replace(many, step_sequences=9)).kept["gradients"] == WEIGHTS
+    assert memory_of(replace(many, step_sequences=9)).update["gradients"] == WEIGHTS
 
 
 def test_holes_are_half_of_the_blocks_that_the_heap_serves():
@@ -182,8 +178,9 @@ def test_known_shapes_have_the_sizes_in_their_names():
 def test_what_is_sharded_and_what_is_not():
     seven = replace(SEVEN, reference=True, step_sequences=100)
     one, many = memory_of(replace(seven, devices=1)), memory_of(seven)
-    for part in ("weights", "gradients", "optimizer", "reference"):
+    for part in ("weights", "optimizer", "reference"):
         assert many.kept[part] == pytest.approx(one.kept[part] / 8, abs=1)
+    assert many.update["gradients"] == pytest.approx(one.update["gradients"] / 8, abs=1)
     assert many.kept["whole copies to sample from and save"] == 2 * one.kept["weights"]
     assert many.update["activations"] == one.update["activations"]
     assert memory_of(replace(SEVEN, checkpointing=True)).update["activations"] < many.update["activations"] / 5
@@ -192,7 +189,7 @@ def test_what_is_sharded_and_what_is_not():
 
 
 def test_sampling_and_updating_are_never_there_together():
-    seven = replace(SEVEN, step_sequences=100)  # whose gradients are there in both phases
+    seven = replace(SEVEN, step_sequences=100)
     memory = memory_of(seven)
     both = sum(memory.generate.values()) + sum(memory.update.values())
     assert memory.peak < sum(memory.kept.values()) + both

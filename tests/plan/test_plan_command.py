@@ -39,12 +39,7 @@ def test_a_tiny_model_of_its_own():
     assert "grpo of 0.00B parameters" in run("quickstart/addition", "--gpus", "1x24GB").stdout
 
 
-# Two networks of half a billion keep their gradients while responses are sampled, beside 40 % of the device for vLLM.
-TOO_LARGE = {"ppo_gsm8k_qwen2.5-0.5b": pytest.mark.xfail(strict=True, reason="needs 24.6 GB until gradients are freed")}
-NAMING = [pytest.param(p, id=p.stem, marks=TOO_LARGE.get(p.stem, ())) for p, said in FOR_GPUS.items() if said]
-
-
-@pytest.mark.parametrize("recipe", NAMING)
+@pytest.mark.parametrize("recipe", [p for p, said in FOR_GPUS.items() if said], ids=lambda p: p.stem)
 def test_a_recipe_fits_the_gpu_that_it_names(recipe):
     processes = re.search(r"--nproc (\d+)", recipe.read_text())
     shown = run(str(recipe), "--gpus", f"{processes[1] if processes else 1}x{FOR_GPUS[recipe][1]}GB").stdout
