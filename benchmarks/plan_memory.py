@@ -2,7 +2,8 @@
 
 Each run is a process of its own (or two, of which the larger counts); its peak is the resident memory that the kernel
 recorded. Two of three responses of a random model have the full length, and the longest share the first micro-batch, so the
-plan's worst case is what happens. Runs that are not measured keep what was measured before; all are planned anew.
+plan's worst case is what happens; demonstrations that are shorter than the limits need less. Runs that are not measured keep
+what was measured before; all are planned anew.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ GRPO = "algorithm=grpo", "objective.beta=0"
 CHECKPOINTING = (*GRPO, "parallel.gradient_checkpointing=true")
 ADAPTERS = (*GRPO, "model.lora.rank=16")
 RECORDED, PREFERENCE = "grpo, 25M", "dpo, 25M"  # the second learns from the responses of the first
+DEMONSTRATIONS = "algorithm=sft", "examples.demonstrations=true"
+LIMITS = "data.max_prompt_tokens=8", "rollout.max_tokens=28"
 REFERENCE = "algorithm=grpo", "objective.beta=0.04"
 # name: (hidden, intermediate, layers, heads, dtype, prompts, token budget, processes, overrides)
 RUNS: dict[str, tuple[int, int, int, int, str, int, int, int, tuple[str, ...]]] = {
@@ -56,6 +59,13 @@ RUNS: dict[str, tuple[int, int, int, int, str, int, int, int, tuple[str, ...]]] 
     PREFERENCE: (512, 1408, 8, 8, "float32", 16, 4096, 1, ("algorithm=dpo",)),
     "two processes, 50M": (512, 1408, 16, 8, "float32", 8, 4096, 2, GRPO),
     "two processes with reference, 50M": (512, 1408, 16, 8, "float32", 8, 2048, 2, REFERENCE),
+    # Measured once, after the formulas were written.
+    "lora in bfloat16, 22M": (384, 1056, 12, 6, "bfloat16", 8, 4096, 1, (*GRPO, "model.lora.rank=8")),
+    "ppo with critic, 22M": (384, 1056, 12, 6, "float32", 4, 4096, 1, ("algorithm=ppo",)),
+    "grpo, square feed-forward, 17M": (640, 640, 6, 10, "float32", 8, 8192, 1, GRPO),
+    "checkpointing in bfloat16, 25M": (512, 1408, 8, 8, "bfloat16", 8, 8192, 1, CHECKPOINTING),
+    "sft, limits far above its lengths, 25M": (512, 1408, 8, 8, "float32", 32, 4096, 1, DEMONSTRATIONS),
+    "sft, limits at its lengths, 25M": (512, 1408, 8, 8, "float32", 32, 4096, 1, (*DEMONSTRATIONS, *LIMITS)),
 }
 
 
