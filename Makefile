@@ -11,7 +11,7 @@ VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 
-.PHONY: bench bench-check quickstart test test-core test-vllm test-fast lint format install install-dev setup-vllm-cpu clean help
+.PHONY: bench bench-check quickstart test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
 
 help:
 	@echo "make quickstart   install, train a tiny model with GRPO, show the result"
@@ -19,6 +19,7 @@ help:
 	@echo "make test         install what tests need, lint, run every test once (TEST_WORKERS=2 processes)"
 	@echo "make test-core    the same without vLLM, where there is no vLLM for the machine"
 	@echo "make setup-vllm-cpu   an environment with vLLM for the CPU in $(VLLM_VENV)"
+	@echo "make test-clusters   the tests that take whole clusters (Ray, SLURM) up and down, about fifteen minutes"
 	@echo "make test-fast    the tests that take seconds"
 	@echo "make bench        the benchmarks of speed, about twenty minutes; make bench-check compares with the committed results"
 	@echo "make lint         ruff and mypy;   make format   ruff format"
@@ -48,6 +49,12 @@ test-vllm: setup-vllm-cpu
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -m "not slow"
+
+# Where SLURM is installed (Debian: slurm-wlm munge), and with "ray[default]" for Ray jobs; the rest is skipped with its reason.
+test-clusters: install-dev setup-vllm-cpu
+	GRPO_KIT_TEST_CLUSTERS=1 $(BIN)/python -m pytest tests/test_launch_ray.py tests/test_ray_jobs.py tests/test_slurm.py
+	GRPO_KIT_TEST_CLUSTERS=1 OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
+	  $(VLLM_BIN)/python -m pytest tests/generate/test_vllm_shared_by_ranks.py
 
 bench: install-dev
 	$(BIN)/python benchmarks/step.py

@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
@@ -21,6 +23,7 @@ from grpo_kit.recipe_file import load_recipe
 SECONDS_TO_PLACE = 120.0
 SECONDS_TO_PLACE_AGAIN = 900.0  # a machine starts again, or a cluster that grows gets another
 SECONDS_TO_STOP = 45.0  # torchrun kills after 30 s what has not stopped
+SECONDS_BETWEEN_LOOKS = 1
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for the command of a Ray job
 
 
@@ -84,6 +87,23 @@ class _NodeLost(Exception):
     pass
 
 
+class _StopAsked:
+    """A signal is noted, and looked for between calls of Ray: an exception that is raised within one can be lost."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+
 def launch_on_ray(
     recipe: str,
     overrides: Sequence[str],
@@ -113,26 +133,27 @@ def launch_on_ray(
     options = ["--run-dir", str(run_dir.absolute()), *([f"--resume={resume}"] if resume is not None else [])]
     train = ["-m", "grpo_kit", "train", recipe, *overrides, *options]
     again = f"Go on with this command and --resume ({run_dir} has what was saved)."
-    # As for Ctrl-C. Ray lets no other exception of a handler through.
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked = _StopAsked()
+    previous = {number: signal.signal(number, asked.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        codes = _attempts(ray, layout, train, again)
+        codes = _attempts(ray, layout, train, again, asked)
     except KeyboardInterrupt:
         raise SystemExit(_say(f"stopped. {again}", EXIT_INTERRUPTED)) from None
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         ray.shutdown()
     if any(codes):
         raise SystemExit(next((c for c in codes if c), EXIT_FAILED))
 
 
-def _attempts(ray: Any, layout: Layout, train: Sequence[str], again: str) -> list[int]:
+def _attempts(ray: Any, layout: Layout, train: Sequence[str], again: str, asked: _StopAsked) -> list[int]:
     """The exit codes of the first attempt that lost no node. Raises SystemExit after too many, UserError without room."""
     launch = uuid.uuid4().hex
     for attempt in range(layout.restarts + 1):
         try:
-            with _placed(ray, layout, SECONDS_TO_PLACE_AGAIN if attempt else SECONDS_TO_PLACE) as agents:
-                return _run(ray, agents, layout, train, launch)
+            with _placed(ray, layout, SECONDS_TO_PLACE_AGAIN if attempt else SECONDS_TO_PLACE, asked) as agents:
+                return _run(ray, agents, layout, train, launch, asked)
         except UserError as error:
             raise UserError(f"{error}. {again}" if attempt else str(error)) from error
         except _NodeLost as error:
@@ -143,7 +164,9 @@ def _attempts(ray: Any, layout: Layout, train: Sequence[str], again: str) -> lis
     raise AssertionError("the last attempt returns or raises")
 
 
-def _run(ray: Any, agents: Sequence[Any], layout: Layout, train: Sequence[str], launch: str) -> list[int]:
+def _run(
+    ray: Any, agents: Sequence[Any], layout: Layout, train: Sequence[str], launch: str, asked: _StopAsked
+) -> list[int]:
     """Their exit codes, once all have ended. Raises _NodeLost, the other agents having ended too."""
     environment = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", LAUNCHER: launch}
     runs: list[Any] = []
@@ -156,8 +179,9 @@ def _run(ray: Any, agents: Sequence[Any], layout: Layout, train: Sequence[str], 
             runs.append(agent.run.remote(arguments, environment, os.getcwd()))
         waiting = runs
         while waiting:  # one after the other, so that a loss is seen while others still wait for the lost one
-            done, waiting = ray.wait(waiting)
+            done, waiting = ray.wait(waiting, timeout=SECONDS_BETWEEN_LOOKS)
             ray.get(done)
+            asked.check()
         return ray.get(runs)
     except ray.exceptions.RayActorError as error:
         lost = [place for (place, _), code in zip(places, _codes(ray, runs), strict=False) if code is None]
@@ -166,7 +190,7 @@ def _run(ray: Any, agents: Sequence[Any], layout: Layout, train: Sequence[str], 
     except KeyboardInterrupt:
         _stop(ray, agents, runs)
         if runs and all(code == 0 for code in _codes(ray, runs)):
-            return [0] * len(runs)  # it was done before the signal came
+            return [0] * len(runs)  # they were done before the signal came
         raise
 
 
@@ -200,7 +224,7 @@ def _rendezvous(layout: Layout, launch: str, endpoint: str, is_host: bool, place
 
 
 @contextmanager
-def _placed(ray: Any, layout: Layout, seconds: float) -> Iterator[list[Any]]:
+def _placed(ray: Any, layout: Layout, seconds: float, asked: _StopAsked) -> Iterator[list[Any]]:
     """An agent on each of so many different nodes. Raises UserError if they cannot be had in that time."""
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -208,7 +232,10 @@ def _placed(ray: Any, layout: Layout, seconds: float) -> Iterator[list[Any]]:
     group = placement_group([layout.bundle()] * layout.nodes, strategy="STRICT_SPREAD")
     agents: list[Any] = []
     try:
-        if not group.wait(seconds):
+        end = time.monotonic() + seconds
+        while not (ready := group.wait(SECONDS_BETWEEN_LOOKS)) and time.monotonic() < end:
+            asked.check()
+        if not ready:
             free = ray.available_resources()
             raise UserError(
                 f"--nodes {layout.nodes} --nproc {layout.processes}: the cluster could not give {layout.bundle()} on "

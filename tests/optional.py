@@ -19,3 +19,9 @@ def needs_extra(package: str, extra: str) -> None:
     if os.environ.get("GRPO_KIT_REQUIRE_EXTRAS"):
         raise RuntimeError(f"GRPO_KIT_REQUIRE_EXTRAS is set, but {reason}")
     pytest.skip(reason, allow_module_level=True)
+
+
+# They take clusters up and down for minutes; GRPO_KIT_TEST_CLUSTERS runs them.
+needs_clusters = pytest.mark.skipif(
+    "GRPO_KIT_TEST_CLUSTERS" not in os.environ, reason="make test-clusters runs what takes clusters up and down"
+)

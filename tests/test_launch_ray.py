@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import TINY_RECIPE
+from tests.optional import needs_clusters
 from tests.ray_cluster import add_node, kill_node, open_cluster
 from tests.test_launch import newest, processes_of, steps, wait_for
 from tests.train.test_every_algorithm_runs import weights
@@ -89,6 +90,7 @@ def test_mistakes_are_told_before_anything_is_placed(cluster, recipe, tmp_path):
 LONG = ("train.steps=5000", "train.save_every=5000")
 
 
+@needs_clusters
 def test_ctrl_c_stops_all_of_them_saved(cluster, recipe, tmp_path):
     run = tmp_path / "run"
     process = begin(cluster, recipe, "--nodes", 2, "--run-dir", run, *LONG)
@@ -101,6 +103,7 @@ def test_ctrl_c_stops_all_of_them_saved(cluster, recipe, tmp_path):
     assert newest(run) == steps(run)[-1] >= 2
 
 
+@needs_clusters
 def test_a_launcher_that_is_killed_leaves_a_saved_run_and_no_process(cluster, recipe, tmp_path):
     run = tmp_path / "run"
     process = begin(cluster, recipe, "--nodes", 2, "--run-dir", run, *LONG)
@@ -111,6 +114,7 @@ def test_a_launcher_that_is_killed_leaves_a_saved_run_and_no_process(cluster, re
     assert newest(run) == steps(run)[-1] >= 2
 
 
+@needs_clusters
 def test_a_lost_node_costs_the_steps_since_the_last_checkpoint(cluster, recipe, tmp_path):
     """One loss more than --max-restarts: the first needs nobody, the second ends with a command that goes on."""
     run, settings = tmp_path / "run", ("train.steps=24", "train.save_every=2")

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.optional import needs_clusters
 from tests.ray_cluster import open_cluster
 from tests.test_launch import newest, processes_of, recipe, steps, wait_for  # noqa: F401
 from tests.test_launch_ray import same
 from tests.train.test_world import torchrun
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_clusters]
 SCRIPT = Path(sys.executable).with_name("grpo-kit")
 PATIENT = ("--runtime-env-json", '{"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60"}}')
 

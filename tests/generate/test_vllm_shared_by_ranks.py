@@ -13,6 +13,7 @@ import torch
 
 from tests.conftest import TINY_RECIPE
 from tests.generate.test_vllm_server import free_port
+from tests.optional import needs_clusters
 from tests.train.test_every_algorithm_runs import weights
 from tests.train.test_world import torchrun
 from tests.vllm_real import needs_vllm
@@ -23,6 +24,7 @@ STEPS = 3
 
 def train(folder, processes, *overrides, engine="vllm_server"):
     """The port of its server, and what starts it."""
+    needs_vllm()
     recipe = folder.with_suffix(".yaml")
     text = TINY_RECIPE.replace("hidden_size: 32", "hidden_size: 64")  # the smallest heads that vLLM serves on a CPU
     text = text.replace("name: math", f'name: "{ODD}:odd"').replace(
@@ -75,7 +77,6 @@ def kill_after_the_first_step(folder, port, killed):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    needs_vllm()
     folder = tmp_path_factory.mktemp("alone") / "run"
     _, go = train(folder, 1)
     done = go()
@@ -115,7 +116,7 @@ def test_two_ranks_with_an_engine_each_train_what_one_does_with_a_server(alone, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("update", ["wait", "in_flight"])
+@pytest.mark.parametrize("update", ["wait", pytest.param("in_flight", marks=needs_clusters)])
 def test_two_ranks_sample_ahead_on_one_server_that_is_killed(update, tmp_path):
     folder, killed = tmp_path / "run", threading.Event()
     ahead = ("rollout.max_staleness=1", f"rollout.vllm.update={update}", "train.steps=8", "rollout.max_tokens=48")

@@ -99,11 +99,3 @@ def test_restarts_need_a_folder_to_come_back_to(recipe):
     ended = torchrun(1, "grpo_kit", "train", recipe, options=("--max-restarts=1",))
     assert ended.returncode == 1
     assert "torchrun --max-restarts needs --run-dir" in ended.stderr
-
-
-def test_engines_that_ranks_cannot_share_yet_are_refused(recipe, tmp_path):
-    recipe.write_text(recipe.read_text().replace("max_tokens: 12}", "max_tokens: 12, engine: vllm}"))
-    ended = torchrun(2, "grpo_kit", "train", recipe, "--run-dir", tmp_path / "run")
-    assert ended.returncode == 1
-    assert "rollout.engine vllm with several training processes is not offered" in ended.stderr
-    assert not (tmp_path / "run").exists()
