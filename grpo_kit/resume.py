@@ -120,7 +120,7 @@ def open_resumed(
 
 
 def _refuse_finished(run: RunDirectory, checkpoint: Path | None, steps: int) -> None:
-    from grpo_kit.train.checkpoint import step_of
+    from grpo_kit.train.checkpoint import remove_leftovers, step_of
 
     if checkpoint is None or step_of(checkpoint) < steps:
         return
@@ -129,6 +129,7 @@ def _refuse_finished(run: RunDirectory, checkpoint: Path | None, steps: int) -> 
             f"--resume: {step_of(checkpoint)} steps are done, and train.steps is {steps}; give it a larger number"
         )
     if (run.path / "model").is_dir():
+        remove_leftovers(run.checkpoints)  # nothing will be saved any more, which removes them otherwise
         raise Finished(
             f"--resume: this run is finished: {steps} of {steps} steps are done. train.steps={2 * steps} would go on."
         )

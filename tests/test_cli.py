@@ -138,7 +138,10 @@ def test_resume_after_an_interrupt_equals_a_run_without_one(grpo_kit, tmp_path):
     assert straight == cut
     first, second = (strip_latency(deterministic(metrics_of(tmp_path / n))) for n in ("straight", "cut"))
     assert first == second
+    leftover = tmp_path / "cut" / "checkpoints" / ".writing-old-step-000001"  # of a kill in the middle of removing it
+    leftover.mkdir()
     finished = grpo_kit("train", recipe, "--run-dir", "cut", "--resume")
+    assert not leftover.exists()
     assert (finished.returncode, "this run is finished" in finished.stderr) == (2, True)
 
 

@@ -46,8 +46,8 @@ class RunDirectory:
         check_free(path)
         run = cls(path)
         try:
-            run.rollouts.mkdir(parents=True)
-            run.checkpoints.mkdir()
+            run.rollouts.mkdir(parents=True, exist_ok=True)
+            run.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(f"--run-dir: {path} cannot be created: {error.strerror}") from error
         run.write_json("environment.json", environment())
@@ -207,11 +207,19 @@ def _rollout(step: int, group: Group, index: int, advantage: float, completion: 
 
 def check_free(path: Path) -> None:
     """Raises UserError if a run could not be made at ``path``."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not (path.is_dir() and _was_never_made(path)):
         raise UserError(
             f"--run-dir: {path} exists and is not empty. A run directory is never reused: choose another, or continue "
             f"that run with --resume --run-dir {path}."
         )
+
+
+def _was_never_made(path: Path) -> bool:
+    """Whether a folder holds nothing, or what `RunDirectory.create` left when it was killed."""
+    folders = {"rollouts", "checkpoints"}
+    if not {p.name for p in path.iterdir()} <= {*folders, "environment.json", "config.yaml.tmp"}:
+        return False
+    return not any(any((path / name).iterdir()) for name in folders if (path / name).is_dir())
 
 
 def default_run_path(recipe: str) -> Path:

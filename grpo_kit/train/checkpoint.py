@@ -55,8 +55,7 @@ def save_checkpoint(
     """
     target = folder / f"step-{step:06d}"
     scratch = folder / f"{WRITING}{target.name}"
-    for leftover in folder.glob(f"{WRITING}*"):  # of a save that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
+    remove_leftovers(folder)
     needed = bytes_needed(trained, state)
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -89,6 +88,12 @@ def prune(folder: Path, keep_last: int, keep_best: int) -> None:
     for path in every[:-keep_last]:
         if path not in best:
             _remove(path)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a kill in the middle of saving, or of removing, left in a folder of checkpoints."""
+    for leftover in folder.glob(f"{WRITING}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:

@@ -53,3 +53,24 @@ def test_rollouts_hold_what_is_needed_to_replay(run):
 def test_opening_something_else(tmp_path):
     with pytest.raises(UserError, match="is not a run directory"):
         RunDirectory.open(tmp_path)
+
+
+@pytest.mark.parametrize("left", [(), ("environment.json",), ("environment.json", "config.yaml.tmp")])
+def test_a_run_can_be_made_where_its_making_was_killed(left, tiny_recipe, tmp_path):
+    folder = tmp_path / "run"
+    for name in ("rollouts", "checkpoints"):
+        (folder / name).mkdir(parents=True)
+    for name in left:
+        (folder / name).write_text("hal")
+    RunDirectory.create(folder, load_recipe(str(tiny_recipe)))
+    assert json.loads((folder / "environment.json").read_text())
+    assert sorted(p.name for p in folder.iterdir()) == ["checkpoints", "config.yaml", "environment.json", "rollouts"]
+
+
+@pytest.mark.parametrize("there", ["config.yaml", "notes.txt", "rollouts/step-000001.jsonl.gz"])
+def test_nothing_of_somebody_else_is_taken_for_a_run_that_was_never_made(there, tiny_recipe, tmp_path):
+    (tmp_path / "run" / "rollouts").mkdir(parents=True)
+    (tmp_path / "run" / there).write_text("mine")
+    with pytest.raises(UserError, match="exists and is not empty"):
+        RunDirectory.create(tmp_path / "run", load_recipe(str(tiny_recipe)))
+    assert (tmp_path / "run" / there).read_text() == "mine"
