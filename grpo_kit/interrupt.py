@@ -6,6 +6,7 @@ where it stands; work that changes the weights is finished. What is saved is alw
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -165,3 +166,9 @@ class Unbreakable:
 def _write(text: str) -> None:
     with suppress(OSError):  # the terminal may be what went away
         os.write(2, text.encode())
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM to this process once its parent is gone: it would go on with nobody to stop it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ from rich.console import Console
 
 from grpo_kit import ranks
 from grpo_kit.errors import EXIT_FAILED, UserError
-from grpo_kit.interrupt import Unbreakable
+from grpo_kit.interrupt import Unbreakable, end_with_parent
 from grpo_kit.observe.run_directory import FollowedRun
 from grpo_kit.recipe_file import load_recipe
 
@@ -26,10 +25,10 @@ LAUNCHER = "GRPO_KIT_LAUNCHER"  # in the environment: the name that a launcher o
 
 
 def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
-    """Replace this process by torchrun with as many copies of itself; never returns."""
+    """Replace this process by torchrun with so many of ``grpo-kit``; never returns."""
     if ranks.launched():
         raise UserError("--nproc is for a command that torchrun did not start: it starts torchrun itself")
-    command = _torchrun(processes, _without_nproc(arguments))
+    command = _torchrun(processes, arguments)
     os.execv(command[0], command)
 
 
@@ -53,16 +52,12 @@ def _torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, *torchrun, "-m", "grpo_kit", *arguments]
 
 
-def _without_nproc(arguments: Sequence[str]) -> list[str]:
-    kept, skip = [], False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument == "--nproc":
-            skip = True
-        elif not argument.startswith("--nproc="):
-            kept.append(argument)
-    return kept
+def train_command(
+    recipe: str, overrides: Sequence[str], run_dir: Path | None, resume: str | None = None, fork: str | None = None
+) -> list[str]:
+    """What `grpo-kit` is given to train so."""
+    options = {"--run-dir": run_dir, "--resume": resume, "--fork": fork}
+    return ["train", recipe, *overrides, *(f"{name}={value}" for name, value in options.items() if value is not None)]
 
 
 def train_on_ranks(
@@ -100,12 +95,6 @@ def train_on_ranks(
         if not ranks.first():
             run = FollowedRun(run.path)
         train_checked(config, run, checkpoint, resumed, console, begun)
-
-
-def end_with_parent() -> None:
-    """Have the kernel send SIGTERM once the parent is gone: without torchrun, ranks would go on with nobody to stop them."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _starters() -> list[str]:

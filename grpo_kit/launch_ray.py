@@ -17,7 +17,8 @@ from types import FrameType
 from typing import Any
 
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
-from grpo_kit.launch import LAUNCHER, end_with_parent
+from grpo_kit.interrupt import end_with_parent
+from grpo_kit.launch import LAUNCHER, train_command
 from grpo_kit.recipe_file import load_recipe
 
 SECONDS_TO_PLACE = 120.0
@@ -130,8 +131,7 @@ def launch_on_ray(
         )
     ray = require_ray()
     join_cluster(ray, address, "--address", log_to_driver=True)
-    options = ["--run-dir", str(run_dir.absolute()), *([f"--resume={resume}"] if resume is not None else [])]
-    train = ["-m", "grpo_kit", "train", recipe, *overrides, *options]
+    train = ["-m", "grpo_kit", *train_command(recipe, overrides, run_dir.absolute(), resume)]
     again = f"Go on with this command and --resume ({run_dir} has what was saved)."
     asked = _StopAsked()
     previous = {number: signal.signal(number, asked.handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -10,28 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import TINY_RECIPE
 from tests.optional import needs_clusters
 from tests.ray_cluster import add_node, kill_node, open_cluster
-from tests.test_launch import newest, processes_of, steps, wait_for
+from tests.test_launch import newest, processes_of, recipe, steps, wait_for  # noqa: F401
 from tests.train.test_every_algorithm_runs import weights
 from tests.train.test_world import torchrun
 
 pytestmark = pytest.mark.slow
-ODD = Path(__file__).parent / "train" / "odd.py"
 
 
 @pytest.fixture(scope="module")
 def cluster():
     yield from open_cluster(cpus=2)
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    path = tmp_path / "recipe.yaml"
-    text = TINY_RECIPE.replace("name: math", f'name: "{ODD}:odd"')
-    path.write_text(text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\nthreads: 1\n")
-    return path
 
 
 def begin(cluster, *arguments):

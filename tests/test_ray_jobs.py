@@ -35,7 +35,7 @@ def submit(cluster, *arguments, options=()):
     return job(cluster, "submit", *options, "--", SCRIPT, "launch", "--ray", "--no-gpus", "--nodes", 2, *arguments)
 
 
-def test_a_job_streams_its_log_and_trains_what_torchrun_trains(cluster, recipe, tmp_path):  # noqa: F811
+def test_a_job_streams_its_log_and_trains_what_torchrun_trains(cluster, recipe, tmp_path):
     done = submit(cluster, recipe, "--run-dir", tmp_path / "job")
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert "2 processes, this one on cpu" in done.stdout
@@ -45,7 +45,7 @@ def test_a_job_streams_its_log_and_trains_what_torchrun_trains(cluster, recipe, 
     same(tmp_path / "job", tmp_path / "torchrun")
 
 
-def test_a_job_that_fails_is_failed_and_says_why(cluster, recipe, tmp_path):  # noqa: F811
+def test_a_job_that_fails_is_failed_and_says_why(cluster, recipe, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     done = submit(cluster, recipe, "--run-dir", tmp_path / "taken")
@@ -53,7 +53,7 @@ def test_a_job_that_fails_is_failed_and_says_why(cluster, recipe, tmp_path):  # 
     assert "exists and is not empty" in done.stdout
 
 
-def test_a_job_that_is_stopped_is_saved_and_another_goes_on(cluster, recipe, tmp_path):  # noqa: F811
+def test_a_job_that_is_stopped_is_saved_and_another_goes_on(cluster, recipe, tmp_path):
     run = tmp_path / "run"
     command = (recipe, "--run-dir", run, "--resume", "auto")
     name = ("--submission-id", "stopped")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import http.client
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.interrupt import end_with_parent
 
 # What torchrun tells its processes would make a server look for the trainers.
 OF_TORCHRUN = (
@@ -139,7 +139,7 @@ class ServerProcess:
                 stderr=output,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
 
     @property
@@ -174,11 +174,6 @@ def _group_lives(popen: subprocess.Popen[bytes]) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _end_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def host_and_port(url: str) -> tuple[str, int]:

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
-from tests.generate.test_vllm_shared_by_ranks import kill_after_the_first_step, sampled, train
+from tests.generate.test_vllm_shared_by_ranks import kill_after_the_first_step, train
 from tests.optional import needs_clusters
+from tests.train.test_ahead import sampled
 
 
 @pytest.mark.slow

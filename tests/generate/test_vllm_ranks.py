@@ -11,8 +11,8 @@ import torch
 from grpo_kit.generate.vllm_http import ServerProcess
 from grpo_kit.generate.vllm_server import VllmServers
 from tests.conftest import TINY_RECIPE
-from tests.generate.test_vllm_shared_by_ranks import sampled
 from tests.hosts import ADDRESSES, open_hosts
+from tests.train.test_ahead import sampled
 from tests.train.test_every_algorithm_runs import weights
 from tests.vllm_real import needs_vllm, rollout, vllm_policy
 

@@ -1,6 +1,5 @@
 """Several training processes on one real vLLM server, or with an engine each, learn from what one process gets."""
 
-import gzip
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ import torch
 
 from tests.conftest import TINY_RECIPE
 from tests.generate.test_vllm_server import free_port
+from tests.train.test_ahead import sampled
 from tests.train.test_every_algorithm_runs import weights
 from tests.train.test_world import torchrun
 from tests.vllm_real import needs_vllm
@@ -40,15 +40,6 @@ def train(folder, processes, *overrides, engine="vllm_server"):
         *(*small, *overrides),
         VLLM_CPU_OMP_THREADS_BIND="nobind",
     )
-
-
-def sampled(folder):
-    """What was sampled and what it was paid, by step and task; not in the order in which groups became known."""
-    rows = []
-    for path in sorted((folder / "rollouts").iterdir()):
-        with gzip.open(path, "rt") as file:
-            rows += [json.loads(line) for line in file]
-    return sorted((r["step"], r["task"], r["sample"], r["response"], r["reward"], r["policy_version"]) for r in rows)
 
 
 def server_at(port):
