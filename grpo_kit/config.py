@@ -331,11 +331,15 @@ class Config(Strict):
     limits: LimitsConfig = LimitsConfig()
 
     def objective_overrides(self) -> dict[str, Any]:
-        """The objective section, with the default that the engine decides."""
-        chosen = self.objective.model_dump()
-        if chosen["correction"] is None and self.rollout.engine != "torch":
-            chosen["correction"] = "in_ratio" if self.rollout.max_staleness else "truncated"
-        return chosen
+        """What the objective section sets, null included where a row can do without."""
+        return self.objective.model_dump(exclude_unset=True)
+
+    @property
+    def sampled_by(self) -> Literal["itself", "engine", "older_weights"]:
+        """How far the distribution that samples may be from the one that learns."""
+        if self.rollout.engine == "torch":
+            return "itself"
+        return "older_weights" if self.rollout.max_staleness else "engine"
 
     def longest_sequence(self) -> int:
         """Tokens of the longest prompt and response that training or evaluation may ask of the engine."""

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from grpo_kit.errors import UserError
 from grpo_kit.objective.names import (
     AGGREGATIONS,
     BASELINES,
@@ -14,6 +25,7 @@ from grpo_kit.objective.names import (
     FAMILIES,
     KL_ESTIMATORS,
     KL_PLACES,
+    NULLABLE,
     PAIR_LOSSES,
     RATIO_LEVELS,
     RETURNS,
@@ -25,6 +37,7 @@ from grpo_kit.objective.names import (
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
+NEWER_KEYS = ("ratio_cap",)  # than the runs that wrote down every key
 
 
 class Strict(BaseModel):
@@ -32,7 +45,8 @@ class Strict(BaseModel):
 
 
 class ObjectiveConfig(Strict):
-    """Overrides of the algorithm's row in the table; null keeps the row's value. What each means: docs/algorithms.md."""
+    """Overrides of the algorithm's row in the table; a key that is left out keeps the row's value, and null switches off what
+    can be off: dual_clip, penalty_target, kl_target, value_clip. What each means: docs/algorithms.md."""
 
     family: FAMILIES | None = None
     data: DATA | None = None
@@ -52,11 +66,13 @@ class ObjectiveConfig(Strict):
     gate_positive: PositiveFloat | None = None
     gate_negative: PositiveFloat | None = None
     divergence_limit: PositiveFloat | None = None
+    ratio_cap: Annotated[float, Field(ge=1.0)] | None = None
     penalty: NonNegative | None = None
     penalty_target: PositiveFloat | None = None
     correction: CORRECTIONS | None = Field(
         None,
-        description="default: in_ratio with rollout.max_staleness, else truncated with a vLLM engine, else the row's",
+        description="default: the row's; where that is none, truncated with a vLLM engine, or in_ratio with "
+        "rollout.max_staleness and a ratio of single tokens",
     )
     correction_cap: Annotated[float, Field(ge=1.0)] | None = None
     kl_place: KL_PLACES | None = None
@@ -74,6 +90,39 @@ class ObjectiveConfig(Strict):
     good_weight: NonNegative | None = None
     bad_weight: NonNegative | None = None
     per_prompt: PositiveInt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_unset_where_nothing_can_be_off(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        # Runs made before null meant anything wrote down every key, null for those of the row.
+        complete = len(cls.model_fields.keys() & values.keys()) >= len(cls.model_fields) - len(NEWER_KEYS)
+        return {k: v for k, v in values.items() if v is not None or (k in NULLABLE and not complete)}
+
+    @model_serializer(mode="wrap")
+    def _as_it_was_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {k: v for k, v in handler(self).items() if k in self.model_fields_set}
+
+
+def check_row(name: str, row: Any) -> None:
+    """Hold a row of somebody's own file to what a recipe may set.
+
+    Args:
+        row: an `Algorithm`.
+
+    Raises:
+        UserError: with every field out of its range.
+    """
+    values = {field: getattr(row, field) for field in ObjectiveConfig.model_fields}
+    try:
+        ObjectiveConfig.model_validate({field: value for field, value in values.items() if value is not None})
+    except ValidationError as error:
+        # A file may add values to the axes, which the table itself looks at.
+        wrong = [e for e in error.errors() if e["type"] != "literal_error"]
+        if wrong:
+            listed = "; ".join(f"{e['loc'][0]} is {e['input']!r}: {e['msg']}" for e in wrong)
+            raise UserError(f"algorithm: {name}: {listed}") from error
 
 
 class OptimizerConfig(Strict):

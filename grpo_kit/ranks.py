@@ -219,15 +219,3 @@ def share(items: Sequence[T]) -> list[T]:
 def merged(parts: dict[str, T], purpose: str) -> dict[str, T]:
     """The parts of a mapping that the ranks hold, as one."""
     return {key: value for part in everyone(parts, purpose) for key, value in part.items()}
-
-
-def mean(numbers: dict[str, float], purpose: str) -> dict[str, float]:
-    """The mean over ranks of each number, over those ranks that have it; the sum of what is called a count."""
-    every = everyone(numbers, purpose)
-    if len(every) == 1:
-        return numbers
-    found: dict[str, list[float]] = {}
-    for part in every:
-        for name, value in part.items():
-            found.setdefault(name, []).append(value)
-    return {n: sum(v) if n.endswith("count") else sum(v) / len(v) for n, v in found.items()}

@@ -40,6 +40,7 @@ SAFE = (
     "logging",
     "limits",
 )
+UNSET = "not set"
 ENDLESS_SCHEDULES = ("constant", "constant_with_warmup")
 
 
@@ -68,7 +69,7 @@ def _compare(prefix: str, before: Any, after: Any) -> list[Change]:
     if isinstance(before, dict) and isinstance(after, dict):
         found: list[Change] = []
         for key in [*before, *(k for k in after if k not in before)]:
-            found += _compare(f"{prefix}.{key}" if prefix else key, before.get(key), after.get(key))
+            found += _compare(f"{prefix}.{key}" if prefix else key, before.get(key, UNSET), after.get(key, UNSET))
         return found
     return [] if before == after else [Change(prefix, before, after)]
 

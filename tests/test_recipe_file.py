@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from grpo_kit.chain import is_chain, load_chain
-from grpo_kit.config import Config
+from grpo_kit.config import Config, ObjectiveConfig
 from grpo_kit.errors import UserError
 from grpo_kit.recipe_file import apply_override, load_recipe, parse_yaml, shipped_recipes, validate
+from grpo_kit.resume import changes
 
 GOOD = """\
 model: {scratch: {}}
@@ -125,3 +127,24 @@ def test_shipped_recipes_are_valid(name):
     config = load_recipe(name)
     assert config.train.steps > 0
     assert load_recipe(Path("recipes") / f"{name}.yaml") == config
+
+
+def test_null_in_the_objective_means_off_and_survives_being_written(tmp_path):
+    """A run's config.yaml says what was set and no more: a key that nobody set stays the row's."""
+    plain, off = load_recipe("ppo/ppo"), load_recipe("ppo/ppo", ["objective.value_clip=null", "objective.scale=null"])
+    assert "value_clip" not in plain.objective_overrides()
+    assert off.objective_overrides() == plain.objective_overrides() | {"value_clip": None}
+    for config in (plain, off):
+        path = tmp_path / "written.yaml"
+        path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+        assert load_recipe(path).objective_overrides() == config.objective_overrides()
+    assert [str(c) for c in changes(plain, off)] == ["objective.value_clip: 'not set' -> None"]
+
+
+def test_a_run_that_wrote_every_key_of_the_row_as_null_keeps_its_row(tmp_path):
+    """Runs recorded by 0.1: null stood for the row's value there."""
+    document = load_recipe("ppo/ppo").model_dump(mode="json")
+    document["objective"] = {key: None for key in ObjectiveConfig.model_fields if key != "ratio_cap"} | {"beta": 0.5}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_recipe(path).objective_overrides() == {"beta": 0.5}

@@ -22,7 +22,9 @@ def reward_model(
     """The logit that a reward model (a Hugging Face sequence-classification checkpoint) gives to each conversation.
 
     It runs in the trainer's process, because that is where the device is. A conversation longer than ``max_tokens``
-    abstains: judging a part of it would be judging something else.
+    abstains: judging a part of it would be judging something else. A model that the kit trained is read at the token it was
+    trained at (``score_token_id`` of its config, directly behind the response); any other one where transformers reads it,
+    at the last token that the chat template writes.
 
     Args:
         model: folder or hub name of the checkpoint.
@@ -36,31 +38,45 @@ def reward_model(
     tokenizer, network = _load(model, device)
     if not 0 <= label < network.config.num_labels:
         raise VerifierError(f"reward_model: {model} has {network.config.num_labels} logits, there is no label {label}")
-    texts = [_render(tokenizer, list(before), text) for before, text in zip(messages, response, strict=True)]
-    # the template has written the special tokens already
-    special = tokenizer.chat_template is None
-    ids = [tokenizer(text, add_special_tokens=special)["input_ids"] for text in texts]
+    end = getattr(network.config, "score_token_id", None)
+    ids = [_tokens(tokenizer, list(before), text, end) for before, text in zip(messages, response, strict=True)]
     scores = [Score.abstain(f"{len(tokens)} tokens, the reward model is given at most {max_tokens}") for tokens in ids]
     # Neighbours of like length share a batch, so that little is padded.
     order = sorted((i for i, tokens in enumerate(ids) if len(tokens) <= max_tokens), key=lambda i: len(ids[i]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        batch = tokenizer.pad({"input_ids": [ids[i] for i in rows]}, padding_side="right", return_tensors="pt")
+        inputs = _padded([ids[i] for i in rows], network.config.pad_token_id)
         with torch.inference_mode():
-            logits = network(**{name: value.to(network.device) for name, value in batch.items()}).logits[:, label]
+            logits = network(**{name: value.to(network.device) for name, value in inputs.items()}).logits[:, label]
         for row, value in zip(rows, logits.float().tolist(), strict=True):
             scores[row] = Score(value, metrics={"tokens": float(len(ids[row]))})
     return scores
 
 
-def _render(tokenizer: Any, messages: list[dict[str, str]], response: str) -> str:
+def _tokens(tokenizer: Any, messages: list[dict[str, str]], response: str, end: int | None) -> list[int]:
+    """The conversation as ids. end: the token behind the response that a model of the kit was trained to be read at."""
     if not isinstance(response, str):
         raise TypeError(f"reward_model: a response must be text, got {type(response).__name__}")
     response = response.encode("utf-8", "replace").decode()  # tokenizers refuse lone surrogates
-    if tokenizer.chat_template is not None:
-        turns = [*messages, {"role": "assistant", "content": response}]
-        return tokenizer.apply_chat_template(turns, tokenize=False)
-    return "\n".join([*(message["content"] for message in messages), response])
+    if tokenizer.chat_template is None:
+        text = "\n".join([*(message["content"] for message in messages), response])
+        return list(tokenizer(text)["input_ids"])
+    if end is not None:
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+        return [*prompt, *tokenizer.encode(response, add_special_tokens=False), end]
+    turns = [*messages, {"role": "assistant", "content": response}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])  # the template has written the special ones
+
+
+def _padded(rows: list[list[int]], pad: int) -> dict[str, Any]:
+    """``input_ids`` and ``attention_mask`` [rows, longest], padded on the right."""
+    import torch
+
+    longest = max(map(len, rows))
+    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 @lru_cache(maxsize=2)
@@ -76,5 +92,7 @@ def _load(model: str, device: str) -> tuple[Any, Any]:
     network = AutoModelForSequenceClassification.from_pretrained(
         model, dtype=torch.bfloat16 if device.startswith("cuda") else torch.float32
     )
-    network.config.pad_token_id = tokenizer.pad_token_id  # the pooled token is found by it
+    # transformers reads the last token that is not this one.
+    end = getattr(network.config, "score_token_id", None)
+    network.config.pad_token_id = tokenizer.pad_token_id if end is None else int(end == 0)
     return tokenizer, network.to(device).eval()

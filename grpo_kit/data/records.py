@@ -16,13 +16,14 @@ from typing import Any
 
 from grpo_kit.config import Config, ExamplesConfig
 from grpo_kit.errors import UserError
-from grpo_kit.types import Completion, Group, Message, Score, Task
+from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
 
-from .chat import render
+from .chat import end_of_turn_id, render
 from .datasets import load_rows
-from .tasks import ProceduralSource
+from .tasks import ProceduralSource, is_held_out
 
 RECORDED_VERSION = -1  # no policy version of this run sampled them
+TEXTS_COMPARED = 16
 
 
 class RecordedGroups:
@@ -62,8 +63,12 @@ def open_records(config: Config, tokenizer: Any, pairs: bool) -> RecordedGroups:
     assert examples is not None
     if examples.demonstrations:
         return RecordedGroups(None, _demonstrations(config, examples, tokenizer, pairs), config.seed)
-    recorded = examples.rollouts
-    groups = read_rollouts(Path(recorded)) if recorded is not None else _read_file(config, examples, tokenizer)
+    if examples.rollouts is not None:
+        groups = read_rollouts(Path(examples.rollouts))
+        _check_tokenizer(groups, tokenizer, examples.rollouts)
+    else:
+        groups = _read_file(config, examples, tokenizer)
+    groups = _without_held_out(config, groups)
     longest = config.data.max_prompt_tokens
     kept = [g for g in groups if len(g.prompt.token_ids) <= longest]
     if not kept:
@@ -71,6 +76,33 @@ def open_records(config: Config, tokenizer: Any, pairs: bool) -> RecordedGroups:
             f"examples: none of the {len(groups)} prompts has at most data.max_prompt_tokens = {longest} tokens"
         )
     return RecordedGroups(len(kept), kept.__getitem__, config.seed)
+
+
+def _without_held_out(config: Config, groups: list[Group]) -> list[Group]:
+    """The groups that may be learned from, where the run's evaluation holds prompts out of its data."""
+    if config.evaluation is None or config.evaluation.data is not None:
+        return groups
+    kept = [g for g in groups if not is_held_out(g.task.prompt)]
+    if not kept:
+        raise UserError(
+            f"examples: all {len(groups)} prompts are held out for the evaluation; give evaluation.data a file of its own, or "
+            "evaluation: null"
+        )
+    return kept
+
+
+def _check_tokenizer(groups: list[Group], tokenizer: Any, folder: str) -> None:
+    """Ids of another tokenizer would be learned as other words, without a sign."""
+    sampled = [c for group in groups for c in group.completions]
+    for completion in sampled[:: max(1, len(sampled) // TEXTS_COMPARED)]:
+        ids = [i for i in completion.token_ids if i < len(tokenizer)]
+        text = str(tokenizer.decode(ids, skip_special_tokens=True))
+        if len(ids) < len(completion.token_ids) or not text.startswith(completion.text):
+            raise UserError(
+                f"examples.rollouts: {folder} was sampled with another tokenizer than model.path has: its token ids read "
+                f"{text[:60]!r}, and the recorded response is {completion.text[:60]!r}. Give the model that the run trained, or "
+                "write the responses into a file for examples.path"
+            )
 
 
 def read_rollouts(folder: Path) -> list[Group]:
@@ -87,7 +119,7 @@ def read_rollouts(folder: Path) -> list[Group]:
 
 def read_step(path: Path) -> list[Group]:
     """The groups of one step's file, in the order they were learned from. Raises UserError if it is damaged."""
-    found: dict[str, Group] = {}
+    found: dict[tuple[Any, str], Group] = {}
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
@@ -97,14 +129,13 @@ def read_step(path: Path) -> list[Group]:
     return list(found.values())
 
 
-def _add_rollout(found: dict[str, Group], row: Mapping[str, Any]) -> None:
-    from grpo_kit.types import Prompt
-
+def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) -> None:
     name = str(row["task"])
-    group = found.get(name)
+    key = (row.get("group"), name)
+    group = found.get(key)
     if group is None:
         task = Task(name, (Message(role="user", content=row["prompt"]),), row["answer"])
-        group = found[name] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [])
+        group = found[key] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [])
     group.completions.append(
         Completion(
             name,
@@ -165,7 +196,7 @@ def text_group(
     task = Task(name, (*messages, Message(role="user", content=prompt)), "", {"margin": margin})
     completions = []
     for index, text in enumerate(texts):
-        ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+        ids = [*tokenizer.encode(text, add_special_tokens=False), end_of_turn_id(tokenizer)]
         completions.append(Completion(name, index, ids, [], text, "stop", RECORDED_VERSION))
     return Group(task, render(task, tokenizer), completions, [Score(mark) for mark in marks])
 

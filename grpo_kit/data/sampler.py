@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from typing import Any
 
 from grpo_kit.errors import UserError
@@ -25,18 +26,23 @@ class TaskSampler:
         self.skipped_long = 0
         self._epoch: tuple[int, list[int]] | None = None
 
-    def next(self, count: int) -> list[tuple[Task, Prompt]]:
+    def next(self, count: int, drawn: Collection[str] = ()) -> list[tuple[Task, Prompt]]:
         """The next ``count`` tasks, all different, with their rendered prompts.
+
+        Args:
+            drawn: ids of tasks that this step has already. Where they leave too few, fewer come.
 
         Raises:
             UserError: the source has too few different prompts of a permitted length.
         """
         chosen: list[tuple[Task, Prompt]] = []
-        seen: set[str] = set()
+        seen = set(drawn)
         patience = 20 * count + 2 * (self.source.size or 0)
         tries = 0
         while len(chosen) < count:
             tries += 1
+            if tries > patience and drawn:
+                return chosen
             if tries > patience:
                 raise self._exhausted(len(chosen), count)
             task = self.source.task(self._index(self.position))

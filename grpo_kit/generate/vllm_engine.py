@@ -16,6 +16,7 @@ from torch import nn
 from grpo_kit import ranks
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.observe.measure import Measure
 from grpo_kit.policy.models import Policy
 from grpo_kit.types import Completion, Prompt
 
@@ -64,7 +65,7 @@ class VllmEngine:
         self._llm.llm_engine.set_weight_version(str(version))
         self._version = version
         (completions,) = self.generate([self.probe.prompt], self.probe.sampling)
-        self._statistics["mismatch/probe"] = self.probe.check(completions, version, "vLLM")
+        self._statistics["mismatch/probe"] = Measure(self.probe.check(completions, version, "vLLM"), "max")
 
     def weights_stand(self, stand: bool) -> None:
         """See `Generator.weights_stand`. Nothing happens here while the trainer works."""

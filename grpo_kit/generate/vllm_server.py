@@ -20,6 +20,7 @@ from torch import nn
 from grpo_kit import ranks
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
+from grpo_kit.observe.measure import Measure
 from grpo_kit.policy.models import Policy
 from grpo_kit.types import Completion, Prompt
 
@@ -132,11 +133,16 @@ class VllmServers:
         return self._run(prompts, sampling)
 
     def statistics(self) -> dict[str, float]:
-        """Probe, servers at work, and what went wrong since the last call."""
-        counted = {
-            f"engine/{name}": float(self._counts[name]) for name in ("retries", "servers_lost", "servers_returned")
+        """Probe, servers at work, and what went wrong since the last call.
+
+        Ranks share servers and each notices a loss for itself, so of several ranks the one that noticed most speaks.
+        """
+        statistics = self._statistics | {
+            "engine/retries": Measure(self._counts["retries"], "sum"),
+            "engine/servers_lost": Measure(self._counts["servers_lost"], "max"),
+            "engine/servers_returned": Measure(self._counts["servers_returned"], "max"),
+            "engine/servers": Measure(len(self._ready()), "min"),
         }
-        statistics = self._statistics | counted | {"engine/servers": float(len(self._ready()))}
         self._counts.clear()
         self._statistics = {}
         return statistics
@@ -311,7 +317,7 @@ class VllmServers:
             return
         difference = self.probe.check(completions, self.policy_version, server.url)
         worst = self._statistics.get("mismatch/probe", 0.0)
-        self._statistics["mismatch/probe"] = max(worst, difference)
+        self._statistics["mismatch/probe"] = Measure(max(worst, difference), "max")
         with self._room:
             self._counts["servers_returned"] += server.was_lost
             server.state, server.was_lost = "ready", False

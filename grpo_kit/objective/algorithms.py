@@ -14,6 +14,7 @@ from .advantages import BASELINES, SCALES
 from .correction import CORRECTIONS
 from .kl import KL_ESTIMATORS
 from .losses import AGGREGATIONS, RATIO_LEVELS
+from .names import NULLABLE
 from .preference import PAIR_LOSSES
 from .surrogates import SURROGATES, SurrogateSettings
 
@@ -26,13 +27,14 @@ class Algorithm:
         paper, summary: where it comes from, and what it is in one line.
         family: what kind of loss: of a token and its advantage, of a pair, of a labelled response, of a reward model.
         data: ``sampled`` from the policy in the loop, or ``recorded`` (files and rollouts of earlier runs).
-        selection: which responses of a group are learned from: all, or the ``verified`` ones, each text once.
+        selection: which responses of a group are learned from: all, the ``right`` ones, or the ``verified``: right ones, each
+            text once and at most ``per_prompt``. What is selected is imitated: its advantage is 1.
         baseline, scale: how rewards become advantages (`objective.advantages`).
         returns: one advantage for the whole response, or per token: ``reward_to_go``, ``gae`` (`objective.returns`).
         discount, trace: gamma and lambda of the returns.
         average_decay: decay of the moving average that is a baseline.
         ratio_level, aggregation, surrogate: how advantages become a loss (`objective.losses`, `objective.surrogates`).
-        clip_low .. divergence_limit, penalty: see `SurrogateSettings`; ``penalty_target`` adapts the penalty.
+        clip_low .. ratio_cap, penalty: see `SurrogateSettings`; ``penalty_target`` adapts the penalty.
         correction, correction_cap: weight of a token against the engine's own log-probability (`objective.correction`).
         kl_place, kl_estimator, beta: where the KL to the reference stands, how it is estimated, its weight (0 needs no
             reference); in a preference loss beta is the loss's own. ``kl_target`` adapts beta.
@@ -66,6 +68,7 @@ class Algorithm:
     gate_positive: float = 1.0
     gate_negative: float = 1.05
     divergence_limit: float = 0.15
+    ratio_cap: float = 20.0
     penalty: float = 1.0
     penalty_target: float | None = None
     correction: str = "none"
@@ -119,8 +122,19 @@ class Algorithm:
 
     @property
     def learns_without_advantage(self) -> bool:
-        """Whether a token of advantage zero can still have a gradient."""
-        return self.kl_in_loss or self.entropy_bonus > 0.0 or self.surrogate == "kl_penalty" or self.per_token
+        """Whether a token of advantage zero can still have a part in the step: in its gradient, or in its trust region."""
+        return (
+            self.kl_in_loss
+            or self.entropy_bonus > 0.0
+            or self.surrogate == "kl_penalty"
+            or self.per_token
+            or self.step == "natural_gradient"
+        )
+
+    @property
+    def imitates(self) -> bool:
+        """Whether the loss is the likelihood of text that nobody sampled for it, so that no sampling temperature applies."""
+        return self.family == "policy_gradient" and self.data == "recorded" and self.surrogate == "policy_gradient"
 
     def needs(self) -> tuple[str, ...]:
         """What a run has to hold or do beyond the policy and a verifier."""
@@ -193,8 +207,8 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "sapo": Algorithm("arXiv:2511.20347", "a soft gate on the ratio in place of the clip", surrogate="sapo"),
     "dppo": Algorithm(
-        "arXiv:2602.04879", "masks tokens whose probability left the trust region",
-        surrogate="divergence_mask", aggregation="token_mean",
+        "arXiv:2602.04879", "masks tokens whose probability left the trust region around the policy that sampled",
+        surrogate="divergence_mask", aggregation="token_mean", correction="in_ratio",
     ),
     "ppo": Algorithm(
         "arXiv:1707.06347", "critic, generalised advantages, clipped ratio and value, KL in the reward",
@@ -219,7 +233,10 @@ ALGORITHMS: dict[str, Algorithm] = {
         per_prompt=1,
     ),
     # --- offline: groups come from files or from recorded rollouts -----------------------------------------------
-    "sft": Algorithm("arXiv:2203.02155", "maximum likelihood of demonstrations", data="recorded", **_PLAIN),
+    "sft": Algorithm(
+        "arXiv:2203.02155", "maximum likelihood of demonstrations, or of the right responses of a record", data="recorded",
+        selection="right", **_PLAIN,
+    ),
     "dpo": Algorithm(
         "arXiv:2305.18290", "logistic loss on preference pairs", family="pairs", data="recorded", beta=0.1, per_prompt=1
     ),
@@ -243,7 +260,7 @@ ALGORITHMS: dict[str, Algorithm] = {
 AXES: dict[str, Any] = {
     "family": ("policy_gradient", "pairs", "labels", "reward_model"),
     "data": ("sampled", "recorded"),
-    "selection": ("all", "verified"),
+    "selection": ("all", "right", "verified"),
     "baseline": BASELINES,
     "scale": SCALES,
     "returns": ("response", "reward_to_go", "gae"),
@@ -258,14 +275,29 @@ AXES: dict[str, Any] = {
 }
 
 
-def resolve_objective(name: str, overrides: Mapping[str, Any]) -> Algorithm:
-    """A row of the table, or of a file (``path/file.py:row``), with a recipe's overrides; None keeps the row's value.
+def resolve_objective(name: str, overrides: Mapping[str, Any], sampled_by: str = "itself") -> Algorithm:
+    """A row of the table, or of a file (``path/file.py:row``), with a recipe's overrides.
+
+    Args:
+        overrides: values of the row's fields. None switches off what can be off, and else keeps the row's value.
+        sampled_by: what samples: the policy ``itself``, an ``engine`` that rounds otherwise, or an engine with
+            ``older_weights``. It decides the correction where neither row nor recipe does.
 
     Raises:
         UserError: the file or its row is not there.
     """
     row = ALGORITHMS[name] if name in ALGORITHMS else _row_of_file(name)
-    return replace(row, **{k: v for k, v in overrides.items() if v is not None})
+    row = replace(row, **{k: v for k, v in overrides.items() if v is not None or k in NULLABLE})
+    if overrides.get("correction") is not None or row.correction != "none":
+        return row
+    return replace(row, correction=_default_correction(row, sampled_by))
+
+
+def _default_correction(row: Algorithm, sampled_by: str) -> str:
+    if sampled_by == "older_weights" and row.ratio_level == "token":
+        return "in_ratio"
+    # A bound on the ratio of a whole response would be filled by the engine's rounding before anything is learned.
+    return "none" if sampled_by == "itself" else "truncated"
 
 
 def _row_of_file(name: str) -> Algorithm:

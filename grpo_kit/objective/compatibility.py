@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .algorithms import Algorithm
 
+NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
+
 
 def refusals(row: Algorithm, *, group_size: int, updates: int = 1) -> list[str]:
     """Why this row cannot be trained; empty when it can.
@@ -14,7 +16,7 @@ def refusals(row: Algorithm, *, group_size: int, updates: int = 1) -> list[str]:
     """
     if row.family != "policy_gradient":
         return _sampled_pairs(row, group_size)
-    return [*_returns(row), *_ratio(row, updates), *_groups(row, group_size), *_step(row)]
+    return [*_returns(row), *_ratio(row, updates), *_groups(row, group_size), *_step(row), *_kl(row)]
 
 
 def _sampled_pairs(row: Algorithm, group_size: int) -> list[str]:
@@ -53,6 +55,16 @@ def _ratio(row: Algorithm, updates: int) -> list[str]:
             f"objective.correction in_ratio (the default with rollout.max_staleness) with surrogate {row.surrogate}, which "
             "bounds no ratio; use correction truncated or masked, or a surrogate such as ppo_clip"
         )
+    if (
+        row.correction == "in_ratio"
+        and 0.0 < max(row.clip_low, row.clip_high) < NARROW_CLIP
+        and row.surrogate == "ppo_clip"
+    ):
+        found.append(
+            f"objective.correction in_ratio with clip_low {row.clip_low:g} and clip_high {row.clip_high:g}: the engine's "
+            "rounding alone moves the ratio further than that, so most of a batch would be clipped before any update; use "
+            "correction truncated or masked"
+        )
     biased = row.surrogate == "policy_gradient" and row.selection == "all" and row.data == "sampled"
     if biased and updates > 1:
         found.append(
@@ -75,9 +87,25 @@ def _groups(row: Algorithm, group_size: int) -> list[str]:
         )
     if row.data == "recorded" and row.dynamic_sampling:
         found.append("objective.dynamic_sampling samples again, and this algorithm learns from recorded data")
-    if row.dynamic_sampling and row.selection == "verified":
+    if row.dynamic_sampling and row.selection != "all":
         found.append(
-            "objective.dynamic_sampling drops the groups that are all right, which selection verified would keep"
+            f"objective.dynamic_sampling drops the groups that are all right, which selection {row.selection} would keep"
+        )
+    return found
+
+
+def _kl(row: Algorithm) -> list[str]:
+    """Estimators of the KL to the reference, judged by the gradient they give where they stand (`objective.kl`)."""
+    found = []
+    if row.kl_in_loss and row.kl_estimator == "k1":
+        found.append(
+            "objective.kl_estimator k1 in the loss has a gradient of zero in expectation: it would only add noise; use k2 (the "
+            "gradient of KL(policy || reference)), k3 (as GRPO), or kl_place reward"
+        )
+    if row.kl_in_reward and row.kl_estimator != "k1":
+        found.append(
+            f"objective.kl_estimator {row.kl_estimator} in the reward does not give the gradient of the KL; use k1 there, or "
+            "kl_place loss"
         )
     return found
 

@@ -12,17 +12,19 @@ from torch import Tensor
 
 
 def k1(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
-    """Unbiased, high variance, may be negative; its gradient through samples is not that of the KL. [tokens]"""
+    """Value: unbiased, high variance, may be negative. Gradient as a loss: zero in expectation, so it only adds noise there;
+    as a part of the reward it gives the gradient of the KL. [tokens]"""
     return logprobs - reference_logprobs
 
 
 def k2(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
-    """Biased, low variance; its gradient in expectation is the gradient of the KL. [tokens]"""
+    """Value: biased, low variance. Gradient as a loss: that of KL(policy || reference), in expectation. [tokens]"""
     return 0.5 * (reference_logprobs - logprobs).square()
 
 
 def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
-    """Unbiased, non-negative, low variance. [tokens]"""
+    """Value: unbiased, non-negative, low variance. Gradient as a loss: that of KL(reference || policy), in expectation, which
+    is what GRPO minimises. [tokens]"""
     difference = reference_logprobs - logprobs
     return difference.exp() - difference - 1.0
 

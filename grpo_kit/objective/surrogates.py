@@ -18,6 +18,7 @@ class SurrogateSettings:
         dual_clip: upper bound of the ratio also where the advantage is negative (ppo_clip); None for none.
         gate_positive, gate_negative: temperatures of the gate by the sign of the advantage (sapo).
         divergence_limit: largest |pi - pi_old| of the sampled token (divergence_mask).
+        ratio_cap: the ratio weighs a token by no more than this (divergence_mask), which a bound on probabilities does not see.
         penalty: weight of KL(old || new) (kl_penalty).
     """
 
@@ -27,6 +28,7 @@ class SurrogateSettings:
     gate_positive: float = 1.0
     gate_negative: float = 1.05
     divergence_limit: float = 0.15
+    ratio_cap: float = 20.0
     penalty: float = 1.0
 
 
@@ -102,13 +104,15 @@ def divergence_mask(logprobs: Tensor, log_ratio: Tensor, advantages: Tensor, set
     """-r A, no gradient where the step would leave |pi - pi_old| <= limit (DPPO, binary TV, arXiv:2602.04879).
 
     The probability of the token, not its ratio, says how far the policy moved: rare tokens may change by large factors.
+    ``ratio_cap`` bounds that factor as a weight, and leaves the token its gradient.
     """
     ratio = log_ratio.exp()
+    capped = ratio * (ratio.detach().clamp(max=settings.ratio_cap) / ratio.detach())
     probability = logprobs.detach().exp()
     moved = (probability - probability * (-log_ratio.detach()).exp()).abs() > settings.divergence_limit
     high = moved & (advantages > 0) & (log_ratio > 0)
     low = moved & (advantages < 0) & (log_ratio < 0)
-    return Surrogate(-ratio * advantages * (~(low | high)), low, high)
+    return Surrogate(-capped * advantages * (~(low | high)), low, high)
 
 
 SurrogateLoss = Callable[[Tensor, Tensor, Tensor, SurrogateSettings], Surrogate]

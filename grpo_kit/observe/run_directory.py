@@ -140,9 +140,10 @@ def _write_groups(target: Path, step: int, groups: list[Group], advantages: list
     scratch = target.with_suffix(".tmp")
     try:
         with gzip.open(scratch, "wt", encoding="utf-8", compresslevel=1) as file:
-            for group, group_advantages in zip(groups, advantages, strict=True):
+            for number, (group, group_advantages) in enumerate(zip(groups, advantages, strict=True)):
                 for index, completion in enumerate(group.completions):
-                    file.write(json.dumps(_rollout(step, group, index, group_advantages[index], completion)) + "\n")
+                    row = _rollout(step, number, group, index, group_advantages[index], completion)
+                    file.write(json.dumps(row) + "\n")
         os.replace(scratch, target)
     except OSError:
         with suppress(OSError):
@@ -176,10 +177,12 @@ class FollowedRun(RunDirectory):
         return self.dumps
 
 
-def _rollout(step: int, group: Group, index: int, advantage: float, completion: Any) -> dict[str, Any]:
+def _rollout(step: int, number: int, group: Group, index: int, advantage: float, completion: Any) -> dict[str, Any]:
+    """A line of a step's record. number: of the group in its step, since a task's name need not be the name of one group."""
     score, parts = group.scores[index], group.parts[index]
     row = {
         "step": step,
+        "group": number,
         "task": group.task.id,
         "sample": completion.sample_index,
         "prompt": group.task.prompt,

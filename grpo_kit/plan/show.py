@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from grpo_kit.config import Config
+from grpo_kit.config_algorithm import check_row
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.recipe_file import load_recipe
@@ -61,7 +62,8 @@ def plan(
     """Print what a device has to hold, how long a step takes, and what would fit if this does not."""
     count, device = parse_gpus(gpus)
     config = load_recipe(recipe, overrides)
-    objective = resolve_objective(config.algorithm, config.objective_overrides())
+    objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
+    check_row(config.algorithm, objective)
     shape = shape_of(config)
     setting = setting_of(config, objective, shape, devices=count, device="cuda", device_bytes=device.memory)
     console = Console(highlight=False)

@@ -19,6 +19,7 @@ class TrainingSequence:
 
     Attributes:
         weight: what each of its tokens counts in the loss of the step.
+        entropy_weight: what each of its tokens counts in the mean entropy of the step; None: as in the loss.
         behaviour_logprobs: the engine's log-probabilities of ``completion_ids``.
         group: which prompt of the batch it answers.
         old_logprobs, reference_logprobs, entropies, values: [tokens], filled by a pass before the first update, when the
@@ -34,6 +35,7 @@ class TrainingSequence:
     weight: float
     behaviour_logprobs: Sequence[float] = ()
     group: int = 0
+    entropy_weight: float | None = None
     old_logprobs: Tensor | None = None
     reference_logprobs: Tensor | None = None
     entropies: Tensor | None = None
@@ -73,6 +75,12 @@ class MicroBatch:
     @property
     def sequence_index(self) -> Tensor:
         return self.rows
+
+    @property
+    def entropy_weights(self) -> Tensor:
+        """[tokens] what each counts in the mean entropy of the step."""
+        of_rows = [s.weight if s.entropy_weight is None else s.entropy_weight for s in self.sequences]
+        return torch.tensor(of_rows, dtype=self.weights.dtype, device=self.weights.device)[self.rows]
 
     @property
     def lengths(self) -> Tensor:

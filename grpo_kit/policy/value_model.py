@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from grpo_kit.data.chat import end_of_turn_id
 from grpo_kit.errors import UserError
 
 from .models import Policy, disable_dropout, load_network, shards
@@ -79,7 +80,7 @@ class ValueModel:
         return self._at(batch, batch.rows, batch.columns)
 
     def rewards(self, batch: MicroBatch) -> Tensor:
-        """The score of each whole response, read at its last token. [rows]"""
+        """The score of each whole response, read at its last token, which ends the turn. [rows]"""
         last = batch.lengths.cumsum(0) - 1
         return self._at(batch, batch.rows[last], batch.columns[last] + 1)
 
@@ -91,7 +92,11 @@ class ValueModel:
         """Go on from the weights that `whole` gave, which have been changed."""
 
     def save(self, folder: Path, shard_gb: float | None = None) -> None:
-        """Write a Hugging Face folder that the ``reward_model`` verifier and transformers load as it is."""
+        """Write a Hugging Face folder that the ``reward_model`` verifier and transformers load as it is.
+
+        ``score_token_id`` in its config is the token, directly behind a response, at which the score was trained.
+        """
+        self.model.config.score_token_id = end_of_turn_id(self.tokenizer)
         self.model.save_pretrained(folder, **shards(shard_gb))
         self.tokenizer.save_pretrained(folder)
 

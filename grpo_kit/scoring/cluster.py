@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.observe.measure import Measure
 from grpo_kit.verifiers.lookup import Address
 
 from .node import Node, deliver, fail, remote_of
@@ -144,11 +145,15 @@ class ClusterPool:
     def statistics(self) -> dict[str, float]:
         """Nodes at work; since the last call: nodes lost, groups that moved to another, completions by node."""
         with self._lock:
-            found = {f"scoring/{name}": float(self._counts[name]) for name in ("lost_nodes", "moved_groups")}
+            found: dict[str, float] = {
+                "scoring/lost_nodes": Measure(self._counts["lost_nodes"], "max"),  # every rank notices it for itself
+                "scoring/moved_groups": Measure(self._counts["moved_groups"], "sum"),
+                "scoring/nodes": Measure(len(self._places), "min"),
+            }
             of_nodes = {name: n for name, n in self._counts.items() if name.endswith("_count")}
-            found |= {f"scoring/{name}": float(n) for name, n in of_nodes.items()}
+            found |= {f"scoring/{name}": Measure(n, "sum") for name, n in of_nodes.items()}
             self._counts.clear()
-            return found | {"scoring/nodes": float(len(self._places))}
+            return found
 
     def close(self) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from grpo_kit.observe.measure import Measure
 from grpo_kit.verifiers.score import Score
 
 # Enough for exact percentiles of a usual step; a longer one is thinned evenly, so that memory stays bounded.
@@ -49,16 +50,20 @@ class VerifierStatistics:
             summed[1] += 1
 
     def summary(self) -> dict[str, float]:
-        """``mean`` and ``std`` of the scores that count, counts by status, latency percentiles in seconds."""
-        found: dict[str, float] = {"count": self.count}
-        found |= {status: self.statuses[status] for status in ("abstain", "error", "timeout")}
+        """``mean`` and ``std`` of the scores that count, counts by status, latency percentiles in seconds.
+
+        Over several ranks the 95th percentile is that of the slowest one.
+        """
+        found: dict[str, float] = {"count": Measure(self.count, "sum")}
+        found |= {status: Measure(self.statuses[status], "sum") for status in ("abstain", "error", "timeout")}
         scored = self.statuses["ok"]
         if scored:
             mean = self.total / scored
-            found["mean"] = mean
-            found["std"] = math.sqrt(max(self.squares / scored - mean * mean, 0.0))
+            found["mean"] = Measure(mean, "mean", scored)
+            found["std"] = Measure(math.sqrt(max(self.squares / scored - mean * mean, 0.0)), "std", scored, mean)
         if self.latencies:
             ordered = sorted(self.latencies)
-            for name, share in (("latency_p50", 0.5), ("latency_p95", 0.95)):
-                found[name] = ordered[min(int(share * len(ordered)), len(ordered) - 1)]
-        return found | {name: total / count for name, (total, count) in self.metrics.items()}
+            middle, slow = (ordered[min(int(share * len(ordered)), len(ordered) - 1)] for share in (0.5, 0.95))
+            found["latency_p50"] = Measure(middle, "mean", self.count)
+            found["latency_p95"] = Measure(slow, "max")
+        return found | {name: Measure(total / count, "mean", count) for name, (total, count) in self.metrics.items()}

@@ -78,7 +78,7 @@ def build_batch(
     if annotate is not None and (objective.kl_in_reward or objective.per_token):
         annotate(counted)
     if objective.kl_in_reward and not objective.per_token:
-        for sample in (s for group in samples for s in group if s.counts):
+        for sample in (s for group in samples for s in group if s.counts and len(s.sequence.completion_ids)):
             sample.reward -= adaptive.beta * float(_kl_to_reference(sample.sequence, objective).sum())
     _fill_advantages(groups, samples, objective, adaptive)
     parts, size = [], -(-len(groups) // updates)
@@ -214,7 +214,7 @@ def _weighted(
 ) -> list[TrainingSequence]:
     sequences = []
     for g in chosen:
-        verified = _verified(groups[g], objective.per_prompt) if objective.selection == "verified" else None
+        selected = SELECTIONS[objective.selection](groups[g], objective.per_prompt)
         for index, (completion, sample) in enumerate(zip(groups[g].completions, samples[g], strict=True)):
             reason: str | None = None
             if not sample.counts:
@@ -222,10 +222,10 @@ def _weighted(
                 reason = status if status != "ok" else "no_greedy_score"
             elif objective.mask_truncated and completion.truncated:
                 reason = "truncated"
-            elif verified is not None and index not in verified:
+            elif selected is not None and index not in selected:
                 reason = "not_selected"
             if reason is None:
-                if verified is not None:
+                if selected is not None:
                     sample.sequence.advantage = 1.0  # selection is the judgement: what is kept is imitated
                 sequences.append(sample.sequence)
             else:
@@ -239,6 +239,7 @@ def _weighted(
     )
     for sequence, weight in zip(sequences, weights.tolist(), strict=True):
         sequence.weight = weight
+        sequence.entropy_weight = 1.0 / max(1.0, float(lengths.sum()))
     if objective.learns_without_advantage:
         return sequences
     kept = [s for s in sequences if abs(s.advantage) > ZERO_ADVANTAGE]
@@ -246,17 +247,30 @@ def _weighted(
     return kept
 
 
-def _verified(group: Group, most: int) -> set[int]:
-    """Indices of the responses with full marks of the first verifier, each text once, at most ``most``."""
-    seen: set[tuple[int, ...]] = set()
-    found: set[int] = set()
-    for index, completion in enumerate(group.completions):
-        score = next(iter(group.parts[index].values())) if group.parts else group.scores[index]
-        text = tuple(completion.token_ids)
-        if score.counts and score.value >= 1.0 and text not in seen and len(found) < most:
-            seen.add(text)
-            found.add(index)
-    return found
+def _everything(group: Group, most: int) -> set[int] | None:
+    return None
+
+
+def _right(group: Group, most: int) -> set[int] | None:
+    """Indices of the responses with full marks of the first verifier."""
+    scores = [next(iter(parts.values())) for parts in group.parts] if group.parts else group.scores
+    return {index for index, score in enumerate(scores) if score.counts and score.value >= 1.0}
+
+
+def _verified(group: Group, most: int) -> set[int] | None:
+    """Of the right responses each text once, at most ``most``."""
+    first: dict[tuple[int, ...], int] = {}
+    for index in sorted(_right(group, most) or ()):
+        first.setdefault(tuple(group.completions[index].token_ids), index)
+    return set(list(first.values())[:most])
+
+
+# Indices of the responses of a group that are learned from; None where nothing is selected.
+SELECTIONS: dict[str, Callable[[Group, int], set[int] | None]] = {
+    "all": _everything,
+    "right": _right,
+    "verified": _verified,
+}
 
 
 def rollout_metrics(groups: list[Group], advantages: list[list[float]], dropped: Counter[str]) -> dict[str, float]:

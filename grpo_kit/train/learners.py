@@ -72,6 +72,11 @@ class LearnerSettings:
     temperature: float
     max_tokens: int
 
+    @property
+    def updates_per_step(self) -> int:
+        """Optimizer steps made from one batch."""
+        return self.updates_per_batch * self.epochs_per_batch
+
     @classmethod
     def of(cls, config: Config) -> LearnerSettings:
         train, rollout = config.train, config.rollout
@@ -130,13 +135,15 @@ def open_learner(config: Config, objective: Algorithm, policy: Policy) -> Learne
 
 def _policy_gradient(config: Config, objective: Algorithm, policy: Policy) -> Learner:
     settings = LearnerSettings.of(config)
+    # The policy rests while the critic warms up, and so does its schedule.
+    rests = config.critic.warmup * settings.updates_per_step if objective.needs_critic else 0
     updater = PolicyUpdater(
         policy,
         objective,
         config.optimizer,
-        total_updates=settings.total_updates,
+        total_updates=max(1, settings.total_updates - rests),
         token_budget=settings.token_budget,
-        temperature=settings.temperature,
+        temperature=1.0 if objective.imitates else settings.temperature,
         reference=policy.reference() if objective.needs_reference else None,
         critic=_critic(config, objective, policy, settings) if objective.needs_critic else None,
         critic_warmup=config.critic.warmup,

@@ -8,7 +8,7 @@ from typing import Any
 
 from grpo_kit import ranks
 from grpo_kit.config import WarmStartConfig
-from grpo_kit.data.chat import render
+from grpo_kit.data.chat import end_of_turn_id, render
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import RunFailed
 from grpo_kit.policy.dealing import rank_batches
@@ -26,11 +26,11 @@ def demonstrations(
 
     A share of ``mistakes`` of them, chosen by index, contains a slip.
     """
-    sequences = []
+    sequences, end = [], end_of_turn_id(tokenizer)
     for index in range(start, start + count):
         slip = random.Random(f"mistake/{index}").random() < mistakes
         task, problem = source.task(index), source.problem(index, slip)
-        completion = [*tokenizer.encode(problem.demonstration, add_special_tokens=False), tokenizer.eos_token_id]
+        completion = [*tokenizer.encode(problem.demonstration, add_special_tokens=False), end]
         sequences.append(TrainingSequence(render(task, tokenizer).token_ids, completion, 1.0, 0.0))
     total = sum(len(s.completion_ids) for s in sequences)
     for sequence in sequences:

@@ -53,7 +53,7 @@ class OnlineTrainer:
     def __init__(self, config: Config, run: RunDirectory, console: RunConsole, stop: StopRequest | None = None) -> None:
         self.config, self.run, self.console = config, run, console
         self.stop = stop or StopRequest()
-        self.objective: Algorithm = resolve_objective(config.algorithm, config.objective_overrides())
+        self.objective: Algorithm = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)

@@ -126,6 +126,25 @@ class PairLearner(_AgainstReference):
         return values.sum() / pairs
 
 
+def mismatched_pairs(sequences: Sequence[TrainingSequence]) -> list[TrainingSequence]:
+    """Each response with the prompt of the next sequence that answers another one (KTO, arXiv:2402.01306, section 4.1).
+
+    Paired with their own prompts, responses would measure their own margin in place of the policy's drift. Empty where all
+    answer one prompt.
+    """
+    count = len(sequences)
+    prompts = [tuple(s.prompt_ids) for s in sequences]
+    pairs, other = [], 0
+    for index, sequence in enumerate(sequences):
+        other = max(other, index + 1)
+        while other < index + count and prompts[other % count] == prompts[index]:
+            other += 1
+        if other == index + count:
+            return []
+        pairs.append(TrainingSequence(prompts[other % count], sequence.completion_ids, 0.0, 0.0))
+    return pairs
+
+
 class LabelLearner(_AgainstReference):
     """KTO: good responses above the policy's own average drift from the reference, bad ones below."""
 
@@ -136,19 +155,16 @@ class LabelLearner(_AgainstReference):
         self.remember_reference([e.sequence for e in examples])
 
     def update(self, examples: list[Labelled], metrics: UpdateMetrics) -> None:
-        self.baseline = self._baseline(examples)
+        pairs = mismatched_pairs([e.sequence for e in examples])
+        self.baseline = self._baseline(pairs)
         metrics.value("kto/baseline", float(self.baseline))
+        metrics.value("kto/mismatched_pairs", float(len(pairs)))
         self.good = {id(e.sequence): e.good for e in examples}
         units = [(e.sequence,) for e in examples]
         self.step(lambda: self.units(units), lambda b, m: self.loss(b, m, len(units)), metrics)
 
-    def _baseline(self, examples: list[Labelled]) -> Tensor:
-        """The drift, measured on responses paired with the next example's prompt."""
-        sequences = [e.sequence for e in examples]
-        mismatched = [
-            TrainingSequence(other.prompt_ids, s.completion_ids, 0.0, 0.0)
-            for s, other in zip(sequences, [*sequences[1:], *sequences[:1]], strict=True)
-        ]
+    def _baseline(self, mismatched: list[TrainingSequence]) -> Tensor:
+        """The drift from the reference, measured on responses to other prompts; 0 where there is no other prompt."""
         self.remember_reference(mismatched)
         with torch.no_grad():
             mine = [self.margins(batch)[0].cpu() for batch in self.units([(s,) for s in mismatched])]

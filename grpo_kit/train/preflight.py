@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from grpo_kit.config import Config
+from grpo_kit.config_algorithm import check_row
 from grpo_kit.data.chat import render_text
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
@@ -23,6 +24,7 @@ from grpo_kit.objective.compatibility import refusals
 from grpo_kit.plan.memory import Memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.models import check_weights, model_skeleton, pick_device
+from grpo_kit.recipe_file import load_recipe
 from grpo_kit.types import Completion, Score, Task
 
 GOLD_ROWS_CHECKED = 512
@@ -54,8 +56,10 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     Raises:
         UserError: with what is wrong and how to mend it; nothing has been written.
     """
-    objective = resolve_objective(config.algorithm, config.objective_overrides())
+    objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
+    check_row(config.algorithm, objective)
     _check_objective(config, objective)
+    _check_temperature(config, objective)
     device = pick_device(config.device)
     check_engine(config, device.type)
     skeleton, tokenizer = model_skeleton(config.model)
@@ -113,6 +117,24 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     if found:
         raise UserError(
             f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
+        )
+
+
+def _check_temperature(config: Config, objective: Algorithm) -> None:
+    """Recorded log-probabilities are those of the temperature that sampled; the ratio to them means nothing at another."""
+    weighs_the_record = (
+        objective.family == "policy_gradient" and objective.data == "recorded" and not objective.imitates
+    )
+    if not weighs_the_record or config.examples is None or config.examples.rollouts is None:
+        return
+    recipe = Path(config.examples.rollouts) / "config.yaml"
+    if not recipe.is_file():
+        return
+    then = load_recipe(recipe).rollout.temperature
+    if then != config.rollout.temperature:
+        raise UserError(
+            f"rollout.temperature is {config.rollout.temperature:g}, and {config.examples.rollouts} was sampled at {then:g}: its "
+            f"log-probabilities are those of {then:g}. Set rollout.temperature={then:g}."
         )
 
 

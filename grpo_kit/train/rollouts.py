@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.measure import over_ranks
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
@@ -74,15 +75,15 @@ class SampledGroups:
 
         With dynamic sampling, groups whose rewards agree are replaced by those of further prompts, for at most
         ``max_refills`` further rounds (DAPO, arXiv:2503.14476, eq. 11); what is missing then is made up for by groups
-        that agree, so that a step never shrinks unseen.
+        that agree, so that a step never shrinks unseen. No task comes twice in a step.
         """
         with self.clock.phase("data"):
             begun = self.begin(step, count)
         return self.finish(step, count, begun)
 
-    def begin(self, step: int, count: int, refill: int = 0) -> Round:
-        """Draw the next ``count`` tasks."""
-        tasks = {task.id: (task, prompt) for task, prompt in self.sampler.next(count)}
+    def begin(self, step: int, count: int, refill: int = 0, drawn: Collection[str] = ()) -> Round:
+        """Draw the next ``count`` tasks; fewer where too few are left beside those that are ``drawn``."""
+        tasks = {task.id: (task, prompt) for task, prompt in self.sampler.next(count, drawn)}
         # A task met again in a later step must not be answered with the same random numbers.
         name = f"step/{refill}" if refill else "step"
         sampling = replace(self.sampling, seed=sample_seed(self.sampling.seed, name, step))
@@ -95,11 +96,14 @@ class SampledGroups:
             return kept
         spare = [g for g in kept if _agrees(g)]
         kept = [g for g in kept if not _agrees(g)]
-        rounds, discarded = 0, len(spare)
+        rounds, discarded, drawn = 0, len(spare), set(begun.tasks)
         while len(kept) < count and rounds < self.max_refills:
             rounds += 1
             with self.clock.phase("data"):
-                begun = self.begin(step, count - len(kept), rounds)
+                begun = self.begin(step, count - len(kept), rounds, drawn)
+            if not begun.tasks:
+                break
+            drawn |= set(begun.tasks)
             fresh = self._groups(begun)
             agreeing = [g for g in fresh if _agrees(g)]
             discarded += len(agreeing)
@@ -113,7 +117,7 @@ class SampledGroups:
             "refill/agreeing_groups_used": float(len(filled)),
             "refill/discarded_tokens": float(thrown),
         }
-        return kept + filled
+        return interleaved(kept, filled)
 
     def _groups(self, begun: Round) -> list[Group]:
         scored = self._scored(begun.tasks, begun.stream)
@@ -151,7 +155,15 @@ class SampledGroups:
     def statistics(self) -> dict[str, float]:
         found, self._statistics = self._statistics, {}
         local = self.scorer.statistics() | self.generator.statistics()
-        return found | ranks.mean(local, "gathering statistics")
+        return found | over_ranks(local, "gathering statistics")
+
+
+def interleaved(groups: list[Group], fillers: list[Group]) -> list[Group]:
+    """All groups, the fillers at even distances, so that each update of a batch gets its share of what teaches nothing."""
+    total = len(groups) + len(fillers)
+    places = {(2 * i + 1) * total // (2 * len(fillers)) for i in range(len(fillers))}
+    learned, filling = iter(groups), iter(fillers)
+    return [next(filling if place in places else learned) for place in range(total)]
 
 
 def _agrees(group: Group) -> bool:

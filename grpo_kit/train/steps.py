@@ -182,4 +182,17 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, total: int) -> tu
         eps=config.epsilon,
         fused=parameters[0].device.type in ("cpu", "cuda"),
     )
-    return optimizer, get_scheduler(config.schedule, optimizer, config.warmup_steps, total)
+    scheduler = get_scheduler(config.schedule, optimizer, config.warmup_steps, total)
+    scheduler.lr_lambdas = [_rising(rate, config.warmup_steps) for rate in scheduler.lr_lambdas]
+    for group, rate in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
+        group["lr"] = group["initial_lr"] * rate(0)
+    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+    return optimizer, scheduler
+
+
+def _rising(rate: Callable[[int], float], warmup: int) -> Callable[[int], float]:
+    """The schedule with a warm-up of ``warmup`` updates that all move the weights.
+
+    transformers' starts at 0, which would throw away the first batch that was sampled and scored.
+    """
+    return lambda update: (update + 1) / (warmup + 1) if update < warmup else rate(update)

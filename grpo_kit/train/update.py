@@ -34,7 +34,8 @@ class PolicyUpdater:
     Args:
         reference: the frozen policy of the KL term; needed only when ``objective.needs_reference``.
         critic: needed only when ``objective.needs_critic``; learns beside the policy.
-        total_updates: optimizer steps of the whole run, for the schedule.
+        total_updates: optimizer steps that the policy takes in the whole run, for its schedule.
+        critic_warmup: batches on which only the critic learns.
     """
 
     def __init__(
@@ -143,8 +144,6 @@ class PolicyUpdater:
         settings = objective.surrogate_settings(self.adaptive.penalty)
         surrogate = SURROGATES[objective.surrogate](logprobs, log_ratio, batch.advantages, settings)
         token_loss = surrogate.loss * weight
-        if objective.entropy_bonus > 0.0:
-            token_loss = token_loss - objective.entropy_bonus * entropies
         mask = batch.gather("token_mask")
         if mask is not None:
             token_loss = token_loss * mask
@@ -154,7 +153,12 @@ class PolicyUpdater:
         ratio = log_ratio.detach().exp()
         metrics.extreme("ratio/max", float(ratio.max()), max)
         metrics.extreme("ratio/min", float(ratio.min()), min)
-        return (token_loss * batch.weights).sum()
+        loss = (token_loss * batch.weights).sum()
+        if objective.entropy_bonus > 0.0:
+            # The mean over the tokens of the step, whatever the aggregation: a coefficient means the same in every row.
+            carried = entropies if mask is None else entropies * mask
+            loss = loss - objective.entropy_bonus * (carried * batch.entropy_weights).sum()
+        return loss
 
     def _reference_kl(self, batch: MicroBatch, logprobs: Tensor, metrics: UpdateMetrics) -> Tensor | float:
         """The KL term of the loss [tokens]; 0 where it stands in the reward, which only measures it here."""

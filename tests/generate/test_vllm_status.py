@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from grpo_kit.config import RolloutConfig, VllmConfig
 from grpo_kit.errors import UserError
 from grpo_kit.generate import vllm_status
+from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.recipe_file import load_recipe
 
 CASES = [
@@ -81,9 +82,10 @@ def test_servers_are_checked_before_anything_starts(settings, reason):
 
 def test_correction_is_on_with_vllm_and_can_be_chosen(tiny_recipe):
     def chosen(*overrides):
-        return load_recipe(str(tiny_recipe), list(overrides)).objective_overrides()["correction"]
+        config = load_recipe(str(tiny_recipe), list(overrides))
+        return resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by).correction
 
-    assert chosen() is None
+    assert chosen() == "none"
     assert chosen("rollout.engine=vllm") == "truncated"
     ahead = ("rollout.engine=vllm_server", "rollout.vllm.servers=[http://a:1]", "rollout.max_staleness=2")
     assert chosen(*ahead) == "in_ratio"

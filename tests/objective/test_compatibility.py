@@ -30,6 +30,12 @@ REFUSED = [
     ("rft", {"dynamic_sampling": True}, "which selection verified would keep"),
     ("offline_pg", {"baseline": "greedy"}, "recorded data does not hold"),
     ("offline_pg", {"dynamic_sampling": True}, "learns from recorded data"),
+    ("sft", {"data": "sampled", "dynamic_sampling": True}, "which selection right would keep"),
+    ("grpo", {"kl_estimator": "k1"}, "gradient of zero in expectation"),
+    ("dapo", {"kl_estimator": "k1", "beta": 0.1}, "gradient of zero in expectation"),
+    ("ppo", {"kl_estimator": "k2"}, "k2 in the reward does not give the gradient"),
+    ("grpo", {"kl_place": "reward"}, "k3 in the reward does not give the gradient"),
+    ("gspo", {"correction": "in_ratio"}, "most of a batch would be clipped before any update"),
 ]
 
 
@@ -48,3 +54,11 @@ def test_groups_of_one_are_for_baselines_that_need_no_group():
 def test_an_unweighted_gradient_is_right_for_one_update_only():
     assert "leave it after the first" in refusals(ALGORITHMS["reinforce"], group_size=8, updates=2)[0]
     assert refusals(ALGORITHMS["rft"], group_size=8, updates=2) == []
+
+
+@pytest.mark.parametrize(("place", "estimator"), [("loss", "k2"), ("loss", "k3"), ("reward", "k1")])
+def test_estimators_of_the_kl_stand_where_their_gradient_is_one(place, estimator):
+    row = replace(ALGORITHMS["grpo"], kl_place=place, kl_estimator=estimator)
+    assert refusals(row, group_size=8) == []
+    off = replace(ALGORITHMS["grpo"], beta=0.0, kl_place=place, kl_estimator="k1")
+    assert refusals(off, group_size=8) == []  # without a weight there is no KL to be wrong about

@@ -89,3 +89,14 @@ def test_all_surrogates_have_the_policy_gradient_where_nothing_moved():
         result = surrogate(logprob, logprob - logprob.detach(), a, SETTINGS)
         (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
         torch.testing.assert_close(gradient, -a, msg=name)
+
+
+def test_a_rare_token_of_dppo_weighs_no_more_than_the_cap():
+    """From 1e-6 to 1e-3 the probability moves by 0.001 and the ratio by 1000: no limit of probabilities holds that."""
+    settings = SurrogateSettings(divergence_limit=0.15, ratio_cap=20.0)
+    logprob = torch.tensor([1e-3, 0.3], dtype=torch.float64).log().requires_grad_()
+    old = torch.tensor([1e-6, 0.25], dtype=torch.float64).log()
+    result = SURROGATES["divergence_mask"](logprob, logprob - old, torch.ones(2, dtype=torch.float64), settings)
+    (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
+    torch.testing.assert_close(result.loss.detach(), torch.tensor([-20.0, -1.2], dtype=torch.float64))
+    torch.testing.assert_close(gradient, torch.tensor([-20.0, -1.2], dtype=torch.float64))

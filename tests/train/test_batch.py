@@ -1,6 +1,7 @@
 """Advantages, the gate and the denominators of a batch of groups."""
 
 import pytest
+import torch
 
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.train.batch import build_batch, rollout_metrics
@@ -74,3 +75,30 @@ def test_metrics_tell_easy_groups_from_hard_ones():
     assert metrics["length/truncated"] == pytest.approx(1 / 8)
     assert (metrics["length/right"], metrics["length/wrong"]) == (pytest.approx(11 / 3), pytest.approx(17 / 3))
     assert metrics["dropped/error"] == 2.0
+
+
+def test_sft_on_a_record_is_the_likelihood_of_the_right_responses():
+    """Rewards are no weights there: nothing is unlearned, and what is wrong is in no denominator."""
+    groups = [group("a", [1.0, 0.0, 0.0, -1.0], [4, 8, 6, 3]), group("b", [-0.1, -0.1]), group("c", [1.0, 1.0], [2, 2])]
+    batch = build_batch(groups, resolve_objective("sft", {}), max_tokens=16)
+    assert [(len(s.completion_ids), s.advantage) for s in batch.sequences] == [(4, 1.0), (2, 1.0), (2, 1.0)]
+    assert [s.weight for s in batch.sequences] == [1 / 8] * 3
+    assert batch.dropped["not_selected"] == 5
+
+
+def test_trpo_keeps_what_the_mean_of_its_trust_region_is_over():
+    """A response without an advantage moves no gradient, and the step moves its distribution all the same."""
+    groups = [group("a", [1.0, 0.0]), group("b", [1.0, 1.0])]
+    assert len(build_batch(groups, resolve_objective("trpo", {}), max_tokens=16).sequences) == 4
+
+
+def test_an_empty_completion_with_a_kl_in_the_reward_is_no_error():
+    def annotate(sequences):
+        for s in sequences:
+            if s.completion_ids:
+                s.old_logprobs = s.reference_logprobs = torch.zeros(len(s.completion_ids))
+
+    batch = build_batch(
+        [group("a", [1.0, 0.0], [4, 0])], resolve_objective("rloo", {}), max_tokens=16, annotate=annotate
+    )
+    assert batch.advantages == [[1.0, -1.0]]

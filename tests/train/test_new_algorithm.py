@@ -1,13 +1,15 @@
 """The example of docs/algorithms.md: a row of one's own in a file, its test, and a run with it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from grpo_kit.config_algorithm import check_row
 from grpo_kit.errors import UserError
-from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.objective.surrogates import SURROGATES
 from tests.train.test_every_algorithm_runs import ODD, recipe, run
 
@@ -41,6 +43,23 @@ def test_it_needs_no_more_than_forty_lines():
     test = Path(__file__).read_text()
     own = test[test.index("def test_its") : test.index("def test_it_trains")]
     assert len(FILE.read_text().splitlines()) + len(own.splitlines()) <= 40
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"clip_low": -1.0}, "clip_low is -1.0: Input should be greater than 0"),
+        ({"discount": 1.5, "entropy_share": 0.0}, "discount is 1.5.*entropy_share is 0.0"),
+        ({"dual_clip": 0.5, "surrogate": "mine"}, "dual_clip is 0.5"),
+    ],
+)
+def test_its_numbers_are_held_to_what_a_recipe_may_set(fields, message):
+    with pytest.raises(UserError, match=message):
+        check_row("mine.py:row", replace(ALGORITHMS["grpo"], **fields))
+
+
+def test_its_own_axis_values_are_its_own_business():
+    check_row("mine.py:row", replace(ALGORITHMS["grpo"], surrogate="mine"))
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import torch
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.train.learners import LearnerSettings
 from grpo_kit.train.pairs import mine_labels, mine_pairs
-from grpo_kit.train.preference import LabelLearner, PairLearner, RewardModelLearner
+from grpo_kit.train.preference import LabelLearner, PairLearner, RewardModelLearner, mismatched_pairs
 from grpo_kit.train.steps import UpdateMetrics
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from tests.conftest import make_policy
@@ -196,3 +197,20 @@ def test_a_batch_without_pairs_changes_nothing():
     learned = learner.learn([group("a", [1.0, 1.0], [[1], [2]])])
     assert learned.dropped["no_pair"] == 1
     assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("sizes", [[2, 2, 2], [8, 8], [1, 3, 4], [7, 1]])
+def test_the_reference_point_of_kto_is_of_other_prompts(sizes):
+    """Examples come group by group, so the next one mostly answers the same prompt (arXiv:2402.01306, section 4.1)."""
+    sequences = [TrainingSequence((g,), [g, i], 0.0, 0.0) for g, size in enumerate(sizes) for i in range(size)]
+    pairs = mismatched_pairs(sequences)
+    assert [p.completion_ids for p in pairs] == [s.completion_ids for s in sequences]
+    assert all(p.prompt_ids != s.prompt_ids for p, s in zip(pairs, sequences, strict=True))
+
+
+def test_kto_without_another_prompt_has_the_reference_point_zero():
+    assert mismatched_pairs([TrainingSequence((1,), [i], 0.0, 0.0) for i in range(4)]) == []
+    policy = make_policy()
+    learner = LabelLearner(policy, resolve_objective("kto", {}), settings(64), make_policy(seed=1))
+    learned = learner.learn([group("a", [1.0, 0.0, 1.0], [[5], [6, 7], [8]])])
+    assert (learned.metrics["kto/baseline"], learned.metrics["kto/mismatched_pairs"]) == (0.0, 0.0)

@@ -8,15 +8,15 @@ import pytest
 
 from grpo_kit.data.records import open_records, read_rollouts
 from grpo_kit.data.sampler import TaskSampler
-from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.data.tasks import ProceduralSource, is_held_out
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.scratch import build_tokenizer
-from grpo_kit.train.rollouts import SampledGroups
-from grpo_kit.types import Completion, Group, Prompt, Score
+from grpo_kit.train.rollouts import SampledGroups, interleaved
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from tests.train.test_every_algorithm_runs import recipe
 
 
@@ -217,3 +217,89 @@ def test_a_row_can_be_changed_without_code():
     groups, _ = source("grpo", easy=2)
     groups.objective = replace(groups.objective, dynamic_sampling=True)
     assert not any(agrees(g) for g in groups.next(1, 4))
+
+
+# --- refills and what is recorded of them --------------------------------------------------------------------------
+
+
+class FewTasks:
+    """So few problems that an epoch ends within a step."""
+
+    size, fingerprint = 5, "five"
+
+    def task(self, index):
+        return Task(f"t{index}", ({"role": "user", "content": f"{index}+1="},), "1")
+
+
+def test_a_refill_draws_no_task_that_the_step_has_already():
+    groups, _ = source("dapo", easy=3)
+    groups.sampler = TaskSampler(FewTasks(), build_tokenizer(), seed=0, max_prompt_tokens=64)
+    for step in (1, 2, 3):
+        found = groups.next(step, 4)
+        assert len({g.task.id for g in found}) == len(found) == 4
+
+
+def test_refills_end_when_every_task_was_drawn():
+    groups, generator = source("dapo", easy=1000)
+    groups.sampler = TaskSampler(FewTasks(), build_tokenizer(), seed=0, max_prompt_tokens=64)
+    assert len(groups.next(1, 4)) == 4
+    assert len(generator.seeds) == 2  # the fifth task, and no more
+
+
+def test_fillers_are_dealt_evenly_over_the_updates_of_a_batch():
+    groups, _ = source("dapo", easy=1000, max_refills=1)
+    learnable, fillers = groups.next(1, 20), groups.next(2, 12)
+    for kept, filled, updates in ((20, 12, 2), (4, 12, 2), (14, 2, 4), (12, 4, 4)):
+        dealt = interleaved(learnable[:kept], fillers[:filled])
+        size = len(dealt) // updates
+        shares = [sum(g in fillers for g in dealt[k : k + size]) for k in range(0, len(dealt), size)]
+        assert max(shares) - min(shares) <= 1
+        assert [g for g in dealt if g not in fillers] == learnable[:kept]
+
+
+def test_two_groups_of_one_task_stay_two_in_the_record(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.rollouts.mkdir()
+    task = ProceduralSource("addition", 1, 0, held_out=False).task(0)
+    made = []
+    for number in range(2):
+        completions = [Completion(task.id, i, [5, i, number], [-0.5] * 3, "t", "stop", 7) for i in range(2)]
+        scores = [Score(1.0), Score(float(number))]
+        made.append(Group(task, Prompt(task.id, (1, 2)), completions, scores, [{"math": s} for s in scores]))
+    run.log_rollouts(1, made, [[0.1, 0.0]] * 2)
+    assert [g.completions for g in read_rollouts(tmp_path)] == [g.completions for g in made]
+
+
+def test_held_out_prompts_of_a_file_are_not_learned_from(tmp_path):
+    """The evaluation holds them out of data; examples of the same problems must not bring them back."""
+    rows = [{"prompt": f"{i}+{i}=", "response": "x"} for i in range(200)]
+    write(tmp_path / "rows.jsonl", rows)
+    config = recipe("sft", "evaluation={tasks: 4}")
+    config = config.model_copy(
+        update={
+            "examples": config.examples.model_copy(
+                update={"demonstrations": False, "path": str(tmp_path / "rows.jsonl")}
+            )
+        }
+    )
+    found = open_records(config, build_tokenizer(), pairs=False)
+    assert 100 < found.size < 200
+    assert not any(is_held_out(found.group(i).task.prompt) for i in range(found.size))
+
+
+def test_a_record_of_another_tokenizer_is_refused(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.rollouts.mkdir()
+    task = ProceduralSource("addition", 1, 0, held_out=False).task(0)
+    ids = build_tokenizer().encode("12", add_special_tokens=False)
+    for text, refused in (("12", False), ("21", True)):
+        group = Group(
+            task, Prompt(task.id, (1, 2)), [Completion(task.id, 0, ids, [-1.0] * 2, text, "stop", 0)], [Score(1.0)]
+        )
+        group.parts.append({"math": Score(1.0)})
+        run.log_rollouts(1, [group], [[0.0]])
+        if refused:
+            with pytest.raises(UserError, match="sampled with another tokenizer"):
+                records("offline_pg", tmp_path, rollouts=str(tmp_path))
+        else:
+            assert records("offline_pg", tmp_path, rollouts=str(tmp_path)).size == 1

@@ -8,6 +8,7 @@ import torch
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.recipe_file import load_recipe
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
@@ -209,7 +210,7 @@ def test_the_schedule_counts_updates_that_moved_the_weights(policy):
     rates.append(updater.update(batch.updates).summary()["learning_rate"])
     batch.sequences[0].advantage = good
     rates += [updater.update(batch.updates).summary()["learning_rate"] for _ in range(2)]
-    assert rates == [0.0, 0.0, 0.0, pytest.approx(5e-4)]
+    assert rates == pytest.approx([1e-3 / 3, 1e-3 / 3, 1e-3 / 3, 2e-3 / 3])
 
 
 def test_a_kl_term_needs_a_reference(policy):
@@ -222,3 +223,45 @@ def test_a_kl_term_needs_a_reference(policy):
             token_budget=64,
             temperature=1.0,
         )
+
+
+def test_no_update_of_a_warm_up_is_thrown_away(policy):
+    """transformers' schedules begin at 0, which would leave what the first batch taught behind."""
+    updater = updater_for(policy, schedule="cosine", warmup_steps=3, learning_rate=1e-3)
+    before = torch.nn.utils.parameters_to_vector(policy.model.parameters()).detach().clone()
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+    rates = [updater.update(batch.updates).summary()["learning_rate"] for _ in range(4)]
+    assert rates == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3])
+    assert not torch.equal(before, torch.nn.utils.parameters_to_vector(policy.model.parameters()))
+
+
+@pytest.mark.parametrize("aggregation", ["sequence_mean", "token_mean", "constant_length", "sequence_sum"])
+def test_the_entropy_bonus_is_of_the_mean_token_entropy(policy, aggregation):
+    """Whatever the aggregation of the loss: a coefficient means the same in every row."""
+    plain = {"beta": 0.0, "aggregation": aggregation}
+
+    def loss(**overrides):
+        objective = resolve_objective("grpo", plain | overrides)
+        updater = PolicyUpdater(policy, objective, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+        batch, metrics = build_batch(groups(), objective, max_tokens=8), UpdateMetrics()
+        return sum(float(updater.loss(b, metrics)) for b in updater._batches(batch.sequences)), metrics.summary()
+
+    with torch.no_grad():
+        without, _ = loss()
+        with_bonus, seen = loss(entropy_bonus=0.5)
+    assert with_bonus == pytest.approx(without - 0.5 * seen["entropy"], rel=1e-5)
+
+
+def test_the_policys_schedule_begins_when_the_critic_is_warm():
+    from grpo_kit.train.learners import open_learner
+
+    once = ["train.updates_per_batch=1", "train.epochs_per_batch=1", "train.steps=12", "critic.warmup=4"]
+    config = load_recipe("ppo/ppo", [*once, "optimizer.schedule=linear", "optimizer.warmup_steps=0"])
+    objective = resolve_objective("ppo", config.objective_overrides())
+    step = open_learner(config, objective, make_policy()).updater.step
+    rates = []
+    for _ in range(8):
+        rates.append(step.scheduler.get_last_lr()[0] / config.optimizer.learning_rate)
+        step.optimizer.step()
+        step.scheduler.step()
+    assert rates == pytest.approx([1 - k / 8 for k in range(8)])

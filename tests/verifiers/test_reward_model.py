@@ -3,10 +3,14 @@
 import pytest
 import torch
 
+from grpo_kit.data.records import text_group
+from grpo_kit.policy.packing import TrainingSequence, unit_batches
+from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import VerifierError, get_verifier
 from grpo_kit.verifiers.selftest import examine
+from tests.conftest import make_policy
 
 TEMPLATE = "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} <end> {% endfor %}"
 
@@ -77,3 +81,31 @@ def test_settings_are_checked(checkpoint):
         found(response="a", messages=[])
     with pytest.raises(VerifierError, match="1 logits, there is no label 3"):
         found.with_options({"model": str(checkpoint), "device": "cpu", "label": 3})(response="a", messages=[])
+
+
+CHATML = (
+    "{% for m in messages %}<|user|>{{ m['role'] }}\n{{ m['content'] }}<|assistant|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|user|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize("template", ["the scratch model's", "one that goes on behind the end of a turn"])
+def test_a_reward_model_of_the_kit_is_read_where_it_was_trained(tmp_path, template):
+    """ChatML templates write a line end behind the token that ends the turn; a score was never trained there."""
+    policy = make_policy()
+    if template != "the scratch model's":
+        policy.tokenizer.chat_template = CHATML
+        policy.tokenizer.pad_token = "<|assistant|>"  # as in models whose end token pads as well
+    model = ValueModel.from_policy(policy)
+    torch.nn.init.normal_(model.model.score.weight)
+    group = text_group("t", "1+1=", ["2", "three"], [1.0, 0.0], policy.tokenizer)
+    sequences = [TrainingSequence(group.prompt.token_ids, c.token_ids, 0.0, 0.0) for c in group.completions]
+    with torch.no_grad():
+        trained = torch.cat([model.rewards(b) for b in unit_batches([(s,) for s in sequences], 10_000)])
+    by_length = sorted(range(2), key=lambda i: -sequences[i].length)
+    model.save(tmp_path / "model")
+    found = get_verifier("reward_model").with_options({"model": str(tmp_path / "model"), "device": "cpu"})
+    rows = [{"response": c.text, "messages": list(group.task.messages)} for c in group.completions]
+    scores = [score.value for score in found.score_many(rows)]
+    assert [scores[i] for i in by_length] == pytest.approx(trained.tolist(), abs=1e-5)
+    assert scores[0] != scores[1]
