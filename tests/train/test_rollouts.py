@@ -15,8 +15,11 @@ from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.scratch import build_tokenizer
+from grpo_kit.train.learners import open_learner
+from grpo_kit.train.preflight import preflight
 from grpo_kit.train.rollouts import SampledGroups, interleaved
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from tests.conftest import make_policy
 from tests.train.test_every_algorithm_runs import recipe
 
 
@@ -303,3 +306,26 @@ def test_a_record_of_another_tokenizer_is_refused(tmp_path):
                 records("offline_pg", tmp_path, rollouts=str(tmp_path))
         else:
             assert records("offline_pg", tmp_path, rollouts=str(tmp_path)).size == 1
+
+
+def test_recorded_log_probabilities_are_of_the_temperature_that_sampled(tmp_path):
+    """Their ratio means nothing at another one; a likelihood is taken at 1 whatever the recipe samples with."""
+    run = RunDirectory(tmp_path)
+    run.rollouts.mkdir()
+    run.write_config(recipe("grpo", "rollout.temperature=0.7"))
+    ids = build_tokenizer().encode("12", add_special_tokens=False)
+    for number in range(4):
+        task = ProceduralSource("addition", 1, 0, held_out=False).task(number)
+        made = Group(
+            task, Prompt(task.id, (1, 2)), [Completion(task.id, 0, ids, [-1.0] * 2, "12", "stop", 0)], [Score(1.0)]
+        )
+        made.parts.append({"math": Score(1.0)})
+        run.log_rollouts(number + 1, [made], [[0.0]])
+    loose = ("scoring.max_rejected_gold=1.0", f"examples={{rollouts: {tmp_path}}}")
+    with pytest.raises(UserError, match=r"was sampled at 0\.7.*Set rollout\.temperature=0\.7"):
+        preflight(recipe("offline_pg", *loose), None)
+    preflight(recipe("offline_pg", *loose, "rollout.temperature=0.7"), None)
+    config = recipe("sft", *loose, "rollout.temperature=0.5")
+    preflight(config, None)
+    learner = open_learner(config, ALGORITHMS["sft"], make_policy())
+    assert learner.updater.temperature == 1.0
