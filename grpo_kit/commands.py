@@ -117,23 +117,30 @@ def check(
             f"warning: {len(plan.gold_rejected)} of {plan.gold_checked} gold answers are rejected by their "
             "verifier; --dry-run names them"
         )
+    for note in plan.notes:
+        console.print(f"warning: {note}", markup=False, soft_wrap=True)
     if dry_run:
         show_plan(console, config, plan)
         return None
-    console.print(
-        f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
-        f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {path}",
-        soft_wrap=True,
-    )
     if config.threads is None:
         config = config.model_copy(update={"threads": choose_threads()})
+    if run_dir is None and forked is None:
+        run = RunDirectory.create_anew(recipe, config)
+    elif forked is None:
+        run = RunDirectory.create(path, config)
+    else:
+        run, checkpoint = create_fork(forked, path, config)
+    console.print(
+        f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
+        f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {run.path}",
+        soft_wrap=True,
+    )
     if forked is None:
-        return config, RunDirectory.create(path, config), None, None
+        return config, run, None, None
     changes = ", ".join(map(str, forked.changes)) or "nothing"
     console.print(
         f"forked after step {forked.step} of {forked.origin.path}; changed: {changes}", markup=False, soft_wrap=True
     )
-    run, checkpoint = create_fork(forked, path, config)
     return config, run, checkpoint, None
 
 
@@ -183,6 +190,10 @@ def train_checked(
             trainer.train(checkpoint, resumed)
         except StopStep:
             raise Interrupted(0, None) from None
+        except UserError:
+            if resumed is None and ranks.first():  # the mended command may have the name again
+                run.discard()
+            raise
         except Interrupted as stopped:
             command = f"grpo-kit train {run.path}/config.yaml --run-dir {run.path} --resume"
             console.print(f"stopped after step {stopped.step}. Go on: {command}", markup=False, soft_wrap=True)

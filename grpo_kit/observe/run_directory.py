@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import importlib.metadata
 import json
 import os
 import platform
+import secrets
+import shutil
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +46,50 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path, config: Config) -> RunDirectory:
-        """Make a new run folder. Raises UserError where something stands already."""
+        """Make a new run folder, whole and in one act: of two that begin in the same place one is refused.
+
+        Raises:
+            UserError: something stands there already, or nothing can be made there.
+        """
         check_free(path)
-        run = cls(path)
+        scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        run = cls(scratch)
         try:
-            run.rollouts.mkdir(parents=True, exist_ok=True)
-            run.checkpoints.mkdir(exist_ok=True)
+            run.rollouts.mkdir(parents=True)
+            run.checkpoints.mkdir()
+            run.write_json("environment.json", environment())
+            run.write_config(config)
+            with _alone_in(path.parent):
+                check_free(path)  # somebody else may have made it meanwhile
+                _clear_leftovers(path)
+                os.rename(scratch, path)  # onto nothing or an empty folder; anything else refuses
         except OSError as error:
             raise UserError(f"--run-dir: {path} cannot be created: {error.strerror}") from error
-        run.write_json("environment.json", environment())
-        run.write_config(config)  # last: a folder with a config is a run
-        return run
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return cls(path)
+
+    @classmethod
+    def create_anew(cls, recipe: str, config: Config) -> RunDirectory:
+        """A new run folder below runs/, under a name that nobody has."""
+        while True:
+            path = default_run_path(recipe)
+            try:
+                return cls.create(path, config)
+            except UserError:
+                if not path.exists():  # not a name that was taken meanwhile
+                    raise
+
+    def discard(self) -> None:
+        """Remove the folder if nothing happened in it since it was made."""
+        made = {"rollouts", "checkpoints", "environment.json", "config.yaml", "launch.json"}
+        if self.forked_at() is not None:
+            made |= {"fork.json", "warm_start"}  # copies, as the checkpoint is
+        empty = not any(self.rollouts.iterdir()) and (
+            self.forked_at() is not None or not any(self.checkpoints.iterdir())
+        )
+        if empty and {p.name for p in self.path.iterdir()} <= made:
+            shutil.rmtree(self.path)
 
     @classmethod
     def open(cls, path: Path) -> RunDirectory:
@@ -80,7 +117,7 @@ class RunDirectory:
             file.write(json.dumps(note) + "\n")
 
     def log_metrics(self, metrics: dict[str, Any]) -> None:
-        """Append a line. Where the disk refuses, it is kept and written with the next one."""
+        """Append a line, and give the numbers to every sink. Where the disk refuses, it is kept and written with the next one."""
         self.unwritten.append(json.dumps(metrics) + "\n")
         size = self.metrics_path.stat().st_size if self.metrics_path.is_file() else 0
         try:
@@ -218,11 +255,28 @@ def check_free(path: Path) -> None:
 
 
 def _was_never_made(path: Path) -> bool:
-    """Whether a folder holds nothing, or what `RunDirectory.create` left when it was killed."""
+    """Whether a folder holds nothing, or what a kill left of its making when that was not one act."""
     folders = {"rollouts", "checkpoints"}
     if not {p.name for p in path.iterdir()} <= {*folders, "environment.json", "config.yaml.tmp"}:
         return False
     return not any(any((path / name).iterdir()) for name in folders if (path / name).is_dir())
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Within, no other process of this machine makes a run in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Empty a folder of which `_was_never_made` holds. Raises OSError where there is more in it."""
+    for leftover in path.iterdir() if path.is_dir() else ():
+        leftover.rmdir() if leftover.is_dir() else leftover.unlink()
 
 
 def default_run_path(recipe: str) -> Path:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import secrets
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
+
+T = TypeVar("T")
 
 
 class Sink(Protocol):
@@ -99,9 +103,46 @@ def check_sinks(config: Config) -> None:
             raise UserError(f'logging.sinks: {name} is not installed; pip install "grpo-kit[{name}]"')
 
 
-def open_sinks(config: Config, folder: Path, step: int = 0) -> list[Sink]:
-    """The sinks of a recipe. step: the last one that a resumed run keeps."""
-    return [SINKS[name](config, folder, step) for name in config.logging.sinks]
+class Forgiving:
+    """A sink whose failures are told once and then end it: what a run has learned does not depend on who draws it.
+
+    Args:
+        open: makes the sink.
+        warn: tells a person.
+    """
+
+    def __init__(self, name: str, open: Callable[[], Sink], warn: Callable[[str], None]) -> None:
+        self.name, self.warn = name, warn
+        self._sink: Sink | None = None
+        self._sink = self._tried("open", open)
+
+    def _tried(self, act: str, call: Callable[[], T]) -> T | None:
+        try:
+            return call()
+        except Exception as error:  # a sink is somebody else's code, and may raise anything
+            self._sink = None
+            reason = (str(error).splitlines() or [""])[0]
+            self.warn(
+                f"logging.sinks: {self.name} failed to {act} ({type(error).__name__}: {reason:.200}); the run goes on without "
+                "it, and metrics.jsonl has everything"
+            )
+            return None
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        if (sink := self._sink) is not None:
+            self._tried("take the metrics of a step", lambda: sink.log(step, metrics))
+
+    def close(self) -> None:
+        if (sink := self._sink) is not None:
+            self._tried("close", sink.close)
+        self._sink = None
+
+
+def open_sinks(config: Config, folder: Path, step: int = 0, warn: Callable[[str], None] = warnings.warn) -> list[Sink]:
+    """The sinks of a recipe, none of which can fail the run. step: the last one that a resumed run keeps."""
+    return [
+        Forgiving(name, functools.partial(SINKS[name], config, folder, step), warn) for name in config.logging.sinks
+    ]
 
 
 def numbers(metrics: dict[str, Any]) -> dict[str, float]:

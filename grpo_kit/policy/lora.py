@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_kit.errors import UserError
 
-from .models import Policy, shards
+from .models import Policy
+from .pretrained import save_network
 
 if TYPE_CHECKING:
     from grpo_kit.config import LoraConfig
@@ -40,7 +41,8 @@ class LoraPolicy(Policy):
         weights = {name: tensor.detach().cpu() for name, tensor in exported_weights(self.model)}
         plain.load_state_dict({k: v for k, v in weights.items() if k not in tied}, strict=False)
         plain.tie_weights()
-        plain.to(next(base.parameters()).dtype).save_pretrained(folder, **shards(shard_gb))
+        plain.generation_config = base.generation_config
+        save_network(plain.to(next(base.parameters()).dtype), folder, shard_gb, self.generation_config)
         self.tokenizer.save_pretrained(folder)
         self.model.save_pretrained(folder / ADAPTER_FOLDER)
 
@@ -81,4 +83,6 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
         model = get_peft_model(policy.model, settings)
     except ValueError as error:
         raise UserError(f"model.lora.targets: {str(error).splitlines()[0]}") from error
-    return LoraPolicy(model, policy.tokenizer, policy.device, policy.autocast)
+    return LoraPolicy(
+        model, policy.tokenizer, policy.device, policy.autocast, generation_config=policy.generation_config
+    )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from grpo_kit import ranks
@@ -19,6 +17,16 @@ from grpo_kit.errors import UserError
 from .attention import use_float32_attention
 from .logprobs import Head, head_of, select_logprobs
 from .packing import MicroBatch
+from .pretrained import (
+    check_folder,
+    check_tokenizer,
+    generation_config_of,
+    load_network,
+    load_pretrained,
+    load_tokenizer,
+    not_loadable,
+    save_network,
+)
 
 if TYPE_CHECKING:
     from grpo_kit.config import ModelConfig
@@ -33,6 +41,8 @@ class Policy:
         tokenizer: its tokenizer, with a chat template.
         autocast: the dtype of matrix products (bfloat16 where the device has it), or None for full precision.
         compiled: what runs in place of the backbone in training, where torch.compile is switched on.
+        generation_config: the text of the file that the model came with, which is saved with it as it is; None for a model
+            that came with none.
     """
 
     model: Any
@@ -40,6 +50,7 @@ class Policy:
     device: torch.device
     autocast: torch.dtype | None = None
     compiled: Any = None
+    generation_config: str | None = None
 
     @property
     def backbone(self) -> nn.Module:
@@ -91,30 +102,12 @@ class Policy:
 
     def save(self, folder: Path, shard_gb: float | None = None) -> None:
         """Write a Hugging Face folder that transformers and vLLM load as it is. shard_gb: largest file of weights."""
-        self.model.save_pretrained(folder, **shards(shard_gb))
+        save_network(self.model, folder, shard_gb, self.generation_config)
         self.tokenizer.save_pretrained(folder)
 
     def load_weights(self, folder: Path) -> None:
         """Copy the weights of a saved model (a checkpoint's ``model``) into this one, in place."""
         load_network(self.model, folder)
-
-
-def shards(largest_gb: float | None) -> dict[str, str]:
-    """How ``save_pretrained`` is told to cut the weights into files; as it likes where nothing is asked."""
-    return {} if largest_gb is None else {"max_shard_size": f"{round(largest_gb * 1e6)}KB"}
-
-
-def load_network(model: Any, folder: Path) -> None:
-    """Copy the weights that a Hugging Face folder holds into a model, in place. Raises UserError if they do not fit."""
-    from safetensors.torch import load_file
-
-    weights: dict[str, Any] = {}
-    for shard in sorted(folder.glob("*.safetensors")):
-        weights |= load_file(shard)
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    if unexpected or set(missing) - set(model.all_tied_weights_keys):
-        raise UserError(f"{folder} does not fit this model: missing {missing[:3]}, unexpected {unexpected[:3]}")
-    model.tie_weights()
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -144,16 +137,20 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
     """
     from .scratch import build_scratch_model
 
+    generation_config = None
     if config.path is None:
         assert config.scratch is not None
         model, tokenizer = build_scratch_model(config.scratch, seed)
     else:
-        model, tokenizer = _load_pretrained(config.path)
+        model, tokenizer = load_pretrained(config.path)
+        generation_config = generation_config_of(config.path)
+    check_tokenizer(tokenizer, model, config.path or "the scratch model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     # Master weights stay float32: at RL learning rates a bfloat16 weight often rounds the update away.
     disable_dropout(model)
-    policy = Policy(model.float().to(device), tokenizer, device, _autocast_dtype(config.dtype, device))
+    precision = _autocast_dtype(config.dtype, device)
+    policy = Policy(model.float().to(device), tokenizer, device, precision, generation_config=generation_config)
     if device.type == "cpu" and policy.autocast is not None:
         use_float32_attention(model)
     _check_head(policy)
@@ -175,81 +172,15 @@ def model_skeleton(config: ModelConfig) -> tuple[Any, Any]:
     if config.path is None:
         assert config.scratch is not None
         return build_scratch_model(config.scratch, seed=0)
-    _check_folder(config.path)
-    tokenizer = _load_tokenizer(config.path)
+    check_folder(config.path)
+    tokenizer = load_tokenizer(config.path)
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(config.path))
         model.tie_weights()
     except (OSError, ValueError, KeyError) as error:
-        raise _not_loadable(config.path, error) from error
+        raise not_loadable(config.path, error) from error
     return model, tokenizer
-
-
-def _check_folder(path: str) -> None:
-    folder = Path(path)
-    looks_local = folder.exists() or path.startswith((".", "/", "~")) or path.count("/") != 1
-    if looks_local and not (folder / "config.json").is_file():
-        state = "has no config.json" if folder.is_dir() else "does not exist"
-        raise UserError(
-            f"model.path: {path} is not a model folder: it {state}. Give a folder that holds config.json, weights and "
-            "tokenizer (any checkpoint of a run is one), or a name on the Hugging Face hub such as Qwen/Qwen2.5-0.5B."
-        )
-
-
-def check_weights(path: str) -> None:
-    """Raises UserError if the weights of a local model folder are missing, incomplete or cut off. Reads headers only."""
-    from safetensors import safe_open
-
-    folder = Path(path)
-    if not folder.is_dir():
-        return  # a name on the hub
-    wanted = {f.name for pattern in ("*.safetensors", "pytorch_model*.bin") for f in folder.glob(pattern)}
-    for index in folder.glob("*.index.json"):
-        wanted |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    if not wanted:
-        raise UserError(f"model.path: {path} holds no weights: no *.safetensors file is in it")
-    lost = sorted(name for name in wanted if not (folder / name).is_file())
-    if lost:
-        raise UserError(f"model.path: {path} lacks {', '.join(lost)}, which its index names; copy it again")
-    for name in sorted(wanted):
-        if name.endswith(".safetensors"):
-            try:
-                with safe_open(folder / name, framework="pt"):
-                    continue
-            except (SafetensorError, OSError) as error:
-                raise UserError(f"model.path: {folder / name} is damaged ({error}); copy it again") from error
-
-
-def _load_pretrained(path: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM
-
-    _check_folder(path)
-    tokenizer = _load_tokenizer(path)
-    try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="sdpa")
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _not_loadable(path, error) from error
-    return model, tokenizer
-
-
-def _not_loadable(path: str, error: Exception) -> UserError:
-    return UserError(f"model.path: {path} could not be loaded: {(str(error).splitlines() or [repr(error)])[0]}")
-
-
-def _load_tokenizer(path: str) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise _not_loadable(path, error) from error
-    if not getattr(tokenizer, "chat_template", None):
-        raise UserError(
-            f"model.path: the tokenizer of {path} has no chat template. Add one to its tokenizer_config.json, or start "
-            "from the instruction-tuned variant of the model."
-        )
-    return tokenizer
 
 
 def _autocast_dtype(name: str, device: torch.device) -> torch.dtype | None:

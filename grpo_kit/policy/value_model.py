@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from grpo_kit.data.chat import end_of_turn_id
 from grpo_kit.errors import UserError
 
-from .models import Policy, disable_dropout, load_network, shards
+from .models import Policy, disable_dropout
 from .packing import MicroBatch
+from .pretrained import load_network, load_whole, shards
 
 
 @dataclass
@@ -57,10 +57,7 @@ class ValueModel:
         """
         from transformers import AutoModelForSequenceClassification
 
-        try:
-            network = AutoModelForSequenceClassification.from_pretrained(path, dtype=torch.float32)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"critic.path: {path} could not be loaded: {str(error).splitlines()[0]}") from error
+        network, _ = load_whole(AutoModelForSequenceClassification, path, "critic.path")
         if network.config.vocab_size != policy.model.config.vocab_size or network.config.num_labels != 1:
             raise UserError(
                 f"critic.path: {path} has a vocabulary of {network.config.vocab_size} and {network.config.num_labels} labels; "

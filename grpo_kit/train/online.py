@@ -136,7 +136,7 @@ class OnlineTrainer:
             raise Interrupted(self.step, self.keeper.saved) from None
         whole, state = learner.trained.whole(), self._state(learner)
         if ranks.first():
-            self.run.sinks = open_sinks(self.config, self.run.path, self.step)
+            self.run.sinks = open_sinks(self.config, self.run.path, self.step, self.console.warn)
             self.keeper.check_space(whole, state)
         return learner
 

@@ -23,7 +23,8 @@ from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.objective.compatibility import refusals
 from grpo_kit.plan.memory import Memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
-from grpo_kit.policy.models import check_weights, model_skeleton, pick_device
+from grpo_kit.policy.models import model_skeleton, pick_device
+from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.types import Completion, Score, Task
 
@@ -48,6 +49,7 @@ class Plan:
     gold_checked: int
     gold_rejected: list[str]
     skipped_long: int
+    notes: list[str]  # what a person should know and nothing has to be refused for
 
 
 def preflight(config: Config, run_path: Path | None) -> Plan:
@@ -63,8 +65,15 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     device = pick_device(config.device)
     check_engine(config, device.type)
     skeleton, tokenizer = model_skeleton(config.model)
+    notes = []
     if config.model.path is not None:
-        check_weights(config.model.path)
+        check_tokenizer(tokenizer, skeleton, config.model.path)
+        unexpected = check_weights(config.model.path, skeleton)
+        if unexpected:
+            notes.append(
+                f"model.path: {config.model.path} holds {len(unexpected)} weights that the model has no place for and that are "
+                f"left out: {', '.join(unexpected[:3])}{', ...' * (len(unexpected) > 3)}"
+            )
     _check_context(config, skeleton.config)
     source = training_source(config)
     sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)
@@ -103,6 +112,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         gold_checked=gold.checked,
         gold_rejected=gold.rejected,
         skipped_long=sampler.skipped_long,
+        notes=notes,
     )
 
 

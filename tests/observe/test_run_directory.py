@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -74,3 +76,47 @@ def test_nothing_of_somebody_else_is_taken_for_a_run_that_was_never_made(there, 
     with pytest.raises(UserError, match="exists and is not empty"):
         RunDirectory.create(tmp_path / "run", load_recipe(str(tiny_recipe)))
     assert (tmp_path / "run" / there).read_text() == "mine"
+
+
+def test_of_many_that_begin_in_one_place_one_makes_the_run(tiny_recipe, tmp_path):
+    """Looking whether a place is free and taking it are one act."""
+    config, path = load_recipe(tiny_recipe), tmp_path / "run"
+    ready = threading.Barrier(8)
+
+    def begin(seed):
+        ready.wait()
+        try:
+            return RunDirectory.create(path, config.model_copy(update={"seed": seed}))
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(begin, range(8)))
+    (seed,) = [i for i, run in enumerate(made) if isinstance(run, RunDirectory)]
+    assert load_recipe(path / "config.yaml").seed == seed
+    assert all("never reused" in refusal for refusal in made if isinstance(refusal, str))
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []  # nobody's half-made folder
+
+
+def test_default_names_do_not_collide(tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("grpo_kit.observe.run_directory.time.strftime", lambda *_: "20260101-000000")
+    config = load_recipe(tiny_recipe)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: RunDirectory.create_anew("sweep.yaml", config).path, range(8)))
+    assert len(set(made)) == 8
+    assert all((path / "config.yaml").is_file() for path in made)
+
+
+def test_a_run_in_which_nothing_happened_can_be_discarded(run):
+    run.discard()
+    assert not run.path.exists()
+
+
+@pytest.mark.parametrize(
+    "there", ["metrics.jsonl", "rollouts/step-000001.jsonl.gz", "checkpoints/step-000001", "warm_start"]
+)
+def test_a_run_with_any_work_in_it_is_never_discarded(run, there):
+    (run.path / there).write_text("work")
+    run.discard()
+    assert (run.path / there).read_text() == "work"

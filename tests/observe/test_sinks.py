@@ -69,3 +69,41 @@ def test_trackio(config, tmp_path, monkeypatch):
     assert found
     with sqlite3.connect(found[0]) as database:
         assert database.execute("select count(*) from metrics where run_name = 'run'").fetchone()[0] >= 3
+
+
+class Broken:
+    """Fails where it is told to; counts what it was given."""
+
+    given = 0
+
+    def __init__(self, at):
+        self.at = at
+        if at == "open":
+            raise ValueError("no api key\nand more")
+
+    def log(self, step, metrics):
+        Broken.given += 1
+        if self.at == "log" and step > 1:
+            raise ConnectionError("refused")
+
+    def close(self):
+        if self.at == "close":
+            raise SystemError("gone")
+
+
+@pytest.mark.parametrize(("at", "given"), [("open", 0), ("log", 2), ("close", 3)])
+def test_a_sink_that_fails_is_told_once_and_ends_alone(config, tmp_path, monkeypatch, at, given):
+    monkeypatch.setitem(sinks.SINKS, "wandb", lambda *_: Broken(at))
+    monkeypatch.setattr(Broken, "given", 0)
+    run, told = RunDirectory.create(tmp_path / "run", config("wandb")), []
+    run.sinks = sinks.open_sinks(config("wandb"), run.path, 0, told.append)
+    for step in (1, 2, 3):
+        run.log_metrics({"step": step, "reward/mean": 0.5})
+    for sink in run.sinks:
+        sink.close()
+    assert len(run.read_metrics()) == 3
+    assert Broken.given == given
+    (line,) = told
+    assert "wandb failed to" in line
+    assert "the run goes on without it" in line
+    assert "\n" not in line
