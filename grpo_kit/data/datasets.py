@@ -15,11 +15,11 @@ from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Task
 from grpo_kit.verifiers.code import TaskError
 
+from .rows import Row, Rows, read_rows
 from .tasks import ProceduralSource, is_held_out
 
 Part = Literal["all", "train", "held_out"]
 EVALUATION_SEED_OFFSET = 1_000_003
-READERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
 
 
 class TaskSource(Protocol):
@@ -62,8 +62,14 @@ class DatasetSource:
         if self.config.format != "columns":
             return
         columns = self.rows.column_names
-        for key, column in (("prompt", self.config.fields.prompt), ("answer", self.config.fields.answer)):
-            if column not in columns:
+        if self.config.fields.prompt == self.config.fields.answer:
+            raise UserError(
+                f"{self.where}.fields: prompt and answer are both {self.config.fields.answer!r}: every response would be "
+                "judged by its own question"
+            )
+        fields = self.config.fields
+        for key, column in (("prompt", fields.prompt), ("answer", fields.answer), ("id", fields.id)):
+            if column is not None and column not in columns:
                 close = difflib.get_close_matches(column, columns, 1, 0.4)
                 hint = f" Did you mean {close[0]}?" if close else ""
                 raise UserError(
@@ -81,9 +87,17 @@ class DatasetSource:
         row, fields = self.rows[index], self.config.fields
         if self.config.format != "columns":
             return self._programming_task(row, index)
-        task_id = str(row[fields.id]) if fields.id else f"{Path(str(self.config.path)).stem}/{index}"
+        task_id = str(self._cell(row, fields.id, index)) if fields.id else f"{Path(str(self.config.path)).stem}/{index}"
         meta = {k: v for k, v in row.items() if k not in (fields.prompt, fields.answer)}
-        return Task(task_id, self._messages(row[fields.prompt], index), self._answer(row[fields.answer], index), meta)
+        prompt, answer = self._cell(row, fields.prompt, index), self._cell(row, fields.answer, index)
+        return Task(task_id, self._messages(prompt, index), self._answer(answer, index), meta)
+
+    def _cell(self, row: Row, column: str, index: int) -> Any:
+        if column not in row:
+            raise UserError(
+                f"{self.where}.path: {self.config.path}, row {index} has no {column!r}; it has: {', '.join(row)}"
+            )
+        return row[column]
 
     def _programming_task(self, row: Mapping[str, Any], index: int) -> Task:
         from grpo_kit.verifiers import code_tasks
@@ -112,7 +126,7 @@ class DatasetSource:
         if self.pattern is None:
             return answer
         found = self.pattern.search(str(answer))
-        if not found:
+        if not found or found.group(1) is None:
             raise UserError(
                 f"{self.where}.answer_pattern: {self.pattern.pattern!r} finds nothing in row {index}: {str(answer)[-80:]!r}"
             )
@@ -166,49 +180,6 @@ def _compile(pattern: str | None, where: str) -> re.Pattern[str] | None:
     return compiled
 
 
-def load_rows(config: DataConfig, where: str) -> Any:
-    import datasets
-
-    datasets.disable_progress_bars()
-    path = Path(str(config.path)).expanduser()
-    reader = READERS.get(path.suffix)
-    if reader is None and not path.exists() and not _is_hub_name(str(config.path)):
-        raise UserError(
-            f"{where}.path: {config.path} does not exist here, and is not a hub name; files end in {', '.join(READERS)}"
-        )
-    if reader is not None and not path.is_file():
-        raise UserError(f"{where}.path: no such file: {path} (looked in {Path.cwd()})")
-    if path.is_file() and path.stat().st_size == 0:
-        raise UserError(f"{where}.path: {path} is empty")
-    try:
-        if reader is not None:
-            # In memory and from the bytes as they are: a cache keyed by name would show yesterday's file.
-            return _read_file(datasets, reader, path)
-        if (path / "dataset_info.json").is_file():
-            return datasets.load_from_disk(str(path))
-        return datasets.load_dataset(str(config.path), config.subset, split=config.split)
-    except UserError:
-        raise
-    except Exception as error:  # datasets raises its own kinds for every reader and for the hub
-        raise UserError(f"{where}.path: {config.path} could not be read: {str(error).splitlines()[0][:300]}") from error
-
-
-def _read_file(datasets: Any, reader: str, path: Path) -> Any:
-    if path.suffix == ".jsonl":
-        rows = []
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    rows.append(json.loads(line))
-                except json.JSONDecodeError as error:
-                    raise UserError(f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}") from error
-                if not isinstance(rows[-1], dict):
-                    raise UserError(f"{path}:{number}: every line must be a JSON object, found {line.strip()[:40]!r}")
-        return datasets.Dataset.from_list(rows)
-    return datasets.load_dataset(reader, data_files=str(path), split="train", keep_in_memory=True)
-
-
-def _is_hub_name(name: str) -> bool:
-    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None and not name.startswith(".")
+def load_rows(config: DataConfig, where: str) -> Rows:
+    """The rows that a ``data`` section names. Raises UserError as `read_rows`."""
+    return read_rows(str(config.path), where, subset=config.subset, split=config.split)

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import Field, PositiveInt, model_validator
 
 from grpo_kit.config import DataConfig, FieldMap, Strict, VerifierConfig
-from grpo_kit.data.datasets import READERS, DatasetSource
+from grpo_kit.data.datasets import DatasetSource
+from grpo_kit.data.rows import file_suffix
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
 from grpo_kit.recipe_file import parse_yaml, recipes_root, validate
@@ -105,7 +106,7 @@ def _find(reference: str) -> tuple[str, EvalTask]:
         if not Path(reference).is_file():
             raise UserError(f"--tasks: no such file: {reference}")
         return Path(reference).stem, _read(Path(reference))
-    if suffix in READERS:
+    if file_suffix(Path(reference)):
         return Path(reference).stem, _from_file(Path(reference))
     return reference, _shipped(reference)
 

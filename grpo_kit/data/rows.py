@@ -1,0 +1,251 @@
+"""Rows of data as their file has them: Python objects from JSON, text from CSV, what is declared from Parquet and the hub.
+
+A table library that gives a column one type turns 4 beside 0.5 into 4.0, fills in what objects lack and guesses that 007 is
+a number; a gold answer changed on the way is a truth that nobody wrote.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.errors import UserError
+
+Row = Mapping[str, Any]
+Parsed = list[dict[str, Any]]
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+LONGEST_CELL = 2**27  # bytes; csv's own limit is smaller than a long reference solution
+
+
+class Rows(Sequence[Row]):
+    """Rows of one file or data set, in its order.
+
+    Attributes:
+        column_names: every column that any row has, in the order they were met.
+    """
+
+    def __init__(self, rows: Sequence[Row], column_names: Sequence[str] | None = None) -> None:
+        self._rows = rows
+        names = (name for row in rows for name in row) if column_names is None else column_names
+        self.column_names = list(dict.fromkeys(names))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Row:  # type: ignore[override]
+        return self._rows[index]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def select(self, indices: Iterable[int]) -> Rows:
+        """Those rows alone, with the same columns."""
+        if hasattr(self._rows, "select"):  # a data set on disk stays there
+            return Rows(self._rows.select(indices), self.column_names)
+        return Rows([self._rows[i] for i in indices], self.column_names)
+
+
+def file_suffix(path: Path) -> str:
+    """The kind of a data file by its name, in lower case and without .gz; empty where it is none."""
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return suffixes[-1] if suffixes and suffixes[-1] in SUFFIXES else ""
+
+
+def is_one_file(path: str) -> bool:
+    """Whether a path names a file, which has neither subset nor split."""
+    here = Path(path).expanduser()
+    return here.is_file() or bool(file_suffix(here))
+
+
+def read_rows(path: str, where: str, *, subset: str | None = None, split: str = "train") -> Rows:
+    """The rows of a file, of a folder of files, or of a data set on the Hugging Face hub.
+
+    Args:
+        where: the section of the recipe that asks, such as ``data``.
+        subset: of a data set on the hub; a folder in a folder.
+        split: which part of a folder or of a data set on the hub.
+
+    Raises:
+        UserError: there is nothing, or it cannot be read, with the row and the way out.
+    """
+    here = Path(path).expanduser()
+    if is_one_file(path):
+        return _read_file(here, where)
+    if here.is_dir():
+        return _read_folder(here, where, subset, split)
+    if not _is_hub_name(path):
+        raise UserError(
+            f"{where}.path: {path} does not exist here, and is not a hub name; files end in {', '.join(SUFFIXES)}"
+        )
+    return _read_hub(path, where, subset, split)
+
+
+def _read_file(path: Path, where: str) -> Rows:
+    if not path.is_file():
+        raise UserError(f"{where}.path: no such file: {path} (looked in {Path.cwd()})")
+    if path.stat().st_size == 0:
+        raise UserError(f"{where}.path: {path} is empty")
+    kind = file_suffix(path)
+    if not kind:
+        raise UserError(
+            f"{where}.path: {path} is a file of no kind that is read here; those end in {', '.join(SUFFIXES)}, each also "
+            "with .gz"
+        )
+    if kind == ".parquet":
+        return _read_parquet(path, where)
+    return Rows(PARSERS[kind](_text(path, where), path))
+
+
+def _text(path: Path, where: str) -> str:
+    """The text of a file, unpacked, without a byte order mark."""
+    try:
+        packed = path.suffix.lower() == ".gz"
+        return (gzip.decompress(path.read_bytes()) if packed else path.read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where}.path: {path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}; save it as UTF-8"
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{where}.path: {path} could not be read: {error}") from error
+
+
+def _json_lines(text: str, path: Path) -> Parsed:
+    rows: Parsed = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except (ValueError, RecursionError) as error:
+            reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+            raise UserError(f"{path}:{number}: not valid JSON: {reason}") from error
+        if not isinstance(rows[-1], dict):
+            raise UserError(f"{path}:{number}: every line must be a JSON object, found {line.strip()[:40]!r}")
+    return rows
+
+
+def _json_document(text: str, path: Path) -> Parsed:
+    """One list of objects, alone or as the only list of an object; or lines, which some writers call .json as well."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return _json_lines(text, path)
+    if isinstance(document, dict):
+        lists = [v for v in document.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
+        document = lists[0] if len(lists) == 1 else [document]
+    if not isinstance(document, list):
+        raise UserError(f"{path}: a list of JSON objects is wanted, found {text.strip()[:40]!r}")
+    for number, row in enumerate(document):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: row {number} is no JSON object: {row!r:.60}")
+    return document
+
+
+def _table(delimiter: str) -> Callable[[str, Path], Parsed]:
+    def parse(text: str, path: Path) -> Parsed:
+        """Every cell as text: what looks like a number may be a name, and 0.10 is not 0.1."""
+        csv.field_size_limit(LONGEST_CELL)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        rows: Parsed = []
+        try:
+            header = next(lines, [])
+            repeated = sorted({name for name in header if header.count(name) > 1})
+            if repeated or not all(header):
+                problem = f"two columns {repeated[0]!r}" if repeated else "a column without a name"
+                raise UserError(f"{path}: the header has {problem}")
+            for cells in lines:
+                if cells and len(cells) != len(header):
+                    raise UserError(
+                        f"{path}:{lines.line_num}: {len(cells)} cells, and the header has {len(header)}; put cells that hold a "
+                        f"{'comma' if delimiter == ',' else 'tab'} or a line end in quotes"
+                    )
+                if cells:
+                    rows.append(dict(zip(header, cells, strict=True)))
+        except csv.Error as error:
+            raise UserError(f"{path}:{lines.line_num}: {error}") from error
+        return rows
+
+    return parse
+
+
+PARSERS: dict[str, Callable[[str, Path], Parsed]] = {
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json_document,
+    ".csv": _table(","),
+    ".tsv": _table("\t"),
+}
+
+
+def _read_parquet(path: Path, where: str) -> Rows:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        # The file alone: opened by name, a path such as subset=main/x.parquet would add columns.
+        table = pyarrow.parquet.ParquetFile(path).read()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UserError(f"{where}.path: {path} could not be read: {str(error).splitlines()[0]:.300}") from error
+    return Rows(table.to_pylist(), table.column_names)
+
+
+def _read_folder(path: Path, where: str, subset: str | None, split: str) -> Rows:
+    if (path / "dataset_info.json").is_file() or (path / "dataset_dict.json").is_file():
+        return _saved(path, where, split)
+    root = path / subset if subset is not None else path
+    found = sorted(p for folder in (root, root / "data") if folder.is_dir() for p in folder.iterdir() if file_suffix(p))
+    if not found:
+        raise UserError(f"{where}.path: {root} holds no data files; they end in {', '.join(SUFFIXES)}")
+    named = [p for p in found if re.split(r"[-_.]", p.name)[0] == split]
+    if not named and (split != "train" or len(found) > 1):
+        raise UserError(
+            f"{where}.split: {root} has no file for the split {split!r}; it has: {', '.join(p.name for p in found[:6])}. Give "
+            f"{where}.split, or the file itself as {where}.path"
+        )
+    parts = [_read_file(p, where) for p in named or found]
+    columns = list(dict.fromkeys(name for part in parts for name in part.column_names))
+    return Rows([row for part in parts for row in part], columns)
+
+
+def _saved(path: Path, where: str, split: str) -> Rows:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        saved = datasets.load_from_disk(str(path))
+    except Exception as error:  # datasets raises its own kinds for every format
+        raise _unread(path, where, error) from error
+    if isinstance(saved, datasets.DatasetDict):
+        if split not in saved:
+            raise UserError(f"{where}.split: {path} has no split {split!r}; it has: {', '.join(saved)}")
+        saved = saved[split]
+    return Rows(saved, saved.column_names)
+
+
+def _read_hub(name: str, where: str, subset: str | None, split: str) -> Rows:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        found = datasets.load_dataset(name, subset, split=split)
+    except Exception as error:  # datasets raises its own kinds for every reader and for the hub
+        raise _unread(name, where, error) from error
+    return Rows(found, found.column_names)
+
+
+def _unread(path: Path | str, where: str, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(f"{where}.path: {path} could not be read: {reason[:300]}")
+
+
+def _is_hub_name(name: str) -> bool:
+    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None and not name.startswith(".")
