@@ -28,8 +28,8 @@ class Task:
 
     @property
     def prompt(self) -> str:
-        """The last user message: what a verifier is given as ``prompt``."""
-        return next(m["content"] for m in reversed(self.messages) if m["role"] == "user")
+        """The last user message: what a verifier is given as ``prompt``; empty where nobody asked."""
+        return next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Task
 from grpo_kit.verifiers.code import TaskError
 
+from .conversations import as_conversation, framed, read_conversation
 from .rows import Row, Rows, read_rows
 from .tasks import ProceduralSource, is_held_out
 
@@ -111,16 +112,15 @@ class DatasetSource:
         return Task(str(made["id"]), self._messages(made["prompt"], index), made["answer"], meta)
 
     def _messages(self, prompt: Any, index: int) -> tuple[Message, ...]:
-        system: list[Message] = (
-            [{"role": "system", "content": self.config.system_prompt}] if self.config.system_prompt else []
-        )
-        if isinstance(prompt, list):  # already a conversation
-            if not prompt or not all(isinstance(m, Mapping) and {"role", "content"} <= set(m) for m in prompt):
-                raise UserError(f"{self.where}: row {index}: a conversation is a list of role and content")
-            return (*system, *(Message(role=m["role"], content=m["content"]) for m in prompt))
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise UserError(f"{self.where}: row {index}: the prompt is empty or not text: {prompt!r:.80}")
-        return (*system, {"role": "user", "content": self.config.prompt_template.replace("{prompt}", prompt)})
+        where = f"{self.where}: row {index}"
+        conversation = as_conversation(prompt)
+        if conversation is None:
+            if not isinstance(prompt, str) or not prompt.strip():
+                raise UserError(f"{where}: the prompt is empty or not text: {prompt!r:.80}")
+            messages = [Message(role="user", content=prompt)]
+        else:
+            messages = read_conversation(conversation, where)
+        return framed(messages, self.config.prompt_template, self.config.system_prompt or None, where)
 
     def _answer(self, answer: Any, index: int) -> Any:
         if self.pattern is None:

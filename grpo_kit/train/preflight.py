@@ -76,6 +76,8 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
             )
     _check_context(config, skeleton.config)
     source = training_source(config)
+    for index in range(source.size or 0):
+        source.task(index)  # a row that cannot be read would end the run when its turn comes
     sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)
     first = sampler.next(max(2, config.rollout.prompts_per_step))
     if config.evaluation:
