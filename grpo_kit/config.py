@@ -158,6 +158,20 @@ class VllmConfig(Strict):
         return self
 
 
+class ChatConfig(Strict):
+    """The chat template, wherever a prompt is rendered: sampling, demonstrations, evaluation."""
+
+    arguments: dict[str, Any] = Field({}, description="what the template is given by name, such as enable_thinking")
+
+    @field_validator("arguments")
+    @classmethod
+    def _not_our_own(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(arguments.keys() & {"conversation", "tokenize", "add_generation_prompt", "return_dict"})
+        if taken:
+            raise ValueError(f"{', '.join(taken)} is decided by the kit; remove it")
+        return arguments
+
+
 LOWEST_VLLM_TEMPERATURE = 0.01
 # What a sampling server offers and a policy gradient cannot use: the sampled distribution would not be the policy's.
 REFUSED_ROLLOUT_KEYS = ("repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs_mode")
@@ -174,7 +188,7 @@ class RolloutConfig(Strict):
     top_k: Annotated[int, Field(ge=0)] = 0
     min_p: Fraction = 0.0
     max_tokens: PositiveInt = 512
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     max_rows: PositiveInt = Field(256, description="sequences decoded side by side by the embedded engine")
     max_refills: PositiveInt = Field(4, description="rounds of sampling that dynamic sampling may add to a step")
     max_staleness: Annotated[int, Field(ge=0)] = Field(
@@ -317,6 +331,7 @@ class Config(Strict):
     model: ModelConfig
     warm_start: WarmStartConfig | None = None
     data: DataConfig
+    chat: ChatConfig = ChatConfig()
     examples: ExamplesConfig | None = Field(None, description="for offline algorithms: what is learned from")
     verifiers: Annotated[list[VerifierConfig], Field(min_length=1)]
     scoring: ScoringConfig = ScoringConfig()

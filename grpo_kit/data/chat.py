@@ -1,23 +1,98 @@
-"""From a task to the token ids that the engine continues."""
+"""From a task to the token ids that the engine continues: the chat template, its arguments, and what it leaves out."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from grpo_kit.types import Prompt, Task
+from jinja2.exceptions import TemplateError
+
+from grpo_kit.errors import UserError
+from grpo_kit.types import Message, Prompt, Task
+
+OPENS_THINKING = "<think>"
+
+
+def use_arguments(tokenizer: Any, arguments: Mapping[str, Any]) -> Any:
+    """The same tokenizer, every rendering of which is given ``arguments`` (``enable_thinking`` and the like).
+
+    They belong to a run and not to the model, so they are not saved with the tokenizer.
+    """
+    if arguments:
+        plain = functools.partial(type(tokenizer).apply_chat_template, tokenizer)
+        tokenizer.apply_chat_template = functools.partial(plain, **arguments)
+    return tokenizer
 
 
 def render(task: Task, tokenizer: Any) -> Prompt:
-    """Apply the chat template once; the ids are used as they are from here to the loss."""
-    ids = tokenizer.apply_chat_template(
-        list(task.messages), add_generation_prompt=True, tokenize=True, return_dict=False
-    )
+    """Apply the chat template once; the ids are used as they are from here to the loss. Raises UserError if it refuses."""
+    ids = _apply(tokenizer, task.messages, task.id, add_generation_prompt=True, tokenize=True, return_dict=False)
     return Prompt(task.id, tuple(ids))
 
 
 def render_text(task: Task, tokenizer: Any) -> str:
-    """The prompt as the model reads it, for people."""
-    return str(tokenizer.apply_chat_template(list(task.messages), add_generation_prompt=True, tokenize=False))
+    """The prompt as the model reads it, for people. Raises UserError if the template refuses the conversation."""
+    return str(_apply(tokenizer, task.messages, task.id, add_generation_prompt=True, tokenize=False))
+
+
+def _apply(tokenizer: Any, messages: Sequence[Message], name: str, **settings: Any) -> Any:
+    try:
+        return tokenizer.apply_chat_template(list(messages), **settings)
+    except (
+        TemplateError,
+        TypeError,
+        KeyError,
+        ValueError,
+    ) as error:  # what a template runs into is its writer's choice
+        roles = ", ".join(m["role"] for m in messages)
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"the chat template of {tokenizer.name_or_path or 'the model'} refuses the prompt {name} (messages: {roles}): "
+            f"{reason:.300}. Leave out what it does not take (data.system_prompt, a tool message), or mend chat_template"
+        ) from error
+
+
+def left_out(task: Task, tokenizer: Any) -> list[str]:
+    """What the template drops of a prompt, found by rendering it again with a part changed.
+
+    Raises:
+        UserError: it drops the question itself.
+    """
+    whole, found = render_text(task, tokenizer), []
+    for number, message in enumerate(task.messages):
+        if not message["content"].strip():
+            continue
+        changed = [*task.messages]
+        changed[number] = {**message, "content": message["content"] + " (and so on)"}
+        if render_text(Task(task.id, tuple(changed), None), tokenizer) == whole:
+            if message["role"] == "user" and message["content"] == task.prompt:
+                raise UserError(
+                    f"the chat template of {tokenizer.name_or_path or 'the model'} leaves out the question of the prompt "
+                    f"{task.id}; mend chat_template in the model's folder"
+                )
+            found.append(f"the {message['role']} message of {task.id}")
+    if whole == str(_apply(tokenizer, task.messages, task.id, add_generation_prompt=False, tokenize=False)):
+        found.append("the generation prompt, which tells a model that its turn begins")
+    return found
+
+
+def opens_thinking(task: Task, tokenizer: Any) -> bool:
+    """Whether the template has written the tag that reasoning begins with, so that responses start inside it."""
+    return render_text(task, tokenizer).rstrip().endswith(OPENS_THINKING)
+
+
+def check_stop_strings(stop: Sequence[str], tokenizer: Any) -> None:
+    """Raises UserError for a stop string that no text can hold: special tokens are left out of what is searched."""
+    special = {str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special} | set(
+        tokenizer.all_special_tokens
+    )
+    never = [s for s in stop if any(token in s for token in special)]
+    if never:
+        raise UserError(
+            f"rollout.stop: {never[0]!r} holds a special token of the model, which the text of a response never shows; the "
+            "tokens that end a turn end responses without it"
+        )
 
 
 def stop_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
@@ -37,7 +112,10 @@ def end_of_turn_id(tokenizer: Any) -> int | None:
         return tokenizer.eos_token_id
     answer = "An answer."
     turns = [{"role": "user", "content": "A question?"}, {"role": "assistant", "content": answer}]
-    text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    try:
+        text = str(tokenizer.apply_chat_template(turns, tokenize=False))
+    except TemplateError:  # one that takes no answers ends them with nothing of its own
+        return tokenizer.eos_token_id
     _, found, rest = text.rpartition(answer)
     ids = tokenizer.encode(rest.lstrip(), add_special_tokens=False) if found and rest.strip() else []
     special = {*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)}

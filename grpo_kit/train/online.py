@@ -10,6 +10,7 @@ import torch
 
 from grpo_kit import ranks
 from grpo_kit.config import Config
+from grpo_kit.data.chat import use_arguments
 from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
@@ -58,6 +59,7 @@ class OnlineTrainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.policy: Policy = self._spread(load_policy(config.model, pick_device(config.device), config.seed))
+        use_arguments(self.policy.tokenizer, config.chat.arguments)
         self.source: TaskSource = training_source(config)
         self.sampler = TaskSampler(
             self.source, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens

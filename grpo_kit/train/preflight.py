@@ -12,7 +12,7 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.config_algorithm import check_row
-from grpo_kit.data.chat import render_text
+from grpo_kit.data.chat import check_stop_strings, left_out, opens_thinking, render_text, use_arguments
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
@@ -65,6 +65,8 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     device = pick_device(config.device)
     check_engine(config, device.type)
     skeleton, tokenizer = model_skeleton(config.model)
+    use_arguments(tokenizer, config.chat.arguments)
+    check_stop_strings(config.rollout.stop, tokenizer)
     notes = []
     if config.model.path is not None:
         check_tokenizer(tokenizer, skeleton, config.model.path)
@@ -84,6 +86,11 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         evaluation_tasks(config)
     if config.examples:
         open_records(config, tokenizer, pairs=objective.family != "policy_gradient").next(1, 1)
+    dropped = list(dict.fromkeys(part for task, _ in first[:8] for part in left_out(task, tokenizer)))
+    if dropped:
+        notes.append(f"the chat template leaves out {'; '.join(dropped[:3])}{', ...' * (len(dropped) > 3)}")
+    if opens_thinking(first[0][0], tokenizer):
+        _check_format(config)
     gold = _check_gold(config, source, [task for task, _ in first])
     parameters = sum(p.numel() for p in skeleton.parameters())
     samples = config.rollout.group_size if objective.data == "sampled" else 1
@@ -168,6 +175,16 @@ def gold_response(source: TaskSource, index: int, task: Task) -> str:
     if "reference" in task.meta:
         return f"```python\n{task.meta['reference']}\n```"
     return f"\\boxed{{{task.answer}}}"
+
+
+def _check_format(config: Config) -> None:
+    """A response that begins inside the reasoning never has the tag that opens it."""
+    for number, wanted in enumerate(config.verifiers):
+        if wanted.name == "format" and "template_opens_thinking" not in wanted.options:
+            raise UserError(
+                f"verifiers.{number}: the chat template writes <think> itself, so no response holds it and format would find "
+                f"every one wrong; set verifiers.{number}.options.template_opens_thinking=true (or false, to demand it all the same)"
+            )
 
 
 @dataclass

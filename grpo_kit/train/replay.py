@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from grpo_kit.config import Config
+from grpo_kit.data.chat import use_arguments
 from grpo_kit.data.records import open_records, read_step
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
@@ -143,6 +144,7 @@ def _prepare(
     if config.threads:
         torch.set_num_threads(config.threads)
     policy = load_policy(config.model, pick_device(config.device), config.seed)
+    use_arguments(policy.tokenizer, config.chat.arguments)
     if config.warm_start is not None:
         policy.load_weights(run.path / "warm_start")
     torch.manual_seed(config.seed)
