@@ -323,7 +323,7 @@ class Config(Strict):
     algorithm: str = Field(
         "grpo", description="a row of `grpo-kit algorithms`, or path/file.py:row for one of your own"
     )
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     device: str = "auto"
     threads: PositiveInt | None = Field(
         None, description="torch threads; default: what a trial at the start finds best"
@@ -397,6 +397,10 @@ class Config(Strict):
             problems.append(
                 "rollout.max_staleness lets older weights sample, so objective.correction must not be none: use "
                 "in_ratio, truncated or masked"
+            )
+        if self.train.keep_best and self.evaluation is None:
+            problems.append(
+                "train.keep_best keeps the checkpoints of highest held-out accuracy, and evaluation is null"
             )
         if self.examples and self.examples.demonstrations and self.data.task is None:
             problems.append("examples.demonstrations needs a procedural data.task")

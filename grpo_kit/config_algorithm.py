@@ -41,7 +41,7 @@ NEWER_KEYS = ("ratio_cap",)  # than the runs that wrote down every key
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class ObjectiveConfig(Strict):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import random
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
 
 from .chat import end_of_turn_id, render
+from .conversations import as_conversation, framed, read_conversation
 from .datasets import load_rows
 from .tasks import ProceduralSource, is_held_out
 
@@ -27,12 +29,18 @@ TEXTS_COMPARED = 16
 
 
 class RecordedGroups:
-    """A reproducible order over groups that were made before; every epoch is shuffled anew (see `GroupSource`)."""
+    """A reproducible order over groups that were made before; every epoch is shuffled anew (see `GroupSource`).
+
+    Attributes:
+        left_out: what of the record is not learned from, and why.
+    """
 
     recorded = True
 
-    def __init__(self, size: int | None, group: Callable[[int], Group], seed: int) -> None:
-        self.size, self.group, self.seed = size, group, seed
+    def __init__(
+        self, size: int | None, group: Callable[[int], Group], seed: int, left_out: Sequence[str] = ()
+    ) -> None:
+        self.size, self.group, self.seed, self.left_out = size, group, seed, left_out
         self._epoch: tuple[int, list[int]] | None = None
 
     def next(self, step: int, count: int) -> list[Group]:
@@ -53,8 +61,12 @@ class RecordedGroups:
         return {}
 
 
-def open_records(config: Config, tokenizer: Any, pairs: bool) -> RecordedGroups:
-    """What the ``examples`` section describes. pairs: whether demonstrations are to come with a wrong one beside.
+def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**31) -> RecordedGroups:
+    """What the ``examples`` section describes.
+
+    Args:
+        pairs: whether demonstrations are to come with a wrong one beside.
+        context: the longest sequence that the model can be given, in tokens.
 
     Raises:
         UserError: there is nothing there, or not what is needed.
@@ -70,12 +82,30 @@ def open_records(config: Config, tokenizer: Any, pairs: bool) -> RecordedGroups:
         groups = _read_file(config, examples, tokenizer)
     groups = _without_held_out(config, groups)
     longest = config.data.max_prompt_tokens
-    kept = [g for g in groups if len(g.prompt.token_ids) <= longest]
-    if not kept:
+    short = [g for g in groups if len(g.prompt.token_ids) <= longest]
+    if not short:
         raise UserError(
             f"examples: none of the {len(groups)} prompts has at most data.max_prompt_tokens = {longest} tokens"
         )
-    return RecordedGroups(len(kept), kept.__getitem__, config.seed)
+    kept = [g for g in short if _length(g) <= context]
+    if not kept:
+        raise UserError(
+            f"examples: every one of the {len(short)} responses is longer than the model's context of {context}"
+        )
+    left_out = [
+        f"examples: {count} of {len(groups)} are left out: {reason}"
+        for count, reason in (
+            (len(groups) - len(short), f"their prompt is longer than data.max_prompt_tokens = {longest}"),
+            (len(short) - len(kept), f"with their response they are longer than the model's context of {context}"),
+        )
+        if count
+    ]
+    return RecordedGroups(len(kept), kept.__getitem__, config.seed, left_out)
+
+
+def _length(group: Group) -> int:
+    """Tokens of a group's prompt and longest response."""
+    return len(group.prompt.token_ids) + max((len(c.token_ids) for c in group.completions), default=0)
 
 
 def _without_held_out(config: Config, groups: list[Group]) -> list[Group]:
@@ -154,49 +184,108 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
 
 
 def _read_file(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list[Group]:
-    where = "examples"
-    rows = load_rows(config.data.model_copy(update={"task": None, "path": examples.path}), where)
+    rows = load_rows(config.data.model_copy(update={"task": None, "path": examples.path}), "examples")
     columns = set(rows.column_names)
-    paired = {"prompt", "chosen", "rejected"} <= columns
-    if not paired and not {"prompt", "response"} <= columns:
+    kind = next((kind for kind in ({"prompt", "chosen", "rejected"}, {"prompt", "response"}) if kind <= columns), None)
+    if kind is None:
         raise UserError(
-            f"{where}.path: {examples.path} needs columns prompt, chosen and rejected, or prompt and response; it has: "
+            f"examples.path: {examples.path} needs columns prompt, chosen and rejected, or prompt and response; it has: "
             f"{', '.join(sorted(columns))}"
         )
     made = []
     for index, row in enumerate(rows):
-        if paired:
-            texts, marks = [row["chosen"], row["rejected"]], [1.0, 0.0]
+        where = f"examples.path: {examples.path}, row {index}"
+        prompt = _prompt(row.get("prompt"), config, where)
+        if "chosen" in kind:
+            texts, marks = [_response(row.get(name), name, where) for name in ("chosen", "rejected")], [1.0, 0.0]
         else:
-            texts, marks = [row["response"]], [float(row.get("label", True))]
-        if not all(isinstance(text, str) and text for text in (row["prompt"], *texts)):
-            raise UserError(
-                f"{where}.path: {examples.path}, row {index}: prompt and responses must be text, and not empty"
-            )
-        prompt = config.data.prompt_template.replace("{prompt}", row["prompt"])
-        made.append(
-            text_group(
-                f"{where}/{index}", prompt, texts, marks, tokenizer, config.data.system_prompt, row.get("margin")
-            )
-        )
+            texts, marks = [_response(row.get("response"), "response", where)], [_label(row.get("label", True), where)]
+        margin = _margin(row.get("margin"), where)
+        made.append(text_group(f"examples/{index}", prompt, texts, marks, tokenizer, margin=margin))
     return made
+
+
+def _prompt(prompt: Any, config: Config, where: str) -> tuple[Message, ...]:
+    conversation = as_conversation(prompt)
+    if conversation is not None:
+        messages = read_conversation(conversation, where)
+    elif isinstance(prompt, str) and prompt:
+        messages = [Message(role="user", content=prompt)]
+    else:
+        raise UserError(f"{where}: prompt and responses must be text, and not empty; the prompt is {prompt!r:.60}")
+    return framed(messages, config.data.prompt_template, config.data.system_prompt or None, where)
+
+
+def _response(response: Any, name: str, where: str) -> str:
+    """A response as text: as it is, or the one message of the assistant that it is."""
+    conversation = as_conversation(response)
+    if conversation is not None:
+        if (
+            len(conversation) != 1
+            or not isinstance(conversation[0], Mapping)
+            or conversation[0].get("role") != "assistant"
+        ):
+            raise UserError(
+                f"{where}: {name} is a conversation; it has to be text, or one message of the assistant, with all that came "
+                "before it in prompt"
+            )
+        response = conversation[0].get("content")
+    if not isinstance(response, str) or not response:
+        raise UserError(f"{where}: prompt and responses must be text, and not empty; {name} is {response!r:.60}")
+    return response
+
+
+LABELS = {"true": 1.0, "false": 0.0, "good": 1.0, "bad": 0.0, "yes": 1.0, "no": 0.0}
+
+
+def _label(label: Any, where: str) -> float:
+    mark = LABELS.get(label.strip().lower()) if isinstance(label, str) else None
+    mark = _number(label) if mark is None else mark
+    if mark is None:
+        raise UserError(
+            f"{where}: the label is {label!r:.40}; it says whether the response is good: true, false, 1 or 0"
+        )
+    return mark
+
+
+def _margin(margin: Any, where: str) -> float | None:
+    if margin is None or margin == "":
+        return None
+    found = _number(margin)
+    if found is None:
+        raise UserError(f"{where}: the margin is {margin!r:.40}, and not a number")
+    return found
+
+
+def _number(value: Any) -> float | None:
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
 
 
 def text_group(
     name: str,
-    prompt: str,
+    prompt: str | Sequence[Message],
     texts: list[str],
     marks: list[float],
     tokenizer: Any,
     system: str | None = None,
     margin: float | None = None,
 ) -> Group:
-    """A group from texts: each tokenised once, with the end token that a model would have to write."""
-    messages: list[Message] = [Message(role="system", content=system)] if system else []
-    task = Task(name, (*messages, Message(role="user", content=prompt)), "", {"margin": margin})
-    completions = []
+    """A group from texts: each tokenised once, with the end token that a model would have to write.
+
+    Args:
+        prompt: the user's words, or a whole conversation.
+    """
+    if isinstance(prompt, str):
+        asked = Message(role="user", content=prompt)
+        prompt = [Message(role="system", content=system), asked] if system else [asked]
+    task = Task(name, tuple(prompt), "", {"margin": margin})
+    end, completions = end_of_turn_id(tokenizer), []
     for index, text in enumerate(texts):
-        ids = [*tokenizer.encode(text, add_special_tokens=False), end_of_turn_id(tokenizer)]
+        ids = [*tokenizer.encode(text, add_special_tokens=False), end]
         completions.append(Completion(name, index, ids, [], text, "stop", RECORDED_VERSION))
     return Group(task, render(task, tokenizer), completions, [Score(mark) for mark in marks])
 

@@ -60,6 +60,12 @@ class TaskSampler:
             return UserError(
                 f"data.max_prompt_tokens: no prompt of {self.source.fingerprint} has at most {self.max_prompt_tokens} tokens"
             )
+        size = self.source.size
+        if size is not None and size > found and not self.skipped_long:
+            return UserError(
+                f"data.fields.id: {size} rows have only {found} different ids, and a step asks for {count} different ones; leave "
+                "fields.id out (rows are numbered then), or mend the column"
+            )
         return UserError(
             f"rollout.prompts_per_step: {count} different prompts are wanted at a time, and the data has only {found} of at "
             f"most {self.max_prompt_tokens} tokens; lower rollout.prompts_per_step or raise data.max_prompt_tokens"

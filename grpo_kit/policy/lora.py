@@ -64,6 +64,19 @@ class _AdaptersOff(Policy):
             yield
 
 
+def check_targets(model: Any, config: LoraConfig) -> None:
+    """Raises UserError where no layer has one of the wanted names. model: may be without memory for its weights."""
+    from torch import nn
+
+    layers = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear)})
+    wanted = [] if isinstance(config.targets, str) else config.targets
+    unknown = [name for name in wanted if name.rpartition(".")[2] not in layers]
+    if unknown:
+        raise UserError(
+            f"model.lora.targets: no layer is called {unknown[0]!r}; there are {', '.join(layers)}, or all-linear"
+        )
+
+
 def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
     """Give a policy fresh adapters (a zero change at first) and freeze everything else.
 

@@ -193,7 +193,8 @@ class OnlineTrainer:
 
     def _group_source(self) -> GroupSource:
         if self.objective.data == "recorded":
-            return open_records(self.config, self.policy.tokenizer, pairs=self.objective.family != "policy_gradient")
+            pairs = self.objective.family != "policy_gradient"
+            return open_records(self.config, self.policy.tokenizer, pairs, self.policy.context_length)
         sampling = sampling_params(self.config, self.policy)
         refills = self.config.rollout.max_refills
         ahead = self.config.rollout.max_staleness

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import torch
 from grpo_kit.config import Config
 from grpo_kit.config_algorithm import check_row
 from grpo_kit.data.chat import check_stop_strings, left_out, opens_thinking, render_text, use_arguments
+from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, prompts_of
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
+from grpo_kit.data.rows import is_one_file
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
@@ -23,10 +26,15 @@ from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.objective.compatibility import refusals
 from grpo_kit.plan.memory import Memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
+from grpo_kit.policy.lora import check_targets
 from grpo_kit.policy.models import model_skeleton, pick_device
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.recipe_file import load_recipe
-from grpo_kit.types import Completion, Score, Task
+from grpo_kit.types import Completion, Group, Score, Task
+from grpo_kit.verifiers import get_verifier
+
+from .batch import SELECTIONS
+from .pairs import mine_pairs
 
 GOLD_ROWS_CHECKED = 512
 BYTES = 4  # float32 weights, gradients and optimizer state
@@ -64,31 +72,14 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     _check_temperature(config, objective)
     device = pick_device(config.device)
     check_engine(config, device.type)
-    skeleton, tokenizer = model_skeleton(config.model)
-    use_arguments(tokenizer, config.chat.arguments)
-    check_stop_strings(config.rollout.stop, tokenizer)
-    notes = []
-    if config.model.path is not None:
-        check_tokenizer(tokenizer, skeleton, config.model.path)
-        unexpected = check_weights(config.model.path, skeleton)
-        if unexpected:
-            notes.append(
-                f"model.path: {config.model.path} holds {len(unexpected)} weights that the model has no place for and that are "
-                f"left out: {', '.join(unexpected[:3])}{', ...' * (len(unexpected) > 3)}"
-            )
-    _check_context(config, skeleton.config)
+    skeleton, tokenizer, notes = _check_model(config)
     source = training_source(config)
-    for index in range(source.size or 0):
-        source.task(index)  # a row that cannot be read would end the run when its turn comes
+    notes += _check_data(config, objective, source, tokenizer, context_of(skeleton.config))
     sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)
-    first = sampler.next(max(2, config.rollout.prompts_per_step))
-    if config.evaluation:
-        evaluation_tasks(config)
-    if config.examples:
-        open_records(config, tokenizer, pairs=objective.family != "policy_gradient").next(1, 1)
+    first = sampler.next(max(1, config.rollout.prompts_per_step))
     dropped = list(dict.fromkeys(part for task, _ in first[:8] for part in left_out(task, tokenizer)))
     if dropped:
-        notes.append(f"the chat template leaves out {'; '.join(dropped[:3])}{', ...' * (len(dropped) > 3)}")
+        notes.append(f"the chat template leaves out {_listed(dropped)}")
     if opens_thinking(first[0][0], tokenizer):
         _check_format(config)
     gold = _check_gold(config, source, [task for task, _ in first])
@@ -102,7 +93,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         objective=objective,
         device=str(device),
         parameters=parameters,
-        optimizer_steps=config.train.steps * config.train.updates_per_batch * config.train.epochs_per_batch,
+        optimizer_steps=updates_of(config),
         completions=completions,
         most_tokens=completions * config.rollout.max_tokens,
         memory=memory_of(
@@ -123,6 +114,84 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         skipped_long=sampler.skipped_long,
         notes=notes,
     )
+
+
+def _check_model(config: Config) -> tuple[Any, Any, list[str]]:
+    """The model's shape, its tokenizer, and what a person should know of them."""
+    skeleton, tokenizer = model_skeleton(config.model)
+    use_arguments(tokenizer, config.chat.arguments)
+    check_stop_strings(config.rollout.stop, tokenizer)
+    _check_context(config, skeleton.config)
+    if config.model.lora is not None:
+        check_targets(skeleton, config.model.lora)
+    path, notes = config.model.path, []
+    if path is not None:
+        check_tokenizer(tokenizer, skeleton, path)
+        if unexpected := check_weights(path, skeleton):
+            notes.append(
+                f"model.path: {path} holds {len(unexpected)} weights that the model has no place for: {_listed(unexpected)}"
+            )
+    return skeleton, tokenizer, notes
+
+
+def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokenizer: Any, context: int) -> list[str]:
+    """What a person should know of the data. Every row is read: one that cannot be would end the run at its turn."""
+    trained, notes = prompts_of(source), contradictions(source)
+    for section in ("data", "evaluation.data"):
+        notes += _ignored(config, section)
+    if any(verifier_wants_answer(v.name) for v in config.verifiers):
+        rows = range(min(source.size or 0, GOLD_ROWS_CHECKED))
+        check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
+    if config.examples is not None:
+        records = open_records(config, tokenizer, objective.family != "policy_gradient", context)
+        notes += records.left_out
+        groups = [records.group(i) for i in range(records.size)] if records.size is not None else records.next(1, 8)
+        _check_lessons(config, objective, groups)
+        trained = {group.task.prompt for group in groups} if records.size is not None else set()
+    if config.evaluation is not None:
+        where = "evaluation" if config.evaluation.data is None else "evaluation.data"
+        notes += check_evaluation(evaluation_tasks(config), trained, where)
+    warmup, updates = config.optimizer.warmup_steps, updates_of(config)
+    if warmup >= updates > 2:
+        notes.append(f"optimizer.warmup_steps {warmup} is not over when the run is, after {updates} updates")
+    return notes
+
+
+def _ignored(config: Config, section: str) -> list[str]:
+    """What a section says of a data set and a single file does not have."""
+    data = config.data if section == "data" else config.evaluation and config.evaluation.data
+    if not data or data.path is None or not is_one_file(data.path):
+        return []
+    said = [f"{key} {getattr(data, key)}" for key in ("subset", "split") if key in data.model_fields_set]
+    return [f"{section}.{' and '.join(said)}: {data.path} is one file and is read whole"] if said else []
+
+
+def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) -> None:
+    """Raises UserError where recorded groups hold nothing that the algorithm could learn from."""
+    where = "examples.rollouts" if config.examples and config.examples.rollouts else "examples.path"
+    if objective.family in ("pairs", "reward_model") and not mine_pairs(groups, 1, Counter()):
+        raise UserError(
+            f"{where}: {config.algorithm} learns from pairs, and none of the {len(groups)} prompts has a better and a worse "
+            "response; give columns chosen and rejected, or a run whose groups do not agree"
+        )
+    if objective.selection != "all" and not any(
+        SELECTIONS[objective.selection](g, objective.per_prompt) for g in groups
+    ):
+        raise UserError(
+            f"{where}: {config.algorithm} learns from right responses, and none of the {len(groups)} prompts has one"
+        )
+
+
+def updates_of(config: Config) -> int:
+    return config.train.steps * config.train.updates_per_batch * config.train.epochs_per_batch
+
+
+def verifier_wants_answer(name: str) -> bool:
+    return get_verifier(name).wants("answer")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3)
 
 
 def _check_objective(config: Config, objective: Algorithm) -> None:
@@ -157,15 +226,20 @@ def _check_temperature(config: Config, objective: Algorithm) -> None:
         )
 
 
+def context_of(model_config: Any) -> int:
+    return int(getattr(model_config, "max_position_embeddings", 0)) or 2**31
+
+
 def _check_context(config: Config, model_config: Any) -> None:
-    context = int(getattr(model_config, "max_position_embeddings", 0)) or 2**31
-    needed = config.data.max_prompt_tokens + config.rollout.max_tokens
-    if needed > context:
-        raise UserError(
-            f"data.max_prompt_tokens {config.data.max_prompt_tokens} + rollout.max_tokens {config.rollout.max_tokens} = "
-            f"{needed} tokens do not fit the model's context of {context}. Lower one of them, for example "
-            f"data.max_prompt_tokens={max(1, context - config.rollout.max_tokens)}."
-        )
+    context = context_of(model_config)
+    for section, data in (("data", config.data), ("evaluation.data", config.evaluation and config.evaluation.data)):
+        needed = data.max_prompt_tokens + config.rollout.max_tokens if data else 0
+        if data and needed > context:
+            raise UserError(
+                f"{section}.max_prompt_tokens {data.max_prompt_tokens} + rollout.max_tokens {config.rollout.max_tokens} = "
+                f"{needed} tokens do not fit the model's context of {context}. Lower one of them, for example "
+                f"{section}.max_prompt_tokens={max(1, context - config.rollout.max_tokens)}."
+            )
 
 
 def gold_response(source: TaskSource, index: int, task: Task) -> str:
@@ -183,7 +257,8 @@ def _check_format(config: Config) -> None:
         if wanted.name == "format" and "template_opens_thinking" not in wanted.options:
             raise UserError(
                 f"verifiers.{number}: the chat template writes <think> itself, so no response holds it and format would find "
-                f"every one wrong; set verifiers.{number}.options.template_opens_thinking=true (or false, to demand it all the same)"
+                f"every one wrong; set verifiers.{number}.options.template_opens_thinking=true (or false, to demand it all "
+                "the same)"
             )
 
 

@@ -158,4 +158,5 @@ def _prepare(
     if path is not None:
         return learner, read_step(path)
     pairs = objective.family != "policy_gradient"
-    return learner, open_records(config, policy.tokenizer, pairs=pairs).next(step, config.rollout.prompts_per_step)
+    records = open_records(config, policy.tokenizer, pairs, policy.context_length)
+    return learner, records.next(step, config.rollout.prompts_per_step)

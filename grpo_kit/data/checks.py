@@ -1,0 +1,70 @@
+"""What of a run's data can be known to be wrong, or worth a word, before its first step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from grpo_kit.errors import UserError
+from grpo_kit.types import Task
+
+from .datasets import TaskSource
+
+MOST_SHARED = 0.5  # of the evaluation's prompts that may be trained on before its accuracy means nothing
+
+
+def prompts_of(source: TaskSource) -> set[str]:
+    """The prompts of a source with an end; empty for one without."""
+    return {source.task(i).prompt for i in range(source.size or 0)}
+
+
+def check_evaluation(tasks: Sequence[Task], trained: set[str], where: str) -> list[str]:
+    """Hold the tasks of an evaluation against what is trained on.
+
+    Args:
+        trained: prompts.
+        where: the evaluation's section.
+
+    Returns:
+        What a person should know: how many prompts are met in training as well.
+
+    Raises:
+        UserError: ids are repeated, or most prompts are trained on.
+    """
+    repeated = [name for name, count in Counter(task.id for task in tasks).items() if count > 1]
+    if repeated:
+        raise UserError(
+            f"{where}.fields.id: {len(repeated)} ids stand in several rows, the first being {repeated[0]!r:.80}; leave fields.id "
+            "out (rows are numbered then), or mend the column"
+        )
+    shared = sum(task.prompt in trained for task in tasks)
+    if shared > MOST_SHARED * len(tasks):
+        raise UserError(
+            f"{where}: {shared} of {len(tasks)} prompts are trained on, so its accuracy would be that of training. Leave "
+            "evaluation.data out, and a tenth of the data is held out for it; or give data that is not trained on"
+        )
+    return [f"{where}: {shared} of {len(tasks)} prompts are trained on as well"] if shared else []
+
+
+def contradictions(source: TaskSource) -> list[str]:
+    """What a person should know of rows with one question and several answers."""
+    answers: dict[str, set[str]] = {}
+    for index in range(source.size or 0):
+        task = source.task(index)
+        answers.setdefault(repr(task.messages), set()).add(repr(task.answer))
+    several = [found for found in answers.values() if len(found) > 1]
+    if not several:
+        return []
+    example = ", ".join(sorted(several[0])[:3])
+    return [f"data: {len(several)} prompts stand in several rows with different answers ({example:.80}, ...)"]
+
+
+def check_answers(tasks: Iterable[Task], column: str, where: str) -> None:
+    """Raises UserError where no task has an answer."""
+    found: list[Any] = [task.answer for task in tasks]
+    if found and all(answer is None or answer == "" or answer == [] for answer in found):
+        raise UserError(
+            f"{where}.fields.answer: the column {column!r} is empty in all {len(found)} rows that were looked at, and there is "
+            "nothing to judge responses by"
+        )
