@@ -40,12 +40,12 @@ test:
 
 # With the variable set, parity with TRL and LoRA fail instead of being skipped.
 test-core: install-dev lint
-	GRPO_KIT_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+	GRPO_KIT_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --durations=40
 
 # The real vLLM: with the variable set, a test that would skip for want of it fails.
 test-vllm: setup-vllm-cpu
 	GRPO_KIT_REQUIRE_VLLM=1 OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
-	  $(VLLM_BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile tests/generate tests/laws -k "vllm or lora"
+	  $(VLLM_BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --durations=10 tests/generate tests/laws -k "vllm or lora"
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -m "not slow"

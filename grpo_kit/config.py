@@ -398,9 +398,10 @@ class Config(Strict):
                 "rollout.max_staleness lets older weights sample, so objective.correction must not be none: use "
                 "in_ratio, truncated or masked"
             )
-        if self.train.keep_best and self.evaluation is None:
+        # Whoever writes evaluation: null has decided; where it was forgotten, nothing would ever be the best.
+        if self.train.keep_best and self.evaluation is None and "evaluation" not in self.model_fields_set:
             problems.append(
-                "train.keep_best keeps the checkpoints of highest held-out accuracy, and evaluation is null"
+                "train.keep_best keeps the checkpoints of highest held-out accuracy, and there is no evaluation"
             )
         if self.examples and self.examples.demonstrations and self.data.task is None:
             problems.append("examples.demonstrations needs a procedural data.task")

@@ -14,6 +14,7 @@ import torch
 
 from grpo_kit.config import ModelConfig, ScratchModelConfig
 from grpo_kit.policy.models import Policy, load_policy
+from tests.kit.patience import HANGS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -67,7 +68,7 @@ def grpo_kit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             cwd=options.pop("cwd", tmp_path),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=HANGS,
             check=False,
             env={**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})},  # tiny models gain nothing from more
             **options,

@@ -5,13 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.conftest import TINY_RECIPE
+from tests.kit.patience import HANGS, wait_until
 
 
 def files_in(folder):
@@ -123,13 +123,14 @@ def test_resume_after_an_interrupt_equals_a_run_without_one(grpo_kit, tmp_path):
         [str(script), "train", str(recipe), "--run-dir", "cut"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     log = tmp_path / "cut" / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (log.is_file() and log.read_text().count("\n") >= 3):
+
+    def is_under_way():
         assert process.poll() is None, "the run ended before it could be interrupted"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        return log.is_file() and log.read_text().count("\n") >= 3
+
+    wait_until(is_under_way, "three steps of the run")
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=HANGS)
     assert process.returncode == 75, errors
     assert "continue with --resume" in errors
     resumed = grpo_kit("train", recipe, "--run-dir", "cut", "--resume")

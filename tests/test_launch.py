@@ -5,15 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, TINY_RECIPE
+from tests.kit.patience import HANGS, wait_until
 
 ODD = Path(__file__).parent / "train" / "odd.py"
-DEADLINE = 120
 
 
 @pytest.fixture
@@ -22,13 +21,6 @@ def recipe(tmp_path):
     text = TINY_RECIPE.replace("name: math", f'name: "{ODD}:odd"')
     path.write_text(text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\nthreads: 1\n")
     return path
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"no {what} within {DEADLINE} s"
-        time.sleep(0.05)
 
 
 def steps(run):
@@ -64,7 +56,7 @@ def launched(recipe, tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
-        wait_for(lambda: len(steps(run)) >= 2 or process.poll() is not None, "second step")
+        wait_until(lambda: len(steps(run)) >= 2 or process.poll() is not None, "second step")
         yield process, run
     finally:
         for pid in processes_of(run):
@@ -80,7 +72,7 @@ def test_a_scheduler_that_signals_the_ranks_as_well_as_torchrun_gets_a_saved_run
     assert len(pids) == 3
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
-    output, _ = process.communicate(timeout=DEADLINE)
+    output, _ = process.communicate(timeout=HANGS)
     assert output.count("it is saved; continue with --resume") == 2, output[-4000:]
     assert newest(run) == steps(run)[-1] >= 2
 
@@ -90,7 +82,7 @@ def test_a_scheduler_that_signals_the_ranks_as_well_as_torchrun_gets_a_saved_run
 def test_ranks_whose_torchrun_is_killed_save_and_end(launched):
     process, run = launched
     process.kill()
-    wait_for(lambda: not processes_of(run), "end of the ranks")
+    wait_until(lambda: not processes_of(run), "end of the ranks")
     assert newest(run) == steps(run)[-1] >= 2
 
 

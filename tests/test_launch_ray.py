@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.kit.patience import HANGS, wait_until
 from tests.optional import needs_clusters
 from tests.ray_cluster import add_node, kill_node, open_cluster
-from tests.test_launch import newest, processes_of, recipe, steps, wait_for  # noqa: F401
+from tests.test_launch import newest, processes_of, recipe, steps  # noqa: F401
 from tests.train.test_every_algorithm_runs import weights
 from tests.train.test_world import torchrun
 
@@ -34,7 +35,7 @@ def begin(cluster, *arguments):
 
 def launch(cluster, *arguments):
     process = begin(cluster, *arguments)
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=HANGS)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
@@ -84,9 +85,9 @@ LONG = ("train.steps=5000", "train.save_every=5000")
 def test_ctrl_c_stops_all_of_them_saved(cluster, recipe, tmp_path):
     run = tmp_path / "run"
     process = begin(cluster, recipe, "--nodes", 2, "--run-dir", run, *LONG)
-    wait_for(lambda: len(steps(run)) >= 2 or process.poll() is not None, "second step")
+    wait_until(lambda: len(steps(run)) >= 2 or process.poll() is not None, "second step")
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=HANGS)
     assert process.returncode == 75, (output + errors)[-4000:]
     assert "Go on with this command and --resume" in errors
     assert not processes_of(run)
@@ -97,10 +98,10 @@ def test_ctrl_c_stops_all_of_them_saved(cluster, recipe, tmp_path):
 def test_a_launcher_that_is_killed_leaves_a_saved_run_and_no_process(cluster, recipe, tmp_path):
     run = tmp_path / "run"
     process = begin(cluster, recipe, "--nodes", 2, "--run-dir", run, *LONG)
-    wait_for(lambda: len(steps(run)) >= 2 or process.poll() is not None, "second step")
+    wait_until(lambda: len(steps(run)) >= 2 or process.poll() is not None, "second step")
     process.kill()
     process.communicate()
-    wait_for(lambda: not processes_of(run), "end of the ranks")
+    wait_until(lambda: not processes_of(run), "end of the ranks")
     assert newest(run) == steps(run)[-1] >= 2
 
 
@@ -115,11 +116,11 @@ def test_a_lost_node_costs_the_steps_since_the_last_checkpoint(cluster, recipe, 
     reader.start()
     for loss in range(2):
         after = newest(run)
-        wait_for(lambda after=after: newest(run) > after or process.poll() is not None, "checkpoint")
+        wait_until(lambda after=after: newest(run) > after or process.poll() is not None, "checkpoint")
         kill_node(cluster)
         add_node(cluster, cpus=2)
         if loss == 0:
-            wait_for(lambda: "restart 1: going on with" in "".join(said), "restart")
+            wait_until(lambda: "restart 1: going on with" in "".join(said), "restart")
     errors = process.stderr.read()
     assert process.wait(120) == 1
     reader.join()

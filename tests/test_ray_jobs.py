@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.patience import wait_until
 from tests.optional import needs_clusters
 from tests.ray_cluster import open_cluster
-from tests.test_launch import newest, processes_of, recipe, steps, wait_for  # noqa: F401
+from tests.test_launch import newest, processes_of, recipe, steps  # noqa: F401
 from tests.test_launch_ray import same
 from tests.train.test_world import torchrun
 
@@ -58,7 +59,7 @@ def test_a_job_that_is_stopped_is_saved_and_another_goes_on(cluster, recipe, tmp
     command = (recipe, "--run-dir", run, "--resume", "auto")
     name = ("--submission-id", "stopped")
     submit(cluster, *command, "train.steps=5000", options=("--no-wait", *name, *PATIENT))
-    wait_for(lambda: len(steps(run)) >= 2, "second step")
+    wait_until(lambda: len(steps(run)) >= 2, "second step")
     stopped = job(cluster, "stop", "stopped")
     assert "was stopped" in stopped.stdout + stopped.stderr
     assert not processes_of(run)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+HANGS = 1500.0  # seconds after which a run is taken to hang; no measure of how fast a machine is
 Fault = tuple[str, dict[str, Any]]  # a name of `faults.FAULTS` and its arguments
 
 
@@ -29,16 +32,22 @@ class Zygote:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.scratch = Path(tempfile.mkdtemp(prefix="grpo-kit-runs-"))  # temporary files of these runs and of no others
         self._process = subprocess.Popen(
             [sys.executable, "-m", "grpo_kit.stress.zygote"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=folder,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "TOKENIZERS_PARALLELISM": "false",
+                "TMPDIR": str(self.scratch),
+            },
         )
 
-    def run(self, *arguments: object, faults: Sequence[Fault] = (), timeout: float = 300.0) -> Outcome:
+    def run(self, *arguments: object, faults: Sequence[Fault] = (), timeout: float = HANGS) -> Outcome:
         """Run ``grpo-kit`` with these arguments in the zygote's folder; it is killed after ``timeout`` seconds."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -53,7 +62,8 @@ class Zygote:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait()
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def __enter__(self) -> Zygote:
         return self

@@ -192,7 +192,7 @@ def test_numbers_that_no_run_survives_are_refused_with_their_key(tiny_recipe, ov
 
 def test_best_checkpoints_need_an_evaluation(tiny_recipe):
     with pytest.raises(UserError, match=r"train\.keep_best keeps the checkpoints of highest held-out accuracy"):
-        load_recipe(tiny_recipe, ["train.keep_best=1", "evaluation=null"])
+        load_recipe(tiny_recipe, ["train.keep_best=1"])
     load_recipe(tiny_recipe, ["train.keep_best=1", "evaluation={tasks: 4}"])
 
 

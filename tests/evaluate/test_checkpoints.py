@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.evaluate.protocol import read_evaluation
 from grpo_kit.evaluate.tasks import open_task, shipped_tasks
 from tests.conftest import SHARED_DATA, make_policy
+from tests.kit.patience import HANGS, wait_until
 
 # A chunk of 16 completions, so that a small evaluation has several.
 SMALL_CHUNKS = """\
@@ -45,7 +45,7 @@ def start(model, *arguments, cwd, **options):
 
 
 def finish(process, code=0):
-    output, errors = process.communicate(timeout=200)
+    output, errors = process.communicate(timeout=HANGS)
     assert process.returncode == code, errors
     return output, errors
 
@@ -83,11 +83,12 @@ def test_what_an_evaluation_leaves(straight):
 def test_killed_and_resumed_gives_the_same_files(model, straight, tmp_path, lines):
     process = start(model, *ARGUMENTS, "--out", "a", cwd=tmp_path)
     log = tmp_path / "a" / "samples.jsonl"
-    deadline = time.monotonic() + 120
-    while not (log.is_file() and log.read_bytes().count(b"\n") >= lines):
+
+    def has_written():
         assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+        return log.is_file() and log.read_bytes().count(b"\n") >= lines
+
+    wait_until(has_written, f"{lines} lines of samples", every=0.002)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "a" / "results.json").exists()

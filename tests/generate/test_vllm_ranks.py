@@ -12,13 +12,13 @@ from grpo_kit.generate.vllm_http import ServerProcess
 from grpo_kit.generate.vllm_server import VllmServers
 from tests.conftest import TINY_RECIPE
 from tests.hosts import ADDRESSES, open_hosts
+from tests.kit.patience import HANGS, wait_until
 from tests.train.test_ahead import sampled
 from tests.train.test_every_algorithm_runs import weights
 from tests.vllm_real import needs_vllm, rollout, vllm_policy
 
 ODD = Path(__file__).parents[1] / "train" / "odd.py"
 PORT = 8123
-DEADLINE = 400
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def recipe(hosts, tmp_path_factory):
     """Of the shape that the server was started with."""
     folder = tmp_path_factory.mktemp("ranks")
     url = f"http://{ADDRESSES[0]}:{PORT}"
-    settings = {"servers": [url], "max_sequences": 8, "cache_gb": 0.1, "timeout": DEADLINE}
+    settings = {"servers": [url], "max_sequences": 8, "cache_gb": 0.1, "timeout": HANGS}
     policy = vllm_policy()
     policy.save(folder / "start")
     asked = VllmServers(policy, rollout(engine="vllm_server", vllm=settings), 400, folder)
@@ -61,7 +61,7 @@ def train(hosts, recipe, folder, disturb=lambda: None):
     processes = [hosts.torchrun(host, *arguments) for host in range(2)]
     try:
         disturb()
-        outputs = [process.communicate(timeout=DEADLINE)[0] for process in processes]
+        outputs = [process.communicate(timeout=HANGS)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -99,10 +99,7 @@ def test_the_cable_is_pulled_for_five_seconds_while_the_server_samples(hosts, re
     folder = tmp_path / "cut"
 
     def disturb():
-        end = time.monotonic() + DEADLINE
-        while not (folder / "metrics.jsonl").exists() or len(metrics(folder)) < 3:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        wait_until(lambda: (folder / "metrics.jsonl").exists() and len(metrics(folder)) >= 3, "three steps")
         pulled = False
         while not pulled:
             assert len(metrics(folder)) < 9, "no request was under way whenever the cable was pulled"

@@ -13,6 +13,7 @@ from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.vllm_server import VllmServers
 from grpo_kit.types import Completion, Prompt
+from tests.kit.patience import HANGS
 from tests.vllm_real import disturb, needs_vllm, rollout, vllm_policy
 
 
@@ -114,7 +115,7 @@ def test_a_killed_server_costs_time_and_nothing_else(servers):
 
 def test_it_is_started_again_and_gets_the_current_weights(servers):
     """Runs after the kill: the next syncs go on with one server, until the other is back with the newest weights."""
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + HANGS
     version = servers.policy_version
     returned = 0.0
     while not returned and time.monotonic() < deadline:

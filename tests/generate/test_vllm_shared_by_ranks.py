@@ -12,6 +12,7 @@ import torch
 
 from tests.conftest import TINY_RECIPE
 from tests.generate.test_vllm_server import free_port
+from tests.kit.patience import HANGS
 from tests.train.test_ahead import sampled
 from tests.train.test_every_algorithm_runs import weights
 from tests.train.test_world import torchrun
@@ -56,7 +57,7 @@ def server_at(port):
 
 def kill_after_the_first_step(folder, port, killed):
     metrics = folder / "metrics.jsonl"
-    end = time.monotonic() + 300
+    end = time.monotonic() + HANGS
     while time.monotonic() < end:
         if metrics.exists() and '"step": 1' in metrics.read_text() and (pid := server_at(port)):
             os.killpg(pid, signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -12,13 +11,8 @@ from grpo_kit.stress.checks import KINDS, harm
 STEPS = 50
 
 
-def leftovers():
-    return {p.name for p in Path(tempfile.gettempdir()).glob("grpo-kit-scoring-*")}
-
-
 def test_fifty_steps_of_chaos_with_exact_counters(zygote, straight):
     recipe, _, _ = straight["procedural"]
-    before = leftovers()
     outcome = zygote.run(
         "train", recipe, "--run-dir", "chaos", f"train.steps={STEPS}", "evaluation=null", "scoring.workers=2",
         f"verifiers.0.name={Path(harm.__code__.co_filename)}:chaotic", "train.updates_per_batch=1",
@@ -42,4 +36,4 @@ def test_fifty_steps_of_chaos_with_exact_counters(zygote, straight):
         errors = sum(wanted[kind] for kind in KINDS if kind != "hang")
         assert row["verifier/chaotic/error"] == row.get("dropped/error", 0) == errors
     assert set(injected) == {None, *KINDS}, f"not every kind of harm occurred: {injected}"
-    assert leftovers() == before
+    assert list(zygote.scratch.glob("grpo-kit-scoring-*")) == []

@@ -12,6 +12,7 @@ from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.observe.clock import Clock
 from grpo_kit.train import online
 from grpo_kit.train.ahead import GroupsAhead
+from tests.kit.patience import HANGS
 from tests.train.ahead_runs import SERVERS, SETTINGS, OwnWeights
 from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
 from tests.train.test_rollouts import source
@@ -41,7 +42,7 @@ def test_completions_are_as_old_as_allowed_and_no_older(most):
         # Let the thread prepare all it may, so that what it prepares is as old as it can be.
         with versions.ahead._room:
             versions.ahead._room.wait_for(
-                lambda at=step: versions.ahead._ready[-1].step >= min(8, at + most), timeout=20
+                lambda at=step: versions.ahead._ready[-1].step >= min(8, at + most), timeout=HANGS
             )
         assert [g.task.id for g in found] == [g.task.id for g in versions.plain.next(step, 3)]
         seen.append(versions.ahead.statistics())
@@ -93,7 +94,7 @@ def test_the_position_is_that_of_the_first_groups_nobody_learned_from():
     assert versions.ahead.position(0) == start
     _, plain = versions.plain.next(1, 3), versions.plain.sampler.state_dict()
     with versions.ahead._room:
-        versions.ahead._room.wait_for(lambda: len(versions.ahead._ready) == 3, timeout=20)
+        versions.ahead._room.wait_for(lambda: len(versions.ahead._ready) == 3, timeout=HANGS)
     assert versions.ahead.position(1) == plain
     assert versions.ahead.groups.sampler.state_dict() != plain
     versions.ahead.close()

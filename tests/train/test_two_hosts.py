@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from tests.hosts import open_hosts
+from tests.kit.patience import HANGS, wait_until
 from tests.train.test_every_algorithm_runs import weights
 from tests.train.test_restart import ON_RANK_1, logged, recipe
-
-DEADLINE = 240
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def train(hosts, recipe, folder, disturb=lambda: None, **environment):
     processes = [hosts.torchrun(host, *arguments, **environment) for host in range(2)]
     try:
         disturb()
-        outputs = [process.communicate(timeout=DEADLINE)[0] for process in processes]
+        outputs = [process.communicate(timeout=HANGS)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -63,10 +62,7 @@ def test_a_cable_that_is_pulled_for_five_seconds(hosts, recipe, straight, tmp_pa
     metrics = tmp_path / "run" / "metrics.jsonl"
 
     def disturb():
-        end = time.monotonic() + DEADLINE
-        while not metrics.exists() or len(metrics.read_text().splitlines()) < 3:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        wait_until(lambda: metrics.exists() and len(metrics.read_text().splitlines()) >= 3, "three steps")
         hosts.cable("down")
         time.sleep(5)
         before = len(metrics.read_text().splitlines())

@@ -11,6 +11,7 @@ import torch
 
 from grpo_kit.objective.algorithms import ALGORITHMS
 from tests.conftest import ROOT
+from tests.kit.patience import HANGS
 from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
 from tests.train.world_runs import RATE, VARIANTS, config_of, train
 
@@ -27,7 +28,7 @@ def torchrun(processes, *arguments, options=(), **environment):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=HANGS,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment},
     )
