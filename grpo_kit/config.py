@@ -89,6 +89,10 @@ class DataConfig(Strict):
     answer_pattern: str | None = Field(
         None, description="regex whose first group is the gold answer in the answer column"
     )
+    unmatched: Literal["refuse", "skip"] = Field(
+        "refuse", description="rows in which answer_pattern finds nothing: an error, or left out and counted"
+    )
+    prompt_columns: tuple[str, ...] = Field((), description="columns that make up the question, joined by a blank")
     system_prompt: str | None = None
     prompt_template: str = Field("{prompt}", description="must contain {prompt}")
     max_prompt_tokens: PositiveInt = 1024

@@ -47,6 +47,7 @@ class DatasetSource:
         if not len(self.rows):
             raise UserError(f"{where}.path: {config.path} holds no rows")
         self._check_columns()
+        self.skipped = self._skip_unmatched()
         if part != "all":
             prompts = [self.task(i).prompt for i in range(len(self.rows))]
             wanted = [i for i, prompt in enumerate(prompts) if is_held_out(prompt) == (part == "held_out")]
@@ -63,23 +64,27 @@ class DatasetSource:
         if self.config.format != "columns":
             return
         columns = self.rows.column_names
-        if self.config.fields.prompt == self.config.fields.answer:
+        if self.config.fields.answer in (self.config.prompt_columns or (self.config.fields.prompt,)):
             raise UserError(
                 f"{self.where}.fields: prompt and answer are both {self.config.fields.answer!r}: every response would be "
                 "judged by its own question"
             )
         fields = self.config.fields
-        for key, column in (("prompt", fields.prompt), ("answer", fields.answer), ("id", fields.id)):
+        joined = [("prompt_columns", name) for name in self.config.prompt_columns]
+        prompts = joined or [("fields.prompt", fields.prompt)]
+        for key, column in (*prompts, ("fields.answer", fields.answer), ("fields.id", fields.id)):
             if column is not None and column not in columns:
                 close = difflib.get_close_matches(column, columns, 1, 0.4)
                 hint = f" Did you mean {close[0]}?" if close else ""
                 raise UserError(
-                    f"{self.where}.fields.{key}: {self.config.path} has no column {column!r}; it has: "
+                    f"{self.where}.{key}: {self.config.path} has no column {column!r}; it has: "
                     f"{', '.join(columns)}.{hint}"
                 )
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{self.part} {self.config.model_dump_json(exclude={'path'})}".encode())
+        # Keys that came later count where they are used: runs recorded before them go on with the data they had.
+        later = {key for key in ("unmatched", "prompt_columns") if key not in self.config.model_fields_set}
+        digest = hashlib.sha256(f"{self.part} {self.config.model_dump_json(exclude={'path', *later})}".encode())
         for row in self.rows:
             digest.update(json.dumps(row, sort_keys=True, default=str).encode())
         return f"sha256:{digest.hexdigest()[:32]}:rows={len(self.rows)}"
@@ -90,8 +95,27 @@ class DatasetSource:
             return self._programming_task(row, index)
         task_id = str(self._cell(row, fields.id, index)) if fields.id else f"{Path(str(self.config.path)).stem}/{index}"
         meta = {k: v for k, v in row.items() if k not in (fields.prompt, fields.answer)}
-        prompt, answer = self._cell(row, fields.prompt, index), self._cell(row, fields.answer, index)
+        prompt, answer = self._question(row, index), self._cell(row, fields.answer, index)
         return Task(task_id, self._messages(prompt, index), self._answer(answer, index), meta)
+
+    def _question(self, row: Row, index: int) -> Any:
+        columns = self.config.prompt_columns
+        if not columns:
+            return self._cell(row, self.config.fields.prompt, index)
+        return " ".join(str(self._cell(row, name, index)).strip() for name in columns)
+
+    def _skip_unmatched(self) -> int:
+        """Leave out the rows in which the pattern finds no answer, where the recipe says so; gives their number."""
+        if self.pattern is None or self.config.unmatched == "refuse":
+            return 0
+        column, before = self.config.fields.answer, len(self.rows)
+        matches = [self.pattern.search(str(row.get(column, ""))) for row in self.rows]
+        self.rows = self.rows.select(i for i, match in enumerate(matches) if match and match.group(1) is not None)
+        if not len(self.rows):
+            raise UserError(
+                f"{self.where}.answer_pattern: {self.pattern.pattern!r} finds nothing in any row of {self.config.path}"
+            )
+        return before - len(self.rows)
 
     def _cell(self, row: Row, column: str, index: int) -> Any:
         if column not in row:
@@ -128,7 +152,8 @@ class DatasetSource:
         found = self.pattern.search(str(answer))
         if not found or found.group(1) is None:
             raise UserError(
-                f"{self.where}.answer_pattern: {self.pattern.pattern!r} finds nothing in row {index}: {str(answer)[-80:]!r}"
+                f"{self.where}.answer_pattern: {self.pattern.pattern!r} finds nothing in row {index}: {str(answer)[-80:]!r}; "
+                f"mend it, or leave such rows out with {self.where}.unmatched=skip"
             )
         return found.group(1).strip()
 

@@ -137,6 +137,8 @@ def _check_model(config: Config) -> tuple[Any, Any, list[str]]:
 def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokenizer: Any, context: int) -> list[str]:
     """What a person should know of the data. Every row is read: one that cannot be would end the run at its turn."""
     trained, notes = prompts_of(source), contradictions(source)
+    if skipped := getattr(source, "skipped", 0):
+        notes.append(f"data.answer_pattern: {skipped} rows without an answer are left out")
     for section in ("data", "evaluation.data"):
         notes += _ignored(config, section)
     if any(verifier_wants_answer(v.name) for v in config.verifiers):

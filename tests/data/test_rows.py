@@ -140,3 +140,26 @@ def test_a_pattern_whose_group_took_no_part_finds_nothing(tmp_path):
     found = source(tmp_path, [{"prompt": "a", "answer": "no answer"}], answer_pattern="#### (.+)|no answer")
     with pytest.raises(UserError, match="finds nothing in row 0"):
         found.task(0)
+
+
+def test_a_question_in_several_columns(tmp_path):
+    rows = [{"Body": " Ann has 3 apples.", "Question": "How many? ", "Answer": 3.0}]
+    settings = {"prompt_columns": ("Body", "Question"), "fields": FieldMap(answer="Answer")}
+    task = source(tmp_path, rows, **settings).task(0)
+    assert (task.prompt, task.answer) == ("Ann has 3 apples. How many?", 3.0)
+    with pytest.raises(UserError, match=r"data\.prompt_columns: .* has no column 'Query'; .* Did you mean"):
+        source(tmp_path, rows, **settings | {"prompt_columns": ("Body", "Query")})
+
+
+def test_rows_without_an_answer_can_be_left_out(tmp_path):
+    rows = [
+        {"prompt": "a", "answer": "2 (apples)"},
+        {"prompt": "b", "answer": "none"},
+        {"prompt": "c", "answer": "7 (cm)"},
+    ]
+    pattern = {"answer_pattern": r"^(-?[\d.]+)"}
+    with pytest.raises(UserError, match=r"finds nothing in row 1.*leave such rows out with data\.unmatched=skip"):
+        source(tmp_path, rows, **pattern).task(1)
+    kept = source(tmp_path, rows, **pattern, unmatched="skip")
+    assert [kept.task(i).answer for i in range(kept.size)] == ["2", "7"]
+    assert kept.skipped == 1
