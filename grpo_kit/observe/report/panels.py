@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from grpo_kit.evaluate.records import Record
+from grpo_kit.observe.signs import Sign
+from grpo_kit.observe.watch import verdicts
 
 Metrics = Sequence[dict[str, Any]]
 Values = list[float | None]
@@ -74,7 +76,7 @@ def run_panels(metrics: Metrics, prompts_per_step: int) -> list[Panel]:
     x = [float(step) for step in table.steps]
     panels = [
         _learning(table, x, prompts_per_step),
-        _hacking(table, x),
+        _hacking(table, x, verdicts(metrics)),
         _groups(table, x),
         _lines(table, x, "Lengths", "Response length, tokens", ["length/mean", "length/right", "length/wrong"]),
         _lines(table, x, "Lengths", "Share cut by the limit", ["length/truncated"]),
@@ -115,30 +117,28 @@ def _learning(table: _Table, x: list[float], prompts: int) -> Panel:
     return Panel("Learning", "Reward and held-out accuracy", x, series, note="Bands are 95 %, clustered by problem.")
 
 
-def _hacking(table: _Table, x: list[float]) -> Panel | None:
-    """Training reward that rises while held-out accuracy falls is reward that is earned in the wrong way."""
+def _hacking(table: _Table, x: list[float], signs: Sequence[Sign]) -> Panel | None:
+    """What the watch says, over the gap between training reward and held-out accuracy."""
     held_out = [(i, v) for i, v in enumerate(table.column("eval/sampled")) if v is not None]
     reward = table.column("reward/mean")
-    if len(held_out) < 2 or not table.has("reward/mean"):
+    spoken = [sign for sign in signs if sign.severity != "note"]
+    if not table.has("reward/mean") or (len(held_out) < 2 and not spoken):
         return None
     gap: Values = [None] * len(x)
     for i, value in held_out:
         near = [r for r in reward[max(0, i - 5) : i + 6] if r is not None]
         gap[i] = float(np.mean(near)) - value if near else None
-    best = max(held_out, key=lambda item: item[1])
-    last = held_out[-1]
-    error = max(_number(table.rows[table.steps[i]].get("eval/sampled_error")) or 0.0 for i in (best[0], last[0]))
-    earlier = [r for r in reward[max(0, best[0] - 5) : best[0] + 6] if r is not None]
-    later = [r for r in reward[-10:] if r is not None]
-    fell = best[1] - last[1] > 2 * math.sqrt(2) * error
-    rose = bool(earlier and later) and float(np.mean(later)) > float(np.mean(earlier))
-    if fell and rose:
-        fall = f"from {best[1]:.1%} (step {x[best[0]]:.0f}) to {last[1]:.1%}"
-        note = f"Held-out accuracy fell {fall} while the training reward rose."
-    else:
-        note = f"No sign of it: held-out accuracy is {last[1]:.1%}, at best {best[1]:.1%} (step {x[best[0]]:.0f})."
     series = [Series("training reward minus held-out accuracy", gap)]
-    return Panel("Learning", "Reward-hacking watch", x, series, note=note, warning=fell and rose)
+    return Panel("Learning", "Reward-hacking watch", x, series, note=_said(signs, held_out, x), warning=bool(spoken))
+
+
+def _said(signs: Sequence[Sign], held_out: Sequence[tuple[int, float]], x: list[float]) -> str:
+    spoken = [f"Step {s.step}: {s.sentence}" for s in signs if s.severity != "note"]
+    spoken += [f"{s.sentence[0].upper()}{s.sentence[1:]}" for s in signs if s.severity == "note"]
+    if spoken:
+        return " ".join(spoken)
+    best, last = max(held_out, key=lambda item: item[1]), held_out[-1]
+    return f"No sign of it: held-out accuracy is {last[1]:.1%}, at best {best[1]:.1%} (step {x[best[0]]:.0f})."
 
 
 def _groups(table: _Table, x: list[float]) -> Panel:
