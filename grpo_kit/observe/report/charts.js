@@ -11,7 +11,11 @@ const color = (name) => getComputedStyle(document.documentElement).getPropertyVa
 
 // --- numbers ---------------------------------------------------------------------------------------------------------
 
-const decimals = (step) => Math.min(8, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
+// As many as the step between two ticks has: 0.25 needs two.
+function decimals(step) {
+  for (let d = 0; d < 8; d++) if (Math.abs(step * 10 ** d - Math.round(step * 10 ** d)) < 1e-6 * step * 10 ** d) return d;
+  return 8;
+}
 const plain = (v) => v && Math.abs(v) < 1e-3 ? Number(v.toPrecision(3)).toExponential()
   : Math.abs(v) >= 1000 ? Math.round(v).toLocaleString("en") : Number(v.toPrecision(4)).toString();
 const shownAs = { number: plain, percent: (v) => `${Number((100 * v).toPrecision(3))} %` };
@@ -49,18 +53,18 @@ function axes(panel) {
   return [x, { ...axis, label: panel.y_label, size, values: (u, splits, i, space, step) => splits.map((v) => tick(v, step, panel.shown_as)) }];
 }
 
-// Under the pointer, the values there; at rest the newest ones, so that a legend is never without numbers.
+// Under the pointer, the values there; at rest the newest ones (of bars, their sum), so that a legend is never without numbers.
 function legendOf(panel, values, format) {
   const last = values.findLastIndex((v) => v !== null);
   return (u, v, s, at) => {
-    if (at === null || at === undefined) return panel.kind === "bars" || last < 0 ? "" : format(values[last]);
+    if (at === null || at === undefined) return panel.kind === "bars" ? plain(values.reduce((sum, n) => sum + n, 0)) : format(values[last]);
     return values[at] === null || values[at] === undefined ? "none" : format(values[at]);
   };
 }
 
 function chartOptions(panel, width) {
   const format = shownAs[panel.shown_as];
-  const newest = panel.kind === "bars" ? "" : `${plain(panel.x.at(-1))} (newest)`;
+  const newest = panel.kind === "bars" ? "all" : `${plain(panel.x.at(-1))} (newest)`;
   const options = { width, height: 216, bands: [], scales: { x: { time: false } }, axes: axes(panel), cursor: { sync: { key: panel.x_label } },
     series: [{ label: panel.x_label, value: (u, v, s, at) => at === null || at === undefined ? newest : plain(panel.x[at]) }], legend: { live: true } };
   const data = [panel.x];

@@ -116,13 +116,13 @@ def _tiles(table: Table, config: Mapping[str, Any], kind: Kind) -> list[Tile]:
         tiles.append(_accuracy(table, config))
     if kind.loss in ("pairs", "reward_model"):
         tiles.append(_edges(table, "Pair accuracy", "eval/pairs_accuracy", "held-out pairs", share=True, few=True))
-        tiles.append(_edges(table, "Pair accuracy", "pairs/accuracy", "training pairs, before each step", share=True))
+        tiles.append(_edges(table, "Pair accuracy", "pairs/accuracy", "training pairs", share=True))
     if kind.samples:
-        tiles.append(_edges(table, "Training reward", "reward/mean", "mean"))
+        tiles.append(_edges(table, "Training reward", "reward/mean", "of completions"))
     else:
-        tiles.append(_edges(table, "Loss", "loss", "mean"))
+        tiles.append(_edges(table, "Loss", "loss", "of training"))
     if kind.loss == "likelihood":
-        tiles.append(_edges(table, "Perplexity", "perplexity", "mean"))
+        tiles.append(_edges(table, "Perplexity", "perplexity", "of training"))
     tiles.append(_duration(table))
     return [tile for tile in tiles if tile]
 
@@ -151,7 +151,7 @@ def _edges(table: Table, label: str, name: str, detail: str, *, share: bool = Fa
     shown = _percent if share else _short
     first, last = sum(values[:count]) / count, sum(values[-count:]) / count
     value = f"{shown(first)} → {shown(last)}" if len(values) > 1 else shown(first)
-    of = f" of the first and last {count} steps" if count > 1 else ""
+    of = f", mean of the first and last {count} steps" if count > 1 else ""
     return {"label": label, "value": value, "detail": f"{detail}{of}"}
 
 

@@ -310,7 +310,7 @@ def _time(table: Table, kind: Kind) -> list[Panel]:
     return [
         _phases(table),
         _chart(table, "Time", "Throughput", ["tokens_per_second"], "tokens per second"),
-        _share(table, "Time", "Use of the machine", ["utilisation"], "share of its matrix products' rate"),
+        _share(table, "Time", "Use of the machine", ["utilisation"], "share of its full rate"),
         _chart(table, "Time", "Not part of the loss", dropped, "completions", idle=(0, 0), note=note),
     ]
 
