@@ -6,17 +6,15 @@ learns from sampled groups learns from these.
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
 import random
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from grpo_kit.config import Config, ExamplesConfig
 from grpo_kit.errors import UserError
+from grpo_kit.rollout_file import rollout_lines
 from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
 
 from .chat import end_of_turn_id, render
@@ -151,10 +149,9 @@ def read_step(path: Path) -> list[Group]:
     """The groups of one step's file, in the order they were learned from. Raises UserError if it is damaged."""
     found: dict[tuple[Any, str], Group] = {}
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                _add_rollout(found, json.loads(line))
-    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
+        for row in rollout_lines(path):
+            _add_rollout(found, row)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is damaged: {error!r:.200}") from error
     return list(found.values())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.scratch_file import write_whole
 
 from .records import RESULTS_FILE, SAMPLES_FILE, Record, read_records
 from .summary import TaskMetrics
@@ -76,9 +77,7 @@ class Result:
 
     def write(self, folder: Path) -> None:
         content = {"format": FORMAT, **asdict(self)}
-        scratch = folder / (RESULTS_FILE + ".tmp")
-        scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-        scratch.replace(folder / RESULTS_FILE)
+        write_whole(folder / RESULTS_FILE, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def read_result(folder: Path) -> Result:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.scratch_file import scratch_beside
 from grpo_kit.types import Completion, Score
 
 GREEDY = -1  # the sample index of the greedy answer
@@ -111,7 +112,7 @@ def read_records(path: Path, *, torn_end: bool = False) -> Iterator[Record]:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write the file anew, whole or not at all."""
-    scratch = path.with_name(path.name + ".tmp")
+    scratch = scratch_beside(path)
     with scratch.open("w", encoding="utf-8", errors="surrogatepass") as file:
         for record in records:
             file.write(record.to_json() + "\n")

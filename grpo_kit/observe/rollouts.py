@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from grpo_kit.errors import UserError
-from grpo_kit.evaluate.protocol import read_evaluation
+from grpo_kit.evaluate.commands import evaluations_in
 from grpo_kit.evaluate.records import RESULTS_FILE
 
-from .report.rows import Row, evaluation_rows, rollout_rows, rollout_steps
+from .report.build import evaluated_rows, read_evaluations
+from .report.rows import Row, rollout_rows, rollout_steps
 
 SORTS: dict[str, Callable[[Row], float]] = {
     "score": lambda row: row.reward,
@@ -66,18 +67,20 @@ def condition(text: str | None, option: str) -> Callable[[float], bool]:
 
 
 def read_rows(folder: Path, step: str | None) -> list[Row]:
-    """The rows of a run (by default of its last step) or of an evaluation.
+    """The rows of a run (by default of its last step), of an evaluation, or of all evaluations of a folder.
 
     Raises:
         UserError: there are none.
     """
-    if (folder / RESULTS_FILE).is_file():
-        result, records = read_evaluation(folder)
-        verifiers = {task: str(found.protocol["verifier"]["name"]) for task, found in result.tasks.items()}
-        return evaluation_rows(records, verifiers, len(records))[0]
     files = rollout_steps(folder)
+    if not files and not (folder / "config.yaml").is_file():
+        sides = read_evaluations([p for p in evaluations_in(folder) if (p / RESULTS_FILE).is_file()])
+        if sides:
+            return evaluated_rows(sides, sum(len(side.records) for side in sides) * len(sides))[0]
     if not files:
-        raise UserError(f"{folder} has no rollouts: it is no run, or no step of it is finished")
+        raise UserError(
+            f"{folder} has no rollouts: it is no run, no step of it is finished, or it learned from recorded data"
+        )
     wanted = condition(step, "--step") if step is not None else lambda value: value == max(files)
     rows = [row for number, path in files.items() if wanted(number) for row in rollout_rows(path)]
     if not rows:

@@ -21,6 +21,7 @@ import yaml
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
+from grpo_kit.scratch_file import scratch_beside, write_whole
 from grpo_kit.types import Group
 
 from .sinks import Sink, numbers
@@ -103,7 +104,7 @@ class RunDirectory:
 
     def write_config(self, config: Config) -> None:
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        _replace(self.path / "config.yaml", text)
+        write_whole(self.path / "config.yaml", text)
 
     def forked_at(self) -> int | None:
         """The step after which this run was forked from another; None if it was not."""
@@ -136,10 +137,12 @@ class RunDirectory:
     def drop_after(self, step: int) -> None:
         """Forget metrics and rollouts of steps that will be trained again after a resume."""
         kept = [m for m in self.read_metrics() if m["step"] <= step]
-        _replace(self.metrics_path, "".join(json.dumps(m) + "\n" for m in kept))
+        write_whole(self.metrics_path, "".join(json.dumps(m) + "\n" for m in kept))
         for path in self.rollouts.glob("step-*"):
             if int(path.name[5:].partition(".")[0]) > step or path.suffix == ".tmp":
                 path.unlink()
+        for path in self.path.glob("*.tmp"):  # of a process that was killed while it wrote
+            path.unlink(missing_ok=True)
 
     def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
         """Write every completion of a step with its scores, whole or not at all. False: the disk refused."""
@@ -167,15 +170,10 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _replace(path: Path, text: str) -> None:
-    scratch = path.with_name(path.name + ".tmp")
-    scratch.write_text(text, encoding="utf-8")
-    os.replace(scratch, path)
-
-
 def _write_groups(target: Path, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
-    scratch = target.with_suffix(".tmp")
+    scratch = target
     try:
+        scratch = scratch_beside(target)
         with gzip.open(scratch, "wt", encoding="utf-8", compresslevel=1) as file:
             for number, (group, group_advantages) in enumerate(zip(groups, advantages, strict=True)):
                 for index, completion in enumerate(group.completions):
@@ -183,8 +181,9 @@ def _write_groups(target: Path, step: int, groups: list[Group], advantages: list
                     file.write(json.dumps(row) + "\n")
         os.replace(scratch, target)
     except OSError:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
+        if scratch != target:
+            with suppress(OSError):
+                scratch.unlink(missing_ok=True)
         return False
     return True
 
@@ -257,7 +256,8 @@ def check_free(path: Path) -> None:
 def _was_never_made(path: Path) -> bool:
     """Whether a folder holds nothing, or what a kill left of its making when that was not one act."""
     folders = {"rollouts", "checkpoints"}
-    if not {p.name for p in path.iterdir()} <= {*folders, "environment.json", "config.yaml.tmp"}:
+    left = {p.name for p in path.iterdir() if not (p.name.startswith("config.yaml.") and p.suffix == ".tmp")}
+    if not left <= {*folders, "environment.json"}:
         return False
     return not any(any((path / name).iterdir()) for name in folders if (path / name).is_dir())
 

@@ -121,6 +121,7 @@ class PairLearner(_AgainstReference):
             ("pairs/accuracy", ranked_right(chosen, rejected)),
             ("pairs/margin", self.objective.beta * (chosen - rejected)),
             ("pairs/chosen_logprob", batch.sum_rows(logprobs)[0::2]),
+            ("pairs/rejected_logprob", batch.sum_rows(logprobs)[1::2]),
         ):
             metrics.each(name, value.float())
         return values.sum() / pairs
@@ -173,14 +174,15 @@ class LabelLearner(_AgainstReference):
 
     def loss(self, batch: MicroBatch, metrics: UpdateMetrics, responses: int) -> Tensor:
         """This micro-batch's part of the mean loss over the step's ``responses``."""
-        margins, _ = self.margins(batch)
+        margins, logprobs = self.margins(batch)
         if not batch.sequences:
             return margins.sum()
         good = torch.tensor([self.good[id(s)] for s in batch.sequences], device=margins.device)
         weight = torch.full_like(margins, self.objective.good_weight).masked_fill(~good, self.objective.bad_weight)
-        for name, chosen in (("kto/good_margin", margins[good]), ("kto/bad_margin", margins[~good])):
-            if chosen.numel():
-                metrics.each(name, chosen)
+        for name, values in (("margin", margins), ("logprob", batch.sum_rows(logprobs.detach()))):
+            for mark, chosen in (("good", values[good]), ("bad", values[~good])):
+                if chosen.numel():
+                    metrics.each(f"kto/{mark}_{name}", chosen.float())
         return (weight * kto(margins, good, self.baseline, self.objective.beta)).sum() / responses
 
 
