@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -12,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from grpo_kit.config import Config, DataConfig
 from grpo_kit.errors import UserError
+from grpo_kit.suggest import did_you_mean
 from grpo_kit.types import Message, Task
 from grpo_kit.verifiers.code import TaskError
 
@@ -62,13 +62,11 @@ class DatasetSource:
         if self.config.format != "columns":
             return
         columns = self.rows.column_names
-        for key, column in (("prompt", self.config.fields.prompt), ("answer", self.config.fields.answer)):
-            if column not in columns:
-                close = difflib.get_close_matches(column, columns, 1, 0.4)
-                hint = f" Did you mean {close[0]}?" if close else ""
+        for key, column in self.config.fields.model_dump().items():
+            if column is not None and column not in columns:
                 raise UserError(
                     f"{self.where}.fields.{key}: {self.config.path} has no column {column!r}; it has: "
-                    f"{', '.join(columns)}.{hint}"
+                    f"{', '.join(columns)}.{did_you_mean(column, columns)}"
                 )
 
     def _fingerprint(self) -> str:
