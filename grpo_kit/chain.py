@@ -17,7 +17,7 @@ from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import check_free, default_run_path
-from grpo_kit.observe.terminal import line, open_console
+from grpo_kit.observe.terminal import line, open_console, quote
 from grpo_kit.recipe_file import (
     KeyPath,
     Source,
@@ -86,7 +86,7 @@ def _for_stages(override: str, stages: Mapping[str, Any]) -> list[str]:
         raise UserError(
             f"command line ({override}): {', '.join(own)} of this recipe's stages say something of their own about "
             f"{dotted(path)}, so this would not reach them. For one stage write {' or '.join(alone)}; for all of them "
-            f"{dotted((STAGES, EVERY, *path))}={text}"
+            f"{quote(dotted((STAGES, EVERY, *path)) + '=' + text)}"
         )
     return [override]
 

@@ -141,9 +141,6 @@ def silence(descriptors: Iterable[int]) -> None:
     os.close(nowhere)
 
 
-_ERROR_IS_TERMINAL = os.isatty(2)
-
-
 class Unbreakable:
     """Standard output that may go away, or that lacks letters: a write never fails.
 
@@ -167,7 +164,8 @@ class Unbreakable:
         if found is None:  # started with a closed standard output
             found = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         self.stream: TextIO = found
-        self._terminal = found.isatty()  # asked now: one that is gone says no
+        # Asked now, as one that is gone says no. Standard error is the same terminal then.
+        self._beside = [2] if found.isatty() and os.isatty(2) else []
         self.encoding = "ascii" if ascii_only else getattr(found, "encoding", None) or "utf-8"
 
     def __getattr__(self, name: str) -> Any:
@@ -197,7 +195,7 @@ class Unbreakable:
             number = self.stream.fileno()
         except (OSError, ValueError):
             return
-        silence((number, 2) if self._terminal and _ERROR_IS_TERMINAL else (number,))
+        silence([number, *self._beside])
 
 
 def _write(text: str) -> None:

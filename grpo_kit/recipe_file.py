@@ -15,8 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
-from grpo_kit.suggest import closest, did_you_mean, distance
+from grpo_kit.suggest import closest, did_you_mean
 
+ENDLESS = "a value is nested too deep, or holds itself (a YAML alias within what it names)"
 KeyPath = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -97,7 +98,10 @@ def parse_yaml(text: str, name: str) -> Source:
     if not isinstance(data, dict):
         raise UserError(f"{name}:1: a recipe is a mapping of keys to values; found {type(data).__name__}")
     assert root is not None
-    return Source(data, dict(_places(root, name, ())))
+    try:
+        return Source(data, dict(_places(root, name, ())))
+    except RecursionError:
+        raise UserError(f"{name}: {ENDLESS}") from None
 
 
 def _places(node: yaml.Node, name: str, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -145,8 +149,10 @@ def read_override(override: str) -> tuple[KeyPath, Any]:
     if not separator or not all(key.strip().split(".")):
         raise UserError(f"{where}: an override is written key.sub=value")
     try:
-        value = yaml.safe_load(raw) if raw else None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        value = _floats(yaml.safe_load(raw) if raw else None)
+    except RecursionError:
+        raise UserError(f"{where[:100]}: {ENDLESS}") from None
+    except (yaml.YAMLError, ValueError) as error:
         quoted = shlex.quote(f"{key}={json.dumps(raw, ensure_ascii=False)}")
         raise UserError(
             f"{where}: the value is not valid YAML: {getattr(error, 'problem', None) or error}. Text with brackets, braces, "
@@ -236,16 +242,10 @@ def _meant(path: KeyPath, siblings: Sequence[str], schema: type[BaseModel]) -> s
     """The key that was meant: beside the wrong one, or of that name in a section elsewhere."""
     word = str(path[-1])
     beside = closest(word, siblings)
-    near = [beside] if beside else []
-    slips = distance(word, beside) if beside else None
-    if slips != 0:
-        leaves = [(key, needed) for key, needed in keys_of(schema) if key.rpartition(".")[2] == word]
-        leaves.sort(key=lambda leaf: (not leaf[1], leaf[0].count(".")))  # what every recipe has comes first
-        if leaves:
-            near = [key for key, _ in leaves[:2]]
-        elif not near:
-            other = closest(word, [key.rpartition(".")[2] for key, _ in keys_of(schema)])
-            near = [key for key, _ in keys_of(schema) if other and key.rpartition(".")[2] == other][:2]
+    keys = sorted(keys_of(schema), key=lambda key: (not key[1], key[0].count(".")))  # what every recipe has comes first
+    leaves = {key: key.rpartition(".")[2] for key, _ in keys}
+    elsewhere = word if word in leaves.values() else None if beside else closest(word, leaves.values())
+    near = [key for key, leaf in leaves.items() if leaf == elsewhere][:2] or ([beside] if beside else [])
     return f" Did you mean {' or '.join(near)}?" if near else ""
 
 

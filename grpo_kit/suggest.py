@@ -21,7 +21,7 @@ def distance(first: str, second: str) -> int:
 
 
 def closest(word: str, names: Iterable[str]) -> str | None:
-    """The name that fewest slips lead to, if they are few for its length. Of names with slashes or dots the last part counts too."""
+    """The name that fewest slips lead to, if they are few for its length; the last part of a name counts too."""
     wanted = word.lower()
 
     def slips(name: str) -> tuple[int, float]:

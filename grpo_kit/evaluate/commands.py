@@ -93,8 +93,12 @@ def evaluate_checkpoints(
     markdown_path: Path | None,
 ) -> None:
     """Evaluate each checkpoint on every task; each has its own folder where there are several."""
+    from transformers.utils import logging as transformers_logging
+
     from .checkpoints import find_model, settings_from
     from .tasks import open_task
+
+    transformers_logging.disable_progress_bar()  # ours is the one that is drawn
 
     settings = settings_from(values | {"workers": worker_count(values["workers"])})
     if resume and out is None:

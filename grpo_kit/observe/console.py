@@ -26,7 +26,7 @@ from grpo_kit.evaluate.run import EvalResult, Judged
 from grpo_kit.types import Group
 
 from .tables import Column, show_table
-from .terminal import WIDE, clip, draws, line, open_console, warn
+from .terminal import WIDE, clip, draws, line, open_console, shown, warn
 
 PLAIN_LINES = 20  # lines per stage when the output is not a terminal
 
@@ -84,13 +84,13 @@ class RunConsole:
             self._example(mark, "green" if item.right else "red", item.task.prompt, item.completion.text)
 
     def _example(self, title: str, style: str, prompt: str, response: str) -> None:
-        shown = Text(clip(prompt, 600, end=True), style="dim") + Text(
-            f" {clip(response, 1200, end=True)}", style="not dim"
-        )
+        asked, said = (shown(self.console, clip(t, n, end=True)) for t, n in ((prompt, 600), (response, 1200)))
         if self.console.is_terminal:
-            self.console.print(Panel(shown, title=Text(title), title_align="left", border_style=style))
+            text = Text(asked, style="dim") + Text(f" {said}", style="not dim")
+            name = Text(shown(self.console, title))
+            self.console.print(Panel(text, title=name, title_align="left", border_style=style))
         else:
-            self.say(f"  [{title}] {' '.join(shown.plain.split())}")
+            self.say(f"  [{title}] {' '.join(f'{asked} {said}'.split())}")
 
     def show_comparison(self, rows: Sequence[tuple[str, EvalResult]]) -> None:
         numbers = (f"sampled (avg@{rows[0][1].samples})", "greedy", "truncated", "mean length")
@@ -120,8 +120,8 @@ class Stage:
         if self.progress is not None:
             self.progress.update(self.task, completed=step, numbers=numbers)  # type: ignore[arg-type]
         elif step == self.total or step % max(1, self.total // self.owner.plain_lines) == 0:
-            shown = "  ".join(f"{k} {v}" for k, v in numbers.items())
-            self.owner.say(f"{self.name} {step}/{self.total}  {shown}".rstrip())
+            said = "  ".join(f"{k} {v}" for k, v in numbers.items())
+            self.owner.say(f"{self.name} {step}/{self.total}  {said}".rstrip())
 
 
 class _Bar(BarColumn):
@@ -161,13 +161,13 @@ class _Fitting:
         self.parts = parts
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        shown = ""
+        fitting = ""
         for part in self.parts:
-            longer = f"{shown}  {part}" if shown else part
+            longer = f"{fitting}  {part}" if fitting else part
             if len(longer) > options.max_width:
                 break
-            shown = longer
-        yield Text(shown)
+            fitting = longer
+        yield Text(fitting)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(0, options.max_width)

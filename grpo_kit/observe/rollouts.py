@@ -18,7 +18,7 @@ from grpo_kit.evaluate.records import RESULTS_FILE
 
 from .report.rows import Row, evaluation_rows, rollout_rows, rollout_steps
 from .tables import Column, show_table
-from .terminal import clean, clip, line
+from .terminal import clip, line, shown
 
 SORTS: dict[str, Callable[[Row], float]] = {
     "score": lambda row: row.reward,
@@ -147,9 +147,9 @@ def show_list(console: Console, rows: list[Row], limit: int) -> None:
 
 def show_one(console: Console, row: Row, everything: list[Row]) -> None:
     """A completion with its verdict and its group."""
-    console.print(Panel(Text(clean(row.prompt)), title=Text("prompt"), title_align="left"))
+    console.print(Panel(Text(shown(console, row.prompt)), title=Text("prompt"), title_align="left"))
     title = f"sample {row.sample}, {row.finish or 'end unknown'}, {len(row.token_ids)} tokens"
-    console.print(Panel(Text(clean(row.response)), title=Text(clean(title)), title_align="left"))
+    console.print(Panel(Text(shown(console, row.response)), title=Text(shown(console, title)), title_align="left"))
     line(console, f"gold {row.answer}", "bold")
     for name, score in row.scores.items():
         value = f"{score['value']:g}" if score["status"] == "ok" else score["status"]

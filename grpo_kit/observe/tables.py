@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .terminal import SafeConsole, clean, line
+from .terminal import line, shown
 
 Cell = str | Text
 PROSE = 16  # columns that running text is given at least
@@ -75,10 +75,9 @@ def show_table(
 
 
 def _text(console: Console, cell: Cell) -> Text:
-    shown = console.shown if isinstance(console, SafeConsole) else clean
     if isinstance(cell, str):
-        return Text(shown(cell))
-    return Text(shown(cell.plain), style=cell.style)
+        return Text(shown(console, cell))
+    return Text(shown(console, cell.plain), style=cell.style)
 
 
 def _widths(

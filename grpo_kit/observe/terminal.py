@@ -30,7 +30,7 @@ PROGRAM = "grpo-kit"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _IN_ASCII = {"±": "+-", "…": "...", "×": "x", "–": "-", "—": "-", "→": "->", "≤": "<=", "≥": ">=", "‘": "'", "’": "'",
-             "“": '"', "”": '"', "·": "."}  # fmt: skip
+             "“": '"', "”": '"', "·": ".", "\ufffd": "?"}  # fmt: skip
 _ASCII = str.maketrans(_IN_ASCII)
 
 
@@ -71,7 +71,9 @@ class SafeConsole(Console):
     def shown(self, text: str) -> str:
         """A text as this console can show it, before anything is measured."""
         text = clean(text)
-        return text.translate(_ASCII) if self.encoding == "ascii" else text
+        if self.encoding != "ascii" or text.isascii():
+            return text
+        return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
 
 
 def open_console(*, stderr: bool = False, quiet: bool = False) -> SafeConsole:
@@ -103,10 +105,15 @@ def draws(console: Console) -> bool:
 
 def line(console: Console, text: str, style: str | None = None) -> None:
     """A line, whole in a log file; in a terminal wrapped between words, and never within one."""
-    shown = console.shown(text) if isinstance(console, SafeConsole) else clean(text)
+    said = shown(console, text)
     if console.is_terminal:
-        shown = "\n".join(_wrapped(part, console.width) for part in shown.split("\n"))
-    console.print(Text(shown), style=style, soft_wrap=True)
+        said = "\n".join(_wrapped(part, console.width) for part in said.split("\n"))
+    console.print(Text(said), style=style, soft_wrap=True)
+
+
+def shown(console: Console, text: str) -> str:
+    """A text as a console can show it."""
+    return console.shown(text) if isinstance(console, SafeConsole) else clean(text)
 
 
 def _wrapped(text: str, width: int) -> str:

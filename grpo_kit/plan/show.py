@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 SCALES = (8, 16, 32, 64, 128, 256, 512)
 AHEAD = (1, 2, 4)
+# What else makes a part smaller, where no change of `advice` is enough.
+LEVERS = {
+    "key-value cache": "lower rollout.max_tokens, or take a smaller model",
+    "activations": "lower rollout.max_tokens or data.max_prompt_tokens, or take a smaller model",
+}
 SLOTS = 256  # vLLM's own limit of sequences decoded side by side, by default
 
 
@@ -141,8 +146,13 @@ def _show_memory(console: Console, setting: Setting) -> None:
         lead = "nearest change that fits" if number == 0 else "or"
         line(console, f"  {lead}: {change.text} ({change.peak / GIB:.2f} GB)")
     if not changes:
-        console.print(
-            "  no three changes of token budget, checkpointing, engine memory, LoRA and devices are enough: take a smaller model"
+        parts = memory.kept | max(memory.generate, memory.update, key=lambda phase: sum(phase.values()))
+        largest = max(parts, key=lambda name: parts[name])
+        way = LEVERS.get(largest.partition(",")[0], "take a smaller model")
+        line(
+            console,
+            "  no three changes of token budget, rows, checkpointing, engine memory, LoRA and devices are enough. The largest "
+            f"part is {largest} ({parts[largest] / GIB:.2f} GB): {way}",
         )
 
 

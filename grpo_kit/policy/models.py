@@ -193,7 +193,8 @@ def _check_folder(path: str) -> None:
         state = "has no config.json" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
         raise UserError(
             f"model.path: {path} is not a model folder: it {state}. Give a folder that holds config.json, weights and "
-            "tokenizer (`model` of a run, or of one of its checkpoints, is one), or a name on the Hugging Face hub such as Qwen/Qwen2.5-0.5B."
+            "tokenizer (`model` of a run, or of one of its checkpoints, is one), or a name on the Hugging Face "
+            "hub such as Qwen/Qwen2.5-0.5B."
         )
 
 
