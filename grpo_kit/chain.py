@@ -49,15 +49,16 @@ def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str,
     stages = source.data[STAGES]
     if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()) or not stages:
         raise UserError(f"{source.place((STAGES,))}: stages must map a name to the keys of each stage")
+    written = copy.deepcopy(stages)
     for override in overrides:
-        for one in _for_stages(override, stages):
+        for one in _for_stages(override, written):
             apply_override(source, one)
     stages = source.data[STAGES]
     common = {key: value for key, value in source.data.items() if key != STAGES}
     made: dict[str, Config] = {}
     for name, stage in stages.items():
         known = {earlier: str(folder / earlier) for earlier in made}
-        data = _filled(_merged(common, stage), known)
+        data = _filled(merged(common, stage), known)
         places = source.places | {path[2:]: line for path, line in source.places.items() if path[:2] == (STAGES, name)}
         try:
             made[name] = validate(Source(data, _without_stages(places)))
@@ -166,12 +167,12 @@ def _dry_run_first(config: Config) -> None:
     )
 
 
-def _merged(common: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
+def merged(common: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
     """The stage over the common part; mappings are merged, everything else is replaced, null removes a section."""
     result = dict(copy.deepcopy(common))
     for key, value in stage.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = _merged(result[key], value) if both else value
+        result[key] = merged(result[key], value) if both else value
     return result
 
 

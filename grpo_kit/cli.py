@@ -227,7 +227,7 @@ def main() -> None:
     from grpo_kit import ranks
     from grpo_kit.interrupt import Interrupted, StoppedAtOnce, Unbreakable
 
-    sys.stdout = Unbreakable()  # type: ignore[assignment]
+    sys.stdout = Unbreakable()
     try:
         if ranks.launched():
             from torch.distributed.elastic.multiprocessing.errors import record

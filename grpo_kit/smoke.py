@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
-from grpo_kit.chain import STAGES
+from grpo_kit.chain import STAGES, merged
 from grpo_kit.recipe_file import find_recipe, parse_yaml, read_recipe
 
-STEPS = 2
-SHORT = {"train.steps": STEPS, "warm_start.steps": 20, "evaluation.tasks": 16}
+PROMPTS = 8
+SHORT = {"train.steps": 2, "warm_start.steps": 20, "evaluation.tasks": 16}
+# After so few steps nothing is right, and groups that agree teach nothing: a reward by chance is added to the recipe's own.
+CHANCE = {"name": "grpo_kit.smoke_reward:by_chance"}
 
 
 def smoke_overrides(recipe: str) -> list[str]:
@@ -17,20 +21,23 @@ def smoke_overrides(recipe: str) -> list[str]:
     stages = data.get(STAGES)
     if not isinstance(stages, dict):
         return _short(data)
-    common = [name for name in SHORT if _has(data, name.partition(".")[0])]
-    found = []
-    for stage, own in stages.items():
-        for name, value in SHORT.items():
-            section = name.partition(".")[0]
-            removed = isinstance(own, dict) and section in own and own[section] is None
-            if not removed and (name in common or _has(own, section)):
-                found.append(f"{STAGES}.{stage}.{name}={value}")
-    return found
+    return [
+        f"{STAGES}.{name}.{override}"
+        for name, own in stages.items()
+        for override in _short(merged(data, own) if isinstance(own, dict) else data)
+    ]
 
 
-def _short(data: Any) -> list[str]:
-    return [f"{name}={value}" for name, value in SHORT.items() if _has(data, name.partition(".")[0])]
+def _short(data: Mapping[str, Any]) -> list[str]:
+    found = [f"{key}={value}" for key, value in SHORT.items() if isinstance(data.get(key.partition(".")[0]), dict)]
+    prompts, updates = (_number(data, *at) for at in (("rollout", "prompts_per_step"), ("train", "updates_per_batch")))
+    if prompts is not None:  # a multiple of the updates that share them
+        found.append(f"rollout.prompts_per_step={min(prompts, -(-PROMPTS // (updates or 1)) * (updates or 1))}")
+    own = data.get("verifiers")
+    return [*found, f"verifiers={json.dumps([*own, CHANCE])}"] if isinstance(own, list) else found
 
 
-def _has(data: Any, section: str) -> bool:
-    return isinstance(data, dict) and isinstance(data.get(section), dict)
+def _number(data: Mapping[str, Any], section: str, key: str) -> int | None:
+    inside = data.get(section)
+    value = inside.get(key) if isinstance(inside, dict) else None
+    return value if isinstance(value, int) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import signal
 import struct
 import sys
 import termios
@@ -82,11 +83,20 @@ class Terminal:
             env={**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", **extra},
             timeout=LAST_RESORT,
         )
+        self._process = self._child.pid
 
     def wait_for(self, pattern: str) -> None:
         """Until the output holds a pattern."""
-        self._child.expect(pattern.encode())
+        self._expect(pattern.encode())
         self._seen += self._child.before + self._child.after
+
+    def _expect(self, pattern: object) -> None:
+        try:
+            self._child.expect(pattern)
+        except pexpect.TIMEOUT:
+            os.kill(self._process, signal.SIGKILL)
+            shown = screen(self._child.before, self.columns, None)
+            raise AssertionError(f"still running after {LAST_RESORT} s; on the screen:\n{shown.text[-2000:]}") from None
 
     def interrupt(self) -> None:
         """Ctrl-C, which the terminal's driver makes a signal."""
@@ -99,7 +109,7 @@ class Terminal:
 
     def end(self) -> Shown:
         """Until the command has ended."""
-        self._child.expect(pexpect.EOF)
+        self._expect(pexpect.EOF)
         self._seen += self._child.before
         if self._server is not None:
             self._child.close()
