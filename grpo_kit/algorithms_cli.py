@@ -9,8 +9,6 @@ import typer
 if TYPE_CHECKING:
     from grpo_kit.objective.algorithms import Algorithm
 
-COLUMNS = ("name", "paper", "ratio", "surrogate", "clip", "baseline / scale", "returns", "aggregation", "KL", "needs")
-
 
 def algorithms(
     name: Annotated[str | None, typer.Argument(help="one algorithm: every choice of its row")] = None,
@@ -23,24 +21,26 @@ def algorithms(
 
 
 def _show_table() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from grpo_kit.objective.algorithms import ALGORITHMS
+    from grpo_kit.observe.tables import Column, show_table
+    from grpo_kit.observe.terminal import line, open_console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
-    table = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
-        table.add_column(column, overflow="fold")
-    for key, row in ALGORITHMS.items():
-        table.add_row(key, row.paper, *_cells(row))
-    console.print(table)
-    console.print(
-        "`grpo-kit algorithms NAME` shows all of a row; objective.KEY=VALUE of a recipe changes any of it.",
-        markup=False,
+    columns = (
+        Column("name"),
+        Column("paper", spare=2),
+        Column("ratio", spare=5),
+        Column("surrogate", words=True),
+        Column("clip", spare=4),
+        Column("baseline / scale", words=True),
+        Column("returns", spare=7),
+        Column("aggregation", spare=1),
+        Column("KL", words=True, spare=3),
+        Column("needs", words=True, spare=6),
     )
+    console = open_console()
+    rows = [(key, row.paper, *_cells(row)) for key, row in ALGORITHMS.items()]
+    show_table(console, columns, rows, framed=False)
+    line(console, "`grpo-kit algorithms NAME` shows all of a row; objective.KEY=VALUE of a recipe changes any of it.")
 
 
 def _cells(row: Algorithm) -> tuple[str, ...]:
@@ -57,16 +57,16 @@ def _cells(row: Algorithm) -> tuple[str, ...]:
 
 
 def _show_row(name: str) -> None:
-    import difflib
     from dataclasses import fields
 
     from grpo_kit.errors import UserError
     from grpo_kit.objective.algorithms import ALGORITHMS
+    from grpo_kit.suggest import did_you_mean
 
     if name not in ALGORITHMS:
-        close = difflib.get_close_matches(name, ALGORITHMS, 1, 0.4)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise UserError(f"there is no algorithm {name!r}; there are {', '.join(ALGORITHMS)}.{hint}")
+        raise UserError(
+            f"there is no algorithm {name!r}; there are {', '.join(ALGORITHMS)}.{did_you_mean(name, ALGORITHMS)}"
+        )
     row = ALGORITHMS[name]
     typer.echo(f"{name} ({row.paper}): {row.summary}")
     for field in fields(row):

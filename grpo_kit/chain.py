@@ -17,9 +17,21 @@ from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import check_free, default_run_path
-from grpo_kit.recipe_file import KeyPath, Source, apply_override, find_recipe, parse_yaml, read_recipe, validate
+from grpo_kit.observe.terminal import line, open_console, quote
+from grpo_kit.recipe_file import (
+    KeyPath,
+    Source,
+    apply_override,
+    dotted,
+    find_recipe,
+    parse_yaml,
+    read_override,
+    read_recipe,
+    validate,
+)
 
 STAGES = "stages"
+EVERY = "*"  # in an override: all stages
 
 
 def is_chain(recipe: str) -> bool:
@@ -34,22 +46,61 @@ def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str,
         UserError: with the problems of every stage, at their lines.
     """
     source = parse_yaml(read_recipe(find_recipe(recipe)), recipe)
-    for override in overrides:
-        apply_override(source, override)
     stages = source.data[STAGES]
     if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()) or not stages:
         raise UserError(f"{source.place((STAGES,))}: stages must map a name to the keys of each stage")
+    written = copy.deepcopy(stages)
+    for override in overrides:
+        for one in _for_stages(override, written):
+            apply_override(source, one)
+    stages = source.data[STAGES]
     common = {key: value for key, value in source.data.items() if key != STAGES}
     made: dict[str, Config] = {}
     for name, stage in stages.items():
         known = {earlier: str(folder / earlier) for earlier in made}
-        data = _filled(_merged(common, stage), known)
+        data = _filled(merged(common, stage), known)
         places = source.places | {path[2:]: line for path, line in source.places.items() if path[:2] == (STAGES, name)}
         try:
             made[name] = validate(Source(data, _without_stages(places)))
         except UserError as error:
             raise UserError(f"stage {name}: {error}") from None
     return made
+
+
+def _for_stages(override: str, stages: Mapping[str, Any]) -> list[str]:
+    """An override as it is applied: ``stages.*.key=value`` is one for each stage.
+
+    Raises:
+        UserError: a stage says something else about its key, which would silently win over what was typed.
+    """
+    path, _ = read_override(override)
+    text = override.partition("=")[2]
+    if path[0] == STAGES:
+        if len(path) > 2 and path[1] == EVERY:
+            return [f"{dotted((STAGES, name, *path[2:]))}={text}" for name in stages]
+        if len(path) > 1 and path[1] not in stages:
+            raise UserError(f"command line ({override}): there is no stage {path[1]}; there are {', '.join(stages)}")
+        return [override]
+    own = [name for name, stage in stages.items() if _speaks_of(stage, path)]
+    if own:
+        alone = [f"{dotted((STAGES, name, *path))}={text}" for name in own]
+        raise UserError(
+            f"command line ({override}): {', '.join(own)} of this recipe's stages say something of their own about "
+            f"{dotted(path)}, so this would not reach them. For one stage write {' or '.join(alone)}; for all of them "
+            f"{quote(dotted((STAGES, EVERY, *path)) + '=' + text)}"
+        )
+    return [override]
+
+
+def _speaks_of(stage: Any, path: KeyPath) -> bool:
+    """Whether a stage sets the key, something within it, or replaces a section around it."""
+    for part in path:
+        if not isinstance(stage, dict):
+            return True
+        if part not in stage:
+            return False
+        stage = stage[part]
+    return True
 
 
 def train_chain(
@@ -81,7 +132,7 @@ def train_chain(
         path = folder / name
         if resume and (path / "model").is_dir():
             continue
-        print(f"stage {number} of {len(stages)}: {name}", flush=True)
+        line(open_console(), f"stage {number} of {len(stages)}: {name}")
         if dry_run:
             _dry_run_first(config)
             return
@@ -105,22 +156,23 @@ def _train_stage(recipe: Path, run_dir: Path, begun: bool, processes: int | None
 
 def _dry_run_first(config: Config) -> None:
     """Later stages start from models that do not exist yet, so only the first can be checked against the machine."""
-    from rich.console import Console
-
     from grpo_kit.commands import check_verifiers, show_plan
     from grpo_kit.train.preflight import preflight
 
     check_verifiers(config)
-    show_plan(Console(highlight=False), config, preflight(config, None))
-    print("the stages after it are valid recipes; they are checked further once the models they start from exist")
+    console = open_console()
+    show_plan(console, config, preflight(config, None))
+    line(
+        console, "the stages after it are valid recipes; they are checked further once the models they start from exist"
+    )
 
 
-def _merged(common: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
+def merged(common: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
     """The stage over the common part; mappings are merged, everything else is replaced, null removes a section."""
     result = dict(copy.deepcopy(common))
     for key, value in stage.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = _merged(result[key], value) if both else value
+        result[key] = merged(result[key], value) if both else value
     return result
 
 

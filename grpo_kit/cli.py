@@ -16,6 +16,7 @@ from grpo_kit import __version__
 from grpo_kit.algorithms_cli import algorithms
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
 from grpo_kit.evaluate_cli import mount as mount_evaluation
+from grpo_kit.help_texts import examples, expanded
 from grpo_kit.plan_cli import plan
 from grpo_kit.replay_cli import replay
 from grpo_kit.threads import let_threads_sleep
@@ -25,7 +26,6 @@ app = typer.Typer(
     name="grpo-kit",
     help="Train reasoning models with GRPO and its relatives; write verifiers; evaluate checkpoints.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -34,9 +34,13 @@ config_app = typer.Typer(help="The recipe format.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(config_app, name="config")
 app.add_typer(verifiers_app, name="verifiers")
-app.command()(algorithms)
-app.command()(plan)
-app.command()(replay)
+app.command(epilog=examples("grpo-kit algorithms", "grpo-kit algorithms dapo"))(algorithms)
+app.command(epilog=examples("grpo-kit plan quickstart/addition --gpus 1x24GB"))(plan)
+app.command(epilog=examples("grpo-kit replay runs/NAME --step 1"))(replay)
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What a path that somebody typed can be, beside missing.
+BAD_PATH = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="key.sub=value, each replacing one value of the recipe")]
 
@@ -58,12 +62,22 @@ class _Resumable(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-@app.command(cls=_Resumable)
+@app.command(
+    cls=_Resumable,
+    epilog=examples(
+        "grpo-kit train quickstart/addition",
+        "grpo-kit train quickstart/addition train.steps=20 --dry-run",
+        "grpo-kit train ppo/chain --smoke",
+    ),
+)
 def train(
     recipe: Annotated[str, typer.Argument(help="a recipe file, or the name of a shipped one")],
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, train nothing.")] = False,
-    run_dir: Annotated[Path | None, typer.Option(help="Where the run is written [runs/<recipe>-<time>].")] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(parser=expanded, metavar="PATH", help="Where the run is written [runs/<recipe>-<time>]."),
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -80,20 +94,33 @@ def train(
         int | None,
         typer.Option(min=1, metavar="STEPS", help="Trace so many steps after the first: train.profile_steps."),
     ] = None,
+    smoke: Annotated[
+        bool,
+        typer.Option("--smoke", help="Try every stage in seconds: 2 steps, 20 of a warm start, 16 problems evaluated."),
+    ] = False,
 ) -> None:
     """Train with a recipe."""
     from grpo_kit import commands
 
+    overrides = overrides or []
+    if smoke:
+        from grpo_kit.smoke import smoke_overrides
+
+        overrides = [*smoke_overrides(recipe), *overrides]
     if profile is not None:
-        overrides = [*(overrides or []), f"train.profile_steps={profile}"]
+        overrides = [*overrides, f"train.profile_steps={profile}"]
 
-    commands.train(recipe, overrides or [], dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork, processes=nproc)
+    commands.train(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork, processes=nproc)
 
 
-@app.command(cls=_Resumable)
+@app.command(
+    cls=_Resumable, epilog=examples("grpo-kit launch grpo/gsm8k --ray --nodes 2 --nproc 8 --run-dir /shared/runs/first")
+)
 def launch(
     recipe: Annotated[str, typer.Argument(help="a recipe file that every node sees, or the name of a shipped one")],
-    run_dir: Annotated[Path, typer.Option(help="Where the run is written; every node must see it.")],
+    run_dir: Annotated[
+        Path, typer.Option(parser=expanded, metavar="PATH", help="Where the run is written; every node must see it.")
+    ],
     overrides: Overrides = None,
     ray: Annotated[bool, typer.Option("--ray", help="Place the processes on the nodes of a Ray cluster.")] = False,
     nodes: Annotated[int, typer.Option(min=1, help="Nodes of the cluster to use.")] = 1,
@@ -118,7 +145,7 @@ def launch(
     launch_on_ray(recipe, overrides or [], run_dir=run_dir, resume=resume, layout=layout, address=address)
 
 
-@app.command()
+@app.command(epilog=examples("grpo-kit doctor", "grpo-kit doctor --stress"))
 def doctor(
     stress: Annotated[bool, typer.Option("--stress", help="Kill, stop and starve tiny runs for two minutes.")] = False,
 ) -> None:
@@ -131,17 +158,21 @@ def doctor(
         show_doctor()
 
 
-@recipes_app.command("ls")
+@recipes_app.command("ls", epilog=examples("grpo-kit recipes ls"))
 def recipes_ls() -> None:
     """List the shipped recipes with their first line."""
+    from grpo_kit.observe.tables import Column, show_table
+    from grpo_kit.observe.terminal import open_console
     from grpo_kit.recipe_file import recipes_root, shipped_recipes
 
+    rows = []
     for name in shipped_recipes():
         first = (recipes_root() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
-        typer.echo(f"{name:<32} {first.removeprefix('#').strip()}")
+        rows.append((name, first.removeprefix("#").strip()))
+    show_table(open_console(), [Column("name"), Column("what", words=True)], rows, framed=False, heading=False)
 
 
-@recipes_app.command("show")
+@recipes_app.command("show", epilog=examples("grpo-kit recipes show quickstart/addition"))
 def recipes_show(name: str) -> None:
     """Print a recipe."""
     from grpo_kit.recipe_file import find_recipe
@@ -149,7 +180,7 @@ def recipes_show(name: str) -> None:
     typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
 
 
-@recipes_app.command("cp")
+@recipes_app.command("cp", epilog=examples("grpo-kit recipes cp quickstart/addition mine.yaml"))
 def recipes_cp(name: str, target: Path) -> None:
     """Copy a recipe to a file of your own."""
     from grpo_kit.recipe_file import find_recipe
@@ -164,7 +195,7 @@ def recipes_cp(name: str, target: Path) -> None:
     typer.echo(f"{target}: edit it, then run `grpo-kit train {target}`")
 
 
-@config_app.command("schema")
+@config_app.command("schema", epilog=examples("grpo-kit config schema > recipe.schema.json"))
 def config_schema() -> None:
     """Print the JSON schema of a recipe (for editors)."""
     import json
@@ -174,7 +205,7 @@ def config_schema() -> None:
     typer.echo(json.dumps(Config.model_json_schema(), indent=2))
 
 
-@config_app.command("resolve")
+@config_app.command("resolve", epilog=examples("grpo-kit config resolve quickstart/addition train.steps=20"))
 def config_resolve(recipe: str, overrides: Overrides = None) -> None:
     """Print a recipe with every default filled in."""
     import yaml
@@ -194,8 +225,9 @@ def main() -> None:
     let_threads_sleep()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     from grpo_kit import ranks
-    from grpo_kit.interrupt import Interrupted, StoppedAtOnce
+    from grpo_kit.interrupt import Interrupted, StoppedAtOnce, Unbreakable
 
+    sys.stdout = Unbreakable()
     try:
         if ranks.launched():
             from torch.distributed.elastic.multiprocessing.errors import record
@@ -213,15 +245,18 @@ def main() -> None:
     except StoppedAtOnce:
         _fail("at once, without saving; continue from the newest checkpoint with --resume", EXIT_INTERRUPTED, "stopped")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        _fail(f"{error.filename or 'a file'} could not be written: {error.strerror}. Free some space.", EXIT_FAILED)
+        if error.errno in NO_SPACE:
+            _fail(f"{error.filename or 'a file'} could not be written: {error.strerror}. Free some space.", EXIT_FAILED)
+        if error.errno in BAD_PATH and error.filename is not None:
+            _fail(f"{error.filename!s:.200}: {error.strerror}", EXIT_USAGE)
+        raise
 
 
 def _fail(message: str, code: int, kind: str = "error") -> None:
     from grpo_kit import ranks
+    from grpo_kit.observe.terminal import line, open_console
 
     who = f"{kind} on rank {ranks.rank()}" if ranks.launched() else kind
     with suppress(OSError):  # standard error may be a terminal that is gone
-        typer.echo(f"{who}: {message}", err=True)
+        line(open_console(stderr=True), f"{who}: {message}")
     sys.exit(code)

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
 from grpo_kit import ranks
 from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
-from grpo_kit.interrupt import Interrupted, StopStep, Unbreakable, stop_on_signal
+from grpo_kit.interrupt import Interrupted, StopStep, stop_on_signal
 from grpo_kit.launch import become_torchrun, train_command, train_on_ranks
+from grpo_kit.next_commands import after_training, to_resume
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks
+from grpo_kit.observe.tables import Column, show_table
+from grpo_kit.observe.terminal import clip, command, line, open_console, warn
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.resume import Finished, create_fork, find_fork, is_there, open_resumed
 from grpo_kit.threads import choose_threads
@@ -58,7 +60,7 @@ def train(
     if ranks.launched() and not dry_run:
         train_on_ranks(recipe, overrides, run_dir=run_dir, resume=resume, fork=fork)
         return
-    console = Console(highlight=False, file=Unbreakable())  # type: ignore[arg-type]
+    console = open_console()
     begun = time.perf_counter()
     checked = check(recipe, overrides, console, dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
     if checked is not None:
@@ -89,7 +91,7 @@ def check(
         except Finished:
             if not auto:
                 raise
-            console.print(f"{run_dir} is finished: nothing to do", markup=False, soft_wrap=True)
+            line(console, f"{run_dir} is finished: nothing to do")
             return None
     else:
         config, path = load_recipe(recipe, overrides), run_dir or default_run_path(recipe)
@@ -106,19 +108,20 @@ def check(
     if resume is not None:
         preflight(config, None)
         if changed:
-            console.print("changed: " + ", ".join(changed), markup=False, soft_wrap=True)
+            line(console, "changed: " + ", ".join(changed))
         if dry_run:
-            console.print(f"dry run: would go on from {checkpoint or 'the beginning'}; nothing was written")
+            line(console, f"dry run: would go on from {checkpoint or 'the beginning'}; nothing was written")
             return None
         return config, run, checkpoint, changed
     plan = preflight(config, path)
     if plan.gold_rejected:
-        console.print(
-            f"warning: {len(plan.gold_rejected)} of {plan.gold_checked} gold answers are rejected by their "
-            "verifier; --dry-run names them"
+        warn(
+            console,
+            f"{len(plan.gold_rejected)} of {plan.gold_checked} gold answers are rejected by their "
+            "verifier; --dry-run names them",
         )
     for note in plan.notes:
-        console.print(f"warning: {note}", markup=False, soft_wrap=True)
+        warn(console, note)
     if dry_run:
         show_plan(console, config, plan)
         return None
@@ -130,17 +133,15 @@ def check(
         run = RunDirectory.create(path, config)
     else:
         run, checkpoint = create_fork(forked, path, config)
-    console.print(
+    line(
+        console,
         f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
         f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {run.path}",
-        soft_wrap=True,
     )
     if forked is None:
         return config, run, None, None
     changes = ", ".join(map(str, forked.changes)) or "nothing"
-    console.print(
-        f"forked after step {forked.step} of {forked.origin.path}; changed: {changes}", markup=False, soft_wrap=True
-    )
+    line(console, f"forked after step {forked.step} of {forked.origin.path}; changed: {changes}")
     return config, run, checkpoint, None
 
 
@@ -195,8 +196,8 @@ def train_checked(
                 run.discard()
             raise
         except Interrupted as stopped:
-            command = f"grpo-kit train {run.path}/config.yaml --run-dir {run.path} --resume"
-            console.print(f"stopped after step {stopped.step}. Go on: {command}", markup=False, soft_wrap=True)
+            line(console, f"stopped after step {stopped.step}. Go on:")
+            command(console, to_resume(run.path))
             raise
         finally:
             if profile is not None:
@@ -209,25 +210,10 @@ def train_checked(
 
 
 def _say_what_next(config: Config, run: RunDirectory, console: Console, begun: float) -> None:
-    model = run.path / "model"
-    console.print(f"done in {time.perf_counter() - begun:.0f} s. Next:", markup=False)
-    console.print(
-        f"  grpo-kit train {run.path}/config.yaml seed=1     the same run with another seed",
-        markup=False,
-        soft_wrap=True,
-    )
-    if config.data.task:
-        harder = f"model.path={model} warm_start=null data.level={config.data.level + 1}"
-        console.print(
-            f"  grpo-kit train {run.path}/config.yaml {harder}     go on, harder", markup=False, soft_wrap=True
-        )
-    console.print(f"  {run.path}/report.html     curves and completions, in a browser", markup=False, soft_wrap=True)
-    console.print(
-        f"  grpo-kit rollouts {run.path}     completions with their scores, here", markup=False, soft_wrap=True
-    )
-    if config.data.task and config.warm_start:
-        tested = f"grpo-kit eval {run.path}/warm_start {model} --tasks {config.data.task} -n 8 --out evals/first"
-        console.print(f"  {tested}     before and after", markup=False, soft_wrap=True)
+    line(console, f"done in {time.perf_counter() - begun:.0f} s. Next:")
+    for says, words in after_training(config, run.path):
+        command(console, words, says)
+    line(console, f"  # curves and completions, in a browser\n  {run.path / 'report.html'}")
 
 
 def show_plan(console: Console, config: Config, plan: Plan) -> None:
@@ -235,42 +221,39 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
     from grpo_kit.train.preflight import machine_memory
 
     rollout, row = config.rollout, plan.objective
-    table = Table(show_header=False, box=None)
-    table.add_row(
-        "algorithm",
-        f"{config.algorithm} ({row.paper}): {row.baseline}, {row.scale}, {row.ratio_level} ratio, "
-        f"{row.surrogate} {row.clip_low:g}/{row.clip_high:g}, {row.aggregation}, beta {row.beta:g}",
-    )
-    table.add_row("model", f"{plan.parameters:,} parameters on {plan.device}")
-    table.add_row(
-        "work",
+    work = (
         f"{config.train.steps} steps, {plan.optimizer_steps} updates, {plan.completions:,} completions "
-        f"({rollout.prompts_per_step} prompts x {rollout.group_size}), at most {plan.most_tokens:,} tokens",
+        f"({rollout.prompts_per_step} prompts x {rollout.group_size}), at most {plan.most_tokens:,} tokens"
     )
-    for phase, parts in (
-        ("", plan.memory.kept),
-        ("sampling: ", plan.memory.generate),
-        ("update: ", plan.memory.update),
-    ):
-        for part, size in parts.items():
-            table.add_row(f"memory: {phase}{part}", _size(size))
-    table.add_row("memory: at its peak", f"{_size(plan.memory.peak)} of {_size(machine_memory())}")
-    table.add_row("disk", _size(plan.disk))
-    table.add_row("gold answers", f"{plan.gold_checked} checked, {len(plan.gold_rejected)} rejected")
+    rows = [
+        (
+            "algorithm",
+            f"{config.algorithm} ({row.paper}): {row.baseline}, {row.scale}, {row.ratio_level} ratio, "
+            f"{row.surrogate} {row.clip_low:g}/{row.clip_high:g}, {row.aggregation}, beta {row.beta:g}",
+        ),
+        ("model", f"{plan.parameters:,} parameters on {plan.device}"),
+        ("work", work),
+    ]
+    phases = (("", plan.memory.kept), ("sampling: ", plan.memory.generate), ("update: ", plan.memory.update))
+    rows += [(f"memory: {phase}{part}", _size(size)) for phase, parts in phases for part, size in parts.items()]
+    rows += [
+        ("memory: at its peak", f"{_size(plan.memory.peak)} of {_size(machine_memory())}"),
+        ("disk", _size(plan.disk)),
+        ("gold answers", f"{plan.gold_checked} checked, {len(plan.gold_rejected)} rejected"),
+    ]
     if plan.skipped_long:
-        table.add_row(
-            "prompts too long", f"{plan.skipped_long} of the first {len(plan.prompts) + plan.skipped_long} or so"
-        )
-    console.print(table)
+        looked_at = len(plan.prompts) + plan.skipped_long
+        rows.append(("prompts too long", f"{plan.skipped_long} of the first {looked_at} or so"))
+    show_table(console, [Column("what"), Column("how much", words=True)], rows, framed=False, heading=False)
     for rejected in plan.gold_rejected:
-        console.print(f"gold rejected: {rejected}", markup=False, soft_wrap=True)
+        line(console, f"gold rejected: {rejected}")
     for number, text in enumerate(plan.prompts, start=1):
-        console.print(f"prompt {number}: {text!r}", markup=False)
+        line(console, f"prompt {number}: {text}")
     for task_id, response, score in plan.gold:
-        console.print(f"gold of {task_id}: {response!r:.160} -> {score.value:g} {score.reason}", markup=False)
+        line(console, f"gold of {task_id}: {clip(response, 160)} -> {score.value:g} {score.reason}")
     if plan.memory.peak > machine_memory():
-        console.print("warning: this is more memory than the machine has; lower train.token_budget or rollout.max_rows")
-    console.print("dry run: nothing was written")
+        warn(console, "this is more memory than the machine has; lower train.token_budget or rollout.max_rows")
+    line(console, "dry run: nothing was written")
 
 
 def _size(count: int) -> str:

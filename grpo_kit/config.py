@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,10 +14,12 @@ from grpo_kit.config_algorithm import (
     LoraConfig,
     ObjectiveConfig,
     OptimizerConfig,
+    PathText,
     Strict,
 )
 from grpo_kit.config_scoring import ScoringConfig, VerifierConfig
 from grpo_kit.objective.names import ALGORITHMS, RECORDED
+from grpo_kit.suggest import did_you_mean
 
 
 class ScratchModelConfig(Strict):
@@ -40,7 +41,7 @@ class ScratchModelConfig(Strict):
 class ModelConfig(Strict):
     """Where the policy comes from: ``path`` (a Hugging Face folder or hub name) or ``scratch``."""
 
-    path: str | None = None
+    path: PathText | None = None
     scratch: ScratchModelConfig | None = None
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of matrix products; weights stay float32. auto: bfloat16 on a GPU, float32 on a CPU"
@@ -79,7 +80,7 @@ class DataConfig(Strict):
 
     task: str | None = None
     level: PositiveInt = 1
-    path: str | None = None
+    path: PathText | None = None
     subset: str | None = None
     split: str = "train"
     format: Literal["columns", "humaneval", "mbpp", "evalplus", "apps", "livecodebench"] = Field(
@@ -128,7 +129,7 @@ class VllmConfig(Strict):
     transfer: Literal["auto", "folder", "nccl"] = Field(
         "auto", description="how weights reach servers; auto: NCCL from a CUDA device, a folder otherwise"
     )
-    weights_folder: str | None = Field(
+    weights_folder: PathText | None = Field(
         None, description="where weights are handed over; every server must see it. Default: inside the run directory"
     )
     update: Literal["wait", "in_flight"] = Field(
@@ -372,9 +373,9 @@ class Config(Strict):
         known = get_args(ALGORITHMS)
         if name in known or ":" in name:
             return name
-        close = difflib.get_close_matches(name, known, 1, 0.5)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise ValueError(f"found {name!r}, allowed: {', '.join(known)}, or path/file.py:row.{hint}")
+        raise ValueError(
+            f"found {name!r}, allowed: {', '.join(known)}, or path/file.py:row.{did_you_mean(name, known)}"
+        )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Config:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -35,6 +37,8 @@ from grpo_kit.objective.names import (
     SURROGATES,
 )
 
+# A path, ~ being the home folder.
+PathText = Annotated[str, AfterValidator(os.path.expanduser)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 NEWER_KEYS = ("ratio_cap",)  # than the runs that wrote down every key
@@ -144,8 +148,8 @@ class ExamplesConfig(Strict):
     perhaps ``label``: whether it is good). Recorded rollouts are grouped by prompt as they were sampled.
     """
 
-    path: str | None = Field(None, description="a .jsonl, .parquet or .csv file, or a hub name")
-    rollouts: str | None = Field(None, description="the run directory whose recorded rollouts are learned from")
+    path: PathText | None = Field(None, description="a .jsonl, .parquet or .csv file, or a hub name")
+    rollouts: PathText | None = Field(None, description="the run directory whose recorded rollouts are learned from")
     demonstrations: bool = Field(
         False, description="worked solutions of data.task; for pairs, each against one with a mistake"
     )
@@ -161,7 +165,7 @@ class ExamplesConfig(Strict):
 class CriticConfig(Strict):
     """The second network of algorithms with baseline critic."""
 
-    path: str | None = Field(None, description="a reward model to start from; default: the policy's own weights")
+    path: PathText | None = Field(None, description="a reward model to start from; default: the policy's own weights")
     optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-5)
     warmup: Annotated[int, Field(ge=0)] = Field(0, description="batches on which only the critic learns")
 

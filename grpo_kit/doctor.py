@@ -7,17 +7,16 @@ import importlib.util
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from grpo_kit.errors import RunFailed
 from grpo_kit.observe.run_directory import PACKAGES
+from grpo_kit.observe.tables import Column, show_table
+from grpo_kit.observe.terminal import line, open_console
 from grpo_kit.threads import choose_threads, trial
 
 State = Literal["ok", "off", "missing"]
@@ -120,27 +119,23 @@ def _version(package: str) -> str | None:
 
 
 def show_doctor() -> None:
-    table = Table(box=None)
-    for column in ("", "", "state", "detail", "fix"):
-        table.add_column(column)
-    for finding in findings():
-        table.add_row(
-            finding.area,
-            finding.name,
-            Text(finding.state, style=STYLES[finding.state]),
-            Text(finding.detail),  # as Text: "[peft]" is an extra's name here, not markup
-            Text(finding.fix),
-        )
-    # A pipe has no width of its own, and the fixes are commands to copy whole.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 180).print(table)
+    columns = (
+        Column("area", spare=1),
+        Column("what"),
+        Column("state"),
+        Column("detail", words=True),
+        Column("fix", words=True),
+    )
+    rows = [(f.area, f.name, Text(f.state, style=STYLES[f.state]), f.detail, f.fix) for f in findings()]
+    show_table(open_console(), columns, rows, framed=False)
 
 
 def show_stress() -> None:
     """Disturb tiny runs in every way that is known, and say which came through. Raises RunFailed if one did not."""
     from grpo_kit.stress.chaos import Tried, stress
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 180)
-    console.print("Tiny runs are killed, stopped, starved and fed with nonsense, in about two minutes.")
+    console = open_console()
+    line(console, "Tiny runs are killed, stopped, starved and fed with nonsense, in about two minutes.")
 
     def report(tried: Tried) -> None:
         state = Text("ok   ", style="green") if tried.problem is None else Text("FAILED ", style="red")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from grpo_kit.errors import UserError
+from grpo_kit.help_texts import examples
 
 Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="verifier option key=value, value as JSON")]
 Workers = Annotated[int | None, typer.Option(min=0, help="scoring processes; 0 scores in this one [the cores]")]
@@ -31,14 +32,14 @@ class Dtype(StrEnum):
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for name, command in (
-        ("eval", evaluate),
-        ("score", score),
-        ("compare", compare),
-        ("report", report),
-        ("rollouts", rollouts),
+    for name, command, example in (
+        ("eval", evaluate, "grpo-kit eval runs/NAME --tasks addition -n 8 --limit 64"),
+        ("score", score, "grpo-kit score outputs.jsonl --verifier math"),
+        ("compare", compare, "grpo-kit compare evals/before evals/after"),
+        ("report", report, "grpo-kit report runs/NAME"),
+        ("rollouts", rollouts, "grpo-kit rollouts runs/NAME --score '< 0.5' --limit 5"),
     ):
-        app.command(name)(command)
+        app.command(name, epilog=examples(example))(command)
 
 
 def evaluate(
@@ -172,8 +173,8 @@ def rollouts(
     ] = None,
 ) -> None:
     """Look at completions in the terminal."""
-    from grpo_kit.evaluate.commands import open_console
     from grpo_kit.observe.rollouts import Choice, choose, read_rows, show_list, show_one
+    from grpo_kit.observe.terminal import open_console
 
     everything = read_rows(folder, step)
     found = choose(everything, Choice(step, task, score, advantage, stop, search, sort, not ascending))

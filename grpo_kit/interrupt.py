@@ -11,14 +11,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any, TextIO
 
 from grpo_kit import ranks
 from grpo_kit.errors import EXIT_INTERRUPTED
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SHOW_CURSOR = b"\x1b[?25h"
 LAST_GRACE_SECONDS = 10.0  # for a main thread that does not react; after it the process ends itself
 
 
@@ -101,6 +103,9 @@ class StopRequest:
         _write(f"not done within {self.seconds:g} s (train.stop_seconds): stopping without\n")
         signal.pthread_kill(threading.main_thread().ident or 0, number)
         if not self._over.wait(LAST_GRACE_SECONDS):
+            if os.isatty(1) and os.environ.get("TERM") != "dumb":
+                with suppress(OSError):
+                    os.write(1, SHOW_CURSOR)  # a bar of progress hides it, and has no time to show it again
             os._exit(EXIT_INTERRUPTED)
 
     def finish(self) -> None:
@@ -124,43 +129,73 @@ def stop_on_signal(seconds: float = 60.0) -> Iterator[StopRequest]:
 
 def _leave_terminal(number: int, frame: FrameType | None) -> None:
     """The terminal is gone: what was written to it goes nowhere from here on, and the run goes on."""
-    silence(only_terminals=True)
+    silence([descriptor for descriptor in (1, 2) if os.isatty(descriptor)])
 
 
-def silence(only_terminals: bool = False) -> None:
-    """Send standard output and error nowhere, so that no later write to them can fail."""
+def silence(descriptors: Iterable[int]) -> None:
+    """Send what is written to them nowhere, so that no later write can fail."""
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (1, 2):
+    for descriptor in descriptors:
         with suppress(OSError):
-            if not only_terminals or os.isatty(descriptor):
-                os.dup2(nowhere, descriptor)
+            os.dup2(nowhere, descriptor)
     os.close(nowhere)
 
 
 class Unbreakable:
-    """Standard output that may go away: once a write fails, writes go nowhere and nobody is disturbed."""
+    """Standard output that may go away, or that lacks letters: a write never fails.
 
-    def __init__(self) -> None:
-        self.encoding = sys.stdout.encoding
+    Once the reader is gone writes go nowhere. A letter that the encoding has not is written as its escape.
+
+    Args:
+        stream: held from here on. Whoever draws on a terminal may put a proxy in the place of ``sys.stdout`` that writes
+            to this object, and looking the name up again would send each write round for ever.
+        ascii_only: tell whoever draws that there is nothing but ASCII.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, ascii_only: bool = False) -> None:
+        found = stream if stream is not None else sys.stdout
+        while True:  # down to the stream itself
+            inner = getattr(found, "rich_proxied_file", None) or (
+                found.stream if isinstance(found, Unbreakable) else None
+            )
+            if inner is None:
+                break
+            found = inner
+        if found is None:  # started with a closed standard output
+            found = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        self.stream: TextIO = found
+        # Asked now, as one that is gone says no. Standard error is the same terminal then.
+        self._beside = [2] if found.isatty() and os.isatty(2) else []
+        self.encoding = "ascii" if ascii_only else getattr(found, "encoding", None) or "utf-8"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["stream"], name)
 
     def write(self, text: str) -> int:
         try:
-            return sys.stdout.write(text)
+            if self.encoding == "ascii" and not text.isascii():
+                text = text.encode("ascii", "backslashreplace").decode("ascii")
+            return self.stream.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(self.stream, "encoding", None) or "ascii"
+            return self.write(text.encode(encoding, "backslashreplace").decode(encoding))
         except (OSError, ValueError):
-            silence()
+            self._lost()
             return len(text)
 
     def flush(self) -> None:
         try:
-            sys.stdout.flush()
+            self.stream.flush()
         except (OSError, ValueError):
-            silence()
+            self._lost()
 
-    def isatty(self) -> bool:
-        return sys.stdout.isatty()
-
-    def fileno(self) -> int:
-        return sys.stdout.fileno()
+    def _lost(self) -> None:
+        """A terminal takes standard error with it; a closed pipe does not, and errors are still to be told."""
+        try:
+            number = self.stream.fileno()
+        except (OSError, ValueError):
+            return
+        silence([number, *self._beside])
 
 
 def _write(text: str) -> None:

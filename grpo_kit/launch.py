@@ -12,12 +12,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from grpo_kit import ranks
 from grpo_kit.errors import EXIT_FAILED, UserError
-from grpo_kit.interrupt import Unbreakable, end_with_parent
+from grpo_kit.interrupt import end_with_parent
 from grpo_kit.observe.run_directory import FollowedRun
+from grpo_kit.observe.terminal import line, open_console
 from grpo_kit.recipe_file import load_recipe
 
 LAUNCH = "launch.json"
@@ -73,19 +72,19 @@ def train_on_ranks(
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
     wanted = load_recipe(recipe, overrides)
     device = pick_device(wanted.device)
-    console = Console(highlight=False, quiet=not ranks.first(), file=Unbreakable())  # type: ignore[arg-type]
+    console = open_console(quiet=not ranks.first())
     with ranks.joined(device):
         checked = None
         starters = _starters()
         if ranks.first():
             restart = _starts(run_dir, starters)
             if restart:
-                console.print(f"restart {restart}: going on with {run_dir}")
+                line(console, f"restart {restart}: going on with {run_dir}")
                 resume, fork = "auto", None
             checked = check(recipe, overrides, console, dry_run=False, run_dir=run_dir, resume=resume, fork=fork)
             if checked is not None:
                 checked[1].write_json(LAUNCH, {"starters": starters, "starts": restart + 1})
-                console.print(f"{ranks.world_size()} processes, this one on {device}")
+                line(console, f"{ranks.world_size()} processes, this one on {device}")
         else:
             _quiet()
         agreed = ranks.from_first(checked, "the checks of rank 0")

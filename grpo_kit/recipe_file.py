@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
+import json
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
+from grpo_kit.suggest import closest, did_you_mean
 
+ENDLESS = "a value is nested too deep, or holds itself (a YAML alias within what it names)"
 KeyPath = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -58,17 +61,19 @@ def shipped_recipes() -> list[str]:
 
 def find_recipe(name: str | Path) -> Path:
     """A file on disk, or a shipped recipe by name (``quickstart/addition``, with or without ``recipes/`` and .yaml)."""
-    path = Path(name)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise UserError(f"{name} is a folder; give one of its recipe files")
+    path = Path(name).expanduser()
+    try:
+        if path.is_file():
+            return path
+        if path.is_dir():
+            raise UserError(f"{name} is a folder; give one of its recipe files")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{name!s:.60} cannot be a recipe: {getattr(error, 'strerror', None) or error}") from error
     short = str(name).removeprefix("recipes/").removesuffix(".yaml")
     shipped = recipes_root() / f"{short}.yaml"
     if shipped.is_file():
         return shipped
-    close = difflib.get_close_matches(short, shipped_recipes(), 1, 0.4)
-    hint = f" Did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(short, shipped_recipes())
     raise UserError(f"no recipe at {name} and none shipped under that name; `grpo-kit recipes ls` lists them.{hint}")
 
 
@@ -86,14 +91,17 @@ def parse_yaml(text: str, name: str) -> Source:
     try:
         root = yaml.compose(text, yaml.SafeLoader)
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise UserError(f"{name}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
     if not isinstance(data, dict):
         raise UserError(f"{name}:1: a recipe is a mapping of keys to values; found {type(data).__name__}")
     assert root is not None
-    return Source(data, dict(_places(root, name, ())))
+    try:
+        return Source(data, dict(_places(root, name, ())))
+    except RecursionError:
+        raise UserError(f"{name}: {ENDLESS}") from None
 
 
 def _places(node: yaml.Node, name: str, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -117,33 +125,58 @@ def _places(node: yaml.Node, name: str, path: KeyPath) -> Iterator[tuple[KeyPath
 
 def apply_override(source: Source, override: str) -> None:
     """Set ``key.sub=value`` in the data; the value is read as YAML, so ``null``, ``3`` and ``[a, b]`` mean what they say."""
-    key, separator, raw = override.partition("=")
+    path, value = read_override(override)
     where = f"command line ({override})"
-    if not separator or not key.strip():
-        raise UserError(f"{where}: an override is written key.sub=value")
-    try:
-        value = yaml.safe_load(raw) if raw else None
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: the value is not valid YAML: {getattr(error, 'problem', error)}") from error
-    if isinstance(value, str):
-        value = _number(value)
-    path: KeyPath = tuple(int(part) if part.isdigit() else part for part in key.strip().split("."))
     target = source.data
     for depth, part in enumerate(path[:-1], start=1):
-        if isinstance(target, list):
-            if not isinstance(part, int) or part >= len(target):
-                raise UserError(
-                    f"{where}: {'.'.join(map(str, path[:depth]))} is not an entry of a list of {len(target)}"
-                )
-        elif target.get(part) is None:
+        _check_entry(target, path[:depth], where)
+        if isinstance(target, dict) and target.get(part) is None:
             target[part] = {}
         target = target[part]
         if not isinstance(target, (dict, list)):
-            raise UserError(f"{where}: {'.'.join(map(str, path[:depth]))} is a value, not a section")
+            raise UserError(f"{where}: {dotted(path[:depth])} is a value, not a section")
+    _check_entry(target, path, where)
     if path[-2:] == ("model", "path") and isinstance(target, dict):
         target.pop("scratch", None)  # a path given on the command line replaces the recipe's way of making a model
     target[path[-1]] = value
     source.places[path] = where
+
+
+def read_override(override: str) -> tuple[KeyPath, Any]:
+    """The key path and the value of ``key.sub=value``. Raises UserError if it is not written so."""
+    key, separator, raw = override.partition("=")
+    where = f"command line ({override})"
+    if not separator or not all(key.strip().split(".")):
+        raise UserError(f"{where}: an override is written key.sub=value")
+    try:
+        value = _floats(yaml.safe_load(raw) if raw else None)
+    except RecursionError:
+        raise UserError(f"{where[:100]}: {ENDLESS}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        quoted = shlex.quote(f"{key}={json.dumps(raw, ensure_ascii=False)}")
+        raise UserError(
+            f"{where}: the value is not valid YAML: {getattr(error, 'problem', None) or error}. Text with brackets, braces, "
+            f"colons or the like is put in quotes: {quoted}"
+        ) from error
+    if isinstance(value, str):
+        value = _number(value)
+    parts = key.strip().split(".")
+    return tuple(int(p) if p.isascii() and p.isdigit() and len(p) < 10 else p for p in parts), value
+
+
+def dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))
+
+
+def _check_entry(target: Any, path: KeyPath, where: str) -> None:
+    """Raises UserError if the last part of the path names nothing of a list."""
+    if not isinstance(target, list):
+        return
+    if not isinstance(path[-1], int) or path[-1] >= len(target):
+        raise UserError(
+            f"{where}: {dotted(path)} is not an entry of a list of {len(target)}; they are numbered from "
+            f"{dotted(path[:-1])}.0 on"
+        )
 
 
 def _number(text: str) -> str | float:
@@ -176,36 +209,74 @@ def _floats(data: Any) -> Any:
 
 def _explain(problem: Any, source: Source, schema: type[BaseModel]) -> str:
     path: KeyPath = problem["loc"]
-    dotted = ".".join(map(str, path)) or "recipe"
+    name = dotted(path) or "recipe"
     where, kind = source.place(path), problem["type"]
     if kind == "extra_forbidden":
         allowed = _fields_at(path[:-1], schema)
-        close = difflib.get_close_matches(str(path[-1]), allowed, 1, 0.5)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        return f"{where}: unknown key {dotted}; allowed here: {', '.join(allowed)}.{hint}"
+        return f"{where}: unknown key {name}; allowed here: {', '.join(allowed)}.{_meant(path, allowed, schema)}"
     if kind == "missing":
-        return f"{where}: {dotted} is missing"
+        return f"{where}: {name} is missing"
+    found = f"{problem['input']!r:.80}"
     if kind == "literal_error":
-        allowed = [str(a).strip("'") for a in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        close = difflib.get_close_matches(str(problem["input"]), allowed, 1, 0.5)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        return f"{where}: {dotted}: found {problem['input']!r}, allowed: {', '.join(allowed)}.{hint}"
+        known = [str(a).strip("'") for a in problem["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        hint = did_you_mean(str(problem["input"]), known)
+        return f"{where}: {name}: found {found}, allowed: {', '.join(known)}.{hint}"
     if kind == "value_error":
-        return f"{where}: {dotted}: {problem['ctx']['error']}"
-    message = problem["msg"].replace("Input should be", "must be")
-    return f"{where}: {dotted}: found {problem['input']!r:.80}, {message}"
+        return f"{where}: {name}: {problem['ctx']['error']}"
+    message = KINDS.get(kind) or problem["msg"].replace("Input should be", "must be")
+    return f"{where}: {name}: found {found}, {message}"
+
+
+# What pydantic calls by the names of Python's types.
+KINDS = {
+    "tuple_type": "must be a list, such as [first, second]",
+    "list_type": "must be a list, such as [first, second]",
+    "dict_type": "must be a section of keys and values",
+    "model_type": "must be a section of keys and values",
+    "model_attributes_type": "must be a section of keys and values",
+    "string_type": "must be text; text with brackets, braces or colons is put in quotes",
+}
+
+
+def _meant(path: KeyPath, siblings: Sequence[str], schema: type[BaseModel]) -> str:
+    """The key that was meant: beside the wrong one, or of that name in a section elsewhere."""
+    word = str(path[-1])
+    beside = closest(word, siblings)
+    keys = sorted(keys_of(schema), key=lambda key: (not key[1], key[0].count(".")))  # what every recipe has comes first
+    leaves = {key: key.rpartition(".")[2] for key, _ in keys}
+    elsewhere = word if word in leaves.values() else None if beside else closest(word, leaves.values())
+    near = [key for key, leaf in leaves.items() if leaf == elsewhere][:2] or ([beside] if beside else [])
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def keys_of(schema: type[BaseModel], inside: str = "") -> list[tuple[str, bool]]:
+    """Every key of a schema with its sections (``train.steps``, ``verifiers.0.name``), and whether it has to be given."""
+    found = []
+    for name, info in schema.model_fields.items():
+        key = f"{inside}{name}"
+        section = _section(info.annotation)
+        if section is None:
+            found.append((key, info.is_required()))
+        else:
+            entry = "0." if any(t in (list, tuple) for t in map(get_origin, [info.annotation])) else ""
+            found.append((key, info.is_required()))
+            found += keys_of(section, f"{key}.{entry}")
+    return found
 
 
 def _fields_at(path: KeyPath, schema: type[BaseModel]) -> list[str]:
     """Names of the config fields at a key path."""
     model: Any = schema
     for part in path:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        candidates = [annotation, *_flatten(annotation)]
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
+        if isinstance(part, str) and part in model.model_fields:
+            model = _section(model.model_fields[part].annotation) or model
     return list(model.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, alone, as an option or in a list."""
+    candidates = [annotation, *_flatten(annotation)]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
 
 
 def _flatten(annotation: Any) -> Iterator[Any]:

@@ -18,26 +18,25 @@ def replay(
     ] = 1e-4,
 ) -> None:
     """Recompute the loss of a recorded step (or of a batch that was skipped) offline, and compare."""
-    from rich.console import Console
-    from rich.table import Table
     from transformers.utils import logging as transformers_logging
 
+    from grpo_kit.observe.tables import Column, show_table
+    from grpo_kit.observe.terminal import line, open_console
     from grpo_kit.train.replay import replay_step
 
     transformers_logging.disable_progress_bar()
     found = replay_step(run, step)
-    console = Console(highlight=False)
-    console.print(f"step {step}: {found.source}\nfrom {found.weights}", markup=False, soft_wrap=True)
-    table = Table(box=None)
-    for column in ("", "recorded", "replayed", "difference"):
-        table.add_column(column, justify="right" if column else "left")
-    for number in found.numbers:
-        recorded = "-" if number.recorded is None else repr(number.recorded)
-        table.add_row(number.name, recorded, repr(number.again), f"{number.difference:.1e}")
-    if found.numbers:
-        console.print(table)
+    console = open_console()
+    line(console, f"step {step}: {found.source}\nfrom {found.weights}")
+    columns = [Column("number"), *(Column(name, right=True) for name in ("recorded", "replayed", "difference"))]
+    rows = [
+        (n.name, "-" if n.recorded is None else repr(n.recorded), repr(n.again), f"{n.difference:.1e}")
+        for n in found.numbers
+    ]
+    if rows:
+        show_table(console, columns, rows, framed=False)
     if found.problem is not None:
-        console.print(f"nothing can be learned from this batch: {found.problem}", markup=False, soft_wrap=True)
+        line(console, f"nothing can be learned from this batch: {found.problem}")
     elif not found.numbers:
         raise UserError(f"--step {step}: there is nothing to learn from in that step: no group took part in its loss")
     elif found.difference > tolerance:
@@ -46,4 +45,4 @@ def replay(
             "checkpoint or the code are not those that the metrics were made with"
         )
     else:
-        console.print("the recorded loss is the loss of what was recorded")
+        line(console, "the recorded loss is the loss of what was recorded")

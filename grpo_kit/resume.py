@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from typing import Any
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
+from grpo_kit.next_commands import to_fork, to_resume
 from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.observe.terminal import open_console, pasted, warn
 from grpo_kit.recipe_file import load_recipe
 
 # Keys that decide when and where things are written, or how many steps there are; never what is learned from them.
@@ -108,21 +111,38 @@ def open_resumed(
         config = config.model_copy(update={"threads": before.threads})
     found = changes(before, config)
     refused = unsafe(found, before)
+    checkpoint = _checkpoint(run, wanted, f"--resume {wanted}")
     if refused:
         listed = "\n".join(f"  {change}" for change in refused)
         raise UserError(
             f"--resume: the recipe differs from the one that {run_dir} was started with, in what is learned:\n{listed}\n"
-            f"To continue that run: grpo-kit train {run_dir}/config.yaml --run-dir {run_dir} --resume. To go on with these "
-            f"changes in a new run: --fork {run_dir}@STEP instead of --resume."
+            f"{_way_on(run, checkpoint, refused)}"
         )
-    checkpoint = _checkpoint(run, wanted)
-    _refuse_finished(run, checkpoint, config.train.steps)
+    _refuse_finished(run, checkpoint, config)
     return config, run, checkpoint, [str(change) for change in found]
 
 
-def _refuse_finished(run: RunDirectory, checkpoint: Path | None, steps: int) -> None:
+def _way_on(run: RunDirectory, checkpoint: Path | None, refused: Sequence[Change]) -> str:
+    """What can be done instead of resuming with another recipe."""
+    from grpo_kit.train.checkpoint import step_of
+
+    continued = "" if (run.path / "model").is_dir() else f"To continue that run:\n  {pasted(to_resume(run.path))}\n"
+    if checkpoint is None:
+        return continued.rstrip()
+    changed = [f"{change.key}={_written(change.after)}" for change in refused]
+    forked = pasted(to_fork(run.path, step_of(checkpoint), *changed))
+    return f"{continued}To go on with these changes in a new run:\n  {forked}"
+
+
+def _written(value: Any) -> str:
+    """A value as an override has it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _refuse_finished(run: RunDirectory, checkpoint: Path | None, config: Config) -> None:
     from grpo_kit.train.checkpoint import remove_leftovers, step_of
 
+    steps = config.train.steps
     if checkpoint is None or step_of(checkpoint) < steps:
         return
     if step_of(checkpoint) > steps:
@@ -131,23 +151,24 @@ def _refuse_finished(run: RunDirectory, checkpoint: Path | None, steps: int) -> 
         )
     if (run.path / "model").is_dir():
         remove_leftovers(run.checkpoints)  # nothing will be saved any more, which removes them otherwise
-        raise Finished(
-            f"--resume: this run is finished: {steps} of {steps} steps are done. train.steps={2 * steps} would go on."
-        )
+        longer = Change("train.steps", steps, 2 * steps)
+        if unsafe([longer], config):  # its schedule ended with it
+            way = f"A new run goes on from its end: {pasted(to_fork(run.path, steps, f'train.steps={2 * steps}'))}"
+        else:
+            way = f"train.steps={2 * steps} would go on."
+        raise Finished(f"--resume: this run is finished: {steps} of {steps} steps are done. {way}")
 
 
-def _checkpoint(run: RunDirectory, wanted: str) -> Path | None:
+def _checkpoint(run: RunDirectory, wanted: str, option: str) -> Path | None:
     from grpo_kit.train.checkpoint import checkpoint_at, latest_checkpoint
 
     if wanted != "latest":
-        return checkpoint_at(run.checkpoints, int(wanted), f"--resume {wanted}")
+        return checkpoint_at(run.checkpoints, int(wanted), option)
     return latest_checkpoint(run.checkpoints, _warn)
 
 
 def _warn(text: str) -> None:
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+    warn(open_console(stderr=True), text)
 
 
 @dataclass(frozen=True)
@@ -168,7 +189,7 @@ def find_fork(text: str, config: Config) -> Fork:
     if step != "latest" and not step.isdecimal():
         raise UserError(f"--fork {text}: write RUN@STEP, the step being a number")
     origin = RunDirectory.open(Path(folder))
-    checkpoint = _checkpoint(origin, step)
+    checkpoint = _checkpoint(origin, step, f"--fork {text}")
     if checkpoint is None:
         raise UserError(f"--fork {text}: {folder} has no checkpoint yet")
     before = load_recipe(origin.path / "config.yaml")

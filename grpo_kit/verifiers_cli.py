@@ -12,6 +12,7 @@ import typer
 
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate_cli import verifier_options
+from grpo_kit.help_texts import examples
 
 if TYPE_CHECKING:
     from grpo_kit.verifiers.selftest import Case, Row
@@ -55,18 +56,19 @@ CASES_TEMPLATE = [
 ]
 
 
-@app.command("ls")
+@app.command("ls", epilog=examples("grpo-kit verifiers ls"))
 def list_verifiers() -> None:
     """Every verifier that can be used by name."""
+    from grpo_kit.observe.tables import Column, show_table
+    from grpo_kit.observe.terminal import open_console
     from grpo_kit.verifiers.lookup import named_verifier, verifier_names
 
-    for name in verifier_names():
-        found = named_verifier(name)
-        if found is not None:
-            typer.echo(f"{name:<16} {_first_line(found.source or found.function)}")
+    known = [(name, named_verifier(name)) for name in verifier_names()]
+    rows = [(name, _first_line(found.source or found.function)) for name, found in known if found is not None]
+    show_table(open_console(), [Column("name"), Column("what", words=True)], rows, framed=False, heading=False)
 
 
-@app.command()
+@app.command(epilog=examples("grpo-kit verifiers show math"))
 def show(name: Name) -> None:
     """What a verifier does, what it is given, its options and limits."""
     found = _find(name)
@@ -80,7 +82,7 @@ def show(name: Name) -> None:
     typer.echo(inspect.cleandoc(inspect.getdoc(function) or "no docstring"))
 
 
-@app.command()
+@app.command(epilog=examples("grpo-kit verifiers new my_check.py"))
 def new(file: Annotated[Path, typer.Argument(help="the file to write, for example my_check.py")]) -> None:
     """Write a verifier, its cases and a test for it."""
     if file.suffix != ".py" or not file.stem.isidentifier():
@@ -97,7 +99,7 @@ def new(file: Annotated[Path, typer.Argument(help="the file to write, for exampl
     typer.echo(f"  grpo-kit verifiers test {file}:{name} --cases {cases}")
 
 
-@app.command("test")
+@app.command("test", epilog=examples("grpo-kit verifiers test math --data quickstart/addition"))
 def check(
     name: Name,
     cases: Annotated[Path | None, typer.Option(help="JSONL with response, answer, expected, prompt, meta")] = None,

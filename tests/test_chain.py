@@ -98,3 +98,27 @@ def test_torchrun_cannot_train_a_chain(chain, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="use `grpo-kit train --nproc N`"):
         commands.train(str(chain), [], dry_run=False, run_dir=tmp_path / "run", resume=None)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("algorithm=grpo", "stages.sft.algorithm=grpo"),
+        ("model.path=m", "stages.ppo.model.path=m"),
+        ("critic={path: x}", "stages.ppo.critic={path: x}"),
+        ("examples.mistakes=0.5", "stages.reward_model.examples.mistakes=0.5"),
+        ("stages.sfft.seed=1", "there are sft, reward_model, ppo"),
+    ],
+)
+def test_an_override_that_a_stage_would_not_see_is_refused(chain, tmp_path, override, named):
+    if override.startswith("examples"):
+        chain.write_text(CHAIN.replace("demonstrations: true}", "demonstrations: true, mistakes: 0.1}"))
+    with pytest.raises(UserError) as caught:
+        load_chain(str(chain), [override], tmp_path / "run")
+    assert named in str(caught.value)
+
+
+def test_an_override_reaches_every_stage(chain, tmp_path):
+    loaded = load_chain(str(chain), ["stages.*.train.steps=3", "seed=5", "rollout.max_tokens=9"], tmp_path / "run")
+    assert {(c.train.steps, c.seed, c.rollout.max_tokens) for c in loaded.values()} == {(3, 5, 9)}
+    assert loaded["sft"].train.token_budget == 256

@@ -1,6 +1,7 @@
 """The wheel: one top-level name, the recipes inside, and a command that works away from the checkout."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,22 @@ def test_every_package_of_the_checkout_is_in_the_wheel(wheel):
             if path.suffix in (".py", ".yaml"):
                 relative = path.relative_to(ROOT).as_posix()
                 assert (relative if top == "grpo_kit" else f"grpo_kit/{relative}") in names
+
+
+def test_an_index_page_has_authors_links_that_work_and_types(wheel):
+    archive = zipfile.ZipFile(wheel)
+    assert "grpo_kit/py.typed" in archive.namelist()
+    metadata = archive.read(next(n for n in archive.namelist() if n.endswith("METADATA"))).decode()
+    head, _, readme = metadata.partition("\n\n")
+    assert "Author: grpo-kit developers" in head
+    assert {"Homepage", "Documentation", "Changelog", "Issues"} == set(re.findall(r"Project-URL: (\w+), ", head))
+    assert "Classifier: Typing :: Typed" in head
+    project = re.search(r"Project-URL: Homepage, (\S+)", head)[1]
+    raw = project.replace("github.com", "raw.githubusercontent.com")
+    for link in re.findall(r"\]\(([^)#]+)", readme):
+        place = re.fullmatch(rf"(?:{re.escape(project)}/blob|{re.escape(raw)})/main/(.+)|https://(?!github).+", link)
+        assert place, f"{link} leads nowhere from an index page"
+        assert place[1] is None or (ROOT / place[1]).exists(), link
 
 
 def test_an_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -12,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from grpo_kit.config import Config, DataConfig
 from grpo_kit.errors import UserError
+from grpo_kit.suggest import did_you_mean
 from grpo_kit.types import Message, Task
 from grpo_kit.verifiers.code import TaskError
 
@@ -74,11 +74,9 @@ class DatasetSource:
         prompts = joined or [("fields.prompt", fields.prompt)]
         for key, column in (*prompts, ("fields.answer", fields.answer), ("fields.id", fields.id)):
             if column is not None and column not in columns:
-                close = difflib.get_close_matches(column, columns, 1, 0.4)
-                hint = f" Did you mean {close[0]}?" if close else ""
                 raise UserError(
                     f"{self.where}.{key}: {self.config.path} has no column {column!r}; it has: "
-                    f"{', '.join(columns)}.{hint}"
+                    f"{', '.join(columns)}.{did_you_mean(column, columns)}"
                 )
 
     def _fingerprint(self) -> str:

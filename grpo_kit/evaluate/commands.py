@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.interrupt import Interrupted
+from grpo_kit.observe.terminal import line, open_console
 from grpo_kit.scoring import VerifierSpec
 
 from .files import Fields
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     from .tasks import OpenTask
 
 MAX_WORKERS = 16
-
-
-def open_console() -> Console:
-    """A console whose tables are not cut to 80 columns in a log file."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 def worker_count(workers: int | None) -> int:
@@ -60,7 +53,7 @@ def score_file(
     show_results(console, results)
     for one in found:
         if one.labelled:
-            console.print(f"{one.result.model['label']}:", markup=False)
+            line(console, f"{one.result.model['label']}:")
             show_disagreements(console, one.disagreements, disagreements)
     for one in found:
         if out is not None:
@@ -70,7 +63,7 @@ def score_file(
             if one.labelled:
                 write_records(folder / "disagreements.jsonl", one.disagreements)
             one.result.write(folder)
-            console.print(f"written: {folder}", markup=False)
+            line(console, f"written: {folder}")
     write_markdown(markdown_path, results)
 
 
@@ -100,8 +93,12 @@ def evaluate_checkpoints(
     markdown_path: Path | None,
 ) -> None:
     """Evaluate each checkpoint on every task; each has its own folder where there are several."""
+    from transformers.utils import logging as transformers_logging
+
     from .checkpoints import find_model, settings_from
     from .tasks import open_task
+
+    transformers_logging.disable_progress_bar()  # ours is the one that is drawn
 
     settings = settings_from(values | {"workers": worker_count(values["workers"])})
     if resume and out is None:
@@ -128,7 +125,7 @@ def evaluate_checkpoints(
         except KeyboardInterrupt:
             raise EvaluationInterrupted(folder) from None
     show_results(console, results)
-    console.print(f"written: {folder}", markup=False)
+    line(console, f"written: {folder}")
     write_markdown(markdown_path, results)
 
 

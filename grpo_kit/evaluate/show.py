@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from grpo_kit.observe.tables import Column, show_table
+from grpo_kit.observe.terminal import clip, line
 
 from .protocol import Result, protocol_lines
 from .records import Record
 
 NONE = "-"
+CLIPPED = 60
+SPARE = {"length right / wrong": 5, "no answer": 4, "cut": 3, "maj@n": 2, "95 %": 1}  # the highest goes first
 
 
 def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
@@ -74,16 +78,17 @@ def _count(value: float | None) -> str:
 def show_results(console: Console, results: Sequence[Result]) -> None:
     """The table, what to know about its errors, and the protocol."""
     header, rows = table_rows(results)
-    table = Table(title="Accuracy in percent; errors are clustered by problem", title_justify="left")
-    for name in header:
-        table.add_column(name, justify="left" if name in ("model", "task") else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    for line in notes(results):
-        console.print(line, markup=False, soft_wrap=True)
-    for line in protocol_lines(results):
-        console.print(line, style="dim", markup=False, soft_wrap=True)
+    columns = [
+        Column(name, right=name not in ("model", "task"), spare=SPARE.get(name, 0), words=name == "unscored")
+        for name in header
+    ]
+    show_table(
+        console, columns, rows, title="Accuracy in percent; errors are clustered by problem", hint="--out keeps all"
+    )
+    for note in notes(results):
+        line(console, note)
+    for said in protocol_lines(results):
+        line(console, said, "dim")
 
 
 def notes(results: Sequence[Result]) -> list[str]:
@@ -134,21 +139,21 @@ def markdown(results: Sequence[Result]) -> str:
 def show_disagreements(console: Console, records: Sequence[Record], count: int) -> None:
     """Responses whose verdict differs from the label that came with the file."""
     if not records:
-        console.print("every verdict agrees with the label")
+        line(console, "every verdict agrees with the label")
         return
-    table = Table(title=f"{len(records)} verdicts differ from the label", title_justify="left")
-    for name in ("id", "sample", "label", "verdict", "extracted", "gold", "reason"):
-        table.add_column(name, overflow="fold")
-    for record in records[:count]:
-        words = {True: "right", False: "wrong", None: NONE}
-        cells = [record.id, str(record.sample), words[record.label], words[record.right]]
-        table.add_row(*cells, _clip(record.extracted or NONE), _clip(str(record.answer)), _clip(record.reason))
-    console.print(table)
+    prose = ("extracted", "gold", "reason")
+    columns = [Column(name, words=name in prose) for name in ("id", "sample", "label", "verdict", *prose)]
+    words = {True: "right", False: "wrong", None: NONE}
+    cells = [
+        (
+            record.id,
+            str(record.sample),
+            words[record.label],
+            words[record.right],
+            *(clip(text, CLIPPED) for text in (record.extracted or NONE, str(record.answer), record.reason)),
+        )
+        for record in records[:count]
+    ]
+    show_table(console, columns, cells, title=f"{len(records)} verdicts differ from the label")
     if len(records) > count:
-        console.print(f"and {len(records) - count} more; --out keeps all of them, --disagreements N shows N")
-
-
-def _clip(text: str) -> Any:
-    from rich.text import Text
-
-    return Text(text if len(text) <= 60 else f"{text[:28]} ... {text[-28:]}")
+        line(console, f"and {len(records) - count} more; --out keeps all of them, --disagreements N shows N")

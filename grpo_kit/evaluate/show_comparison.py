@@ -6,28 +6,28 @@ import math
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from grpo_kit.observe.tables import Column, show_table
+from grpo_kit.observe.terminal import clip, line, warn
 
 from .compare import Comparison, Flip
 from .records import Record
 
 SHOWN = 300
+SPARE = {"bootstrap": 3, "problems": 2, "McNemar p": 1}  # the highest goes first
 
 
 def show_comparisons(console: Console, comparisons: Sequence[Comparison], flips: int) -> None:
     """The differences, how sure they are, what the protocols differ in, and the problems that flipped."""
     for warning in _warnings(comparisons):
-        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+        warn(console, warning)
     header, rows = _cells(comparisons)
-    table = Table(title="Second minus first on the same problems, in points; 95 % intervals", title_justify="left")
-    for name in header:
-        table.add_column(name, justify="left" if name in ("task", "first", "second") else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
-    for line in _notes(comparisons):
-        console.print(line, markup=False, soft_wrap=True)
+    columns = [Column(name, right=name not in ("task", "first", "second"), spare=SPARE.get(name, 0)) for name in header]
+    title = "Second minus first on the same problems, in points; 95 % intervals"
+    show_table(console, columns, rows, title=title, hint="--out keeps all")
+    for note in _notes(comparisons):
+        line(console, note)
     for comparison in comparisons:
         _show_flips(console, comparison, flips)
 
@@ -96,33 +96,26 @@ def _show_flips(console: Console, comparison: Comparison, count: int) -> None:
         if not chosen or not count:
             continue
         name = f"{comparison.task}: {title} by {comparison.second} ({len(chosen)})"
-        table = Table(title=name, title_justify="left", show_lines=True)
-        for column in ("id", "problem", "gold", comparison.first, comparison.second):
-            table.add_column(column, overflow="fold")
-        for flip in chosen[:count]:
-            table.add_row(*_flip_cells(flip))
-        console.print(table)
+        prose = ("problem", "gold", comparison.first, comparison.second)
+        columns = [Column("id"), *(Column(column, words=True) for column in prose)]
+        show_table(console, columns, [_flip_cells(flip) for flip in chosen[:count]], title=name, rules=True)
         if len(chosen) > count:
-            console.print(f"and {len(chosen) - count} more; --flips N shows N, --out keeps all", markup=False)
+            line(console, f"and {len(chosen) - count} more; --flips N shows N, --out keeps all")
 
 
 def _flip_cells(flip: Flip) -> list[Text]:
     return [
         Text(flip.id),
-        _clip(flip.first.prompt),
-        _clip(str(flip.first.answer)),
+        Text(clip(flip.first.prompt, SHOWN)),
+        Text(clip(str(flip.first.answer), SHOWN)),
         _answer(flip.first),
         _answer(flip.second),
     ]
 
 
 def _answer(record: Record) -> Text:
-    given = record.extracted if record.extracted is not None else record.response[-SHOWN:]
-    return Text(given[:SHOWN], style="green" if record.right else "red")
-
-
-def _clip(text: str) -> Text:
-    return Text(text if len(text) <= SHOWN else text[:SHOWN] + " ...")
+    given = clip(record.response, SHOWN, end=True) if record.extracted is None else clip(record.extracted, SHOWN)
+    return Text(given, style="green" if record.right else "red")
 
 
 def comparison_markdown(comparisons: Sequence[Comparison]) -> str:

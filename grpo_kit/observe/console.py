@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Column as RichColumn
 from rich.text import Text
 
 from grpo_kit.evaluate.run import EvalResult, Judged
 from grpo_kit.types import Group
+
+from .tables import Column, show_table
+from .terminal import WIDE, clip, draws, line, open_console, shown, warn
 
 PLAIN_LINES = 20  # lines per stage when the output is not a terminal
 
@@ -21,33 +35,30 @@ class RunConsole:
     """Progress of a run on a terminal or in a log file."""
 
     def __init__(self, console: Console | None = None, plain_lines: int = PLAIN_LINES) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or open_console()
         self.plain_lines = plain_lines
-        self._progress: Progress | None = None
 
     def say(self, text: str) -> None:
-        # A log file is not 80 columns wide: lines stay whole there.
-        self.console.print(text, markup=False, soft_wrap=not self.console.is_terminal)
+        line(self.console, text)
 
     def warn(self, text: str) -> None:
-        wrap = not self.console.is_terminal
-        self.console.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=wrap)
+        warn(self.console, text)
 
     @contextmanager
     def stage(self, name: str, total: int, start: int = 0) -> Iterator[Stage]:
-        if not self.console.is_terminal:
+        if not draws(self.console):
             yield Stage(self, name, total)
             return
         columns = (
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", style="bold", markup=False),
+            _Bar(self.console),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            _Elapsed(self.console),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            _Numbers(table_column=RichColumn(ratio=1, no_wrap=True)),
         )
-        with Progress(*columns, console=self.console) as progress:
-            task = progress.add_task(name, total=total, completed=start, numbers="")
+        with Progress(*columns, console=self.console, expand=True) as progress:
+            task = progress.add_task(name, total=total, completed=start, numbers={})
             yield Stage(self, name, total, progress, task)
 
     def show_evaluation(self, label: str, result: EvalResult) -> None:
@@ -73,25 +84,28 @@ class RunConsole:
             self._example(mark, "green" if item.right else "red", item.task.prompt, item.completion.text)
 
     def _example(self, title: str, style: str, prompt: str, response: str) -> None:
-        shown = Text(prompt[-600:], style="dim") + Text(" ") + Text(response[-1200:])
+        asked, said = (shown(self.console, clip(t, n, end=True)) for t, n in ((prompt, 600), (response, 1200)))
         if self.console.is_terminal:
-            self.console.print(Panel(shown, title=title, title_align="left", border_style=style))
+            text = Text(asked, style="dim") + Text(f" {said}", style="not dim")
+            name = Text(shown(self.console, title))
+            self.console.print(Panel(text, title=name, title_align="left", border_style=style))
         else:
-            self.say(f"  [{title}] {shown.plain!r}")
+            self.say(f"  [{title}] {' '.join(f'{asked} {said}'.split())}")
 
     def show_comparison(self, rows: Sequence[tuple[str, EvalResult]]) -> None:
-        table = Table(title="Held-out accuracy")
-        for column in ("", f"sampled (avg@{rows[0][1].samples})", "greedy", "truncated", "mean length"):
-            table.add_column(column, justify="right" if column else "left")
-        for label, r in rows:
-            table.add_row(
+        numbers = (f"sampled (avg@{rows[0][1].samples})", "greedy", "truncated", "mean length")
+        cells = [
+            (
                 label,
                 f"{r.sampled:.1%} ± {r.sampled_error:.1%}",
                 f"{r.greedy:.1%}",
                 f"{r.truncated:.1%}",
                 f"{r.mean_length:.1f}",
             )
-        self.console.print(table)
+            for label, r in rows
+        ]
+        columns = [Column(""), *(Column(name, right=True) for name in numbers)]
+        show_table(self.console, columns, cells, title="Held-out accuracy")
 
 
 class Stage:
@@ -103,8 +117,57 @@ class Stage:
         self.owner, self.name, self.total, self.progress, self.task = owner, name, total, progress, task
 
     def advance(self, step: int, numbers: dict[str, str]) -> None:
-        shown = "  ".join(f"{k} {v}" for k, v in numbers.items())
         if self.progress is not None:
-            self.progress.update(self.task, completed=step, numbers=shown)  # type: ignore[arg-type]
+            self.progress.update(self.task, completed=step, numbers=numbers)  # type: ignore[arg-type]
         elif step == self.total or step % max(1, self.total // self.owner.plain_lines) == 0:
-            self.owner.say(f"{self.name} {step}/{self.total}  {shown}")
+            said = "  ".join(f"{k} {v}" for k, v in numbers.items())
+            self.owner.say(f"{self.name} {step}/{self.total}  {said}".rstrip())
+
+
+class _Bar(BarColumn):
+    """A bar that leaves room for the numbers, also after the window was made smaller."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def render(self, task: Task) -> ProgressBar:
+        self.bar_width = 24 if self.console.width >= WIDE else 10
+        return super().render(task)
+
+
+class _Elapsed(TimeElapsedColumn):
+    """Left out where there is little room; the time that remains says more."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if self.console.width >= WIDE else Text("")
+
+
+class _Numbers(ProgressColumn):
+    """As many of a step's numbers as there is room for, each of them whole."""
+
+    def render(self, task: Task) -> _Fitting:
+        return _Fitting([f"{name} {value}" for name, value in task.fields["numbers"].items()])
+
+
+class _Fitting:
+    """Parts of a line: those that fit, from the first on."""
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        self.parts = parts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        fitting = ""
+        for part in self.parts:
+            longer = f"{fitting}  {part}" if fitting else part
+            if len(longer) > options.max_width:
+                break
+            fitting = longer
+        yield Text(fitting)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(0, options.max_width)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from grpo_kit.errors import UserError
@@ -19,6 +18,8 @@ from grpo_kit.evaluate.records import RESULTS_FILE
 
 from .report.build import evaluated_rows, read_evaluations
 from .report.rows import Row, rollout_rows, rollout_steps
+from .tables import Column, show_table
+from .terminal import clip, line, shown
 
 SORTS: dict[str, Callable[[Row], float]] = {
     "score": lambda row: row.reward,
@@ -108,59 +109,71 @@ def choose(rows: Iterable[Row], choice: Choice) -> list[Row]:
     return found
 
 
+COLUMNS = (
+    Column("#", right=True),
+    Column("step", right=True, spare=3),
+    Column("problem"),
+    Column("sample", right=True, spare=4),
+    Column("score", right=True),
+    Column("advantage", right=True, spare=6),
+    Column("tokens", right=True, spare=5),
+    Column("stop", spare=2),
+    Column("extracted", words=True, spare=7),
+    Column("gold", words=True, spare=1),
+    Column("completion", words=True),
+)
+
+
 def show_list(console: Console, rows: list[Row], limit: int) -> None:
-    table = Table(title=f"{len(rows):,} completions", title_justify="left")
-    for name in (
-        "#",
-        "step",
-        "problem",
-        "sample",
-        "score",
-        "advantage",
-        "tokens",
-        "stop",
-        "extracted",
-        "gold",
-        "completion",
-    ):
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    cells = []
     for number, row in enumerate(rows[:limit]):
         extracted = next(iter(row.scores.values()), {}).get("extracted")
-        table.add_row(
-            str(number),
-            "-" if row.step is None else str(row.step),
-            Text(f"{row.task} {row.problem}"[:30]),
-            "greedy" if row.sample < 0 else str(row.sample),
-            _score(row),
-            "-" if row.advantage is None else f"{row.advantage:+.2f}",
-            str(len(row.token_ids) or "-"),
-            row.finish or "-",
-            Text((extracted or "-")[:24]),
-            Text(str(row.answer)[:24]),
-            Text(" ".join(row.response.split())[-60:]),
+        cells.append(
+            (
+                str(number),
+                "-" if row.step is None else str(row.step),
+                clip(f"{row.task} {row.problem}", 30),
+                "greedy" if row.sample < 0 else str(row.sample),
+                _score(row),
+                "-" if row.advantage is None else f"{row.advantage:+.2f}",
+                str(len(row.token_ids) or "-"),
+                row.finish or "-",
+                clip(extracted or "-", 24),
+                clip(str(row.answer), 24),
+                clip(" ".join(row.response.split()), 60, end=True),
+            )
         )
-    console.print(table)
+    show_table(console, COLUMNS, cells, title=f"{len(rows):,} completions", hint="--show # shows all of one")
     if len(rows) > limit:
-        console.print(f"and {len(rows) - limit:,} more; --limit N shows N, --show # one of them with its group")
+        line(console, f"and {len(rows) - limit:,} more; --limit N shows N, --show # one of them with its group")
 
 
 def show_one(console: Console, row: Row, everything: list[Row]) -> None:
     """A completion with its verdict and its group."""
-    console.print(Panel(Text(row.prompt), title="prompt", title_align="left"))
+    console.print(Panel(Text(shown(console, row.prompt)), title=Text("prompt"), title_align="left"))
     title = f"sample {row.sample}, {row.finish or 'end unknown'}, {len(row.token_ids)} tokens"
-    console.print(Panel(Text(row.response), title=title, title_align="left"))
-    console.print(Text.assemble("gold ", (str(row.answer), "bold")))
+    console.print(Panel(Text(shown(console, row.response)), title=Text(shown(console, title)), title_align="left"))
+    line(console, f"gold {row.answer}", "bold")
     for name, score in row.scores.items():
         value = f"{score['value']:g}" if score["status"] == "ok" else score["status"]
-        console.print(Text(f"{name}: {value}, extracted {score['extracted']!r}, {score['reason']}"))
-    group = [other for other in everything if other.group == row.group]
-    table = Table(title="group", title_justify="left", show_lines=True)
-    for column in ("sample", "score", "advantage", "completion"):
-        table.add_column(column, overflow="fold")
-    for other in group:
-        advantage = "-" if other.advantage is None else f"{other.advantage:+.2f}"
-        table.add_row(str(other.sample), _score(other), advantage, Text(other.response[-600:]))
-    console.print(table)
+        line(console, f"{name}: {value}, extracted {score['extracted']}, {score['reason']}")
+    columns = (
+        Column("sample", right=True),
+        Column("score", right=True),
+        Column("advantage", right=True),
+        Column("completion", words=True),
+    )
+    cells = [
+        (
+            str(other.sample),
+            _score(other),
+            "-" if other.advantage is None else f"{other.advantage:+.2f}",
+            clip(other.response, 600, end=True),
+        )
+        for other in everything
+        if other.group == row.group
+    ]
+    show_table(console, columns, cells, title="group", rules=True)
 
 
 def _score(row: Row) -> Text:

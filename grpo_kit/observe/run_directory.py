@@ -246,6 +246,10 @@ def _rollout(step: int, number: int, group: Group, index: int, advantage: float,
 
 def check_free(path: Path) -> None:
     """Raises UserError if a run could not be made at ``path``."""
+    try:
+        path.exists()
+    except (OSError, ValueError) as error:
+        raise UserError(f"--run-dir: {path!s:.60}...: {getattr(error, 'strerror', None) or error}") from error
     if path.exists() and not (path.is_dir() and _was_never_made(path)):
         raise UserError(
             f"--run-dir: {path} exists and is not empty. A run directory is never reused: choose another, or continue "

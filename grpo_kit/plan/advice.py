@@ -54,6 +54,9 @@ def _candidates(setting: Setting) -> Iterator[tuple[str, Setting]]:
             if budget >= setting.length
         ],
     )
+    if setting.engine == "torch":
+        halves = [setting.rows >> shift for shift in range(1, 12) if setting.rows >> shift >= setting.fewest_rows]
+        yield from _mildest([(f"rollout.max_rows={rows}", replace(setting, rows=rows)) for rows in halves])
     if not setting.checkpointing:
         yield "parallel.gradient_checkpointing=true", replace(setting, checkpointing=True)
     if setting.engine == "vllm":

@@ -62,6 +62,7 @@ class Setting:
     engine: str = "torch"
     engine_share: float = 0.0
     engine_sleeps: bool = True
+    fewest_rows: int = 1
     device_bytes: int = 0
 
     @property
@@ -118,6 +119,7 @@ def setting_of(
         engine=rollout.engine if objective.data == "sampled" else "none",
         engine_share=rollout.vllm.memory_fraction,
         engine_sleeps=rollout.vllm.sleep,
+        fewest_rows=rollout.group_size,
         device_bytes=device_bytes,
     )
 

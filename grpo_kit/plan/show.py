@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from grpo_kit.config import Config
 from grpo_kit.config_algorithm import check_row
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
+from grpo_kit.observe.tables import Column, show_table
+from grpo_kit.observe.terminal import line, open_console
 from grpo_kit.recipe_file import load_recipe
 
 from .advice import USABLE, changes_that_fit, engine_room, fits
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 SCALES = (8, 16, 32, 64, 128, 256, 512)
 AHEAD = (1, 2, 4)
+# What else makes a part smaller, where no change of `advice` is enough.
+LEVERS = {
+    "key-value cache": "lower rollout.max_tokens, or take a smaller model",
+    "activations": "lower rollout.max_tokens or data.max_prompt_tokens, or take a smaller model",
+}
 SLOTS = 256  # vLLM's own limit of sequences decoded side by side, by default
 
 
@@ -66,21 +72,22 @@ def plan(
     check_row(config.algorithm, objective)
     shape = shape_of(config)
     setting = setting_of(config, objective, shape, devices=count, device="cuda", device_bytes=device.memory)
-    console = Console(highlight=False)
-    console.print(
+    console = open_console()
+    line(
+        console,
         f"{config.algorithm} of {shape.parameters / 1e9:.2f}B parameters on {count} x {device.name} "
-        f"({device.memory / GIB:.0f} GB, {device.flops / 1e12:.0f} TFLOP/s, {device.bandwidth / 1e12:.2f} TB/s)"
+        f"({device.memory / GIB:.0f} GB, {device.flops / 1e12:.0f} TFLOP/s, {device.bandwidth / 1e12:.2f} TB/s)",
     )
     _show_memory(console, setting)
     expected = _lengths(config, prompt_tokens, completion_tokens, lengths)
     costs, work = Costs(shape, device, mfu), work_of(config, objective, expected)
     if objective.data == "sampled":
         if config.rollout.engine == "torch":
-            console.print("times are those of vLLM engines (rollout.engine: vllm or vllm_server)")
+            line(console, "times are those of vLLM engines (rollout.engine: vllm or vllm_server)")
         _show_step(console, config, costs, work, expected, count)
         if picture is not None:
             _draw(costs, work, expected, picture)
-            console.print(f"synchronous against asynchronous at 8 to 512 devices: {picture}", markup=False)
+            line(console, f"synchronous against asynchronous at 8 to 512 devices: {picture}")
 
 
 def shape_of(config: Config) -> ModelShape:
@@ -122,27 +129,32 @@ def _lengths(config: Config, prompt: int | None, completion: int | None, recorde
 
 def _show_memory(console: Console, setting: Setting) -> None:
     memory = memory_of(setting)
-    table = Table(box=None, show_header=False)
+    rows = []
     for title, parts in (
         ("all the time", memory.kept),
         ("sampling", memory.generate),
         ("updating", memory.update),
     ):
         for name, size in parts.items():
-            table.add_row(title, name, f"{size / GIB:.2f} GB")
+            rows.append((title, name, f"{size / GIB:.2f} GB"))
             title = ""
-    table.add_row("peak of a device", "", f"{memory.peak / GIB:.2f} of {setting.device_bytes / GIB:.0f} GB")
-    console.print(table)
+    rows.append(("peak of a device", "", f"{memory.peak / GIB:.2f} of {setting.device_bytes / GIB:.0f} GB"))
+    show_table(console, [Column("when"), Column("what"), Column("memory")], rows, framed=False, heading=False)
     if fits(setting):
         return
-    console.print(_why_not(setting, memory), soft_wrap=True)
+    line(console, _why_not(setting, memory))
     changes = changes_that_fit(setting)
     for number, change in enumerate(changes):
         lead = "nearest change that fits" if number == 0 else "or"
-        console.print(f"  {lead}: {change.text} ({change.peak / GIB:.2f} GB)", markup=False, soft_wrap=True)
+        line(console, f"  {lead}: {change.text} ({change.peak / GIB:.2f} GB)")
     if not changes:
-        console.print(
-            "  no three changes of token budget, checkpointing, engine memory, LoRA and devices are enough: take a smaller model"
+        parts = memory.kept | max(memory.generate, memory.update, key=lambda phase: sum(phase.values()))
+        largest = max(parts, key=lambda name: parts[name])
+        way = LEVERS.get(largest.partition(",")[0], "take a smaller model")
+        line(
+            console,
+            "  no three changes of token budget, rows, checkpointing, engine memory, LoRA and devices are enough. The largest "
+            f"part is {largest} ({parts[largest] / GIB:.2f} GB): {way}",
         )
 
 
@@ -160,26 +172,26 @@ def _show_step(console: Console, config: Config, costs: Costs, work: Work, expec
     slots = max(1, min(SLOTS, costs.slots(config.rollout.vllm.memory_fraction, context)))
     drawn = expected.draw(STEPS + max(AHEAD) + 1, work.sequences)
     tokens = work.sequences * context
-    table = Table(box=None)
-    for column in ("step", "seconds", "tokens/s", "sampling + training", "engines idle", "trainers idle", "mean age"):
-        table.add_column(column, justify="left" if column == "step" else "right", no_wrap=column == "step")
+    rows = []
+    names = ("step", "seconds", "tokens/s", "sampling + training", "engines idle", "trainers idle", "mean age")
+    columns = [Column(name, right=name != "step") for name in names]
 
     def row(name: str, t: Timing, split: str) -> None:
         shares = f"{t.engines_idle:.0%}", f"{t.trainers_idle:.0%}"
-        table.add_row(name, f"{t.step:.1f}", f"{tokens / t.step:,.0f}", split, *shares, f"{t.staleness:.1f}")
+        rows.append((name, f"{t.step:.1f}", f"{tokens / t.step:,.0f}", split, *shares, f"{t.staleness:.1f}"))
 
     row("synchronous", synchronous(costs, work, drawn, devices, slots), f"{devices}, in turn")
     for ahead in AHEAD:
         timing = best_asynchronous(costs, work, drawn, devices, slots, ahead)
         if timing is not None:
             row(f"async, {ahead} ahead", timing, f"{timing.engines} + {timing.trainers}")
-    console.print(
+    line(
+        console,
         f"{work.sequences} responses of {expected.mean:.0f} tokens on average (at most {expected.most}) after prompts of "
         f"{expected.prompt:.0f}; assumed: {costs.mfu:.0%} of the peak rate in training, {READ_SHARE:.0%} of the bandwidth in "
         f"decoding, {slots} sequences side by side on an engine",
-        soft_wrap=True,
     )
-    console.print(table)
+    show_table(console, columns, rows, framed=False)
 
 
 def _draw(costs: Costs, work: Work, expected: Lengths, target: Path) -> None:

@@ -24,10 +24,11 @@ def check_folder(path: str) -> None:
     folder = Path(path)
     looks_local = folder.exists() or path.startswith((".", "/", "~")) or path.count("/") != 1
     if looks_local and not (folder / "config.json").is_file():
-        state = "has no config.json" if folder.is_dir() else "does not exist"
+        state = "has no config.json" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
         raise UserError(
             f"model.path: {path} is not a model folder: it {state}. Give a folder that holds config.json, weights and "
-            "tokenizer (any checkpoint of a run is one), or a name on the Hugging Face hub such as Qwen/Qwen2.5-0.5B."
+            "tokenizer (`model` of a run, or of one of its checkpoints, is one), or a name on the Hugging Face hub such as "
+            "Qwen/Qwen2.5-0.5B."
         )
 
 

@@ -282,6 +282,7 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task]) -> GoldCh
     rows = min(source.size or len(first), GOLD_ROWS_CHECKED)
     result = GoldCheck(rows, [], [])
     with open_scorer(config, workers=0) as scorer:
+        scorer.error_patience = rows + 1  # a failure is a rejected answer here: no step has been taken
         for index in range(rows):
             task = source.task(index)
             response = gold_response(source, index, task)

@@ -128,7 +128,9 @@ def _start(run: RunDirectory, step: int) -> Path | None:
     if wanted == 0 and run.forked_at() is None:
         return None
     listed = ", ".join(map(str, sorted(there))) or "none"
-    possible = ", ".join(str(s) for s in sorted({1, *(n + 1 for n in there)}))
+    taken = {m["step"] for m in run.read_metrics() if m["step"] > 0}
+    begun = {n + 1 for n in there} | ({1} if run.forked_at() is None else set())
+    possible = ", ".join(map(str, sorted(begun & taken))) or "none"
     raise UserError(
         f"--step {step}: the weights that it began with are those of step {step - 1}, of which there is no checkpoint (there "
         f"are: {listed}). Steps that can be replayed: {possible}. train.save_every and train.keep_last decide what is kept."

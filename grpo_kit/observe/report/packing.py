@@ -113,7 +113,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
 def _short(prompts: Sequence[str]) -> list[str]:
     """The beginnings of the prompts, without the words that all of them begin with."""
     kinds = sorted(set(prompts))
-    shared = os.path.commonprefix([kinds[0], kinds[-1]]) if len(kinds) > 1 else ""
+    shared = os.path.commonprefix([kinds[0], kinds[-1]]) if len(kinds) > 1 else ""  # noqa: RUF071 (of text, not of paths)
     cut = len(shared) - len(re.split(r"\s", shared)[-1])  # at a word's beginning
     return [" ".join(prompt[cut : cut + 2 * PROMPT_SHOWN].split())[:PROMPT_SHOWN] for prompt in prompts]
 

@@ -198,7 +198,9 @@ def _learning(table: Table, kind: Kind) -> list[Panel]:
 
 
 def _loss(table: Table, unit: str, section: str = "Outcome", note: str = "") -> Panel:
-    return Panel(section, "Loss", table.x, table.series(["loss"]), y_label=f"loss, {unit}" if unit else "loss", note=note)
+    return Panel(
+        section, "Loss", table.x, table.series(["loss"]), y_label=f"loss, {unit}" if unit else "loss", note=note
+    )
 
 
 def _perplexity(table: Table) -> Panel:
@@ -281,7 +283,9 @@ def _trust_region(table: Table) -> list[Panel]:
 
 def verifier_names(table: Table) -> list[str]:
     """The verifiers that were counted. A path in a name, or a metric of the user's own, may hold slashes as well."""
-    counted = [n.removeprefix("verifier/").removesuffix("/count") for n in table.names("verifier/") if n.endswith("/count")]
+    counted = [
+        n.removeprefix("verifier/").removesuffix("/count") for n in table.names("verifier/") if n.endswith("/count")
+    ]
     return [name for name in counted if table.has(f"verifier/{name}/abstain")] or sorted(
         {n.removeprefix("verifier/").rpartition("/")[0] for n in table.names("verifier/") if n.endswith("/mean")}
     )
@@ -294,18 +298,24 @@ def _verifiers(table: Table) -> list[Panel]:
     for name in names:
         prefix = f"verifier/{name}/"
         failed = [Series(word, table.column(prefix + key)) for key, word in HEALTH.items() if table.has(prefix + key)]
-        panels.append(Panel("Verifiers", f"{name}: without a score", table.x, failed, y_label="completions", idle=(0, 0)))
+        panels.append(
+            Panel("Verifiers", f"{name}: without a score", table.x, failed, y_label="completions", idle=(0, 0))
+        )
         others = [other for other in names if other != name and other.startswith(f"{name}/")]
         for metric in table.names(prefix):
             own = metric.removeprefix(prefix)
             if own not in STANDARD and not any(metric.startswith(f"verifier/{other}/") for other in others):
                 series = [Series(words(own), table.column(metric))]
-                panels.append(Panel("Verifiers", f"{name}: {words(own)}", table.x, series, y_label="mean over completions"))
+                panels.append(
+                    Panel("Verifiers", f"{name}: {words(own)}", table.x, series, y_label="mean over completions")
+                )
     return panels
 
 
 def _time(table: Table, kind: Kind) -> list[Panel]:
-    note = "Completions that carry no gradient. Those of groups with equal rewards have the advantage 0: nothing is lost."
+    note = (
+        "Completions that carry no gradient. Those of groups with equal rewards have the advantage 0: nothing is lost."
+    )
     dropped = table.names("dropped/") if kind.loss == "policy_gradient" else []
     return [
         _phases(table),

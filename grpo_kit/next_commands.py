@@ -1,0 +1,46 @@
+"""What can be done with a finished run: commands that work for what was trained, ready to be pasted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grpo_kit.config import Config
+from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.errors import UserError
+from grpo_kit.objective.algorithms import resolve_objective
+
+Command = tuple[str, list[str]]  # what it does, and its words
+
+
+def after_training(config: Config, path: Path) -> list[Command]:
+    """For a run that came to its end."""
+    recipe, model = str(path / "config.yaml"), str(path / "model")
+    objective = resolve_objective(config.algorithm, config.objective_overrides())
+    answers = objective.family != "reward_model"  # a reward model has a score where others write
+    found = [("the same run with another seed", ["grpo-kit", "train", recipe, f"seed={config.seed + 1}"])]
+    if config.data.task and answers and _has_level(config.data.task, config.data.level + 1):
+        harder = [f"model.path={model}", "warm_start=null", f"data.level={config.data.level + 1}"]
+        found.append(("go on, harder", ["grpo-kit", "train", recipe, *harder]))
+    if any((path / "rollouts").glob("*")):
+        found.append(("completions with their scores, here", ["grpo-kit", "rollouts", str(path)]))
+    if config.data.task and config.warm_start and answers:
+        both = [str(path / "warm_start"), model]
+        options = ["--tasks", config.data.task, "-n", "8", "--out", f"evals/{path.name}"]
+        found.append(("before and after", ["grpo-kit", "eval", *both, *options]))
+    return found
+
+
+def to_resume(path: Path) -> list[str]:
+    return ["grpo-kit", "train", str(path / "config.yaml"), "--run-dir", str(path), "--resume"]
+
+
+def to_fork(path: Path, step: int, *changes: str) -> list[str]:
+    return ["grpo-kit", "train", str(path / "config.yaml"), *changes, "--fork", f"{path}@{step}"]
+
+
+def _has_level(task: str, level: int) -> bool:
+    try:
+        ProceduralSource(task, level, 0, False).task(0)
+    except (UserError, ValueError):
+        return False
+    return True

@@ -1,0 +1,43 @@
+"""`train --smoke`: a recipe made so short that every stage of it is tried within seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from grpo_kit.chain import STAGES, merged
+from grpo_kit.recipe_file import find_recipe, parse_yaml, read_recipe
+
+PROMPTS = 8
+SHORT = {"train.steps": 2, "warm_start.steps": 20, "evaluation.tasks": 16}
+# After so few steps nothing is right, and groups that agree teach nothing: a reward by chance is added to the recipe's own.
+CHANCE = {"name": "grpo_kit.smoke_reward:by_chance"}
+
+
+def smoke_overrides(recipe: str) -> list[str]:
+    """Overrides for what the recipe has, and in a chain for what each stage has."""
+    data = parse_yaml(read_recipe(find_recipe(recipe)), recipe).data
+    stages = data.get(STAGES)
+    if not isinstance(stages, dict):
+        return _short(data)
+    return [
+        f"{STAGES}.{name}.{override}"
+        for name, own in stages.items()
+        for override in _short(merged(data, own) if isinstance(own, dict) else data)
+    ]
+
+
+def _short(data: Mapping[str, Any]) -> list[str]:
+    found = [f"{key}={value}" for key, value in SHORT.items() if isinstance(data.get(key.partition(".")[0]), dict)]
+    prompts, updates = (_number(data, *at) for at in (("rollout", "prompts_per_step"), ("train", "updates_per_batch")))
+    if prompts is not None:  # a multiple of the updates that share them
+        found.append(f"rollout.prompts_per_step={min(prompts, -(-PROMPTS // (updates or 1)) * (updates or 1))}")
+    own = data.get("verifiers")
+    return [*found, f"verifiers={json.dumps([*own, CHANCE])}"] if isinstance(own, list) else found
+
+
+def _number(data: Mapping[str, Any], section: str, key: str) -> int | None:
+    inside = data.get(section)
+    value = inside.get(key) if isinstance(inside, dict) else None
+    return value if isinstance(value, int) else None

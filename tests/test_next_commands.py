@@ -1,0 +1,56 @@
+"""What a finished run offers next can be pasted, and works for what was trained."""
+
+import re
+import shlex
+
+import pytest
+
+from grpo_kit.config import Config
+from grpo_kit.next_commands import after_training
+from grpo_kit.observe.terminal import PROGRAM
+from grpo_kit.recipe_file import load_recipe
+from tests.conftest import TINY_RECIPE
+
+WARM = "warm_start: {steps: 2, batch_size: 4}\n"
+FAMILIES = {
+    "grpo": TINY_RECIPE + WARM,
+    "dpo": TINY_RECIPE.replace("grpo", "dpo") + WARM + "examples: {demonstrations: true}\n",
+    "sft": TINY_RECIPE.replace("grpo", "sft") + "examples: {demonstrations: true}\n",
+    "reward_model": TINY_RECIPE.replace("grpo", "reward_model") + WARM + "examples: {demonstrations: true}\n",
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_command_works(zygote, family):
+    recipe, run = zygote.folder / f"{family}.yaml", f"a run of {family}"
+    recipe.write_text(FAMILIES[family] + "evaluation: {tasks: 4, samples: 1}\n")
+    # A rate that moves weights whatever was right; the folder's name has blanks, which a shell would split at.
+    done = zygote.run("train", recipe, "optimizer.learning_rate=1e-3", "train.steps=2", "--run-dir", run)
+    assert "Next:" in done.output or done.code == 1, done.output
+    if "Next:" not in done.output:  # nothing was learned of so few samples: what would have been offered
+        offered = [words for _, words in after_training(load_recipe(recipe), zygote.folder / run)]
+    else:
+        found = re.findall(rf"^  ({PROGRAM} .*)$", done.output, re.MULTILINE)
+        offered = [shlex.split(line) for line in found]
+    assert len(offered) >= 1
+    commands = {words[1] for words in offered}
+    assert ("rollouts" in commands) == (family == "grpo")
+    assert ("eval" in commands) == (family in ("grpo", "dpo"))
+    for words in offered:
+        extra = {"train": ["--dry-run"], "eval": ["--limit", "2"]}.get(words[1], [])
+        outcome = zygote.run(*words[1:], *extra)
+        assert outcome.code == 0, (words, outcome.output)
+
+
+def test_nothing_harder_is_offered_than_there_is(tmp_path):
+    def offered(level: int) -> list[str]:
+        recipe = {
+            "model": {"scratch": {}},
+            "data": {"task": "sort_letters", "level": level},
+            "verifiers": [{"name": "math"}],
+            "train": {"steps": 1},
+        }
+        return [says for says, _ in after_training(Config.model_validate(recipe), tmp_path)]
+
+    assert "go on, harder" in offered(1)
+    assert "go on, harder" not in offered(23)  # 27 different letters would be wanted
