@@ -49,6 +49,7 @@ class RunDirectory:
         try:
             run.rollouts.mkdir(parents=True, exist_ok=True)
             run.checkpoints.mkdir(exist_ok=True)
+            run.drop_scratch()
         except OSError as error:
             raise UserError(f"--run-dir: {path} cannot be created: {error.strerror}") from error
         run.write_json("environment.json", environment())
@@ -104,7 +105,11 @@ class RunDirectory:
         for path in self.rollouts.glob("step-*"):
             if int(path.name[5:].partition(".")[0]) > step or path.suffix == ".tmp":
                 path.unlink()
-        for path in self.path.glob("*.tmp"):  # of a process that was killed while it wrote
+        self.drop_scratch()
+
+    def drop_scratch(self) -> None:
+        """Remove what a process left that was killed while it wrote."""
+        for path in self.path.glob("*.tmp"):
             path.unlink(missing_ok=True)
 
     def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:

@@ -53,7 +53,12 @@ def run_head(folder: Path, config: Mapping[str, Any], metrics: Metrics, kind: Ki
     state = "" if (folder / "model").is_dir() else ", in progress or interrupted"
     source = config["data"].get("task") or config["data"].get("path") or "recorded data"
     model = config["model"].get("path") or "a model from scratch"
-    lines = [f"{algorithm_label(config['algorithm'])} on {source}", str(model), f"step {done} of {wanted}{state}", *facts]
+    lines = [
+        f"{algorithm_label(config['algorithm'])} on {source}",
+        str(model),
+        f"step {done} of {wanted}{state}",
+        *facts,
+    ]
     return {
         "facts": lines,
         "tiles": _tiles(table, config, kind),

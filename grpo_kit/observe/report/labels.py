@@ -99,7 +99,7 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-ALGORITHMS = {"sft": "Supervised fine-tuning", "reward_model": "Reward model", "rft": "RFT", "offline_pg": "Offline policy gradient"}
+ALGORITHMS = {"sft": "Supervised fine-tuning", "reward_model": "Reward model", "offline_pg": "Offline policy gradient"}
 
 
 def algorithm_label(name: str) -> str:

@@ -198,7 +198,9 @@ def _learning(table: Table, kind: Kind) -> list[Panel]:
 
 
 def _loss(table: Table, unit: str, section: str = "Outcome", note: str = "") -> Panel:
-    return Panel(section, "Loss", table.x, table.series(["loss"]), y_label=f"loss, {unit}" if unit else "loss", note=note)
+    return Panel(
+        section, "Loss", table.x, table.series(["loss"]), y_label=f"loss, {unit}" if unit else "loss", note=note
+    )
 
 
 def _perplexity(table: Table) -> Panel:
@@ -239,7 +241,8 @@ def _policy(table: Table, kind: Kind) -> list[Panel]:
     if kind.loss != "policy_gradient":
         return [entropy, kl, *step]
     near = "About 0 at the first update of a batch, by construction: watch the reward."
-    loss = _loss(table, "", "Policy", near)
+    zero = any(abs(v) < 1e-6 for v in table.values("loss")[:1])
+    loss = _loss(table, "", "Policy", near if zero else "")
     loss.idle = (0.0, 1e-6)
     sizes = ["advantage/mean_abs"] if table.has("advantage/mean_abs") else []
     ratios = ["ratio/max", "ratio/min"]
@@ -281,7 +284,9 @@ def _trust_region(table: Table) -> list[Panel]:
 
 def verifier_names(table: Table) -> list[str]:
     """The verifiers that were counted. A path in a name, or a metric of the user's own, may hold slashes as well."""
-    counted = [n.removeprefix("verifier/").removesuffix("/count") for n in table.names("verifier/") if n.endswith("/count")]
+    counted = [
+        n.removeprefix("verifier/").removesuffix("/count") for n in table.names("verifier/") if n.endswith("/count")
+    ]
     return [name for name in counted if table.has(f"verifier/{name}/abstain")] or sorted(
         {n.removeprefix("verifier/").rpartition("/")[0] for n in table.names("verifier/") if n.endswith("/mean")}
     )
@@ -290,22 +295,29 @@ def verifier_names(table: Table) -> list[str]:
 def _verifiers(table: Table) -> list[Panel]:
     names = verifier_names(table)
     means = [Series(name, table.column(f"verifier/{name}/mean")) for name in names]
-    panels = [Panel("Verifiers", "Mean score", table.x, means, y_label="score")]
+    # One verifier alone is the reward, which has its chart.
+    panels = [Panel("Verifiers", "Mean score", table.x, means, y_label="score")] if len(names) > 1 else []
     for name in names:
         prefix = f"verifier/{name}/"
         failed = [Series(word, table.column(prefix + key)) for key, word in HEALTH.items() if table.has(prefix + key)]
-        panels.append(Panel("Verifiers", f"{name}: without a score", table.x, failed, y_label="completions", idle=(0, 0)))
+        panels.append(
+            Panel("Verifiers", f"{name}: without a score", table.x, failed, y_label="completions", idle=(0, 0))
+        )
         others = [other for other in names if other != name and other.startswith(f"{name}/")]
         for metric in table.names(prefix):
             own = metric.removeprefix(prefix)
             if own not in STANDARD and not any(metric.startswith(f"verifier/{other}/") for other in others):
                 series = [Series(words(own), table.column(metric))]
-                panels.append(Panel("Verifiers", f"{name}: {words(own)}", table.x, series, y_label="mean over completions"))
+                panels.append(
+                    Panel("Verifiers", f"{name}: {words(own)}", table.x, series, y_label="mean over completions")
+                )
     return panels
 
 
 def _time(table: Table, kind: Kind) -> list[Panel]:
-    note = "Completions that carry no gradient. Those of groups with equal rewards have the advantage 0: nothing is lost."
+    note = (
+        "Completions that carry no gradient. Those of groups with equal rewards have the advantage 0: nothing is lost."
+    )
     dropped = table.names("dropped/") if kind.loss == "policy_gradient" else []
     return [
         _phases(table),
