@@ -53,7 +53,7 @@ def test_a_reward_that_rises_while_the_judge_sees_less_is_hacking():
     assert sign.severity == "failure"
     assert sign.holds
     assert "math calls" in sign.sentence
-    assert "0.90" in sign.sentence or "0.9 " in sign.sentence
+    assert "rose from 0.356 to 0.859" in sign.sentence
 
 
 def test_a_reward_that_judges_itself_is_never_called_clean():
@@ -138,4 +138,4 @@ def test_a_resume_changes_nothing(cut):
         first.see(line)
         second.see(line)
     assert second.signs == first.signs == verdicts(metrics)
-    assert second.state_dict() == first.state_dict()
+    assert json.dumps(second.state_dict()) == json.dumps(first.state_dict())

@@ -9,6 +9,7 @@ from grpo_kit.commands import check_verifiers, train
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.report.panels import run_panels
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.train.batch import build_batch, rollout_metrics
@@ -18,9 +19,12 @@ from grpo_kit.train.rollouts import _agrees
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
 SOURCE = """
+from grpo_kit.verifiers import verifier
+
 def chatty(response):
     return min(1.0, len(response) / 16)
 
+@verifier(name="ranked_here", group=True)
 def ranked(response: list) -> list:
     return [1.0] * len(response)
 
@@ -29,15 +33,10 @@ def crash(response):
 """
 
 
-@pytest.fixture
-def chatty(tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text(
-        SOURCE.replace(
-            "def ranked",
-            "from grpo_kit.verifiers import verifier\n\n@verifier(name='ranked_here', group=True)\ndef ranked",
-        )
-    )
+@pytest.fixture(scope="module")
+def chatty(tmp_path_factory):
+    path = tmp_path_factory.mktemp("verifiers") / "mine.py"
+    path.write_text(SOURCE)
     return str(path)
 
 
@@ -184,9 +183,10 @@ def test_a_hacked_run_says_so_in_the_console_the_metrics_the_page_and_its_last_l
     assert rows[-1]["watch/truncated"] == 1.0
     assert rows[-1]["evaluation/judge"] == "math"
     assert {row["judge/is_reward"] for row in rows} == {0.0}
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "were cut by rollout.max_tokens in 3 steps in a row" in page
-    assert "No sign of it" not in page
+    card = next(p for p in run_panels(rows, 4) if p.title == "Reward-hacking watch")
+    assert card.warning
+    assert "were cut by rollout.max_tokens in 3 steps in a row" in card.note
+    assert "No sign of it" not in card.note
 
 
 def test_limits_hacking_saves_and_ends_the_run(chatty, tmp_path, capsys):
