@@ -14,6 +14,7 @@ from rich.table import Table
 from grpo_kit import ranks
 from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
+from grpo_kit.config_scoring import JudgeConfig, VerifierConfig
 from grpo_kit.errors import UserError
 from grpo_kit.interrupt import Interrupted, StopStep, Unbreakable, stop_on_signal
 from grpo_kit.launch import become_torchrun, train_command, train_on_ranks
@@ -22,7 +23,7 @@ from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.resume import Finished, create_fork, find_fork, is_there, open_resumed
 from grpo_kit.threads import choose_threads
-from grpo_kit.verifiers import get_verifier
+from grpo_kit.verifiers import Verifier, get_verifier
 
 if TYPE_CHECKING:
     from grpo_kit.train.preflight import Plan
@@ -143,21 +144,35 @@ def check_verifiers(config: Config) -> None:
         from grpo_kit.scoring.cluster import require_ray
 
         require_ray()
-    for wanted in config.verifiers:
+    judge = config.evaluation.verifier if config.evaluation else None
+    named: list[VerifierConfig | JudgeConfig] = [*config.verifiers, *([judge] if judge else [])]
+    for wanted in named:
+        where = "evaluation.verifier" if wanted is judge else "verifiers"
         try:
-            get_verifier(wanted.name).with_options(wanted.options)
-        except UserError:
-            raise
+            found = get_verifier(wanted.name).with_options(wanted.options)
+            if wanted is judge:
+                check_judge(found)
+        except UserError as error:
+            raise (UserError(f"{where}: {error}") if wanted is judge else error) from error
         except Exception as error:  # whatever importing a file of the user's may raise
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            where = (
+            line = (
                 f"{error.filename}:{error.lineno}"
                 if isinstance(error, SyntaxError)
                 else f"{frame.filename}:{frame.lineno}"
             )
             raise UserError(
-                f"verifiers: {wanted.name} cannot be imported: {type(error).__name__}: {error} (at {where})"
+                f"{where}: {wanted.name} cannot be imported: {type(error).__name__}: {error} (at {line})"
             ) from error
+
+
+def check_judge(found: Verifier) -> None:
+    """Raises UserError where a verifier cannot say of one response whether it is right."""
+    if found.group:
+        raise UserError(
+            f"{found.name} scores the responses to a prompt against each other, so it cannot say whether one of them is "
+            "right; name a verifier that looks at one response"
+        )
 
 
 def train_checked(
@@ -194,18 +209,21 @@ def train_checked(
                 trainer.close()
             for sink in run.sinks:
                 sink.close()
-    _say_what_next(config, run, console, begun)
+    failed = [sign.name for sign in trainer.watch.failures()]
+    _say_what_next(config, run, console, begun, failed)
 
 
-def _say_what_next(config: Config, run: RunDirectory, console: Console, begun: float) -> None:
+def _say_what_next(config: Config, run: RunDirectory, console: Console, begun: float, failed: Sequence[str]) -> None:
+    """failed: signs of the watch that held at the end; what was learned then is nothing to build on."""
     model = run.path / "model"
-    console.print(f"done in {time.perf_counter() - begun:.0f} s. Next:", markup=False)
+    how = f", but the watch saw {', '.join(failed)} (above)" if failed else ""
+    console.print(f"done in {time.perf_counter() - begun:.0f} s{how}. Next:", markup=False, soft_wrap=True)
     console.print(
         f"  grpo-kit train {run.path}/config.yaml seed=1     the same run with another seed",
         markup=False,
         soft_wrap=True,
     )
-    if config.data.task:
+    if config.data.task and not failed:
         harder = f"model.path={model} warm_start=null data.level={config.data.level + 1}"
         console.print(
             f"  grpo-kit train {run.path}/config.yaml {harder}     go on, harder", markup=False, soft_wrap=True

@@ -101,7 +101,7 @@ def _add_rollout(found: dict[str, Group], row: Mapping[str, Any]) -> None:
     group = found.get(name)
     if group is None:
         task = Task(name, (Message(role="user", content=row["prompt"]),), row["answer"])
-        group = found[name] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [])
+        group = found[name] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [], judge=row.get("judge"))
     group.completions.append(
         Completion(
             name,

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grpo_kit.evaluate.run import EvalResult, Judged
-from grpo_kit.types import Group
+from grpo_kit.types import Group, Score
 
 PLAIN_LINES = 20  # lines per stage when the output is not a terminal
 
@@ -52,25 +52,35 @@ class RunConsole:
 
     def show_evaluation(self, label: str, result: EvalResult) -> None:
         self.say(
-            f"{label}: held-out accuracy {result.sampled:.1%} sampled (avg@{result.samples}, +-{result.sampled_error:.1%})"
-            f", {result.greedy:.1%} greedy, on {result.problems} problems"
+            f"{label}: held-out accuracy {result.sampled:.1%} sampled (avg@{result.samples}, 95 % {result.interval})"
+            f", {result.greedy:.1%} greedy, on {result.problems} problems, judged by {result.judge or 'an unnamed verifier'}"
         )
 
     def show_examples(self, step: int, groups: Sequence[Group]) -> None:
-        """One good and one bad completion of the step."""
-        pairs = [(g, c, s) for g in groups for c, s in zip(g.completions, g.scores, strict=True) if s.counts]
+        """The completions of highest and lowest reward of the step, each with the judge's mark."""
+        pairs = [
+            (g, c, s, v)
+            for g in groups
+            for c, s, v in zip(g.completions, g.scores, g.verdicts(), strict=True)
+            if s.counts
+        ]
         if not pairs:
             return
         best, worst = max(pairs, key=lambda p: p[2].value), min(pairs, key=lambda p: p[2].value)
-        for style, (group, completion, score) in (("green", best), ("red", worst)):
-            self._example(f"step {step}, reward {score.value:g}", style, group.task.prompt, completion.text)
+        for group, completion, score, verdict in (best, worst):
+            mark = _mark(verdict)
+            title = f"step {step}, reward {score.value:g}, {mark}"
+            self._example(title, STYLES[mark], group.task.prompt, completion.text)
             if best[2].value == worst[2].value:
                 break
 
-    def show_solutions(self, judged: Sequence[Judged]) -> None:
+    def show_solutions(self, judged: Sequence[Judged], judge: str) -> None:
+        """Greedy answers, each with the judge's mark."""
         for item in judged:
-            mark = "right" if item.right else f"wrong, the answer is {item.task.answer}"
-            self._example(mark, "green" if item.right else "red", item.task.prompt, item.completion.text)
+            mark = _mark(item.score)
+            answer = f", the answer is {item.task.answer}" if mark == "wrong" else ""
+            title = f"{mark}, judged by {judge}{answer}"
+            self._example(title, STYLES[mark], item.task.prompt, item.completion.text)
 
     def _example(self, title: str, style: str, prompt: str, response: str) -> None:
         shown = Text(prompt[-600:], style="dim") + Text(" ") + Text(response[-1200:])
@@ -80,18 +90,26 @@ class RunConsole:
             self.say(f"  [{title}] {shown.plain!r}")
 
     def show_comparison(self, rows: Sequence[tuple[str, EvalResult]]) -> None:
-        table = Table(title="Held-out accuracy")
+        judges = " and ".join(dict.fromkeys(r.judge for _, r in rows if r.judge))
+        table = Table(title=f"Held-out accuracy, judged by {judges}" if judges else "Held-out accuracy")
         for column in ("", f"sampled (avg@{rows[0][1].samples})", "greedy", "truncated", "mean length"):
             table.add_column(column, justify="right" if column else "left")
         for label, r in rows:
             table.add_row(
                 label,
-                f"{r.sampled:.1%} ± {r.sampled_error:.1%}",
+                f"{r.sampled:.1%} {r.interval}",
                 f"{r.greedy:.1%}",
                 f"{r.truncated:.1%}",
                 f"{r.mean_length:.1f}",
             )
         self.console.print(table)
+
+
+STYLES = {"right": "green", "wrong": "red", "not judged": "yellow"}
+
+
+def _mark(verdict: Score) -> str:
+    return ("right" if verdict.right else "wrong") if verdict.counts else "not judged"
 
 
 class Stage:

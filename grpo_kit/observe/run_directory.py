@@ -202,6 +202,8 @@ def _rollout(step: int, group: Group, index: int, advantage: float, completion: 
         "token_ids": completion.token_ids,
         "logprobs": completion.logprobs,
     }
+    if group.judge is not None:
+        row["judge"] = group.judge
     if completion.later_versions:
         row["later_versions"] = completion.later_versions
     if group.greedy is not None:
