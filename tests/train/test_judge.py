@@ -9,7 +9,7 @@ from grpo_kit.commands import check_verifiers, train
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.objective.algorithms import resolve_objective
-from grpo_kit.observe.report.panels import run_panels
+from grpo_kit.observe.report.head import watch_card
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.train.batch import build_batch, rollout_metrics
@@ -183,10 +183,10 @@ def test_a_hacked_run_says_so_in_the_console_the_metrics_the_page_and_its_last_l
     assert rows[-1]["watch/truncated"] == 1.0
     assert rows[-1]["evaluation/judge"] == "math"
     assert {row["judge/is_reward"] for row in rows} == {0.0}
-    card = next(p for p in run_panels(rows, 4) if p.title == "Reward-hacking watch")
-    assert card.warning
-    assert "were cut by rollout.max_tokens in 3 steps in a row" in card.note
-    assert "No sign of it" not in card.note
+    card = watch_card(rows)
+    assert card["state"] == "failure"
+    assert "No sign" not in card["title"]
+    assert any("were cut by rollout.max_tokens in 3 steps in a row" in line["text"] for line in card["lines"])
 
 
 def test_limits_hacking_saves_and_ends_the_run(chatty, tmp_path, capsys):
