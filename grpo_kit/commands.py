@@ -13,6 +13,7 @@ from rich.console import Console
 from grpo_kit import ranks
 from grpo_kit.chain import is_chain, train_chain
 from grpo_kit.config import Config
+from grpo_kit.config_scoring import JudgeConfig, VerifierConfig
 from grpo_kit.errors import UserError
 from grpo_kit.interrupt import Interrupted, StopStep, stop_on_signal
 from grpo_kit.launch import become_torchrun, train_command, train_on_ranks
@@ -24,7 +25,7 @@ from grpo_kit.observe.terminal import clip, command, line, open_console, warn
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.resume import Finished, create_fork, find_fork, is_there, open_resumed
 from grpo_kit.threads import choose_threads
-from grpo_kit.verifiers import get_verifier
+from grpo_kit.verifiers import Verifier, get_verifier
 
 if TYPE_CHECKING:
     from grpo_kit.train.preflight import Plan
@@ -151,21 +152,35 @@ def check_verifiers(config: Config) -> None:
         from grpo_kit.scoring.cluster import require_ray
 
         require_ray()
-    for wanted in config.verifiers:
+    judge = config.evaluation.verifier if config.evaluation else None
+    named: list[VerifierConfig | JudgeConfig] = [*config.verifiers, *([judge] if judge else [])]
+    for wanted in named:
+        where = "evaluation.verifier" if wanted is judge else "verifiers"
         try:
-            get_verifier(wanted.name).with_options(wanted.options)
-        except UserError:
-            raise
+            found = get_verifier(wanted.name).with_options(wanted.options)
+            if wanted is judge:
+                check_judge(found)
+        except UserError as error:
+            raise (UserError(f"{where}: {error}") if wanted is judge else error) from error
         except Exception as error:  # whatever importing a file of the user's may raise
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            where = (
+            line = (
                 f"{error.filename}:{error.lineno}"
                 if isinstance(error, SyntaxError)
                 else f"{frame.filename}:{frame.lineno}"
             )
             raise UserError(
-                f"verifiers: {wanted.name} cannot be imported: {type(error).__name__}: {error} (at {where})"
+                f"{where}: {wanted.name} cannot be imported: {type(error).__name__}: {error} (at {line})"
             ) from error
+
+
+def check_judge(found: Verifier) -> None:
+    """Raises UserError where a verifier cannot say of one response whether it is right."""
+    if found.group:
+        raise UserError(
+            f"{found.name} scores the responses to a prompt against each other, so it cannot say whether one of them is "
+            "right; name a verifier that looks at one response"
+        )
 
 
 def train_checked(
@@ -206,12 +221,15 @@ def train_checked(
                 trainer.close()
             for sink in run.sinks:
                 sink.close()
-    _say_what_next(config, run, console, begun)
+    failed = [sign.name for sign in trainer.watch.failures()]
+    _say_what_next(config, run, console, begun, failed)
 
 
-def _say_what_next(config: Config, run: RunDirectory, console: Console, begun: float) -> None:
-    line(console, f"done in {time.perf_counter() - begun:.0f} s. Next:")
-    for says, words in after_training(config, run.path):
+def _say_what_next(config: Config, run: RunDirectory, console: Console, begun: float, failed: Sequence[str]) -> None:
+    """failed: signs of the watch that held at the end; what was learned then is nothing to build on."""
+    how = f", but the watch saw {', '.join(failed)} (above)" if failed else ""
+    line(console, f"done in {time.perf_counter() - begun:.0f} s{how}. Next:")
+    for says, words in after_training(config, run.path, failed=bool(failed)):
         command(console, words, says)
     line(console, f"  # curves and completions, in a browser\n  {run.path / 'report.html'}")
 

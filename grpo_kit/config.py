@@ -17,8 +17,9 @@ from grpo_kit.config_algorithm import (
     PathText,
     Strict,
 )
-from grpo_kit.config_scoring import ScoringConfig, VerifierConfig
+from grpo_kit.config_scoring import JudgeConfig, ScoringConfig, VerifierConfig
 from grpo_kit.objective.names import ALGORITHMS, RECORDED
+from grpo_kit.observe.signs import SIGNS, Sign
 from grpo_kit.suggest import did_you_mean
 
 
@@ -283,7 +284,8 @@ class TrainConfig(Strict):
 
 
 class LimitsConfig(Strict):
-    """Minutes that one wait of a phase may last before the run is ended, with the stacks of all threads."""
+    """Minutes that one wait of a phase may last before the run is ended, with the stacks of all threads; and what of the
+    watch's signs ends it."""
 
     start: PositiveFloat = Field(120.0, description="loading the model, opening the engine, the warm start's steps")
     generate: PositiveFloat = 60.0
@@ -293,6 +295,29 @@ class LimitsConfig(Strict):
     evaluate: PositiveFloat = 240.0
     save: PositiveFloat = 60.0
     other: PositiveFloat = 60.0
+    hacking: bool | tuple[str, ...] = Field(
+        False,
+        description="stop, saved, at these signs of the watch; true: at every failure (docs/evaluation.md, The watch)",
+    )
+
+    @field_validator("hacking", mode="before")
+    @classmethod
+    def _signs_are_known(cls, wanted: Any) -> Any:
+        names = [wanted] if isinstance(wanted, str) and wanted.lower() not in ("true", "false") else wanted
+        unknown = [n for n in names if n not in SIGNS] if isinstance(names, (list, tuple)) else []
+        if unknown:
+            hint = did_you_mean(str(unknown[0]), list(SIGNS))
+            raise ValueError(f"found {unknown[0]!r}, allowed: true, false, or some of {', '.join(SIGNS)}.{hint}")
+        return names
+
+    def minutes(self) -> dict[str, float]:
+        """The limits of the phases, by name."""
+        return {name: float(value) for name, value in self.model_dump(exclude={"hacking"}).items()}
+
+    def stops_at(self, sign: Sign) -> bool:
+        if isinstance(self.hacking, bool):
+            return self.hacking and sign.severity == "failure"
+        return sign.name in self.hacking
 
 
 class ParallelConfig(Strict):
@@ -310,6 +335,11 @@ class EvaluationConfig(Strict):
     """Held-out accuracy before, during and after training."""
 
     data: DataConfig | None = Field(None, description="default: tasks held out of data, which training never meets")
+    verifier: JudgeConfig | None = Field(
+        None,
+        description="who judges what is right, as a name or {name, options}; default: the first of `verifiers` that tells "
+        "right from wrong, else a shipped one that fits the data",
+    )
     tasks: PositiveInt = 256
     samples: PositiveInt = 4
     every: PositiveInt | None = None

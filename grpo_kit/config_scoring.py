@@ -10,12 +10,27 @@ from grpo_kit.config_algorithm import Fraction, Strict
 
 
 class VerifierConfig(Strict):
-    """One verifier of the reward. The first one listed judges correctness in evaluations."""
+    """One verifier of the reward. Who judges what is right: `evaluation.verifier`."""
 
     name: str = Field(description="registered name, package.module:function or path/file.py:function")
     weight: float = 1.0
     timeout: PositiveFloat | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+
+class JudgeConfig(Strict):
+    """The verifier that says what is right; a name alone stands for one without options."""
+
+    name: str = Field(description="registered name, package.module:function or path/file.py:function")
+    timeout: PositiveFloat | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_is_enough(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "weight" in values:
+            raise ValueError("a judge has no weight: it is no part of the reward. Leave weight out")
+        return {"name": values} if isinstance(values, str) else values
 
 
 class ScoringConfig(Strict):

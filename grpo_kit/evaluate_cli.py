@@ -141,7 +141,7 @@ def compare(
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="a run, also one in progress, or a finished evaluation")],
+    folder: Annotated[Path, typer.Argument(help="a run, also one in progress, or a folder of eval")],
     out: Annotated[Path | None, typer.Option(help="the file to write [FOLDER/report.html]")] = None,
     limit: Annotated[int, typer.Option(min=1, help="how many completions the page holds at most")] = 10_000,
     watch: Annotated[float | None, typer.Option(min=1.0, help="write it again every so many seconds")] = None,
@@ -158,7 +158,7 @@ def report(
 
 
 def rollouts(
-    folder: Annotated[Path, typer.Argument(help="a run or an evaluation")],
+    folder: Annotated[Path, typer.Argument(help="a run or a folder of eval")],
     step: Annotated[str | None, typer.Option(help="10, 5-20, '>= 5' [the last one]")] = None,
     task: Annotated[str | None, typer.Option(help="part of the problem's name")] = None,
     score: Annotated[str | None, typer.Option(help="1, '< 0.5'")] = None,

@@ -12,13 +12,13 @@ from grpo_kit.objective.algorithms import resolve_objective
 Command = tuple[str, list[str]]  # what it does, and its words
 
 
-def after_training(config: Config, path: Path) -> list[Command]:
-    """For a run that came to its end."""
+def after_training(config: Config, path: Path, failed: bool = False) -> list[Command]:
+    """For a run that came to its end. failed: the watch saw a failure, so what was learned is nothing to build on."""
     recipe, model = str(path / "config.yaml"), str(path / "model")
-    objective = resolve_objective(config.algorithm, config.objective_overrides())
+    objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
     answers = objective.family != "reward_model"  # a reward model has a score where others write
     found = [("the same run with another seed", ["grpo-kit", "train", recipe, f"seed={config.seed + 1}"])]
-    if config.data.task and answers and _has_level(config.data.task, config.data.level + 1):
+    if config.data.task and answers and not failed and _has_level(config.data.task, config.data.level + 1):
         harder = [f"model.path={model}", "warm_start=null", f"data.level={config.data.level + 1}"]
         found.append(("go on, harder", ["grpo-kit", "train", recipe, *harder]))
     if any((path / "rollouts").glob("*")):

@@ -79,6 +79,7 @@ class Group:
 
     ``scores[i]`` is the score the trainer uses for ``completions[i]``; ``parts[i]`` maps verifier name to its score.
     ``greedy`` is the score of the greedy response to the prompt, for algorithms that compare with it.
+    ``judge`` names the part that says who is right, which need not be a part of the reward.
     """
 
     task: Task
@@ -87,3 +88,13 @@ class Group:
     scores: list[Score] = field(default_factory=list)
     parts: list[dict[str, Score]] = field(default_factory=list)
     greedy: Score | None = None
+    judge: str | None = None
+
+    def verdicts(self) -> list[Score]:
+        """The judge's score of each completion: the one place that says who is right (`Score.right`).
+
+        Where no judge is named it is the first verifier, and the reward itself where a record has no parts.
+        """
+        if not self.parts:
+            return self.scores
+        return [part[self.judge] if self.judge in part else next(iter(part.values())) for part in self.parts]

@@ -47,6 +47,11 @@ class Score:
         """Whether this score takes part in baselines and losses."""
         return self.status == "ok"
 
+    @property
+    def right(self) -> bool:
+        """Full marks: what "right" means wherever a judge's score is read. An abstention is neither right nor wrong."""
+        return self.counts and self.value >= 1.0
+
     @classmethod
     def abstain(cls, reason: str = "") -> Score:
         return cls(0.0, "abstain", reason=reason)

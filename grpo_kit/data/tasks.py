@@ -150,6 +150,16 @@ TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "one_line_function": one_line_function,
 }
 
+# The shipped verifier that tells whether an answer to a task is right.
+VERIFIERS = {
+    "addition": "math",
+    "chain_sum": "math",
+    "sort_letters": "exact",
+    "count_letters": "math",
+    "countdown": "countdown",
+    "one_line_function": "code",
+}
+
 
 class ProceduralSource:
     """An endless, random-access source of tasks: task i depends only on (name, level, seed, held_out, i)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from statistics import fmean
 from typing import Any
 
@@ -25,6 +25,8 @@ class EvalResult:
         greedy: accuracy of the greedy answer.
         truncated: share of sampled responses that were cut by the length limit.
         unscored: share of responses that no verifier would judge; they count as neither right nor wrong.
+        sampled_low, sampled_high: 95 % interval of ``sampled``, clustered by problem; has a width at 0 % and 100 % too.
+        judge: who said what is right.
     """
 
     problems: int
@@ -35,22 +37,35 @@ class EvalResult:
     truncated: float
     unscored: float
     mean_length: float
+    sampled_low: float = math.nan
+    sampled_high: float = math.nan
+    judge: str = ""
 
-    def as_metrics(self) -> dict[str, float]:
-        return {f"eval/{name}": float(value) for name, value in asdict(self).items()}
+    def as_metrics(self) -> dict[str, float | str]:
+        numbers = asdict(self)
+        judge = numbers.pop("judge")
+        return {f"eval/{name}": float(value) for name, value in numbers.items()} | {"evaluation/judge": judge}
+
+    @property
+    def interval(self) -> str:
+        """``[low, high]`` in per cent; one problem has none."""
+        if math.isnan(self.sampled_low):
+            return "[no interval]"
+        return f"[{self.sampled_low:.1%}, {self.sampled_high:.1%}]"
 
     @classmethod
     def of_metrics(cls, metrics: Mapping[str, Any]) -> EvalResult | None:
         """Read back what `as_metrics` gave; None if it is not there."""
-        found = {name: metrics.get(f"eval/{name}") for name in (field.name for field in fields(cls))}
-        if None in found.values():
+        found = {name: metrics[f"eval/{name}"] for name in (f.name for f in fields(cls)) if f"eval/{name}" in metrics}
+        if any(f.default is MISSING and f.name not in found for f in fields(cls)):
             return None
-        return cls(**found | {name: int(found[name]) for name in ("problems", "samples")})  # type: ignore[arg-type]
+        counts = {name: int(found[name]) for name in ("problems", "samples")}
+        return cls(**found | counts, judge=str(metrics.get("evaluation/judge", "")))
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One response with the primary verifier's verdict (1.0 is right)."""
+    """One response with the judge's verdict."""
 
     task: Task
     completion: Completion
@@ -58,7 +73,7 @@ class Judged:
 
     @property
     def right(self) -> bool:
-        return self.score.value >= 1.0
+        return self.score.right
 
 
 def evaluate(
@@ -66,10 +81,13 @@ def evaluate(
     scorer: Scorer,
     tasks: Sequence[tuple[Task, Prompt]],
     sampling: SamplingParams,
+    judge: str = "",
 ) -> tuple[EvalResult, list[Judged]]:
     """Answer every task ``sampling.n`` times and once greedily; return accuracies and the greedy answers.
 
-    The first verifier of the recipe (or the one that the task names) judges: its full mark (>= 1) counts as right.
+    Args:
+        scorer: its judge says what is right.
+        judge: the name of that, for the result.
     """
     sampled = _judge(generator, scorer, tasks, sampling)
     greedy = _judge(generator, scorer, tasks, replace(sampling, n=1, temperature=0.0))
@@ -88,6 +106,9 @@ def evaluate(
         truncated=fmean(float(j.completion.truncated) for j in every),
         unscored=fmean(float(not j.score.counts) for j in every),
         mean_length=fmean(len(j.completion.token_ids) for j in every),
+        sampled_low=estimate.low,
+        sampled_high=estimate.high,
+        judge=judge,
     )
     return result, greedy_flat
 
@@ -102,6 +123,5 @@ def _judge(
     scored = ranks.merged(mine, "gathering an evaluation")
     ordered = [scored[task.id] for task, _ in tasks]
     return [
-        [Judged(g.task, c, next(iter(parts.values()))) for c, parts in zip(g.completions, g.parts, strict=True)]
-        for g in ordered
+        [Judged(g.task, c, verdict) for c, verdict in zip(g.completions, g.verdicts(), strict=True)] for g in ordered
     ]

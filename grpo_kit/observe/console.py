@@ -23,7 +23,7 @@ from rich.table import Column as RichColumn
 from rich.text import Text
 
 from grpo_kit.evaluate.run import EvalResult, Judged
-from grpo_kit.types import Group
+from grpo_kit.types import Group, Score
 
 from .tables import Column, show_table
 from .terminal import WIDE, clip, draws, line, open_console, shown, warn
@@ -63,25 +63,35 @@ class RunConsole:
 
     def show_evaluation(self, label: str, result: EvalResult) -> None:
         self.say(
-            f"{label}: held-out accuracy {result.sampled:.1%} sampled (avg@{result.samples}, +-{result.sampled_error:.1%})"
-            f", {result.greedy:.1%} greedy, on {result.problems} problems"
+            f"{label}: held-out accuracy {result.sampled:.1%} sampled (avg@{result.samples}, 95 % {result.interval})"
+            f", {result.greedy:.1%} greedy, on {result.problems} problems, judged by {result.judge or 'an unnamed verifier'}"
         )
 
     def show_examples(self, step: int, groups: Sequence[Group]) -> None:
-        """One good and one bad completion of the step."""
-        pairs = [(g, c, s) for g in groups for c, s in zip(g.completions, g.scores, strict=True) if s.counts]
+        """The completions of highest and lowest reward of the step, each with the judge's mark."""
+        pairs = [
+            (g, c, s, v)
+            for g in groups
+            for c, s, v in zip(g.completions, g.scores, g.verdicts(), strict=True)
+            if s.counts
+        ]
         if not pairs:
             return
         best, worst = max(pairs, key=lambda p: p[2].value), min(pairs, key=lambda p: p[2].value)
-        for style, (group, completion, score) in (("green", best), ("red", worst)):
-            self._example(f"step {step}, reward {score.value:g}", style, group.task.prompt, completion.text)
+        for group, completion, score, verdict in (best, worst):
+            mark = _mark(verdict)
+            title = f"step {step}, reward {score.value:g}, {mark}"
+            self._example(title, STYLES[mark], group.task.prompt, completion.text)
             if best[2].value == worst[2].value:
                 break
 
-    def show_solutions(self, judged: Sequence[Judged]) -> None:
+    def show_solutions(self, judged: Sequence[Judged], judge: str) -> None:
+        """Greedy answers, each with the judge's mark."""
         for item in judged:
-            mark = "right" if item.right else f"wrong, the answer is {item.task.answer}"
-            self._example(mark, "green" if item.right else "red", item.task.prompt, item.completion.text)
+            mark = _mark(item.score)
+            answer = f", the answer is {item.task.answer}" if mark == "wrong" else ""
+            title = f"{mark}, judged by {judge}{answer}"
+            self._example(title, STYLES[mark], item.task.prompt, item.completion.text)
 
     def _example(self, title: str, style: str, prompt: str, response: str) -> None:
         asked, said = (shown(self.console, clip(t, n, end=True)) for t, n in ((prompt, 600), (response, 1200)))
@@ -93,11 +103,13 @@ class RunConsole:
             self.say(f"  [{title}] {' '.join(f'{asked} {said}'.split())}")
 
     def show_comparison(self, rows: Sequence[tuple[str, EvalResult]]) -> None:
+        judges = " and ".join(dict.fromkeys(r.judge for _, r in rows if r.judge))
+        title = f"Held-out accuracy, judged by {judges}" if judges else "Held-out accuracy"
         numbers = (f"sampled (avg@{rows[0][1].samples})", "greedy", "truncated", "mean length")
         cells = [
             (
                 label,
-                f"{r.sampled:.1%} ± {r.sampled_error:.1%}",
+                f"{r.sampled:.1%} {r.interval}",
                 f"{r.greedy:.1%}",
                 f"{r.truncated:.1%}",
                 f"{r.mean_length:.1f}",
@@ -105,7 +117,14 @@ class RunConsole:
             for label, r in rows
         ]
         columns = [Column(""), *(Column(name, right=True) for name in numbers)]
-        show_table(self.console, columns, cells, title="Held-out accuracy")
+        show_table(self.console, columns, cells, title=title)
+
+
+STYLES = {"right": "green", "wrong": "red", "not judged": "yellow"}
+
+
+def _mark(verdict: Score) -> str:
+    return ("right" if verdict.right else "wrong") if verdict.counts else "not judged"
 
 
 class Stage:

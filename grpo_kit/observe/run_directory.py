@@ -141,7 +141,11 @@ class RunDirectory:
         for path in self.rollouts.glob("step-*"):
             if int(path.name[5:].partition(".")[0]) > step or path.suffix == ".tmp":
                 path.unlink()
-        for path in self.path.glob("*.tmp"):  # of a process that was killed while it wrote
+        self.drop_scratch()
+
+    def drop_scratch(self) -> None:
+        """Remove what a process left that was killed while it wrote."""
+        for path in self.path.glob("*.tmp"):
             path.unlink(missing_ok=True)
 
     def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
@@ -237,6 +241,8 @@ def _rollout(step: int, number: int, group: Group, index: int, advantage: float,
         "token_ids": completion.token_ids,
         "logprobs": completion.logprobs,
     }
+    if group.judge is not None:
+        row["judge"] = group.judge
     if completion.later_versions:
         row["later_versions"] = completion.later_versions
     if group.greedy is not None:

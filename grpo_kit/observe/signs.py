@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 FAILURES = Literal["hacking", "accuracy_fell", "reward_fell", "truncated", "alike", "no_update"]
 WARNINGS = Literal[
@@ -11,6 +11,7 @@ WARNINGS = Literal[
     "judge_fails",
 ]  # fmt: skip
 NOTES = Literal["self_judged", "nothing_left"]
+SIGNS: tuple[str, ...] = (*get_args(FAILURES), *get_args(WARNINGS))  # what a run can be ended at
 Severity = Literal["failure", "warning", "note"]
 
 

@@ -117,8 +117,8 @@ class Watch:
         fresh = [Sign(name, severity_of(name), step, text) for name, text in found.items() if name not in self.fired]
         for sign in fresh:
             self.fired[sign.name] = sign
-        for name, sign in self.fired.items():
-            self.fired[name] = replace(sign, holds=name in found)
+        for name, sign in self.fired.items():  # while it holds, its numbers are those of now
+            self.fired[name] = replace(sign, holds=name in found, sentence=found.get(name, sign.sentence))
         return fresh
 
     def metrics(self) -> dict[str, float]:
@@ -141,7 +141,7 @@ class Watch:
         self.self_judged = self.self_judged if same is None else bool(same)
         self.recorded = self.recorded or bool(_number(line, "data/recorded"))
         if "reward/mean" in line:
-            for name in WATCHED + tuple(n for n in line if _of_verifier(n)):
+            for name in WATCHED + tuple(n for n in line if mean_of_verifier(n)):
                 value = _number(line, name)
                 if value is not None:
                     self.trends.setdefault(name, Trend()).see(value)
@@ -352,7 +352,7 @@ def _no_update(watch: Watch) -> Found:
 
 def _verifiers_part(watch: Watch) -> Found:
     """One verifier's mean rises while another's falls."""
-    trends = {name.split("/")[1]: trend for name, trend in watch.trends.items() if _of_verifier(name)}
+    trends = {name.split("/")[1]: trend for name, trend in watch.trends.items() if mean_of_verifier(name)}
     rising = [name for name, trend in trends.items() if trend.rose(BOTH_SURE, _much(trend))]
     falling = [name for name, trend in trends.items() if trend.fell(BOTH_SURE, _much(trend))]
     if not rising or not falling:
@@ -426,7 +426,8 @@ RULES: tuple[Callable[[Watch], Found], ...] = (
 )  # fmt: skip
 
 
-def _of_verifier(name: str) -> bool:
+def mean_of_verifier(name: str) -> bool:
+    """Whether a metric is the mean score of a verifier."""
     parts = name.split("/")
     return len(parts) == 3 and parts[0] == "verifier" and parts[2] == "mean"
 

@@ -59,7 +59,9 @@ class Job:
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.works: list[Work] = []
+        self.works: list[Work] = []  # those of the reward, then the judge's where it is none of them
+        self.rewarded: tuple[Loaded, ...] = ()
+        self.judge = ""
         self.open = 0
         self.done = threading.Event()
         self._lock = threading.Lock()
@@ -78,7 +80,12 @@ class Scorer:
     has the total; one that abstains is left out, and if all do the total abstains. A task whose meta names a
     ``verifier`` is scored by that one alone.
 
+    One verifier is the judge of who is right (`Group.judge`). Where it is none of the reward's it runs beside them: its
+    verdict stands in ``parts``, it is no part of the reward, and its failures neither spoil a reward nor stop the run.
+
     Args:
+        judge: who judges; default: the first verifier that scores a task.
+        judge_all: the judge also judges the tasks that name a verifier of their own, which is their judge otherwise.
         workers: worker processes; 0 scores in the calling thread, for debugging: no deadline, no isolation.
         max_error_rate: above this share of errors and timeouts a verifier counts as broken in a step.
         error_patience: that many broken steps in a row stop the run with `ScoringError`. A step is one pass through
@@ -101,6 +108,8 @@ class Scorer:
         memory_mb: int | None = None,
         traceback_dir: Path | None = None,
         cluster: Cluster | None = None,
+        judge: VerifierSpec | None = None,
+        judge_all: bool = False,
     ) -> None:
         if not specs:
             raise VerifierError("scoring needs at least one verifier")
@@ -120,13 +129,15 @@ class Scorer:
         for spec in specs:
             self._load(spec)
         self._default = tuple(self._loaded)
+        self._judge = None if judge is None else self._same_as(judge) or self._load(judge)
+        self.judge_all = judge_all
         self._lock = threading.Lock()
         self._statistics: dict[str, VerifierStatistics] = defaultdict(VerifierStatistics)
         self._broken_steps: dict[str, int] = {}
         self._first_failure: dict[str, str] = {}
         self._stop: str | None = None
         self._pool: Pool | ClusterPool | None = None
-        addresses = [loaded.address for loaded in self._default if loaded.address is not None]
+        addresses = [loaded.address for loaded in self._loaded if loaded.address is not None]
         if addresses:
             self._start_pool(addresses)
 
@@ -138,6 +149,11 @@ class Scorer:
         atexit.register(self.close)
 
     # --- verifiers -------------------------------------------------------------------------------------------------
+
+    def _same_as(self, spec: VerifierSpec) -> Loaded | None:
+        """The verifier of the reward that ``spec`` names, where it is one of them."""
+        found = get_verifier(spec.name).with_options(spec.options)
+        return next((loaded for loaded in self._default if _same(loaded.verifier, found)), None)
 
     def _load(self, spec: VerifierSpec) -> Loaded:
         found = get_verifier(spec.name)
@@ -184,6 +200,10 @@ class Scorer:
                 self._pool.preload(loaded.address)
         return (loaded,)
 
+    def _judge_of(self, task: Task, rewarded: tuple[Loaded, ...]) -> Loaded:
+        names_its_own = task.meta.get(TASK_KEY) is not None and not self.judge_all
+        return rewarded[0] if self._judge is None or names_its_own else self._judge
+
     # --- scoring ---------------------------------------------------------------------------------------------------
 
     def score_groups(self, groups: Iterable[Group]) -> Iterator[Group]:
@@ -223,7 +243,10 @@ class Scorer:
     def _submit(self, task: Task, group: Group) -> Job:
         job = Job(group)
         responses = [completion.text for completion in group.completions]
-        for loaded in self._verifiers_for(task):
+        job.rewarded = self._verifiers_for(task)
+        judge = self._judge_of(task, job.rewarded)
+        job.judge = judge.label
+        for loaded in job.rewarded if judge in job.rewarded else (*job.rewarded, judge):
             verifier = loaded.verifier
             wants_ids = verifier.wants("completion_ids")
             ids = [completion.token_ids for completion in group.completions] if wants_ids else None
@@ -256,11 +279,13 @@ class Scorer:
                     assert score is not None
                     part[label] = score
                     self._statistics[label].add(score, seconds)
-                    step[label].add(score, seconds)
+                    if work.loaded in job.rewarded:  # a judge beside the reward may fail without breaking it
+                        step[label].add(score, seconds)
                 if work.traceback or label not in self._first_failure:
                     self._keep_failure(job.group.task, work)
-        weights = {work.loaded.label: work.loaded.weight for work in job.works}
-        group.scores = [total(part, weights) for part in group.parts]
+        weights = {loaded.label: loaded.weight for loaded in job.rewarded}
+        group.scores = [total({name: part[name] for name in weights}, weights) for part in group.parts]
+        group.judge = job.judge
         return group
 
     def _keep_failure(self, task: Task, work: Work) -> None:

@@ -252,9 +252,8 @@ def _everything(group: Group, most: int) -> set[int] | None:
 
 
 def _right(group: Group, most: int) -> set[int] | None:
-    """Indices of the responses with full marks of the first verifier."""
-    scores = [next(iter(parts.values())) for parts in group.parts] if group.parts else group.scores
-    return {index for index, score in enumerate(scores) if score.counts and score.value >= 1.0}
+    """Indices of the responses that the judge calls right."""
+    return {index for index, verdict in enumerate(group.verdicts()) if verdict.right}
 
 
 def _verified(group: Group, most: int) -> set[int] | None:
@@ -275,33 +274,60 @@ SELECTIONS: dict[str, Callable[[Group, int], set[int] | None]] = {
 
 def rollout_metrics(groups: list[Group], advantages: list[list[float]], dropped: Counter[str]) -> dict[str, float]:
     """What the scored groups look like, before anything is learned from them."""
-    counted = [(c, s.value) for g in groups for c, s in zip(g.completions, g.scores, strict=True) if s.counts]
-    rewards = [value for _, value in counted]
-    best = max(rewards, default=0.0)
+    rewards = [s.value for g in groups for s in g.scores if s.counts]
     lengths = [len(c.token_ids) for g in groups for c in g.completions]
-    within = [[s.value for s in g.scores if s.counts] for g in groups]
-    flat = [r for r in within if len(r) > 1 and max(r) - min(r) < ZERO_ADVANTAGE]
-    means = [fmean(r) for r in within if r]
+    means = [fmean(r) for g in groups if (r := [s.value for s in g.scores if s.counts])]
     sizes = [abs(a) for group in advantages for a in group]
     metrics = {
         "reward/mean": fmean(rewards) if rewards else 0.0,
         "reward/std": float(torch.tensor(rewards).std()) if len(rewards) > 1 else 0.0,
         "reward/group_mean_std": float(torch.tensor(means).std()) if len(means) > 1 else 0.0,
-        # A group that agrees teaches nothing; whether it agrees because the task is too easy or too hard matters.
-        "groups/all_right": sum(r[0] >= best - ZERO_ADVANTAGE and best > 0 for r in flat) / max(1, len(groups)),
-        "groups/all_wrong": sum(r[0] < best - ZERO_ADVANTAGE or best <= 0 for r in flat) / max(1, len(groups)),
+        **_judged(groups),
+        **_tied(groups, max(rewards, default=0.0)),
+        "completions/alike": _alike(groups),
         "advantage/mean_abs": fmean(sizes) if sizes else 0.0,
         "length/mean": fmean(lengths),
         "length/max": float(max(lengths)),
         "length/truncated": fmean(float(c.truncated) for g in groups for c in g.completions),
     }
-    middle = (min(rewards, default=0.0) + best) / 2
-    for name, chosen in (
-        ("right", [len(c.token_ids) for c, v in counted if v > middle]),
-        ("wrong", [len(c.token_ids) for c, v in counted if v <= middle]),
-    ):
-        if chosen:
-            metrics[f"length/{name}"] = fmean(chosen)
     for reason, count in dropped.items():
         metrics[f"dropped/{reason}"] = float(count)
     return metrics
+
+
+def _judged(groups: list[Group]) -> dict[str, float]:
+    """Who is right, by the judge's verdict alone: shares of responses and of groups, and how long either kind is."""
+    verdicts = [(c, v) for g in groups for c, v in zip(g.completions, g.verdicts(), strict=True)]
+    counted = [(len(c.token_ids), v.right) for c, v in verdicts if v.counts]
+    within = [r for g in groups if len(r := [v.right for v in g.verdicts() if v.counts]) > 1]
+    found = {
+        "judge/unjudged": 1.0 - len(counted) / max(1, len(verdicts)),
+        "groups/all_right": sum(map(all, within)) / max(1, len(groups)),
+        "groups/all_wrong": sum(not any(r) for r in within) / max(1, len(groups)),
+    }
+    if counted:
+        found["judge/right"] = fmean(right for _, right in counted)
+    for name, wanted in (("right", True), ("wrong", False)):
+        chosen = [length for length, right in counted if right == wanted]
+        if chosen:
+            found[f"length/{name}"] = fmean(chosen)
+    return found
+
+
+def _tied(groups: list[Group], best: float) -> dict[str, float]:
+    """Groups whose rewards agree teach nothing; whether they agree at the batch's highest reward or below it matters."""
+    within = [r for g in groups if len(r := [s.value for s in g.scores if s.counts]) > 1]
+    tied = [r for r in within if max(r) - min(r) < ZERO_ADVANTAGE]
+    top = [r for r in tied if max(r) >= best - ZERO_ADVANTAGE]
+    return {
+        "groups/tied": len(tied) / max(1, len(groups)),
+        "groups/tied_at_maximum": len(top) / max(1, len(groups)),
+    }
+
+
+def _alike(groups: list[Group]) -> float:
+    """Share of the most frequent text among all responses; 0 where there is one prompt, whose answers may well agree."""
+    if len({g.task.id for g in groups}) < 2:
+        return 0.0
+    texts = Counter(c.text for g in groups for c in g.completions)
+    return max(texts.values()) / texts.total()

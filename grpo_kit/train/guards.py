@@ -1,11 +1,13 @@
-"""What must not pass silently: numbers that are not finite are never learned from, and bad signs are named once."""
+"""What must not pass silently: numbers that are not finite are never learned from, nor samples of another policy.
+
+Signs that something else is learned than was meant: `grpo_kit.observe.watch`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from statistics import fmean
 from typing import Any
 
 from grpo_kit.errors import RunFailed
@@ -18,8 +20,6 @@ from .steps import MAX_SKIPPED_IN_A_ROW, NotFinite
 
 RATIO_LIMIT = 10.0
 MISMATCH_LIMIT = 0.1  # nats per token; seen two steps before a run that sampled ahead unlearned what it knew
-ENTROPY_SHARE = 0.1  # of its value at the beginning
-BEGINNING = 5  # steps
 NEAR_ZERO = 1e-2
 MOST_DUMPS = 20
 
@@ -30,8 +30,6 @@ class Guard:
     def __init__(self, run: RunDirectory, warn: Callable[[str], None], say: Callable[[str], None]) -> None:
         self.run, self.warn, self.say = run, warn, say
         self.skipped_in_a_row = 0
-        self._first_entropies: list[float] = []
-        self._entropies: deque[float] = deque(maxlen=3)
         self._said: set[str] = set()
 
     def learn(self, step: int, groups: list[Group], learner: Learner) -> Learned:
@@ -74,7 +72,8 @@ class Guard:
         sampled = objective.data == "sampled"
         about_zero = sampled and objective.family == "policy_gradient" and objective.baseline.startswith("group")
         loss = metrics.get("loss")
-        if step == 1 and about_zero and loss is not None and abs(loss) < NEAR_ZERO:
+        updated = "grad_norm" in metrics
+        if step == 1 and about_zero and updated and loss is not None and abs(loss) < NEAR_ZERO:
             self.say(
                 f"loss {loss:.2g} at the first update is right by construction: every ratio is 1 and advantages cancel "
                 "out within a group. The gradient is not zero; reward/mean is what should rise."
@@ -94,22 +93,6 @@ class Guard:
                 "If it samples ahead, lower rollout.max_staleness or the learning rate, or set objective.correction: "
                 "in_ratio, which clips what came since. If not, the engine does not compute this policy: see mismatch/probe.",
             )
-        if sampled and (entropy := metrics.get("entropy")) is not None:  # to imitate is to lose it
-            self._look_at_entropy(step, entropy)
-
-    def _look_at_entropy(self, step: int, entropy: float) -> None:
-        if len(self._first_entropies) < BEGINNING:
-            self._first_entropies.append(entropy)
-            return
-        self._entropies.append(entropy)
-        first = fmean(self._first_entropies)
-        if len(self._entropies) == self._entropies.maxlen and max(self._entropies) < ENTROPY_SHARE * first:
-            self._once(
-                "entropy",
-                f"step {step}: entropy fell from {first:.3g} to {entropy:.3g} nats per token. Look at reward/mean and at "
-                "completions (`grpo-kit rollouts`): if they became alike before they became right, try a higher "
-                "objective.clip_high, objective.entropy_bonus, or a lower learning rate.",
-            )
 
     def _once(self, kind: str, text: str) -> None:
         if kind not in self._said:
@@ -117,11 +100,10 @@ class Guard:
             self.warn(text)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"skipped_in_a_row": self.skipped_in_a_row, "first_entropies": list(self._first_entropies)}
+        return {"skipped_in_a_row": self.skipped_in_a_row}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.skipped_in_a_row = state["skipped_in_a_row"]
-        self._first_entropies = list(state["first_entropies"])
 
 
 def not_finite(groups: list[Group]) -> str | None:

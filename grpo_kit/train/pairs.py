@@ -1,4 +1,4 @@
-"""From groups to preference pairs and labelled responses: the best against the worst, or each by its own mark."""
+"""From groups to preference pairs and labelled responses: the best against the worst, or each by its judge's mark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from grpo_kit.policy.packing import TrainingSequence
-from grpo_kit.types import Completion, Group
+from grpo_kit.types import Completion, Group, Score
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ def mine_pairs(groups: Sequence[Group], per_prompt: int, dropped: Counter[str]) 
     """
     pairs = []
     for index, group in enumerate(groups):
-        ranked = [(s.value, c) for c, s in _counted(group, dropped)]
+        ranked = [(s.value, c) for c, s in _counted(group, group.scores, dropped)]
         ranked.sort(key=lambda item: item[0], reverse=True)
         made = 0
         for (high, best), (low, worst) in zip(ranked, reversed(ranked), strict=True):
@@ -49,17 +49,17 @@ def mine_pairs(groups: Sequence[Group], per_prompt: int, dropped: Counter[str]) 
 
 
 def mine_labels(groups: Sequence[Group], dropped: Counter[str]) -> list[Labelled]:
-    """Every judged response; good are those with full marks (1 or more) of the reward."""
+    """Every judged response; good are those that the judge calls right, whatever else their reward adds or takes off."""
     return [
-        Labelled(_sequence(group, completion, index), score.value >= 1.0)
+        Labelled(_sequence(group, completion, index), verdict.right)
         for index, group in enumerate(groups)
-        for completion, score in _counted(group, dropped)
+        for completion, verdict in _counted(group, group.verdicts(), dropped)
     ]
 
 
-def _counted(group: Group, dropped: Counter[str]) -> list:
+def _counted(group: Group, scores: Sequence[Score], dropped: Counter[str]) -> list[tuple[Completion, Score]]:
     found = []
-    for completion, score in zip(group.completions, group.scores, strict=True):
+    for completion, score in zip(group.completions, scores, strict=True):
         if score.counts and completion.token_ids:
             found.append((completion, score))
         else:

@@ -21,6 +21,7 @@ from grpo_kit.data.rows import is_one_file
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
+from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.engines import check_engine
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.objective.compatibility import refusals
@@ -30,7 +31,7 @@ from grpo_kit.policy.lora import check_targets
 from grpo_kit.policy.models import model_skeleton, pick_device
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.recipe_file import load_recipe
-from grpo_kit.types import Completion, Group, Score, Task
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from grpo_kit.verifiers import get_verifier
 
 from .batch import SELECTIONS
@@ -82,7 +83,8 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         notes.append(f"the chat template leaves out {_listed(dropped)}")
     if opens_thinking(first[0][0], tokenizer):
         _check_format(config)
-    gold = _check_gold(config, source, [task for task, _ in first])
+    judge = find_judge(config, source)
+    gold = _check_gold(config, source, [task for task, _ in first], judge)
     parameters = sum(p.numel() for p in skeleton.parameters())
     samples = config.rollout.group_size if objective.data == "sampled" else 1
     completions = config.rollout.prompts_per_step * samples * config.train.steps
@@ -271,7 +273,7 @@ class GoldCheck:
     shown: list[tuple[str, str, Score]]
 
 
-def _check_gold(config: Config, source: TaskSource, first: list[Task]) -> GoldCheck:
+def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Judge) -> GoldCheck:
     """A gold answer that its own verifier rejects would silently teach the model that the truth is wrong.
 
     Real datasets hold a few (4 of MBPP's 974 reference solutions fail their own tests), so a small share is reported and
@@ -280,14 +282,17 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task]) -> GoldCh
     from .prepare import open_scorer
 
     rows = min(source.size or len(first), GOLD_ROWS_CHECKED)
-    result = GoldCheck(rows, [], [])
-    with open_scorer(config, workers=0) as scorer:
+    result, refused = GoldCheck(rows, [], []), []
+    with open_scorer(config, workers=0, judge=judge) as scorer:
         scorer.error_patience = rows + 1  # a failure is a rejected answer here: no step has been taken
         for index in range(rows):
             task = source.task(index)
             response = gold_response(source, index, task)
             completion = Completion(task.id, 0, [], [], response, "stop", 0)
-            total, parts = scorer.score_completions(task, [completion])[0]
+            (group,) = scorer.score_groups([Group(task, Prompt(task.id, ()), [completion])])
+            total, parts = group.scores[0], group.parts[0]
+            if judge.chosen and not group.verdicts()[0].right:
+                refused.append(f"{response!r:.200} ({group.verdicts()[0].reason})")
             primary, verdict = next(iter(parts.items()))
             if verdict.status in ("error", "timeout") or (verdict.counts and verdict.value <= 0.0):
                 result.rejected.append(
@@ -296,6 +301,12 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task]) -> GoldCh
                 )
             if index < 2:
                 result.shown.append((task.id, response, total))
+    if len(refused) > config.scoring.max_rejected_gold * rows:
+        raise UserError(
+            f"evaluation.verifier: {judge} does not call the gold answer right in {len(refused)} of {rows} tasks, the first "
+            f"being {refused[0]}. Name a verifier that fits the data; if gold answers are not meant to pass, set "
+            "scoring.max_rejected_gold=1."
+        )
     if len(result.rejected) > config.scoring.max_rejected_gold * rows:
         raise UserError(
             f"the verifier {primary} does not accept the gold answer of {len(result.rejected)} of {rows} tasks, the first "

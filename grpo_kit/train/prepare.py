@@ -10,7 +10,9 @@ from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids
 from grpo_kit.data.datasets import evaluation_tasks
 from grpo_kit.errors import UserError
+from grpo_kit.evaluate.judge import Judge
 from grpo_kit.generate.base import SamplingParams
+from grpo_kit.observe.watch import mean_of_verifier
 from grpo_kit.policy.models import Policy
 from grpo_kit.scoring import Cluster, Scorer, VerifierSpec
 from grpo_kit.types import Prompt, Task
@@ -53,7 +55,9 @@ def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
     return Evaluation([r for r in rendered if len(r[1].token_ids) <= data.max_prompt_tokens], sampling)
 
 
-def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int | None = None) -> Scorer:
+def open_scorer(
+    config: Config, traceback_dir: Path | None = None, workers: int | None = None, judge: Judge | None = None
+) -> Scorer:
     specs = [VerifierSpec(v.name, v.weight, v.options, v.timeout) for v in config.verifiers]
     scoring = config.scoring
     workers = scoring.workers if workers is None else workers
@@ -65,6 +69,8 @@ def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int 
         max_error_rate=scoring.max_error_rate,
         error_patience=scoring.error_patience,
         traceback_dir=traceback_dir,
+        judge=judge.spec if judge else None,
+        judge_all=judge is not None and judge.chosen,
     )
 
 
@@ -84,9 +90,47 @@ def check_verifiers(then: dict[str, str], now: dict[str, str], here: str) -> Non
 
 
 def headline(metrics: dict[str, Any]) -> dict[str, str]:
-    """The handful of numbers that tell whether a run is well."""
-    shown = {"reward": f"{metrics['reward/mean']:.3f}", "length": f"{metrics['length/mean']:.1f}"}
-    for name, key in (("entropy", "entropy"), ("kl", "kl/reference"), ("clip", "clip/high")):
-        if key in metrics:
-            shown[name] = f"{metrics[key]:.3f}"
+    """The handful of numbers that tell whether a run is well; which they are depends on what is learned."""
+    shown = _preference(metrics) or _imitation(metrics) or _reinforcement(metrics)
     return shown | {"tok/s": f"{metrics['tokens_per_second']:.0f}"}
+
+
+def _preference(metrics: dict[str, Any]) -> dict[str, str]:
+    """Of pairs (DPO, IPO, reward models) and of labelled responses (KTO)."""
+    if "pairs/accuracy" in metrics:
+        numbers = {"pair accuracy": "pairs/accuracy", "margin": "pairs/margin"}
+    elif "kto/baseline" in metrics:
+        numbers = {"good": "kto/good_margin", "bad": "kto/bad_margin"}
+    else:
+        return {}
+    shown = {"loss": f"{metrics['loss']:.4f}"} if "loss" in metrics else {}
+    if not metrics.get("data/recorded"):
+        shown |= {"reward": f"{metrics['reward/mean']:.3f}"}
+    return shown | {name: f"{metrics[key]:.3f}" for name, key in numbers.items() if key in metrics}
+
+
+def _imitation(metrics: dict[str, Any]) -> dict[str, str]:
+    if "perplexity" not in metrics:
+        return {}
+    return {"loss": f"{metrics['loss']:.4f}", "perplexity": f"{metrics['perplexity']:.3f}"}
+
+
+def _reinforcement(metrics: dict[str, Any]) -> dict[str, str]:
+    shown = {"reward": f"{metrics['reward/mean']:.3f}"}
+    verifiers = {n.split("/")[1]: v for n, v in metrics.items() if mean_of_verifier(n)}
+    if len(verifiers) > 1:
+        shown |= {name: f"{value:.2f}" for name, value in verifiers.items()}
+    elif "judge/right" in metrics and metrics["reward/mean"] != metrics["judge/right"]:
+        shown["right"] = f"{metrics['judge/right']:.1%}"
+    shown["length"] = f"{metrics['length/mean']:.1f}"
+    names = {
+        "critic loss": "critic/loss",
+        "explained": "critic/explained_variance",
+        "entropy": "entropy",
+        "kl": "kl/reference",
+        "clip": "clip/high",
+    }
+    shown |= {name: f"{metrics[key]:.3f}" for name, key in names.items() if key in metrics}
+    if metrics.get("critic/warmup"):
+        shown["critic warm-up"] = "the policy rests"
+    return shown

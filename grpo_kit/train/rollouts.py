@@ -73,7 +73,7 @@ class SampledGroups:
     def next(self, step: int, count: int) -> list[Group]:
         """``count`` groups, all freshly sampled.
 
-        With dynamic sampling, groups whose rewards agree are replaced by those of further prompts, for at most
+        With dynamic sampling, groups whose marks agree are replaced by those of further prompts, for at most
         ``max_refills`` further rounds (DAPO, arXiv:2503.14476, eq. 11); what is missing then is made up for by groups
         that agree, so that a step never shrinks unseen. No task comes twice in a step.
         """
@@ -167,7 +167,14 @@ def interleaved(groups: list[Group], fillers: list[Group]) -> list[Group]:
 
 
 def _agrees(group: Group) -> bool:
-    values = list(_counted(group.scores))
+    """Whether the judge marks all responses alike (DAPO, eq. 11: all of them right, or none).
+
+    The reward is not what is compared: a punishment for length would keep groups that differ in nothing else. It decides
+    only where a group has no marks to compare.
+    """
+    values = list(_counted(group.verdicts()))
+    if len(values) < 2:
+        values = list(_counted(group.scores))
     return len(values) < 2 or max(values) - min(values) < AGREEMENT
 
 

@@ -76,7 +76,10 @@ class PolicyUpdater:
             self._mask_low_entropy(update)
         if self.critic is not None:
             self.critic.update(updates, epochs, metrics)
-        if self.adaptive.batches >= self.critic_warmup:
+        warming = self.adaptive.batches < self.critic_warmup
+        if self.critic is not None:
+            metrics.value("critic/warmup", float(warming))
+        if not warming:
             for _ in range(epochs):
                 for update in updates:
                     self.optimizer_step(update, metrics)

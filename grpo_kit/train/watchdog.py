@@ -30,7 +30,7 @@ def watch(clock: Clock, limits: LimitsConfig, folder: Path, stop: StopRequest) -
     All stacks go to ``stuck.txt`` in the run's folder and to standard error; the error names the phase.
     """
     over = threading.Event()
-    longest = limits.model_dump()
+    longest = limits.minutes()
     every = max(0.05, min(5.0, min(longest.values()) * 60.0 / 4))
 
     def look() -> None:

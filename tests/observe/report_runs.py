@@ -10,6 +10,17 @@ from pathlib import Path
 import yaml
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+# What breaks out of scripts, lines, encodings and terminals, in one text.
+HOSTILE_TEXTS = (
+    HOSTILE,
+    "\u2028alert(1)\u2029",
+    "lone \ud800 surrogate",
+    "\x00\x1b[2J\x1b]0;owned\x07\x9b31m\x7f",
+    "\u202egnp.exe\u202c",
+    "@INDEX@ @SCRIPTS@ @TITLE@ /*PAGE.JS*/ {{7*7}} ${7*7}",
+    "-->]]><!--<svg/onload=document.title='owned'>",
+    "x" * 1_000_000,
+)
 WORDS = ("so", "the", "sum", "of", "both", "numbers", "is", "even", "hence", "we", "add", "seven", "to", "each", "side")
 
 

@@ -78,7 +78,8 @@ def read_evaluations(places: Sequence[Path]) -> list[Evaluated]:
 
 def evaluated_rows(sides: Sequence[Evaluated], limit: int) -> tuple[list[Row], int]:
     """The completions of evaluations, the same share of each, and how many there are."""
-    rows, total = [], 0
+    rows: list[Row] = []
+    total = 0
     for side in sides:
         verifiers = {task: str(found.protocol["verifier"]["name"]) for task, found in side.result.tasks.items()}
         label = side.label if len(sides) > 1 else ""

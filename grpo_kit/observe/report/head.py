@@ -62,7 +62,7 @@ def run_head(folder: Path, config: Mapping[str, Any], metrics: Metrics, kind: Ki
     return {
         "facts": lines,
         "tiles": _tiles(table, config, kind),
-        "watch": _watch(list(verdicts(metrics)), table, kind),
+        "watch": watch_card(metrics),
         "notes": _notes(folder, table),
         "recipe": {
             "name": _recipe_name(command),
@@ -190,13 +190,14 @@ def _short(value: float) -> str:
 # --- what is odd -------------------------------------------------------------------------------------------------
 
 
-def _watch(signs: Sequence[Sign], table: Table, kind: Kind) -> dict[str, Any] | None:
-    """The verdict on the whole run. It is only reassuring where a judge beside the reward has looked."""
+def watch_card(metrics: Metrics) -> dict[str, Any] | None:
+    """The verdict on a whole run. It is only reassuring where a judge beside the reward has looked."""
+    signs, table = verdicts(metrics), Table.of(metrics)
     if not table.steps:
         return None
     bad = [s for s in signs if s.severity in ("failure", "warning")]
     itself = any(s.name == "self_judged" for s in signs)
-    looked = any(table.values("eval/sampled")) or table.has("eval/pairs_accuracy") or table.has("judge/right")
+    looked = any(map(table.has, ("eval/sampled", "eval/pairs_accuracy", "pairs/accuracy", "judge/right")))
     if any(s.severity == "failure" and s.holds for s in bad):
         state, title = "failure", "Something is wrong"
     elif any(s.holds for s in bad):
@@ -205,7 +206,7 @@ def _watch(signs: Sequence[Sign], table: Table, kind: Kind) -> dict[str, Any] | 
         state, title = "warning", "Something was wrong, and passed"
     elif itself:
         state, title = "unknown", "Cannot tell: the reward judges itself"
-    elif not looked and kind.samples:
+    elif not looked:
         state, title = "unknown", "Cannot tell: nothing was evaluated"
     else:
         state, title = "good", "No sign of trouble"

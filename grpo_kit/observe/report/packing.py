@@ -8,7 +8,6 @@ import hashlib
 import html
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -112,9 +111,9 @@ def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 def _short(prompts: Sequence[str]) -> list[str]:
     """The beginnings of the prompts, without the words that all of them begin with."""
-    kinds = sorted(set(prompts))
-    shared = os.path.commonprefix([kinds[0], kinds[-1]]) if len(kinds) > 1 else ""  # noqa: RUF071 (of text, not of paths)
-    cut = len(shared) - len(re.split(r"\s", shared)[-1])  # at a word's beginning
+    first, last = min(prompts, default=""), max(prompts, default="")
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
+    cut = same - len(re.split(r"\s", first[:same])[-1])  # at a word's beginning
     return [" ".join(prompt[cut : cut + 2 * PROMPT_SHOWN].split())[:PROMPT_SHOWN] for prompt in prompts]
 
 

@@ -61,7 +61,7 @@ function drawTables(tables) {
     scroll.append(node);
     if (table.rows.length) box.append(scroll);
     table.notes.forEach((note) => box.append(make("p", "faint", visible(note))));
-    $("tables").append(box);
+    $("results").append(box);
   }
 }
 

@@ -241,7 +241,8 @@ def _policy(table: Table, kind: Kind) -> list[Panel]:
     if kind.loss != "policy_gradient":
         return [entropy, kl, *step]
     near = "About 0 at the first update of a batch, by construction: watch the reward."
-    loss = _loss(table, "", "Policy", near)
+    zero = any(abs(v) < 1e-6 for v in table.values("loss")[:1])
+    loss = _loss(table, "", "Policy", near if zero else "")
     loss.idle = (0.0, 1e-6)
     sizes = ["advantage/mean_abs"] if table.has("advantage/mean_abs") else []
     ratios = ["ratio/max", "ratio/min"]
@@ -294,7 +295,8 @@ def verifier_names(table: Table) -> list[str]:
 def _verifiers(table: Table) -> list[Panel]:
     names = verifier_names(table)
     means = [Series(name, table.column(f"verifier/{name}/mean")) for name in names]
-    panels = [Panel("Verifiers", "Mean score", table.x, means, y_label="score")]
+    # One verifier alone is the reward, which has its chart.
+    panels = [Panel("Verifiers", "Mean score", table.x, means, y_label="score")] if len(names) > 1 else []
     for name in names:
         prefix = f"verifier/{name}/"
         failed = [Series(word, table.column(prefix + key)) for key, word in HEALTH.items() if table.has(prefix + key)]

@@ -1,0 +1,141 @@
+"""The watch fires on what goes wrong, says its numbers, is silent on healthy runs, and goes on exactly after a resume."""
+
+import json
+import random
+
+import pytest
+
+from grpo_kit.observe.watch import Watch, verdicts
+
+
+def lines(steps=30, *, judged=0.0, **series):
+    """Lines of metrics: each series is a function of the step; noise of 0.01, the same every time."""
+    rng = random.Random(0)
+    made = []
+    for step in range(1, steps + 1):
+        line = {"step": step, "loss": 0.1, "grad_norm": 1.0, "evaluation/judge": "math", "judge/is_reward": judged}
+        for name, value in series.items():
+            line[name.replace("__", "/")] = value(step) + rng.gauss(0, 0.01)
+        made.append(line)
+    return made
+
+
+def names(metrics):
+    return {sign.name for sign in verdicts(metrics)}
+
+
+def up(step):
+    return min(0.9, 0.3 + 0.02 * step)
+
+
+def down(step):
+    return max(0.0, 0.3 - 0.02 * step)
+
+
+def flat(_step):
+    return 0.3
+
+
+def evaluation(step, value, problems=64):
+    half = 0.1 if 0 < value < 1 else 0.05
+    return {
+        "step": step,
+        "eval/sampled": value,
+        "eval/sampled_low": max(0.0, value - half),
+        "eval/sampled_high": min(1.0, value + half),
+        "eval/problems": problems,
+        "evaluation/judge": "math",
+    }
+
+
+def test_a_reward_that_rises_while_the_judge_sees_less_is_hacking():
+    (sign, *_) = [s for s in verdicts(lines(reward__mean=up, judge__right=down)) if s.name == "hacking"]
+    assert sign.severity == "failure"
+    assert sign.holds
+    assert "math calls" in sign.sentence
+    assert "rose from 0.356 to 0.859" in sign.sentence
+
+
+def test_a_reward_that_judges_itself_is_never_called_clean():
+    signs = {s.name: s for s in verdicts(lines(judged=1.0, reward__mean=up, judge__right=up))}
+    assert signs["self_judged"].severity == "note"
+    assert "cannot tell" in signs["self_judged"].sentence
+    assert "the reward judges itself" in signs["self_judged"].sentence
+
+
+def test_healthy_runs_are_silent():
+    assert names(lines(100, reward__mean=up, judge__right=up, entropy=lambda s: 1 / (1 + 0.05 * s))) == set()
+    assert names(lines(100, reward__mean=flat, judge__right=flat)) == set()
+    converged = lines(
+        100, reward__mean=lambda s: min(0.99, 0.4 + 0.02 * s), judge__right=lambda s: min(0.99, 0.4 + 0.02 * s)
+    )
+    for line in converged:
+        line["entropy"] = 0.5 if line["step"] < 30 else 0.01
+    assert names(converged) == set()
+
+
+@pytest.mark.parametrize(
+    ("expected", "series"),
+    [
+        ("reward_fell", {"reward__mean": down, "judge__right": flat}),
+        ("not_followed", {"reward__mean": up, "judge__right": flat}),
+        ("truncated", {"reward__mean": flat, "length__truncated": lambda s: 1.0 if s > 5 else 0.1}),
+        ("alike", {"reward__mean": flat, "completions__alike": lambda s: 1.0 if s > 5 else 0.1}),
+        ("verifiers_part", {"reward__mean": flat, "verifier__a__mean": up, "verifier__b__mean": down}),
+        ("entropy_collapse", {"reward__mean": flat, "entropy": lambda s: 2.0 if s < 6 else 0.1}),
+        ("entropy_explosion", {"reward__mean": flat, "entropy": lambda s: 0.5 if s < 6 else 3.0}),
+        ("length_explosion", {"reward__mean": flat, "length__mean": lambda s: 20 if s < 6 else 80}),
+        ("length_collapse", {"reward__mean": flat, "length__mean": lambda s: 80 if s < 6 else 10}),
+        ("judge_fails", {"reward__mean": flat, "judge__unjudged": lambda s: 0.8}),
+    ],
+)
+def test_each_rule_fires_on_its_own_sign(expected, series):
+    assert expected in names(lines(**series))
+
+
+def test_no_update_is_said_after_five_steps_and_not_of_a_solved_task():
+    idle = [
+        {"step": s, "loss": 0.0, "reward/mean": 0.0, "judge/right": 0.0, "length/truncated": 1.0} for s in range(1, 9)
+    ]
+    (sign,) = [s for s in verdicts(idle) if s.name == "no_update"]
+    assert sign.step == 5
+    assert "The reward is 0.000, 100% of the responses are cut" in sign.sentence
+    solved = [line | {"reward/mean": 1.0, "judge/right": 1.0, "length/truncated": 0.0} for line in idle]
+    assert names(solved) == {"nothing_left"}
+
+
+def test_held_out_accuracy_that_falls_to_nothing_fires_whatever_is_learned():
+    recorded = [
+        evaluation(0, 0.27),
+        {"step": 1, "loss": 0.5, "grad_norm": 1.0, "data/recorded": 1.0},
+        evaluation(10, 0.0),
+    ]
+    (sign,) = verdicts(recorded)
+    assert (sign.name, sign.step) == ("accuracy_fell", 10)
+    assert "from 27.0% (step 0) to 0.0% (step 10)" in sign.sentence
+    assert names([evaluation(0, 0.27), evaluation(10, 0.24)]) == set()
+
+
+def test_a_sign_that_passes_says_so():
+    metrics = lines(30, reward__mean=flat, length__truncated=lambda s: 1.0 if s < 8 else 0.1)
+    (sign,) = verdicts(metrics)
+    assert not sign.holds
+    watch = Watch()
+    for line in metrics:
+        watch.see(line)
+    assert watch.metrics() == {"watch/truncated": 0.0, "watch/failures": 0.0}
+    assert watch.failures() == []
+
+
+@pytest.mark.parametrize("cut", [1, 7, 12, 29])
+def test_a_resume_changes_nothing(cut):
+    metrics = [evaluation(0, 0.4), *lines(reward__mean=up, judge__right=down, entropy=flat), evaluation(30, 0.0)]
+    first, second = Watch(), Watch()
+    for line in metrics[:cut]:
+        first.see(line)
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    for line in metrics[cut:]:
+        first.see(line)
+        second.see(line)
+    assert second.signs == first.signs == verdicts(metrics)
+    assert json.dumps(second.state_dict()) == json.dumps(first.state_dict())
