@@ -116,7 +116,7 @@ def score(
         file,
         chosen,
         verifier,
-        verifier_options(option or []),
+        key_values(option or [], "--option"),
         limit=limit,
         disagreements=disagreements,
         workers=workers,
@@ -185,15 +185,15 @@ def rollouts(
         raise UserError(f"--show {show}: the list has {len(found)} completions")
 
 
-def verifier_options(pairs: list[str]) -> dict[str, Any]:
+def key_values(pairs: list[str], option: str) -> dict[str, Any]:
     """``key=value`` pairs, the value as JSON where it is JSON and as text where it is not."""
-    options = {}
+    found = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
-        if not separator:
-            raise UserError(f"--option {pair}: write key=value")
+        if not separator or not key:
+            raise UserError(f"{option} {pair}: write key=value")
         try:
-            options[key] = json.loads(value)
+            found[key] = json.loads(value)
         except ValueError:
-            options[key] = value
-    return options
+            found[key] = value
+    return found
