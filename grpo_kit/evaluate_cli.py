@@ -85,7 +85,9 @@ def evaluate(
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help=".jsonl, .json or .parquet, one or several responses per row")],
+    file: Annotated[
+        Path, typer.Argument(help="a run, an evaluation, or a .jsonl, .jsonl.gz, .json or .parquet of responses")
+    ],
     verifier: Annotated[str, typer.Option(help="a name, package.module:function or path/file.py:function")] = "math",
     response_field: Annotated[
         list[str] | None, typer.Option(help="text or a list of texts; a.b reaches inside; repeat for several models")
@@ -94,16 +96,20 @@ def score(
     label_field: Annotated[
         list[str] | None, typer.Option(help="an existing verdict to compare with; one for each response field")
     ] = None,
+    label_threshold: Annotated[
+        float | None, typer.Option(help="a label of so much is right [1; half of the highest where none reaches 1]")
+    ] = None,
+    step: Annotated[str | None, typer.Option(help="of a run: 10, 5-20, '>= 5' [the last one]")] = None,
     id_field: Annotated[str | None, typer.Option(help="rows with the same id are samples of one problem")] = None,
     prompt_field: Annotated[str | None, typer.Option(help="the question, where the verifier wants it")] = None,
     option: Options = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="only the first rows")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first rows of a file")] = None,
     disagreements: Annotated[int, typer.Option(min=0, help="how many to show")] = 20,
     workers: Workers = None,
     out: Out = None,
     markdown: Markdown = None,
 ) -> None:
-    """Score an outputs file again with a verifier; no model is needed."""
+    """Score a run's rollouts or an outputs file again with a verifier, and compare with the reward; no model is needed."""
     from grpo_kit.evaluate.commands import score_file
     from grpo_kit.evaluate.files import Fields
 
@@ -122,6 +128,8 @@ def score(
         workers=workers,
         out=out,
         markdown_path=markdown,
+        step=step,
+        threshold=label_threshold,
     )
 
 

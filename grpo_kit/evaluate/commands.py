@@ -49,19 +49,26 @@ def score_file(
     workers: int | None,
     out: Path | None,
     markdown_path: Path | None,
+    step: str | None = None,
+    threshold: float | None = None,
 ) -> None:
-    """Re-score one file, once for each choice of fields, and show one table."""
+    """Re-score a file, a run or an evaluation, once for each choice of fields, and show one table."""
     if out is not None:
         check_output(out)
     console = open_console()
     spec = VerifierSpec(verifier, options=options)
-    found = [rescore(file, fields, spec, worker_count(workers), limit) for fields in chosen]
+    found = [
+        rescore(file, fields, spec, worker_count(workers), limit, step=step, threshold=threshold) for fields in chosen
+    ]
+    for one in found:
+        for line in one.said:
+            console.print(line, markup=False, soft_wrap=True)
     results = [result for one in found for result in (one.result, one.by_labels()) if result is not None]
     show_results(console, results)
     for one in found:
         if one.labelled:
             console.print(f"{one.result.model['label']}:", markup=False)
-            show_disagreements(console, one.disagreements, disagreements)
+            show_disagreements(console, one.disagreements, one.compared, disagreements)
     for one in found:
         if out is not None:
             folder = out if len(found) == 1 else out / folder_name(str(one.result.model["label"]))

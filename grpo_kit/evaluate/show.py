@@ -20,7 +20,7 @@ def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     header = ["model", "task", "problems", "n", "accuracy ± s.e.", "95 %", "pass@k", "maj@n", "greedy", "cut", "no answer",
               "length right / wrong", "unscored"]  # fmt: skip
     rows = [
-        [str(result.model["label"]), task, *_cells(found.metrics)]
+        [str(result.model["label"]), task, *_cells(found.metrics, found.protocol)]
         for result in results
         for task, found in result.tasks.items()
     ]
@@ -33,16 +33,17 @@ def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     )
 
 
-def _cells(metrics: Mapping[str, Any]) -> list[str]:
+def _cells(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]:
     n, avg = metrics["samples"], metrics["avg"]
     primary = avg if n else metrics["greedy"]
     passes = {int(k): e for k, e in metrics["pass_at"].items() if int(k) > 1}
     majority = {int(k): e for k, e in metrics["majority_at"].items()}
     unscored = ", ".join(f"{count} {status}" for status, count in metrics["unscored"].items())
     interval = NONE if primary["low"] is None else f"{percent(primary['low'])} to {percent(primary['high'])}"
+    fewest = fewest_samples(metrics)
     return [
-        str(metrics["problems"]),
-        str(n or "greedy"),
+        _problems(metrics, protocol),
+        (f"{fewest} to {n}" if fewest < n else str(n)) if n else "greedy",
         estimate(primary),
         interval,
         "  ".join(f"@{k} {percent(e['value'])}" for k, e in passes.items()) or NONE,
@@ -54,6 +55,18 @@ def _cells(metrics: Mapping[str, Any]) -> list[str]:
         + ("" if metrics["length_unit"] == "tokens" else " chars"),
         unscored,
     ]
+
+
+def fewest_samples(metrics: Mapping[str, Any]) -> int:
+    return int(metrics.get("fewest_samples", metrics["samples"]))  # results of before do not hold it
+
+
+def _problems(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
+    """A part of a benchmark must not be taken for the whole: ``48 of 1319``."""
+    count = str(metrics["problems"])
+    if "of" in protocol:
+        return f"{count} of {protocol['of']}"
+    return f"{count} (first {protocol['limit']} rows)" if "limit" in protocol else count
 
 
 def percent(value: float | None) -> str:
@@ -109,6 +122,17 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
             f"clustered error {100 * error:.2f} (bootstrap {100 * metrics['avg_bootstrap']['error']:.2f}), "
             f"{100 * naive:.2f} if samples were independent{left}"
         )
+    fewest, most = fewest_samples(metrics), metrics["samples"]
+    if fewest < most:
+        lines.append(
+            f"warning: problems have {fewest} to {most} samples; each counts the same in the accuracy, and pass@k and maj@k are "
+            f"shown up to k = {fewest}, which every problem has"
+        )
+    for k, found in metrics["pass_at"].items():
+        if 0 < found["problems"] < metrics["problems"] and int(k) > 1:
+            lines.append(
+                f"pass@{k} is of the {found['problems']} of {metrics['problems']} problems with {k} judged samples"
+            )
     unscored = sum(metrics["unscored"].values())
     if unscored:
         lines.append(
@@ -131,19 +155,27 @@ def markdown(results: Sequence[Result]) -> str:
     )
 
 
-def show_disagreements(console: Console, records: Sequence[Record], count: int) -> None:
-    """Responses whose verdict differs from the label that came with the file."""
+def show_disagreements(console: Console, records: Sequence[Record], compared: int, count: int) -> None:
+    """Responses whose verdict differs from the label that they came with, of ``compared`` that have both."""
     if not records:
-        console.print("every verdict agrees with the label")
+        console.print(f"every verdict agrees with the label ({compared} compared)")
         return
+    claimed = sum(bool(record.label) for record in records)
+    console.print(
+        f"{len(records)} of {compared} verdicts differ from the label: {claimed} right by the label and wrong by the "
+        f"verifier, {len(records) - claimed} the other way",
+        soft_wrap=True,
+    )
     table = Table(title=f"{len(records)} verdicts differ from the label", title_justify="left")
-    for name in ("id", "sample", "label", "verdict", "extracted", "gold", "reason"):
+    for name in ("task", "id", "sample", "label", "verdict", "extracted", "gold", "reason"):
         table.add_column(name, overflow="fold")
     for record in records[:count]:
         words = {True: "right", False: "wrong", None: NONE}
-        cells = [record.id, str(record.sample), words[record.label], words[record.right]]
+        sample = "greedy" if record.sample < 0 else str(record.sample)
+        cells = [_clip(record.task), _clip(record.id), sample, words[record.label], words[record.right]]
         table.add_row(*cells, _clip(record.extracted or NONE), _clip(str(record.answer)), _clip(record.reason))
-    console.print(table)
+    if count:
+        console.print(table)
     if len(records) > count:
         console.print(f"and {len(records) - count} more; --out keeps all of them, --disagreements N shows N")
 

@@ -16,8 +16,9 @@ from grpo_kit.errors import UserError
 from grpo_kit.recipe_file import parse_yaml, recipes_root, validate
 from grpo_kit.types import Message, Task
 
-from .files import USUAL, read_rows
+from .files import USUAL
 from .protocol import short_hash
+from .readers import read_rows
 
 # The held-out problems of a procedural task are the same for every evaluation, whatever its sampling seed.
 PROCEDURAL_SEED = 20_240_229
