@@ -43,7 +43,9 @@ def mount(app: typer.Typer) -> None:
 
 def evaluate(
     checkpoints: Annotated[list[str], typer.Argument(help="run, checkpoint or model folders, or hub names")],
-    tasks: Annotated[str, typer.Option(help="names, name=path, task files (.yaml) or data files, with commas between")],
+    tasks: Annotated[
+        str, typer.Option(help="names, name=path, task files (.yaml), data files or recipes, with commas between")
+    ],
     n: Annotated[int, typer.Option("-n", "--samples", min=0, help="completions per problem")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.0, max=1.0)] = 1.0,
@@ -52,18 +54,30 @@ def evaluate(
     greedy: Annotated[bool, typer.Option(help="also one greedy answer per problem")] = True,
     engine: Annotated[Engine, typer.Option(help="what samples")] = Engine.torch,
     server: Annotated[list[str] | None, typer.Option(help="http://host:port of a vLLM server; repeat for more")] = None,
+    verifier: Annotated[str | None, typer.Option(help="who judges, instead of the one that the task names")] = None,
+    option: Options = None,
+    prompt_field: Annotated[str | None, typer.Option(help="the column of a data file that holds the question")] = None,
+    gold_field: Annotated[str | None, typer.Option(help="the column of a data file that holds the answer")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first problems of each task")] = None,
     seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="of matrix products")] = Dtype.auto,
     resume: Annotated[bool, typer.Option("--resume", help="continue the evaluation in --out")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check everything, show two prompts of each task, and load no weights")
+    ] = False,
     workers: Workers = None,
     out: Out = None,
     markdown: Markdown = None,
 ) -> None:
     """Evaluate checkpoints: accuracy with honest errors, and every completion kept."""
+    from grpo_kit.config_scoring import VerifierConfig
     from grpo_kit.evaluate.commands import evaluate_checkpoints
+    from grpo_kit.evaluate.tasks import Changes
 
+    if option and verifier is None:
+        raise UserError("--option is for --verifier; a task file gives its own verifier's options")
+    judge = None if verifier is None else VerifierConfig(name=verifier, options=key_values(option or [], "--option"))
     values = {
         "n": n,
         "temperature": temperature,
@@ -81,7 +95,17 @@ def evaluate(
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     if not names:
         raise UserError("--tasks: name at least one task")
-    evaluate_checkpoints(checkpoints, names, values, limit=limit, out=out, resume=resume, markdown_path=markdown)
+    evaluate_checkpoints(
+        checkpoints,
+        names,
+        values,
+        limit=limit,
+        out=out,
+        resume=resume,
+        markdown_path=markdown,
+        changes=Changes(judge, prompt_field, gold_field),
+        dry_run=dry_run,
+    )
 
 
 def score(

@@ -23,7 +23,7 @@ from .show import markdown, show_disagreements, show_results
 
 if TYPE_CHECKING:
     from .checkpoints import Settings
-    from .tasks import OpenTask
+    from .tasks import Changes, OpenTask
 
 MAX_WORKERS = 16
 
@@ -105,10 +105,15 @@ def evaluate_checkpoints(
     out: Path | None,
     resume: bool,
     markdown_path: Path | None,
+    changes: Changes | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Evaluate each checkpoint on every task; each has its own folder where there are several."""
-    from .checkpoints import find_model, settings_from
-    from .tasks import open_task
+    from grpo_kit.observe.console import RunConsole
+
+    from .checkpoints import CheckpointEvaluation, find_model, settings_from
+    from .preflight import check_verifiers, plan_evaluation, show_plan
+    from .tasks import Changes, open_task
 
     settings = settings_from(values | {"workers": worker_count(values["workers"])})
     if resume and out is None:
@@ -120,12 +125,21 @@ def evaluate_checkpoints(
         raise UserError(f"--resume: there is no folder {folder}")
     for path in checkpoints:
         find_model(path)
-    opened = [open_task(name, limit) for name in tasks]
+    opened = [open_task(name, limit, changes or Changes()) for name in tasks]
     twice = {task.name for task in opened if sum(other.name == task.name for other in opened) > 1}
     if twice:
         raise UserError(f"--tasks: {', '.join(sorted(twice))} is given twice")
     labels = labels_of(checkpoints)
     console = open_console()
+    check_verifiers(opened)
+    made = [
+        CheckpointEvaluation(label, path, opened, settings, folder, RunConsole(console))
+        for label, path in zip(labels, checkpoints, strict=True)
+    ]
+    plans = [plan_evaluation(evaluation) for evaluation in made]
+    if dry_run:
+        show_plan(console, plans, settings, str(folder))
+        return
     results = []
     alone = len(checkpoints) > 1 and settings.engine == "vllm"
     for label, path in zip(labels, checkpoints, strict=True):
