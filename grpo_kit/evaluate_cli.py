@@ -44,7 +44,9 @@ def mount(app: typer.Typer) -> None:
 
 def evaluate(
     checkpoints: Annotated[list[str], typer.Argument(help="run, checkpoint or model folders, or hub names")],
-    tasks: Annotated[str, typer.Option(help="names, name=path, task files (.yaml) or data files, with commas between")],
+    tasks: Annotated[
+        str, typer.Option(help="names, name=path, task files (.yaml), data files or recipes, with commas between")
+    ],
     n: Annotated[int, typer.Option("-n", "--samples", min=0, help="completions per problem")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.0, max=1.0)] = 1.0,
@@ -53,18 +55,30 @@ def evaluate(
     greedy: Annotated[bool, typer.Option(help="also one greedy answer per problem")] = True,
     engine: Annotated[Engine, typer.Option(help="what samples")] = Engine.torch,
     server: Annotated[list[str] | None, typer.Option(help="http://host:port of a vLLM server; repeat for more")] = None,
+    verifier: Annotated[str | None, typer.Option(help="who judges, instead of the one that the task names")] = None,
+    option: Options = None,
+    prompt_field: Annotated[str | None, typer.Option(help="the column of a data file that holds the question")] = None,
+    gold_field: Annotated[str | None, typer.Option(help="the column of a data file that holds the answer")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first problems of each task")] = None,
     seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
     dtype: Annotated[Dtype, typer.Option(help="of matrix products")] = Dtype.auto,
     resume: Annotated[bool, typer.Option("--resume", help="continue the evaluation in --out")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="check everything, show two prompts of each task, and load no weights")
+    ] = False,
     workers: Workers = None,
     out: Out = None,
     markdown: Markdown = None,
 ) -> None:
     """Evaluate checkpoints: accuracy with honest errors, and every completion kept."""
+    from grpo_kit.config_scoring import VerifierConfig
     from grpo_kit.evaluate.commands import evaluate_checkpoints
+    from grpo_kit.evaluate.tasks import Changes
 
+    if option and verifier is None:
+        raise UserError("--option is for --verifier; a task file gives its own verifier's options")
+    judge = None if verifier is None else VerifierConfig(name=verifier, options=key_values(option or [], "--option"))
     values = {
         "n": n,
         "temperature": temperature,
@@ -82,11 +96,23 @@ def evaluate(
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     if not names:
         raise UserError("--tasks: name at least one task")
-    evaluate_checkpoints(checkpoints, names, values, limit=limit, out=out, resume=resume, markdown_path=markdown)
+    evaluate_checkpoints(
+        checkpoints,
+        names,
+        values,
+        limit=limit,
+        out=out,
+        resume=resume,
+        markdown_path=markdown,
+        changes=Changes(judge, prompt_field, gold_field),
+        dry_run=dry_run,
+    )
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help=".jsonl, .json or .parquet, one or several responses per row")],
+    file: Annotated[
+        Path, typer.Argument(help="a run, an evaluation, or a .jsonl, .jsonl.gz, .json or .parquet of responses")
+    ],
     verifier: Annotated[str, typer.Option(help="a name, package.module:function or path/file.py:function")] = "math",
     response_field: Annotated[
         list[str] | None, typer.Option(help="text or a list of texts; a.b reaches inside; repeat for several models")
@@ -95,16 +121,20 @@ def score(
     label_field: Annotated[
         list[str] | None, typer.Option(help="an existing verdict to compare with; one for each response field")
     ] = None,
+    label_threshold: Annotated[
+        float | None, typer.Option(help="a label of so much is right [1; half of the highest where none reaches 1]")
+    ] = None,
+    step: Annotated[str | None, typer.Option(help="of a run: 10, 5-20, '>= 5' [the last one]")] = None,
     id_field: Annotated[str | None, typer.Option(help="rows with the same id are samples of one problem")] = None,
     prompt_field: Annotated[str | None, typer.Option(help="the question, where the verifier wants it")] = None,
     option: Options = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="only the first rows")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first rows of a file")] = None,
     disagreements: Annotated[int, typer.Option(min=0, help="how many to show")] = 20,
     workers: Workers = None,
     out: Out = None,
     markdown: Markdown = None,
 ) -> None:
-    """Score an outputs file again with a verifier; no model is needed."""
+    """Score a run's rollouts or an outputs file again with a verifier, and compare with the reward; no model is needed."""
     from grpo_kit.evaluate.commands import score_file
     from grpo_kit.evaluate.files import Fields
 
@@ -117,12 +147,14 @@ def score(
         file,
         chosen,
         verifier,
-        verifier_options(option or []),
+        key_values(option or [], "--option"),
         limit=limit,
         disagreements=disagreements,
         workers=workers,
         out=out,
         markdown_path=markdown,
+        step=step,
+        threshold=label_threshold,
     )
 
 
@@ -186,15 +218,15 @@ def rollouts(
         raise UserError(f"--show {show}: the list has {len(found)} completions")
 
 
-def verifier_options(pairs: list[str]) -> dict[str, Any]:
+def key_values(pairs: list[str], option: str) -> dict[str, Any]:
     """``key=value`` pairs, the value as JSON where it is JSON and as text where it is not."""
-    options = {}
+    found = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
-        if not separator:
-            raise UserError(f"--option {pair}: write key=value")
+        if not separator or not key:
+            raise UserError(f"{option} {pair}: write key=value")
         try:
-            options[key] = json.loads(value)
+            found[key] = json.loads(value)
         except ValueError:
-            options[key] = value
-    return options
+            found[key] = value
+    return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import json
+import keyword
+import shlex
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grpo_kit.errors import UserError
-from grpo_kit.evaluate_cli import verifier_options
+from grpo_kit.evaluate_cli import key_values
 from grpo_kit.help_texts import examples
+from grpo_kit.skeletons import SKELETONS, Kind
 
 if TYPE_CHECKING:
     from grpo_kit.verifiers.selftest import Case, Row
@@ -21,39 +23,6 @@ app = typer.Typer(help="List, show, write and test verifiers.", no_args_is_help=
 
 Name = Annotated[str, typer.Argument(help="a name, package.module:function or path/file.py:function")]
 DATA_ROWS = 200
-TEMPLATE = '''"""A verifier. Test it:  grpo-kit verifiers test {file}:{name} --cases {cases}"""
-
-from grpo_kit.verifiers import Score, verifier
-
-
-@verifier(name="{name}", timeout=5.0, version="1")
-def {name}(response: str, answer) -> Score:
-    """1 when the last line of the response is the answer."""
-    lines = response.strip().splitlines()
-    given = lines[-1].strip() if lines else ""
-    return Score(float(given == str(answer)), extracted=given)
-'''
-TEST_TEMPLATE = '''"""Run with pytest, from the folder of this file."""
-
-import json
-from pathlib import Path
-
-import pytest
-from grpo_kit.verifiers import get_verifier
-
-HERE = Path(__file__).parent
-CASES = [json.loads(line) for line in (HERE / "{cases}").read_text().splitlines()]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_{name}(case):
-    score = get_verifier(f"{{HERE / '{file}'}}:{name}")(response=case["response"], answer=case["answer"])
-    assert score.value == case["expected"]
-'''
-CASES_TEMPLATE = [
-    {"response": "Six times seven is\n42", "answer": "42", "expected": 1.0},
-    {"response": "41", "answer": "42", "expected": 0.0},
-]
 
 
 @app.command("ls", epilog=examples("grpo-kit verifiers ls"))
@@ -83,32 +52,48 @@ def show(name: Name) -> None:
 
 
 @app.command(epilog=examples("grpo-kit verifiers new my_check.py"))
-def new(file: Annotated[Path, typer.Argument(help="the file to write, for example my_check.py")]) -> None:
+def new(
+    file: Annotated[Path, typer.Argument(help="the file to write, for example my_check.py")],
+    kind: Annotated[
+        Kind,
+        typer.Option(help="plain: a response a call; batch: many; group: all of one task; async: waits for a service"),
+    ] = Kind.plain,
+) -> None:
     """Write a verifier, its cases and a test for it."""
-    if file.suffix != ".py" or not file.stem.isidentifier():
-        raise UserError(f"{file}: name it like my_check.py; the file's name becomes the function's")
     name, test, cases = file.stem, file.with_name(f"test_{file.name}"), file.with_suffix(".jsonl")
+    from grpo_kit.verifiers.lookup import verifier_names
+
+    if file.suffix != ".py" or not name.isidentifier() or keyword.iskeyword(name):
+        raise UserError(f"{file}: name it like my_check.py; the file's name becomes the function's")
+    if name in verifier_names():
+        raise UserError(f"{file}: {name} is the name of a shipped verifier; choose another one")
     for path in (file, test, cases):
         if path.exists():
             raise UserError(f"{path} exists; choose another name")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(TEMPLATE.format(name=name, file=file, cases=cases), encoding="utf-8")
-    test.write_text(TEST_TEMPLATE.format(name=name, file=file.name, cases=cases.name), encoding="utf-8")
-    cases.write_text("".join(json.dumps(case) + "\n" for case in CASES_TEMPLATE), encoding="utf-8")
+    SKELETONS[kind].write(file, test, cases)
     typer.echo(f"{file}, {test}, {cases}: edit them, then run")
-    typer.echo(f"  grpo-kit verifiers test {file}:{name} --cases {cases}")
+    typer.echo(f"  grpo-kit verifiers test {shlex.quote(f'{file}:{name}')} --cases {shlex.quote(str(cases))}")
 
 
 @app.command("test", epilog=examples("grpo-kit verifiers test math --data quickstart/addition"))
 def check(
     name: Name,
-    cases: Annotated[Path | None, typer.Option(help="JSONL with response, answer, expected, prompt, meta")] = None,
-    data: Annotated[str | None, typer.Option(help="a recipe, whose gold answers must score full marks")] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="JSONL with response (text or a list), answer, expected, prompt, meta")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="a recipe, whose gold answers must beat wrong ones")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", help="key=value, value as JSON")] = None,
+    meta: Annotated[
+        list[str] | None, typer.Option(help="key=value, value as JSON, for verifiers that read meta; repeat for more")
+    ] = None,
 ) -> None:
     """Score gold answers, then the attack list; exit code 1 when something is wrong."""
     from grpo_kit.verifiers.selftest import examine, read_cases
 
+    if cases is not None and data is not None:
+        raise UserError("give --cases or --data, not both")
+    columns = key_values(meta or [], "--meta")
     found = _find(name)
     chosen: list[Case] | None = None
     try:
@@ -118,7 +103,7 @@ def check(
             chosen = _cases_of(data)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
-    rows = examine(name, chosen, verifier_options(option or []))
+    rows = examine(name, chosen, key_values(option or [], "--option"), columns)
     _print(found.name, rows)
     if any(row.problem and not row.warning for row in rows):
         raise typer.Exit(1)
@@ -152,7 +137,7 @@ def _cases_of(recipe: str) -> list[Case]:
     for index in range(min(source.size or DATA_ROWS, DATA_ROWS)):
         task = source.task(index)
         response = gold_response(source, index, task)
-        found.append(Case(response, task.answer, task.prompt, task.meta, label=f"gold of {task.id}"))
+        found.append(Case(response, task.answer, task.prompt, task.meta, label=f"gold of {task.id}", gold=True))
     return found
 
 
@@ -161,10 +146,9 @@ def _print(name: str, rows: list[Row]) -> None:
     typer.echo(f"{'':6} {'':<{width}}  {'score':>7} {'status':>8} {'time':>9}")
     for row in rows:
         value = f"{row.score.value:g}" if row.score.counts else "-"
-        mark = "" if not row.problem else "warning: " if row.warning else "FAIL: "
-        problem = row.problem if len(row.problem) <= 160 else f"{row.problem[:157]}..."
+        problem = "" if row.warning else row.problem if len(row.problem) <= 160 else f"{row.problem[:157]}..."
         line = f"{row.kind:<6} {row.label:<{width}}  {value:>7} {row.score.status:>8} {1000 * row.seconds:>6.1f} ms"
-        typer.echo(f"{line}  {mark}{problem}".rstrip())
+        typer.echo(f"{line}  {'FAIL: ' if problem else ''}{problem}".rstrip())
     failed = [row for row in rows if row.problem and not row.warning]
     cases = [row for row in rows if row.kind == "case"]
     attacks = len(rows) - len(cases)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +84,7 @@ class CheckpointEvaluation:
 
     def run(self) -> Result:
         """Sample what is missing, then write ``results.json`` and ``samples.jsonl`` in their final order."""
-        config = self._config(1)
+        config = self.config(1)
         check_engine(config, self.device.type)
         policy = load_policy(config.model, self.device, self.settings.seed)
         prompts = {task.name: [render(p, policy.tokenizer) for p in task.problems] for task in self.tasks}
@@ -100,7 +101,7 @@ class CheckpointEvaluation:
                     if not work:
                         continue
                     if generator is None:
-                        generator = open_generator(self._config(longest), policy, self.folder)
+                        generator = open_generator(self.config(longest), policy, self.folder)
                         generator.sync(policy.model, 0)
                     self._answer(task, work, generator, log, done)
         finally:
@@ -110,11 +111,11 @@ class CheckpointEvaluation:
 
     # --- what is asked -----------------------------------------------------------------------------------------------
 
-    def _config(self, longest: int) -> Config:
+    def config(self, longest: int) -> Config:
         """What the engine wants to know, in the form in which a recipe says it."""
         settings = self.settings
         vllm = VllmConfig(servers=settings.servers)
-        limit = max(self._max_tokens(task) for task in self.tasks)
+        limit = max(self.max_tokens(task) for task in self.tasks)
         return Config(
             model=ModelConfig(path=self.path, dtype=settings.dtype),
             data=DataConfig(task="addition", max_prompt_tokens=longest),
@@ -124,7 +125,7 @@ class CheckpointEvaluation:
             seed=settings.seed,
         )
 
-    def _max_tokens(self, task: OpenTask) -> int:
+    def max_tokens(self, task: OpenTask) -> int:
         return self.settings.max_tokens or task.spec.max_tokens
 
     def _sampling(self, task: OpenTask, policy: Policy) -> SamplingParams:
@@ -134,7 +135,7 @@ class CheckpointEvaluation:
             temperature=settings.temperature,
             top_p=settings.top_p,
             top_k=settings.top_k,
-            max_tokens=self._max_tokens(task),
+            max_tokens=self.max_tokens(task),
             stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
             seed=settings.seed,
         )
@@ -158,7 +159,7 @@ class CheckpointEvaluation:
             sampling["top_k"] = settings.top_k
         return {
             "n": settings.n,
-            "sampling": sampling | {"max_tokens": self._max_tokens(task), "seed": settings.seed},
+            "sampling": sampling | {"max_tokens": self.max_tokens(task), "seed": settings.seed},
             "greedy": settings.greedy,
             **task.protocol(),
             "chat_template": short_hash(str(policy.tokenizer.chat_template)),
@@ -210,7 +211,7 @@ class CheckpointEvaluation:
         self, task: OpenTask, work: Sequence[Any], generator: Generator, log: RecordLog, done: set[Key]
     ) -> None:
         total = sum(len(chunk) for chunk, _, _ in work)
-        answered = right = 0
+        answered, seen = 0, {False: [0, 0], True: [0, 0]}  # by greedy or not: right and judged completions
         with (
             Scorer([self.specs[task.name]], workers=self.settings.workers, traceback_dir=self.folder) as scorer,
             self.console.stage(f"{self.label}, {task.name}", total) as bar,
@@ -224,8 +225,9 @@ class CheckpointEvaluation:
                     ]
                     log.append(record for record in records if record.key not in done)
                     answered += 1
-                    right += records[0].right
-                    bar.advance(answered, {"right so far": f"{right / answered:.1%}"})
+                    seen[greedy][0] += sum(record.right for record in records)
+                    seen[greedy][1] += sum(record.counts for record in records)
+                    bar.advance(answered, right_so_far(*seen[False], *seen[True]))
 
     def _scored(
         self, chunk: list[tuple[Task, Prompt]], sampling: SamplingParams, generator: Generator, scorer: Scorer
@@ -249,6 +251,12 @@ class CheckpointEvaluation:
         return result
 
 
+def right_so_far(sampled_right: int, sampled: int, greedy_right: int, greedy: int) -> dict[str, str]:
+    """Sampled and greedy answers apart: the one is no estimate of the other."""
+    counts = {"sampled": (sampled_right, sampled), "greedy": (greedy_right, greedy)}
+    return {f"{name} right so far": f"{right / judged:.1%}" for name, (right, judged) in counts.items() if judged}
+
+
 def _plain(task: Task) -> Task:
     """Which verifier judges is the task file's decision, not the data's."""
     return replace(task, meta={k: v for k, v in task.meta.items() if k != "verifier"})
@@ -257,6 +265,11 @@ def _plain(task: Task) -> Task:
 def settings_from(values: dict[str, Any]) -> Settings:
     """Settings from the command line, checked. Raises UserError."""
     settings = Settings(**values)
+    # At 0 no token is left to sample from, and every log-probability would be NaN.
+    if not 0.0 < settings.top_p <= 1.0:
+        raise UserError(f"--top-p {settings.top_p:g}: must be above 0 and at most 1")
+    if not math.isfinite(settings.temperature):
+        raise UserError(f"--temperature {settings.temperature}: must be a finite number")
     if settings.n > 1 and settings.temperature == 0.0:
         raise UserError(
             "-n above 1 with --temperature 0 would be the same greedy answer many times; give a temperature"

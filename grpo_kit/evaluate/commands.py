@@ -22,7 +22,7 @@ from .show import markdown, show_disagreements, show_results
 
 if TYPE_CHECKING:
     from .checkpoints import Settings
-    from .tasks import OpenTask
+    from .tasks import Changes, OpenTask
 
 MAX_WORKERS = 16
 
@@ -42,19 +42,26 @@ def score_file(
     workers: int | None,
     out: Path | None,
     markdown_path: Path | None,
+    step: str | None = None,
+    threshold: float | None = None,
 ) -> None:
-    """Re-score one file, once for each choice of fields, and show one table."""
+    """Re-score a file, a run or an evaluation, once for each choice of fields, and show one table."""
     if out is not None:
         check_output(out)
     console = open_console()
     spec = VerifierSpec(verifier, options=options)
-    found = [rescore(file, fields, spec, worker_count(workers), limit) for fields in chosen]
+    found = [
+        rescore(file, fields, spec, worker_count(workers), limit, step=step, threshold=threshold) for fields in chosen
+    ]
+    for one in found:
+        for said in one.said:
+            line(console, said)
     results = [result for one in found for result in (one.result, one.by_labels()) if result is not None]
     show_results(console, results)
     for one in found:
         if one.labelled:
             line(console, f"{one.result.model['label']}:")
-            show_disagreements(console, one.disagreements, disagreements)
+            show_disagreements(console, one.disagreements, one.compared, disagreements)
     for one in found:
         if out is not None:
             folder = out if len(found) == 1 else out / folder_name(str(one.result.model["label"]))
@@ -91,12 +98,17 @@ def evaluate_checkpoints(
     out: Path | None,
     resume: bool,
     markdown_path: Path | None,
+    changes: Changes | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Evaluate each checkpoint on every task; each has its own folder where there are several."""
     from transformers.utils import logging as transformers_logging
 
-    from .checkpoints import find_model, settings_from
-    from .tasks import open_task
+    from grpo_kit.observe.console import RunConsole
+
+    from .checkpoints import CheckpointEvaluation, find_model, settings_from
+    from .preflight import check_verifiers, plan_evaluation, show_plan
+    from .tasks import Changes, open_task
 
     transformers_logging.disable_progress_bar()  # ours is the one that is drawn
 
@@ -110,12 +122,21 @@ def evaluate_checkpoints(
         raise UserError(f"--resume: there is no folder {folder}")
     for path in checkpoints:
         find_model(path)
-    opened = [open_task(name, limit) for name in tasks]
+    opened = [open_task(name, limit, changes or Changes()) for name in tasks]
     twice = {task.name for task in opened if sum(other.name == task.name for other in opened) > 1}
     if twice:
         raise UserError(f"--tasks: {', '.join(sorted(twice))} is given twice")
     labels = labels_of(checkpoints)
     console = open_console()
+    check_verifiers(opened)
+    made = [
+        CheckpointEvaluation(label, path, opened, settings, folder, RunConsole(console))
+        for label, path in zip(labels, checkpoints, strict=True)
+    ]
+    plans = [plan_evaluation(evaluation) for evaluation in made]
+    if dry_run:
+        show_plan(console, plans, settings, str(folder))
+        return
     results = []
     alone = len(checkpoints) > 1 and settings.engine == "vllm"
     for label, path in zip(labels, checkpoints, strict=True):

@@ -46,19 +46,21 @@ class Comparison:
     """The second model against the first one on one task.
 
     Attributes:
+        measure: what accuracy is: ``avg@n``, or ``greedy`` where a side has no sampled answer at all.
         first_value, second_value: accuracies on the problems that both answered.
-        difference: of the problems' shares of right samples (or of greedy answers where a side has no samples).
-        verdicts: what a problem's single verdict is, for the flips and McNemar's test.
+        difference: of the problems' shares of right answers in that measure.
+        verdicts: what a problem's single verdict is, for the flips and McNemar's test; made of the same answers.
         gained, lost: problems that only the second, only the first gets right.
         p_corrected: ``difference.p_value`` corrected (Holm) for the number of comparisons shown together.
         unpaired_error: what the error would be without pairing.
-        only_one: problems that only one side has a judged answer to; they are left out.
+        only_one: problems without a judged answer of both sides in that measure; they are left out.
         warnings: where the protocols differ.
     """
 
     task: str
     first: str
     second: str
+    measure: str
     first_value: float
     second_value: float
     difference: Difference
@@ -104,83 +106,86 @@ def compare(sides: Sequence[Evaluated]) -> list[Comparison]:
 
 def _compare_task(first: Evaluated, second: Evaluated, first_task: str, second_task: str) -> Comparison:
     mine, theirs = _problems(first.records, first_task), _problems(second.records, second_task)
-    greedy = not all(any(r.sample != GREEDY for r in group) for group in (*mine.values(), *theirs.values()))
-    a, b = _shares(mine, greedy), _shares(theirs, greedy)
+    sides = [(first, mine), (second, theirs)]
+    # Decided by what was sampled, not by what could be judged: one problem whose samples all timed out must not turn
+    # the whole comparison into another one.
+    greedy = any(all(r.sample == GREEDY for group in side.values() for r in group) for _, side in sides)
+    a, b = _measured(mine, greedy), _measured(theirs, greedy)
     common = [id for id in a if id in b]
     if not common:
-        raise UserError(f"{first.label} and {second.label} have no judged problem of {first_task} in common")
-    wrong = [id for id in common if mine[id][0].answer != theirs[id][0].answer]
+        kind = "greedy" if greedy else "sampled"
+        without = [side.label for (side, _), found in zip(sides, (a, b), strict=True) if not found]
+        why = f": {' and '.join(without)} has no judged {kind} answer" if without else ""
+        raise UserError(
+            f"{first.label} and {second.label} have no judged problem of {first_task} in common, of {kind} answers{why}"
+        )
+    wrong = [id for id in common if a[id][0].answer != b[id][0].answer]
     if wrong:
         raise UserError(
-            f"{first_task}: problem {wrong[0]} has the gold {mine[wrong[0]][0].answer!r:.80} in {first.label} and "
-            f"{theirs[wrong[0]][0].answer!r:.80} in {second.label}: these are not the same problems"
+            f"{first_task}: problem {wrong[0]} has the gold {a[wrong[0]][0].answer!r:.80} in {first.label} and "
+            f"{b[wrong[0]][0].answer!r:.80} in {second.label}: these are not the same problems"
         )
-    left, right = [a[id] for id in common], [b[id] for id in common]
-    kind, verdicts = _verdicts(mine, theirs, common)
-    flips = [Flip(id, *_examples(mine[id], theirs[id], two)) for id, (one, two) in verdicts.items() if one != two]
+    left, right = ([fmean(r.right for r in side[id]) for id in common] for side in (a, b))
+    verdicts = {id: (_verdict(a[id]), _verdict(b[id])) for id in common}
+    flips = [Flip(id, *_examples(a[id], b[id], two)) for id, (one, two) in verdicts.items() if one != two]
     gained = sum(flip.gained for flip in flips)
     protocols = first.result.tasks[first_task].protocol, second.result.tasks[second_task].protocol
     return Comparison(
         task=first_task,
         first=first.label,
         second=second.label,
+        measure="greedy" if greedy else _average_of(mine, theirs),
         first_value=fmean(left),
         second_value=fmean(right),
         difference=paired_difference(left, right),
-        verdicts=kind,
+        verdicts=_verdicts(greedy, [group for id in common for group in (a[id], b[id])]),
         gained=gained,
         lost=len(flips) - gained,
         mcnemar_p=mcnemar(gained, len(flips) - gained),
         p_corrected=1.0,
         unpaired_error=float((standard_error(left) ** 2 + standard_error(right) ** 2) ** 0.5),
-        only_one=len({*a, *b}) - len(common),
+        only_one=len({*mine, *theirs}) - len(common),
         flips=flips,
         warnings=differences(*protocols) + differences(first.result.run, second.result.run),
     )
 
 
 def _problems(records: Sequence[Record], task: str) -> dict[str, list[Record]]:
+    """Everything that was answered to each problem, judged or not."""
     found: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        if record.task == task and record.counts:
+        if record.task == task:
             found[record.id].append(record)
     return found
 
 
-def _shares(problems: dict[str, list[Record]], greedy: bool) -> dict[str, float]:
-    chosen = {id: [r.right for r in group if (r.sample == GREEDY) == greedy] for id, group in problems.items()}
-    return {id: fmean(rights) for id, rights in chosen.items() if rights}
+def _measured(problems: dict[str, list[Record]], greedy: bool) -> dict[str, list[Record]]:
+    """The judged answers of the measure, of the problems that have any."""
+    chosen = {id: [r for r in group if r.counts and (r.sample == GREEDY) == greedy] for id, group in problems.items()}
+    return {id: group for id, group in chosen.items() if group}
 
 
-def _verdicts(
-    mine: dict[str, list[Record]], theirs: dict[str, list[Record]], common: Sequence[str]
-) -> tuple[str, dict[str, tuple[bool, bool]]]:
-    """One yes or no per problem and side: McNemar's test knows no shares."""
-    both = [group for id in common for group in (mine[id], theirs[id])]
-    if all(any(r.sample == GREEDY for r in group) for group in both):
-        pick, kind = GREEDY, "greedy answers"
-    elif all(len(group) == 1 for group in both):
-        pick, kind = both[0][0].sample, "answers"
-    else:
-        halves = {id: (_most(mine[id]), _most(theirs[id])) for id in common}
-        return "whether more than half of the samples are right", halves
-    return kind, {id: (_right(mine[id], pick), _right(theirs[id], pick)) for id in common}
+def _average_of(*sides: dict[str, list[Record]]) -> str:
+    """``avg@n``, or its span where problems or sides have different numbers of samples."""
+    counts = {sum(r.sample != GREEDY for r in group) for side in sides for group in side.values()} - {0}
+    return f"avg@{min(counts)}" + (f" to {max(counts)}" if len(counts) > 1 else "")
 
 
-def _right(group: Sequence[Record], sample: int) -> bool:
-    return next((r.right for r in group if r.sample == sample), group[0].right)
+def _verdicts(greedy: bool, groups: Sequence[list[Record]]) -> str:
+    if greedy:
+        return "greedy answers"
+    return "answers" if all(len(group) == 1 for group in groups) else "whether more than half of the samples are right"
 
 
-def _most(group: Sequence[Record]) -> bool:
-    rights = [r.right for r in group if r.sample != GREEDY]
-    return 2 * sum(rights) > len(rights)
+def _verdict(group: Sequence[Record]) -> bool:
+    """One yes or no: McNemar's test knows no shares."""
+    return 2 * sum(r.right for r in group) > len(group)
 
 
 def _examples(mine: Sequence[Record], theirs: Sequence[Record], second_right: bool) -> tuple[Record, Record]:
-    """An answer of each side that bears its verdict out; the greedy one where there is one."""
+    """An answer of each side that bears its verdict out."""
 
     def pick(group: Sequence[Record], right: bool) -> Record:
-        ordered = sorted(group, key=lambda r: (r.right != right, r.sample))
-        return ordered[0]
+        return min(group, key=lambda r: (r.right != right, r.sample))
 
     return pick(mine, not second_right), pick(theirs, second_right)

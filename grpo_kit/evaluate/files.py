@@ -1,10 +1,9 @@
-"""Outputs files of any origin as problems with responses: JSONL, JSON or Parquet, one or several samples per row."""
+"""Rows of any origin as problems with responses: which field holds what, and what their labels say."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,17 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 
+from .records import GREEDY
+
 # Tried in this order where no field is named; what other harnesses call theirs.
 USUAL = {
     "response": ("response", "responses", "completion", "completions", "output", "outputs", "generation", "generations",
                  "resps", "code", "prediction"),
     "gold": ("answer", "gold", "gt", "ground_truth", "target", "reference", "expected_answer", "solution"),
     "prompt": ("prompt", "question", "problem", "query", "input", "instruction"),
+    "label": ("reward", "is_correct"),
 }  # fmt: skip
+LOOKED_AT = 100  # rows
 
 
 @dataclass(frozen=True)
@@ -32,86 +35,61 @@ class Fields:
     prompt: str | None = None
 
 
+# What the kit writes itself, by the keys that tell it: a run's rollouts and an evaluation's samples.
+RECORDED = {
+    ("task", "sample", "reward", "status", "response", "policy_version"): Fields(
+        "response", "answer", "reward", "task", "prompt"
+    ),
+    ("task", "id", "sample", "value", "status", "response"): Fields("response", "answer", "value", "id", "prompt"),
+}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """How the numbers of a label field become right and wrong.
+
+    A label of ``threshold`` or more is right. Rewards are shaped in many ways: where some reach 1, 1 is the threshold, as
+    it is for any verdict of the kit; where all stay below, for example because length costs a little, it is half of the
+    highest; where none is above 0, nothing is right.
+    """
+
+    field: str
+    threshold: float
+    why: str
+
+    @classmethod
+    def of(cls, field: str, values: Sequence[float], threshold: float | None = None) -> Labels:
+        highest = max(values, default=0.0)
+        if threshold is not None:
+            return cls(field, threshold, "--label-threshold")
+        if highest >= 1.0 or highest <= 0.0:
+            return cls(field, 1.0, f"the highest is {highest:g}")
+        return cls(field, highest / 2, f"half of the highest, {highest:g}; --label-threshold sets another")
+
+    def describe(self, labels: Sequence[bool | None]) -> str:
+        right, wrong = labels.count(True), labels.count(False)
+        none = f", {labels.count(None)} without" if None in labels else ""
+        return f"labels: {self.field} of {self.threshold:g} or more is right ({self.why}): {right} right, {wrong} wrong{none}"
+
+
 @dataclass
 class Problem:
-    """One problem with everything that was answered to it. ``labels`` is empty or one per response."""
+    """One problem with everything that was answered to it.
+
+    Attributes:
+        labels: empty, or one per response; None where a response has none.
+        samples: the sample index of each response, `GREEDY` for a greedy one.
+        blank: the rows that hold no response; an empty one stands in ``responses`` for each.
+    """
 
     id: str
     prompt: str
     gold: Any
     responses: list[str] = field(default_factory=list)
-    labels: list[bool] = field(default_factory=list)
+    labels: list[bool | None] = field(default_factory=list)
+    samples: list[int] = field(default_factory=list)
+    blank: list[int] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a .jsonl, .json (a list, or an object of rows) or .parquet file.
-
-    Raises:
-        UserError: names the file and line that cannot be read.
-    """
-    if not path.is_file():
-        raise UserError(f"no such file: {path} (looked in {Path.cwd()})")
-    if path.suffix == ".parquet":
-        rows = _parquet(path)
-    elif path.suffix in (".jsonl", ".ndjson"):
-        rows = _lines(path)
-    elif path.suffix == ".json":
-        rows = _whole(path)
-    else:
-        raise UserError(f"{path}: files end in .jsonl, .json or .parquet")
-    if not rows:
-        raise UserError(f"{path} holds no rows")
-    bad = next((i for i, row in enumerate(rows) if not isinstance(row, dict)), None)
-    if bad is not None:
-        raise UserError(f"{path}: row {bad}: every row must be an object, found {type(rows[bad]).__name__}")
-    return rows
-
-
-def _lines(path: Path) -> list[Any]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise UserError(f"{path}:{number}: not valid JSON: {error.msg} at column {error.colno}") from error
-    return rows
-
-
-def _whole(path: Path) -> list[Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from error
-    if isinstance(content, dict):
-        lists = [value for value in content.values() if isinstance(value, list) and value]
-        if len(lists) == 1:
-            return lists[0]
-        if all(isinstance(value, dict) for value in content.values()):
-            return [{"id": key, **value} for key, value in content.items()]
-    if isinstance(content, list):
-        return content
-    raise UserError(f"{path}: expected a list of rows, or an object that holds one")
-
-
-def _parquet(path: Path) -> list[Any]:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import read_table
-
-    try:
-        return read_table(path).to_pylist()
-    except (ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error
-
-
-def file_fingerprint(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
 
 
 def resolve_fields(rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path) -> Fields:
@@ -120,6 +98,7 @@ def resolve_fields(rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path
     Raises:
         UserError: a named field is in no row, or no usual name is.
     """
+    known = _recorded(rows) or Fields()
     chosen: dict[str, str | None] = {}
     for role in ("response", "gold", "label", "id", "prompt"):
         named = getattr(fields, role)
@@ -128,18 +107,61 @@ def resolve_fields(rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path
             chosen[role] = named
             continue
         taken = {chosen.get("response"), chosen.get("gold")}
-        chosen[role] = next((n for n in USUAL.get(role, ()) if n in rows[0] and n not in taken), None)
+        chosen[role] = getattr(known, role) or _usual(rows, role, taken)
         if chosen[role] is None and role in ("response", "gold"):
-            raise UserError(f"{path}: name the {role}s with --{role}-field; the rows have: {', '.join(rows[0])}")
+            raise UserError(
+                f"{path}: name the {role}s with --{role}-field; the rows have: {', '.join(_all_names(rows))}"
+            )
     return Fields(**chosen)
 
 
+def _usual(rows: Sequence[Mapping[str, Any]], role: str, taken: set[str | None]) -> str | None:
+    looked = rows[:LOOKED_AT]  # not the first row alone: it may be the one that lacks a value
+    for name in USUAL.get(role, ()):
+        values = [row[name] for row in looked if name in row]
+        if values and name not in taken and (role != "label" or all(_is_label(value) for value in values)):
+            return name
+    return None
+
+
+def _is_label(value: Any) -> bool:
+    return (
+        value is None
+        or isinstance(value, (bool, int, float))
+        or (isinstance(value, list) and all(map(_is_label, value)))
+    )
+
+
+def _recorded(rows: Sequence[Mapping[str, Any]]) -> Fields | None:
+    return next((made for keys, made in RECORDED.items() if set(keys) <= rows[0].keys()), None)
+
+
+def describe_fields(rows: Sequence[Mapping[str, Any]], named: Fields, found: Fields) -> str:
+    """Which field holds what, and which of them nobody named."""
+    parts = []
+    guessed = "" if _recorded(rows) else " (guessed)"
+    for role in ("response", "gold", "label", "id", "prompt"):
+        name = getattr(found, role)
+        if name is not None:
+            parts.append(f"{role} {name}{'' if getattr(named, role) else guessed}")
+    missing = [role for role in ("label", "id") if getattr(found, role) is None]
+    without = {"label": "no labels", "id": "every row is a problem of its own"}
+    return ("fields: " if guessed else "fields, as the kit records them: ") + ", ".join(
+        parts + [without[role] for role in missing]
+    )
+
+
+def _all_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows[:LOOKED_AT] for name in _names(row)))
+
+
 def _check(rows: Sequence[Mapping[str, Any]], name: str, role: str, path: Path) -> None:
-    if any(_has(row, name) for row in rows[:100]):
+    if any(_has(row, name) for row in rows[:LOOKED_AT]):
         return
-    close = difflib.get_close_matches(name, _names(rows[0]), 1, 0.5)
+    names = _all_names(rows)
+    close = difflib.get_close_matches(name, names, 1, 0.5)
     hint = f" Did you mean {close[0]}?" if close else ""
-    raise UserError(f"--{role}-field: {path} has no field {name!r}; it has: {', '.join(_names(rows[0]))}.{hint}")
+    raise UserError(f"--{role}-field: {path} has no field {name!r}; it has: {', '.join(names)}.{hint}")
 
 
 def _names(row: Mapping[str, Any]) -> list[str]:
@@ -164,24 +186,55 @@ def _value(row: Any, name: str) -> Any:
     raise KeyError(name)
 
 
-def problems_of(rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path) -> list[Problem]:
+def read_labels(
+    rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path, threshold: float | None = None
+) -> Labels | None:
+    """The rule by which the rows' labels are read; None where no field holds any.
+
+    Raises:
+        UserError: a label is no number.
+    """
+    if fields.label is None:
+        return None
+    values = [value for row in rows if _has(row, fields.label) for value in _numbers(row, fields.label, path)]
+    if fields.label == "value":  # an evaluation's own verdicts: the threshold is not for the data to say
+        threshold = 1.0 if threshold is None else threshold
+    return Labels.of(fields.label, [value for value in values if value is not None], threshold)
+
+
+def _numbers(row: Mapping[str, Any], name: str, where: object) -> list[float | None]:
+    value = _value(row, name)
+    values = value if isinstance(value, list) else [value]
+    bad = next((v for v in values if v is not None and not isinstance(v, (bool, int, float))), None)
+    if bad is not None:
+        raise UserError(f"{where}: a label must be true, false or a number (1 and more is right), found {bad!r:.80}")
+    return [None if v is None or math.isnan(v) else float(v) for v in values]
+
+
+def problems_of(
+    rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path, labels: Labels | None = None
+) -> list[Problem]:
     """Rows as problems. Rows with the same id (where an id field is named) are samples of one problem.
+
+    A row whose ``sample`` is -1, or whose ``greedy`` is true, holds a greedy answer.
 
     Args:
         fields: as `resolve_fields` returns them.
+        labels: as `read_labels` returns it; None reads it from these rows.
 
     Raises:
         UserError: a row lacks a field, a response is not text, or there are not as many labels as responses.
     """
+    labels = labels or read_labels(rows, fields, path)
     found: dict[str, Problem] = {}
     for number, row in enumerate(rows):
         where = f"{path}: row {number}"
         try:
-            responses = _texts(_value(row, str(fields.response)), where, str(fields.response))
+            responses = _texts(_value(row, str(fields.response)), where, str(fields.response)) or [""]
             gold = _value(row, str(fields.gold))
             id = str(_value(row, fields.id)) if fields.id else str(number)
-            labels = _labels(_value(row, fields.label), len(responses), where) if fields.label else []
             prompt = _value(row, fields.prompt) if fields.prompt else ""
+            marks = _marks(row, labels, len(responses), where) if labels else []
         except KeyError as error:
             raise UserError(f"{where} has no field {error.args[0]!r}; it has: {', '.join(_names(row))}") from None
         used = {fields.response, fields.gold, fields.label, "verifier"}
@@ -191,9 +244,24 @@ def problems_of(rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path) -
             raise UserError(
                 f"{where}: problem {id} has the gold {gold!r:.80}, and {problem.gold!r:.80} in an earlier row"
             )
+        start = sum(sample != GREEDY for sample in problem.samples)
+        greedy = row.get("sample") == GREEDY or row.get("greedy") is True
+        problem.samples += [GREEDY if greedy else start + i for i in range(len(responses))]
         problem.responses += responses
-        problem.labels += labels
+        problem.labels += marks
+        problem.blank += [number for text in responses if not text.strip()]
     return list(found.values())
+
+
+def _marks(row: Mapping[str, Any], labels: Labels, count: int, where: str) -> list[bool | None]:
+    if row.get("status", "ok") != "ok" and "response" in row and labels.field in ("reward", "value"):
+        return [None] * count  # recorded by the kit, and no verifier judged it: the number says nothing
+    values = _numbers(row, labels.field, where)
+    if not isinstance(_value(row, labels.field), list):
+        values = values * count
+    if len(values) != count and not (count == 1 and not values):
+        raise UserError(f"{where}: {len(values)} labels for {count} responses")
+    return [None if v is None else v >= labels.threshold for v in values] or [None]
 
 
 def _texts(value: Any, where: str, name: str) -> list[str]:
@@ -215,13 +283,3 @@ def _prompt_text(value: Any) -> str:
     if isinstance(value, list) and value and isinstance(value[-1], Mapping):
         value = value[-1].get("content", "")
     return value if isinstance(value, str) else str(value)
-
-
-def _labels(value: Any, count: int, where: str) -> list[bool]:
-    values = value if isinstance(value, list) else [value] * count
-    if len(values) != count:
-        raise UserError(f"{where}: {len(values)} labels for {count} responses")
-    bad = next((v for v in values if not isinstance(v, (bool, int, float))), None)
-    if bad is not None:
-        raise UserError(f"{where}: a label must be true, false or a number (1 and more is right), found {bad!r:.80}")
-    return [bool(v >= 1) for v in values]

@@ -2,79 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from grpo_kit.errors import UserError
 from grpo_kit.scoring import Scorer, VerifierSpec
-from grpo_kit.types import Completion, Group, Prompt, Task
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
-from .files import Fields, Problem, file_fingerprint, problems_of, read_rows, resolve_fields
+from .files import Fields, Problem, describe_fields, problems_of, read_labels, resolve_fields
+from .outputs import outputs_label, read_outputs
 from .protocol import Result, versions
-from .records import Record
+from .records import GREEDY, Record
 from .summary import summarise
 from .votes import BY_VALUE, count_votes
+
+NAMED = 8  # rows without a response that are named one by one
 
 
 @dataclass
 class Rescored:
-    """A re-scored file: what `Result` holds, and every judged response."""
+    """Outputs that were scored again: what `Result` holds, and every judged response.
+
+    Attributes:
+        said: what a reader must know first: the fields, how labels were read, rows without a response.
+        label_field: whose verdicts stood there already; None without any.
+    """
 
     result: Result
     records: list[Record]
+    said: list[str] = field(default_factory=list)
+    label_field: str | None = None
 
     @property
     def disagreements(self) -> list[Record]:
-        """Judged responses whose verdict differs from the label that the file gave."""
+        """Judged responses whose verdict differs from the label that they came with."""
         return [r for r in self.records if r.counts and r.label is not None and r.label != r.right]
 
     @property
     def labelled(self) -> bool:
-        return all(r.label is not None for r in self.records)
+        return any(r.label is not None for r in self.records)
+
+    @property
+    def compared(self) -> int:
+        return sum(r.counts and r.label is not None for r in self.records)
 
     def by_labels(self) -> Result | None:
-        """The same metrics from the file's own labels: what its grader reported."""
+        """The same metrics from the labels: what the file's grader, or the run's reward, reported."""
         if not self.labelled:
             return None
-        believed = [replace(r, value=float(bool(r.label)), status="ok", extracted=None) for r in self.records]
-        result = Result({**self.result.model, "label": f"{self.result.model['label']}, its labels"}, self.result.run)
-        (task,) = self.result.tasks
-        result.add(
-            task, self.result.tasks[task].protocol | {"verifier": {"name": "the file's labels"}}, summarise(believed)
-        )
+        label = f"{self.result.model['label']}, its {'reward' if self.label_field == 'reward' else 'labels'}"
+        result = Result({**self.result.model, "label": label}, self.result.run)
+        for name, task in self.result.tasks.items():
+            believed = [
+                replace(
+                    r, value=float(bool(r.label)), status="ok" if r.label is not None else "no label", extracted=None
+                )
+                for r in self.records
+                if r.task == name
+            ]
+            judge = {"verifier": {"name": f"the labels in {self.label_field}"}}
+            result.add(name, task.protocol | judge, summarise(believed))
         return result
 
 
-def rescore(path: Path, fields: Fields, verifier: VerifierSpec, workers: int = 1, limit: int | None = None) -> Rescored:
-    """Judge every response of an outputs file.
+def rescore(
+    path: Path,
+    fields: Fields,
+    verifier: VerifierSpec,
+    workers: int = 1,
+    limit: int | None = None,
+    *,
+    step: str | None = None,
+    threshold: float | None = None,
+) -> Rescored:
+    """Judge every response of an outputs file, a run's rollouts or an evaluation.
+
+    Args:
+        step: of a run, which steps; default: the last.
+        threshold: a label of so much is right; default: `Labels.of`.
 
     Raises:
-        UserError: the file, a field or the verifier is not usable.
+        UserError: the outputs, a field or the verifier are not usable.
     """
-    rows = read_rows(path)[:limit]
-    fields = resolve_fields(rows, fields, path)
-    problems = problems_of(rows, fields, path)
-    task = path.stem
-    with Scorer([verifier], workers=workers) as scorer:
-        records = list(judge_problems(task, problems, scorer))
-        (version,) = scorer.versions().values()
-    votes = None
-    if max(len(p.responses) for p in problems) > 1:
-        votes = vote(records, verifier, workers)
+    outputs = read_outputs(path, step, limit)
+    rows = [row for part in outputs for row in part.rows]
+    named, fields = fields, resolve_fields(rows, fields, path)
+    labels = read_labels(rows, fields, path, threshold)
+    problems = {part.name: problems_of(part.rows, fields, part.path, labels) for part in outputs}
+    said = [describe_fields(rows, named, fields)]
+    if labels is not None:
+        said.append(labels.describe([mark for part in problems.values() for p in part for mark in p.labels]))
+    said += _blank(path, fields, problems)
     result = Result(
-        model={"label": fields.response if "." in str(fields.response) else path.stem, "path": str(path)},
+        model={"label": fields.response if "." in str(fields.response) else outputs_label(path)},
         run={"engine": "none, scored from a file", "versions": versions()},
     )
-    protocol = {
-        "file": str(path),
-        "response_field": fields.response,
-        "problems": len(problems),
-        "data": file_fingerprint(path),
-        "gold_field": fields.gold,
-        "verifier": {"name": verifier.name, "version": version, "options": verifier.options},
-    }
-    result.add(task, protocol, summarise(records, votes))
-    return Rescored(result, records)
+    result.model["path"] = str(path)
+    records: list[Record] = []
+    with Scorer([verifier], workers=workers) as scorer:
+        (version,) = scorer.versions().values()
+        for part in outputs:
+            judged = list(judge_problems(part.name, problems[part.name], scorer))
+            several = any(sum(s != GREEDY for s in p.samples) > 1 for p in problems[part.name])
+            votes = vote(judged, verifier, workers) if several else None
+            protocol = {
+                "file": str(part.path),
+                "response_field": fields.response,
+                "problems": len(problems[part.name]),
+                **({"limit": limit} if limit is not None and len(part.rows) == limit else {}),
+                "data": part.fingerprint(),
+                "gold_field": fields.gold,
+                "verifier": {"name": verifier.name, "version": version, "options": verifier.options},
+            }
+            result.add(part.name, protocol, summarise(judged, votes))
+            records += judged
+    return Rescored(result, records, said, fields.label)
+
+
+def _blank(path: Path, fields: Fields, problems: Mapping[str, Sequence[Problem]]) -> list[str]:
+    """Names the rows without a response. Raises UserError where no row has one."""
+    found = {name: [row for p in part for row in p.blank] for name, part in problems.items()}
+    blank, total = sum(map(len, found.values())), sum(len(p.responses) for part in problems.values() for p in part)
+    if blank == total:
+        raise UserError(
+            f"{path}: none of its {total} responses holds any text (field {fields.response}). Name another one with "
+            "--response-field"
+        )
+    if not blank:
+        return []
+    several = len(found) > 1
+    rows = [f"{name} row {row}" if several else str(row) for name, numbers in found.items() for row in numbers]
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return [f"warning: {blank} of {total} responses are empty and count as wrong: rows {', '.join(rows[:NAMED])}{more}"]
 
 
 def vote(records: Sequence[Record], verifier: VerifierSpec, workers: int) -> dict:
@@ -86,17 +146,18 @@ def vote(records: Sequence[Record], verifier: VerifierSpec, workers: int) -> dic
 
 
 def judge_problems(task: str, problems: Sequence[Problem], scorer: Scorer) -> Iterator[Record]:
-    """Score the responses of each problem with the scorer's first verifier."""
+    """Score the responses of each problem with the scorer's first verifier; an empty response is wrong unasked."""
     for problem, group in zip(problems, scorer.score_groups(_groups(problems)), strict=True):
-        parts = [next(iter(part.values())) for part in group.parts]
-        for index, (completion, score) in enumerate(zip(group.completions, parts, strict=True)):
+        parts = iter([next(iter(part.values())) for part in group.parts])
+        for index, text in enumerate(problem.responses):
+            score = next(parts) if text.strip() else Score(0.0, reason="no response")
             yield Record(
                 task=task,
                 id=problem.id,
-                sample=index,
+                sample=problem.samples[index],
                 prompt=problem.prompt,
                 answer=problem.gold,
-                response=completion.text,
+                response=text,
                 value=score.value,
                 status=score.status,
                 extracted=score.extracted,
@@ -108,5 +169,6 @@ def judge_problems(task: str, problems: Sequence[Problem], scorer: Scorer) -> It
 def _groups(problems: Sequence[Problem]) -> Iterator[Group]:
     for problem in problems:
         task = Task(problem.id, ({"role": "user", "content": problem.prompt},), problem.gold, problem.meta)
-        completions = [Completion(problem.id, i, [], [], text, "stop", 0) for i, text in enumerate(problem.responses)]
+        texts = [text for text in problem.responses if text.strip()]
+        completions = [Completion(problem.id, i, [], [], text, "stop", 0) for i, text in enumerate(texts)]
         yield Group(task, Prompt(problem.id, ()), completions)

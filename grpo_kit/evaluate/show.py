@@ -24,7 +24,7 @@ def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     header = ["model", "task", "problems", "n", "accuracy ± s.e.", "95 %", "pass@k", "maj@n", "greedy", "cut", "no answer",
               "length right / wrong", "unscored"]  # fmt: skip
     rows = [
-        [str(result.model["label"]), task, *_cells(found.metrics)]
+        [str(result.model["label"]), task, *_cells(found.metrics, found.protocol)]
         for result in results
         for task, found in result.tasks.items()
     ]
@@ -37,16 +37,17 @@ def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     )
 
 
-def _cells(metrics: Mapping[str, Any]) -> list[str]:
+def _cells(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]:
     n, avg = metrics["samples"], metrics["avg"]
     primary = avg if n else metrics["greedy"]
     passes = {int(k): e for k, e in metrics["pass_at"].items() if int(k) > 1}
     majority = {int(k): e for k, e in metrics["majority_at"].items()}
     unscored = ", ".join(f"{count} {status}" for status, count in metrics["unscored"].items())
     interval = NONE if primary["low"] is None else f"{percent(primary['low'])} to {percent(primary['high'])}"
+    fewest = fewest_samples(metrics)
     return [
-        str(metrics["problems"]),
-        str(n or "greedy"),
+        _problems(metrics, protocol),
+        (f"{fewest} to {n}" if fewest < n else str(n)) if n else "greedy",
         estimate(primary),
         interval,
         "  ".join(f"@{k} {percent(e['value'])}" for k, e in passes.items()) or NONE,
@@ -58,6 +59,18 @@ def _cells(metrics: Mapping[str, Any]) -> list[str]:
         + ("" if metrics["length_unit"] == "tokens" else " chars"),
         unscored,
     ]
+
+
+def fewest_samples(metrics: Mapping[str, Any]) -> int:
+    return int(metrics.get("fewest_samples", metrics["samples"]))  # results of before do not hold it
+
+
+def _problems(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
+    """A part of a benchmark must not be taken for the whole: ``48 of 1319``."""
+    count = str(metrics["problems"])
+    if "of" in protocol:
+        return f"{count} of {protocol['of']}"
+    return f"{count} (first {protocol['limit']} rows)" if "limit" in protocol else count
 
 
 def percent(value: float | None) -> str:
@@ -114,6 +127,17 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
             f"clustered error {100 * error:.2f} (bootstrap {100 * metrics['avg_bootstrap']['error']:.2f}), "
             f"{100 * naive:.2f} if samples were independent{left}"
         )
+    fewest, most = fewest_samples(metrics), metrics["samples"]
+    if fewest < most:
+        lines.append(
+            f"warning: problems have {fewest} to {most} samples; each counts the same in the accuracy, and pass@k and maj@k are "
+            f"shown up to k = {fewest}, which every problem has"
+        )
+    for k, found in metrics["pass_at"].items():
+        if 0 < found["problems"] < metrics["problems"] and int(k) > 1:
+            lines.append(
+                f"pass@{k} is of the {found['problems']} of {metrics['problems']} problems with {k} judged samples"
+            )
     unscored = sum(metrics["unscored"].values())
     if unscored:
         lines.append(
@@ -136,24 +160,32 @@ def markdown(results: Sequence[Result]) -> str:
     )
 
 
-def show_disagreements(console: Console, records: Sequence[Record], count: int) -> None:
-    """Responses whose verdict differs from the label that came with the file."""
+def show_disagreements(console: Console, records: Sequence[Record], compared: int, count: int) -> None:
+    """Responses whose verdict differs from the label that they came with, of ``compared`` that have both."""
     if not records:
-        line(console, "every verdict agrees with the label")
+        line(console, f"every verdict agrees with the label ({compared} compared)")
         return
+    claimed = sum(bool(record.label) for record in records)
+    line(
+        console,
+        f"{len(records)} of {compared} verdicts differ from the label: {claimed} right by the label and wrong by the "
+        f"verifier, {len(records) - claimed} the other way",
+    )
     prose = ("extracted", "gold", "reason")
-    columns = [Column(name, words=name in prose) for name in ("id", "sample", "label", "verdict", *prose)]
+    columns = [Column(name, words=name in prose) for name in ("task", "id", "sample", "label", "verdict", *prose)]
     words = {True: "right", False: "wrong", None: NONE}
     cells = [
         (
-            record.id,
-            str(record.sample),
+            clip(record.task, CLIPPED),
+            clip(record.id, CLIPPED),
+            "greedy" if record.sample < 0 else str(record.sample),
             words[record.label],
             words[record.right],
             *(clip(text, CLIPPED) for text in (record.extracted or NONE, str(record.answer), record.reason)),
         )
         for record in records[:count]
     ]
-    show_table(console, columns, cells, title=f"{len(records)} verdicts differ from the label")
+    if count:
+        show_table(console, columns, cells, title=f"{len(records)} verdicts differ from the label")
     if len(records) > count:
         line(console, f"and {len(records) - count} more; --out keeps all of them, --disagreements N shows N")

@@ -33,11 +33,11 @@ def show_comparisons(console: Console, comparisons: Sequence[Comparison], flips:
 
 
 def _cells(comparisons: Sequence[Comparison]) -> tuple[list[str], list[list[str]]]:
-    header = ["task", "first", "second", "problems", "accuracy", "difference ± s.e.", "95 %", "bootstrap", "p", "gained / lost",
-              "McNemar p"]  # fmt: skip
+    header = ["task", "first", "second", "problems", "measure", "accuracy", "difference ± s.e.", "95 %", "bootstrap", "p",
+              "gained / lost", "McNemar p"]  # fmt: skip
     several = len(comparisons) > 1
     if several:
-        header.insert(9, "p, corrected")
+        header.insert(10, "p, corrected")
     rows = []
     for c in comparisons:
         d = c.difference
@@ -46,6 +46,7 @@ def _cells(comparisons: Sequence[Comparison]) -> tuple[list[str], list[list[str]
             c.first,
             c.second,
             str(d.problems),
+            c.measure,
             f"{100 * c.first_value:.1f} -> {100 * c.second_value:.1f}",
             f"{100 * d.value:+.2f} ± {100 * d.error:.2f}",
             f"{100 * d.low:+.1f} to {100 * d.high:+.1f}",
@@ -55,7 +56,7 @@ def _cells(comparisons: Sequence[Comparison]) -> tuple[list[str], list[list[str]
             _p(c.mcnemar_p),
         ]
         if several:
-            row.insert(9, _p(c.p_corrected))
+            row.insert(10, _p(c.p_corrected))
         rows.append(row)
     return header, rows
 
@@ -71,7 +72,8 @@ def _warnings(comparisons: Sequence[Comparison]) -> list[str]:
             found.append(f"{c.task}, {c.first} and {c.second}: the protocols differ in {'; '.join(c.warnings)}")
         if c.only_one:
             found.append(
-                f"{c.task}, {c.first} and {c.second}: {c.only_one} problems without a judged answer of both are left out"
+                f"{c.task}, {c.first} and {c.second}: {c.only_one} problems without a judged answer of both "
+                f"({c.measure}) are left out"
             )
     return found
 
@@ -82,8 +84,8 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
         known = not math.isnan(c.difference.correlation)
         paired = f"; the problems' results correlate by {c.difference.correlation:.2f}" if known else ""
         lines.append(
-            f"{c.task}, {c.second}: gained and lost are counted by {c.verdicts}{paired}; without pairing the error would be "
-            f"{100 * c.unpaired_error:.2f}"
+            f"{c.task}, {c.second}: accuracy is {c.measure}, gained and lost are counted by {c.verdicts}{paired}; without "
+            f"pairing the error would be {100 * c.unpaired_error:.2f}"
         )
     if len(comparisons) > 1:
         lines.append(f"p, corrected: Holm's correction for {len(comparisons)} comparisons")

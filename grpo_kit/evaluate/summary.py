@@ -33,12 +33,13 @@ class TaskMetrics:
     """What is known about one task. Shares are of sampled completions (of greedy ones where nothing was sampled).
 
     Attributes:
-        samples: n, the completions sampled for each problem.
+        samples: n, the completions sampled for each problem; the most where ``fewest_samples`` is less.
         avg: avg@n, the mean over problems of the share of right samples, with its error clustered by problem.
         avg_bootstrap: the same from resampling problems.
         naive_error: what the error would be if samples were independent.
         sampling_error: the part of ``avg.error`` that more samples of the same problems would remove.
-        pass_at, majority_at: by k, over the problems with at least k judged samples.
+        pass_at, majority_at: by k up to ``fewest_samples``, over the problems with at least k judged samples. A larger k
+            would be of the problems with most samples alone.
         no_answer: share without an extracted answer; NaN where the verifier extracts none.
         unscored: completions that no verifier judged, by status; they are neither right nor wrong.
         avg_worst: avg@n if all of these were wrong.
@@ -47,6 +48,7 @@ class TaskMetrics:
 
     problems: int
     samples: int
+    fewest_samples: int
     completions: int
     avg: Estimate
     avg_bootstrap: Estimate
@@ -82,18 +84,20 @@ def summarise(records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | Non
     shares = [c / n for c, n in zip(right, judged, strict=True)]
     avg = proportion(shares, sum(judged))
     samples = max(map(len, sampled.values()), default=0)
-    majority = _majority(sampled, votes, samples) if votes is not None else {}
+    fewest = min(map(len, sampled.values()), default=0)
+    majority = _majority(sampled, votes, fewest) if votes is not None else {}
     unscored = Counter(r.status for r in flat if not r.counts)
     lengths = {yes: [_length(r) for r in flat if r.counts and r.right == yes] for yes in (True, False)}
     return TaskMetrics(
         problems=len(sampled) or len(greedy),
         samples=samples,
+        fewest_samples=fewest,
         completions=len(flat),
         avg=avg,
         avg_bootstrap=cluster_bootstrap(shares),
         naive_error=naive_error(sum(right) / sum(judged), sum(judged)) if judged else math.nan,
         sampling_error=sampling_error(right, judged),
-        pass_at=_pass(right, judged, samples),
+        pass_at=_pass(right, judged, fewest),
         majority_at=majority,
         greedy=proportion([float(r.right) for r in greedy if r.counts]),
         truncated=_share([r.finish == "length" for r in flat]) if any(r.finish for r in flat) else math.nan,

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, PositiveInt, model_validator
 
-from grpo_kit.config import DataConfig, FieldMap, Strict, VerifierConfig
+from grpo_kit.config import Config, DataConfig, FieldMap, Strict, VerifierConfig
 from grpo_kit.data.datasets import DatasetSource
 from grpo_kit.data.rows import file_suffix
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import parse_yaml, recipes_root, validate
+from grpo_kit.recipe_file import load_recipe, parse_yaml, read_recipe, recipes_root, shipped_recipes, validate
 from grpo_kit.types import Message, Task
 
-from .files import USUAL, read_rows
+from .files import LOOKED_AT, USUAL
 from .protocol import short_hash
+from .readers import read_rows
+from .recipe_task import held_out, is_recipe, recipe_judge
 
 # The held-out problems of a procedural task are the same for every evaluation, whatever its sampling seed.
 PROCEDURAL_SEED = 20_240_229
@@ -47,16 +50,20 @@ class OpenTask:
 
     Attributes:
         fingerprint: of the data, so that two results of the same name can be told apart.
+        available: how many problems the task has; more than there are here where ``--limit`` cut it.
     """
 
     name: str
     spec: EvalTask
     problems: tuple[Task, ...]
     fingerprint: str
+    available: int = 0
 
     def protocol(self) -> dict[str, Any]:
+        limited = {"of": self.available} if self.available > len(self.problems) else {}
         return {
             "problems": len(self.problems),
+            **limited,
             "data": self.fingerprint,
             "template": short_hash(f"{self.spec.data.system_prompt}\x1f{self.spec.data.prompt_template}"),
         }
@@ -66,35 +73,95 @@ def shipped_tasks() -> list[str]:
     return sorted(path.stem for path in (recipes_root() / "eval").glob("*.yaml"))
 
 
-def open_task(reference: str, limit: int | None = None) -> OpenTask:
+@dataclass(frozen=True)
+class Changes:
+    """What the command line says about every task, instead of its file."""
+
+    verifier: VerifierConfig | None = None
+    prompt_field: str | None = None
+    gold_field: str | None = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        named = {"prompt": self.prompt_field, "answer": self.gold_field}
+        return {role: name for role, name in named.items() if name is not None}
+
+
+def open_task(reference: str, limit: int | None = None, changes: Changes = Changes()) -> OpenTask:
     """Read a task's problems.
 
     Args:
         reference: a shipped name, ``name=path`` (its data from a local file), a task file (.yaml), or a data file
-            (.jsonl, .json, .parquet, .csv) whose columns have usual names, judged by ``math``.
+            (.jsonl, .json, .parquet, .csv) whose columns have usual names, judged by ``math``; or a recipe, by name or
+            file: its held-out data and its judge.
         limit: only the first problems.
 
     Raises:
         UserError: there is no such task, or its data cannot be read.
     """
-    name, spec = _find(reference)
+    recipe = _recipe(reference)
+    if recipe is not None:
+        return _open_recipe(reference, recipe, limit, changes)
+    name, spec = _find(reference, changes)
+    spec = _changed(name, spec, changes)
     where = f"task {name}: data"
     if spec.data.task is not None:
         assert spec.problems is not None
         endless = ProceduralSource(spec.data.task, spec.data.level, PROCEDURAL_SEED, held_out=True)
         problems = endless.unique_tasks(min(spec.problems, limit or spec.problems))
-        return OpenTask(name, spec, tuple(problems), endless.fingerprint)
+        return OpenTask(name, spec, tuple(problems), endless.fingerprint, spec.problems)
     source = (
         _JoinedSource(spec.data, where, spec.prompt_columns) if spec.prompt_columns else DatasetSource(spec.data, where)
     )
     problems = [source.task(i) for i in range(min(source.size, limit or source.size))]
+    _check_ids(problems, where)
+    return OpenTask(name, spec, tuple(problems), source.fingerprint, source.size)
+
+
+def _check_ids(problems: Sequence[Task], where: str) -> None:
     repeated = len(problems) - len({task.id for task in problems})
     if repeated:
         raise UserError(f"{where}.fields.id: {repeated} problems share an id with another one; leave it out or mend it")
-    return OpenTask(name, spec, tuple(problems), source.fingerprint)
 
 
-def _find(reference: str) -> tuple[str, EvalTask]:
+def _recipe(reference: str) -> Config | None:
+    """The recipe that a task's name or file is, or None: it is a task then, or nothing."""
+    path = Path(reference)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        source = parse_yaml(read_recipe(path), reference)
+        return validate(source) if is_recipe(source) else None
+    return load_recipe(reference) if reference in shipped_recipes() else None
+
+
+def _open_recipe(reference: str, config: Config, limit: int | None, changes: Changes) -> OpenTask:
+    if changes.fields:
+        raise UserError(
+            f"--tasks {reference}: a recipe names its own columns; --prompt-field and --gold-field do not fit"
+        )
+    config, problems, fingerprint = held_out(config)
+    assert config.evaluation is not None
+    data = config.evaluation.data or config.data
+    name = Path(reference).stem if Path(reference).is_file() else reference
+    spec = EvalTask(
+        data=data,
+        verifier=changes.verifier or recipe_judge(config),
+        max_tokens=config.rollout.max_tokens,
+        problems=len(problems) if data.task is not None else None,
+    )
+    _check_ids(problems, f"recipe {name}: evaluation.data")
+    return OpenTask(name, spec, tuple(problems[:limit]), fingerprint, len(problems))
+
+
+def _changed(name: str, spec: EvalTask, changes: Changes) -> EvalTask:
+    if changes.fields:
+        if spec.data.task is not None or spec.data.format != "columns" or spec.prompt_columns:
+            raise UserError(f"--tasks {name}: its columns are not for --prompt-field and --gold-field to choose")
+        fields = spec.data.fields.model_copy(update=changes.fields)
+        spec = spec.model_copy(update={"data": spec.data.model_copy(update={"fields": fields})})
+    return spec if changes.verifier is None else spec.model_copy(update={"verifier": changes.verifier})
+
+
+def _find(reference: str, changes: Changes) -> tuple[str, EvalTask]:
     name, separator, path = reference.partition("=")
     if separator:
         spec = _shipped(name)
@@ -107,7 +174,7 @@ def _find(reference: str) -> tuple[str, EvalTask]:
             raise UserError(f"--tasks: no such file: {reference}")
         return Path(reference).stem, _read(Path(reference))
     if file_suffix(Path(reference)):
-        return Path(reference).stem, _from_file(Path(reference))
+        return Path(reference).stem, _from_file(Path(reference), changes)
     return reference, _shipped(reference)
 
 
@@ -117,7 +184,7 @@ def _shipped(name: str) -> EvalTask:
         hint = f" Did you mean {close[0]}?" if close else ""
         raise UserError(
             f"--tasks: there is no task {name!r}; there are {', '.join(shipped_tasks())}, name=path for a local copy of "
-            f"one, your own .yaml task file, or a data file.{hint}"
+            f"one, your own .yaml task file, a data file, or a recipe (`grpo-kit recipes ls`).{hint}"
         )
     return _read(recipes_root() / "eval" / f"{name}.yaml")
 
@@ -126,21 +193,25 @@ def _read(path: Path) -> EvalTask:
     return validate(parse_yaml(path.read_text(encoding="utf-8"), str(path)), EvalTask)
 
 
-def _from_file(path: Path) -> EvalTask:
-    """A task for a data file: its columns are found by their usual names."""
-    if path.suffix == ".csv":
-        raise UserError(f"--tasks {path}: a .csv needs a task file (.yaml) that says which columns hold what")
-    columns = read_rows(path)[0]
-    found = {}
-    for role in ("prompt", "gold"):
-        found[role] = next((name for name in USUAL[role] if name in columns), None)
-        if found[role] is None:
+def _from_file(path: Path, changes: Changes) -> EvalTask:
+    """A task for a data file: the columns that are not named are found by their usual names."""
+    fields = {"prompt": changes.prompt_field, "gold": changes.gold_field}
+    missing = [role for role, name in fields.items() if name is None]
+    if path.suffix == ".csv" and missing:
+        raise UserError(
+            f"--tasks {path}: name the columns of a .csv with --prompt-field and --gold-field, or write a task file (.yaml)"
+        )
+    # Not the first row alone: it may be the one that lacks a value.
+    columns = list(dict.fromkeys(key for row in read_rows(path)[:LOOKED_AT] for key in row)) if missing else []
+    for role in missing:
+        fields[role] = next((name for name in USUAL[role] if name in columns), None)
+        if fields[role] is None:
             raise UserError(
-                f"--tasks {path}: no column is named {', '.join(USUAL[role])}; it has: {', '.join(columns)}. Write a "
-                "task file (.yaml) with data.path and data.fields"
+                f"--tasks {path}: no column is named {', '.join(USUAL[role])}; it has: {', '.join(columns)}. Name it with "
+                f"--{role}-field. Write a task file (.yaml) with data.path and data.fields where there is more to say"
             )
-    fields = FieldMap(prompt=str(found["prompt"]), answer=str(found["gold"]))
-    data = DataConfig(path=str(path), fields=fields, prompt_template=BOXED)
+    mapped = FieldMap(prompt=str(fields["prompt"]), answer=str(fields["gold"]))
+    data = DataConfig(path=str(path), fields=mapped, prompt_template=BOXED)
     return EvalTask(data=data, verifier=VerifierConfig(name="math"))
 
 

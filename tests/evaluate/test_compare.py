@@ -39,12 +39,45 @@ def test_mcnemar_and_flips_of_single_answers():
     assert found.warnings == []
 
 
-def test_greedy_answers_decide_flips_and_samples_the_difference():
-    a = [[(0, True), (1, False), (GREEDY, False)], [(0, False), (1, False), (GREEDY, True)]]
-    b = [[(0, True), (1, True), (GREEDY, True)], [(0, False), (1, True), (GREEDY, True)]]
+def test_mcnemar_and_flips_are_counted_on_what_the_difference_is_of():
+    # Sampled, only the second problem is gained; of the greedy answers, one would be lost.
+    a = [[(0, True), (1, True), (GREEDY, True)], [(0, False), (1, False), (GREEDY, True)]]
+    b = [[(0, True), (1, True), (GREEDY, False)], [(0, True), (1, True), (GREEDY, True)]]
     (found,) = compare([side("a", a), side("b", b)])
-    assert (found.verdicts, found.gained, found.lost) == ("greedy answers", 1, 0)
-    assert (found.first_value, found.second_value) == (0.25, 0.75)
+    assert (found.measure, found.first_value, found.second_value) == ("avg@2", 0.5, 1.0)
+    assert (found.gained, found.lost, found.mcnemar_p) == (1, 0, mcnemar(1, 0))
+    assert [f.id for f in found.flips] == ["1"]
+    assert GREEDY not in {found.flips[0].first.sample, found.flips[0].second.sample}
+    assert "by whether more than half of the samples are right" in comparison_markdown([found])
+
+
+def test_one_problem_whose_samples_were_not_judged_does_not_change_the_measure():
+    """The greedy answer of that problem was judged: it is left out and counted, and avg@n stays avg@n."""
+    a = [[(0, True), (1, False), (GREEDY, True)] for _ in range(9)] + [[(0, None), (1, None), (GREEDY, True)]]
+    b = [[(0, True), (1, True), (GREEDY, True)] for _ in range(10)]
+    (found,) = compare([side("a", a), side("b", b)])
+    assert (found.measure, found.difference.problems, found.only_one) == ("avg@2", 9, 1)
+    assert (found.first_value, found.second_value) == (0.5, 1.0)
+    shown = comparison_markdown([found])
+    assert "| avg@2 |" in shown
+    assert "1 problems without a judged answer of both (avg@2) are left out" in shown
+
+
+def test_greedy_is_compared_where_a_side_has_no_sampled_answer_at_all():
+    a = [[(GREEDY, True)], [(GREEDY, False)], [(GREEDY, None)]]
+    b = [[(0, False), (GREEDY, True)], [(0, False), (GREEDY, True)], [(0, False), (GREEDY, True)]]
+    for first, second, gained in ((a, b, 1), (b, a, 0)):
+        (found,) = compare([side("a", first), side("b", second)])
+        assert (found.measure, found.verdicts, found.gained) == ("greedy", "greedy answers", gained)
+        assert (found.difference.problems, found.only_one, found.gained + found.lost) == (2, 1, 1)
+    with pytest.raises(UserError, match="of greedy answers: b has no judged greedy answer"):
+        compare([side("a", a), side("b", single([1, 1, 1]))])
+
+
+def test_uneven_numbers_of_samples_are_named():
+    a, b = [[(0, True)], [(0, True), (1, False), (2, False)]], single([1, 1])
+    (found,) = compare([side("a", a), side("b", b)])
+    assert (found.measure, found.first_value) == ("avg@1 to 3", pytest.approx(2 / 3))
 
 
 def test_many_samples_without_greedy_are_counted_by_the_half():

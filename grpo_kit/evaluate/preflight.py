@@ -1,0 +1,106 @@
+"""What can be known to be wrong with an evaluation before any weights are loaded, and what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from grpo_kit.config import ModelConfig
+from grpo_kit.data.chat import render, render_text
+from grpo_kit.errors import UserError
+from grpo_kit.generate.engines import check_engine
+from grpo_kit.policy.models import check_weights, model_skeleton, pick_device
+from grpo_kit.verifiers import get_verifier
+
+from .checkpoints import CheckpointEvaluation, Settings
+from .tasks import OpenTask
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN_PROMPTS = 2
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """One task on one checkpoint. ``prompts``: the first ones as the model reads them; ``longest`` in tokens."""
+
+    task: OpenTask
+    max_tokens: int
+    longest: int
+    prompts: list[str]
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    label: str
+    path: str
+    tasks: list[TaskPlan]
+
+
+def check_verifiers(tasks: Sequence[OpenTask]) -> None:
+    """Raises UserError where a task's verifier cannot be found or lacks an option."""
+    for task in tasks:
+        spec = task.spec.verifier
+        try:
+            get_verifier(spec.name).with_options(spec.options)
+        except UserError as error:
+            raise UserError(f"task {task.name}: verifier: {error}") from error
+
+
+def plan_evaluation(evaluation: CheckpointEvaluation) -> EvaluationPlan:
+    """Render the prompts with the checkpoint's own tokenizer; the model is built without its weights.
+
+    Raises:
+        UserError: the model cannot be loaded, or a prompt and its completion do not fit its context.
+    """
+    settings, path = evaluation.settings, evaluation.path
+    check_engine(evaluation.config(1), pick_device(settings.device).type)
+    skeleton, tokenizer = model_skeleton(ModelConfig(path=path, dtype=settings.dtype))
+    check_weights(path)
+    context = int(getattr(skeleton.config, "max_position_embeddings", 0)) or 2**31
+    plans = []
+    for task in evaluation.tasks:
+        lengths = [len(render(problem, tokenizer).token_ids) for problem in task.problems]
+        longest, most = max(lengths), evaluation.max_tokens(task)
+        if longest + most > context:
+            where = "--max-tokens" if settings.max_tokens else f"max_tokens of task {task.name}"
+            room = context - longest
+            way = f"give --max-tokens {room} or less" if room > 0 else "leave the longest problems out"
+            raise UserError(
+                f"{evaluation.label}, task {task.name}: the longest prompt has {longest} tokens and {where} is {most}: "
+                f"together {longest + most}, more than the model's context of {context}; {way}"
+            )
+        prompts = [render_text(problem, tokenizer) for problem in task.problems[:SHOWN_PROMPTS]]
+        plans.append(TaskPlan(task, most, longest, prompts))
+    return EvaluationPlan(evaluation.label, path, plans)
+
+
+def show_plan(console: Console, plans: Sequence[EvaluationPlan], settings: Settings, folder: str) -> None:
+    """What `eval` would do, with the prompts as the model would read them."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    cut = "".join(
+        f", {name} {value:g}"
+        for name, value, off in (("top_p", settings.top_p, 1.0), ("top_k", settings.top_k, 0))
+        if value != off
+    )
+    for plan in plans:
+        say(f"{plan.label}: {plan.path}")
+        for part in plan.tasks:
+            task, problems = part.task, len(part.task.problems)
+            of = f" of {task.available}" if task.available and task.available > problems else ""
+            asked = [f"{settings.n} sampled (temperature {settings.temperature:g}{cut})"] if settings.n else []
+            asked += ["1 greedy"] if settings.greedy else []
+            completions = problems * (settings.n + settings.greedy)
+            say(
+                f"  {task.name}: {problems}{of} problems x {' and '.join(asked)} = {completions} completions of at most "
+                f"{part.max_tokens} tokens, judged by {task.spec.verifier.name}; prompts of at most {part.longest} tokens"
+            )
+            for problem, prompt in zip(task.problems, part.prompts, strict=False):
+                say(f"  --- prompt of {problem.id}, gold {problem.answer!r:.200}")
+                say(prompt)
+    say(f"dry run: nothing was sampled or written; results would go to {folder}")
