@@ -104,7 +104,8 @@ def _add_rollout(found: dict[str, Group], row: Mapping[str, Any]) -> None:
     group = found.get(name)
     if group is None:
         task = Task(name, (Message(role="user", content=row["prompt"]),), row["answer"])
-        group = found[name] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [], judge=row.get("judge"))
+        who = {key: row.get(key) for key in ("judge", "mark")}
+        group = found[name] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [], **who)
     group.completions.append(
         Completion(
             name,

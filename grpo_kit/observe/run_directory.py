@@ -199,7 +199,7 @@ def _rollout(step: int, group: Group, index: int, advantage: float, completion: 
         "logprobs": completion.logprobs,
     }
     if group.judge is not None:
-        row["judge"] = group.judge
+        row |= {"judge": group.judge, "mark": group.mark}
     if completion.later_versions:
         row["later_versions"] = completion.later_versions
     if group.greedy is not None:

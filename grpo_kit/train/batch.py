@@ -250,7 +250,7 @@ def _verified(group: Group, most: int) -> set[int]:
     """Indices of the responses that the judge calls right, each text once, at most ``most``."""
     seen: set[tuple[int, ...]] = set()
     found: set[int] = set()
-    for index, (completion, verdict) in enumerate(zip(group.completions, group.verdicts(), strict=True)):
+    for index, (completion, verdict) in enumerate(zip(group.completions, group.marks(), strict=True)):
         text = tuple(completion.token_ids)
         if verdict.right and text not in seen and len(found) < most:
             seen.add(text)
