@@ -104,8 +104,8 @@ def _add_rollout(found: dict[str, Group], row: Mapping[str, Any]) -> None:
     group = found.get(name)
     if group is None:
         task = Task(name, (Message(role="user", content=row["prompt"]),), row["answer"])
-        who = {key: row.get(key) for key in ("judge", "mark")}
-        group = found[name] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [], **who)
+        group = Group(task, Prompt(name, tuple(row["prompt_ids"])), [], judge=row.get("judge"), mark=row.get("mark"))
+        found[name] = group
     group.completions.append(
         Completion(
             name,
