@@ -79,7 +79,8 @@ class Group:
 
     ``scores[i]`` is the score the trainer uses for ``completions[i]``; ``parts[i]`` maps verifier name to its score.
     ``greedy`` is the score of the greedy response to the prompt, for algorithms that compare with it.
-    ``judge`` names the part that says who is right, which need not be a part of the reward.
+    ``judge`` names the part that says who is right, which need not be a part of the reward. ``mark`` names the part that says
+    it to what learns: the judge's, unless it was chosen for the data and only looks on.
     """
 
     task: Task
@@ -89,12 +90,20 @@ class Group:
     parts: list[dict[str, Score]] = field(default_factory=list)
     greedy: Score | None = None
     judge: str | None = None
+    mark: str | None = None
 
     def verdicts(self) -> list[Score]:
         """The judge's score of each completion: the one place that says who is right (`Score.right`).
 
         Where no judge is named it is the first verifier, and the reward itself where a record has no parts.
         """
+        return self._part(self.judge)
+
+    def marks(self) -> list[Score]:
+        """Who is right, for labels (KTO), selection (RFT) and dynamic sampling (DAPO)."""
+        return self._part(self.mark)
+
+    def _part(self, name: str | None) -> list[Score]:
         if not self.parts:
             return self.scores
-        return [part[self.judge] if self.judge in part else next(iter(part.values())) for part in self.parts]
+        return [part[name] if name in part else next(iter(part.values())) for part in self.parts]

@@ -162,7 +162,8 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
     group = found.get(key)
     if group is None:
         task = Task(name, (Message(role="user", content=row["prompt"]),), row["answer"])
-        group = found[key] = Group(task, Prompt(name, tuple(row["prompt_ids"])), [], judge=row.get("judge"))
+        group = Group(task, Prompt(name, tuple(row["prompt_ids"])), [], judge=row.get("judge"), mark=row.get("mark"))
+        found[key] = group
     group.completions.append(
         Completion(
             name,

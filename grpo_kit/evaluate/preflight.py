@@ -10,7 +10,9 @@ from grpo_kit.config import ModelConfig
 from grpo_kit.data.chat import render, render_text
 from grpo_kit.errors import UserError
 from grpo_kit.generate.engines import check_engine
-from grpo_kit.policy.models import check_weights, model_skeleton, pick_device
+from grpo_kit.observe.terminal import line
+from grpo_kit.policy.models import model_skeleton, pick_device
+from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.verifiers import get_verifier
 
 from .checkpoints import CheckpointEvaluation, Settings
@@ -58,7 +60,8 @@ def plan_evaluation(evaluation: CheckpointEvaluation) -> EvaluationPlan:
     settings, path = evaluation.settings, evaluation.path
     check_engine(evaluation.config(1), pick_device(settings.device).type)
     skeleton, tokenizer = model_skeleton(ModelConfig(path=path, dtype=settings.dtype))
-    check_weights(path)
+    check_tokenizer(tokenizer, skeleton, path)
+    check_weights(path, skeleton)
     context = int(getattr(skeleton.config, "max_position_embeddings", 0)) or 2**31
     plans = []
     for task in evaluation.tasks:
@@ -81,7 +84,7 @@ def show_plan(console: Console, plans: Sequence[EvaluationPlan], settings: Setti
     """What `eval` would do, with the prompts as the model would read them."""
 
     def say(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
+        line(console, text)
 
     cut = "".join(
         f", {name} {value:g}"

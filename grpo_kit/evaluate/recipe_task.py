@@ -8,6 +8,8 @@ from grpo_kit.data.datasets import evaluation_source, evaluation_tasks
 from grpo_kit.recipe_file import Source
 from grpo_kit.types import Task
 
+from .judge import find_judge
+
 
 def is_recipe(source: Source) -> bool:
     """Whether a YAML file is a recipe: it says how to train, which a task file never does."""
@@ -25,5 +27,6 @@ def held_out(config: Config) -> tuple[Config, list[Task], str]:
 
 
 def recipe_judge(config: Config) -> VerifierConfig:
-    """Who judges the held-out data of a run: the first verifier of its recipe."""
-    return config.verifiers[0]
+    """Who judges the held-out data of a run (`find_judge`)."""
+    spec = find_judge(config).spec
+    return VerifierConfig(name=spec.name, options=dict(spec.options), timeout=spec.timeout)

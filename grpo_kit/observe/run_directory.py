@@ -242,7 +242,7 @@ def _rollout(step: int, number: int, group: Group, index: int, advantage: float,
         "logprobs": completion.logprobs,
     }
     if group.judge is not None:
-        row["judge"] = group.judge
+        row |= {"judge": group.judge, "mark": group.mark}
     if completion.later_versions:
         row["later_versions"] = completion.later_versions
     if group.greedy is not None:

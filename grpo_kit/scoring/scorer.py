@@ -61,7 +61,7 @@ class Job:
         self.group = group
         self.works: list[Work] = []  # those of the reward, then the judge's where it is none of them
         self.rewarded: tuple[Loaded, ...] = ()
-        self.judge = ""
+        self.judge = self.mark = ""
         self.open = 0
         self.done = threading.Event()
         self._lock = threading.Lock()
@@ -246,6 +246,8 @@ class Scorer:
         job.rewarded = self._verifiers_for(task)
         judge = self._judge_of(task, job.rewarded)
         job.judge = judge.label
+        # A judge that nobody named looks on: what is learned must not depend on it.
+        job.mark = (judge if judge in job.rewarded or self.judge_all else job.rewarded[0]).label
         for loaded in job.rewarded if judge in job.rewarded else (*job.rewarded, judge):
             verifier = loaded.verifier
             wants_ids = verifier.wants("completion_ids")
@@ -285,7 +287,7 @@ class Scorer:
                     self._keep_failure(job.group.task, work)
         weights = {loaded.label: loaded.weight for loaded in job.rewarded}
         group.scores = [total({name: part[name] for name in weights}, weights) for part in group.parts]
-        group.judge = job.judge
+        group.judge, group.mark = job.judge, job.mark
         return group
 
     def _keep_failure(self, task: Task, work: Work) -> None:

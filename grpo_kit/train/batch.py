@@ -252,8 +252,8 @@ def _everything(group: Group, most: int) -> set[int] | None:
 
 
 def _right(group: Group, most: int) -> set[int] | None:
-    """Indices of the responses that the judge calls right."""
-    return {index for index, verdict in enumerate(group.verdicts()) if verdict.right}
+    """Indices of the responses that are right (`Group.marks`)."""
+    return {index for index, mark in enumerate(group.marks()) if mark.right}
 
 
 def _verified(group: Group, most: int) -> set[int] | None:

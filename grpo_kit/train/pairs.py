@@ -53,7 +53,7 @@ def mine_labels(groups: Sequence[Group], dropped: Counter[str]) -> list[Labelled
     return [
         Labelled(_sequence(group, completion, index), verdict.right)
         for index, group in enumerate(groups)
-        for completion, verdict in _counted(group, group.verdicts(), dropped)
+        for completion, verdict in _counted(group, group.marks(), dropped)
     ]
 
 

@@ -172,7 +172,7 @@ def _agrees(group: Group) -> bool:
     The reward is not what is compared: a punishment for length would keep groups that differ in nothing else. It decides
     only where a group has no marks to compare.
     """
-    values = list(_counted(group.verdicts()))
+    values = list(_counted(group.marks()))
     if len(values) < 2:
         values = list(_counted(group.scores))
     return len(values) < 2 or max(values) - min(values) < AGREEMENT

@@ -109,6 +109,9 @@ def test_a_judge_beside_the_reward_is_recorded_and_not_paid(chatty):
     assert [s.value for s in group.scores] == [1.0, pytest.approx(9 / 16)]
     assert [v.right for v in group.verdicts()] == [False, True]
     assert group.judge == "math"
+    assert [m.value for m in group.marks()] == [s.value for s in group.scores]  # nobody named it: it only looks on
+    named, _ = scored(chatty, ["x" * 40, "\\boxed{7}"], specs, judge, judge_all=True)
+    assert [m.right for m in named.marks()] == [False, True]
     assert seen["verifier/math/mean"] == 0.5
     metrics = rollout_metrics([group], [[0.0, 0.0]], Counter())
     assert metrics["judge/right"] == 0.5
@@ -128,7 +131,7 @@ def two_part(marks, extras, weight=1.0):
     completions = [Completion("t", i, [i + 1], [-1.0], str(i), "stop", 0) for i in range(len(marks))]
     parts = [{"extra": Score(e), "math": Score(m)} for m, e in zip(marks, extras, strict=True)]
     scores = [Score(weight * m + e) for m, e in zip(marks, extras, strict=True)]
-    return Group(task, Prompt("t", (1,)), completions, scores, parts, judge="math")
+    return Group(task, Prompt("t", (1,)), completions, scores, parts, judge="math", mark="math")
 
 
 def test_right_is_the_judges_verdict_in_metrics_labels_selection_and_filter():
