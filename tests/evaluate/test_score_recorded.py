@@ -195,7 +195,9 @@ def test_packed_files_are_bounded(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b'{"output": "x"}\n' * 99)[:-20], gzip.compress(b"\xff\xfe")]
+    "content",
+    [b"no gzip", gzip.compress(b'{"output": "x"}\n' * 99, mtime=0)[:-20], gzip.compress(b"\xff\xfe", mtime=0)],
+    ids=["not packed", "cut off", "not text"],
 )
 def test_damaged_packed_files_are_named(tmp_path, content):
     path = tmp_path / "o.jsonl.gz"
