@@ -22,6 +22,7 @@ from typing import Any
 
 from . import base
 from .answers import final_answer
+from .foreign import evaluation_in
 from .score import Score
 
 # Names under which other frameworks keep the gold answer, when the task has no column of that name.
@@ -43,6 +44,7 @@ def adapt(function: Callable[..., Any], label: str, settings: Mapping[str, Any])
             f"verifier {label!r} ({base._origin(function)}) has the shape of a {shape} function, which fixes how it is "
             f"called: remove {', '.join(sorted(taken))}"
         )
+    _refuse_evaluators(function, label)
     adapted, batch = build(function, label)
     return base.Verifier(
         label,
@@ -54,6 +56,21 @@ def adapt(function: Callable[..., Any], label: str, settings: Mapping[str, Any])
         source=function,
         **settings,
     )
+
+
+# Packages of the frameworks: their scorers are not the user's own code, so nobody has looked at what they do with text.
+FRAMEWORKS = frozenset({"reasoning_gym", "verl", "trl", "lm_eval", "openrlhf", "open_instruct"})
+
+
+def _refuse_evaluators(function: Callable[..., Any], label: str) -> None:
+    """Raises VerifierError for a framework's own scorer that evaluates what a model wrote as code."""
+    if (getattr(function, "__module__", "") or "").partition(".")[0] not in FRAMEWORKS:
+        return
+    if where := evaluation_in(function):
+        raise base.VerifierError(
+            f"verifier {label!r} evaluates text as code ({where}), so that a response could run anything on this "
+            "machine; it is not used. Write the check in a file of your own, without evaluating the response"
+        )
 
 
 def takes_only_ids(function: Callable[..., Any]) -> bool:

@@ -135,9 +135,6 @@ class ClusterPool:
             self._queue.extend(works)
             self._fill()
 
-    def preload(self, address: Address) -> None:
-        """A node imports a verifier with its first group."""
-
     def on_failure(self, callback: Callable[[], None]) -> None:
         self._failed = callback
 

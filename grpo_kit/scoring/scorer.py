@@ -76,7 +76,7 @@ class Scorer:
 
     The reward of a completion is the weighted sum of its verifiers' scores. If one of them failed or timed out, so
     has the total; one that abstains is left out, and if all do the total abstains. A task whose meta names a
-    ``verifier`` is scored by that one alone.
+    ``verifier`` is scored by that one alone; it must be one of ``specs``.
 
     Args:
         workers: worker processes; 0 scores in the calling thread, for debugging: no deadline, no isolation.
@@ -168,21 +168,12 @@ class Scorer:
             raise VerifierError(f"task {task.id!r}: meta[{TASK_KEY!r}] must be a verifier's name, got {name!r:.100}")
         if name in self._by_spec:
             return (self._by_spec[name],)
-        if ":" in name:  # data must not decide which code is imported
-            raise VerifierError(
-                f"task {task.id!r} names the verifier {name!r}; data may name registered verifiers only, or one that "
-                "the recipe lists: add it there"
-            )
-        try:
-            loaded = self._load(VerifierSpec(name))
-        except VerifierError as error:
-            raise VerifierError(f"task {task.id!r}: {error}") from error
-        if loaded.address is not None:
-            if self._pool is None:
-                self._start_pool([loaded.address])
-            else:
-                self._pool.preload(loaded.address)
-        return (loaded,)
+        # Data may choose among what the recipe lists and no further: a data set from a stranger must not decide which
+        # code judges, even among the shipped verifiers.
+        raise VerifierError(
+            f"task {task.id!r} names the verifier {name!r} in its column {TASK_KEY!r}, which the recipe does not list; it "
+            f"lists {', '.join(sorted(self._by_spec))}. Add it to the recipe's verifiers, or remove the column"
+        )
 
     # --- scoring ---------------------------------------------------------------------------------------------------
 
