@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Any
 
 from grpo_kit.errors import UserError
-from grpo_kit.verifiers.lookup import Address
 
 from .node import Node, deliver, fail, remote_of
 from .work import MAX_ATTEMPTS, ScoringError, Work
