@@ -27,12 +27,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .base import verifier
+from .programs import find_program, wanted
 from .score import Score
 
 if TYPE_CHECKING:
     from grpo_kit.sandbox import Limits, Result, Sandbox
 
-_PYTHON = {"", "python", "py", "python3", "py3", "python2", "ipython"}
 _KEYS = {"kind", "tests", "entry_point", "setup", "prompt", "tolerance", "limits"}
 _REMEMBERED = 4096
 
@@ -52,6 +52,11 @@ class CodeTask:
     prompt: str = ""
     tolerance: float | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The entry points."""
+        return (self.entry_point,) if isinstance(self.entry_point, str) else tuple(self.entry_point or ())
 
     @classmethod
     def read(cls, answer: Any) -> CodeTask:
@@ -93,39 +98,16 @@ def _refuse_vacuous(tests: Sequence[Any]) -> None:
 # -- from the response to a program ----------------------------------------------------------------------------------
 
 
-def extract_code(response: str) -> str | None:
-    """The last fenced block that is Python, or the whole response if it has no fences; None if there is no code.
-
-    Text before a closing ``</think>`` is thought, not answer. A last block that never closes (a response that was cut
-    off) counts as far as it goes. Blocks marked as another language are passed over.
-    """
-    answer = response.rpartition("</think>")[2]
-    blocks: list[tuple[str, str]] = []
-    opened: tuple[str, str] | None = None
-    lines: list[str] = []
-    fenced = False
-    for line in answer.split("\n"):
-        mark = re.match(r"[ \t]*(`{3,}|~{3,})[ \t]*([^`\s]*)", line)
-        if opened is None:
-            if mark:
-                opened, lines, fenced = (mark[1], mark[2].lower()), [], True
-        elif mark and mark[1].startswith(opened[0]) and not mark[2]:
-            blocks.append((opened[1], "\n".join(lines)))
-            opened = None
-        else:
-            lines.append(line)
-    if opened is not None:
-        blocks.append((opened[1], "\n".join(lines)))
-    if not fenced:
-        return answer if answer.strip() else None
-    found = next((text for language, text in reversed(blocks) if language in _PYTHON and text.strip()), None)
-    return None if found is None else textwrap.dedent(found)
+def extract_code(response: str, task: CodeTask | None = None) -> str | None:
+    """The program in a response, for a task (`programs.find_program`); None if there is no code."""
+    if task is None:
+        return find_program(response)
+    return find_program(response, wanted(task.names, task.kind, task.prompt))
 
 
 def program(code: str, task: CodeTask) -> str:
     """``code`` completed by the task's function header, if it continues that instead of repeating it."""
-    names = [task.entry_point] if isinstance(task.entry_point, str) else list(task.entry_point or ())
-    if not task.prompt or any(_defines(code, name.partition(".")[0]) for name in names):
+    if not task.prompt or any(_defines(code, name.partition(".")[0]) for name in task.names):
         return code
     body = code if code[:1] in (" ", "\t", "\n") else textwrap.indent(code, "    ")
     return task.prompt + ("" if task.prompt.endswith("\n") else "\n") + body
@@ -223,7 +205,7 @@ def code(
     label = _label(meta)
     try:
         task = _sampled(CodeTask.read(answer), max_tests)
-        found = extract_code(response)
+        found = extract_code(response, task)
         if found is None:
             return Score(0.0, reason="no code in the response", metrics={"tests_passed": 0.0})
         source = program(found, task)
