@@ -8,7 +8,9 @@ LiveCodeBench)::
     {"kind": "function", "tests": [{"input": [1, 2], "output": 3}], "entry_point": "Solution.add"}
 
 Optional keys: ``setup`` (code of the task), ``prompt`` (a function header that the response may continue),
-``tolerance``, ``limits`` (of `grpo_kit.sandbox.Limits`). A list stands for assert tests, a text for a single one.
+``tolerance``, ``limits`` (of `grpo_kit.sandbox.Limits`), ``layout`` (of the output: ``lines`` or ``tokens``), ``judge``
+(false: the program gets none of the imports that online judges put before it, `judge_setup`). A list stands for assert
+tests, a text for a single one.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from .score import Score
 if TYPE_CHECKING:
     from grpo_kit.sandbox import Limits, Result, Sandbox
 
-_KEYS = {"kind", "tests", "entry_point", "setup", "prompt", "tolerance", "limits"}
+_KEYS = {"kind", "tests", "entry_point", "setup", "prompt", "tolerance", "limits", "layout", "judge"}
 _REMEMBERED = 4096
 
 
@@ -52,6 +54,8 @@ class CodeTask:
     prompt: str = ""
     tolerance: float | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+    layout: str = "lines"
+    judge: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,6 +139,43 @@ def _sandbox(backend: str, preload: tuple[str, ...]) -> Sandbox:
     return _sandboxes[key]
 
 
+# Modules that LiveCodeBench's grader puts before every program, names and all (its testing_util.py); programs made for it
+# lack these imports. builtins comes late: math, operator and io have a pow and an open of their own.
+_STARRED = (
+    *(
+        "string",
+        "re",
+        "datetime",
+        "collections",
+        "heapq",
+        "bisect",
+        "copy",
+        "math",
+        "random",
+        "statistics",
+        "itertools",
+    ),
+    *("functools", "operator", "io", "sys", "json", "builtins", "typing"),
+)
+_NAMED = tuple(name for name in _STARRED if name not in ("builtins", "typing"))
+_JUDGE = (
+    "\n".join(f"from {name} import *" for name in _STARRED)
+    + f"\nimport {', '.join(_NAMED)}\nsys.setrecursionlimit(50_000)\nsys.set_int_max_str_digits(0)\n"
+)
+
+
+def judge_setup(task: CodeTask) -> str:
+    """The task's setup, for programs of online judges with what a judge provides: imports, deep recursion, long numbers.
+
+    Entry points are taken out of it: one that the program does not define must not be found among the imports.
+    """
+    if task.kind not in ("stdio", "function") or not task.judge:
+        return task.setup
+    names = sorted({part for name in task.names for part in name.split(".")})
+    removed = "".join(f"globals().pop({name!r}, None)\n" for name in names)
+    return f"{_JUDGE}{task.setup}\n{removed}"
+
+
 def run_task(
     code: str, task: CodeTask, backend: str = "auto", preload: Sequence[str] = (), stop_at_first: bool = False
 ) -> Result:
@@ -155,7 +196,8 @@ def run_task(
             task.tests,
             kind=task.kind,
             entry_point=task.entry_point,
-            setup=task.setup,
+            setup=judge_setup(task),
+            layout=task.layout,
             limits=limits,
             stop_at_first=stop_at_first,
             tolerance=task.tolerance,

@@ -17,53 +17,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 PYTHON = frozenset({"", "python", "py", "python3", "py3", "python2", "ipython", "ipython3", "pycon", "sage", "code"})
-LANGUAGES = PYTHON | frozenset(
-    [
-        "bash",
-        "sh",
-        "shell",
-        "zsh",
-        "console",
-        "cmd",
-        "powershell",
-        "text",
-        "txt",
-        "plain",
-        "plaintext",
-        "output",
-        "input",
-        "json",
-        "yaml",
-        "yml",
-        "xml",
-        "html",
-        "css",
-        "js",
-    ]
-    + [
-        "javascript",
-        "ts",
-        "typescript",
-        "c",
-        "cpp",
-        "c++",
-        "cc",
-        "cs",
-        "csharp",
-        "java",
-        "go",
-        "rust",
-        "ruby",
-        "php",
-        "sql",
-        "kotlin",
-        "swift",
-        "scala",
-        "haskell",
-        "r",
+LANGUAGES = PYTHON | {
+    *("bash", "sh", "shell", "zsh", "console", "cmd", "powershell", "text", "txt", "plain", "plaintext", "output"),
+    *("input", "json", "yaml", "yml", "xml", "html", "css", "js", "javascript", "ts", "typescript", "c", "cpp", "c++"),
+    *("cc", "cs", "csharp", "java", "go", "rust", "ruby", "php", "sql", "kotlin", "swift", "scala", "haskell", "r"),
+    *(
         "julia",
-    ]
-    + [
         "markdown",
         "md",
         "latex",
@@ -76,9 +35,8 @@ LANGUAGES = PYTHON | frozenset(
         "pseudocode",
         "perl",
         "lua",
-        "matlab",
-    ]
-)
+    ),
+}
 MAX_PROGRAM = 200_000  # characters: more is not a program that somebody wrote
 MAX_BLOCKS = 200  # the last so many blocks are looked at
 MAX_EXTENSIONS = (
@@ -358,7 +316,8 @@ def _is_prose(tree: ast.Module) -> bool:
 
 def _unfenced(text: str, want: Wanted) -> str | None:
     """The last stretch of lines that is a program, in a text of prose and code without fences."""
-    if (whole := _parsed(text)) is not None and not _is_prose(whole):
+    marked = _MARKERS.search(text) is not None
+    if not marked and (whole := _parsed(text)) is not None and not _is_prose(whole):
         return text
     text = _MARKERS.sub("\n", text)[-MAX_PROGRAM:].replace("\r\n", "\n")
     whole = _parsed(textwrap.dedent(text).strip("\n"))

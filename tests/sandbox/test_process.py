@@ -10,7 +10,8 @@ PROGRAMS = {
     # standard input as a file
     "seek": "import sys\nsys.stdin.readline()\nsys.stdin.seek(0)\nprint(sys.stdin.read())",
     "size": "import os\nprint(os.fstat(0).st_size, os.read(0, os.fstat(0).st_size))",
-    "fast input": "import io, os\ninput = io.BytesIO(os.read(0, os.fstat(0).st_size)).readline\nprint(int(input()) + int(input()))",
+    "fast input": "import io, os\n"
+    "input = io.BytesIO(os.read(0, os.fstat(0).st_size)).readline\nprint(int(input()) + int(input()))",
     "map": "import mmap\nprint(mmap.mmap(0, 0, prot=mmap.PROT_READ)[:])",
     "map by access": "import mmap\nprint(mmap.mmap(0, 0, access=mmap.ACCESS_READ).readline())",
     "read twice": "import sys\na = sys.stdin.read()\nsys.stdin.seek(0)\nprint(a == sys.stdin.read())",
