@@ -33,6 +33,8 @@ def evaluation_in(function: Callable[..., Any]) -> str | None:
     Followed are functions and classes of the same top-level package and methods of ``self``. A function whose source
     cannot be read is taken to evaluate.
     """
+    if not isinstance(function, (FunctionType, MethodType)) and isinstance(type(function).__call__, FunctionType):
+        function = function.__call__  # an object that can be called
     owner = type(function.__self__) if isinstance(function, MethodType) else None
     start = inspect.unwrap(function.__func__ if isinstance(function, MethodType) else function)
     if not isinstance(start, FunctionType):

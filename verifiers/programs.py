@@ -89,7 +89,7 @@ def find_program(response: str, want: Wanted | None = None) -> str | None:
     loose = _unfenced(outside if fenced else answer, want)
     if fenced:
         return loose if loose is not None and _rank(_parsed(loose), want) > 0 else chosen
-    return loose if loose is not None else (answer if answer.strip() else None)
+    return loose if loose is not None else (answer if answer.strip() and not _MARKERS.search(answer) else None)
 
 
 def _names(want: Wanted) -> bool:
@@ -317,6 +317,9 @@ def _is_prose(tree: ast.Module) -> bool:
 def _unfenced(text: str, want: Wanted) -> str | None:
     """The last stretch of lines that is a program, in a text of prose and code without fences."""
     marked = _MARKERS.search(text) is not None
+    tagged = [part.partition("</answer>")[0].strip() for part in text.split("<answer>")[1:]]
+    if len(set(tagged)) > 1:
+        return None  # two different answers are none
     if not marked and (whole := _parsed(text)) is not None and not _is_prose(whole):
         return text
     text = _MARKERS.sub("\n", text)[-MAX_PROGRAM:].replace("\r\n", "\n")
