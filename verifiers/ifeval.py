@@ -40,7 +40,7 @@ def _cases() -> list[Case]:
 def ifeval(response: str, answer: Any = None, meta: Any = None, reward: str = "all", loose: bool = False) -> Score:
     """1 when every instruction of the row is followed, in the public columns ``instruction_id_list`` and ``kwargs``.
 
-    They stand in the answer (a dict) or among the task's other columns. Judged is what follows the reasoning. The
+    They stand in the answer (a dict, or the list of instructions alone) or among the task's other columns. Judged is what follows the reasoning. The
     metrics hold ``strict_all``, ``strict_fraction``, ``loose_all``, ``loose_fraction`` and each instruction by its name.
 
     Args:
@@ -50,7 +50,11 @@ def ifeval(response: str, answer: Any = None, meta: Any = None, reward: str = "a
     """
     if reward not in ("all", "fraction"):
         raise VerifierError(f"ifeval: reward must be 'all' or 'fraction', got {reward!r}")
-    columns = answer if isinstance(answer, Mapping) else meta if isinstance(meta, Mapping) else {}
+    columns = dict(meta) if isinstance(meta, Mapping) else {}
+    if isinstance(answer, Mapping):
+        columns = dict(answer)
+    elif isinstance(answer, (list, tuple)):  # the first of the two columns, named as the answer
+        columns["instruction_id_list"] = list(answer)
     row = read_row(columns)
     if not isinstance(response, str) or len(response) > MAX_CHARACTERS:
         return Score(0.0, reason=f"not text of at most {MAX_CHARACTERS:,} characters")

@@ -174,9 +174,7 @@ def _capital_words(response: str, capital_frequency: float, capital_relation: st
 # -- length ----------------------------------------------------------------------------------------------------------
 
 _STOP = re.compile(r"(?<![.!?。！？])[.!?。！？]++[\"')\]”’*_]{0,4}(?=\s|$)|[。！？]")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|prof|st|vs|etc|e\.g|i\.e|no|jr|sr|inc|approx)|\b[a-z])$", re.IGNORECASE
-)
+_ABBREVIATION = re.compile(r"\b(?:(?i:mr|mrs|ms|dr|prof|st|vs|e\.g|i\.e|jr|sr|approx)|[A-Z])$")
 
 
 @instruction("length_constraints:number_sentences")
