@@ -40,8 +40,9 @@ def _cases() -> list[Case]:
 def ifeval(response: str, answer: Any = None, meta: Any = None, reward: str = "all", loose: bool = False) -> Score:
     """1 when every instruction of the row is followed, in the public columns ``instruction_id_list`` and ``kwargs``.
 
-    They stand in the answer (a dict, or the list of instructions alone) or among the task's other columns. Judged is what follows the reasoning. The
-    metrics hold ``strict_all``, ``strict_fraction``, ``loose_all``, ``loose_fraction`` and each instruction by its name.
+    They stand in the answer (a dict, or the list of instructions alone) or among the task's other columns. Judged is
+    what follows the reasoning. The metrics hold ``strict_all``, ``strict_fraction``, ``loose_all``, ``loose_fraction`` and
+    each instruction by its name.
 
     Args:
         reward: ``all``: 1 or 0. ``fraction``: the share of the instructions that are followed.

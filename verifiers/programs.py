@@ -37,7 +37,7 @@ LANGUAGES = PYTHON | {
         "lua",
     ),
 }
-MAX_PROGRAM = 200_000  # characters: more is not a program that somebody wrote
+MAX_PROGRAM = 64_000  # characters: more is not a program that somebody wrote
 MAX_BLOCKS = 200  # the last so many blocks are looked at
 MAX_EXTENSIONS = (
     8  # how many fences inside a docstring are stepped over, and how many chunks are joined until they parse
