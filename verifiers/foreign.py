@@ -34,7 +34,7 @@ def evaluation_in(function: Callable[..., Any]) -> str | None:
     cannot be read is taken to evaluate.
     """
     if not isinstance(function, (FunctionType, MethodType)) and isinstance(type(function).__call__, FunctionType):
-        function = function.__call__  # an object that can be called
+        function = getattr(function, "__call__")  # noqa: B004, B009 - an object that can be called
     owner = type(function.__self__) if isinstance(function, MethodType) else None
     start = inspect.unwrap(function.__func__ if isinstance(function, MethodType) else function)
     if not isinstance(start, FunctionType):

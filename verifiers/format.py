@@ -95,7 +95,7 @@ class ParsedJson:
 
 _JSON_FENCE = re.compile(r"(?:```|~~~)")
 _JSON_LABEL = re.compile(
-    r"[`~]*[ \t]*\{?\.?(?:jsonc?|jsonl|json5|javascript|text)?\}?(?=[\s\[{\"0-9-]|$)[ \t]*", re.IGNORECASE
+    r"[`~]*[ \t]*(?:(?:json[c5l]?|javascript|text|\{\.?json\})(?=[\s\[{\"0-9-]|$))?[ \t]*", re.IGNORECASE
 )
 
 

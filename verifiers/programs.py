@@ -254,7 +254,7 @@ def _reads_and_writes(tree: ast.Module) -> tuple[bool, bool]:
             reads = reads or name in _READING
             writes = writes or name in _WRITING
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+            name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
             first = node.args[0].value
             reads = reads or (name in ("open", "read", "fdopen", "mmap", "fstat") and first in (0, "/dev/stdin"))
             writes = writes or (name in ("open", "write", "fdopen") and first in (1, "/dev/stdout"))
@@ -289,7 +289,7 @@ def _completed(text: str, tree: ast.Module, earlier: Sequence[ast.Module]) -> st
     lent: list[ast.stmt] = []
     for before in reversed(earlier):
         definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
-        taken = [s for s in before.body if isinstance(s, definitions)]
+        taken: list[ast.stmt] = [s for s in before.body if isinstance(s, definitions)]
         if missing & defined(ast.Module(taken, [])):
             lent = [
                 s for s in taken if not isinstance(s, ast.Assign) or not _reads_and_writes(ast.Module([s], []))[0]
