@@ -17,9 +17,9 @@ def _row(*instructions: tuple[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _cases() -> list[Case]:
-    no_comma = ("punctuation:no_comma", {})
+    no_comma: tuple[str, dict[str, Any]] = ("punctuation:no_comma", {})
     words = ("length_constraints:number_words", {"num_words": 3, "relation": "at least"})
-    title = ("detectable_format:title", {})
+    title: tuple[str, dict[str, Any]] = ("detectable_format:title", {})
     return [
         Case("Three plain words.", meta=_row(no_comma, words), expected=1.0),
         Case("<think>Well, no comma.</think>Three plain words.", meta=_row(no_comma, words), expected=1.0),

@@ -254,7 +254,7 @@ def _reads_and_writes(tree: ast.Module) -> tuple[bool, bool]:
             reads = reads or name in _READING
             writes = writes or name in _WRITING
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
+            name = str(getattr(node.func, "id", None) or getattr(node.func, "attr", ""))
             first = node.args[0].value
             reads = reads or (name in ("open", "read", "fdopen", "mmap", "fstat") and first in (0, "/dev/stdin"))
             writes = writes or (name in ("open", "write", "fdopen") and first in (1, "/dev/stdout"))
