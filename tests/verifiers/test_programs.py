@@ -147,8 +147,11 @@ def test_hostile_texts_take_linear_time(unit, want):
     costs = []
     for size in (16_000, 32_000):
         text = unit * (size // len(unit))
-        start = time.process_time()
-        find_program(text, want)
-        find_program(f"```python\n{text}", want)
-        costs.append(time.process_time() - start)
+        tries = []
+        for _ in range(2):  # the better of two: a collection of the suite's garbage may fall into one
+            start = time.process_time()
+            find_program(text, want)
+            find_program(f"```python\n{text}", want)
+            tries.append(time.process_time() - start)
+        costs.append(min(tries))
     assert costs[1] < 0.3 or costs[1] <= 2.5 * costs[0] + 0.1
