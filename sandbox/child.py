@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
+import io
 import linecache
 import os
 import select
@@ -36,12 +38,13 @@ def prepare_interpreter() -> None:
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     builtins.help = _sitebuiltins._Helper()
-    # Opened over pipes, as at run time: a text stream decides at birth whether it can seek.
+    # Opened over what will be there at run time, a file and pipes: a text stream decides at birth whether it can seek.
     reader, writer = os.pipe()
-    for target, source in ((0, reader), (1, writer), (2, writer)):
+    file = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    for target, source in ((0, file), (1, writer), (2, writer)):
         os.dup2(source, target)
-    os.close(reader)
-    os.close(writer)
+    for descriptor in (file, reader, writer):
+        os.close(descriptor)
     stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115 - for the whole life
     stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)  # noqa: SIM115
@@ -179,7 +182,7 @@ def exit_code(error: SystemExit) -> int:
 
 
 def finish(code: int, graceful: bool = False) -> NoReturn:
-    """End the process; ``graceful`` does what a normal interpreter does at its end: threads, atexit, buffers."""
+    """End the process; ``graceful`` does what a normal interpreter does at its end: threads, atexit, buffers, objects."""
     if graceful:
         try:
             threading._shutdown()  # type: ignore[attr-defined]
@@ -188,10 +191,38 @@ def finish(code: int, graceful: bool = False) -> NoReturn:
             show(error)
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None and not getattr(stream, "closed", False):
+                stream.flush()
         except BaseException:
             code = code or 120  # what Python itself exits with when it cannot flush
+    if graceful:
+        _take_down()
     _exit(code)
+
+
+def _take_down() -> None:
+    """Let go of what the program made, which writes out the files that it left open.
+
+    The interpreter does this after it has flushed its streams, and an error in it changes no exit code.
+    """
+    main = sys.modules.get("__main__")
+    made = vars(main) if main is not None else {}
+    for name in [name for name in made if name != "__builtins__"]:
+        made[name] = None
+    for name in ("stdout", "stderr"):  # a replaced stream is let go of, and the first one flushed
+        with contextlib.suppress(BaseException):
+            setattr(sys, name, getattr(sys, f"__{name}__", None))
+    with contextlib.suppress(BaseException):
+        gc.collect()
+    # What is still held, by a closure of a library or a thread: only objects made since the zygote froze its own.
+    for found in [
+        o for o in gc.get_objects() if isinstance(o, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
+    ]:
+        with contextlib.suppress(BaseException):
+            found.flush()
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(BaseException):
+            stream.flush()  # type: ignore[union-attr]
 
 
 def run_script(job: dict[str, Any], extra: int | None) -> None:

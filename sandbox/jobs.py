@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import time
@@ -11,6 +12,8 @@ from typing import Any
 
 from . import isolate
 from .limits import Limits
+
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 @dataclass(slots=True)
@@ -36,6 +39,7 @@ class Outcome:
 
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
+    stderr_dropped: int = 0
     status: int = 0
     cpu_s: float = 0.0
     wall_s: float = 0.0
@@ -43,6 +47,16 @@ class Outcome:
     stopped: str = ""
     accepted: bool = False
     error: str | None = None
+
+
+def _input_file() -> tuple[int, int]:
+    """A file in memory as (the child's end, ours): programs stat, seek and map their standard input.
+
+    The child's end is an opening of its own, read only and with a position of its own.
+    """
+    ours = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.fchmod(ours, 0o444)
+    return os.open(f"/proc/self/fd/{ours}", os.O_RDONLY | os.O_CLOEXEC), ours
 
 
 class Slot:
@@ -53,12 +67,12 @@ class Slot:
         self.ended = False
         self.born = time.monotonic()
         channel, theirs = socket.socketpair()
-        stdin, self.stdin = os.pipe2(os.O_CLOEXEC)
+        stdin, self.stdin = _input_file()
         self.stdout, stdout = os.pipe2(os.O_CLOEXEC)
         self.stderr, stderr = os.pipe2(os.O_CLOEXEC)
         if os.geteuid() == 0:
             # Opening /dev/stdin opens the pipe anew, with a permission check against its owner.
-            for descriptor in (stdin, stdout, stderr):
+            for descriptor in (stdout, stderr):
                 os.fchown(descriptor, isolate.NOBODY, isolate.NOBODY)
         self.channel = channel
         self.theirs = [theirs.detach(), stdin, stdout, stderr]
@@ -67,7 +81,6 @@ class Slot:
         self.received = 0
         self.asked = False  # for its CPU time
         self.next_look = 0.0
-        self.unsent = memoryview(b"")
 
     def streams(self) -> list[tuple[int, bytearray]]:
         """What is read, and where it is kept."""
@@ -77,6 +90,14 @@ class Slot:
         for descriptor in self.theirs:
             os.close(descriptor)
         self.theirs = []
+
+    def give_input(self, content: bytes) -> None:
+        """Fill the child's standard input, before it takes its job; nobody can change it afterwards."""
+        written, view = 0, memoryview(content)
+        while written < len(view):
+            written += os.pwrite(self.stdin, view[written:], written)
+        fcntl.fcntl(self.stdin, fcntl.F_ADD_SEALS, _SEALS)
+        self.close_stdin()
 
     def close_stdin(self) -> None:
         if self.stdin >= 0:

@@ -24,7 +24,7 @@ class Limits:
         disk_mb: size of all files of the private scratch together, in MiB; they are held in memory.
         inodes: files and folders in the scratch.
         open_files: open descriptors.
-        output_kb: bytes of standard output and standard error together, in KiB.
+        output_kb: bytes of standard output, in KiB. As much of standard error is kept; 32 times as much may be written.
         reply_kb: bytes of results that come back from function calls, in KiB, over all tests of a run.
         stack_mb: stack of the main thread, in MiB: what deep recursion inside C code may use.
         subprocesses: let the program start other processes. Needs a writable cgroup v2, because address-space

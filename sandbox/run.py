@@ -18,6 +18,7 @@ from .limits import Limits
 from .spawn import disk_use
 
 _FIRST_LOOK_MS = 3.0
+_STDERR_FACTOR = 32  # so many times the bound of the output may be written to standard error, which is not kept
 _CORES = os.cpu_count() or 1
 
 
@@ -47,6 +48,7 @@ class Run:
         for slot, job in self.pairs:
             if job.limits.subprocesses:
                 self.worker.admit(slot, job.limits)
+            slot.give_input(job.stdin)
             frame = codec.to_bytes(job.message)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has left: its exit report says so
                 if job.line is not None:
@@ -55,9 +57,6 @@ class Run:
                     frame = frame[sent:]
                 slot.channel.sendall(frame)
             slot.channel.setblocking(False)
-            os.set_blocking(slot.stdin, False)
-            slot.unsent = memoryview(job.stdin)
-            self._feed(slot)
 
     def until_ended(self) -> None:
         control = self.worker.control
@@ -132,28 +131,19 @@ class Run:
         for descriptor, text in slot.streams():
             os.set_blocking(descriptor, False)
             self._watch(descriptor, select.POLLIN, functools.partial(self._read, slot, job, descriptor, text))
-        if slot.stdin >= 0:
-            self._watch(slot.stdin, select.POLLOUT, functools.partial(self._feed, slot))
-
-    def _feed(self, slot: Slot) -> bool:
-        """Write what the pipe takes; False when all is written, or the program has closed its input."""
-        try:
-            while slot.unsent:
-                slot.unsent = slot.unsent[os.write(slot.stdin, slot.unsent) :]
-        except BlockingIOError:
-            return True
-        except BrokenPipeError:
-            slot.unsent = memoryview(b"")  # a program need not read its input
-        slot.close_stdin()
-        return False
 
     def _read(self, slot: Slot, job: Job, descriptor: int, text: bytearray) -> bool:
         """Read once; False at the end of the stream. BlockingIOError: nothing there."""
         data = os.read(descriptor, 1 << 16)
-        outcome = slot.outcome
-        room = job.limits.output_kb * 1024 - len(outcome.stdout) - len(outcome.stderr)
-        text += data[: max(0, room)]
-        if len(data) > room:
+        outcome, bound = slot.outcome, job.limits.output_kb * 1024
+        room = max(0, bound - len(text))
+        text += data[:room]
+        if text is outcome.stderr:  # notes of the program to itself: what is too much is not kept, and does no harm
+            outcome.stderr_dropped += max(0, len(data) - room)
+            over = outcome.stderr_dropped > _STDERR_FACTOR * bound
+        else:
+            over = len(data) > room
+        if over:
             self._stop(slot, "output")
         return bool(data)
 

@@ -125,17 +125,20 @@ class Sandbox:
         stop_at_first: bool = False,
         tolerance: float | None = None,
         grading: str = "outside",
+        layout: str = "lines",
     ) -> Result:
         """Judge a program by tests. Expected values never enter its process.
 
         Args:
             tests: ``assert``: a list of scripts, each one test. ``stdio``: ``{"input": text, "output": text}``.
-                ``function``: ``{"input": [arguments], "output": value}``.
+                ``function``: ``{"input": [arguments], "output": value}``. ``or_output``: another output that is right,
+                ``outputs``: a list of them.
             entry_point: the function(s) under test; ``Solution.method`` makes a new object per call. Without it, every
                 name that the tests call and do not define is the program's.
             setup: code that belongs to the task: runs before the program, and (but for its classes) before the tests.
             stop_at_first: leave the tests after the first failure; they count as ``skipped``.
             tolerance: for numbers in ``stdio`` and ``function`` outputs.
+            layout: of ``stdio`` outputs: ``lines`` or ``tokens`` (`compare.same_text`).
             grading: ``same_process`` runs assert tests inside the program's process, which can then cheat.
 
         Raises:
@@ -145,12 +148,14 @@ class Sandbox:
             raise grading_error(f"tests must be a list, got {type(tests).__name__}")
         if grading not in ("outside", "same_process"):
             raise ValueError(f"grading must be 'outside' or 'same_process', got {grading!r}")
+        if layout not in ("lines", "tokens"):
+            raise ValueError(f"layout must be 'lines' or 'tokens', got {layout!r}")
         text = _source(code)
         if isinstance(text, Result):
             return self._stamped(text)
         names = (entry_point,) if isinstance(entry_point, str) else tuple(entry_point or ())
         request = _request(
-            text, list(tests), kind, names, setup, limits or self.limits, stop_at_first, tolerance, grading
+            text, list(tests), kind, names, setup, limits or self.limits, stop_at_first, tolerance, grading, layout
         )
         return self._with_worker(lambda worker: _run(worker, request))
 

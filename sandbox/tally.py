@@ -32,6 +32,7 @@ class Request:
     stop_at_first: bool = False
     tolerance: float | None = None
     grading: str = "outside"
+    layout: str = "lines"
 
     def message(self, mode: str, limits: Limits) -> dict[str, Any]:
         """What a child is told of the program. The setup runs before it, as a program of its own."""

@@ -351,22 +351,31 @@ def test_the_total_abstains_when_all_parts_do():
 
 
 def test_a_task_may_name_its_verifier():
-    with Scorer([VerifierSpec(OBEY), VerifierSpec("format")]) as scorer:
+    with Scorer([VerifierSpec(OBEY), VerifierSpec("number")]) as scorer:
         scored = list(
             scorer.score_groups(
                 [
                     group(["#### 4", "#### 5"], answer=4, meta={"verifier": "number"}),
-                    group(["ok", "x"]),
+                    group(["ok", "x"], answer=4),
                     group([r"ok"], meta={"verifier": "obey"}),
                 ]
             )
         )
-    assert [list(g.parts[0]) for g in scored] == [["number"], ["obey", "format"], ["obey"]]
+    assert [list(g.parts[0]) for g in scored] == [["number"], ["obey", "number"], ["obey"]]
     assert [s.value for s in scored[0].scores] == [1.0, 0.0]
 
 
-@pytest.mark.parametrize(("name", "message"), [("os:system", "may name registered"), ("nubmer", "'number'"), (3, "3")])
-def test_a_task_cannot_name_code(name, message):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("os:system", "does not list"),
+        ("number", "it lists .*obey"),  # shipped, and still not what the recipe asked for
+        ("reasoning_gym", "does not list"),
+        ("compose", "does not list"),
+        (3, "3"),
+    ],
+)
+def test_a_task_cannot_name_a_verifier_that_the_recipe_does_not_list(name, message):
     with Scorer([VerifierSpec(OBEY)]) as scorer, pytest.raises(VerifierError, match=message):
         list(scorer.score_groups([group(["ok"], meta={"verifier": name})]))
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from . import base
 from .answers import final_answer
-from .score import Score
+from .foreign import evaluation_in
+from .score import Score, numbers_in, plain_number
 
 # Names under which other frameworks keep the gold answer, when the task has no column of that name.
 GOLD_NAMES = ("answer", "ground_truth", "solution", "target", "label", "reference", "gold")
@@ -43,6 +44,7 @@ def adapt(function: Callable[..., Any], label: str, settings: Mapping[str, Any])
             f"verifier {label!r} ({base._origin(function)}) has the shape of a {shape} function, which fixes how it is "
             f"called: remove {', '.join(sorted(taken))}"
         )
+    _refuse_evaluators(function, label)
     adapted, batch = build(function, label)
     return base.Verifier(
         label,
@@ -54,6 +56,72 @@ def adapt(function: Callable[..., Any], label: str, settings: Mapping[str, Any])
         source=function,
         **settings,
     )
+
+
+# Arguments that a framework hands over and nothing stands for here, with why. A column of that name is taken.
+NOT_HERE = {
+    "reward_model": "a reward model of the trainer's: load it in the function, or use the verifier 'reward_model'",
+    "parser": "a parser object of the framework: make it in the function",
+    "judge": "a judge of the framework: use the verifier 'judge'",
+}
+
+
+class TrainerState:
+    """Stands for TRL's ``trainer_state``. Verifiers run in processes of their own and judge a response, not a moment.
+
+    A function may take it; what it reads of it is an error that says so, never a made-up step.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise base.VerifierError(
+            f"this function reads trainer_state.{name}: verifiers run in processes of their own, which know of no step, "
+            "so that a response scores the same whenever it is judged. Remove what depends on it"
+        )
+
+
+class _Logged:
+    """TRL's ``log_metric`` and ``log_extra`` of one call: what they are given becomes the metrics of its scores."""
+
+    def __init__(self, count: int) -> None:
+        self.metrics: list[dict[str, float]] = [{} for _ in range(count)]
+
+    def log_metric(self, name: str, value: Any) -> None:
+        """A number of the whole call: the metric of each of its responses."""
+        for metrics in self.metrics:
+            metrics.update(numbers_in({name: value}))
+
+    def log_extra(self, column: str, values: Any) -> None:
+        """One value per response; those that are numbers are kept."""
+        listed = values.tolist() if hasattr(values, "tolist") else list(values)
+        for metrics, value in zip(self.metrics, listed, strict=False):
+            metrics.update(numbers_in({column: value}))
+
+    def attached(self, results: Any) -> Any:
+        """``results`` with the metrics, where something was logged."""
+        if not any(self.metrics):
+            return results
+        listed = results.tolist() if hasattr(results, "tolist") else results
+        if not isinstance(listed, (list, tuple)) or len(listed) != len(self.metrics):
+            return results
+        pairs = zip(listed, self.metrics, strict=True)
+        return [None if value is None else {"score": value, "metrics": metrics} for value, metrics in pairs]
+
+
+# Packages of the frameworks: their scorers are not the user's own code, so nobody has looked at what they do with text.
+FRAMEWORKS = frozenset({"reasoning_gym", "verl", "trl", "lm_eval", "openrlhf", "open_instruct"})
+
+
+def _refuse_evaluators(function: Callable[..., Any], label: str) -> None:
+    """Raises VerifierError for a framework's own scorer that evaluates what a model wrote as code."""
+    if (getattr(function, "__module__", "") or "").partition(".")[0] not in FRAMEWORKS:
+        return
+    if where := evaluation_in(function):
+        raise base.VerifierError(
+            f"verifier {label!r} evaluates text as code ({where}), so that a response could run anything on this "
+            "machine; it is not used. Write the check in a file of your own, without evaluating the response"
+        )
 
 
 def takes_only_ids(function: Callable[..., Any]) -> bool:
@@ -83,6 +151,11 @@ class Foreign:
         """Of what can be offered, what the function takes; a required argument that is not there is an error."""
         given = dict(offered) if self.open else {name: offered[name] for name in self.names if name in offered}
         for name in self.names:
+            if name not in given and name not in self.optional and name in NOT_HERE:
+                raise base.VerifierError(
+                    f"verifier {self.label!r} ({base._origin(self.function)}) wants {name!r}, {NOT_HERE[name]}. Give the "
+                    "parameter a default, or wrap the function"
+                )
             if name not in given and name not in self.optional:
                 raise base.VerifierError(
                     f"verifier {self.label!r} ({base._origin(self.function)}) wants {name!r}; this task offers "
@@ -119,7 +192,7 @@ def _trl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], 
 
     def arguments(
         response: list[str], answer: list[Any], meta: list[Any], messages: list[Any], completion_ids: list[Any],
-        prompt: list[Any],
+        prompt: list[Any], logged: _Logged,
     ) -> dict[str, Any]:  # fmt: skip
         rows = [_columns(gold, columns) for gold, columns in zip(answer, meta, strict=True)]
         shared = set.intersection(*(set(row) for row in rows))
@@ -132,6 +205,9 @@ def _trl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], 
             "prompts": messages if foreign.chat else prompt,
             "completions": [foreign.say(text) for text in response],
             "completion_ids": completion_ids,
+            "trainer_state": TrainerState(),
+            "log_metric": logged.log_metric,
+            "log_extra": logged.log_extra,
         }
         return foreign.accepted(offered)
 
@@ -140,12 +216,15 @@ def _trl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], 
         async def score_async(
             response: Any, answer: Any, meta: Any, messages: Any, completion_ids: Any, prompt: Any
         ) -> Any:
-            return await function(**arguments(response, answer, meta, messages, completion_ids, prompt))
+            logged = _Logged(len(response))
+            given = arguments(response, answer, meta, messages, completion_ids, prompt, logged)
+            return logged.attached(await function(**given))
 
         return score_async, True
 
     def score(response: Any, answer: Any, meta: Any, messages: Any, completion_ids: Any, prompt: Any) -> Any:
-        return function(**arguments(response, answer, meta, messages, completion_ids, prompt))
+        logged = _Logged(len(response))
+        return logged.attached(function(**arguments(response, answer, meta, messages, completion_ids, prompt, logged)))
 
     return score, True
 
@@ -161,6 +240,9 @@ def _verl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any],
                 "solution_str": response,
                 "ground_truth": answer,
                 "extra_info": columns.get("extra_info", dict(columns)),
+                # verl itself hands over None where no reward model is served.
+                "reward_router_address": columns.get("reward_router_address"),
+                "reward_model_tokenizer": columns.get("reward_model_tokenizer"),
             }
         )
 
@@ -204,7 +286,7 @@ def _openrlhf(function: Callable[..., Any], label: str) -> tuple[Callable[..., A
         rewards = _listed(result.get("rewards", result.get("scores")), len(response))
         logs = {name: _listed(values, len(response)) for name, values in (result.get("extra_logs") or {}).items()}
         return [
-            {"score": reward, "metrics": {name: values[i] for name, values in logs.items()}}
+            {"score": reward, "metrics": numbers_in({name: values[i] for name, values in logs.items()})}
             for i, reward in enumerate(rewards)
         ]
 
@@ -215,7 +297,7 @@ def _listed(values: Any, count: int) -> list[Any]:
     listed = values.tolist() if hasattr(values, "tolist") else values
     if not isinstance(listed, (list, tuple)) or len(listed) != count:
         raise TypeError(f"a verifier of the OpenRLHF shape must return {count} rewards; got {values!r:.200}")
-    return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in listed]
+    return [value[0] if isinstance(value, list) and len(value) == 1 else plain_number(value) for value in listed]
 
 
 def _open_instruct(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], bool]:
@@ -303,7 +385,7 @@ def _lm_eval(function: Callable[..., Any], label: str) -> tuple[Callable[..., An
                 f"verifier {label!r} returned the metrics {', '.join(map(str, result))}; say which one is the reward "
                 "with the option 'metric'"
             )
-        others = {str(k): float(v) for k, v in result.items() if k != name and isinstance(v, (bool, int, float))}
+        others = numbers_in({k: v for k, v in result.items() if k != name})
         return {"score": result[name], "metrics": others}
 
     return score, False

@@ -8,7 +8,9 @@ LiveCodeBench)::
     {"kind": "function", "tests": [{"input": [1, 2], "output": 3}], "entry_point": "Solution.add"}
 
 Optional keys: ``setup`` (code of the task), ``prompt`` (a function header that the response may continue),
-``tolerance``, ``limits`` (of `grpo_kit.sandbox.Limits`). A list stands for assert tests, a text for a single one.
+``tolerance``, ``limits`` (of `grpo_kit.sandbox.Limits`), ``layout`` (of the output: ``lines`` or ``tokens``), ``judge``
+(false: the program gets none of the imports that online judges put before it, `judge_setup`). A list stands for assert
+tests, a text for a single one.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .base import verifier
+from .programs import find_program, wanted
 from .score import Score
 
 if TYPE_CHECKING:
     from grpo_kit.sandbox import Limits, Result, Sandbox
 
-_PYTHON = {"", "python", "py", "python3", "py3", "python2", "ipython"}
-_KEYS = {"kind", "tests", "entry_point", "setup", "prompt", "tolerance", "limits"}
+_KEYS = {"kind", "tests", "entry_point", "setup", "prompt", "tolerance", "limits", "layout", "judge"}
 _REMEMBERED = 4096
 
 
@@ -52,6 +54,13 @@ class CodeTask:
     prompt: str = ""
     tolerance: float | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+    layout: str = "lines"
+    judge: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The entry points."""
+        return (self.entry_point,) if isinstance(self.entry_point, str) else tuple(self.entry_point or ())
 
     @classmethod
     def read(cls, answer: Any) -> CodeTask:
@@ -93,39 +102,16 @@ def _refuse_vacuous(tests: Sequence[Any]) -> None:
 # -- from the response to a program ----------------------------------------------------------------------------------
 
 
-def extract_code(response: str) -> str | None:
-    """The last fenced block that is Python, or the whole response if it has no fences; None if there is no code.
-
-    Text before a closing ``</think>`` is thought, not answer. A last block that never closes (a response that was cut
-    off) counts as far as it goes. Blocks marked as another language are passed over.
-    """
-    answer = response.rpartition("</think>")[2]
-    blocks: list[tuple[str, str]] = []
-    opened: tuple[str, str] | None = None
-    lines: list[str] = []
-    fenced = False
-    for line in answer.split("\n"):
-        mark = re.match(r"[ \t]*(`{3,}|~{3,})[ \t]*([^`\s]*)", line)
-        if opened is None:
-            if mark:
-                opened, lines, fenced = (mark[1], mark[2].lower()), [], True
-        elif mark and mark[1].startswith(opened[0]) and not mark[2]:
-            blocks.append((opened[1], "\n".join(lines)))
-            opened = None
-        else:
-            lines.append(line)
-    if opened is not None:
-        blocks.append((opened[1], "\n".join(lines)))
-    if not fenced:
-        return answer if answer.strip() else None
-    found = next((text for language, text in reversed(blocks) if language in _PYTHON and text.strip()), None)
-    return None if found is None else textwrap.dedent(found)
+def extract_code(response: str, task: CodeTask | None = None) -> str | None:
+    """The program in a response, for a task (`programs.find_program`); None if there is no code."""
+    if task is None:
+        return find_program(response)
+    return find_program(response, wanted(task.names, task.kind, task.prompt))
 
 
 def program(code: str, task: CodeTask) -> str:
     """``code`` completed by the task's function header, if it continues that instead of repeating it."""
-    names = [task.entry_point] if isinstance(task.entry_point, str) else list(task.entry_point or ())
-    if not task.prompt or any(_defines(code, name.partition(".")[0]) for name in names):
+    if not task.prompt or any(_defines(code, name.partition(".")[0]) for name in task.names):
         return code
     body = code if code[:1] in (" ", "\t", "\n") else textwrap.indent(code, "    ")
     return task.prompt + ("" if task.prompt.endswith("\n") else "\n") + body
@@ -153,6 +139,43 @@ def _sandbox(backend: str, preload: tuple[str, ...]) -> Sandbox:
     return _sandboxes[key]
 
 
+# Modules that LiveCodeBench's grader puts before every program, names and all (its testing_util.py); programs made for it
+# lack these imports. builtins comes late: math, operator and io have a pow and an open of their own.
+_STARRED = (
+    *(
+        "string",
+        "re",
+        "datetime",
+        "collections",
+        "heapq",
+        "bisect",
+        "copy",
+        "math",
+        "random",
+        "statistics",
+        "itertools",
+    ),
+    *("functools", "operator", "io", "sys", "json", "builtins", "typing"),
+)
+_NAMED = tuple(name for name in _STARRED if name not in ("builtins", "typing"))
+_JUDGE = (
+    "\n".join(f"from {name} import *" for name in _STARRED)
+    + f"\nimport {', '.join(_NAMED)}\nsys.setrecursionlimit(50_000)\nsys.set_int_max_str_digits(0)\n"
+)
+
+
+def judge_setup(task: CodeTask) -> str:
+    """The task's setup, for programs of online judges with what a judge provides: imports, deep recursion, long numbers.
+
+    Entry points are taken out of it: one that the program does not define must not be found among the imports.
+    """
+    if task.kind not in ("stdio", "function") or not task.judge:
+        return task.setup
+    names = sorted({part for name in task.names for part in name.split(".")})
+    removed = "".join(f"globals().pop({name!r}, None)\n" for name in names)
+    return f"{_JUDGE}{task.setup}\n{removed}"
+
+
 def run_task(
     code: str, task: CodeTask, backend: str = "auto", preload: Sequence[str] = (), stop_at_first: bool = False
 ) -> Result:
@@ -173,7 +196,8 @@ def run_task(
             task.tests,
             kind=task.kind,
             entry_point=task.entry_point,
-            setup=task.setup,
+            setup=judge_setup(task),
+            layout=task.layout,
             limits=limits,
             stop_at_first=stop_at_first,
             tolerance=task.tolerance,
@@ -223,7 +247,7 @@ def code(
     label = _label(meta)
     try:
         task = _sampled(CodeTask.read(answer), max_tests)
-        found = extract_code(response)
+        found = extract_code(response, task)
         if found is None:
             return Score(0.0, reason="no code in the response", metrics={"tests_passed": 0.0})
         source = program(found, task)

@@ -101,24 +101,26 @@ def from_evalplus(row: Mapping[str, Any], use_plus: bool = True, backend: str = 
         "entry_point": row["entry_point"],
         "tolerance": row.get("atol") or None,
         "prompt": row["prompt"] if "def " in row["prompt"] else "",
+        "judge": False,
     }
     return _task(row, row["prompt"], answer, reference)
 
 
-# What online judges import before a submission, which therefore often lacks it.
-_JUDGE_IMPORTS = """\
-from typing import *
-from collections import *
-from itertools import *
-from functools import *
-from heapq import *
-from bisect import *
-import collections, itertools, functools, heapq, bisect, math, string, re, sys, random, operator, copy
-"""
+_ERROR_ALLOWED = re.compile(
+    r"(?:error|within|tolerance|accepted|differ|precision)[^.\n]{0,80}?10\s*(?:\^|\*\*)?\s*\{?\s*[-\u2212\u2013]\s*([0-9]{1,2})"
+    r"|(?:error|within|tolerance|accepted|differ|precision)[^\n]{0,80}?1e-([0-9]{1,2})",
+    re.IGNORECASE,
+)
+
+
+def asked_tolerance(question: str) -> float | None:
+    """The error that the text of a task allows ("answers within 10^{-5} will be accepted"), or None."""
+    found = _ERROR_ALLOWED.search(question.replace("$", ""))
+    return 10.0 ** -int(found[1] or found[2]) if found else None
 
 
 def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
-    """APPS, TACO and alike: ``question``, ``input_output`` ({"inputs", "outputs", "fn_name"?}), ``starter_code``."""
+    """APPS and alike: ``question``, ``input_output`` ({"inputs", "outputs", "fn_name"?}), ``starter_code``."""
     data = row["input_output"]
     data = json.loads(data) if isinstance(data, str) else data
     inputs, outputs, name = data["inputs"], data["outputs"], data.get("fn_name")
@@ -132,13 +134,70 @@ def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
         for test, value in zip(tests, wrapped, strict=True):
             if value is not None:
                 test["or_output"] = value[0]
-        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter), "setup": _JUDGE_IMPORTS}
+        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter)}
     else:
         answer = {"kind": "stdio", "tests": [{"input": _lines(i), "output": _lines(o)} for i, o in pairs]}
+    answer["tolerance"] = asked_tolerance(row["question"])
     solutions = row.get("solutions")
     solutions = json.loads(solutions) if isinstance(solutions, str) and solutions.strip() else solutions
     prompt = f"{row['question']}\n{starter}" if starter else row["question"]
     return _task(row, prompt, answer, solutions[0] if solutions else None)
+
+
+def from_taco(row: Mapping[str, Any]) -> dict[str, Any]:
+    """TACO: the fields of APPS, with time and memory limits as texts ("2.0 seconds", "256.0 megabytes")."""
+    made = from_apps(row)
+    seconds, megabytes = (_amount(row.get(name)) for name in ("time_limit", "memory_limit"))
+    return made | {"answer": made["answer"] | _limits(seconds, megabytes)}
+
+
+def _amount(text: Any) -> float | None:
+    found = re.search(r"[0-9]+(?:\.[0-9]+)?", str(text or ""))
+    return float(found[0]) if found else None
+
+
+def _limits(seconds: float | None, megabytes: float | None) -> dict[str, Any]:
+    """Limits for a Python program: judges state them for C++, and give Python several times as long."""
+    limits: dict[str, Any] = {}
+    if seconds and seconds > 0:
+        limits["cpu_s"] = min(60.0, max(5.0, 3 * seconds))
+        limits["wall_s"] = 4 * limits["cpu_s"]
+    if megabytes and megabytes > 512:
+        limits["memory_mb"] = min(4096, int(megabytes))
+    return {"limits": limits} if limits else {}
+
+
+_CODECONTESTS_PYTHON3 = 3  # of its languages: 1 Python 2, 2 C++, 3 Python 3, 4 Java
+
+
+def from_codecontests(row: Mapping[str, Any], use_generated: bool = True) -> dict[str, Any]:
+    """CodeContests: ``description``, ``public_``, ``private_`` and ``generated_tests``, ``time_limit``, ``solutions``.
+
+    Judged as by its own grader: word by word in any case, numbers within 1e-5. The reference is its first right
+    solution in Python 3, if it has one.
+    """
+    names = ["public_tests", "private_tests", *(["generated_tests"] if use_generated else [])]
+    tests: list[dict[str, Any]] = []
+    for name in names:
+        group = row.get(name) or {}
+        if isinstance(group, Mapping):
+            pairs = list(zip(group.get("input") or (), group.get("output") or (), strict=True))
+        else:
+            pairs = [(case["input"], case["output"]) for case in group]
+        tests += [{"input": i, "output": o} for i, o in pairs]
+    if not tests:
+        raise TaskError(f"{row.get('name')}: no tests in {', '.join(names)}")
+    limit = row.get("time_limit") or {}
+    seconds = limit.get("seconds", 0) + limit.get("nanos", 0) / 1e9 if isinstance(limit, Mapping) else _amount(limit)
+    megabytes = (row.get("memory_limit_bytes") or 0) / 2**20
+    answer = {"kind": "stdio", "tests": tests, "layout": "tokens", **_limits(seconds, megabytes)}
+    solutions = row.get("solutions") or {}
+    if isinstance(solutions, Mapping):
+        listed = list(zip(solutions.get("language") or (), solutions.get("solution") or (), strict=False))
+    else:
+        listed = [(entry.get("language"), entry.get("solution")) for entry in solutions]
+    found = (text for language, text in listed if language in (_CODECONTESTS_PYTHON3, "PYTHON3"))
+    return _task({"id": row.get("name")}, row["description"], answer, next(found, None))
 
 
 def from_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,9 +208,10 @@ def from_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
     if cases and cases[0].get("testtype") == "functional":
         name = json.loads(row["metadata"])["func_name"]
         tests = [{"input": _json_lines(c["input"]), "output": json.loads(c["output"])} for c in cases]
-        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter), "setup": _JUDGE_IMPORTS}
+        answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter)}
     else:
         answer = {"kind": "stdio", "tests": [{"input": c["input"], "output": c["output"]} for c in cases]}
+    answer["tolerance"] = asked_tolerance(row["question_content"])
     prompt = f"{row['question_content']}\n{starter}" if starter else row["question_content"]
     return _task(row, prompt, answer, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from fractions import Fraction
@@ -15,7 +16,24 @@ from .selftest import Case
 MAX_EXPRESSION = 500
 MAX_DEPTH = 40
 _TOKEN = re.compile(r"\s*(?:([0-9]{1,12})|([-+*/()]))", re.ASCII)
-_SPELLINGS = {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", r"\times": "*", r"\cdot": "*", r"\div": "/"}
+_SPELLINGS = {  # in order: what begins with another's sign comes first
+    **dict.fromkeys((r"\(", r"\)", r"\[", r"\]"), " "),
+    **dict.fromkeys((r"\{", r"\lbrack"), "("),
+    **dict.fromkeys((r"\}", r"\rbrack"), ")"),
+    **dict.fromkeys(("×", "·", "⋅", "∙", "∗", "✕", "✖", r"\times", r"\cdot", r"\ast"), "*"),
+    **dict.fromkeys(("÷", "∕", "⁄", "∶", r"\div"), "/"),
+    **dict.fromkeys(("−", "–", "‐", "﹣", "－"), "-"),
+    **dict.fromkeys(("＋", "﹢"), "+"),
+    **dict.fromkeys(("[", "{", "（"), "("),
+    **dict.fromkeys(("]", "}", "）"), ")"),
+    **dict.fromkeys(
+        ("\u00a0", r"\quad", r"\,", r"\;", r"\:", r"\!", "\\ ", r"\displaystyle", "$", r"\(", r"\)", r"\[", r"\]"), " "
+    ),
+    "＝": "=",
+}
+_SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])\.?")
+_LETTER_TIMES = re.compile(r"(?<=[0-9)\s])[xX](?=[0-9(\s])")  # 2x(5+7), 2 x 3
+_FENCE = re.compile(r"^\s*(?:`{1,3}|~{3})[a-z]{0,10}\s|\s*(?:`{1,3}|~{3})\s*$")
 _FRACTION = re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}")
 
 
@@ -26,7 +44,7 @@ class ExpressionError(ValueError):
 def evaluate(text: str) -> tuple[Fraction, list[int]]:
     """The exact value of ``text`` and the numbers written in it, in order.
 
-    Grammar: integers, ``+ - * /``, parentheses, signs.
+    Grammar: integers, ``+ - * /``, parentheses, signs, and products without a sign, ``2(5+7)`` and ``(1+2)(3+4)``.
 
     Raises:
         ExpressionError: anything else, a division by zero, or more than 500 characters or 40 levels.
@@ -74,8 +92,8 @@ class _Parser:
 
     def product(self, depth: int) -> Fraction:
         value = self.atom(depth)
-        while self.peek() in ("*", "/"):
-            if self.next() == "*":
+        while (sign := self.peek()) in ("*", "/", "(") or self._number_follows_bracket():
+            if sign not in ("*", "/") or self.next() == "*":  # 2(5+7): a product, as strong as a written one
                 value *= self.atom(depth)
             else:
                 divisor = self.atom(depth)
@@ -83,6 +101,10 @@ class _Parser:
                     raise ExpressionError("division by zero")
                 value /= divisor
         return value
+
+    def _number_follows_bracket(self) -> bool:
+        token = self.peek()
+        return token is not None and token.isdigit() and self.position > 0 and self.tokens[self.position - 1] == ")"
 
     def atom(self, depth: int) -> Fraction:
         if depth > MAX_DEPTH:
@@ -115,6 +137,8 @@ def _cases() -> list[Case]:
         Case("<answer>44 + 19 + 35 + 0</answer>", task, expected=0.0),
         Case("<answer>44 / (19 - 19) + 35</answer>", task, expected=0.0),
         Case("The numbers are 44 + 19 + 35.", task, expected=0.0),
+        Case(r"\boxed{1\left(44 + 19\right) + 35}", task, expected=0.0),
+        Case("<answer>[44 + 19] + 35.</answer>", task, expected=1.0),
     ]
 
 
@@ -151,13 +175,21 @@ def countdown(response: str, answer: Any = None, meta: Any = None, format_score:
 
 
 def _plain(text: str) -> str:
-    text = _FRACTION.sub(r"((\1)/(\2))", text[: 2 * MAX_EXPRESSION])
+    """``text`` in the signs of the grammar."""
+    text = _FENCE.sub(" ", text[: 4 * MAX_EXPRESSION].strip()).strip().strip("`")
+    text = _SIZES.sub("", text)
+    for _ in range(MAX_DEPTH):
+        text, changed = _FRACTION.subn(r"((\1)/(\2))", text)
+        if not changed:
+            break
     for spelling, sign in _SPELLINGS.items():
         text = text.replace(spelling, sign)
-    return text.replace("$", "").replace(r"\left", "").replace(r"\right", "").strip()
+    return _LETTER_TIMES.sub("*", text).strip().removesuffix(".").strip()
 
 
 def _task(answer: Any, meta: Any) -> tuple[list[int], Fraction]:
+    if isinstance(answer, str) and answer.lstrip().startswith("{"):
+        answer = json.loads(answer)
     task = answer if isinstance(answer, dict) else meta if isinstance(meta, dict) else {}
     numbers = task.get("numbers", task.get("nums"))
     target = task.get("target", None if isinstance(answer, (dict, list)) else answer)
@@ -166,4 +198,11 @@ def _task(answer: Any, meta: Any) -> tuple[list[int], Fraction]:
             f"countdown needs 'numbers' and 'target' in the answer or in meta; got answer {answer!r:.100} and meta "
             f"{meta!r:.100}"
         )
-    return [int(number) for number in numbers], Fraction(str(target))
+    if isinstance(numbers, (str, dict)) or not hasattr(numbers, "__iter__") or isinstance(target, (list, dict, bool)):
+        raise ValueError(
+            f"countdown: 'numbers' must be a list and 'target' a number; got {numbers!r:.100}, {target!r:.100}"
+        )
+    read = [Fraction(str(number)) for number in numbers]
+    if any(number.denominator != 1 for number in read):
+        raise ValueError(f"countdown: 'numbers' must be whole; got {numbers!r:.100}")
+    return [int(number) for number in read], Fraction(str(target))

@@ -93,11 +93,34 @@ class ParsedJson:
         self.value = value
 
 
+_JSON_FENCE = re.compile(r"(?:```|~~~)")
+_JSON_LABEL = re.compile(
+    r"[`~]*[ \t]*(?:(?:json[c5l]?|javascript|text|\{\.?json\})(?=[\s\[{\"0-9-]|$))?[ \t]*", re.IGNORECASE
+)
+
+
+def _fenced_json(text: str) -> str | None:
+    """What the one fence of a text encloses; None if it has none. Behind it nothing may stand, before it a sentence."""
+    first = _JSON_FENCE.search(text)
+    if first is None:
+        return None
+    inner = text[first.end() :]
+    label = _JSON_LABEL.match(inner)
+    if label is None or not inner.rstrip().endswith(first[0]):
+        return None
+    body = inner[label.end() :].rstrip()
+    while body.endswith(first[0][0]):
+        body = body[:-1]
+    return None if "\n" + first[0] in body else body.strip()  # several blocks are no one value
+
+
 def read_json(response: str) -> ParsedJson | str:
     """The JSON value that a response is (a code fence around it is fine), or the complaint about it."""
     text = after_thinking(response).strip()
-    fence = re.match(r"```(?:json)?[ \t]*\n(.*)\n[ \t]*```\Z", text, re.DOTALL)
-    text = fence[1] if fence else text
+    if text[:1] not in ("{", "[", '"'):
+        inner = _fenced_json(text)
+        if inner is not None:
+            text = inner
     depth = deepest = 0
     for character in text:
         depth += (character in "[{") - (character in "]}")

@@ -65,8 +65,22 @@ def json_schema(response: str, answer: Any = None, meta: Any = None, schema: dic
     extracted = json.dumps(read.value)[:2000]
     if answer is None:
         return Score(1.0, extracted=extracted)
-    gold = json.loads(answer) if isinstance(answer, str) and answer.lstrip()[:1] in ("{", "[") else answer
+    gold = _gold(answer)
     return Score(float(same(read.value, gold)), extracted=extracted)
+
+
+def _gold(answer: Any) -> Any:
+    """The gold value as JSON knows it: text of an object or list is read, NumPy values and tuples are what they hold.
+
+    Raises:
+        ValueError: it is nothing that a response could equal.
+    """
+    if isinstance(answer, str) and answer.lstrip()[:1] in ("{", "["):
+        return json.loads(answer)
+    try:
+        return json.loads(json.dumps(answer, default=lambda value: value.tolist(), allow_nan=False))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"json_schema: the gold answer {answer!r:.100} is no JSON value: {error}") from None
 
 
 def same(one: Any, other: Any) -> bool:

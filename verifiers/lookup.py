@@ -33,6 +33,7 @@ SHIPPED = {
     "countdown": "countdown",
     "exact": "text",
     "format": "format",
+    "ifeval": "ifeval",
     "json_schema": "json_schema",
     "judge": "judge",
     "language": "language",

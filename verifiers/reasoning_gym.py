@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .answers import final_answer
 from .base import VerifierError, verifier
+from .foreign import evaluation_in
 from .score import Score
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def tasks(dataset: str, size: int = 500, seed: int = 0, **configuration: Any) ->
     """Tasks of a reasoning-gym dataset; ``meta`` holds the whole entry, which the verifier needs."""
     from grpo_kit.types import Task
 
+    scorer_of(dataset)
     for index, entry in enumerate(_library().create_dataset(dataset, size=size, seed=seed, **configuration)):
         message = {"role": "user", "content": entry["question"]}
         meta = {"dataset": dataset, "entry": entry, "verifier": "reasoning_gym"}
@@ -35,13 +37,36 @@ def tasks(dataset: str, size: int = 500, seed: int = 0, **configuration: Any) ->
 
 
 @lru_cache(maxsize=256)
-def _scorer(dataset: str) -> Any:
-    return _library().get_score_answer_fn(dataset)
+def scorer_of(dataset: str) -> Any:
+    """The dataset's own ``score_answer``.
+
+    Raises:
+        VerifierError: it evaluates text as code: a response could run anything with the trainer's rights, and decide
+            its own score.
+    """
+    scorer = _library().get_score_answer_fn(dataset)
+    if where := evaluation_in(scorer):
+        raise VerifierError(
+            f"reasoning_gym: the scorer of the dataset {dataset!r} evaluates text as code ({where}), so that a response "
+            f"could run anything on this machine; it is not used. {_INSTEAD.get(dataset, _OTHERWISE)}"
+        )
+    return scorer
+
+
+_OTHERWISE = "Write a verifier of your own for its tasks, or leave them out"
+_INSTEAD = {
+    "countdown": "Use the verifier 'countdown', which has a grammar of its own",
+    "puzzle24": "Use the verifier 'countdown' with the target 24, which has a grammar of its own",
+    "polynomial_multiplication": "Use the verifier 'math', which parses expressions without evaluating text",
+    "bitwise_arithmetic": "Use the verifier 'exact'",
+}
 
 
 @verifier(name="reasoning_gym", timeout=30.0)
 def reasoning_gym(response: str, meta: Any = None, dataset: str = "") -> Score:
     """The score of the dataset's own ``score_answer`` for the final answer found in the response.
+
+    Datasets whose scorer evaluates text as code are refused (`scorer_of`).
 
     Args:
         dataset: name of the reasoning-gym dataset; ``meta["dataset"]`` comes first.
@@ -55,4 +80,4 @@ def reasoning_gym(response: str, meta: Any = None, dataset: str = "") -> Score:
     if not name:
         raise ValueError("reasoning_gym needs the dataset's name in meta['dataset'] or as the option 'dataset'")
     found = final_answer(response)
-    return Score(float(_scorer(name)(found.text, entry)), extracted=found.text, reason=found.reason)
+    return Score(float(scorer_of(name)(found.text, entry)), extracted=found.text, reason=found.reason)

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Status = Literal["ok", "abstain", "error", "timeout"]
+
+
+def plain_number(value: Any) -> Any:
+    """A scalar of NumPy or torch, or an array of one number, as the Python number it is; anything else as it is."""
+    if hasattr(value, "item") and tuple(getattr(value, "shape", (0, 0))) in ((), (1,)):
+        return value.item()
+    return value
+
+
+def numbers_in(values: Mapping[Any, Any]) -> dict[str, float]:
+    """The entries that are numbers, of Python, NumPy or torch."""
+    plain = ((name, plain_number(value)) for name, value in values.items())
+    return {str(name): float(value) for name, value in plain if isinstance(value, (bool, int, float))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +86,7 @@ class Score:
             return cls.abstain("the verifier returned None")
         if isinstance(result, dict):
             return cls._from_dict(result)
-        if hasattr(result, "item") and getattr(result, "shape", None) in ((), (1,)):  # a NumPy or torch scalar
-            result = result.item()
+        result = plain_number(result)
         if isinstance(result, bool):
             return cls(1.0 if result else 0.0)
         if isinstance(result, (int, float)):
@@ -94,7 +107,7 @@ class Score:
         inner = cls.from_result(result[key])
         known = {key, "status", "extracted", "reason", "metrics"}
         metrics = {str(k): float(v) for k, v in (result.get("metrics") or {}).items()}
-        metrics |= {str(k): float(v) for k, v in result.items() if k not in known and isinstance(v, (bool, int, float))}
+        metrics |= numbers_in({k: v for k, v in result.items() if k not in known})
         extracted = result.get("extracted")
         return cls(
             inner.value,

@@ -14,7 +14,6 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.observe.measure import Measure
-from grpo_kit.verifiers.lookup import Address
 
 from .node import Node, deliver, fail, remote_of
 from .work import MAX_ATTEMPTS, ScoringError, Work
@@ -135,9 +134,6 @@ class ClusterPool:
         with self._lock:
             self._queue.extend(works)
             self._fill()
-
-    def preload(self, address: Address) -> None:
-        """A node imports a verifier with its first group."""
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         self._failed = callback

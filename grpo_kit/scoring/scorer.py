@@ -78,7 +78,7 @@ class Scorer:
 
     The reward of a completion is the weighted sum of its verifiers' scores. If one of them failed or timed out, so
     has the total; one that abstains is left out, and if all do the total abstains. A task whose meta names a
-    ``verifier`` is scored by that one alone.
+    ``verifier`` is scored by that one alone; it must be one of ``specs``.
 
     One verifier is the judge of who is right (`Group.judge`). Where it is none of the reward's it runs beside them: its
     verdict stands in ``parts``, it is no part of the reward, and its failures neither spoil a reward nor stop the run.
@@ -184,21 +184,12 @@ class Scorer:
             raise VerifierError(f"task {task.id!r}: meta[{TASK_KEY!r}] must be a verifier's name, got {name!r:.100}")
         if name in self._by_spec:
             return (self._by_spec[name],)
-        if ":" in name:  # data must not decide which code is imported
-            raise VerifierError(
-                f"task {task.id!r} names the verifier {name!r}; data may name registered verifiers only, or one that "
-                "the recipe lists: add it there"
-            )
-        try:
-            loaded = self._load(VerifierSpec(name))
-        except VerifierError as error:
-            raise VerifierError(f"task {task.id!r}: {error}") from error
-        if loaded.address is not None:
-            if self._pool is None:
-                self._start_pool([loaded.address])
-            else:
-                self._pool.preload(loaded.address)
-        return (loaded,)
+        # Data may choose among what the recipe lists and no further: a data set from a stranger must not decide which
+        # code judges, even among the shipped verifiers.
+        raise VerifierError(
+            f"task {task.id!r} names the verifier {name!r} in its column {TASK_KEY!r}, which the recipe does not list; it "
+            f"lists {', '.join(sorted(self._by_spec))}. Add it to the recipe's verifiers, or remove the column"
+        )
 
     def _judge_of(self, task: Task, rewarded: tuple[Loaded, ...]) -> Loaded:
         names_its_own = task.meta.get(TASK_KEY) is not None and not self.judge_all

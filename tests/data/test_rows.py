@@ -147,8 +147,8 @@ def test_a_question_in_several_columns(tmp_path):
     settings = {"prompt_columns": ("Body", "Question"), "fields": FieldMap(answer="Answer")}
     task = source(tmp_path, rows, **settings).task(0)
     assert (task.prompt, task.answer) == ("Ann has 3 apples. How many?", 3.0)
-    with pytest.raises(UserError, match=r"data\.prompt_columns: .* has no column 'Query'; .* Did you mean"):
-        source(tmp_path, rows, **settings | {"prompt_columns": ("Body", "Query")})
+    with pytest.raises(UserError, match=r"data\.prompt_columns: .* has no column 'Qestion'; .* Did you mean Question"):
+        source(tmp_path, rows, **settings | {"prompt_columns": ("Body", "Qestion")})
 
 
 def test_rows_without_an_answer_can_be_left_out(tmp_path):

@@ -3,6 +3,7 @@
 import asyncio
 from collections import namedtuple
 
+import numpy as np
 import pytest
 import torch
 
@@ -236,3 +237,52 @@ def test_the_frameworks_own_functions():
     if not ran:
         pytest.skip("none of trl, verl, reasoning_gym, lm_eval is installed")
     print("ran", ran)
+
+
+def trl_logging(completions, log_metric, log_extra, trainer_state, **kwargs):
+    log_metric("mean_length", np.float32(2.0))
+    log_extra("length", [len(c) for c in completions])
+    log_extra("text", completions)
+    return np.array([1.0] * len(completions))
+
+
+def trl_step(completions, trainer_state, **kwargs):
+    return [float(trainer_state.global_step) for _ in completions]
+
+
+def test_newer_arguments_of_trl():
+    _, scores = run(trl_logging, ["a", "bbb"])
+    assert [s.metrics for s in scores] == [{"mean_length": 2.0, "length": 1.0}, {"mean_length": 2.0, "length": 3.0}]
+    with pytest.raises(VerifierError, match=r"reads trainer_state.global_step.*know of no step"):
+        run(trl_step, ["a"])
+
+
+async def verl_router(
+    data_source, solution_str, ground_truth, extra_info, reward_router_address, reward_model_tokenizer
+):
+    assert reward_router_address is None
+    assert reward_model_tokenizer is None
+    return {"score": np.float64(1.0), "acc": np.bool_(True), "n": np.int64(3), "t": torch.tensor(0.5), "note": "x"}
+
+
+def test_router_arguments_of_verl_and_numbers_beside_the_score():
+    _, (score,) = run(verl_router, ["42"])
+    assert (score.value, score.metrics) == (1.0, {"acc": 1.0, "n": 3.0, "t": 0.5})
+
+
+def needs_a_parser(completion, answer, parser):
+    return 1.0
+
+
+def test_an_argument_that_nothing_stands_for_is_refused_with_the_reason():
+    with pytest.raises(VerifierError, match="wants 'parser', a parser object of the framework"):
+        run(needs_a_parser, ["42"])
+
+
+NUMBERS = (np.bool_(True), np.float16(1.0), np.int8(1), np.array([1.0]), torch.tensor(1), torch.tensor([1.0]))
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_numbers_of_numpy_and_torch_are_scores_and_metrics(number):
+    _, (score,) = run(lambda solution_str, ground_truth: {"score": number, "other": number}, ["42"])
+    assert (score.value, score.metrics) == (1.0, {"other": 1.0})

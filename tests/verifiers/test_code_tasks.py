@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from grpo_kit.sandbox import TestError, probe
+from grpo_kit.verifiers import code_tasks, get_verifier
 from grpo_kit.verifiers.code import CodeTask, TaskError, code, run_task
 from grpo_kit.verifiers.code_tasks import (
     check_reference,
@@ -147,3 +148,85 @@ def test_all_of_humaneval():
 def test_all_of_mbpp():
     failed = [m for row in rows("mbpp.jsonl") if (m := check_reference(from_mbpp(row)))]
     assert len(failed) <= 4, failed
+
+
+def test_codecontests_rows():
+    row = {
+        "name": "1_A. Halves",
+        "description": "Print YES and half of n.",
+        "public_tests": {"input": ["4\n"], "output": ["YES\n2\n"]},
+        "private_tests": {"input": ["3\n"], "output": ["yes 1.5"]},
+        "generated_tests": {"input": [], "output": []},
+        "time_limit": {"seconds": 2, "nanos": 500_000_000},
+        "memory_limit_bytes": 1024 * 2**20,
+        "solutions": {"language": [2, 3], "solution": ["int main(){}", "print('YES', int(input()) / 2)"]},
+    }
+    task = code_tasks.from_codecontests(row)
+    assert task["answer"]["layout"] == "tokens"
+    assert task["answer"]["limits"] == {"cpu_s": 7.5, "wall_s": 30.0, "memory_mb": 1024}
+    assert code_tasks.check_reference(task) is None
+    assert "fails in test 2" in code_tasks.check_reference(task | {"reference": "print('YES', int(input()) // 2)"})
+    with pytest.raises(code_tasks.TaskError, match="no tests"):
+        code_tasks.from_codecontests({"name": "x", "description": ""})
+
+
+def test_taco_rows():
+    row = {
+        "question": "Half of n, with an error of at most $10^{-4}$.",
+        "input_output": '{"inputs": ["3"], "outputs": ["1.50001"]}',
+        "solutions": '["print(int(input()) / 2)"]',
+        "time_limit": "3.0 seconds",
+        "memory_limit": "256.0 megabytes",
+    }
+    task = code_tasks.from_taco(row)
+    assert task["answer"]["tolerance"] == 1e-4
+    assert task["answer"]["limits"] == {"cpu_s": 9.0, "wall_s": 36.0}
+    assert code_tasks.check_reference(task) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "tolerance"),
+    [
+        ("Answers within 10^-5 of the actual value will be accepted.", 1e-5),
+        ("absolute or relative error does not exceed $10^{-6}$", 1e-6),
+        ("error is at most 1e-9", 1e-9),
+        ("accepted if the error is within 10\u2212{}6".replace("{}", ""), 1e-6),
+        ("1 <= n <= 10^5", None),
+        ("modulo 10^9 + 7", None),
+    ],
+)
+def test_the_error_that_a_text_allows(text, tolerance):
+    assert code_tasks.asked_tolerance(text) == tolerance
+
+
+@pytest.mark.parametrize(
+    ("body", "passes"),
+    [
+        ("return gcd(n, 12)", True),
+        ("return math.gcd(n, 12)", True),
+        ("return int(sqrt(144)) if n else inf", False),
+        ("return reduce(add, [n, -4])", True),
+        ("return deepcopy([n - 4])[0]", True),
+        ("return loads('[4]')[0]", True),
+        ("return len(ascii_lowercase) - 22", True),
+        ("return Counter([4])[4] * 4", True),
+        ("return len(str(10**5000)) - 4997", True),
+        ("f = lambda k: 4 if k == 0 else f(k - 1)\n    return f(20_000)", True),
+    ],
+)
+def test_what_a_judge_provides(body, passes):
+    task = {"kind": "function", "tests": [{"input": [8], "output": 4}], "entry_point": "solve"}
+    score = get_verifier("code")(response=f"```python\ndef solve(n):\n    {body}\n```", answer=task)
+    assert (score.value == 1.0) is passes, score.reason
+
+
+@pytest.mark.parametrize("name", ["add", "gcd", "comb", "Solution.add", "Solution.gcd"])
+def test_an_entry_point_is_not_taken_from_the_imports(name):
+    task = {"kind": "function", "tests": [{"input": [4, 2], "output": 6 if "add" in name else 2}], "entry_point": name}
+    assert get_verifier("code")(response="```python\nx = 1\n```", answer=task).value == 0.0
+
+
+def test_several_outputs_may_be_right():
+    task = {"kind": "stdio", "tests": [{"input": "", "output": "1 2", "outputs": ["2 1"]}]}
+    found = [get_verifier("code")(response=f"print('{text}')", answer=task).value for text in ("1 2", "2 1", "1 1")]
+    assert found == [1.0, 1.0, 0.0]
