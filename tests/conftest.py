@@ -32,6 +32,8 @@ optimizer: {learning_rate: 1.0e-3}
 train: {steps: 3, token_budget: 256}
 """
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
@@ -70,7 +72,8 @@ def grpo_kit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             text=True,
             timeout=HANGS,
             check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})},  # tiny models gain nothing from more
+            # Tiny models gain nothing from more threads; a pipe has no width, whatever pytest's own terminal has.
+            env={**ENVIRONMENT, "OMP_NUM_THREADS": "1", **options.pop("env", {})},
             **options,
         )
 
