@@ -215,8 +215,7 @@ class OnlineTrainer:
                 written = self.run.log_rollouts(self.step, groups, learned.advantages)
                 if not written:
                     self.console.warn(f"step {self.step}: its rollouts could not be written (no space?)")
-            examples = max(1, self.config.train.steps // 4)
-            if self.step % examples == 0:
+            if self.step % max(1, self.config.train.steps // 4) == 0:
                 self.console.show_examples(self.step, groups)
         tokens = sum(len(c.token_ids) for g in groups for c in g.completions)
         metrics: dict[str, Any] = {
@@ -273,8 +272,7 @@ class OnlineTrainer:
 
     def _accuracy(self) -> float | None:
         """Held-out accuracy of the present weights, where it was measured."""
-        evaluated = bool(self.evaluations) and self.evaluations[-1][0] == self.step
-        return self.evaluations[-1][1].sampled if evaluated else None
+        return next((result.sampled for step, result in self.evaluations[-1:] if step == self.step), None)
 
     def _save_if_due(self, learner: Learner) -> None:
         due = self.keeper.due(self.step, self._accuracy())
