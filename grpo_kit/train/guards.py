@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import RunFailed
@@ -116,3 +117,12 @@ def not_finite(groups: list[Group]) -> str | None:
             if score.counts and not math.isfinite(score.value):
                 return f"the score {where} is not finite"
     return None
+
+
+def check_trained(steps: int, trained: int, metrics: Path) -> None:
+    """Raises RunFailed where a run came to its end and no update ever moved its weights."""
+    if not trained:
+        raise RunFailed(
+            f"0 of {steps} steps trained: no update ever moved the weights. dropped/* and groups/* in {metrics} say why: groups "
+            "that agree teach nothing, and neither do those without scores."
+        )

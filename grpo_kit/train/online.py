@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
-from grpo_kit.errors import RunFailed
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.evaluate.run import EvalResult, Judged, evaluate
 from grpo_kit.generate.base import Generator
@@ -28,9 +26,7 @@ from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.curve import draw_learning_curve
 from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
-from grpo_kit.observe.signs import Sign
 from grpo_kit.observe.sinks import open_sinks
-from grpo_kit.observe.watch import Watch
 from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
@@ -40,7 +36,7 @@ from grpo_kit.types import Group
 from .ahead import GroupsAhead
 from .batch import rollout_metrics
 from .checkpoint import load_state, save_model, set_aside_after
-from .guards import Guard
+from .guards import Guard, check_trained
 from .keeper import Keeper
 from .learners import Learned, Learner, open_learner
 from .offline import warm_start
@@ -48,6 +44,7 @@ from .prepare import check_verifiers, data_name, headline, open_scorer, prepare_
 from .randomness import random_state, set_random_state
 from .rollouts import GroupSource, SampledGroups
 from .watchdog import watch
+from .watched import WatchedRun, of_record
 
 REPORT_COMPLETIONS = 2000  # in the page written while training; `grpo-kit report` shows more
 
@@ -74,8 +71,7 @@ class OnlineTrainer:
         self.clock = run_by(Clock())
         self.keeper = Keeper(run.checkpoints, config.train, console.warn)
         self.guard = Guard(run, console.warn, console.say)
-        self.watch = Watch()
-        self.alarm: Sign | None = None  # what ends the run, where limits.hacking says so
+        self.watch = WatchedRun(run, console, config.limits, self.judge)
         self.evaluations: list[tuple[int, EvalResult]] = []
         self.last_judged: list[Judged] = []
         self.step = 0
@@ -105,7 +101,9 @@ class OnlineTrainer:
                         bar.advance(self.step, headline(metrics))
                         self._evaluate_if_due()
                         self._save_if_due(learner)
-                        self._end_at_alarm(learner)
+                        if self.watch.asks_to_end():
+                            self._save(learner)
+                            self.watch.end(self.step, self.keeper.saved)
                         self.stop.check()
             except StopStep:
                 if self.step < self.config.train.steps or self._evaluation_is_due():
@@ -220,8 +218,7 @@ class OnlineTrainer:
                 written = self.run.log_rollouts(self.step, groups, learned.advantages)
                 if not written:
                     self.console.warn(f"step {self.step}: its rollouts could not be written (no space?)")
-            examples = max(1, self.config.train.steps // 4)
-            if self.step % examples == 0:
+            if self.step % max(1, self.config.train.steps // 4) == 0:
                 self.console.show_examples(self.step, groups)
         tokens = sum(len(c.token_ids) for g in groups for c in g.completions)
         metrics: dict[str, Any] = {
@@ -235,13 +232,10 @@ class OnlineTrainer:
             "tokens": tokens,
             "prompts_too_long": self.sampler.skipped_long,
         }
-        if self.objective.data == "recorded":
-            metrics["data/recorded"] = 1.0
-            if self.objective.surrogate == "policy_gradient" and "loss" in metrics:
-                metrics["perplexity"] = math.exp(min(metrics["loss"], 100.0))
+        metrics |= of_record(metrics, self.objective)
         metrics |= self.clock.finish()
         metrics |= rates(metrics, tokens, self.machine_rate)
-        self._watched(metrics)
+        self.watch.log(metrics)
         self.trained_steps += any(name.endswith("grad_norm") for name in learned.metrics)
         self.guard.look(self.step, metrics, self.objective)
         return metrics
@@ -264,32 +258,8 @@ class OnlineTrainer:
             self.scorer.statistics()
         self.evaluations.append((self.step, result))
         self.console.show_evaluation("before" if self.step == 0 else f"step {self.step}", result)
-        self._watched({"step": self.step, **result.as_metrics()})
+        self.watch.log({"step": self.step, **result.as_metrics()})
         self._write_report()
-
-    def _watched(self, metrics: dict[str, Any]) -> None:
-        """Write a line of metrics, and say at once what the watch sees in it."""
-        metrics |= {"evaluation/judge": str(self.judge), "judge/is_reward": float(self.judge.is_reward)}
-        fresh = self.watch.see(metrics)
-        self.run.log_metrics(metrics | self.watch.metrics())
-        for sign in fresh:
-            if sign.severity != "note":
-                self.console.warn(f"step {sign.step}: {sign.name}: {sign.sentence}")
-            if self.config.limits.stops_at(sign):
-                self.alarm = self.alarm or sign
-
-    def _end_at_alarm(self, learner: Learner) -> None:
-        """Raises RunFailed, saved, where a sign of the watch ends the run."""
-        if not self.config.limits.hacking or not ranks.from_first(self.alarm is not None, "asking the watch"):
-            return
-        self._save(learner)
-        self._write_report()
-        sign = self.alarm
-        assert sign is not None
-        raise RunFailed(
-            f"ended after step {self.step} by limits.hacking: {sign.name}: {sign.sentence} The checkpoint of step "
-            f"{self.keeper.saved} is saved; to go on all the same: --resume with limits.hacking=false."
-        )
 
     def _engine_to_itself(self) -> AbstractContextManager[None]:
         return self.rollouts.paused() if isinstance(self.rollouts, GroupsAhead) else nullcontext()
@@ -305,8 +275,7 @@ class OnlineTrainer:
 
     def _accuracy(self) -> float | None:
         """Held-out accuracy of the present weights, where it was measured."""
-        evaluated = bool(self.evaluations) and self.evaluations[-1][0] == self.step
-        return self.evaluations[-1][1].sampled if evaluated else None
+        return next((result.sampled for step, result in self.evaluations[-1:] if step == self.step), None)
 
     def _save_if_due(self, learner: Learner) -> None:
         due = self.keeper.due(self.step, self._accuracy())
@@ -348,8 +317,7 @@ class OnlineTrainer:
         learner.trained.load_weights(checkpoint / "model")
         learner.load_state_dict(state["learner"])
         self.guard.load_state_dict(state["guard"])
-        if "watch" in state:
-            self.watch.load_state_dict(state["watch"])
+        self.watch.load_state_dict(state.get("watch"))
         self.step, self.policy_version = state["step"], state["policy_version"]
         self.trained_steps = state["trained_steps"]
         self.keeper.restored(self.step)
@@ -370,29 +338,11 @@ class OnlineTrainer:
         curve = draw_learning_curve(
             self.run.read_metrics(), self.run.path / "curve.svg", f"{self.config.algorithm} on {data_name(self.config)}"
         )
-        if len(self.evaluations) >= 2:
-            first, last = self.evaluations[0], self.evaluations[-1]
-            self.console.show_comparison([(f"after step {first[0]}", first[1]), (f"after step {last[0]}", last[1])])
-            self.console.show_solutions(self.last_judged[:3], str(self.judge))
         if (best := self.keeper.best()) is not None and self.config.train.keep_best:
             self.console.say(f"highest held-out accuracy of a checkpoint: that of step {best}")
-        self._say_what_the_watch_saw()
+        self.watch.say_in_the_end(self.evaluations, self.last_judged)
         self.console.say(f"run: {self.run.path}\nmodel: {self.run.path / 'model'}\nlearning curve: {curve}")
-        if not self.trained_steps:
-            raise RunFailed(
-                f"0 of {self.step} steps trained: no update ever moved the weights. dropped/* and groups/* in "
-                f"{self.run.metrics_path} say why: groups that agree teach nothing, and neither do those without scores."
-            )
-
-    def _say_what_the_watch_saw(self) -> None:
-        spoken = [sign for sign in self.watch.signs if sign.severity != "note"]
-        for sign in spoken:
-            since = f"since step {sign.step}" if sign.holds else f"at step {sign.step}, no longer at the end"
-            self.console.warn(f"{sign.name}, {since}: {sign.sentence}")
-        notes = [sign.sentence for sign in self.watch.signs if sign.severity == "note" and sign.holds]
-        said = "; ".join(([] if spoken else ["no sign of trouble"] if not notes else []) + notes)
-        if said:
-            self.console.say(f"watch: {said}")
+        check_trained(self.step, self.trained_steps, self.run.metrics_path)
 
     def close(self) -> None:
         rollouts = getattr(self, "rollouts", None)
