@@ -7,16 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import verifier
+from ..final_answer import FinalAnswer, final_answer
+from ..final_answer.box import final_box
 from ..score import Score
-from .boxes import final_box
-from .extract import Extraction, extract
-from .judge import judge
+from .judge import MATHEMATICS, judge
 from .shapes import Mode
 
-__all__ = ["Extraction", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
+__all__ = ["FinalAnswer", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
 _ANSWER_LINE = re.compile(r"\nA: ?([^\n]+)\s*$")
 _MODES = ("strict", "default", "lenient")
+
+
+def extract(response: str, last_expression: bool = True) -> FinalAnswer:
+    """The final answer of a response.
+
+    Args:
+        response: the model's text.
+        last_expression: whether to fall back on the last expression of the text when nothing marks an answer; right
+            for the evaluation of base models, wrong for rewards, where it pays for an answer never given.
+    """
+    return final_answer(response, MATHEMATICS, last_expression=last_expression)
 
 
 def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, last_expression: bool = True) -> Score:

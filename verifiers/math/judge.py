@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import re
 
+from ..final_answer import Kind, bare
 from .answers import parse_cached
 from .equal import same
 from .exact import Undefined
-from .extract import bare
 from .lexer import to_ascii
 from .limits import MAX_ANSWER, LimitExceeded, ParseError
 from .shapes import Mode
-from .values import Value
+from .values import Labelled, Value
 from .words import chosen_letter, gold_choice, letter_set, option_text, same_words, spelled
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _LABELS = re.compile(r"\((?:[a-e]|i{1,3}|iv|[1-5])\)")
 _GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])")
+
+
+def _is_mathematics(text: str) -> bool:
+    return isinstance(parse_cached(text), (Value, LimitExceeded))
+
+
+def _is_answer_alone(text: str) -> bool:
+    value = parse_cached(text)
+    return isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled)
+
+
+MATHEMATICS = Kind("mathematics", _is_mathematics, _is_answer_alone)
 
 
 def judge(gold: str, answer: str, mode: Mode = "default") -> tuple[bool, str]:
