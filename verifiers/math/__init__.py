@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import verifier
-from ..final_answer import FinalAnswer, final_answer
-from ..final_answer.box import final_box
+from ..final_answer import LETTER, UNMARKED, FinalAnswer, final_answer
+from ..final_answer.gold import final_of_gold, gold_texts
 from ..score import Score
 from .judge import MATHEMATICS, judge
 from .shapes import Mode
+from .words import gold_choice
 
 __all__ = ["FinalAnswer", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
@@ -47,35 +48,41 @@ def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, 
     """
     if mode not in _MODES:
         raise ValueError(f"mode must be one of {', '.join(_MODES)}; got {mode!r}")
-    golds = [gold] if isinstance(gold, (str, int, float)) else list(gold)
-    if not isinstance(response, str) or not golds:
-        raise TypeError(f"verify needs a response as text and a gold; got {type(response).__name__} and {gold!r:.80}")
-    found = extract(response, last_expression)
-    reason = ""
-    for one in golds:
-        wanted = gold_answer(str(one))
-        if found.text is not None:
-            verdict, reason = judge(wanted, found.text, mode)
-        else:
-            verdict, reason = False, "no answer"
-        if not verdict and found.source in ("last", "none") and len(response) <= 2_000:
-            verdict, why = judge(wanted, response, mode)  # "odd $n$": the words of a bare answer
-            reason = why if verdict else reason
+    if not isinstance(response, str):
+        raise TypeError(f"verify needs a response as text; got {type(response).__name__}")
+    found, reason = extract(response, last_expression), ""
+    for wanted in map(gold_answer, gold_texts(gold)):
+        verdict, extracted, why = _judge_one(response, wanted, mode, found)
         if verdict:
-            return Score(1.0, extracted=(found.text or response)[:2_000], reason=f"{reason}; {found.reason}")
+            return Score(1.0, extracted=extracted[:2_000], reason=why)
+        reason = why
     extracted = None if found.text is None else found.text[:2_000]
-    return Score(0.0, extracted=extracted, reason=f"{reason}; {found.reason}")
+    return Score(0.0, extracted=extracted, reason=reason)
+
+
+def _judge_one(response: str, wanted: str, mode: Mode, found: FinalAnswer) -> tuple[bool, str, str]:
+    """(verdict, extracted text, reason) for one gold."""
+    choice = gold_choice(wanted)
+    if choice is not None:
+        chosen = final_answer(response, LETTER)
+        if chosen.text is not None or not choice[1]:
+            right = chosen.text == choice[0]
+            return right, chosen.text or "", f"choice letters compared; {chosen.reason}"
+    verdict, reason = judge(wanted, found.text, mode) if found.text is not None else (False, "no answer")
+    if not verdict and len(response) <= 2_000 and (found.source == "last" or _is_unmarked_words(wanted, found)):
+        verdict, why = judge(wanted, response, mode)  # "odd $n$": the words of a bare answer
+        reason = why if verdict else reason
+    return verdict, found.text or response, f"{reason}; {found.reason}"
+
+
+def _is_unmarked_words(wanted: str, found: FinalAnswer) -> bool:
+    return found.reason == UNMARKED and MATHEMATICS.read(wanted) is None
 
 
 def gold_answer(gold: str) -> str:
-    """The answer within a gold that is a solution: after ``####``, in the last box, or in a last line ``A: ...``."""
-    if "####" in gold:
-        return gold.rpartition("####")[2].strip()
-    box = final_box(gold) if "box" in gold else None
-    if box is not None and box[0]:
-        return box[0].strip()
-    line = _ANSWER_LINE.search(gold)
-    return line[1].strip() if line else gold.strip()
+    """The answer within a gold that is a solution, a tagged text or a sentence; other golds as they are."""
+    line = _ANSWER_LINE.search(gold) if "####" not in gold and "box" not in gold else None
+    return line[1].strip() if line else final_of_gold(gold, MATHEMATICS)
 
 
 def equal(a: str, b: str, mode: Mode = "default") -> bool:

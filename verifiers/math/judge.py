@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..final_answer import Kind, bare
+from ..final_answer import bare, value_kind
 from .answers import parse_cached
 from .equal import same
 from .exact import Undefined
@@ -19,16 +19,16 @@ _LABELS = re.compile(r"\((?:[a-e]|i{1,3}|iv|[1-5])\)")
 _GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])")
 
 
-def _is_mathematics(text: str) -> bool:
-    return isinstance(parse_cached(text), (Value, LimitExceeded))
+def _read(text: str) -> str | None:
+    return text if isinstance(parse_cached(text), (Value, LimitExceeded)) else None
 
 
-def _is_answer_alone(text: str) -> bool:
+def _read_alone(text: str) -> str | None:
     value = parse_cached(text)
-    return isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled)
+    return text if isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled) else None
 
 
-MATHEMATICS = Kind("mathematics", _is_mathematics, _is_answer_alone)
+MATHEMATICS = value_kind("mathematics", _read, _read_alone)
 
 
 def judge(gold: str, answer: str, mode: Mode = "default") -> tuple[bool, str]:
