@@ -65,8 +65,8 @@ def parse_number(text: str) -> Fraction | None:
     if match is None or not (match["whole"] or match["decimals"]) or len(match[0]) > MAX_DIGITS:
         return None
     value = _value(match)
-    tail = _TEXTS.sub(r" \1 ", text[match.end() :])
-    if value is None or tail.startswith("!") or re.match(r"\s?[-\^*²³+]", tail):
+    tail = _TEXTS.sub(r" \1", text[match.end() :])
+    if value is None or tail.startswith("!") or re.match(r"\s?(?:[-*²³+]|\^(?!\s?\{?\\circ))", tail):
         return None
     if (scale := _SCALE.match(tail)) and scale[1].lower() in SCALES:
         value, tail = value * SCALES[scale[1].lower()], tail[scale.end() :]
@@ -96,6 +96,7 @@ def _value(match: re.Match[str]) -> Fraction | None:
 
 def _same(left: str, right: str) -> bool:
     """Whether the left side of an equation is a name or comes to the right side: a false equation is no answer."""
+    left = _TEXTS.sub(r"\1", left).strip()
     if _NAME.fullmatch(left):
         return True
     from .math import equal

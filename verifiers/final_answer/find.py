@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .box import final_box
+from .box import boxes, final_box
 from .kinds import FinalAnswer, Kind
 from .last import last_expression_of
 from .limits import MAX_LINE, MAX_RESPONSE
@@ -42,7 +42,7 @@ def final_answer(response: object, kind: Kind = TEXT, *, last_expression: bool =
     box = final_box(text)
     if box is not None and not box[0]:
         return FinalAnswer(None, "none", box[2])
-    stated = last_statement(text, kind, after=box[1] if box else -1)
+    stated = last_statement(text, kind, after=box[1], standing=box[0]) if box else last_statement(text, kind, after=-1)
     if stated is not None:
         return stated
     if box is not None:
@@ -59,6 +59,10 @@ def final_answer(response: object, kind: Kind = TEXT, *, last_expression: bool =
 
 
 def _boxed(content: str, reason: str, kind: Kind) -> FinalAnswer:
+    while (inner := boxes(content)) and content.lstrip().startswith("\\") and content.rstrip().endswith("}"):
+        if len(inner) > 1 or len(inner[0]) + 16 < len(content.strip()):
+            break
+        content = inner[0]  # a box in a box
     content = _announced_inside(without_marks(content.strip()), kind)
     read = kind.read(content)
     if read is None and kind.name == "letter":
@@ -78,13 +82,13 @@ def _tagged(content: str, kind: Kind) -> FinalAnswer:
             reading = kind.stated(sentence[at:], kind)
             plain = reading.text if reading and reading.text else content
         return FinalAnswer(plain, "tag", "the <answer> tag")
+    stated = last_statement(content, kind, after=-1)
+    if stated is not None:
+        return stated if stated.text is None else FinalAnswer(stated.text, "tag", "stated in the <answer> tag")
     plain = without_gloss(plain)
     read = kind.read(plain)
     if read is not None:
         return FinalAnswer(read, "tag", "the <answer> tag")
-    stated = last_statement(content, kind, after=-1)
-    if stated is not None:
-        return stated if stated.text is None else FinalAnswer(stated.text, "tag", "stated in the <answer> tag")
     reading = kind.stated(content, kind) or kind.sentence(content, kind)
     if reading is None or (reading.text is not None and kind.read(reading.text) is None):
         reading = kind.sentence(content, kind) or reading

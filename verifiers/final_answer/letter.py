@@ -112,15 +112,15 @@ def _at_start(plain: str, whole: bool) -> tuple[str | None, bool]:
     match = _LETTER.match(plain, start)
     if match is None:
         return None, False
-    letter, tail = match["letter"], plain[match.end() :]
+    letter, tail, behind = match["letter"], plain[match.end() :], plain[match.end("letter") :]
     marked = bool(match["left"] or match["right"]) or not tail.strip(" .。")
     if letter.islower() and not (marked and (match["left"] or match["right"] or not whole or start)):
         return None, False
     if whole and not marked and not re.match(r"\s{0,2}(?:[-–—=]|\()", tail):
         return None, False
-    if not marked and letter in "AI" and not _CONNECTED.match(tail) and re.match(r"\s[a-z]", tail):
+    if not marked and letter in "AI" and not _CONNECTED.match(behind) and re.match(r"\s[a-z]", behind):
         return None, False
-    if not marked and re.match(r"\s?[=^*+/_<>]|'", tail):
+    if not marked and re.match(r"\s?[=^*+/_<>]|'", behind):
         return None, False  # A = πr²
     guesses = _ANOTHER.match(plain, match.end("letter")) or _SHARE.match(tail) or _DENIED.match(tail)
     if guesses or _HEDGE.search(tail) or _OPTION_MARK.search(tail) or (not whole and CONDITION.search(tail)):

@@ -9,7 +9,7 @@ _VERBS = (
     r"(?:\b(?:is|are|was|equals|comes (?:out )?to|works out to)\b|\b(?:must|should|would|will|can only|has to|ought to|"
     r"seems to|appears to|turns out to|needs to)[ \t]{1,3}(?:be|equal)\b|[:：=])"
 )
-_CJK_IS = r"[ \t*_】\]」]{0,6}(?:[:：=]|是|为|為|は|应为|应该是|應為|等于|即)[ \t]{0,3}[:：]?"
+_CJK_IS = r"[ \t*_】\]」]{0,6}(?:(?<=[】\]」])|[:：=]|是|为|為|は|应为|应该是|應為|等于|即)[ \t]{0,3}[:：]?"
 _IS = r"[ \t*_]{0,6}(?:\b(?:VERBS)\b|[:：=])[ \t]{0,3}:?"
 
 

@@ -47,6 +47,8 @@ def bare(text: str) -> str:
             ("...", "\\,", "\\;", "\\:", "m.")
         ):
             text = text.rstrip(".,;:。．，、").rstrip()
+        if text.endswith("]") and not any(bracket in text[:-1] for bracket in "[](){}"):
+            text = text[:-1].rstrip()  # "[answer: 72]"
         text = text.removesuffix("__") if not text.startswith("__") else text
         if text == before:
             break

@@ -26,8 +26,10 @@ class _Announcement:
     letter: str = ""  # where the letter stands before the verdict: "B is correct"
 
 
-def last_statement(text: str, kind: Kind, after: int) -> FinalAnswer | None:
+def last_statement(text: str, kind: Kind, after: int, standing: str = "") -> FinalAnswer | None:
     """The last statement of an answer; one behind ``after`` (a box) only where it is decisive and of the kind.
+
+    ``standing`` is what the box holds: a denial of it behind the box takes it back.
 
     Returns:
         None when nothing is announced; an answer without text when what is announced may not be paid.
@@ -69,7 +71,7 @@ def last_statement(text: str, kind: Kind, after: int) -> FinalAnswer | None:
         if taken_back(_behind(window, one)):
             return FinalAnswer(None, "none", "the stated answer is taken back")
         return FinalAnswer(text_of, "statement", f"stated after {window[one.start : one.end].strip()[:40]!r}")
-    return refusal if after < 0 else None
+    return refusal if after < 0 or _squeezed(standing) in denied else None
 
 
 def _announcements(window: str, kind: Kind, start: int) -> list[_Announcement]:
@@ -105,6 +107,8 @@ def _guessed_beside(window: str, found: list[_Announcement], index: int, text_of
         return False
     before = found[index - 1]
     gap = window[before.end : one.start]
+    if framed(window[max(0, before.start - 120) : before.start]):
+        return False
     if len(gap) > 60:
         return False
     reading = kind.stated(gap + "\n", kind)
