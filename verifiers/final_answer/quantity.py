@@ -26,7 +26,7 @@ _CHANGES = frozenset(
 _COMPARED = re.compile(r"\b(?:more|less|fewer|greater|larger|smaller|higher|lower|longer|older)\s{1,4}than\b", re.I)
 _FRACTION = re.compile(rf"\band\s{{1,4}}(?:an?|one|two|three)\s{{1,4}}(?:{'|'.join(_PARTS.split())})\b", re.I)
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_NOT_WORDS = re.compile(r"[\d\\$^=<>+*/|&{}\[\]¦²³!±×÷√π]")
+_NOT_WORDS = re.compile(r"[\d\\$^=<>+*/|&{}\[\]¦²³!?±×÷√π]")
 # Before a number these say that it is no value: a label, a bound, a position.
 _NO_VALUE = re.compile(
     r"\b(?:at least|at most|more|less|fewer|greater|than|under|over|below|above|between|near|nearly|almost|close|from|"
