@@ -52,9 +52,9 @@ def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, 
         raise TypeError(f"verify needs a response as text; got {type(response).__name__}")
     found, reason = extract(response, last_expression), ""
     for wanted in map(gold_answer, gold_texts(gold)):
-        verdict, extracted, why = _judge_one(response, wanted, mode, found)
+        verdict, given, why = _judge_one(response, wanted, mode, found)
         if verdict:
-            return Score(1.0, extracted=extracted[:2_000], reason=why)
+            return Score(1.0, extracted=given[:2_000], reason=why)
         reason = why
     extracted = None if found.text is None else found.text[:2_000]
     return Score(0.0, extracted=extracted, reason=reason)
