@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+
+KEPT = 64  # announcements of one pattern, counted from the end
 
 # English: "the (final) answer (to the question) (choice) is", "Answer:", "#### 5", "A: 5", "Answer - 5", "## Answer".
 _VERBS = (
@@ -68,7 +71,7 @@ def announced(text: str, start: int = 0) -> list[tuple[int, int]]:
         match.span()
         for words, pattern in _COMPILED
         if any(word in lower for word in words)
-        for match in pattern.finditer(text, start)
+        for match in deque(pattern.finditer(text, start), maxlen=KEPT)
     ]
 
 

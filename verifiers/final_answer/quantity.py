@@ -18,7 +18,7 @@ _PARTS = (
 # Directly behind a number these make it another one. A closed class: units and counted nouns are an open one.
 _CHANGES = frozenset(
     (
-        "of out over factorial point and or minus plus less more times divided multiplied by to through thru squared "
+        "of out over factorial point and or minus plus times divided multiplied by to through thru squared "
         "cubed mod modulo choose percentage raised power root base x gross pairs double is are was were be has have "
         f"hundred-odd something odd {_PARTS} {' '.join(SCALES)}"
     ).split()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
 from .doubt import NEGATED, another_follows, framed, taken_back
 from .kinds import FinalAnswer, Kind
 from .letter import LETTER, VERDICT
 from .limits import MAX_STATED, MAX_STATEMENTS
-from .markers import CORRECTED, DECISIVE, LETTER_ANNOUNCED, announced
+from .markers import CORRECTED, DECISIVE, KEPT, LETTER_ANNOUNCED, announced
 from .sentence import first_sentence
 
 _INSTEAD = re.compile(
@@ -104,12 +105,14 @@ def _both_right(window: str, before: _Announcement, one: _Announcement) -> bool:
 
 def _announcements(window: str, kind: Kind, start: int) -> list[_Announcement]:
     found = [_Announcement(*span) for span in announced(window, start)]
-    found += [_Announcement(*match.span()) for match in CORRECTED.finditer(window, start)]
+    found += [_Announcement(*match.span()) for match in deque(CORRECTED.finditer(window, start), maxlen=KEPT)]
     if kind is LETTER:
-        found += [_Announcement(*match.span()) for match in LETTER_ANNOUNCED.finditer(window, start)]
+        found += [
+            _Announcement(*match.span()) for match in deque(LETTER_ANNOUNCED.finditer(window, start), maxlen=KEPT)
+        ]
         found += [
             _Announcement(match.start(), match.end(), match["letter"] or match["zh"])
-            for match in VERDICT.finditer(window, start)
+            for match in deque(VERDICT.finditer(window, start), maxlen=KEPT)
         ]
     found.sort(key=lambda one: (one.end, one.start))
     kept: list[_Announcement] = []
