@@ -11,9 +11,14 @@ from .kinds import Kind
 
 # "9 (apples)", "36 (sq. inches)": what is counted stands in brackets, and only a measure is a part of the answer.
 _GLOSSED = re.compile(r"\s{0,9}(-?[$€£]?\d[\d.,]{0,40}(?:/\d{1,20})?)\s{1,3}\(([A-Za-z][A-Za-z .,'/-]{0,80})\)\s{0,9}")
-_MEASURES = frozenset(
-    ["mm", "cm", "dm", "m", "km", "inch", "inches", "in", "foot", "feet", "ft", "yard", "yards", "yd", "mile", "miles", "meter", "meters", "metre", "metres", "centimeter", "centimeters", "kilometer", "kilometers", "millimeter", "millimeters", "mg", "g", "kg", "gram", "grams", "kilogram", "kilograms", "ton", "tons", "ounce", "ounces", "oz", "pound", "pounds", "lb", "lbs", "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days", "week", "weeks", "month", "months", "year", "years", "dollar", "dollars", "cent", "cents", "euro", "euros", "liter", "liters", "litre", "litres", "ml", "milliliter", "milliliters", "gallon", "gallons", "quart", "quarts", "pint", "pints", "degree", "degrees", "square", "sq", "cubic", "cu", "acre", "acres", "mph", "kph", "percent"]
+_MEASURE_WORDS = (
+    "mm cm dm m km inch inches in foot feet ft yard yards yd mile miles meter meters metre metres centimeter centimeters "
+    "kilometer kilometers millimeter millimeters mg g kg gram grams kilogram kilograms ton tons ounce ounces oz pound pounds "
+    "lb lbs second seconds minute minutes hour hours day days week weeks month months year years dollar dollars cent cents "
+    "euro euros liter liters litre litres ml milliliter milliliters gallon gallons quart quarts pint pints degree degrees "
+    "square sq cubic cu acre acres mph kph percent"
 )
+_MEASURES = frozenset(_MEASURE_WORDS.split())
 _PRINTED = re.compile(r"^np\.(?:u?int|float|str_?)\d{0,3}_?\((.{1,400})\)$", re.DOTALL)  # a scalar of NumPy 2 as text
 
 
