@@ -35,11 +35,12 @@ _BEHIND = re.compile(
 
 def bare(text: str) -> str:
     """An answer without the marks around it and without the full stop behind it."""
-    text = text.strip().strip("*").strip()
+    text = text.strip()
     if text.startswith("<") and (match := _ANGLES.fullmatch(text)):  # and not the vector <1, 2>
         text = match[1]
     for _ in range(5):
         before = text
+        text = text.strip("*").strip()
         for left, right in _BY_FIRST.get(text[:1], ()):
             if text.startswith(left) and text.endswith(right) and len(text) > len(left) + len(right):
                 inner = text[len(left) : len(text) - len(right)]
