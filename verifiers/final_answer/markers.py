@@ -26,7 +26,9 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("answer",),
         rf"(?:\bfinal[ \t]{{1,3}})?\banswers?\b(?:[ \t]{{1,3}}(?:choice|option))?"
-        rf"(?:[ \t]{{1,3}}(?:to|for)\b[^.\n:$]{{1,80}}?)?[ \t*_`]{{0,9}}{_VERBS}[ \t]{{0,9}}[:：]?"
+        rf"(?:[ \t]{{1,3}}(?:(?:to|for)\b[^.\n:$]{{1,80}}?"
+        rf"|(?:that )?(?:we|you)(?:'re| are)? (?:looking for|seek|want|need|found|get|obtain)))?"
+        rf"[ \t*_`]{{0,9}}{_VERBS}[ \t]{{0,9}}[:：]?"
         r"|\bfinal answer\b[ \t*_#]{0,6}\n"
         r"|^[ \t#*_]{0,9}(?:final[ \t]{1,3})?answers?[ \t*_#]{0,6}\n"
         r"|^[ \t*_#>\[]{0,9}(?:final[ \t]{1,3})?answers?[ \t*_]{1,4}(?:-|–|—|→|=>|->)[ \t]{1,4}"
@@ -43,7 +45,9 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("réponse",), r"\bréponse\b(?:[ \t]{1,3}(?:finale|correcte|exacte))*+" + _is("est", "serait")),
     (
         ("antwort", "lösung", "endergebnis"),
-        r"\b(?:antwort|lösung|endergebnis)\b" + _is("ist", "lautet", "wäre", "beträgt"),
+        r"\b(?:antwort|lösung|endergebnis)\b"
+        + _is("ist", "lautet", "wäre", "beträgt")
+        + r"|\b(?:ist|lautet) die (?:richtige )?antwort\b[ \t]{0,3}:?",
     ),
     (("respuesta",), r"\brespuesta\b(?:[ \t]{1,3}(?:final|correcta))*+" + _is("es", "sería")),
     (("resposta",), r"\bresposta\b(?:[ \t]{1,3}(?:final|correta|certa))*+" + _is("é", "seria")),
