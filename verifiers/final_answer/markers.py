@@ -113,7 +113,9 @@ LETTER_ANNOUNCED = re.compile(
     r"|\bI(?:'d| would)?[ \t]{1,3}(?:think|believe|guess|say)[ \t]{1,3}(?:that[ \t]{1,3})?it(?:'s|[ \t]{1,3}is)[ \t]{1,3}"
     r"|\bI(?:'m|[ \t]{1,3}am)[ \t]{1,3}going with[ \t]{1,3}"
     r"|\b(?:selected|chosen)(?:[ \t]{1,3}(?:answer|option|choice))?[ \t]?[:：]"
-    r"|\b(?:richtig|korrekt)[ \t]{1,3}ist\b"
+    r"|(?:^|[.!?\n])[ \t]{0,3}(?:it|that)(?:'s|[ \t]{1,3}is)[ \t]{1,3}|\bI would say[ \t]{1,3}"
+    r"|\b(?:match(?:es)?|corresponds? to|which is|this is|that is)[ \t]{1,3}(?:option|choice|answer)[ \t]{1,3}"
+    r"|答案[ \t]{1,3}(?=[A-Z(（])|\b(?:richtig|korrekt)[ \t]{1,3}ist\b"
     r"|\bla (?:opción|alternativa) (?:correcta )?(?:es|:)|\bla bonne réponse est|\bl'option correcte est"
     r"|\bправильный (?:ответ|вариант)\b[ \t]{0,3}[:—–-]?",
     re.I,
