@@ -22,8 +22,8 @@ _FRAME = re.compile(
     re.I,
 )
 _SOURCE = re.compile(
-    r"\b(?:according to|says|said|claims|claimed|thinks)\s{1,3}(?!the\b|our\b|this\b|these\b|my\b|above\b|we\b)"
-    r"\w+[^.\n]{0,30},\s{0,3}(?:the\s{1,3})?(?:final\s{1,3})?$",
+    r"(?:\baccording to (?!the\b|our\b|this\b|these\b|my\b|above\b|what\b)\w+[^.\n]{0,30}|\b(?:says|said|claims) (?-i:[A-Z])\w*)"
+    r",\s{0,3}(?:the\s{1,3})?(?:final\s{1,3})?$",
     re.I,
 )
 _ANOTHER = re.compile(

@@ -55,7 +55,7 @@ def read_letter(text: str) -> str | None:
 
 
 def read_line(text: str) -> str | None:
-    """A response that is a letter, begins with one and goes on with why, or ends in a line that is one and no part of a list of options."""
+    """A response that is a letter, begins with one and says why, or ends in one that is no part of a list of options."""
     lines = [line for line in text.strip()[-MAX_OPTION:].splitlines() if line.strip()]
     if not lines or len(lines[-1]) > 400:
         return None
