@@ -109,6 +109,19 @@ def test_twice_the_text_costs_at_most_two_and_a_half_times_as_much(label: str) -
                 assert is_linear(cost, *texts), f"{unit!r} {place}, {shorter:,} and {longer:,} characters"
 
 
+@pytest.mark.parametrize(
+    ("label", "unit", "place"),
+    [  # what was cubic or quadratic once
+        ("math", " ", "box"), ("math", "\n", "box"), ("math", "\t", "open box"), ("number", " ", "box"),
+        ("choice", "*", "before"), ("choice", "<answer>", "alone"), ("number", "<answer>", "alone"), ("number", "a ", "stated"),
+    ],
+)  # fmt: skip
+def test_shapes_that_once_were_superlinear(label: str, unit: str, place: str) -> None:
+    cost = verifier_of(label)
+    for shorter in (1_000, 2_000, 4_000, 8_000, 16_000):
+        assert is_linear(cost, *(text_of(unit, PLACES[place], size) for size in (shorter, 2 * shorter)))
+
+
 @pytest.mark.parametrize("label", VERIFIERS)
 def test_no_mixture_of_shapes_is_worse(label: str) -> None:
     cost = verifier_of(label)
