@@ -21,7 +21,7 @@ from types import CodeType
 from typing import Any
 
 from . import base
-from .answers import final_answer
+from .final_answer import final_answer
 from .foreign import evaluation_in
 from .score import Score, numbers_in, plain_number
 

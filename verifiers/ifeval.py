@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .answers import MAX_CHARACTERS, after_thinking
 from .base import VerifierError, verifier
+from .final_answer import after_reasoning
 from .instructions import follows, read_row
 from .score import Score
 from .selftest import Case
+
+MAX_CHARACTERS = 1_000_000
 
 
 def _row(*instructions: tuple[str, dict[str, Any]]) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def ifeval(response: str, answer: Any = None, meta: Any = None, reward: str = "a
     row = read_row(columns)
     if not isinstance(response, str) or len(response) > MAX_CHARACTERS:
         return Score(0.0, reason=f"not text of at most {MAX_CHARACTERS:,} characters")
-    text = after_thinking(response).strip()
+    text = after_reasoning(response).strip()
     strict = [follows(name, text, arguments) for name, arguments in row]
     variants = _variants(text)
     free = [

@@ -7,16 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import verifier
+from ..final_answer import LETTER, UNMARKED, FinalAnswer, final_answer
+from ..final_answer.gold import final_of_gold, gold_texts
 from ..score import Score
-from .boxes import final_box
-from .extract import Extraction, extract
-from .judge import judge
+from .judge import MATHEMATICS, judge
 from .shapes import Mode
+from .words import gold_choice
 
-__all__ = ["Extraction", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
+__all__ = ["FinalAnswer", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
 _ANSWER_LINE = re.compile(r"\nA: ?([^\n]+)\s*$")
 _MODES = ("strict", "default", "lenient")
+
+
+def extract(response: str, last_expression: bool = True) -> FinalAnswer:
+    """The final answer of a response.
+
+    Args:
+        response: the model's text.
+        last_expression: whether to fall back on the last expression of the text when nothing marks an answer; right
+            for the evaluation of base models, wrong for rewards, where it pays for an answer never given.
+    """
+    return final_answer(response, MATHEMATICS, last_expression=last_expression)
 
 
 def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, last_expression: bool = True) -> Score:
@@ -36,35 +48,41 @@ def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, 
     """
     if mode not in _MODES:
         raise ValueError(f"mode must be one of {', '.join(_MODES)}; got {mode!r}")
-    golds = [gold] if isinstance(gold, (str, int, float)) else list(gold)
-    if not isinstance(response, str) or not golds:
-        raise TypeError(f"verify needs a response as text and a gold; got {type(response).__name__} and {gold!r:.80}")
-    found = extract(response, last_expression)
-    reason = ""
-    for one in golds:
-        wanted = gold_answer(str(one))
-        if found.text is not None:
-            verdict, reason = judge(wanted, found.text, mode)
-        else:
-            verdict, reason = False, "no answer"
-        if not verdict and found.source in ("last", "none") and len(response) <= 2_000:
-            verdict, why = judge(wanted, response, mode)  # "odd $n$": the words of a bare answer
-            reason = why if verdict else reason
+    if not isinstance(response, str):
+        raise TypeError(f"verify needs a response as text; got {type(response).__name__}")
+    found, reason = extract(response, last_expression), ""
+    for wanted in map(gold_answer, gold_texts(gold)):
+        verdict, given, why = _judge_one(response, wanted, mode, found)
         if verdict:
-            return Score(1.0, extracted=(found.text or response)[:2_000], reason=f"{reason}; {found.reason}")
+            return Score(1.0, extracted=given[:2_000], reason=why)
+        reason = why
     extracted = None if found.text is None else found.text[:2_000]
-    return Score(0.0, extracted=extracted, reason=f"{reason}; {found.reason}")
+    return Score(0.0, extracted=extracted, reason=reason)
+
+
+def _judge_one(response: str, wanted: str, mode: Mode, found: FinalAnswer) -> tuple[bool, str, str]:
+    """(verdict, extracted text, reason) for one gold."""
+    choice = gold_choice(wanted)
+    if choice is not None:
+        chosen = final_answer(response, LETTER)
+        if chosen.text is not None or not choice[1]:
+            right = chosen.text == choice[0]
+            return right, chosen.text or "", f"choice letters compared; {chosen.reason}"
+    verdict, reason = judge(wanted, found.text, mode) if found.text is not None else (False, "no answer")
+    if not verdict and len(response) <= 2_000 and (found.source == "last" or _is_unmarked_words(wanted, found)):
+        verdict, why = judge(wanted, response, mode)  # "odd $n$": the words of a bare answer
+        reason = why if verdict else reason
+    return verdict, found.text or response, f"{reason}; {found.reason}"
+
+
+def _is_unmarked_words(wanted: str, found: FinalAnswer) -> bool:
+    return found.reason == UNMARKED and MATHEMATICS.read(wanted) is None
 
 
 def gold_answer(gold: str) -> str:
-    """The answer within a gold that is a solution: after ``####``, in the last box, or in a last line ``A: ...``."""
-    if "####" in gold:
-        return gold.rpartition("####")[2].strip()
-    box = final_box(gold) if "box" in gold else None
-    if box is not None and box[0]:
-        return box[0].strip()
-    line = _ANSWER_LINE.search(gold)
-    return line[1].strip() if line else gold.strip()
+    """The answer within a gold that is a solution, a tagged text or a sentence; other golds as they are."""
+    line = _ANSWER_LINE.search(gold) if "####" not in gold and "box" not in gold else None
+    return line[1].strip() if line else final_of_gold(gold, MATHEMATICS)
 
 
 def equal(a: str, b: str, mode: Mode = "default") -> bool:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import re
 
+from ..final_answer import bare, value_kind
 from .answers import parse_cached
 from .equal import same
 from .exact import Undefined
-from .extract import bare
 from .lexer import to_ascii
 from .limits import MAX_ANSWER, LimitExceeded, ParseError
 from .shapes import Mode
-from .values import Value
+from .values import Labelled, Value
 from .words import chosen_letter, gold_choice, letter_set, option_text, same_words, spelled
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _LABELS = re.compile(r"\((?:[a-e]|i{1,3}|iv|[1-5])\)")
 _GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])")
+
+
+def _read(text: str) -> str | None:
+    return text if isinstance(parse_cached(text), (Value, LimitExceeded)) else None
+
+
+def _read_alone(text: str) -> str | None:
+    value = parse_cached(text)
+    return text if isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled) else None
+
+
+MATHEMATICS = value_kind("mathematics", _read, _read_alone)
 
 
 def judge(gold: str, answer: str, mode: Mode = "default") -> tuple[bool, str]:
