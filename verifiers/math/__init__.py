@@ -11,7 +11,7 @@ from ..score import Score
 from .boxes import final_box
 from .extract import Extraction, extract
 from .judge import judge
-from .shapes import Mode
+from .judge.shapes import Mode
 
 __all__ = ["Extraction", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from .limits import MAX_BITS, MAX_EXACT_STEPS, MAX_FACTORIAL, LimitExceeded
-from .values import Add, Call, Constant, Div, Expr, Mul, Number, Pow
+from ..limits import MAX_BITS, MAX_EXACT_STEPS, MAX_FACTORIAL, LimitExceeded
+from ..values import Add, Call, Constant, Div, Expr, Mul, Number, Pow
 
 # Arithmetic on large numbers counts for more than one step: greatest common divisors take quadratic time.
 BITS_PER_STEP = 400

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from .answers import parse_cached
+from ..read import parse_cached
 from .equal import same
 from .exact import Undefined
-from .extract import bare
-from .lexer import to_ascii
-from .limits import MAX_ANSWER, LimitExceeded, ParseError
+from ..read.spelling import bare
+from ..read.spelling import to_ascii
+from ..limits import MAX_ANSWER, LimitExceeded, ParseError
 from .shapes import Mode
-from .values import Value
+from ..values import Value
 from .words import chosen_letter, gold_choice, letter_set, option_text, same_words, spelled
 
 _INTEGER = re.compile(r"[+-]?\d+")
@@ -67,7 +67,7 @@ def _by_value(gold: str, answer: str, mode: Mode) -> tuple[bool, str]:
         verdict, reason = compare(expected, given, mode)
         if not verdict and _GROUPED.search(gold) and not _GROUPED.search(answer):
             # "70,110" is a number with a thousands separator, or two answers; the response may tell which.
-            other = parse_cached(gold, False)
+            other = parse_cached(gold, "list")
             if isinstance(other, Value) and compare(other, given, mode)[0]:
                 return True, "equal as a list"
         if verdict or not (_wordlike(gold) and _wordlike(answer)):

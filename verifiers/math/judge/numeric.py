@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from .exact import Undefined, exact
-from .limits import (
+from ..limits import (
     DECIMAL_DIGITS,
     MAX_ANGLE,
     MAX_FACTORIAL,
@@ -22,8 +22,8 @@ from .limits import (
     MAX_TERMS,
     LimitExceeded,
 )
-from .trees import contains, symbols
-from .values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
+from ..trees import contains, symbols
+from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
 
 TRIGONOMETRIC = {"sin", "cos", "tan", "cot", "sec", "csc"}
 _INTEGER_ONLY = {"floor", "ceil", "factorial", "factorial2", "binom", "gcd", "lcm"}

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from .exact import exact
 from .sets import INEQUALITIES
-from .values import Based, Expr, ListOf, Matrix, Mul, Number, Quantity, Ratio, Relation, Symbol, Text, Tuple, Value
+from ..values import Based, Expr, ListOf, Matrix, Mul, Number, Quantity, Ratio, Relation, Symbol, Text, Tuple, Value
 
 Mode = Literal["strict", "default", "lenient"]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from .exact import Undefined
 from .identity import close, points
-from .limits import LimitExceeded
+from ..limits import LimitExceeded
 from .numeric import Evaluator, context
 from .sets import INEQUALITIES
-from .trees import substitute, symbols
-from .values import (
+from ..trees import substitute, symbols
+from ..values import (
     Add,
     Call,
     Constant,

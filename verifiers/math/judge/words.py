@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .lexer import to_ascii
-from .vocabulary import NUMBER_WORDS
+from ..read.spelling import to_ascii
+from ..read.vocabulary import NUMBER_WORDS
 
 _COMMANDS = re.compile(
     r"\\(?:overline|overrightarrow|widehat|text|textbf|textit|textrm|textsf|mathrm|mathbf|mbox|emph|operatorname|boldsymbol|bm)\s*(?=\{)"

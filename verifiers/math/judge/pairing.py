@@ -6,11 +6,11 @@ import re
 from itertools import pairwise
 from typing import Any
 
-from .limits import MAX_ITEMS, MAX_PLUS_MINUS, MAX_UNORDERED
+from ..limits import MAX_ITEMS, MAX_PLUS_MINUS, MAX_UNORDERED
 from .relations import assignment, name_of
 from .sets import exact_or_none
-from .trees import expand_signs
-from .values import Ellipsis_, Expr, ListOf, Number, Relation, SetOf, Tuple, Value
+from ..trees import expand_signs
+from ..values import Ellipsis_, Expr, ListOf, Number, Relation, SetOf, Tuple, Value
 
 _ROOT_NAME = re.compile(r"(.*?)_?\d+")
 

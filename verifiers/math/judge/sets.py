@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import Any
 
 from .exact import Undefined, exact, is_infinite
-from .limits import LimitExceeded
+from ..limits import LimitExceeded
 from .numeric import Evaluator, context
-from .trees import symbols
-from .values import (
+from ..trees import symbols
+from ..values import (
     Add,
     Call,
     Expr,

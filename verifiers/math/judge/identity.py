@@ -12,10 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 from .exact import Undefined, exact, is_infinite
-from .limits import DECIMAL_DIGITS, MAX_MAGNITUDE, LimitExceeded
+from ..limits import DECIMAL_DIGITS, MAX_MAGNITUDE, LimitExceeded
 from .numeric import Evaluator, context, needs_integers
-from .trees import contains, rebuilt, symbols
-from .values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
+from ..trees import contains, rebuilt, symbols
+from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
 
 # Two irrational numbers are one when they agree to 40 of 60 digits; a decimal written with at least ten significant
 # digits stands for the exact value it agrees with to nine.
