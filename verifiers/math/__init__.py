@@ -2,74 +2,78 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ..base import verifier
 from ..score import Score
-from .boxes import final_box
 from .extract import Extraction, extract
-from .judge import judge
-from .judge.shapes import Mode
+from .gold import gold_answer, golds_of
+from .judge import Mode, judge
+from .judge.evaluated import copied
 
 __all__ = ["Extraction", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
-_ANSWER_LINE = re.compile(r"\nA: ?([^\n]+)\s*$")
 _MODES = ("strict", "default", "lenient")
 
 
-def verify(response: str, gold: str | Sequence[str], mode: Mode = "default", *, last_expression: bool = True) -> Score:
+Unevaluated = Literal["refuse", "allow"]
+
+
+def verify(
+    response: str,
+    gold: Any,
+    mode: Mode = "default",
+    *,
+    last_expression: bool = True,
+    unevaluated: Unevaluated = "refuse",
+    prompt: str | None = None,
+) -> Score:
     """Judge a response against a gold answer, or against several of which any is right.
 
     Args:
         response: the model's whole text; the final answer is extracted from it.
-        gold: the gold answer (``1/2``), or a solution that ends in one (``#### 72``), or several golds.
+        gold: the gold answer (``1/2``, 0.5), or a solution or sentence that gives one (``#### 72``), or several golds.
         mode: ``strict``, ``default`` (what a careful marker does) or ``lenient``; docs/math.md lists the rules.
         last_expression: whether the last expression counts when nothing marks an answer (see `extract`).
+        unevaluated: whether an answer that still has to be calculated (``\\sum_{k=1}^{100} k``, ``2+2``) is paid where
+            the gold is a closed number: a policy learns to copy the question, so that rewards refuse it.
+        prompt: the problem; an expression copied from it is not paid for a gold of another form.
 
     Returns:
         A score of 1 or 0 with what was extracted and why.
 
     Raises:
-        ValueError: for an unknown mode. TypeError: for a response or gold that is not text.
+        ValueError: for an unknown mode. TypeError: for a response that is not text, or a gold that is no answer.
     """
     if mode not in _MODES:
         raise ValueError(f"mode must be one of {', '.join(_MODES)}; got {mode!r}")
-    golds = [gold] if isinstance(gold, (str, int, float)) else list(gold)
-    if not isinstance(response, str) or not golds:
-        raise TypeError(f"verify needs a response as text and a gold; got {type(response).__name__} and {gold!r:.80}")
+    if unevaluated not in ("refuse", "allow"):
+        raise ValueError(f"unevaluated must be refuse or allow; got {unevaluated!r}")
+    golds = golds_of(gold)
+    if not isinstance(response, str):
+        raise TypeError(f"verify needs a response as text; got {type(response).__name__}")
     found = extract(response, last_expression)
+    closed = unevaluated == "refuse"
     reason = ""
-    for one in golds:
-        wanted = gold_answer(str(one))
+    for wanted in golds:
         if found.text is not None:
-            verdict, reason = judge(wanted, found.text, mode)
+            verdict, reason = judge(wanted, found.text, mode, closed)
         else:
             verdict, reason = False, "no answer"
         if not verdict and found.source in ("last", "none") and len(response) <= 2_000:
-            verdict, why = judge(wanted, response, mode)  # "odd $n$": the words of a bare answer
+            verdict, why = judge(wanted, response, mode, closed)  # "odd $n$": the words of a bare answer
             reason = why if verdict else reason
+        if verdict and closed and prompt and copied(prompt, found.text or response, wanted):
+            verdict, reason = False, "copied from the prompt, not worked out"
         if verdict:
             return Score(1.0, extracted=(found.text or response)[:2_000], reason=f"{reason}; {found.reason}")
     extracted = None if found.text is None else found.text[:2_000]
     return Score(0.0, extracted=extracted, reason=f"{reason}; {found.reason}")
 
 
-def gold_answer(gold: str) -> str:
-    """The answer within a gold that is a solution: after ``####``, in the last box, or in a last line ``A: ...``."""
-    if "####" in gold:
-        return gold.rpartition("####")[2].strip()
-    box = final_box(gold) if "box" in gold else None
-    if box is not None and box[0]:
-        return box[0].strip()
-    line = _ANSWER_LINE.search(gold)
-    return line[1].strip() if line else gold.strip()
-
-
-def equal(a: str, b: str, mode: Mode = "default") -> bool:
+def equal(a: str, b: str, mode: Mode = "default", unevaluated: Unevaluated = "allow") -> bool:
     """Whether answer ``b`` is right when ``a`` is the gold; both are bare answers, nothing is extracted."""
-    return judge(a, b, mode)[0]
+    return judge(a, b, mode, unevaluated == "refuse")[0]
 
 
 def _cases() -> list[Any]:
@@ -88,6 +92,14 @@ def _cases() -> list[Any]:
 
 
 @verifier(name="math", timeout=5.0, version="1", cases=_cases)
-def math(response: str, answer: str, mode: Mode = "default", last_expression: bool = False) -> Score:
-    """The reward: an answer counts only where it is marked as the answer."""
-    return verify(response, answer, mode, last_expression=last_expression)
+def math(
+    response: str,
+    answer: Any,
+    prompt: str | None = None,
+    mode: Mode = "default",
+    last_expression: bool = False,
+    unevaluated: Unevaluated = "refuse",
+) -> Score:
+    """The reward: an answer counts only where it is marked as the answer, calculated, and not copied from the prompt."""
+    problem = prompt if isinstance(prompt, str) else None
+    return verify(response, answer, mode, last_expression=last_expression, unevaluated=unevaluated, prompt=problem)

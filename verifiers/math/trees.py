@@ -76,7 +76,7 @@ def substitute(node: Any, name: str, by: Expr) -> Any:
     return rebuilt(node, lambda part: substitute(part, name, by))
 
 
-def expand_signs(node: Expr, limit: int) -> list[Expr]:
+def expand_signs(node: Any, limit: int) -> list[Any]:
     """The values of an expression with plus-minus signs; a minus-plus takes the other sign of the plus-minus.
 
     Raises:

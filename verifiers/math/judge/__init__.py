@@ -4,37 +4,49 @@ from __future__ import annotations
 
 import re
 
-from ..read import parse_cached
-from .equal import same
-from .exact import Undefined
-from ..read.spelling import bare
-from ..read.spelling import to_ascii
 from ..limits import MAX_ANSWER, LimitExceeded, ParseError
-from .shapes import Mode
-from ..values import Value
-from .words import chosen_letter, gold_choice, letter_set, option_text, same_words, spelled
+from ..read import parse_cached
+from ..read.spelling import bare, to_ascii, undoubled
+from ..values import Expr, ListOf, Percent, Quantity, Value
+from .evaluated import unevaluated
+from .exact import Undefined, exact
+from .letters import chosen_letter, gold_choice, letter_set, option_text
+from .marker import Marker, Mode
+from .numerals import spelled
+from .numeric import fresh_budget
+from .parameters import declared_integers, renamings
+from .rules import marker
+from .words import formulas_and_words, letters_only, same_words
 
-_INTEGER = re.compile(r"[+-]?\d+")
+__all__ = ["Mode", "compare", "judge"]
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _LABELS = re.compile(r"\((?:[a-e]|i{1,3}|iv|[1-5])\)")
-_GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?![\d.])")
+_GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:,(?:\\,)?\s?\d{3})+(?![\d.])")
+_COMMA = re.compile(r"[^0-9,]*[0-9]+,[0-9]+[^0-9,]*")
+_MARKS = re.compile(r"\s+|\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[,;:! ]|[~$]")
 
 
-def judge(gold: str, answer: str, mode: Mode = "default") -> tuple[bool, str]:
+def judge(gold: str, answer: str, mode: Mode = "default", closed: bool = False) -> tuple[bool, str]:
     """(verdict, reason) for an extracted answer against one gold answer.
 
     Never raises for any text, and never does unbounded work: what exceeds a limit is wrong, with the limit named.
+
+    Args:
+        closed: an answer that still has to be calculated (a sum, an integral, 2 + 2) does not answer for a number.
     """
     if gold == answer:
         return bool(gold.strip()), "identical"
-    gold, answer = to_ascii(bare(gold)), to_ascii(bare(answer))
+    gold, answer = (undoubled(to_ascii(bare(text))) for text in (gold, answer))
     if not gold or not answer:
         return False, "an empty answer"
     if gold == answer:
         return True, "identical"
     if max(len(gold), len(answer)) > MAX_ANSWER:
-        return False, f"an answer of more than {MAX_ANSWER} characters"
+        return _spelled_alike(gold, answer), f"an answer of more than {MAX_ANSWER} characters"
     if _INTEGER.fullmatch(gold) and _INTEGER.fullmatch(answer):
         return _same_digits(gold, answer), "whole numbers compared"
+    fresh_budget()
     choice = gold_choice(gold)
     if choice is not None:
         letter = chosen_letter(answer)
@@ -44,12 +56,17 @@ def judge(gold: str, answer: str, mode: Mode = "default") -> tuple[bool, str]:
     letters = letter_set(gold), letter_set(answer)
     if letters[0] and letters[1] and letters[0][1] != letters[1][1]:
         return letters[0][0] == letters[1][0], "sets of letters compared"
-    verdict, reason = _by_value(spelled(gold), spelled(answer), mode)
+    verdict, reason = _by_value(spelled(gold), spelled(answer), mode, closed)
     if not verdict and choice is None:
         option = option_text(answer)
-        if option is not None and _by_value(gold, option, mode)[0]:
+        if option is not None and _by_value(gold, option, mode, closed)[0]:
             return True, "the text of the chosen option"
     return verdict, reason
+
+
+def _spelled_alike(gold: str, answer: str) -> bool:
+    """Too large to be read: equal only where nothing but blanks and the size of brackets differs."""
+    return _MARKS.sub("", gold) == _MARKS.sub("", answer)
 
 
 def _same_digits(one: str, two: str) -> bool:
@@ -58,28 +75,80 @@ def _same_digits(one: str, two: str) -> bool:
     return digits[0] == digits[1] and (signs[0] == signs[1] or digits[0] == "0")
 
 
-def _by_value(gold: str, answer: str, mode: Mode) -> tuple[bool, str]:
+def _by_value(gold: str, answer: str, mode: Mode, closed: bool) -> tuple[bool, str]:
     expected, given = parse_cached(gold), parse_cached(answer)
     for value in (expected, given):
         if isinstance(value, LimitExceeded):
-            return "".join(gold.split()) == "".join(answer.split()), f"over a limit: {value}"
+            return _spelled_alike(gold, answer), f"over a limit: {value}"
+    mark = marker(mode, declared_integers(gold))
     if isinstance(expected, Value) and isinstance(given, Value):
-        verdict, reason = compare(expected, given, mode)
-        if not verdict and _GROUPED.search(gold) and not _GROUPED.search(answer):
-            # "70,110" is a number with a thousands separator, or two answers; the response may tell which.
-            other = parse_cached(gold, "list")
-            if isinstance(other, Value) and compare(other, given, mode)[0]:
-                return True, "equal as a list"
-        if verdict or not (_wordlike(gold) and _wordlike(answer)):
+        verdict, reason = _compared(expected, given, gold, answer, mark)
+        if verdict and closed:
+            left = unevaluated(expected, given)
+            if left:
+                return False, f"not evaluated: {left}"
+        if verdict or not (letters_only(gold) and letters_only(answer)):
             return verdict, reason
     if same_words(gold, answer):
         return True, "the same words"
+    if _same_mixed(gold, answer, mark):
+        return True, "the same words and formulas"
     listed = without_enumeration(gold), without_enumeration(answer)
     if listed != (gold, answer):
-        return _by_value(listed[0], listed[1], mode)
+        return _by_value(listed[0], listed[1], mode, closed)
     if isinstance(given, ParseError):
         return False, f"not read as mathematics: {given}"
     return False, "different words" if isinstance(expected, ParseError) else "not equal"
+
+
+def _compared(expected: Value, given: Value, gold: str, answer: str, mark: Marker) -> tuple[bool, str]:
+    """Equal as they are read first, by another reading of their commas, or with a parameter renamed."""
+    verdict, reason = compare(expected, given, mark)
+    if verdict:
+        return True, reason
+    if _GROUPED.search(gold) and not _GROUPED.search(answer):
+        # "70,110" is a number with a thousands separator, or two answers; the response may tell which.
+        other = parse_cached(gold, "list")
+        if isinstance(other, Value) and compare(other, given, mark)[0]:
+            return True, "equal as a list"
+    if isinstance(expected, ListOf) and _GROUPED.search(answer):
+        other = parse_cached(answer, "list")
+        if isinstance(other, Value) and compare(expected, other, mark)[0]:
+            return True, "equal as a list"
+    if _COMMA.fullmatch(answer) and _is_fraction(expected):
+        other = parse_cached(answer, "decimal")
+        if isinstance(other, Value) and compare(expected, other, mark)[0]:
+            return True, "equal with a decimal comma"
+    for renamed in renamings(expected, given, gold, answer):
+        if compare(expected, renamed, mark)[0]:
+            return True, "equal with the parameter renamed"
+    return verdict, reason
+
+
+def _is_fraction(value: Value) -> bool:
+    """Whether a value is one number that is not whole, so that a list cannot be meant beside it."""
+    inner = value.value if isinstance(value, (Quantity, Percent)) else value
+    try:
+        number = exact(inner) if isinstance(inner, Expr) else None
+    except (Undefined, LimitExceeded):
+        return False
+    return number is not None and number.denominator != 1
+
+
+def _same_mixed(gold: str, answer: str, mark: Marker) -> bool:
+    """``2^{n-1} if n is odd``: the words by their normal form, the formulas between them by value."""
+    one, two = formulas_and_words(gold), formulas_and_words(answer)
+    if one is None or two is None or [wordy for wordy, _ in one] != [wordy for wordy, _ in two] or len(one) > 40:
+        return False
+    for (wordy, first), (_, second) in zip(one, two, strict=True):
+        if wordy or first == second:
+            if first != second and not same_words(first, second):
+                return False
+            continue
+        values = parse_cached(first), parse_cached(second)
+        if not (isinstance(values[0], Value) and isinstance(values[1], Value) and compare(values[0], values[1], mark)[0]):
+            return False
+    return True
 
 
 def without_enumeration(text: str) -> str:
@@ -90,14 +159,10 @@ def without_enumeration(text: str) -> str:
     return ", ".join(part.strip(" ,;.{}") for part in parts if part.strip(" ,;.{}")) if len(parts) > 2 else text
 
 
-def _wordlike(text: str) -> bool:
-    return "text" in text or "mathrm" in text or "mbox" in text or text.replace(" ", "").isalpha()
-
-
-def compare(expected: Value, given: Value, mode: Mode) -> tuple[bool, str]:
-    """`equal.same` with its refusals turned into a verdict."""
+def compare(expected: Value, given: Value, mark: Marker) -> tuple[bool, str]:
+    """`Marker.same` with its refusals turned into a verdict."""
     try:
-        verdict = same(expected, given, mode)
+        verdict = mark.same(expected, given)
     except LimitExceeded as error:
         return False, f"over a limit: {error}"
     except Undefined as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -20,13 +21,12 @@ from ..limits import (
     MAX_LOG2,
     MAX_STEPS,
     MAX_TERMS,
+    MAX_WORK,
     LimitExceeded,
 )
-from ..trees import contains, symbols
 from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
 
 TRIGONOMETRIC = {"sin", "cos", "tan", "cot", "sec", "csc"}
-_INTEGER_ONLY = {"floor", "ceil", "factorial", "factorial2", "binom", "gcd", "lcm"}
 
 
 @lru_cache(maxsize=16)
@@ -37,6 +37,15 @@ def context(digits: int = DECIMAL_DIGITS) -> Any:
     made = mpmath.MPContext()
     made.dps = digits
     return made
+
+
+# Nodes that all evaluations of one judgement may visit together: a list of forty members is compared pair by pair.
+_BUDGET: ContextVar[list[int] | None] = ContextVar("budget", default=None)
+
+
+def fresh_budget() -> None:
+    """Begin a judgement: its evaluations share `MAX_WORK` steps."""
+    _BUDGET.set([MAX_WORK])
 
 
 class Evaluator:
@@ -53,6 +62,7 @@ class Evaluator:
         self.mp = context(digits)
         self.point = dict(point or {})
         self.steps = budget
+        self.budget = _BUDGET.get() or [MAX_WORK]
         self.cancelled: Any = self.mp.zero
         self.error: Any = self.mp.zero
         self.left_reals = False  # a root, logarithm or power of a real number was complex
@@ -64,7 +74,8 @@ class Evaluator:
             Undefined: no value here, or an unbound symbol. LimitExceeded: too large or too many steps.
         """
         self.steps -= 1
-        if self.steps <= 0:
+        self.budget[0] -= 1
+        if self.steps <= 0 or self.budget[0] <= 0:
             raise LimitExceeded(f"more than {MAX_STEPS} steps of evaluation")
         mp = self.mp
         match node:
@@ -273,6 +284,8 @@ def _log(mp: Any, value: Any, base: Any = None) -> Any:
 
 
 def _binom(mp: Any, n: Any, k: Any) -> Any:
+    if all(isinstance(x, mp.mpf) and x == int(x) and x >= 0 for x in (n, k)) and k > n:
+        return mp.zero  # no k of fewer things; the gamma functions have a pole there
     return mp.gamma(n + 1) / (mp.gamma(k + 1) * mp.gamma(n - k + 1))
 
 
@@ -328,6 +341,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "factorial2": lambda mp, x: mp.fac2(x),
     "Gamma": lambda mp, x: mp.gamma(x),
     "binom": _binom,
+    "mod": lambda mp, a, b: a - b * mp.floor(a / b),
+    "permutations": lambda mp, n, k: mp.gamma(n + 1) / mp.gamma(n - k + 1),
     "gcd": _divisor("gcd"),
     "lcm": _divisor("lcm"),
     "deg": lambda mp, x: x * mp.pi / 180,
@@ -353,17 +368,3 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 def _no_value() -> Any:
     raise ValueError("no value")
-
-
-def needs_integers(node: Expr) -> bool:
-    """Whether an expression makes sense for whole numbers only: floors, factorials, (-1)^n, cos(n pi)."""
-
-    def test(part: Any) -> bool:
-        if isinstance(part, Call) and (part.name in _INTEGER_ONLY or part.name in TRIGONOMETRIC):
-            return True
-        if isinstance(part, Pow) and symbols(part.exponent):
-            base = exact(part.base)
-            return base is not None and base < 0
-        return isinstance(part, Big)
-
-    return contains(node, test)

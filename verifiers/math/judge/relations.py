@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .exact import Undefined
-from .identity import close, points
+from .identity import close
 from ..limits import LimitExceeded
 from .numeric import Evaluator, context
-from .sets import INEQUALITIES
+from .sampling import points
+from .intervals import INEQUALITIES
 from ..trees import substitute, symbols
 from ..values import (
     Add,
@@ -79,19 +80,11 @@ def assignment(value: Value) -> tuple[str, Value] | None:
     return None
 
 
-def constant_chain(value: Value) -> Value | None:
-    """The last part of ``4 + 5 = 9`` and the exact one of ``\\sqrt3 / 3 \\approx 0.577``; all sides without symbols."""
-    if not isinstance(value, Relation) or any(op not in ("=", "~") for op in value.ops) or symbols(value):
-        return None
-    return value.parts[value.ops.index("~")] if "~" in value.ops else value.parts[-1]
-
-
 def compatible(first: str, second: str) -> bool:
     """Whether two names can stand for the same thing: ``y`` and ``f(x)``, or the same letter."""
-    if first.lower() == second.lower():
+    if first.lower() == second.lower() or first == f"{second}()" or second == f"{first}()":
         return True
-    functions = {"y"}
-    return (first in functions and second.endswith("()")) or (second in functions and first.endswith("()"))
+    return (first == "y" and second.endswith("()")) or (second == "y" and first.endswith("()"))
 
 
 def same_equation(first: Relation, second: Relation) -> bool:
@@ -116,9 +109,16 @@ def _constant_ratio(one: Expr, two: Expr, names: set[str]) -> Any:
     """The constant c with ``one = c * two`` everywhere, or None."""
     mp = context()
     ratio = None
-    for point, _ in points(names):
+    for number, point in enumerate(points(one, two, names)):
         first, second = Evaluator(point), Evaluator(point)
-        a, b = first(one), second(two)
+        try:
+            a, b = first(one), second(two)
+        except LimitExceeded:
+            if number < 6:
+                raise
+            continue
+        if abs(a) == abs(b) == 0:
+            continue
         if abs(b) <= mp.mpf("1e-40") * (1 + second.cancelled) or abs(a) <= mp.mpf("1e-40") * (1 + first.cancelled):
             return None
         if ratio is None:
@@ -134,7 +134,7 @@ def _same_solved(one: Expr, two: Expr, name: str, names: set[str]) -> bool:
     others = names - {name}
     if not others:
         return False
-    for point, _ in points(others):
+    for point in points(one, two, others):
         roots = []
         for node in (one, two):
             values = [Evaluator({**point, name: mp.mpf(x)})(node) for x in (1, 2, 3)]

@@ -92,10 +92,7 @@ def scaled_by_word(parser: Parser, left: Value) -> Value:
     factor = nouns.factor(word)
     if factor is not None and not (word in ("k", "K") and not token.text):
         parser.position += 1
-        nouns_of = parser.accept_word("of") if factor >= 1000 else None
-        if nouns_of:
-            parser.position -= 1
-        return Mul((left, number(factor)))
+        return Number(left.value * factor) if isinstance(left, Number) else Mul((left, number(factor)))
     power = nouns.POWERS.get(word.lower())
     if power is not None and not unit_of_token(parser, 1):
         parser.position += 1

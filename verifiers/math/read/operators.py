@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from ..limits import MAX_DEPTH, LimitExceeded, ParseError
 from ..values import Add, Call, Div, Expr, Matrix, Mul, NamedSet, Number, Pow, Relation, SetOperation, Symbol, Tuple, Value
 from .amounts import unit_follows
@@ -131,7 +133,23 @@ def scaled(factor: Expr, collection: Value) -> Value:
         return factor  # 2k\\pi (k \\in Z)
     if not isinstance(collection, Matrix):
         raise ParseError("a number times a collection")
-    return Matrix(tuple(tuple(Mul((factor, expression_of(cell))) for cell in row) for row in collection.rows))
+    return Matrix(tuple(tuple(_times(factor, expression_of(cell)) for cell in row) for row in collection.rows))
+
+
+def _times(factor: Expr, cell: Expr) -> Expr:
+    """An entry that is still to be multiplied is written as its product already: nobody would call that unfinished."""
+    one, two = (_literal(node) for node in (factor, cell))
+    return Mul((factor, cell)) if one is None or two is None else Number(one * two)
+
+
+def _literal(node: Expr) -> Fraction | None:
+    if isinstance(node, Div):
+        top, bottom = _literal(node.top), _literal(node.bottom)
+        return None if top is None or not bottom else top / bottom
+    if isinstance(node, Call) and node.name == "neg":
+        inner = _literal(node.args[0])
+        return None if inner is None else -inner
+    return node.value if isinstance(node, Number) else None
 
 
 def degree_power(parser: Parser, left: Value) -> int:

@@ -16,10 +16,10 @@ def _table(spellings: dict[str, str]) -> dict[str, str]:
 # Letters that are a unit where they stand upright behind a value; k is a thousand.
 SYMBOLS = frozenset("msghlLNJWVKCTAFHSGMutdBbk")
 PREFIXES = {
-    "Y": ("yotta", 24), "Z": ("zetta", 21), "E": ("exa", 18), "P": ("peta", 15), "T": ("tera", 12), "G": ("giga", 9),
+    "T": ("tera", 12), "G": ("giga", 9),
     "M": ("mega", 6), "k": ("kilo", 3), "h": ("hecto", 2), "da": ("deca", 1), "d": ("deci", -1), "c": ("centi", -2),
     "m": ("milli", -3), "mu": ("micro", -6), "u": ("micro", -6), "n": ("nano", -9), "p": ("pico", -12),
-    "f": ("femto", -15), "a": ("atto", -18),
+    "f": ("femto", -15),
 }  # fmt: skip
 _SI = {  # symbol of a unit that takes prefixes -> name
     "m": "metre", "g": "gram", "s": "second", "A": "ampere", "K": "kelvin", "mol": "mole", "cd": "candela",
@@ -91,7 +91,7 @@ def unit_of(word: str) -> tuple[str, int] | None:
         return _SI[word], 1
     for length in (2, 1):
         head, tail = word[:length], word[length:]
-        if head in PREFIXES and tail in _SI and not (tail in ("M", "t", "G") or (len(word) > 1 and tail == "ohm")):
+        if head in PREFIXES and tail in _SI and tail not in ("M", "t", "G") and word not in ("am", "pm"):
             return PREFIXES[head][0] + _SI[tail], 1
     lower = word.lower().rstrip(".")
     if lower in _LOWER:
