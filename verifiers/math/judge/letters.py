@@ -48,7 +48,8 @@ def letter_set(text: str) -> tuple[str, bool] | None:
     """The letters of ``ACF`` or ``A, C and F`` in order, and whether they were separated; None for other texts."""
     plain = " ".join(unwrapped(text).split())
     if _CIRCLED.fullmatch(plain):
-        return "".join(sorted({c for c in plain if "\u2460" <= c <= "\u277f"})), len(plain) > 1
+        marks = [c for c in plain if "\u2460" <= c <= "\u277f"]
+        return "".join(sorted(set(marks))), len(marks) < len(plain)
     if not _LETTERS.fullmatch(plain.replace(" and ", ", ")):
         return None
     letters = [c for c in plain if c.isupper()]

@@ -29,9 +29,14 @@ from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symb
 TRIGONOMETRIC = {"sin", "cos", "tan", "cot", "sec", "csc"}
 
 
-@lru_cache(maxsize=16)
 def context(digits: int = DECIMAL_DIGITS) -> Any:
-    """Our own mpmath context: its precision is never changed after this, so threads can share it."""
+    """Our own mpmath context, one for each precision: numbers of two contexts are of two types."""
+    return _context(digits)
+
+
+@lru_cache(maxsize=16)
+def _context(digits: int) -> Any:
+    """Its precision is never changed after this, so threads can share it."""
     import mpmath
 
     made = mpmath.MPContext()

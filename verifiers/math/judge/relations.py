@@ -8,7 +8,7 @@ from .exact import Undefined
 from .identity import close
 from ..limits import LimitExceeded
 from .numeric import Evaluator, context
-from .sampling import points
+from .sampling import branching_symbols, points
 from .intervals import INEQUALITIES
 from ..trees import substitute, symbols
 from ..values import (
@@ -132,7 +132,7 @@ def _same_solved(one: Expr, two: Expr, name: str, names: set[str]) -> bool:
     """Both are linear in ``name``, and solving for it gives the same function of the others."""
     mp = context()
     others = names - {name}
-    if not others:
+    if not others or name in branching_symbols((one, two)):
         return False
     for point in points(one, two, others):
         roots = []

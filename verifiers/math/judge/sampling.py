@@ -24,6 +24,7 @@ _MAGNITUDES = (0.02, 13.0, 41.0, 170.0, 1300.0, -0.03, -14.0, -47.0, -190.0, -12
 _BRANCHING = frozenset(("abs", "floor", "ceil", "min", "max", "sgn", "mod", "Re", "Im", "arg", "overline", "sqrt", "root",
                         "cbrt", "gcd", "lcm"))  # fmt: skip
 _ROUNDING = frozenset(("floor", "ceil"))
+_STEPS = frozenset(("floor", "ceil", "mod"))
 _COUNTERS = frozenset("nkmljpqNKM")  # a gold that rounds one of these means whole numbers
 _INTEGER_ARGUMENTS = frozenset(("factorial", "factorial2", "binom", "permutations", "gcd", "lcm", "mod"))
 _WHOLE = (1, 2, 3, 4, 5, 6, 7, 8, 9)
@@ -42,6 +43,19 @@ def branches(node: Any) -> bool:
         return isinstance(part, Big)
 
     return contains(node, test)
+
+
+def branching_symbols(node: Any) -> set[str]:
+    """The variables within absolute values, floors and the like."""
+    found: set[str] = set()
+
+    def test(part: Any) -> bool:
+        if isinstance(part, Call) and part.name in _BRANCHING:
+            found.update(symbols(part))
+        return False
+
+    contains(node, test)
+    return found
 
 
 def implied_integers(gold: Any) -> set[str]:
@@ -127,6 +141,9 @@ def points(first: Expr, second: Expr, names: set[str], integers: frozenset[str] 
     gaps += [(value * 0.8, value * 1.2) if value > 0 else (value * 1.2, value * 0.8) for value in _MAGNITUDES]
     for gap in gaps if len(ordered) == 1 else gaps[:: max(1, len(gaps) // 24)]:
         yield {name: real(*(gap if position == 0 else draw.choice(gaps))) for position, name in enumerate(ordered)}
+    if contains((first, second), lambda part: isinstance(part, Call) and part.name in _STEPS):
+        for number in (3, -2, 7, 40):  # a floor and a ceiling differ at whole numbers, and only there
+            yield {name: mp.mpf(number + 3 * index) for index, name in enumerate(ordered)}
     for value in _MAGNITUDES:  # all variables far out, in every combination of signs that the generator draws
         yield {name: real(0.7, 1.3) * value * draw.choice((1, 1, -1, 3)) for name in ordered}
 

@@ -289,14 +289,19 @@ def word(parser: Parser, token: Token, power: int) -> Value:
     behind = parser.peek(ahead)
     if behind.kind == "op" and behind.value in (":", "="):
         parser.position += ahead + 1
-        return Labelled(" ".join(words), parser.parse(MODULO))
+        return labelled(words, parser.parse(MODULO))
     if behind is not END and len(words) > 1 and words[-1] in COPULAS:
         parser.position += ahead
-        return Labelled(" ".join(words[:-1]), parser.parse(MODULO))
+        return labelled(words[:-1], parser.parse(MODULO))
     if behind is not END and all(one in LEADS for one in words):
         parser.position += ahead
         return parser.parse(power)
     raise ParseError(f"unexpected {token.value!r}")
+
+
+def labelled(words: list[str], value: Value) -> Value:
+    """A value under its label; a statement says itself what it is: "the only function is f(x) = 2x"."""
+    return value if isinstance(value, (Relation, Labelled)) else Labelled(" ".join(words), value)
 
 
 def for_all(parser: Parser) -> Value:

@@ -322,6 +322,17 @@ def _over_a_space(lexer: Lexer, name: str, text: str, stop: int) -> int:
     return stop
 
 
+def _siunitx(lexer: Lexer, name: str, text: str, stop: int) -> int:
+    """``\\SI{12}{cm}`` of the package siunitx."""
+    number = _BRACED.match(text, stop)
+    unit = _BRACED.match(text, number.end()) if number else None
+    if number is None or unit is None:
+        raise ParseError(f"\\{name} without a number and a unit")
+    lexer.lex(number[1], False)
+    lexer.lex(unit[1], True)
+    return unit.end()
+
+
 def _upright(lexer: Lexer, name: str, text: str, stop: int) -> int:
     """``\\text{...}`` and its kin: what stands in it is words and units."""
     opened = _ARGUMENT.match(text, stop)
@@ -379,6 +390,7 @@ def _escape(lexer: Lexer, match: re.Match[str]) -> int:
 
 # Which commands mean what; the first table that has the name decides.
 _COMMANDS: tuple[tuple[Any, Callable[[Lexer, str, str, int], int]], ...] = (
+    (("SI", "qty"), _siunitx),
     (V.CURRENCY, _emitting("currency", V.CURRENCY)),
     (V.OPERATORS, _emitting("op", V.OPERATORS)),
     (V.TEXTS, _upright),
@@ -416,6 +428,7 @@ RULES: tuple[tuple[str, str, Callable[[Lexer, re.Match[str]], int]], ...] = (
     ("row", r"\\\\(?:\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|cm|mm|in|bp|mu)\s*\])?", _row),
     ("command", r"\\(?P<name>[a-zA-Z]+)\*?", _command),
     ("escape", r"\\.", _escape),
+    ("accented", r"[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff][A-Za-z\u00c0-\u024f\u1e00-\u1eff]*", _foreign),
     ("letters", r"[A-Za-z]+", _letters),
     ("currency", r"[€£¥₹₽₩¢]", _currency),
     ("dollar", r"\$", _space),

@@ -34,7 +34,7 @@ POWERS = {"squared": 2, "cubed": 3}
 # With one of these behind it a number is no plain amount: it is denied, hedged, compared or calculated with.
 REFUSED = frozenset(
     "not no never nor none neither wrong false incorrect impossible maybe perhaps possibly probably or than at least most "
-    "less fewer plus minus over under divided multiplied mod modulo choose point root roots power powers exponent factorial "
+    "less fewer plus minus over under divided multiplied mod modulo point root roots power powers exponent factorial "
     "inverse inverses reciprocal reciprocals radical radicals surd surds logarithm logarithms log base negative positive if "
     "unless when whenever is are was were be but because since so either both all even odd prime undefined true i we you "
     "they he she it this these those between greater doubled tripled halved reversed squared cubed times-as as versus vs "

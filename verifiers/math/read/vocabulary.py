@@ -117,7 +117,7 @@ STYLE = frozenset(  # commands that change the look only; their argument stays
 TEXTS = frozenset(
     _words(
         "text textbf textit textrm textsf texttt textnormal mbox hbox mathrm textup emph operatorname textsc "
-        "intertext mathtt"
+        "intertext mathtt si unit SIUnit"
     )
 )
 DROPPED = frozenset(
