@@ -21,7 +21,7 @@ from types import CodeType
 from typing import Any
 
 from . import base
-from .answers import final_answer
+from .final_answer import final_answer
 from .score import Score
 
 # Names under which other frameworks keep the gold answer, when the task has no column of that name.

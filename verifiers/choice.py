@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .answers import MAX_CHARACTERS, after_thinking, boxes, tagged
 from .base import verifier
+from .final_answer import boxes
+from .final_answer.limits import MAX_RESPONSE
+from .final_answer.statement import after_reasoning, tags
 from .score import Score
 from .selftest import Case
 
@@ -71,9 +73,9 @@ def choice(response: str, answer: Any, meta: Any = None, choices: int = 26) -> S
     offered = meta.get("choices") if isinstance(meta, dict) else None
     count = len(offered) if isinstance(offered, (list, tuple, dict)) else choices
     gold = _gold(answer, count)
-    if not isinstance(response, str) or len(response) > MAX_CHARACTERS:
-        return Score(0.0, reason=f"not text of at most {MAX_CHARACTERS:,} characters")
-    text = after_thinking(response).strip()
+    if not isinstance(response, str) or len(response) > MAX_RESPONSE:
+        return Score(0.0, reason=f"not text of at most {MAX_RESPONSE:,} characters")
+    text = after_reasoning(response).strip()
     chosen = [letter for letter in _chosen(text) if letter == "?" or ord(letter) - ord("A") < count]
     if len(set(chosen)) != 1:
         return Score(0.0, reason=f"{len(set(chosen))} different answers, wanted one letter")
@@ -90,7 +92,7 @@ def _gold(answer: Any, count: int) -> str:
 
 
 def _chosen(text: str) -> list[str]:
-    for candidates in (tagged(text), boxes(text)):
+    for candidates in (tags(text), boxes(text)):
         if candidates:
             # a box that holds anything but a letter is an answer too, and another one
             return [letter for candidate in candidates for letter in _letters(candidate) or ["?"]]

@@ -7,8 +7,8 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
-from .answers import final_answer
 from .base import verifier
+from .final_answer import final_answer
 from .score import Score
 from .selftest import Case
 

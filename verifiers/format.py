@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-from .answers import MAX_CHARACTERS, after_thinking, boxes
 from .base import VerifierError, verifier
+from .final_answer import after_reasoning, boxes
+from .final_answer.limits import MAX_RESPONSE
 from .score import Score
 from .selftest import Case
 
@@ -40,7 +41,7 @@ def format_shape(response: str, shape: str = "think_answer", template_opens_thin
     """
     if shape not in SHAPES:
         raise VerifierError(f"format: there is no shape {shape!r}; there are {', '.join(SHAPES)}")
-    if not isinstance(response, str) or len(response) > MAX_CHARACTERS:
+    if not isinstance(response, str) or len(response) > MAX_RESPONSE:
         return Score(0.0, reason="empty or longer than a response can be")
     text = f"<think>{response}" if template_opens_thinking else response
     reason = _CHECKS[shape](text)
@@ -69,7 +70,7 @@ def _think(text: str) -> str | None:
         return complaint
     if not text.lstrip().startswith("<think>"):
         return "the response does not begin with <think>"
-    return None if after_thinking(text).strip() else "nothing follows the reasoning"
+    return None if after_reasoning(text).strip() else "nothing follows the reasoning"
 
 
 def _answer(text: str) -> str | None:
@@ -77,7 +78,7 @@ def _answer(text: str) -> str | None:
 
 
 def _boxed(text: str) -> str | None:
-    found = boxes(after_thinking(text))
+    found = boxes(after_reasoning(text))
     return None if len(found) == 1 and found[0] else f"{len(found)} closed boxes after the reasoning, wanted 1"
 
 
@@ -95,7 +96,7 @@ class ParsedJson:
 
 def read_json(response: str) -> ParsedJson | str:
     """The JSON value that a response is (a code fence around it is fine), or the complaint about it."""
-    text = after_thinking(response).strip()
+    text = after_reasoning(response).strip()
     fence = re.match(r"```(?:json)?[ \t]*\n(.*)\n[ \t]*```\Z", text, re.DOTALL)
     text = fence[1] if fence else text
     depth = deepest = 0

@@ -6,8 +6,8 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from .answers import final_answer
 from .base import verifier
+from .final_answer import Kind, final_answer
 from .score import Score
 from .selftest import Case
 
@@ -22,7 +22,7 @@ _LATEX_FRACTION = re.compile(r"([-+]?)\\[dt]?frac\{?([0-9]{1,40})\}?\{?([0-9]{1,
 # What may stand around a number without changing it: currency before, a unit in words after.
 _BEFORE = re.compile(r"^(?:approximately|about|=|≈|\\approx|[a-zA-Z]\s*=|US|[$€£¥]|\\\$|\\text\{\s*\$?\s*\}|\s)+")
 _AFTER = re.compile(
-    r"^(?:\s*(?:%|\\%|°|\\text\{[^{}]*\}|\\mathrm\{[^{}]*\}|\\,|\\ |[€£¥$]|[A-Za-z²³°/ ]{1,40}))*[.!]?\s*$"
+    r"^(?:\s*(?:%|\\%|°|\\text\{[^{}]*\}|\\mathrm\{[^{}]*\}|\\,|\\ |[€£¥$]|[A-Za-z²³°/ ]{1,40}))*+[.!]?\s*$"
 )
 
 
@@ -47,6 +47,13 @@ def parse_number(text: str) -> Fraction | None:
             return None
         value /= divisor
     return -value if negative or match["sign"] in ("-", "−") else value
+
+
+def _is_number(text: str) -> bool:
+    return parse_number(text) is not None
+
+
+NUMBER = Kind("number", _is_number, _is_number)
 
 
 def _cases() -> list[Case]:
@@ -74,7 +81,7 @@ def number(response: str, answer: Any, rel_tol: float = 1e-6, abs_tol: float = 0
     gold = parse_number(str(answer).rpartition("####")[2])
     if gold is None:
         raise ValueError(f"number: the gold answer {answer!r:.100} is not a number")
-    found = final_answer(response)
+    found = final_answer(response, NUMBER)
     if found.text is None:
         return Score(0.0, reason=found.reason)
     value = parse_number(found.text)

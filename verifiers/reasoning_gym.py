@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from .answers import final_answer
 from .base import VerifierError, verifier
+from .final_answer import final_answer
 from .score import Score
 
 if TYPE_CHECKING:

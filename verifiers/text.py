@@ -6,8 +6,9 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from .answers import MAX_CHARACTERS, after_thinking, final_answer
 from .base import VerifierError, verifier
+from .final_answer import after_reasoning, final_answer
+from .final_answer.limits import MAX_RESPONSE
 from .score import Score
 from .selftest import Case
 
@@ -39,9 +40,9 @@ def exact(response: str, answer: Any, ignore_case: bool = True, whole: bool = Fa
     if not golds or any(not _plain(str(gold), ignore_case) or gold is None for gold in golds):
         raise ValueError(f"exact: the gold answer {answer!r:.100} is empty")
     if whole:
-        if not isinstance(response, str) or len(response) > MAX_CHARACTERS:
-            return Score(0.0, reason=f"not text of at most {MAX_CHARACTERS:,} characters")
-        text = after_thinking(response)
+        if not isinstance(response, str) or len(response) > MAX_RESPONSE:
+            return Score(0.0, reason=f"not text of at most {MAX_RESPONSE:,} characters")
+        text = after_reasoning(response)
     elif (found := final_answer(response)).text is not None:
         text = found.text
     else:
@@ -80,10 +81,10 @@ def regex(response: str, answer: Any = None, pattern: str = "", full: bool = Fal
     """
     if not pattern:
         raise VerifierError("regex needs the option 'pattern'")
-    if not isinstance(response, str) or len(response) > MAX_CHARACTERS:
-        return Score(0.0, reason=f"not text of at most {MAX_CHARACTERS:,} characters")
+    if not isinstance(response, str) or len(response) > MAX_RESPONSE:
+        return Score(0.0, reason=f"not text of at most {MAX_RESPONSE:,} characters")
     compiled = _compiled(pattern, ignore_case)
-    text = after_thinking(response).strip()
+    text = after_reasoning(response).strip()
     matches = [compiled.fullmatch(text)] if full else list(compiled.finditer(text))
     found = [match for match in matches if match is not None]
     if not found:

@@ -5,18 +5,30 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ..base import verifier
+from ..final_answer import FinalAnswer, final_answer
 from ..score import Score
-from .extract import Extraction, extract
 from .gold import gold_answer, golds_of
 from .judge import Mode, judge
 from .judge.evaluated import copied
+from .kind import MATHEMATICS
 
-__all__ = ["Extraction", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
+__all__ = ["FinalAnswer", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
 _MODES = ("strict", "default", "lenient")
 
 
 Unevaluated = Literal["refuse", "allow"]
+
+
+def extract(response: str, last_expression: bool = True) -> FinalAnswer:
+    """The final answer of a response.
+
+    Args:
+        response: the model's text.
+        last_expression: whether to fall back on the last expression of the text when nothing marks an answer; right
+            for the evaluation of base models, wrong for rewards, where it pays for an answer never given.
+    """
+    return final_answer(response, MATHEMATICS, last_expression=last_expression)
 
 
 def verify(

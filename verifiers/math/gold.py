@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from .boxes import final_box
-from .extract import bare, between_tags, extract
+from ..final_answer import bare, final_answer
+from .kind import MATHEMATICS
 from .limits import ParseError
 from .read import parse_cached
 
@@ -56,19 +56,15 @@ def gold_answer(gold: str) -> str:
     scalar = _SCALAR.fullmatch(gold.strip())
     if scalar:
         return scalar[1]
-    if "</answer>" in gold:
-        return gold_answer(between_tags(gold)[0])
-    box = final_box(gold) if "box" in gold else None
-    if box is not None and box[0]:
-        return box[0].strip()
     line = _ANSWER_LINE.search(gold)
-    if line:
+    if line and "boxed" not in gold:
         return line[1].strip()
     gold = gold.strip()
     quoted = _QUOTED.fullmatch(gold)
     inner = quoted[2] if quoted else gold
-    if _SENTENCE.search(inner) and isinstance(parse_cached(bare(inner)), ParseError):
-        stated = extract(inner, last_expression=False)
-        if stated.text is not None and stated.source == "statement":
-            return stated.text
+    marked = "box" in inner or "</answer>" in inner
+    if marked or (_SENTENCE.search(inner) and isinstance(parse_cached(bare(inner)), ParseError)):
+        found = final_answer(inner, MATHEMATICS)
+        if found.text is not None and found.source in ("tag", "box", "statement"):
+            return found.text.strip()
     return gold

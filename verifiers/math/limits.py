@@ -6,9 +6,7 @@ work that grows with it. The numbers are far above what a person writes as an an
 
 from __future__ import annotations
 
-MAX_RESPONSE = 8_000_000  # characters looked at; beyond it only the tail is read
 MAX_ANSWER = 32_000  # characters of one answer that are parsed
-MAX_BOXES = 500_000  # characters at the end of a response in which boxes are looked for
 MAX_TOKENS = 16_000
 MAX_DEPTH = 24  # nested brackets, fractions, roots, exponents; some 15 Python frames each
 MAX_DIGITS = 4_000  # of one written number (CPython refuses int() beyond 4,300)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from ...final_answer import bare
 from ..limits import MAX_ANSWER, LimitExceeded, ParseError
 from ..read import parse_cached
-from ..read.spelling import bare, to_ascii, undoubled
+from ..read.spelling import to_ascii, undoubled
 from ..values import Expr, ListOf, Percent, Quantity, Value
 from .evaluated import unevaluated
 from .exact import Undefined, exact

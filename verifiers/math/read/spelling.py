@@ -12,8 +12,6 @@ _SUB = re.compile("[" + "".join(V.SUBSCRIPTS) + "]+")
 _FOREIGN_DIGIT = re.compile(r"[^\W\d_\x00-\x7f]|[^\x00-\x7f]")
 _RUN = re.compile(r"\\+")
 _DOUBLED = re.compile(r"\\\\(?=[A-Za-z]{2})")
-_MARKS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("__", "__"), ("`", "`"),
-          ('"', '"'), ("“", "”"), ("„", "“"), ("«", "»"), ("'", "'"))  # fmt: skip
 
 
 def to_ascii(text: str) -> str:
@@ -40,20 +38,3 @@ def undoubled(text: str) -> str:
         return text
     return _RUN.sub(lambda m: m[0][: len(m[0]) // 2], text)
 
-
-def bare(text: str) -> str:
-    """Without the marks around an answer: dollars, brackets of display maths, bold, quotes, a final full stop."""
-    text = text.strip()
-    if not text.endswith("^*"):
-        text = text.strip("*`").strip()
-    text = text.removesuffix("__")
-    for _ in range(4):
-        before = text
-        for left, right in _MARKS:
-            inner = text[len(left) : len(text) - len(right)]
-            if len(text) > len(left + right) and text.startswith(left) and text.endswith(right) and left not in inner:
-                text = inner.strip()
-        text = text.rstrip(".,;:").rstrip() if not text.endswith(("...", "\\,", "\\;", "\\:", "m.")) else text
-        if text == before:
-            break
-    return text

@@ -8,24 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
-from .answers import parse_cached
-from .boxes import final_box
-from .limits import MAX_RESPONSE, LimitExceeded
-from .values import Labelled, Value
+from .box import final_box
+from .kinds import TEXT, FinalAnswer, Kind
+from .limits import MAX_RESPONSE
 
-
-@dataclass(frozen=True, slots=True)
-class Extraction:
-    """What was extracted (None: no answer) and why; ``source`` is tag, box, statement, whole, last or none."""
-
-    text: str | None
-    source: str
-    reason: str
-
-
+_TAG = re.compile(r"</?answer>", re.I)
 _WINDOW = 60_000  # characters at the end in which a statement is looked for
 _TAIL = re.compile(r"<\|(?:im_end|im_start|endoftext|eot_id|end|end_of_text|user|assistant)\|>|</s>|<end_of_turn>")
 _STATEMENT = re.compile(
@@ -69,7 +58,7 @@ _CHOICE = re.compile(r"[(]?[A-J](?:\)|[.:])\s+\S")
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 
 
-def extract(response: str, last_expression: bool = True) -> Extraction:
+def final_answer(response: object, kind: Kind = TEXT, *, last_expression: bool = False) -> FinalAnswer:
     """The final answer of a response.
 
     Args:
@@ -77,39 +66,46 @@ def extract(response: str, last_expression: bool = True) -> Extraction:
         last_expression: whether to fall back on the last expression of the text when nothing marks an answer; right
             for the evaluation of base models, wrong for rewards, where it pays for an answer never given.
     """
+    if not isinstance(response, str):
+        return FinalAnswer(None, "none", "the response is not text")
     text = response[-MAX_RESPONSE:]
     text, thinking = visible(text)
     if not text.strip():
-        return Extraction(None, "none", thinking or "the response is empty")
+        return FinalAnswer(None, "none", thinking or "the response is empty")
     tagged, hedged = between_tags(text)
     if hedged:
-        return Extraction(None, "none", "several <answer> tags that differ")
+        return FinalAnswer(None, "none", "several <answer> tags that differ")
     if tagged:
         inner = final_box(tagged)
-        return Extraction(inner[0] if inner else tagged, "tag", "the <answer> tag")
+        return FinalAnswer(inner[0] if inner else tagged, "tag", "the <answer> tag")
     box = final_box(text)
     if box is not None and not box[0]:
-        return Extraction(None, "none", box[2])
-    stated = last_statement(text, after=box[1] if box else -1)
+        return FinalAnswer(None, "none", box[2])
+    stated = last_statement(text, kind, after=box[1] if box else -1)
     if stated is not None and (box is None or stated.source == "statement"):
         return stated
     if box is not None:
-        return Extraction(without_lead(box[0].strip()), "box", box[2])
-    if is_whole(text):
-        return Extraction(bare(text), "whole", "the response is nothing but an answer")
+        return FinalAnswer(without_lead(box[0].strip(), kind), "box", box[2])
+    if is_whole(text, kind):
+        return FinalAnswer(bare(text), "whole", "the response is nothing but an answer")
     if not last_expression:
-        return Extraction(None, "none", "nothing marks a final answer")
-    last = None if _DENIAL.search(text[-300:]) else last_of(text)
+        return FinalAnswer(None, "none", "nothing marks a final answer")
+    last = None if _DENIAL.search(text[-300:]) else last_of(text, kind)
     if last is None:
-        return Extraction(None, "none", "no answer was found")
-    return Extraction(last, "last", "the last expression of the response")
+        return FinalAnswer(None, "none", "no answer was found")
+    return FinalAnswer(last, "last", "the last expression of the response")
 
 
-def without_lead(content: str) -> str:
+def without_lead(content: str, kind: Kind) -> str:
     """``\\text{The answer is } 3`` in a box: what the statement says."""
     plain = content.replace("\\text{", "").replace("}", "", 1) if content.startswith("\\text{") else content
     match = _STATEMENT.match(plain.removeprefix("The ").removeprefix("the ").removeprefix("Therefore, the "))
-    return statement_content(match.string[match.end() :]) if match else content
+    return statement_content(match.string[match.end() :], kind) if match else content
+
+
+def after_reasoning(response: str) -> str:
+    """What of a response is judged: the text behind the reasoning, without chat markers."""
+    return visible(response)[0]
 
 
 def visible(text: str) -> tuple[str, str]:
@@ -128,14 +124,25 @@ def visible(text: str) -> tuple[str, str]:
     return text, reason
 
 
+def tags(text: str) -> list[str]:
+    """The contents of every ``<answer>...</answer>``, in order."""
+    found, opened = [], -1
+    for match in _TAG.finditer(text):
+        if match[0][1] != "/":
+            opened = match.end()
+        elif opened >= 0:
+            found.append(text[opened : match.start()].strip())
+            opened = -1
+    return found
+
+
 def between_tags(text: str) -> tuple[str, bool]:
     """What stands in the last ``<answer>...</answer>``, and whether another such tag says something else."""
-    found = [part.rpartition("<answer>") for part in text.split("</answer>")[:-1]]
-    contents = [content.strip() for _, opened, content in found if opened]
+    contents = tags(text)
     return (contents[-1], len(set(contents)) > 1) if contents else ("", False)
 
 
-def last_statement(text: str, after: int) -> Extraction | None:
+def last_statement(text: str, kind: Kind, after: int) -> FinalAnswer | None:
     """The last "the answer is ..."; after a box only one whose content is mathematics can overrule it."""
     offset = max(0, len(text) - _WINDOW)
     window = text[offset:]
@@ -146,28 +153,24 @@ def last_statement(text: str, after: int) -> Extraction | None:
         rest = window[match.end() : match.end() + 4_000]
         if _NEGATED.match(rest):
             continue
-        content = statement_content(rest)
+        content = statement_content(rest, kind)
         if not content:
             continue
-        if after < 0 or is_mathematical(content):
+        if after < 0 or kind.reads(content):
             if after >= 0 and "\\boxed" in content:
                 continue
-            return Extraction(content, "statement", f"stated after {match[0].strip()[:40]!r}")
+            return FinalAnswer(content, "statement", f"stated after {match[0].strip()[:40]!r}")
     return None
 
 
-def is_mathematical(text: str) -> bool:
-    return isinstance(parse_cached(text), Value)
-
-
-def statement_content(rest: str) -> str:
+def statement_content(rest: str, kind: Kind) -> str:
     """The answer at the beginning of what follows "the answer is"."""
     rest = rest.lstrip(" \t\n\r*_`:：#")
     sentence = first_sentence(rest)
-    if _CHOICE.match(sentence) or isinstance(parse_cached(bare(sentence)), LimitExceeded):
+    if _CHOICE.match(sentence):
         return bare(sentence)
     for candidate in candidates(sentence):
-        if is_mathematical(candidate):
+        if kind.reads(candidate):
             return candidate
     formulas = [match for match in _MATH.finditer(sentence) if not _is_money(match[0])]
     if formulas:  # a formula that cannot be read stays whole; its numbers are not the answer
@@ -242,16 +245,15 @@ def bare(text: str) -> str:
     return text
 
 
-def is_whole(text: str) -> bool:
+def is_whole(text: str, kind: Kind) -> bool:
     """Whether the response is one line of mathematics and nothing else."""
     stripped = text.strip()
     if len(stripped) > 2_000:
         return False
-    value = parse_cached(bare(stripped))
-    return isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled)
+    return kind.alone(bare(stripped))
 
 
-def last_of(text: str) -> str | None:
+def last_of(text: str, kind: Kind) -> str | None:
     """The last formula, bold text or number of the last lines that have one."""
     tail = text.strip()[-3_000:]
     found: list[tuple[int, str]] = []
@@ -265,29 +267,29 @@ def last_of(text: str) -> str | None:
         found.append((last.end(), inner.strip()))
     for match in list(_BOLD.finditer(tail))[-1:]:
         content = re.sub(r"^[A-Za-z ]{1,40}[:=]\s*", "", match[1] or match[2])
-        if is_mathematical(bare(content)):
+        if kind.reads(bare(content)):
             found.append((match.end(), bare(content)))
     for match in reversed(list(_NUMBER.finditer(tail))):
         if any(c.isdigit() for c in match[0]):
-            found.append((match.end(), number_with_unit(tail, match)))
+            found.append((match.end(), number_with_unit(tail, match, kind)))
             break
-    clause = last_clause(tail)
+    clause = last_clause(tail, kind)
     if clause is not None:
         found.append((len(tail), clause))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def number_with_unit(tail: str, match: re.Match[str]) -> str:
+def number_with_unit(tail: str, match: re.Match[str], kind: Kind) -> str:
     unit = re.match(r"\s?[a-zA-Zµ°²³^/]{1,12}\d?", tail[match.end() :])
     text = match[0].strip()
-    if unit and is_mathematical(text + unit[0]) and unit[0].strip() != "x":
+    if unit and kind.reads(text + unit[0]) and unit[0].strip() != "x":
         return text + unit[0]
     return text
 
 
-def last_clause(tail: str) -> str | None:
+def last_clause(tail: str, kind: Kind) -> str | None:
     """What follows the last "is", "are", "=" or ":" of the last sentence, when it is mathematics."""
     sentence = re.split(r"(?<=[.!?])\s+|\n", tail.rstrip(" .*"))[-1]
     pieces = re.split(r"\b(?:is|are|equals|be)\b|:\s|(?<![<>!])=", sentence)
     last = bare(pieces[-1]) if len(pieces) > 1 else ""
-    return last if last and is_mathematical(last) else None
+    return last if last and kind.reads(last) else None

@@ -35,14 +35,14 @@ class Box:
 
 def find_boxes(text: str) -> tuple[list[Box], bool]:
     """The closed boxes of a text, outermost ones only, and whether one was too long or never closed at the end."""
-    boxes: list[Box] = []
+    found: list[Box] = []
     budget, broken, covered = _SCAN_BUDGET, False, -1
     opens = list(_OPEN.finditer(text))
     for match in opens[-MAX_ITEMS:]:
         if match.start() < covered:
             continue
         if not match[1]:
-            boxes.append(Box(match.start(), match.end() + 1, text[match.end()]))
+            found.append(Box(match.start(), match.end() + 1, text[match.end()]))
             broken = False
             continue
         depth, stop = 1, min(len(text), match.end() + 2 * MAX_ANSWER, match.end() + budget)
@@ -55,11 +55,16 @@ def find_boxes(text: str) -> tuple[list[Box], bool]:
         budget -= (end if end >= 0 else stop) - match.end()
         broken = end < 0
         if end >= 0:
-            boxes.append(Box(match.start(), end, text[match.end() : end - 1]))
+            found.append(Box(match.start(), end, text[match.end() : end - 1]))
             covered = end
         if budget <= 0:
             break
-    return boxes, broken
+    return found, broken
+
+
+def boxes(text: str) -> list[str]:
+    """The contents of every closed box, outermost ones only, in order."""
+    return [box.content.strip() for box in find_boxes(text)[0]]
 
 
 def final_box(text: str) -> tuple[str, int, str] | None:
@@ -71,13 +76,13 @@ def final_box(text: str) -> tuple[str, int, str] | None:
         return None
     offset = max(0, len(text) - MAX_BOXES)
     text = text[offset:]
-    boxes, broken = find_boxes(text)
-    boxes = [box for box in boxes if box.content.strip() and not _is_blank(box.content)]
-    kept = [box for box in boxes if not _REJECTED.search(text, max(0, box.start - 40), box.start)]
+    found, broken = find_boxes(text)
+    found = [box for box in found if box.content.strip() and not _is_blank(box.content)]
+    kept = [box for box in found if not _REJECTED.search(text, max(0, box.start - 40), box.start)]
     if broken:
         return "", offset + len(text), "the last box is never closed or too long"
     if not kept:
-        return ("", offset + len(text), "the only box says what the answer is not") if boxes else None
+        return ("", offset + len(text), "the only box says what the answer is not") if found else None
     group = [kept[-1]]
     for box in reversed(kept[:-1]):
         gap = text[box.end : group[0].start]
@@ -123,5 +128,5 @@ def _squeezed(content: str) -> str:
 
 def _is_blank(content: str) -> bool:
     return bool(
-        re.fullmatch(r"\s*(?:\\(?:phantom|hphantom)\{[^{}]*\}|\\?_+|\\(?:q?quad|[ ,;])|\.{2,}|\?+|\s)*\s*", content)
+        re.fullmatch(r"\s*(?:\\h?phantom\{[^{}]*\}|\\?_|\\(?:q?quad|[ ,;])|\.(?=\.)|(?<=\.)\.|\?|\s)*+", content)
     )

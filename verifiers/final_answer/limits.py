@@ -1,0 +1,6 @@
+"""Bounds on what is read of a response; texts are a model's output, and may be made to cost time."""
+
+MAX_RESPONSE = 8_000_000  # characters looked at; beyond it only the tail is read
+MAX_ANSWER = 32_000  # characters of one answer
+MAX_BOXES = 500_000  # characters at the end of a response in which boxes are looked for
+MAX_ITEMS = 5_000  # boxes that are looked at

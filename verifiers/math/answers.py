@@ -1,5 +1,0 @@
-"""Reading under the name that the extractor knows."""
-
-from .read import parse_cached
-
-__all__ = ["parse_cached"]
