@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-
 Unit = tuple[tuple[str, int], ...]
 
 

@@ -147,7 +147,9 @@ def _same_mixed(gold: str, answer: str, mark: Marker) -> bool:
                 return False
             continue
         values = parse_cached(first), parse_cached(second)
-        if not (isinstance(values[0], Value) and isinstance(values[1], Value) and compare(values[0], values[1], mark)[0]):
+        if not (
+            isinstance(values[0], Value) and isinstance(values[1], Value) and compare(values[0], values[1], mark)[0]
+        ):
             return False
     return True
 

@@ -10,12 +10,12 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from .exact import Undefined, exact, is_infinite
 from ..limits import DECIMAL_DIGITS, MAX_MAGNITUDE, LimitExceeded
-from .numeric import Evaluator, context
-from .sampling import implied_integers, is_complex, points
 from ..trees import contains, rebuilt, symbols
 from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
+from .exact import Undefined, exact, is_infinite
+from .numeric import Evaluator, context
+from .sampling import implied_integers, is_complex, points
 
 # Two irrational numbers are one when they agree to 40 of 60 digits; a decimal written with at least ten significant
 # digits stands for the exact value it agrees with to nine.
@@ -91,9 +91,7 @@ def close(one: Any, two: Any, scale: Any, relative: str = RELATIVE, spare: int =
     return bool(abs(one - two) <= (mp.mpf(relative) * max(abs(one), abs(two)) + scale * mp.mpf("1e-52")) * finer)
 
 
-def same_expression(
-    first: Expr, second: Expr, lenient: bool = False, integers: frozenset[str] = frozenset()
-) -> bool:
+def same_expression(first: Expr, second: Expr, lenient: bool = False, integers: frozenset[str] = frozenset()) -> bool:
     """Whether two expressions are the same number, or the same function of the same symbols.
 
     Args:
@@ -127,10 +125,7 @@ def rounds_to(first: Expr, second: Expr) -> bool:
     except (Undefined, LimitExceeded):
         return False
     for node, exact_value, rounded in ((second, values[0], values[1]), (first, values[1], values[0])):
-        if not isinstance(node, Call) or node.name != "neg":
-            written = node
-        else:
-            written = node.args[0]  # type: ignore[assignment]
+        written = node.args[0] if isinstance(node, Call) and node.name == "neg" else node
         if isinstance(written, Number) and written.value.denominator <= 10**12:
             places = written.places if written.digits is not None else 0
             unit = context().mpf(10) ** -places

@@ -13,7 +13,9 @@ _OPTION = re.compile(r"(?:(?:option|choice)\s+)\(?([A-Z])\)?()()\b.*", re.I)
 # A second letter behind the first: "(A) and (B)", "A. B. C. D.", "A) 3, B) 4".
 _ANOTHER = re.compile(r"\(([A-Z])\)|(?<![A-Za-z])([A-Z])(?:[.):](?=[\s,;]|$)|\s*$)|\b(?:and|or|not)\s+\(?([A-Z])\b")
 _LETTERS = re.compile(r"\(?[A-H]\)?(?:\s*(?:,\s*and\b|,|;|&|\band\b)?\s*\(?[A-H]\)?){1,7}")
-_CIRCLED = re.compile(r"[\u2460-\u2473\u2474-\u2487\u2776-\u277f](?:[\s,;、，和及与]*[\u2460-\u2473\u2474-\u2487\u2776-\u277f])*")
+_CIRCLED = re.compile(
+    r"[\u2460-\u2473\u2474-\u2487\u2776-\u277f](?:[\s,;、，和及与]*[\u2460-\u2473\u2474-\u2487\u2776-\u277f])*"
+)
 
 
 def gold_choice(gold: str) -> tuple[str, str] | None:

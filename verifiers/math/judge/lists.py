@@ -237,8 +237,10 @@ def same_list(mark: Marker, gold: Value, response: Value) -> bool:
             if half_open(one) or (one is gold and one.left == "[" and len(one.items) == 2):
                 return False  # an interval is no list
             return len(one.items) > 1 and mark.same(one, Tuple(value_tuple(other), one.left, one.right))
-        if isinstance(one, Matrix) and isinstance(other, ListOf) and not all(
-            isinstance(item, Matrix) for item in other.items
+        if (
+            isinstance(one, Matrix)
+            and isinstance(other, ListOf)
+            and not all(isinstance(item, Matrix) for item in other.items)
         ):
             return False
     return same_as_sets(mark, gold, response, isinstance(gold, SetOf) or isinstance(response, SetOf))

@@ -21,7 +21,15 @@ def spelled(text: str) -> str:
     first = re.match(r"[\s.]*([A-Za-z]+)", plain)
     if first is None:
         return text if plain.isascii() else NAMED.get(normal(text), text)
-    if first[1].lower() in NUMBER_WORDS or first[1].lower() in ("minus", "negative", "half", "plus", "a", "an", "point"):
+    if first[1].lower() in NUMBER_WORDS or first[1].lower() in (
+        "minus",
+        "negative",
+        "half",
+        "plus",
+        "a",
+        "an",
+        "point",
+    ):
         number = number_in_words(plain)
         if number is not None:
             return number
@@ -43,7 +51,11 @@ def number_in_words(plain: str) -> str | None:
     rest = lower[index:]
     if rest[:3] == ["and", "a", "half"]:
         return f"{sign}\\frac{{{2 * value + 1}}}{{2}}" + _after(words[index + 3 :])
-    if rest[:1] == ["point"] and len(rest) > 1 and all(word in NUMBER_WORDS and NUMBER_WORDS[word] < 10 for word in rest[1:]):
+    if (
+        rest[:1] == ["point"]
+        and len(rest) > 1
+        and all(word in NUMBER_WORDS and NUMBER_WORDS[word] < 10 for word in rest[1:])
+    ):
         return f"{sign}{value}." + "".join(str(NUMBER_WORDS[word]) for word in rest[1:])
     if rest and rest[0] not in _SCALES and (part := factor(rest[0])) is not None and part < 1:
         return f"{sign}\\frac{{{value}}}{{{part.denominator}}}" + _after(words[index + 1 :])
@@ -77,7 +89,9 @@ def _whole(words: list[str], index: int) -> tuple[int | None, int]:
             group, last = group * 100, 0
         elif word in _SCALES and group:
             total, group, last = total + group * _SCALES[word], 0, 0
-        elif word == "and" and index > start and index + 1 < len(words) and words[index + 1] in NUMBER_WORDS and not last:
+        elif (
+            word == "and" and index > start and index + 1 < len(words) and words[index + 1] in NUMBER_WORDS and not last
+        ):
             pass
         else:
             break

@@ -13,7 +13,6 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from .exact import Undefined, exact
 from ..limits import (
     DECIMAL_DIGITS,
     MAX_ANGLE,
@@ -25,6 +24,7 @@ from ..limits import (
     LimitExceeded,
 )
 from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
+from .exact import Undefined, exact
 
 TRIGONOMETRIC = {"sin", "cos", "tan", "cot", "sec", "csc"}
 

@@ -8,12 +8,10 @@ from itertools import permutations
 from typing import Any
 
 from ..trees import contains, rebuilt, symbols
-from ..values import Call, Constant, Expr, Labelled, ListOf, Quantity, Relation, SetOf, Symbol, Tuple, Value
+from ..values import Call, Constant, Labelled, ListOf, Quantity, Relation, SetOf, Symbol, Tuple, Value
 
 _LETTER = r"\\?[A-Za-z]+"
-_WHOLE = re.compile(
-    rf"((?:{_LETTER}(?:_\{{?\w\}}?)?\s*,?\s*){{1,4}})(?:\\in|∈)\s*(?:\\mathbb\s*\{{?|\\)?[ZN](?![a-z])"
-)
+_WHOLE = re.compile(rf"((?:{_LETTER}(?:_\{{?\w\}}?)?\s*,?\s*){{1,4}})(?:\\in|∈)\s*(?:\\mathbb\s*\{{?|\\)?[ZN](?![a-z])")
 _WHOLE_WORDS = re.compile(
     r"(?:integers?|natural numbers?|whole numbers?)\W{0,12}(?:\\text\s*\{\s*)?\$?([a-zA-Z])(?![a-zA-Z])"
     r"|(?<![A-Za-z\\])([a-zA-Z])\W{0,6}(?:\\(?:text|mathrm)\s*\{\s*)?\s*(?:is|are|be)\s+(?:an?\s+|any\s+|some\s+|all\s+)?"
@@ -47,7 +45,7 @@ def renamings(gold: Value, response: Value, gold_text: str, response_text: str) 
     ours, theirs = _plain(wanted - given), _plain(given - wanted)
     if len(ours) != len(theirs) or not 0 < len(ours) <= MAX_RENAMED:
         return
-    declared = [set(m.lstrip("\\") for m in _DECLARED.findall(text[:4_000])) for text in (gold_text, response_text)]
+    declared = [{m.lstrip("\\") for m in _DECLARED.findall(text[:4_000])} for text in (gold_text, response_text)]
     if not all(_is_parameter(name, gold, declared[0]) for name in ours):
         return
     whole = ours <= _COUNTERS
@@ -94,7 +92,10 @@ def _periodic(gold: Any, name: str) -> bool:
     def test(part: Any) -> bool:
         factors = getattr(part, "factors", None) or ((part.top, part.bottom) if hasattr(part, "top") else ())
         return name in symbols(tuple(factors)) and contains(
-            tuple(factors), lambda one: (isinstance(one, Constant) and one.name == "pi") or (isinstance(one, Call) and one.name == "deg")
+            tuple(factors),
+            lambda one: (
+                (isinstance(one, Constant) and one.name == "pi") or (isinstance(one, Call) and one.name == "deg")
+            ),
         )
 
     return contains(gold, test) or (isinstance(gold, Quantity) and gold.text == "degree")
@@ -108,6 +109,3 @@ def rename(node: Any, names: dict[str, str]) -> Any:
         base, mark, index = node.name.rpartition("_")
         return Symbol(base + mark + names[index]) if mark and index in names else node
     return rebuilt(node, lambda part: rename(part, names))
-
-
-__all__ = ["Expr", "declared_integers", "rename", "renamings"]

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .exact import Undefined
-from .identity import close
 from ..limits import LimitExceeded
-from .numeric import Evaluator, context
-from .sampling import branching_symbols, points
-from .intervals import INEQUALITIES
 from ..trees import substitute, symbols
 from ..values import (
     Add,
@@ -25,6 +20,11 @@ from ..values import (
     Tuple,
     Value,
 )
+from .exact import Undefined
+from .identity import close
+from .intervals import INEQUALITIES
+from .numeric import Evaluator, context
+from .sampling import branching_symbols, points
 
 
 def name_of(node: Value) -> str | None:

@@ -12,6 +12,7 @@ import random
 import zlib
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from ..trees import contains, symbols
@@ -111,7 +112,9 @@ def breaks(first: Expr, second: Expr) -> list[float]:
     return [-value for value in reversed(chosen) if value] + chosen
 
 
-def points(first: Expr, second: Expr, names: set[str], integers: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:
+def points(
+    first: Expr, second: Expr, names: set[str], integers: frozenset[str] = frozenset()
+) -> Iterator[dict[str, Any]]:
     """Sample points for two functions of ``names``: six near the origin, and all others where the functions branch."""
     mp = context()
     ordered = sorted(names)
@@ -137,7 +140,7 @@ def points(first: Expr, second: Expr, names: set[str], integers: frozenset[str] 
     if not further:
         return
     marks = breaks(first, second)
-    gaps = [(a, b) for a, b in zip(marks, marks[1:], strict=False) if b - a > 1e-9]
+    gaps = [(a, b) for a, b in pairwise(marks) if b - a > 1e-9]
     gaps += [(value * 0.8, value * 1.2) if value > 0 else (value * 1.2, value * 0.8) for value in _MAGNITUDES]
     for gap in gaps if len(ordered) == 1 else gaps[:: max(1, len(gaps) // 24)]:
         yield {name: real(*(gap if position == 0 else draw.choice(gaps))) for position, name in enumerate(ordered)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..limits import LimitExceeded
-from ..trees import contains, expand_signs, symbols
+from ..trees import expand_signs, symbols
 from ..values import (
     Call,
     Expr,
@@ -34,10 +34,7 @@ def holds(mark: Marker, value: Value) -> bool:
     if len(constants) < 2:
         return True
     first = constants[0]
-    for other in constants[1:]:
-        if not (_agree(mark, first, other)):
-            return False
-    return True
+    return all(_agree(mark, first, other) for other in constants[1:])
 
 
 def _agree(mark: Marker, one: Value, two: Value) -> bool:
@@ -49,7 +46,7 @@ def _agree(mark: Marker, one: Value, two: Value) -> bool:
     if isinstance(one, Quantity) and isinstance(two, Quantity) and one.unit != two.unit:
         return True  # 2 m = 200 cm: conversions are not our matter
     try:
-        signed = [expand_signs(value, 4) for value in values]  # type: ignore[arg-type]
+        signed = [expand_signs(value, 4) for value in values]
         return len(signed[0]) == len(signed[1]) and all(rounds_to(a, b) for a, b in zip(*signed, strict=True))
     except (Undefined, LimitExceeded):
         return False
@@ -161,6 +158,3 @@ def as_sets(gold: Value, response: Value) -> bool | None:
         return same_intervals(intervals_of(gold), intervals_of(response))
     except (NotASet, LimitExceeded):
         return None
-
-
-__all__ = ["as_sets", "both_statements", "contains", "gold_statement", "holds", "response_statement", "stated_value"]

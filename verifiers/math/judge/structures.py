@@ -82,9 +82,7 @@ def same_time(gold: Ratio, response: Ratio) -> bool:
     bare, halved = (1, 0) if gold.half else (0, 1)
     # "3:30" may stand for 3:30 p.m., and so does 15:30, but not for another half than the one written.
     return times[bare] == times[halved] or (
-        times[bare][0] <= 12
-        and times[bare][0] % 12 == times[halved][0] % 12
-        and times[bare][1:] == times[halved][1:]
+        times[bare][0] <= 12 and times[bare][0] % 12 == times[halved][0] % 12 and times[bare][1:] == times[halved][1:]
     )
 
 
@@ -150,13 +148,13 @@ def coefficients(node: Value, size: int) -> tuple[Expr, ...] | None:
     for term in terms:
         negative = isinstance(term, Call) and term.name == "neg"
         inner = term.args[0] if isinstance(term, Call) and negative else term
-        factors = list(inner.factors) if isinstance(inner, Mul) else [inner]
+        factors: list[Any] = list(inner.factors) if isinstance(inner, Mul) else [inner]
         letters = [f for f in factors if isinstance(f, (Symbol, Constant)) and f.name in found]
         if len(letters) != 1 or not all(isinstance(factor, Expr) for factor in factors):
             return None
         factors.remove(letters[0])
         size_of = Mul(tuple(factors)) if len(factors) > 1 else factors[0] if factors else _ONE
-        found[letters[0].name].append(Call("neg", (size_of,)) if negative else size_of)  # type: ignore[arg-type]
+        found[letters[0].name].append(Call("neg", (size_of,)) if negative else size_of)
     return tuple(Add(tuple(values)) if values else _ZERO for values in found.values())
 
 

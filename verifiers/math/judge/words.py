@@ -38,11 +38,13 @@ NAMED = {"allrealnumbers": "\\mathbb{R}", "emptyset": "\\emptyset", "nosolution"
 _LIST = re.compile(r"\s*(?:,\s*and\b|,|;|\band\b)\s*")
 _YES_NO = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
 _TAKEN_BACK = re.compile(r"\b(?:wait|actually|rather|sorry|correction|hmm)\b", re.I)
-_QUANTIFIERS = frozenset("all every each any only exactly both the a an of".split())
+_QUANTIFIERS = frozenset(["all", "every", "each", "any", "only", "exactly", "both", "the", "a", "an", "of"])
 _DENIED = re.compile(r"\b(?:not|no|never|or|nor|neither|but|except|isn't|isnt|if|unless|maybe|perhaps)\b", re.I)
 _VERB = re.compile(r"(?:is|are|was|were|has|have|had|will|can|does|did|wins|won|gets|got|ran|runs|takes|took|makes)\b")
 _PREDICATE = re.compile(r"\b(?:is|are|was|were|be|called)\s+")
-_KINDS = frozenset("function functions number numbers integer integers solution solutions curve graph".split())
+_KINDS = frozenset(
+    ["function", "functions", "number", "numbers", "integer", "integers", "solution", "solutions", "curve", "graph"]
+)
 
 
 def pieces(text: str) -> list[str]:

@@ -7,22 +7,41 @@ that "7 lorem ipsum" and "5 or so" are no sevens and fives.
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-from ..limits import MAX_DEPTH, LimitExceeded, ParseError
+from ..limits import LimitExceeded, ParseError
 from ..trees import symbols
-from ..values import Call, Div, Expr, Mul, Number, Percent, Pow, Quantity, Symbol, Unit, Value
+from ..values import Div, Expr, Mul, Number, Percent, Pow, Quantity, Unit, Value
 from . import nouns
 from . import vocabulary as V
 from .lexer import Token
-from .parser import AMOUNT, END, Parser, expression_of, negate, number
+from .parser import AMOUNT, END, Parser, expression_of, number
 from .unit_names import COMPOUND, SYMBOLS, unit_of
 
 _PERCENT = ("percent", "pct", "percents", "percentage", "процентов", "процента", "Prozent")
 _POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _PRIMES = {1: ("prime", "'"), 2: ("double prime", "''")}
 # What may follow an amount: nothing, or a sign that something else begins.
-_ENDS = ("=", "<", ">", "<=", ">=", "!=", "~", ",", ";", ")", "]", "}", ".", "and", "or", "row", "&", ":", "\\}", "union")
+_ENDS = (
+    "=",
+    "<",
+    ">",
+    "<=",
+    ">=",
+    "!=",
+    "~",
+    ",",
+    ";",
+    ")",
+    "]",
+    "}",
+    ".",
+    "and",
+    "or",
+    "row",
+    "&",
+    ":",
+    "\\}",
+    "union",
+)
 
 
 def money(parser: Parser, token: Token, power: int) -> Value:
@@ -203,8 +222,10 @@ class UnitReader:
 
     def unit_ahead(self, ahead: int) -> bool:
         token = self.parser.peek(ahead)
-        return token.kind in ("word", "frac") or (token.kind == "sym" and str(token.value) in SYMBOLS) or (
-            token.kind == "op" and token.value == "(" and self.words_inside(ahead + 1)
+        return (
+            token.kind in ("word", "frac")
+            or (token.kind == "sym" and str(token.value) in SYMBOLS)
+            or (token.kind == "op" and token.value == "(" and self.words_inside(ahead + 1))
         )
 
     def add(self, name: str, power: int, text: str) -> None:
@@ -306,7 +327,3 @@ def unit_words(parser: Parser, part: bool = False) -> tuple[Unit, str]:
             raise ParseError(f"{' '.join(reader.words)[:60]!r} is no unit and counts nothing")
         names = tuple(sorted(names + tuple((f"#{noun}", 1) for noun in counted)))
     return names, " ".join(reader.text)
-
-
-__all__ = ["MAX_DEPTH", "Call", "Fraction", "Number", "Symbol", "behind", "currency", "known_unit", "money", "money_behind",
-           "money_code", "negate", "percent", "unit_follows", "unit_words"]  # fmt: skip

@@ -7,7 +7,6 @@ from ..trees import symbols
 from ..values import (
     Call,
     Ellipsis_,
-    Expr,
     Labelled,
     ListOf,
     Modular,
@@ -35,7 +34,6 @@ from .parser import (
     expression_of,
     number,
     symbol_name,
-    whole_amount,
 )
 
 RELATIONS = ("=", "equiv", "!=", "<", ">", "<=", ">=", "~", "in", "notin")
@@ -45,8 +43,10 @@ SET_OPERATIONS = ("union", "intersection", "difference")
 SEPARATORS = (",", ";", "and", "or", "&", "row")
 # Words before a value that say what kind of thing it is, and nothing about its value.
 LEADS = frozenset(
-    "the a an only all exactly just simply year number value point function functions set interval pair answer answers "
-    "solution solutions every any each it".split()
+    V.words(
+        "the a an only all exactly just simply year number value point function functions set interval pair answer "
+        "answers solution solutions every any each it"
+    )
 )  # fmt: skip
 _CLOSING = (")", "]", "}", "\\}", ")>", ".")
 
@@ -114,7 +114,9 @@ def remark(parser: Parser) -> bool:
     if not remark_power(parser):
         return False
     skipped = parser.tokens[parser.position :]
-    if any(token.kind == "word" and str(token.value).lower() in ("not", "no", "never", "wrong") for token in skipped[:200]):
+    if any(
+        token.kind == "word" and str(token.value).lower() in ("not", "no", "never", "wrong") for token in skipped[:200]
+    ):
         raise ParseError("a remark that denies")
     parser.position = len(parser.tokens)
     return True
@@ -176,7 +178,7 @@ def bracket(parser: Parser, left: Value) -> Value:
 
 
 def relation(parser: Parser, left: Value) -> Value:
-    parts, ops = [left], []  # type: ignore[var-annotated]
+    parts, ops = [left], []
     while (op := relation_sign(parser)) is not None:
         ops.append(op)
         parts.append(parser.parse(RELATION))
@@ -234,13 +236,8 @@ def ratio(parser: Parser, first: Value) -> Value:
         if parser.accept("..."):
             items.append(Symbol("..."))
             break
-        items.append(expression_of(unitless(parser.parse(SUM - 1))))
+        items.append(parser.expression(SUM - 1))
     return Ratio(tuple(items))
-
-
-def unitless(value: Value) -> Value:
-    whole = whole_amount(value)
-    return value if whole is value else value
 
 
 def mapping(parser: Parser, first: Value) -> Value | None:
@@ -280,7 +277,7 @@ def word(parser: Parser, token: Token, power: int) -> Value:
         raise ParseError(f"unexpected {token.value!r}")
     if lower == "forall":
         return for_all(parser)
-    ahead, words = 0, []  # type: ignore[var-annotated]
+    ahead, words = 0, []
     while parser.peek(ahead).kind == "word" and ahead < 6:
         words.append(str(parser.peek(ahead).value).lower())
         ahead += 1
@@ -301,7 +298,7 @@ def word(parser: Parser, token: Token, power: int) -> Value:
 
 def labelled(words: list[str], value: Value) -> Value:
     """A value under its label; a statement says itself what it is: "the only function is f(x) = 2x"."""
-    return value if isinstance(value, (Relation, Labelled)) else Labelled(" ".join(words), value)
+    return value if isinstance(value, Relation) and LEADS.issuperset(words) else Labelled(" ".join(words), value)
 
 
 def for_all(parser: Parser) -> Value:
@@ -310,6 +307,3 @@ def for_all(parser: Parser) -> Value:
         parser.position += 1
     parser.position += 1
     return parser.parse(LIST)
-
-
-__all__ = ["Expr"]

@@ -215,10 +215,14 @@ def script(parser: Parser) -> Expr:
     """What follows ``^``: one token, a signed number, or a group."""
     if parser.at("*"):
         raise ParseError("a starred symbol")
-    if parser.at("{") and parser.peek(1).kind == "word" and parser.peek(2).value == "}":
-        if parser.peek(1).value in ORDINALS:
-            parser.position += 3
-            return Symbol(str(parser.tokens[parser.position - 2].value))
+    if (
+        parser.at("{")
+        and parser.peek(1).kind == "word"
+        and parser.peek(1).value in ORDINALS
+        and parser.peek(2).value == "}"
+    ):
+        parser.position += 3
+        return Symbol(str(parser.tokens[parser.position - 2].value))
     if parser.peek().kind == "word" and parser.peek().value in ORDINALS:
         parser.position += 1
         return Symbol(str(parser.tokens[parser.position - 1].value))
@@ -333,4 +337,3 @@ def subscripted(parser: Parser, base: Expr) -> Expr:
         raise ParseError("a subscript of nothing")
     parser.position += 1
     return Symbol(f"{name}_{token.value.value if token.kind == 'num' else token.value}")
-

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .amounts import behind, money, money_behind, percent
+from .amounts import money, money_behind, percent
 from .answers import (
-    QUALIFIERS,
     RELATIONS,
     SEPARATORS,
     SET_OPERATIONS,
@@ -79,5 +78,3 @@ INFIX: dict[str, Infix] = {
     "deg": Infix(degree_power, degrees),
     "'": Infix(prime_power, primes),
 }
-
-__all__ = ["INFIX", "PREFIX", "QUALIFIERS", "behind"]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..limits import MAX_DEPTH, MAX_TOKENS, LimitExceeded, ParseError
+from ..limits import MAX_TOKENS, LimitExceeded, ParseError
 from . import vocabulary as V
 from .literals import read_number
 from .unit_names import SYMBOLS, is_unit_name
@@ -236,7 +236,15 @@ def _run(lexer: Lexer, run: str) -> None:
                 return
     counted = len(run) == 3 and lexer.space and lexer.after_number() and _VOWEL.search(run) is not None
     unit = is_unit_name(run) and lexer.after_value() and not (len(run) == 2 and run.isupper())
-    if lexer.upright or len(run) >= 4 or run in V.SHORT_WORDS or run.lower() in V.NUMBER_WORDS or counted or unit or run in V.CODES:
+    if (
+        lexer.upright
+        or len(run) >= 4
+        or run in V.SHORT_WORDS
+        or run.lower() in V.NUMBER_WORDS
+        or counted
+        or unit
+        or run in V.CODES
+    ):
         lexer.emit("word", run)
         return
     for letter in run:
@@ -417,13 +425,13 @@ _COMMANDS: tuple[tuple[Any, Callable[[Lexer, str, str, int], int]], ...] = (
 )
 
 _DEGREE_SIGN = r"\\(?:circ|degree|textdegree)(?![a-zA-Z])"
+_BRACED_DEGREE = rf"\{{\s*{_DEGREE_SIGN}\s*(?:\\?(?:text|mathrm)?\{{?(?P<scale>[CF])\}}?\s*)?\}}"
 _SPACE_COMMANDS = r"q?quad|thinspace|enspace|space|negthinspace|nobreakspace"
 RULES: tuple[tuple[str, str, Callable[[Lexer, re.Match[str]], int]], ...] = (
     ("space", rf"(?:\s|~|\\[ ,;:!\n\t/]|\\(?:{_SPACE_COMMANDS})(?![a-zA-Z])|\{{\s*\}})+", _space),
     ("number", r"[0-9]|\.(?=[0-9])", _number),
     # ^\circ, with the letter of a temperature scale only where the letter ends the braces of its own.
-    ("degree", rf"\{{\s*\^\s*{_DEGREE_SIGN}\s*\}}|(?:\^\s*)?(?:\{{\s*{_DEGREE_SIGN}\s*(?:\\?(?:text|mathrm)?\{{?(?P<scale>[CF])\}}?\s*)?\}}|{_DEGREE_SIGN})",
-     _degree),
+    ("degree", rf"\{{\s*\^\s*{_DEGREE_SIGN}\s*\}}|(?:\^\s*)?(?:{_BRACED_DEGREE}|{_DEGREE_SIGN})", _degree),
     ("primes", r"\^\s*\{\s*(?:\\prime(?![a-zA-Z])\s*)+\}|(?:\^\s*)?\\prime(?![a-zA-Z])|'|\"", _primes),
     ("row", r"\\\\(?:\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|cm|mm|in|bp|mu)\s*\])?", _row),
     ("command", r"\\(?P<name>[a-zA-Z]+)\*?", _command),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from . import vocabulary as V
 from .vocabulary import NUMBER_WORDS
 
 _TENS = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
@@ -33,23 +34,29 @@ _FACTORS: dict[str, Fraction] = {
 POWERS = {"squared": 2, "cubed": 3}
 # With one of these behind it a number is no plain amount: it is denied, hedged, compared or calculated with.
 REFUSED = frozenset(
-    "not no never nor none neither wrong false incorrect impossible maybe perhaps possibly probably or than at least most "
-    "less fewer plus minus over under divided multiplied mod modulo point root roots power powers exponent factorial "
-    "inverse inverses reciprocal reciprocals radical radicals surd surds logarithm logarithms log base negative positive if "
-    "unless when whenever is are was were be but because since so either both all even odd prime undefined true i we you "
-    "they he she it this these those between greater doubled tripled halved reversed squared cubed times-as as versus vs "
-    "percentages don know think guess sure correct".split()
+    V.words(
+        "not no never nor none neither wrong false incorrect impossible maybe perhaps possibly probably or than at "
+        "least most less fewer plus minus over under divided multiplied mod modulo point root roots power powers "
+        "exponent factorial inverse inverses reciprocal reciprocals radical radicals surd surds logarithm logarithms "
+        "log base negative positive if unless when whenever is are was were be but because since so either both all "
+        "even odd prime undefined true i we you they he she it this these those between greater doubled tripled halved "
+        "reversed squared cubed times-as as versus vs percentages don know think guess sure correct"
+    )
 )  # fmt: skip
 # Words that say nothing about the kind of the answer.
 _FILLERS = frozenset(
-    "a an the different distinct possible total totals in-total altogether approximately about roughly only exactly more old "
-    "away each left remaining apart later earlier extra additional other ahead ago long wide tall high deep thick such whole "
-    "full overall respectively too there here now out".split()
+    V.words(
+        "a an the different distinct possible total totals in-total altogether approximately about roughly only exactly "
+        "more old away each left remaining apart later earlier extra additional other ahead ago long wide tall high "
+        "deep thick such whole full overall respectively too there here now out"
+    )
 )  # fmt: skip
 # What a noun is followed by: from here on its description goes, which need not be read.
 _TAILS = frozenset(
-    "of to in on per for from with that which who whom whose while during after before into by toward towards within "
-    "without among across behind below above around until inside outside".split()
+    V.words(
+        "of to in on per for from with that which who whom whose while during after before into by toward towards "
+        "within without among across behind below above around until inside outside"
+    )
 )  # fmt: skip
 _IRREGULAR = {
     "people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot", "teeth": "tooth",

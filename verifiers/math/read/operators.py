@@ -5,9 +5,24 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ..limits import MAX_DEPTH, LimitExceeded, ParseError
-from ..values import Add, Call, Div, Expr, Matrix, Mul, NamedSet, Number, Pow, Relation, SetOperation, Symbol, Tuple, Value
+from ..values import (
+    Add,
+    Call,
+    Div,
+    Expr,
+    Matrix,
+    Mul,
+    NamedSet,
+    Number,
+    Pow,
+    Relation,
+    SetOperation,
+    Symbol,
+    Tuple,
+    Value,
+)
 from .amounts import unit_follows
-from .atoms import ORDINALS, differential, script, starts_factor, subscripted
+from .atoms import ORDINALS, script, starts_factor, subscripted
 from .parser import AMOUNT, POSTFIX, PRODUCT, SET, SUM, Parser, expression_of, negate, product_of
 
 _SIGNS = ("+", "-", "pm", "mp")
@@ -82,7 +97,13 @@ def signed_factor(parser: Parser) -> Value:
             raise LimitExceeded(f"more than {MAX_DEPTH} signs in a row")
     value = parser.parse(PRODUCT)
     for sign in reversed(signs):
-        value = negate(expression_of(value)) if sign == "-" else Call("pm", (expression_of(value),)) if sign == "pm" else value
+        value = (
+            negate(expression_of(value))
+            if sign == "-"
+            else Call("pm", (expression_of(value),))
+            if sign == "pm"
+            else value
+        )
     return value
 
 
@@ -155,7 +176,9 @@ def _literal(node: Expr) -> Fraction | None:
 def degree_power(parser: Parser, left: Value) -> int:
     """The degree sign belongs to its number, unless a temperature scale follows."""
     following = parser.peek(1)
-    scale = following.value in _DEGREE_LETTERS and (following.kind == "word" or (following.kind == "sym" and parser.depth <= 1))
+    scale = following.value in _DEGREE_LETTERS and (
+        following.kind == "word" or (following.kind == "sym" and parser.depth <= 1)
+    )
     return AMOUNT if scale else POSTFIX
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..limits import MAX_DEPTH, LimitExceeded, ParseError
-from ..values import Call, Expr, Mul, Number, Quantity, Symbol, Value
+from ..values import Call, Expr, Mul, Number, Quantity, Value
 from .lexer import Token
 
 END = Token("end of text", None)
@@ -154,8 +154,3 @@ def product_of(factors: list[Expr]) -> Expr:
 
 def symbol_name(token: Token) -> str | None:
     return str(token.value) if token.kind == "sym" else None
-
-
-__all__ = ["AMOUNT", "ANYTHING", "END", "LIST", "MODULO", "POSTFIX", "PRODUCT", "RATIO", "RELATION", "SET", "SUM",
-           "Infix", "Parser", "Prefix", "Symbol", "expression_of", "negate", "number", "product_of", "symbol_name",
-           "whole_amount"]  # fmt: skip

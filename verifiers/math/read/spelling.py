@@ -37,4 +37,3 @@ def undoubled(text: str) -> str:
     if "\\\\" not in text or not _DOUBLED.search(text) or any(len(m[0]) % 2 for m in _RUN.finditer(text)):
         return text
     return _RUN.sub(lambda m: m[0][: len(m[0]) // 2], text)
-

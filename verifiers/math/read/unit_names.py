@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from . import vocabulary as V
+
 
 def _table(spellings: dict[str, str]) -> dict[str, str]:
     return {spelling: name for name, text in spellings.items() for spelling in text.split()}
@@ -60,7 +62,8 @@ MONEY = _table({
 })  # fmt: skip
 _FOREIGN = _table({
     "metre": "米 公尺 メートル 미터 м метр метра метров mètre mètres metro metros",
-    "centimetre": "厘米 公分 センチ センチメートル 센티미터 см", "millimetre": "毫米 ミリメートル 밀리미터 мм", "decimetre": "分米 дм",
+    "centimetre": "厘米 公分 センチ センチメートル 센티미터 см", "millimetre": "毫米 ミリメートル 밀리미터 мм",
+    "decimetre": "分米 дм",
     "kilometre": "千米 公里 キロメートル 킬로미터 км", "gram": "克 グラム 그램 г грамм граммов Gramm gramo gramos",
     "kilogram": "千克 公斤 キログラム 킬로그램 кг Kilogramm kilogramo kilogramos", "tonne": "吨 т тонн тонны",
     "litre": "升 リットル 리터 л литр литров литра litro litros", "millilitre": "毫升 ミリリットル 밀리리터 мл",
@@ -107,8 +110,10 @@ def unit_of(word: str) -> tuple[str, int] | None:
 
 # Abbreviations that are a unit behind a value even in italics; other runs of two letters are products of variables.
 _PLAIN = frozenset(
-    "cm km kg mm dm nm ml mL cl dl mg ms lbs lb ft yd mi oz hr hrs min mins sec secs gal Hz kHz MHz GHz kW MW kJ kPa Pa Nm "
-    "mol kcal cal rad deg cc KB MB GB TB kV kN mA mV eV keV MeV GeV hp mph kph kmh kmph fps rpm psi".split()
+    V.words(
+        "cm km kg mm dm nm ml mL cl dl mg ms lbs lb ft yd mi oz hr hrs min mins sec secs gal Hz kHz MHz GHz kW MW kJ "
+        "kPa Pa Nm mol kcal cal rad deg cc KB MB GB TB kV kN mA mV eV keV MeV GeV hp mph kph kmh kmph fps rpm psi"
+    )
 )
 
 
@@ -131,5 +136,18 @@ FACTORS: dict[str, tuple[str, Fraction]] = {
 FACTORS |= {
     prefix + name: (FACTORS[name][0], FACTORS[name][1] * Fraction(10) ** power)
     for prefix, power in PREFIXES.values()
-    for name in ("metre", "gram", "second", "litre", "joule", "watt", "newton", "pascal", "volt", "ohm", "ampere", "hertz")
+    for name in (
+        "metre",
+        "gram",
+        "second",
+        "litre",
+        "joule",
+        "watt",
+        "newton",
+        "pascal",
+        "volt",
+        "ohm",
+        "ampere",
+        "hertz",
+    )
 }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     return text.split()
 
 
 GREEK = frozenset(
-    _words(
+    words(
         "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron rho "
         "varrho sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi "
         "Psi Omega ell hbar"
@@ -22,7 +22,7 @@ CONJUNCTIONS = {"或": "or", "或者": "or", "和": "and", "与": "and", "及": 
 # Functions of one argument; the value is the canonical name.
 FUNCTIONS = {
     name: name
-    for name in _words(
+    for name in words(
         "sin cos tan cot sec csc sinh cosh tanh coth exp ln log lg arcsin arccos arctan arccot arcsec arccsc arsinh "
         "arcosh artanh gcd lcm min max sgn sqrt cbrt abs floor ceil factorial binom Gamma Re Im arg det deg"
     )
@@ -107,15 +107,16 @@ CURRENCY = {
     "euro": "euro", "texteuro": "euro", "pounds": "pound sterling", "textsterling": "pound sterling", "yen": "yen",
 }  # fmt: skip
 STYLE = frozenset(  # commands that change the look only; their argument stays
-    _words(
+    words(
         "left right middle big Big bigg Bigg bigl Bigl biggl Biggl bigr Bigr biggr Biggr bigm displaystyle textstyle "
         "scriptstyle limits nolimits mathbf boldsymbol bm bold vec overrightarrow hat widehat mathit mathcal mathsf "
         "mathnormal mathscr boxed fbox framebox angle measuredangle underline rm bf it mathop mathbin ensuremath quad "
-        "qquad thinspace enspace space hline hfill toprule bottomrule strut large Large normalsize small nonumber notag allowbreak hfill triangle limits"
+        "qquad thinspace enspace space "
+        "hline hfill toprule bottomrule strut large Large normalsize small nonumber notag allowbreak hfill triangle limits"
     )
 )
 TEXTS = frozenset(
-    _words(
+    words(
         "text textbf textit textrm textsf texttt textnormal mbox hbox mathrm textup emph operatorname textsc "
         "intertext mathtt si unit SIUnit"
     )
@@ -148,7 +149,7 @@ MATRICES = frozenset(
 NUMBER_WORDS = {
     word: number
     for number, word in enumerate(
-        _words(
+        words(
             "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
             "seventeen eighteen nineteen twenty"
         )
@@ -158,7 +159,7 @@ SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**
 
 # Short words of English that are never products of variables: articles, prepositions, auxiliaries, answers.
 SHORT_WORDS = frozenset(
-    _words(
+    words(
         "or and to is of no not the yes odd for all any if at by per its nor but are has was were who how why let DNE dne "
         "am pm AM PM th st nd rd pct sq cu in it our can may let get put use set see try say few out off own due via yet "
         "be do go he me my so up us we an as mod True but than then each has"
@@ -174,8 +175,9 @@ UNICODE = {
     "≡": "\\equiv ", "±": "\\pm ", "∓": "\\mp ", "∞": "\\infty ", "√": " sqrt ", "∛": " cbrt ", "π": "\\pi ",
     "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "∉": "\\notin ", "∅": "\\emptyset ", "⌀": "\\emptyset ",
     "ℝ": "\\R ", "ℤ": "\\Z ", "ℕ": "\\N ", "ℚ": "\\Q ", "ℂ": "\\C ", "∖": "\\setminus ", "°": "\\circ ",
-    "º": "\\circ ", "℃": "^{\\circ}\\mathrm{C}", "℉": "^{\\circ}\\mathrm{F}", "Å": "\\AA ", "Å": "\\AA ", "″": "''",
-    "∀": "\\forall ", "↦": "\\mapsto ", "⊤": "\\top ", "⇒": "\\Rightarrow ", "∴": "\\therefore ", "˚": "\\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "\\ldots ",
+    "º": "\\circ ", "℃": "^{\\circ}\\mathrm{C}", "℉": "^{\\circ}\\mathrm{F}", "\u00c5": "\\AA ", "\u212b": "\\AA ", "″": "''",
+    "∀": "\\forall ", "↦": "\\mapsto ", "⊤": "\\top ", "⇒": "\\Rightarrow ", "∴": "\\therefore ",
+    "˚": "\\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "\\ldots ",
     "⋯": "\\ldots ", "→": "\\to ", "⟨": "\\langle ", "⟩": "\\rangle ", "〈": "\\langle ", "〉": "\\rangle ",
     "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∣": "|",
     "∠": "\\angle ", "△": "\\triangle ", "∑": "\\sum ", "∏": "\\prod ",
