@@ -55,7 +55,7 @@ def judge(gold: str, answer: str, mode: Mode = "default", closed: bool = False) 
             return letter == choice[0], "choice letters compared"
         gold = choice[1] or gold
     letters = letter_set(gold), letter_set(answer)
-    if letters[0] and letters[1] and letters[0][1] != letters[1][1]:
+    if letters[0] and letters[1] and (letters[0][1] != letters[1][1] or not letters[0][0].isascii()):
         return letters[0][0] == letters[1][0], "sets of letters compared"
     verdict, reason = _by_value(spelled(gold), spelled(answer), mode, closed)
     if not verdict and choice is None:

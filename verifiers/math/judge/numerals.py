@@ -9,6 +9,11 @@ from ..read.vocabulary import NUMBER_WORDS
 from .words import NAMED, normal, unwrapped
 
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+_NO_SOLUTION = re.compile(
+    r"(?:there\s+(?:is|are)\s+|it\s+has\s+|has\s+)?no\s+(?:(?:real|integer|positive|such|valid|rational)\s+){0,2}"
+    r"(?:solutions?|values?|roots?|numbers?)(?:\s+exists?)?[.!]?",
+    re.I,
+)
 _WORD = re.compile(r"[A-Za-z]+|\S")
 MAX_WORDS = 24
 
@@ -18,6 +23,8 @@ def spelled(text: str) -> str:
     if len(text) > 160 or not any(c.isalpha() for c in text):
         return text
     plain = unwrapped(text)
+    if _NO_SOLUTION.fullmatch(plain):
+        return "\\emptyset"
     first = re.match(r"[\s.]*([A-Za-z]+)", plain)
     if first is None:
         return text if plain.isascii() else NAMED.get(normal(text), text)

@@ -14,7 +14,7 @@ from . import nouns
 from . import vocabulary as V
 from .lexer import Token
 from .parser import AMOUNT, END, Parser, expression_of, number
-from .unit_names import COMPOUND, SYMBOLS, unit_of
+from .unit_names import COMPOUND, PREFIXES, SYMBOLS, unit_of
 
 _PERCENT = ("percent", "pct", "percents", "percentage", "процентов", "процента", "Prozent")
 _POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
@@ -109,7 +109,7 @@ def scaled_by_word(parser: Parser, left: Value) -> Value:
         return left
     word = str(token.value)
     factor = nouns.factor(word)
-    if factor is not None and not (word in ("k", "K") and not token.text):
+    if factor is not None and not (word == "k" and (not token.text or parser.peek(1).value == "Omega")):
         parser.position += 1
         return Number(left.value * factor) if isinstance(left, Number) else Mul((left, number(factor)))
     power = nouns.POWERS.get(word.lower())
@@ -189,6 +189,8 @@ class UnitReader:
                 current = sign
             elif token.kind == "op" and token.value == "^" and self.last:
                 self.raise_last()
+            elif token.kind == "op" and token.value == "." and self.unit_ahead(1) and (pending != 1 or self.last):
+                self.parser.position += 1  # sq. units, ft. lb
             elif token.kind == "op" and token.value in ("'", "deg"):
                 self.sign(token)
             elif token.kind == "frac":
@@ -237,12 +239,12 @@ class UnitReader:
         """One unit or word; False when the token is neither."""
         word = str(token.value)
         parser = self.parser
-        if word == "mu" and parser.peek(1).kind in ("word", "sym"):
-            known = unit_of("mu" + str(parser.peek(1).value))
+        if word == "mu" or (word in PREFIXES and parser.peek(1).value == "Omega"):
+            known = unit_of(word + str(parser.peek(1).value)) if parser.peek(1).kind in ("word", "sym") else None
             if known is None:
                 return False
             parser.position += 2
-            self.add(known[0], sign * pending, "μ")
+            self.add(known[0], sign * pending, word)
             return True
         if token.kind == "sym" and not (token.text or word == "Omega" or (word in SYMBOLS and word != "k")):
             return False

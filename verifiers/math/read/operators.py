@@ -234,7 +234,7 @@ def transposed(parser: Parser, value: Matrix | Tuple) -> Value:
     if parser.accept("^"):
         braced = parser.accept("{")
         token = parser.peek()
-        if token.value in ("T", "top", "intercal", "t"):
+        if token.value in ("T", "top", "t"):
             parser.position += 1
             if not braced or parser.accept("}"):
                 if isinstance(value, Tuple):

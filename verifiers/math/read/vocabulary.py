@@ -72,6 +72,8 @@ OPERATORS = {  # LaTeX command -> token
     **dict.fromkeys(("to", "rightarrow", "longrightarrow"), "->"),
     **dict.fromkeys(("mapsto", "longmapsto"), "mapsto"),
     **dict.fromkeys(("circ", "degree", "textdegree"), "deg"),
+    "top": "top",
+    "intercal": "top",
     "lt": "<",
     "gt": ">",
     "less": "<",
