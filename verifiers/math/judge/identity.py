@@ -159,6 +159,9 @@ def _same_constant(first: Expr, second: Expr, lenient: bool) -> bool:
     magnitude = int(mp.mag(size) * 0.30103) if size else 0
     if magnitude > MAX_MAGNITUDE:  # products and powers still differ relatively, sums need not
         return not contains((first, second), lambda part: isinstance(part, Add)) and close(a, b, 0)
+    magnitude = max(magnitude, one.gap, two.gap)
+    if magnitude > MAX_MAGNITUDE:
+        return False
     spare = (magnitude // 100 + 1) * 100 if magnitude > 10 else 0
     if spare:
         one, two = (Evaluator(digits=DECIMAL_DIGITS + spare) for _ in range(2))
@@ -186,7 +189,7 @@ def same_function(first: Expr, second: Expr, names: set[str], integers: frozense
     digits = decimal_digits(first, second)
     for number, point in enumerate(points(first, second, names, integers & names)):
         try:
-            one, two, scale, left_reals = _values_at(first, second, point)
+            one, two, scale, left_reals, gap = _values_at(first, second, point)
         except LimitExceeded:
             if number < 6:
                 raise
@@ -196,8 +199,11 @@ def same_function(first: Expr, second: Expr, names: set[str], integers: frozense
             if one is not two and not (integers & names and (one is None or one == 0)):
                 return False
             continue
+        if gap > MAX_MAGNITUDE and number >= 6:
+            continue
         imaginary = any(isinstance(v, mp.mpc) and abs(v.imag) > abs(v) * mp.mpf("1e-40") for v in (one, two))
-        if close(one, two, scale) or (digits is not None and close(one, two, 0, WRITTEN)):
+        agree = close(one, two, scale) and not (gap and not _agree_finer(first, second, point, gap))
+        if agree or (digits is not None and close(one, two, 0, WRITTEN)):
             compared += not imaginary
             complex_compared += 1
         elif (imaginary or left_reals) and not genuinely_complex:
@@ -207,8 +213,23 @@ def same_function(first: Expr, second: Expr, names: set[str], integers: frozense
     return compared >= 2 or complex_compared >= 4 or (genuinely_complex and complex_compared >= 2)
 
 
-def _values_at(first: Expr, second: Expr, point: dict[str, Any]) -> tuple[Any, Any, Any, bool]:
-    """Both values (None: undefined), the scale of what cancelled, and whether a root or logarithm left the reals."""
+def _agree_finer(first: Expr, second: Expr, point: dict[str, Any], gap: int) -> bool:
+    """Whether the functions agree with more digits too, where a term is too small for the usual ones."""
+    if gap > MAX_MAGNITUDE:
+        return False
+    spare = (gap // 100 + 1) * 100
+    mp = context(DECIMAL_DIGITS + spare)
+    exact_point = {name: mp.mpf(value) for name, value in point.items()}
+    one, two = (Evaluator(exact_point, digits=DECIMAL_DIGITS + spare) for _ in range(2))
+    try:
+        values = one(first), two(second)
+        return close(*values, one.cancelled + two.cancelled, spare=spare)
+    except (Undefined, LimitExceeded):
+        return False
+
+
+def _values_at(first: Expr, second: Expr, point: dict[str, Any]) -> tuple[Any, Any, Any, bool, int]:
+    """Both values (None: undefined), the scale of what cancelled, whether a root left the reals, the widest gap."""
     values: list[Any] = []
     evaluators = (Evaluator(point), Evaluator(point))
     for evaluator, node in zip(evaluators, (first, second), strict=True):
@@ -217,7 +238,8 @@ def _values_at(first: Expr, second: Expr, point: dict[str, Any]) -> tuple[Any, A
         except Undefined:
             values.append(None)
     scale = evaluators[0].cancelled + evaluators[1].cancelled
-    return values[0], values[1], scale, any(evaluator.left_reals for evaluator in evaluators)
+    one, two = evaluators
+    return values[0], values[1], scale, one.left_reals or two.left_reals, max(one.gap, two.gap)
 
 
 def _up_to_constant(first: Expr, second: Expr, names: set[str]) -> bool:

@@ -70,6 +70,7 @@ class Evaluator:
         self.budget = _BUDGET.get() or [MAX_WORK]
         self.cancelled: Any = self.mp.zero
         self.error: Any = self.mp.zero
+        self.gap = 0  # decimal digits between the largest and the smallest term of some sum, where they are many
         self.left_reals = False  # a root, logarithm or power of a real number was complex
 
     def __call__(self, node: Expr) -> Any:
@@ -123,7 +124,10 @@ class Evaluator:
         total = self.mp.zero
         for value in values:
             total = total + value
-        largest = max((abs(value) for value in values), default=self.mp.zero)
+        sizes = [abs(value) for value in values]
+        largest = max(sizes, default=self.mp.zero)
+        if len(sizes) > 1 and (smallest := min(sizes)) and smallest < largest * 1e-20:
+            self.gap = max(self.gap, int((self.mp.mag(largest) - self.mp.mag(smallest)) * 0.30103) + 1)
         if abs(total) < largest * 1e-12 and largest > self.cancelled:
             self.cancelled = largest
         return total

@@ -24,7 +24,8 @@ _SURE_INT = rf"(?!0)[0-9]{{1,3}}(?:{_SURE}[0-9]{{3}})+(?![0-9])"
 _COMMA_INT = r"(?!0)[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|(?!0)[0-9]{1,3}(?:,\\,\s*[0-9]{3})+(?![0-9])"
 _SPACE_INT = r"(?!0)[0-9]{1,3}(?: [0-9]{3})+(?![0-9/^]| ?\\?frac|,[0-9])"
 _POINTED = re.compile(
-    r"(?P<int>[0-9]{1,3}(?:\.[0-9]{3}){2,30})(?![0-9.])|(?P<whole>[0-9]{1,3}(?:\.[0-9]{3}){1,30}),(?P<part>[0-9]+)(?![0-9,])"
+    r"(?!0)(?P<int>[0-9]{1,3}(?:\.[0-9]{3}){2,30})(?![0-9.])"
+    r"|(?!0)(?P<whole>[0-9]{1,3}(?:\.[0-9]{3}){1,30}),(?P<part>[0-9]+)(?![0-9,]|\.[0-9])"
 )
 _SURE_COMMA = re.compile(r"(?P<int>[0-9]+)(?:\{,\}|\\text\s*\{,\})(?P<frac>[0-9]+)(?![0-9])")
 _PLAIN_COMMA = re.compile(r"(?P<int>[0-9]+),(?P<frac>[0-9]+)(?![0-9,])")
@@ -51,9 +52,9 @@ def read_number(text: str, start: int, commas: str, spaces: bool) -> tuple[Numbe
 
     Args:
         commas: ``thousands``, ``list`` or ``decimal``: the meaning of a comma that no mark tells.
-        spaces: whether blanks may group thousands.
+        spaces: whether blanks may group thousands: outside brackets and scripts.
     """
-    special = _decimal_comma(text, start, commas)
+    special = _decimal_comma(text, start, commas, outside=spaces)
     if special is not None:
         return special
     match = _NUMBERS[commas, spaces].match(text, start)
@@ -71,8 +72,8 @@ def read_number(text: str, start: int, commas: str, spaces: bool) -> tuple[Numbe
     return value, "", match.end()
 
 
-def _decimal_comma(text: str, start: int, commas: str) -> tuple[Number, str, int] | None:
-    pointed = _POINTED.match(text, start)
+def _decimal_comma(text: str, start: int, commas: str, outside: bool) -> tuple[Number, str, int] | None:
+    pointed = _POINTED.match(text, start) if outside else None
     if pointed is not None:  # 1.234.567 and 1.234,56: points are thousands
         whole = (pointed["int"] or pointed["whole"]).replace(".", "")
         return number_of(whole, pointed["part"] or "", "", False, ""), "", pointed.end()

@@ -35,12 +35,12 @@ POWERS = {"squared": 2, "cubed": 3}
 # With one of these behind it a number is no plain amount: it is denied, hedged, compared or calculated with.
 REFUSED = frozenset(
     V.words(
-        "not no never nor none neither wrong false incorrect impossible maybe perhaps possibly probably or than at "
+        "not no never nor none neither wrong false incorrect impossible maybe perhaps possibly probably or at "
         "least most less fewer plus minus over under divided multiplied mod modulo point root roots power powers "
         "exponent factorial inverse inverses reciprocal reciprocals radical radicals surd surds logarithm logarithms "
         "log base negative positive if unless when whenever is are was were be but because since so either both all "
         "even odd prime undefined true i we you they he she it this these those between greater doubled tripled halved "
-        "reversed squared cubed times-as as versus vs percentages don know think guess sure correct"
+        "reversed squared cubed versus vs percentages don know think guess sure correct"
     )
 )  # fmt: skip
 # Words that say nothing about the kind of the answer.
@@ -54,7 +54,7 @@ _FILLERS = frozenset(
 # What a noun is followed by: from here on its description goes, which need not be read.
 _TAILS = frozenset(
     V.words(
-        "of to in on per for from with that which who whom whose while during after before into by toward towards "
+        "of than as to in on per for from with that which who whom whose while during after before into by toward towards "
         "within without among across behind below above around until inside outside"
     )
 )  # fmt: skip
@@ -107,6 +107,8 @@ def counted(words: list[str], measured: bool, part: bool = False) -> list[str] |
     if any(_ASIAN.fullmatch(word) for word in words):
         return _asian(words)
     phrase: list[str] = []
+    if "than" in lowered and not ("more" in lowered and any(is_plural(word) for word in lowered[: lowered.index("than")])):
+        return None  # "5 more apples than Bob" counts apples, "5 more than that" does not
     for word in lowered:
         if word in _TAILS:
             break
@@ -118,7 +120,7 @@ def counted(words: list[str], measured: bool, part: bool = False) -> list[str] |
         return None
     if not phrase[-1].isascii():
         return phrase if len(phrase) == 1 and phrase[0] not in _FOREIGN_REFUSED else None
-    if phrase[-1] == "times" and lowered[-1] != "times":
+    if phrase[-1] == "times" and lowered[-1] != "times" and lowered[lowered.index("times") + 1] != "as":
         return None
     if not (measured or is_plural(phrase[-1])):
         return None
