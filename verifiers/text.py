@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from .base import VerifierError, verifier
-from .final_answer import after_reasoning, final_answer
+from .final_answer import after_reasoning, bare, final_answer
+from .final_answer.gold import gold_texts
 from .final_answer.limits import MAX_RESPONSE
 from .score import Score
 from .selftest import Case
@@ -36,8 +37,8 @@ def exact(response: str, answer: Any, ignore_case: bool = True, whole: bool = Fa
         ignore_case: compare case-folded.
         whole: compare the whole text after the reasoning, instead of the final answer found in it.
     """
-    golds = answer if isinstance(answer, (list, tuple)) else [answer]
-    if not golds or any(not _plain(str(gold), ignore_case) or gold is None for gold in golds):
+    golds = gold_texts(answer)
+    if any(not _plain(gold, ignore_case) for gold in golds):
         raise ValueError(f"exact: the gold answer {answer!r:.100} is empty")
     if whole:
         if not isinstance(response, str) or len(response) > MAX_RESPONSE:
@@ -48,7 +49,8 @@ def exact(response: str, answer: Any, ignore_case: bool = True, whole: bool = Fa
     else:
         return Score(0.0, reason=found.reason)
     given = _plain(text, ignore_case)
-    return Score(float(any(given == _plain(str(gold), ignore_case) for gold in golds)), extracted=text[:2000])
+    right = any(given in (_plain(gold, ignore_case), _plain(bare(gold), ignore_case)) for gold in golds)
+    return Score(float(right), extracted=text[:2000])
 
 
 def _plain(text: str, ignore_case: bool) -> str:

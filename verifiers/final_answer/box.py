@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .doubt import framed, taken_back
 from .limits import MAX_ANSWER, MAX_BOXES, MAX_ITEMS
 
-_OPEN = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,4}(\{|(?=[0-9A-Za-z]))")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_SCAN_BUDGET = 500_000  # characters scanned for closing braces in one response
+_BRACE = re.compile(
+    r"\\{1,2}(?P<box>boxed|fbox|framebox)\s{0,4}(?:\[[^\]\n]{0,20}\]\s{0,2})?(?P<open>\{|(?=[0-9A-Za-z]))|\\.|[{}]",
+    re.DOTALL,
+)
 
 # What may stand between two boxes that are one answer: "and", "or", commas, the next unknown's name.
 _FILL = re.compile(
@@ -24,6 +26,18 @@ _HEDGE = re.compile(
 _REJECTED = re.compile(
     r"(?:\bnot(?: be| equal to)?|n't(?: be)?|\bnever|\\neq?|≠|(?<![\w)}])!=)[\s$:]*(?:\\\(|\\\[)?\s*$"
 )
+_ANNOUNCED = re.compile(
+    r"\banswers?\s{1,3}(?:is|was|are|must be|should be|would be|equals|:|=)[\s$:]{0,6}(?:\\\(|\\\[)?\s{0,3}$", re.I
+)
+_ALSO = re.compile(
+    r"[\s$)\].,;*]{0,6}(?:\\[)\]])?[\s,(]{0,4}(?:or|maybe|perhaps|possibly|alternatively|or (?:maybe|possibly|perhaps))\s{1,3}"
+    r"(?:it is |it's |else )?\$?[-\d\\]",
+    re.I,
+)
+_CONDITIONAL = re.compile(
+    r"[\s$)\],]{0,6}(?:\\[)\]])?\s{0,3}(?:if|when|for)\b[^.\n]{1,80}\b(?:otherwise|else|(?:and|or|but)\b[^.\n]{1,40}\b(?:if|when|for))\b",
+    re.I,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +48,39 @@ class Box:
 
 
 def find_boxes(text: str) -> tuple[list[Box], bool]:
-    """The closed boxes of a text, outermost ones only, and whether one was too long or never closed at the end."""
+    """The closed boxes of a text, outermost ones only, and whether the last one was never closed or too long.
+
+    One pass over the text, whatever it holds: a scan for each box would be quadratic on a response made of boxes.
+    """
+    closed: list[tuple[int, int, int]] = []  # start, start of the content, end of the content
+    opened: list[tuple[int, int]] = []  # per open brace: where its box and the content start, or -1 for a plain brace
+    last = -1
+    for match in _BRACE.finditer(text):
+        if match["box"] is not None:
+            last = match.start()
+            if match["open"]:
+                opened.append((match.start(), match.end()))
+            else:
+                closed.append((match.start(), match.end(), match.end() + 1))
+        elif match[0] == "{":
+            opened.append((-1, -1))
+        elif match[0] == "}" and opened and (top := opened.pop())[0] >= 0:
+            closed.append((*top, match.start()))
     found: list[Box] = []
-    budget, broken, covered = _SCAN_BUDGET, False, -1
-    opens = list(_OPEN.finditer(text))
-    for match in opens[-MAX_ITEMS:]:
-        if match.start() < covered:
-            continue
-        if not match[1]:
-            found.append(Box(match.start(), match.end() + 1, text[match.end()]))
-            broken = False
-            continue
-        depth, stop = 1, min(len(text), match.end() + 2 * MAX_ANSWER, match.end() + budget)
-        end = -1
-        for brace in _BRACE.finditer(text, match.end(), stop):
-            depth += {"{": 1, "}": -1}.get(brace[0], 0)
-            if depth == 0:
-                end = brace.end()
-                break
-        budget -= (end if end >= 0 else stop) - match.end()
-        broken = end < 0
-        if end >= 0:
-            found.append(Box(match.start(), end, text[match.end() : end - 1]))
-            covered = end
-        if budget <= 0:
-            break
-    return found, broken
+    reached, closed_last = 0, -1
+    for start, inner, end in sorted(closed):
+        closed_last = max(closed_last, start if end - inner <= 2 * MAX_ANSWER else -1)
+        if start >= reached:
+            reached = end
+            if end - inner <= 2 * MAX_ANSWER:
+                found.append(
+                    Box(
+                        start,
+                        end + (text[end : end + 1] == "}" and inner > start and text[inner - 1] == "{"),
+                        text[inner:end],
+                    )
+                )
+    return found[-MAX_ITEMS:], last > closed_last
 
 
 def boxes(text: str) -> list[str]:
@@ -78,11 +99,13 @@ def final_box(text: str) -> tuple[str, int, str] | None:
     text = text[offset:]
     found, broken = find_boxes(text)
     found = [box for box in found if box.content.strip() and not _is_blank(box.content)]
-    kept = [box for box in found if not _REJECTED.search(text, max(0, box.start - 40), box.start)]
+    kept = [box for box in found if not _rejected(text, box)]
     if broken:
         return "", offset + len(text), "the last box is never closed or too long"
     if not kept:
         return ("", offset + len(text), "the only box says what the answer is not") if found else None
+    if doubt := _doubt_behind(text[kept[-1].end : kept[-1].end + 400]):
+        return "", offset + kept[-1].start, doubt
     group = [kept[-1]]
     for box in reversed(kept[:-1]):
         gap = text[box.end : group[0].start]
@@ -100,6 +123,26 @@ def final_box(text: str) -> tuple[str, int, str] | None:
     names = [_name_before(text, box) for box in group]
     joined = ", ".join(name + content for name, content in zip(names, contents, strict=True))
     return joined, offset + group[0].start, f"{len(group)} boxes side by side, read as one answer"
+
+
+def _rejected(text: str, box: Box) -> bool:
+    """Whether a box is said not to be the answer."""
+    before = text[max(0, box.start - 160) : box.start]
+    if _REJECTED.search(before[-40:]):
+        return True
+    announced = _ANNOUNCED.search(before[-50:])
+    if announced and framed(before[: len(before[:-50]) + announced.start()]):
+        return True
+    return taken_back(text[box.end : box.end + 120], later=False)
+
+
+def _doubt_behind(after: str) -> str:
+    """What follows the last box and takes it back or adds another guess; empty when nothing does."""
+    if taken_back(after):
+        return "the boxed answer is taken back"
+    if _ALSO.match(after):
+        return "another guess follows the box"
+    return "the box holds under a condition only" if _CONDITIONAL.match(after) else ""
 
 
 def with_context(text: str, box: Box) -> str:

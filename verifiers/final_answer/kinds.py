@@ -1,11 +1,9 @@
-"""What a verifier looks for: any text, a number, a letter, mathematics."""
+"""What a verifier looks for (any text, a number, a letter, mathematics) and what it gets back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-MAX_LINE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +21,27 @@ class FinalAnswer:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a sentence states. Without a text it states nothing that may be paid, and ``reason`` says why."""
+
+    text: str | None
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class Kind:
     """The kind of answer that a verifier can judge.
 
     Attributes:
-        reads: whether a text is an answer of this kind.
-        alone: whether a text that is the whole response is one.
+        read: the answer that a whole text is, or None when it is none of this kind.
+        alone: the same for a text that is the whole response, where nothing says that it is an answer.
+        stated: what follows "the answer is", up to where it ends; None: nothing of this kind is stated there.
+        sentence: the same for a whole sentence in a place that is marked as the answer, as between tags.
     """
 
     name: str
-    reads: Callable[[str], bool]
-    alone: Callable[[str], bool]
-
-
-def _is_text(text: str) -> bool:
-    return bool(text)
-
-
-def _is_line(text: str) -> bool:
-    return 0 < len(text) <= MAX_LINE and "\n" not in text
-
-
-TEXT = Kind("text", _is_text, _is_line)
+    read: Callable[[str], str | None]
+    alone: Callable[[str], str | None]
+    stated: Callable[[str, Kind], Reading | None]
+    sentence: Callable[[str, Kind], Reading | None]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from ..base import verifier
-from ..final_answer import FinalAnswer, final_answer
+from ..final_answer import LETTER, UNMARKED, FinalAnswer, final_answer
+from ..final_answer.gold import final_of_gold, gold_texts
 from ..score import Score
-from .gold import gold_answer, golds_of
 from .judge import Mode, judge
 from .judge.evaluated import copied
+from .judge.letters import gold_choice
 from .kind import MATHEMATICS
 
 __all__ = ["FinalAnswer", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
+_ANSWER_LINE = re.compile(r"\nA: ?([^\n]+)\s*$")
 _MODES = ("strict", "default", "lenient")
 
 
@@ -61,26 +64,44 @@ def verify(
         raise ValueError(f"mode must be one of {', '.join(_MODES)}; got {mode!r}")
     if unevaluated not in ("refuse", "allow"):
         raise ValueError(f"unevaluated must be refuse or allow; got {unevaluated!r}")
-    golds = golds_of(gold)
     if not isinstance(response, str):
         raise TypeError(f"verify needs a response as text; got {type(response).__name__}")
-    found = extract(response, last_expression)
+    found, reason = extract(response, last_expression), ""
     closed = unevaluated == "refuse"
-    reason = ""
-    for wanted in golds:
-        if found.text is not None:
-            verdict, reason = judge(wanted, found.text, mode, closed)
-        else:
-            verdict, reason = False, "no answer"
-        if not verdict and found.source in ("last", "none") and len(response) <= 2_000:
-            verdict, why = judge(wanted, response, mode, closed)  # "odd $n$": the words of a bare answer
-            reason = why if verdict else reason
-        if verdict and closed and prompt and copied(prompt, found.text or response, wanted):
-            verdict, reason = False, "copied from the prompt, not worked out"
+    for wanted in map(gold_answer, gold_texts(gold)):
+        verdict, extracted, why = _judge_one(response, wanted, mode, found, closed)
+        if verdict and closed and prompt and copied(prompt, extracted, wanted):
+            verdict, why = False, f"copied from the prompt, not worked out; {found.reason}"
         if verdict:
-            return Score(1.0, extracted=(found.text or response)[:2_000], reason=f"{reason}; {found.reason}")
+            return Score(1.0, extracted=extracted[:2_000], reason=why)
+        reason = why
     extracted = None if found.text is None else found.text[:2_000]
-    return Score(0.0, extracted=extracted, reason=f"{reason}; {found.reason}")
+    return Score(0.0, extracted=extracted, reason=reason)
+
+
+def _judge_one(response: str, wanted: str, mode: Mode, found: FinalAnswer, closed: bool) -> tuple[bool, str, str]:
+    """(verdict, extracted text, reason) for one gold."""
+    choice = gold_choice(wanted)
+    if choice is not None:
+        chosen = final_answer(response, LETTER)
+        if chosen.text is not None or not choice[1]:
+            right = chosen.text == choice[0]
+            return right, chosen.text or "", f"choice letters compared; {chosen.reason}"
+    verdict, reason = judge(wanted, found.text, mode, closed) if found.text is not None else (False, "no answer")
+    if not verdict and len(response) <= 2_000 and (found.source == "last" or _is_unmarked_words(wanted, found)):
+        verdict, why = judge(wanted, response, mode, closed)  # "odd $n$": the words of a bare answer
+        reason = why if verdict else reason
+    return verdict, found.text or response, f"{reason}; {found.reason}"
+
+
+def _is_unmarked_words(wanted: str, found: FinalAnswer) -> bool:
+    return found.reason == UNMARKED and MATHEMATICS.read(wanted) is None
+
+
+def gold_answer(gold: str) -> str:
+    """The answer within a gold that is a solution, a tagged text or a sentence; other golds as they are."""
+    line = _ANSWER_LINE.search(gold) if "####" not in gold and "box" not in gold else None
+    return line[1].strip() if line else final_of_gold(gold, MATHEMATICS)
 
 
 def equal(a: str, b: str, mode: Mode = "default", unevaluated: Unevaluated = "allow") -> bool:

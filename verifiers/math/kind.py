@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ..final_answer import Kind
+from ..final_answer import value_kind
 from .limits import LimitExceeded
 from .read import parse_cached
 from .values import Labelled, Value
 
 
-def _is_mathematics(text: str) -> bool:
-    return isinstance(parse_cached(text), (Value, LimitExceeded))
+def _read(text: str) -> str | None:
+    return text if isinstance(parse_cached(text), (Value, LimitExceeded)) else None
 
 
-def _is_answer_alone(text: str) -> bool:
+def _read_alone(text: str) -> str | None:
     value = parse_cached(text)
-    return isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled)
+    return text if isinstance(value, (Value, LimitExceeded)) and not isinstance(value, Labelled) else None
 
 
-MATHEMATICS = Kind("mathematics", _is_mathematics, _is_answer_alone)
+MATHEMATICS = value_kind("mathematics", _read, _read_alone)

@@ -1,0 +1,103 @@
+"""What takes an answer back: denials, other people's opinions, conditions, several guesses, later corrections."""
+
+from __future__ import annotations
+
+import re
+
+# Before "the answer is", in the same clause: it is not the author who says so, or it is said to be false.
+_FRAME = re.compile(
+    r"\b(?:don't|do not|doesn't|does not|didn't|did not|can't|cannot|never|not|isn't|hardly)\s{1,3}(?:\w+\s{1,3}){0,2}"
+    r"(?:think|believe|say|claim|agree|accept|sure|certain|true|case|clear|convinced|mean|imply|follow|correct|right)\b"
+    r"|\b(?:doubts?|doubted|deny|denies|denied|false|untrue|wrong|incorrect|wrongly|incorrectly|mistaken|mistakenly|"
+    r"unlikely|impossible|myth|misconception|absurd|pretend|imagine|hypothetical|hypothetically|unclear|unsure)\b"
+    r"|\b(?:many|some|most|few|others?|students?|people|one|someone|somebody|they|he|she|friend|teacher|everyone|"
+    r"tom|you)\s{1,3}(?:\w+\s{1,3}){0,2}?(?:thinks?|thought|says?|said|claims?|claimed|believes?|believed|guess|guesses|"
+    r"guessed|argues?|argued|assumes?|suggests?|suggested|expects?|expected)\b"
+    r"|\b(?:if|suppose|supposing|assume|assuming|unless|whether|were|should)\b(?![^\n]*\bthen\b)[^,;\n]*$"
+    r"|\b(?:first|initial|initially|previous|original|originally|naive|earlier|tentative|old|his|her|their|"
+    r"student's|expected|trap|tempting|common|popular)\s{0,3}(?:final\s{1,3})?$",
+    re.I,
+)
+_CLAUSE = re.compile(
+    r"[.!?;:,\n。！？；：，]|\b(?:so|then|but|hence|therefore|thus|and|because|since|consequently)\b", re.I
+)
+
+NEGATED = re.compile(
+    r"[\s*_$:：`\"'“(]{0,12}(?:(?:definitely|certainly|clearly|simply|probably|actually|surely|also)\s{1,3})?"
+    r"(?:not\b(?!\s{1,3}only)|n't\b|never\b|neither\b|incorrect\b|wrong\b|false\b(?=\s{1,3}that)|no longer\b|"
+    r"anything but\b|far from\b|不是|不为|并非|nicht\b|ne\b|pas\b|no es\b|não\b|non\b|не\b)",
+    re.I,
+)
+IGNORANCE = re.compile(
+    r"\b(?:I|we)\s{1,3}(?:really\s{1,3}|just\s{1,3}|still\s{1,3})?"
+    r"(?:don't|do not|cannot|can't|could not|couldn't|am unable to|are unable to)\s{1,3}"
+    r"(?:\w+\s{1,3})?(?:know|say|tell|determine|find|solve|answer)\b"
+    r"|\bno idea\b|\bnot (?:really )?(?:sure|certain)\b|\bunsure\b|\bidk\b|不知道|无法确定",
+    re.I,
+)
+_OR = (
+    r"(?:or|maybe|perhaps|possibly|alternatively|alternately|otherwise|else|either|might be|may be|could be|could also|"
+    r"possibly|if not|或者?|还是|また?は|もしくは|또는|혹은|oder|vielleicht|ou|peut-être|o|quizás?|tal vez|ou|talvez|oppure|"
+    r"forse|или|может|أو)"
+)
+OTHER_GUESS = re.compile(rf"(?<![\w-]){_OR}(?![\w-])(?!\s{{1,3}}(?:so|equivalently|rather|simply))|[|¦]", re.I)
+CONDITION = re.compile(
+    r"\b(?:if|when(?!\s{1,3}(?:rounded|simplified|reduced|expressed))|whenever|unless|provided|assuming|depending|"
+    r"otherwise|in case|for (?:even|odd|some|any|all|every|each value)|wenn|falls|если|sinon)\b|如果|若|のとき",
+    re.I,
+)
+DENIES = re.compile(
+    r"(?<!\w)(?:is|was|are|were|be|seems|looks)?\s{0,3}(?:not|n't|never|no longer|wrong|incorrect|false|invalid|"
+    r"impossible|mistaken)(?!\w)|\b(?:isn't|aren't|wasn't|doesn't|don't|can't|cannot|fails?|ruled out)\b|"
+    r"ではな|じゃな|아닙|아니|不对|错误|不正确",
+    re.I,
+)
+_CONTRARY = re.compile(
+    r"\b(?:maybe|perhaps|possibly|might|may|could|wrong|incorrect|not sure|unsure|not certain|actually|really|"
+    r"should be|it is|it's|it was|the answer|another|also)\b",
+    re.I,
+)
+# Directly behind the answer: "... is wrong", "That is not right.", "but that fails".
+_TAKEN_BACK = re.compile(
+    r"[\s$*_`)\]}.,;:!'\"”–—-]{0,12}(?:\\[)\]][\s.,;:!]{0,4})?"
+    r"(?:(?:but|however|which|though|although|and|oh|no|wait|hmm|sorry|actually)[\s,.!]{1,4}){0,3}"
+    r"(?:(?:that|this|it|which|he|the (?:above|previous|answer|value|box|result))(?:\s{1,3}(?:answer|value|one|result))?"
+    r"\s{1,3})?"
+    r"(?:(?:is|was|are|seems|looks|must be|turns out(?: to be)?|would be)\s{1,3}"
+    r"(?:(?:obviously|clearly|actually|certainly|definitely|also|probably|of course)\s{1,3})?"
+    r"(?:wrong|incorrect|false|mistaken|invalid|impossible|a mistake|"
+    r"not\s{1,3}(?:the\s{1,3})?(?:final\s{1,3})?"
+    r"(?:correct|right|it|true|valid|possible|answer|solution|what))\b"
+    r"|(?:isn't|wasn't|can't be|cannot be)\s{1,3}(?:the\s{1,3})?(?:right|correct|it|true|answer|solution)\b"
+    r"|(?:fails|does not work|doesn't work|cannot be)\b)",
+    re.I,
+)
+_LATER = re.compile(
+    r"(?:^|[.!?\n])[\s*_]{0,6}(?:(?:wait|no|hmm|oh|sorry|actually|but|honestly|well)[\s,.!—–-]{1,4}){0,3}"
+    r"(?:(?:that|this|the (?:above|answer|value|result))(?:\s{1,3}(?:answer|value|one|result))?\s{1,3}"
+    r"(?:is|was|must be)\s{1,3}(?:wrong|incorrect|false|not\s{1,3}(?:correct|right))\b"
+    r"|(?:I|we)\s{1,3}(?:really\s{1,3})?(?:don't|do not)\s{1,3}know\b"
+    r"|(?:I\s{1,3}am|I'm|we are|we're)\s{1,3}not\s{1,3}(?:sure|certain)\b"
+    r"|(?:ignore|disregard|forget)\s{1,3}(?:that|this|the above|my)\b|scratch that\b|never mind\b)",
+    re.I,
+)
+
+
+def framed(before: str) -> bool:
+    """Whether the words before an announcement make it somebody else's, a supposition or a denial."""
+    window = before[-120:]
+    cuts = [match.end() for match in _CLAUSE.finditer(window)]
+    # "If the answer is 5": a condition reaches over "and" and "so", not over a comma.
+    return _FRAME.search(window, cuts[-1] if cuts else 0) is not None
+
+
+def doubted(aside: str) -> bool:
+    """Whether an explanation that begins with "but" or the like says something else than what stands before it."""
+    return bool(re.match(r"\W{0,4}(?:but|however|although|though|yet)\b", aside, re.I)) and bool(
+        _CONTRARY.search(aside) or DENIES.search(aside)
+    )
+
+
+def taken_back(after: str, later: bool = True) -> bool:
+    """Whether what follows an answer says that it is wrong, or, some ``later``, that the author does not know."""
+    return _TAKEN_BACK.match(after) is not None or (later and _LATER.search(after[:400]) is not None)

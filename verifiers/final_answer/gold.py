@@ -1,0 +1,45 @@
+"""Gold answers in the shapes in which data sets bring them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .find import final_answer
+from .kinds import Kind
+
+_PRINTED = re.compile(r"^np\.(?:u?int|float|str_?)\d{0,3}_?\((.{1,400})\)$", re.DOTALL)  # a scalar of NumPy 2 as text
+
+
+def plain(gold: Any) -> Any:
+    """A gold as a Python object: the scalars of NumPy and PyTorch, and arrays of them, become numbers and lists."""
+    convert = getattr(gold, "tolist", None) or getattr(gold, "item", None)
+    return convert() if callable(convert) and not isinstance(gold, (str, bytes)) else gold
+
+
+def gold_texts(gold: Any) -> list[str]:
+    """The texts of a gold: one text or number, or several of which any is right.
+
+    Raises:
+        TypeError: a gold of another shape, which would be wrong for every response.
+    """
+    gold = plain(gold)
+    listed = list(gold) if isinstance(gold, Sequence) and not isinstance(gold, (str, bytes)) else [gold]
+    texts = [plain(one) for one in listed]
+    for one in texts:
+        if isinstance(one, (bool, Mapping, bytes, type(None), Sequence)) and not isinstance(one, str):
+            raise TypeError(
+                f"a gold answer is a text, a number, or a list of these of which any is right; got {gold!r:.100}"
+            )
+    if not texts:
+        raise TypeError("a gold answer is a text, a number, or a list of these; got an empty list")
+    return [_PRINTED.sub(r"\1", str(one)) for one in texts]
+
+
+def final_of_gold(gold: str, kind: Kind) -> str:
+    """The answer of a gold that is a solution, a tagged text or a sentence; a bare answer stays as it is."""
+    if "####" in gold:
+        return gold.rpartition("####")[2].strip()
+    found = final_answer(gold, kind)
+    return found.text.strip() if found.text and found.source in ("tag", "box", "statement") else gold.strip()

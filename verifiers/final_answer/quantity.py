@@ -1,0 +1,67 @@
+"""What stands around a number in running text: a unit or counted noun, or something that makes it another number."""
+
+from __future__ import annotations
+
+import re
+
+from .doubt import CONDITION, DENIES, OTHER_GUESS
+
+SCALES = {
+    "hundred": 10**2, "thousand": 10**3, "thousands": 10**3, "k": 10**3, "lakh": 10**5, "million": 10**6,
+    "millions": 10**6, "mn": 10**6, "mio": 10**6, "crore": 10**7, "billion": 10**9, "billions": 10**9, "bn": 10**9,
+    "trillion": 10**12, "trillions": 10**12, "dozen": 12, "dozens": 12, "score": 20, "万": 10**4, "亿": 10**8,
+}  # fmt: skip
+_PARTS = (
+    "half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths "
+    "ninth ninths tenth tenths hundredth hundredths thousandth thousandths millionth millionths"
+)
+# Directly behind a number these make it another one. A closed class: units and counted nouns are an open one.
+_CHANGES = frozenset(
+    (
+        "of out over factorial point and or minus plus less more times divided multiplied by to through thru squared "
+        "cubed mod modulo choose percentage raised power root base x gross pairs double is are was were be has have "
+        f"hundred-odd something odd {_PARTS} {' '.join(SCALES)}"
+    ).split()
+)
+_COMPARED = re.compile(r"\b(?:more|less|fewer|greater|larger|smaller|higher|lower|longer|older)\s{1,4}than\b", re.I)
+_FRACTION = re.compile(rf"\band\s{{1,4}}(?:an?|one|two|three)\s{{1,4}}(?:{'|'.join(_PARTS.split())})\b", re.I)
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_NOT_WORDS = re.compile(r"[\d\\$^=<>+*/|&{}\[\]¦²³!±×÷√π]")
+# Before a number these say that it is no value: a label, a bound, a position.
+_NO_VALUE = re.compile(
+    r"\b(?:at least|at most|more|less|fewer|greater|than|under|over|below|above|between|near|nearly|almost|close|from|"
+    r"far|but|anything|except|besides|after|before|until|within|beyond|by|equations?|eq|examples?|steps?|cases?|"
+    r"problems?|questions?|parts?|options?|choices?|exercises?|lemma|theorems?|figures?|fig|tables?|lines?|rows?|pages?|"
+    r"sections?|chapters?|items?|no|number(?! of)|up to|minus|negative|plus|half|twice|double|triple|square|cube|root|"
+    r"times|modulo|mod|unknown|unclear|hard|difficult|not|never|cannot|can't|except)\b[^.;:\n]{0,40}$",
+    re.I,
+)
+
+
+def changes(tail: str) -> str:
+    """Why the words behind a number do not leave its value alone; empty when they do (a unit, a noun, an aside)."""
+    text = tail.strip(" \t\n*_`.,;:!–—-。，")
+    if not text:
+        return ""
+    if OTHER_GUESS.search(text):
+        return "another guess follows"
+    if CONDITION.search(text):
+        return "a condition follows"
+    if DENIES.search(text):
+        return "it is denied"
+    plain = text[1:-1] if text[0] in "(（[" and text[-1] in ")）]" else text
+    if _FRACTION.search(plain) or _COMPARED.search(plain):
+        return "what follows changes the value"
+    if plain is not text:
+        return ""  # "(three)", "(6 / 2)"
+    if _NOT_WORDS.search(text):
+        return "more follows than words"
+    first = _WORD.match(text)
+    if first and first[0].lower() in _CHANGES and not tail.lstrip().startswith((",", ";", "–", "—", "-")):
+        return f"{first[0]!r} changes the value"
+    return ""
+
+
+def is_value_position(before: str) -> bool:
+    """Whether a number behind these words is what a sentence is about, and no label, bound or part of an operation."""
+    return _NO_VALUE.search(before[-80:]) is None and not re.search(r"[(:;#=<>^_]\s*$|\bn't\b", before[-80:])
