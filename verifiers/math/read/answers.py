@@ -60,6 +60,8 @@ def listing(parser: Parser, first: Value) -> Value:
         while separator in (",", ";", "row") and parser.at("and", "or"):
             separator = parser.accept("and", "or")
         following = parser.peek()
+        if denied_alternative(parser):
+            break
         if following is END or following.kind == "end" or parser.at(*_CLOSING) or remark(parser):
             break
         if separator == ";":
@@ -75,6 +77,15 @@ def listing(parser: Parser, first: Value) -> Value:
         return ListOf(tuple(ListOf(tuple(group)) for group in groups), ";")
     items = without_parameters(residues([item for group in groups for item in group]))
     return items[0] if len(items) == 1 else ListOf(tuple(items), word)
+
+
+def denied_alternative(parser: Parser) -> bool:
+    """``3, not 4``: what the answer is not says nothing more about it."""
+    token, after = parser.peek(), parser.peek(1)
+    if parser.depth or token.kind not in ("word", "op") or token.value != "not" or after.kind in ("word", "end of text"):
+        return False
+    parser.position = len(parser.tokens)
+    return True
 
 
 def residues(items: list[Value]) -> list[Value]:
