@@ -7,6 +7,7 @@ and keeps every brace, point, quote and operator, so that ``2^{n-1}`` never beco
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..read.nouns import singular
 from ..read.spelling import to_ascii, undoubled
@@ -47,7 +48,8 @@ _KINDS = frozenset(
 )
 
 
-def pieces(text: str) -> list[str]:
+@lru_cache(maxsize=256)
+def pieces(text: str) -> tuple[str, ...]:
     """The text as pieces without look: text commands and redundant braces are gone, every other brace stays."""
     found: list[str] = []
     opened: list[tuple[bool, int]] = []  # per open brace: whether it belongs to a text command, and where it stands
@@ -74,7 +76,7 @@ def pieces(text: str) -> list[str]:
             found.append(" ")
         else:
             found.append(piece)
-    return found
+    return tuple(found)
 
 
 def _close(found: list[str], start: int) -> None:
@@ -112,7 +114,7 @@ def normal(text: str) -> str:
     return _SYNONYMS.get(plain, plain)
 
 
-def _neighbour(parts: list[str], index: int, step: int) -> str:
+def _neighbour(parts: tuple[str, ...], index: int, step: int) -> str:
     index += step
     while 0 <= index < len(parts) and parts[index] == " ":
         index += step
@@ -193,18 +195,18 @@ def _same_core(gold: str, response: str) -> bool:
 
 def formulas_and_words(text: str) -> list[tuple[bool, str]] | None:
     """The text as runs of words (True) and of mathematics (False), or None when it is only one of both."""
-    runs: list[tuple[bool, str]] = []
+    runs: list[tuple[bool, list[str]]] = []
     depth = 0
     for piece in _runs(text):
         wordy = depth == 0 and _is_word(piece.strip()) and not piece.startswith("\\")
         depth += piece.count("{") - piece.count("}")
         if runs and (runs[-1][0] == wordy or piece.isspace()):
-            runs[-1] = (runs[-1][0], runs[-1][1] + piece)
+            runs[-1][1].append(piece)
         else:
-            runs.append((wordy, piece))
-    runs = [(wordy, run.strip(" ,;.") if not wordy else run.strip()) for wordy, run in runs]
-    runs = [(wordy, run) for wordy, run in runs if run]
-    return runs if len(runs) > 1 and any(wordy for wordy, _ in runs) else None
+            runs.append((wordy, [piece]))
+    joined = [(wordy, "".join(run).strip(" \t\n" if wordy else " \t\n,;.")) for wordy, run in runs]
+    joined = [(wordy, run) for wordy, run in joined if run]
+    return joined if len(joined) > 1 and any(wordy for wordy, _ in joined) else None
 
 
 def _runs(text: str) -> list[str]:

@@ -82,7 +82,12 @@ def listing(parser: Parser, first: Value) -> Value:
 def denied_alternative(parser: Parser) -> bool:
     """``3, not 4``: what the answer is not says nothing more about it."""
     token, after = parser.peek(), parser.peek(1)
-    if parser.depth or token.kind not in ("word", "op") or token.value != "not" or after.kind in ("word", "end of text"):
+    if (
+        parser.depth
+        or token.kind not in ("word", "op")
+        or token.value != "not"
+        or after.kind in ("word", "end of text")
+    ):
         return False
     parser.position = len(parser.tokens)
     return True

@@ -107,7 +107,9 @@ def counted(words: list[str], measured: bool, part: bool = False) -> list[str] |
     if any(_ASIAN.fullmatch(word) for word in words):
         return _asian(words)
     phrase: list[str] = []
-    if "than" in lowered and not ("more" in lowered and any(is_plural(word) for word in lowered[: lowered.index("than")])):
+    if "than" in lowered and not (
+        "more" in lowered and any(is_plural(word) for word in lowered[: lowered.index("than")])
+    ):
         return None  # "5 more apples than Bob" counts apples, "5 more than that" does not
     for word in lowered:
         if word in _TAILS:
