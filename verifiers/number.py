@@ -37,6 +37,10 @@ _TEXTS = re.compile(r"\\(?:text|textrm|textbf|mathrm|mbox|operatorname)\s?\{([^{
 _UNIT_SIGNS = re.compile(
     r"\\[,;:! ]|~|\\?%|\^?\s?\{?\\circ\}?|°|[€£¥₹$]|(?<=[A-Za-z])(?:\^\{?[23]\}?|[²³])|(?<=[A-Za-z])/(?=[A-Za-z])"
 )
+_FONT = re.compile(
+    r"\\(?:math|text)(?:bf|rm|it|sf|tt|normal)\s?(?=\{\s?[-+$\d.])|\\(?:bm|boldsymbol|text|mbox)\s?(?=\{\s?[-+$\d.])|\\displaystyle\b"
+)
+_WRAPPED = re.compile(r"(?:\[|\(|\{)\s{0,4}([-+]?[\d.,]{1,60})\s{0,4}(?:\]|\)|\})")
 _SCALE = re.compile(r"[\s-]?([^\W\d_]{1,10})\b")
 
 
@@ -51,7 +55,9 @@ def parse_number(text: str) -> Fraction | None:
         return None
     text = without_marks(bare(text)).replace(r"\!", "").replace("{,}", ",").replace(r"\$", "$").strip("$ ")
     text = re.sub(r"(?<=[0-9])(?:\\[,; ]|,\s?(?=[0-9]{3}(?![0-9])))(?=[0-9]{3}(?![0-9]))", ",", text)
-    text = _LATEX_FRACTION.sub(_plain_fraction, text).strip()
+    text = _FONT.sub("", _LATEX_FRACTION.sub(_plain_fraction, text)).strip()
+    if inner := _WRAPPED.fullmatch(text):
+        text = inner[1]
     if "=" in text.strip("= "):
         *left, text = (part.strip() for part in text.split("="))
         if not all(_same(part, text) for part in left if part):

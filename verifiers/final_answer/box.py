@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .doubt import framed, taken_back
-from .limits import MAX_ANSWER, MAX_BOXES, MAX_ITEMS
+from .doubt import another_follows, framed, taken_back
+from .limits import MAX_ANSWER, MAX_ITEMS
 
 _BRACE = re.compile(
     r"\\{1,2}(?P<box>boxed|fbox|framebox)\s{0,4}(?:\[[^\]\n]{0,20}\]\s{0,2})?(?P<open>\{|(?=[0-9A-Za-z]))|\\.|[{}]",
@@ -27,8 +27,12 @@ _REJECTED = re.compile(
     r"(?:\bnot(?: be| equal to)?|n't(?: be)?|\bnever|\\neq?|≠|(?<![\w)}])!=)[\s$:]*(?:\\\(|\\\[)?\s*$"
 )
 _ANNOUNCED = re.compile(
-    r"\banswers?\s{1,3}(?:is|was|are|must be|should be|would be|equals|:|=)[\s$:]{0,6}(?:\\\(|\\\[)?\s{0,3}$", re.I
+    r"(?:\banswers?\s{1,3}(?:is|was|are|must be|should be|would be|equals|:|=)"
+    r"|\b(?:it|this|that)(?:'s|\s{1,3}(?:is|was|should be|must be)))"
+    r"[\s$:]{0,6}(?:\\\(|\\\[)?\s{0,3}$",
+    re.I,
 )
+_ASKED = re.compile(r"\s{0,2}(?:\$|\\\))?\s{0,2}\?")
 _ALSO = re.compile(
     r"[\s$)\].,;*]{0,6}(?:\\[)\]])?[\s,(]{0,4}(?:or|maybe|perhaps|possibly|alternatively|or (?:maybe|possibly|perhaps))\s{1,3}"
     r"(?:it is |it's |else )?\$?[-\d\\]",
@@ -66,21 +70,20 @@ def find_boxes(text: str) -> tuple[list[Box], bool]:
             opened.append((-1, -1))
         elif match[0] == "}" and opened and (top := opened.pop())[0] >= 0:
             closed.append((*top, match.start()))
-    found: list[Box] = []
-    reached, closed_last = 0, -1
+    outermost: list[tuple[int, int, int]] = []
+    reached, last_closed = 0, -1
     for start, inner, end in sorted(closed):
-        closed_last = max(closed_last, start if end - inner <= 2 * MAX_ANSWER else -1)
+        if end - inner <= 2 * MAX_ANSWER:
+            last_closed = max(last_closed, start)
         if start >= reached:
             reached = end
-            if end - inner <= 2 * MAX_ANSWER:
-                found.append(
-                    Box(
-                        start,
-                        end + (text[end : end + 1] == "}" and inner > start and text[inner - 1] == "{"),
-                        text[inner:end],
-                    )
-                )
-    return found[-MAX_ITEMS:], last > closed_last
+            outermost.append((start, inner, end))
+    found = [
+        Box(start, end + (text[inner - 1] == "{"), text[inner:end])
+        for start, inner, end in outermost[-MAX_ITEMS:]
+        if end - inner <= 2 * MAX_ANSWER
+    ]
+    return found, last > last_closed
 
 
 def boxes(text: str) -> list[str]:
@@ -95,17 +98,15 @@ def final_box(text: str) -> tuple[str, int, str] | None:
     """
     if "box" not in text:
         return None
-    offset = max(0, len(text) - MAX_BOXES)
-    text = text[offset:]
     found, broken = find_boxes(text)
     found = [box for box in found if box.content.strip() and not _is_blank(box.content)]
     kept = [box for box in found if not _rejected(text, box)]
     if broken:
-        return "", offset + len(text), "the last box is never closed or too long"
+        return "", len(text), "the last box is never closed or too long"
     if not kept:
-        return ("", offset + len(text), "the only box says what the answer is not") if found else None
+        return ("", found[-1].start, "the only box says what the answer is not") if found else None
     if doubt := _doubt_behind(text[kept[-1].end : kept[-1].end + 400]):
-        return "", offset + kept[-1].start, doubt
+        return "", kept[-1].start, doubt
     group = [kept[-1]]
     for box in reversed(kept[:-1]):
         gap = text[box.end : group[0].start]
@@ -119,10 +120,10 @@ def final_box(text: str) -> tuple[str, int, str] | None:
     contents = [with_context(text, box) for box in group]
     distinct = list(dict.fromkeys(_squeezed(content) for content in contents))
     if len(distinct) == 1 or len(distinct) < len(contents):
-        return contents[-1], offset + kept[-1].start, "last box"
+        return contents[-1], kept[-1].start, "last box"
     names = [_name_before(text, box) for box in group]
     joined = ", ".join(name + content for name, content in zip(names, contents, strict=True))
-    return joined, offset + group[0].start, f"{len(group)} boxes side by side, read as one answer"
+    return joined, group[0].start, f"{len(group)} boxes side by side, read as one answer"
 
 
 def _rejected(text: str, box: Box) -> bool:
@@ -133,14 +134,15 @@ def _rejected(text: str, box: Box) -> bool:
     announced = _ANNOUNCED.search(before[-50:])
     if announced and framed(before[: len(before[:-50]) + announced.start()]):
         return True
-    return taken_back(text[box.end : box.end + 120], later=False)
+    after = text[box.end : box.end + 120]
+    return taken_back(after, later=False) or _ASKED.match(after) is not None
 
 
 def _doubt_behind(after: str) -> str:
     """What follows the last box and takes it back or adds another guess; empty when nothing does."""
     if taken_back(after):
         return "the boxed answer is taken back"
-    if _ALSO.match(after):
+    if _ALSO.match(after) or another_follows(after):
         return "another guess follows the box"
     return "the box holds under a condition only" if _CONDITIONAL.match(after) else ""
 
@@ -148,7 +150,7 @@ def _doubt_behind(after: str) -> str:
 def with_context(text: str, box: Box) -> str:
     """The content with the sign or percent that stands outside of the box."""
     content = box.content
-    if text.startswith(("\\%", "%"), box.end):
+    if text.startswith(("\\%", "%"), box.end) and not content.rstrip().endswith("%"):
         content += "\\%"
     before = text[max(0, box.start - 6) : box.start].rstrip()
     if before.endswith(("=-", "= -", "$-", "is -")) and not content.lstrip().startswith("-"):
@@ -170,6 +172,4 @@ def _squeezed(content: str) -> str:
 
 
 def _is_blank(content: str) -> bool:
-    return bool(
-        re.fullmatch(r"\s*(?:\\h?phantom\{[^{}]*\}|\\?_|\\(?:q?quad|[ ,;])|\.(?=\.)|(?<=\.)\.|\?|\s)*+", content)
-    )
+    return bool(re.fullmatch(r"(?:\\h?phantom\{[^{}]*\}|\\?_|\\(?:q?quad|[ ,;])|\.(?=\.)|(?<=\.)\.|\?|\s)*+", content))

@@ -9,13 +9,27 @@ _FRAME = re.compile(
     r"\b(?:don't|do not|doesn't|does not|didn't|did not|can't|cannot|never|not|isn't|hardly)\s{1,3}(?:\w+\s{1,3}){0,2}"
     r"(?:think|believe|say|claim|agree|accept|sure|certain|true|case|clear|convinced|mean|imply|follow|correct|right)\b"
     r"|\b(?:doubts?|doubted|deny|denies|denied|false|untrue|wrong|incorrect|wrongly|incorrectly|mistaken|mistakenly|"
-    r"unlikely|impossible|myth|misconception|absurd|pretend|imagine|hypothetical|hypothetically|unclear|unsure)\b"
+    r"unlikely|impossible|myth|misconception|absurd|mistake|error|fallacy|"
+    r"nobody|no one|none|cannot be|can't be|pretend|imagine|hypothetical|hypothetically|unclear|unsure)\b"
     r"|\b(?:many|some|most|few|others?|students?|people|one|someone|somebody|they|he|she|friend|teacher|everyone|"
     r"tom|you)\s{1,3}(?:\w+\s{1,3}){0,2}?(?:thinks?|thought|says?|said|claims?|claimed|believes?|believed|guess|guesses|"
     r"guessed|argues?|argued|assumes?|suggests?|suggested|expects?|expected)\b"
     r"|\b(?:if|suppose|supposing|assume|assuming|unless|whether|were|should)\b(?![^\n]*\bthen\b)[^,;\n]*$"
     r"|\b(?:first|initial|initially|previous|original|originally|naive|earlier|tentative|old|his|her|their|"
     r"student's|expected|trap|tempting|common|popular)\s{0,3}(?:final\s{1,3})?$",
+    re.I,
+)
+_SOURCE = re.compile(
+    r"\b(?:according to|says|said|claims|claimed|thinks)\s{1,3}(?!the\b|our\b|this\b|these\b|my\b|above\b|we\b)"
+    r"\w+[^.\n]{0,30},\s{0,3}(?:the\s{1,3})?(?:final\s{1,3})?$",
+    re.I,
+)
+_ANOTHER = re.compile(
+    r"(?:[\s.!,;:?*_$)`\]}]|\\[)\]]){0,8}"
+    r"(?:(?:(?:or|alternatively|maybe|perhaps|possibly|otherwise)\b[\s,]{1,3}){1,3}"
+    r"|(?:(?:hmm|wait|actually|sorry|oh|rather|correction|oops|no)[\s]{0,2}[,.!:—–-]{1,3}\s{0,3}){1,4})"
+    r"(?:(?:it's|it is|that's|that is|make that|the answer is|option|choice)\s{1,3})?(?:\$|\\\(|\*\*|\\boxed\{|[(-]){0,3}"
+    r"(?:\d|\\[a-z]|(?-i:[A-J])(?![A-Za-z0-9]|\s[a-z]))",
     re.I,
 )
 _CLAUSE = re.compile(
@@ -25,7 +39,8 @@ _CLAUSE = re.compile(
 NEGATED = re.compile(
     r"[\s*_$:：`\"'“(]{0,12}(?:(?:definitely|certainly|clearly|simply|probably|actually|surely|also)\s{1,3})?"
     r"(?:not\b(?!\s{1,3}only)|n't\b|never\b|neither\b|incorrect\b|wrong\b|false\b(?=\s{1,3}that)|no longer\b|"
-    r"anything but\b|far from\b|不是|不为|并非|nicht\b|ne\b|pas\b|no es\b|não\b|non\b|не\b)",
+    r"anything but\b|far from\b|(?:\w+\s{1,3})?(?:thought|said|believed|supposed|assumed|claimed|rumou?red)\s{1,3}to be\b|"
+    r"不是|不为|并非|nicht\b|ne\b|pas\b|no es\b|não\b|non\b|не\b)",
     re.I,
 )
 IGNORANCE = re.compile(
@@ -65,11 +80,12 @@ _TAKEN_BACK = re.compile(
     r"\s{1,3})?"
     r"(?:(?:is|was|are|seems|looks|must be|turns out(?: to be)?|would be)\s{1,3}"
     r"(?:(?:obviously|clearly|actually|certainly|definitely|also|probably|of course)\s{1,3})?"
-    r"(?:wrong|incorrect|false|mistaken|invalid|impossible|a mistake|"
+    r"(?:wrong|incorrect|false|mistaken|invalid|impossible(?! to\b)|a mistake|"
     r"not\s{1,3}(?:the\s{1,3})?(?:final\s{1,3})?"
-    r"(?:correct|right|it|true|valid|possible|answer|solution|what))\b"
+    r"(?:correct|right|it|true|valid|possible(?! to\b)|answer|solution|what))\b"
     r"|(?:isn't|wasn't|can't be|cannot be)\s{1,3}(?:the\s{1,3})?(?:right|correct|it|true|answer|solution)\b"
-    r"|(?:fails|does not work|doesn't work|cannot be)\b)",
+    r"|(?:is|was)\s{1,3}(?!correct|right|the\b)[^.,;\n\d]{0,40}\b(?:wrong|incorrect)\b"
+    r"|fails\b|(?:does not|doesn't|did not|didn't)\s{1,3}(?:work|satisfy|fit|hold|match|check|solve)\b)",
     re.I,
 )
 _LATER = re.compile(
@@ -88,7 +104,12 @@ def framed(before: str) -> bool:
     window = before[-120:]
     cuts = [match.end() for match in _CLAUSE.finditer(window)]
     # "If the answer is 5": a condition reaches over "and" and "so", not over a comma.
-    return _FRAME.search(window, cuts[-1] if cuts else 0) is not None
+    return _FRAME.search(window, cuts[-1] if cuts else 0) is not None or _SOURCE.search(window) is not None
+
+
+def another_follows(after: str) -> bool:
+    """Whether the next words offer another answer: "The answer is 5. Or maybe 6."."""
+    return _ANOTHER.match(after) is not None
 
 
 def doubted(aside: str) -> bool:

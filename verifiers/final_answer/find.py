@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .box import boxes, final_box
 from .kinds import FinalAnswer, Kind
 from .last import last_expression_of
@@ -14,6 +16,8 @@ from .text import TEXT
 from .visible import visible
 
 UNMARKED = "nothing marks a final answer"
+_SENTENCES = re.compile(r"[.!?]\s{1,4}\S|\n\s{0,9}\S")
+_LEAD = re.compile(r"^\s{0,9}(?:so|thus|hence|therefore)\b[\s,:]{1,4}", re.I)
 _ARTICLES = ("Therefore, the ", "So the ", "The ", "the ")
 
 
@@ -41,7 +45,8 @@ def final_answer(response: object, kind: Kind = TEXT, *, last_expression: bool =
         return _tagged(contents[-1], kind)
     box = final_box(text)
     if box is not None and not box[0]:
-        return FinalAnswer(None, "none", box[2])
+        corrected = last_statement(text, kind, after=box[1])
+        return corrected if corrected is not None else FinalAnswer(None, "none", box[2])
     stated = last_statement(text, kind, after=box[1], standing=box[0]) if box else last_statement(text, kind, after=-1)
     if stated is not None:
         return stated
@@ -74,7 +79,7 @@ def _tagged(content: str, kind: Kind) -> FinalAnswer:
     box = final_box(content)
     if box is not None:
         return _boxed(box[0], "the box in the <answer> tag", kind) if box[0] else FinalAnswer(None, "none", box[2])
-    plain = without_marks(bare(content))
+    plain = without_marks(bare(_LEAD.sub("", content)))
     if kind is TEXT:
         plain = content
         sentence = _without_article(content)
@@ -89,7 +94,8 @@ def _tagged(content: str, kind: Kind) -> FinalAnswer:
     read = kind.read(plain)
     if read is not None:
         return FinalAnswer(read, "tag", "the <answer> tag")
-    reading = kind.stated(content, kind) or kind.sentence(content, kind)
+    several = _SENTENCES.search(content) is not None
+    reading = None if several else kind.stated(content, kind)
     if reading is None or (reading.text is not None and kind.read(reading.text) is None):
         reading = kind.sentence(content, kind) or reading
     if reading is not None and (reading.text is None or kind.read(reading.text) is not None):

@@ -9,6 +9,16 @@ from typing import Any
 from .find import final_answer
 from .kinds import Kind
 
+# "9 (apples)", "36 (sq. inches)": what is counted stands in brackets, and only a measure is a part of the answer.
+_GLOSSED = re.compile(r"\s{0,9}(-?[$€£]?\d[\d.,]{0,40}(?:/\d{1,20})?)\s{1,3}\(([A-Za-z][A-Za-z .,'/-]{0,80})\)\s{0,9}")
+_MEASURE_WORDS = (
+    "mm cm dm m km inch inches in foot feet ft yard yards yd mile miles meter meters metre metres centimeter centimeters "
+    "kilometer kilometers millimeter millimeters mg g kg gram grams kilogram kilograms ton tons ounce ounces oz pound pounds "
+    "lb lbs second seconds minute minutes hour hours day days week weeks month months year years dollar dollars cent cents "
+    "euro euros liter liters litre litres ml milliliter milliliters gallon gallons quart quarts pint pints degree degrees "
+    "square sq cubic cu acre acres mph kph percent"
+)
+_MEASURES = frozenset(_MEASURE_WORDS.split())
 _PRINTED = re.compile(r"^np\.(?:u?int|float|str_?)\d{0,3}_?\((.{1,400})\)$", re.DOTALL)  # a scalar of NumPy 2 as text
 
 
@@ -41,5 +51,8 @@ def final_of_gold(gold: str, kind: Kind) -> str:
     """The answer of a gold that is a solution, a tagged text or a sentence; a bare answer stays as it is."""
     if "####" in gold:
         return gold.rpartition("####")[2].strip()
+    if glossed := _GLOSSED.fullmatch(gold):
+        measured = not _MEASURES.isdisjoint(re.findall(r"[a-z]+", glossed[2].lower()))
+        return f"{glossed[1]}\\text{{ {glossed[2]}}}" if measured else glossed[1]
     found = final_answer(gold, kind)
     return found.text.strip() if found.text and found.source in ("tag", "box", "statement") else gold.strip()

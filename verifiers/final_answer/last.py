@@ -16,7 +16,7 @@ _DENIAL = re.compile(
     r"|\banswers? (?:isn't|is not|aren't|are not|cannot be|can't be)\b[^.!?]{0,80}[.!?]?\s{0,4}$",
     re.I,
 )
-_LISTED = re.compile(r"\s*(?:,|and|or|,\s*and|,\s*or)\s*")
+_LISTED = re.compile(r"(?:,|and|or|,\s{0,4}and|,\s{0,4}or)")
 _CLAUSE = re.compile(r"\b(?:is|are|equals|be)\b|:\s|(?<![<>!])=")
 
 
@@ -29,7 +29,7 @@ def last_expression_of(text: str, kind: Kind) -> str | None:
     maths = formulas(tail)
     if maths:
         inner = maths[-1].inner
-        if len(maths) > 1 and _LISTED.fullmatch(tail[maths[-2].end : maths[-1].start]):
+        if len(maths) > 1 and _LISTED.fullmatch(tail[maths[-2].end : maths[-1].start].strip()):
             inner = f"{maths[-2].inner}, {inner}"
         found.append((maths[-1].end, inner.strip()))
     for match in list(BOLD.finditer(tail))[-1:]:

@@ -16,7 +16,8 @@ _LOOK = re.compile(
 _LEAD = re.compile(
     r"(?:[\s:：=→⇒➜>✓✔✅☑\ufe0f,–—-]|\b(?:option|choice|answer|letter|alternative|statement|the|"
     r"(?:for\s)?sure|definitely|certainly|clearly|simply|therefore|thus|hence|just|indeed|actually|also|probably|likely|"
-    r"maybe|most|to|be|then|still|again|now|correct|right|is|opción|opção|lettre|lettera|buchstabe|вариант)\b|选项|選項|項|第)*+",
+    r"maybe|most|to|be|then|still|again|now|correct|right|is|la|el|le|a letra|"
+    r"letra|opción|opção|lettre|lettera|buchstabe|вариант)\b|选项|選項|項|第)*+",
     re.I,
 )
 _LETTER = re.compile(
@@ -66,6 +67,8 @@ def read_line(text: str) -> str | None:
 def _set_off(line: str) -> str | None:
     """The letter of a line that is nothing else, or that sets it off from the option's text."""
     plain = _LOOK.sub("", line).strip()
+    if len(plain) == 1 and plain.isalpha() and plain.isascii():
+        return plain.upper()
     letter, marked = _at_start(plain, whole=True)
     return letter if marked or len(plain) <= 2 else None
 
@@ -120,7 +123,7 @@ def _at_start(plain: str, whole: bool) -> tuple[str | None, bool]:
         return None, False
     if not marked and letter in "AI" and not _CONNECTED.match(behind) and re.match(r"\s[a-z]", behind):
         return None, False
-    if not marked and re.match(r"\s?[=^*+/_<>]|'", behind):
+    if not marked and re.match(r"\s?[=^*+/_<>]|['#]|-(?=\w)", behind):
         return None, False  # A = πr²
     guesses = _ANOTHER.match(plain, match.end("letter")) or _SHARE.match(tail) or _DENIED.match(tail)
     if guesses or _HEDGE.search(tail) or _OPTION_MARK.search(tail) or (not whole and CONDITION.search(tail)):

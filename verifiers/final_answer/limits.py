@@ -2,7 +2,6 @@
 
 MAX_RESPONSE = 8_000_000  # characters looked at; beyond it only the tail is read
 MAX_ANSWER = 32_000  # characters of one answer
-MAX_BOXES = 500_000  # characters at the end of a response in which boxes are looked for
 MAX_ITEMS = 5_000  # boxes that are looked at
 MAX_STATED = 4_000  # characters behind "the answer is" that are looked at
 MAX_STATEMENTS = 60_000  # characters at the end of a response in which a statement is looked for

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+
+KEPT = 64  # announcements of one pattern, counted from the end
 
 # English: "the (final) answer (to the question) (choice) is", "Answer:", "#### 5", "A: 5", "Answer - 5", "## Answer".
 _VERBS = (
@@ -25,11 +28,14 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
         rf"(?:\bfinal[ \t]{{1,3}})?\banswers?\b(?:[ \t]{{1,3}}(?:choice|option))?"
         rf"(?:[ \t]{{1,3}}(?:to|for)\b[^.\n:$]{{1,80}}?)?[ \t*_`]{{0,9}}{_VERBS}[ \t]{{0,9}}[:：]?"
         r"|\bfinal answer\b[ \t*_#]{0,6}\n"
-        r"|^[ \t]{0,3}[#*_]{1,6}[ \t*_]{0,4}(?:final[ \t]{1,3})?answers?[ \t*_#]{0,6}\n"
+        r"|^[ \t#*_]{0,9}(?:final[ \t]{1,3})?answers?[ \t*_#]{0,6}\n"
         r"|^[ \t*_#>\[]{0,9}(?:final[ \t]{1,3})?answers?[ \t*_]{1,4}(?:-|–|—|→|=>|->)[ \t]{1,4}"
         r"|\bfinal answers?[ \t*_]{0,4}(?=\$|\\\()|^[ \t*]{0,6}answers?[ \t*_]{0,4}(?=\$|\\\()",
     ),
-    (("a:", "a :", "a：", "ans:", "ans :", "ans："), r"^[ \t*]{0,6}(?-i:A|Ans)[ \t]?[:：]"),
+    (
+        ("a:", "a :", "a：", "ans:", "ans :", "ans：", "ans."),
+        r"^[ \t*]{0,6}(?-i:A|[Aa]ns|ANS)(?:[ \t]?[:：]|(?<=ns)\.(?=[ \t]))",
+    ),
     (("答案",), rf"(?:最终答案|最終答案|答案){_CJK_IS}"),
     (("答",), r"(?:^|(?<=[。\n]))[ \t*【]{0,4}答[】*]{0,3}[:：]"),
     (("答え", "解答", "正解", "回答"), rf"(?:答え|解答|正解|回答){_CJK_IS}"),
@@ -65,7 +71,7 @@ def announced(text: str, start: int = 0) -> list[tuple[int, int]]:
         match.span()
         for words, pattern in _COMPILED
         if any(word in lower for word in words)
-        for match in pattern.finditer(text, start)
+        for match in deque(pattern.finditer(text, start), maxlen=KEPT)
     ]
 
 
@@ -97,7 +103,11 @@ LETTER_ANNOUNCED = re.compile(
     r"|\b(?:so|thus|hence|therefore)\b,?[ \t]{1,3}(?:it|that|this)(?:'s|[ \t]{1,3}(?:is|must be|has to be))[ \t]{1,3}"
     r"|\b(?:that|this|which|and)[ \t]{1,3}(?:only[ \t]{1,3})?leaves[ \t]{1,3}(?:us[ \t]{1,3}with[ \t]{1,3})?(?:only[ \t]{1,3})?"
     r"|(?:(?:故|应|應|所以|因此|答案|因而)(?:选择|選擇|选|選)|选择|選擇|选项(?:是|为)|選)[ \t]{0,3}[:：]?"
-    r"|(?<![可以必供单多挑备])选[ \t]{0,3}[:：]?(?=[ \t(（]{0,3}[A-Za-z])"
+    r"|(?<![不非没可以必供单多挑备])选[ \t]{0,3}[:：]?(?=[ \t(（]{0,3}[A-Za-z])"
+    r"|\bI(?:'d| would)?[ \t]{1,3}(?:think|believe|guess|say)[ \t]{1,3}(?:that[ \t]{1,3})?it(?:'s|[ \t]{1,3}is)[ \t]{1,3}"
+    r"|\bI(?:'m|[ \t]{1,3}am)[ \t]{1,3}going with[ \t]{1,3}"
+    r"|\b(?:selected|chosen)(?:[ \t]{1,3}(?:answer|option|choice))?[ \t]?[:：]"
+    r"|\b(?:richtig|korrekt)[ \t]{1,3}ist\b"
     r"|\bla (?:opción|alternativa) (?:correcta )?(?:es|:)|\bla bonne réponse est|\bl'option correcte est"
     r"|\bправильный (?:ответ|вариант)\b[ \t]{0,3}[:—–-]?",
     re.I,

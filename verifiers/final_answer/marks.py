@@ -14,20 +14,21 @@ _GLOSS = re.compile(
     r"([\d)}%])\s{0,3}\((?!(?:alpha|beta|gamma|delta|theta|lambda|sigma|omega|mod|phi|psi|rho|tau)\b)[A-Za-z]{3,}(?:[\s-][A-Za-z]+){0,4}\)$"
 )
 # Relations and arrows that introduce a value, and ticks and ends of proofs behind it.
+_TEXT = r"\\(?:text|mathrm|mbox|textrm|textbf|textit)\s?\{\s{0,4}"
 _BEFORE = re.compile(
-    r"(?:\s|~|\\[,;:! ]|\\q?quad(?![A-Za-z])|[=≈≃≅∴⇒→⟹➜►▶✓✔✅☑]\ufe0f?|=>|->|:(?!\d)|："
-    r"|\\(?:approx|sim|simeq|cong|doteq|therefore|implies|Rightarrow|Longrightarrow|rightarrow|longrightarrow|to"
-    r"|checkmark|thickapprox|approxeq)(?![A-Za-z])"
-    r"|\\(?:text|mathrm|mbox|textrm|textbf)\s?\{\s{0,4}"
-    r"(?:exactly|roughly|approximately|approx\.?|about|around|circa|ca\.|nearly|or|so|thus|hence|therefore|is|equals|i\.e\.|"
-    r"probably|likely|maybe|perhaps|final answer|answer|ans)\s{0,4}[:：,]?\s{0,4}\})++"
+    r"(?:\s|~|\\[,;:! ]|\\q?quad(?![A-Za-z])|[=≈≃≅≡∴⇒→⟹➜►▶✓✔✅☑]\ufe0f?|=>|->|:|："
+    r"|\\(?:approx|sim|simeq|cong|equiv|doteq|therefore|implies|leadsto|Rightarrow|Longrightarrow|rightarrow"
+    r"|longrightarrow|to|checkmark|thickapprox|approxeq)(?![A-Za-z])"
+    rf"|{_TEXT}(?:exactly|roughly|approximately|approx\.?|about|around|circa|ca\.|or|so|thus|hence|therefore|is|equals|"
+    r"i\.e\.|probably|likely|maybe|perhaps|final answer|answer|ans)\s{0,4}[:：,]?\s{0,4}\})++",
+    re.I,
 )
+_ASIDE = r"(?:maybe|probably|exactly|approximately|approx\.?|exact|final|final answer|answer|correct|checked|qed|likely|perhaps)"
 _BEHIND = re.compile(
     r"(?:\s|\\[,;:! ]|\\q?quad(?![A-Za-z])|[✓✔✅☑□■∎]\ufe0f?"
     r"|\\(?:checkmark|square|blacksquare|Box|qed)(?![A-Za-z])"
-    r"|\\(?:text|mathrm|mbox|textrm)\s?\{\s{0,4}\(?(?:maybe|probably|exactly|approximately|approx\.?|exact|final answer|"
-    r"answer|correct|checked|qed|likely|perhaps)\)?\s{0,4}[.!]?\s{0,4}\}"
-    r"|\((?:maybe|probably|exactly|exact|approximately|approx\.?|final answer|answer|likely|perhaps)\))++$"
+    rf"|{_TEXT}(?:\(?{_ASIDE}\)?\s{{0,4}}[.!]?|[✓✔✅])\s{{0,4}}\}}|\({_ASIDE}\))++$",
+    re.I,
 )
 
 

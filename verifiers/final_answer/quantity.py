@@ -18,7 +18,7 @@ _PARTS = (
 # Directly behind a number these make it another one. A closed class: units and counted nouns are an open one.
 _CHANGES = frozenset(
     (
-        "of out over factorial point and or minus plus less more times divided multiplied by to through thru squared "
+        "of out over factorial point and or minus plus times divided multiplied by to through thru squared "
         "cubed mod modulo choose percentage raised power root base x gross pairs double is are was were be has have "
         f"hundred-odd something odd {_PARTS} {' '.join(SCALES)}"
     ).split()
@@ -26,7 +26,7 @@ _CHANGES = frozenset(
 _COMPARED = re.compile(r"\b(?:more|less|fewer|greater|larger|smaller|higher|lower|longer|older)\s{1,4}than\b", re.I)
 _FRACTION = re.compile(rf"\band\s{{1,4}}(?:an?|one|two|three)\s{{1,4}}(?:{'|'.join(_PARTS.split())})\b", re.I)
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_NOT_WORDS = re.compile(r"[\d\\$^=<>+*/|&{}\[\]¦²³!±×÷√π]")
+_NOT_WORDS = re.compile(r"[\d\\$^=<>+*/|&{}\[\]¦²³!?±×÷√π]")
 # Before a number these say that it is no value: a label, a bound, a position.
 _NO_VALUE = re.compile(
     r"\b(?:at least|at most|more|less|fewer|greater|than|under|over|below|above|between|near|nearly|almost|close|from|"

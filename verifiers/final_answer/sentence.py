@@ -8,7 +8,8 @@ from .formulas import Formula, formulas
 from .limits import MAX_STATED
 
 # A point ends a sentence, except behind an initial ("J. K.") and inside a number.
-_END = re.compile(r"\.(?=\s|$|\*)|[!?？](?=\s|$)|\n|。")
+_ABBREVIATED = r"(?<!sq)(?<!cu)(?<!approx)(?<!Mrs)(?<!Mr)(?<!Dr)(?<!vs)(?<!e\.g)(?<!i\.e)(?<!ca)(?<!No)"
+_END = re.compile(_ABBREVIATED + r"\.(?=\s|$|\*)|[!?？](?=\s|$)|\n|。")
 EXPLAINED = re.compile(
     r",?\s(?:because|since|which|as (?:required|desired|we|it|the|a|an|shown|stated)|I hope|instead of|rather than|but|"
     r"however|although|though|so that|whereas|while|given that|due to|meaning|namely|i\.e\.|that is|and not)(?=[\s,.:]|$)"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
-from .doubt import NEGATED, framed, taken_back
+from .doubt import NEGATED, another_follows, framed, taken_back
 from .kinds import FinalAnswer, Kind
 from .letter import LETTER, VERDICT
 from .limits import MAX_STATED, MAX_STATEMENTS
-from .markers import CORRECTED, DECISIVE, LETTER_ANNOUNCED, announced
+from .markers import CORRECTED, DECISIVE, KEPT, LETTER_ANNOUNCED, announced
+from .sentence import first_sentence
 
+_INSTEAD = re.compile(
+    r"\bbut\b(?:\s{1,3}rather)?\s{1,3}|[,;]\s{0,3}(?:but\s{1,3})?(?:it|that)(?:'s|\s{1,3}is)\s{1,3}", re.I
+)
 _LOOKED_AT = 8  # announcements, counted from the end
 _BESIDE = re.compile(
     r"[\s*_$)\]}]{0,8}(?:[.,;:!\n][\s*_]{0,8}(?:(?:or|and|also|maybe|perhaps|else)\b[\s,:]{0,4}){0,2}"
@@ -48,6 +53,8 @@ def last_statement(text: str, kind: Kind, after: int, standing: str = "") -> Fin
             refusal = refusal or FinalAnswer(None, "none", "an answer is only quoted, supposed or denied")
             continue
         if not one.letter and (negation := NEGATED.match(rest)):
+            if instead := _instead(rest[negation.end() :], kind):
+                return FinalAnswer(instead, "statement", "stated in place of what is denied")
             reading = kind.stated(rest[negation.end() :], kind)
             denied.add(_squeezed(reading.text) if reading and reading.text else "")
             refusal = refusal or FinalAnswer(None, "none", "the answer is only denied")
@@ -62,26 +69,50 @@ def last_statement(text: str, kind: Kind, after: int, standing: str = "") -> Fin
             if not text_of and reason and DECISIVE.search(window[max(0, one.start - 30) : one.end]):
                 return FinalAnswer(None, "none", reason)
             continue
+        if one.letter and index and _both_right(window, found[index - 1], one):
+            return FinalAnswer(None, "none", "several letters are said to be right")
         if not text_of:
             return FinalAnswer(None, "none", reason or "nothing follows the announcement")
         if _squeezed(text_of) in denied:
             return FinalAnswer(None, "none", "the answer is denied afterwards")
         if _guessed_beside(window, found, index, text_of, kind):
             return FinalAnswer(None, "none", "different answers are stated side by side")
-        if taken_back(_behind(window, one)):
+        behind = _behind(window, one)
+        if another_follows(behind):
+            return FinalAnswer(None, "none", "another guess follows")
+        if taken_back(behind):
             return FinalAnswer(None, "none", "the stated answer is taken back")
         return FinalAnswer(text_of, "statement", f"stated after {window[one.start : one.end].strip()[:40]!r}")
     return refusal if after < 0 or _squeezed(standing) in denied else None
 
 
+def _instead(denied: str, kind: Kind) -> str | None:
+    """``not A but B``: what is stated in the same sentence in place of what is denied."""
+    sentence, _ = first_sentence(denied)
+    match = _INSTEAD.search(sentence)
+    reading = kind.stated(sentence[match.end() :], kind) if match else None
+    return reading.text if reading and reading.text and kind.read(reading.text) is not None else None
+
+
+def _both_right(window: str, before: _Announcement, one: _Announcement) -> bool:
+    gap = window[before.end : one.start]
+    return (
+        bool(before.letter)
+        and before.letter != one.letter
+        and re.fullmatch(r"\W{0,4}(?:and|or|also)?\W{0,4}", gap) is not None
+    )
+
+
 def _announcements(window: str, kind: Kind, start: int) -> list[_Announcement]:
     found = [_Announcement(*span) for span in announced(window, start)]
-    found += [_Announcement(*match.span()) for match in CORRECTED.finditer(window, start)]
+    found += [_Announcement(*match.span()) for match in deque(CORRECTED.finditer(window, start), maxlen=KEPT)]
     if kind is LETTER:
-        found += [_Announcement(*match.span()) for match in LETTER_ANNOUNCED.finditer(window, start)]
+        found += [
+            _Announcement(*match.span()) for match in deque(LETTER_ANNOUNCED.finditer(window, start), maxlen=KEPT)
+        ]
         found += [
             _Announcement(match.start(), match.end(), match["letter"] or match["zh"])
-            for match in VERDICT.finditer(window, start)
+            for match in deque(VERDICT.finditer(window, start), maxlen=KEPT)
         ]
     found.sort(key=lambda one: (one.end, one.start))
     kept: list[_Announcement] = []

@@ -14,10 +14,11 @@ from .quantity import changes, is_value_position
 from .sentence import answer_and_aside, first_sentence
 
 _LEAD = re.compile(
-    r"^(?:[\s*_`>:：=#✅✔️→⇒➜-]{0,9}(?<![-])|(?:"
-    r"for sure|definitely|certainly|clearly|simply|therefore|thus|hence|just|exactly|"
+    r"^(?:[\s*_`>:：=#✅✔️→⇒➜-]{1,9}(?<![-])|(?:"
+    r"so|for sure|definitely|certainly|clearly|simply|therefore|thus|hence|just|exactly|"
     r"approximately|about|around|roughly|equal to|given by|option|choice|probably|likely|now|obviously|indeed|actually|also|"
-    r"still|then|again|maybe|perhaps|the (?:number|value|point|fraction|set|interval|pair|ordered pair)|letter)\b[\s,:]*)+",
+    r"donc|quindi|portanto|entonces|deshalb|somit|поэтому|"
+    r"still|then|again|maybe|perhaps|the (?:number|value|point|fraction|set|interval|pair|ordered pair)|letter)\b[\s,:]*+)*+",
     re.I,
 )
 NUMBER = re.compile(
@@ -25,7 +26,7 @@ NUMBER = re.compile(
 )
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _OPTION = re.compile(r"[(]?[A-J](?:\)|[.:])\s+\S")
-_LISTED = re.compile(r"\s*(?:,|;|and|or|,\s*and|,\s*or|)\s*")
+_LISTED = re.compile(r"(?:,|;|and|or|,\s{0,4}and|,\s{0,4}or|)")
 _POLITE = re.compile(r"(?:입니다|이다|です|である|となります|となる|だ|입니다)\s*$")
 _RELATED = re.compile(
     r"\b(?:is|are|was|were|equals?|has|have|had|be|gives?|yields?|gets?|makes?)\b|[:：](?=\s)|(?<![<>!=])="
@@ -79,7 +80,7 @@ def candidates(sentence: str) -> Iterator[tuple[str, str]]:
     maths = formulas(sentence)
     if maths:
         gaps = [sentence[a.end : b.start] for a, b in pairwise(maths)]
-        if all(_LISTED.fullmatch(gap) for gap in gaps):
+        if all(_LISTED.fullmatch(gap.strip()) for gap in gaps):
             yield ", ".join(formula.inner for formula in maths), sentence[maths[-1].end :]
         last = sentence[max(0, maths[-1].start - 3) : maths[-1].start]
         chosen = maths[-1] if "=" in last else maths[0]

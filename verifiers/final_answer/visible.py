@@ -38,14 +38,16 @@ def visible(text: str) -> tuple[str, str]:
         text, reason = _final_channel(text)
     elif text.startswith("analysis") and _PLAIN_FINAL in text:
         text = text.rpartition(_PLAIN_FINAL)[2]
-    marks = list(_MARK.finditer(text))
-    if marks:
-        closings = [mark for mark in marks if mark[0].lower() in _CLOSING]
-        if not closings:
-            return "", "the reasoning was never closed"
-        end = closings[-1].end()
-        again = next((mark.start() for mark in marks if mark.start() >= end), len(text))
-        text, reason = text[end:again], "nothing after the reasoning"
+    end, again = -1, -1  # behind the last closing mark, and where reasoning begins again
+    for mark in _MARK.finditer(text):
+        if mark[0].lower() in _CLOSING:
+            end, again = mark.end(), -1
+        elif again < 0:
+            again = mark.start()
+    if end < 0 <= again:
+        return "", "the reasoning was never closed"
+    if end >= 0:
+        text, reason = text[end : again if again >= 0 else len(text)], "nothing after the reasoning"
     for match in _CHAT.finditer(text):
         if text[: match.start()].strip():
             return text[: match.start()], reason

@@ -69,11 +69,11 @@ def verify(
     found, reason = extract(response, last_expression), ""
     closed = unevaluated == "refuse"
     for wanted in map(gold_answer, gold_texts(gold)):
-        verdict, extracted, why = _judge_one(response, wanted, mode, found, closed)
-        if verdict and closed and prompt and copied(prompt, extracted, wanted):
+        verdict, given, why = _judge_one(response, wanted, mode, found, closed)
+        if verdict and closed and prompt and copied(prompt, given, wanted):
             verdict, why = False, f"copied from the prompt, not worked out; {found.reason}"
         if verdict:
-            return Score(1.0, extracted=extracted[:2_000], reason=why)
+            return Score(1.0, extracted=given[:2_000], reason=why)
         reason = why
     extracted = None if found.text is None else found.text[:2_000]
     return Score(0.0, extracted=extracted, reason=reason)

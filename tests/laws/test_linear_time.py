@@ -1,0 +1,122 @@
+"""Law 16: a response of twice the length costs a rule verifier at most 2.5 times as much, whatever it is made of.
+
+Texts are a model's output: one quadratic pattern is a stall that training finds. CPU time of this process is compared
+within one run, from 1 kB to 1 MB; what is below the floor is not compared, and a suspicion is measured again, because
+a machine under load can make one measurement slow and no machine makes a quadratic one fast.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+import zlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from grpo_kit.verifiers import Verifier, get_verifier
+
+RATIO = 2.5
+FLOOR = 0.01  # seconds
+# Pairs of lengths, and of how many (shape, place) pairs one is measured: all cost minutes, and the verifiers share
+# their extractor, so that what is left out for one is measured for another.
+SIZES = ((1_000, 2_000, 5), (8_000, 16_000, 4), (64_000, 128_000, 40), (500_000, 1_000_000, 160))
+UNITS = (
+    " ", "\n", "\t", "*", "_", "`", "#", "$", "\\", "{", "}", "{}", "(", ")", "[", "]", "\\(", "\\[", "\"", "'", "<", ".",
+    "?", "! ", ", ", "; ", "=", "-", "/", "|", "7", "1 ", "5, ", "5\n", "$5$", "$5 and ", "①", "a", "a ", "A B ", "A) ",
+    "A\n", "or maybe ", "not ", "if ", "<answer>", "</answer>", "<think>", "</think>", "<|channel|>final<|message|>",
+    "<|im_end|>", "\\boxed{", "\\boxed{5}", "\\boxed5", "\\fbox{", "\\text{", "\\frac{", "\\phantom{", "\\sqrt{",
+    "^\\circ", "The answer is ", "The answer is 5. ", "The answer is not ", "Answer: ", "Answer\n", "#### ", "A: ", "答案是",
+    "故选", "Ответ: ", "La réponse est ", "```json\n", "[{", "{\"a\":", "I don't know ", "But ", "Wait, ", "so it is ",
+)  # fmt: skip
+PLACES: dict[str, Callable[[str], str]] = {
+    "alone": lambda text: text,
+    "before": lambda text: f"{text}\nThe answer is 5.",
+    "box": lambda text: f"\\boxed{{{text}5}}",
+    "open box": lambda text: f"\\boxed{{5{text}",
+    "behind a box": lambda text: f"\\boxed{{5}}{text}",
+    "tag": lambda text: f"<answer>{text}5</answer>",
+    "stated": lambda text: f"The answer is {text}5",
+    "behind a statement": lambda text: f"The answer is 5{text}",
+    "reasoning": lambda text: f"<think>{text}</think>\n5",
+}
+VERIFIERS: dict[str, tuple[str, object, dict[str, object]]] = {
+    "math": ("math", "5", {}),
+    "math of a letter": ("math", "A", {}),
+    "math, last expression": ("math", "5", {"last_expression": True}),
+    "number": ("number", "5", {}),
+    "choice": ("choice", "A", {}),
+    "exact": ("exact", "five", {}),
+    "countdown": ("countdown", {"numbers": [2, 3], "target": 5}, {}),
+    "format": ("format", None, {}),
+    "format, boxed": ("format", None, {"shape": "boxed"}),
+    "format, JSON": ("format", None, {"shape": "json"}),
+    "json_schema": ("json_schema", None, {"schema": {"type": "object"}}),
+    "repetition": ("repetition", None, {}),
+    "language": ("language", None, {}),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_collection() -> Iterator[None]:
+    """The collector visits every object again and again: its cost is not the verifier's."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def verifier_of(label: str) -> Callable[[str], float]:
+    """CPU seconds of one call on a response."""
+    name, gold, options = VERIFIERS[label]
+    verifier: Verifier = get_verifier(name).with_options(options)
+
+    def cost(response: str) -> float:
+        start = time.process_time()
+        score = verifier(response=response, answer=gold, prompt="What is it?", meta={})
+        spent = time.process_time() - start
+        assert score.status in ("ok", "abstain")
+        return spent
+
+    return cost
+
+
+def is_linear(cost: Callable[[str], float], shorter: str, longer: str) -> bool:
+    """Whether the longer text, of twice the length, costs at most `RATIO` times as much."""
+    least = most = float("inf")
+    for _ in range(6):
+        least, most = min(least, cost(shorter)), min(most, cost(longer))
+        if most <= max(FLOOR, RATIO * least):
+            return True
+    return False
+
+
+def text_of(unit: str, place: Callable[[str], str], size: int) -> str:
+    return place(unit * (size // len(unit)))
+
+
+@pytest.mark.parametrize("label", VERIFIERS)
+def test_twice_the_text_costs_at_most_two_and_a_half_times_as_much(label: str) -> None:
+    cost = verifier_of(label)
+    for unit in UNITS:
+        for place, put in PLACES.items():
+            drawn = zlib.crc32(f"{label} {unit} {place}".encode())
+            for shorter, longer, one_of in SIZES:
+                if drawn % one_of:
+                    continue
+                texts = text_of(unit, put, shorter), text_of(unit, put, longer)
+                assert is_linear(cost, *texts), f"{unit!r} {place}, {shorter:,} and {longer:,} characters"
+
+
+@pytest.mark.parametrize("label", VERIFIERS)
+def test_no_mixture_of_shapes_is_worse(label: str) -> None:
+    cost = verifier_of(label)
+    generator = random.Random(f"law 16, {label}")
+    for _ in range(60):
+        unit = "".join(generator.choices(UNITS, k=generator.randint(2, 4)))
+        put = generator.choice(list(PLACES.values()))
+        # Behind a prefix of its own, for what needs to see something first.
+        prefix = generator.choice(("", "", "\\boxed{5} ", "The answer is 5. ", "<answer>", "$", "\\text{", "Answer: A"))
+        texts = [prefix + text_of(unit, put, size) for size in (12_000, 24_000)]
+        assert is_linear(cost, *texts), f"{prefix!r} {unit!r}"
