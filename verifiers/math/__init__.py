@@ -17,6 +17,7 @@ from .kind import MATHEMATICS
 __all__ = ["FinalAnswer", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
 _ANSWER_LINE = re.compile(r"\nA: ?([^\n]+)\s*$")
+_MARKED = re.compile(r"####|box|answer|<|\n|答|[:：]", re.I)
 _MODES = ("strict", "default", "lenient")
 
 
@@ -100,6 +101,8 @@ def _is_unmarked_words(wanted: str, found: FinalAnswer) -> bool:
 
 def gold_answer(gold: str) -> str:
     """The answer within a gold that is a solution, a tagged text or a sentence; other golds as they are."""
+    if not _MARKED.search(gold) and MATHEMATICS.read(gold) is not None:
+        return gold.strip()  # the usual case: nothing but an answer
     line = _ANSWER_LINE.search(gold) if "####" not in gold and "box" not in gold else None
     return line[1].strip() if line else final_of_gold(gold, MATHEMATICS)
 

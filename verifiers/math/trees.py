@@ -9,6 +9,7 @@ from typing import Any
 from .limits import LimitExceeded
 from .values import Big, Call, Constant, Expr, Mul, Number, Symbol, Value
 
+_LEAVES = frozenset((Number, Symbol, Constant))
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
@@ -32,7 +33,17 @@ def children(node: Any) -> Iterator[Any]:
 
 def contains(node: Any, test: Callable[[Any], bool]) -> bool:
     """Whether the node or one within it satisfies ``test``."""
-    return test(node) or any(contains(part, test) for part in children(node))
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if type(part) is tuple:
+            waiting.extend(part)
+            continue
+        if test(part):
+            return True
+        if type(part) not in _LEAVES and isinstance(part, Value):
+            waiting.extend(getattr(part, name) for name in field_names(part))
+    return False
 
 
 def symbols(node: Any) -> set[str]:

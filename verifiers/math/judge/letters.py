@@ -12,14 +12,22 @@ _CHOICE_TEXT = re.compile(r"(?:\(([A-Z])\)|([A-Z])(?:[.)]|:(?=\s)))\s*([^\s+*/=^
 _OPTION = re.compile(r"(?:(?:option|choice)\s+)\(?([A-Z])\)?()()\b.*", re.I)
 # A second letter behind the first: "(A) and (B)", "A. B. C. D.", "A) 3, B) 4".
 _ANOTHER = re.compile(r"\(([A-Z])\)|(?<![A-Za-z])([A-Z])(?:[.):](?=[\s,;]|$)|\s*$)|\b(?:and|or|not)\s+\(?([A-Z])\b")
+_CAPITAL = re.compile("[A-Z]")
 _LETTERS = re.compile(r"\(?[A-H]\)?(?:\s*(?:,\s*and\b|,|;|&|\band\b)?\s*\(?[A-H]\)?){1,7}")
 _CIRCLED = re.compile(
     r"[\u2460-\u2473\u2474-\u2487\u2776-\u277f](?:[\s,;、，和及与]*[\u2460-\u2473\u2474-\u2487\u2776-\u277f])*"
 )
 
 
+def _no_capital(text: str) -> bool:
+    """Most answers have no capital letter, and need not be looked through for options."""
+    return _CAPITAL.search(text) is None
+
+
 def gold_choice(gold: str) -> tuple[str, str] | None:
     """(letter, option's text) when the gold is a multiple-choice answer."""
+    if _no_capital(gold):
+        return None
     plain = " ".join(unwrapped(gold).split())
     match = _LETTER.fullmatch(plain)
     if match:
@@ -48,6 +56,8 @@ def chosen_letter(response: str) -> str | None:
 
 def letter_set(text: str) -> tuple[str, bool] | None:
     """The letters of ``ACF`` or ``A, C and F`` in order, and whether they were separated; None for other texts."""
+    if text.isascii() and _no_capital(text):
+        return None
     plain = " ".join(unwrapped(text).split())
     if _CIRCLED.fullmatch(plain):
         marks = [c for c in plain if "\u2460" <= c <= "\u277f"]
@@ -62,5 +72,7 @@ def letter_set(text: str) -> tuple[str, bool] | None:
 
 def option_text(response: str) -> str | None:
     """The text of ``(B) 42`` without its letter."""
+    if _no_capital(response):
+        return None
     match = _CHOICE_TEXT.fullmatch(" ".join(unwrapped(response).split()))
     return match[3] if match else None

@@ -14,13 +14,14 @@ _NO_SOLUTION = re.compile(
     r"(?:solutions?|values?|roots?|numbers?)(?:\s+exists?)?[.!]?",
     re.I,
 )
+_WORDY = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3}|\\(?:text|mathrm|mbox|textbf|rm)(?![a-z])|[^\x00-\x7f]")
 _WORD = re.compile(r"[A-Za-z]+|\S")
 MAX_WORDS = 24
 
 
 def spelled(text: str) -> str:
     """A number or set written in words as mathematics; other texts as they are."""
-    if len(text) > 160 or not any(c.isalpha() for c in text):
+    if len(text) > 160 or not _WORDY.search(text):
         return text
     plain = unwrapped(text)
     if _NO_SOLUTION.fullmatch(plain):

@@ -39,6 +39,7 @@ NAMED = {"allrealnumbers": "\\mathbb{R}", "emptyset": "\\emptyset", "nosolution"
 _LIST = re.compile(r"\s*(?:,\s*and\b|,|;|\band\b)\s*")
 _YES_NO = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
 _TAKEN_BACK = re.compile(r"\b(?:wait|actually|rather|sorry|correction|hmm)\b", re.I)
+_DIGIT = re.compile("[0-9]")
 _QUANTIFIERS = frozenset(["all", "every", "each", "any", "only", "exactly", "both", "the", "a", "an", "of"])
 _DENIED = re.compile(r"\b(?:not|no|never|or|nor|neither|but|except|isn't|isnt|if|unless|maybe|perhaps)\b", re.I)
 _VERB = re.compile(r"(?:is|are|was|were|has|have|had|will|can|does|did|wins|won|gets|got|ran|runs|takes|took|makes)\b")
@@ -238,4 +239,4 @@ def _runs(text: str) -> list[str]:
 
 def letters_only(text: str) -> bool:
     """Whether a text is nothing but letters and blanks, so that it can be a word as well as a product."""
-    return unwrapped(text).replace(" ", "").isalpha()
+    return not _DIGIT.search(text) and unwrapped(text).replace(" ", "").isalpha()
