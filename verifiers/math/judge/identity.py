@@ -15,7 +15,7 @@ from ..trees import contains, rebuilt, symbols
 from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
 from .exact import Undefined, exact, is_infinite
 from .numeric import Evaluator, context
-from .sampling import implied_integers, is_complex, points
+from .sampling import implied_integers, is_complex, points, summed_over
 
 # Two irrational numbers are one when they agree to 40 of 60 digits; a decimal written with at least ten significant
 # digits stands for the exact value it agrees with to nine.
@@ -111,7 +111,7 @@ def same_expression(first: Expr, second: Expr, lenient: bool = False, integers: 
     if key(first) == key(second):
         return not contains(first, lambda part: isinstance(part, Constant) and part.name == "undefined")
     names = symbols((first, second))
-    whole = integers | implied_integers(first) if names else integers
+    whole = integers | implied_integers(first) | summed_over(second) if names else integers
     if not _same_value(first, second, names, lenient, whole):
         one, two = _with_decimal_logarithms(first), _with_decimal_logarithms(second)
         return (one, two) != (first, second) and _same_value(one, two, names, lenient, whole)

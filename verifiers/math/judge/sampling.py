@@ -38,9 +38,10 @@ def branches(node: Any) -> bool:
 
     def test(part: Any) -> bool:
         if isinstance(part, Call):
-            return part.name in _BRANCHING
+            return part.name in _BRANCHING and bool(symbols(part))
         if isinstance(part, Pow):
-            return not (isinstance(part.exponent, Number) and part.exponent.value.denominator == 1)
+            whole = isinstance(part.exponent, Number) and part.exponent.value.denominator == 1
+            return not whole and bool(symbols(part.base))
         return isinstance(part, Big)
 
     return contains(node, test)
@@ -83,6 +84,19 @@ def implied_integers(gold: Any) -> set[str]:
         return False
 
     contains(gold, test)
+    return found
+
+
+def summed_over(response: Any) -> set[str]:
+    """Counters in the bounds of a response's sums, which have no value between whole numbers."""
+    found: set[str] = set()
+
+    def test(part: Any) -> bool:
+        if isinstance(part, Big) and part.name in ("sum", "prod"):
+            found.update(symbols((part.low or (), part.high or ())) & _COUNTERS)
+        return False
+
+    contains(response, test)
     return found
 
 
