@@ -92,7 +92,7 @@ def boxes(text: str) -> list[str]:
 
 
 def final_box(text: str) -> tuple[str, int, str] | None:
-    """(answer, position, why) of the last box, or of the last several boxes when they form one answer.
+    """(answer, end, why) of the last box, or of the last several boxes when they form one answer.
 
     Repeated boxes of a running text are restatements, so that only different ones side by side make a list.
     """
@@ -104,9 +104,9 @@ def final_box(text: str) -> tuple[str, int, str] | None:
     if broken:
         return "", len(text), "the last box is never closed or too long"
     if not kept:
-        return ("", found[-1].start, "the only box says what the answer is not") if found else None
+        return ("", found[-1].end, "the only box says what the answer is not") if found else None
     if doubt := _doubt_behind(text[kept[-1].end : kept[-1].end + 400]):
-        return "", kept[-1].start, doubt
+        return "", kept[-1].end, doubt
     group = [kept[-1]]
     for box in reversed(kept[:-1]):
         gap = text[box.end : group[0].start]
@@ -120,10 +120,10 @@ def final_box(text: str) -> tuple[str, int, str] | None:
     contents = [with_context(text, box) for box in group]
     distinct = list(dict.fromkeys(_squeezed(content) for content in contents))
     if len(distinct) == 1 or len(distinct) < len(contents):
-        return contents[-1], kept[-1].start, "last box"
+        return contents[-1], kept[-1].end, "last box"
     names = [_name_before(text, box) for box in group]
     joined = ", ".join(name + content for name, content in zip(names, contents, strict=True))
-    return joined, group[0].start, f"{len(group)} boxes side by side, read as one answer"
+    return joined, kept[-1].end, f"{len(group)} boxes side by side, read as one answer"
 
 
 def _rejected(text: str, box: Box) -> bool:

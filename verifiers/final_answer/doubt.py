@@ -32,9 +32,7 @@ _ANOTHER = re.compile(
     r"(?:\d|\\[a-z]|(?-i:[A-J])(?![A-Za-z0-9]|\s[a-z]))",
     re.I,
 )
-_CLAUSE = re.compile(
-    r"[.!?;:,\n。！？；：，]|\b(?:so|then|but|hence|therefore|thus|and|because|since|consequently)\b", re.I
-)
+_CONNECTIVE = re.compile(r"\b(?:so|then|but|hence|therefore|thus|and|because|since|consequently)\b", re.I)
 
 NEGATED = re.compile(
     r"[\s*_$:：`\"'“(]{0,12}(?:(?:definitely|certainly|clearly|simply|probably|actually|surely|also)\s{1,3})?"
@@ -102,9 +100,13 @@ _LATER = re.compile(
 def framed(before: str) -> bool:
     """Whether the words before an announcement make it somebody else's, a supposition or a denial."""
     window = before[-120:]
-    cuts = [match.end() for match in _CLAUSE.finditer(window)]
-    # "If the answer is 5": a condition reaches over "and" and "so", not over a comma.
-    return _FRAME.search(window, cuts[-1] if cuts else 0) is not None or _SOURCE.search(window) is not None
+    clause = window[1 + max(window.rfind(mark) for mark in ".!?;:,\n。！？；：，") :]
+    start = 0
+    for match in _CONNECTIVE.finditer(clause):
+        start = match.end()
+    if len(clause) - start > 3 and _FRAME.search(clause, start) is not None:
+        return True
+    return "," in window[-14:] and _SOURCE.search(window) is not None
 
 
 def another_follows(after: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from .find import final_answer
 from .kinds import Kind
+from .markers import announced
 
 # "9 (apples)", "36 (sq. inches)": what is counted stands in brackets, and only a measure is a part of the answer.
 _GLOSSED = re.compile(r"\s{0,9}(-?[$€£]?\d[\d.,]{0,40}(?:/\d{1,20})?)\s{1,3}\(([A-Za-z][A-Za-z .,'/-]{0,80})\)\s{0,9}")
@@ -54,5 +55,7 @@ def final_of_gold(gold: str, kind: Kind) -> str:
     if glossed := _GLOSSED.fullmatch(gold):
         measured = not _MEASURES.isdisjoint(re.findall(r"[a-z]+", glossed[2].lower()))
         return f"{glossed[1]}\\text{{ {glossed[2]}}}" if measured else glossed[1]
+    if "box" not in gold and "<" not in gold and not announced(gold):
+        return gold.strip()
     found = final_answer(gold, kind)
     return found.text.strip() if found.text and found.source in ("tag", "box", "statement") else gold.strip()

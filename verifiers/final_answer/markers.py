@@ -61,18 +61,20 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("उत्तर",), r"उत्तर[ \t*_]{0,6}(?:[:：=]|है)[ \t]{0,3}"),
 )
 _COMPILED = tuple((words, re.compile(pattern, re.I | re.M)) for words, pattern in _ANNOUNCEMENTS)
+_OF_ASCII = tuple(entry for entry in _COMPILED if any(word.isascii() for word in entry[0]))
 _AT_START = re.compile("|".join(pattern for _, pattern in _ANNOUNCEMENTS), re.I | re.M)
 
 
 def announced(text: str, start: int = 0) -> list[tuple[int, int]]:
     """Where an answer is announced behind ``start``, in any language, in no order."""
     lower = text[start:].lower()
-    return [
-        match.span()
-        for words, pattern in _COMPILED
-        if any(word in lower for word in words)
-        for match in deque(pattern.finditer(text, start), maxlen=KEPT)
-    ]
+    found: list[tuple[int, int]] = []
+    for words, pattern in _OF_ASCII if lower.isascii() else _COMPILED:
+        for word in words:
+            if word in lower:
+                found += [match.span() for match in deque(pattern.finditer(text, start), maxlen=KEPT)]
+                break
+    return found
 
 
 def announced_at_start(text: str) -> int:

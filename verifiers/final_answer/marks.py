@@ -9,6 +9,7 @@ _PAIRS = (
     ("`", "`"), ("'", "'"), ('"', '"'), ("``", "''"), ("“", "”"), ("‘", "’"), ("«", "»"), ("„", "“"), ("「", "」"),
     ("『", "』"), ("【", "】"),
 )  # fmt: skip
+_BY_FIRST = {left[0]: tuple(pair for pair in _PAIRS if pair[0][0] == left[0]) for left, _ in _PAIRS}
 _ANGLES = re.compile(r"<\s?([\w.+-]{1,30})\s?>")
 _GLOSS = re.compile(
     r"([\d)}%])\s{0,3}\((?!(?:alpha|beta|gamma|delta|theta|lambda|sigma|omega|mod|phi|psi|rho|tau)\b)[A-Za-z]{3,}(?:[\s-][A-Za-z]+){0,4}\)$"
@@ -34,12 +35,13 @@ _BEHIND = re.compile(
 
 def bare(text: str) -> str:
     """An answer without the marks around it and without the full stop behind it."""
-    text = text.strip().strip("*").strip()
-    if match := _ANGLES.fullmatch(text):  # and not the vector <1, 2>
+    text = text.strip()
+    if text.startswith("<") and (match := _ANGLES.fullmatch(text)):  # and not the vector <1, 2>
         text = match[1]
     for _ in range(5):
         before = text
-        for left, right in _PAIRS:
+        text = text.strip("*").strip()
+        for left, right in _BY_FIRST.get(text[:1], ()):
             if text.startswith(left) and text.endswith(right) and len(text) > len(left) + len(right):
                 inner = text[len(left) : len(text) - len(right)]
                 if left not in inner and right not in inner:

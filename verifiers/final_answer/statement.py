@@ -39,9 +39,11 @@ def last_statement(text: str, kind: Kind, after: int, standing: str = "") -> Fin
     Returns:
         None when nothing is announced; an answer without text when what is announced may not be paid.
     """
+    if after >= 0 and len(text) - after < 5:
+        return None
     offset = max(0, len(text) - MAX_STATEMENTS)
     window = text[offset:]
-    found = _announcements(window, kind, max(0, after + 1 - offset))
+    found = _announcements(window, kind, max(0, after - offset))
     if after >= 0:
         found = [one for one in found if one.letter or DECISIVE.search(window[max(0, one.start - 30) : one.end])]
     denied: set[str] = set()
