@@ -17,7 +17,7 @@ from .kind import MATHEMATICS
 __all__ = ["FinalAnswer", "Mode", "equal", "extract", "gold_answer", "math", "verify"]
 
 _ANSWER_LINE = re.compile(r"\nA: ?([^\n]+)\s*$")
-_MARKED = re.compile(r"####|box|answer|<|\n|答|[:：]", re.I)
+_MARKED = re.compile(r"####|box|answer|<|\n|答|[:：]|\([A-Za-z ]+\)\s*$", re.I)
 _MODES = ("strict", "default", "lenient")
 
 

@@ -18,6 +18,8 @@ from .unit_names import COMPOUND, PREFIXES, SYMBOLS, unit_of
 
 _PERCENT = ("percent", "pct", "percents", "percentage", "процентов", "процента", "Prozent")
 _POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
+MAX_WORDS = 40
 _PRIMES = {1: ("prime", "'"), 2: ("double prime", "''")}
 # What may follow an amount: nothing, or a sign that something else begins.
 _ENDS = (
@@ -168,55 +170,63 @@ class UnitReader:
         self.words: list[str] = []  # everything that is no unit, in order
         self.text: list[str] = []
         self.last = ""
+        self.pending = 1  # the power that "square" gives the unit behind it
+        self.current = 1  # -1 behind a slash
 
     def read(self, sign: int = 1, closing: str = "") -> None:
         """Factors up to the end, or to ``closing``; what stands behind a slash has the opposite sign."""
-        pending, current, count = 1, sign, 0
-        while not (closing and self.parser.at(closing)):
+        self.pending, self.current = 1, sign
+        for _ in range(MAX_WORDS):
+            if closing and self.parser.at(closing):
+                return
             token, start = self.parser.peek(), self.parser.position
-            count += 1
-            if count > 40:
-                raise LimitExceeded("a unit of more than 40 words")
-            if token.kind == "op" and token.value in ("*", "/"):
-                if not self.unit_ahead(1):
-                    break
-                self.parser.position += 1
-                current = -sign if token.value == "/" else current
-            elif token.kind == "op" and token.value in ("(", "[", "{") and (closing or self.words_inside(1)):
-                self.parser.position += 1
-                self.read(current, {"(": ")", "[": "]", "{": "}"}[str(token.value)])
-                self.parser.position += 1
-                current = sign
-            elif token.kind == "op" and token.value == "^" and self.last:
-                self.raise_last()
-            elif token.kind == "op" and token.value == "." and self.unit_ahead(1) and (pending != 1 or self.last):
-                self.parser.position += 1  # sq. units, ft. lb
-            elif token.kind == "op" and token.value in ("'", "deg"):
-                self.sign(token)
+            if token.kind == "op":
+                self.operator(token, sign, closing)
             elif token.kind == "frac":
-                self.fraction(current)
-            elif token.kind == "word" and str(token.value).lower() == "per":
-                self.parser.position += 1
-                current = -sign
-            elif token.kind == "word" and str(token.value).lower() in _POWER_WORDS:
-                power = _POWER_WORDS[str(token.value).lower()]
-                self.parser.position += 1
-                if str(token.value).lower() in ("squared", "cubed"):
-                    if not self.last:
-                        raise ParseError("squared behind no unit")
-                    self.powers[self.last] *= power
-                else:
-                    pending = power
+                self.fraction(self.current)
             elif token.kind in ("word", "sym", "func"):
-                if not self.name(token, current, pending):
-                    break
-                pending, current = 1, sign
-            else:
-                break
+                self.word(token, sign)
             if self.parser.position == start:
                 break
-        if closing and not self.parser.at(closing):
+        else:
+            raise LimitExceeded(f"a unit of more than {MAX_WORDS} words")
+        if closing:
             raise ParseError("a unit without its closing bracket")
+
+    def operator(self, token: Token, sign: int, closing: str) -> None:
+        """What an operator does within a unit; the position stays where it ends the unit."""
+        parser, op = self.parser, str(token.value)
+        if op in ("*", "/") and self.unit_ahead(1):
+            parser.position += 1
+            self.current = -sign if op == "/" else self.current
+        elif op in _BRACKETS and (closing or self.words_inside(1)):
+            parser.position += 1
+            self.read(self.current, _BRACKETS[op])
+            parser.position += 1
+            self.current = sign
+        elif op == "^" and self.last:
+            self.raise_last()
+        elif op == "." and self.unit_ahead(1) and (self.pending != 1 or self.last):
+            parser.position += 1  # sq. units, ft. lb
+        elif op in ("'", "deg"):
+            self.sign(token)
+
+    def word(self, token: Token, sign: int) -> None:
+        """``per``, a word of power, or the name of a unit or thing."""
+        lower = str(token.value).lower() if token.kind == "word" else ""
+        if lower == "per":
+            self.parser.position += 1
+            self.current = -sign
+        elif lower in ("squared", "cubed"):
+            if not self.last:
+                raise ParseError(f"{lower} behind no unit")
+            self.parser.position += 1
+            self.powers[self.last] *= _POWER_WORDS[lower]
+        elif lower in _POWER_WORDS:
+            self.parser.position += 1
+            self.pending = _POWER_WORDS[lower]
+        elif self.name(token, self.current, self.pending):
+            self.pending, self.current = 1, sign
 
     def words_inside(self, ahead: int) -> bool:
         token = self.parser.peek(ahead)

@@ -184,6 +184,8 @@ def _letters(lexer: Lexer, match: re.Match[str]) -> int:
         lexer.op("*")
     elif run.lower() in ("and", "or") and run != "oR":
         lexer.op(run.lower())
+    elif run == "mod":
+        lexer.op("mod")  # 7 mod 3 is a number; the residue class has brackets, \\pmod or an equivalence before it
     elif run in V.FUNCTIONS and len(run) > 1:
         _function(lexer, run)
     elif run in V.CONSTANTS and run != "Pi":

@@ -69,6 +69,7 @@ _IRREGULAR = {
 _ENDINGS = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("zes", "z"))
 _NO_PLURAL = ("ss", "us", "is", "ous")
 _ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_HIRAGANA, _HANGUL = re.compile("[\u3041-\u309f]"), re.compile("[\uac00-\ud7af]")
 _ASIAN_REFUSED = frozenset("万萬亿億千百十多半余不非没无無約约错負负或若如非未もまたは")
 _FOREIGN_REFUSED = frozenset(("не", "нет", "или", "kein", "nicht", "неверно"))
 
@@ -133,4 +134,8 @@ def _asian(words: list[str]) -> list[str] | None:
     """Counters: 个, 人, 本; they have no plural."""
     if len(words) > 2 or any(len(word) > 6 or set(word) & _ASIAN_REFUSED for word in words):
         return None
+    if any(_HIRAGANA.search(word) and len(word) > 1 for word in words):
+        return None  # verbs and particles: ではない
+    if any(_HANGUL.search(word) for word in words) and (len(words) > 1 or len(words[0]) > 3):
+        return None  # 5가 아닙니다
     return words
