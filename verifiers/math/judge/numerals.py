@@ -51,8 +51,12 @@ def number_in_words(plain: str) -> str | None:
         return None
     lower = [word.lower() for word in words]
     sign, index = "", 0
+    if len(lower) == 1 and lower[0] in ("minus", "negative", "plus"):
+        return None
     if lower[0] in ("minus", "negative", "plus"):
         sign, index = "-" if lower[0] != "plus" else "", 1
+    if lower[index] in ("a", "an") and lower[index + 1 : index + 2] and lower[index + 1] in _SCALES:
+        lower[index] = "one"
     value, index = _whole(lower, index)
     if value is None:
         return _half(lower, sign, index)

@@ -20,6 +20,7 @@ _WHOLE_WORDS = re.compile(
 _DECLARED = re.compile(rf"({_LETTER})\s*(?:\\in|∈)\s*(?:\\mathbb\s*\{{?|\\)?[ZNRQC](?![a-z])")
 _COUNTERS = frozenset("knmljNKpq")
 _REALS = frozenset(("t", "s", "u", "r", "lambda", "mu", "c", "k", "C", "K", "a", "b"))
+_LINE = ("t", "s", "lambda", "mu")  # of the points of a line, and of nothing else
 _UNKNOWN_HEADS = re.compile(r"[a-z]|theta|alpha|beta|phi|\(.*\)|\[.*\]")
 MAX_RENAMED = 2
 
@@ -42,7 +43,7 @@ def renamings(gold: Value, response: Value, gold_text: str, response_text: str) 
     wanted, given = symbols(gold), symbols(response)
     if wanted == given or not wanted or not given:
         return
-    ours, theirs = _plain(wanted - given), _plain(given - wanted)
+    ours, theirs = _plain(wanted - given - _heads(gold)), _plain(given - wanted - _heads(response))
     if len(ours) != len(theirs) or not 0 < len(ours) <= MAX_RENAMED:
         return
     declared = [{m.lstrip("\\") for m in _DECLARED.findall(text[:4_000])} for text in (gold_text, response_text)]
@@ -53,6 +54,13 @@ def renamings(gold: Value, response: Value, gold_text: str, response_text: str) 
         return
     for order in permutations(sorted(theirs)):
         yield rename(response, dict(zip(order, sorted(ours), strict=True)))
+
+
+def _heads(value: Value) -> set[str]:
+    """The unknowns that a statement solves for: they may be missing beside it."""
+    items = value.items if isinstance(value, ListOf) else (value,)
+    heads = [item.parts[0] for item in items if isinstance(item, Relation) and item.ops == ("=",)]
+    return symbols(tuple(head for head in heads if isinstance(head, Tuple)))
 
 
 def _plain(names: set[str]) -> set[str]:
@@ -67,9 +75,9 @@ def _is_parameter(name: str, gold: Value, declared: set[str]) -> bool:
     """
     if name in declared:
         return True
-    if name not in _COUNTERS:
+    if name not in _COUNTERS and name not in _LINE:
         return False
-    if _periodic(gold, name):
+    if name in _COUNTERS and _periodic(gold, name):
         return True
     statements = gold.items if isinstance(gold, ListOf) else (gold,)
     return all(_solves_with(item, name) for item in statements)
@@ -82,7 +90,11 @@ def _solves_with(item: Value, name: str) -> bool:
     if name in symbols(value) and isinstance(head, Symbol) and head.name.rpartition("_")[2] == name != head.name:
         return True  # a_n = 2n - 1
     names = symbols(head)
-    unknown = isinstance(head, Symbol) and _UNKNOWN_HEADS.fullmatch(head.name) is not None
+    unknown = (
+        isinstance(head, Symbol)
+        and _UNKNOWN_HEADS.fullmatch(head.name) is not None
+        and symbols(value) <= _COUNTERS  # x = k pi; in y = kx the k was given
+    )
     return name in symbols(value) and name not in names and (unknown or isinstance(head, (Tuple, SetOf)))
 
 

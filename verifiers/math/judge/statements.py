@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..limits import LimitExceeded
-from ..trees import expand_signs, symbols
+from ..trees import contains, expand_signs, symbols
 from ..values import (
     Call,
     Expr,
@@ -26,11 +26,24 @@ from .relations import assignment, compatible, renamed, same_equation, same_ineq
 _SINGLE = (Expr, Quantity, Percent)
 
 
+def unknowns(value: Value) -> set[str]:
+    """The free symbols and unspecified functions: f(3) has no value either."""
+    found = symbols(value)
+
+    def test(part: object) -> bool:
+        if isinstance(part, Call) and len(part.name) == 1:
+            found.add(f"{part.name}()")
+        return False
+
+    contains(value, test)
+    return found
+
+
 def holds(mark: Marker, value: Value) -> bool:
     """Whether the constants of a chain of equations agree: ``y = 2 = 3`` says nothing that could be paid."""
     if not isinstance(value, Relation) or any(op not in ("=", "~") for op in value.ops):
         return True
-    constants = [part for part in value.parts if isinstance(part, _SINGLE) and not symbols(part)]
+    constants = [part for part in value.parts if isinstance(part, _SINGLE) and not unknowns(part)]
     if len(constants) < 2:
         return True
     first = constants[0]
@@ -64,13 +77,13 @@ def stated_value(mark: Marker, value: Relation | Labelled) -> Value | None:
         return named[1]
     if not isinstance(value, Relation) or any(op not in ("=", "~") for op in value.ops):
         return None
-    if not symbols(value):  # 4 + 5 = 9, and the exact side of \sqrt3 / 3 \approx 0.577
+    if not unknowns(value):  # 4 + 5 = 9, and the exact side of \sqrt3 / 3 \approx 0.577
         return value.parts[value.ops.index("~")] if "~" in value.ops else value.parts[-1]
     last = value.parts[-1]
     asked = value.parts[0]
     if "~" in value.ops and value.ops.index("~") > 0:
         last = value.parts[value.ops.index("~")]
-    if isinstance(asked, Expr) and symbols(asked) and not symbols(last) and not _is_curve(asked, last):
+    if isinstance(asked, Expr) and unknowns(asked) and not unknowns(last) and not _is_curve(asked, last):
         return last
     return None
 
@@ -107,7 +120,7 @@ def gold_statement(mark: Marker, gold: Relation | Labelled, response: Value) -> 
     named = assignment(gold)
     if named is not None and not mark.strict:
         return mark.same(named[1], response)
-    if isinstance(gold, Relation) and not symbols(gold):
+    if isinstance(gold, Relation) and not unknowns(gold):
         value = stated_value(mark, gold)
         return value is not None and mark.same(value, response)
     return False

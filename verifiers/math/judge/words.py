@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ..read import vocabulary as V
 from ..read.nouns import singular
 from ..read.spelling import to_ascii, undoubled
 from ..read.vocabulary import SHORT_WORDS
@@ -44,8 +45,11 @@ _QUANTIFIERS = frozenset(["all", "every", "each", "any", "only", "exactly", "bot
 _DENIED = re.compile(r"\b(?:not|no|never|or|nor|neither|but|except|isn't|isnt|if|unless|maybe|perhaps)\b", re.I)
 _VERB = re.compile(r"(?:is|are|was|were|has|have|had|will|can|does|did|wins|won|gets|got|ran|runs|takes|took|makes)\b")
 _PREDICATE = re.compile(r"\b(?:is|are|was|were|be|called)\s+")
+# Nouns that only say what kind of thing an adjective describes.
 _KINDS = frozenset(
-    ["function", "functions", "number", "numbers", "integer", "integers", "solution", "solutions", "curve", "graph"]
+    V.words(
+        "function functions number numbers integer integers solution solutions curve graph triangle matrix series sequence"
+    )
 )
 
 

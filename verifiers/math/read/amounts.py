@@ -144,7 +144,9 @@ def unit_follows(parser: Parser, left: Value) -> bool:
             parser.peek(2).kind == "sym" and parser.peek(2).value in "mgsl" and parser.peek(5).kind in ("sym", "word")
         ):
             return False
-    elif not (token.kind == "op" and token.value in ("(", "[") and parser.peek(1).kind == "word"):
+    elif not (
+        token.kind == "op" and token.value in ("(", "[") and (parser.peek(1).kind == "word" or parser.peek(1).text)
+    ):
         return False
     start = parser.position
     try:

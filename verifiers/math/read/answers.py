@@ -276,9 +276,7 @@ def maps_to(parser: Parser, left: Value) -> Value:
 
 def dots(parser: Parser, token: Token, power: int) -> Value:
     parser.position += 1
-    if power >= RATIO:
-        raise ParseError("dots within an expression")
-    return Ellipsis_()
+    return Symbol("...") if power >= RATIO else Ellipsis_()
 
 
 def word(parser: Parser, token: Token, power: int) -> Value:

@@ -16,6 +16,7 @@ _INVERSE = {
     "sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc",
     "sinh": "arsinh", "cosh": "arcosh", "tanh": "artanh",
 }  # fmt: skip
+_WITHIN_NAMES = ("=", "|", "union", "intersection", "<", ">", "<=", ">=", "in")
 _TIGHT = ("sqrt", "cbrt", "overline", "abs", "deg")
 
 
@@ -39,8 +40,32 @@ def symbol(parser: Parser, token: Token, power: int) -> Value:
     if name in ("C", "P") and parser.at("(") and parser.peek(1).kind == "num" and parser.peek(2).value == ",":
         return Call("binom" if name == "C" else "permutations", call_arguments(parser))
     if name in FUNCTION_LETTERS and parser.at("(") and not parser.peek().space:
-        return Call(name, call_arguments(parser))
+        return called(parser, name)
     return Symbol(name)
+
+
+def called(parser: Parser, name: str) -> Expr:
+    """``f(x)``; or a name like ``P(X=1)``, whose brackets hold something else than numbers."""
+    start, depth, bars = parser.position, parser.depth, parser.bars
+    try:
+        return Call(name, call_arguments(parser))
+    except ParseError:
+        parser.position, parser.depth, parser.bars = start, depth, bars
+        if parser.peek(2).kind != "op" or parser.peek(2).value not in _WITHIN_NAMES:
+            raise
+        close = start
+        while close < len(parser.tokens) and parser.tokens[close].value != ")":
+            close += 1
+        if close >= len(parser.tokens) or close - start > 12:
+            raise
+        parser.position = close + 1
+        return named(parser, Symbol(name), start)
+
+
+def named(parser: Parser, head: Symbol, start: int) -> Symbol:
+    """A symbol whose name is spelled by all tokens from ``start`` to here."""
+    tokens = parser.tokens[start : parser.position]
+    return Symbol(head.name + "".join(str(t.value.value) if t.kind == "num" else str(t.value) for t in tokens))
 
 
 def constant(parser: Parser, token: Token, power: int) -> Value:

@@ -180,7 +180,9 @@ def _letters(lexer: Lexer, match: re.Match[str]) -> int:
         if half:
             lexer.emit("word", half[1].lower() + "m")
             return half.end()
-    if run == "x" and after_number and _TIMES_X.match(text, stop):
+    if lexer.upright and run in V.CONJUNCTIONS:
+        lexer.op(V.CONJUNCTIONS[run])
+    elif run == "x" and after_number and _TIMES_X.match(text, stop):
         lexer.op("*")
     elif run.lower() in ("and", "or") and run != "oR":
         lexer.op(run.lower())

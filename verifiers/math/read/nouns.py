@@ -37,7 +37,7 @@ REFUSED = frozenset(
     V.words(
         "not no never nor none neither wrong false incorrect impossible maybe perhaps possibly probably or at "
         "least most less fewer plus minus over under divided multiplied mod modulo point root roots power powers "
-        "exponent factorial inverse inverses reciprocal reciprocals radical radicals surd surds logarithm logarithms "
+        "exponent factorial inverse inverses reciprocal reciprocals radical radicals surd surds logarithm logarithms logs "
         "log base negative positive if unless when whenever is are was were be but because since so either both all "
         "even odd prime undefined true i we you they he she it this these those between greater doubled tripled halved "
         "reversed squared cubed versus vs percentages don know think guess sure correct"

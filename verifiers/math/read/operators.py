@@ -22,7 +22,7 @@ from ..values import (
     Value,
 )
 from .amounts import unit_follows
-from .atoms import ORDINALS, script, starts_factor, subscripted
+from .atoms import ORDINALS, named, script, starts_factor, subscripted
 from .parser import AMOUNT, POSTFIX, PRODUCT, SET, SUM, Parser, expression_of, negate, product_of
 
 _SIGNS = ("+", "-", "pm", "mp")
@@ -30,9 +30,6 @@ _DEGREE_LETTERS = ("C", "F")
 
 
 def sum_power(parser: Parser, left: Value) -> int:
-    following = parser.peek(1)
-    if following.kind == "op" and following.value == "...":
-        return 0
     return SET if isinstance(left, NamedSet) else SUM
 
 
@@ -66,6 +63,7 @@ def product(parser: Parser, left: Value) -> Value:
         return parser.infix["word"].rule(parser, left)
     value, factors, divisions = left, [], 0  # type: ignore[var-annotated]
     while product_power(parser, value if not factors else factors[0]) == PRODUCT:
+        start = parser.position
         if parser.at("/", "mod"):
             name = parser.accept("/", "mod")
             divisions += 1
@@ -82,6 +80,9 @@ def product(parser: Parser, left: Value) -> Value:
             if mixed:
                 value = right
                 continue
+        if not isinstance(right, Expr) and isinstance(value, Symbol) and not factors and not isinstance(right, Matrix):
+            value = named(parser, value, start)  # n(A \\cup B)
+            continue
         if not isinstance(right, Expr) or not isinstance(value, Expr):
             return scaled(expression_of(value) if not factors else Mul(tuple(factors)), right)
         factors = factors or [value]

@@ -18,7 +18,7 @@ CODES = ("USD", "US", "EUR", "GBP", "RMB", "CNY", "Rs", "HK", "AUD", "CAD")  # o
 VARIANTS = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi"}
 DOTLESS = {"imath": "i", "jmath": "j"}
 CONJUNCTIONS = {"或": "or", "或者": "or", "和": "and", "与": "and", "及": "and", "以及": "and", "または": "or", "と": "and",
-                "или": "or", "и": "and", "또는": "or"}  # fmt: skip
+                "или": "or", "et": "and", "und": "and", "ou": "or", "oder": "or", "и": "and", "또는": "or"}  # fmt: skip
 # Functions of one argument; the value is the canonical name.
 FUNCTIONS = {
     name: name
