@@ -41,6 +41,7 @@ _FONT = re.compile(
     r"\\(?:math|text)(?:bf|rm|it|sf|tt|normal)\s?(?=\{\s?[-+$\d.])|\\(?:bm|boldsymbol|text|mbox)\s?(?=\{\s?[-+$\d.])|\\displaystyle\b"
 )
 _WRAPPED = re.compile(r"(?:\[|\(|\{)\s{0,4}([-+]?[\d.,]{1,60})\s{0,4}(?:\]|\)|\})")
+_UNIT_LETTERS = "mgshlLdkCFKJNWV"
 _SCALE = re.compile(r"[\s-]?([^\W\d_]{1,10})\b")
 
 
@@ -72,6 +73,8 @@ def parse_number(text: str) -> Fraction | None:
         return None
     value = _value(match)
     tail = _TEXTS.sub(r" \1", text[match.end() :])
+    if (letter := re.match(r"[A-Za-z](?![A-Za-z])", tail)) and letter[0] not in _UNIT_LETTERS:
+        return None  # 12i, 5x
     if value is None or tail.startswith("!") or re.match(r"\s?(?:[-*²³+]|\^(?!\s?\{?\\circ))", tail):
         return None
     if (scale := _SCALE.match(tail)) and scale[1].lower() in SCALES:

@@ -24,7 +24,9 @@ _HEDGE = re.compile(
     r"\b(?:or|maybe|perhaps|alternatively|alternative|possibly|either|could also|might be|another)\b", re.I
 )
 _REJECTED = re.compile(
-    r"(?:\bnot(?: be| equal to)?|n't(?: be)?|\bnever|\\neq?|≠|(?<![\w)}])!=)[\s$:]*(?:\\\(|\\\[)?\s*$"
+    r"(?:\bnot(?: be| equal to)?|n't(?: be)?|\bnever|\\neq?|≠|(?<![\w)}])!=|\b(?:exclud|reject|discard|eliminat)\w{0,4}"
+    r"|\brul\w{1,3} out|\b(?:wrong|incorrect|false)\b)[\s$:]*(?:\\\(|\\\[)?\s*$",
+    re.I,
 )
 _ANNOUNCED = re.compile(
     r"(?:\banswers?\s{1,3}(?:is|was|are|must be|should be|would be|equals|:|=)"
@@ -35,7 +37,7 @@ _ANNOUNCED = re.compile(
 _ASKED = re.compile(r"\s{0,2}(?:\$|\\\))?\s{0,2}\?")
 _ALSO = re.compile(
     r"[\s$)\].,;*]{0,6}(?:\\[)\]])?[\s,(]{0,4}(?:or|maybe|perhaps|possibly|alternatively|or (?:maybe|possibly|perhaps))\s{1,3}"
-    r"(?:it is |it's |else )?\$?[-\d\\]",
+    r"(?:it is |it's |else )?\$?(?:[-\d\\]|(?-i:[A-J])(?![A-Za-z]))",
     re.I,
 )
 _CONDITIONAL = re.compile(

@@ -8,8 +8,10 @@ import re
 _FRAME = re.compile(
     r"\b(?:don't|do not|doesn't|does not|didn't|did not|can't|cannot|never|not|isn't|hardly)\s{1,3}(?:\w+\s{1,3}){0,2}"
     r"(?:think|believe|say|claim|agree|accept|sure|certain|true|case|clear|convinced|mean|imply|follow|correct|right)\b"
-    r"|\b(?:doubts?|doubted|deny|denies|denied|false|untrue|wrong|incorrect|wrongly|incorrectly|mistaken|mistakenly|"
-    r"unlikely|impossible|myth|misconception|absurd|mistake|error|fallacy|"
+    r"|(?<!no )(?<!any )(?<!without )(?<!without a )\bdoubts?\b"
+    r"|\b(?:refuses?|hesitate|nothing|no evidence|no reason|doubted|deny|denies|denied|false|untrue|wrong|incorrect|wrongly|"
+    r"incorrectly|mistaken|mistakenly|initially|originally|"
+    r"at first|previously|I thought|unlikely|impossible|myth|misconception|absurd|mistake|error|fallacy|"
     r"nobody|no one|none|cannot be|can't be|pretend|imagine|hypothetical|hypothetically|unclear|unsure)\b"
     r"|\b(?:many|some|most|few|others?|students?|people|one|someone|somebody|they|he|she|friend|teacher|everyone|"
     r"tom|you)\s{1,3}(?:\w+\s{1,3}){0,2}?(?:thinks?|thought|says?|said|claims?|claimed|believes?|believed|guess|guesses|"
@@ -20,8 +22,8 @@ _FRAME = re.compile(
     re.I,
 )
 _SOURCE = re.compile(
-    r"\b(?:according to|says|said|claims|claimed|thinks)\s{1,3}(?!the\b|our\b|this\b|these\b|my\b|above\b|we\b)"
-    r"\w+[^.\n]{0,30},\s{0,3}(?:the\s{1,3})?(?:final\s{1,3})?$",
+    r"(?:\baccording to (?!the\b|our\b|this\b|these\b|my\b|above\b|what\b)\w+[^.\n]{0,30}|\b(?:says|said|claims) (?-i:[A-Z])\w*)"
+    r",\s{0,3}(?:the\s{1,3})?(?:final\s{1,3})?$",
     re.I,
 )
 _ANOTHER = re.compile(
@@ -83,7 +85,9 @@ _TAKEN_BACK = re.compile(
     r"(?:correct|right|it|true|valid|possible(?! to\b)|answer|solution|what))\b"
     r"|(?:isn't|wasn't|can't be|cannot be)\s{1,3}(?:the\s{1,3})?(?:right|correct|it|true|answer|solution)\b"
     r"|(?:is|was)\s{1,3}(?!correct|right|the\b)[^.,;\n\d]{0,40}\b(?:wrong|incorrect)\b"
-    r"|fails\b|(?:does not|doesn't|did not|didn't)\s{1,3}(?:work|satisfy|fit|hold|match|check|solve)\b)",
+    r"|fails\b|(?:is|was|are|can be|must be)\s{1,3}(?:excluded|rejected|ruled out|discarded|eliminated)\b"
+    r"|\(?(?:wrong|incorrect|false)\b\s{0,2}[).!]"
+    r"|(?:does not|doesn't|did not|didn't)\s{1,3}(?:work|satisfy|fit|hold|match|check|solve)\b)",
     re.I,
 )
 _LATER = re.compile(

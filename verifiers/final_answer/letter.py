@@ -40,7 +40,8 @@ _HEDGE = re.compile(
 )
 _SHARE = re.compile(r"\s{0,3}[:(=-]{0,2}\s{0,3}\d{1,3}(?:\.\d{1,4})?\s?%")
 _DENIED = re.compile(
-    r"\W{0,4}(?:is|are|was|isn't|wasn't|can't|cannot|seems|looks|must)\b[^.\n]{0,30}\b(?:not|n't|wrong|incorrect|false|out|impossible|eliminated|excluded)\b"
+    r"\W{0,4}(?:(?:that|which)\s)?(?:is|are|was|isn't|wasn't|can't|cannot|seems|looks|must)\b"
+    r"[^.\n]{0,30}\b(?:not|n't|wrong|incorrect|false|out|impossible|eliminated|excluded)\b"
     r"|\W{0,4}(?:isn't|wasn't|can't|cannot)\b|\W{0,3}(?:不对|错误|不正确|不是|ではな|아니|아닙)",
     re.I,
 )  # fmt: skip
@@ -54,10 +55,13 @@ def read_letter(text: str) -> str | None:
 
 
 def read_line(text: str) -> str | None:
-    """A response that is a letter, or ends in a line that is one and no part of a list of options."""
+    """A response that is a letter, begins with one and says why, or ends in one that is no part of a list of options."""
     lines = [line for line in text.strip()[-MAX_OPTION:].splitlines() if line.strip()]
     if not lines or len(lines[-1]) > 400:
         return None
+    if len(lines) > 1 and len(lines[0]) <= 400 and (first := _set_off(lines[0])):
+        # "D" and then why: the letter of the first line, where no other line is one.
+        return first if all(_set_off(line[:400]) in (None, first) for line in lines[1:]) else None
     letter = _set_off(lines[-1])
     if letter is not None and len(lines) > 1 and (_set_off(lines[-2]) or letter) != letter:
         return None
@@ -136,6 +140,6 @@ LETTER = Kind("letter", read_letter, read_line, stated_letter, sentence_letter)
 # "(B) is correct", "B is the right answer": the letter stands before the verdict.
 VERDICT = re.compile(
     r"(?<![\w'’.(-])(?P<left>[(\[*$]{0,3})(?P<letter>[A-Z])[)\]*$]{0,3}\s{1,3}(?:is|must be|seems|appears to be)\s{1,3}"
-    r"(?:(?:therefore|thus|clearly|the|indeed|definitely)\s{1,3}){0,2}(?:correct|right|best)\b(?!\s{1,3}(?:if|when|only))"
+    r"(?:(?:therefore|thus|clearly|the|my|our|indeed|definitely)\s{1,3}){0,2}(?:correct|right|best|(?:(?:final|correct)\s)?(?:answer|choice)\b)(?!\s{1,3}(?:if|when|only|but)|\s?\?)"
     r"|(?P<zh>[A-Z])\s?(?:选项)?(?:正确|是正确|是正确的|이 정답|가 정답|が正解|が正しい)"
 )

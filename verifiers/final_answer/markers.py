@@ -26,7 +26,9 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("answer",),
         rf"(?:\bfinal[ \t]{{1,3}})?\banswers?\b(?:[ \t]{{1,3}}(?:choice|option))?"
-        rf"(?:[ \t]{{1,3}}(?:to|for)\b[^.\n:$]{{1,80}}?)?[ \t*_`]{{0,9}}{_VERBS}[ \t]{{0,9}}[:：]?"
+        rf"(?:[ \t]{{1,3}}(?:(?:to|for)\b[^.\n:$]{{1,80}}?"
+        rf"|(?:that )?(?:we|you)(?:'re| are)? (?:looking for|seek|want|need|found|get|obtain)))?"
+        rf"[ \t*_`]{{0,9}}{_VERBS}[ \t]{{0,9}}[:：]?"
         r"|\bfinal answer\b[ \t*_#]{0,6}\n"
         r"|^[ \t#*_]{0,9}(?:final[ \t]{1,3})?answers?[ \t*_#]{0,6}\n"
         r"|^[ \t*_#>\[]{0,9}(?:final[ \t]{1,3})?answers?[ \t*_]{1,4}(?:-|–|—|→|=>|->)[ \t]{1,4}"
@@ -43,7 +45,9 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("réponse",), r"\bréponse\b(?:[ \t]{1,3}(?:finale|correcte|exacte))*+" + _is("est", "serait")),
     (
         ("antwort", "lösung", "endergebnis"),
-        r"\b(?:antwort|lösung|endergebnis)\b" + _is("ist", "lautet", "wäre", "beträgt"),
+        r"\b(?:antwort|lösung|endergebnis)\b"
+        + _is("ist", "lautet", "wäre", "beträgt")
+        + r"|\b(?:ist|lautet) die (?:richtige )?antwort\b[ \t]{0,3}:?",
     ),
     (("respuesta",), r"\brespuesta\b(?:[ \t]{1,3}(?:final|correcta))*+" + _is("es", "sería")),
     (("resposta",), r"\bresposta\b(?:[ \t]{1,3}(?:final|correta|certa))*+" + _is("é", "seria")),
@@ -109,7 +113,9 @@ LETTER_ANNOUNCED = re.compile(
     r"|\bI(?:'d| would)?[ \t]{1,3}(?:think|believe|guess|say)[ \t]{1,3}(?:that[ \t]{1,3})?it(?:'s|[ \t]{1,3}is)[ \t]{1,3}"
     r"|\bI(?:'m|[ \t]{1,3}am)[ \t]{1,3}going with[ \t]{1,3}"
     r"|\b(?:selected|chosen)(?:[ \t]{1,3}(?:answer|option|choice))?[ \t]?[:：]"
-    r"|\b(?:richtig|korrekt)[ \t]{1,3}ist\b"
+    r"|(?:^|[.!?\n])[ \t]{0,3}(?:it|that)(?:'s|[ \t]{1,3}is)[ \t]{1,3}|\bI would say[ \t]{1,3}"
+    r"|\b(?:match(?:es)?|corresponds? to|which is|this is|that is)[ \t]{1,3}(?:option|choice|answer)[ \t]{1,3}"
+    r"|答案[ \t]{1,3}(?=[A-Z(（])|\b(?:richtig|korrekt)[ \t]{1,3}ist\b"
     r"|\bla (?:opción|alternativa) (?:correcta )?(?:es|:)|\bla bonne réponse est|\bl'option correcte est"
     r"|\bправильный (?:ответ|вариант)\b[ \t]{0,3}[:—–-]?",
     re.I,

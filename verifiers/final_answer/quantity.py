@@ -25,6 +25,7 @@ _CHANGES = frozenset(
 )
 _COMPARED = re.compile(r"\b(?:more|less|fewer|greater|larger|smaller|higher|lower|longer|older)\s{1,4}than\b", re.I)
 _FRACTION = re.compile(rf"\band\s{{1,4}}(?:an?|one|two|three)\s{{1,4}}(?:{'|'.join(_PARTS.split())})\b", re.I)
+_PARTITIVE = re.compile(r"^of (?:them|these|those|us|it)\b")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NOT_WORDS = re.compile(r"[\d\\$^=<>+*/|&{}\[\]¦²³!?±×÷√π]")
 # Before a number these say that it is no value: a label, a bound, a position.
@@ -33,7 +34,7 @@ _NO_VALUE = re.compile(
     r"far|but|anything|except|besides|after|before|until|within|beyond|by|equations?|eq|examples?|steps?|cases?|"
     r"problems?|questions?|parts?|options?|choices?|exercises?|lemma|theorems?|figures?|fig|tables?|lines?|rows?|pages?|"
     r"sections?|chapters?|items?|no|number(?! of)|up to|minus|negative|plus|half|twice|double|triple|square|cube|root|"
-    r"times|modulo|mod|unknown|unclear|hard|difficult|not|never|cannot|can't|except)\b[^.;:\n]{0,40}$",
+    r"times|modulo|mod|unknown|unclear|hard|difficult|not|never|cannot|can't|except)\b[^.;:\n]{0,40}$|(?:至少|至多|不到|超过|大于|小于|少于|多于|第|步骤|接近)\s{0,2}$",
     re.I,
 )
 
@@ -41,6 +42,7 @@ _NO_VALUE = re.compile(
 def changes(tail: str) -> str:
     """Why the words behind a number do not leave its value alone; empty when they do (a unit, a noun, an aside)."""
     text = tail.strip(" \t\n*_`.,;:!–—-。，")
+    text = _PARTITIVE.sub("", text)
     if not text:
         return ""
     if OTHER_GUESS.search(text):

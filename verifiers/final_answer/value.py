@@ -22,10 +22,12 @@ _LEAD = re.compile(
     re.I,
 )
 NUMBER = re.compile(
-    r"(?<![\w.,])-?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:(?<=\d)/\d+)?(?<=\d)(?:\s?(?:\\?%|percent\b|pct\b))?"
+    r"(?<![A-Za-z0-9_.,])-?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:(?<=\d)/\d+)?(?<=\d)(?:\s?(?:\\?%|percent\b|pct\b))?"
 )
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _OPTION = re.compile(r"[(]?[A-J](?:\)|[.:])\s+\S")
+_CJK = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+_SHARES = re.compile(r"\bwith\s{1,3}\d{1,3}\s?%[^\n%]{1,80}\d\s?%")
 _LISTED = re.compile(r"(?:,|;|and|or|,\s{0,4}and|,\s{0,4}or|)")
 _POLITE = re.compile(r"(?:입니다|이다|です|である|となります|となる|だ|입니다)\s*$")
 _RELATED = re.compile(
@@ -40,13 +42,17 @@ def value_kind(name: str, read: Callable[[str], str | None], alone: Callable[[st
 
 def stated_value(rest: str, kind: Kind) -> Reading | None:
     """The value at the beginning of what follows "the answer is"."""
-    rest = rest.lstrip(" \t\n\r*_`:：#")
-    sentence, _ = first_sentence(rest)
+    stripped = rest.lstrip(" \t\n\r*_`:：#")
+    sentence, _ = first_sentence(stripped)
+    if "**" in rest[: len(rest) - len(stripped)]:
+        sentence = sentence.replace("**", "", 1)  # the bold that was opened before the value
     if sentence.rstrip(" *_$)\"'").endswith(("?", "？")):
         return None
     if IGNORANCE.search(sentence):
         return Reading(None, "the response says that it does not know")
     main, aside = answer_and_aside(sentence)
+    if _SHARES.search(main):
+        return Reading(None, "several guesses with their probabilities")
     main = _POLITE.sub("", main)
     if _OPTION.match(main):
         return Reading(bare(main))
@@ -102,7 +108,7 @@ def candidates(sentence: str) -> Iterator[tuple[str, str]]:
 def single_quantity(sentence: str) -> str | None:
     """The one number of a sentence of words, where it is what the sentence is about."""
     numbers = [match for match in NUMBER.finditer(sentence[:1000]) if match[0].strip("$-")]
-    if len(numbers) != 1 or len(sentence.split()) <= 3:
+    if len(numbers) != 1 or (len(sentence.split()) <= 3 and not _CJK.search(sentence)):
         return None
     before, after = sentence[: numbers[0].start()], sentence[numbers[0].end() :]
     if re.match(r"[A-Za-z^*(\\{!]", after) or changes(after) or not is_value_position(before):
