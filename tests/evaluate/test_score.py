@@ -177,7 +177,7 @@ def test_the_command(grpo_kit, tmp_path):
         "maj@n",
         "2 verdicts differ",
         "clustered",
-        "verifier name math version 1",
+        "verifier name math version 2",
         "sha256:",
     ):
         assert expected in shown.stdout

@@ -124,10 +124,13 @@ def _cases() -> list[Any]:
         Case(r"\boxed{0.3333}", r"\frac{1}{3}", expected=0.0),
         Case(r"It is \boxed{3} or \boxed{4}.", "4", expected=0.0),
         Case(r"\boxed{5\text{ kg}}", r"5\text{ cm}", expected=0.0),
+        Case(r"\boxed{\sum_{k=1}^{100} k}", "5050", expected=0.0),
+        Case(r"\boxed{\sum_{k=1}^{100} k}", "5050", options={"unevaluated": "allow"}, expected=1.0),
+        Case(r"\boxed{7\text{ lorem ipsum}}", "7", expected=0.0),
     ]
 
 
-@verifier(name="math", timeout=5.0, version="1", cases=_cases)
+@verifier(name="math", timeout=5.0, version="2", cases=_cases)
 def math(
     response: str,
     answer: Any,
