@@ -37,7 +37,7 @@ _ANNOUNCED = re.compile(
 _ASKED = re.compile(r"\s{0,2}(?:\$|\\\))?\s{0,2}\?")
 _ALSO = re.compile(
     r"[\s$)\].,;*]{0,6}(?:\\[)\]])?[\s,(]{0,4}(?:or|maybe|perhaps|possibly|alternatively|or (?:maybe|possibly|perhaps))\s{1,3}"
-    r"(?:it is |it's |else )?\$?(?:[-\d\\]|(?-i:[A-J])(?![A-Za-z]))",
+    r"(?:it is |it's |else )?\$?(?:[-\d\\]|(?-i:[A-J])(?=[).,;?!*\n]|\s{0,3}$))",
     re.I,
 )
 _CONDITIONAL = re.compile(

@@ -31,7 +31,7 @@ _ANOTHER = re.compile(
     r"(?:(?:(?:or|alternatively|maybe|perhaps|possibly|otherwise)\b[\s,]{1,3}){1,3}"
     r"|(?:(?:hmm|wait|actually|sorry|oh|rather|correction|oops|no)[\s]{0,2}[,.!:—–-]{1,3}\s{0,3}){1,4})"
     r"(?:(?:it's|it is|that's|that is|make that|the answer is|option|choice)\s{1,3})?(?:\$|\\\(|\*\*|\\boxed\{|[(-]){0,3}"
-    r"(?:\d|\\[a-z]|(?-i:[A-J])(?![A-Za-z0-9]|\s[a-z]))",
+    r"(?:\d|\\[a-z]|(?-i:[A-J])(?=[)\].,;?!*\n]|\s{0,3}$))",
     re.I,
 )
 _CONNECTIVE = re.compile(r"\b(?:so|then|but|hence|therefore|thus|and|because|since|consequently)\b", re.I)
