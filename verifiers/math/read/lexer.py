@@ -13,6 +13,7 @@ from typing import Any
 
 from ..limits import MAX_TOKENS, LimitExceeded, ParseError
 from . import vocabulary as V
+from .commands import command
 from .literals import read_number
 from .unit_names import SYMBOLS, is_unit_name
 
@@ -103,8 +104,6 @@ _CLOSERS = frozenset((")", "]", "\\}", ")>"))
 _MULTI = {"=<": "<=", "/=": "!=", "<>": "!=", "==": "=", "**": "^", "+/-": "pm", "|->": "mapsto"}
 _TIMES_X = re.compile(r"\s*10\s*(?:\^|\*\*)")
 _HALF = re.compile(r"([ap])\s?\.?\s?m\b\.?", re.I)
-_BRACED = re.compile(r"\s*\{([^{}]*)\}")
-_ARGUMENT = re.compile(r"\s*\{")
 _VOWEL = re.compile("[aeiouy]")
 
 
@@ -255,138 +254,6 @@ def _run(lexer: Lexer, run: str) -> None:
         lexer.emit("sym", letter)
 
 
-def _command(lexer: Lexer, match: re.Match[str]) -> int:
-    name, text, stop = match["name"], match.string, match.end()
-    for table, rule in _COMMANDS:
-        if name in table:
-            return rule(lexer, name, text, stop)
-    raise ParseError(f"unknown command \\{name[:30]}")
-
-
-def _emitting(kind: str, table: dict[str, str] | None = None) -> Callable[[Lexer, str, str, int], int]:
-    def rule(lexer: Lexer, name: str, text: str, stop: int) -> int:
-        value = name if table is None else table.get(name, name)
-        if kind == "op":
-            lexer.op(value)
-        else:
-            lexer.emit("sqrt" if value == "sqrt" else kind, value)
-        return stop
-
-    return rule
-
-
-def _styled(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    """A command that changes the look only; ``\\left.`` is no bracket."""
-    if name in ("left", "right") and text[stop : stop + 1] == ".":
-        return stop + 1
-    lexer.space = lexer.space or name in ("quad", "qquad", "hline")
-    return stop
-
-
-def _environment(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    braced = _BRACED.match(text, stop)
-    if braced is None:
-        raise ParseError(f"\\{name} without an environment")
-    environment = braced[1].strip().rstrip("*")
-    lexer.depth += 1 if name == "begin" else -1
-    stop = braced.end()
-    if environment in ("array", "tabular") and name == "begin":
-        columns = _BRACED.match(text, stop)
-        stop = columns.end() if columns else stop
-    lexer.emit(name, environment)
-    return stop
-
-
-def _number_set(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    braced = _BRACED.match(text, stop)
-    letter = braced[1].strip() if braced else text[stop : stop + 1]
-    if letter not in V.SETS:
-        raise ParseError(f"unknown set \\mathbb{{{letter[:10]}}}")
-    lexer.emit("set", V.SETS[letter])
-    return braced.end() if braced else stop + 1
-
-
-def _overline(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    braced = _BRACED.match(text, stop)
-    if not (braced and braced[1].strip().isupper()):  # \overline{AB} is the segment's name
-        lexer.emit("func", "overline")
-    return stop
-
-
-def _dropped(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    braced = _BRACED.match(text, stop)
-    return braced.end() if braced else stop
-
-
-def _ring(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    """``\\AA`` and ``\\mathring{A}``."""
-    braced = _BRACED.match(text, stop) if name == "mathring" else None
-    if name == "mathring" and (braced is None or braced[1].strip() != "A"):
-        raise ParseError("a ring over something else than A")
-    lexer.emit("word", "angstrom")
-    return braced.end() if braced else stop
-
-
-def _over_a_space(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    """``\\quadx``: a space that ran into the next letter."""
-    lexer.space = True
-    lexer.emit("sym", name[-1])
-    return stop
-
-
-def _siunitx(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    """``\\SI{12}{cm}`` of the package siunitx."""
-    number = _BRACED.match(text, stop)
-    unit = _BRACED.match(text, number.end()) if number else None
-    if number is None or unit is None:
-        raise ParseError(f"\\{name} without a number and a unit")
-    lexer.lex(number[1], False)
-    lexer.lex(unit[1], True)
-    return unit.end()
-
-
-def _upright(lexer: Lexer, name: str, text: str, stop: int) -> int:
-    """``\\text{...}`` and its kin: what stands in it is words and units."""
-    opened = _ARGUMENT.match(text, stop)
-    if opened is None:
-        return stop  # \rm-like use: what follows is ordinary
-    end = closing_brace(text, opened.end())
-    if end < 0:
-        raise ParseError(f"\\{name} without its closing brace")
-    if lexer.level > 4:
-        raise LimitExceeded("text within text within text")
-    inner = text[opened.end() : end]
-    plain = inner.strip()
-    lexer.level += 1
-    if name == "operatorname" and plain in V.FUNCTIONS:
-        lexer.emit("func", V.FUNCTIONS[plain])
-    elif name in ("mathrm", "rm") and plain in ("e", "i", "d"):
-        lexer.lex(inner, False)  # upright e, i and d are the constants and the differential
-    elif name in ("mathrm", "textbf", "textit") and len(inner) > 1 and not plain.isalpha():
-        lexer.lex(inner, name != "mathrm" or not any(c.isdigit() for c in inner.split("^")[0]))
-    else:
-        lexer.lex(inner, True)
-    lexer.level -= 1
-    lexer.space = lexer.space or inner.endswith(" ")
-    return end + 1
-
-
-def closing_brace(text: str, start: int) -> int:
-    """Where the group that is open at ``start`` closes, or -1."""
-    depth = 1
-    for match in _BRACES.finditer(text, start):
-        if match[0] == "{":
-            depth += 1
-        elif match[0] == "}":
-            depth -= 1
-            if depth == 0:
-                return match.start()
-    return -1
-
-
-_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-
-
 def _escape(lexer: Lexer, match: re.Match[str]) -> int:
     char = match[0][1:]
     if char == "$":
@@ -400,34 +267,6 @@ def _escape(lexer: Lexer, match: re.Match[str]) -> int:
     return match.end()
 
 
-# Which commands mean what; the first table that has the name decides.
-_COMMANDS: tuple[tuple[Any, Callable[[Lexer, str, str, int], int]], ...] = (
-    (("SI", "qty"), _siunitx),
-    (V.CURRENCY, _emitting("currency", V.CURRENCY)),
-    (V.OPERATORS, _emitting("op", V.OPERATORS)),
-    (V.TEXTS, _upright),
-    (V.FRACTIONS, _emitting("frac")),
-    (V.BINOMIALS, _emitting("binom")),
-    (V.FUNCTIONS, _emitting("func", V.FUNCTIONS)),
-    (V.GREEK, _emitting("sym", V.VARIANTS)),
-    (V.CONSTANTS, _emitting("const", V.CONSTANTS)),
-    (V.BIG, _emitting("big", V.BIG)),
-    (V.DOTLESS, _emitting("sym", V.DOTLESS)),
-    (V.STYLE, _styled),
-    (("begin", "end"), _environment),
-    (("mathbb", "Bbb"), _number_set),
-    (V.SETS, _emitting("set", V.SETS)),
-    (("overline", "bar"), _overline),
-    (("not",), _emitting("op")),
-    (("pmod", "mod"), _emitting("word", {"pmod": "mod"})),
-    (("bmod",), _emitting("op", {"bmod": "mod"})),
-    (("forall",), _emitting("word")),
-    (V.DROPPED, _dropped),
-    (("textsuperscript",), _emitting("op", {"textsuperscript": "^"})),
-    (("AA", "angstrom", "mathring"), _ring),
-    (("quadx", "quady"), _over_a_space),
-)
-
 _DEGREE_SIGN = r"\\(?:circ|degree|textdegree)(?![a-zA-Z])"
 _BRACED_DEGREE = rf"\{{\s*{_DEGREE_SIGN}\s*(?:\\?(?:text|mathrm)?\{{?(?P<scale>[CF])\}}?\s*)?\}}"
 _SPACE_COMMANDS = r"q?quad|thinspace|enspace|space|negthinspace|nobreakspace"
@@ -438,7 +277,7 @@ RULES: tuple[tuple[str, str, Callable[[Lexer, re.Match[str]], int]], ...] = (
     ("degree", rf"\{{\s*\^\s*{_DEGREE_SIGN}\s*\}}|(?:\^\s*)?(?:{_BRACED_DEGREE}|{_DEGREE_SIGN})", _degree),
     ("primes", r"\^\s*\{\s*(?:\\prime(?![a-zA-Z])\s*)+\}|(?:\^\s*)?\\prime(?![a-zA-Z])|'|\"", _primes),
     ("row", r"\\\\(?:\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|cm|mm|in|bp|mu)\s*\])?", _row),
-    ("command", r"\\(?P<name>[a-zA-Z]+)\*?", _command),
+    ("command", r"\\(?P<name>[a-zA-Z]+)\*?", command),
     ("escape", r"\\.", _escape),
     ("accented", r"[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff][A-Za-z\u00c0-\u024f\u1e00-\u1eff]*", _foreign),
     ("letters", r"[A-Za-z]+", _letters),
