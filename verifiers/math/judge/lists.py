@@ -26,8 +26,7 @@ from ..values import (
 )
 from .intervals import INEQUALITIES, NotASet, exact_or_none, intervals_of, same_intervals
 from .marker import Marker
-from .relations import assignment, name_of
-from .residues import classes
+from .relations import assignment, classes, name_of
 
 _ROOT_NAME = re.compile(r"(.*?)_?\d+")
 

@@ -6,13 +6,12 @@ from ..limits import MAX_PLUS_MINUS
 from ..trees import expand_signs
 from ..values import Expr, Number, Symbol
 from .identity import same_expression
+from .lists import same_members
 from .marker import Marker
 
 
 def same_plain(mark: Marker, gold: Expr, response: Expr) -> bool:
     """Equal numbers or functions; plus-minus signs stand for all their values."""
-    from .lists import same_members
-
     if isinstance(gold, (Number, Symbol)) and isinstance(response, (Number, Symbol)):
         return same_expression(gold, response, mark.lenient, mark.integers)
     golds, responses = (expand_signs(node, MAX_PLUS_MINUS) for node in (gold, response))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..limits import LimitExceeded
-from ..trees import substitute, symbols
+from ..limits import MAX_PLUS_MINUS, LimitExceeded
+from ..trees import expand_signs, substitute, symbols
 from ..values import (
     Add,
     Call,
     Constant,
     Expr,
     Labelled,
+    Modular,
     Mul,
     Pow,
     Ratio,
@@ -78,6 +79,23 @@ def assignment(value: Value) -> tuple[str, Value] | None:
     if name is not None and len(kept) == 2:
         return name, first
     return None
+
+
+def residue(value: Modular) -> Value:
+    """What stands before the modulus, without the name of the unknown."""
+    inner = value.value
+    if isinstance(inner, Relation) and len(inner.parts) > 2:
+        return inner.parts[-1]
+    named = assignment(inner)
+    return named[1] if named else inner
+
+
+def classes(value: Modular) -> tuple[Modular, ...]:
+    """One residue class per sign: ``\\pm 1 \\pmod 6`` is two."""
+    inner = residue(value)
+    if not isinstance(inner, Expr):
+        return (value,)
+    return tuple(Modular(one, value.modulus) for one in expand_signs(inner, MAX_PLUS_MINUS))
 
 
 def compatible(first: str, second: str) -> bool:

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from ..limits import MAX_PLUS_MINUS
-from ..trees import expand_signs
-from ..values import Expr, Modular, Relation, Value
+from ..values import Expr, Modular, Value
 from .exact import exact
+from .lists import same_members
 from .marker import Marker
-from .relations import assignment
-
-
-def residue(value: Modular) -> Value:
-    """What stands before the modulus, without the name of the unknown."""
-    inner = value.value
-    if isinstance(inner, Relation) and len(inner.parts) > 2:
-        return inner.parts[-1]
-    named = assignment(inner)
-    return named[1] if named else inner
-
-
-def classes(value: Modular) -> tuple[Modular, ...]:
-    """One residue class per sign: ``\\pm 1 \\pmod 6`` is two."""
-    inner = residue(value)
-    if not isinstance(inner, Expr):
-        return (value,)
-    return tuple(Modular(one, value.modulus) for one in expand_signs(inner, MAX_PLUS_MINUS))
+from .relations import classes, residue
 
 
 def same_residue(mark: Marker, gold: Modular, response: Modular) -> bool:
     """The same residue classes: equal moduli, congruent values."""
-    from .lists import same_members
-
     golds, responses = classes(gold), classes(response)
     if len(golds) > 1 or len(responses) > 1:
         return same_members(mark, golds, responses, as_set=True)

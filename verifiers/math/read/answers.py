@@ -21,6 +21,7 @@ from ..values import (
 from . import amounts
 from . import vocabulary as V
 from .lexer import Token
+from .operators import product, product_power
 from .parser import (
     AMOUNT,
     END,
@@ -180,16 +181,12 @@ def modulo(parser: Parser, left: Value) -> Value:
 
 
 def bracket_power(parser: Parser, left: Value) -> int:
-    from .operators import product_power
-
     if parser.peek(1).value == "mod":
         return MODULO
     return product_power(parser, left)
 
 
 def bracket(parser: Parser, left: Value) -> Value:
-    from .operators import product
-
     return modulo(parser, left) if bracket_power(parser, left) == MODULO else product(parser, left)
 
 
