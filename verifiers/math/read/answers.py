@@ -135,6 +135,8 @@ def remark(parser: Parser) -> bool:
         token.kind == "word" and str(token.value).lower() in ("not", "no", "never", "wrong") for token in skipped[:200]
     ):
         raise ParseError("a remark that denies")
+    if skipped[0].value == "for" and any(token.kind == "op" and token.value == "=" for token in skipped[:200]):
+        raise ParseError("a condition")  # "5 for n = 1" leaves the other cases open
     parser.position = len(parser.tokens)
     return True
 

@@ -70,7 +70,7 @@ _ENDINGS = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes"
 _NO_PLURAL = ("ss", "us", "is", "ous")
 _ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _HIRAGANA, _HANGUL = re.compile("[\u3041-\u309f]"), re.compile("[\uac00-\ud7af]")
-_ASIAN_REFUSED = frozenset("万萬亿億千百十多半余不非没无無約约错負负或若如非未もまたは")
+_ASIAN_REFUSED = frozenset("左右上下之以超近似万萬亿億千百十多半余不非没无無約约错負负或若如非未もまたは")
 _FOREIGN_REFUSED = frozenset(("не", "нет", "или", "kein", "nicht", "неверно"))
 
 
@@ -122,7 +122,7 @@ def counted(words: list[str], measured: bool, part: bool = False) -> list[str] |
     if len(phrase) > 5:
         return None
     if not phrase[-1].isascii():
-        return phrase if len(phrase) == 1 and phrase[0] not in _FOREIGN_REFUSED else None
+        return phrase if len(phrase) == 1 and phrase[0].isalpha() and phrase[0] not in _FOREIGN_REFUSED else None
     if phrase[-1] == "times" and lowered[-1] != "times" and lowered[lowered.index("times") + 1] != "as":
         return None
     if not (measured or is_plural(phrase[-1])):
