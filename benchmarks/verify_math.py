@@ -2,7 +2,7 @@
 
     python benchmarks/verify_math.py                       # both, on ../shared/data/math_dev.jsonl
     python benchmarks/verify_math.py --peer none           # without the peer
-    python benchmarks/verify_math.py --corpus other.jsonl --adversarial hostile.jsonl
+    python benchmarks/verify_math.py --corpus other.jsonl --adversarial hostile.jsonl --rewards cases.jsonl
 
 Needs the scoring script ../shared/bench/score_math.py and, for the peer, ``pip install math-verify==0.9.0`` in the
 interpreter given by ``--peer-python``. Writes benchmarks/results/verify_math.json.
@@ -53,6 +53,30 @@ def import_seconds() -> dict[str, float]:
     return {"import_cpu_s": min(v[0] for v in values), "sympy_imported": values[0][1], "mpmath_imported": values[0][2]}
 
 
+def by_kind(path: Path) -> dict[str, Any]:
+    """Reward cases by their kind of fault (the first word of ``kind``), those of this verifier only."""
+    from grpo_kit.verifiers.math import verify
+
+    right: dict[str, list[bool]] = {}
+    wrong = {"FP": 0, "FN": 0}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        case = json.loads(line)
+        if case["tool"] != "math.verify" or not isinstance(case["expected"], (int, float)):
+            continue
+        paid, expected = verify(case["response"], case["gold"]).value >= 0.5, case["expected"] >= 0.5
+        right.setdefault(case["kind"].split()[0], []).append(paid is expected)
+        if paid is not expected:
+            wrong["FP" if paid else "FN"] += 1
+    n = sum(map(len, right.values()))
+    return {
+        "corpus": path.name,
+        "n": n,
+        "accuracy": sum(map(sum, right.values())) / n,
+        **wrong,
+        "right_of": {kind: f"{sum(verdicts)}/{len(verdicts)}" for kind, verdicts in sorted(right.items())},
+    }
+
+
 def verdicts(results: list[dict[str, Any]]) -> list[bool]:
     return [bool(result["v"]) for result in results]
 
@@ -61,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, default=SHARED / "data" / "math_dev.jsonl")
     parser.add_argument("--adversarial", type=Path, default=SHARED / "data" / "math_adversarial_dev.jsonl")
+    parser.add_argument("--rewards", type=Path, default=SHARED / "data" / "rewards_dev.jsonl")
     parser.add_argument("--peer", default="math_verify", help="a built-in peer of score_math.py, or none")
     parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "verify_math.json")
@@ -85,6 +110,8 @@ def main() -> None:
             "slowest_s": max(case["dt"] for case in hostile),
             "peak_mb": max(case["peak_mb"] for case in hostile),
         }
+    if arguments.rewards.is_file():
+        report["rewards"] = by_kind(arguments.rewards)
     if len(names) == 2:
         ours, peer = report[TARGET], report[arguments.peer]
         report["throughput_ratio"] = ours["checks_per_s"] / peer["checks_per_s"]

@@ -177,7 +177,7 @@ def test_the_command(grpo_kit, tmp_path):
         "maj@n",
         "2 verdicts differ",
         "clustered",
-        "verifier name math version 1",
+        "verifier name math version 2",
         "sha256:",
     ):
         assert expected in shown.stdout
@@ -231,7 +231,7 @@ def test_published_gsm8k_of_openai(model, accuracy):
 @needs_outputs
 def test_published_math500_and_gsm8k_of_rho():
     fields = Fields("code", "gt", "score")
-    metrics, labels = published("math500_rho-math-7b-interpreter-v0.1.jsonl", fields)
+    metrics, labels = published("math500_rho-math-7b-interpreter-v0.1.jsonl", fields, {"unevaluated": "allow"})
     assert 100 * labels["avg"]["value"] == pytest.approx(52.0)
     assert 100 * metrics["avg"]["value"] == pytest.approx(52.0, abs=0.5)
     # The published grader takes the last number of any text and misses "520 - 480 = 40" and "50 dollars": 11 responses

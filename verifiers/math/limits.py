@@ -14,6 +14,7 @@ MAX_ITEMS = 5_000  # members of one list, set or matrix
 MAX_BITS = 80_000  # of an exact numerator or denominator
 MAX_EXACT_STEPS = 20_000  # arithmetic steps of one exact evaluation
 MAX_STEPS = 4_000  # nodes visited by one numeric evaluation
+MAX_WORK = 100_000  # nodes visited by all numeric evaluations of one judgement
 MAX_LOG2 = 2.0**40  # magnitude of a numeric value: |log2 x|
 MAX_ANGLE = 10**12  # argument of a trigonometric function
 MAX_FACTORIAL = 5_000

@@ -9,6 +9,7 @@ from typing import Any
 from .limits import LimitExceeded
 from .values import Big, Call, Constant, Expr, Mul, Number, Symbol, Value
 
+_LEAVES = frozenset((Number, Symbol, Constant))
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
@@ -32,7 +33,17 @@ def children(node: Any) -> Iterator[Any]:
 
 def contains(node: Any, test: Callable[[Any], bool]) -> bool:
     """Whether the node or one within it satisfies ``test``."""
-    return test(node) or any(contains(part, test) for part in children(node))
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if type(part) is tuple:
+            waiting.extend(part)
+            continue
+        if test(part):
+            return True
+        if type(part) not in _LEAVES and isinstance(part, Value):
+            waiting.extend(getattr(part, name) for name in field_names(part))
+    return False
 
 
 def symbols(node: Any) -> set[str]:
@@ -76,7 +87,7 @@ def substitute(node: Any, name: str, by: Expr) -> Any:
     return rebuilt(node, lambda part: substitute(part, name, by))
 
 
-def expand_signs(node: Expr, limit: int) -> list[Expr]:
+def expand_signs(node: Any, limit: int) -> list[Any]:
     """The values of an expression with plus-minus signs; a minus-plus takes the other sign of the plus-minus.
 
     Raises:

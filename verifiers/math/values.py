@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+Unit = tuple[tuple[str, int], ...]
+
 
 class Value:
     """Anything the parser can return."""
@@ -163,7 +165,7 @@ class Quantity(Value):
     """A value with a unit, a currency or a counted noun, already in canonical form (see units.py)."""
 
     value: Value
-    unit: tuple[tuple[str, int], ...]
+    unit: Unit
     text: str = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from grpo_kit.verifiers import get_verifier
@@ -61,3 +62,60 @@ def test_equal_is_not_symmetric_where_a_marker_is_not() -> None:
     assert equal("25\\%", "0.25")
     assert equal("0.25", "25\\%")
     assert not equal("25", "0.25")
+
+
+@pytest.mark.parametrize(
+    "gold",
+    [
+        12,
+        12.0,
+        np.int64(12),
+        np.float32(12),
+        np.array([12, 13]),
+        ["7", 12],
+        "np.int64(12)",
+        "The answer is 12.",
+        "<answer>12</answer>",
+        "Work.\n#### 12",
+        "Hence $\\boxed{12}$.",
+    ],
+)
+def test_a_gold_is_read_in_every_shape(gold: object) -> None:
+    assert verify("\\boxed{12}", gold).value == 1.0
+    assert verify("\\boxed{11}", gold).value == 0.0
+
+
+@pytest.mark.parametrize("gold", [{"answer": 12}, None, [None], b"12"])
+def test_a_gold_that_is_no_answer_is_an_error(gold: object) -> None:
+    with pytest.raises(TypeError, match="gold answer"):
+        verify("\\boxed{12}", gold)
+
+
+def test_a_response_that_repeats_the_question_earns_nothing_as_a_reward() -> None:
+    verifier = get_verifier("math")
+    asked = "Compute $\\sum_{k=1}^{100} k$."
+    assert verifier(response="\\boxed{\\sum_{k=1}^{100} k}", answer="5050", prompt=asked).value == 0.0
+    assert verifier(response="\\boxed{5050}", answer="5050", prompt=asked).value == 1.0
+    allowed = verifier.with_options({"unevaluated": "allow"})
+    assert allowed(response="\\boxed{\\sum_{k=1}^{100} k}", answer="5050", prompt=asked).value == 1.0
+    with pytest.raises(ValueError, match="unevaluated must be"):
+        verify("7", "7", unevaluated="never")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "gold", "value"),
+    [
+        ("Factor $x^2-1$ completely.", "x^2-1", "(x-1)(x+1)", 0.0),
+        ("Factor $x^2-1$ completely.", "(x-1)(x+1)", "(x-1)(x+1)", 1.0),
+        ("Write $\\frac{1}{\\sqrt{2}}$ without a root below.", "\\frac{1}{\\sqrt{2}}", "\\frac{\\sqrt2}{2}", 0.0),
+        ("Which is larger, $2\\sqrt{3}$ or 3?", "2\\sqrt{3}", "2\\sqrt{3}", 1.0),
+        ("Is $(1, 2)$ or $(2, 1)$ on the line?", "(1, 2)", "(1,2)", 1.0),
+        ("Is 0.5 or 0.4 larger?", "0.5", "\\frac{1}{2}", 1.0),
+        ("Solve $|x|<1$.", "|x|<1", "(-1,1)", 0.0),
+        ("Solve $|x|<1$.", "-1<x<1", "(-1,1)", 1.0),
+    ],
+)
+def test_an_expression_of_the_prompt_answers_only_for_a_gold_of_its_form(
+    prompt: str, answer: str, gold: str, value: float
+) -> None:
+    assert verify(f"\\boxed{{{answer}}}", gold, prompt=prompt).value == value

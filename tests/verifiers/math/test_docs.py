@@ -28,8 +28,31 @@ def test_example(gold: str, answer: str, expected: bool) -> None:
     assert (verify(f"Hence $\\boxed{{{answer}}}$.", gold).value == 1.0) is expected
 
 
+def unevaluated() -> list[tuple[str, str, bool]]:
+    block = re.findall(r"```unevaluated\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)[0]
+    rows = [line.split(" :: ") for line in block.strip().splitlines()]
+    assert {verdict for _, _, verdict in rows} == {"refused", "paid"}
+    return [(gold, answer, verdict == "paid") for gold, answer, verdict in rows]
+
+
+@pytest.mark.parametrize(("gold", "answer", "paid"), unevaluated())
+def test_what_is_left_to_be_calculated(gold: str, answer: str, paid: bool) -> None:
+    score = verify(f"Hence $\\boxed{{{answer}}}$.", gold)
+    assert (score.value == 1.0) is paid
+    assert paid or score.reason.startswith("not evaluated: ")
+    assert verify(f"Hence $\\boxed{{{answer}}}$.", gold, unevaluated="allow").value == 1.0
+    assert equal(gold, answer)
+
+
+def test_the_prompt_of_the_docs() -> None:
+    prompt = "Simplify (x+1)^2 - x^2."
+    assert verify("\\boxed{(x+1)^2-x^2}", "2x+1", prompt=prompt).value == 0.0
+    assert verify("\\boxed{(x+1)^2-x^2}", "2x+1").value == 1.0
+    assert verify("\\boxed{2x+1}", "2x+1", prompt=prompt).value == 1.0
+
+
 def test_there_are_examples() -> None:
-    assert len(examples()) >= 90
+    assert len(examples()) >= 160
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from grpo_kit.verifiers.math import equal, verify
-from grpo_kit.verifiers.math.answers import parse_cached
+from grpo_kit.verifiers.math.read import parse_cached
 
 PIECES = r"""
 1 2 3 10 0.5 .5 1,000 9^9 e10 x y n i e \pi \sqrt \sqrt[3] \frac \dfrac \binom { } ( ) [ ] \{ \} | , ; : + - * / ^ _ ! =

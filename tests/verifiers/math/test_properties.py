@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpo_kit.verifiers.math import equal, verify
-from grpo_kit.verifiers.math.answers import parse
-from grpo_kit.verifiers.math.exact import exact
+from grpo_kit.verifiers.math.judge.exact import exact
+from grpo_kit.verifiers.math.read import parse
 from grpo_kit.verifiers.math.values import Expr
 
 settings.register_profile("math", deadline=None, derandomize=True, max_examples=150)

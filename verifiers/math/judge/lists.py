@@ -6,11 +6,27 @@ import re
 from itertools import pairwise
 from typing import Any
 
-from .limits import MAX_ITEMS, MAX_PLUS_MINUS, MAX_UNORDERED
-from .relations import assignment, name_of
-from .sets import exact_or_none
-from .trees import expand_signs
-from .values import Ellipsis_, Expr, ListOf, Number, Relation, SetOf, Tuple, Value
+from ..limits import MAX_ITEMS, MAX_PLUS_MINUS, MAX_UNORDERED, LimitExceeded
+from ..trees import contains, expand_signs
+from ..values import (
+    Call,
+    Ellipsis_,
+    Expr,
+    ListOf,
+    Matrix,
+    Modular,
+    NamedSet,
+    Number,
+    Relation,
+    SetBuilder,
+    SetOf,
+    SetOperation,
+    Tuple,
+    Value,
+)
+from .intervals import INEQUALITIES, NotASet, exact_or_none, intervals_of, same_intervals
+from .marker import Marker
+from .relations import assignment, classes, name_of
 
 _ROOT_NAME = re.compile(r"(.*?)_?\d+")
 
@@ -31,8 +47,10 @@ def members(value: Value) -> tuple[Value, ...]:
             if isinstance(item, SetOf):  # p \in \{2, 3, 5\}
                 result.extend(members(item))
                 continue
-        if isinstance(item, Expr):
+        if isinstance(item, (Expr, Tuple)):
             result.extend(expand_signs(item, MAX_PLUS_MINUS))
+        elif isinstance(item, Modular):
+            result.extend(classes(item))
         else:
             result.append(item)
     return tuple(result)
@@ -65,10 +83,8 @@ def value_tuple(value: ListOf) -> tuple[Value, ...]:
     return tuple(result)
 
 
-def same_members(gold: tuple[Value, ...], response: tuple[Value, ...], mode: Any, as_set: bool = False) -> bool:
+def same_members(mark: Marker, gold: tuple[Value, ...], response: tuple[Value, ...], as_set: bool = False) -> bool:
     """The same members in any order; repeated ones count once in sets."""
-    from .equal import same
-
     one, two = list(gold), list(response)
     rest: list[list[Value]] = []
     exact_values: list[list[Any]] = []
@@ -88,13 +104,13 @@ def same_members(gold: tuple[Value, ...], response: tuple[Value, ...], mode: Any
     if len(rest[0]) > MAX_UNORDERED or len(rest[1]) > MAX_UNORDERED:
         return len(rest[0]) == len(rest[1]) and _sorted_alike(rest[0], rest[1])
     if as_set:
-        rest = [_distinct(side, mode) for side in rest]
+        rest = [_distinct(mark, side) for side in rest]
     if len(rest[0]) != len(rest[1]):
         return False
     unpaired = list(rest[1])
     for item in rest[0]:
         for candidate in unpaired:
-            if same(item, candidate, mode):
+            if mark.same(item, candidate):
                 unpaired.remove(candidate)
                 break
         else:
@@ -102,12 +118,10 @@ def same_members(gold: tuple[Value, ...], response: tuple[Value, ...], mode: Any
     return True
 
 
-def _distinct(items: list[Value], mode: Any) -> list[Value]:
-    from .equal import same
-
+def _distinct(mark: Marker, items: list[Value]) -> list[Value]:
     result: list[Value] = []
     for item in items:
-        if not any(same(item, other, mode) for other in result):
+        if not any(mark.same(item, other) for other in result):
             result.append(item)
     return result
 
@@ -158,37 +172,95 @@ def _are_roots(names: list[str]) -> bool:
     return len(bases) == 1 and (len(set(names)) == 1 or all(_ROOT_NAME.fullmatch(name) for name in names))
 
 
-def same_named(gold: Value, response: Value, mode: Any) -> bool | None:
+def same_named(mark: Marker, gold: Value, response: Value) -> bool | None:
     """Lists of named values; None when names do not decide and the lists must be compared as they are."""
-    from .equal import same
-
     regrouped = grouped(gold), grouped(response)
     if regrouped[0] is not gold or regrouped[1] is not response:
-        return same(*regrouped, mode)
+        return mark.same(*regrouped)
     one, two = _names(gold), _names(response)
     if one is None and two is None:
         return None
     if one is not None and two is not None:
         if {name for name, _ in one} == {name for name, _ in two} and len({name for name, _ in one}) == len(one):
             values = dict(two)
-            return len(one) == len(two) and all(same(value, values[name], mode) for name, value in one)
+            return len(one) == len(two) and all(mark.same(value, values[name]) for name, value in one)
         if not (_are_roots([n for n, _ in one]) and _are_roots([n for n, _ in two])):
             return False
         return None
+    return _named_beside_bare(mark, one, two, gold, response)
+
+
+def _named_beside_bare(mark: Marker, one: Any, two: Any, gold: Value, response: Value) -> bool | None:
+    """``x = 1, y = 2`` beside ``(1, 2)`` or ``1, 2``: in the order of writing, or by name for a tuple."""
     named, other = (one, response) if one is not None else (two, gold)
-    assert named is not None
     if _are_roots([name for name, _ in named]):
         return None
     if isinstance(other, Relation) and isinstance(name_of(other.parts[0]), str):
         inner = assignment(other)
         other = inner[1] if inner else other
-    if isinstance(other, (ListOf, Tuple)):
-        items = other.items if isinstance(other, Tuple) else value_tuple(other)
-        for order in (named, sorted(named, key=lambda pair: pair[0])) if isinstance(other, Tuple) else (named,):
-            pairs = list(zip((value for _, value in order), items, strict=False))
-            if len(items) == len(named) and all(
-                same(*(pair if one is not None else pair[::-1]), mode) for pair in pairs
-            ):
-                return True
+    if not isinstance(other, (ListOf, Tuple)):
+        return None
+    items = other.items if isinstance(other, Tuple) else value_tuple(other)
+    if len(items) != len(named):
         return False
-    return None
+    orders = [named, sorted(named, key=lambda pair: pair[0])] if isinstance(other, Tuple) else [named]
+    for order in orders:
+        pairs = [(value, item) for (_, value), item in zip(order, items, strict=True)]
+        if all(mark.same(*(pair if one is not None else pair[::-1])) for pair in pairs):
+            return True
+    return False
+
+
+def has_signs(value: Value) -> bool:
+    return contains(value, lambda part: isinstance(part, Call) and part.name in ("pm", "mp"))
+
+
+def same_list(mark: Marker, gold: Value, response: Value) -> bool:
+    """Several values on at least one side, named or not, ordered or not."""
+    named = same_named(mark, gold, response)
+    if named is not None:
+        return named
+    try:
+        if isinstance(gold, (Relation, SetBuilder, SetOperation)) or relational(gold):
+            return same_intervals(intervals_of(gold), intervals_of(response))
+        if relational(response) and isinstance(gold, (Tuple, SetOf, NamedSet)):
+            return same_intervals(intervals_of(gold), intervals_of(response))
+    except (NotASet, LimitExceeded):
+        pass
+    for one, other in ((gold, response), (response, gold)):
+        if isinstance(one, SetOperation) and isinstance(other, ListOf) and one.name == "union":
+            return mark.same(one, SetOperation("union", other.items))  # "(0,1) and (2,3)"
+        if isinstance(one, Tuple) and isinstance(other, ListOf):
+            if has_signs(one) and all(isinstance(item, Tuple) for item in other.items):
+                break  # (\\pm 2, 0) stands for two points
+            if half_open(one) or (one is gold and one.left == "[" and len(one.items) == 2):
+                return False  # an interval is no list
+            return len(one.items) > 1 and mark.same(one, Tuple(value_tuple(other), one.left, one.right))
+        if (
+            isinstance(one, Matrix)
+            and isinstance(other, ListOf)
+            and not all(isinstance(item, Matrix) for item in other.items)
+        ):
+            return False
+    return same_as_sets(mark, gold, response, isinstance(gold, SetOf) or isinstance(response, SetOf))
+
+
+def same_as_sets(mark: Marker, gold: Value, response: Value, as_set: bool = True) -> bool:
+    """A plus-minus value against the set of its two numbers, {5} against 5, lists in any order."""
+    return same_members(mark, members(gold), members(response), as_set)
+
+
+def signs_in_tuple(mark: Marker, gold: Value, response: Value) -> bool | None:
+    """``(0, \\pm 3)`` against the set of its two points."""
+    return same_as_sets(mark, gold, response) if has_signs(gold) or has_signs(response) else None
+
+
+def relational(value: Value) -> bool:
+    return isinstance(value, ListOf) and all(
+        isinstance(item, Relation) and any(op in INEQUALITIES for op in item.ops) for item in value.items
+    )
+
+
+def half_open(value: Value) -> bool:
+    """``[1, 2)``: an interval and nothing else."""
+    return isinstance(value, Tuple) and (value.left, value.right) in (("[", ")"), ("(", "]"))

@@ -8,35 +8,49 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from .exact import Undefined, exact
-from .limits import (
+from ..limits import (
     DECIMAL_DIGITS,
     MAX_ANGLE,
     MAX_FACTORIAL,
     MAX_LOG2,
     MAX_STEPS,
     MAX_TERMS,
+    MAX_WORK,
     LimitExceeded,
 )
-from .trees import contains, symbols
-from .values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
+from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
+from .exact import Undefined, exact
 
 TRIGONOMETRIC = {"sin", "cos", "tan", "cot", "sec", "csc"}
-_INTEGER_ONLY = {"floor", "ceil", "factorial", "factorial2", "binom", "gcd", "lcm"}
+
+
+def context(digits: int = DECIMAL_DIGITS) -> Any:
+    """Our own mpmath context, one for each precision: numbers of two contexts are of two types."""
+    return _context(digits)
 
 
 @lru_cache(maxsize=16)
-def context(digits: int = DECIMAL_DIGITS) -> Any:
-    """Our own mpmath context: its precision is never changed after this, so threads can share it."""
+def _context(digits: int) -> Any:
+    """Its precision is never changed after this, so threads can share it."""
     import mpmath
 
     made = mpmath.MPContext()
     made.dps = digits
     return made
+
+
+# Nodes that all evaluations of one judgement may visit together: a list of forty members is compared pair by pair.
+_BUDGET: ContextVar[list[int] | None] = ContextVar("budget", default=None)
+
+
+def fresh_budget() -> None:
+    """Begin a judgement: its evaluations share `MAX_WORK` steps."""
+    _BUDGET.set([MAX_WORK])
 
 
 class Evaluator:
@@ -53,8 +67,10 @@ class Evaluator:
         self.mp = context(digits)
         self.point = dict(point or {})
         self.steps = budget
+        self.budget = _BUDGET.get() or [MAX_WORK]
         self.cancelled: Any = self.mp.zero
         self.error: Any = self.mp.zero
+        self.gap = 0  # decimal digits between the largest and the smallest term of some sum, where they are many
         self.left_reals = False  # a root, logarithm or power of a real number was complex
 
     def __call__(self, node: Expr) -> Any:
@@ -64,7 +80,8 @@ class Evaluator:
             Undefined: no value here, or an unbound symbol. LimitExceeded: too large or too many steps.
         """
         self.steps -= 1
-        if self.steps <= 0:
+        self.budget[0] -= 1
+        if self.steps <= 0 or self.budget[0] <= 0:
             raise LimitExceeded(f"more than {MAX_STEPS} steps of evaluation")
         mp = self.mp
         match node:
@@ -107,7 +124,10 @@ class Evaluator:
         total = self.mp.zero
         for value in values:
             total = total + value
-        largest = max((abs(value) for value in values), default=self.mp.zero)
+        sizes = [abs(value) for value in values]
+        largest = max(sizes, default=self.mp.zero)
+        if len(sizes) > 1 and (smallest := min(sizes)) and smallest < largest * 1e-20:
+            self.gap = max(self.gap, int((self.mp.mag(largest) - self.mp.mag(smallest)) * 0.30103) + 1)
         if abs(total) < largest * 1e-12 and largest > self.cancelled:
             self.cancelled = largest
         return total
@@ -273,6 +293,8 @@ def _log(mp: Any, value: Any, base: Any = None) -> Any:
 
 
 def _binom(mp: Any, n: Any, k: Any) -> Any:
+    if all(isinstance(x, mp.mpf) and x == int(x) and x >= 0 for x in (n, k)) and k > n:
+        return mp.zero  # no k of fewer things; the gamma functions have a pole there
     return mp.gamma(n + 1) / (mp.gamma(k + 1) * mp.gamma(n - k + 1))
 
 
@@ -328,6 +350,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "factorial2": lambda mp, x: mp.fac2(x),
     "Gamma": lambda mp, x: mp.gamma(x),
     "binom": _binom,
+    "mod": lambda mp, a, b: a - b * mp.floor(a / b),
+    "permutations": lambda mp, n, k: mp.gamma(n + 1) / mp.gamma(n - k + 1),
     "gcd": _divisor("gcd"),
     "lcm": _divisor("lcm"),
     "deg": lambda mp, x: x * mp.pi / 180,
@@ -353,17 +377,3 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 def _no_value() -> Any:
     raise ValueError("no value")
-
-
-def needs_integers(node: Expr) -> bool:
-    """Whether an expression makes sense for whole numbers only: floors, factorials, (-1)^n, cos(n pi)."""
-
-    def test(part: Any) -> bool:
-        if isinstance(part, Call) and (part.name in _INTEGER_ONLY or part.name in TRIGONOMETRIC):
-            return True
-        if isinstance(part, Pow) and symbols(part.exponent):
-            base = exact(part.base)
-            return base is not None and base < 0
-        return isinstance(part, Big)
-
-    return contains(node, test)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from .values import Based, Number, Ratio
+from ..values import Based, Number, Ratio
 
 _BASED = re.compile(r"\(?(-?[0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?_\{?(\d{1,2})\}?")
 _WRAPPING = re.compile(r"\\(?:text|mathrm|textbf|mbox)\s*\{([^{}]*)\}|\\left|\\right|[\s$~]|\\[,;:! ]")
@@ -34,7 +34,7 @@ def clock_time(text: str) -> Ratio | None:
     """``3:30``, ``12:05 p.m.``, ``9\\text{ a.m.}``; two digits of minutes tell a time from a ratio."""
     if len(text) > 60 or not (":" in text or "m" in text or "M" in text):
         return None
-    match = _CLOCK.fullmatch("".join(_WRAPPING.sub(r"\1", text).split()))
+    match = _CLOCK.fullmatch("".join(_WRAPPING.sub(r"\1", text.replace("{:}", ":")).split()))
     if match is None or bool(match[4]) != bool(match[5]) or not (match[2] or match[4]):
         return None
     hour, minute, second = int(match[1]), int(match[2] or 0), int(match[3] or 0)

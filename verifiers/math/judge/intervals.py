@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from .exact import Undefined, exact, is_infinite
-from .limits import LimitExceeded
-from .numeric import Evaluator, context
-from .trees import symbols
-from .values import (
+from ..limits import LimitExceeded
+from ..trees import symbols
+from ..values import (
     Add,
     Call,
     Expr,
@@ -25,6 +23,8 @@ from .values import (
     Tuple,
     Value,
 )
+from .exact import Undefined, exact, is_infinite
+from .numeric import Evaluator, context
 
 INEQUALITIES = frozenset(("<", ">", "<=", ">=", "!="))
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}

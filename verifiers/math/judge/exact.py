@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
-from .limits import MAX_BITS, MAX_EXACT_STEPS, MAX_FACTORIAL, LimitExceeded
-from .values import Add, Call, Constant, Div, Expr, Mul, Number, Pow
+from ..limits import MAX_BITS, MAX_EXACT_STEPS, MAX_FACTORIAL, LimitExceeded
+from ..values import Add, Call, Constant, Div, Expr, Mul, Number, Pow
 
 # Arithmetic on large numbers counts for more than one step: greatest common divisors take quadratic time.
 BITS_PER_STEP = 400
@@ -114,6 +115,17 @@ def _integer_root(value: int, index: int) -> int | None:
     return root if root**index == value else None
 
 
+_OF_ONE: dict[str, Callable[[Fraction], Fraction | None]] = {
+    "neg": lambda value: -value,
+    "sqrt": lambda value: rational_root(value, 2),
+    "cbrt": lambda value: rational_root(value, 3),
+    "abs": abs,
+    "floor": lambda value: Fraction(math.floor(value)),
+    "ceil": lambda value: Fraction(math.ceil(value)),
+    "sgn": lambda value: Fraction((value > 0) - (value < 0)),
+}
+
+
 def _call(node: Call, budget: list[int]) -> Fraction | None:
     if node.name in ("pm", "mp", "deg", "prime") or len(node.args) > 400:
         return None
@@ -125,24 +137,12 @@ def _call(node: Call, budget: list[int]) -> Fraction | None:
         values.append(value)
     first = values[0]
     whole = all(value.denominator == 1 for value in values)
+    if node.name in _OF_ONE:
+        return _OF_ONE[node.name](first)
     match node.name:
-        case "neg":
-            return -first
-        case "sqrt":
-            return rational_root(first, 2)
-        case "cbrt":
-            return rational_root(first, 3)
         case "root":
             index = values[1]
             return rational_root(first, int(index)) if index.denominator == 1 and 2 <= index <= 64 else None
-        case "abs":
-            return abs(first)
-        case "floor":
-            return Fraction(math.floor(first))
-        case "ceil":
-            return Fraction(math.ceil(first))
-        case "sgn":
-            return Fraction((first > 0) - (first < 0))
         case "max" | "min":
             return max(values) if node.name == "max" else min(values)
         case "mod" if whole and values[1] != 0:

@@ -1,21 +1,21 @@
 """When two expressions denote the same number or the same function.
 
-Rationals are compared exactly. Otherwise both sides are evaluated with 60 digits: constants once, functions at fixed
-points of their symbols, positive ones first, because identities such as ln(ab) = ln a + ln b hold there.
+Rationals are compared exactly. Otherwise both sides are evaluated with 60 digits: constants once, functions at the
+points of sampling.py, positive ones first, because identities such as ln(ab) = ln a + ln b hold there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from ..limits import DECIMAL_DIGITS, MAX_MAGNITUDE, LimitExceeded
+from ..trees import contains, rebuilt, symbols
+from ..values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
 from .exact import Undefined, exact, is_infinite
-from .limits import DECIMAL_DIGITS, MAX_MAGNITUDE, LimitExceeded
-from .numeric import Evaluator, context, needs_integers
-from .trees import contains, rebuilt, symbols
-from .values import Add, Big, Call, Constant, Div, Expr, Mul, Number, Pow, Symbol
+from .numeric import Evaluator, context
+from .sampling import implied_integers, is_complex, points, summed_over
 
 # Two irrational numbers are one when they agree to 40 of 60 digits; a decimal written with at least ten significant
 # digits stands for the exact value it agrees with to nine.
@@ -23,9 +23,6 @@ RELATIVE = "1e-40"
 WRITTEN_DIGITS = 10
 WRITTEN = "1e-9"
 FLOAT_NOISE = "1e-12"
-_RANGES = (("0.15", "0.9"), ("1.1", "2.9"), ("3.2", "7.1"), ("-2.8", "2.9"), ("-0.9", "0.8"), ("-6.9", "-1.2"))
-_ROOTS = ("0.41421356237", "0.7320508075", "0.2360679774", "0.6457513110", "0.31662479035", "0.60555127546",
-          "0.1231056256", "0.35889894354", "0.79583152331", "0.38516480713")  # fmt: skip
 
 
 def decimal_digits(*nodes: Expr) -> int | None:
@@ -49,7 +46,7 @@ def same_number(first: Expr, second: Expr, lenient: bool = False) -> bool | None
         return None
     if one == two:
         return True
-    return _written_alike(first, second, one, two) or (lenient and _rounds_to(first, second, one, two))
+    return _written_alike(first, second, one, two) or (lenient and _rounded(first, second, one, two))
 
 
 def _written_alike(first: Expr, second: Expr, one: Fraction, two: Fraction) -> bool:
@@ -76,7 +73,7 @@ def _terminates(value: Fraction) -> bool:
     return bottom == 1
 
 
-def _rounds_to(first: Expr, second: Expr, one: Fraction, two: Fraction) -> bool:
+def _rounded(first: Expr, second: Expr, one: Fraction, two: Fraction) -> bool:
     """Lenient: the values agree after rounding to the fewer decimal places, three significant digits at least."""
     places = [n.places for n in (first, second) if isinstance(n, Number) and n.digits is not None and n.digits >= 3]
     return bool(places) and abs(one - two) <= Fraction(1, 2 * 10 ** min(places))
@@ -94,8 +91,14 @@ def close(one: Any, two: Any, scale: Any, relative: str = RELATIVE, spare: int =
     return bool(abs(one - two) <= (mp.mpf(relative) * max(abs(one), abs(two)) + scale * mp.mpf("1e-52")) * finer)
 
 
-def same_expression(first: Expr, second: Expr, lenient: bool = False) -> bool:
-    """Whether two expressions are the same number, or the same function of the same symbols."""
+def same_expression(first: Expr, second: Expr, lenient: bool = False, integers: frozenset[str] = frozenset()) -> bool:
+    """Whether two expressions are the same number, or the same function of the same symbols.
+
+    Args:
+        first: the gold, which alone says which variables are whole numbers.
+        lenient: a decimal may be rounded.
+        integers: variables that are declared to be whole numbers.
+    """
     for node, other in ((first, second), (second, first)):
         if is_infinite(node):
             return is_infinite(node) == is_infinite(other)
@@ -108,10 +111,27 @@ def same_expression(first: Expr, second: Expr, lenient: bool = False) -> bool:
     if key(first) == key(second):
         return not contains(first, lambda part: isinstance(part, Constant) and part.name == "undefined")
     names = symbols((first, second))
-    if not _same_value(first, second, names, lenient):
+    whole = integers | implied_integers(first) | summed_over(second) if names else integers
+    if not _same_value(first, second, names, lenient, whole):
         one, two = _with_decimal_logarithms(first), _with_decimal_logarithms(second)
-        return (one, two) != (first, second) and _same_value(one, two, names, lenient)
+        return (one, two) != (first, second) and _same_value(one, two, names, lenient, whole)
     return True
+
+
+def rounds_to(first: Expr, second: Expr) -> bool:
+    """Whether one number is the other rounded or cut off at its last written place."""
+    try:
+        values = [Evaluator()(node) for node in (first, second)]
+    except (Undefined, LimitExceeded):
+        return False
+    for node, exact_value, rounded in ((second, values[0], values[1]), (first, values[1], values[0])):
+        written = node.args[0] if isinstance(node, Call) and node.name == "neg" else node
+        if isinstance(written, Number) and written.value.denominator <= 10**12:
+            places = written.places if written.digits is not None else 0
+            unit = context().mpf(10) ** -places
+            if abs(exact_value - rounded) <= unit * (context().mpf("0.5") if places == 0 else 1):
+                return True
+    return False
 
 
 def _with_decimal_logarithms(node: Any) -> Any:
@@ -121,11 +141,11 @@ def _with_decimal_logarithms(node: Any) -> Any:
     return rebuilt(node, _with_decimal_logarithms)
 
 
-def _same_value(first: Expr, second: Expr, names: set[str], lenient: bool) -> bool:
+def _same_value(first: Expr, second: Expr, names: set[str], lenient: bool, integers: frozenset[str] | set[str]) -> bool:
     try:
         if not names:
             return _same_constant(first, second, lenient)
-        return same_function(first, second, names) or _up_to_constant(first, second, names)
+        return same_function(first, second, names, frozenset(integers)) or _up_to_constant(first, second, names)
     except (Undefined, LimitExceeded):
         return False
 
@@ -139,6 +159,9 @@ def _same_constant(first: Expr, second: Expr, lenient: bool) -> bool:
     magnitude = int(mp.mag(size) * 0.30103) if size else 0
     if magnitude > MAX_MAGNITUDE:  # products and powers still differ relatively, sums need not
         return not contains((first, second), lambda part: isinstance(part, Add)) and close(a, b, 0)
+    magnitude = max(magnitude, one.gap, two.gap)
+    if magnitude > MAX_MAGNITUDE:
+        return False
     spare = (magnitude // 100 + 1) * 100 if magnitude > 10 else 0
     if spare:
         one, two = (Evaluator(digits=DECIMAL_DIGITS + spare) for _ in range(2))
@@ -156,63 +179,67 @@ def _same_constant(first: Expr, second: Expr, lenient: bool) -> bool:
     return False
 
 
-def points(names: set[str], integers: bool = False) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Fixed sample points and whether all coordinates are positive."""
-    mp = context()
-    ordered = sorted(names)
-    if integers:
-        for shift in range(9):
-            yield (
-                {name: mp.mpf(1 + (shift + 2 * index * (1 + shift % 2)) % 9) for index, name in enumerate(ordered)},
-                True,
-            )
-        return
-    for number, (low, high) in enumerate(_RANGES):
-        start, width = mp.mpf(low), mp.mpf(high) - mp.mpf(low)
-        point = {}
-        for index, name in enumerate(ordered):
-            fraction = mp.mpf(_ROOTS[(index * 3 + number) % 10]) + mp.mpf(index // 10) / 37
-            point[name] = start + width * (fraction % 1)
-        yield point, number < 3
-
-
-def same_function(first: Expr, second: Expr, names: set[str]) -> bool:
-    """Agreement at every sample point; for expressions of whole numbers, at whole points."""
+def same_function(first: Expr, second: Expr, names: set[str], integers: frozenset[str] = frozenset()) -> bool:
+    """Agreement at every sample point; whole ones only for variables that are declared or can only be whole."""
     if len(names) > 40:
         return False
-    if _agree_at(first, second, points(names)):
-        return True
-    return (needs_integers(first) or needs_integers(second)) and _agree_at(first, second, points(names, integers=True))
-
-
-def _agree_at(first: Expr, second: Expr, samples: Iterator[tuple[dict[str, Any], bool]]) -> bool:
     mp = context()
     compared = complex_compared = 0
-    genuinely_complex = contains((first, second), lambda part: isinstance(part, Constant) and part.name == "i")
+    genuinely_complex = is_complex(first, second)
     digits = decimal_digits(first, second)
-    for point, _ in samples:
-        values = []
-        evaluators = (Evaluator(point), Evaluator(point))
-        for evaluator, node in zip(evaluators, (first, second), strict=True):
-            try:
-                values.append(evaluator(node))
-            except Undefined:
-                values.append(None)
-        if values[0] is None or values[1] is None:
-            if values[0] is not values[1]:
+    for number, point in enumerate(points(first, second, names, integers & names)):
+        try:
+            one, two, scale, left_reals, gap = _values_at(first, second, point)
+        except LimitExceeded:
+            if number < 6:
+                raise
+            continue  # far out a power may be too large to be evaluated
+        if one is None or two is None:
+            # Whole numbers that the gold has no value for, as (d-k)! for k > d, are not asked about.
+            if one is not two and not (integers & names and (one is None or one == 0)):
                 return False
             continue
-        scale = evaluators[0].cancelled + evaluators[1].cancelled
-        agrees = close(values[0], values[1], scale) or (digits is not None and close(values[0], values[1], 0, WRITTEN))
-        imaginary = any(isinstance(v, mp.mpc) and abs(v.imag) > abs(v) * mp.mpf("1e-40") for v in values)
-        if agrees:
+        if gap > MAX_MAGNITUDE and number >= 6:
+            continue
+        imaginary = any(isinstance(v, mp.mpc) and abs(v.imag) > abs(v) * mp.mpf("1e-40") for v in (one, two))
+        agree = close(one, two, scale) and not (gap and not _agree_finer(first, second, point, gap))
+        if agree or (digits is not None and close(one, two, 0, WRITTEN)):
             compared += not imaginary
             complex_compared += 1
-        elif (imaginary or any(e.left_reals for e in evaluators)) and not genuinely_complex:
+        elif (imaginary or left_reals) and not genuinely_complex:
             continue  # another branch outside the real domain
         else:
             return False
     return compared >= 2 or complex_compared >= 4 or (genuinely_complex and complex_compared >= 2)
+
+
+def _agree_finer(first: Expr, second: Expr, point: dict[str, Any], gap: int) -> bool:
+    """Whether the functions agree with more digits too, where a term is too small for the usual ones."""
+    if gap > MAX_MAGNITUDE:
+        return False
+    spare = (gap // 100 + 1) * 100
+    mp = context(DECIMAL_DIGITS + spare)
+    exact_point = {name: mp.mpf(value) for name, value in point.items()}
+    one, two = (Evaluator(exact_point, digits=DECIMAL_DIGITS + spare) for _ in range(2))
+    try:
+        values = one(first), two(second)
+        return close(*values, one.cancelled + two.cancelled, spare=spare)
+    except (Undefined, LimitExceeded):
+        return False
+
+
+def _values_at(first: Expr, second: Expr, point: dict[str, Any]) -> tuple[Any, Any, Any, bool, int]:
+    """Both values (None: undefined), the scale of what cancelled, whether a root left the reals, the widest gap."""
+    values: list[Any] = []
+    evaluators = (Evaluator(point), Evaluator(point))
+    for evaluator, node in zip(evaluators, (first, second), strict=True):
+        try:
+            values.append(evaluator(node))
+        except Undefined:
+            values.append(None)
+    scale = evaluators[0].cancelled + evaluators[1].cancelled
+    one, two = evaluators
+    return values[0], values[1], scale, one.left_reals or two.left_reals, max(one.gap, two.gap)
 
 
 def _up_to_constant(first: Expr, second: Expr, names: set[str]) -> bool:
@@ -229,8 +256,8 @@ def _up_to_constant(first: Expr, second: Expr, names: set[str]) -> bool:
     difference = Add((one[0], Call("neg", (two[0],))))
     values: list[Any] = []
     scale: Any = 0
-    for point, positive in points(names):
-        if positive:
+    for number, point in enumerate(points(one[0], two[0], names)):
+        if number < 3:
             evaluator = Evaluator(point)
             values.append(evaluator(difference))
             scale = max(scale, evaluator.cancelled, abs(values[-1]))

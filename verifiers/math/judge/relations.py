@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from .exact import Undefined
-from .identity import close, points
-from .limits import LimitExceeded
-from .numeric import Evaluator, context
-from .sets import INEQUALITIES
-from .trees import substitute, symbols
-from .values import (
+from ..limits import MAX_PLUS_MINUS, LimitExceeded
+from ..trees import expand_signs, substitute, symbols
+from ..values import (
     Add,
     Call,
     Constant,
     Expr,
     Labelled,
+    Modular,
     Mul,
     Pow,
     Ratio,
@@ -24,6 +21,11 @@ from .values import (
     Tuple,
     Value,
 )
+from .exact import Undefined
+from .identity import close
+from .intervals import INEQUALITIES
+from .numeric import Evaluator, context
+from .sampling import branching_symbols, points
 
 
 def name_of(node: Value) -> str | None:
@@ -79,19 +81,28 @@ def assignment(value: Value) -> tuple[str, Value] | None:
     return None
 
 
-def constant_chain(value: Value) -> Value | None:
-    """The last part of ``4 + 5 = 9`` and the exact one of ``\\sqrt3 / 3 \\approx 0.577``; all sides without symbols."""
-    if not isinstance(value, Relation) or any(op not in ("=", "~") for op in value.ops) or symbols(value):
-        return None
-    return value.parts[value.ops.index("~")] if "~" in value.ops else value.parts[-1]
+def residue(value: Modular) -> Value:
+    """What stands before the modulus, without the name of the unknown."""
+    inner = value.value
+    if isinstance(inner, Relation) and len(inner.parts) > 2:
+        return inner.parts[-1]
+    named = assignment(inner)
+    return named[1] if named else inner
+
+
+def classes(value: Modular) -> tuple[Modular, ...]:
+    """One residue class per sign: ``\\pm 1 \\pmod 6`` is two."""
+    inner = residue(value)
+    if not isinstance(inner, Expr):
+        return (value,)
+    return tuple(Modular(one, value.modulus) for one in expand_signs(inner, MAX_PLUS_MINUS))
 
 
 def compatible(first: str, second: str) -> bool:
     """Whether two names can stand for the same thing: ``y`` and ``f(x)``, or the same letter."""
-    if first.lower() == second.lower():
+    if first.lower() == second.lower() or first == f"{second}()" or second == f"{first}()":
         return True
-    functions = {"y"}
-    return (first in functions and second.endswith("()")) or (second in functions and first.endswith("()"))
+    return (first == "y" and second.endswith("()")) or (second == "y" and first.endswith("()"))
 
 
 def same_equation(first: Relation, second: Relation) -> bool:
@@ -116,9 +127,16 @@ def _constant_ratio(one: Expr, two: Expr, names: set[str]) -> Any:
     """The constant c with ``one = c * two`` everywhere, or None."""
     mp = context()
     ratio = None
-    for point, _ in points(names):
+    for number, point in enumerate(points(one, two, names)):
         first, second = Evaluator(point), Evaluator(point)
-        a, b = first(one), second(two)
+        try:
+            a, b = first(one), second(two)
+        except LimitExceeded:
+            if number < 6:
+                raise
+            continue
+        if abs(a) == abs(b) == 0:
+            continue
         if abs(b) <= mp.mpf("1e-40") * (1 + second.cancelled) or abs(a) <= mp.mpf("1e-40") * (1 + first.cancelled):
             return None
         if ratio is None:
@@ -132,9 +150,9 @@ def _same_solved(one: Expr, two: Expr, name: str, names: set[str]) -> bool:
     """Both are linear in ``name``, and solving for it gives the same function of the others."""
     mp = context()
     others = names - {name}
-    if not others:
+    if not others or name in branching_symbols((one, two)):
         return False
-    for point, _ in points(others):
+    for point in points(one, two, others):
         roots = []
         for node in (one, two):
             values = [Evaluator({**point, name: mp.mpf(x)})(node) for x in (1, 2, 3)]

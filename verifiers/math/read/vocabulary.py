@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     return text.split()
 
 
 GREEK = frozenset(
-    _words(
+    words(
         "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron rho "
         "varrho sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi "
         "Psi Omega ell hbar"
     )
 )
+CODES = ("USD", "US", "EUR", "GBP", "RMB", "CNY", "Rs", "HK", "AUD", "CAD")  # of currencies
+VARIANTS = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi"}
+DOTLESS = {"imath": "i", "jmath": "j"}
+CONJUNCTIONS = {"或": "or", "或者": "or", "和": "and", "与": "and", "及": "and", "以及": "and", "または": "or", "と": "and",
+                "или": "or", "et": "and", "und": "and", "ou": "or", "oder": "or", "и": "and", "또는": "or"}  # fmt: skip
 # Functions of one argument; the value is the canonical name.
 FUNCTIONS = {
     name: name
-    for name in _words(
+    for name in words(
         "sin cos tan cot sec csc sinh cosh tanh coth exp ln log lg arcsin arccos arctan arccot arcsec arccsc arsinh "
         "arcosh artanh gcd lcm min max sgn sqrt cbrt abs floor ceil factorial binom Gamma Re Im arg det deg"
     )
@@ -43,6 +48,8 @@ FUNCTIONS = {
     "binomial": "binom",
     "comb": "binom",
 }
+# Functions that are written against a short argument: sinx, lnn.
+AGAINST = frozenset(FUNCTIONS) - {"deg", "min", "max", "arg", "sec", "tg", "lg", "det", "abs", "Gamma", "Re", "Im"}
 CONSTANTS = {"pi": "pi", "infty": "inf", "infinity": "inf", "inf": "inf", "oo": "inf", "Pi": "pi"}
 
 OPERATORS = {  # LaTeX command -> token
@@ -62,12 +69,15 @@ OPERATORS = {  # LaTeX command -> token
     **dict.fromkeys(("rbrace", "}"), "\\}"),
     **dict.fromkeys(("land", "wedge"), "and"),
     **dict.fromkeys(("lor", "vee"), "or"),
-    **dict.fromkeys(("to", "rightarrow", "mapsto", "longrightarrow"), "->"),
+    **dict.fromkeys(("to", "rightarrow", "longrightarrow"), "->"),
+    **dict.fromkeys(("mapsto", "longmapsto"), "mapsto"),
     **dict.fromkeys(("circ", "degree", "textdegree"), "deg"),
+    "top": "top",
+    "intercal": "top",
     "lt": "<",
     "gt": ">",
     "less": "<",
-    "equiv": "=",
+    "equiv": "equiv",
     "in": "in",
     "notin": "notin",
     "pm": "pm",
@@ -83,7 +93,6 @@ OPERATORS = {  # LaTeX command -> token
     "rbrack": "]",
     "lparen": "(",
     "rparen": ")",
-    "prime": "'",
     "%": "%",
     "&": "&",
     "#": "#",
@@ -95,21 +104,23 @@ OPERATORS = {  # LaTeX command -> token
     "\\": "row",
 }
 CURRENCY = {
+    "₽": "ruble", "₩": "won", "cent": "cent", "cents": "cent", "textcent": "cent", "¢": "cent",
     "$": "dollar", "€": "euro", "£": "pound sterling", "¥": "yen", "₹": "rupee", "textdollar": "dollar",
     "euro": "euro", "texteuro": "euro", "pounds": "pound sterling", "textsterling": "pound sterling", "yen": "yen",
 }  # fmt: skip
 STYLE = frozenset(  # commands that change the look only; their argument stays
-    _words(
+    words(
         "left right middle big Big bigg Bigg bigl Bigl biggl Biggl bigr Bigr biggr Biggr bigm displaystyle textstyle "
         "scriptstyle limits nolimits mathbf boldsymbol bm bold vec overrightarrow hat widehat mathit mathcal mathsf "
         "mathnormal mathscr boxed fbox framebox angle measuredangle underline rm bf it mathop mathbin ensuremath quad "
-        "qquad thinspace enspace space large Large normalsize small nonumber notag allowbreak hfill triangle limits"
+        "qquad thinspace enspace space "
+        "hline hfill toprule bottomrule strut large Large normalsize small nonumber notag allowbreak hfill triangle limits"
     )
 )
 TEXTS = frozenset(
-    _words(
+    words(
         "text textbf textit textrm textsf texttt textnormal mbox hbox mathrm textup emph operatorname textsc "
-        "intertext mathtt"
+        "intertext mathtt si unit SIUnit"
     )
 )
 DROPPED = frozenset(
@@ -140,7 +151,7 @@ MATRICES = frozenset(
 NUMBER_WORDS = {
     word: number
     for number, word in enumerate(
-        _words(
+        words(
             "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
             "seventeen eighteen nineteen twenty"
         )
@@ -148,21 +159,15 @@ NUMBER_WORDS = {
 } | {"thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
-# Units that are variables side by side where no amount stands before them: mg/k.
-UNIT_RUNS = frozenset(_words("cm km kg mm ml mL mg ft lb yd mi mol gm cal in hr oz kW kJ Pa Nm MB GB KB"))
-# Short runs of letters that are words, not products of variables.
+# Short words of English that are never products of variables: articles, prepositions, auxiliaries, answers.
 SHORT_WORDS = frozenset(
-    _words(
-        "or and to is of no not the yes odd for all any if at by per its nor but one two six ten red day days are has "
-        "was who how why new old now let DNE dne am pm AM PM a.m p.m th st nd rd pct cup cups box men boy boys car "
-        "cars dog dogs cat cats egg eggs pen pens bag bags pie pies man way ways year hrs mins secs min max sec hr "
-        "lbs oz cm km kg mm ml mL mg ft lb yd mi mph kph km/h Hz kHz MHz mol gm cal kcal rad deg sq cu USD usd EUR cc "
-        "in it our can may let get put use set see try say few out off own too due per via yet am be by do go he if "
-        "me my so up us we an as cal KB MB GB kW kJ kPa Pa Nm mod True"
+    words(
+        "or and to is of no not the yes odd for all any if at by per its nor but are has was were who how why let DNE dne "
+        "am pm AM PM th st nd rd pct sq cu in it our can may let get put use set see try say few out off own due via yet "
+        "be do go he me my so up us we an as mod True but than then each has"
     )
 )
 
-UNIT_LETTERS = frozenset("msghlLNJWV")
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₙ", "0123456789+-n", strict=True))
 UNICODE = {
@@ -172,7 +177,9 @@ UNICODE = {
     "≡": "\\equiv ", "±": "\\pm ", "∓": "\\mp ", "∞": "\\infty ", "√": " sqrt ", "∛": " cbrt ", "π": "\\pi ",
     "∪": "\\cup ", "∩": "\\cap ", "∈": "\\in ", "∉": "\\notin ", "∅": "\\emptyset ", "⌀": "\\emptyset ",
     "ℝ": "\\R ", "ℤ": "\\Z ", "ℕ": "\\N ", "ℚ": "\\Q ", "ℂ": "\\C ", "∖": "\\setminus ", "°": "\\circ ",
-    "º": "\\circ ", "˚": "\\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "\\ldots ",
+    "º": "\\circ ", "℃": "^{\\circ}\\mathrm{C}", "℉": "^{\\circ}\\mathrm{F}", "\u00c5": "\\AA ", "\u212b": "\\AA ", "″": "''",
+    "∀": "\\forall ", "↦": "\\mapsto ", "⊤": "\\top ", "⇒": "\\Rightarrow ", "∴": "\\therefore ",
+    "˚": "\\circ ", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "\\ldots ",
     "⋯": "\\ldots ", "→": "\\to ", "⟨": "\\langle ", "⟩": "\\rangle ", "〈": "\\langle ", "〉": "\\rangle ",
     "⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil ", "∣": "|",
     "∠": "\\angle ", "△": "\\triangle ", "∑": "\\sum ", "∏": "\\prod ",

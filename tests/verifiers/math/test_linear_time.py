@@ -1,0 +1,70 @@
+"""Twice the text costs at most 2.5 times the work, whatever it is made of: repeated pieces, and a search for worse ones."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+
+import pytest
+
+from grpo_kit.verifiers.math import equal, verify
+from grpo_kit.verifiers.math.judge.words import core, formulas_and_words, normal, pieces
+from grpo_kit.verifiers.math.read import parse_cached
+from tests.kit.attack_shapes import PIECES, Shape, mixed, repeated
+
+SMALL = 4_000
+NEGLIGIBLE = 0.006  # seconds of CPU time below which the clock says nothing
+
+
+def seconds(work: Callable[[str], object], text: str) -> float:
+    parse_cached.cache_clear()
+    pieces.cache_clear()
+    gc.disable()  # its passes over everything that pytest holds are no work of ours
+    start = time.process_time()
+    work(text)
+    spent = time.process_time() - start
+    gc.enable()
+    return spent
+
+
+def in_a_box(text: str) -> None:
+    verify(f"So \\boxed{{{text}}}", "\\frac{x}{2}")
+
+
+def as_words(text: str) -> None:
+    equal(f"\\text{{even}} {text} or", f"\\text{{odd}} {text} of")
+    for part in (normal, core, formulas_and_words):
+        part(text)
+
+
+def too_slow(work: Callable[[str], object], shape: Shape) -> str:
+    """What a shape costs at two sizes when it grows faster than its text; the best of a few tries, for the clock's sake."""
+    small = large = float("inf")
+    for _ in range(4):
+        large = min(large, seconds(work, shape(2 * SMALL)))
+        if large <= 2.5 * NEGLIGIBLE:
+            return ""
+        small = min(small, seconds(work, shape(SMALL)))
+        if large <= 2.5 * small:
+            return ""
+    return f"{shape(30)!r}: {small:.3f} s for {SMALL:,} characters, {large:.3f} s for twice as many"
+
+
+@pytest.mark.parametrize("work", [in_a_box, as_words])
+def test_repeated_pieces_cost_in_proportion(work: Callable[[str], object]) -> None:
+    slow = [report for piece in PIECES if (report := too_slow(work, repeated(piece)))]
+    assert not slow, "\n".join(slow)
+
+
+@pytest.mark.parametrize("work", [in_a_box, as_words])
+def test_a_search_finds_no_shape_that_costs_more(work: Callable[[str], object]) -> None:
+    slow = [report for seed in range(40) if (report := too_slow(work, mixed(seed)))]
+    assert not slow, "\n".join(slow)
+
+
+def test_a_text_beyond_the_bound_is_not_read() -> None:
+    for piece in PIECES[::12]:
+        large = repeated(piece)(1_000_000)
+        assert not equal("\\frac{x}{2}", large)
+        assert equal(large + "x", large + "x ")
