@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from grpo_kit.sandbox import seccomp
-from grpo_kit.sandbox.syscalls import ALLOWED, NUMBERS
+from grpo_kit.sandbox.inside import seccomp
+from grpo_kit.sandbox.inside.syscalls import ALLOWED, NUMBERS
 
 ALLOW, EPERM, ENOSYS = 0x7FFF0000, 0x50001, 0x50026
 X86_64 = 0xC000003E

@@ -20,7 +20,8 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import codec, isolate, referee, serve
+from ..wire import codec
+from . import isolate, referee, serve
 
 CHANNEL = 100  # out of the way of programs that count descriptors from 3
 _read, _write, _exit = os.read, os.write, os._exit

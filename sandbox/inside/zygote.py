@@ -21,13 +21,13 @@ import time
 import types
 from typing import Any
 
-if (
-    __name__ == "__main__"
-):  # a script without a package: lend it one, so that it imports what `grpo_kit.sandbox` imports
-    _package = types.ModuleType("_grpo_kit_sandbox")
-    _package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
-    sys.modules[_package.__name__] = _package
-    __package__ = _package.__name__
+if __name__ == "__main__":
+    # A script without a package: lend it one, so that it imports what `grpo_kit.sandbox` imports.
+    _here = os.path.dirname(os.path.abspath(__file__))
+    for _name, _folder in (("_grpo_kit_sandbox", os.path.dirname(_here)), ("_grpo_kit_sandbox.inside", _here)):
+        sys.modules[_name] = types.ModuleType(_name)
+        sys.modules[_name].__path__ = [_folder]
+    __package__ = "_grpo_kit_sandbox.inside"
 
 from . import child, isolate, kernel
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..wire.limits import Limits
 from . import calls, classify
 from .jobs import Job, Outcome, killed_by
-from .limits import Limits
 from .result import Result, Verdict
 from .tally import Request, Tally, TestError
 from .worker import Worker

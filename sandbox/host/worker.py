@@ -20,10 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..wire.limits import Limits, SandboxError
 from . import view
 from .cgroup import Cgroup
 from .jobs import Job, Outcome, Slot
-from .limits import Limits, SandboxError
 from .run import Run
 from .spawn import ENVIRONMENT, make_scratch, spawn, tasks_of_user
 
@@ -73,7 +73,7 @@ class Worker:
             **view.describe(self.preload, self.backend),
         }
         flags = ["-S", "-s", "-P", "-B", "-X", "utf8"]
-        script = str(Path(__file__).with_name("zygote.py"))
+        script = str(Path(__file__).parents[1] / "inside" / "zygote.py")
         command = [sys.executable, *flags, script, str(theirs.fileno())]
         try:
             self.process = spawn(command, theirs.fileno())

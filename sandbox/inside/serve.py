@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from . import codec
+from ..wire import codec
 
 _MUTABLE = (list, dict, set, bytearray)
 

@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from . import isolate
-from .limits import SandboxError
+from ..inside import isolate
+from ..wire.limits import SandboxError
 
 ENVIRONMENT = {
     # A program's verdict must not depend on chance: set and dict order of strings is the same in every run.

@@ -6,9 +6,10 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import calls, classify, codec, compare, refereed
+from ..wire import codec
+from ..wire.limits import Limits
+from . import calls, classify, compare, refereed
 from .jobs import Job, Outcome
-from .limits import Limits
 from .result import Result, TestResult, Verdict
 from .script import script, with_compile_check
 from .tally import RESTARTS, Request, Tally, TestError

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..wire.limits import Limits
 from .jobs import Outcome, killed_by
-from .limits import Limits
 from .result import Result, TestResult, Verdict
 
 RESTARTS = 3  # how often a program that died in one test is started anew for the tests after it

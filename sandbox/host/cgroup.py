@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from .limits import SandboxError
+from ..wire.limits import SandboxError
 
 MOUNT = Path("/sys/fs/cgroup")
 _numbers = itertools.count()

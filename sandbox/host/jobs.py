@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import isolate
-from .limits import Limits
+from ..inside import isolate
+from ..wire.limits import Limits
 
 
 @dataclass(slots=True)

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from . import codec
+from ..wire import codec
+from ..wire.limits import Limits
 from .jobs import Job, Slot
-from .limits import Limits
 from .spawn import disk_use
 
 _FIRST_LOOK_MS = 3.0

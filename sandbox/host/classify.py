@@ -7,8 +7,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from ..wire.limits import Limits, SandboxError
 from .calls import Raised
-from .limits import Limits, SandboxError
 from .result import Verdict
 
 if TYPE_CHECKING:

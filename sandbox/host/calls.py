@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import codec
+from ..wire import codec
 
 _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000

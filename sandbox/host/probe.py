@@ -8,9 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cgroup, kernel
+from ..inside import kernel
+from ..wire.limits import Limits, SandboxError
+from . import cgroup
 from .jobs import Job
-from .limits import Limits, SandboxError
 from .worker import Worker
 
 ORDER = ("namespaces", "landlock")

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from ..wire.limits import Limits, SandboxError
 from . import grading, script
-from .limits import Limits, SandboxError
 from .probe import choose
 from .result import Result
 from .worker import ChildLeft, Worker

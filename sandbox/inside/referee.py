@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import codec
+from ..wire import codec
 from .serve import Connection
 
 _PLAIN, _OWN, _TAINTED = 0, 1, 2  # how much a proxy is trusted to take part in

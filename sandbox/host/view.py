@@ -10,7 +10,7 @@ import sysconfig
 from collections.abc import Sequence
 from typing import Any
 
-from .limits import SandboxError
+from ..wire.limits import SandboxError
 
 PACKAGES = "/packages"
 _FOREIGN = ("site-packages", "dist-packages")
