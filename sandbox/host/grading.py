@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
 from ..wire.limits import Limits
-from . import calls, classify, compare, refereed
+from . import calls, classify, compare, names, refereed
 from .jobs import Job, Outcome
 from .result import Result, TestResult, Verdict
 from .script import script, with_compile_check
@@ -34,12 +35,11 @@ def run(worker: Worker, request: Request) -> Result:
         raise TestError(f"kind must be 'assert', 'stdio' or 'function', got {request.kind!r}")
     if request.grading == "same_process":
         return _same_process(worker, request)
-    foreign, setup_calls = _defined_by_tests(request.setup)
     entry_points = frozenset(name.partition(".")[0] for name in request.entry_points)
+    foreign, own_setup, classes = _defined_by_tests(request.setup, entry_points)
     plans: list[calls.Plan | None] = []
+    foreign |= _conventional(request, own_setup, entry_points)
     for index, test in enumerate(request.tests):
-        if not isinstance(test, str):
-            raise TestError(f"tests[{index}] must be text, got {type(test).__name__}")
         try:
             plans.append(calls.plan(test, entry_points, foreign))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -48,22 +48,42 @@ def run(worker: Worker, request: Request) -> Result:
     if len(known) == len(plans):
         sources = [[{"expression": e, "iterate": i} for e, i in p.calls] for p in known]
         return _by_calls(worker, request, sources, [p.judge for p in known])
-    return refereed.run(worker, request, setup_calls)
+    return refereed.run(worker, request, own_setup, classes)
 
 
-def _defined_by_tests(setup: str) -> tuple[frozenset[str], str]:
-    """Names that the setup gives the tests, and the setup without its classes.
+def _defined_by_tests(setup: str, entry_points: frozenset[str]) -> tuple[frozenset[str], str, list[str]]:
+    """Names that the setup gives the tests, the setup as the tests have it, and the classes in it.
 
-    Functions and imports of the setup belong to the tests and run on their side. Its classes build inputs for the
-    program, so their objects live in the program's process, and the tests reach them by name.
+    Everything that the setup defines belongs to the tests and runs on their side; objects of its classes go over as
+    data. Only what is under test is left to the program, though the setup may have a stub of it.
     """
     try:
         tree = ast.parse(setup)
     except (SyntaxError, ValueError) as error:
         raise TestError(f"the setup does not parse: {error}") from None
-    kept = [s for s in tree.body if not isinstance(s, ast.ClassDef)]
-    names = {s.name for s in kept if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef))}
-    return frozenset(names), ast.unparse(ast.Module(kept, []))
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    kept = [s for s in tree.body if not (isinstance(s, definitions) and s.name in entry_points)]
+    names = {s.name for s in kept if isinstance(s, definitions)}
+    classes = [s.name for s in kept if isinstance(s, ast.ClassDef)]
+    return frozenset(names), ast.unparse(ast.Module(kept, [])), classes
+
+
+@functools.lru_cache(maxsize=1024)
+def _conventional_names(sources: tuple[str, ...], entry_points: frozenset[str]) -> frozenset[str]:
+    trees = [ast.parse(source) for source in sources]
+    return frozenset(names.referees_names(trees, entry_points))
+
+
+def _conventional(request: Request, setup: str, entry_points: frozenset[str]) -> frozenset[str]:
+    """Names in the tests that are modules', by convention, and so not the program's to define."""
+    for index, test in enumerate(request.tests):
+        if not isinstance(test, str):
+            raise TestError(f"tests[{index}] must be text, got {type(test).__name__}")
+        try:
+            ast.parse(test)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise TestError(f"tests[{index}] does not parse: {error}") from None
+    return _conventional_names((setup, *request.tests), entry_points)
 
 
 def _function_calls(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
 import socket
-from collections.abc import Sequence
 from typing import Any
 
-from . import calls, classify
+from . import calls, classify, names
 from .jobs import Job, Outcome
 from .result import Result, Verdict
 from .script import with_compile_check
@@ -16,29 +13,10 @@ from .tally import RESTARTS, Request, Tally, TestError
 from .worker import Worker
 
 
-def _free_names(sources: Sequence[str], entry_points: Sequence[str]) -> list[str]:
-    """Names that tests read and do not define, which therefore are the program's."""
-    trees = [ast.parse(source) for source in sources]
-    read: set[str] = set()
-    bound: set[str] = set()
-    for node in (n for tree in trees for n in ast.walk(tree)):
-        if isinstance(node, ast.Name):
-            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            bound.add(node.name)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bound.add(node.name)
-        elif isinstance(node, ast.alias):
-            bound.add((node.asname or node.name).partition(".")[0])
-    names = {n for n in read - bound if not hasattr(builtins, n)}
-    return sorted(names | {n.partition(".")[0] for n in entry_points})
-
-
-def run(worker: Worker, request: Request, setup: str) -> Result:
+def run(worker: Worker, request: Request, setup: str, task_classes: list[str]) -> Result:
+    """Judge by the referee. ``setup``: the task's code as the tests have it, ``task_classes`` the classes in it."""
     tally = Tally(request, worker.backend)
-    names = _free_names([setup, *request.tests], request.entry_points)
+    script = names.read_script([setup, *request.tests], request.entry_points, task_classes)
     attempts = 0
     while (pending := tally.pending()) and attempts <= RESTARTS and (left := tally.remaining()):
         attempts += 1
@@ -46,6 +24,7 @@ def run(worker: Worker, request: Request, setup: str) -> Result:
         report: list[tuple[str, calls.Raised]] = []
         gone: list[str] = []
         heard: list[str] = []
+        broken: list[str] = []
 
         def hear_solution(frame: list[Any], report: list[Any] = report, heard: list[str] = heard) -> bool:
             own = frame[0] in ("compile_error", "load_error") or (frame[0] == "setup_error" and not heard)
@@ -54,16 +33,21 @@ def run(worker: Worker, request: Request, setup: str) -> Result:
                 report.append((frame[0], calls.Raised(frame[-1])))
             return len(heard) > 8  # it has at most three things to say
 
-        def hear_referee(frame: list[Any], gone: list[str] = gone) -> bool:
+        def hear_referee(frame: list[Any], gone: list[str] = gone, broken: list[str] = broken) -> bool:
             if frame[0] == "test":
                 return tally.set(*frame[1:])
             if frame[0] == "gone":
                 gone.append(frame[2])
+            if frame[0] == "task":
+                broken.append(frame[1])
             return False
 
         tests = [[i, request.tests[i]] for i in pending]
         program = request.message("solution", left)
-        judge: dict[str, Any] = {"mode": "referee", "names": names, "setup": setup, "tests": tests}
+        program["task_classes"] = task_classes
+        judge: dict[str, Any] = {"mode": "referee", "setup": setup, "tests": tests, "task_classes": task_classes}
+        judge |= {"names": script.program, "own": script.own, "classes": script.classes, "objects": script.objects}
+        judge["exceptions"] = script.exceptions
         # The referee holds what the program sends it as Python objects: more room than the program's own.
         roomy = left.with_(memory_mb=left.memory_mb + 512, subprocesses=False)
         judge["limits"] = roomy.as_dict()
@@ -74,6 +58,8 @@ def run(worker: Worker, request: Request, setup: str) -> Result:
             ]
             solution, referee = worker.execute(jobs)
         tally.account(solution)
+        if broken:
+            raise TestError(broken[0])
         if _settle_refereed(worker, request, tally, (solution, referee), report, gone):
             break
     return tally.finish("referee")

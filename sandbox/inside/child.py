@@ -253,7 +253,8 @@ def run_solution_side(job: dict[str, Any], extra: int | None) -> None:
     assert extra is not None
     namespace = load(job, "solution")
     codec.arrays_as_numpy()
-    serve.serve(extra, namespace, job["limits"]["reply_kb"] * 1024)
+    classes = {name: namespace[name] for name in job["task_classes"] if isinstance(namespace.get(name), type)}
+    serve.serve(extra, namespace, job["limits"]["reply_kb"] * 1024, classes)
     finish(0)
 
 

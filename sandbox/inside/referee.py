@@ -1,14 +1,8 @@
 """The tests' side of a refereed run: executes the test script in a process that never runs the program.
 
-Names of the program are proxies; a call through one is a message to the program's process, and plain data comes back.
-What a proxy may decide is narrow on purpose, because its object belongs to the program under test:
-
-- compared with plain data it is unequal, and has no order;
-- it takes part in arithmetic and membership tests with plain data only if the test itself made it, by calling a class
-  that it names (``Stack()``): an operator that is handed the expected value could answer from it. The result of such
-  arithmetic must be an object again, and offers no number (`_TAINTED`), so that ``abs(x - expected) < 1e-6`` is never
-  decided by a ``__sub__`` of the program's;
-- attributes, calls, iteration and indexing are the program's, as they must be.
+Names of the program are proxies (`proxy`); a call through one is a message to the program's process, and plain data comes
+back. Everything else that the tests use is this side's own: built-ins, modules, and the functions and classes of the
+setup, whose objects travel as data (`instances`).
 """
 
 from __future__ import annotations
@@ -20,25 +14,29 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
+from ..wire.instances import Instances
+from . import handled
+from .proxy import OPAQUE, OWN, Gone, Proxy, show
 from .serve import Connection
 
-_PLAIN, _OWN, _TAINTED = 0, 1, 2  # how much a proxy is trusted to take part in
 _NEVER_RAISED = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
-
-
-class Gone(BaseException):
-    """The program's process ended or broke the protocol. Not an Exception: no test may catch it."""
 
 
 class RemoteError(Exception):
     """An exception of the program that has no built-in counterpart."""
 
 
+class TaskBroken(Exception):
+    """The tests need something that is not here, whatever the program."""
+
+
 class Link:
     """The referee's end of the connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection, objects: frozenset[str] = frozenset()) -> None:
+        self.connection, self.objects = connection, objects
+        self.instances = Instances({}, 1)
+        self.outstanding = handled.Outstanding()
         self.functions: list[Callable[..., Any]] = []
         self.proxies: dict[int, Proxy] = {}
         self.exceptions: dict[str, type] = {}
@@ -50,30 +48,37 @@ class Link:
     def _reference(self, value: Any) -> Any:
         if isinstance(value, Proxy):
             return {"~": "ref", "v": ["object", object.__getattribute__(value, "_number")]}
+        known = self.instances.reference(value)
+        if known is not None:
+            return {"~": "ref", "v": known}
         if callable(value):
             self.functions.append(value)
             return {"~": "ref", "v": ["function", len(self.functions) - 1]}
         raise TypeError(f"the tests pass a {type(value).__name__}, which cannot leave their process")
 
-    def decode(self, data: Any, standing: int = _PLAIN) -> Any:
-        return codec.decode(data, lambda content: self._proxy(content, standing))
+    def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
+        return codec.decode(data, lambda content: self._resolve(content, standing, producer))
 
-    def _proxy(self, content: Any, standing: int) -> Proxy:
+    def _resolve(self, content: Any, standing: int, producer: str) -> Any:
+        if content[0] in ("node", "member", "class"):
+            return self.instances.resolve(content)
         kind, number, class_name = content
         if kind != "object" or type(number) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         if number not in self.proxies:
-            self.proxies[number] = Proxy(self, number, class_name, standing)
+            self.proxies[number] = Proxy(self, number, class_name, standing, producer)
         return self.proxies[number]
 
     def request(self, message: list[Any]) -> list[Any]:
         try:
-            self.connection.send(message)
+            self._send(message)
             while True:
                 reply = self.connection.receive()
                 if type(reply) is not list or not reply:
                     raise codec.Malformed("not a reply")
-                if reply[0] == "callback":
+                if reply[0] == "nodes":
+                    self.instances.absorb(reply[1], self.decode)
+                elif reply[0] == "callback":
                     self._run_function(*reply[1:])
                 elif reply[0] == "value":
                     return reply[1:]
@@ -81,9 +86,24 @@ class Link:
                     break
                 else:
                     raise codec.Malformed("not a reply")
-        except (EOFError, OSError, codec.Malformed, TypeError) as error:
+        except (EOFError, OSError, ValueError, TypeError, LookupError) as error:
             raise Gone(str(error)) from None
-        raise self._exception(reply[1], reply[2])
+        raised = self._exception(reply[1], reply[2])
+        if not self._is_an_answer(message, raised):
+            self.outstanding.add(raised)
+        raise raised
+
+    @staticmethod
+    def _is_an_answer(message: list[Any], raised: BaseException) -> bool:
+        """Whether an exception is how Python says no: the end of an iterator, an attribute that is not there."""
+        operation = message[1] if message[0] == "operation" else ""
+        return (operation, type(raised)) in (("next", StopIteration), ("getattr", AttributeError))
+
+    def _send(self, message: list[Any]) -> None:
+        nodes = self.instances.collect(self.encode)
+        if nodes:
+            self.connection.send(["nodes", nodes])
+        self.connection.send(message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> None:
         decoded = [self.decode(a) for a in args]
@@ -92,7 +112,7 @@ class Link:
             answer = ["returned", self.encode(self.functions[number](*decoded, **named))]
         except Exception as error:
             answer = ["failed", f"{type(error).__name__}: {error}"]
-        self.connection.send(answer)
+        self._send(answer)
 
     def _exception(self, names: Any, text: Any) -> BaseException:
         """The nearest known class to what the program raised: its own if the tests name it, else a built-in one."""
@@ -106,25 +126,43 @@ class Link:
                 return error
         return RemoteError(f"{names}: {text}")
 
-    def operation(self, name: str, *operands: Any, standing: int = _PLAIN) -> Any:
-        (reply,) = self.request(["operation", name, [self.encode(o) for o in operands]])
-        return self.decode(reply, standing)
+    def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
+        reply = self.request(["operation", name, [self.encode(o) for o in operands]])
+        return self._answer(reply, 1, lambda: self.decode(reply[0], standing, producer))
+
+    @staticmethod
+    def _answer(reply: list[Any], length: int, decode: Callable[[], Any]) -> Any:
+        try:
+            if len(reply) != length:
+                raise codec.Malformed("not a reply")
+            return decode()
+        except (ValueError, TypeError, LookupError) as error:
+            raise Gone(str(error)) from None
 
     def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         encoded = [self.encode(a) for a in args]
         named = {k: self.encode(v) for k, v in kwargs.items()}
-        shown = [_show(a) for a in args] + [f"{k}={_show(v)}" for k, v in kwargs.items()]
-        self.last = f"{target._label}({', '.join(shown)[:300]}) did not return"
+        shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
+        label, producer = (object.__getattribute__(target, name) for name in ("_label", "_producer"))
+        self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         try:
-            result, changed = self.request(["call", self.encode(target), encoded, named])
+            reply = self.request(["call", self.encode(target), encoded, named])
         except Exception as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
             raise
+        standing = OWN if object.__getattribute__(target, "_makes_own") else OPAQUE
+        value, changed = self._answer(reply, 2, lambda: self._result(reply, len(args), standing, producer))
         for index, new in changed.items():
-            _replace(args[int(index)], self.decode(new))
-        value = self.decode(result, _OWN if target._makes_own else _PLAIN)
-        self.last = self.last.replace("did not return", f"returned {_show(value)}")
+            _replace(args[index], new)
+        self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
+
+    def _result(self, reply: list[Any], arguments: int, standing: int, producer: str) -> tuple[Any, dict[int, Any]]:
+        result, changed = reply
+        new = {int(index): self.decode(value) for index, value in changed.items()}
+        if not all(0 <= index < arguments for index in new):
+            raise codec.Malformed("an argument that was not given came back")
+        return self.decode(result, standing, producer), new
 
 
 def _replace(old: Any, new: Any) -> None:
@@ -138,146 +176,12 @@ def _replace(old: Any, new: Any) -> None:
         old.update(new)
 
 
-def _show(value: Any) -> str:
-    # The repr of a proxy would be the program's own text, and a message to it.
-    return f"<a {value._class_name}>" if isinstance(value, Proxy) else codec.show(value)
-
-
-def _standing(value: Any) -> int:
-    return object.__getattribute__(value, "_standing")
-
-
-class Proxy:
-    """An object of the program. ``_makes_own``: a class that the tests call by its name."""
-
-    __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_number", "_standing")
-
-    def __init__(self, link: Link, number: int, class_name: str, standing: int) -> None:
-        self.__set("_link", link)
-        self.__set("_number", number)
-        self.__set("_class_name", class_name)
-        self.__set("_standing", standing)
-        self.__set("_makes_own", False)
-        self.__set("_label", class_name)
-
-    def __set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        value = self._link.operation("getattr", self, name)
-        if isinstance(value, Proxy):
-            object.__setattr__(value, "_label", f"{self._label}.{name}")
-        return value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._link.operation("setattr", self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        self._link.operation("delattr", self, name)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._link.call(self, args, kwargs)
-
-    def __hash__(self) -> int:
-        return self._number
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Proxy) and self._link.operation("eq", self, other) is True)
-
-    def __ne__(self, other: object) -> bool:
-        return not isinstance(other, Proxy) or self._link.operation("ne", self, other) is True
-
-    def __contains__(self, item: Any) -> bool:
-        if _standing(self) == _OWN or isinstance(item, Proxy):
-            return self._link.operation("contains", self, item) is True
-        return any(item == found for found in iter(self))
-
-    def __bool__(self) -> bool:
-        return self._number_of("bool", bool)
-
-    def __len__(self) -> int:
-        return self._number_of("len", int)
-
-    def __int__(self) -> int:
-        return self._number_of("int", int)
-
-    def __float__(self) -> float:
-        return self._number_of("float", float)
-
-    def _number_of(self, operation: str, kind: type) -> Any:
-        value = _untainted(self)._link.operation(operation, self)
-        if type(value) is not kind:
-            raise Gone(f"{operation}() came back as {type(value).__name__}")
-        return value
-
-    def __str__(self) -> str:
-        return str(self._link.operation("str", self))
-
-    def __repr__(self) -> str:
-        return str(self._link.operation("repr", self))
-
-    def __instancecheck__(self, value: Any) -> bool:
-        return isinstance(value, Proxy) and self._link.operation("isinstance", value, self) is True
-
-    def __getitem__(self, key: Any) -> Any:
-        return self._link.operation("getitem", self, key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._link.operation("setitem", self, key, value)
-
-    def __delitem__(self, key: Any) -> None:
-        self._link.operation("delitem", self, key)
-
-    def __exit__(self, *_: object) -> None:
-        self._link.operation("exit", self)
-
-
-def _untainted(proxy: Proxy) -> Proxy:
-    if _standing(proxy) == _TAINTED:
-        raise TypeError("the result of arithmetic with an object of the program is no number")
-    return proxy
-
-
-def _unary(operation: str) -> Callable[[Proxy], Any]:
-    return lambda self: _untainted(self)._link.operation(operation, self)
-
-
-def _guarded(operation: str, swapped: bool = False, order: bool = False) -> Callable[[Proxy, Any], Any]:
-    """An operator with two operands; with plain data only where the rules at the top allow it."""
-
-    def apply(self: Proxy, other: Any) -> Any:
-        plain = not isinstance(other, Proxy)
-        if plain and (order or _standing(self) != _OWN):
-            raise TypeError(
-                f"{operation}: the program returned an object of its own ({self._class_name}) where data was expected"
-            )
-        operands = (other, self) if swapped else (self, other)
-        standing = _TAINTED if plain else min(_standing(self), _standing(other))
-        result = self._link.operation(operation, *operands, standing=standing)
-        if plain and not isinstance(result, Proxy):
-            raise TypeError(f"{operation}: an operator of the program answered with data")
-        return result
-
-    return apply
-
-
-_ARITHMETIC = (
-    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
-    *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
-)
-for _name in ("iter", "next", "neg", "pos", "abs", "round", "invert", "enter"):
-    setattr(Proxy, f"__{_name}__", _unary(_name))
-for _name in ("lt", "le", "gt", "ge"):
-    setattr(Proxy, f"__{_name}__", _guarded(_name, order=True))
-for _name in _ARITHMETIC:
-    setattr(Proxy, f"__{_name.rstrip('_')}__", _guarded(_name))
-    setattr(Proxy, f"__r{_name.rstrip('_')}__", _guarded(_name, swapped=True))
-
-
-def _bind_names(link: Link, names: list[str], namespace: dict[str, Any]) -> None:
-    (found,) = link.request(["names", names])
+def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
+    for name, origin in job["own"].items():
+        namespace[name] = _imported(name, origin)
+    (found,) = link.request(["names", [n for n in job["names"] if n not in job["own"]]])
     for name, (kind, content) in found.items():
-        if kind == "exception":
+        if kind == "exception" and name in job["exceptions"]:
             known = (getattr(builtins, n, None) for n in content if n not in _NEVER_RAISED)
             base = next((k for k in known if isinstance(k, type) and issubclass(k, Exception)), Exception)
             namespace[name] = link.exceptions[name] = type(name, (base,), {})
@@ -285,25 +189,38 @@ def _bind_names(link: Link, names: list[str], namespace: dict[str, Any]) -> None
             # The tests' own copy: the program may have changed functions in its process.
             if content in sys.modules or content.partition(".")[0] in sys.stdlib_module_names:
                 namespace[name] = importlib.import_module(content)
-        else:
-            namespace[name] = value = link.decode(content)
+        elif kind in ("value", "class"):
+            namespace[name] = value = link.decode(content, producer=name)
             if isinstance(value, Proxy):
                 object.__setattr__(value, "_label", name)
-            # A function in the shape of a class must not gain a class's rights: tests name classes in capitals.
-            if kind == "class" and isinstance(value, Proxy) and name[0].isupper():
-                object.__setattr__(value, "_makes_own", True)
+                if kind == "class" and name in job["classes"]:
+                    object.__setattr__(value, "_makes_own", True)
+
+
+def _imported(name: str, origin: str) -> Any:
+    module, _, attribute = origin.partition(":")
+    try:
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
+    except ImportError:
+        raise TaskBroken(f"the tests use {name!r} without importing it, and {module} is not preloaded") from None
 
 
 def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> None:
     """Run each test; report [ "test", index, verdict, reason ] for each, or ["gone", index, reason] and stop."""
-    link = Link(Connection(descriptor, job["limits"]["reply_kb"] * 1024))
-    namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins}
+    link = Link(Connection(descriptor, job["limits"]["reply_kb"] * 1024), frozenset(job["objects"]))
+    namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins, handled.SEEN: link.outstanding.seen}
     index = 0
     try:
-        _bind_names(link, job["names"], namespace)
-        exec(compile(job["setup"], "<setup>", "exec", dont_inherit=True), namespace)
+        _bind_names(link, job, namespace)
+        exec(handled.compiled(job["setup"], "<setup>"), namespace)
+        classes = {name: namespace.get(name) for name in job["task_classes"]}
+        link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
+        link.exceptions.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         for index, test in job["tests"]:
             send(["test", index, *_judge_one(test, namespace, link)])
+    except TaskBroken as error:
+        send(["task", str(error)])
     except Gone as error:
         send(["gone", index, str(error)])
     except Exception as error:  # of the names, or of the setup that uses them
@@ -312,13 +229,16 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
 
 
 def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, str]:
-    link.last = ""
+    link.last, link.outstanding.errors = "", []
     try:
-        exec(compile(test, "<test>", "exec", dont_inherit=True), namespace)
+        exec(handled.compiled(test, "<test>"), namespace)
     except Gone:
         raise
     except AssertionError:  # its message may hold the expected value
         return "fail", link.last or "an assertion failed"
     except BaseException as error:
         return "fail", f"{type(error).__name__}: {error}"[:300] + (f" (after {link.last})" if link.last else "")
+    error = link.outstanding.first()
+    if error is not None:
+        return "fail", f"the program raised {type(error).__name__}: {error}"[:300]
     return "pass", ""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
+from ..wire.instances import Instances
 
 _MUTABLE = (list, dict, set, bytearray)
 
@@ -26,6 +27,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "delattr": delattr,
     "isinstance": isinstance,
     "len": len,
+    "hash": hash,
     "iter": iter,
     "next": next,
     "str": str,
@@ -73,14 +75,18 @@ class Connection:
 
 
 class Server:
-    def __init__(self, connection: Connection, namespace: dict[str, Any]) -> None:
+    def __init__(self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type]) -> None:
         self.connection, self.namespace = connection, namespace
+        self.instances = Instances(classes, -1, by_name=True)
         self.objects: dict[int, Any] = {}
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
 
     def _reference(self, value: Any) -> Any:
+        known = self.instances.reference(value)
+        if known is not None:
+            return {"~": "ref", "v": known}
         self.objects[id(value)] = value  # kept alive, so that the number stays its own
         return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100]]}
 
@@ -89,6 +95,8 @@ class Server:
 
     def _resolve(self, content: Any) -> Any:
         kind, number = content[:2]
+        if kind in ("node", "member", "class"):
+            return self.instances.resolve(content)
         if kind == "object":
             return self.objects[number]
         return lambda *args, **kwargs: self._call_back(number, args, kwargs)
@@ -96,14 +104,23 @@ class Server:
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-        self.connection.send(["callback", number, *encoded])
+        self._send(["callback", number, *encoded])
         while True:
             message = self.connection.receive()
+            if message[0] == "nodes":
+                self.instances.absorb(message[1], self.decode)
+                continue
             if message[0] == "returned":
                 return self.decode(message[1])
             if message[0] == "failed":
                 raise RuntimeError(message[1])
             self.answer(message)
+
+    def _send(self, message: list[Any]) -> None:
+        nodes = self.instances.collect(self.encode)
+        if nodes:
+            self.connection.send(["nodes", nodes])
+        self.connection.send(message)
 
     def run(self) -> None:
         while True:
@@ -111,11 +128,14 @@ class Server:
                 message = self.connection.receive()
             except EOFError:
                 return
-            self.answer(message)
+            if message[0] == "nodes":
+                self.instances.absorb(message[1], self.decode)
+            else:
+                self.answer(message)
 
     def answer(self, message: Any) -> None:
         try:
-            self.connection.send(["value", *getattr(self, "on_" + message[0])(*message[1:])])
+            self._send(["value", *getattr(self, "on_" + message[0])(*message[1:])])
         except (EOFError, BrokenPipeError, codec.Malformed):
             raise
         except BaseException as error:
@@ -152,11 +172,13 @@ class Server:
                 encoded = self.encode(after)
                 if encoded != before:
                     changed[str(index)] = encoded
+            else:
+                self.instances.reference(after)  # an object of the task goes back as the call has left it
         return [self.encode(value), changed]
 
     def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
         return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]
 
 
-def serve(descriptor: int, namespace: dict[str, Any], budget: int) -> None:
-    Server(Connection(descriptor, budget), namespace).run()
+def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:
+    Server(Connection(descriptor, budget), namespace, classes).run()

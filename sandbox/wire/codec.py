@@ -17,6 +17,7 @@ import decimal
 import fractions
 import functools
 import json
+import re
 import reprlib
 import struct
 import sys
@@ -37,7 +38,7 @@ class TooDeep(ValueError):
 
 
 class Opaque:
-    """A value that did not come across. It equals nothing but itself and offers no operation."""
+    """A value that did not come across: an object of the program's. It decides nothing: whatever asks it is refused."""
 
     __slots__ = ("class_name",)
 
@@ -46,6 +47,23 @@ class Opaque:
 
     def __repr__(self) -> str:
         return f"<a {self.class_name}>"
+
+
+def holds_opaque(value: Any) -> bool:
+    """Whether there is an `Opaque` anywhere in decoded data."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Opaque):
+            return True
+        if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+            waiting.extend(v for v in value if type(v) not in _PLAIN and type(v) is not int)
+        elif isinstance(value, dict):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, Array):
+            waiting.append(value.items)
+    return False
 
 
 class Array:
@@ -236,6 +254,9 @@ def _decode_decimal(content: Any, inner: Any) -> decimal.Decimal:
     return value
 
 
+_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)|<U[0-9]{1,5}")
+
+
 def _decode_array(content: Any, inner: Callable[[Any], Any]) -> Array:
     dtype, shape, items = content
     if type(dtype) is not str or type(shape) is not list or any(type(n) is not int for n in shape):
@@ -244,7 +265,6 @@ def _decode_array(content: Any, inner: Callable[[Any], Any]) -> Array:
 
 
 _array_maker: Callable[[str, tuple[int, ...], Any], Any] = Array
-_ARRAY_TYPES = ("bool", "int", "uint", "float", "complex", "<U")
 
 
 def arrays_as_numpy() -> None:
@@ -255,7 +275,7 @@ def arrays_as_numpy() -> None:
         return
 
     def make(dtype: str, shape: tuple[int, ...], items: Any) -> Any:
-        if not dtype.startswith(_ARRAY_TYPES):
+        if not _DTYPE.fullmatch(dtype):
             raise Malformed(f"an array of {dtype!r:.40}")
         return numpy.array(items, dtype=dtype).reshape(shape)
 
