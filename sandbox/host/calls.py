@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..wire import codec
+from ..wire.plain import DATA_NAMES
 
 _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000
@@ -207,7 +208,8 @@ class _Planner:
     def _is_call(self, node: ast.AST) -> bool:
         """A call of the program: ``f(...)`` or ``Class(...).method(...)``, whose arguments are inputs.
 
-        Not ``f(...).method(...)``: the argument of a method of a *result* may be the expected value.
+        Not ``f(...).method(...)``: the argument of a method of a *result* may be the expected value. For the same reason
+        not ``F(...).startswith(...)``, whatever ``F`` is.
         """
         if not isinstance(node, ast.Call):
             return False
@@ -217,7 +219,8 @@ class _Planner:
                 return True
             return not self.entry_points and name not in self.foreign and not hasattr(builtins, name)
         made = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if not isinstance(made, ast.Call) or node.func.attr.startswith("_"):  # type: ignore[attr-defined]
+        method = getattr(node.func, "attr", "")
+        if not isinstance(made, ast.Call) or method.startswith("_") or method in DATA_NAMES:
             return False
         return self._is_call(made) and isinstance(made.func, ast.Name) and made.func.id[:1].isupper()
 

@@ -224,6 +224,10 @@ def _is_class(name: str, uses: dict[str, set[str]], trees: Sequence[ast.AST]) ->
         # Objects of one class compared, or put into a set, with each other: V(1) + V(2) == V(3).
         if isinstance(node, ast.Compare) and _makes([node.left], name) and _makes(node.comparators, name):
             return True
+        if _makes([*filter(None, node.keys)] if isinstance(node, ast.Dict) else [], name):
+            return True
+        if isinstance(node, ast.Subscript) and _makes([node.slice], name):
+            return True
         if isinstance(node, ast.Set) and sum(_makes([e], name) for e in node.elts) > 1:
             return True
         if isinstance(node, ast.ClassDef) and name in _names_in(node.bases):

@@ -57,7 +57,10 @@ _LANDLOCK_FIX = "boot a kernel of 5.13 or later with Landlock in its lsm= list"
 def _detail(backend: str, worker: Worker) -> str:
     if backend == "landlock":
         version = kernel.landlock_version()
-        return f"Landlock ABI {version}, seccomp, resource limits; disk use is checked every 50 ms, not bounded"
+        return (
+            f"Landlock ABI {version}, seccomp, resource limits; weaker, so only by name: disk use is looked at every 50 ms "
+            "and not bounded, names of files and numbers of processes of the host can be found out, and so can its name"
+        )
     proc = "private /proc" if worker.has_proc else "no /proc (this container masks parts of it): no open('/dev/stdin')"
     return f"user, mount, pid, network, ipc and uts namespaces, seccomp, resource limits; {proc}"
 
@@ -106,13 +109,19 @@ def choose(backend: str) -> str:
         return backend
     if backend != "auto" and backend not in ORDER:
         raise SandboxError(f"there is no sandbox backend {backend!r}; there are auto, {', '.join(ORDER)} and none")
-    wanted = ORDER if backend == "auto" else (backend,)
-    tried = []
-    for name in wanted:
-        found = _try(name)
-        if found.works:
-            return name
-        tried.append(found)
+    found = _try("namespaces" if backend == "auto" else backend)
+    if found.works:
+        return found.backend
+    tried = [found]
+    if backend == "auto":
+        weaker = _try("landlock")
+        if weaker.works:
+            raise SandboxError(
+                f"the namespaces sandbox does not work here: {found.detail}\n    way out: {found.fix}\n"
+                "  landlock does, and holds less (docs/sandbox.md, 'Backends'): it is taken only where it is asked for, "
+                "with backend='landlock' (in a recipe: `backend: landlock` among the verifier's parameters)."
+            )
+        tried.append(weaker)
     lines = "\n".join(f"  {t.backend}: {t.detail}\n    way out: {t.fix}" for t in tried)
     raise SandboxError(
         f"no way to isolate untrusted programs works here:\n{lines}\n"

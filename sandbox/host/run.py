@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ..inside import scratch
 from ..wire import codec
 from ..wire.limits import Limits
 from .jobs import Job, Slot
-from .spawn import disk_use
 
 _FIRST_LOOK_MS = 3.0
 _CORES = os.cpu_count() or 1
@@ -209,9 +209,9 @@ class Run:
             slot.outcome.stopped = why  # seen only after the end
 
     def _check_disk(self) -> None:
-        used = disk_use(self.worker.scratch or "")
         for slot, job in self.pairs:
-            if used[0] > job.limits.disk_mb << 20 or used[1] > job.limits.inodes:
+            size, count, seen = scratch.use(f"{self.worker.scratch}/{slot.number}")
+            if size > job.limits.disk_mb << 20 or count > job.limits.inodes or not seen:
                 self._stop(slot, "disk")
 
     def _drain(self, slot: Slot, job: Job) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import shutil
 import subprocess
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
-from ..inside import isolate
+from ..inside import isolate, scratch
 from ..wire.limits import SandboxError
 
 ENVIRONMENT = {
@@ -74,28 +73,28 @@ def spawn(command: list[str], descriptor: int) -> subprocess.Popen[bytes]:
     return made
 
 
+_PREFIX = "grpo-kit-sandbox-"
+
+
+def _owner() -> str:
+    """Who made a scratch folder: the pid namespace, without which the process id says nothing, and the id."""
+    return f"{os.stat('/proc/self/ns/pid').st_ino}-{os.getpid()}"
+
+
 def make_scratch() -> str:
-    """A folder for the backends without a tmpfs of their own; what dead processes left of theirs is removed."""
+    """A folder for the backends without a tmpfs of their own; what dead processes left of theirs is removed.
+
+    Only what was made in this pid namespace: /dev/shm may be shared with other containers, whose processes are not
+    to be seen from here and may well be alive.
+    """
     base = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
-    prefix = "grpo-kit-sandbox-"
-    for old in base.glob(prefix + "*"):
-        owner = old.name.removeprefix(prefix).partition("-")[0]
+    namespace, _, _ = _owner().partition("-")
+    for old in base.glob(f"{_PREFIX}{namespace}-*"):
+        owner = old.name.removeprefix(f"{_PREFIX}{namespace}-").partition("-")[0]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(old, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=base)
-
-
-def disk_use(folder: str) -> tuple[int, int]:
-    """(bytes, entries) below a folder, not following links."""
-    size = count = 0
-    for path, folders, files in os.walk(folder):
-        count += len(folders) + len(files)
-        for name in files:
-            with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(path, name)).st_blocks * 512
-        if count > 1_000_000:
-            break
-    return size, count
+            with contextlib.suppress(OSError):  # another user's
+                scratch.remove(str(old))
+    return tempfile.mkdtemp(prefix=f"{_PREFIX}{_owner()}-", dir=base)
 
 
 def tasks_of_user(backend: str) -> int:

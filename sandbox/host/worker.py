@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import select
-import shutil
 import socket
 import struct
 import subprocess
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..inside import scratch
 from ..wire.limits import Limits, SandboxError
 from . import view
 from .cgroup import Cgroup
@@ -122,7 +122,7 @@ class Worker:
                 self.process.stderr.close()
             self.process = None
         if self.scratch is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            scratch.remove(self.scratch)
             self.scratch = None
         if self.cgroup is not None:
             self.cgroup.close()

@@ -57,12 +57,13 @@ def main(descriptors: list[int], profile: dict[str, Any], has_proc: bool) -> NoR
     try:
         for target, source in zip((CHANNEL, 0, 1, 2), descriptors, strict=True):
             os.dup2(source, target)
+        isolate.lock_down(profile, has_proc)
         os.closerange(3, CHANNEL)
         os.closerange(CHANNEL + 1, 4096)
-        isolate.lock_down(profile, has_proc)
         send(["hello"])
         job, extra = receive_job()
-        isolate.set_limits(job["limits"], profile["address_space"], profile["tasks"])
+        isolated = profile["backend"] != "none"
+        isolate.set_limits(job["limits"], profile["address_space"], profile["tasks"], isolated)
         for name, content in job.get("files", {}).items():
             _write_file(name, content)
         send(["job"])  # from here on nothing that this process says can be the sandbox's own failure

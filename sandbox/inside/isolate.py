@@ -38,7 +38,7 @@ def _locked_flags(path: str) -> int:
     return flags | (1 << 21 if found & 4096 else 0)  # ST_RELATIME and MS_RELATIME differ
 
 
-def _bind(source: str, target: str, read_only: bool = True) -> None:
+def _bind(source: str, target: str, quiet: int = _QUIET) -> None:
     if os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
     else:
@@ -50,9 +50,8 @@ def _bind(source: str, target: str, read_only: bool = True) -> None:
     except OSError:
         # A folder with mounts below it that this user namespace may not uncover can only be bound with them.
         kernel.mount(source, target, None, kernel.MS_BIND | kernel.MS_REC)
-    if read_only:
-        flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _QUIET | _locked_flags(target)
-        kernel.mount(None, target, None, flags)
+    flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | quiet | _locked_flags(target)
+    kernel.mount(None, target, None, flags)
 
 
 def _build_root(config: dict[str, Any]) -> None:
@@ -73,7 +72,7 @@ def _build_root(config: dict[str, Any]) -> None:
     for path in DEVICES:
         with contextlib.suppress(FileNotFoundError):
             os.stat(path)
-            _bind(path, base + path, read_only=False)
+            _bind(path, base + path, quiet=kernel.MS_NOSUID)  # its mode and times are the host's; writing goes on
     for name, target in config["links"]:
         os.makedirs(os.path.dirname(base + name), exist_ok=True)
         if not os.path.lexists(base + name):
@@ -111,7 +110,10 @@ def enter_namespaces(config: dict[str, Any]) -> None:
         _build_root(config)
         become_nobody()
     uid, gid = os.geteuid(), os.getegid()
-    kernel.unshare(everything)
+    try:
+        kernel.unshare(everything | kernel.CLONE_NEWCGROUP)  # /proc/self/cgroup then names no group of the host
+    except OSError:
+        kernel.unshare(everything)
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{NOBODY} {uid} 1"),
@@ -150,6 +152,9 @@ def enter_landlock(config: dict[str, Any]) -> int:
     keep = 0
     readable = [*config["readable"], *(source for source, _ in config["packages"])]
     if os.geteuid() == 0:
+        with contextlib.suppress(OSError):  # in a container root may not: programs then see the host's name
+            kernel.unshare(kernel.CLONE_NEWUTS)
+            kernel.libc.sethostname(b"sandbox", 7)
         os.chown(config["scratch"], NOBODY, NOBODY)
         # An interpreter below a folder that only root may enter (/root/.pyenv) stays readable through this one
         # capability; Landlock confines it to the same paths.
@@ -160,7 +165,14 @@ def enter_landlock(config: dict[str, Any]) -> int:
         kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     devices = [d for d in DEVICES if os.path.exists(d)]
-    kernel.landlock(readable, [config["scratch"]], devices)
+    # Each program takes a domain of its own inside this one, and by then these paths are out of its sight.
+    config["rules"] = kernel.landlock_rules([], [], devices)
+    everything = kernel.landlock_rules(readable, [config["scratch"]], devices)
+    kernel.landlock(everything)
+    for descriptor, _ in everything:
+        os.close(descriptor)
+    # The descriptors of one program are no file to another: /proc/PID/fd asks for the right to trace.
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     return keep
 
 
@@ -180,34 +192,42 @@ def lock_down(profile: dict[str, Any], has_proc: bool) -> None:
         kernel.mount("tmpfs", SCRATCH, "tmpfs", _QUIET | kernel.MS_NOEXEC, size)
         if has_proc:
             kernel.mount("proc", "/proc", "proc", _PROC_FLAGS, "subset=pid")
+    else:
+        # A folder of its own: what a program leaves is removed when *it* ends, not when a neighbour does.
+        os.mkdir(profile["scratch"], 0o700)
+        os.environ["HOME"] = os.environ["TMPDIR"] = profile["scratch"]
     os.chdir(profile["scratch"])
     if backend == "none":
         return
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if backend == "landlock":
+        own = kernel.landlock_rules([], [profile["scratch"]], [])
+        kernel.landlock([*profile["rules"], *own], only_writing=True)
     kernel.set_capabilities(profile.get("keep", 0))
-    kernel.install_filter(_filter(os.getpid(), profile["subprocesses"]))
+    kernel.install_filter(_filter(os.getpid(), profile["subprocesses"], backend == "landlock"))
 
 
 @functools.cache
-def _assembled(pid: int, subprocesses: bool) -> bytes:
-    return seccomp.program(kernel.MACHINE, pid, subprocesses)
+def _assembled(pid: int, subprocesses: bool, landlock: bool) -> bytes:
+    return seccomp.program(kernel.MACHINE, pid, subprocesses, landlock)
 
 
-def _filter(pid: int, subprocesses: bool) -> bytes:
+def _filter(pid: int, subprocesses: bool, landlock: bool) -> bytes:
     """Assembled once, by the zygote (`warm_up`); where process ids differ the id is patched in."""
     if pid == 1:
-        return _assembled(1, subprocesses)
-    return seccomp.with_pid(_assembled(seccomp.ANY_PID, subprocesses), pid)
+        return _assembled(1, subprocesses, landlock)
+    return seccomp.with_pid(_assembled(seccomp.ANY_PID, subprocesses, landlock), pid)
 
 
-def warm_up() -> None:
+def warm_up(landlock: bool) -> None:
+    _settled()
     for subprocesses in (False, True):
-        _assembled(1, subprocesses)
-        _assembled(seccomp.ANY_PID, subprocesses)
+        _assembled(1, subprocesses, landlock)
+        _assembled(seccomp.ANY_PID, subprocesses, landlock)
 
 
-def set_limits(limits: dict[str, Any], base_memory: int, tasks: int) -> None:
-    """Resource limits of this process; ``tasks`` is how many the same user already has."""
+def set_limits(limits: dict[str, Any], base_memory: int, tasks: int, isolated: bool = True) -> None:
+    """Resource limits of this process, for good; ``tasks`` is how many the same user already has."""
     mb = 1 << 20
     # A second line only: the kernel counts this one by clock ticks, which err by a fifth on a busy virtual machine. The
     # first is the trainer's, which reads the scheduler's own account (`worker`).
@@ -228,3 +248,10 @@ def set_limits(limits: dict[str, Any], base_memory: int, tasks: int) -> None:
         if hard != resource.RLIM_INFINITY:
             value = min(value, hard)
         resource.setrlimit(what, (value, value))
+    if isolated:
+        kernel.install_filter(_settled())
+
+
+@functools.cache
+def _settled() -> bytes:
+    return seccomp.settled(kernel.MACHINE)

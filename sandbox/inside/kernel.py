@@ -6,13 +6,14 @@ Nothing here knows about jobs. Every call raises OSError with the kernel's own e
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
-import platform
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+CLONE_NEWCGROUP = 0x02000000
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
@@ -22,8 +23,11 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 4, 8
 PR_SET_NAME, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 15, 24, 38, 47
 
 # Numbers that differ between architectures. Landlock's are the same everywhere (added after the tables were unified).
-_NUMBERS = {"x86_64": {"pivot_root": 155, "capset": 126, "seccomp": 317}}
-MACHINE = platform.machine()
+_NUMBERS = {
+    "x86_64": {"pivot_root": 155, "capset": 126, "seccomp": 317},
+    "aarch64": {"pivot_root": 41, "capset": 91, "seccomp": 277},
+}
+MACHINE = os.uname().machine  # platform.machine() would keep the host's name where programs can read it
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
 
 # Landlock file-system rights by the ABI version that brought them (linux/landlock.h).
@@ -134,30 +138,46 @@ class _PathRule(ctypes.Structure):
     _fields_ = [("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32)]
 
 
-def landlock(readable: list[str], writable: list[str], devices: list[str]) -> None:
-    """Deny every file access except reading below ``readable``, everything below ``writable``, and ``devices``.
+Rules = list[tuple[int, int]]  # (O_PATH descriptor, rights)
 
-    Needs PR_SET_NO_NEW_PRIVS. Rights that the running kernel does not know are left out of the request, which
-    `landlock_version` tells; the caller decides whether that is enough.
+
+def landlock_rules(readable: list[str], writable: list[str], devices: list[str]) -> Rules:
+    """Reading below ``readable``, everything below ``writable``, and ``devices``, with the paths held open.
+
+    Rights that the running kernel does not know are left out, which `landlock_version` tells; the caller decides
+    whether that is enough.
+    """
+    read = FS_READ_FILE | FS_READ_DIR
+    device_rights = FS_READ_FILE | FS_WRITE_FILE
+    wanted = [(p, read) for p in readable] + [(p, _rights()) for p in writable] + [(p, device_rights) for p in devices]
+    rules = []
+    for path, allowed in wanted:
+        parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        if not os.path.isdir(path):
+            allowed &= FS_READ_FILE | FS_WRITE_FILE | FS_EXECUTE | 1 << 14  # directory rights are EINVAL on a file
+        rules.append((parent, allowed & _rights()))
+    return rules
+
+
+@functools.cache
+def _rights() -> int:
+    return sum(bits for since, bits in _FS_RIGHTS.items() if landlock_version() >= since)
+
+
+def landlock(rules: Rules, only_writing: bool = False) -> None:
+    """Deny every file access (or ``only_writing``) but that of the rules, and signals to and tracing of others.
+
+    May be done again, for less. Needs PR_SET_NO_NEW_PRIVS.
     """
     version = landlock_version()
-    rights = sum(bits for since, bits in _FS_RIGHTS.items() if version >= since)
-    ruleset = _Ruleset(rights, _NET_TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0)
+    handled = _rights() & ~(FS_READ_FILE | FS_READ_DIR | FS_EXECUTE) if only_writing else _rights()
+    ruleset = _Ruleset(handled, _NET_TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     handle = check(
         libc.syscall(LANDLOCK_CREATE_RULESET, ctypes.byref(ruleset), ctypes.c_size_t(size), 0), "landlock ruleset"
     )
-    read = FS_READ_FILE | FS_READ_DIR
-    device_rights = FS_READ_FILE | FS_WRITE_FILE
-    all_rules = [(p, read) for p in readable] + [(p, rights) for p in writable] + [(p, device_rights) for p in devices]
-    for path, allowed in all_rules:
-        parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            if not os.path.isdir(path):
-                allowed &= FS_READ_FILE | FS_WRITE_FILE | FS_EXECUTE | 1 << 14  # directory rights are EINVAL on a file
-            rule = _PathRule(allowed & rights, parent)
-            check(libc.syscall(LANDLOCK_ADD_RULE, handle, 1, ctypes.byref(rule), 0), f"landlock rule for {path}")
-        finally:
-            os.close(parent)
+    for parent, allowed in rules:
+        rule = _PathRule(allowed & handled, parent)
+        check(libc.syscall(LANDLOCK_ADD_RULE, handle, 1, ctypes.byref(rule), 0), "landlock rule")
     check(libc.syscall(LANDLOCK_RESTRICT_SELF, handle, 0), "landlock_restrict_self")
     os.close(handle)

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 import struct
 
-from .syscalls import ALLOWED, FALL_BACK, NUMBERS, SUBPROCESSES
+from .syscalls import ALLOWED, FALL_BACK, NUMBERS, ONLY_X86_64, SUBPROCESSES
 
 _LOAD, _EQUAL, _GREATER_EQUAL, _AND_SET, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _EPERM, _ENOSYS = 0x7FFF0000, 0x00050001, 0x00050026
-_AUDIT_ARCH = {"x86_64": 0xC000003E}
+_DONE, _EINVAL, _NOT_SUPPORTED = 0x00050000, 0x00050016, 0x0005005F  # the first: success, with nothing done
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+_O_TMPFILE = 0x400000
+_STACK = 3  # RLIMIT_STACK
 
 _NEW_NAMESPACES = 0x7E020080
 _CLONE_THREAD = 0x00010000
@@ -48,6 +52,38 @@ def _must_equal(index: int, value: int, mask: int | None = None, high: bool = Fa
     return _argument(index, high) + masked + _instruction(_EQUAL, value, 1, 0) + _answer(_EPERM)
 
 
+_CLOCKS = ("clock_gettime", "clock_getres", "clock_nanosleep")
+
+
+def _fcntl() -> bytes:
+    # Not F_SETOWN, F_SETSIG, F_SETOWN_EX (signals to others through a descriptor), not F_SETPIPE_SZ (memory), not
+    # F_SETLEASE and F_NOTIFY (others' files); locks (F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW) as with flock.
+    refused, locks = (8, 10, 15, 1031, 1024, 1026), (6, 7, 37, 38)
+    tests = b"".join(_instruction(_EQUAL, v, len(refused) - i + len(locks)) for i, v in enumerate(refused))
+    tests += b"".join(_instruction(_EQUAL, v, len(locks) - i + 1) for i, v in enumerate(locks))
+    return _argument(1) + tests + _answer(_ALLOW) + _answer(_EPERM) + _answer(_DONE)
+
+
+def _without_flag(index: int, flag: int, refusal: int) -> bytes:
+    return _argument(index) + _instruction(_AND_SET, flag, 0, 1) + _answer(refusal) + _answer(_ALLOW)
+
+
+def _landlock() -> dict[str, bytes]:
+    """What Landlock has no right for, and would reach files of the host that belong to the same user.
+
+    Modes and times are left as they are and said to be set: copying a file sets both, and honest programs copy files.
+    """
+    rules = {name: _answer(_DONE) for name in ("chmod", "fchmod", "fchmodat", "utimensat")}
+    attributes = ("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr")
+    rules |= {name: _answer(_NOT_SUPPORTED) for name in attributes}
+    rules |= {name: _answer(_EINVAL) for name in ("readlink", "readlinkat")}
+    # Space that no name in the scratch accounts for.
+    rules["fallocate"] = _answer(_NOT_SUPPORTED)
+    rules["open"] = _without_flag(1, _O_TMPFILE, _NOT_SUPPORTED)
+    rules["openat"] = _without_flag(2, _O_TMPFILE, _NOT_SUPPORTED)
+    return rules
+
+
 def _conditional(pid: int, subprocesses: bool) -> dict[str, bytes]:
     """Calls that depend on their arguments."""
     allow = _answer(_ALLOW)
@@ -59,12 +95,19 @@ def _conditional(pid: int, subprocesses: bool) -> dict[str, bytes]:
         # sockets could be: sendmsg takes an address.
         "socketpair": _must_equal(0, 1) + _must_equal(1, 1, mask=0xF) + allow,
         "sendto": _must_equal(4, 0) + _must_equal(4, 0, high=True) + allow,  # without an address it is send()
-        # Not F_SETOWN, F_SETSIG, F_SETOWN_EX (signals to others through a descriptor), not F_SETPIPE_SZ (memory).
-        "fcntl": _one_of(1, (8, 10, 15, 1031), found=_EPERM, otherwise=_ALLOW),
+        "fcntl": _fcntl(),
+        # Locks reach the host's own files and devices. Nobody else is in the scratch: there every lock succeeds anyway.
+        "flock": _answer(_DONE),
         # For isatty, non-blocking mode and close-on-exec: TCGETS, TIOCGWINSZ, FIONBIO, FIOCLEX, FIONCLEX, FIONREAD.
         "ioctl": _one_of(1, (0x5401, 0x5413, 0x5421, 0x5451, 0x5450, 0x541B)),
         "prctl": _one_of(0, (15, 16)),  # thread names; not the parent-death signal, not dumpable
-        "prlimit64": _one_of(0, (0,)),  # oneself
+        "prlimit64": _one_of(0, (0,)),  # oneself; and then `settled`
+        "seccomp": _must_equal(0, 1) + _must_equal(1, 0) + allow,  # for `settled`
+        # Of others, who exists would be told.
+        **{name: _one_of(0, (0, pid)) for name in ("getpgid", "getsid", "sched_getaffinity")},
+        "getpriority": _one_of(1, (0, pid)),
+        # A clock of another process has a negative id.
+        **{name: _argument(0) + _instruction(_AND_SET, 1 << 31, 0, 1) + _answer(_EINVAL) + allow for name in _CLOCKS},
         "kill": _one_of(0, (pid,)),
         "tgkill": _one_of(0, (pid,)),  # raise() and pthread_kill()
     }
@@ -82,13 +125,15 @@ def _search(leaves: list[tuple[int, bytes]]) -> bytes:
     return _instruction(_GREATER_EQUAL, leaves[middle][0], len(left) // 8, 0) + left + right
 
 
-def program(machine: str, pid: int, subprocesses: bool = False) -> bytes:
-    """The filter for a program whose process has the id ``pid`` in its own pid namespace."""
+def program(machine: str, pid: int, subprocesses: bool = False, landlock: bool = False) -> bytes:
+    """The filter for a program whose process has the id ``pid``; ``landlock``: where Landlock alone guards files."""
     numbers = NUMBERS[machine]
     allowed = " ".join(ALLOWED.values()) + (f" {SUBPROCESSES} tgkill" if subprocesses else "")
     by_name = {name: _answer(_ALLOW) for name in allowed.split()}
     by_name |= {name: _answer(_ENOSYS) for name in FALL_BACK.split()}
-    by_name |= _conditional(pid, subprocesses)
+    by_name |= _conditional(pid, subprocesses) | (_landlock() if landlock else {})
+    if machine != "x86_64":
+        by_name = {name: answer for name, answer in by_name.items() if name not in ONLY_X86_64}
     answers = {numbers[name]: answer for name, answer in by_name.items()}
     denied = _answer(_EPERM)
     leaves: list[tuple[int, bytes]] = [(0, answers.get(0, denied))]
@@ -101,6 +146,18 @@ def program(machine: str, pid: int, subprocesses: bool = False) -> bytes:
     # A 32-bit call (int 0x80) has other numbers, so its architecture is refused as a whole.
     wrong_architecture = _instruction(_LOAD, 4) + _instruction(_EQUAL, _AUDIT_ARCH[machine], 1, 0) + denied
     return wrong_architecture + _instruction(_LOAD, 0) + tree
+
+
+def settled(machine: str) -> bytes:
+    """A second filter, for when a program's limits are set: from then on they may be read, and only the stack's set.
+
+    A program that lowers its CPU limit is killed as if by somebody else. Filters add up: this one only takes away.
+    """
+    numbers, allow, denied = NUMBERS[machine], _answer(_ALLOW), _answer(_EPERM)
+    about_stack = _argument(1) + _instruction(_EQUAL, _STACK, 0, 1) + allow
+    limits = about_stack + _must_equal(2, 0) + _must_equal(2, 0, high=True) + allow
+    other = _instruction(_EQUAL, numbers["seccomp"], 0, 1) + denied + allow
+    return _instruction(_LOAD, 0) + _instruction(_EQUAL, numbers["prlimit64"], 0, len(limits) // 8) + limits + other
 
 
 def with_pid(assembled: bytes, pid: int) -> bytes:

@@ -13,7 +13,6 @@ import importlib.machinery
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -29,7 +28,7 @@ if __name__ == "__main__":
         sys.modules[_name].__path__ = [_folder]
     __package__ = "_grpo_kit_sandbox.inside"
 
-from . import child, isolate, kernel
+from . import child, isolate, kernel, scratch
 
 STANDARD_MODULES = (
     *("abc", "array", "ast", "atexit", "bisect", "builtins", "calendar", "cmath", "collections", "collections.abc"),
@@ -78,7 +77,7 @@ class Zygote:
             except ImportError as error:
                 raise ImportError(f"cannot preload {name!r} inside the sandbox: {error}") from error
         child.prepare_interpreter()
-        isolate.warm_up()
+        isolate.warm_up(backend == "landlock")
         gc.collect()
         self.config["address_space"] = int(os.pread(memory, 64, 0).split()[0]) * os.sysconf("SC_PAGE_SIZE")
         os.close(memory)
@@ -129,7 +128,10 @@ class Zygote:
             self._send({"did": "error", "slot": command["slot"], "error": f"fork: {error}"})
             pid = -1
         if pid == 0:
-            child.main(descriptors, {**self.config, **command["profile"]}, self.has_proc)
+            profile = {**self.config, **command["profile"]}
+            if self.config["backend"] != "namespaces":
+                profile["scratch"] = f"{self.config['scratch']}/{command['slot']}"
+            child.main(descriptors, profile, self.has_proc)
         for descriptor in descriptors:
             os.close(descriptor)
         if pid > 0:
@@ -143,23 +145,13 @@ class Zygote:
         os.close(handle)
         _, status, usage = os.wait4(pid, 0)
         if self.config["backend"] != "namespaces":
-            _empty(self.config["scratch"])
+            # Folders of children that are still there, or wait for a job, are not this program's.
+            scratch.empty(self.config["scratch"], frozenset(str(other) for other, _ in self.running.values()))
         cpu = usage.ru_utime + usage.ru_stime
         self._send({"did": "exit", "slot": slot, "status": status, "cpu": cpu, "rss_kb": usage.ru_maxrss})
 
     def _send(self, message: dict[str, Any]) -> None:
         self.control.send(json.dumps(message).encode())
-
-
-def _empty(folder: str) -> None:
-    """Remove what a program left in a scratch that outlives it (where there is no tmpfs to drop)."""
-    for entry in list(os.scandir(folder)):
-        if entry.is_dir(follow_symlinks=False):
-            for path, _, _ in os.walk(entry.path):
-                os.chmod(path, 0o700)
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
 
 
 def main() -> None:
