@@ -7,8 +7,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from ..wire.limits import Limits, SandboxError
-from .calls import Raised
+from ..wire.calls import Raised
+from ..wire.limits import Broken, Limits, SandboxError
 from .result import Verdict
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _by_signal(number: int, outcome: Outcome, limits: Limits, backend: str) -> t
         # kernel's out-of-memory killer.
         if limits.subprocesses or outcome.peak_memory_mb > limits.memory_mb / 2:
             return "memory", "killed while it held much memory"
-        raise SandboxError("something outside the sandbox killed the program")
+        raise Broken("something outside the sandbox killed the program")
     return "signal", f"ended by {name}"
 
 

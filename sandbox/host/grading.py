@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..wire import codec
+from ..wire import calls, checks, codec, compare
 from ..wire.limits import Limits
-from . import calls, classify, compare, names, refereed
+from . import classify, names, refereed
 from .jobs import Job, Outcome
 from .result import Result, TestResult, Verdict
 from .script import script, with_compile_check
@@ -30,7 +31,10 @@ def run(worker: Worker, request: Request) -> Result:
     if request.kind == "stdio":
         return _stdio(worker, request)
     if request.kind == "function":
-        return _by_calls(worker, request, *_function_calls(request))
+        sources, judges = _function_calls(request)
+        (name,) = request.entry_points
+        made = [checks.of_function(name, test, request.tolerance) for test in request.tests]
+        return _by_calls(worker, request, sources, judges, made)
     if request.kind != "assert":
         raise TestError(f"kind must be 'assert', 'stdio' or 'function', got {request.kind!r}")
     if request.grading == "same_process":
@@ -47,7 +51,8 @@ def run(worker: Worker, request: Request) -> Result:
     known = [p for p in plans if p is not None]
     if len(known) == len(plans):
         sources = [[{"expression": e, "iterate": i} for e, i in p.calls] for p in known]
-        return _by_calls(worker, request, sources, [p.judge for p in known])
+        made = [checks.of_assert(test, entry_points, foreign) for test in request.tests]
+        return _by_calls(worker, request, sources, [p.judge for p in known], made)
     return refereed.run(worker, request, own_setup, classes)
 
 
@@ -106,14 +111,10 @@ def _function_calls(
 def _function_judge(
     name: str, test: dict[str, Any], tolerance: float | None
 ) -> Callable[[list[Any]], tuple[bool, str]]:
+    accepted = [test["output"], *([test["or_output"]] if "or_output" in test else [])]
+
     def judge(values: list[Any]) -> tuple[bool, str]:
-        shown = f"{name}({', '.join(codec.show(a) for a in test['input'])})"
-        if isinstance(values[0], calls.Raised):
-            return False, f"{shown} raised {values[0]}"
-        accepted = [test["output"], *([test["or_output"]] if "or_output" in test else [])]
-        if any(compare.same_value(values[0], value, tolerance) for value in accepted):
-            return True, ""
-        return False, f"{shown} returned {codec.show(values[0])}"
+        return checks.judge_function(name, list(test["input"]), accepted, tolerance, values[0])
 
     return judge
 
@@ -146,6 +147,8 @@ class _Replies:
     def __init__(self, tally: Tally, wanted: list[tuple[int, int]], judges: Sequence[Callable[..., Any]]) -> None:
         self.tally, self.wanted, self.judges = tally, wanted, judges
         self.values: dict[int, list[Any]] = {}
+        self.replies: dict[int, list[str]] = {}  # of tests with a large one among them, which are checked elsewhere
+        self.large: set[int] = set()
         self.next = 0
         self.broken = self.started = self.over = False
         self.report: tuple[str, calls.Raised] | None = None
@@ -157,6 +160,25 @@ class _Replies:
         # A process that ended before it was heard cannot be stopped any more: what it still said counts no longer.
         self.over = self.over or self._hear(frame)
         return self.over
+
+    def take_large(self, body: bytes) -> bool:
+        """A reply that is not unpacked here."""
+        if not self.over:
+            begins = f'["value",{self.next},'.encode()
+            if self.next < len(self.wanted) and body.startswith(begins) and body.isascii():
+                test, _ = self.wanted[self.next]
+                self.started = True
+                self.next += 1
+                self.large.add(test)
+                self.values.pop(test, None)
+                self.replies.setdefault(test, []).append(body.decode("ascii"))
+            else:
+                self.broken = self.over = True
+        return self.over
+
+    def checked_elsewhere(self) -> list[int]:
+        """Tests whose replies are all here and have not been looked at."""
+        return [t for t in sorted(self.large) if len(self.replies[t]) == self.counts[t]]
 
     def _hear(self, frame: list[Any]) -> bool:
         kind = frame[0]
@@ -182,13 +204,18 @@ class _Replies:
     def _take(self, kind: str, content: Any) -> bool:
         test, _ = self.wanted[self.next]
         self.next += 1
+        if self.counts[test] > 1:
+            self.replies.setdefault(test, []).append(json.dumps([kind, self.next - 1, content]))
+        if test in self.large:
+            return False
         value = calls.Raised(content) if kind == "raised" else codec.decode(content)
         values = self.values.setdefault(test, [])
         values.append(value)
         if len(values) < self.counts[test]:
             return False
+        self.replies.pop(test, None)
         try:
-            passed, reason = self.judges[test](values)
+            passed, reason = self.judges[test](self.values.pop(test))
         except Exception as error:  # a value made to fail in a comparison, such as a signalling NaN
             passed, reason = False, f"the result cannot be compared: {type(error).__name__}"
         if passed:
@@ -203,7 +230,9 @@ def _by_calls(
     request: Request,
     sources: list[list[dict[str, Any]]],
     judges: Sequence[Callable[[list[Any]], tuple[bool, str]]],
+    made: Sequence[dict[str, Any]] = (),
 ) -> Result:
+    """Judge by calls. ``made``: the checks as data, for large results; without them all are unpacked here."""
     tally = Tally(request, worker.backend)
     for index, source in enumerate(sources):
         if not source:  # an assertion about nothing of the program's
@@ -215,11 +244,37 @@ def _by_calls(
         message = request.message("calls", limits)
         message["calls"] = [[i, sources[test][n]] for i, (test, n) in enumerate(wanted)]
         replies = _Replies(tally, wanted, judges)
-        (outcome,) = worker.execute([Job(message, limits, on_frame=replies)])
+        on_large = replies.take_large if made else None
+        (outcome,) = worker.execute([Job(message, limits, on_frame=replies, on_large=on_large)])
         tally.account(outcome)
+        if made and not replies.broken and outcome.stopped != "protocol":
+            _check_elsewhere(worker, request, tally, replies, made)
         if _whole_program_failed(worker, request, tally, outcome, replies):
             break
     return tally.finish("calls")
+
+
+def _check_elsewhere(
+    worker: Worker, request: Request, tally: Tally, replies: _Replies, made: Sequence[dict[str, Any]]
+) -> None:
+    """Check large results in a child that runs no program, under limits of its own."""
+    for test in replies.checked_elsewhere():
+        limits = request.limits.with_(memory_mb=request.limits.memory_mb + 512, subprocesses=False)
+        found: list[list[Any]] = []
+        message = {"mode": "checks", "limits": limits.as_dict(), "checks": [[test, made[test], replies.replies[test]]]}
+
+        def keep(frame: list[Any], found: list[list[Any]] = found) -> bool:
+            found.append(frame)
+            return True
+
+        (outcome,) = worker.execute([Job(message, limits, on_frame=keep)])
+        tally.result.cpu_s += outcome.cpu_s
+        if found and found[0][0] == "test":
+            _, _, passed, reason = found[0]
+        else:
+            passed, reason = False, "its result is too large to be checked in the time and memory of a run"
+        if tally.set(test, "pass" if passed is True else "fail", reason):
+            break
 
 
 def _whole_program_failed(worker: Worker, request: Request, tally: Tally, outcome: Outcome, replies: _Replies) -> bool:

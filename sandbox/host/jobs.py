@@ -12,6 +12,8 @@ from typing import Any
 from ..inside import isolate
 from ..wire.limits import Limits
 
+LARGE = 1 << 16  # bytes; as Python objects a message takes many times its length, and checks of it their time
+
 
 @dataclass(slots=True)
 class Job:
@@ -19,7 +21,8 @@ class Job:
 
     ``line``: this child's end of the socket to its partner, closed here once it is sent: while anybody else held it, the
     partner of a child that died would wait for its answer. ``on_frame`` gets each message and returns True to end the run;
-    ``decisive``: when this child ends, its partners are ended too.
+    ``on_large`` gets the bytes of a
+    message longer than `LARGE` instead, unparsed. ``decisive``: when this child ends, its partners are ended too.
     """
 
     message: dict[str, Any]
@@ -27,6 +30,7 @@ class Job:
     stdin: bytes = b""
     line: socket.socket | None = None
     on_frame: Callable[[list[Any]], bool] = lambda frame: False
+    on_large: Callable[[bytes], bool] | None = None
     decisive: bool = True
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from . import calls, classify, names
+from ..wire import calls
+from . import classify, names
 from .jobs import Job, Outcome
 from .result import Result, Verdict
 from .script import with_compile_check

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from ..inside import scratch
 from ..wire import codec
 from ..wire.limits import Limits
-from .jobs import Job, Slot
+from .jobs import LARGE, Job, Slot
 
 _FIRST_LOOK_MS = 3.0
 _CORES = os.cpu_count() or 1
@@ -185,7 +185,11 @@ class Run:
             body = bytes(buffer[start + 4 : start + 4 + length])
             start += 4 + length
             try:
-                self._frame(slot, job, codec.from_bytes(body))
+                if length > LARGE and job.on_large is not None and outcome.accepted:
+                    if job.on_large(body):
+                        self._stop(slot, "stop")
+                else:
+                    self._frame(slot, job, codec.from_bytes(body))
             except (codec.Malformed, RecursionError):
                 self._stop(slot, "protocol")
         del buffer[:start]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from ..wire.limits import Limits, SandboxError
+from ..wire.limits import Broken, Limits, SandboxError
 from . import grading, script
 from .probe import choose
 from .result import Result
@@ -218,7 +218,7 @@ class Sandbox:
                     with self._lock:
                         self.restarts += 1
                     worker.close()
-                    blamed += _works(worker)
+                    blamed += isinstance(error, Broken) and _works(worker)
                 except BaseException:
                     worker.close()  # interrupted in the middle of a run: its children's state is unknown
                     raise

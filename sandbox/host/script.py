@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..wire import calls
 from ..wire.limits import Limits
-from . import calls, classify
+from . import classify
 from .jobs import Job, Outcome, killed_by
 from .result import Result, Verdict
 from .tally import Request, Tally, TestError

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..inside import scratch
-from ..wire.limits import Limits, SandboxError
+from ..wire.limits import Broken, Limits, SandboxError
 from . import view
 from .cgroup import Cgroup
 from .jobs import Job, Outcome, Slot
@@ -31,7 +31,7 @@ START_SECONDS = 60.0
 _FRESH_SECONDS = 0.1  # how long a child forked ahead is used; it leaves after child.IDLE_SECONDS
 
 
-class ZygoteLost(SandboxError):
+class ZygoteLost(Broken):
     """The zygote ended under a run: the run is repeated, not scored."""
 
 

@@ -20,7 +20,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ..wire import codec
+from ..wire import checks, codec
 from . import isolate, referee, serve
 
 CHANNEL = 100  # out of the way of programs that count descriptors from 3
@@ -266,9 +266,22 @@ def run_referee_side(job: dict[str, Any], extra: int | None) -> None:
     _exit(0)
 
 
+def run_checks(job: dict[str, Any], extra: int | None) -> None:
+    """Check large results. No program runs here, but what a program made is unpacked, under limits."""
+    for index, check, replies in job["checks"]:
+        try:
+            unpacked = [codec.from_bytes(reply.encode("ascii")) for reply in replies]
+            passed, reason = checks.judge(check, [[frame[0], frame[2]] for frame in unpacked])
+        except Exception as error:  # data made to fail
+            passed, reason = False, f"the result cannot be compared: {type(error).__name__}"
+        send(["test", index, passed, reason])
+    _exit(0)
+
+
 _modes: dict[str, Callable[[dict[str, Any], int | None], None]] = {
     "script": run_script,
     "calls": run_calls,
     "solution": run_solution_side,
     "referee": run_referee_side,
+    "checks": run_checks,
 }

@@ -11,6 +11,11 @@ class SandboxError(Exception):
     """The sandbox could not do its work. Never a statement about the program that was to run."""
 
 
+class Broken(SandboxError):
+    """A run that was ended from elsewhere, as far as can be seen. Should a program find out how to bring this about, it
+    happens to that program again and again, and to others not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of one run. The defaults fit the reference solutions of HumanEval, MBPP and typical judge problems.

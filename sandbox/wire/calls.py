@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..wire import codec
-from ..wire.plain import DATA_NAMES
+from . import codec
+from .plain import DATA_NAMES
 
 _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000

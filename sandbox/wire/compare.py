@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..wire import codec
+from . import codec
 
 
 def same_text(actual: str, expected: str, tolerance: float | None = None) -> bool:
