@@ -141,9 +141,10 @@ def _producers(node: ast.AST, variables: dict[str, set[str]]) -> set[str]:
         return _producers(node.value, variables)
     if isinstance(node, ast.IfExp):
         return _producers(node.body, variables) | _producers(node.orelse, variables)
-    if isinstance(node, (ast.BoolOp,)):
-        return set().union(*(_producers(v, variables) for v in node.values))
-    return set()
+    parts = (
+        node.values if isinstance(node, ast.BoolOp) else node.elts if isinstance(node, (ast.Tuple, ast.List)) else []
+    )
+    return set().union(*(_producers(part, variables) for part in parts))
 
 
 def _variables(trees: Sequence[ast.AST]) -> dict[str, set[str]]:
