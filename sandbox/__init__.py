@@ -8,7 +8,20 @@ from __future__ import annotations
 from .host.probe import Probe, probe
 from .host.result import Result, TestResult, Verdict
 from .host.sandbox import Sandbox
+from .host.session import Session, Step
 from .host.tally import TestError
 from .wire.limits import Limits, SandboxError
 
-__all__ = ["Limits", "Probe", "Result", "Sandbox", "SandboxError", "TestError", "TestResult", "Verdict", "probe"]
+__all__ = [
+    "Limits",
+    "Probe",
+    "Result",
+    "Sandbox",
+    "SandboxError",
+    "Session",
+    "Step",
+    "TestError",
+    "TestResult",
+    "Verdict",
+    "probe",
+]

@@ -15,6 +15,7 @@ from ..wire.limits import Broken, Limits, SandboxError
 from . import grading, script
 from .probe import choose
 from .result import Result
+from .session import Session
 from .worker import ChildLeft, Worker
 
 ATTEMPTS = 3  # a run whose zygote dies is repeated on a new one; after that many it is a sandbox error
@@ -65,6 +66,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._closed = False
+        self._sessions: list[Session] = []
         self.restarts = 0
 
     def __enter__(self) -> Sandbox:
@@ -84,6 +86,8 @@ class Sandbox:
         if self._closed or os.getpid() != self._owner:
             return
         self._closed = True
+        for session in self._sessions:
+            session.close()
         if self._threads is not None:
             self._threads.shutdown(wait=True)
         for worker in self._workers:
@@ -173,6 +177,28 @@ class Sandbox:
         if result.sandbox_error is not None:
             raise SandboxError(result.sandbox_error)
         return values
+
+    def session(self, limits: Limits | None = None, total: Limits | None = None) -> Session:
+        """A namespace that lives for several calls, for tools: see `Session`. It has an interpreter of its own.
+
+        Args:
+            limits: of each call; default: this sandbox's.
+            total: of all calls together; default: twenty times the ``cpu_s``, ``wall_s`` and ``output_kb`` of one.
+
+        Raises:
+            SandboxError: it does not start.
+        """
+        if os.getpid() != self._owner or self._closed:
+            raise SandboxError("this Sandbox is closed, or belongs to another process")
+        limits = limits or self.limits
+        if total is None:
+            kb = min(limits.output_kb * 20, (1 << 31) - 1)
+            total = limits.with_(cpu_s=limits.cpu_s * 20, wall_s=limits.wall_s * 20, output_kb=kb)
+        made = Session(Worker(self.backend, self.preload), limits, total)
+        with self._lock:
+            self._sessions = [s for s in self._sessions if not s.ended]
+            self._sessions.append(made)
+        return made
 
     def run_batch(self, requests: Sequence[dict[str, Any]]) -> list[Result]:
         """`run_tests` for each dict of its arguments, on all workers; identical requests run once."""

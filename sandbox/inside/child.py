@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..wire import checks, codec
-from . import isolate, referee, serve
+from . import isolate, referee, serve, session
 
 CHANNEL = 100  # out of the way of programs that count descriptors from 3
 _read, _write, _exit = os.read, os.write, os._exit
@@ -94,13 +94,18 @@ def receive_job() -> tuple[dict[str, Any], int | None]:
     channel.detach()
     if not first:
         _exit(0)  # nobody wanted this child
+    return _receive(first), extra[0] if extra else None
+
+
+def _receive(first: bytes = b"") -> Any:
+    """The next message; the end of the channel is the end of this process."""
     data = bytearray(first)
     while len(data) < 4 or len(data) < 4 + struct.unpack_from("<I", data)[0]:
         more = _read(CHANNEL, 1 << 20)
         if not more:
             _exit(0)
         data += more
-    return codec.from_bytes(bytes(data[4:])), extra[0] if extra else None
+    return codec.from_bytes(bytes(data[4:]))
 
 
 def _write_file(name: str, content: str) -> None:
@@ -266,6 +271,10 @@ def run_referee_side(job: dict[str, Any], extra: int | None) -> None:
     _exit(0)
 
 
+def run_session(job: dict[str, Any], extra: int | None) -> None:
+    session.serve(_receive, send)
+
+
 def run_checks(job: dict[str, Any], extra: int | None) -> None:
     """Check large results. No program runs here, but what a program made is unpacked, under limits."""
     for index, check, replies in job["checks"]:
@@ -284,4 +293,5 @@ _modes: dict[str, Callable[[dict[str, Any], int | None], None]] = {
     "solution": run_solution_side,
     "referee": run_referee_side,
     "checks": run_checks,
+    "session": run_session,
 }

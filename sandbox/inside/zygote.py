@@ -40,6 +40,10 @@ STANDARD_MODULES = (
 )
 
 
+# Killing the first process of a namespace kills everything it started.
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
+
+
 class Zygote:
     def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
         self.control, self.config = control, config
@@ -111,8 +115,8 @@ class Zygote:
             self._fork(command, descriptors)
             return
         for slot, pid in self.running.values():
-            if slot == command["slot"] and command["do"] == "kill":
-                os.kill(pid, signal.SIGKILL)  # first process of its namespace: everything it started dies with it
+            if slot == command["slot"] and command["do"] in _SIGNALS:
+                os.kill(pid, _SIGNALS[command["do"]])
             elif slot == command["slot"]:
                 # The clock of another process has the id ~pid << 3 | 2 (CPUCLOCK_SCHED; clock_getcpuclockid(3)).
                 self._send({"did": "cpu", "slot": slot, "cpu": time.clock_gettime(~pid << 3 | 2)})
