@@ -65,6 +65,7 @@ def open_scorer(config: Config, traceback_dir: Path | None = None, workers: int 
         max_error_rate=scoring.max_error_rate,
         error_patience=scoring.error_patience,
         traceback_dir=traceback_dir,
+        environment=scoring.environment,
     )
 
 
