@@ -87,7 +87,7 @@ def mask(data: Any, secret: bool = False) -> Any:
     return data
 
 
-_INSIDE = re.compile(r"""([\w.\-]+)(["']?\s*[:=]\s*["']?)([^\s,}\]"']+)""")  # {api_key: ...} within a value
+_INSIDE = re.compile(r"""([\w.\-]+)(["']?\s*[:=]\s*["']?)([^\s,{}\[\]"']+)""")  # {api_key: ...} within a value
 
 
 def _masked_inside(found: re.Match[str]) -> str:
