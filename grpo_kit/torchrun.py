@@ -16,18 +16,16 @@ from torch.distributed.run import main
 LOOPBACK = "127.0.0.1"
 
 
-def local_store(host_name: str, port: int, *args: Any, is_master: bool = False, **options: Any) -> TCPStore:
+def local_store(host_name: str, port: int, *, is_master: bool = False, **options: Any) -> TCPStore:
     """A TCPStore that, where it serves, can be reached from this machine alone."""
     if is_master:
         listening = socket.create_server((LOOPBACK, port))
+        port = listening.getsockname()[1]
         # The store takes the descriptor over and closes it.
         options |= {"master_listen_fd": listening.detach(), "use_libuv": True}
-        port = 0 if port == 0 else port
-        with socket.socket(fileno=socket.dup(options["master_listen_fd"])) as copy:
-            port = copy.getsockname()[1]
-    return TCPStore(LOOPBACK, port, *args, is_master=is_master, **options)
+    return TCPStore(LOOPBACK, port, is_master=is_master, **options)
 
 
 if __name__ == "__main__":
-    c10d_rendezvous_backend.TCPStore = local_store
+    c10d_rendezvous_backend.TCPStore = local_store  # type: ignore[misc,assignment]
     main()

@@ -42,7 +42,7 @@ def run(worker: Worker, request: Request) -> Result:
     entry_points = frozenset(name.partition(".")[0] for name in request.entry_points)
     foreign, own_setup, classes = _defined_by_tests(request.setup, entry_points)
     plans: list[calls.Plan | None] = []
-    foreign |= _conventional(request, own_setup, entry_points)
+    foreign |= _conventional(own_setup, _texts(request.tests), entry_points)
     for index, test in enumerate(request.tests):
         try:
             plans.append(calls.plan(test, entry_points, foreign))
@@ -53,10 +53,18 @@ def run(worker: Worker, request: Request) -> Result:
         sources = [[{"expression": e, "iterate": i} for e, i in p.calls] for p in known]
         made = [checks.of_assert(test, entry_points, foreign) for test in request.tests]
         return _by_calls(worker, request, sources, [p.judge for p in known], made)
-    return refereed.run(worker, request, own_setup, classes)
+    return refereed.run(worker, request, own_setup, list(classes))
 
 
-def _defined_by_tests(setup: str, entry_points: frozenset[str]) -> tuple[frozenset[str], str, list[str]]:
+def _texts(tests: Sequence[Any]) -> tuple[str, ...]:
+    for index, test in enumerate(tests):
+        if not isinstance(test, str):
+            raise TestError(f"tests[{index}] must be text, got {type(test).__name__}")
+    return tuple(tests)
+
+
+@functools.lru_cache(maxsize=1024)
+def _defined_by_tests(setup: str, entry_points: frozenset[str]) -> tuple[frozenset[str], str, tuple[str, ...]]:
     """Names that the setup gives the tests, the setup as the tests have it, and the classes in it.
 
     Everything that the setup defines belongs to the tests and runs on their side; objects of its classes go over as
@@ -69,26 +77,20 @@ def _defined_by_tests(setup: str, entry_points: frozenset[str]) -> tuple[frozens
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     kept = [s for s in tree.body if not (isinstance(s, definitions) and s.name in entry_points)]
     names = {s.name for s in kept if isinstance(s, definitions)}
-    classes = [s.name for s in kept if isinstance(s, ast.ClassDef)]
+    classes = tuple(s.name for s in kept if isinstance(s, ast.ClassDef))
     return frozenset(names), ast.unparse(ast.Module(kept, [])), classes
 
 
 @functools.lru_cache(maxsize=1024)
-def _conventional_names(sources: tuple[str, ...], entry_points: frozenset[str]) -> frozenset[str]:
-    trees = [ast.parse(source) for source in sources]
-    return frozenset(names.referees_names(trees, entry_points))
-
-
-def _conventional(request: Request, setup: str, entry_points: frozenset[str]) -> frozenset[str]:
+def _conventional(setup: str, tests: tuple[str, ...], entry_points: frozenset[str]) -> frozenset[str]:
     """Names in the tests that are modules', by convention, and so not the program's to define."""
-    for index, test in enumerate(request.tests):
-        if not isinstance(test, str):
-            raise TestError(f"tests[{index}] must be text, got {type(test).__name__}")
+    trees = [ast.parse(setup)]
+    for index, test in enumerate(tests):
         try:
-            ast.parse(test)
+            trees.append(ast.parse(test))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise TestError(f"tests[{index}] does not parse: {error}") from None
-    return _conventional_names((setup, *request.tests), entry_points)
+    return frozenset(names.referees_names(trees, entry_points))
 
 
 def _function_calls(

@@ -238,7 +238,7 @@ def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, s
         return "fail", link.last or "an assertion failed"
     except BaseException as error:
         return "fail", f"{type(error).__name__}: {error}"[:300] + (f" (after {link.last})" if link.last else "")
-    error = link.outstanding.first()
-    if error is not None:
-        return "fail", f"the program raised {type(error).__name__}: {error}"[:300]
+    swallowed = link.outstanding.first()
+    if swallowed is not None:
+        return "fail", f"the program raised {type(swallowed).__name__}: {swallowed}"[:300]
     return "pass", ""

@@ -372,7 +372,8 @@ def _arithmetic(operation: type, left: Any, right: Any) -> Any:
         if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
             raise OverflowError("a number too long to calculate with")
     if operation is ast.Mult:
-        for sequence, times in ((left, right), (right, left)):
+        pairs: list[tuple[Any, Any]] = [(left, right), (right, left)]
+        for sequence, times in pairs:
             if hasattr(sequence, "__len__") and isinstance(times, int) and len(sequence) * times > _LONGEST_SEQUENCE:
                 raise OverflowError("a sequence too long to build")
     whole = (int, fractions.Fraction)
