@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -162,3 +163,29 @@ def test_the_store_of_torchrun_listens_on_the_loopback_only():
     store.set("a", "1")
     other = local_store("localhost", store.port, is_master=False, timeout=timedelta(seconds=20))
     assert other.get("a") == b"1"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_no_server_is_launched_on_every_address(monkeypatch, tmp_path, host):
+    from grpo_kit.generate import vllm_server
+
+    monkeypatch.setattr(vllm_server, "require_vllm", lambda device: None)
+    policy = SimpleNamespace(device=SimpleNamespace(type="cpu"), save=lambda path: None)
+    servers = [SimpleNamespace(url=f"http://{host}:8000")]
+    engine = SimpleNamespace(policy=policy, folder=tmp_path, servers=servers)
+    launch = next(c for c in vars(vllm_server).values() if isinstance(c, type) and "_launch" in vars(c))._launch
+    with pytest.raises(UserError, match="development endpoints"):
+        launch(engine)
+
+
+def test_a_launched_server_gets_no_secrets(secrets, monkeypatch, tmp_path):
+    from grpo_kit.generate.vllm_http import ServerProcess
+
+    monkeypatch.setenv("VLLM_API_KEY", "of the server")
+    process = ServerProcess([], None, tmp_path / "log")
+    process.command = [sys.executable, "-c", "import os; print(sorted(os.environ))"]
+    process.start()
+    process.popen.wait(60)
+    told = (tmp_path / "log").read_text()
+    assert "VLLM_API_KEY" in told
+    assert not [name for name in SECRETS if repr(name) in told]

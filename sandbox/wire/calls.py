@@ -373,9 +373,8 @@ def _arithmetic(operation: type, left: Any, right: Any) -> Any:
             raise OverflowError("a number too long to calculate with")
     if operation is ast.Mult:
         pairs: list[tuple[Any, Any]] = [(left, right), (right, left)]
-        for sequence, times in pairs:
-            if hasattr(sequence, "__len__") and isinstance(times, int) and len(sequence) * times > _LONGEST_SEQUENCE:
-                raise OverflowError("a sequence too long to build")
+        if any(hasattr(s, "__len__") and isinstance(n, int) and len(s) * n > _LONGEST_SEQUENCE for s, n in pairs):
+            raise OverflowError("a sequence too long to build")
     whole = (int, fractions.Fraction)
     if operation is ast.Pow and isinstance(left, whole) and isinstance(right, whole):
         size = max(left.numerator.bit_length(), left.denominator.bit_length())
