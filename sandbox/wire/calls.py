@@ -378,7 +378,8 @@ def _arithmetic(operation: type, left: Any, right: Any) -> Any:
     whole = (int, fractions.Fraction)
     if operation is ast.Pow and isinstance(left, whole) and isinstance(right, whole):
         size = max(left.numerator.bit_length(), left.denominator.bit_length())
-        if size > 1 and size * abs(right) > _LONGEST_NUMBER:
+        exponent: Any = right
+        if size > 1 and size * abs(exponent) > _LONGEST_NUMBER:
             raise OverflowError("a power too large to calculate")
     if operation is ast.Mod and isinstance(left, (str, bytes, bytearray)):
         raise TypeError("text formatting is left to the referee")
