@@ -42,6 +42,10 @@ class ScoringConfig(Strict):
     memory_mb: Annotated[int, Field(ge=0)] = Field(
         4096, description="MiB that a worker may take on top of its imports; 0 sets no limit"
     )
+    environment: tuple[str, ...] = Field(
+        (),
+        description="names of environment variables, such as API keys, that verifiers get; without it they see no secrets",
+    )
     max_error_rate: Fraction = 0.5
     error_patience: PositiveInt = 3
     max_rejected_gold: Fraction = Field(

@@ -105,7 +105,7 @@ def _extras() -> Iterator[Finding]:
 
 
 def _sandboxes() -> Iterator[Finding]:
-    from grpo_kit.sandbox.probe import probe
+    from grpo_kit.sandbox import probe
 
     for found in probe():
         yield Finding("sandbox", found.backend, "ok" if found.works else "off", found.detail, found.fix)

@@ -47,7 +47,8 @@ def run_torchrun(processes: int, arguments: Sequence[str]) -> None:
 
 
 def _torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    torchrun = ["-m", "grpo_kit.torchrun", "--standalone", "--local-addr", "127.0.0.1"]
+    torchrun += ["--nproc-per-node", str(processes)]
     return [sys.executable, *torchrun, "-m", "grpo_kit", *arguments]
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
+from grpo_kit.secrets import mask_arguments, masked, restored
 from grpo_kit.suggest import closest, did_you_mean
 
 ENDLESS = "a value is nested too deep, or holds itself (a YAML alias within what it names)"
@@ -35,8 +36,11 @@ class Source:
         return self.places.get(path, "recipe")
 
 
-def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_recipe(name: str | Path, overrides: Sequence[str] = (), complete: bool = True) -> Config:
     """Read a recipe file (or the name of a shipped one) and apply overrides.
+
+    Args:
+        complete: refuse the config of a run whose secrets were masked and are not given again; False: to look at.
 
     Raises:
         UserError: with every problem found, one paragraph each.
@@ -45,7 +49,34 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Config:
     source = parse_yaml(read_recipe(path), str(name))
     for override in overrides:
         apply_override(source, override)
+    if complete:
+        source.data = _unmasked(source.data)
+        _refuse_masked(source)
     return validate(source)
+
+
+def _unmasked(data: Any) -> Any:
+    """The same data with the secrets back that are in the environment."""
+    if isinstance(data, dict):
+        return {key: _unmasked(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_unmasked(value) for value in data]
+    return restored(data) if isinstance(data, str) and masked(data) else data
+
+
+def _refuse_masked(source: Source) -> None:
+    waiting: list[tuple[KeyPath, Any]] = [((), source.data)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*path, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*path, index), inner) for index, inner in enumerate(value)]
+        elif isinstance(value, str) and masked(value):
+            dotted = ".".join(map(str, path))
+            raise UserError(
+                f"{source.place(path)}: {dotted} was a secret, and is masked in what a run writes; give it again: {dotted}=..."
+            )
 
 
 def recipes_root() -> Path:
@@ -88,10 +119,15 @@ def read_recipe(path: Path) -> str:
 
 def parse_yaml(text: str, name: str) -> Source:
     """Parse YAML, keeping the line of every key; a key written twice is an error."""
+    if len(text) > MAX_TEXT:
+        raise UserError(f"{name}: {len(text)} characters are no recipe; at most {MAX_TEXT} are read")
     try:
         root = yaml.compose(text, yaml.SafeLoader)
+        _refuse_bomb(root, name)
         data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise UserError(f"{name}: nested too deep for a recipe") from None
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise UserError(f"{name}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
@@ -102,6 +138,35 @@ def parse_yaml(text: str, name: str) -> Source:
         return Source(data, dict(_places(root, name, ())))
     except RecursionError:
         raise UserError(f"{name}: {ENDLESS}") from None
+
+
+MAX_TEXT = 1 << 20
+MAX_VALUES = 100_000
+
+
+def _refuse_bomb(root: yaml.Node | None, name: str) -> None:
+    """Bound what aliases (``*name``) unfold to: a few lines of them make billions of values.
+
+    Raises:
+        UserError: more than `MAX_VALUES`, or an alias within what it stands for.
+    """
+    sizes: dict[int, int] = {}
+    waiting: list[tuple[yaml.Node, bool]] = [] if root is None else [(root, False)]
+    while waiting:
+        node, done = waiting.pop()
+        parts = [p for pair in node.value for p in pair] if isinstance(node, yaml.MappingNode) else node.value
+        parts = parts if isinstance(node, yaml.CollectionNode) else []
+        if done:
+            sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
+            if sizes[id(node)] > MAX_VALUES:
+                line = node.start_mark.line + 1
+                raise UserError(f"{name}:{line}: its aliases unfold to more than {MAX_VALUES} values; write fewer")
+        elif id(node) not in sizes:
+            sizes[id(node)] = 0
+            waiting.append((node, True))
+            waiting += [(part, False) for part in parts if id(part) not in sizes]
+            if any(sizes.get(id(part)) == 0 for part in parts):
+                raise UserError(f"{name}:{node.start_mark.line + 1}: an alias stands within what it is an alias of")
 
 
 def _places(node: yaml.Node, name: str, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -126,7 +191,7 @@ def _places(node: yaml.Node, name: str, path: KeyPath) -> Iterator[tuple[KeyPath
 def apply_override(source: Source, override: str) -> None:
     """Set ``key.sub=value`` in the data; the value is read as YAML, so ``null``, ``3`` and ``[a, b]`` mean what they say."""
     path, value = read_override(override)
-    where = f"command line ({override})"
+    where = f"command line ({mask_arguments([override])[0]})"
     target = source.data
     for depth, part in enumerate(path[:-1], start=1):
         _check_entry(target, path[:depth], where)
@@ -145,10 +210,13 @@ def apply_override(source: Source, override: str) -> None:
 def read_override(override: str) -> tuple[KeyPath, Any]:
     """The key path and the value of ``key.sub=value``. Raises UserError if it is not written so."""
     key, separator, raw = override.partition("=")
-    where = f"command line ({override})"
+    where = f"command line ({mask_arguments([override])[0]})"
     if not separator or not all(key.strip().split(".")):
         raise UserError(f"{where}: an override is written key.sub=value")
+    if len(raw) > MAX_TEXT:
+        raise UserError(f"command line ({key}): the value is longer than {MAX_TEXT} characters")
     try:
+        _refuse_bomb(yaml.compose(raw, yaml.SafeLoader), where[:200])
         value = _floats(yaml.safe_load(raw) if raw else None)
     except RecursionError:
         raise UserError(f"{where[:100]}: {ENDLESS}") from None

@@ -16,6 +16,7 @@ from grpo_kit.next_commands import to_fork, to_resume
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.terminal import open_console, pasted, warn
 from grpo_kit.recipe_file import load_recipe
+from grpo_kit.secrets import mask
 
 # Keys that decide when and where things are written, or how many steps there are; never what is learned from them.
 SAFE = (
@@ -65,7 +66,7 @@ class Change:
 
 def changes(before: Config, after: Config) -> list[Change]:
     """What differs between two recipes, key by key."""
-    return list(_compare("", before.model_dump(mode="json"), after.model_dump(mode="json")))
+    return list(_compare("", mask(before.model_dump(mode="json")), mask(after.model_dump(mode="json"))))
 
 
 def _compare(prefix: str, before: Any, after: Any) -> list[Change]:
@@ -106,7 +107,7 @@ def open_resumed(
     if wanted != "latest" and not wanted.isdecimal():
         raise UserError(f"--resume {wanted}: give a step, auto, or nothing for the newest checkpoint")
     run = RunDirectory.open(run_dir)
-    before, config = load_recipe(run.path / "config.yaml"), load_recipe(recipe, overrides)
+    before, config = load_recipe(run.path / "config.yaml", complete=False), load_recipe(recipe, overrides)
     if config.threads is None:  # a trial chose them; another number would round differently
         config = config.model_copy(update={"threads": before.threads})
     found = changes(before, config)
@@ -192,7 +193,7 @@ def find_fork(text: str, config: Config) -> Fork:
     checkpoint = _checkpoint(origin, step, f"--fork {text}")
     if checkpoint is None:
         raise UserError(f"--fork {text}: {folder} has no checkpoint yet")
-    before = load_recipe(origin.path / "config.yaml")
+    before = load_recipe(origin.path / "config.yaml", complete=False)
     if before.model != config.model:
         raise UserError(f"--fork {text}: the model section must be that of {folder}; its weights would not fit another")
     at = step_of(checkpoint)

@@ -25,7 +25,7 @@ def from_humaneval(row: Mapping[str, Any]) -> dict[str, Any]:
     What stands before the function in the prompt (imports, helper functions) is given to program and tests as the
     task's setup, so that a program cannot replace a helper by which it is judged.
     """
-    from grpo_kit.sandbox.calls import split
+    from grpo_kit.sandbox.wire.calls import split
 
     name, prompt = row["entry_point"], row["prompt"]
     start = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b", prompt, re.MULTILINE)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.interrupt import end_with_parent
+from grpo_kit.secrets import needed_environment
 
 # What torchrun tells its processes would make a server look for the trainers.
 OF_TORCHRUN = (
@@ -123,9 +124,8 @@ class ServerProcess:
 
     def start(self) -> None:
         self.stop()
-        environment = {
-            k: v for k, v in os.environ.items() if k not in OF_TORCHRUN and not k.startswith("TORCHELASTIC_")
-        }
+        # The model is a folder here: a server needs no key but the one that its own clients show.
+        environment = {k: v for k, v in needed_environment(["VLLM_API_KEY"]).items() if k not in OF_TORCHRUN}
         environment["VLLM_SERVER_DEV_MODE"] = "1"
         # Set for the engine in process; a server of its own keeps its scheduler in a process of its own.
         environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)

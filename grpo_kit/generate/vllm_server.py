@@ -31,7 +31,8 @@ from .vllm_http import ServerLost, ServerProcess, VllmServer, host_and_port
 from .vllm_request import CPU_PREFILL_TOKENS, group_of, request_fields
 from .vllm_status import require_vllm
 
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
 SECONDS_BETWEEN_LOOKS = 1.0  # at servers that are down, while others work
 
 
@@ -336,6 +337,11 @@ class VllmServers:
         self.policy.save(start)
         for index, server in enumerate(self.servers):
             host, port = host_and_port(server.url)
+            if host in EVERY_ADDRESS:
+                raise UserError(
+                    f"rollout.vllm.launch: {server.url} would open the server's development endpoints, by which anybody can "
+                    "replace its weights, on every address of this machine; write http://127.0.0.1:PORT"
+                )
             if host not in LOCAL_HOSTS:
                 raise UserError(f"rollout.vllm.launch: {server.url} is not on this machine; start that server there")
             if server.healthy():

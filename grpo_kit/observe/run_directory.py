@@ -22,6 +22,7 @@ import yaml
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.scratch_file import scratch_beside, write_whole
+from grpo_kit.secrets import mask, mask_arguments
 from grpo_kit.types import Group
 
 from .sinks import Sink, numbers
@@ -103,7 +104,7 @@ class RunDirectory:
         (self.path / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def write_config(self, config: Config) -> None:
-        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(mask(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)
         write_whole(self.path / "config.yaml", text)
 
     def forked_at(self) -> int | None:
@@ -307,7 +308,7 @@ def environment() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return {
-        "argv": sys.argv,
+        "argv": mask_arguments(sys.argv),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -84,7 +84,10 @@ class ClusterPool:
         UserError: Ray is not installed, there is no such cluster, or a node has another version of the kit.
     """
 
-    def __init__(self, workers: int, memory_mb: int, address: str | None = None) -> None:
+    def __init__(
+        self, workers: int, memory_mb: int, address: str | None = None, environment: Sequence[str] = ()
+    ) -> None:
+        self._environment = tuple(environment)
         self.failure: BaseException | None = None
         self._ray = ray = require_ray()
         self._ours = not ray.is_initialized()
@@ -114,7 +117,7 @@ class ClusterPool:
                     _Place(
                         len(places),
                         f"{node['NodeName']} ({node['NodeID'][:8]})",
-                        actor.options(**settings).remote(workers, memory_mb),
+                        actor.options(**settings).remote(workers, memory_mb, self._environment),
                     )
                 )
         if not places:

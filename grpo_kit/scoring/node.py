@@ -41,11 +41,11 @@ class Node:
     """What runs on a node. Calls come from several threads.
 
     Args:
-        workers, memory_mb: of its pool, as for `Pool`.
+        workers, memory_mb, environment: of its pool, as for `Pool`.
     """
 
-    def __init__(self, workers: int, memory_mb: int) -> None:
-        self.pool = Pool(workers, memory_mb, [])
+    def __init__(self, workers: int, memory_mb: int, environment: Sequence[str] = ()) -> None:
+        self.pool = Pool(workers, memory_mb, [], environment)
         self._folder = Path(tempfile.mkdtemp(prefix="grpo-kit-verifiers-"))
         self._loaded: dict[int, Loaded] = {}
         self._lock = threading.Lock()

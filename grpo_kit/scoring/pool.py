@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.secrets import needed_environment
 from grpo_kit.verifiers.lookup import Address
 from grpo_kit.verifiers.score import Score
 
@@ -45,8 +46,11 @@ BOOT = "import sys; sys.path[:] = {path!r}; from grpo_kit.scoring.nursery import
 class Pool:
     """Scores `Work` in ``workers`` processes. ``submit`` and ``cancel`` may be called from any thread."""
 
-    def __init__(self, workers: int, memory_mb: int, addresses: Sequence[Address]) -> None:
+    def __init__(
+        self, workers: int, memory_mb: int, addresses: Sequence[Address], environment: Sequence[str] = ()
+    ) -> None:
         self.size = workers
+        self.environment = tuple(environment)  # names of variables that verifiers get beside what everybody needs
         self.memory_mb = memory_mb
         self.failure: BaseException | None = None
         self.replaced = 0
@@ -246,7 +250,7 @@ class Pool:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env=os.environ | threads,
+            env=needed_environment(self.environment) | threads,
             start_new_session=True,
         )
         theirs.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import inspect
 import json
 import re
 import threading
@@ -92,6 +93,7 @@ class Scorer:
             `score_groups`.
         memory_mb: MiB a worker may take on top of its imports; None takes 4096, 0 sets no limit.
         traceback_dir: where the first traceback of each verifier is written.
+        environment: names of variables (API keys) that worker processes get beside what everybody needs.
         cluster: score on the nodes of this Ray cluster, with ``workers`` on each, and not here.
 
     Raises:
@@ -110,6 +112,7 @@ class Scorer:
         cluster: Cluster | None = None,
         judge: VerifierSpec | None = None,
         judge_all: bool = False,
+        environment: Sequence[str] = (),
     ) -> None:
         if not specs:
             raise VerifierError("scoring needs at least one verifier")
@@ -123,6 +126,7 @@ class Scorer:
         self.memory_mb = DEFAULT_MEMORY_MB if memory_mb is None else memory_mb
         self.traceback_dir = traceback_dir
         self.cluster = cluster
+        self.environment = tuple(environment)
         self._closed = False
         self._by_spec: dict[str, Loaded] = {}
         self._loaded: list[Loaded] = []
@@ -143,10 +147,22 @@ class Scorer:
 
     def _start_pool(self, addresses: Sequence[Address]) -> None:
         if self.cluster is None:
-            self._pool = Pool(self.workers, self.memory_mb, addresses)
+            self._pool = Pool(self.workers, self.memory_mb, addresses, self._environment())
         else:
-            self._pool = ClusterPool(self.workers, self.memory_mb, self.cluster.address)
+            self._pool = ClusterPool(self.workers, self.memory_mb, self.cluster.address, self._environment())
         atexit.register(self.close)
+
+    def _environment(self) -> tuple[str, ...]:
+        """Variables that verifiers get: those that the recipe names, and those that an option ``..._env`` names."""
+        named = set(self.environment)
+        for loaded in self._loaded:
+            function, options = loaded.verifier.function, loaded.verifier.options
+            try:
+                defaults = {n: p.default for n, p in inspect.signature(function).parameters.items()}
+            except (TypeError, ValueError):  # a callable that does not tell
+                defaults = {}
+            named |= {v for n, v in {**defaults, **options}.items() if n.endswith("_env") and isinstance(v, str)}
+        return tuple(sorted(named))
 
     # --- verifiers -------------------------------------------------------------------------------------------------
 

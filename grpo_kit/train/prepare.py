@@ -71,6 +71,7 @@ def open_scorer(
         traceback_dir=traceback_dir,
         judge=judge.spec if judge else None,
         judge_all=judge is not None and judge.chosen,
+        environment=scoring.environment,
     )
 
 

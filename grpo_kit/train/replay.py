@@ -75,7 +75,7 @@ def replay_step(folder: Path, step: int) -> Replay:
         UserError: the rollouts of the step, or the weights that it began with, are not there any more.
     """
     run = RunDirectory.open(folder)
-    config = load_recipe(run.path / "config.yaml")
+    config = load_recipe(run.path / "config.yaml", complete=False)
     recorded = {k: v for m in run.read_metrics() if m["step"] == step for k, v in m.items()}
     # Read before the model is loaded: most mistakes show here.
     path = _rollouts(run, config, step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grpo_kit.sandbox import calls
+from grpo_kit.sandbox.wire import calls
 
 NONE: frozenset[str] = frozenset()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grpo_kit.sandbox import SandboxError
-from grpo_kit.sandbox.cgroup import Cgroup, missing
+from grpo_kit.sandbox.host.cgroup import Cgroup, missing
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpo_kit.sandbox import codec
+from grpo_kit.sandbox.wire import codec
 
 scalars = st.one_of(
     st.none(),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from grpo_kit.sandbox.codec import Array, Opaque
-from grpo_kit.sandbox.compare import same_text, same_value
+from grpo_kit.sandbox.wire.codec import Array, Opaque
+from grpo_kit.sandbox.wire.compare import same_text, same_value
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from grpo_kit.sandbox import Limits, Sandbox, SandboxError, TestError, probe
-from grpo_kit.sandbox.grading import _Replies
-from grpo_kit.sandbox.tally import Request, Tally
+from grpo_kit.sandbox.host.grading import _Replies
+from grpo_kit.sandbox.host.tally import Request, Tally
 
 ADD = "def add(a, b):\n    return a + b\n"
 SHORT = Limits(cpu_s=0.3, wall_s=20)
@@ -401,10 +401,10 @@ def test_probing_says_what_to_do():
 
 def test_never_silently_weaker(monkeypatch):
     from grpo_kit.sandbox import Probe
-    from grpo_kit.sandbox import sandbox as module
+    from grpo_kit.sandbox.host import sandbox as module
 
     monkeypatch.setattr(
-        sys.modules["grpo_kit.sandbox.probe"], "_try", lambda b: Probe(b, False, "not here", "enable it")
+        sys.modules["grpo_kit.sandbox.host.probe"], "_try", lambda b: Probe(b, False, "not here", "enable it")
     )
     for backend in ("auto", "namespaces"):
         with pytest.raises(SandboxError, match="way out: enable it"):
@@ -421,7 +421,7 @@ def test_none_warns_and_is_named_in_results():
 
 
 def test_subprocesses_need_a_cgroup(any_sandbox):
-    from grpo_kit.sandbox.cgroup import missing
+    from grpo_kit.sandbox.host.cgroup import missing
 
     result = any_sandbox.run_script(
         "import os\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(os.waitpid(pid, 0)[1])",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from pathlib import Path
 
 import pytest
 
-from grpo_kit.sandbox import seccomp
-from grpo_kit.sandbox.syscalls import ALLOWED, NUMBERS
+from grpo_kit.sandbox.inside import seccomp
+from grpo_kit.sandbox.inside.syscalls import ALLOWED, NUMBERS, ONLY_X86_64
 
 ALLOW, EPERM, ENOSYS = 0x7FFF0000, 0x50001, 0x50026
 X86_64 = 0xC000003E
@@ -103,3 +105,81 @@ def test_subprocesses_may_fork_but_not_leave():
     assert answer(program, CALLS["clone"], 0x11) == ALLOW
     assert answer(program, CALLS["clone"], 0x11 | 0x20000) == EPERM
     assert answer(program, 272) == EPERM  # unshare
+
+
+AARCH64 = 0xC00000B7
+HEADER = Path("/usr/include/asm-generic/unistd.h")
+
+
+def test_aarch64_has_the_same_filter_under_its_own_numbers():
+    numbers = NUMBERS["aarch64"]
+    for landlock in (False, True):
+        ours, theirs = (seccomp.program(m, 1, landlock=landlock) for m in ("aarch64", "x86_64"))
+        for name, number in numbers.items():
+            for arguments in ((), (1, 1, 1), (0x3D0F00,), (0, 0, 0x400000)):
+                found = answer(ours, number, *arguments, architecture=AARCH64)
+                assert found == answer(theirs, CALLS[name], *arguments), name
+        assert answer(ours, numbers["read"]) == EPERM  # of another architecture
+        known = set(numbers.values())
+        assert all(answer(ours, n, architecture=AARCH64) == EPERM for n in range(600) if n not in known)
+    assert set(numbers) == set(CALLS) - ONLY_X86_64
+
+
+@pytest.mark.skipif(not HEADER.exists(), reason="the kernel's generic header is not here (linux-libc-dev)")
+def test_aarch64s_numbers_are_those_of_the_kernels_headers():
+    found = dict(re.findall(r"#define __NR(?:3264)?_(\w+) (\d+)", HEADER.read_text()))
+    other = {"newfstatat": "fstatat"}  # the generic name of the same call
+    wrong = {n: v for n, v in NUMBERS["aarch64"].items() if int(found.get(other.get(n, n), -1)) != v}
+    assert not wrong
+
+
+def test_limits_are_fixed_once_they_are_set():
+    settled = seccomp.settled("x86_64")
+    for resource in range(16):
+        assert answer(settled, CALLS["prlimit64"], 0, resource, 0, 4096) == ALLOW  # to read
+        for new in (4096, 0x7F0000000000):
+            expected = ALLOW if resource == 3 else EPERM
+            assert answer(settled, CALLS["prlimit64"], 0, resource, new) == expected
+    assert answer(settled, CALLS["seccomp"], 1, 0) == EPERM
+    assert answer(settled, CALLS["read"]) == ALLOW
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("chmod", (), 0x50000),
+        ("fchmod", (), 0x50000),
+        ("fchmodat", (), 0x50000),
+        ("utimensat", (), 0x50000),
+        ("getxattr", (), 0x5005F),
+        ("readlink", (), 0x50016),
+        ("fallocate", (), 0x5005F),
+        ("openat", (0, 0, 0x410002), 0x5005F),
+        ("openat", (0, 0, 2), ALLOW),
+        ("open", (0, 0x410002), 0x5005F),
+    ],
+)
+def test_what_landlock_has_no_right_for(name, arguments, expected):
+    assert answer(seccomp.program("x86_64", 1, landlock=True), CALLS[name], *arguments) == expected
+    assert answer(FILTER, CALLS[name], *arguments) == ALLOW
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("flock", (), 0x50000),
+        ("fcntl", (3, 6), 0x50000),
+        ("fcntl", (3, 38), 0x50000),
+        ("fcntl", (3, 5), ALLOW),
+        ("fcntl", (3, 1024), EPERM),
+        ("fcntl", (3, 1031), EPERM),
+        ("getsid", (0,), ALLOW),
+        ("getsid", (1,), ALLOW),
+        ("getsid", (2,), EPERM),
+        ("getpriority", (0, 7), EPERM),
+        ("clock_gettime", (2,), ALLOW),
+        ("clock_gettime", (0xFFFFFFFA,), 0x50016),
+    ],
+)
+def test_others_are_not_told_of(name, arguments, expected):
+    assert answer(FILTER, CALLS[name], *arguments) == expected

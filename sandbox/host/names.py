@@ -1,0 +1,246 @@
+"""Whose the names in a test script are, and what kind of thing it takes the program's results for.
+
+The referee's names are its own: built-ins, modules and what is conventionally imported from them, and everything that
+the setup defines. The program's are the entry points, and names that the tests could not have otherwise.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..wire.plain import DATA_NAMES
+
+_ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "plt": "matplotlib.pyplot", "scipy": "scipy"}
+_ALIASES |= {"numpy": "numpy", "pandas": "pandas"}
+
+
+def _of(module: str, names: str) -> dict[str, str]:
+    return {name: f"{module}:{name}" for name in names.split()}
+
+
+# What tests use for checking, whatever the program is about: never a function under test unless it is named as such.
+_FOR_CHECKS = {
+    **_of("collections", "Counter defaultdict deque OrderedDict namedtuple ChainMap"),
+    **_of("itertools", "permutations combinations chain islice zip_longest combinations_with_replacement starmap"),
+    **_of("functools", "reduce partial cmp_to_key"),
+    **_of("math", "isclose isnan isinf"),
+    **_of("typing", "List Dict Tuple Set Optional Any Union Callable Iterable Iterator Sequence"),
+    **_of("fractions", "Fraction"),
+    **_of("decimal", "Decimal"),
+    **_of("datetime", "timedelta"),
+    **_of("copy", "deepcopy"),
+    **_of("io", "StringIO BytesIO"),
+    **_of("contextlib", "redirect_stdout suppress"),
+    **_of("operator", "itemgetter attrgetter"),
+}
+# Also the test's own where the entry points are known not to be among them.
+_IF_NAMED = {
+    **_of("itertools", "product accumulate groupby count cycle repeat takewhile dropwhile tee pairwise"),
+    **_of("math", "sqrt ceil floor gcd lcm factorial comb perm prod inf nan pi tau fabs hypot log log2 log10 exp"),
+    **_of("math", "sin cos tan fsum trunc isqrt dist"),
+    **_of("datetime", "datetime date time"),
+    **_of("copy", "copy"),
+    **_of("random", "randint shuffle choice uniform seed sample"),
+    **_of("string", "ascii_lowercase ascii_uppercase ascii_letters digits punctuation"),
+    **_of("re", "fullmatch findall sub"),
+    **_of("heapq", "heapify heappush heappop nsmallest nlargest"),
+    **_of("bisect", "bisect bisect_left bisect_right insort"),
+    **_of("statistics", "mean median mode stdev pstdev variance"),
+    **_of("functools", "lru_cache cache wraps"),
+    **_of("operator", "add mul sub"),
+}
+
+
+@dataclass(slots=True)
+class Script:
+    """What a task's tests and setup say about names.
+
+    Attributes:
+        program: names that are the program's.
+        own: names that the referee has from modules: ``module`` or ``module:name``.
+        classes: names of the program that the tests use as classes.
+        objects: functions, methods and attributes whose results the tests use as objects and not as data.
+        exceptions: names of the program that the tests catch.
+    """
+
+    program: list[str] = field(default_factory=list)
+    own: dict[str, str] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+    exceptions: list[str] = field(default_factory=list)
+
+
+def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dict[str, str]:
+    """Names that tests read without defining them and that are modules, or from modules, by convention."""
+    entry = {n.partition(".")[0] for n in entry_points}
+    read, bound = _read_and_bound(trees)
+    free = read - bound - entry
+    bases = {n.value.id for n in _walk(trees) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}
+    called = {n.func.id for n in _walk(trees) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    found = {n: _ALIASES[n] for n in free & _ALIASES.keys() if n in bases or entry}
+    found |= {n: n for n in free & sys.stdlib_module_names & bases - called}
+    conventional = {**_FOR_CHECKS, **(_IF_NAMED if entry else {})}
+    others = {n for n in called - bound if n not in conventional and not hasattr(builtins, n)}
+    if entry or others:  # where nothing else is called, what is called is the function under test
+        found |= {n: conventional[n] for n in free & conventional.keys() if n not in found}
+    return found
+
+
+def read_script(sources: Sequence[str], entry_points: Sequence[str], task_classes: Iterable[str]) -> Script:
+    """Raises SyntaxError for sources that do not parse."""
+    trees = [ast.parse(source) for source in sources]
+    read, bound = _read_and_bound(trees)
+    own = referees_names(trees, entry_points)
+    entry = {n.partition(".")[0] for n in entry_points}
+    free = {n for n in read - bound if not hasattr(builtins, n) and n not in own} - set(task_classes)
+    uses = _uses(trees)
+    caught = _caught(trees)
+    script = Script(sorted((free | entry) - set(task_classes)), own)
+    script.exceptions = sorted(caught & set(script.program))
+    script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trees))
+    script.objects = sorted(n for n, attributes in uses.items() if attributes - DATA_NAMES)
+    return script
+
+
+def _walk(trees: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    return (node for tree in trees for node in ast.walk(tree))
+
+
+def _read_and_bound(trees: Sequence[ast.AST]) -> tuple[set[str], set[str]]:
+    read: set[str] = set()
+    bound: set[str] = set()
+    for node in _walk(trees):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).partition(".")[0])
+    return read, bound
+
+
+def _producers(node: ast.AST, variables: dict[str, set[str]]) -> set[str]:
+    """Names of what an expression's value comes from: the function called, the attribute read, through variables."""
+    if isinstance(node, ast.Name):
+        return variables.get(node.id, {node.id})
+    if isinstance(node, ast.Attribute):
+        return {node.attr}
+    if isinstance(node, ast.Call):
+        return _producers(node.func, variables)
+    if isinstance(node, (ast.Subscript, ast.Starred, ast.Await)):
+        return _producers(node.value, variables)
+    if isinstance(node, ast.NamedExpr):
+        return _producers(node.value, variables)
+    if isinstance(node, ast.IfExp):
+        return _producers(node.body, variables) | _producers(node.orelse, variables)
+    parts = (
+        node.values if isinstance(node, ast.BoolOp) else node.elts if isinstance(node, (ast.Tuple, ast.List)) else []
+    )
+    return set().union(*(_producers(part, variables) for part in parts))
+
+
+def _variables(trees: Sequence[ast.AST]) -> dict[str, set[str]]:
+    """What each variable of the tests may come from; parameters of their functions from the arguments of calls."""
+    variables: dict[str, set[str]] = {}
+    parameters = {
+        node.name: [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
+        for node in _walk(trees)
+        if isinstance(node, ast.FunctionDef)
+    }
+    for _ in range(3):  # chains of assignments settle in a few rounds
+        for target, value in _bindings(trees, parameters):
+            found = _producers(value, variables) - {target}
+            if found:
+                variables.setdefault(target, set()).update(found)
+    return variables
+
+
+def _bindings(trees: Sequence[ast.AST], parameters: dict[str, list[str]]) -> Iterator[tuple[str, ast.AST]]:
+    for node in _walk(trees):
+        if isinstance(node, ast.Assign):
+            yield from ((n.id, node.value) for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name))
+        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and isinstance(node.target, ast.Name) and node.value:
+            yield node.target.id, node.value
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            yield from ((n.id, node.iter) for n in ast.walk(node.target) if isinstance(n, ast.Name))
+        elif isinstance(node, ast.withitem) and isinstance(node.optional_vars, ast.Name):
+            yield node.optional_vars.id, node.context_expr
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in parameters:
+            yield from zip(parameters[node.func.id], node.args, strict=False)
+
+
+def _uses(trees: Sequence[ast.AST]) -> dict[str, set[str]]:
+    """For each producer, the attributes that the tests ask of what it produces."""
+    variables = _variables(trees)
+    uses: dict[str, set[str]] = {}
+    for node in _walk(trees):
+        if isinstance(node, ast.Attribute):
+            for name in _producers(node.value, variables):
+                uses.setdefault(name, set()).add(node.attr)
+    return uses
+
+
+def _caught(trees: Sequence[ast.AST]) -> set[str]:
+    """Names used as kinds of exceptions: in ``except``, and as arguments of assertRaises, raises and suppress."""
+    kinds: list[ast.AST] = []
+    for node in _walk(trees):
+        if isinstance(node, ast.ExceptHandler) and node.type is not None:
+            kinds.append(node.type)
+        elif isinstance(node, ast.Call):
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            if name in ("raises", "assertRaises", "assertRaisesRegex", "suppress", "issubclass"):
+                kinds += node.args
+    return _names_in(kinds)
+
+
+def _names_in(nodes: Sequence[ast.AST]) -> set[str]:
+    return {n.id for n in _walk(nodes) if isinstance(n, ast.Name)}
+
+
+def _is_class(name: str, uses: dict[str, set[str]], trees: Sequence[ast.AST]) -> bool:
+    """Whether the tests treat what ``name`` makes as objects of a class, not as data.
+
+    A name in capitals alone proves nothing: a function may be called ``Area``.
+    """
+    asked = uses.get(name, set())
+    if asked - DATA_NAMES or _methods_of_a_class(name, asked):
+        return True
+    for node in _walk(trees):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in ("isinstance", "issubclass") and name in _names_in(node.args[1:]):
+                return True
+            if node.func.id == "hash" and _makes(node.args, name):
+                return True
+            if node.func.id == name and not node.args and not node.keywords:  # Queue()
+                return True
+        # Objects of one class compared, or put into a set, with each other: V(1) + V(2) == V(3).
+        if isinstance(node, ast.Compare) and _makes([node.left], name) and _makes(node.comparators, name):
+            return True
+        if _makes([*filter(None, node.keys)] if isinstance(node, ast.Dict) else [], name):
+            return True
+        if isinstance(node, ast.Subscript) and _makes([node.slice], name):
+            return True
+        if isinstance(node, ast.Set) and sum(_makes([e], name) for e in node.elts) > 1:
+            return True
+        if isinstance(node, ast.ClassDef) and name in _names_in(node.bases):
+            return True
+    return False
+
+
+def _methods_of_a_class(name: str, attributes: set[str]) -> bool:
+    # A stack has push and pop, but some tests only pop. A name that says so, in the form of a class's, is believed.
+    return len(attributes) > 1 and "_" not in name and not attributes <= set(dir(str))
+
+
+def _makes(nodes: Sequence[ast.AST], name: str) -> bool:
+    calls = (n for node in nodes for n in ast.walk(node) if isinstance(n, ast.Call))
+    return any(isinstance(c.func, ast.Name) and c.func.id == name for c in calls)

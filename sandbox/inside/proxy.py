@@ -1,0 +1,255 @@
+"""What the tests hold instead of an object of the program, and what it may decide: as little as can be.
+
+Three standings. An object that the tests made by calling a *class under test* (``Stack()``) is its class's own: its
+methods, its truth and its operators with objects of its kind are what is tested. Anything else that the program hands
+over (a result, an attribute, an item) is *opaque*: it decides no comparison, no containment, no arithmetic and no truth
+value, and a method of plain data (``startswith``, ``issuperset``) asked of it is an error, because such an argument may
+be the expected value. What arithmetic of an own object with plain data makes is *tainted*: it offers no number, so
+``abs(x - expected) < 1e-6`` is never decided by a ``__sub__`` of the program's.
+
+With plain data no object of the program is ever equal, and none has an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..wire import codec
+from ..wire.plain import DATA_NAMES
+
+if TYPE_CHECKING:
+    from .referee import Link
+
+OPAQUE, OWN, TAINTED = 0, 1, 2
+# NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
+_NAMES_OF_A_KIND = frozenset(("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__"))
+_MOST_ITEMS = 20_000
+
+
+class Gone(BaseException):
+    """The program's process ended or broke the protocol. Not an Exception: no test may catch it."""
+
+
+def standing(proxy: Proxy) -> int:
+    return object.__getattribute__(proxy, "_standing")
+
+
+def _producer(proxy: Proxy) -> str:
+    return object.__getattribute__(proxy, "_producer")
+
+
+def _not_data(proxy: Proxy, what: str) -> TypeError:
+    name = object.__getattribute__(proxy, "_class_name")
+    return TypeError(f"{what}: the program handed over an object of its own ({name}) where data was expected")
+
+
+class Proxy:
+    """An object of the program. ``_makes_own``: a class under test; ``_producer``: what handed the object over."""
+
+    __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_number", "_producer", "_standing")
+
+    def __init__(self, link: Link, number: int, class_name: str, rank: int, producer: str) -> None:
+        for name, value in (
+            ("_link", link),
+            ("_number", number),
+            ("_class_name", class_name),
+            ("_standing", rank),
+            ("_makes_own", False),
+            ("_label", class_name),
+            ("_producer", producer),
+        ):
+            object.__setattr__(self, name, value)
+
+    def _is_object(self) -> bool:
+        """Whether the tests use what came from here as an object, so that the reference must return one, too."""
+        return standing(self) != OPAQUE or _producer(self) in self._link.objects
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__") and name not in _NAMES_OF_A_KIND:
+            raise AttributeError(name)
+        if name in DATA_NAMES and not Proxy._is_object(self):
+            raise _not_data(self, f".{name}")
+        value = self._link.operation("getattr", self, name, producer=name)
+        if isinstance(value, Proxy):
+            object.__setattr__(value, "_label", f"{self._label}.{name}")
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._link.operation("setattr", self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._link.operation("delattr", self, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._link.call(self, args, kwargs)
+
+    def __hash__(self) -> int:
+        if standing(self) != OWN:
+            return self._number
+        value = self._link.operation("hash", self)
+        if type(value) is not int:
+            raise Gone(f"hash() came back as {type(value).__name__}")
+        return hash(value)
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other, "eq")
+
+    def __ne__(self, other: object) -> bool:
+        return _equal(self, other, "ne")
+
+    def __contains__(self, item: Any) -> bool:
+        if standing(self) == OWN:
+            return self._link.operation("contains", self, item) is True
+        # To the end, so that what yields everything contains nothing.
+        found = []
+        for value in iter(self):
+            found.append(value)
+            if len(found) > _MOST_ITEMS:
+                raise _not_data(self, "in")
+        return item in found
+
+    def __bool__(self) -> bool:
+        if standing(self) == OPAQUE:
+            if Proxy._is_object(self):
+                return True  # an object is there, whatever it says of itself
+            raise _not_data(self, "its truth")
+        return self._number_of("bool", bool)
+
+    def __len__(self) -> int:
+        return self._number_of("len", int)
+
+    def __int__(self) -> int:
+        return self._number_of("int", int)
+
+    def __float__(self) -> float:
+        return self._number_of("float", float)
+
+    def _number_of(self, operation: str, kind: type) -> Any:
+        value = _untainted(self)._link.operation(operation, self)
+        if type(value) is not kind:
+            raise Gone(f"{operation}() came back as {type(value).__name__}")
+        return value
+
+    def __str__(self) -> str:
+        return self._text("str")
+
+    def __repr__(self) -> str:
+        return self._text("repr")
+
+    def _text(self, operation: str) -> str:
+        value = self._link.operation(operation, self)
+        if type(value) is not str:
+            raise Gone(f"{operation}() came back as {type(value).__name__}")
+        return value
+
+    def __instancecheck__(self, value: Any) -> bool:
+        return isinstance(value, Proxy) and self._link.operation("isinstance", value, self) is True
+
+    def __getitem__(self, key: Any) -> Any:
+        if not Proxy._is_object(self):
+            raise _not_data(self, "an item of it")
+        return self._link.operation("getitem", self, key, producer=_producer(self))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._link.operation("setitem", self, key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._link.operation("delitem", self, key)
+
+    def __iter__(self) -> Any:
+        return _Iterator(_untainted(self)._link.operation("iter", self, producer=_producer(self)))
+
+    def __next__(self) -> Any:
+        return _untainted(self)._link.operation("next", self, producer=_producer(self))
+
+    def __enter__(self) -> Any:
+        return _untainted(self)._link.operation("enter", self, standing=standing(self), producer=_producer(self))
+
+    def __exit__(self, *_: object) -> None:
+        self._link.operation("exit", self)
+
+
+class _Iterator:
+    """Over what the program yields. ``iter()`` insists on an iterator, which plain data (a list that claims to be one) is
+    not."""
+
+    def __init__(self, over: Any) -> None:
+        if not isinstance(over, Proxy):
+            raise TypeError("iter() of an object of the program gave no iterator")
+        self.over = over
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self.over)
+
+
+def _equal(ours: Proxy, other: object, operation: str) -> bool:
+    if not isinstance(other, Proxy):
+        if other is None or standing(ours) == OWN:
+            return operation == "ne"
+        raise _not_data(ours, operation)
+    if ours is other:
+        return operation == "eq"
+    if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
+        return ours._link.operation(operation, ours, other) is True
+    if operation == "eq":
+        return False
+    raise _not_data(ours, operation)
+
+
+def _untainted(proxy: Proxy) -> Proxy:
+    if standing(proxy) == TAINTED:
+        raise TypeError("the result of arithmetic with an object of the program is no number")
+    return proxy
+
+
+def _unary(operation: str) -> Callable[..., Any]:
+    def apply(self: Proxy, *operands: Any) -> Any:
+        if standing(_untainted(self)) != OWN:
+            raise _not_data(self, operation)
+        return self._link.operation(operation, self, *operands, standing=OWN)
+
+    return apply
+
+
+def _binary(operation: str, swapped: bool = False, order: bool = False) -> Callable[[Proxy, Any], Any]:
+    """An operator with two operands; with plain data only where the rules at the top allow it."""
+
+    def apply(self: Proxy, other: Any) -> Any:
+        plain = not isinstance(other, Proxy)
+        ranks = {standing(self)} if plain else {standing(self), standing(other)}
+        if ranks == {OPAQUE} or (plain and order):
+            raise _not_data(self, operation)
+        operands = (other, self) if swapped else (self, other)
+        tainted = plain or TAINTED in ranks
+        result = self._link.operation(operation, *operands, standing=TAINTED if tainted else OWN)
+        if order and type(result) is not bool:
+            raise TypeError(f"{operation}: an operator of the program answered with a {type(result).__name__}")
+        if tainted and not isinstance(result, Proxy):
+            raise TypeError(f"{operation}: an operator of the program answered with data")
+        return result
+
+    return apply
+
+
+_ARITHMETIC = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
+)
+for _name in ("neg", "pos", "abs", "round", "invert"):
+    setattr(Proxy, f"__{_name}__", _unary(_name))
+for _name in ("lt", "le", "gt", "ge"):
+    setattr(Proxy, f"__{_name}__", _binary(_name, order=True))
+for _name in _ARITHMETIC:
+    setattr(Proxy, f"__{_name.rstrip('_')}__", _binary(_name))
+    setattr(Proxy, f"__r{_name.rstrip('_')}__", _binary(_name, swapped=True))
+
+
+def show(value: Any) -> str:
+    """A bounded repr. That of a proxy would be the program's own text, and a message to it."""
+    if isinstance(value, Proxy):
+        return f"<a {object.__getattribute__(value, '_class_name')}>"
+    return codec.show(value)

@@ -1,0 +1,244 @@
+"""The tests' side of a refereed run: executes the test script in a process that never runs the program.
+
+Names of the program are proxies (`proxy`); a call through one is a message to the program's process, and plain data comes
+back. Everything else that the tests use is this side's own: built-ins, modules, and the functions and classes of the
+setup, whose objects travel as data (`instances`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..wire import codec
+from ..wire.instances import Instances
+from . import handled
+from .proxy import OPAQUE, OWN, Gone, Proxy, show
+from .serve import Connection
+
+_NEVER_RAISED = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
+
+
+class RemoteError(Exception):
+    """An exception of the program that has no built-in counterpart."""
+
+
+class TaskBroken(Exception):
+    """The tests need something that is not here, whatever the program."""
+
+
+class Link:
+    """The referee's end of the connection."""
+
+    def __init__(self, connection: Connection, objects: frozenset[str] = frozenset()) -> None:
+        self.connection, self.objects = connection, objects
+        self.instances = Instances({}, 1)
+        self.outstanding = handled.Outstanding()
+        self.functions: list[Callable[..., Any]] = []
+        self.proxies: dict[int, Proxy] = {}
+        self.exceptions: dict[str, type] = {}
+        self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
+
+    def encode(self, value: Any) -> Any:
+        return codec.encode(value, self._reference)
+
+    def _reference(self, value: Any) -> Any:
+        if isinstance(value, Proxy):
+            return {"~": "ref", "v": ["object", object.__getattribute__(value, "_number")]}
+        known = self.instances.reference(value)
+        if known is not None:
+            return {"~": "ref", "v": known}
+        if callable(value):
+            self.functions.append(value)
+            return {"~": "ref", "v": ["function", len(self.functions) - 1]}
+        raise TypeError(f"the tests pass a {type(value).__name__}, which cannot leave their process")
+
+    def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
+        return codec.decode(data, lambda content: self._resolve(content, standing, producer))
+
+    def _resolve(self, content: Any, standing: int, producer: str) -> Any:
+        if content[0] in ("node", "member", "class"):
+            return self.instances.resolve(content)
+        kind, number, class_name = content
+        if kind != "object" or type(number) is not int or type(class_name) is not str:
+            raise codec.Malformed("not a reference")
+        if number not in self.proxies:
+            self.proxies[number] = Proxy(self, number, class_name, standing, producer)
+        return self.proxies[number]
+
+    def request(self, message: list[Any]) -> list[Any]:
+        try:
+            self._send(message)
+            while True:
+                reply = self.connection.receive()
+                if type(reply) is not list or not reply:
+                    raise codec.Malformed("not a reply")
+                if reply[0] == "nodes":
+                    self.instances.absorb(reply[1], self.decode)
+                elif reply[0] == "callback":
+                    self._run_function(*reply[1:])
+                elif reply[0] == "value":
+                    return reply[1:]
+                elif reply[0] == "raised":
+                    break
+                else:
+                    raise codec.Malformed("not a reply")
+        except (EOFError, OSError, ValueError, TypeError, LookupError) as error:
+            raise Gone(str(error)) from None
+        raised = self._exception(reply[1], reply[2])
+        if not self._is_an_answer(message, raised):
+            self.outstanding.add(raised)
+        raise raised
+
+    @staticmethod
+    def _is_an_answer(message: list[Any], raised: BaseException) -> bool:
+        """Whether an exception is how Python says no: the end of an iterator, an attribute that is not there."""
+        operation = message[1] if message[0] == "operation" else ""
+        return (operation, type(raised)) in (("next", StopIteration), ("getattr", AttributeError))
+
+    def _send(self, message: list[Any]) -> None:
+        nodes = self.instances.collect(self.encode)
+        if nodes:
+            self.connection.send(["nodes", nodes])
+        self.connection.send(message)
+
+    def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> None:
+        decoded = [self.decode(a) for a in args]
+        named = {str(k): self.decode(v) for k, v in kwargs.items()}
+        try:
+            answer = ["returned", self.encode(self.functions[number](*decoded, **named))]
+        except Exception as error:
+            answer = ["failed", f"{type(error).__name__}: {error}"]
+        self._send(answer)
+
+    def _exception(self, names: Any, text: Any) -> BaseException:
+        """The nearest known class to what the program raised: its own if the tests name it, else a built-in one."""
+        for name in names if isinstance(names, list) else ():
+            kind = self.exceptions.get(name) if isinstance(name, str) else None
+            if kind is None and isinstance(name, str) and name not in _NEVER_RAISED:
+                kind = getattr(builtins, name, None)
+            if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
+                error = kind.__new__(kind)
+                error.args = (str(text),)
+                return error
+        return RemoteError(f"{names}: {text}")
+
+    def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
+        reply = self.request(["operation", name, [self.encode(o) for o in operands]])
+        return self._answer(reply, 1, lambda: self.decode(reply[0], standing, producer))
+
+    @staticmethod
+    def _answer(reply: list[Any], length: int, decode: Callable[[], Any]) -> Any:
+        try:
+            if len(reply) != length:
+                raise codec.Malformed("not a reply")
+            return decode()
+        except (ValueError, TypeError, LookupError) as error:
+            raise Gone(str(error)) from None
+
+    def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        encoded = [self.encode(a) for a in args]
+        named = {k: self.encode(v) for k, v in kwargs.items()}
+        shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
+        label, producer = (object.__getattribute__(target, name) for name in ("_label", "_producer"))
+        self.last = f"{label}({', '.join(shown)[:300]}) did not return"
+        try:
+            reply = self.request(["call", self.encode(target), encoded, named])
+        except Exception as error:
+            self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
+            raise
+        standing = OWN if object.__getattribute__(target, "_makes_own") else OPAQUE
+        value, changed = self._answer(reply, 2, lambda: self._result(reply, len(args), standing, producer))
+        for index, new in changed.items():
+            _replace(args[index], new)
+        self.last = self.last.replace("did not return", f"returned {show(value)}")
+        return value
+
+    def _result(self, reply: list[Any], arguments: int, standing: int, producer: str) -> tuple[Any, dict[int, Any]]:
+        result, changed = reply
+        new = {int(index): self.decode(value) for index, value in changed.items()}
+        if not all(0 <= index < arguments for index in new):
+            raise codec.Malformed("an argument that was not given came back")
+        return self.decode(result, standing, producer), new
+
+
+def _replace(old: Any, new: Any) -> None:
+    """Give a mutable argument the content that the program's copy has after the call."""
+    if type(old) is not type(new):
+        raise Gone("an argument came back as another type")
+    if isinstance(old, (list, bytearray)):
+        old[:] = new
+    elif isinstance(old, (dict, set)):
+        old.clear()
+        old.update(new)
+
+
+def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
+    for name, origin in job["own"].items():
+        namespace[name] = _imported(name, origin)
+    (found,) = link.request(["names", [n for n in job["names"] if n not in job["own"]]])
+    for name, (kind, content) in found.items():
+        if kind == "exception" and name in job["exceptions"]:
+            known = (getattr(builtins, n, None) for n in content if n not in _NEVER_RAISED)
+            base = next((k for k in known if isinstance(k, type) and issubclass(k, Exception)), Exception)
+            namespace[name] = link.exceptions[name] = type(name, (base,), {})
+        elif kind == "module":
+            # The tests' own copy: the program may have changed functions in its process.
+            if content in sys.modules or content.partition(".")[0] in sys.stdlib_module_names:
+                namespace[name] = importlib.import_module(content)
+        elif kind in ("value", "class"):
+            namespace[name] = value = link.decode(content, producer=name)
+            if isinstance(value, Proxy):
+                object.__setattr__(value, "_label", name)
+                if kind == "class" and name in job["classes"]:
+                    object.__setattr__(value, "_makes_own", True)
+
+
+def _imported(name: str, origin: str) -> Any:
+    module, _, attribute = origin.partition(":")
+    try:
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
+    except ImportError:
+        raise TaskBroken(f"the tests use {name!r} without importing it, and {module} is not preloaded") from None
+
+
+def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> None:
+    """Run each test; report [ "test", index, verdict, reason ] for each, or ["gone", index, reason] and stop."""
+    link = Link(Connection(descriptor, job["limits"]["reply_kb"] * 1024), frozenset(job["objects"]))
+    namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins, handled.SEEN: link.outstanding.seen}
+    index = 0
+    try:
+        _bind_names(link, job, namespace)
+        exec(handled.compiled(job["setup"], "<setup>"), namespace)
+        classes = {name: namespace.get(name) for name in job["task_classes"]}
+        link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
+        link.exceptions.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
+        for index, test in job["tests"]:
+            send(["test", index, *_judge_one(test, namespace, link)])
+    except TaskBroken as error:
+        send(["task", str(error)])
+    except Gone as error:
+        send(["gone", index, str(error)])
+    except Exception as error:  # of the names, or of the setup that uses them
+        send(["gone", index, f"before the tests: {type(error).__name__}: {error}"[:300]])
+    send(["done"])
+
+
+def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, str]:
+    link.last, link.outstanding.errors = "", []
+    try:
+        exec(handled.compiled(test, "<test>"), namespace)
+    except Gone:
+        raise
+    except AssertionError:  # its message may hold the expected value
+        return "fail", link.last or "an assertion failed"
+    except BaseException as error:
+        return "fail", f"{type(error).__name__}: {error}"[:300] + (f" (after {link.last})" if link.last else "")
+    swallowed = link.outstanding.first()
+    if swallowed is not None:
+        return "fail", f"the program raised {type(swallowed).__name__}: {swallowed}"[:300]
+    return "pass", ""

@@ -1,0 +1,184 @@
+"""The solution's side of a refereed run: answers calls from the process that holds the tests.
+
+Objects of the program stay here and travel as numbers; plain data travels as data. See `referee` for the other side.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import struct
+import types
+from collections.abc import Callable
+from typing import Any
+
+from ..wire import codec
+from ..wire.instances import Instances
+
+_MUTABLE = (list, dict, set, bytearray)
+
+_OPERATORS = (
+    *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
+    *("floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
+)
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "getattr": getattr,
+    "setattr": setattr,
+    "delattr": delattr,
+    "isinstance": isinstance,
+    "len": len,
+    "hash": hash,
+    "iter": iter,
+    "next": next,
+    "str": str,
+    "repr": repr,
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "round": round,
+    "abs": abs,
+    "divmod": divmod,
+    "enter": lambda o: o.__enter__(),
+    "exit": lambda o: o.__exit__(None, None, None),
+    **{name: getattr(operator, name) for name in _OPERATORS},
+}
+
+
+class Connection:
+    """Frames over a stream socket, with a bound on what is read."""
+
+    def __init__(self, descriptor: int, budget: int) -> None:
+        self.descriptor, self.budget = descriptor, budget
+        self._read, self._write = os.read, os.write
+
+    def send(self, message: Any) -> None:
+        view = memoryview(codec.to_bytes(message))
+        while view:
+            view = view[self._write(self.descriptor, view) :]
+
+    def receive(self) -> Any:
+        """The next message; EOFError when the other side is gone, Malformed when it says too much."""
+        (length,) = struct.unpack("<I", self._exactly(4))
+        self.budget -= length
+        if self.budget < 0:
+            raise codec.Malformed("more data than reply_kb allows")
+        return codec.from_bytes(self._exactly(length))
+
+    def _exactly(self, length: int) -> bytes:
+        data = bytearray()
+        while len(data) < length:
+            more = self._read(self.descriptor, min(length - len(data), 1 << 20))
+            if not more:
+                raise EOFError("the other process has ended")
+            data += more
+        return bytes(data)
+
+
+class Server:
+    def __init__(self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type]) -> None:
+        self.connection, self.namespace = connection, namespace
+        self.instances = Instances(classes, -1, by_name=True)
+        self.objects: dict[int, Any] = {}
+
+    def encode(self, value: Any) -> Any:
+        return codec.encode(value, self._reference)
+
+    def _reference(self, value: Any) -> Any:
+        known = self.instances.reference(value)
+        if known is not None:
+            return {"~": "ref", "v": known}
+        self.objects[id(value)] = value  # kept alive, so that the number stays its own
+        return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100]]}
+
+    def decode(self, data: Any) -> Any:
+        return codec.decode(data, self._resolve)
+
+    def _resolve(self, content: Any) -> Any:
+        kind, number = content[:2]
+        if kind in ("node", "member", "class"):
+            return self.instances.resolve(content)
+        if kind == "object":
+            return self.objects[number]
+        return lambda *args, **kwargs: self._call_back(number, args, kwargs)
+
+    def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
+        encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
+        self._send(["callback", number, *encoded])
+        while True:
+            message = self.connection.receive()
+            if message[0] == "nodes":
+                self.instances.absorb(message[1], self.decode)
+                continue
+            if message[0] == "returned":
+                return self.decode(message[1])
+            if message[0] == "failed":
+                raise RuntimeError(message[1])
+            self.answer(message)
+
+    def _send(self, message: list[Any]) -> None:
+        nodes = self.instances.collect(self.encode)
+        if nodes:
+            self.connection.send(["nodes", nodes])
+        self.connection.send(message)
+
+    def run(self) -> None:
+        while True:
+            try:
+                message = self.connection.receive()
+            except EOFError:
+                return
+            if message[0] == "nodes":
+                self.instances.absorb(message[1], self.decode)
+            else:
+                self.answer(message)
+
+    def answer(self, message: Any) -> None:
+        try:
+            self._send(["value", *getattr(self, "on_" + message[0])(*message[1:])])
+        except (EOFError, BrokenPipeError, codec.Malformed):
+            raise
+        except BaseException as error:
+            names = [t.__name__[:100] for t in type(error).__mro__]
+            try:
+                text = str(error)[:500]
+            except BaseException as second:
+                text = f"(its text could not be read: {type(second).__name__})"
+            self.connection.send(["raised", names, text])
+
+    def on_names(self, wanted: list[str]) -> list[Any]:
+        """What each name is, for the tests to bind."""
+        found: dict[str, Any] = {}
+        for name in wanted:
+            if name not in self.namespace:
+                continue
+            value = self.namespace[name]
+            if isinstance(value, type) and issubclass(value, BaseException):
+                found[name] = ["exception", [t.__name__ for t in value.__mro__]]
+            elif isinstance(value, types.ModuleType):
+                found[name] = ["module", value.__name__]
+            else:
+                kind = "class" if isinstance(value, type) else "value"
+                found[name] = [kind, self.encode(value)]
+        return [found]
+
+    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
+        """Call, and report which mutable arguments the call changed."""
+        decoded = [self.decode(a) for a in args]
+        value = self.decode(target)(*decoded, **{k: self.decode(v) for k, v in kwargs.items()})
+        changed = {}
+        for index, (before, after) in enumerate(zip(args, decoded, strict=True)):
+            if type(after) in _MUTABLE:
+                encoded = self.encode(after)
+                if encoded != before:
+                    changed[str(index)] = encoded
+            else:
+                self.instances.reference(after)  # an object of the task goes back as the call has left it
+        return [self.encode(value), changed]
+
+    def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
+        return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]
+
+
+def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:
+    Server(Connection(descriptor, budget), namespace, classes).run()

@@ -1,0 +1,51 @@
+"""Checks of results, as data, so that they can be made where they cost nobody anything: see `inside.child.run_checks`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import calls, codec, compare
+
+
+def of_assert(test: str, entry_points: frozenset[str], foreign: frozenset[str]) -> dict[str, Any]:
+    """The check that an assert test makes."""
+    return {"test": test, "entry_points": sorted(entry_points), "foreign": sorted(foreign)}
+
+
+def accepted_outputs(test: dict[str, Any]) -> list[Any]:
+    """Every output that a test takes for right."""
+    first = [test[name] for name in ("output", "or_output") if name in test]
+    return first + list(test.get("outputs") or ())
+
+
+def of_function(name: str, test: dict[str, Any], tolerance: float | None) -> dict[str, Any]:
+    """The check that a function test ({"input", "output", "or_output"?, "outputs"?}) makes."""
+    return {
+        "name": name,
+        "input": codec.encode(list(test["input"])),
+        "accepted": codec.encode(accepted_outputs(test)),
+        "tolerance": tolerance,
+    }
+
+
+def judge(check: dict[str, Any], replies: list[list[Any]]) -> tuple[bool, str]:
+    """(passed, reason) of one check with the encoded replies to its calls: ["value", data] or ["raised", description]."""
+    values = [calls.Raised(content) if kind == "raised" else codec.decode(content) for kind, content in replies]
+    if "test" in check:
+        plan = calls.plan(check["test"], frozenset(check["entry_points"]), frozenset(check["foreign"]))
+        assert plan is not None
+        return plan.judge(values)
+    accepted = codec.decode(check["accepted"])
+    return judge_function(check["name"], codec.decode(check["input"]), accepted, check["tolerance"], values[0])
+
+
+def judge_function(
+    name: str, arguments: list[Any], accepted: list[Any], tolerance: float | None, value: Any
+) -> tuple[bool, str]:
+    """(passed, reason) of a result that must be one of the accepted ones."""
+    shown = f"{name}({', '.join(codec.show(a) for a in arguments)})"
+    if isinstance(value, calls.Raised):
+        return False, f"{shown} raised {value}"
+    if any(compare.same_value(value, wanted, tolerance) for wanted in accepted):
+        return True, ""
+    return False, f"{shown} returned {codec.show(value)}"

@@ -1,0 +1,351 @@
+"""Typed values on the wire: a closed encoding over JSON.
+
+None, bool, str, float, small int and list travel as themselves; everything else as ``{"~": type, "v": content}``. What
+has no place in the table travels as ``opaque`` (or, where objects can be called upon, as a numbered ``ref``). Decoding
+builds only the types below, whatever the sender wrote, and its cost is bounded by the length of the message.
+
+Subclasses of built-in types travel as the data they hold, read through the base class: an ``int`` that claims to equal
+everything arrives as the number it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import datetime
+import decimal
+import fractions
+import functools
+import json
+import re
+import reprlib
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+MAX_DEPTH = 150
+_PLAIN = frozenset({type(None), bool, str, float})
+_SMALL = 1 << 63
+
+
+class Malformed(ValueError):
+    """The sender broke the encoding."""
+
+
+class TooDeep(ValueError):
+    """A value nested deeper than `MAX_DEPTH`."""
+
+
+class Opaque:
+    """A value that did not come across: an object of the program's. It decides nothing: whatever asks it is refused."""
+
+    __slots__ = ("class_name",)
+
+    def __init__(self, class_name: str) -> None:
+        self.class_name = class_name
+
+    def __repr__(self) -> str:
+        return f"<a {self.class_name}>"
+
+
+def holds_opaque(value: Any) -> bool:
+    """Whether there is an `Opaque` anywhere in decoded data."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Opaque):
+            return True
+        if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+            waiting.extend(v for v in value if type(v) not in _PLAIN and type(v) is not int)
+        elif isinstance(value, dict):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, Array):
+            waiting.append(value.items)
+    return False
+
+
+class Array:
+    """A NumPy array as data: type, shape and nested lists. Compared by `grading` only."""
+
+    __slots__ = ("dtype", "items", "shape")
+
+    def __init__(self, dtype: str, shape: tuple[int, ...], items: Any) -> None:
+        self.dtype, self.shape, self.items = dtype, shape, items
+
+    def __repr__(self) -> str:
+        return f"array({self.items!r:.200})"
+
+
+class Record(tuple):
+    """A named tuple as data: a tuple whose items also have names."""
+
+    names: tuple[str, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        names = self.__dict__.get("names", ())
+        if name not in names:
+            raise AttributeError(name)
+        return self[names.index(name)]
+
+
+def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: bool = False, depth: int = 0) -> Any:
+    """``value`` as JSON-able data. ``unknown`` encodes objects outside the table; ``iterate`` spells out iterators."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is int:
+        return value if -_SMALL < value < _SMALL else {"~": "int", "v": hex(value)}
+    if depth > MAX_DEPTH:
+        raise TooDeep(f"a value nested deeper than {MAX_DEPTH}")
+    if kind is list:
+        return [v if type(v) in _PLAIN else encode(v, unknown, False, depth + 1) for v in value]
+    encoder = _ENCODERS.get(kind)
+    if encoder is not None:
+        return encoder(value, lambda v: encode(v, unknown, False, depth + 1))
+    if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
+        return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in value]}
+    fields = getattr(kind, "_fields", None)
+    if issubclass(kind, tuple) and type(fields) is tuple:
+        names = [n[:100] for n in fields if isinstance(n, str)]
+        return {"~": "record", "v": [names, [encode(v, unknown, False, depth + 1) for v in tuple.__iter__(value)]]}
+    base = next((b for b in kind.__mro__ if b in _BASES), None)
+    if base is not None:
+        return encode(_BASES[base](value), unknown, False, depth + 1)
+    if kind.__module__ == "numpy":
+        return _encode_numpy(value, depth)
+    if unknown is not None:
+        return unknown(value)
+    return {"~": "opaque", "v": kind.__name__[:100]}
+
+
+def _items(tag: str) -> Callable[[Any, Callable[[Any], Any]], Any]:
+    return lambda value, inner: {"~": tag, "v": [inner(v) for v in value]}
+
+
+def _text(tag: str, write: Callable[[Any], Any]) -> Callable[[Any, Callable[[Any], Any]], Any]:
+    return lambda value, inner: {"~": tag, "v": write(value)}
+
+
+def _encode_dict(value: Any, inner: Callable[[Any], Any]) -> Any:
+    return {"~": "dict", "v": [inner(part) for pair in dict.items(value) for part in pair]}
+
+
+_ENCODERS: dict[type, Callable[[Any, Callable[[Any], Any]], Any]] = {
+    tuple: _items("tuple"),
+    set: _items("set"),
+    frozenset: _items("frozenset"),
+    collections.deque: _items("deque"),
+    dict: _encode_dict,
+    bytes: _text("bytes", lambda v: base64.b64encode(v).decode()),
+    bytearray: _text("bytearray", lambda v: base64.b64encode(bytes(v)).decode()),
+    complex: _text("complex", lambda v: [v.real, v.imag]),
+    range: _text("range", lambda v: [hex(v.start), hex(v.stop), hex(v.step)]),
+    fractions.Fraction: _text("fraction", lambda v: [hex(v.numerator), hex(v.denominator)]),
+    decimal.Decimal: _text("decimal", str),
+    datetime.date: _text("date", lambda v: v.isoformat()),
+    datetime.time: _text("time", lambda v: [v.isoformat(), v.fold]),
+    datetime.datetime: _text("datetime", lambda v: [v.isoformat(), v.fold]),
+    datetime.timedelta: _text("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
+    type(Ellipsis): _text("ellipsis", lambda v: None),
+}
+# How the data of a subclass is read without asking the subclass.
+_BASES: dict[type, Callable[[Any], Any]] = {
+    int: int.__int__,
+    float: float.__float__,
+    str: lambda v: "".join(str.__iter__(v)),
+    bytes: lambda v: bytes.__getitem__(v, slice(None)),
+    tuple: lambda v: tuple(tuple.__iter__(v)),
+    list: lambda v: list(list.__iter__(v)),
+    set: lambda v: set(set.__iter__(v)),
+    frozenset: lambda v: frozenset(frozenset.__iter__(v)),
+    dict: lambda v: dict(dict.items(v)),
+}
+
+
+def _encode_numpy(value: Any, depth: int) -> Any:
+    if value.shape == ():
+        return encode(value.item(), depth=depth + 1)
+    return {"~": "ndarray", "v": [str(value.dtype), list(value.shape), encode(value.tolist(), depth=depth + 1)]}
+
+
+def decode(data: Any, reference: Callable[[Any], Any] | None = None, depth: int = 0) -> Any:
+    """The value that ``data`` (from `json.loads`) stands for; ``reference`` turns a ref's content into an object.
+
+    Raises:
+        Malformed: for anything that `encode` does not write, and for sets and dicts built to collide.
+    """
+    kind = type(data)
+    if kind in _PLAIN or kind is int:
+        return data
+    if depth > MAX_DEPTH:
+        raise Malformed("nested too deep")
+    if kind is list:
+        return [v if type(v) in _PLAIN else decode(v, reference, depth + 1) for v in data]
+    if kind is not dict or data.keys() != {"~", "v"} or not isinstance(data["~"], str):
+        raise Malformed(f"not an encoded value: {data!r:.80}")
+    tag, content = data["~"], data["v"]
+    if tag == "ref" and reference is not None:
+        return reference(content)
+    decoder = _DECODERS.get(tag)
+    if decoder is None:
+        raise Malformed(f"unknown type {tag!r:.40}")
+    try:
+        return decoder(content, lambda v: decode(v, reference, depth + 1))
+    except Malformed:
+        raise
+    except Exception as error:  # whatever it is, the sender caused it
+        raise Malformed(f"not a {tag}: {error}") from None
+
+
+def hashable(items: list[Any]) -> list[Any]:
+    """Refuse what would make hashing quadratic: numbers hash modulo 2**61 - 1, so collisions are free."""
+    if len(items) > 500 and len({hash(item) for item in items}) < 0.9 * len(_identities(items)):
+        raise Malformed("colliding hashes")
+    return items
+
+
+def _identities(items: list[Any]) -> set[Any]:
+    """Distinct values as text: comparing strings needs no hash that a sender can choose (siphash is keyed)."""
+    return {repr(item) for item in items}
+
+
+def _list(content: Any, inner: Callable[[Any], Any]) -> list[Any]:
+    if type(content) is not list:
+        raise Malformed("content is not a list")
+    return [inner(v) for v in content]
+
+
+def _decode_dict(content: Any, inner: Callable[[Any], Any]) -> dict[Any, Any]:
+    flat = _list(content, inner)
+    if len(flat) % 2:
+        raise Malformed("a key without a value")
+    return dict(zip(hashable(flat[::2]), flat[1::2], strict=True))
+
+
+def _strings(content: Any, count: int) -> list[str]:
+    if type(content) is not list or len(content) != count or any(type(c) is not str for c in content):
+        raise Malformed("content is not text")
+    return content
+
+
+def _integer(text: Any, longest: int = 1 << 30) -> int:
+    if type(text) is not str or not text.lstrip("-").startswith("0x") or len(text) > longest:
+        raise Malformed("not a number in base 16")
+    return int(text, 16)
+
+
+def _decode_range(content: Any, inner: Any) -> range:
+    made = range(*(_integer(text, 100) for text in _strings(content, 3)))
+    # A few bytes must not become gigabytes when a test says list(...).
+    if len(made) > 1_000_000:
+        raise Malformed("a range of more than a million numbers")
+    return made
+
+
+def _decode_decimal(content: Any, inner: Any) -> decimal.Decimal:
+    if type(content) is not str or len(content) > 10_000:
+        raise Malformed("not a decimal")
+    value = decimal.Decimal(content)
+    # Hashing and integer conversion of 1e999999999 would compute the power.
+    if value.is_finite() and abs(value.adjusted()) > 10_000:
+        raise Malformed("a decimal out of range")
+    return value
+
+
+_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)|<U[0-9]{1,5}")
+
+
+def _decode_array(content: Any, inner: Callable[[Any], Any]) -> Array:
+    dtype, shape, items = content
+    if type(dtype) is not str or type(shape) is not list or any(type(n) is not int for n in shape):
+        raise Malformed("not an array")
+    return _array_maker(dtype, tuple(shape), inner(items))
+
+
+_array_maker: Callable[[str, tuple[int, ...], Any], Any] = Array
+
+
+def arrays_as_numpy() -> None:
+    """Decode arrays as NumPy's where it is already imported. For isolated processes; elsewhere they stay plain data."""
+    global _array_maker
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None:
+        return
+
+    def make(dtype: str, shape: tuple[int, ...], items: Any) -> Any:
+        if not _DTYPE.fullmatch(dtype):
+            raise Malformed(f"an array of {dtype!r:.40}")
+        return numpy.array(items, dtype=dtype).reshape(shape)
+
+    _array_maker = make
+
+
+def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:
+    names, items = content
+    if type(names) is not list or any(type(n) is not str for n in names) or len(names) != len(items):
+        raise Malformed("not a record")
+    made = Record(_list(items, inner))
+    made.names = tuple(names)
+    return made
+
+
+_DECODERS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
+    "int": lambda c, inner: _integer(c),
+    "tuple": lambda c, inner: tuple(_list(c, inner)),
+    "set": lambda c, inner: set(hashable(_list(c, inner))),
+    "frozenset": lambda c, inner: frozenset(hashable(_list(c, inner))),
+    "deque": lambda c, inner: collections.deque(_list(c, inner)),
+    "iter": _list,
+    "dict": _decode_dict,
+    "bytes": lambda c, inner: base64.b64decode(c, validate=True),
+    "bytearray": lambda c, inner: bytearray(base64.b64decode(c, validate=True)),
+    "complex": lambda c, inner: complex(*map(float, c)),
+    "range": _decode_range,
+    "fraction": lambda c, inner: fractions.Fraction(*(_integer(t, 10_000) for t in _strings(c, 2))),
+    "decimal": _decode_decimal,
+    "date": lambda c, inner: datetime.date.fromisoformat(c),
+    "time": lambda c, inner: datetime.time.fromisoformat(c[0]).replace(fold=c[1]),
+    "datetime": lambda c, inner: datetime.datetime.fromisoformat(c[0]).replace(fold=c[1]),
+    "timedelta": lambda c, inner: datetime.timedelta(*map(int, c)),
+    "ellipsis": lambda c, inner: ...,
+    "record": _decode_record,
+    "ndarray": _decode_array,
+    "opaque": lambda c, inner: Opaque(str(c)[:100]),
+}
+
+
+def to_bytes(message: Any) -> bytes:
+    """A frame: four bytes of length, then JSON. ASCII, so that lone surrogates survive."""
+    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    return struct.pack("<I", len(body)) + body
+
+
+def from_bytes(body: bytes) -> Any:
+    """The JSON of one frame's body.
+
+    Raises:
+        Malformed: not JSON, or nested beyond what the parser takes.
+    """
+    try:
+        return _loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not a message: {error}") from None
+
+
+# Bound before any program runs: a program that replaces json.loads must not blind its own zygote's reading.
+_loads = functools.partial(json.loads)
+
+
+_repr = reprlib.Repr()
+_repr.maxlist = _repr.maxtuple = _repr.maxset = _repr.maxdict = 12
+_repr.maxstring = _repr.maxother = 120
+
+
+def show(value: Any) -> str:
+    """A bounded repr of plain data, for people."""
+    try:
+        return _repr.repr(value)[:300]
+    except (ValueError, RecursionError):  # an int of more digits than Python prints
+        return f"<{type(value).__name__}>"

@@ -1,0 +1,157 @@
+"""Objects of the task's own classes, as data: what a linked list or a tree of the task's setup is made of.
+
+Both sides have such a class from the same setup. An object travels as its class's name and its attributes, every object
+of a graph once and under a number, so that neither length nor cycles nor sharing matter; objects that went over before
+keep their identity. No method travels: on the tests' side only the task's own methods run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .codec import Malformed
+
+_MOST = 200_000  # objects in one message
+_PLAIN_ATTRIBUTES = (int, float, str, bytes, bool, type(None), list, tuple, dict, set)
+
+
+class Instances:
+    """One side's objects and their numbers.
+
+    Args:
+        classes: the task's classes by name, as this side has them.
+        first: the first number for this side's own objects; the two sides count in different directions.
+        by_name: take any object whose class *says* such a name (on the program's side, where the program may have
+            written the class again, and where nothing is believed anyway).
+    """
+
+    def __init__(self, classes: Mapping[str, type], first: int, by_name: bool = False) -> None:
+        self.classes, self.by_name = classes, by_name
+        self.objects: dict[int, Any] = {}
+        self._numbers: dict[int, int] = {}
+        self._next, self._step = first, 1 if first > 0 else -1
+        self._queue: list[int] = []
+
+    def reference(self, value: Any) -> list[Any] | None:
+        """How ``value`` is named in a message, or None if it is not of the task's classes."""
+        if isinstance(value, type):
+            name = next((n for n, c in self.classes.items() if c is value), None)
+            return None if name is None else ["class", name]
+        name = self._class_of(type(value))
+        if name is None:
+            return None
+        if isinstance(value, enum.Enum):
+            return ["member", name, value.name]
+        number = self._numbers.get(id(value))
+        if number is None:
+            number, self._next = self._next, self._next + self._step
+            self._numbers[id(value)] = number
+            self.objects[number] = value  # kept, so that its id stays its own
+        self._queue.append(number)
+        return ["node", number]
+
+    def _class_of(self, kind: type) -> str | None:
+        for base in type.__dict__["__mro__"].__get__(kind):
+            for name, known in self.classes.items():
+                if base is known or (self.by_name and type.__dict__["__name__"].__get__(base) == name):
+                    return name
+        return None
+
+    def collect(self, encode: Callable[[Any], Any]) -> list[Any]:
+        """[number, class, [[attribute, value], ...]] of everything that references named since the last call."""
+        done: set[int] = set()
+        nodes = []
+        while self._queue:
+            number = self._queue.pop()
+            if number in done:
+                continue
+            done.add(number)
+            if len(done) > _MOST:
+                raise ValueError(f"more than {_MOST} objects")
+            value = self.objects[number]
+            attributes = [[name, encode(content)] for name, content in _attributes(value)]
+            nodes.append([number, self._class_of(type(value)), attributes])
+        return nodes
+
+    def absorb(self, nodes: Any, decode: Callable[[Any], Any]) -> None:
+        """Make or update the objects that came over.
+
+        Raises:
+            Malformed: an unknown class, or an attribute that would stand before a method of the class.
+        """
+        if type(nodes) is not list or len(nodes) > _MOST:
+            raise Malformed("not objects of the task")
+        for node in nodes:
+            number, name, _ = node
+            if type(number) is not int or name not in self.classes:
+                raise Malformed("not an object of the task")
+            if number not in self.objects:
+                kind = self.classes[name]
+                if issubclass(kind, enum.Enum):
+                    raise Malformed("a member of an enumeration as an object")
+                try:
+                    made = object.__new__(kind)
+                except TypeError:
+                    raise Malformed(f"a {name} cannot be made from its attributes") from None
+                self.objects[number] = made
+                self._numbers[id(made)] = number
+        for number, _, attributes in nodes:
+            self._fill(self.objects[number], attributes, decode)
+
+    def _fill(self, target: Any, attributes: Any, decode: Callable[[Any], Any]) -> None:
+        given = {}
+        for name, content in attributes:
+            if type(name) is not str or not name.isidentifier() or (name.startswith("__") and name.endswith("__")):
+                raise Malformed("not an attribute")
+            if not self.by_name and not _free(type(target), name):
+                raise Malformed(f"an attribute in the place of {name!r} of the task's class")
+            given[name] = decode(content)
+        known = getattr(target, "__dict__", None)
+        if isinstance(known, dict):
+            for name in [n for n in known if n not in given]:
+                object.__delattr__(target, name)
+        for name, value in given.items():
+            try:
+                object.__setattr__(target, name, value)
+            except (AttributeError, TypeError):
+                raise Malformed(f"{name!r} is no attribute of the task's class") from None
+
+    def resolve(self, content: Any) -> Any:
+        """The object that a reference (``node``, ``member`` or ``class``) names."""
+        kind, name = content[:2]
+        if kind == "node" and type(name) is int and name in self.objects:
+            return self.objects[name]
+        if kind in ("member", "class") and name in self.classes:
+            found = self.classes[name]
+            if kind == "class":
+                return found
+            if issubclass(found, enum.Enum) and content[2] in found.__members__:
+                return found.__members__[content[2]]
+        raise Malformed("a reference to nothing")
+
+
+def _attributes(value: Any) -> list[tuple[str, Any]]:
+    found: dict[str, Any] = {}
+    with contextlib.suppress(AttributeError):  # a class with slots only
+        found.update(object.__getattribute__(value, "__dict__"))
+    for base in type.__dict__["__mro__"].__get__(type(value)):
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__"):
+                try:
+                    found[name] = object.__getattribute__(value, name)
+                except AttributeError:
+                    continue  # a slot that was never set
+    return [(n, v) for n, v in found.items() if isinstance(n, str)]
+
+
+def _free(kind: type, name: str) -> bool:
+    """Whether an attribute of this name hides nothing but a default value of the class, or is a slot."""
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            held = base.__dict__[name]
+            return isinstance(held, _PLAIN_ATTRIBUTES) or type(held).__name__ == "member_descriptor"
+    return True

@@ -1,0 +1,123 @@
+"""No program decides its own verdict; and honest programs of the same kinds pass."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import pytest
+
+from grpo_kit.sandbox import Limits, TestError
+
+from .forging_programs import CLASSES, EXCEPTIONS, NAMES, NODES, TOLD, objects
+
+LIMITS = Limits(cpu_s=1, wall_s=10)
+KINDS = {"objects": objects(), "names": NAMES, "exceptions": EXCEPTIONS, "classes": CLASSES, "told": TOLD}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_test_passes(any_sandbox, kind):
+    wrong = []
+    for name, program, tests, arguments in KINDS[kind]:
+        result = any_sandbox.run_tests(program, tests, limits=LIMITS, **arguments)
+        if any(t.passed for t in result.tests) or result.sandbox_error:
+            wrong.append((name, result.tests, result.sandbox_error))
+    assert not wrong, wrong
+
+
+def test_the_corpus_is_as_wide_as_it_says():
+    programs = {(program, tests[0]) for kind in KINDS.values() for _, program, tests, _ in kind}
+    assert len(programs) >= 150
+
+
+POINT = (
+    "class P:\n def __init__(s, x): s.x = x\n def __eq__(s, o): return s.x == o.x\n def __hash__(s): return hash(s.x)\n"
+)
+VECTOR = (
+    "class V:\n def __init__(s, x): s.x = x\n def add(s, o): return V(s.x + o.x)\n def __eq__(s, o): return s.x == o.x\n"
+    " def __mul__(s, k): return V(s.x * k)\n"
+)
+STACK = (
+    "class Stack:\n def __init__(s): s.a = []\n def append(s, x): s.a.append(x)\n def pop(s): return s.a.pop()\n"
+    " def __len__(s): return len(s.a)\n def __contains__(s, x): return x in s.a\n"
+)
+REVERSE = "def rev(h):\n p = None\n while h: h.next, p, h = p, h, h.next\n return p\n"
+COLOURS = "from enum import Enum\nclass Color(Enum):\n    A = 1\n    B = 2"
+PAIR = "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass P:\n    x: int\n    y: int"
+STORE = "class C:\n def __init__(s): s.d = {}\n def put(s, k, v): s.d[k] = v\n def get(s, k): return s.d.get(k, -1)\ndef make(): return C()"
+FIB = "def fib():\n a, b = 0, 1\n while True:\n  yield a\n  a, b = b, a + b"
+LIST = (
+    "class Node:\n def __init__(s, v): s.v = v; s.next = None\nclass L:\n def __init__(s): s.head = None\n"
+    " def push(s, v):\n  n = Node(v); n.next = s.head; s.head = n"
+)
+HONEST = {
+    "equal objects hash alike": (POINT, "assert hash(P(1)) == hash(P(1))", {}),
+    "equal objects are one in a set": (POINT, "assert len({P(1), P(1)}) == 1", {"entry_point": "P"}),
+    "an object as a key": (POINT, "d = {P(1): 'a'}\nassert d[P(1)] == 'a' and P(2) not in d", {}),
+    "a stack": (STACK, "s = Stack()\ns.append(1)\nassert 1 in s and len(s) == 1 and s.pop() == 1 and not s", {}),
+    "methods that return objects": (VECTOR, "assert V(1).add(V(2)) == V(3)", {}),
+    "arithmetic of objects": (VECTOR, "assert V(2) * 3 == V(3) * 2", {}),
+    "a factory": (STORE, "c = make()\nc.put(1, 2)\nassert c.get(1) == 2 and c.get(3) == -1", {"entry_point": "make"}),
+    "a closure": ("def adder(n): return lambda x: x + n", "f = adder(3)\nassert f(4) == 7", {"entry_point": "adder"}),
+    "an endless generator": (FIB, "from itertools import islice\nassert list(islice(fib(), 5)) == [0, 1, 1, 2, 3]", {}),
+    "next": (FIB, "g = fib()\nassert [next(g) for _ in range(3)] == [0, 1, 1]", {}),
+    "objects of objects": (LIST, "l = L()\nl.push(1)\nl.push(2)\nn, out = l.head, []\nwhile n:\n    out.append(n.v)\n    n = n.next\nassert out == [2, 1]", {}),
+    "an exception that the test expects": (
+        "def f(x): raise ValueError('x')",
+        "try:\n    f(1)\n    assert False\nexcept ValueError as e:\n    assert str(e) == 'x'",
+        {},
+    ),
+    "an exception that the test suppresses": (
+        "def f(x): raise KeyError(x)",
+        "from contextlib import suppress\nwith suppress(KeyError):\n    f(1)\n    assert False",
+        {},
+    ),
+    "StopIteration, expected": ("def f(): raise StopIteration", "try:\n    f()\n    assert False\nexcept StopIteration: pass", {}),
+    "a function as a key": ("def k(x): return -x", "assert sorted([1, 2], key=k) == [2, 1]", {}),
+    "nodes of the task": (REVERSE, "assert values(rev(build([1, 2, 3]))) == [3, 2, 1]", {"setup": NODES, "entry_point": "rev"}),
+    "nodes, compared": (REVERSE, "assert rev(build([1, 2, 3])) == build([3, 2, 1])", {"setup": NODES, "entry_point": "rev"}),
+    "a long list of nodes": (
+        REVERSE,
+        "assert values(rev(build(list(range(3000))))) == list(range(3000))[::-1]",
+        {"setup": NODES, "entry_point": "rev"},
+    ),
+    "the same node": ("def second(h): return h.next", "h = build([1, 2])\nassert second(h) is h.next", {"setup": NODES, "entry_point": "second"}),
+    "nodes of the program's own class": (
+        "class ListNode:\n def __init__(s, v=0, n=None): s.val, s.next = v, n\ndef dbl(h): return h and ListNode(h.val * 2, dbl(h.next))",
+        "assert values(dbl(build([1, 2]))) == [2, 4]",
+        {"setup": NODES, "entry_point": "dbl"},
+    ),
+    "a cycle of nodes": (
+        "def cyc(h):\n s = set()\n while h:\n  if id(h) in s: return True\n  s.add(id(h)); h = h.next\n return False",
+        "h = build([1, 2])\nassert cyc(h) is False\nh.next.next = h\nassert cyc(h) is True",
+        {"setup": NODES, "entry_point": "cyc"},
+    ),
+    "nodes changed in place": (
+        "def dbl(h):\n while h: h.val *= 2; h = h.next",
+        "h = build([1, 2])\ndbl(h)\nassert values(h) == [2, 4]",
+        {"setup": NODES, "entry_point": "dbl"},
+    ),
+    "an enumeration of the task": ("def nxt(c): return Color.B if c is Color.A else Color.A", "assert nxt(Color.A) is Color.B", {"setup": COLOURS, "entry_point": "nxt"}),
+    "a frozen dataclass of the task": ("def mv(p): return P(p.x + 1, p.y)", "assert mv(P(1, 2)) == P(2, 2)", {"setup": PAIR, "entry_point": "mv"}),
+    "an exception of the task": (
+        "def f(x): raise Bad('no')",
+        "try:\n    f(1)\n    assert False\nexcept Bad as e:\n    assert str(e) == 'no'",
+        {"setup": "class Bad(ValueError): pass", "entry_point": "f"},
+    ),
+    "a large result": ("def f(n): return list(range(n))", "assert f(60000)[-1] == 59999", {"entry_point": "f"}),
+    "math, not imported by the test": ("def area(r): return 3.14159 * r * r", "assert math.isclose(area(2), 12.56636)", {"entry_point": "area"}),
+    "a function named like a module's": ("def gcd(a, b):\n while b: a, b = b, a % b\n return a", "assert gcd(8, 12) == 4", {}),
+}  # fmt: skip
+
+
+def test_honest_programs_pass(any_sandbox):
+    wrong = []
+    for name, (program, test, arguments) in HONEST.items():
+        result = any_sandbox.run_tests(program, [test], limits=LIMITS, **arguments)
+        if not result.passed:
+            wrong.append((name, result.verdict, result.reason))
+    assert not wrong
+
+
+def test_a_test_that_needs_a_module_that_is_not_here_is_the_tasks_fault(any_sandbox):
+    with pytest.raises(TestError, match="numpy is not preloaded"):
+        any_sandbox.run_tests("def f(): return 1", ["x = f()\nassert np.allclose(x, 1)"], entry_point="f")
