@@ -10,9 +10,7 @@ import torch
 
 from grpo_kit import ranks
 from grpo_kit.config import Config
-from grpo_kit.data.chat import use_arguments
 from grpo_kit.data.datasets import TaskSource, training_source
-from grpo_kit.data.records import open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.evaluate.judge import find_judge
@@ -30,9 +28,10 @@ from grpo_kit.observe.sinks import open_sinks
 from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
-from grpo_kit.policy.models import Policy, load_policy, pick_device
+from grpo_kit.policy.models import Policy
 from grpo_kit.types import Group
 
+from . import prepare
 from .ahead import GroupsAhead
 from .batch import rollout_metrics
 from .checkpoint import load_state, save_model, set_aside_after
@@ -40,7 +39,6 @@ from .guards import Guard, check_trained
 from .keeper import Keeper
 from .learners import Learned, Learner, open_learner
 from .offline import warm_start
-from .prepare import check_verifiers, data_name, headline, open_scorer, prepare_evaluation, sampling_params
 from .randomness import random_state, set_random_state
 from .rollouts import GroupSource, SampledGroups
 from .watchdog import watch
@@ -59,15 +57,14 @@ class OnlineTrainer:
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.policy: Policy = self._spread(load_policy(config.model, pick_device(config.device), config.seed))
-        use_arguments(self.policy.tokenizer, config.chat.arguments)
+        self.policy: Policy = self._spread(prepare.prepare_policy(config))
         self.source: TaskSource = training_source(config)
         self.sampler = TaskSampler(
             self.source, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
         )
-        self.evaluation = prepare_evaluation(config, self.policy)
+        self.evaluation = prepare.prepare_evaluation(config, self.policy)
         self.judge = find_judge(config, self.source)
-        self.scorer = open_scorer(config, run.path, judge=self.judge)
+        self.scorer = prepare.open_scorer(config, run.path, judge=self.judge)
         self.clock = run_by(Clock())
         self.keeper = Keeper(run.checkpoints, config.train, console.warn)
         self.guard = Guard(run, console.warn, console.say)
@@ -98,7 +95,7 @@ class OnlineTrainer:
                         groups = self._next_groups()
                         self.step += 1
                         metrics = self.learn(groups, learner)
-                        bar.advance(self.step, headline(metrics))
+                        bar.advance(self.step, prepare.headline(metrics))
                         self._evaluate_if_due()
                         self._save_if_due(learner)
                         if self.watch.asks_to_end():
@@ -199,11 +196,9 @@ class OnlineTrainer:
 
     def _group_source(self) -> GroupSource:
         if self.objective.data == "recorded":
-            pairs = self.objective.family != "policy_gradient"
-            return open_records(self.config, self.policy.tokenizer, pairs, self.policy.context_length)
-        sampling = sampling_params(self.config, self.policy)
-        refills = self.config.rollout.max_refills
-        ahead = self.config.rollout.max_staleness
+            return prepare.prepare_records(self.config, self.objective, self.policy)
+        sampling = prepare.sampling_params(self.config, self.policy)
+        refills, ahead = self.config.rollout.max_refills, self.config.rollout.max_staleness
         clock = Clock() if ahead else self.clock
         groups = SampledGroups(
             self.sampler, self.generator, self.scorer, sampling, self.objective, clock, max_refills=refills
@@ -308,7 +303,7 @@ class OnlineTrainer:
     def _restore(self, checkpoint: Path, learner: Learner) -> None:
         state = load_state(checkpoint)
         if self.run.forked_at() != state["step"]:
-            check_verifiers(state["verifiers"], self.scorer.versions(), f"{self.run.path}@{state['step']}")
+            prepare.check_verifiers(state["verifiers"], self.scorer.versions(), f"{self.run.path}@{state['step']}")
             self.sampler.load_state_dict(state["sampler"])
         elif state["sampler"]["fingerprint"] == self.sampler.source.fingerprint:
             self.sampler.load_state_dict(state["sampler"])
@@ -335,9 +330,8 @@ class OnlineTrainer:
             return
         save_model(whole, self.run.path / "model", self.config.train.shard_gb)
         self._write_report()
-        curve = draw_learning_curve(
-            self.run.read_metrics(), self.run.path / "curve.svg", f"{self.config.algorithm} on {data_name(self.config)}"
-        )
+        name = f"{self.config.algorithm} on {prepare.data_name(self.config)}"
+        curve = draw_learning_curve(self.run.read_metrics(), self.run.path / "curve.svg", name)
         if (best := self.keeper.best()) is not None and self.config.train.keep_best:
             self.console.say(f"highest held-out accuracy of a checkpoint: that of step {best}")
         self.watch.say_in_the_end(self.evaluations, self.last_judged)

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.config import Config
-from grpo_kit.data.chat import render, stop_token_ids
+from grpo_kit.data.chat import render, stop_token_ids, use_arguments
 from grpo_kit.data.datasets import evaluation_tasks
+from grpo_kit.data.records import RecordedGroups, open_records
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge
 from grpo_kit.generate.base import SamplingParams
+from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.watch import mean_of_verifier
-from grpo_kit.policy.models import Policy
+from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Cluster, Scorer, VerifierSpec
 from grpo_kit.types import Prompt, Task
 
@@ -34,6 +36,19 @@ def sampling_params(config: Config, policy: Policy) -> SamplingParams:
         stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
         seed=config.seed,
     )
+
+
+def prepare_policy(config: Config) -> Policy:
+    """The policy of a recipe on its device, its tokenizer with the recipe's arguments of the chat template."""
+    policy = load_policy(config.model, pick_device(config.device), config.seed)
+    use_arguments(policy.tokenizer, config.chat.arguments)
+    return policy
+
+
+def prepare_records(config: Config, objective: Algorithm, policy: Policy) -> RecordedGroups:
+    """What an algorithm learns from that does not sample."""
+    pairs = objective.family != "policy_gradient"
+    return open_records(config, policy.tokenizer, pairs, policy.context_length)
 
 
 def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:

@@ -9,19 +9,18 @@ from pathlib import Path
 import torch
 
 from grpo_kit.config import Config
-from grpo_kit.data.chat import use_arguments
-from grpo_kit.data.records import open_records, read_step
+from grpo_kit.data.records import read_step
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.lora import attach_lora
-from grpo_kit.policy.models import load_policy, pick_device
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.types import Group
 
 from .checkpoint import checkpoints, find_damage, load_state, step_of
 from .guards import not_finite
 from .learners import Learner, open_learner
+from .prepare import prepare_policy, prepare_records
 
 # What of a step's metrics follows from its rollouts and weights alone.
 COMPARED = (
@@ -145,8 +144,7 @@ def _prepare(
     torch.manual_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)
-    policy = load_policy(config.model, pick_device(config.device), config.seed)
-    use_arguments(policy.tokenizer, config.chat.arguments)
+    policy = prepare_policy(config)
     if config.warm_start is not None:
         policy.load_weights(run.path / "warm_start")
     torch.manual_seed(config.seed)
@@ -159,6 +157,4 @@ def _prepare(
     learner.trained.model.train()
     if path is not None:
         return learner, read_step(path)
-    pairs = objective.family != "policy_gradient"
-    records = open_records(config, policy.tokenizer, pairs, policy.context_length)
-    return learner, records.next(step, config.rollout.prompts_per_step)
+    return learner, prepare_records(config, objective, policy).next(step, config.rollout.prompts_per_step)
