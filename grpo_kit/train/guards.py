@@ -35,7 +35,10 @@ class Guard:
         self.run, self.warn, self.say = run, warn, say
         self.skipped_in_a_row = 0
         self.bound_looked_at = False
-        self.labels, self.good_weight = 0.0, 0.0  # responses with a label so far, and the good ones' share of the weight
+        self.labels, self.good_weight = (
+            0.0,
+            0.0,
+        )  # responses with a label so far, and the good ones' share of the weight
         self._said: set[str] = set()
 
     def learn(self, step: int, groups: list[Group], learner: Learner) -> Learned:

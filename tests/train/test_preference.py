@@ -220,5 +220,7 @@ def test_kto_without_another_prompt_has_the_reference_point_zero():
 def test_kto_logs_how_the_weight_is_shared(good, bad, share):
     policy = make_policy()
     row = resolve_objective("kto", {"good_weight": good, "bad_weight": bad})
-    learned = LabelLearner(policy, row, settings(64), policy.reference()).learn([group("a", [1, 0, 1], [[5], [6], [7]])])
+    learned = LabelLearner(policy, row, settings(64), policy.reference()).learn(
+        [group("a", [1, 0, 1], [[5], [6], [7]])]
+    )
     assert learned.metrics["kto/good_share_of_weight"] == pytest.approx(share)
