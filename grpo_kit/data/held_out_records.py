@@ -22,7 +22,8 @@ def held_out_groups(config: Config, tokenizer: Any, context: int) -> tuple[str, 
         UserError: a file cannot be read, or nothing is short enough.
     """
     settings, examples = config.evaluation, config.examples
-    assert settings is not None and examples is not None
+    assert settings is not None
+    assert examples is not None
     data = settings.data
     if data is not None and data.path is not None:
         groups = read_pairs(data, data.path, tokenizer, "evaluation.data")
