@@ -52,7 +52,7 @@ def few(wanted: int, found: int, fit: int, kind: str, where: str) -> list[str]:
     """What a person should know of an evaluation that is smaller than the recipe says.
 
     Args:
-        wanted: ``evaluation.tasks``.
+        wanted: ``evaluation.tasks``; 0 where any number will do.
         found: those that there are; ``fit``: whose prompt is short enough.
         where: ``evaluation``, for what is held out of the training data, or ``evaluation.data``.
 

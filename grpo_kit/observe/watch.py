@@ -328,9 +328,8 @@ def _not_followed(watch: Watch) -> Found:
 
 def _accuracy_fell(watch: Watch) -> Found:
     accuracy, whose = watch.accuracy, f", judged by {watch.judge}," if watch.judge else ""
-    after = (
-        "Go back to an earlier checkpoint (--fork RUN@STEP), with a lower optimizer.learning_rate or another reward."
-    )
+    other = "other examples" if watch.recorded else "another reward"
+    after = f"Go back to an earlier checkpoint (--fork RUN@STEP), with a lower optimizer.learning_rate or {other}."
     for name, words in MEASURES.items():
         places = watch.held_out[name]
         if (then := places.fell_from()) is not None:

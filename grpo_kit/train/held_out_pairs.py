@@ -44,9 +44,9 @@ class PairEvaluation:
                 right, margin = ranked_right(chosen, rejected).tolist(), (chosen - rejected).tolist()
                 prompts = [tuple(sequence.prompt_ids) for sequence in batch.sequences[0::2]]
                 mine += zip(prompts, right, margin, strict=True)
-        ranked = defaultdict(list)
-        for prompt, right, margin in sorted(x for part in ranks.everyone(mine, "an evaluation of pairs") for x in part):
-            ranked[prompt].append((right, margin))
+        ranked: dict[tuple[int, ...], list[tuple[float, float]]] = defaultdict(list)
+        for prompt, better, by in sorted(x for part in ranks.everyone(mine, "an evaluation of pairs") for x in part):
+            ranked[prompt].append((better, by))
         return PairResult.of(ranked), []
 
 

@@ -174,10 +174,13 @@ def _check_evaluation(
         tasks, kind = evaluation_tasks(config), "problems"
         longest = (own or config.data).max_prompt_tokens
         fit = sum(len(render(task, tokenizer).token_ids) <= longest for task in tasks)
-    notes = few(config.evaluation.tasks, len(tasks), fit, kind, "evaluation" if own is None else "evaluation.data")
+    where = "evaluation" if own is None else "evaluation.data"
+    # A file of its own is meant to be used whole, unless a number was asked for.
+    asked = own is None or "tasks" in config.evaluation.model_fields_set
+    notes = few(config.evaluation.tasks if asked else 0, len(tasks), fit, kind, where)
     if objective.scores_responses and own is None:
         return notes  # one prompt of a record may stand in several groups, all of them held out
-    return notes + check_evaluation(tasks, trained, "evaluation" if own is None else "evaluation.data")
+    return notes + check_evaluation(tasks, trained, where)
 
 
 def _ignored(config: Config, section: str) -> list[str]:
