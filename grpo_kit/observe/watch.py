@@ -104,6 +104,9 @@ class HeldOut:
         if self.best is None or found.value > self.best.value:
             self.best = found
 
+    def rose(self) -> bool:
+        return self.first is not None and self.last is not None and self.first.below(self.last)
+
     def fell_from(self) -> Accuracy | None:
         """The first or the best accuracy, where the last is well below it: surely, and by much."""
         for then in (self.first, self.best):
@@ -223,9 +226,7 @@ class Watch:
 
     def improved(self) -> bool:
         """A higher accuracy on the training responses, or on held-out problems."""
-        first, last = self.sampled.first, self.sampled.last
-        held_out = first is not None and last is not None and first.below(last)
-        return held_out or self.accuracy.rose(2.0)
+        return self.sampled.rose() or self.accuracy.rose(2.0)
 
     def reward_rose(self, since: float = math.nan) -> bool:
         """Since the beginning, or, where it is known, since it was ``since``."""
@@ -332,6 +333,8 @@ def _accuracy_fell(watch: Watch) -> Found:
     after = f"Go back to an earlier checkpoint (--fork RUN@STEP), with a lower optimizer.learning_rate or {other}."
     for name, words in MEASURES.items():
         places = watch.held_out[name]
+        if name == "eval/greedy" and watch.sampled.rose():
+            continue  # what is sampled is what is learned from: it became better, at the cost of the likeliest answer
         if (then := places.fell_from()) is not None:
             return {"accuracy_fell": f"{words}{whose} fell from {then} to {places.last}{_beside(watch, name)}. {after}"}
     if not watch.recorded and accuracy.fell(SURE, SHARE * accuracy.start):

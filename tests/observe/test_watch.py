@@ -155,6 +155,7 @@ def test_greedy_accuracy_that_falls_alone_is_seen():
     assert "greedy answers, judged by math, fell from 52.0% (step 0) to 21.0% (step 20)" in sign.sentence
     assert "that of the sampled ones from 21.0% (step 0) to 20.0% (step 20)" in sign.sentence
     assert names([both(0, 0.21, 0.52), learned, both(20, 0.2, 0.45)]) == set()
+    assert names([both(0, 0.21, 0.52), both(20, 0.4, 0.3)]) == set()  # samples, which are learned from, became better
     assert names([both(0, 0.2, 0.5, 8), both(20, 0.2, 0.25, 8)]) == set()  # two of eight answers less are chance
 
 
