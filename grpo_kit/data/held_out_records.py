@@ -10,8 +10,8 @@ from grpo_kit.config import Config
 from grpo_kit.types import Group
 
 from .datasets import EVALUATION_SEED_OFFSET
-from .records import demonstrated_pair, fitting, read_pairs, read_recorded
-from .tasks import ProceduralSource, is_held_out
+from .records import demonstrated_pair, fitting, held_out_of_record, read_pairs, read_recorded
+from .tasks import ProceduralSource
 
 
 def held_out_groups(config: Config, tokenizer: Any, context: int) -> tuple[str, Sequence[Group]]:
@@ -30,7 +30,9 @@ def held_out_groups(config: Config, tokenizer: Any, context: int) -> tuple[str, 
         return "evaluation.data", fitting(groups, data.max_prompt_tokens, context, "evaluation.data")[0]
     if data is not None or examples.demonstrations:
         return "evaluation", _demonstrated(config, tokenizer)
-    groups = [g for g in read_recorded(config, examples, tokenizer) if is_held_out(g.task.prompt)]
+    recorded = read_recorded(config, examples, tokenizer)
+    out = held_out_of_record(recorded)
+    groups = [group for group in recorded if group.task.prompt in out]
     groups = fitting(groups, config.data.max_prompt_tokens, context, "examples")[0] if groups else []
     # A record is in the order of its steps, and the first of them say little of what came later.
     random.Random(f"{config.seed}/held out").shuffle(groups)

@@ -59,12 +59,15 @@ class RecordedGroups:
         return {}
 
 
-def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**31) -> RecordedGroups:
+def open_records(
+    config: Config, tokenizer: Any, pairs: bool, context: int = 2**31, own_split: bool = False
+) -> RecordedGroups:
     """What the ``examples`` section describes.
 
     Args:
         pairs: whether demonstrations are to come with a wrong one beside.
         context: the longest sequence that the model can be given, in tokens.
+        own_split: whether the evaluation is of the record's own held-out prompts (see `held_out_of_record`).
 
     Raises:
         UserError: there is nothing there, or not what is needed.
@@ -73,7 +76,7 @@ def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**
     assert examples is not None
     if examples.demonstrations:
         return RecordedGroups(None, _demonstrations(config, examples, tokenizer, pairs), config.seed)
-    groups = _without_held_out(config, read_recorded(config, examples, tokenizer))
+    groups = _without_held_out(config, read_recorded(config, examples, tokenizer), own_split)
     kept, left_out = fitting(groups, config.data.max_prompt_tokens, context, "examples")
     return RecordedGroups(len(kept), kept.__getitem__, config.seed, left_out)
 
@@ -118,11 +121,21 @@ def _length(group: Group) -> int:
     return len(group.prompt.token_ids) + max((len(c.token_ids) for c in group.completions), default=0)
 
 
-def _without_held_out(config: Config, groups: list[Group]) -> list[Group]:
+def held_out_of_record(groups: Sequence[Group]) -> set[str]:
+    """The prompts of a record that nothing is to be learned from: those that every run holds out of such data.
+
+    What a run recorded has none of them left, since that run held them out itself; then it is another tenth, by another hash.
+    """
+    prompts = {group.task.prompt for group in groups}
+    return {p for p in prompts if is_held_out(p)} or {p for p in prompts if is_held_out(f"of a record: {p}")}
+
+
+def _without_held_out(config: Config, groups: list[Group], own_split: bool) -> list[Group]:
     """The groups that may be learned from, where the run's evaluation holds prompts out of its data."""
     if config.evaluation is None or config.evaluation.data is not None:
         return groups
-    kept = [g for g in groups if not is_held_out(g.task.prompt)]
+    out = held_out_of_record(groups) if own_split else {p for g in groups if is_held_out(p := g.task.prompt)}
+    kept = [g for g in groups if g.task.prompt not in out]
     if not kept:
         raise UserError(
             f"examples: all {len(groups)} prompts are held out for the evaluation; give evaluation.data a file of its own, or "

@@ -202,7 +202,8 @@ class OnlineTrainer:
     def _group_source(self) -> GroupSource:
         if self.objective.data == "recorded":
             pairs = self.objective.family != "policy_gradient"
-            return open_records(self.config, self.policy.tokenizer, pairs, self.policy.context_length)
+            size, scores = self.policy.context_length, self.objective.scores_responses
+            return open_records(self.config, self.policy.tokenizer, pairs, size, scores)
         sampling = sampling_params(self.config, self.policy)
         refills, ahead = self.config.rollout.max_refills, self.config.rollout.max_staleness
         clock = Clock() if ahead else self.clock

@@ -147,7 +147,8 @@ def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokeni
         rows = range(min(source.size or 0, GOLD_ROWS_CHECKED))
         check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
     if config.examples is not None:
-        records = open_records(config, tokenizer, objective.family != "policy_gradient", context)
+        pairs = objective.family != "policy_gradient"
+        records = open_records(config, tokenizer, pairs, context, objective.scores_responses)
         notes += records.left_out
         groups = [records.group(i) for i in range(records.size)] if records.size is not None else records.next(1, 8)
         _check_lessons(config, objective, groups)

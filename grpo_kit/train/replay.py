@@ -160,5 +160,5 @@ def _prepare(
     if path is not None:
         return learner, read_step(path)
     pairs = objective.family != "policy_gradient"
-    records = open_records(config, policy.tokenizer, pairs, policy.context_length)
+    records = open_records(config, policy.tokenizer, pairs, policy.context_length, objective.scores_responses)
     return learner, records.next(step, config.rollout.prompts_per_step)

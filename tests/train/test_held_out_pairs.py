@@ -39,7 +39,7 @@ def rows(folder, count, name="pairs.jsonl", chosen="good", rejected="bad", prefi
 
 def trained_and_held_out(config):
     tokenizer = make_policy().tokenizer
-    records = open_records(config, tokenizer, pairs=True)
+    records = open_records(config, tokenizer, pairs=True, own_split=True)
     trained = [records.group(i) for i in range(records.size)] if records.size else records.next(1, 300)
     return [{group.task.prompt for group in side} for side in (trained, held_out_groups(config, tokenizer, 512)[1])]
 
@@ -54,6 +54,16 @@ def test_training_never_meets_what_is_held_out(tmp_path):
     )
     assert (len(trained | held_out), trained & held_out) == (200, set())
     assert held_out == {f"question {i}" for i in range(200) if is_held_out(f"question {i}")}
+
+
+def test_the_record_of_a_run_that_held_the_same_prompts_out_is_split_as_well(tmp_path):
+    """Such a record holds none of the prompts that every run holds out: training met only the others."""
+    path = rows(tmp_path, 200)
+    lines = [line for line in path.read_text().splitlines(keepends=True) if not is_held_out(json.loads(line)["prompt"])]
+    path.write_text("".join(lines))
+    trained, held_out = trained_and_held_out(recipe("reward_model", f"examples={{path: {path}}}", *SHORT))
+    assert 5 < len(held_out) < 40
+    assert (len(trained | held_out), trained & held_out) == (len(lines), set())
 
 
 def test_the_share_ranked_right_by_hand():
