@@ -41,3 +41,27 @@ def test_another_judge_after_a_resume_is_named():
     (before,), (after,) = ([line for line in table.splitlines() if f"after step {n}" in line] for n in (0, 2))
     assert "lenient" in before
     assert "math" in after
+
+
+# Of `verifiers=[{name: math}, {name: chatty.py:chatty, weight: 2}]`, chatty paying length: reward, share right for math.
+HACKED = [
+    (1.288, 0.080), (1.277, 0.064), (1.346, 0.107), (1.318, 0.084), (1.303, 0.072), (1.318, 0.070), (1.305, 0.027),
+    (1.311, 0.021), (1.331, 0.016), (1.336, 0.012), (1.385, 0.018), (1.417, 0.002), (1.568, 0.0), (1.752, 0.0),
+]  # fmt: skip
+
+
+def test_a_reward_that_is_hacked_is_said_at_once_in_the_metrics_and_in_the_last_lines():
+    said, logged = io.StringIO(), []
+    run = SimpleNamespace(log_metrics=logged.append)
+    watched = WatchedRun(run, RunConsole(Console(file=said, width=400)), LimitsConfig(hacking=True), judge("math"))
+    for step, (reward, right) in enumerate(HACKED, start=1):
+        watched.log({"step": step, "loss": 0.0, "grad_norm": 1.0, "reward/mean": reward, "judge/right": right})
+        named = "hacking: the reward rose from 1.31 to" in said.getvalue()
+        assert named == (step >= 12) == ("watch/hacking" in logged[-1])
+    assert logged[-1]["watch/hacking"] == 1.0
+    assert "warning: step 12: hacking: the reward rose from 1.31 to 1.36 while math calls 1.4% of" in said.getvalue()
+    said.truncate(0)
+    watched.say_in_the_end([], [])
+    assert "hacking, since step 12: the reward rose from 1.31 to" in said.getvalue()
+    assert "hacking" in {sign.name for sign in watched.failures()}
+    assert watched.asks_to_end()
