@@ -62,11 +62,11 @@ class PairResult:
 
     def __str__(self) -> str:
         return (
-            f"held-out pair accuracy {self.accuracy:.1%} (95 % {self.interval}), margin {self.margin:.3f}, on {self.count} "
+            f"held-out pair accuracy {self.accuracy:.1%} (95 % {self.interval}), margin {self.margin:.3g}, on {self.count} "
             f"pairs of {self.prompts} prompts"
         )
 
     def cells(self) -> dict[str, str]:
         """A row of a table, by column."""
         accuracy = f"{self.accuracy:.1%} {self.interval}"
-        return {"pairs ranked right": accuracy, "margin": f"{self.margin:.3f}", "pairs": str(self.count)}
+        return {"pairs ranked right": accuracy, "margin": f"{self.margin:.3g}", "pairs": str(self.count)}
