@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from statistics import NormalDist
 from typing import Any, get_args
 
 from .signs import FAILURES, NOTES, Severity, Sign
@@ -19,7 +20,7 @@ from .signs import FAILURES, NOTES, Severity, Sign
 WINDOW = 5  # steps in the mean of the beginning, and in the moving one
 SURE = 4.0  # standard errors; rules are asked at every step of long runs, so two would cry wolf
 BOTH_SURE = 3.0  # where two changes have to come together
-EVALUATIONS_SURE = 2.5
+BY_CHANCE = 0.005  # how often a run whose accuracy stays the same may be said to have fallen, over all its evaluations
 SHARE = 0.3  # of the value at the beginning: what is smaller is no matter of concern, however sure
 IN_A_ROW = 3
 NO_UPDATE = 5
@@ -83,8 +84,9 @@ class Accuracy:
     value: float
     error: float
 
-    def below(self, other: Accuracy) -> bool:
-        return other.value - self.value > EVALUATIONS_SURE * math.hypot(self.error, other.error)
+    def below(self, other: Accuracy, sure: float) -> bool:
+        """The larger of both errors stands for both: of a few problems either may be small by chance."""
+        return other.value - self.value > sure * math.sqrt(2.0) * max(self.error, other.error)
 
     def __str__(self) -> str:
         return f"{self.value:.1%} (step {self.step})"
@@ -97,26 +99,37 @@ class HeldOut:
     first: Accuracy | None = None
     best: Accuracy | None = None
     last: Accuracy | None = None
+    count: int = 0
 
     def see(self, found: Accuracy) -> None:
         self.last = found
+        self.count += 1
         self.first = self.first or found
         if self.best is None or found.value > self.best.value:
             self.best = found
 
+    @property
+    def sure(self) -> float:
+        """Standard errors, by Bonferroni over all pairs of evaluations: the best of many is high by chance."""
+        return NormalDist().inv_cdf(1.0 - BY_CHANCE / max(1, self.count * (self.count - 1) // 2))
+
     def rose(self) -> bool:
-        return self.first is not None and self.last is not None and self.first.below(self.last)
+        return self.first is not None and self.last is not None and self.first.below(self.last, self.sure)
+
+    def fell(self, then: Accuracy | None) -> bool:
+        return then is not None and self.last is not None and self.last.below(then, self.sure)
 
     def fell_from(self) -> Accuracy | None:
         """The first or the best accuracy, where the last is well below it: surely, and by much."""
         for then in (self.first, self.best):
-            if then and self.last and self.last.below(then) and self.last.value < (1 - SHARE) * then.value:
+            if then and self.last and self.fell(then) and self.last.value < (1 - SHARE) * then.value:
                 return then
         return None
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> HeldOut:
-        return cls(**{name: place and Accuracy(**place) for name, place in state.items()})
+        places = {name: value and Accuracy(**value) for name, value in state.items() if name != "count"}
+        return cls(**places, count=state.get("count", 0))
 
 
 class Watch:
@@ -303,7 +316,7 @@ def _hacking(watch: Watch) -> Found:
         }
     best, last = watch.sampled.best, watch.sampled.last
     then = watch.reward_then.get("best", math.nan)
-    if best is not None and last is not None and last.below(best) and watch.reward_rose(then):
+    if best and last and watch.sampled.fell(best) and watch.reward_rose(then):
         before = reward.start if math.isnan(then) else then
         return {
             "hacking": f"the reward rose from {before:.3g} to {reward.now:.3g} while held-out accuracy, judged by "

@@ -3,8 +3,10 @@
 import json
 import random
 
+import numpy as np
 import pytest
 
+from grpo_kit.evaluate.metrics import proportion
 from grpo_kit.observe.watch import Watch, verdicts
 
 
@@ -178,3 +180,17 @@ def test_verdicts_of_two_judges_are_never_compared():
     after = [line | {"step": line["step"] + 10} for line in lines(20, reward__mean=flat, judge__right=lambda s: 0.1)]
     assert names([*before, *after, both(30, 0.1, 0.1)]) == set()
     assert "accuracy_fell" in names([*before, *(line | {"evaluation/judge": "lenient"} for line in after)])
+
+
+def test_a_run_that_stays_the_same_is_not_said_to_have_fallen_however_often_it_is_evaluated():
+    """The best of twenty evaluations is high by chance alone: 64 problems of different difficulty, 2 samples each."""
+    rng, alarms = np.random.default_rng(0), 0
+    for _ in range(150):
+        sampled, greedy = rng.beta(1.2, 2.8, 64), rng.beta(2.0, 2.0, 64)
+        run = []
+        for step in range(0, 201, 10):
+            found = proportion(rng.binomial(2, sampled) / 2, 128)
+            line = both(step, found.value, float(rng.binomial(1, greedy).mean()), 64)
+            run.append(line | {"eval/sampled_low": found.low, "eval/sampled_high": found.high})
+        alarms += "accuracy_fell" in names(run)
+    assert alarms <= 6
