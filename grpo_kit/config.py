@@ -332,7 +332,7 @@ class ParallelConfig(Strict):
 
 
 class EvaluationConfig(Strict):
-    """Held-out accuracy before, during and after training."""
+    """Held-out accuracy before, during and after training; of a reward model, that of ranking pairs."""
 
     data: DataConfig | None = Field(None, description="default: tasks held out of data, which training never meets")
     verifier: JudgeConfig | None = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -45,6 +46,32 @@ def check_evaluation(tasks: Sequence[Task], trained: set[str], where: str) -> li
             "evaluation.data out, and a tenth of the data is held out for it; or give data that is not trained on"
         )
     return [f"{where}: {shared} of {len(tasks)} prompts are trained on as well"] if shared else []
+
+
+def few(wanted: int, found: int, fit: int, kind: str, where: str) -> list[str]:
+    """What a person should know of an evaluation that is smaller than the recipe says.
+
+    Args:
+        wanted: ``evaluation.tasks``; 0 where any number will do.
+        found: those that there are; ``fit``: whose prompt is short enough.
+        where: ``evaluation``, for what is held out of the training data, or ``evaluation.data``.
+
+    Raises:
+        UserError: none is left.
+    """
+    longest = f"{'data' if where == 'evaluation' else where}.max_prompt_tokens"
+    if not fit:
+        raise UserError(f"{where}: none of the {found} {kind} is short enough for {longest}; raise it")
+    notes = []
+    if found < wanted:
+        are = "are held out" if where == "evaluation" else f"are in {where}"
+        more = " (a tenth of the data is); give more data, or evaluation.data" if where == "evaluation" else ""
+        half = 0.98 / math.sqrt(found)  # 1.96 standard errors of one answer each that is right half of the time
+        wide = f"the 95 % interval of an accuracy reaches up to {100 * min(half, 0.5):.0f} points to either side"
+        notes.append(f"evaluation.tasks {wanted}: only {found} {kind} {are}{more}; {wide}")
+    if fit < found:
+        notes.append(f"{where}: {found - fit} of {found} {kind} are left out: their prompt is longer than {longest}")
+    return notes
 
 
 def contradictions(source: TaskSource) -> list[str]:

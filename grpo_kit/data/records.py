@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.config import Config, ExamplesConfig
+from grpo_kit.config import Config, DataConfig, ExamplesConfig
 from grpo_kit.errors import UserError
 from grpo_kit.rollout_file import rollout_lines
 from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
@@ -59,12 +59,15 @@ class RecordedGroups:
         return {}
 
 
-def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**31) -> RecordedGroups:
+def open_records(
+    config: Config, tokenizer: Any, pairs: bool, context: int = 2**31, own_split: bool = False
+) -> RecordedGroups:
     """What the ``examples`` section describes.
 
     Args:
         pairs: whether demonstrations are to come with a wrong one beside.
         context: the longest sequence that the model can be given, in tokens.
+        own_split: whether the evaluation is of the record's own held-out prompts (see `held_out_of_record`).
 
     Raises:
         UserError: there is nothing there, or not what is needed.
@@ -73,32 +76,44 @@ def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**
     assert examples is not None
     if examples.demonstrations:
         return RecordedGroups(None, _demonstrations(config, examples, tokenizer, pairs), config.seed)
-    if examples.rollouts is not None:
-        groups = read_rollouts(Path(examples.rollouts))
-        _check_tokenizer(groups, tokenizer, examples.rollouts)
-    else:
-        groups = _read_file(config, examples, tokenizer)
-    groups = _without_held_out(config, groups)
-    longest = config.data.max_prompt_tokens
+    groups = _without_held_out(config, read_recorded(config, examples, tokenizer), own_split)
+    kept, left_out = fitting(groups, config.data.max_prompt_tokens, context, "examples")
+    return RecordedGroups(len(kept), kept.__getitem__, config.seed, left_out)
+
+
+def read_recorded(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list[Group]:
+    """All groups of a run's rollouts or of a file, in their order. Raises UserError where they cannot be read."""
+    if examples.rollouts is None:
+        return read_pairs(config.data, str(examples.path), tokenizer, "examples")
+    groups = read_rollouts(Path(examples.rollouts))
+    _check_tokenizer(groups, tokenizer, examples.rollouts)
+    return groups
+
+
+def fitting(groups: list[Group], longest: int, context: int, where: str) -> tuple[list[Group], list[str]]:
+    """Those that are short enough, and in words what is left out. longest: tokens of a prompt; context: of all.
+
+    Raises:
+        UserError: nothing is.
+    """
+    limit = "data.max_prompt_tokens" if where == "examples" else f"{where}.max_prompt_tokens"
     short = [g for g in groups if len(g.prompt.token_ids) <= longest]
     if not short:
-        raise UserError(
-            f"examples: none of the {len(groups)} prompts has at most data.max_prompt_tokens = {longest} tokens"
-        )
+        raise UserError(f"{where}: none of the {len(groups)} prompts has at most {limit} = {longest} tokens")
     kept = [g for g in short if _length(g) <= context]
     if not kept:
         raise UserError(
-            f"examples: every one of the {len(short)} responses is longer than the model's context of {context}"
+            f"{where}: every one of the {len(short)} responses is longer than the model's context of {context}"
         )
     left_out = [
-        f"examples: {count} of {len(groups)} are left out: {reason}"
+        f"{where}: {count} of {len(groups)} are left out: {reason}"
         for count, reason in (
-            (len(groups) - len(short), f"their prompt is longer than data.max_prompt_tokens = {longest}"),
+            (len(groups) - len(short), f"their prompt is longer than {limit} = {longest}"),
             (len(short) - len(kept), f"with their response they are longer than the model's context of {context}"),
         )
         if count
     ]
-    return RecordedGroups(len(kept), kept.__getitem__, config.seed, left_out)
+    return kept, left_out
 
 
 def _length(group: Group) -> int:
@@ -106,11 +121,21 @@ def _length(group: Group) -> int:
     return len(group.prompt.token_ids) + max((len(c.token_ids) for c in group.completions), default=0)
 
 
-def _without_held_out(config: Config, groups: list[Group]) -> list[Group]:
+def held_out_of_record(groups: Sequence[Group]) -> set[str]:
+    """The prompts of a record that nothing is to be learned from: those that every run holds out of such data.
+
+    What a run recorded has none of them left, since that run held them out itself; then it is another tenth, by another hash.
+    """
+    prompts = {group.task.prompt for group in groups}
+    return {p for p in prompts if is_held_out(p)} or {p for p in prompts if is_held_out(f"of a record: {p}")}
+
+
+def _without_held_out(config: Config, groups: list[Group], own_split: bool) -> list[Group]:
     """The groups that may be learned from, where the run's evaluation holds prompts out of its data."""
     if config.evaluation is None or config.evaluation.data is not None:
         return groups
-    kept = [g for g in groups if not is_held_out(g.task.prompt)]
+    out = held_out_of_record(groups) if own_split else {p for g in groups if is_held_out(p := g.task.prompt)}
+    kept = [g for g in groups if g.task.prompt not in out]
     if not kept:
         raise UserError(
             f"examples: all {len(groups)} prompts are held out for the evaluation; give evaluation.data a file of its own, or "
@@ -181,29 +206,35 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
         group.greedy = Score(row["greedy"]["value"], row["greedy"]["status"])
 
 
-def _read_file(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list[Group]:
-    rows = load_rows(config.data.model_copy(update={"task": None, "path": examples.path}), "examples")
+def read_pairs(data: DataConfig, path: str, tokenizer: Any, where: str) -> list[Group]:
+    """A file of pairs, labelled responses or demonstrations, each row a group.
+
+    Args:
+        data: how prompts are framed; and the subset and split of a dataset that is no single file.
+        where: the section, for messages.
+    """
+    rows = load_rows(data.model_copy(update={"task": None, "path": path}), where)
     columns = set(rows.column_names)
     kind = next((kind for kind in ({"prompt", "chosen", "rejected"}, {"prompt", "response"}) if kind <= columns), None)
     if kind is None:
         raise UserError(
-            f"examples.path: {examples.path} needs columns prompt, chosen and rejected, or prompt and response; it has: "
+            f"{where}.path: {path} needs columns prompt, chosen and rejected, or prompt and response; it has: "
             f"{', '.join(sorted(columns))}"
         )
     made = []
     for index, row in enumerate(rows):
-        where = f"examples.path: {examples.path}, row {index}"
-        prompt = _prompt(row.get("prompt"), config, where)
+        place = f"{where}.path: {path}, row {index}"
+        prompt = _prompt(row.get("prompt"), data, place)
         if "chosen" in kind:
-            texts, marks = [_response(row.get(name), name, where) for name in ("chosen", "rejected")], [1.0, 0.0]
+            texts, marks = [_response(row.get(name), name, place) for name in ("chosen", "rejected")], [1.0, 0.0]
         else:
-            texts, marks = [_response(row.get("response"), "response", where)], [_label(row.get("label", True), where)]
-        margin = _margin(row.get("margin"), where)
-        made.append(text_group(f"examples/{index}", prompt, texts, marks, tokenizer, margin=margin))
+            texts, marks = [_response(row.get("response"), "response", place)], [_label(row.get("label", True), place)]
+        margin = _margin(row.get("margin"), place)
+        made.append(text_group(f"{where}/{index}", prompt, texts, marks, tokenizer, margin=margin))
     return made
 
 
-def _prompt(prompt: Any, config: Config, where: str) -> tuple[Message, ...]:
+def _prompt(prompt: Any, data: DataConfig, where: str) -> tuple[Message, ...]:
     conversation = as_conversation(prompt)
     if conversation is not None:
         messages = read_conversation(conversation, where)
@@ -211,7 +242,7 @@ def _prompt(prompt: Any, config: Config, where: str) -> tuple[Message, ...]:
         messages = [Message(role="user", content=prompt)]
     else:
         raise UserError(f"{where}: prompt and responses must be text, and not empty; the prompt is {prompt!r:.60}")
-    return framed(messages, config.data.prompt_template, config.data.system_prompt or None, where)
+    return framed(messages, data.prompt_template, data.system_prompt or None, where)
 
 
 def _response(response: Any, name: str, where: str) -> str:
@@ -294,12 +325,17 @@ def _demonstrations(config: Config, examples: ExamplesConfig, tokenizer: Any, pa
 
     def group(index: int) -> Group:
         if pairs:
-            right, wrong = source.problem(index), source.problem(index, slip=True)
-            texts, marks = [right.demonstration, wrong.demonstration], [1.0, 0.0]
-        else:
-            slip = random.Random(f"mistake/{index}").random() < examples.mistakes
-            right = source.problem(index, slip)
-            texts, marks = [right.demonstration], [1.0]
-        return text_group(f"{index}/{right.prompt}", right.prompt, texts, marks, tokenizer, config.data.system_prompt)
+            return demonstrated_pair(source, index, tokenizer, config.data.system_prompt)
+        slip = random.Random(f"mistake/{index}").random() < examples.mistakes
+        found = source.problem(index, slip)
+        name, system = f"{index}/{found.prompt}", config.data.system_prompt
+        return text_group(name, found.prompt, [found.demonstration], [1.0], tokenizer, system)
 
     return group
+
+
+def demonstrated_pair(source: ProceduralSource, index: int, tokenizer: Any, system: str | None) -> Group:
+    """A worked solution of a problem, and one with a mistake."""
+    right, wrong = source.problem(index), source.problem(index, slip=True)
+    texts = [right.demonstration, wrong.demonstration]
+    return text_group(f"{index}/{right.prompt}", right.prompt, texts, [1.0, 0.0], tokenizer, system)

@@ -196,12 +196,16 @@ class ProceduralSource:
 
     def unique_tasks(self, count: int) -> list[Task]:
         """The first ``count`` different tasks of the stream: an evaluation set counts no problem twice."""
-        found: dict[str, Task] = {}
+        return [self.task(index) for index in self.unique_indices(count)]
+
+    def unique_indices(self, count: int) -> list[int]:
+        """Where in the stream they stand. Raises UserError where there are fewer."""
+        found: dict[str, int] = {}
         index = last_new = 0
         while len(found) < count and index - last_new < PATIENCE:
-            task = self.task(index)
-            if task.id not in found:
-                found[task.id], last_new = task, index
+            prompt = self.problem(index).prompt
+            if prompt not in found:
+                found[prompt] = last_new = index
             index += 1
         if len(found) == count:
             return list(found.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -54,6 +54,7 @@ class Comparison:
         p_corrected: ``difference.p_value`` corrected (Holm) for the number of comparisons shown together.
         unpaired_error: what the error would be without pairing.
         only_one: problems without a judged answer of both sides in that measure; they are left out.
+        judges: who says what is right, of the first side and of the second; empty where it is not known.
         warnings: where the protocols differ.
     """
 
@@ -73,6 +74,11 @@ class Comparison:
     only_one: int
     flips: list[Flip]
     warnings: list[str]
+    judges: tuple[str, str] = ("", "")
+
+    @property
+    def same_judge(self) -> bool:
+        return self.judges[0] == self.judges[1]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -147,7 +153,18 @@ def _compare_task(first: Evaluated, second: Evaluated, first_task: str, second_t
         only_one=len({*mine, *theirs}) - len(common),
         flips=flips,
         warnings=differences(*protocols) + differences(first.result.run, second.result.run),
+        judges=(judge_of(protocols[0]), judge_of(protocols[1])),
     )
+
+
+def judge_of(protocol: Mapping[str, Any]) -> str:
+    """The verifier of a protocol with its version and its options, as a person reads it; empty where there is none."""
+    verifier = protocol.get("verifier")
+    if not isinstance(verifier, Mapping):
+        return str(verifier or "")
+    version, options = verifier.get("version"), verifier.get("options")
+    words = [str(verifier.get("name", "")), f"version {version}" if version else "", str(options) if options else ""]
+    return ", ".join(word for word in words if word)
 
 
 def _problems(records: Sequence[Record], task: str) -> dict[str, list[Record]]:

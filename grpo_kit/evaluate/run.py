@@ -41,6 +41,12 @@ class EvalResult:
     sampled_high: float = math.nan
     judge: str = ""
 
+    measure = "Held-out accuracy"
+
+    @property
+    def accuracy(self) -> float:
+        return self.sampled
+
     def as_metrics(self) -> dict[str, float | str]:
         numbers = asdict(self)
         judge = numbers.pop("judge")
@@ -52,6 +58,21 @@ class EvalResult:
         if math.isnan(self.sampled_low):
             return "[no interval]"
         return f"[{self.sampled_low:.1%}, {self.sampled_high:.1%}]"
+
+    def __str__(self) -> str:
+        return (
+            f"held-out accuracy {self.sampled:.1%} sampled (avg@{self.samples}, 95 % {self.interval}), {self.greedy:.1%} "
+            f"greedy, on {self.problems} problems, judged by {self.judge or 'an unnamed verifier'}"
+        )
+
+    def cells(self) -> dict[str, str]:
+        """A row of a table, by column."""
+        return {
+            f"sampled (avg@{self.samples})": f"{self.sampled:.1%} {self.interval}",
+            "greedy": f"{self.greedy:.1%}",
+            "truncated": f"{self.truncated:.1%}",
+            "mean length": f"{self.mean_length:.1f}",
+        }
 
     @classmethod
     def of_metrics(cls, metrics: Mapping[str, Any]) -> EvalResult | None:

@@ -68,6 +68,12 @@ def _p(value: float) -> str:
 def _warnings(comparisons: Sequence[Comparison]) -> list[str]:
     found = []
     for c in comparisons:
+        if not c.same_judge:
+            first, second = (judge or "an unnamed verifier" for judge in c.judges)
+            found.append(
+                f"{c.task}: {c.first} is judged by {first}, {c.second} by {second}. The difference is that of the judges as "
+                "well: `grpo-kit score` judges both sides' answers by one"
+            )
         if c.warnings:
             found.append(f"{c.task}, {c.first} and {c.second}: the protocols differ in {'; '.join(c.warnings)}")
         if c.only_one:
@@ -83,9 +89,10 @@ def _notes(comparisons: Sequence[Comparison]) -> list[str]:
     for c in comparisons:
         known = not math.isnan(c.difference.correlation)
         paired = f"; the problems' results correlate by {c.difference.correlation:.2f}" if known else ""
+        judged = f", judged by {c.judges[0]}" if c.same_judge and c.judges[0] else ""
         lines.append(
-            f"{c.task}, {c.second}: accuracy is {c.measure}, gained and lost are counted by {c.verdicts}{paired}; without "
-            f"pairing the error would be {100 * c.unpaired_error:.2f}"
+            f"{c.task}, {c.second}: accuracy is {c.measure}{judged}, gained and lost are counted by {c.verdicts}{paired}; "
+            f"without pairing the error would be {100 * c.unpaired_error:.2f}"
         )
     if len(comparisons) > 1:
         lines.append(f"p, corrected: Holm's correction for {len(comparisons)} comparisons")

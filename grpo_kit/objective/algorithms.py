@@ -94,6 +94,11 @@ class Algorithm:
         return self.family in ("pairs", "labels") or (self.family == "policy_gradient" and self.beta > 0.0)
 
     @property
+    def scores_responses(self) -> bool:
+        """Whether what is trained gives scores and writes nothing: there are no answers of it to judge."""
+        return self.family == "reward_model"
+
+    @property
     def needs_critic(self) -> bool:
         return self.baseline == "critic"
 

@@ -22,7 +22,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column as RichColumn
 from rich.text import Text
 
-from grpo_kit.evaluate.run import EvalResult, Judged
+from grpo_kit.evaluate.outcome import Outcome
+from grpo_kit.evaluate.run import Judged
 from grpo_kit.types import Group, Score
 
 from .tables import Column, show_table
@@ -61,11 +62,8 @@ class RunConsole:
             task = progress.add_task(name, total=total, completed=start, numbers={})
             yield Stage(self, name, total, progress, task)
 
-    def show_evaluation(self, label: str, result: EvalResult) -> None:
-        self.say(
-            f"{label}: held-out accuracy {result.sampled:.1%} sampled (avg@{result.samples}, 95 % {result.interval})"
-            f", {result.greedy:.1%} greedy, on {result.problems} problems, judged by {result.judge or 'an unnamed verifier'}"
-        )
+    def show_evaluation(self, label: str, result: Outcome) -> None:
+        self.say(f"{label}: {result}")
 
     def show_examples(self, step: int, groups: Sequence[Group]) -> None:
         """The completions of highest and lowest reward of the step, each with the judge's mark."""
@@ -102,21 +100,14 @@ class RunConsole:
         else:
             self.say(f"  [{title}] {' '.join(f'{asked} {said}'.split())}")
 
-    def show_comparison(self, rows: Sequence[tuple[str, EvalResult]]) -> None:
-        judges = " and ".join(dict.fromkeys(r.judge for _, r in rows if r.judge))
-        title = f"Held-out accuracy, judged by {judges}" if judges else "Held-out accuracy"
-        numbers = (f"sampled (avg@{rows[0][1].samples})", "greedy", "truncated", "mean length")
-        cells = [
-            (
-                label,
-                f"{r.sampled:.1%} {r.interval}",
-                f"{r.greedy:.1%}",
-                f"{r.truncated:.1%}",
-                f"{r.mean_length:.1f}",
-            )
-            for label, r in rows
-        ]
-        columns = [Column(""), *(Column(name, right=True) for name in numbers)]
+    def show_comparison(self, rows: Sequence[tuple[str, Outcome]]) -> None:
+        """Outcomes of one measure, a row each. Where their judges differ each row names its own."""
+        measure, judges = rows[0][1].measure, list(dict.fromkeys(r.judge for _, r in rows if r.judge))
+        title = f"{measure}, judged by {judges[0]}" if len(judges) == 1 else measure
+        shown = [r.cells() | ({"judged by": r.judge or "unknown"} if len(judges) > 1 else {}) for _, r in rows]
+        names = list(dict.fromkeys(name for cells in shown for name in cells))
+        columns = [Column(""), *(Column(name, right=name != "judged by") for name in names)]
+        cells = [(label, *(row.get(name, "") for name in names)) for (label, _), row in zip(rows, shown, strict=True)]
         show_table(self.console, columns, cells, title=title)
 
 

@@ -22,7 +22,7 @@ def draw_learning_curve(metrics: list[dict[str, Any]], target: Path, title: str)
 
     recorded = any(m.get("data/recorded") for m in metrics)
     key, label = ("loss", "training loss") if recorded else ("reward/mean", "training reward")
-    evaluated = [m for m in metrics if "eval/sampled" in m]
+    evaluated = [m for m in metrics if "eval/sampled" in m or "eval/pairs_accuracy" in m]
     figure, all_axes = plt.subplots(
         1 + bool(evaluated), figsize=(7, 4.6 if evaluated else 3), sharex=True, squeeze=False, layout="constrained"
     )
@@ -45,6 +45,12 @@ def draw_learning_curve(metrics: list[dict[str, Any]], target: Path, title: str)
 
 def _draw_accuracy(axes: Any, evaluated: list[dict[str, Any]]) -> None:
     at = [m["step"] for m in evaluated]
+    if "eval/pairs_accuracy" in evaluated[0]:
+        accuracy = [100 * m["eval/pairs_accuracy"] for m in evaluated]
+        error = [196 * m["eval/pairs_error"] for m in evaluated]
+        axes.errorbar(at, accuracy, error, color="#1f4e79", marker="o", markersize=4, capsize=3)
+        axes.set_ylabel("held-out pairs ranked right, %")
+        return
     sampled = [100 * m["eval/sampled"] for m in evaluated]
     error = [196 * m["eval/sampled_error"] for m in evaluated]
     axes.errorbar(at, sampled, error, color="#1f4e79", marker="o", markersize=4, capsize=3, label="sampled")

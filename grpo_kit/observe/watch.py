@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from statistics import NormalDist
 from typing import Any, get_args
 
 from .signs import FAILURES, NOTES, Severity, Sign
@@ -19,7 +20,7 @@ from .signs import FAILURES, NOTES, Severity, Sign
 WINDOW = 5  # steps in the mean of the beginning, and in the moving one
 SURE = 4.0  # standard errors; rules are asked at every step of long runs, so two would cry wolf
 BOTH_SURE = 3.0  # where two changes have to come together
-EVALUATIONS_SURE = 2.5
+BY_CHANCE = 0.005  # how often a run whose accuracy stays the same may be said to have fallen, over all its evaluations
 SHARE = 0.3  # of the value at the beginning: what is smaller is no matter of concern, however sure
 IN_A_ROW = 3
 NO_UPDATE = 5
@@ -83,11 +84,52 @@ class Accuracy:
     value: float
     error: float
 
-    def below(self, other: Accuracy) -> bool:
-        return other.value - self.value > EVALUATIONS_SURE * math.hypot(self.error, other.error)
+    def below(self, other: Accuracy, sure: float) -> bool:
+        """The larger of both errors stands for both: of a few problems either may be small by chance."""
+        return other.value - self.value > sure * math.sqrt(2.0) * max(self.error, other.error)
 
     def __str__(self) -> str:
         return f"{self.value:.1%} (step {self.step})"
+
+
+@dataclass
+class HeldOut:
+    """One measure of held-out accuracy through a run."""
+
+    first: Accuracy | None = None
+    best: Accuracy | None = None
+    last: Accuracy | None = None
+    count: int = 0
+
+    def see(self, found: Accuracy) -> None:
+        self.last = found
+        self.count += 1
+        self.first = self.first or found
+        if self.best is None or found.value > self.best.value:
+            self.best = found
+
+    @property
+    def sure(self) -> float:
+        """Standard errors, by Bonferroni over all pairs of evaluations: the best of many is high by chance."""
+        return NormalDist().inv_cdf(1.0 - BY_CHANCE / max(1, self.count * (self.count - 1) // 2))
+
+    def rose(self) -> bool:
+        return self.first is not None and self.last is not None and self.first.below(self.last, self.sure)
+
+    def fell(self, then: Accuracy | None) -> bool:
+        return then is not None and self.last is not None and self.last.below(then, self.sure)
+
+    def fell_from(self) -> Accuracy | None:
+        """The first or the best accuracy, where the last is well below it: surely, and by much."""
+        for then in (self.first, self.best):
+            if then and self.last and self.fell(then) and self.last.value < (1 - SHARE) * then.value:
+                return then
+        return None
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> HeldOut:
+        places = {name: value and Accuracy(**value) for name, value in state.items() if name != "count"}
+        return cls(**places, count=state.get("count", 0))
 
 
 class Watch:
@@ -95,9 +137,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.trends: dict[str, Trend] = {}
-        self.first: Accuracy | None = None
-        self.best: Accuracy | None = None
-        self.last: Accuracy | None = None
+        self.held_out = {name: HeldOut() for name in MEASURES}
         self.reward_then: dict[str, float] = {}  # moving mean of the reward at the first and the best evaluation
         self.judge: str | None = None
         self.self_judged: bool | None = None
@@ -137,6 +177,8 @@ class Watch:
 
     def _remember(self, step: int, line: Line) -> None:
         judge, same = line.get("evaluation/judge"), _number(line, "judge/is_reward")
+        if judge and self.judge is not None and str(judge) != self.judge:
+            self._forget_verdicts()
         self.judge = str(judge) if judge else self.judge
         self.self_judged = self.self_judged if same is None else bool(same)
         self.recorded = self.recorded or bool(_number(line, "data/recorded"))
@@ -150,18 +192,23 @@ class Watch:
             moved = any(name.endswith(("grad_norm", "skipped_updates")) for name in line)
             self.idle = self.idle + 1 if not moved and ("loss" in line or "groups/tied" in line) else 0
         self.unscored = _number(line, "eval/unscored") or (0.0 if "eval/sampled" in line else self.unscored)
-        value = _number(line, "eval/sampled")
-        if value is not None:
-            self._evaluated(Accuracy(step, value, _error(line, value)))
+        for name in MEASURES:
+            value = _number(line, name)
+            if value is not None:
+                self._evaluated(name, Accuracy(step, value, _error(line, name, value)))
 
-    def _evaluated(self, found: Accuracy) -> None:
-        reward = self.trends.get(self.reward_name)
-        now = reward.now if reward else math.nan
-        self.last = found
-        if self.first is None:
-            self.first, self.reward_then["first"] = found, now
-        if self.best is None or found.value > self.best.value:
-            self.best, self.reward_then["best"] = found, now
+    def _forget_verdicts(self) -> None:
+        """What another judge called right is no measure for what comes."""
+        self.held_out = {name: HeldOut() for name in MEASURES}
+        self.reward_then = {}
+        for name in ("refill/right_of_all", "judge/right", "judge/unjudged"):
+            self.trends.pop(name, None)
+
+    def _evaluated(self, name: str, found: Accuracy) -> None:
+        self.held_out[name].see(found)
+        if name == "eval/sampled" and self.held_out[name].best is found:
+            reward = self.trends.get(self.reward_name)
+            self.reward_then["best"] = reward.now if reward else math.nan
 
     # --- what rules ask ------------------------------------------------------------------------------------------
 
@@ -169,6 +216,10 @@ class Watch:
     def reward_name(self) -> str:
         """Dynamic sampling keeps what the policy is half right about, whose mean reward says nothing of progress."""
         return "refill/reward_of_all" if "refill/reward_of_all" in self.trends else "reward/mean"
+
+    @property
+    def sampled(self) -> HeldOut:
+        return self.held_out["eval/sampled"]
 
     @property
     def reward(self) -> Trend:
@@ -188,8 +239,7 @@ class Watch:
 
     def improved(self) -> bool:
         """A higher accuracy on the training responses, or on held-out problems."""
-        held_out = self.first is not None and self.last is not None and self.first.below(self.last)
-        return held_out or self.accuracy.rose(2.0)
+        return self.sampled.rose() or self.accuracy.rose(2.0)
 
     def reward_rose(self, since: float = math.nan) -> bool:
         """Since the beginning, or, where it is known, since it was ``since``."""
@@ -199,10 +249,9 @@ class Watch:
         return reward.count >= WINDOW and reward.now - since > BOTH_SURE * reward.error
 
     def state_dict(self) -> dict[str, Any]:
-        places = {name: getattr(self, name) for name in ("first", "best", "last")}
         return {
             "trends": {name: asdict(trend) for name, trend in self.trends.items()},
-            **{name: None if place is None else asdict(place) for name, place in places.items()},
+            "held_out": {name: asdict(places) for name, places in self.held_out.items()},
             "fired": [asdict(sign) for sign in self.fired.values()],
             **{name: getattr(self, name) for name in _PLAIN},
             "reward_then": dict(self.reward_then),
@@ -210,14 +259,20 @@ class Watch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.trends = {name: Trend(**values) for name, values in state["trends"].items()}
-        for name in ("first", "best", "last"):
-            setattr(self, name, None if state[name] is None else Accuracy(**state[name]))
+        # Checkpoints from before greedy answers were watched hold the sampled ones' places by themselves.
+        then = state.get("held_out") or {"eval/sampled": {name: state[name] for name in ("first", "best", "last")}}
+        self.held_out = {name: HeldOut.of(then.get(name, {})) for name in MEASURES}
         self.fired = {values["name"]: Sign(**values) for values in state["fired"]}
         for name in _PLAIN:
             setattr(self, name, state[name])
         self.reward_then = dict(state["reward_then"])
 
 
+MEASURES = {
+    "eval/sampled": "held-out accuracy",
+    "eval/greedy": "held-out accuracy of the greedy answers",
+    "eval/pairs_accuracy": "held-out pair accuracy",
+}
 _PLAIN = ("judge", "self_judged", "recorded", "idle", "unscored", "spread")
 WATCHED = (
     "reward/mean", "refill/reward_of_all", "refill/right_of_all", "judge/right", "judge/unjudged", "entropy",
@@ -259,9 +314,9 @@ def _hacking(watch: Watch) -> Found:
             "hacking": f"the reward rose from {reward.start:.3g} to {reward.now:.3g} while {judge} calls "
             f"{accuracy.now:.1%} of the responses right, {accuracy.start:.1%} at the beginning. {after}"
         }
-    best, last = watch.best, watch.last
+    best, last = watch.sampled.best, watch.sampled.last
     then = watch.reward_then.get("best", math.nan)
-    if best is not None and last is not None and last.below(best) and watch.reward_rose(then):
+    if best and last and watch.sampled.fell(best) and watch.reward_rose(then):
         before = reward.start if math.isnan(then) else then
         return {
             "hacking": f"the reward rose from {before:.3g} to {reward.now:.3g} while held-out accuracy, judged by "
@@ -286,20 +341,27 @@ def _not_followed(watch: Watch) -> Found:
 
 
 def _accuracy_fell(watch: Watch) -> Found:
-    first, best, last, accuracy = watch.first, watch.best, watch.last, watch.accuracy
-    whose = f", judged by {watch.judge}," if watch.judge else ""
-    after = (
-        "Go back to an earlier checkpoint (--fork RUN@STEP), with a lower optimizer.learning_rate or another reward."
-    )
-    for then in (first, best):
-        if then is not None and last is not None and last.below(then) and last.value < (1 - SHARE) * then.value:
-            return {"accuracy_fell": f"held-out accuracy{whose} fell from {then} to {last}. {after}"}
+    accuracy, whose = watch.accuracy, f", judged by {watch.judge}," if watch.judge else ""
+    other = "other examples" if watch.recorded else "another reward"
+    after = f"Go back to an earlier checkpoint (--fork RUN@STEP), with a lower optimizer.learning_rate or {other}."
+    for name, words in MEASURES.items():
+        places = watch.held_out[name]
+        if name == "eval/greedy" and watch.sampled.rose():
+            continue  # what is sampled is what is learned from: it became better, at the cost of the likeliest answer
+        if (then := places.fell_from()) is not None:
+            return {"accuracy_fell": f"{words}{whose} fell from {then} to {places.last}{_beside(watch, name)}. {after}"}
     if not watch.recorded and accuracy.fell(SURE, SHARE * accuracy.start):
         return {
             "accuracy_fell": f"accuracy on the training responses{whose} fell from {accuracy.start:.1%} (the first "
             f"{WINDOW} steps) to {accuracy.now:.1%}. {after}"
         }
     return {}
+
+
+def _beside(watch: Watch, name: str) -> str:
+    """What the sampled answers did, where it is the greedy ones that fell: both at once is the plain case."""
+    sampled = watch.sampled
+    return f", that of the sampled ones from {sampled.first} to {sampled.last}" if name == "eval/greedy" else ""
 
 
 def _reward_fell(watch: Watch) -> Found:
@@ -437,11 +499,14 @@ def _number(line: Line, name: str) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
-def _error(line: Line, value: float) -> float:
-    low, high = _number(line, "eval/sampled_low"), _number(line, "eval/sampled_high")
+def _error(line: Line, name: str, value: float) -> float:
+    """Standard error of an accuracy; never 0, because none right of a few says little."""
+    stem = "eval/pairs" if name == "eval/pairs_accuracy" else name
+    low, high = _number(line, f"{stem}_low"), _number(line, f"{stem}_high")
     if low is not None and high is not None:
         return (high - low) / (2 * 1.96)
-    known, problems = _number(line, "eval/sampled_error") or 0.0, _number(line, "eval/problems")
+    known, problems = _number(line, f"{stem}_error") or 0.0, _number(line, "eval/problems")
     if known or not problems:
         return known
-    return 1.0 / (problems + 4)  # nothing varied: about what Wilson's interval has at 0 and 1
+    likely = (value * problems + 2) / (problems + 4)  # one answer each: Agresti and Coull (1998), 95 %
+    return math.sqrt(likely * (1 - likely) / (problems + 4))

@@ -23,6 +23,9 @@ RATIO_LIMIT = 10.0
 MISMATCH_LIMIT = 0.1  # nats per token; seen two steps before a run that sampled ahead unlearned what it knew
 NEAR_ZERO = 1e-2
 MOST_DUMPS = 20
+FULL_BOUND = 0.2  # of the tokens clipped before a policy has moved: a bound that noise fills
+UNEVEN = 2.0  # times the weight of the other label; KTO's authors keep within 4/3 (arXiv:2402.01306, section 4.2)
+LABELS_SEEN = 32  # responses before an uneven share of them is more than chance
 
 
 class Guard:
@@ -31,6 +34,11 @@ class Guard:
     def __init__(self, run: RunDirectory, warn: Callable[[str], None], say: Callable[[str], None]) -> None:
         self.run, self.warn, self.say = run, warn, say
         self.skipped_in_a_row = 0
+        self.bound_looked_at = False
+        self.labels, self.good_weight = (
+            0.0,
+            0.0,
+        )  # responses with a label so far, and the good ones' share of the weight
         self._said: set[str] = set()
 
     def learn(self, step: int, groups: list[Group], learner: Learner) -> Learned:
@@ -95,16 +103,61 @@ class Guard:
                 "in_ratio, which clips what came since. If not, the engine does not compute this policy: see mismatch/probe.",
             )
 
+        self._look_at_the_bound(step, metrics)
+        if objective.family == "labels":
+            self._look_at_labels(step, metrics, objective)
+
+    def _look_at_the_bound(self, step: int, metrics: dict[str, Any]) -> None:
+        """At the first update of a run no policy has moved: what is clipped there is rounding, or samples of another one."""
+        if self.bound_looked_at or "clip/high" not in metrics:
+            return
+        self.bound_looked_at = True
+        clipped = metrics.get("clip/unmoved", metrics["clip/high"] + metrics.get("clip/low", 0.0))
+        if clipped > FULL_BOUND:
+            self._once(
+                "bound",
+                f"step {step}: {clipped:.0%} of the tokens are clipped at the first update, before the policy has moved: the "
+                "difference between the engine and the trainer (mismatch/*) fills the bound of the ratio, and these tokens "
+                "teach nothing. Set objective.correction to truncated or masked, which keep the ratio to the trainer's own "
+                "policy, or widen objective.clip_low and clip_high.",
+            )
+
+    def _look_at_labels(self, step: int, metrics: dict[str, Any], objective: Algorithm) -> None:
+        if metrics.get("kto/mismatched_pairs") == 0.0 and metrics.get("examples", 0.0):
+            self._once(
+                "one_prompt",
+                f"step {step}: every response of this step answers one prompt, so KTO's reference point, which is measured on "
+                "responses to other prompts, is 0. Raise rollout.prompts_per_step, or lower train.updates_per_batch.",
+            )
+        share, count = metrics.get("kto/good_share_of_weight"), metrics.get("examples", 0.0)
+        if share is None or not count:
+            return
+        self.labels += count
+        self.good_weight += (share - self.good_weight) * count / self.labels
+        good, bad = self.good_weight, 1.0 - self.good_weight
+        if self.labels >= LABELS_SEEN and max(good, bad) > UNEVEN * min(good, bad):
+            self._once(
+                "uneven",
+                f"step {step}: good responses have {good:.0%} of the weight and bad ones {bad:.0%}, over {self.labels:.0f} "
+                "responses: the fewer are hardly heard. Set objective.good_weight and objective.bad_weight (now "
+                f"{objective.good_weight:g} and {objective.bad_weight:g}) so that weight times number is about equal.",
+            )
+
     def _once(self, kind: str, text: str) -> None:
         if kind not in self._said:
             self._said.add(kind)
             self.warn(text)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"skipped_in_a_row": self.skipped_in_a_row}
+        return {name: getattr(self, name) for name in _STATE}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.skipped_in_a_row = state["skipped_in_a_row"]
+        """state: of a checkpoint; one from before a run's labels were counted begins to count."""
+        for name in _STATE:
+            setattr(self, name, state.get(name, getattr(self, name)))
+
+
+_STATE = ("skipped_in_a_row", "bound_looked_at", "labels", "good_weight")
 
 
 def not_finite(groups: list[Group]) -> str | None:

@@ -14,7 +14,8 @@ from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.evaluate.judge import find_judge
-from grpo_kit.evaluate.run import EvalResult, Judged, evaluate
+from grpo_kit.evaluate.outcome import Outcome, outcome_of
+from grpo_kit.evaluate.run import Judged
 from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
 from grpo_kit.interrupt import Interrupted, StopRequest, StopStep
@@ -62,14 +63,15 @@ class OnlineTrainer:
         self.sampler = TaskSampler(
             self.source, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
         )
-        self.evaluation = prepare.prepare_evaluation(config, self.policy)
+        self.evaluation = prepare.prepare_evaluation(config, self.objective, self.policy)
         self.judge = find_judge(config, self.source)
         self.scorer = prepare.open_scorer(config, run.path, judge=self.judge)
         self.clock = run_by(Clock())
         self.keeper = Keeper(run.checkpoints, config.train, console.warn)
         self.guard = Guard(run, console.warn, console.say)
-        self.watch = WatchedRun(run, console, config.limits, self.judge)
-        self.evaluations: list[tuple[int, EvalResult]] = []
+        judge = None if self.objective.scores_responses else self.judge
+        self.watch = WatchedRun(run, console, config.limits, judge)
+        self.evaluations: list[tuple[int, Outcome]] = []
         self.last_judged: list[Judged] = []
         self.step = 0
         rate = product_rate(self.policy.device, self.policy.autocast)
@@ -90,13 +92,13 @@ class OnlineTrainer:
             try:
                 with self.console.stage(self.config.algorithm, self.config.train.steps, self.step) as bar:
                     self.clock.finish()
-                    self._evaluate_if_due()
+                    self._evaluate_if_due(learner)
                     while self.step < self.config.train.steps:
                         groups = self._next_groups()
                         self.step += 1
                         metrics = self.learn(groups, learner)
                         bar.advance(self.step, prepare.headline(metrics))
-                        self._evaluate_if_due()
+                        self._evaluate_if_due(learner)
                         self._save_if_due(learner)
                         if self.watch.asks_to_end():
                             self._save(learner)
@@ -222,13 +224,9 @@ class OnlineTrainer:
             **self.rollouts.statistics(),
             **learned.metrics,
         }
-        metrics |= {
-            "policy_version": self.policy_version,
-            "tokens": tokens,
-            "prompts_too_long": self.sampler.skipped_long,
-        }
-        metrics |= of_record(metrics, self.objective)
-        metrics |= self.clock.finish()
+        metrics |= {"policy_version": self.policy_version, "tokens": tokens}
+        metrics["prompts_too_long"] = self.sampler.skipped_long
+        metrics |= of_record(metrics, self.objective) | self.clock.finish()
         metrics |= rates(metrics, tokens, self.machine_rate)
         self.watch.log(metrics)
         self.trained_steps += any(name.endswith("grad_norm") for name in learned.metrics)
@@ -242,14 +240,12 @@ class OnlineTrainer:
         every = self.config.evaluation.every
         return self.step in (0, self.config.train.steps) or (every is not None and self.step % every == 0)
 
-    def _evaluate_if_due(self) -> None:
+    def _evaluate_if_due(self, learner: Learner) -> None:
         if not self._evaluation_is_due():
             return
         assert self.evaluation is not None
         with self.clock.phase("evaluate"), self.stop.abandonable(), self._engine_to_itself():
-            result, self.last_judged = evaluate(
-                self.generator, self.scorer, self.evaluation.tasks, self.evaluation.sampling, str(self.judge)
-            )
+            result, self.last_judged = self.evaluation.measure(learner, self.generator, self.scorer, str(self.judge))
             self.scorer.statistics()
         self.evaluations.append((self.step, result))
         self.console.show_evaluation("before" if self.step == 0 else f"step {self.step}", result)
@@ -270,7 +266,7 @@ class OnlineTrainer:
 
     def _accuracy(self) -> float | None:
         """Held-out accuracy of the present weights, where it was measured."""
-        return next((result.sampled for step, result in self.evaluations[-1:] if step == self.step), None)
+        return next((result.accuracy for step, result in self.evaluations[-1:] if step == self.step), None)
 
     def _save_if_due(self, learner: Learner) -> None:
         due = self.keeper.due(self.step, self._accuracy())
@@ -319,7 +315,7 @@ class OnlineTrainer:
         for path in set_aside_after(self.run.checkpoints, self.step) if ranks.first() else ():
             self.console.warn(f"{path} is of a later step and was set aside: the run goes on from step {self.step}")
         self.run.drop_after(self.step)
-        done = [(m["step"], found) for m in self.run.read_metrics() if (found := EvalResult.of_metrics(m))]
+        done = [(m["step"], found) for m in self.run.read_metrics() if (found := outcome_of(m))]
         self.evaluations = ranks.from_first(done, "reading what was evaluated")
         set_random_state(state["random"])
         self.console.say(f"resumed after step {self.step} from {checkpoint}")

@@ -161,8 +161,16 @@ class LabelLearner(_AgainstReference):
         metrics.value("kto/baseline", float(self.baseline))
         metrics.value("kto/mismatched_pairs", float(len(pairs)))
         self.good = {id(e.sequence): e.good for e in examples}
+        self._weigh(examples, metrics)
         units = [(e.sequence,) for e in examples]
         self.step(lambda: self.units(units), lambda b, m: self.loss(b, m, len(units)), metrics)
+
+    def _weigh(self, examples: list[Labelled], metrics: UpdateMetrics) -> None:
+        """The share of the weight of all responses that good ones have; a half is even (arXiv:2402.01306, section 4.2)."""
+        good = self.objective.good_weight * sum(e.good for e in examples)
+        bad = self.objective.bad_weight * sum(not e.good for e in examples)
+        if good + bad > 0.0:
+            metrics.value("kto/good_share_of_weight", good / (good + bad))
 
     def _baseline(self, mismatched: list[TrainingSequence]) -> Tensor:
         """The drift from the reference, measured on responses to other prompts; 0 where there is no other prompt."""

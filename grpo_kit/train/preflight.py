@@ -13,8 +13,8 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.config_algorithm import check_row
-from grpo_kit.data.chat import check_stop_strings, left_out, opens_thinking, render_text, use_arguments
-from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, prompts_of
+from grpo_kit.data.chat import check_stop_strings, left_out, opens_thinking, render, render_text, use_arguments
+from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, few, prompts_of
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.rows import is_one_file
@@ -147,18 +147,41 @@ def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokeni
         rows = range(min(source.size or 0, GOLD_ROWS_CHECKED))
         check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
     if config.examples is not None:
-        records = open_records(config, tokenizer, objective.family != "policy_gradient", context)
+        pairs = objective.family != "policy_gradient"
+        records = open_records(config, tokenizer, pairs, context, objective.scores_responses)
         notes += records.left_out
         groups = [records.group(i) for i in range(records.size)] if records.size is not None else records.next(1, 8)
         _check_lessons(config, objective, groups)
         trained = {group.task.prompt for group in groups} if records.size is not None else set()
     if config.evaluation is not None:
-        where = "evaluation" if config.evaluation.data is None else "evaluation.data"
-        notes += check_evaluation(evaluation_tasks(config), trained, where)
+        notes += _check_evaluation(config, objective, tokenizer, context, trained)
     warmup, updates = config.optimizer.warmup_steps, updates_of(config)
     if warmup >= updates > 2:
         notes.append(f"optimizer.warmup_steps {warmup} is not over when the run is, after {updates} updates")
     return notes
+
+
+def _check_evaluation(
+    config: Config, objective: Algorithm, tokenizer: Any, context: int, trained: set[str]
+) -> list[str]:
+    assert config.evaluation is not None
+    own = config.evaluation.data
+    if objective.scores_responses:
+        from .held_out_pairs import groups_with_pairs
+
+        tasks, kind = [group.task for group in groups_with_pairs(config, tokenizer, context)], "pairs of prompts"
+        fit = len(tasks)
+    else:
+        tasks, kind = evaluation_tasks(config), "problems"
+        longest = (own or config.data).max_prompt_tokens
+        fit = sum(len(render(task, tokenizer).token_ids) <= longest for task in tasks)
+    where = "evaluation" if own is None else "evaluation.data"
+    # A file of its own is meant to be used whole, unless a number was asked for.
+    asked = own is None or "tasks" in config.evaluation.model_fields_set
+    notes = few(config.evaluation.tasks if asked else 0, len(tasks), fit, kind, where)
+    if objective.scores_responses and own is None:
+        return notes  # one prompt of a record may stand in several groups, all of them held out
+    return notes + check_evaluation(tasks, trained, where)
 
 
 def _ignored(config: Config, section: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids, use_arguments
@@ -12,18 +12,40 @@ from grpo_kit.data.datasets import evaluation_tasks
 from grpo_kit.data.records import RecordedGroups, open_records
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge
-from grpo_kit.generate.base import SamplingParams
+from grpo_kit.evaluate.outcome import Outcome
+from grpo_kit.evaluate.run import Judged, evaluate
+from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.watch import mean_of_verifier
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Cluster, Scorer, VerifierSpec
 from grpo_kit.types import Prompt, Task
 
+from .held_out_pairs import prepare_pairs
+from .learners import Learner
+
+
+class Evaluation(Protocol):
+    """What a run is evaluated on, made once."""
+
+    def measure(
+        self, learner: Learner, generator: Generator, scorer: Scorer, judge: str
+    ) -> tuple[Outcome, list[Judged]]:
+        """How good the present weights are, and the greedy answers that tell it, where there are any."""
+        ...
+
 
 @dataclass
-class Evaluation:
+class AnswersEvaluation:
+    """Held-out tasks that the policy answers."""
+
     tasks: list[tuple[Task, Prompt]]
     sampling: SamplingParams
+
+    def measure(
+        self, learner: Learner, generator: Generator, scorer: Scorer, judge: str
+    ) -> tuple[Outcome, list[Judged]]:
+        return evaluate(generator, scorer, self.tasks, self.sampling, judge)
 
 
 def sampling_params(config: Config, policy: Policy) -> SamplingParams:
@@ -48,14 +70,16 @@ def prepare_policy(config: Config) -> Policy:
 def prepare_records(config: Config, objective: Algorithm, policy: Policy) -> RecordedGroups:
     """What an algorithm learns from that does not sample."""
     pairs = objective.family != "policy_gradient"
-    return open_records(config, policy.tokenizer, pairs, policy.context_length)
+    return open_records(config, policy.tokenizer, pairs, policy.context_length, objective.scores_responses)
 
 
-def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
-    """The held-out tasks, rendered once, and how they are sampled."""
+def prepare_evaluation(config: Config, objective: Algorithm, policy: Policy) -> Evaluation | None:
+    """Held-out pairs for a model that scores; for one that answers held-out tasks, rendered once."""
     settings = config.evaluation
     if settings is None:
         return None
+    if objective.scores_responses:
+        return prepare_pairs(config, policy.tokenizer, policy.context_length, objective.per_prompt)
     data = settings.data or config.data
     tasks = evaluation_tasks(config)
     sampling = SamplingParams(
@@ -67,7 +91,7 @@ def prepare_evaluation(config: Config, policy: Policy) -> Evaluation | None:
         seed=config.seed,
     )
     rendered = [(task, render(task, policy.tokenizer)) for task in tasks]
-    return Evaluation([r for r in rendered if len(r[1].token_ids) <= data.max_prompt_tokens], sampling)
+    return AnswersEvaluation([r for r in rendered if len(r[1].token_ids) <= data.max_prompt_tokens], sampling)
 
 
 def open_scorer(

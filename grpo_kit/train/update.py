@@ -83,6 +83,8 @@ class PolicyUpdater:
             for _ in range(epochs):
                 for update in updates:
                     self.optimizer_step(update, metrics)
+                    if "clip/unmoved" not in metrics.values and metrics.tokens:
+                        metrics.value("clip/unmoved", _clipped_share(metrics))
         metrics.total("update/flops", self.flops)
         self.flops = 0.0
         metrics = metrics.over_ranks()
@@ -226,3 +228,8 @@ class PolicyUpdater:
         self.adaptive.load_state_dict(state["adaptive"])
         if self.critic is not None:
             self.critic.load_state_dict(state["critic"])
+
+
+def _clipped_share(metrics: UpdateMetrics) -> float:
+    """Share of the tokens so far at a bound: after a batch's first update, what its samples brought, not what it moved."""
+    return (metrics.sums.get("clip/low", 0.0) + metrics.sums.get("clip/high", 0.0)) / metrics.tokens

@@ -10,7 +10,8 @@ from grpo_kit import ranks
 from grpo_kit.config import LimitsConfig
 from grpo_kit.errors import RunFailed
 from grpo_kit.evaluate.judge import Judge
-from grpo_kit.evaluate.run import EvalResult, Judged
+from grpo_kit.evaluate.outcome import Outcome
+from grpo_kit.evaluate.run import Judged
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
@@ -23,14 +24,17 @@ ANSWERS_SHOWN = 3
 class WatchedRun:
     """The watch of one run, with its voice."""
 
-    def __init__(self, run: RunDirectory, console: RunConsole, limits: LimitsConfig, judge: Judge) -> None:
+    def __init__(self, run: RunDirectory, console: RunConsole, limits: LimitsConfig, judge: Judge | None) -> None:
+        """judge: None where what is trained writes nothing that could be judged."""
         self.run, self.console, self.limits, self.judge = run, console, limits, judge
         self.watch = Watch()
         self.alarm: Sign | None = None
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Write a line of metrics, and say at once what the watch sees in it."""
-        metrics |= {"evaluation/judge": str(self.judge), "judge/is_reward": float(self.judge.is_reward)}
+        if self.judge is not None:
+            self._name_the_judge(int(metrics["step"]))
+            metrics |= {"evaluation/judge": str(self.judge), "judge/is_reward": float(self.judge.is_reward)}
         fresh = self.watch.see(metrics)
         self.run.log_metrics(metrics | self.watch.metrics())
         for sign in fresh:
@@ -38,6 +42,15 @@ class WatchedRun:
                 self.console.warn(f"step {sign.step}: {sign.name}: {sign.sentence}")
             if self.limits.stops_at(sign):
                 self.alarm = self.alarm or sign
+
+    def _name_the_judge(self, step: int) -> None:
+        """A resumed or forked run may be judged by another one from here on."""
+        before = self.watch.judge
+        if before is not None and before != str(self.judge):
+            self.console.warn(
+                f"from step {step} on right is what {self.judge} says; before it was {before}. Accuracies of the two are not to "
+                "be compared, and the watch begins anew with them."
+            )
 
     def asks_to_end(self) -> bool:
         """Whether a sign that `limits.hacking` names has fired; the same on every rank."""
@@ -52,7 +65,7 @@ class WatchedRun:
             "same: --resume with limits.hacking=false."
         )
 
-    def say_in_the_end(self, evaluations: Sequence[tuple[int, EvalResult]], answers: Sequence[Judged]) -> None:
+    def say_in_the_end(self, evaluations: Sequence[tuple[int, Outcome]], answers: Sequence[Judged]) -> None:
         """The last lines: accuracy before and after, some of the last greedy answers, every sign and whether it holds."""
         if len(evaluations) >= 2:
             ends = (evaluations[0], evaluations[-1])

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from grpo_kit.config import Config
+from grpo_kit.data.tasks import is_held_out
 from grpo_kit.errors import UserError
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.train.preflight import preflight
@@ -209,3 +210,28 @@ def test_adapters_are_looked_for_before_the_model_is_loaded(tiny_recipe):
 def test_no_number_of_a_recipe_may_be_infinite():
     with pytest.raises(ValidationError):
         Config.model_validate({"seed": float("inf")})
+
+
+def test_an_evaluation_smaller_than_asked_for_is_said_with_what_it_can_tell(check, tmp_path):
+    """A tenth of a small file is a handful of problems, and an accuracy of a handful says little."""
+    held_out = sum(is_held_out(f"{i}+1=") for i in range(60))
+    assert 2 <= held_out <= 8
+    (note,) = check(sums(0, 60), "evaluation={tasks: 32, samples: 1}")
+    assert note.startswith(f"evaluation.tasks 32: only {held_out} problems are held out (a tenth of the data is)")
+    assert f"up to {min(50, 98 / held_out**0.5):.0f} points to either side" in note
+    assert check(sums(0, 60), f"evaluation={{tasks: {held_out}, samples: 1}}") == []
+    own = write(tmp_path / "own.jsonl", sums(60, 65))
+    section = f"evaluation={{tasks: 8, data: {{path: {own}, max_prompt_tokens: 64}}}}"
+    (note,) = check(sums(0, 12), section)
+    assert note.startswith("evaluation.tasks 8: only 5 problems are in evaluation.data;")
+    assert check(sums(0, 12), section.replace("tasks: 8, ", "")) == []
+
+
+def test_problems_that_are_too_long_to_be_asked_are_counted(check, tmp_path):
+    own = write(tmp_path / "own.jsonl", [*sums(60, 62), {"prompt": "1" * 90, "answer": "1"}])
+    section = f"evaluation={{tasks: 3, data: {{path: {own}, max_prompt_tokens: 40}}}}"
+    assert check(sums(0, 12), section) == [
+        "evaluation.data: 1 of 3 problems are left out: their prompt is longer than evaluation.data.max_prompt_tokens"
+    ]
+    with pytest.raises(UserError, match="none of the 3 problems is short enough"):
+        check(sums(0, 12), section.replace("max_prompt_tokens: 40", "max_prompt_tokens: 2"))

@@ -133,3 +133,21 @@ def test_several_are_corrected():
     small, large = compare(sides)
     assert small.difference.p_value < small.p_corrected or small.difference.p_value >= large.difference.p_value
     assert large.p_corrected == pytest.approx(2 * large.difference.p_value)
+
+
+def test_the_judge_of_both_sides_is_named_and_two_judges_are_warned_of():
+    math = {"name": "math", "version": "3", "options": {}}
+    loose = {"name": "math", "version": "3", "options": {"last_expression": True}}
+    first, same, other = (
+        side(name, single([1, 0, 1]), verifier=v) for name, v in (("a", math), ("b", math), ("c", loose))
+    )
+    (found,) = compare([first, same])
+    text = comparison_markdown([found])
+    assert (found.judges, found.warnings) == (("math, version 3", "math, version 3"), [])
+    assert "accuracy is avg@1, judged by math, version 3" in text
+    assert "warning" not in text
+    (found,) = compare([first, other])
+    text = comparison_markdown([found])
+    assert "warning: t: a is judged by math, version 3, c by math, version 3, {'last_expression': True}." in text
+    assert "grpo-kit score" in text
+    assert found.as_json()["judges"] == ("math, version 3", "math, version 3, {'last_expression': True}")

@@ -3,8 +3,10 @@
 import json
 import random
 
+import numpy as np
 import pytest
 
+from grpo_kit.evaluate.metrics import proportion
 from grpo_kit.observe.watch import Watch, verdicts
 
 
@@ -139,3 +141,56 @@ def test_a_resume_changes_nothing(cut):
         second.see(line)
     assert second.signs == first.signs == verdicts(metrics)
     assert json.dumps(second.state_dict()) == json.dumps(first.state_dict())
+
+
+def both(step, sampled, greedy, problems=256, judge="math"):
+    """Of so many problems that the sampled accuracy is known to about 3 %."""
+    line = evaluation(step, sampled, problems) | {"eval/greedy": greedy, "evaluation/judge": judge}
+    return line | {"eval/sampled_low": sampled - 0.06, "eval/sampled_high": sampled + 0.06}
+
+
+def test_greedy_accuracy_that_falls_alone_is_seen():
+    """A preference run: the mode of the policy moved to wrong answers while its samples are as good as before."""
+    learned = {"step": 1, "loss": 0.6, "grad_norm": 1.0, "data/recorded": 1.0}
+    (sign,) = verdicts([both(0, 0.21, 0.52), learned, both(20, 0.2, 0.21)])
+    assert (sign.name, sign.severity, sign.step) == ("accuracy_fell", "failure", 20)
+    assert "greedy answers, judged by math, fell from 52.0% (step 0) to 21.0% (step 20)" in sign.sentence
+    assert "that of the sampled ones from 21.0% (step 0) to 20.0% (step 20)" in sign.sentence
+    assert names([both(0, 0.21, 0.52), learned, both(20, 0.2, 0.45)]) == set()
+    assert names([both(0, 0.21, 0.52), both(20, 0.4, 0.3)]) == set()  # samples, which are learned from, became better
+    assert names([both(0, 0.2, 0.5, 8), both(20, 0.2, 0.25, 8)]) == set()  # two of eight answers less are chance
+
+
+def test_pair_accuracy_that_falls_is_seen():
+    def pairs(step, value):
+        found = {"eval/pairs_accuracy": value, "eval/pairs_low": value - 0.05, "eval/pairs_high": value + 0.05}
+        return {"step": step, **found}
+
+    (sign,) = verdicts([pairs(0, 0.5), pairs(20, 0.9), pairs(40, 0.55)])
+    assert (sign.name, sign.step) == ("accuracy_fell", 40)
+    assert "held-out pair accuracy fell from 90.0% (step 20) to 55.0% (step 40)" in sign.sentence
+    assert names([pairs(0, 0.5), pairs(20, 0.9), pairs(40, 0.85)]) == set()
+
+
+def test_verdicts_of_two_judges_are_never_compared():
+    """A run that goes on with a stricter judge has not unlearned."""
+    before = [both(0, 0.6, 0.6, judge="lenient"), *lines(10, reward__mean=flat, judge__right=lambda s: 0.6)]
+    for line in before[1:]:
+        line["evaluation/judge"] = "lenient"
+    after = [line | {"step": line["step"] + 10} for line in lines(20, reward__mean=flat, judge__right=lambda s: 0.1)]
+    assert names([*before, *after, both(30, 0.1, 0.1)]) == set()
+    assert "accuracy_fell" in names([*before, *(line | {"evaluation/judge": "lenient"} for line in after)])
+
+
+def test_a_run_that_stays_the_same_is_not_said_to_have_fallen_however_often_it_is_evaluated():
+    """The best of twenty evaluations is high by chance alone: 64 problems of different difficulty, 2 samples each."""
+    rng, alarms = np.random.default_rng(0), 0
+    for _ in range(150):
+        sampled, greedy = rng.beta(1.2, 2.8, 64), rng.beta(2.0, 2.0, 64)
+        run = []
+        for step in range(0, 201, 10):
+            found = proportion(rng.binomial(2, sampled) / 2, 128)
+            line = both(step, found.value, float(rng.binomial(1, greedy).mean()), 64)
+            run.append(line | {"eval/sampled_low": found.low, "eval/sampled_high": found.high})
+        alarms += "accuracy_fell" in names(run)
+    assert alarms <= 6

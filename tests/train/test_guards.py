@@ -54,3 +54,33 @@ def test_a_first_loss_near_zero_is_explained_where_it_is_so_by_construction(list
     assert Listener().look({"loss": 0.4}).remarks == []
     assert Listener().look({"loss": 1e-9}, algorithm="ppo").remarks == []
     assert Listener().look({"loss": 1e-9}, algorithm="sft").remarks == []
+
+
+def test_a_bound_that_is_full_before_the_policy_has_moved_warns_once(listener):
+    full = {"clip/high": 0.15, "clip/low": 0.1}
+    listener.look({"critic/warmup": 1.0}, full, full)  # the policy rested in the first step
+    assert len(listener.warnings) == 1
+    assert listener.warnings[0].startswith("step 2: 25% of the tokens are clipped at the first update")
+    assert "objective.correction" in listener.warnings[0]
+    assert Listener().look({"clip/high": 0.1, "clip/low": 0.1}, full).warnings == []  # later on, it has moved
+    assert Listener().look(full | {"clip/unmoved": 0.0}).warnings == []  # it moved within the step
+    resumed = Listener()
+    resumed.guard.load_state_dict(Listener().look({"clip/high": 0.0}).guard.state_dict())
+    assert resumed.look(full).warnings == []
+
+
+def test_labels_of_one_prompt_warn_once(listener):
+    one = {"kto/mismatched_pairs": 0.0, "examples": 8.0, "kto/good_share_of_weight": 0.5}
+    listener.look(one, one, algorithm="kto")
+    assert len(listener.warnings) == 1
+    assert "answers one prompt" in listener.warnings[0]
+    assert Listener().look(one | {"kto/mismatched_pairs": 8.0}, algorithm="kto").warnings == []
+
+
+@pytest.mark.parametrize(("shares", "warns"), [([0.7], True), ([0.3], True), ([0.66], False), ([0.9, 0.1], False)])
+def test_labels_whose_weights_are_a_factor_of_two_apart_warn_once(listener, shares, warns):
+    """Over all that was seen: one small batch is uneven by chance."""
+    rows = [{"kto/mismatched_pairs": 16.0, "examples": 16.0, "kto/good_share_of_weight": s} for s in shares]
+    listener.look(*rows, *rows, *rows, algorithm="kto")
+    assert len(listener.warnings) == warns
+    assert all("objective.good_weight" in text and "48 responses" not in text for text in listener.warnings)

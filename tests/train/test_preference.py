@@ -214,3 +214,13 @@ def test_kto_without_another_prompt_has_the_reference_point_zero():
     learner = LabelLearner(policy, resolve_objective("kto", {}), settings(64), make_policy(seed=1))
     learned = learner.learn([group("a", [1.0, 0.0, 1.0], [[5], [6, 7], [8]])])
     assert (learned.metrics["kto/baseline"], learned.metrics["kto/mismatched_pairs"]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("good", "bad", "share"), [(1.0, 1.0, 2 / 3), (0.5, 1.0, 0.5), (1.0, 4.0, 1 / 3)])
+def test_kto_logs_how_the_weight_is_shared(good, bad, share):
+    policy = make_policy()
+    row = resolve_objective("kto", {"good_weight": good, "bad_weight": bad})
+    learned = LabelLearner(policy, row, settings(64), policy.reference()).learn(
+        [group("a", [1, 0, 1], [[5], [6], [7]])]
+    )
+    assert learned.metrics["kto/good_share_of_weight"] == pytest.approx(share)

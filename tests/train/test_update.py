@@ -164,6 +164,7 @@ def test_several_updates_per_batch_move_the_ratio(policy):
     summary = updater_for(policy).update(batch.updates, epochs=2).summary()
     assert summary["ratio/max"] > 1.01
     assert summary["mismatch/max_logprob_difference"] >= 0
+    assert summary["clip/low"] + summary["clip/high"] > 0.0 == summary["clip/unmoved"]  # clipped later on alone
 
 
 def test_gradient_norm_is_clipped(policy):

@@ -17,6 +17,7 @@ LABELS = {
     "kl/old": "to the policy that sampled",
     "clip/low": "clipped at the lower bound",
     "clip/high": "clipped at the upper bound",
+    "clip/unmoved": "clipped before the batch moved the policy",
     "ratio/max": "largest",
     "ratio/min": "smallest",
     "mismatch/mean_logprob_difference": "mean difference of a token",

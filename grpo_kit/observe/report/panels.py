@@ -172,9 +172,7 @@ def _learning(table: Table, kind: Kind) -> list[Panel]:
         return [_loss(table, "nats per token"), _perplexity(table)]
     if kind.loss == "policy_gradient":
         return []
-    pairs = ["pairs/accuracy", "eval/pairs_accuracy"]
-    met = "Each pair is judged before the step that learns from it, so on pairs met once this is held-out accuracy."
-    panels = [_share(table, "Outcome", "Pair accuracy", pairs, "pairs ranked right", note=met), _loss(table, "nats")]
+    panels = [_pair_accuracy(table), _loss(table, "nats")]
     if kind.loss == "reward_model":
         note = "Score of the chosen response minus that of the rejected one."
         return [*panels, _chart(table, "Outcome", "Margin", ["pairs/margin"], "score", note=note)]
@@ -195,6 +193,17 @@ def _learning(table: Table, kind: Kind) -> list[Panel]:
         _chart(table, "Outcome", "Margins to the reference", names, "nats", note=note),
         _chart(table, "Outcome", "Log-probability of the responses", both, "nats"),
     ]
+
+
+def _pair_accuracy(table: Table) -> Panel:
+    made = table.series(["pairs/accuracy"])
+    note = "Training pairs are judged before the step that learns from them."
+    if table.has("eval/pairs_accuracy"):
+        band = table.column("eval/pairs_low"), table.column("eval/pairs_high")
+        made.append(Series("held-out pairs", table.column("eval/pairs_accuracy"), *band))
+        note += " Held-out ones are never learned from; the band is their 95 % interval, clustered by prompt."
+    label, shown = "pairs ranked right", "percent"
+    return Panel("Outcome", "Pair accuracy", table.x, made, y_label=label, shown_as=shown, note=note)
 
 
 def _loss(table: Table, unit: str, section: str = "Outcome", note: str = "") -> Panel:
