@@ -135,7 +135,7 @@ class DatasetSource:
 
     def _messages(self, prompt: Any, index: int) -> tuple[Message, ...]:
         where = f"{self.where}: row {index}"
-        conversation = as_conversation(prompt)
+        conversation = as_conversation(prompt, where)
         if conversation is None:
             if not isinstance(prompt, str) or not prompt.strip():
                 raise UserError(f"{where}: the prompt is empty or not text: {prompt!r:.80}")

@@ -6,7 +6,6 @@ learns from sampled groups learns from these.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,8 @@ from grpo_kit.rollout_file import rollout_lines
 from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
 
 from .chat import end_of_turn_id, render
-from .conversations import as_conversation, framed, read_conversation
 from .datasets import load_rows
+from .lessons import find_shape, read_lesson
 from .tasks import ProceduralSource, is_held_out
 
 RECORDED_VERSION = -1  # no policy version of this run sampled them
@@ -74,7 +73,10 @@ def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**
     if examples.demonstrations:
         return RecordedGroups(None, _demonstrations(config, examples, tokenizer, pairs), config.seed)
     if examples.rollouts is not None:
-        groups = read_rollouts(Path(examples.rollouts))
+        try:
+            groups = read_rollouts(Path(examples.rollouts))
+        except UserError as error:
+            raise UserError(f"examples.rollouts: {error}") from error
         _check_tokenizer(groups, tokenizer, examples.rollouts)
     else:
         groups = _read_file(config, examples, tokenizer)
@@ -183,84 +185,14 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
 
 def _read_file(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list[Group]:
     rows = load_rows(config.data.model_copy(update={"task": None, "path": examples.path}), "examples")
-    columns = set(rows.column_names)
-    kind = next((kind for kind in ({"prompt", "chosen", "rejected"}, {"prompt", "response"}) if kind <= columns), None)
-    if kind is None:
-        raise UserError(
-            f"examples.path: {examples.path} needs columns prompt, chosen and rejected, or prompt and response; it has: "
-            f"{', '.join(sorted(columns))}"
-        )
-    made = []
+    shape, made = find_shape(rows.column_names, examples.path), []
     for index, row in enumerate(rows):
-        where = f"examples.path: {examples.path}, row {index}"
-        prompt = _prompt(row.get("prompt"), config, where)
-        if "chosen" in kind:
-            texts, marks = [_response(row.get(name), name, where) for name in ("chosen", "rejected")], [1.0, 0.0]
-        else:
-            texts, marks = [_response(row.get("response"), "response", where)], [_label(row.get("label", True), where)]
-        margin = _margin(row.get("margin"), where)
-        made.append(text_group(f"examples/{index}", prompt, texts, marks, tokenizer, margin=margin))
+        lesson = read_lesson(row, shape, config.data, f"examples.path: {examples.path}, row {index}")
+        name = f"examples/{index}"
+        made.append(text_group(name, lesson.prompt, lesson.texts, lesson.marks, tokenizer, margin=lesson.margin))
+    if not made:
+        raise UserError(f"examples.path: {examples.path} holds no rows")
     return made
-
-
-def _prompt(prompt: Any, config: Config, where: str) -> tuple[Message, ...]:
-    conversation = as_conversation(prompt)
-    if conversation is not None:
-        messages = read_conversation(conversation, where)
-    elif isinstance(prompt, str) and prompt:
-        messages = [Message(role="user", content=prompt)]
-    else:
-        raise UserError(f"{where}: prompt and responses must be text, and not empty; the prompt is {prompt!r:.60}")
-    return framed(messages, config.data.prompt_template, config.data.system_prompt or None, where)
-
-
-def _response(response: Any, name: str, where: str) -> str:
-    """A response as text: as it is, or the one message of the assistant that it is."""
-    conversation = as_conversation(response)
-    if conversation is not None:
-        if (
-            len(conversation) != 1
-            or not isinstance(conversation[0], Mapping)
-            or conversation[0].get("role") != "assistant"
-        ):
-            raise UserError(
-                f"{where}: {name} is a conversation; it has to be text, or one message of the assistant, with all that came "
-                "before it in prompt"
-            )
-        response = conversation[0].get("content")
-    if not isinstance(response, str) or not response:
-        raise UserError(f"{where}: prompt and responses must be text, and not empty; {name} is {response!r:.60}")
-    return response
-
-
-LABELS = {"true": 1.0, "false": 0.0, "good": 1.0, "bad": 0.0, "yes": 1.0, "no": 0.0}
-
-
-def _label(label: Any, where: str) -> float:
-    mark = LABELS.get(label.strip().lower()) if isinstance(label, str) else None
-    mark = _number(label) if mark is None else mark
-    if mark is None:
-        raise UserError(
-            f"{where}: the label is {label!r:.40}; it says whether the response is good: true, false, 1 or 0"
-        )
-    return mark
-
-
-def _margin(margin: Any, where: str) -> float | None:
-    if margin is None or margin == "":
-        return None
-    found = _number(margin)
-    if found is None:
-        raise UserError(f"{where}: the margin is {margin!r:.40}, and not a number")
-    return found
-
-
-def _number(value: Any) -> float | None:
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found) else None
 
 
 def text_group(

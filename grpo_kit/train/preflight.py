@@ -14,7 +14,7 @@ import torch
 from grpo_kit.config import Config
 from grpo_kit.config_algorithm import check_row
 from grpo_kit.data.chat import check_stop_strings, left_out, opens_thinking, render_text, use_arguments
-from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, prompts_of
+from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, prompts_of, repeated_ids
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.rows import is_one_file
@@ -143,18 +143,23 @@ def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokeni
         notes.append(f"data.answer_pattern: {skipped} rows without an answer are left out")
     for section in ("data", "evaluation.data"):
         notes += _ignored(config, section)
-    if any(verifier_wants_answer(v.name) for v in config.verifiers):
+    wants_answers = any(verifier_wants_answer(v.name) for v in config.verifiers)
+    if wants_answers:
         rows = range(min(source.size or 0, GOLD_ROWS_CHECKED))
-        check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
+        notes += check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
+    notes += repeated_ids(source)
     if config.examples is not None:
         records = open_records(config, tokenizer, objective.family != "policy_gradient", context)
         notes += records.left_out
         groups = [records.group(i) for i in range(records.size)] if records.size is not None else records.next(1, 8)
-        _check_lessons(config, objective, groups)
+        notes += _check_lessons(config, objective, groups)
         trained = {group.task.prompt for group in groups} if records.size is not None else set()
     if config.evaluation is not None:
         where = "evaluation" if config.evaluation.data is None else "evaluation.data"
-        notes += check_evaluation(evaluation_tasks(config), trained, where)
+        tasks, evaluated = evaluation_tasks(config), config.evaluation.data
+        notes += check_evaluation(tasks, trained, where)
+        if wants_answers and evaluated is not None:
+            notes += check_answers(tasks, evaluated.fields.answer, where)
     warmup, updates = config.optimizer.warmup_steps, updates_of(config)
     if warmup >= updates > 2:
         notes.append(f"optimizer.warmup_steps {warmup} is not over when the run is, after {updates} updates")
@@ -170,8 +175,8 @@ def _ignored(config: Config, section: str) -> list[str]:
     return [f"{section}.{' and '.join(said)}: {data.path} is one file and is read whole"] if said else []
 
 
-def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) -> None:
-    """Raises UserError where recorded groups hold nothing that the algorithm could learn from."""
+def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) -> list[str]:
+    """What a person should know of recorded groups. Raises UserError where the algorithm could learn nothing from them."""
     where = "examples.rollouts" if config.examples and config.examples.rollouts else "examples.path"
     if objective.family in ("pairs", "reward_model") and not mine_pairs(groups, 1, Counter()):
         raise UserError(
@@ -184,6 +189,18 @@ def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) ->
         raise UserError(
             f"{where}: {config.algorithm} learns from right responses, and none of the {len(groups)} prompts has one"
         )
+    compares = objective.selection == "all" and objective.needs_comparison
+    if compares and not any(len({s.value for s in g.scores if s.counts}) > 1 for g in groups):
+        raise UserError(
+            f"{where}: {config.algorithm} compares the responses to one prompt, and none of the {len(groups)} prompts has two with "
+            "different scores; give a run whose groups do not agree, or use sft or kto for single responses"
+        )
+    if objective.family == "labels":
+        right = {mark.right for g in groups for mark in g.marks() if mark.counts}
+        if len(right) == 1:
+            kind = "good" if right.pop() else "bad"
+            return [f"{where}: every response is {kind}, and {config.algorithm} learns from both kinds"]
+    return []
 
 
 def updates_of(config: Config) -> int:
