@@ -171,7 +171,9 @@ def _check_comment(key: str, raw: str, where: str) -> None:
     rest = raw[node.end_mark.index if node else 0 :].strip()
     if rest.startswith("#"):
         quoted = shlex.quote(f"{key}={json.dumps(raw, ensure_ascii=False)}")
-        raise UserError(f"{where}: from {rest[:30]!r} on, YAML takes it for a comment; put text with # in quotes: {quoted}")
+        raise UserError(
+            f"{where}: from {rest[:30]!r} on, YAML takes it for a comment; put text with # in quotes: {quoted}"
+        )
 
 
 def dotted(path: KeyPath) -> str:

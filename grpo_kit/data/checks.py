@@ -89,4 +89,4 @@ def is_empty(answer: Any) -> bool:
     """Whether an answer says nothing: null, blank, an empty list or object, or the NaN that tables have for null."""
     if isinstance(answer, str):
         return not answer.strip()
-    return answer is None or answer == [] or answer == {} or answer != answer  # noqa: PLR0124
+    return answer is None or answer == [] or answer == {} or answer != answer

@@ -17,6 +17,7 @@ from grpo_kit.types import Message
 ROLES = ("system", "developer", "user", "assistant", "tool")
 OTHER_NAMES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "function": "tool"}
 INSTRUCTIONS = ("system", "developer")
+PLAIN = "{prompt}"  # the template that adds nothing
 LOOKS_LIKE_ONE = re.compile(r"\s*\[\s*\{")
 PYTHONS = re.compile(r"\s*\[\s*\{\s*'(role|content|from|value)'")
 
@@ -126,3 +127,10 @@ def framed(messages: list[Message], template: str, system: str | None, where: st
             f"{where}: the conversation has a system message and the recipe has system_prompt; remove one of them"
         )
     return (Message(role="system", content=system), *whole)
+
+
+def unframed(prompt: str, template: str) -> str:
+    """The question that a prompt template was put around; the prompt itself where it does not fit."""
+    before, _, after = template.partition(PLAIN)
+    fits = prompt.startswith(before) and prompt.endswith(after) and len(prompt) >= len(before) + len(after)
+    return prompt[len(before) : len(prompt) - len(after)] if fits else prompt

@@ -116,11 +116,17 @@ def _response(response: Any, name: str, where: str) -> tuple[list[Message], str]
     if conversation is not None:
         last = conversation[-1] if conversation else None
         if not isinstance(last, Mapping) or last.get("role") != "assistant":
-            hint = " (from and value are called role and content here)" if isinstance(last, Mapping) and "from" in last else ""
+            hint = (
+                " (from and value are called role and content here)"
+                if isinstance(last, Mapping) and "from" in last
+                else ""
+            )
             raise UserError(f"{where}: {name} is a conversation that does not end with the assistant's message{hint}")
         more = sorted(k for k, v in last.items() if v is not None and k not in ("role", "content"))
         if more:
-            raise UserError(f"{where}: the response in {name} holds {', '.join(more)} beside its text, which is not learned")
+            raise UserError(
+                f"{where}: the response in {name} holds {', '.join(more)} beside its text, which is not learned"
+            )
         if len(conversation) > 1:
             context = read_conversation(conversation[:-1], f"{where}, {name}")
         response = message_text(last.get("content"), f"{where}: {name}")

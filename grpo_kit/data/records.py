@@ -17,9 +17,10 @@ from grpo_kit.rollout_file import rollout_lines
 from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
 
 from .chat import end_of_turn_id, render
-from .datasets import load_rows
+from .conversations import PLAIN, unframed
+from .datasets import load_rows, procedural_source
 from .lessons import find_shape, read_lesson
-from .tasks import ProceduralSource, is_held_out
+from .tasks import is_held_out
 
 RECORDED_VERSION = -1  # no policy version of this run sampled them
 TEXTS_COMPARED = 16
@@ -112,7 +113,9 @@ def _without_held_out(config: Config, groups: list[Group]) -> list[Group]:
     """The groups that may be learned from, where the run's evaluation holds prompts out of its data."""
     if config.evaluation is None or config.evaluation.data is not None:
         return groups
-    kept = [g for g in groups if not is_held_out(g.task.prompt)]
+    # A file is split by its prompts as they are asked, a procedural task by its problems.
+    template = PLAIN if config.data.task is None else config.data.prompt_template
+    kept = [g for g in groups if not is_held_out(unframed(g.task.prompt, template))]
     if not kept:
         raise UserError(
             f"examples: all {len(groups)} prompts are held out for the evaluation; give evaluation.data a file of its own, or "
@@ -201,7 +204,6 @@ def text_group(
     texts: list[str],
     marks: list[float],
     tokenizer: Any,
-    system: str | None = None,
     margin: float | None = None,
 ) -> Group:
     """A group from texts: each tokenised once, with the end token that a model would have to write.
@@ -210,8 +212,7 @@ def text_group(
         prompt: the user's words, or a whole conversation.
     """
     if isinstance(prompt, str):
-        asked = Message(role="user", content=prompt)
-        prompt = [Message(role="system", content=system), asked] if system else [asked]
+        prompt = [Message(role="user", content=prompt)]
     task = Task(name, tuple(prompt), "", {"margin": margin})
     end, completions = end_of_turn_id(tokenizer), []
     for index, text in enumerate(texts):
@@ -221,8 +222,7 @@ def text_group(
 
 
 def _demonstrations(config: Config, examples: ExamplesConfig, tokenizer: Any, pairs: bool) -> Callable[[int], Group]:
-    assert config.data.task is not None
-    source = ProceduralSource(config.data.task, config.data.level, config.seed, held_out=False)
+    source = procedural_source(config.data, config.seed, held_out=False)
 
     def group(index: int) -> Group:
         if pairs:
@@ -232,6 +232,6 @@ def _demonstrations(config: Config, examples: ExamplesConfig, tokenizer: Any, pa
             slip = random.Random(f"mistake/{index}").random() < examples.mistakes
             right = source.problem(index, slip)
             texts, marks = [right.demonstration], [1.0]
-        return text_group(f"{index}/{right.prompt}", right.prompt, texts, marks, tokenizer, config.data.system_prompt)
+        return text_group(f"{index}/{right.prompt}", source.task(index).messages, texts, marks, tokenizer)
 
     return group

@@ -217,7 +217,9 @@ def _named(header: list[str], rows: Parsed, path: Path) -> Parsed:
     if all(header):
         return rows
     if header.count("") > 1 or any(row[""] for row in rows):
-        raise UserError(f"{path}: the header has a column without a name; give it one, or leave it out (an index, often)")
+        raise UserError(
+            f"{path}: the header has a column without a name; give it one, or leave it out (an index, often)"
+        )
     return [{name: cell for name, cell in row.items() if name} for row in rows]
 
 

@@ -73,9 +73,7 @@ def check_targets(model: Any, config: LoraConfig) -> None:
     unknown = [name for name in wanted if name.rpartition(".")[2] not in layers]
     if unknown or not config.targets:
         what = f"no layer is called {unknown[0]!r}" if unknown else "the list is empty"
-        raise UserError(
-            f"model.lora.targets: {what}; there are {', '.join(layers)}, or all-linear"
-        )
+        raise UserError(f"model.lora.targets: {what}; there are {', '.join(layers)}, or all-linear")
 
 
 def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:

@@ -13,7 +13,14 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.config_algorithm import check_row
-from grpo_kit.data.chat import check_stop_strings, left_out, opens_thinking, render_text, use_arguments
+from grpo_kit.data.chat import (
+    OPENS_THINKING,
+    check_stop_strings,
+    left_out,
+    opens_thinking,
+    render_text,
+    use_arguments,
+)
 from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, prompts_of, repeated_ids
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
@@ -83,6 +90,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         notes.append(f"the chat template leaves out {_listed(dropped)}")
     if opens_thinking(first[0][0], tokenizer):
         _check_format(config)
+        notes += _twice_opened(config, objective, tokenizer)
     judge = find_judge(config, source)
     gold = _check_gold(config, source, [task for task, _ in first], judge)
     parameters = sum(p.numel() for p in skeleton.parameters())
@@ -192,8 +200,8 @@ def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) ->
     compares = objective.selection == "all" and objective.needs_comparison
     if compares and not any(len({s.value for s in g.scores if s.counts}) > 1 for g in groups):
         raise UserError(
-            f"{where}: {config.algorithm} compares the responses to one prompt, and none of the {len(groups)} prompts has two with "
-            "different scores; give a run whose groups do not agree, or use sft or kto for single responses"
+            f"{where}: {config.algorithm} compares the responses to one prompt, and none of the {len(groups)} prompts has "
+            "two with different scores; give a run whose groups do not agree, or use sft or kto for single responses"
         )
     if objective.family == "labels":
         right = {mark.right for g in groups for mark in g.marks() if mark.counts}
@@ -281,6 +289,22 @@ def _check_format(config: Config) -> None:
                 f"every one wrong; set verifiers.{number}.options.template_opens_thinking=true (or false, to demand it all "
                 "the same)"
             )
+
+
+def _twice_opened(config: Config, objective: Algorithm, tokenizer: Any) -> list[str]:
+    """What a person should know where responses that are learned from open the reasoning that the template has opened."""
+    if config.examples is None or config.examples.path is None:
+        return []
+    records = open_records(config, tokenizer, objective.family != "policy_gradient")
+    texts = [c.text for i in range(records.size or 0) for c in records.group(i).completions]
+    twice = sum(text.lstrip().startswith(OPENS_THINKING) for text in texts)
+    return (
+        [
+            f"examples.path: {twice} of {len(texts)} responses begin with <think>, which the chat template has written already"
+        ]
+        if twice
+        else []
+    )
 
 
 @dataclass
