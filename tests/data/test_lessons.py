@@ -47,7 +47,10 @@ def test_one_response_in_the_shapes_it_is_written_in(row, prompt):
         ({"chosen": [USER, said("4")], "rejected": [USER, said("5")]}, [USER]),
         ({"prompt": "2+2", "chosen": [USER, said("4")], "rejected": [USER, said("5")]}, [USER]),
         ({"prompt": "2+2", "chosen": [SYSTEM, USER, said("4")], "rejected": [SYSTEM, USER, said("5")]}, [SYSTEM, USER]),
-        ({"prompt": None, "chosen": [*EARLIER, USER, said("4")], "rejected": [*EARLIER, USER, said("5")]}, [*EARLIER, USER]),
+        (
+            {"prompt": None, "chosen": [*EARLIER, USER, said("4")], "rejected": [*EARLIER, USER, said("5")]},
+            [*EARLIER, USER],
+        ),
         ({"prompt": [USER], "chosen": [USER, said("4")], "rejected": "5"}, [USER]),
     ],
 )
@@ -65,11 +68,20 @@ def test_the_recipes_frame_is_put_around_the_question_of_a_conversation():
     ("row", "message"),
     [
         ({"chosen": "4", "rejected": "5"}, "there is no prompt"),
-        ({"prompt": "3+3", "chosen": [USER, said("4")], "rejected": [USER, said("5")]}, "chosen is a conversation whose beginning"),
+        (
+            {"prompt": "3+3", "chosen": [USER, said("4")], "rejected": [USER, said("5")]},
+            "chosen is a conversation whose beginning",
+        ),
         ({"prompt": "2+2", "chosen": "4", "rejected": [SYSTEM, said("5")]}, "rejected"),
         ({"chosen": [USER, said("4")], "rejected": [*EARLIER, USER, said("5")]}, "part before their last message"),
-        ({"chosen": [USER], "rejected": [USER, said("5")]}, "chosen is a conversation that does not end with the assistant's"),
-        ({"messages": [{"from": "human", "value": "2+2"}, {"from": "gpt", "value": "4"}]}, "from and value are called role"),
+        (
+            {"chosen": [USER], "rejected": [USER, said("5")]},
+            "chosen is a conversation that does not end with the assistant's",
+        ),
+        (
+            {"messages": [{"from": "human", "value": "2+2"}, {"from": "gpt", "value": "4"}]},
+            "from and value are called role",
+        ),
         ({"messages": [USER, said("4", tool_calls=[{"id": 1}])]}, "holds tool_calls beside its text"),
         ({"messages": [USER, said("4", reasoning_content="2 and 2")]}, "holds reasoning_content beside its text"),
         ({"messages": [USER, said("")]}, "messages is ''"),
