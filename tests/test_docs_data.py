@@ -3,9 +3,12 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import yaml
+from typer.testing import CliRunner
 
+from grpo_kit.cli import app
 from grpo_kit.config import ChatConfig, DataConfig
 from tests.conftest import ROOT, make_policy
 
@@ -16,19 +19,21 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_commands_of_the_page(grpo_kit, tmp_path):
-    (tmp_path / "sums.jsonl").write_text(blocks("json")[0])
-    asked = [{"role": "user", "content": "2+2"}]
-    pair = {
-        name: [*asked, {"role": "assistant", "content": text}] for name, text in (("chosen", "4"), ("rejected", "5"))
-    }
-    (tmp_path / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
+def test_commands_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sums.jsonl").write_text(blocks("json")[0])
+    with Path("pairs.jsonl").open("w") as file:
+        for number in range(12):
+            asked = {"role": "user", "content": f"{number}+2"}
+            answers = {"chosen": number + 2, "rejected": number}
+            row = {k: [asked, {"role": "assistant", "content": str(v)}] for k, v in answers.items()}
+            file.write(json.dumps(row) + "\n")
     make_policy().save(tmp_path / "runs" / "mine" / "model")
     commands = [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
     assert len(commands) == 3
     for command in commands:
-        result = grpo_kit(*command[1:])
-        assert result.returncode == 0, f"{shlex.join(command)}\n{result.stdout}{result.stderr}"
+        result = CliRunner().invoke(app, command[1:])
+        assert result.exit_code == 0, f"{shlex.join(command)}\n{result.output}{result.exception}"
 
 
 def test_sections_of_the_page_are_recipes():
