@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.patience import wait_until
+from tests.kit.patience import HANGS, wait_until
 from tests.optional import needs_clusters
 from tests.ray_cluster import open_cluster
 from tests.test_launch import newest, processes_of, recipe, steps  # noqa: F401
