@@ -184,7 +184,7 @@ def _ignored(config: Config, section: str) -> list[str]:
 
 
 def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) -> list[str]:
-    """What a person should know of recorded groups. Raises UserError where the algorithm could learn nothing from them."""
+    """What a person should know of recorded groups. Raises UserError where the algorithm could never learn from them."""
     where = "examples.rollouts" if config.examples and config.examples.rollouts else "examples.path"
     if objective.family in ("pairs", "reward_model") and not mine_pairs(groups, 1, Counter()):
         raise UserError(
@@ -198,11 +198,15 @@ def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) ->
             f"{where}: {config.algorithm} learns from right responses, and none of the {len(groups)} prompts has one"
         )
     compares = objective.selection == "all" and objective.needs_comparison
-    if compares and not any(len({s.value for s in g.scores if s.counts}) > 1 for g in groups):
+    if compares and all(len(g.completions) < 2 for g in groups):
         raise UserError(
-            f"{where}: {config.algorithm} compares the responses to one prompt, and none of the {len(groups)} prompts has "
-            "two with different scores; give a run whose groups do not agree, or use sft or kto for single responses"
+            f"{where}: {config.algorithm} compares the responses to one prompt, and none of the {len(groups)} prompts has two; "
+            "give examples.rollouts, or use sft or kto for single responses"
         )
+    if compares and not any(len({s.value for s in g.scores if s.counts}) > 1 for g in groups):
+        return [
+            f"{where}: none of the {len(groups)} prompts has two responses with different scores, so nothing is learned"
+        ]
     if objective.family == "labels":
         right = {mark.right for g in groups for mark in g.marks() if mark.counts}
         if len(right) == 1:

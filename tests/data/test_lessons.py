@@ -110,7 +110,9 @@ def learn(tiny_recipe, tmp_path):
 
 
 def test_an_algorithm_that_compares_is_not_given_single_responses(learn):
-    with pytest.raises(UserError, match="offline_pg compares the responses to one prompt, and none of the 12 prompts"):
+    with pytest.raises(
+        UserError, match="offline_pg compares the responses to one prompt, and none of the 12 prompts has two"
+    ):
         learn("offline_pg", [{"prompt": f"{i}+1", "response": "4", "label": i % 2} for i in range(12)])
 
 
