@@ -198,7 +198,7 @@ def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) ->
             f"{where}: {config.algorithm} learns from right responses, and none of the {len(groups)} prompts has one"
         )
     compares = objective.selection == "all" and objective.needs_comparison
-    if compares and all(len(g.completions) < 2 for g in groups):
+    if compares and where == "examples.path" and all(len(g.completions) < 2 for g in groups):
         raise UserError(
             f"{where}: {config.algorithm} compares the responses to one prompt, and none of the {len(groups)} prompts has two; "
             "give examples.rollouts, or use sft or kto for single responses"
