@@ -164,6 +164,22 @@ class VllmConfig(Strict):
         return self
 
 
+# What apply_chat_template takes beside arguments of the template: what comes out of it, which is not a recipe's to say.
+RENDERING = {
+    "conversation",
+    "tokenize",
+    "add_generation_prompt",
+    "continue_final_message",
+    "return_dict",
+    "return_tensors",
+    "return_assistant_tokens_mask",
+    "padding",
+    "truncation",
+    "max_length",
+    "tokenizer_kwargs",
+}
+
+
 class ChatConfig(Strict):
     """The chat template, wherever a prompt is rendered: sampling, demonstrations, evaluation."""
 
@@ -172,7 +188,7 @@ class ChatConfig(Strict):
     @field_validator("arguments")
     @classmethod
     def _not_our_own(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        taken = sorted(arguments.keys() & {"conversation", "tokenize", "add_generation_prompt", "return_dict"})
+        taken = sorted(arguments.keys() & RENDERING)
         if taken:
             raise ValueError(f"{', '.join(taken)} is decided by the kit; remove it")
         return arguments

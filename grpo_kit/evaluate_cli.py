@@ -59,6 +59,10 @@ def evaluate(
     option: Options = None,
     prompt_field: Annotated[str | None, typer.Option(help="the column of a data file that holds the question")] = None,
     gold_field: Annotated[str | None, typer.Option(help="the column of a data file that holds the answer")] = None,
+    chat: Annotated[
+        list[str] | None,
+        typer.Option("--chat", help="argument of the chat template: enable_thinking=false; repeat for more"),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first problems of each task")] = None,
     seed: Annotated[int, typer.Option(help="of the sampling")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda")] = "auto",
@@ -104,7 +108,7 @@ def evaluate(
         out=out,
         resume=resume,
         markdown_path=markdown,
-        changes=Changes(judge, prompt_field, gold_field),
+        changes=Changes(judge, prompt_field, gold_field, key_values(chat or [], "--chat")),
         dry_run=dry_run,
     )
 

@@ -218,6 +218,7 @@ def read_override(override: str) -> tuple[KeyPath, Any]:
     try:
         _refuse_bomb(yaml.compose(raw, yaml.SafeLoader), where[:200])
         value = _floats(yaml.safe_load(raw) if raw else None)
+        _check_comment(key, raw, where)
     except RecursionError:
         raise UserError(f"{where[:100]}: {ENDLESS}") from None
     except (yaml.YAMLError, ValueError) as error:
@@ -230,6 +231,17 @@ def read_override(override: str) -> tuple[KeyPath, Any]:
         value = _number(value)
     parts = key.strip().split(".")
     return tuple(int(p) if p.isascii() and p.isdigit() and len(p) < 10 else p for p in parts), value
+
+
+def _check_comment(key: str, raw: str, where: str) -> None:
+    """Raises UserError where YAML would take a part of the value for a comment: nobody comments on a command line."""
+    node = yaml.compose(raw)
+    rest = raw[node.end_mark.index if node else 0 :].strip()
+    if rest.startswith("#"):
+        quoted = shlex.quote(f"{key}={json.dumps(raw, ensure_ascii=False)}")
+        raise UserError(
+            f"{where}: from {rest[:30]!r} on, YAML takes it for a comment; put text with # in quotes: {quoted}"
+        )
 
 
 def dotted(path: KeyPath) -> str:

@@ -107,7 +107,7 @@ def identify(response):
     return {"score": 1.0, "torch": "torch" in sys.modules, "pid": os.getpid()}
 
 
-@verifier(name="scoring_tests_batch", batch=True, timeout=0.5)
+@verifier(name="scoring_tests_batch", batch=True, timeout=2.0)
 def batch(response, answer):
     for word in response:
         if word in ("raise", "hang", "exit", "sysexit", "segfault"):
@@ -117,7 +117,7 @@ def batch(response, answer):
     return [word == gold for word, gold in zip(response, answer, strict=True)]
 
 
-@verifier(name="scoring_tests_group", group=True, timeout=0.5)
+@verifier(name="scoring_tests_group", group=True, timeout=2.0)
 def whole_group(response, answer):
     if "exit" in response:
         os._exit(3)

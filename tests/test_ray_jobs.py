@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.patience import wait_until
+from tests.kit.patience import HANGS, wait_until
 from tests.optional import needs_clusters
 from tests.ray_cluster import open_cluster
 from tests.test_launch import newest, processes_of, recipe, steps  # noqa: F401
@@ -28,7 +28,7 @@ def job(cluster, *arguments):
     """`ray job ...`, as the user types it."""
     return subprocess.run(
         [sys.executable, "-m", "ray.scripts.scripts", "job", *map(str, arguments)], capture_output=True, text=True,
-        timeout=300, check=False, env={**os.environ, "RAY_ADDRESS": f"http://{cluster.head_node.webui_url}"},
+        timeout=HANGS, check=False, env={**os.environ, "RAY_ADDRESS": f"http://{cluster.head_node.webui_url}"},
     )  # fmt: skip
 
 

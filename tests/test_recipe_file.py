@@ -8,7 +8,7 @@ import yaml
 from grpo_kit.chain import is_chain, load_chain
 from grpo_kit.config import Config, ObjectiveConfig
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import apply_override, load_recipe, parse_yaml, shipped_recipes, validate
+from grpo_kit.recipe_file import apply_override, load_recipe, parse_yaml, read_override, shipped_recipes, validate
 from grpo_kit.resume import changes
 
 GOOD = """\
@@ -148,3 +148,14 @@ def test_a_run_that_wrote_every_key_of_the_row_as_null_keeps_its_row(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(document))
     assert load_recipe(path).objective_overrides() == {"beta": 0.5}
+
+
+@pytest.mark.parametrize(
+    "override", ["data.answer_pattern=#### (.+)", "data.system_prompt=Think # hard", "data.limit=5 # rows"]
+)
+def test_an_override_is_never_half_a_comment(override):
+    with pytest.raises(UserError, match=r"from '#.*' on, YAML takes it for a comment; put text with # in quotes: "):
+        read_override(override)
+    key, _, raw = override.partition("=")
+    assert read_override(f'{key}="{raw}"')[1] == raw
+    assert read_override("data.system_prompt=C#")[1] == "C#"

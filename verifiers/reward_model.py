@@ -18,6 +18,7 @@ def reward_model(
     batch_size: int = 16,
     max_tokens: int = 4096,
     label: int = 0,
+    chat: dict[str, Any] | None = None,
 ) -> list[Score]:
     """The logit that a reward model (a Hugging Face sequence-classification checkpoint) gives to each conversation.
 
@@ -30,6 +31,7 @@ def reward_model(
         model: folder or hub name of the checkpoint.
         device: ``auto`` takes a GPU when there is one.
         label: which logit is the reward, for checkpoints with several.
+        chat: arguments of its chat template, such as ``{enable_thinking: false}``.
     """
     import torch
 
@@ -39,7 +41,8 @@ def reward_model(
     if not 0 <= label < network.config.num_labels:
         raise VerifierError(f"reward_model: {model} has {network.config.num_labels} logits, there is no label {label}")
     end = getattr(network.config, "score_token_id", None)
-    ids = [_tokens(tokenizer, list(before), text, end) for before, text in zip(messages, response, strict=True)]
+    told = chat or {}
+    ids = [_tokens(tokenizer, list(before), text, end, told) for before, text in zip(messages, response, strict=True)]
     scores = [Score.abstain(f"{len(tokens)} tokens, the reward model is given at most {max_tokens}") for tokens in ids]
     # Neighbours of like length share a batch, so that little is padded.
     order = sorted((i for i, tokens in enumerate(ids) if len(tokens) <= max_tokens), key=lambda i: len(ids[i]))
@@ -53,7 +56,9 @@ def reward_model(
     return scores
 
 
-def _tokens(tokenizer: Any, messages: list[dict[str, str]], response: str, end: int | None) -> list[int]:
+def _tokens(
+    tokenizer: Any, messages: list[dict[str, str]], response: str, end: int | None, told: dict[str, Any]
+) -> list[int]:
     """The conversation as ids. end: the token behind the response that a model of the kit was trained to be read at."""
     if not isinstance(response, str):
         raise TypeError(f"reward_model: a response must be text, got {type(response).__name__}")
@@ -62,10 +67,11 @@ def _tokens(tokenizer: Any, messages: list[dict[str, str]], response: str, end: 
         text = "\n".join([*(message["content"] for message in messages), response])
         return list(tokenizer(text)["input_ids"])
     if end is not None:
-        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+        settings = {**told, "add_generation_prompt": True, "tokenize": True, "return_dict": False}
+        prompt = tokenizer.apply_chat_template(messages, **settings)
         return [*prompt, *tokenizer.encode(response, add_special_tokens=False), end]
     turns = [*messages, {"role": "assistant", "content": response}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    text = tokenizer.apply_chat_template(turns, **{**told, "tokenize": False})
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])  # the template has written the special ones
 
 

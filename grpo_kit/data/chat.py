@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from jinja2.exceptions import TemplateError
@@ -12,6 +13,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Prompt, Task
 
 OPENS_THINKING = "<think>"
+NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 
 def use_arguments(tokenizer: Any, arguments: Mapping[str, Any]) -> Any:
@@ -25,15 +27,20 @@ def use_arguments(tokenizer: Any, arguments: Mapping[str, Any]) -> Any:
     return tokenizer
 
 
-def render(task: Task, tokenizer: Any) -> Prompt:
-    """Apply the chat template once; the ids are used as they are from here to the loss. Raises UserError if it refuses."""
-    ids = _apply(tokenizer, task.messages, task.id, add_generation_prompt=True, tokenize=True, return_dict=False)
+def render(task: Task, tokenizer: Any, arguments: Mapping[str, Any] = NO_ARGUMENTS) -> Prompt:
+    """Apply the chat template once; the ids are used as they are from here to the loss. Raises UserError if it refuses.
+
+    Args:
+        arguments: for this rendering alone, beside those that the tokenizer gives every one (`use_arguments`).
+    """
+    settings = {"add_generation_prompt": True, "tokenize": True, "return_dict": False, **arguments}
+    ids = _apply(tokenizer, task.messages, task.id, **settings)
     return Prompt(task.id, tuple(ids))
 
 
-def render_text(task: Task, tokenizer: Any) -> str:
+def render_text(task: Task, tokenizer: Any, arguments: Mapping[str, Any] = NO_ARGUMENTS) -> str:
     """The prompt as the model reads it, for people. Raises UserError if the template refuses the conversation."""
-    return str(_apply(tokenizer, task.messages, task.id, add_generation_prompt=True, tokenize=False))
+    return str(_apply(tokenizer, task.messages, task.id, add_generation_prompt=True, tokenize=False, **arguments))
 
 
 def _apply(tokenizer: Any, messages: Sequence[Message], name: str, **settings: Any) -> Any:
@@ -53,28 +60,40 @@ def _apply(tokenizer: Any, messages: Sequence[Message], name: str, **settings: A
         ) from error
 
 
-def left_out(task: Task, tokenizer: Any) -> list[str]:
+def left_out(task: Task, tokenizer: Any, arguments: Mapping[str, Any] = NO_ARGUMENTS) -> list[str]:
     """What the template drops of a prompt, found by rendering it again with a part changed.
 
     Raises:
         UserError: it drops the question itself.
     """
-    whole, found = render_text(task, tokenizer), []
+    whole, found = render_text(task, tokenizer, arguments), []
     for number, message in enumerate(task.messages):
         if not message["content"].strip():
             continue
         changed = [*task.messages]
         changed[number] = {**message, "content": message["content"] + " (and so on)"}
-        if render_text(Task(task.id, tuple(changed), None), tokenizer) == whole:
+        if render_text(Task(task.id, tuple(changed), None), tokenizer, arguments) == whole:
             if message["role"] == "user" and message["content"] == task.prompt:
                 raise UserError(
                     f"the chat template of {tokenizer.name_or_path or 'the model'} leaves out the question of the prompt "
                     f"{task.id}; mend chat_template in the model's folder"
                 )
             found.append(f"the {message['role']} message of {task.id}")
-    if whole == str(_apply(tokenizer, task.messages, task.id, add_generation_prompt=False, tokenize=False)):
+    closed = {"add_generation_prompt": False, "tokenize": False, **arguments}
+    unannounced = whole == str(_apply(tokenizer, task.messages, task.id, **closed))
+    if unannounced and not _answer_follows(task, tokenizer, closed, whole):
         found.append("the generation prompt, which tells a model that its turn begins")
     return found
+
+
+def _answer_follows(task: Task, tokenizer: Any, settings: Mapping[str, Any], prompt: str) -> bool:
+    """Whether an answer stands directly behind the prompt, so that nothing has to announce it (``[INST] .. [/INST]``)."""
+    answered = [*task.messages, Message(role="assistant", content="An answer.")]
+    try:
+        text = str(tokenizer.apply_chat_template(answered, **settings))
+    except TemplateError:
+        return False
+    return text.startswith(prompt) and text[len(prompt) :].lstrip().startswith("An answer.")
 
 
 def opens_thinking(task: Task, tokenizer: Any) -> bool:

@@ -87,11 +87,33 @@ def contradictions(source: TaskSource) -> list[str]:
     return [f"data: {len(several)} prompts stand in several rows with different answers ({example:.80}, ...)"]
 
 
-def check_answers(tasks: Iterable[Task], column: str, where: str) -> None:
-    """Raises UserError where no task has an answer."""
-    found: list[Any] = [task.answer for task in tasks]
-    if found and all(answer is None or answer == "" or answer == [] for answer in found):
+def repeated_ids(source: TaskSource) -> list[str]:
+    """What a person should know of ids that stand in several rows: such rows are one task where results are looked up."""
+    names = Counter(source.task(index).id for index in range(source.size or 0))
+    found = [name for name, count in names.items() if count > 1]
+    if not found:
+        return []
+    return [
+        f"data.fields.id: {len(found)} ids stand in several rows, the first being {found[0]!r:.60}: a step takes one row of each"
+    ]
+
+
+def check_answers(tasks: Iterable[Task], column: str, where: str) -> list[str]:
+    """What a person should know of rows without an answer. Raises UserError where no task has one."""
+    found = list(tasks)
+    empty = [task.id for task in found if is_empty(task.answer)]
+    if found and len(empty) == len(found):
         raise UserError(
             f"{where}.fields.answer: the column {column!r} is empty in all {len(found)} rows that were looked at, and there is "
             "nothing to judge responses by"
         )
+    if not empty:
+        return []
+    return [f"{where}.fields.answer: {len(empty)} of {len(found)} rows have no answer, the first being {empty[0]}"]
+
+
+def is_empty(answer: Any) -> bool:
+    """Whether an answer says nothing: null, blank, an empty list or object, or the NaN that tables have for null."""
+    if isinstance(answer, str):
+        return not answer.strip()
+    return answer is None or answer == [] or answer == {} or answer != answer

@@ -7,6 +7,7 @@ had never been asked.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -16,17 +17,31 @@ from grpo_kit.types import Message
 ROLES = ("system", "developer", "user", "assistant", "tool")
 OTHER_NAMES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "function": "tool"}
 INSTRUCTIONS = ("system", "developer")
+PLAIN = "{prompt}"  # the template that adds nothing
+LOOKS_LIKE_ONE = re.compile(r"\s*\[\s*\{")
+PYTHONS = re.compile(r"\s*\[\s*\{\s*'(role|content|from|value)'")
 
 
-def as_conversation(prompt: Any) -> list[Any] | None:
-    """The messages of a prompt that is a list of them, or the JSON text of one; None for plain text."""
-    if isinstance(prompt, str) and prompt.lstrip().startswith("[{"):
+def as_conversation(prompt: Any, where: str = "data") -> list[Any] | None:
+    """The messages of a prompt that is a list of them, or the JSON text of one; None for plain text.
+
+    Args:
+        where: the row, for errors.
+
+    Raises:
+        UserError: it is the text of a conversation in another notation than JSON.
+    """
+    if isinstance(prompt, str) and LOOKS_LIKE_ONE.match(prompt):
         try:
             prompt = json.loads(prompt)
         except (ValueError, RecursionError):
+            if PYTHONS.match(prompt):
+                raise UserError(
+                    f"{where}: {prompt!r:.60} is a conversation as Python prints it; write it as JSON (json.dumps), or as a list"
+                ) from None
             return None
-        is_one = isinstance(prompt, list) and all(isinstance(m, dict) and "role" in m for m in prompt)
-        return prompt if is_one else None
+        is_one = all(isinstance(m, dict) and m.keys() & {"role", "from"} for m in prompt)
+        return list(prompt) if is_one else None
     return list(prompt) if isinstance(prompt, (list, tuple)) else None
 
 
@@ -40,8 +55,10 @@ def read_conversation(messages: list[Any], where: str) -> list[Message]:
         UserError: a message is not of a kind that can be rendered, or the conversation leaves nothing to answer.
     """
     read = [_message(m, f"{where}: message {number}") for number, m in enumerate(messages)]
-    if not any(m["role"] == "user" for m in read):
-        raise UserError(f"{where}: the conversation has no user message, so nothing is asked")
+    asked = [m["content"] for m in read if m["role"] == "user"]
+    if not asked or not asked[-1].strip():
+        what = "an empty" if asked else "no"
+        raise UserError(f"{where}: the conversation has {what} user message, so nothing is asked")
     if read[-1]["role"] == "assistant":
         raise UserError(
             f"{where}: the conversation ends with the assistant's message, so the answer would stand in the prompt; leave the "
@@ -66,7 +83,7 @@ def _message(message: Any, where: str) -> Message:
     if role not in ROLES:
         hint = f" Did you mean {OTHER_NAMES[role]}?" if role in OTHER_NAMES else ""
         raise UserError(f"{where}: role {role!r:.40} is none of {', '.join(ROLES)}.{hint}")
-    content = _text(message.get("content"), where)
+    content = message_text(message.get("content"), where)
     if content is None and not (role == "assistant" and message.get("tool_calls")):
         raise UserError(f"{where}: the {role} message has no content")
     # Arrow pads what objects lack with None, which templates take for something that is there.
@@ -74,7 +91,8 @@ def _message(message: Any, where: str) -> Message:
     return cast(Message, kept | {"content": content or ""})
 
 
-def _text(content: Any, where: str) -> str | None:
+def message_text(content: Any, where: str) -> str | None:
+    """The text of a message, its parts joined; None where it has none. Raises UserError where it is more than text."""
     if content is None or isinstance(content, str):
         return content
     if isinstance(content, Mapping):
@@ -109,3 +127,10 @@ def framed(messages: list[Message], template: str, system: str | None, where: st
             f"{where}: the conversation has a system message and the recipe has system_prompt; remove one of them"
         )
     return (Message(role="system", content=system), *whole)
+
+
+def unframed(prompt: str, template: str) -> str:
+    """The question that a prompt template was put around; the prompt itself where it does not fit."""
+    before, _, after = template.partition(PLAIN)
+    fits = prompt.startswith(before) and prompt.endswith(after) and len(prompt) >= len(before) + len(after)
+    return prompt[len(before) : len(prompt) - len(after)] if fits else prompt

@@ -135,7 +135,7 @@ class DatasetSource:
 
     def _messages(self, prompt: Any, index: int) -> tuple[Message, ...]:
         where = f"{self.where}: row {index}"
-        conversation = as_conversation(prompt)
+        conversation = as_conversation(prompt, where)
         if conversation is None:
             if not isinstance(prompt, str) or not prompt.strip():
                 raise UserError(f"{where}: the prompt is empty or not text: {prompt!r:.80}")
@@ -163,8 +163,21 @@ def open_source(config: DataConfig, seed: int, part: Part = "all", where: str = 
     tasks are always split; files only when a side is asked for.
     """
     if config.task is not None:
-        return ProceduralSource(config.task, config.level, seed, part == "held_out")
+        return procedural_source(config, seed, held_out=part == "held_out")
     return DatasetSource(config, where, part)
+
+
+def procedural_source(config: DataConfig, seed: int, *, held_out: bool) -> ProceduralSource:
+    """The procedural task that a ``data`` section names, in the frame that it gives every prompt."""
+    assert config.task is not None
+    return ProceduralSource(
+        config.task,
+        config.level,
+        seed,
+        held_out,
+        template=config.prompt_template,
+        system=config.system_prompt,
+    )
 
 
 def training_source(config: Config) -> TaskSource:

@@ -9,9 +9,8 @@ from typing import Any
 from grpo_kit.config import Config
 from grpo_kit.types import Group
 
-from .datasets import EVALUATION_SEED_OFFSET
+from .datasets import EVALUATION_SEED_OFFSET, procedural_source
 from .records import demonstrated_pair, fitting, held_out_of_record, read_pairs, read_recorded
-from .tasks import ProceduralSource
 
 
 def held_out_groups(config: Config, tokenizer: Any, context: int) -> tuple[str, Sequence[Group]]:
@@ -44,6 +43,6 @@ def _demonstrated(config: Config, tokenizer: Any) -> list[Group]:
     assert config.evaluation is not None
     data = config.evaluation.data or config.data
     assert data.task is not None
-    source = ProceduralSource(data.task, data.level, config.seed + EVALUATION_SEED_OFFSET, held_out=True)
+    source = procedural_source(data, config.seed + EVALUATION_SEED_OFFSET, held_out=True)
     indices = source.unique_indices(config.evaluation.tasks)
-    return [demonstrated_pair(source, index, tokenizer, data.system_prompt) for index in indices]
+    return [demonstrated_pair(source, index, tokenizer) for index in indices]

@@ -6,7 +6,6 @@ learns from sampled groups learns from these.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,9 @@ from grpo_kit.rollout_file import rollout_lines
 from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
 
 from .chat import end_of_turn_id, render
-from .conversations import as_conversation, framed, read_conversation
-from .datasets import load_rows
+from .conversations import PLAIN, unframed
+from .datasets import load_rows, procedural_source
+from .lessons import find_shape, read_lesson
 from .tasks import ProceduralSource, is_held_out
 
 RECORDED_VERSION = -1  # no policy version of this run sampled them
@@ -85,7 +85,10 @@ def read_recorded(config: Config, examples: ExamplesConfig, tokenizer: Any) -> l
     """All groups of a run's rollouts or of a file, in their order. Raises UserError where they cannot be read."""
     if examples.rollouts is None:
         return read_pairs(config.data, str(examples.path), tokenizer, "examples")
-    groups = read_rollouts(Path(examples.rollouts))
+    try:
+        groups = read_rollouts(Path(examples.rollouts))
+    except UserError as error:
+        raise UserError(f"examples.rollouts: {error}") from error
     _check_tokenizer(groups, tokenizer, examples.rollouts)
     return groups
 
@@ -134,7 +137,10 @@ def _without_held_out(config: Config, groups: list[Group], own_split: bool) -> l
     """The groups that may be learned from, where the run's evaluation holds prompts out of its data."""
     if config.evaluation is None or config.evaluation.data is not None:
         return groups
-    out = held_out_of_record(groups) if own_split else {p for g in groups if is_held_out(p := g.task.prompt)}
+    # A file is split by its prompts as they are asked, a procedural task by its problems.
+    template = PLAIN if config.data.task is None else config.data.prompt_template
+    prompts = {g.task.prompt for g in groups}
+    out = held_out_of_record(groups) if own_split else {p for p in prompts if is_held_out(unframed(p, template))}
     kept = [g for g in groups if g.task.prompt not in out]
     if not kept:
         raise UserError(
@@ -214,84 +220,14 @@ def read_pairs(data: DataConfig, path: str, tokenizer: Any, where: str) -> list[
         where: the section, for messages.
     """
     rows = load_rows(data.model_copy(update={"task": None, "path": path}), where)
-    columns = set(rows.column_names)
-    kind = next((kind for kind in ({"prompt", "chosen", "rejected"}, {"prompt", "response"}) if kind <= columns), None)
-    if kind is None:
-        raise UserError(
-            f"{where}.path: {path} needs columns prompt, chosen and rejected, or prompt and response; it has: "
-            f"{', '.join(sorted(columns))}"
-        )
-    made = []
+    shape, made = find_shape(rows.column_names, path), []
     for index, row in enumerate(rows):
-        place = f"{where}.path: {path}, row {index}"
-        prompt = _prompt(row.get("prompt"), data, place)
-        if "chosen" in kind:
-            texts, marks = [_response(row.get(name), name, place) for name in ("chosen", "rejected")], [1.0, 0.0]
-        else:
-            texts, marks = [_response(row.get("response"), "response", place)], [_label(row.get("label", True), place)]
-        margin = _margin(row.get("margin"), place)
-        made.append(text_group(f"{where}/{index}", prompt, texts, marks, tokenizer, margin=margin))
+        lesson = read_lesson(row, shape, data, f"{where}.path: {path}, row {index}")
+        name = f"{where}/{index}"
+        made.append(text_group(name, lesson.prompt, lesson.texts, lesson.marks, tokenizer, margin=lesson.margin))
+    if not made:
+        raise UserError(f"{where}.path: {path} holds no rows")
     return made
-
-
-def _prompt(prompt: Any, data: DataConfig, where: str) -> tuple[Message, ...]:
-    conversation = as_conversation(prompt)
-    if conversation is not None:
-        messages = read_conversation(conversation, where)
-    elif isinstance(prompt, str) and prompt:
-        messages = [Message(role="user", content=prompt)]
-    else:
-        raise UserError(f"{where}: prompt and responses must be text, and not empty; the prompt is {prompt!r:.60}")
-    return framed(messages, data.prompt_template, data.system_prompt or None, where)
-
-
-def _response(response: Any, name: str, where: str) -> str:
-    """A response as text: as it is, or the one message of the assistant that it is."""
-    conversation = as_conversation(response)
-    if conversation is not None:
-        if (
-            len(conversation) != 1
-            or not isinstance(conversation[0], Mapping)
-            or conversation[0].get("role") != "assistant"
-        ):
-            raise UserError(
-                f"{where}: {name} is a conversation; it has to be text, or one message of the assistant, with all that came "
-                "before it in prompt"
-            )
-        response = conversation[0].get("content")
-    if not isinstance(response, str) or not response:
-        raise UserError(f"{where}: prompt and responses must be text, and not empty; {name} is {response!r:.60}")
-    return response
-
-
-LABELS = {"true": 1.0, "false": 0.0, "good": 1.0, "bad": 0.0, "yes": 1.0, "no": 0.0}
-
-
-def _label(label: Any, where: str) -> float:
-    mark = LABELS.get(label.strip().lower()) if isinstance(label, str) else None
-    mark = _number(label) if mark is None else mark
-    if mark is None:
-        raise UserError(
-            f"{where}: the label is {label!r:.40}; it says whether the response is good: true, false, 1 or 0"
-        )
-    return mark
-
-
-def _margin(margin: Any, where: str) -> float | None:
-    if margin is None or margin == "":
-        return None
-    found = _number(margin)
-    if found is None:
-        raise UserError(f"{where}: the margin is {margin!r:.40}, and not a number")
-    return found
-
-
-def _number(value: Any) -> float | None:
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found) else None
 
 
 def text_group(
@@ -300,7 +236,6 @@ def text_group(
     texts: list[str],
     marks: list[float],
     tokenizer: Any,
-    system: str | None = None,
     margin: float | None = None,
 ) -> Group:
     """A group from texts: each tokenised once, with the end token that a model would have to write.
@@ -309,8 +244,7 @@ def text_group(
         prompt: the user's words, or a whole conversation.
     """
     if isinstance(prompt, str):
-        asked = Message(role="user", content=prompt)
-        prompt = [Message(role="system", content=system), asked] if system else [asked]
+        prompt = [Message(role="user", content=prompt)]
     task = Task(name, tuple(prompt), "", {"margin": margin})
     end, completions = end_of_turn_id(tokenizer), []
     for index, text in enumerate(texts):
@@ -320,22 +254,21 @@ def text_group(
 
 
 def _demonstrations(config: Config, examples: ExamplesConfig, tokenizer: Any, pairs: bool) -> Callable[[int], Group]:
-    assert config.data.task is not None
-    source = ProceduralSource(config.data.task, config.data.level, config.seed, held_out=False)
+    source = procedural_source(config.data, config.seed, held_out=False)
 
     def group(index: int) -> Group:
         if pairs:
-            return demonstrated_pair(source, index, tokenizer, config.data.system_prompt)
+            return demonstrated_pair(source, index, tokenizer)
         slip = random.Random(f"mistake/{index}").random() < examples.mistakes
         found = source.problem(index, slip)
-        name, system = f"{index}/{found.prompt}", config.data.system_prompt
-        return text_group(name, found.prompt, [found.demonstration], [1.0], tokenizer, system)
+        messages = source.task(index).messages
+        return text_group(f"{index}/{found.prompt}", messages, [found.demonstration], [1.0], tokenizer)
 
     return group
 
 
-def demonstrated_pair(source: ProceduralSource, index: int, tokenizer: Any, system: str | None) -> Group:
+def demonstrated_pair(source: ProceduralSource, index: int, tokenizer: Any) -> Group:
     """A worked solution of a problem, and one with a mistake."""
     right, wrong = source.problem(index), source.problem(index, slip=True)
     texts = [right.demonstration, wrong.demonstration]
-    return text_group(f"{index}/{right.prompt}", right.prompt, texts, [1.0, 0.0], tokenizer, system)
+    return text_group(f"{index}/{right.prompt}", source.task(index).messages, texts, [1.0, 0.0], tokenizer)

@@ -134,14 +134,15 @@ def _json_lines(text: str, path: Path) -> Parsed:
 
 
 def _json_document(text: str, path: Path) -> Parsed:
-    """One list of objects, alone or as the only list of an object; or lines, which some writers call .json as well."""
+    """Objects in a list, in columns, or as the only list of an object; or lines, which some writers call .json as well."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return _json_lines(text, path)
     if isinstance(document, dict):
         lists = [v for v in document.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
-        document = lists[0] if len(lists) == 1 else [document]
+        columns = _columns(document, path)
+        document = columns or (lists[0] if len(lists) == 1 else [document])
     if not isinstance(document, list):
         raise UserError(f"{path}: a list of JSON objects is wanted, found {text.strip()[:40]!r}")
     for number, row in enumerate(document):
@@ -150,38 +151,83 @@ def _json_document(text: str, path: Path) -> Parsed:
     return document
 
 
-def _table(delimiter: str) -> Callable[[str, Path], Parsed]:
+def _columns(document: dict[str, Any], path: Path) -> Parsed | None:
+    """The rows of an object of columns, each a list or an object of numbered cells; None where it is none."""
+    cells: dict[str, list[Any]] = {}
+    for name, column in document.items():
+        if isinstance(column, dict) and list(column) == [str(i) for i in range(len(column))]:
+            column = list(column.values())
+        if not isinstance(column, list):
+            return None
+        cells[name] = column
+    if len(cells) < 2 or all(column and isinstance(column[0], dict) for column in cells.values()):
+        return None
+    lengths = {name: len(column) for name, column in cells.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise UserError(f"{path}: columns of one length are wanted, found {listed:.200}")
+    return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+
+
+def _delimiter(text: str) -> tuple[str, str]:
+    """What separates the cells of a .csv, and its text without a first line that says so.
+
+    Spreadsheets write semicolons where a comma is the decimal mark. A header without a comma tells.
+    """
+    first, _, rest = text.partition("\n")
+    said = re.fullmatch(r"sep=(.)\r?", first)
+    if said:
+        return said[1], rest
+    found = [mark for mark in DELIMITERS if len(next(csv.reader([first], delimiter=mark), [])) > 1]
+    return (found[0] if found else ","), text
+
+
+def _table(delimiter: str | None) -> Callable[[str, Path], Parsed]:
     def parse(text: str, path: Path) -> Parsed:
         """Every cell as text: what looks like a number may be a name, and 0.10 is not 0.1."""
         csv.field_size_limit(LONGEST_CELL)
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        mark, text = (delimiter, text) if delimiter else _delimiter(text)
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
         rows: Parsed = []
         try:
             header = next(lines, [])
-            repeated = sorted({name for name in header if header.count(name) > 1})
-            if repeated or not all(header):
-                problem = f"two columns {repeated[0]!r}" if repeated else "a column without a name"
-                raise UserError(f"{path}: the header has {problem}")
             for cells in lines:
                 if cells and len(cells) != len(header):
                     raise UserError(
                         f"{path}:{lines.line_num}: {len(cells)} cells, and the header has {len(header)}; put cells that hold a "
-                        f"{'comma' if delimiter == ',' else 'tab'} or a line end in quotes"
+                        f"{DELIMITERS.get(mark, mark)} or a line end in quotes"
                     )
                 if cells:
                     rows.append(dict(zip(header, cells, strict=True)))
         except csv.Error as error:
             raise UserError(f"{path}:{lines.line_num}: {error}") from error
-        return rows
+        return _named(header, rows, path)
 
     return parse
+
+
+def _named(header: list[str], rows: Parsed, path: Path) -> Parsed:
+    """Rows whose cells all have a name of their own; nameless columns without a cell are what spreadsheets leave behind."""
+    repeated = sorted({name for name in header if name and header.count(name) > 1})
+    if repeated:
+        raise UserError(f"{path}: the header has two columns {repeated[0]!r}")
+    if all(header):
+        return rows
+    if header.count("") > 1 or any(row[""] for row in rows):
+        raise UserError(
+            f"{path}: the header has a column without a name; give it one, or leave it out (an index, often)"
+        )
+    return [{name: cell for name, cell in row.items() if name} for row in rows]
 
 
 PARSERS: dict[str, Callable[[str, Path], Parsed]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json_document,
-    ".csv": _table(","),
+    ".csv": _table(None),
     ".tsv": _table("\t"),
 }
 
@@ -206,7 +252,9 @@ def _read_folder(path: Path, where: str, subset: str | None, split: str) -> Rows
     if not found:
         raise UserError(f"{where}.path: {root} holds no data files; they end in {', '.join(SUFFIXES)}")
     named = [p for p in found if re.split(r"[-_.]", p.name)[0] == split]
-    if not named and (split != "train" or len(found) > 1):
+    # Parts of one table, numbered by whoever wrote it, are the one split that there is.
+    whole = len({re.sub(r"\d+", "", p.name) for p in found}) == 1
+    if not named and (split != "train" or not whole):
         raise UserError(
             f"{where}.split: {root} has no file for the split {split!r}; it has: {', '.join(p.name for p in found[:6])}. Give "
             f"{where}.split, or the file itself as {where}.path"

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpo_kit.errors import UserError
-from grpo_kit.types import Task
+from grpo_kit.types import Message, Task
+
+from .conversations import PLAIN, framed
 
 HELD_OUT_SHARE = 0.1
 PATIENCE = 2000  # draws without a new problem after which a small problem space counts as exhausted
@@ -162,12 +164,26 @@ VERIFIERS = {
 
 
 class ProceduralSource:
-    """An endless, random-access source of tasks: task i depends only on (name, level, seed, held_out, i)."""
+    """An endless, random-access source of tasks: task i depends only on (name, level, seed, held_out, i).
 
-    def __init__(self, name: str, level: int, seed: int, held_out: bool) -> None:
+    Args:
+        template, system: what stands around each problem (`framed`); which problem is held out does not depend on them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        level: int,
+        seed: int,
+        held_out: bool,
+        *,
+        template: str = PLAIN,
+        system: str | None = None,
+    ) -> None:
         if name not in TASKS:
             raise UserError(f"data.task: there is no procedural task {name!r}; there are {', '.join(TASKS)}")
         self.name, self.level, self.seed, self.held_out = name, level, seed, held_out
+        self.template, self.system = template, system or None
 
     def __len__(self) -> int:
         raise TypeError("a procedural source has no end")
@@ -178,7 +194,10 @@ class ProceduralSource:
 
     @property
     def fingerprint(self) -> str:
-        return f"procedural:{self.name}:level={self.level}:seed={self.seed}:held_out={self.held_out}"
+        # Runs recorded before there was a frame go on with the data they had.
+        frame = f"{self.system}\x1f{self.template}"
+        around = "" if (self.template, self.system) == (PLAIN, None) else f":{_digest(frame):016x}"
+        return f"procedural:{self.name}:level={self.level}:seed={self.seed}:held_out={self.held_out}{around}"
 
     def problem(self, index: int, slip: bool = False) -> Problem:
         """Problem ``index``, drawn again until it lies on this source's side of the split."""
@@ -191,8 +210,9 @@ class ProceduralSource:
 
     def task(self, index: int) -> Task:
         problem = self.problem(index)
-        messages = ({"role": "user", "content": problem.prompt},)
-        return Task(f"{self.name}/{problem.prompt}", messages, problem.answer, problem.meta)  # type: ignore[arg-type]
+        asked = [Message(role="user", content=problem.prompt)]
+        messages = framed(asked, self.template, self.system, f"data.task: {self.name}")
+        return Task(f"{self.name}/{problem.prompt}", messages, problem.answer, problem.meta)
 
     def unique_tasks(self, count: int) -> list[Task]:
         """The first ``count`` different tasks of the stream: an evaluation set counts no problem twice."""
@@ -213,5 +233,8 @@ class ProceduralSource:
 
 
 def is_held_out(prompt: str) -> bool:
-    digest = hashlib.blake2b(prompt.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") < HELD_OUT_SHARE * 2**64
+    return _digest(prompt) < HELD_OUT_SHARE * 2**64
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

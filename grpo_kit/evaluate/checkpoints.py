@@ -87,7 +87,10 @@ class CheckpointEvaluation:
         config = self.config(1)
         check_engine(config, self.device.type)
         policy = load_policy(config.model, self.device, self.settings.seed)
-        prompts = {task.name: [render(p, policy.tokenizer) for p in task.problems] for task in self.tasks}
+        prompts = {
+            task.name: [render(p, policy.tokenizer, task.spec.chat.arguments) for p in task.problems]
+            for task in self.tasks
+        }
         longest = max(len(prompt.token_ids) for rendered in prompts.values() for prompt in rendered)
         result = self._result(policy)
         protocols = {task.name: self._protocol(task, prompts[task.name], policy) for task in self.tasks}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.interrupt import Interrupted
-from grpo_kit.observe.terminal import line, open_console
+from grpo_kit.observe.terminal import line, open_console, warn
 from grpo_kit.scoring import VerifierSpec
 
 from .files import Fields
@@ -134,6 +134,13 @@ def evaluate_checkpoints(
         for label, path in zip(labels, checkpoints, strict=True)
     ]
     plans = [plan_evaluation(evaluation) for evaluation in made]
+    for plan in plans:
+        for part in plan.tasks:
+            if part.dropped:
+                warn(
+                    console,
+                    f"{plan.label}, {part.task.name}: the chat template leaves out {', '.join(part.dropped[:3])}",
+                )
     if dry_run:
         show_plan(console, plans, settings, str(folder))
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grpo_kit.config import ModelConfig
-from grpo_kit.data.chat import render, render_text
+from grpo_kit.data.chat import left_out, render, render_text
 from grpo_kit.errors import UserError
 from grpo_kit.generate.engines import check_engine
 from grpo_kit.observe.terminal import line
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN_PROMPTS = 2
+LOOKED_AT = 8
 
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """One task on one checkpoint. ``prompts``: the first ones as the model reads them; ``longest`` in tokens."""
+    """One task on one checkpoint. ``prompts``: the first ones as the model reads them; ``longest`` in tokens; ``dropped``:
+    what the chat template leaves out of them."""
 
     task: OpenTask
     max_tokens: int
     longest: int
     prompts: list[str]
+    dropped: list[str]
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ def plan_evaluation(evaluation: CheckpointEvaluation) -> EvaluationPlan:
     context = int(getattr(skeleton.config, "max_position_embeddings", 0)) or 2**31
     plans = []
     for task in evaluation.tasks:
-        lengths = [len(render(problem, tokenizer).token_ids) for problem in task.problems]
+        told = task.spec.chat.arguments
+        lengths = [len(render(problem, tokenizer, told).token_ids) for problem in task.problems]
+        dropped = [part for problem in task.problems[:LOOKED_AT] for part in left_out(problem, tokenizer, told)]
         longest, most = max(lengths), evaluation.max_tokens(task)
         if longest + most > context:
             where = "--max-tokens" if settings.max_tokens else f"max_tokens of task {task.name}"
@@ -75,8 +80,8 @@ def plan_evaluation(evaluation: CheckpointEvaluation) -> EvaluationPlan:
                 f"{evaluation.label}, task {task.name}: the longest prompt has {longest} tokens and {where} is {most}: "
                 f"together {longest + most}, more than the model's context of {context}; {way}"
             )
-        prompts = [render_text(problem, tokenizer) for problem in task.problems[:SHOWN_PROMPTS]]
-        plans.append(TaskPlan(task, most, longest, prompts))
+        prompts = [render_text(problem, tokenizer, told) for problem in task.problems[:SHOWN_PROMPTS]]
+        plans.append(TaskPlan(task, most, longest, prompts, list(dict.fromkeys(dropped))))
     return EvaluationPlan(evaluation.label, path, plans)
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from grpo_kit.config import Config, DataConfig, FieldMap, Strict, VerifierConfig
-from grpo_kit.data.datasets import DatasetSource
+from grpo_kit.config import ChatConfig, Config, DataConfig, FieldMap, Strict, VerifierConfig
+from grpo_kit.data.datasets import DatasetSource, procedural_source
 from grpo_kit.data.rows import file_suffix
-from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
 from grpo_kit.recipe_file import load_recipe, parse_yaml, read_recipe, recipes_root, shipped_recipes, validate
 from grpo_kit.types import Message, Task
@@ -33,6 +32,7 @@ class EvalTask(Strict):
 
     data: DataConfig
     verifier: VerifierConfig
+    chat: ChatConfig = ChatConfig()
     max_tokens: PositiveInt = 2048
     problems: PositiveInt | None = Field(None, description="how many problems of a procedural task")
     prompt_columns: tuple[str, ...] = Field((), description="columns that make up the question, joined by a blank")
@@ -60,10 +60,12 @@ class OpenTask:
     available: int = 0
 
     def protocol(self) -> dict[str, Any]:
+        told = {"chat_arguments": self.spec.chat.arguments} if self.spec.chat.arguments else {}
         limited = {"of": self.available} if self.available > len(self.problems) else {}
         return {
             "problems": len(self.problems),
             **limited,
+            **told,
             "data": self.fingerprint,
             "template": short_hash(f"{self.spec.data.system_prompt}\x1f{self.spec.data.prompt_template}"),
         }
@@ -80,6 +82,7 @@ class Changes:
     verifier: VerifierConfig | None = None
     prompt_field: str | None = None
     gold_field: str | None = None
+    chat: Mapping[str, Any] = field(default_factory=dict)  # arguments of the chat template, beside those of the task
 
     @property
     def fields(self) -> dict[str, str]:
@@ -107,7 +110,7 @@ def open_task(reference: str, limit: int | None = None, changes: Changes = Chang
     where = f"task {name}: data"
     if spec.data.task is not None:
         assert spec.problems is not None
-        endless = ProceduralSource(spec.data.task, spec.data.level, PROCEDURAL_SEED, held_out=True)
+        endless = procedural_source(spec.data, PROCEDURAL_SEED, held_out=True)
         problems = endless.unique_tasks(min(spec.problems, limit or spec.problems))
         return OpenTask(name, spec, tuple(problems), endless.fingerprint, spec.problems)
     source = (
@@ -145,6 +148,7 @@ def _open_recipe(reference: str, config: Config, limit: int | None, changes: Cha
     spec = EvalTask(
         data=data,
         verifier=changes.verifier or recipe_judge(config),
+        chat=_told(config.chat, changes),
         max_tokens=config.rollout.max_tokens,
         problems=len(problems) if data.task is not None else None,
     )
@@ -158,7 +162,15 @@ def _changed(name: str, spec: EvalTask, changes: Changes) -> EvalTask:
             raise UserError(f"--tasks {name}: its columns are not for --prompt-field and --gold-field to choose")
         fields = spec.data.fields.model_copy(update=changes.fields)
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"fields": fields})})
+    spec = spec.model_copy(update={"chat": _told(spec.chat, changes)})
     return spec if changes.verifier is None else spec.model_copy(update={"verifier": changes.verifier})
+
+
+def _told(chat: ChatConfig, changes: Changes) -> ChatConfig:
+    try:
+        return ChatConfig(arguments={**chat.arguments, **changes.chat})
+    except ValidationError as error:
+        raise UserError(f"--chat: {error.errors()[0]['ctx']['error']}") from error
 
 
 def _find(reference: str, changes: Changes) -> tuple[str, EvalTask]:

@@ -71,10 +71,9 @@ def check_targets(model: Any, config: LoraConfig) -> None:
     layers = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear)})
     wanted = [] if isinstance(config.targets, str) else config.targets
     unknown = [name for name in wanted if name.rpartition(".")[2] not in layers]
-    if unknown:
-        raise UserError(
-            f"model.lora.targets: no layer is called {unknown[0]!r}; there are {', '.join(layers)}, or all-linear"
-        )
+    if unknown or not config.targets:
+        what = f"no layer is called {unknown[0]!r}" if unknown else "the list is empty"
+        raise UserError(f"model.lora.targets: {what}; there are {', '.join(layers)}, or all-linear")
 
 
 def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:

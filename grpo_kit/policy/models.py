@@ -207,6 +207,12 @@ def _check_head(policy: Policy) -> None:
     with torch.no_grad():
         ours = policy.head.logits(policy.hidden(probe))
         theirs = policy.model(input_ids=probe, use_cache=False).logits
+    if not theirs.isfinite().all():
+        broken = [name for name, weight in policy.model.named_parameters() if not weight.isfinite().all()]
+        reason = (
+            f"{broken[0]} and {len(broken) - 1} other weights are not finite" if broken else "its logits are not finite"
+        )
+        raise UserError(f"model.path: {reason}; the model is broken: take another checkpoint of it")
     if not torch.allclose(ours, theirs.to(ours.dtype), rtol=1e-3, atol=1e-3):
         raise UserError(
             f"model.path: {config.architectures or type(policy.model).__name__} computes its logits in a way that this "

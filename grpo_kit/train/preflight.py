@@ -13,8 +13,16 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.config_algorithm import check_row
-from grpo_kit.data.chat import check_stop_strings, left_out, opens_thinking, render, render_text, use_arguments
-from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, few, prompts_of
+from grpo_kit.data.chat import (
+    OPENS_THINKING,
+    check_stop_strings,
+    left_out,
+    opens_thinking,
+    render,
+    render_text,
+    use_arguments,
+)
+from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, few, prompts_of, repeated_ids
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.rows import is_one_file
@@ -83,6 +91,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         notes.append(f"the chat template leaves out {_listed(dropped)}")
     if opens_thinking(first[0][0], tokenizer):
         _check_format(config)
+        notes += _twice_opened(config, objective, tokenizer)
     judge = find_judge(config, source)
     gold = _check_gold(config, source, [task for task, _ in first], judge)
     parameters = sum(p.numel() for p in skeleton.parameters())
@@ -143,18 +152,20 @@ def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokeni
         notes.append(f"data.answer_pattern: {skipped} rows without an answer are left out")
     for section in ("data", "evaluation.data"):
         notes += _ignored(config, section)
-    if any(verifier_wants_answer(v.name) for v in config.verifiers):
+    wants_answers = any(verifier_wants_answer(v.name) for v in config.verifiers)
+    if wants_answers:
         rows = range(min(source.size or 0, GOLD_ROWS_CHECKED))
-        check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
+        notes += check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
+    notes += repeated_ids(source)
     if config.examples is not None:
         pairs = objective.family != "policy_gradient"
         records = open_records(config, tokenizer, pairs, context, objective.scores_responses)
         notes += records.left_out
         groups = [records.group(i) for i in range(records.size)] if records.size is not None else records.next(1, 8)
-        _check_lessons(config, objective, groups)
+        notes += _check_lessons(config, objective, groups)
         trained = {group.task.prompt for group in groups} if records.size is not None else set()
     if config.evaluation is not None:
-        notes += _check_evaluation(config, objective, tokenizer, context, trained)
+        notes += _check_evaluation(config, objective, tokenizer, context, trained, wants_answers)
     warmup, updates = config.optimizer.warmup_steps, updates_of(config)
     if warmup >= updates > 2:
         notes.append(f"optimizer.warmup_steps {warmup} is not over when the run is, after {updates} updates")
@@ -162,7 +173,7 @@ def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokeni
 
 
 def _check_evaluation(
-    config: Config, objective: Algorithm, tokenizer: Any, context: int, trained: set[str]
+    config: Config, objective: Algorithm, tokenizer: Any, context: int, trained: set[str], wants_answers: bool
 ) -> list[str]:
     assert config.evaluation is not None
     own = config.evaluation.data
@@ -179,6 +190,8 @@ def _check_evaluation(
     # A file of its own is meant to be used whole, unless a number was asked for.
     asked = own is None or "tasks" in config.evaluation.model_fields_set
     notes = few(config.evaluation.tasks if asked else 0, len(tasks), fit, kind, where)
+    if wants_answers and own is not None and not objective.scores_responses:
+        notes += check_answers(tasks, own.fields.answer, where)
     if objective.scores_responses and own is None:
         return notes  # one prompt of a record may stand in several groups, all of them held out
     return notes + check_evaluation(tasks, trained, where)
@@ -193,8 +206,8 @@ def _ignored(config: Config, section: str) -> list[str]:
     return [f"{section}.{' and '.join(said)}: {data.path} is one file and is read whole"] if said else []
 
 
-def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) -> None:
-    """Raises UserError where recorded groups hold nothing that the algorithm could learn from."""
+def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) -> list[str]:
+    """What a person should know of recorded groups. Raises UserError where the algorithm could never learn from them."""
     where = "examples.rollouts" if config.examples and config.examples.rollouts else "examples.path"
     if objective.family in ("pairs", "reward_model") and not mine_pairs(groups, 1, Counter()):
         raise UserError(
@@ -207,6 +220,22 @@ def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) ->
         raise UserError(
             f"{where}: {config.algorithm} learns from right responses, and none of the {len(groups)} prompts has one"
         )
+    compares = objective.selection == "all" and objective.needs_comparison
+    if compares and where == "examples.path" and all(len(g.completions) < 2 for g in groups):
+        raise UserError(
+            f"{where}: {config.algorithm} compares the responses to one prompt, and none of the {len(groups)} prompts has two; "
+            "give examples.rollouts, or use sft or kto for single responses"
+        )
+    if compares and not any(len({s.value for s in g.scores if s.counts}) > 1 for g in groups):
+        return [
+            f"{where}: none of the {len(groups)} prompts has two responses with different scores, so nothing is learned"
+        ]
+    if objective.family == "labels":
+        right = {mark.right for g in groups for mark in g.marks() if mark.counts}
+        if len(right) == 1:
+            kind = "good" if right.pop() else "bad"
+            return [f"{where}: every response is {kind}, and {config.algorithm} learns from both kinds"]
+    return []
 
 
 def updates_of(config: Config) -> int:
@@ -287,6 +316,22 @@ def _check_format(config: Config) -> None:
                 f"every one wrong; set verifiers.{number}.options.template_opens_thinking=true (or false, to demand it all "
                 "the same)"
             )
+
+
+def _twice_opened(config: Config, objective: Algorithm, tokenizer: Any) -> list[str]:
+    """What a person should know where responses that are learned from open the reasoning that the template has opened."""
+    if config.examples is None or config.examples.path is None:
+        return []
+    records = open_records(config, tokenizer, objective.family != "policy_gradient")
+    texts = [c.text for i in range(records.size or 0) for c in records.group(i).completions]
+    twice = sum(text.lstrip().startswith(OPENS_THINKING) for text in texts)
+    return (
+        [
+            f"examples.path: {twice} of {len(texts)} responses begin with <think>, which the chat template has written already"
+        ]
+        if twice
+        else []
+    )
 
 
 @dataclass

@@ -27,6 +27,11 @@ THINKING = (
     PLAIN + "{% if add_generation_prompt and enable_thinking is not defined or enable_thinking %}<think>\n{% endif %}"
 )
 
+INSTRUCTED = (
+    "{% for m in messages %}{% if m.role == 'assistant' %} {{ m.content }}<|end|>{% else %}[INST] {{ m.content }} [/INST]"
+    "{% endif %}{% endfor %}"
+)
+
 
 def tokenizer(template, **changes):
     made = build_tokenizer()
@@ -55,7 +60,7 @@ def test_arguments_reach_every_rendering_and_are_not_saved(tmp_path):
 def test_arguments_of_the_recipe_reach_the_dry_run(tiny_recipe):
     shown = preflight(load_recipe(tiny_recipe, ["chat.arguments={date_string: today}"]), None).prompts
     assert shown
-    for name in ("tokenize", "add_generation_prompt"):
+    for name in ("tokenize", "add_generation_prompt", "return_tensors", "truncation"):
         with pytest.raises(ValueError, match=f"{name} is decided by the kit"):
             ChatConfig(arguments={name: True})
 
@@ -67,8 +72,9 @@ def test_arguments_of_the_recipe_reach_the_dry_run(tiny_recipe):
         ("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}" + OPEN, ["the system message of t"]),
         (PLAIN.replace(OPEN, ""), ["the generation prompt"]),
         ("{% for m in messages %}{{ m.content | trim }}{% endfor %}" + OPEN, []),
+        (INSTRUCTED, []),
     ],
-    ids=["whole", "without the system message", "without a generation prompt", "trimmed"],
+    ids=["whole", "without the system message", "without a generation prompt", "trimmed", "answers that need none"],
 )
 def test_what_a_template_leaves_out_is_named(template, found):
     dropped = left_out(task(SYSTEM, USER), tokenizer(template))
@@ -130,3 +136,48 @@ def test_stop_strings_that_never_match_are_refused(tiny_recipe):
             check_stop_strings(["\n", stop], made)
     with pytest.raises(UserError, match=r"rollout\.stop\.0"):
         load_recipe(tiny_recipe, ['rollout.stop=[""]'])
+
+
+# The ways in which published chat models write a conversation, by the marks that they do it with.
+FAMILIES = {
+    "headers": (
+        "{% for m in messages %}<|start|>{{ m.role }}<|end_header|>\n\n{{ m.content | trim }}<|eot|>{% endfor %}"
+        "{% if add_generation_prompt %}<|start|>assistant<|end_header|>\n\n{% endif %}",
+        "<|eot|>",
+    ),
+    "no system message, roles take turns": (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('in turns') }}"
+        "{% endif %}<|start|>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}<|eot|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|start|>model\n{% endif %}",
+        "<|eot|>",
+    ),
+    "a system message of its own": (
+        "{% if messages[0].role != 'system' %}<|start|>system\nBe helpful.<|eot|>\n{% endif %}"
+        "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content }}<|eot|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}",
+        "<|eot|>",
+    ),
+    "reasoning, left out of earlier turns": (
+        "{% for m in messages %}<|start|>{{ m.role }}\n{{ m.content.split('</think>')[-1] }}<|eot|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|start|>assistant\n<think>\n{% endif %}",
+        "<|eot|>",
+    ),
+    "the document's own end": (INSTRUCTED.replace("<|end|>", "{{ eos_token }}"), None),
+}
+
+
+@pytest.mark.parametrize(("template", "end"), FAMILIES.values(), ids=FAMILIES)
+def test_families_of_templates(template, end):
+    made = tokenizer(template)
+    made.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|end_header|>", "<|eot|>"]})
+    wanted = made.eos_token_id if end is None else made.convert_tokens_to_ids(end)
+    assert end_of_turn_id(made) == wanted
+    assert set(stop_token_ids(None, made)) == {wanted, made.eos_token_id}
+    assert left_out(task(), made) == []
+    assert made.decode(render(task(), made).token_ids) == render_text(task(), made)
+    group = text_group("g", [USER], ["4"], [1.0], made)
+    assert made.decode([*group.prompt.token_ids, *group.completions[0].token_ids]).startswith(
+        render_text(task(), made) + "4"
+    )
+    assert group.completions[0].token_ids[-1] == wanted

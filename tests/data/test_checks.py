@@ -10,6 +10,7 @@ from grpo_kit.data.tasks import is_held_out
 from grpo_kit.errors import UserError
 from grpo_kit.recipe_file import load_recipe
 from grpo_kit.train.preflight import preflight
+from tests.conftest import make_policy
 
 
 def write(path, rows):
@@ -79,7 +80,7 @@ def test_one_question_with_several_answers_is_named(check):
     assert note.startswith("data: 1 prompts stand in several rows with different answers")
 
 
-@pytest.mark.parametrize("empty", [None, "", []])
+@pytest.mark.parametrize("empty", [None, "", " ", [], {}, float("nan")])
 def test_an_empty_column_of_answers_is_no_fault_of_the_verifier(check, empty):
     with pytest.raises(UserError, match=r"data\.fields\.answer: the column 'answer' is empty in all 4 rows"):
         check([row | {"answer": empty} for row in sums(0, 4)])
@@ -124,7 +125,8 @@ def test_labels_however_they_are_written(learn, label, mark):
     else:
         with pytest.raises(UserError, match="none of the 1 prompts has one"):
             learn("sft", [{"prompt": "b", "response": "y", "label": label}])
-    assert learn("kto", [good, {"prompt": "b", "response": "y", "label": label}]) == []
+    bad = {"prompt": "c", "response": "z", "label": False}
+    assert learn("kto", [good, bad, {"prompt": "b", "response": "y", "label": label}]) == []
 
 
 @pytest.mark.parametrize("label", [None, "maybe", float("nan"), [1]])
@@ -153,7 +155,7 @@ def test_conversations_as_prompts_and_answers(learn):
     good, bad = ([{"role": "assistant", "content": text}] for text in ("4", "5"))
     assert learn("dpo", [{"prompt": asked, "chosen": good, "rejected": bad}]) == []
     assert learn("sft", [{"prompt": json.dumps(asked), "response": "4"}]) == []
-    with pytest.raises(UserError, match="row 0: chosen is a conversation; it has to be text, or one message"):
+    with pytest.raises(UserError, match="row 0: chosen is a conversation whose beginning is not the prompt of the row"):
         learn("dpo", [{"prompt": "a", "chosen": [*asked, *good], "rejected": [*asked, *bad]}])
 
 
@@ -235,3 +237,41 @@ def test_problems_that_are_too_long_to_be_asked_are_counted(check, tmp_path):
     ]
     with pytest.raises(UserError, match="none of the 3 problems is short enough"):
         check(sums(0, 12), section.replace("max_prompt_tokens: 40", "max_prompt_tokens: 2"))
+
+
+def test_an_empty_column_of_an_evaluation_is_found_as_well(check, tmp_path):
+    path = write(tmp_path / "e.jsonl", [{"prompt": f"{i}+7=", "answer": None} for i in range(20)])
+    with pytest.raises(
+        UserError, match=r"evaluation\.data\.fields\.answer: the column 'answer' is empty in all 20 rows"
+    ):
+        check(sums(0, 12), f"evaluation={{data: {{path: {path}, max_prompt_tokens: 64}}}}")
+
+
+def test_a_few_rows_without_an_answer_and_ids_that_repeat_are_named(check):
+    rows = [*sums(0, 98), {"prompt": "x", "answer": float("nan")}]
+    assert check(rows) == ["data.fields.answer: 1 of 99 rows have no answer, the first being rows/98"]
+    assert check([{**row, "uid": i // 2} for i, row in enumerate(sums(0, 12))], "data.fields.id=uid") == [
+        "data.fields.id: 6 ids stand in several rows, the first being '0': a step takes one row of each"
+    ]
+
+
+def test_adapters_have_to_be_of_some_layers(tiny_recipe):
+    with pytest.raises(UserError, match=r"model\.lora\.targets: the list is empty; there are down_proj"):
+        preflight(load_recipe(tiny_recipe, ["model.lora.targets=[]"]), None)
+
+
+def test_responses_that_open_the_reasoning_a_second_time_are_named(tiny_recipe, tmp_path):
+    policy = make_policy()
+    policy.tokenizer.chat_template = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
+    )
+    policy.save(tmp_path / "model")
+    lessons = write(
+        tmp_path / "l.jsonl",
+        [{"prompt": f"{i}", "response": "<think>a</think>b" if i < 3 else "a</think>b"} for i in range(8)],
+    )
+    recipe = [f"model.path={tmp_path / 'model'}", "algorithm=sft", f"examples.path={lessons}"]
+    assert preflight(load_recipe(tiny_recipe, recipe), None).notes == [
+        "examples.path: 3 of 8 responses begin with <think>, which the chat template has written already"
+    ]

@@ -163,3 +163,56 @@ def test_rows_without_an_answer_can_be_left_out(tmp_path):
     kept = source(tmp_path, rows, **pattern, unmatched="skip")
     assert [kept.task(i).answer for i in range(kept.size)] == ["2", "7"]
     assert kept.skipped == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("semicolons.csv", '\ufeffprompt;answer\r\n"1,5 + 1";"2,5"\r\nb;007\r\n'),
+        ("tabs.csv", "prompt\tanswer\n1,5 + 1\t2,5\nb\t007\n"),
+        ("said.csv", 'sep=;\r\nprompt;answer\r\n"1,5 + 1";2,5\r\nb;007\r\n'),
+        ("empty_column.csv", 'prompt,answer,\r\n"1,5 + 1","2,5",\r\nb,007,\r\n'),
+        ("quoted.csv", '"prompt";"answer"\n"1,5 + 1";"2,5"\n"b";"007"\n'),
+        ("columns.json", '{"prompt": ["1,5 + 1", "b"], "answer": ["2,5", "007"]}'),
+        ("numbered.json", '{"prompt": {"0": "1,5 + 1", "1": "b"}, "answer": {"0": "2,5", "1": "007"}}'),
+    ],
+)
+def test_what_spreadsheets_and_table_libraries_write(tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8", newline="")
+    rows = read_rows(str(tmp_path / name), "data")
+    assert list(rows) == [{"prompt": "1,5 + 1", "answer": "2,5"}, {"prompt": "b", "answer": "007"}]
+
+
+def test_columns_of_answers_that_are_objects_and_of_conversations(tmp_path):
+    asked = [[{"role": "user", "content": "a"}], [{"role": "user", "content": "b"}]]
+    tests = [{"kind": "assert"}, {"kind": "stdin"}]
+    (tmp_path / "x.json").write_text(json.dumps({"prompt": asked, "answer": tests}))
+    assert list(read_rows(str(tmp_path / "x.json"), "data")) == [
+        {"prompt": p, "answer": a} for p, a in zip(asked, tests, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "x.json",
+            '{"prompt": ["a", "b"], "answer": ["1"]}',
+            "columns of one length are wanted, found prompt 2, answer 1",
+        ),
+        ("x.csv", "prompt;answer\na;1;2\n", "3 cells, and the header has 2; put cells that hold a semicolon"),
+        ("x.csv", ",prompt,answer\n0,a,1\n", "a column without a name; give it one, or leave it out"),
+    ],
+)
+def test_tables_that_are_not_clear_are_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_rows(str(tmp_path / name), "data")
+
+
+def test_a_folder_of_numbered_parts_is_one_table(tmp_path):
+    for part in range(3):
+        (tmp_path / f"part-0000{part}-c000.jsonl").write_text(json.dumps({"prompt": str(part), "answer": "1"}) + "\n")
+    assert [row["prompt"] for row in read_rows(str(tmp_path), "data")] == ["0", "1", "2"]
+    with pytest.raises(UserError, match=r"data\.split: .* has no file for the split 'tset'"):
+        read_rows(str(tmp_path), "data", split="tset")

@@ -1,15 +1,20 @@
 """Procedural tasks: right answers, worked solutions that reach them, and a split that holds."""
 
 import itertools
+import json
 import random
 import re
 from fractions import Fraction
 
 import pytest
 
+from grpo_kit.data.datasets import evaluation_tasks, training_source
+from grpo_kit.data.records import open_records
 from grpo_kit.data.tasks import TASKS, ProceduralSource, is_held_out
 from grpo_kit.errors import UserError
+from grpo_kit.recipe_file import load_recipe
 from grpo_kit.verifiers import get_verifier
+from tests.conftest import make_policy
 
 CASES = list(itertools.product(TASKS, (1, 2, 3)))
 BOXED = [case for case in CASES if case[0] != "one_line_function"]
@@ -104,3 +109,37 @@ def test_unique_tasks_are_unique_or_refused():
 def test_unknown_task():
     with pytest.raises(UserError, match="there is no procedural task 'sums'"):
         ProceduralSource("sums", 1, 0, False)
+
+
+def test_the_recipes_frame_stands_around_the_problem_and_does_not_move_the_split():
+    plain, framed = (
+        ProceduralSource("addition", 1, 0, False, **frame)
+        for frame in ({}, {"template": "{prompt} Think.", "system": "Be brief."})
+    )
+    for index in range(50):
+        one, other = plain.task(index), framed.task(index)
+        assert [m["content"] for m in other.messages] == ["Be brief.", f"{one.prompt} Think."]
+        assert (one.id, one.answer) == (other.id, other.answer)
+    assert plain.fingerprint == "procedural:addition:level=1:seed=0:held_out=False"
+    assert framed.fingerprint != plain.fingerprint
+
+
+def test_demonstrations_and_evaluation_have_the_frame_that_sampling_has(tiny_recipe):
+    overrides = ['data.prompt_template="{prompt} ?"', "data.system_prompt=Hm", "evaluation={tasks: 4}"]
+    sampled = load_recipe(tiny_recipe, overrides)
+    learned = load_recipe(tiny_recipe, [*overrides, "algorithm=sft", "examples.demonstrations=true"])
+    tokenizer = make_policy().tokenizer
+    (lesson,) = open_records(learned, tokenizer, pairs=False).next(1, 1)
+    for task in (training_source(sampled).task(0), evaluation_tasks(sampled)[0], lesson.task):
+        assert [m["role"] for m in task.messages] == ["system", "user"]
+        assert task.prompt.endswith(" ?")
+
+
+def test_recorded_prompts_are_held_out_by_the_problem_inside_their_frame(tiny_recipe, tmp_path):
+    held = [ProceduralSource("addition", 1, 0, True).task(i).prompt for i in range(20)]
+    trained = [ProceduralSource("addition", 1, 0, False).task(i).prompt for i in range(20)]
+    path = tmp_path / "l.jsonl"
+    path.write_text("".join(json.dumps({"prompt": prompt, "response": "x"}) + "\n" for prompt in [*held, *trained]))
+    overrides = ['data.prompt_template="{prompt} ?"', "evaluation={tasks: 4}", "algorithm=sft", f"examples.path={path}"]
+    records = open_records(load_recipe(tiny_recipe, overrides), make_policy().tokenizer, pairs=False)
+    assert [records.group(i).task.prompt for i in range(records.size)] == [f"{prompt} ?" for prompt in trained]

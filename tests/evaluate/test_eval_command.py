@@ -157,3 +157,34 @@ def test_a_limit_is_marked_in_the_table(model, here):
 def test_right_so_far_tells_sampled_from_greedy():
     assert right_so_far(3, 4, 1, 2) == {"sampled right so far": "75.0%", "greedy right so far": "50.0%"}
     assert right_so_far(0, 0, 1, 2) == {"greedy right so far": "50.0%"}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "more", "thinks"),
+    [
+        ("plain.yaml", [], True),
+        ("told.yaml", [], False),
+        ("plain.yaml", ["--chat", "enable_thinking=false"], False),
+        ("told.yaml", ["--chat", "enable_thinking=true"], True),
+        ("plain.yaml,told.yaml", [], None),
+        ("recipe.yaml", [], False),
+    ],
+)
+def test_arguments_of_the_chat_template(here, no_weights, tasks, more, thinks):
+    policy = make_policy()
+    policy.tokenizer.chat_template = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
+        "{% if enable_thinking is not defined or enable_thinking %}<think>{% endif %}"
+    )
+    policy.save(here / "thinker")
+    told = "chat: {arguments: {enable_thinking: false}}\n"
+    (here / "plain.yaml").write_text(TASK % "math")
+    (here / "told.yaml").write_text(TASK % "math" + told)
+    (here / "recipe.yaml").write_text(TINY_RECIPE + told + "evaluation: {tasks: 2}\n")
+    result = evaluate("thinker", "--tasks", tasks, "--dry-run", *more)
+    assert result.exit_code == 0, result.output
+    shown = result.output.count("<|assistant|><think>")
+    assert (shown, result.output.count("<|assistant|>")) == {True: (2, 2), False: (0, 2), None: (2, 4)}[thinks]
+    refused = evaluate("thinker", "--tasks", tasks, "--dry-run", "--chat", "tokenize=false")
+    assert isinstance(refused.exception, UserError)
+    assert "--chat: tokenize is decided by the kit" in str(refused.exception)

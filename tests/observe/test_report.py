@@ -5,7 +5,6 @@ import gzip
 import json
 import re
 import shutil
-import time
 
 import pytest
 
@@ -21,6 +20,7 @@ from grpo_kit.observe.report.suspicion import suspicions
 from grpo_kit.observe.rollouts import read_rows
 from grpo_kit.rollout_file import rollout_lines
 from grpo_kit.scoring import VerifierSpec
+from tests.kit.patience import wait_until
 from tests.observe.report_runs import HOSTILE, HOSTILE_TEXTS, make_run
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -121,11 +121,8 @@ class Page:
         self.wait("return document.documentElement.dataset.ready")
 
     def wait(self, script):
-        deadline = time.monotonic() + 30
-        while not (found := self.run(script)):
-            assert time.monotonic() < deadline, script
-            time.sleep(0.05)
-        return found
+        wait_until(lambda: bool(self.run(script)), script, every=0.05)
+        return self.run(script)
 
     def run(self, script):
         return self.browser.execute_script(script)

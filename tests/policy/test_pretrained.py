@@ -150,3 +150,11 @@ def test_a_model_that_cannot_end_a_response_is_refused(folder):
     policy.model.generation_config.eos_token_id = None
     with pytest.raises(UserError, match="nothing says how a response of here ends"):
         check_tokenizer(policy.tokenizer, policy.model, "here")
+
+
+def test_weights_that_are_not_finite_are_called_so(tmp_path):
+    policy = make_policy()
+    policy.model.get_decoder().norm.weight.data[3] = float("nan")
+    policy.save(tmp_path / "model")
+    with pytest.raises(UserError, match=r"model\.path: model\.norm\.weight and 0 other weights are not finite"):
+        load_policy(ModelConfig(path=str(tmp_path / "model")), torch.device("cpu"))

@@ -16,6 +16,7 @@ import pytest
 from grpo_kit.sandbox import Limits, Sandbox, SandboxError, TestError, probe
 from grpo_kit.sandbox.host.grading import _Replies
 from grpo_kit.sandbox.host.tally import Request, Tally
+from tests.kit.patience import HANGS, wait_until
 
 ADD = "def add(a, b):\n    return a + b\n"
 SHORT = Limits(cpu_s=0.3, wall_s=20)
@@ -290,7 +291,7 @@ def test_a_killed_zygote_is_replaced_and_its_run_repeated():
         time.sleep(0.3)
         for worker in made._workers:
             os.kill(worker.process.pid, signal.SIGKILL)
-        thread.join(60)
+        thread.join(HANGS)
         assert outcome[0].passed, outcome[0]
         assert made.restarts >= 1
 
@@ -341,12 +342,7 @@ def test_when_the_trainer_is_killed_everything_goes():
     trainer.send_signal(signal.SIGKILL)
     trainer.wait()
     trainer.stdout.close()
-    for _ in range(200):
-        alive = [p for p in processes if Path(f"/proc/{p}").exists() and _state(p) != "Z"]
-        if not alive:
-            break
-        time.sleep(0.05)
-    assert not alive
+    wait_until(lambda: all(_state(p) == "Z" for p in processes), "the end of its processes", every=0.05)
 
 
 def _state(pid: int) -> str:

@@ -91,7 +91,7 @@ TRAIN = {
         "finds nothing in row 0",
     ),
     "empty prompt": ([*DATA, "data.path=blank.jsonl"], "the prompt is empty"),
-    "conversation of another kind": ([*DATA, "data.path=talk.jsonl"], "a list of role and content"),
+    "conversation of another kind": ([*DATA, "data.path=talk.jsonl"], "a message is an object with role and content"),
     "gold that its verifier rejects": ([*DATA, "data.path=unreadable.jsonl"], "does not accept the gold answer"),
     "damaged parquet": ([*DATA, "data.path=garbage.parquet"], "could not be read"),
     "header only": ([*DATA, "data.path=header.csv"], "header.csv"),

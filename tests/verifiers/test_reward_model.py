@@ -1,7 +1,11 @@
 """The reward model verifier gives the logits that the checkpoint gives, whatever the batch."""
 
+import json
+import shutil
+
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from grpo_kit.data.records import text_group
 from grpo_kit.policy.packing import TrainingSequence, unit_batches
@@ -109,3 +113,28 @@ def test_a_reward_model_of_the_kit_is_read_where_it_was_trained(tmp_path, templa
     scores = [score.value for score in found.score_many(rows)]
     assert [scores[i] for i in by_length] == pytest.approx(trained.tolist(), abs=1e-5)
     assert scores[0] != scores[1]
+
+
+@pytest.mark.parametrize("trained_here", [True, False])
+def test_arguments_reach_its_chat_template(tmp_path, trained_here):
+    policy = make_policy()
+    policy.tokenizer.chat_template = "{% if quiet %}<|user|>{% endif %}" + CHATML
+    model = ValueModel.from_policy(policy)
+    torch.nn.init.normal_(model.model.score.weight)
+    model.save(tmp_path / "asked")
+    if not trained_here:
+        config = tmp_path / "asked" / "config.json"
+        config.write_text(
+            json.dumps({k: v for k, v in json.loads(config.read_text()).items() if k != "score_token_id"})
+        )
+    shutil.copytree(tmp_path / "asked", tmp_path / "fixed")
+    template = AutoTokenizer.from_pretrained(tmp_path / "asked")
+    template.chat_template = "<|user|>" + CHATML
+    template.save_pretrained(tmp_path / "fixed")
+
+    def score(folder, **options):
+        found = get_verifier("reward_model").with_options({"model": str(tmp_path / folder), "device": "cpu", **options})
+        (score,) = found.score_many([{"response": "4", "messages": [{"role": "user", "content": "2+2"}]}])
+        return score.value
+
+    assert score("asked", chat={"quiet": True}) == score("fixed") != score("asked")
