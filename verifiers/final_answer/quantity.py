@@ -26,6 +26,12 @@ _CHANGES = frozenset(
 _COMPARED = re.compile(r"\b(?:more|less|fewer|greater|larger|smaller|higher|lower|longer|older)\s{1,4}than\b", re.I)
 _FRACTION = re.compile(rf"\band\s{{1,4}}(?:an?|one|two|three)\s{{1,4}}(?:{'|'.join(_PARTS.split())})\b", re.I)
 _PARTITIVE = re.compile(r"^of (?:them|these|those|us|it)\b")
+# The sum of 6 terms is no 6, a sum of 6 dollars is one.
+_OPERATED = re.compile(r"\b(?:sum|product|average|mean|median|difference|quotient|remainder) of\s{0,4}$", re.I)
+_OPERANDS = re.compile(
+    r"\s{0,4}(?:[a-z]+\s{1,3}){0,2}(?:terms|numbers|integers|primes|values|squares|cubes|elements|fractions|digits|factors|summands)\b",
+    re.I,
+)
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NOT_WORDS = re.compile(r"[\d\\$^=<>+*/|&{}\[\]¦²³!?±×÷√π]")
 # Before a number these say that it is no value: a label, a bound, a position.
@@ -34,7 +40,8 @@ _NO_VALUE = re.compile(
     r"far|but|anything|except|besides|after|before|until|within|beyond|by|equations?|eq|examples?|steps?|cases?|"
     r"problems?|questions?|parts?|options?|choices?|exercises?|lemma|theorems?|figures?|fig|tables?|lines?|rows?|pages?|"
     r"sections?|chapters?|items?|no|number(?! of)|up to|minus|negative|plus|half|twice|double|triple|square|cube|root|"
-    r"times|modulo|mod|unknown|unclear|hard|difficult|not|never|cannot|can't|except)\b[^.;:\n]{0,40}$|(?:至少|至多|不到|超过|大于|小于|少于|多于|第|步骤|接近)\s{0,2}$",
+    r"times|reciprocal|inverse|multiples?|divisors?|factors?|opposite|negation|complement|conjugate|logarithm|log|factorial|"
+    r"powers?|percent|fraction|digits?|derivative|modulo|mod|unknown|unclear|hard|difficult|not|never|cannot|can't|except)\b[^.;:\n]{0,40}$|(?:至少|至多|不到|超过|大于|小于|少于|多于|第|步骤|接近)\s{0,2}$",
     re.I,
 )
 
@@ -67,3 +74,8 @@ def changes(tail: str) -> str:
 def is_value_position(before: str) -> bool:
     """Whether a number behind these words is what a sentence is about, and no label, bound or part of an operation."""
     return _NO_VALUE.search(before[-80:]) is None and not re.search(r"[(:;#=<>^_]\s*$|\bn't\b", before[-80:])
+
+
+def is_operand(before: str, after: str) -> bool:
+    """Whether a number only counts what an operation is applied to: "the sum of 6 terms"."""
+    return _OPERATED.search(before[-40:]) is not None and _OPERANDS.match(after[:80]) is not None
