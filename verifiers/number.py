@@ -10,7 +10,8 @@ from .base import verifier
 from .final_answer import bare, final_answer, value_kind
 from .final_answer.gold import final_of_gold, gold_texts
 from .final_answer.marks import without_marks
-from .final_answer.quantity import SCALES, changes
+from .final_answer.quantity import changes
+from .final_answer.scales import factor
 from .score import Score
 from .selftest import Case
 
@@ -42,7 +43,7 @@ _FONT = re.compile(
 )
 _WRAPPED = re.compile(r"(?:\[|\(|\{)\s{0,4}([-+]?[\d.,]{1,60})\s{0,4}(?:\]|\)|\})")
 _UNIT_LETTERS = "mgshlLdkCFKJNWV"
-_SCALE = re.compile(r"[\s-]?([^\W\d_]{1,10})\b")
+_SCALE = re.compile(r"[\s-]?([^\W\d_]{1,12})\b")
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -77,9 +78,9 @@ def parse_number(text: str) -> Fraction | None:
         return None  # 12i, 5x
     if value is None or tail.startswith("!") or re.match(r"\s?(?:[-*²³+]|\^(?!\s?\{?\\circ))", tail):
         return None
-    if (scale := _SCALE.match(tail)) and scale[1].lower() in SCALES:
-        value, tail = value * SCALES[scale[1].lower()], tail[scale.end() :]
-        if (again := _SCALE.match(tail)) and again[1].lower() in SCALES:
+    if (scale := _SCALE.match(tail)) and (times := factor(scale[1])) is not None:
+        value, tail = value * times, tail[scale.end() :]
+        if (again := _SCALE.match(tail)) and factor(again[1]) is not None:
             return None
     tail = _UNIT_SIGNS.sub(" ", tail)
     if changes(tail.rstrip(".!")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..read.nouns import factor
+from ...final_answer.scales import factor
 from ..read.vocabulary import NUMBER_WORDS
 from .words import NAMED, normal, unwrapped
 

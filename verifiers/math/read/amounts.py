@@ -7,6 +7,7 @@ that "7 lorem ipsum" and "5 or so" are no sevens and fives.
 
 from __future__ import annotations
 
+from ...final_answer import scales
 from ..limits import LimitExceeded, ParseError
 from ..trees import symbols
 from ..values import Div, Expr, Mul, Number, Percent, Pow, Quantity, Unit, Value
@@ -110,7 +111,7 @@ def scaled_by_word(parser: Parser, left: Value) -> Value:
     if token.kind != "word" or not isinstance(left, Expr):
         return left
     word = str(token.value)
-    factor = nouns.factor(word)
+    factor = scales.factor(word)
     if factor is not None and not (word == "k" and (not token.text or parser.peek(1).value == "Omega")):
         parser.position += 1
         return Number(left.value * factor) if isinstance(left, Number) else Mul((left, number(factor)))
