@@ -43,6 +43,7 @@ _FONT = re.compile(
 )
 _WRAPPED = re.compile(r"(?:\[|\(|\{)\s{0,4}([-+]?[\d.,]{1,60})\s{0,4}(?:\]|\)|\})")
 _UNIT_LETTERS = "mgshlLdkCFKJNWV"
+_DIVISION = re.compile(r"[0-9]\s?/\s?[0-9]")
 _SCALE = re.compile(r"[\s-]?([^\W\d_]{1,12})\b")
 
 
@@ -58,10 +59,16 @@ def parse_number(text: str) -> Fraction | None:
     text = without_marks(bare(text)).replace(r"\!", "").replace("{,}", ",").replace(r"\$", "$").strip("$ ")
     text = re.sub(r"(?<=[0-9])(?:\\[,; ]|,\s?(?=[0-9]{3}(?![0-9])))(?=[0-9]{3}(?![0-9]))", ",", text)
     text = _FONT.sub("", _LATEX_FRACTION.sub(_plain_fraction, text)).strip()
+    if not any(map(str.isdigit, text)) or text.endswith(")"):
+        from .math.judge.numerals import spelled
+
+        text = _LATEX_FRACTION.sub(_plain_fraction, spelled(text))
     if inner := _WRAPPED.fullmatch(text):
         text = inner[1]
     if "=" in text.strip("= "):
         *left, text = (part.strip() for part in text.split("="))
+        if left and not _NAME.fullmatch(left[0]) and _NUMBER.fullmatch(left[0]) and not _NUMBER.fullmatch(text):
+            text, left[0] = left[0], text  # 7 = 3 + 4
         if not all(_same(part, text) for part in left if part):
             return None
     elif "≈" in text.lstrip("≈ "):
@@ -157,6 +164,8 @@ def number(response: str, answer: Any, rel_tol: float = 1e-6, abs_tol: float = 0
     value = parse_number(found.text)
     if value is None:
         return Score(0.0, extracted=found.text[:2000], reason="not a number")
+    if value.denominator == 1 and "=" not in found.text and _DIVISION.search(_LATEX_FRACTION.sub(_plain_fraction, found.text)):
+        return Score(0.0, extracted=found.text[:2000], reason="not evaluated: a division that comes out even")
     right = any(_close(value, gold, rel_tol, abs_tol) for gold in golds if gold is not None)
     return Score(float(right), extracted=found.text)
 

@@ -20,7 +20,8 @@ _OPERANDS = re.compile(
     r"\s{0,4}(?:[a-z]+\s{1,3}){0,2}(?:terms|numbers|integers|primes|values|squares|cubes|elements|fractions|digits|factors|summands)\b",
     re.I,
 )
-_PARTICLE = re.compile(r"[的倍分余多左上下以]|이상|이하|미만|초과")
+_MULTIPLE = re.compile(r"的(?:倍|平方|立方|倒数|相反数|一半)|の倍")
+_PARTICLE = re.compile(r"[的分余多左上下以]|이상|이하|미만|초과")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NOT_WORDS = re.compile(r"[\d\\$^=<>+*/|&{}\[\]¦²³!?±×÷√π]")
 # Before a number these say that it is no value: a label, a bound, a position.
@@ -54,7 +55,7 @@ def changes(tail: str) -> str:
         return ""  # "(three)", "(6 / 2)"
     if _NOT_WORDS.search(text):
         return "more follows than words"
-    if _PARTICLE.match(text):
+    if _PARTICLE.match(text) or _MULTIPLE.search(text):
         return "a particle changes the value"
     first = _WORD.match(text)
     if first and (first[0].lower() in _CHANGES or factor(first[0]) is not None) and not tail.lstrip().startswith((",", ";", "–", "—", "-")):

@@ -21,6 +21,7 @@ _PERCENT = ("percent", "pct", "percents", "percentage", "процентов", "�
 _POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 MAX_WORDS = 40
+MAX_BRACKETS = 12  # opened within one unit
 _PRIMES = {1: ("prime", "'"), 2: ("double prime", "''")}
 # What may follow an amount: nothing, or a sign that something else begins.
 _ENDS = (
@@ -175,10 +176,14 @@ class UnitReader:
         self.last = ""
         self.pending = 1  # the power that "square" gives the unit behind it
         self.current = 1  # -1 behind a slash
+        self.depth = 0
 
     def read(self, sign: int = 1, closing: str = "") -> None:
         """Factors up to the end, or to ``closing``; what stands behind a slash has the opposite sign."""
         self.pending, self.current = 1, sign
+        self.depth += 1
+        if self.depth > MAX_BRACKETS:
+            raise LimitExceeded(f"a unit with more than {MAX_BRACKETS} brackets")
         for _ in range(MAX_WORDS):
             if closing and self.parser.at(closing):
                 return
@@ -287,7 +292,7 @@ class UnitReader:
         parser = self.parser
         if token.value == "deg":
             parser.position += 1
-            scale = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}.get(str(parser.peek().value))
+            scale = {"C": "celsius", "С": "celsius", "F": "fahrenheit", "K": "kelvin"}.get(str(parser.peek().value))
             if scale is None:
                 raise ParseError("a degree sign within a unit")
             parser.position += 1

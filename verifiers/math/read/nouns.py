@@ -49,9 +49,10 @@ _IRREGULAR = {
 }  # fmt: skip
 _ENDINGS = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("zes", "z"))
 _NO_PLURAL = ("ss", "us", "is", "ous")
+_GERMAN_PLURAL = re.compile(r"[A-Z][a-z]{2,30}(?:en|er|ern)")  # Personen, Kinder
 _ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _HIRAGANA, _HANGUL = re.compile("[\u3041-\u309f]"), re.compile("[\uac00-\ud7af]")
-_ASIAN_REFUSED = frozenset("左右上下之以超近似万萬亿億千百十多半余不非没无無約约错負负或若如非未もまたは")
+_ASIAN_REFUSED = frozenset("左右上下之以超近似万萬亿億千百十多半余不非没无無約约错負负或若如非未もまたは的分打成割折")
 _KOREAN_BOUNDS = frozenset(("이상", "이하", "미만", "초과", "이내", "정도", "가량", "이다", "다스"))
 _FOREIGN_REFUSED = frozenset(("не", "нет", "или", "kein", "nicht", "неверно"))
 
@@ -95,14 +96,14 @@ def counted(words: list[str], measured: bool, part: bool = False) -> list[str] |
         if word not in _FILLERS:
             phrase.append(word)
     if not phrase:
-        return [] if part or lowered[0] != "of" else None
+        return [] if part or measured or lowered[0] != "of" or lowered[1:2] in (["them"], ["these"], ["those"]) else None
     if len(phrase) > 5:
         return None
     if not phrase[-1].isascii():
         return phrase if len(phrase) == 1 and phrase[0].isalpha() and phrase[0] not in _FOREIGN_REFUSED else None
     if phrase[-1] == "times" and lowered[-1] != "times" and lowered[lowered.index("times") + 1] != "as":
         return None
-    if not (measured or is_plural(phrase[-1])):
+    if not (measured or is_plural(phrase[-1]) or (len(words) == 1 and _GERMAN_PLURAL.fullmatch(words[0]))):
         return None
     return [singular(word) for word in phrase]
 
