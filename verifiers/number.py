@@ -164,7 +164,11 @@ def number(response: str, answer: Any, rel_tol: float = 1e-6, abs_tol: float = 0
     value = parse_number(found.text)
     if value is None:
         return Score(0.0, extracted=found.text[:2000], reason="not a number")
-    if value.denominator == 1 and "=" not in found.text and _DIVISION.search(_LATEX_FRACTION.sub(_plain_fraction, found.text)):
+    if (
+        value.denominator == 1
+        and "=" not in found.text
+        and _DIVISION.search(_LATEX_FRACTION.sub(_plain_fraction, found.text))
+    ):
         return Score(0.0, extracted=found.text[:2000], reason="not evaluated: a division that comes out even")
     right = any(_close(value, gold, rel_tol, abs_tol) for gold in golds if gold is not None)
     return Score(float(right), extracted=found.text)

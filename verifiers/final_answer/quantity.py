@@ -9,7 +9,51 @@ from .scales import WORDS, factor
 
 # Directly behind a number these make it another one. A closed class: units and counted nouns are an open one.
 _CHANGES = frozenset(
-    ["of", "out", "over", "factorial", "point", "and", "or", "minus", "plus", "times", "divided", "multiplied", "by", "to", "through", "thru", "squared", "cubed", "mod", "modulo", "choose", "percentage", "raised", "power", "root", "base", "x", "pairs", "double", "is", "are", "was", "were", "be", "has", "have", "hundred-odd", "something", "odd", "rd", "st", "nd", "th"]
+    [
+        "of",
+        "out",
+        "over",
+        "factorial",
+        "point",
+        "and",
+        "or",
+        "minus",
+        "plus",
+        "times",
+        "divided",
+        "multiplied",
+        "by",
+        "to",
+        "through",
+        "thru",
+        "squared",
+        "cubed",
+        "mod",
+        "modulo",
+        "choose",
+        "percentage",
+        "raised",
+        "power",
+        "root",
+        "base",
+        "x",
+        "pairs",
+        "double",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "has",
+        "have",
+        "hundred-odd",
+        "something",
+        "odd",
+        "rd",
+        "st",
+        "nd",
+        "th",
+    ]
 )
 _COMPARED = re.compile(r"\b(?:more|less|fewer|greater|larger|smaller|higher|lower|longer|older)\s{1,4}than\b", re.I)
 _FRACTION = re.compile(rf"\band\s{{1,4}}(?:an?|one|two|three)\s{{1,4}}(?:{'|'.join(WORDS)})\b", re.I)
@@ -58,7 +102,11 @@ def changes(tail: str) -> str:
     if _PARTICLE.match(text) or _MULTIPLE.search(text):
         return "a particle changes the value"
     first = _WORD.match(text)
-    if first and (first[0].lower() in _CHANGES or factor(first[0]) is not None) and not tail.lstrip().startswith((",", ";", "–", "—", "-")):
+    if (
+        first
+        and (first[0].lower() in _CHANGES or factor(first[0]) is not None)
+        and not tail.lstrip().startswith((",", ";", "–", "—", "-"))
+    ):
         return f"{first[0]!r} changes the value"
     return ""
 

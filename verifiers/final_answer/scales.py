@@ -39,7 +39,13 @@ _FACTORS: dict[str, Fraction] = {
     **{name: Fraction(1, value) for value, names in _FOREIGN_PARTS.items() for name in names.split()},
 }  # fmt: skip
 # Those of English, for patterns.
-WORDS = (*_TENS, *(f"{name}s" for name in _TENS), *_ORDINAL_FRACTIONS, *(f"{name}s" for name in _ORDINAL_FRACTIONS), "halves")
+WORDS = (
+    *_TENS,
+    *(f"{name}s" for name in _TENS),
+    *_ORDINAL_FRACTIONS,
+    *(f"{name}s" for name in _ORDINAL_FRACTIONS),
+    "halves",
+)
 
 
 def factor(word: str) -> Fraction | None:

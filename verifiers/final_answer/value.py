@@ -111,7 +111,12 @@ def single_quantity(sentence: str) -> str | None:
     if len(numbers) != 1 or (len(sentence.split()) <= 3 and not _CJK.search(sentence)):
         return None
     before, after = sentence[: numbers[0].start()], sentence[numbers[0].end() :]
-    if re.match(r"[A-Za-z^*(\\{!]", after) or changes(after) or not is_value_position(before) or is_operand(before, after):
+    if (
+        re.match(r"[A-Za-z^*(\\{!]", after)
+        or changes(after)
+        or not is_value_position(before)
+        or is_operand(before, after)
+    ):
         return None
     return numbers[0][0]
 

@@ -69,7 +69,7 @@ def unevaluated(gold: Value, response: Value) -> str:
 
 
 def _is_whole(value: Any) -> bool:
-    value = value.value if isinstance(value, (Quantity, Percent)) else value
+    value = value.value if isinstance(value, Quantity) else value
     return isinstance(value, Number) and value.value.denominator == 1
 
 

@@ -263,7 +263,11 @@ def ratio(parser: Parser, first: Value) -> Value:
 
 def mapping(parser: Parser, first: Value) -> Value | None:
     """``f: x \\mapsto 2x`` is ``f(x) = 2x``."""
-    if isinstance(first, Symbol) and [parser.peek(k).kind for k in (1, 3)] == ["set", "set"] and parser.peek(2).value == "->":
+    if (
+        isinstance(first, Symbol)
+        and [parser.peek(k).kind for k in (1, 3)] == ["set", "set"]
+        and parser.peek(2).value == "->"
+    ):
         parser.position += 4  # f: R -> R, and then what it maps
         parser.accept(",", ";", ".", "and")
         return parser.parse(RELATION)

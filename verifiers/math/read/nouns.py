@@ -96,7 +96,9 @@ def counted(words: list[str], measured: bool, part: bool = False) -> list[str] |
         if word not in _FILLERS:
             phrase.append(word)
     if not phrase:
-        return [] if part or measured or lowered[0] != "of" or lowered[1:2] in (["them"], ["these"], ["those"]) else None
+        return (
+            [] if part or measured or lowered[0] != "of" or lowered[1:2] in (["them"], ["these"], ["those"]) else None
+        )
     if len(phrase) > 5:
         return None
     if not phrase[-1].isascii():
