@@ -74,7 +74,7 @@ DENIES = re.compile(
 )
 # Before a value: it is a bound, or what the answer is said not to be. "At most 3 colours may be used" states a 3, so that
 # these bounds count only where it is the answer that is bounded.
-BOUNDED = re.compile(
+_BOUNDED = re.compile(
     r"(?:\b(?:(?:more|less|fewer|greater|larger|smaller|bigger|higher|lower|other|different|longer|shorter)\s{1,3}"
     r"(?:than|from)(?:\s{1,3}or equal to)?|(?:anything|everything|any \w{1,20}|all \w{1,20})\s{1,3}(?:but|except)|except(?: for)?|besides|far from|"
     r"(?:do|does|did|can|could|will|would|should|must|may)\s?(?:not|n't)\s{1,3}(?:be|equal|exceed|reach|surpass)|"
@@ -85,6 +85,8 @@ BOUNDED = re.compile(
     r"(?:\s{1,3}(?:the|our|a|number|value|values|answer)){0,2}[\s$:*_]{0,6}(?:\\\(|\\\[)?\s{0,3}$",
     re.I,
 )
+_BOUND_WORDS = ("than", "from", "xcept", "but", "esides", "not", "n't", "xceed", "urpass", "t least", "t most", "p to", "no ",
+                "ultiple", "ivisible", "大于", "小于", "少于", "多于", "不到", "超过")  # fmt: skip
 _CONTRARY = re.compile(
     r"\b(?:maybe|perhaps|possibly|might|may|could|wrong|incorrect|not sure|unsure|not certain|actually|really|"
     r"should be|it is|it's|it was|the answer|another|also)\b",
@@ -129,6 +131,12 @@ def framed(before: str) -> bool:
     if len(clause) - start > 3 and _FRAME.search(clause, start) is not None:
         return True
     return "," in window[-14:] and _SOURCE.search(window) is not None
+
+
+def bounded(before: str) -> bool:
+    """Whether the words before a box make its value a bound, or one that the answer does not have."""
+    window = before[-80:]
+    return any(word in window for word in _BOUND_WORDS) and _BOUNDED.search(window) is not None
 
 
 def another_follows(after: str) -> bool:

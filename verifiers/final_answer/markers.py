@@ -25,7 +25,7 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("####",), r"####[ \t]{0,9}"),
     (
         ("answer",),
-        rf"(?:\bfinal[ \t]{{1,3}})?(?<![^\W_])answers?(?![^\W_])(?:[ \t]{{1,3}}(?:choice|option))?"
+        rf"(?:\bfinal[ \t]{{1,3}})?\b_{{0,2}}answers?(?:\b|(?=_))(?:[ \t]{{1,3}}(?:choice|option))?"
         rf"(?:[ \t]{{1,3}}(?:(?:to|for)\b[^.\n:$]{{1,80}}?"
         rf"|(?:that )?(?:we|you)(?:'re| are)? (?:looking for|seek|want|need|found|get|obtain)))?"
         rf"[ \t*_`]{{0,9}}{_VERBS}[ \t]{{0,9}}[:：]?"
