@@ -76,11 +76,13 @@ DENIES = re.compile(
 # these bounds count only where it is the answer that is bounded.
 _BOUNDED = re.compile(
     r"(?:\b(?:(?:more|less|fewer|greater|larger|smaller|bigger|higher|lower|other|different|longer|shorter)\s{1,3}"
-    r"(?:than|from)(?:\s{1,3}or equal to)?|(?:anything|everything|any \w{1,20}|all \w{1,20})\s{1,3}(?:but|except)|except(?: for)?|besides|far from|"
+    r"(?:than|from)(?:\s{1,3}or equal to)?|(?:anything|everything|any \w{1,20}|all \w{1,20})\s{1,3}(?:but|except)|"
+    r"except(?: for)?|besides|far from|"
     r"(?:do|does|did|can|could|will|would|should|must|may)\s?(?:not|n't)\s{1,3}(?:be|equal|exceed|reach|surpass)|"
     r"cannot\s{1,3}(?:be|equal|exceed|reach|surpass)|exceeds?|surpass(?:es)?|differs from|not exceeding)"
     r"|\b(?:answer|result|it|that|this)(?:'s|\s{1,3}(?:is|was|are|must be|should be|would be|will be|can be|has to be))\s{1,3}"
-    r"(?:always\s{1,3}|certainly\s{1,3})?(?:at (?:least|most)|up to|no (?:more|less|fewer) than|(?:a )?multiples? of|divisible by)"
+    r"(?:always\s{1,3}|certainly\s{1,3})?(?:at (?:least|most)|up to|no (?:more|less|fewer) than|"
+    r"(?:a )?multiples? of|divisible by)"
     r"|大于|小于|少于|多于|不到|超过)"
     r"(?:\s{1,3}(?:the|our|a|number|value|values|answer)){0,2}[\s$:*_]{0,6}(?:\\\(|\\\[)?\s{0,3}$",
     re.I,

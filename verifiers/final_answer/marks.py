@@ -24,7 +24,8 @@ _BEFORE = re.compile(
     r"(?:\s|~|\\[,;:! ]|\\q?quad(?![A-Za-z])|[=≈≃≅≡∴⇒→⟹➜►▶✓✔✅☑]\ufe0f?|=>|->|:|："
     r"|\\(?:approx|sim|simeq|cong|equiv|doteq|therefore|implies|leadsto|Rightarrow|Longrightarrow|rightarrow"
     r"|longrightarrow|to|checkmark|thickapprox|approxeq)(?![A-Za-z])"
-    rf"|{_TEXT}(?:exactly|precisely|equal to|equals|merely|roughly|approximately|approx\.?|about|around|circa|ca\.|or|so|thus|hence|therefore|is|equals|"
+    rf"|{_TEXT}(?:exactly|precisely|equal to|merely|"
+    r"roughly|approximately|approx\.?|about|around|circa|ca\.|or|so|thus|hence|therefore|is|equals|"
     r"i\.e\.|probably|likely|maybe|perhaps|final answer|answer|ans)\s{0,4}[:：,]?\s{0,4}\})++",
     re.I,
 )

@@ -19,9 +19,11 @@ _FOREIGN = {  # German, French, Spanish, Italian, Portuguese, Russian, Dutch, Po
 }  # fmt: skip
 _FOREIGN_PARTS = {
     2: "hälfte hälften demi demis moitié moitiés mitad mitades medio medios metà mezzo mezzi metade metades половина половины",
-    3: "drittel tercio tercios terzo terzi terço terços треть трети третей", 5: "fünftel cinquième cinquièmes quinto quintos quinti",
+    3: "drittel tercio tercios terzo terzi terço terços треть трети третей",
+    5: "fünftel cinquième cinquièmes quinto quintos quinti",
     4: "viertel cuarto cuartos quarto quartos quarti четверть четверти четвертей",
-    10: "zehntel dixième dixièmes décimo décimos decimo decimi десятых 成 割", 100: "hundertstel centième centièmes centésimo centésimos сотых",
+    10: "zehntel dixième dixièmes décimo décimos decimo decimi десятых 成 割",
+    100: "hundertstel centième centièmes centésimo centésimos сотых",
     1000: "tausendstel millième millièmes milésimo milésimos тысячных",
 }  # fmt: skip
 _FACTORS: dict[str, Fraction] = {

@@ -27,9 +27,8 @@ def spelled(text: str) -> str:
     plain = unwrapped(text)
     if _NO_SOLUTION.fullmatch(plain):
         return "\\emptyset"
-    if glossed := _GLOSSED.fullmatch(plain):
-        if spelled(glossed[1]) == glossed[2]:
-            return glossed[2]
+    if (glossed := _GLOSSED.fullmatch(plain)) and spelled(glossed[1]) == glossed[2]:
+        return glossed[2]
     first = re.match(r"[\s.]*([A-Za-z]+)", plain)
     if first is None:
         return text if plain.isascii() else NAMED.get(normal(text), text)

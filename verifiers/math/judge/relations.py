@@ -101,7 +101,9 @@ def _congruent(relation: Relation, modulus: Value) -> bool:
         one, two, divisor = (exact(side) for side in sides if isinstance(side, Expr))
     except (Undefined, LimitExceeded):
         return False
-    return one is not None and two is not None and bool(divisor) and ((one - two) / divisor).denominator == 1
+    if one is None or two is None or not divisor:
+        return False
+    return ((one - two) / divisor).denominator == 1
 
 
 def classes(value: Modular) -> tuple[Modular, ...]:
