@@ -10,7 +10,8 @@ from .base import verifier
 from .final_answer import bare, final_answer, value_kind
 from .final_answer.gold import final_of_gold, gold_texts
 from .final_answer.marks import without_marks
-from .final_answer.quantity import SCALES, changes
+from .final_answer.quantity import changes
+from .final_answer.scales import factor
 from .score import Score
 from .selftest import Case
 
@@ -42,7 +43,8 @@ _FONT = re.compile(
 )
 _WRAPPED = re.compile(r"(?:\[|\(|\{)\s{0,4}([-+]?[\d.,]{1,60})\s{0,4}(?:\]|\)|\})")
 _UNIT_LETTERS = "mgshlLdkCFKJNWV"
-_SCALE = re.compile(r"[\s-]?([^\W\d_]{1,10})\b")
+_DIVISION = re.compile(r"[0-9]\s?/\s?[0-9]")
+_SCALE = re.compile(r"[\s-]?([^\W\d_]{1,12})\b")
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -57,10 +59,16 @@ def parse_number(text: str) -> Fraction | None:
     text = without_marks(bare(text)).replace(r"\!", "").replace("{,}", ",").replace(r"\$", "$").strip("$ ")
     text = re.sub(r"(?<=[0-9])(?:\\[,; ]|,\s?(?=[0-9]{3}(?![0-9])))(?=[0-9]{3}(?![0-9]))", ",", text)
     text = _FONT.sub("", _LATEX_FRACTION.sub(_plain_fraction, text)).strip()
+    if not any(map(str.isdigit, text)) or text.endswith(")"):
+        from .math.judge.numerals import spelled
+
+        text = _LATEX_FRACTION.sub(_plain_fraction, spelled(text))
     if inner := _WRAPPED.fullmatch(text):
         text = inner[1]
     if "=" in text.strip("= "):
         *left, text = (part.strip() for part in text.split("="))
+        if left and not _NAME.fullmatch(left[0]) and _NUMBER.fullmatch(left[0]) and not _NUMBER.fullmatch(text):
+            text, left[0] = left[0], text  # 7 = 3 + 4
         if not all(_same(part, text) for part in left if part):
             return None
     elif "≈" in text.lstrip("≈ "):
@@ -77,9 +85,9 @@ def parse_number(text: str) -> Fraction | None:
         return None  # 12i, 5x
     if value is None or tail.startswith("!") or re.match(r"\s?(?:[-*²³+]|\^(?!\s?\{?\\circ))", tail):
         return None
-    if (scale := _SCALE.match(tail)) and scale[1].lower() in SCALES:
-        value, tail = value * SCALES[scale[1].lower()], tail[scale.end() :]
-        if (again := _SCALE.match(tail)) and again[1].lower() in SCALES:
+    if (scale := _SCALE.match(tail)) and (times := factor(scale[1])) is not None:
+        value, tail = value * times, tail[scale.end() :]
+        if (again := _SCALE.match(tail)) and factor(again[1]) is not None:
             return None
     tail = _UNIT_SIGNS.sub(" ", tail)
     if changes(tail.rstrip(".!")):
@@ -156,6 +164,12 @@ def number(response: str, answer: Any, rel_tol: float = 1e-6, abs_tol: float = 0
     value = parse_number(found.text)
     if value is None:
         return Score(0.0, extracted=found.text[:2000], reason="not a number")
+    if (
+        value.denominator == 1
+        and "=" not in found.text
+        and _DIVISION.search(_LATEX_FRACTION.sub(_plain_fraction, found.text))
+    ):
+        return Score(0.0, extracted=found.text[:2000], reason="not evaluated: a division that comes out even")
     right = any(_close(value, gold, rel_tol, abs_tol) for gold in golds if gold is not None)
     return Score(float(right), extracted=found.text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .doubt import another_follows, framed, taken_back
+from .doubt import another_follows, bounded, framed, taken_back
 from .limits import MAX_ANSWER, MAX_ITEMS
 
 _BRACE = re.compile(
@@ -131,7 +131,7 @@ def final_box(text: str) -> tuple[str, int, str] | None:
 def _rejected(text: str, box: Box) -> bool:
     """Whether a box is said not to be the answer."""
     before = text[max(0, box.start - 160) : box.start]
-    if _REJECTED.search(before[-40:]):
+    if _REJECTED.search(before[-40:]) or bounded(before):
         return True
     announced = _ANNOUNCED.search(before[-50:])
     if announced and framed(before[: len(before[:-50]) + announced.start()]):

@@ -16,6 +16,8 @@ _FRAME = re.compile(
     r"|\b(?:many|some|most|few|others?|students?|people|one|someone|somebody|they|he|she|friend|teacher|everyone|"
     r"tom|you)\s{1,3}(?:\w+\s{1,3}){0,2}?(?:thinks?|thought|says?|said|claims?|claimed|believes?|believed|guess|guesses|"
     r"guessed|argues?|argued|assumes?|suggests?|suggested|expects?|expected)\b"
+    # "those who said yes are the answer": the copula shows that what was said has ended before
+    r"(?![^\n]*\b(?:is|are|was|were)\s{1,3}(?:the\s{1,3}|our\s{1,3}|my\s{1,3})?(?:(?:final|correct|right)\s{1,3})?$)"
     r"|\b(?:if|suppose|supposing|assume|assuming|unless|whether|were|should)\b(?![^\n]*\bthen\b)[^,;\n]*$"
     r"|\b(?:first|initial|initially|previous|original|originally|naive|earlier|tentative|old|his|her|their|"
     r"student's|expected|trap|tempting|common|popular)\s{0,3}(?:final\s{1,3})?$",
@@ -29,8 +31,11 @@ _SOURCE = re.compile(
 _ANOTHER = re.compile(
     r"(?:[\s.!,;:?*_$)`\]}]|\\[)\]]){0,8}"
     r"(?:(?:(?:or|alternatively|maybe|perhaps|possibly|otherwise)\b[\s,]{1,3}){1,3}"
-    r"|(?:(?:hmm|wait|actually|sorry|oh|rather|correction|oops|no)[\s]{0,2}[,.!:—–-]{1,3}\s{0,3}){1,4})"
-    r"(?:(?:it's|it is|that's|that is|make that|the answer is|option|choice)\s{1,3})?(?:\$|\\\(|\*\*|\\boxed\{|[(-]){0,3}"
+    r"|(?:(?:hmm|wait|actually|sorry|oh|rather|correction|oops|no)[\s]{0,2}[,.!:—–-]{1,3}\s{0,3}){1,4}"
+    r"|(?:(?:hmm|wait|no|oh|sorry|oops)\b[\s,.!:—–-]{1,4}){1,3}"
+    r"(?:(?:actually|rather|make that|make it)\b[\s,:—–-]{1,4}|(?:hmm|wait|no|oh|sorry|oops)\b[\s,.!:—–-]{1,4}))"
+    r"(?:(?:it's|it is|is it|is that|that's|that is|make that|the answer is|option|choice)\s{1,3}(?:actually\s{1,3})?)?"
+    r"(?:\$|\\\(|\*\*|\\boxed\{|[(-]){0,3}"
     r"(?:\d|\\[a-z]|(?-i:[A-J])(?=[)\].,;?!*\n]|\s{0,3}$))",
     re.I,
 )
@@ -67,6 +72,23 @@ DENIES = re.compile(
     r"ではな|じゃな|아닙|아니|不对|错误|不正确",
     re.I,
 )
+# Before a value: it is a bound, or what the answer is said not to be. "At most 3 colours may be used" states a 3, so that
+# these bounds count only where it is the answer that is bounded.
+_BOUNDED = re.compile(
+    r"(?:\b(?:(?:more|less|fewer|greater|larger|smaller|bigger|higher|lower|other|different|longer|shorter)\s{1,3}"
+    r"(?:than|from)(?:\s{1,3}or equal to)?|(?:anything|everything|any \w{1,20}|all \w{1,20})\s{1,3}(?:but|except)|"
+    r"except(?: for)?|besides|far from|"
+    r"(?:do|does|did|can|could|will|would|should|must|may)\s?(?:not|n't)\s{1,3}(?:be|equal|exceed|reach|surpass)|"
+    r"cannot\s{1,3}(?:be|equal|exceed|reach|surpass)|exceeds?|surpass(?:es)?|differs from|not exceeding)"
+    r"|\b(?:answer|result|it|that|this)(?:'s|\s{1,3}(?:is|was|are|must be|should be|would be|will be|can be|has to be))\s{1,3}"
+    r"(?:always\s{1,3}|certainly\s{1,3})?(?:at (?:least|most)|up to|no (?:more|less|fewer) than|"
+    r"(?:a )?multiples? of|divisible by)"
+    r"|大于|小于|少于|多于|不到|超过)"
+    r"(?:\s{1,3}(?:the|our|a|number|value|values|answer)){0,2}[\s$:*_]{0,6}(?:\\\(|\\\[)?\s{0,3}$",
+    re.I,
+)
+_BOUND_WORDS = ("than", "from", "xcept", "but", "esides", "not", "n't", "xceed", "urpass", "t least", "t most", "p to", "no ",
+                "ultiple", "ivisible", "大于", "小于", "少于", "多于", "不到", "超过")  # fmt: skip
 _CONTRARY = re.compile(
     r"\b(?:maybe|perhaps|possibly|might|may|could|wrong|incorrect|not sure|unsure|not certain|actually|really|"
     r"should be|it is|it's|it was|the answer|another|also)\b",
@@ -111,6 +133,12 @@ def framed(before: str) -> bool:
     if len(clause) - start > 3 and _FRAME.search(clause, start) is not None:
         return True
     return "," in window[-14:] and _SOURCE.search(window) is not None
+
+
+def bounded(before: str) -> bool:
+    """Whether the words before a box make its value a bound, or one that the answer does not have."""
+    window = before[-80:]
+    return any(word in window for word in _BOUND_WORDS) and _BOUNDED.search(window) is not None
 
 
 def another_follows(after: str) -> bool:

@@ -70,6 +70,8 @@ def _boxed(content: str, reason: str, kind: Kind) -> FinalAnswer:
         content = inner[0]  # a box in a box
     content = _announced_inside(without_marks(content.strip()), kind)
     read = kind.read(content)
+    if read is None and kind is not TEXT and content.endswith((")", "}")):
+        read = kind.read(without_gloss(content))
     if read is None and kind.name == "letter":
         return FinalAnswer(None, "none", f"the box holds no single letter: {content[:40]!r}")
     return FinalAnswer(content if read is None else read, "box", reason)

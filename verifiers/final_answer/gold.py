@@ -35,6 +35,8 @@ def gold_texts(gold: Any) -> list[str]:
     Raises:
         TypeError: a gold of another shape, which would be wrong for every response.
     """
+    if type(gold) is str:  # the usual case
+        return [_PRINTED.sub(r"\1", gold) if gold.startswith("np.") else gold]
     gold = plain(gold)
     listed = list(gold) if isinstance(gold, Sequence) and not isinstance(gold, (str, bytes)) else [gold]
     texts = [plain(one) for one in listed]

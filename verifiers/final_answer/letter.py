@@ -10,7 +10,7 @@ from .sentence import answer_and_aside, first_sentence
 
 MAX_OPTION = 2_000  # characters of an option with its text
 _LOOK = re.compile(
-    r"\\(?:text|math|bf|rm|sf|it|cal|scr|frak|bb|bold|em|tt|under|over)[a-zA-Z]{0,12}\s?(?=\{)|\\(?:mbox|hbox|boxed|fbox|framebox|emph|bm)\s?(?=\{)"
+    r"\\(?:text|math|bf|rm|sf|it|cal|scr|frak|bb|bold|em|tt|under|over)[a-zA-Z]{0,12}\s?(?=\{)|\\(?:bf|rm|sf|it|cal|tt)\s|\\(?:mbox|hbox|boxed|fbox|framebox|emph|bm)\s?(?=\{)"
     r"|\\(?:left|right|big|Big|displaystyle|quad|qquad)(?![a-zA-Z])|\\[,;:! ()\[\]]|[${}*_`~\"“”„'‘’«»「」『』]"
 )
 _LEAD = re.compile(
@@ -28,7 +28,7 @@ _CONNECTED = re.compile(
     re.I,
 )
 # Another letter right behind: "A or B", "A/B", "A; B", "(A) (B)", "A: B".
-_JOINS = r"[\s,;/|¦&+()\[\].:：、，和或及与-]"
+_JOINS = r"[\s,;/|¦&+<>=~→⇒∨∧()\[\].:：、，和或及与-]"
 _ANOTHER = re.compile(
     rf"{_JOINS}{{0,6}}(?:(?:or|and|to|ou|oder|und|et|o|y|e|или|и|even|possibly|maybe|perhaps|either|또는|または|或者?)"
     rf"(?=[\s(\[])){{0,3}}{_JOINS}{{0,4}}"
@@ -42,7 +42,7 @@ _SHARE = re.compile(r"\s{0,3}[:(=-]{0,2}\s{0,3}\d{1,3}(?:\.\d{1,4})?\s?%")
 _DENIED = re.compile(
     r"\W{0,4}(?:(?:that|which)\s)?(?:is|are|was|isn't|wasn't|can't|cannot|seems|looks|must)\b"
     r"[^.\n]{0,30}\b(?:not|n't|wrong|incorrect|false|out|impossible|eliminated|excluded)\b"
-    r"|\W{0,4}(?:isn't|wasn't|can't|cannot)\b|\W{0,3}(?:不对|错误|不正确|不是|ではな|아니|아닙)",
+    r"|\W{0,4}(?:isn't|wasn't|can't|cannot)\b|[\W가이은는がは]{0,4}(?:不对|错误|不正确|不是|ではな|아니|아닙)",
     re.I,
 )  # fmt: skip
 
@@ -140,6 +140,6 @@ LETTER = Kind("letter", read_letter, read_line, stated_letter, sentence_letter)
 # "(B) is correct", "B is the right answer": the letter stands before the verdict.
 VERDICT = re.compile(
     r"(?<![\w'’.(-])(?P<left>[(\[*$]{0,3})(?P<letter>[A-Z])[)\]*$]{0,3}\s{1,3}(?:is|must be|seems|appears to be)\s{1,3}"
-    r"(?:(?:therefore|thus|clearly|the|my|our|indeed|definitely)\s{1,3}){0,2}(?:correct|right|best|(?:(?:final|correct)\s)?(?:answer|choice)\b)(?!\s{1,3}(?:if|when|only|but)|\s?\?)"
+    r"(?:(?:therefore|thus|clearly|the|my|our|indeed|definitely)\s{1,3}){0,2}(?:only\s{1,3})?(?:correct|right|best|(?:(?:final|correct)\s)?(?:answer|choice)\b)(?!\s{1,3}(?:if|when|only|but)|\s?\?)"
     r"|(?P<zh>[A-Z])\s?(?:选项)?(?:正确|是正确|是正确的|이 정답|가 정답|が正解|が正しい)"
 )

@@ -10,7 +10,7 @@ KEPT = 64  # announcements of one pattern, counted from the end
 # English: "the (final) answer (to the question) (choice) is", "Answer:", "#### 5", "A: 5", "Answer - 5", "## Answer".
 _VERBS = (
     r"(?:\b(?:is|are|was|equals|comes (?:out )?to|works out to)\b|\b(?:must|should|would|will|can only|has to|ought to|"
-    r"seems to|appears to|turns out to|needs to)[ \t]{1,3}(?:be|equal)\b|[:：=])"
+    r"seems to|appears to|turns out to|needs to)[ \t]{1,3}(?:be|equal)\b|\b(?:seems|looks) like\b|[:：=])"
 )
 _CJK_IS = r"[ \t*_】\]」]{0,6}(?:(?<=[】\]」])|[:：=]|是|为|為|は|应为|应该是|應為|等于|即)[ \t]{0,3}[:：]?"
 _IS = r"[ \t*_]{0,6}(?:\b(?:VERBS)\b|[:：=])[ \t]{0,3}:?"
@@ -25,7 +25,7 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("####",), r"####[ \t]{0,9}"),
     (
         ("answer",),
-        rf"(?:\bfinal[ \t]{{1,3}})?\banswers?\b(?:[ \t]{{1,3}}(?:choice|option))?"
+        rf"(?:\bfinal[ \t]{{1,3}})?\b_{{0,2}}answers?(?:\b|(?=_))(?:[ \t]{{1,3}}(?:choice|option))?"
         rf"(?:[ \t]{{1,3}}(?:(?:to|for)\b[^.\n:$]{{1,80}}?"
         rf"|(?:that )?(?:we|you)(?:'re| are)? (?:looking for|seek|want|need|found|get|obtain)))?"
         rf"[ \t*_`]{{0,9}}{_VERBS}[ \t]{{0,9}}[:：]?"
@@ -55,7 +55,7 @@ _ANNOUNCEMENTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("ответ",), r"\bответ(?:ом)?\b[ \t*_]{0,6}(?:\b(?:является|равен|это|будет)\b|[:：=—–-])[ \t]{0,3}:?"),
     (
         ("إجابة", "اجابة", "جواب"),
-        r"(?:الإجابة|الاجابة|الجواب)(?:[ \t]{1,3}(?:النهائية|الصحيحة|النهائي|الصحيح))*+[ \t*_]{0,6}"
+        r"(?:الإجابة|الاجابة|الجواب|إجابة|اجابة|جواب)(?:[ \t]{1,3}(?:النهائية|الصحيحة|النهائي|الصحيح))*+[ \t*_]{0,6}"
         r"(?:هي|هو|[:：=])[ \t]{0,3}:?",
     ),
     (("antwoord",), r"\bantwoord\b" + _is("is")),
@@ -107,14 +107,19 @@ LETTER_ANNOUNCED = re.compile(
     r"|\b(?:I|we)(?:'d|'ll)?[ \t]{1,3}(?:(?:would|will|therefore|thus|must|should)[ \t]{1,3})?"
     r"(?:choose|chose|pick|picked|select|selected|go with|opt for)\b[ \t]{1,3}"
     r"|\b(?:so|thus|hence|therefore)\b,?[ \t]{1,3}(?:it|that|this)(?:'s|[ \t]{1,3}(?:is|must be|has to be))[ \t]{1,3}"
+    r"|(?:^|(?<=[.!?\n]))[ \t]{0,3}(?:so|thus|hence|therefore)\b[,:]?[ \t]{1,3}"
+    r"(?=[(*]{0,3}(?-i:[A-Z])[)*]{0,3}[ \t]{0,3}(?:[.!]|$|\n))"
     r"|\b(?:that|this|which|and)[ \t]{1,3}(?:only[ \t]{1,3})?leaves[ \t]{1,3}(?:us[ \t]{1,3}with[ \t]{1,3})?(?:only[ \t]{1,3})?"
     r"|(?:(?:故|应|應|所以|因此|答案|因而)(?:选择|選擇|选|選)|选择|選擇|选项(?:是|为)|選)[ \t]{0,3}[:：]?"
     r"|(?<![不非没可以必供单多挑备])选[ \t]{0,3}[:：]?(?=[ \t(（]{0,3}[A-Za-z])"
     r"|\bI(?:'d| would)?[ \t]{1,3}(?:think|believe|guess|say)[ \t]{1,3}(?:that[ \t]{1,3})?it(?:'s|[ \t]{1,3}is)[ \t]{1,3}"
     r"|\bI(?:'m|[ \t]{1,3}am)[ \t]{1,3}going with[ \t]{1,3}"
     r"|\b(?:selected|chosen)(?:[ \t]{1,3}(?:answer|option|choice))?[ \t]?[:：]"
-    r"|(?:^|[.!?\n])[ \t]{0,3}(?:it|that)(?:'s|[ \t]{1,3}is)[ \t]{1,3}|\bI would say[ \t]{1,3}"
+    r"|(?:^|(?<=[.!?\n]))[ \t]{0,3}(?:it|that)(?:'s|[ \t]{1,3}(?:is|must be|has to be|can only be))[ \t]{1,3}"
+    r"|\bI would say[ \t]{1,3}"
     r"|\b(?:match(?:es)?|corresponds? to|which is|this is|that is)[ \t]{1,3}(?:option|choice|answer)[ \t]{1,3}"
+    r"|\b(?:l'opzione|a (?:alternativa|opção)|l'option|de) "
+    r"(?:corretta|correta|certa|correcte|juiste|exacta) (?:è|é|est|is)\b[ \t]{0,3}:?"
     r"|答案[ \t]{1,3}(?=[A-Z(（])|\b(?:richtig|korrekt)[ \t]{1,3}ist\b"
     r"|\bla (?:opción|alternativa) (?:correcta )?(?:es|:)|\bla bonne réponse est|\bl'option correcte est"
     r"|\bправильный (?:ответ|вариант)\b[ \t]{0,3}[:—–-]?",

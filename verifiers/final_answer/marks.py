@@ -14,13 +14,18 @@ _ANGLES = re.compile(r"<\s?([\w.+-]{1,30})\s?>")
 _GLOSS = re.compile(
     r"([\d)}%])\s{0,3}\((?!(?:alpha|beta|gamma|delta|theta|lambda|sigma|omega|mod|phi|psi|rho|tau)\b)[A-Za-z]{3,}(?:[\s-][A-Za-z]+){0,4}\)$"
 )
+_DESCRIBED = re.compile(
+    r"([\d}%])\s{0,3}(?:\\text\s?\{\s{0,3})?\((?:the )?(?:sum|total|product|number|count|maximum|minimum) of "
+    r"(?:[A-Za-z' $}]|\\text\{){1,80}\)\}?$"
+)
 # Relations and arrows that introduce a value, and ticks and ends of proofs behind it.
 _TEXT = r"\\(?:text|mathrm|mbox|textrm|textbf|textit)\s?\{\s{0,4}"
 _BEFORE = re.compile(
     r"(?:\s|~|\\[,;:! ]|\\q?quad(?![A-Za-z])|[=≈≃≅≡∴⇒→⟹➜►▶✓✔✅☑]\ufe0f?|=>|->|:|："
     r"|\\(?:approx|sim|simeq|cong|equiv|doteq|therefore|implies|leadsto|Rightarrow|Longrightarrow|rightarrow"
     r"|longrightarrow|to|checkmark|thickapprox|approxeq)(?![A-Za-z])"
-    rf"|{_TEXT}(?:exactly|roughly|approximately|approx\.?|about|around|circa|ca\.|or|so|thus|hence|therefore|is|equals|"
+    rf"|{_TEXT}(?:exactly|precisely|equal to|merely|"
+    r"roughly|approximately|approx\.?|about|around|circa|ca\.|or|so|thus|hence|therefore|is|equals|"
     r"i\.e\.|probably|likely|maybe|perhaps|final answer|answer|ans)\s{0,4}[:：,]?\s{0,4}\})++",
     re.I,
 )
@@ -70,8 +75,8 @@ def without_marks(content: str) -> str:
 
 
 def without_gloss(content: str) -> str:
-    """``3 (three)`` without the words in brackets behind it."""
-    match = _GLOSS.search(content[-60:])
+    """``3 (three)`` without the words in brackets behind it; ``1169 (sum of all such n)`` likewise."""
+    match = _GLOSS.search(content[-60:]) or _DESCRIBED.search(content[-120:])
     return content[: len(content) - len(match[0])] + match[1] if match else content
 
 

@@ -13,7 +13,7 @@ _END = re.compile(_ABBREVIATED + r"\.(?=\s|$|\*)|[!?？](?=\s|$)|\n|。")
 EXPLAINED = re.compile(
     r",?\s(?:because|since|which|as (?:required|desired|we|it|the|a|an|shown|stated)|I hope|instead of|rather than|but|"
     r"however|although|though|so that|whereas|while|given that|due to|meaning|namely|i\.e\.|that is|and not)(?=[\s,.:]|$)"
-    r"|,? \(?not (?=[\d$\\(A-Z-])|, (?:so|it|as|where|and (?:the|it|this|we))\b"
+    r"|,? \(?not (?=[\d$\\(A-Z-])|, (?:so|it|as|where|and (?:the|it|this|we))\b|,? and (?:we (?:are|have)|we\'re|I am|I\'m)\b"
     r"|[，,]?\s{0,2}(?:因为|因此|所以|而不是|不是|なぜなら|왜냐하면)",
 )
 

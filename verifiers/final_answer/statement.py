@@ -45,7 +45,12 @@ def last_statement(text: str, kind: Kind, after: int, standing: str = "") -> Fin
     window = text[offset:]
     found = _announcements(window, kind, max(0, after - offset))
     if after >= 0:
-        found = [one for one in found if one.letter or DECISIVE.search(window[max(0, one.start - 30) : one.end])]
+        unread = (
+            kind is LETTER and kind.read(standing) is None
+        )  # the box holds something else: any choice of a letter counts
+        found = [
+            one for one in found if one.letter or unread or DECISIVE.search(window[max(0, one.start - 30) : one.end])
+        ]
     denied: set[str] = set()
     refusal: FinalAnswer | None = None
     for index in range(len(found) - 1, max(-1, len(found) - 1 - _LOOKED_AT), -1):

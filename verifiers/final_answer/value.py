@@ -10,7 +10,7 @@ from .doubt import CONDITION, IGNORANCE, NEGATED, OTHER_GUESS, doubted
 from .formulas import formulas
 from .kinds import Kind, Reading
 from .marks import bare, without_gloss, without_marks
-from .quantity import changes, is_value_position
+from .quantity import changes, is_operand, is_value_position
 from .sentence import answer_and_aside, first_sentence
 
 _LEAD = re.compile(
@@ -111,7 +111,12 @@ def single_quantity(sentence: str) -> str | None:
     if len(numbers) != 1 or (len(sentence.split()) <= 3 and not _CJK.search(sentence)):
         return None
     before, after = sentence[: numbers[0].start()], sentence[numbers[0].end() :]
-    if re.match(r"[A-Za-z^*(\\{!]", after) or changes(after) or not is_value_position(before):
+    if (
+        re.match(r"[A-Za-z^*(\\{!]", after)
+        or changes(after)
+        or not is_value_position(before)
+        or is_operand(before, after)
+    ):
         return None
     return numbers[0][0]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 MAX_ANSWER = 32_000  # characters of one answer that are parsed
 MAX_TOKENS = 16_000
 MAX_DEPTH = 24  # nested brackets, fractions, roots, exponents; some 15 Python frames each
+MAX_HEIGHT = 80  # operators around one another, so that no tree is too high for recursion
 MAX_DIGITS = 4_000  # of one written number (CPython refuses int() beyond 4,300)
 MAX_ITEMS = 5_000  # members of one list, set or matrix
 MAX_BITS = 80_000  # of an exact numerator or denominator

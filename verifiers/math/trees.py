@@ -54,19 +54,23 @@ def symbols(node: Any) -> set[str]:
 
 
 def _collect(node: Any, found: set[str], bound: frozenset[str]) -> None:
-    if isinstance(node, Symbol):
+    kind = type(node)
+    if kind is Symbol:
         if node.name not in bound:
             found.add(node.name)
-    elif isinstance(node, Big):
+    elif kind is tuple:
+        for part in node:
+            _collect(part, found, bound)
+    elif kind is Big:
         for part in (node.low, node.high):
             _collect(part, found, bound)
         inner = bound | {node.variable}
         if node.name == "int" and isinstance(node.body, Mul) and isinstance(node.body.factors[-1], Symbol):
             inner |= {"d", node.body.factors[-1].name}
         _collect(node.body, found, inner)
-    else:
-        for part in children(node):
-            _collect(part, found, bound)
+    elif kind not in _LEAVES and isinstance(node, Value):
+        for name in field_names(node):
+            _collect(getattr(node, name), found, bound)
 
 
 def rebuilt(node: Any, change: Callable[[Any], Any]) -> Any:

@@ -36,6 +36,9 @@ SHAPES: tuple[tuple[str, Callable[[int], str]], ...] = (
     ("texts", lambda n: "\\text{a}" * n),
     ("words", lambda n: "5 " + "square " * n + "cm"),
     ("bars", lambda n: "|" * n),
+    ("units in brackets", lambda n: "5 " + "(cm " * n),
+    ("powers beside primes", lambda n: "²7'" * n),
+    ("squared", lambda n: "5 " + "squared " * n),
     ("matrix", lambda n: "\\begin{pmatrix}" + "2&" * n + "2\\end{pmatrix}"),
     ("unclosed", lambda n: "\\boxed{" * n),
 )

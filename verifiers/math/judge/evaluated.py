@@ -57,12 +57,28 @@ def unevaluated(gold: Value, response: Value) -> str:
     wanted = stated(gold)
     if isinstance(gold, (Matrix, Tuple)) and isinstance(response, Call) and response.name == "binom":
         return ""  # \\binom{2}{-1} is how some write a column
-    kinds = operations(stated(response)) - operations(wanted)
+    answer = stated(response)
+    kinds = operations(answer) - operations(wanted)
+    if _is_whole(wanted) and _comes_out_even(answer):
+        kinds.add("a division that comes out even")
     if isinstance(gold, Modular):
         kinds.discard("a remainder")
     if symbols(wanted):
         kinds &= set(_BIG.values())
     return min(kinds, default="")
+
+
+def _is_whole(value: Any) -> bool:
+    value = value.value if isinstance(value, Quantity) else value
+    return isinstance(value, Number) and value.value.denominator == 1
+
+
+def _comes_out_even(value: Any) -> bool:
+    """``72/2`` for 36: what is asked, and no fraction in lowest terms."""
+    value = value.value if isinstance(value, (Quantity, Percent)) else value
+    if isinstance(value, Call) and value.name == "neg":
+        value = value.args[0]
+    return isinstance(value, Div) and is_literal(value.top) and is_literal(value.bottom)
 
 
 def stated(value: Any) -> Any:
@@ -75,6 +91,8 @@ def stated(value: Any) -> Any:
         return tuple(stated(item) for item in value.items)
     if isinstance(value, Relation) and all(op in ("=", "~") for op in value.ops):
         where = value.ops.index("~") if "~" in value.ops else 0
+        if where == 0 and isinstance(value.parts[0], Number):
+            return value.parts[0]  # 7 = 3 + 4
         return value.parts[where] if where > 0 else value.parts[-1]
     return value
 

@@ -23,6 +23,8 @@ RELATIVE = "1e-40"
 WRITTEN_DIGITS = 10
 WRITTEN = "1e-9"
 FLOAT_NOISE = "1e-12"
+# A gold of one of these means all reals: |x| is not \\sqrt{x}^2, which has only half of them.
+PIECED = frozenset(("abs", "min", "max", "sgn", "floor", "ceil"))
 
 
 def decimal_digits(*nodes: Expr) -> int | None:
@@ -186,10 +188,11 @@ def same_function(first: Expr, second: Expr, names: set[str], integers: frozense
     mp = context()
     compared = complex_compared = 0
     genuinely_complex = is_complex(first, second)
+    pieced = contains(first, lambda part: isinstance(part, Call) and part.name in PIECED)
     digits = decimal_digits(first, second)
     for number, point in enumerate(points(first, second, names, integers & names)):
         try:
-            one, two, scale, left_reals, gap = _values_at(first, second, point)
+            one, two, scale, left, gap = _values_at(first, second, point)
         except LimitExceeded:
             if number < 6:
                 raise
@@ -206,7 +209,7 @@ def same_function(first: Expr, second: Expr, names: set[str], integers: frozense
         if agree or (digits is not None and close(one, two, 0, WRITTEN)):
             compared += not imaginary
             complex_compared += 1
-        elif (imaginary or left_reals) and not genuinely_complex:
+        elif (imaginary or any(left)) and not genuinely_complex and not (pieced and left == (False, True)):
             continue  # another branch outside the real domain
         else:
             return False
@@ -228,8 +231,8 @@ def _agree_finer(first: Expr, second: Expr, point: dict[str, Any], gap: int) -> 
         return False
 
 
-def _values_at(first: Expr, second: Expr, point: dict[str, Any]) -> tuple[Any, Any, Any, bool, int]:
-    """Both values (None: undefined), the scale of what cancelled, whether a root left the reals, the widest gap."""
+def _values_at(first: Expr, second: Expr, point: dict[str, Any]) -> tuple[Any, Any, Any, tuple[bool, bool], int]:
+    """Both values (None: undefined), the scale of what cancelled, which left the reals, the widest gap."""
     values: list[Any] = []
     evaluators = (Evaluator(point), Evaluator(point))
     for evaluator, node in zip(evaluators, (first, second), strict=True):
@@ -239,7 +242,7 @@ def _values_at(first: Expr, second: Expr, point: dict[str, Any]) -> tuple[Any, A
             values.append(None)
     scale = evaluators[0].cancelled + evaluators[1].cancelled
     one, two = evaluators
-    return values[0], values[1], scale, one.left_reals or two.left_reals, max(one.gap, two.gap)
+    return values[0], values[1], scale, (one.left_reals, two.left_reals), max(one.gap, two.gap)
 
 
 def _up_to_constant(first: Expr, second: Expr, names: set[str]) -> bool:

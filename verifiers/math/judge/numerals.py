@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..read.nouns import factor
+from ...final_answer.scales import factor
 from ..read.vocabulary import NUMBER_WORDS
 from .words import NAMED, normal, unwrapped
 
@@ -16,6 +16,7 @@ _NO_SOLUTION = re.compile(
 )
 _WORDY = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3}|\\(?:text|mathrm|mbox|textbf|rm)(?![a-z])|[^\x00-\x7f]")
 _WORD = re.compile(r"[A-Za-z]+|\S")
+_GLOSSED = re.compile(r"([A-Za-z][A-Za-z -]{0,80}?)\s{0,3}[(\[]\s?(-?[0-9]{1,20})\s?[)\]]")  # seven (7)
 MAX_WORDS = 24
 
 
@@ -26,6 +27,8 @@ def spelled(text: str) -> str:
     plain = unwrapped(text)
     if _NO_SOLUTION.fullmatch(plain):
         return "\\emptyset"
+    if (glossed := _GLOSSED.fullmatch(plain)) and spelled(glossed[1]) == glossed[2]:
+        return glossed[2]
     first = re.match(r"[\s.]*([A-Za-z]+)", plain)
     if first is None:
         return text if plain.isascii() else NAMED.get(normal(text), text)

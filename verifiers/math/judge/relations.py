@@ -21,7 +21,7 @@ from ..values import (
     Tuple,
     Value,
 )
-from .exact import Undefined
+from .exact import Undefined, exact
 from .identity import close
 from .intervals import INEQUALITIES
 from .numeric import Evaluator, context
@@ -87,7 +87,23 @@ def residue(value: Modular) -> Value:
     if isinstance(inner, Relation) and len(inner.parts) > 2:
         return inner.parts[-1]
     named = assignment(inner)
+    if named is None and isinstance(inner, Relation) and _congruent(inner, value.modulus):
+        return inner.parts[-1]  # 7^{50} \\equiv 4 \\pmod 9
     return named[1] if named else inner
+
+
+def _congruent(relation: Relation, modulus: Value) -> bool:
+    """Whether both sides are numbers that leave the same remainder."""
+    sides = [*relation.parts, modulus]
+    if relation.ops != ("=",) or any(not isinstance(side, Expr) or symbols(side) for side in sides):
+        return False
+    try:
+        one, two, divisor = (exact(side) for side in sides if isinstance(side, Expr))
+    except (Undefined, LimitExceeded):
+        return False
+    if one is None or two is None or not divisor:
+        return False
+    return ((one - two) / divisor).denominator == 1
 
 
 def classes(value: Modular) -> tuple[Modular, ...]:

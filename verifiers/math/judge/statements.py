@@ -85,6 +85,8 @@ def stated_value(mark: Marker, value: Relation | Labelled) -> Value | None:
         last = value.parts[value.ops.index("~")]
     if isinstance(asked, Expr) and unknowns(asked) and not unknowns(last) and not _is_curve(asked, last):
         return last
+    if isinstance(last, Expr) and unknowns(last) and not unknowns(asked) and not _is_curve(last, asked):
+        return asked  # 204 = m + n
     return None
 
 

@@ -41,8 +41,14 @@ _LIST = re.compile(r"\s*(?:,\s*and\b|,|;|\band\b)\s*")
 _YES_NO = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
 _TAKEN_BACK = re.compile(r"\b(?:wait|actually|rather|sorry|correction|hmm)\b", re.I)
 _DIGIT = re.compile("[0-9]")
+_DIGITS_ONLY = re.compile(r"\s*[-+]?[0-9.,]+\s*")
+_ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
 _QUANTIFIERS = frozenset(["all", "every", "each", "any", "only", "exactly", "both", "the", "a", "an", "of"])
-_DENIED = re.compile(r"\b(?:not|no|never|or|nor|neither|but|except|isn't|isnt|if|unless|maybe|perhaps)\b", re.I)
+_DENIED = re.compile(
+    r"\b(?:not|no|never|or|nor|neither|but|except|isn't|isnt|if|unless|maybe|perhaps|wrong|incorrect|false|lost|loses|"
+    r"mistaken|excluded|least|fewest|less|fewer|last)\b",
+    re.I,
+)
 _VERB = re.compile(r"(?:is|are|was|were|has|have|had|will|can|does|did|wins|won|gets|got|ran|runs|takes|took|makes)\b")
 _PREDICATE = re.compile(r"\b(?:is|are|was|were|be|called)\s+")
 # Nouns that only say what kind of thing an adjective describes.
@@ -148,8 +154,8 @@ def _is_silent(part: str, before: str, after: str) -> bool:
 def same_words(gold: str, response: str) -> bool:
     """Whether two answers in words are the same; an empty normal form equals nothing."""
     one, two = normal(gold), normal(response)
-    if not one or not two:
-        return False
+    if not one or not two or (_DIGITS_ONLY.fullmatch(gold) and _ORDINAL.search(response)):
+        return False  # an 8th is no 8
     if one in _YES_NO:
         return _same_choice(one, two, response)
     if one == two:
@@ -172,8 +178,9 @@ def _same_choice(gold: str, normal_response: str, response: str) -> bool:
 
 
 def core(text: str) -> list[str]:
-    """The words that carry an answer: without quantifiers, in the singular."""
+    """The words that carry an answer: without quantifiers and a leading preposition, in the singular."""
     words = re.findall(r"[^\W_]+|[^\w\s.,;:!?]", unwrapped(text))
+    words = words[1:] if len(words) > 1 and words[0].lower() in ("on", "in", "at") else words
     return [singular(word) if len(word) > 3 else word.lower() for word in words if word.lower() not in _QUANTIFIERS]
 
 

@@ -7,6 +7,7 @@ that "7 lorem ipsum" and "5 or so" are no sevens and fives.
 
 from __future__ import annotations
 
+from ...final_answer import scales
 from ..limits import LimitExceeded, ParseError
 from ..trees import symbols
 from ..values import Div, Expr, Mul, Number, Percent, Pow, Quantity, Unit, Value
@@ -20,6 +21,7 @@ _PERCENT = ("percent", "pct", "percents", "percentage", "процентов", "�
 _POWER_WORDS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 MAX_WORDS = 40
+MAX_BRACKETS = 12  # opened within one unit
 _PRIMES = {1: ("prime", "'"), 2: ("double prime", "''")}
 # What may follow an amount: nothing, or a sign that something else begins.
 _ENDS = (
@@ -110,7 +112,7 @@ def scaled_by_word(parser: Parser, left: Value) -> Value:
     if token.kind != "word" or not isinstance(left, Expr):
         return left
     word = str(token.value)
-    factor = nouns.factor(word)
+    factor = scales.factor(word)
     if factor is not None and not (word == "k" and (not token.text or parser.peek(1).value == "Omega")):
         parser.position += 1
         return Number(left.value * factor) if isinstance(left, Number) else Mul((left, number(factor)))
@@ -174,10 +176,14 @@ class UnitReader:
         self.last = ""
         self.pending = 1  # the power that "square" gives the unit behind it
         self.current = 1  # -1 behind a slash
+        self.depth = 0
 
     def read(self, sign: int = 1, closing: str = "") -> None:
         """Factors up to the end, or to ``closing``; what stands behind a slash has the opposite sign."""
         self.pending, self.current = 1, sign
+        self.depth += 1
+        if self.depth > MAX_BRACKETS:
+            raise LimitExceeded(f"a unit with more than {MAX_BRACKETS} brackets")
         for _ in range(MAX_WORDS):
             if closing and self.parser.at(closing):
                 return
@@ -286,7 +292,7 @@ class UnitReader:
         parser = self.parser
         if token.value == "deg":
             parser.position += 1
-            scale = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}.get(str(parser.peek().value))
+            scale = {"C": "celsius", "С": "celsius", "F": "fahrenheit", "K": "kelvin"}.get(str(parser.peek().value))
             if scale is None:
                 raise ParseError("a degree sign within a unit")
             parser.position += 1

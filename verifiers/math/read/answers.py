@@ -185,11 +185,17 @@ def modulo(parser: Parser, left: Value) -> Value:
 def bracket_power(parser: Parser, left: Value) -> int:
     if parser.peek(1).value == "mod":
         return MODULO
+    if isinstance(left, Relation) and parser.peek(1).value == "forall" and parser.depth == 0:
+        return LIST
     return product_power(parser, left)
 
 
 def bracket(parser: Parser, left: Value) -> Value:
-    return modulo(parser, left) if bracket_power(parser, left) == MODULO else product(parser, left)
+    power = bracket_power(parser, left)
+    if power == LIST:  # f(x) = x^3 (\\forall x)
+        parser.position = len(parser.tokens)
+        return left
+    return modulo(parser, left) if power == MODULO else product(parser, left)
 
 
 def relation(parser: Parser, left: Value) -> Value:
@@ -257,6 +263,14 @@ def ratio(parser: Parser, first: Value) -> Value:
 
 def mapping(parser: Parser, first: Value) -> Value | None:
     """``f: x \\mapsto 2x`` is ``f(x) = 2x``."""
+    if (
+        isinstance(first, Symbol)
+        and [parser.peek(k).kind for k in (1, 3)] == ["set", "set"]
+        and parser.peek(2).value == "->"
+    ):
+        parser.position += 4  # f: R -> R, and then what it maps
+        parser.accept(",", ";", ".", "and")
+        return parser.parse(RELATION)
     name, arrow = symbol_name(parser.peek(1)), parser.peek(2)
     if not (isinstance(first, Symbol) and name and arrow.kind == "op" and arrow.value in ("mapsto", "->")):
         return None

@@ -179,8 +179,8 @@ def _letters(lexer: Lexer, match: re.Match[str]) -> int:
         if half:
             lexer.emit("word", half[1].lower() + "m")
             return half.end()
-    if lexer.upright and run in V.CONJUNCTIONS:
-        lexer.op(V.CONJUNCTIONS[run])
+    if lexer.upright and (run in V.CONJUNCTIONS or (run in "ye" and after_number and text[stop : stop + 1] == " ")):
+        lexer.op(V.CONJUNCTIONS.get(run, "and"))  # Spanish y, Italian e
     elif run == "x" and after_number and _TIMES_X.match(text, stop):
         lexer.op("*")
     elif run.lower() in ("and", "or") and run != "oR":

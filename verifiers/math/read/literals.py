@@ -24,8 +24,8 @@ _SURE_INT = rf"(?!0)[0-9]{{1,3}}(?:{_SURE}[0-9]{{3}})+(?![0-9])"
 _COMMA_INT = r"(?!0)[0-9]{1,3}(?:,(?:\s*(?:\\!\s*)+)?[0-9]{3})+(?![0-9])|(?!0)[0-9]{1,3}(?:,\\,\s*[0-9]{3})+(?![0-9])"
 _SPACE_INT = r"(?!0)[0-9]{1,3}(?: [0-9]{3})+(?![0-9/^]| ?\\?frac|,[0-9])"
 _POINTED = re.compile(
-    r"(?!0)(?P<int>[0-9]{1,3}(?:\.[0-9]{3}){2,30})(?![0-9.])"
-    r"|(?!0)(?P<whole>[0-9]{1,3}(?:\.[0-9]{3}){1,30}),(?P<part>[0-9]+)(?![0-9,]|\.[0-9])"
+    r"(?!0)(?P<whole>[0-9]{1,3}(?:(?:\.[0-9]{3}){1,30}|(?:(?: |\\,|~)[0-9]{3}){1,30})),(?P<part>[0-9]+)(?![0-9,]|\.[0-9])"
+    r"|(?!0)(?P<int>[0-9]{1,3}(?:\.[0-9]{3}){2,30})(?![0-9.])"
 )
 _SURE_COMMA = re.compile(r"(?P<int>[0-9]+)(?:\{,\}|\\text\s*\{,\})(?P<frac>[0-9]+)(?![0-9])")
 _PLAIN_COMMA = re.compile(r"(?P<int>[0-9]+),(?P<frac>[0-9]+)(?![0-9,])")
@@ -74,8 +74,8 @@ def read_number(text: str, start: int, commas: str, spaces: bool) -> tuple[Numbe
 
 def _decimal_comma(text: str, start: int, commas: str, outside: bool) -> tuple[Number, str, int] | None:
     pointed = _POINTED.match(text, start) if outside else None
-    if pointed is not None:  # 1.234.567 and 1.234,56: points are thousands
-        whole = (pointed["int"] or pointed["whole"]).replace(".", "")
+    if pointed is not None:  # 1.234.567, 1.234,56 and 1 234,56: points and blanks are thousands
+        whole = "".join(filter(str.isdigit, pointed["int"] or pointed["whole"]))
         return number_of(whole, pointed["part"] or "", "", False, ""), "", pointed.end()
     sure = _SURE_COMMA.match(text, start)
     if sure is not None and (len(sure["frac"]) != 3 or len(sure["int"]) > 3 or sure["int"].startswith("0")):

@@ -7,30 +7,11 @@ have for that. Listed are closed classes only: numerals, negations, prepositions
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
+from ...final_answer.scales import factor
 from . import vocabulary as V
 from .vocabulary import NUMBER_WORDS
 
-_TENS = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
-         "score": 20, "gross": 144, "lakh": 10**5, "crore": 10**7, "ten": 10}  # fmt: skip
-_ORDINAL_FRACTIONS = {
-    "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
-    "tenth": 10, "eleventh": 11, "twelfth": 12, "fifteenth": 15, "sixteenth": 16, "twentieth": 20, "hundredth": 100,
-    "thousandth": 1000, "millionth": 10**6, "billionth": 10**9,
-}  # fmt: skip
-_FACTORS: dict[str, Fraction] = {
-    **{name: Fraction(value) for name, value in _TENS.items()},
-    **{f"{name}s": Fraction(value) for name, value in _TENS.items()},
-    **{name: Fraction(1, value) for name, value in _ORDINAL_FRACTIONS.items()},
-    **{f"{name}s": Fraction(1, value) for name, value in _ORDINAL_FRACTIONS.items() if name != "half"},
-    "halves": Fraction(1, 2), "k": Fraction(1000), "mil": Fraction(10**6), "mln": Fraction(10**6), "mn": Fraction(10**6),
-    "bn": Fraction(10**9), "tn": Fraction(10**12), "doubled": Fraction(2), "tripled": Fraction(3),
-    "halved": Fraction(1, 2), "十": Fraction(10), "百": Fraction(100), "千": Fraction(1000), "万": Fraction(10**4),
-    "萬": Fraction(10**4), "亿": Fraction(10**8), "億": Fraction(10**8), "만": Fraction(10**4), "억": Fraction(10**8),
-    "тысяч": Fraction(1000), "тыс": Fraction(1000), "млн": Fraction(10**6), "миллионов": Fraction(10**6),
-    "млрд": Fraction(10**9), "Millionen": Fraction(10**6), "Tausend": Fraction(1000), "millones": Fraction(10**6),
-}  # fmt: skip
 POWERS = {"squared": 2, "cubed": 3}
 # With one of these behind it a number is no plain amount: it is denied, hedged, compared or calculated with.
 REFUSED = frozenset(
@@ -68,15 +49,12 @@ _IRREGULAR = {
 }  # fmt: skip
 _ENDINGS = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("zes", "z"))
 _NO_PLURAL = ("ss", "us", "is", "ous")
+_GERMAN_PLURAL = re.compile(r"[A-Z][a-z]{2,30}(?:en|er|ern)")  # Personen, Kinder
 _ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _HIRAGANA, _HANGUL = re.compile("[\u3041-\u309f]"), re.compile("[\uac00-\ud7af]")
-_ASIAN_REFUSED = frozenset("左右上下之以超近似万萬亿億千百十多半余不非没无無約约错負负或若如非未もまたは")
+_ASIAN_REFUSED = frozenset("左右上下之以超近似万萬亿億千百十多半余不非没无無約约错負负或若如非未もまたは的分打成割折")
+_KOREAN_BOUNDS = frozenset(("이상", "이하", "미만", "초과", "이내", "정도", "가량", "이다", "다스"))
 _FOREIGN_REFUSED = frozenset(("не", "нет", "или", "kein", "nicht", "неверно"))
-
-
-def factor(word: str) -> Fraction | None:
-    """What a word behind a number multiplies it with: million, dozen, tenths."""
-    return _FACTORS.get(word) or (_FACTORS.get(word.lower()) if len(word) > 1 else None)
 
 
 def singular(word: str) -> str:
@@ -118,14 +96,16 @@ def counted(words: list[str], measured: bool, part: bool = False) -> list[str] |
         if word not in _FILLERS:
             phrase.append(word)
     if not phrase:
-        return [] if part or lowered[0] != "of" else None
+        return (
+            [] if part or measured or lowered[0] != "of" or lowered[1:2] in (["them"], ["these"], ["those"]) else None
+        )
     if len(phrase) > 5:
         return None
     if not phrase[-1].isascii():
         return phrase if len(phrase) == 1 and phrase[0].isalpha() and phrase[0] not in _FOREIGN_REFUSED else None
     if phrase[-1] == "times" and lowered[-1] != "times" and lowered[lowered.index("times") + 1] != "as":
         return None
-    if not (measured or is_plural(phrase[-1])):
+    if not (measured or is_plural(phrase[-1]) or (len(words) == 1 and _GERMAN_PLURAL.fullmatch(words[0]))):
         return None
     return [singular(word) for word in phrase]
 
@@ -136,6 +116,8 @@ def _asian(words: list[str]) -> list[str] | None:
         return None
     if any(_HIRAGANA.search(word) and len(word) > 1 for word in words):
         return None  # verbs and particles: ではない
+    if any(word in _KOREAN_BOUNDS for word in words):
+        return None
     if any(_HANGUL.search(word) for word in words) and (len(words) > 1 or len(words[0]) > 3):
         return None  # 5가 아닙니다
     return words

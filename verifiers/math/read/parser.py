@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ..limits import MAX_DEPTH, LimitExceeded, ParseError
+from ..limits import MAX_DEPTH, MAX_HEIGHT, LimitExceeded, ParseError
 from ..values import Call, Expr, Mul, Number, Quantity, Value
 from .lexer import Token
 
@@ -53,6 +53,7 @@ class Parser:
         self.infix = infix
         self.position = 0
         self.depth = 0
+        self.height = 0  # of the highest tree read so far at this level: "2²7'2²7'" nests without a bracket
         self.bars = 0
         self.colon_ends = False
         self.integrals = 0
@@ -60,6 +61,7 @@ class Parser:
 
     def parse(self, power: int) -> Value:
         """The longest value whose operators bind tighter than ``power``."""
+        beside, self.height = self.height, 0
         token = self.peek()
         rule = self.prefix.get(token.value if token.kind == "op" else token.kind)
         if rule is None:
@@ -76,6 +78,10 @@ class Parser:
                 break
             reached, infix = found
             left = infix.rule(self, whole_amount(left) if reached < AMOUNT else left)
+            self.height += 1
+            if self.height > MAX_HEIGHT:
+                raise LimitExceeded(f"more than {MAX_HEIGHT} operators around one another")
+        self.height = max(beside, self.height)
         return whole_amount(left) if power < AMOUNT else left
 
     def follows(self, left: Value, power: int) -> tuple[int, Infix] | None:

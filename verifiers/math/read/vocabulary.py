@@ -124,7 +124,7 @@ TEXTS = frozenset(
     )
 )
 DROPPED = frozenset(
-    ["phantom", "hphantom", "vphantom", "label", "tag", "hspace", "vspace", "color", "mspace"]
+    ["phantom", "hphantom", "vphantom", "label", "tag", "hspace", "vspace", "color", "textcolor", "mspace"]
 )  # argument dropped too
 FRACTIONS = frozenset(["frac", "dfrac", "tfrac", "cfrac"])
 BINOMIALS = frozenset(["binom", "dbinom", "tbinom"])
