@@ -22,7 +22,7 @@ ROWS = [
     {
         "question": "a",
         "gold": "1/2",
-        "out": ["\\boxed{0.5}", "\\boxed{2}", "\\boxed{\\frac{4}{2}}"],
+        "out": ["\\boxed{0.5}", "\\boxed{2}", "\\boxed{2.0}"],
         "ok": [True, False, False],
     },
     {
@@ -58,7 +58,7 @@ def test_every_format_gives_the_same(tmp_path, name):
     (task,) = found.result.tasks.values()
     assert task.metrics["avg"]["value"] == pytest.approx((1 / 3 + 2 / 3) / 2)
     assert task.metrics["no_answer"] == pytest.approx(1 / 6)
-    # Problem a: 0.5 is right, and 2 and 4/2 are one wrong answer with two votes. Problem b: 3 wins.
+    # Problem a: 0.5 is right, and 2 and 2.0 are one wrong answer with two votes. Problem b: 3 wins.
     assert task.metrics["majority_at"]["3"]["value"] == pytest.approx(0.5)
     assert task.metrics["pass_at"]["3"]["value"] == 1.0
 
