@@ -219,7 +219,7 @@ def _cases() -> list[Any]:
     ]
 
 
-@verifier(name="code", timeout=300.0, version="1", cases=_cases)
+@verifier(name="code", timeout=300.0, version="1", demonstrable=False, cases=_cases)
 def code(
     response: str,
     answer: Any,
