@@ -157,3 +157,20 @@ def test_a_limit_is_marked_in_the_table(model, here):
 def test_right_so_far_tells_sampled_from_greedy():
     assert right_so_far(3, 4, 1, 2) == {"sampled right so far": "75.0%", "greedy right so far": "50.0%"}
     assert right_so_far(0, 0, 1, 2) == {"greedy right so far": "50.0%"}
+
+
+def test_ifeval_on_a_file_of_public_rows(model, here):
+    rows = [
+        {"key": i, "prompt": f"Write {i} words.", "instruction_id_list": [name], "kwargs": [{"num_words": 1, "relation": "at least"}]}
+        for i, name in enumerate(["length_constraints:number_words"] * 3)
+    ]
+    for row in rows:
+        row["kwargs"][0]["language"] = None  # the public rows name every argument
+    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ran = evaluate(model, "--tasks", "ifeval=rows.jsonl", "--max-tokens", 8, "--out", "found")
+    assert ran.exit_code == 0, ran.output
+    result = json.loads((here / "found" / "results.json").read_text())
+    assert "ifeval" in json.dumps(result)
+    samples = [json.loads(line) for line in (here / "found" / "samples.jsonl").read_text().splitlines()]
+    assert {sample["id"] for sample in samples} == {"0", "1", "2"}
+    assert all("strict_all" in json.dumps(sample) for sample in samples)
