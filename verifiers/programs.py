@@ -422,8 +422,8 @@ def _without_words(text: str, tree: ast.Module) -> str:
     bound = defined(tree) | set(dir(builtins))
     kept = list(tree.body)
     for end in (0, -1):
-        while kept and isinstance(kept[end], ast.Expr) and isinstance(kept[end].value, ast.Name):
-            if kept[end].value.id in bound:
+        while kept and isinstance(word := kept[end], ast.Expr) and isinstance(word.value, ast.Name):
+            if word.value.id in bound:
                 break
             kept.pop(end)
     if len(kept) == len(tree.body) or not kept:

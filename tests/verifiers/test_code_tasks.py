@@ -239,7 +239,11 @@ def test_numbers_of_many_digits_and_fields_that_are_null():
     task = from_apps({"question": "Sevens.", "input_output": text, "starter_code": ""})
     program = "```python\ndef long(n):\n    return (10**5000 - 1) // 9 * 7 + {}\n```"
     assert [code(program.format(more), task["answer"]).value for more in (0, 1)] == [1.0, 0.0]
-    row = {"description": "", "public_tests": {"input": ["1"], "output": ["1"]}, "time_limit": {"seconds": 2, "nanos": None}}
+    row = {
+        "description": "",
+        "public_tests": {"input": ["1"], "output": ["1"]},
+        "time_limit": {"seconds": 2, "nanos": None},
+    }
     assert code_tasks.from_codecontests(row)["answer"]["limits"]["cpu_s"] == 6.0
     with pytest.raises(TaskError, match="no tests"):
         from_apps({"question": "q", "input_output": ""})
