@@ -84,15 +84,18 @@ class DataConfig(Strict):
     path: PathText | None = None
     subset: str | None = None
     split: str = "train"
-    format: Literal["columns", "humaneval", "mbpp", "evalplus", "apps", "livecodebench"] = Field(
-        "columns", description="columns: as `fields` says; the others: rows of that programming dataset, for `code`"
+    format: Literal["columns", "humaneval", "mbpp", "evalplus", "apps", "taco", "codecontests", "livecodebench"] = (
+        Field(
+            "columns", description="columns: as `fields` says; the others: rows of that programming dataset, for `code`"
+        )
     )
     fields: FieldMap = FieldMap()
     answer_pattern: str | None = Field(
         None, description="regex whose first group is the gold answer in the answer column"
     )
     unmatched: Literal["refuse", "skip"] = Field(
-        "refuse", description="rows in which answer_pattern finds nothing: an error, or left out and counted"
+        "refuse",
+        description="rows in which answer_pattern finds nothing, or without tests: an error, or left out and counted",
     )
     prompt_columns: tuple[str, ...] = Field((), description="columns that make up the question, joined by a blank")
     system_prompt: str | None = None

@@ -229,6 +229,13 @@ def _trl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], 
     return score, True
 
 
+# What verl hands over as None where it serves no reward model and has no code sandbox.
+SERVICES = (
+    *("reward_router_address", "reward_model_tokenizer"),
+    *("sandbox_fusion_url", "concurrent_semaphore", "memory_limit_mb"),
+)
+
+
 def _verl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], bool]:
     foreign = Foreign(function, label)
 
@@ -240,9 +247,7 @@ def _verl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any],
                 "solution_str": response,
                 "ground_truth": answer,
                 "extra_info": columns.get("extra_info", dict(columns)),
-                # verl itself hands over None where no reward model is served.
-                "reward_router_address": columns.get("reward_router_address"),
-                "reward_model_tokenizer": columns.get("reward_model_tokenizer"),
+                **{name: columns.get(name) for name in SERVICES},
             }
         )
 
@@ -262,15 +267,26 @@ def _verl(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any],
 def _verl_batch(function: Callable[..., Any], label: str) -> tuple[Callable[..., Any], bool]:
     foreign = Foreign(function, label)
 
-    def score(response: list[str], answer: list[Any], meta: list[Any]) -> Any:
+    def arguments(response: list[str], answer: list[Any], meta: list[Any]) -> dict[str, Any]:
         columns = [row if isinstance(row, Mapping) else {} for row in meta]
         offered = {
             "data_sources": [row.get("data_source", "unknown") for row in columns],
             "solution_strs": response,
             "ground_truths": answer,
             "extra_infos": [row.get("extra_info", dict(row)) for row in columns],
+            **dict.fromkeys(SERVICES),
         }
-        return function(**foreign.accepted(offered))
+        return foreign.accepted(offered)
+
+    if foreign.is_async:
+
+        async def score_async(response: list[str], answer: list[Any], meta: list[Any]) -> Any:
+            return await function(**arguments(response, answer, meta))
+
+        return score_async, True
+
+    def score(response: list[str], answer: list[Any], meta: list[Any]) -> Any:
+        return function(**arguments(response, answer, meta))
 
     return score, True
 
@@ -281,8 +297,8 @@ def _openrlhf(function: Callable[..., Any], label: str) -> tuple[Callable[..., A
     def score(response: list[str], answer: list[Any], prompt: list[str]) -> Any:
         queries = [before + text for before, text in zip(prompt, response, strict=True)]
         result = function(**foreign.accepted({"queries": queries, "prompts": prompt, "labels": answer}))
-        if not isinstance(result, Mapping):
-            return result
+        if not isinstance(result, Mapping):  # a tensor may have a column of its own
+            return _listed(result, len(response)) if hasattr(result, "tolist") else result
         rewards = _listed(result.get("rewards", result.get("scores")), len(response))
         logs = {name: _listed(values, len(response)) for name, values in (result.get("extra_logs") or {}).items()}
         return [

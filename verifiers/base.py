@@ -46,6 +46,8 @@ class Verifier:
         group: the function takes one task and the lists ``response`` and ``completion_ids`` of all its completions.
         is_async: the function is ``async def``; up to ``concurrency`` calls of it run at once.
         in_process: it must run in the trainer's process (a model on the trainer's device), where no deadline holds.
+        demonstrable: a right response can be made from the gold answer. Not so for tests of a program and for instructions:
+            the answer says how to judge, and who has no reference cannot show a response that passes.
         cases: gives the verifier's own test cases (`grpo_kit.verifiers.selftest.Case`).
         shape: ``native``, or the framework that the function was written for.
     """
@@ -62,6 +64,7 @@ class Verifier:
     is_async: bool = False
     in_process: bool = False
     concurrency: int = 16
+    demonstrable: bool = True
     cases: Callable[[], Sequence[Any]] | None = None
     shape: str = "native"
     source: Callable[..., Any] | None = None
@@ -170,6 +173,7 @@ def verifier(
     group: bool = False,
     in_process: bool = False,
     concurrency: int = 16,
+    demonstrable: bool = True,
     cases: Callable[[], Sequence[Any]] | None = None,
 ) -> Callable[[Function], Function]: ...
 def verifier(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:

@@ -20,6 +20,7 @@ import atexit
 import hashlib
 import json
 import os
+import pickle
 import random
 import re
 import textwrap
@@ -219,7 +220,7 @@ def _cases() -> list[Any]:
     ]
 
 
-@verifier(name="code", timeout=300.0, version="1", cases=_cases)
+@verifier(name="code", timeout=300.0, version="1", demonstrable=False, cases=_cases)
 def code(
     response: str,
     answer: Any,
@@ -276,14 +277,21 @@ def _label(meta: Any) -> str:
 def _sampled(task: CodeTask, max_tests: int) -> CodeTask:
     if not 0 < max_tests < len(task.tests):
         return task
-    seed = hashlib.sha256(repr(task.tests).encode("utf-8", "surrogatepass")).digest()
+    seed = hashlib.sha256(_spelled(task.tests)).digest()
     chosen = sorted(random.Random(seed).sample(range(len(task.tests)), max_tests))
     rest = {name: getattr(task, name) for name in CodeTask.__slots__ if name != "tests"}
     return CodeTask(tests=[task.tests[i] for i in chosen], **rest)
 
 
 def _digest(*parts: Any) -> str:
-    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_spelled(parts)).hexdigest()
+
+
+def _spelled(value: Any) -> bytes:
+    try:
+        return repr(value).encode("utf-8", "surrogatepass")
+    except ValueError:  # a number of more digits than Python writes out
+        return pickle.dumps(value)
 
 
 def _score(result: Result, task: CodeTask, code: str, reward: str, show_expected: bool) -> Score:

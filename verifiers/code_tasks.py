@@ -14,6 +14,7 @@ import pickletools
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from .code import CodeTask, TaskError, run_task
@@ -122,7 +123,9 @@ def asked_tolerance(question: str) -> float | None:
 def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
     """APPS and alike: ``question``, ``input_output`` ({"inputs", "outputs", "fn_name"?}), ``starter_code``."""
     data = row["input_output"]
-    data = json.loads(data) if isinstance(data, str) else data
+    data = _loads(data or "{}") if isinstance(data, str) else data
+    if not data or not data.get("inputs"):
+        raise TaskError("no tests in input_output")
     inputs, outputs, name = data["inputs"], data["outputs"], data.get("fn_name")
     starter = row.get("starter_code") or ""
     pairs = zip(inputs, outputs, strict=True)
@@ -139,7 +142,7 @@ def from_apps(row: Mapping[str, Any]) -> dict[str, Any]:
         answer = {"kind": "stdio", "tests": [{"input": _lines(i), "output": _lines(o)} for i, o in pairs]}
     answer["tolerance"] = asked_tolerance(row["question"])
     solutions = row.get("solutions")
-    solutions = json.loads(solutions) if isinstance(solutions, str) and solutions.strip() else solutions
+    solutions = _loads(solutions) if isinstance(solutions, str) and solutions.strip() else solutions
     prompt = f"{row['question']}\n{starter}" if starter else row["question"]
     return _task(row, prompt, answer, solutions[0] if solutions else None)
 
@@ -188,7 +191,10 @@ def from_codecontests(row: Mapping[str, Any], use_generated: bool = True) -> dic
     if not tests:
         raise TaskError(f"{row.get('name')}: no tests in {', '.join(names)}")
     limit = row.get("time_limit") or {}
-    seconds = limit.get("seconds", 0) + limit.get("nanos", 0) / 1e9 if isinstance(limit, Mapping) else _amount(limit)
+    if isinstance(limit, Mapping):  # of a row, or of the protocol buffer's fields, which may be null
+        seconds: float | None = (limit.get("seconds") or 0) + (limit.get("nanos") or 0) / 1e9
+    else:
+        seconds = _amount(limit)
     megabytes = (row.get("memory_limit_bytes") or 0) / 2**20
     answer = {"kind": "stdio", "tests": tests, "layout": "tokens", **_limits(seconds, megabytes)}
     solutions = row.get("solutions") or {}
@@ -207,7 +213,7 @@ def from_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any]
     if cases and cases[0].get("testtype") == "functional":
         name = json.loads(row["metadata"])["func_name"]
-        tests = [{"input": _json_lines(c["input"]), "output": json.loads(c["output"])} for c in cases]
+        tests = [{"input": _json_lines(c["input"]), "output": _loads(c["output"])} for c in cases]
         answer = {"kind": "function", "tests": tests, "entry_point": _method(name, starter)}
     else:
         answer = {"kind": "stdio", "tests": [{"input": c["input"], "output": c["output"]} for c in cases]}
@@ -217,7 +223,12 @@ def from_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _json_lines(text: str) -> list[Any]:
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
+    return [_loads(line) for line in text.split("\n") if line.strip()]
+
+
+def _loads(text: str) -> Any:
+    """JSON whose numbers may be longer than Python reads from text: some tests have thousands of digits."""
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 4000 else int(Decimal(digits)))
 
 
 def _private_cases(text: str) -> list[Any]:

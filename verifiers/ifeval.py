@@ -12,6 +12,7 @@ from .score import Score
 from .selftest import Case
 
 MAX_CHARACTERS = 1_000_000
+SHOWN = 500  # characters of what was judged, for a person
 
 
 def _row(*instructions: tuple[str, dict[str, Any]]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def _cases() -> list[Case]:
     ]
 
 
-@verifier(name="ifeval", timeout=5.0, cases=_cases)
+@verifier(name="ifeval", timeout=5.0, demonstrable=False, cases=_cases)
 def ifeval(response: str, answer: Any = None, meta: Any = None, reward: str = "all", loose: bool = False) -> Score:
     """1 when every instruction of the row is followed, in the public columns ``instruction_id_list`` and ``kwargs``.
 
@@ -79,7 +80,8 @@ def ifeval(response: str, answer: Any = None, meta: Any = None, reward: str = "a
         metrics[name] = min(float(done), metrics.get(name, 1.0))
     broken = [name for (name, _), done in zip(row, judged, strict=True) if not done]
     value = float(all(judged)) if reward == "all" else sum(judged) / len(row)
-    return Score(value, reason=f"not followed: {', '.join(broken)}" if broken else "", metrics=metrics)
+    reason = f"not followed: {', '.join(broken)}" if broken else ""
+    return Score(value, extracted=text[:SHOWN] or None, reason=reason, metrics=metrics)
 
 
 def _variants(text: str) -> list[str]:

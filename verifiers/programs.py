@@ -2,7 +2,8 @@
 
 A response shows more than its program: sample input and output, shell lines, usage, a quoted line, an earlier attempt.
 The program is the last block that parses as Python and does what the task asks for: it defines the entry point or, for
-tasks of input and output, reads and writes. Blocks before it lend it what it uses and does not define.
+tasks of input and output, reads and writes. A signature without a body, an import of what was to be written and a function
+that nobody calls come behind every block that does more. The other blocks lend it what it uses and does not define.
 
 Everything is found in a fixed number of passes over the text, whatever it holds; nothing of it is run here.
 """
@@ -44,7 +45,8 @@ MAX_EXTENSIONS = (
 )
 
 _FENCE = re.compile(r"(`{3,}|~{3,})")
-_LABEL = re.compile(r"[ \t]*\{?[ \t]*\.?(?:code-cell[ \t]+)?([A-Za-z][\w+#-]{0,20})?")
+_LABEL = re.compile(r"[ \t]*(?:\{?code(?:-cell|-block)[ \t]*\}?[ \t]+)?\{?[ \t]*\.?([A-Za-z][\w+#-]{0,20})?")
+_DOCUMENTS = frozenset({"markdown", "md"})  # blocks that hold blocks
 _MARKERS = re.compile(
     r"\[/?(?:BEGIN|DONE|END|PYTHON|CODE|SOLUTION)\]|</?(?:answer|code|python|pre|solution)>|<\|[a-z_]{1,20}\|>",
     re.IGNORECASE,
@@ -132,7 +134,9 @@ def fenced_blocks(text: str) -> tuple[list[tuple[str, str]], str, bool]:
             continue
         prefix = re.match(r"[ \t]*(?:>[ \t]?)*", before)
         content, index = _content(lines, index + 1, mark[1], prefix[0] if prefix and not before.strip(" \t>") else "")
-        blocks.append(((label[1] or "").lower(), content))
+        name = (label[1] or "").lower()
+        inside = fenced_blocks(content)[0] if name in _DOCUMENTS and len(mark[1]) > 3 else []
+        blocks += inside or [(name, content)]
     return blocks[-MAX_BLOCKS:], "\n".join(outside), found
 
 
@@ -170,6 +174,7 @@ def _content(lines: Sequence[str], start: int, fence: str, prefix: str) -> tuple
 
 def _dedented(text: str) -> str:
     """``text`` without the indentation of a list or a quotation, and without the prompts of an interactive session."""
+    text = text.removeprefix("\ufeff")  # a file may begin with it, a text that is compiled may not
     text = textwrap.dedent(
         text.replace("\r\n", "\n").replace("\t", "    ") if "\t" in text[:1] else text.replace("\r\n", "\n")
     )
@@ -209,7 +214,8 @@ def _choose(blocks: Sequence[str], want: Wanted, labels: Sequence[str]) -> str |
     tree = trees[best]
     if tree is None:
         return blocks[best]
-    return _completed(blocks[best], tree, [t for t in trees[:best] if t is not None])
+    before, behind = ([t for t in part if t is not None] for part in (trees[:best], trees[best + 1 :]))
+    return _completed(blocks[best], tree, before, behind)
 
 
 def _rank(tree: ast.Module | None, want: Wanted) -> float:
@@ -217,11 +223,63 @@ def _rank(tree: ast.Module | None, want: Wanted) -> float:
     if tree is None or not tree.body:
         return 0
     if want.names:
-        return 2 if defined(tree) & want.names else 0
+        return (2 if _written_out(tree, want.names) else 1.5) if defined(tree) & want.names else 0
     if not want.reads:
         return 1 if defined(tree) else 0
     reads, writes = _reads_and_writes(tree)
-    return 3 if reads and writes else 2 if writes and not reads and not _missing(tree) else 1 if reads else 0
+    if reads and writes:
+        return 3 if _acts(tree) else 2.5
+    return 2 if writes and not reads and not _missing(tree) else 1 if reads else 0
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _written_out(tree: ast.Module, names: frozenset[str]) -> bool:
+    """Whether one of the names is defined here with a body of its own: no bare signature, no import, no use of itself."""
+    waiting: list[ast.stmt] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
+            if node.name in names and not _is_stub(node):
+                return True
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            bound = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)} & names
+            read = {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)} if node.value else bound
+            if bound - read:
+                return True
+        elif isinstance(node, (ast.If, ast.Try, ast.With, ast.For, ast.While)):
+            for child in ast.iter_child_nodes(node):
+                waiting += child.body if isinstance(child, ast.ExceptHandler) else []
+                waiting += [child] if isinstance(child, ast.stmt) else []
+            if isinstance(node, ast.Try) and defined(ast.Module([node], [])) & names:
+                return True  # an import with another way behind it is somebody's program
+    return False
+
+
+def _is_stub(node: ast.stmt) -> bool:
+    """A function or class that only says how it is called: docstring, ``...``, ``pass``, ``raise NotImplementedError``."""
+    if isinstance(node, ast.ClassDef):
+        methods = [s for s in node.body if isinstance(s, _FUNCTIONS)]
+        return bool(methods) and all(map(_is_stub, methods))
+    if isinstance(node, ast.Raise):
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
+    if isinstance(node, _FUNCTIONS):
+        return all(map(_is_stub, node.body))
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
+def _acts(tree: ast.Module) -> bool:
+    """Whether anything happens when it runs: more than definitions, imports and plain values."""
+    quiet = (*_FUNCTIONS, ast.ClassDef, ast.Import, ast.ImportFrom)
+    return any(
+        isinstance(node, (ast.Call, ast.For, ast.comprehension))
+        for statement in tree.body
+        if not isinstance(statement, quiet)
+        for node in ast.walk(statement)
+    )
 
 
 def defined(tree: ast.Module) -> set[str]:
@@ -281,26 +339,27 @@ def _missing(tree: ast.Module) -> set[str]:
     return read - bound
 
 
-def _completed(text: str, tree: ast.Module, earlier: Sequence[ast.Module]) -> str:
-    """``text`` with the definitions before it that earlier blocks give for the names it lacks."""
+def _completed(text: str, tree: ast.Module, before: Sequence[ast.Module], behind: Sequence[ast.Module] = ()) -> str:
+    """``text`` with the definitions that other blocks give for the names it lacks: earlier ones first, nearest first."""
     missing = _missing(tree)
-    if not missing or not earlier:
-        return text
+    values = (*_DEFINITIONS, ast.Assign)
     lent: list[ast.stmt] = []
-    for before in reversed(earlier):
-        definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
-        taken: list[ast.stmt] = [s for s in before.body if isinstance(s, definitions)]
+    for block, kinds in [*((b, values) for b in reversed(before)), *((b, _DEFINITIONS) for b in behind)]:
+        if not missing:
+            break
+        taken: list[ast.stmt] = [s for s in block.body if isinstance(s, kinds)]
         if missing & defined(ast.Module(taken, [])):
             lent = [
                 s for s in taken if not isinstance(s, ast.Assign) or not _reads_and_writes(ast.Module([s], []))[0]
             ] + lent
             missing = (missing | _missing(ast.Module(taken, []))) - defined(ast.Module(taken, []))
-        if not missing:
-            break
     try:
         return f"{ast.unparse(ast.Module(lent, []))}\n\n{text}" if lent else text
     except RecursionError:
         return text
+
+
+_DEFINITIONS = (*_FUNCTIONS, ast.ClassDef, ast.Import, ast.ImportFrom)
 
 
 # -- programs without fences -----------------------------------------------------------------------------------------
@@ -321,7 +380,7 @@ def _unfenced(text: str, want: Wanted) -> str | None:
     if len(set(tagged)) > 1:
         return None  # two different answers are none
     if not marked and (whole := _parsed(text)) is not None and not _is_prose(whole):
-        return text
+        return _without_words(text, whole)
     text = _MARKERS.sub("\n", text)[-MAX_PROGRAM:].replace("\r\n", "\n")
     whole = _parsed(textwrap.dedent(text).strip("\n"))
     if whole is not None:
@@ -342,10 +401,41 @@ def _unfenced(text: str, want: Wanted) -> str | None:
             if runs[-1]:
                 runs.append([])
             index += 1
-    candidates = ["\n".join(run).strip("\n") for run in runs if any(part.strip() for part in run)]
-    if not candidates:
-        return None
-    return _choose(candidates[-MAX_BLOCKS:], want, [""] * len(candidates[-MAX_BLOCKS:]))
+    candidates = ["\n".join(run).strip("\n") for run in runs if any(part.strip() for part in run)][-MAX_BLOCKS:]
+    chosen = _choose(candidates, want, [""] * len(candidates))
+    if chosen is None or _rank(_parsed(chosen), want) == 0:
+        marked_up = [*_INLINE.findall(text), *(textwrap.dedent(part) for part in _INDENTED.findall(text))]
+        other = _choose(marked_up[-MAX_BLOCKS:], want, [""] * len(marked_up[-MAX_BLOCKS:]))
+        if other is not None and _rank(_parsed(other), want) > 0:
+            return other.strip("\n")
+    return chosen
+
+
+_INLINE = re.compile(r"`([^`\n]{1,500})`")
+_INDENTED = re.compile(
+    r"(?:^(?: {4}|\t)[^\n]*\n?(?:[ \t]*\n)*)+", re.MULTILINE
+)  # markdown's other form of a code block
+
+
+def _without_words(text: str, tree: ast.Module) -> str:
+    """``text`` without the lone words before and behind the program that happen to parse: ``BEGIN``, ``Explanation``."""
+    bound = defined(tree) | set(dir(builtins))
+    kept = list(tree.body)
+    for end in (0, -1):
+        while kept and isinstance(word := kept[end], ast.Expr) and isinstance(word.value, ast.Name):
+            if word.value.id in bound:
+                break
+            kept.pop(end)
+    if len(kept) == len(tree.body) or not kept:
+        return text
+    lines = text.split("\n")
+    start = 0 if kept[0] is tree.body[0] else _first_line(kept[0])
+    return "\n".join(lines[start : kept[-1].end_lineno])
+
+
+def _first_line(node: ast.stmt) -> int:
+    """The line, from 0, where a statement begins, with its decorators."""
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1
 
 
 _CONTINUES = re.compile(r"(?:else|elif|except|finally|case)\b|[)\]}]")

@@ -8,8 +8,9 @@ from typing import Any
 
 from .base import VerifierError, verifier
 from .final_answer import after_reasoning, bare, final_answer
-from .final_answer.gold import gold_texts
+from .final_answer.gold import final_of_gold, gold_texts
 from .final_answer.limits import MAX_RESPONSE
+from .final_answer.text import TEXT
 from .score import Score
 from .selftest import Case
 
@@ -22,6 +23,9 @@ def _exact_cases() -> list[Case]:
         Case("Paris", "paris", options={"ignore_case": False}, expected=0.0),
         Case("Paris or Lyon", "Paris", expected=0.0),
         Case("Lyon", ["Paris", "Lyon"], expected=1.0),
+        Case("Lyon", "<answer>Lyon</answer>", expected=1.0),
+        Case("Lyon", "The answer is Lyon.", expected=1.0),
+        Case("Paris", "<answer>Lyon</answer>", expected=0.0),
         Case("I went to Paris.\nIt rained.", "Paris", expected=0.0),
         Case("Paris\nLyon", "Paris\nLyon", options={"whole": True}, expected=1.0),
     ]
@@ -49,7 +53,9 @@ def exact(response: str, answer: Any, ignore_case: bool = True, whole: bool = Fa
     else:
         return Score(0.0, reason=found.reason)
     given = _plain(text, ignore_case)
-    right = any(given in (_plain(gold, ignore_case), _plain(bare(gold), ignore_case)) for gold in golds)
+    right = any(
+        given == _plain(form, ignore_case) for gold in golds for form in (gold, bare(gold), final_of_gold(gold, TEXT))
+    )
     return Score(float(right), extracted=text[:2000])
 
 

@@ -103,8 +103,12 @@ class DatasetSource:
         return " ".join(str(self._cell(row, name, index)).strip() for name in columns)
 
     def _skip_unmatched(self) -> int:
-        """Leave out the rows in which the pattern finds no answer, where the recipe says so; gives their number."""
-        if self.pattern is None or self.config.unmatched == "refuse":
+        """Leave out the rows without an answer or tests, where the recipe says so; gives their number."""
+        if self.config.unmatched == "refuse":
+            return 0
+        if self.config.format != "columns":
+            return self._skip_untested()
+        if self.pattern is None:
             return 0
         column, before = self.config.fields.answer, len(self.rows)
         matches = [self.pattern.search(str(row.get(column, ""))) for row in self.rows]
@@ -114,6 +118,19 @@ class DatasetSource:
                 f"{self.where}.answer_pattern: {self.pattern.pattern!r} finds nothing in any row of {self.config.path}"
             )
         return before - len(self.rows)
+
+    def _skip_untested(self) -> int:
+        before, kept, problem = len(self.rows), [], None
+        for index, row in enumerate(self.rows):
+            try:
+                self._programming_task(row, index)
+                kept.append(index)
+            except UserError as error:
+                problem = problem or error
+        if not kept:
+            raise UserError(f"{problem}; and no other row of {self.config.path} can be used")
+        self.rows = self.rows.select(kept)
+        return before - len(kept)
 
     def _cell(self, row: Row, column: str, index: int) -> Any:
         if column not in row:
@@ -127,11 +144,17 @@ class DatasetSource:
 
         try:
             made = getattr(code_tasks, f"from_{self.config.format}")(row)
-        except (KeyError, TaskError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             problem = f"no column {error}" if isinstance(error, KeyError) else str(error)
-            raise UserError(f"{self.where}.format {self.config.format}: row {index}: {problem}") from error
+            if not isinstance(error, (KeyError, TaskError)):
+                problem = f"a column does not hold what rows of {self.config.format} have there: {problem}"
+            raise UserError(
+                f"{self.where}.format {self.config.format}: row {index}: {problem}; mend it, or leave such rows out with "
+                f"{self.where}.unmatched=skip"
+            ) from error
         meta = {"reference": made["reference"]} if made["reference"] else {}
-        return Task(str(made["id"]), self._messages(made["prompt"], index), made["answer"], meta)
+        name = f"{Path(str(self.config.path)).stem}/{index}" if made["id"] is None else str(made["id"])
+        return Task(name, self._messages(made["prompt"], index), made["answer"], meta)
 
     def _messages(self, prompt: Any, index: int) -> tuple[Message, ...]:
         where = f"{self.where}: row {index}"

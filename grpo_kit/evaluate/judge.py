@@ -18,7 +18,7 @@ from grpo_kit.types import Task
 from grpo_kit.verifiers import Verifier, get_verifier
 
 # Shipped verifiers whose full mark means that the answer is right; of the others it means that a response has some form.
-VERDICTS = ("choice", "code", "countdown", "exact", "math", "number", "reasoning_gym")
+VERDICTS = ("choice", "code", "countdown", "exact", "ifeval", "math", "number", "reasoning_gym")
 LOOKED_AT = 64  # rows of a dataset
 CHECKED, ACCEPTED = 16, 0.9  # gold answers, of which a verifier that fits the data accepts this share
 LONGEST_ANSWER = 200  # characters of an answer that can be compared as text

@@ -94,6 +94,11 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         notes += _twice_opened(config, objective, tokenizer)
     judge = find_judge(config, source)
     gold = _check_gold(config, source, [task for task, _ in first], judge)
+    if gold.unshown:
+        notes.append(
+            f"{gold.unshown} of {gold.checked} tasks hold no response that passes: their tests were read, and nothing shows "
+            "that they can be passed"
+        )
     parameters = sum(p.numel() for p in skeleton.parameters())
     samples = config.rollout.group_size if objective.data == "sampled" else 1
     completions = config.rollout.prompts_per_step * samples * config.train.steps
@@ -120,7 +125,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         disk=disk,
         prompts=[render_text(task, tokenizer) for task, _ in first[:2]],
         gold=gold.shown,
-        gold_checked=gold.checked,
+        gold_checked=gold.checked - gold.unshown,
         gold_rejected=gold.rejected,
         skipped_long=sampler.skipped_long,
         notes=notes,
@@ -149,7 +154,8 @@ def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokeni
     """What a person should know of the data. Every row is read: one that cannot be would end the run at its turn."""
     trained, notes = prompts_of(source), contradictions(source)
     if skipped := getattr(source, "skipped", 0):
-        notes.append(f"data.answer_pattern: {skipped} rows without an answer are left out")
+        key = "answer_pattern" if config.data.format == "columns" else f"format {config.data.format}"
+        notes.append(f"data.{key}: {skipped} rows without an answer are left out")
     for section in ("data", "evaluation.data"):
         notes += _ignored(config, section)
     wants_answers = any(verifier_wants_answer(v.name) for v in config.verifiers)
@@ -307,6 +313,11 @@ def gold_response(source: TaskSource, index: int, task: Task) -> str:
     return f"\\boxed{{{task.answer}}}"
 
 
+def _demonstrates(source: TaskSource, task: Task) -> bool:
+    """Whether `gold_response` is a solution that somebody wrote, and not the answer in a box."""
+    return isinstance(source, ProceduralSource) or "reference" in task.meta
+
+
 def _check_format(config: Config) -> None:
     """A response that begins inside the reasoning never has the tag that opens it."""
     for number, wanted in enumerate(config.verifiers):
@@ -336,21 +347,26 @@ def _twice_opened(config: Config, objective: Algorithm, tokenizer: Any) -> list[
 
 @dataclass
 class GoldCheck:
+    """``unshown``: tasks that were judged by some response alone, since nobody wrote down one that passes."""
+
     checked: int
     rejected: list[str]
     shown: list[tuple[str, str, Score]]
+    unshown: int = 0
 
 
 def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Judge) -> GoldCheck:
     """A gold answer that its own verifier rejects would silently teach the model that the truth is wrong.
 
     Real datasets hold a few (4 of MBPP's 974 reference solutions fail their own tests), so a small share is reported and
-    borne; more is refused.
+    borne; more is refused. Where no right response can be made (tests without a solution, instructions), the row must at
+    least be one that can be judged.
     """
     from .prepare import open_scorer
 
     rows = min(source.size or len(first), GOLD_ROWS_CHECKED)
     result, refused = GoldCheck(rows, [], []), []
+    undemonstrable = {v.name for v in (get_verifier(w.name) for w in config.verifiers) if not v.demonstrable}
     with open_scorer(config, workers=0, judge=judge) as scorer:
         scorer.error_patience = rows + 1  # a failure is a rejected answer here: no step has been taken
         for index in range(rows):
@@ -359,15 +375,17 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Ju
             completion = Completion(task.id, 0, [], [], response, "stop", 0)
             (group,) = scorer.score_groups([Group(task, Prompt(task.id, ()), [completion])])
             total, parts = group.scores[0], group.parts[0]
-            if judge.chosen and not group.verdicts()[0].right:
-                refused.append(f"{response!r:.200} ({group.verdicts()[0].reason})")
             primary, verdict = next(iter(parts.items()))
-            if verdict.status in ("error", "timeout") or (verdict.counts and verdict.value <= 0.0):
+            unshown = primary in undemonstrable and not _demonstrates(source, task)
+            result.unshown += unshown
+            if judge.chosen and not group.verdicts()[0].right and not unshown:
+                refused.append(f"{response!r:.200} ({group.verdicts()[0].reason})")
+            if verdict.status in ("error", "timeout") or (verdict.counts and verdict.value <= 0.0 and not unshown):
                 result.rejected.append(
                     f"{task.id}: answer {task.answer!r:.200}, given as {response!r:.200}, scored {verdict.value:g} "
                     f"({verdict.status}{': ' + verdict.reason if verdict.reason else ''})"
                 )
-            if index < 2:
+            if index < 2 and not unshown:
                 result.shown.append((task.id, response, total))
     if len(refused) > config.scoring.max_rejected_gold * rows:
         raise UserError(

@@ -7,6 +7,7 @@ that is done outside, from the data that arrives, the exit status and the kernel
 from __future__ import annotations
 
 import atexit
+import builtins
 import contextlib
 import gc
 import io
@@ -19,6 +20,7 @@ import sys
 import threading
 import traceback
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -34,7 +36,6 @@ SOURCE_NAME = "<solution>"
 def prepare_interpreter() -> None:
     """Done once, in the zygote: standard streams on whatever is 0, 1 and 2, and what ``site`` would have added."""
     import _sitebuiltins
-    import builtins
 
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
@@ -50,6 +51,7 @@ def prepare_interpreter() -> None:
     stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False, buffering=1)  # noqa: SIM115
     for name, stream in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
+        stream.buffer.raw.name = f"<{name}>"  # type: ignore[attr-defined]
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.argv = ["solution.py"]
@@ -124,7 +126,7 @@ def load(job: dict[str, Any], name: str) -> dict[str, Any]:
     The text is compiled as text: a coding line has no effect.
     """
     module = types.ModuleType(name)
-    module.__builtins__ = __builtins__  # type: ignore[attr-defined]
+    module.__builtins__ = builtins  # type: ignore[attr-defined]
     sys.modules[name] = module
     _set_up(job.get("setup", ""), module.__dict__)
     source = job["code"]
@@ -196,8 +198,9 @@ def finish(code: int, graceful: bool = False) -> NoReturn:
             atexit._run_exitfuncs()
         except BaseException as error:
             show(error)
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
         try:
+            stream = getattr(sys, name, None)  # a program can delete it
             if stream is not None and not getattr(stream, "closed", False):
                 stream.flush()
         except BaseException:
@@ -210,26 +213,38 @@ def finish(code: int, graceful: bool = False) -> NoReturn:
 def _take_down() -> None:
     """Let go of what the program made, which writes out the files that it left open.
 
-    The interpreter does this after it has flushed its streams, and an error in it changes no exit code.
+    The interpreter does this after it has flushed its streams, and an error in it changes no exit code. As there, the
+    streams come first, and then the module as a whole: its finalizers find their globals.
     """
-    main = sys.modules.get("__main__")
-    made = vars(main) if main is not None else {}
-    for name in [name for name in made if name != "__builtins__"]:
-        made[name] = None
-    for name in ("stdout", "stderr"):  # a replaced stream is let go of, and the first one flushed
+    for name in ("stdout", "stderr"):  # a replaced stream is let go of
         with contextlib.suppress(BaseException):
             setattr(sys, name, getattr(sys, f"__{name}__", None))
     with contextlib.suppress(BaseException):
         gc.collect()
-    # What is still held, by a closure of a library or a thread: only objects made since the zygote froze its own.
-    for found in [
-        o for o in gc.get_objects() if isinstance(o, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
-    ]:
+    main = sys.modules.pop("__main__", None)
+    left = weakref.ref(main) if main is not None else lambda: None
+    del main
+    _write_out()  # the collector may close a descriptor before the buffer on top of it is written
+    with contextlib.suppress(BaseException):
+        gc.collect()
+    if (main := left()) is not None:  # held by the frames of an exception, or by the program
+        made = vars(main)
+        for name in [name for name in made if name != "__builtins__"]:
+            made[name] = None
         with contextlib.suppress(BaseException):
-            found.flush()
+            gc.collect()
+    _write_out()  # what is still held, by a closure of a library or a thread
     for stream in (sys.__stdout__, sys.__stderr__):
         with contextlib.suppress(BaseException):
             stream.flush()  # type: ignore[union-attr]
+
+
+def _write_out() -> None:
+    """Flush every file that was opened since the zygote froze its own objects."""
+    for found in gc.get_objects():
+        if isinstance(found, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+            with contextlib.suppress(BaseException):
+                found.flush()
 
 
 def run_script(job: dict[str, Any], extra: int | None) -> None:

@@ -188,3 +188,24 @@ def test_arguments_of_the_chat_template(here, no_weights, tasks, more, thinks):
     refused = evaluate("thinker", "--tasks", tasks, "--dry-run", "--chat", "tokenize=false")
     assert isinstance(refused.exception, UserError)
     assert "--chat: tokenize is decided by the kit" in str(refused.exception)
+
+
+def test_ifeval_on_a_file_of_public_rows(model, here):
+    rows = [
+        {
+            "key": i,
+            "prompt": f"Write {i} words.",
+            "instruction_id_list": [name],
+            "kwargs": [{"num_words": 1, "relation": "at least"}],
+        }
+        for i, name in enumerate(["length_constraints:number_words"] * 3)
+    ]
+    for row in rows:
+        row["kwargs"][0]["language"] = None  # the public rows name every argument
+    (here / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ran = evaluate(model, "--tasks", "ifeval=rows.jsonl", "--max-tokens", 8, "--out", "found")
+    assert ran.exit_code == 0, ran.output
+    assert (here / "found" / "results.json").is_file()
+    samples = [json.loads(line) for line in (here / "found" / "samples.jsonl").read_text().splitlines()]
+    assert {sample["id"] for sample in samples} == {"0", "1", "2"}
+    assert len(samples) == 6  # one sampled and one greedy for each row

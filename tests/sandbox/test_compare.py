@@ -20,6 +20,10 @@ from grpo_kit.sandbox.wire.compare import same_text, same_value
         ("2.0", "2", None, True),
         ("2", "2.0", None, True),
         ("0.250", "0.25", None, True),
+        ("1e400", "1e401", None, False),
+        ("1e400", "10e399", None, True),
+        ("100001", "100000", 1e-4, False),
+        ("100000.9", "100000", 1e-4, True),
         ("1000", "1e3", None, True),
         ("-0.0", "0.0", None, True),
         ("0.333333", "0.333333333333", None, True),
@@ -101,6 +105,9 @@ def test_same_value(actual, expected, tolerance, same):
         ("3", "4", False),
         ("", "1", False),
         ("a\n\nb", "a b", True),
+        ("100001", "100000", False),
+        ("100000.9", "100000.0", True),
+        ("3.000001", "3", True),
     ],
 )
 def test_word_by_word(actual, expected, same):

@@ -33,6 +33,14 @@ PROGRAMS = {
     "held in a cycle": "class A:\n    def __init__(self):\n        self.me = self\n"
     "        self.f = open(1, 'w', closefd=False)\n        self.f.write('c')\nA()",
     "finalizer": "class A:\n    def __del__(self): print('bye')\na = A()",
+    "finalizer with globals": "total = 5\nclass A:\n    def __del__(self): say(total)\na = A()\ndef say(x): print(x)",
+    "finalizer with a module": "import json\nclass A:\n    def __del__(self): print(json.dumps([1]))\na = A()",
+    "finalizers in order": "class A:\n    def __init__(self, n): self.n = n\n    def __del__(self): print(self.n)\n"
+    "a = A(1)\nb = A(2)",
+    "generator left open": "def g():\n    try: yield 1\n    finally: print('closed')\nx = g()\nprint(next(x))",
+    "names of streams": "import sys\nprint(sys.stdin.name, sys.stdout.name, sys.stderr.buffer.raw.name)",
+    "deleted stdout": "import sys\ndel sys.stdout\nsys.__stdout__.write('x')",
+    "builtins": "print(__builtins__.__name__)",
     "wrapped buffer": "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\nprint('w')",
     "bytes that go nowhere": "import io, sys\nsys.stdout = io.TextIOWrapper(io.BytesIO())\nprint('w')",
     "detached": "import sys\nsys.stdout.detach().write(b'dd')",
@@ -53,6 +61,21 @@ def test_as_under_the_interpreter(sandbox, tmp_path, name):
         real = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
     ran = sandbox.run_script(PROGRAMS[name], INPUT)
     assert (ran.exit_code, ran.stdout) == (real.returncode, real.stdout)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "class A:\n    def __del__(self): print(3)\na = A()",
+        "def g():\n    try: yield\n    finally: print(3)\nx = g()\nnext(x)",
+    ],
+)
+def test_last_words_are_heard_among_the_imports_of_a_judge(program):
+    """The names that a judge puts before a program stand in its module, too."""
+    from grpo_kit.verifiers import get_verifier
+
+    task = {"kind": "stdio", "tests": [{"input": "", "output": "3"}]}
+    assert get_verifier("code")(response=f"```python\n{program}\n```", answer=task).value == 1.0
 
 
 def test_standard_input_cannot_be_changed(sandbox):

@@ -270,6 +270,25 @@ def test_router_arguments_of_verl_and_numbers_beside_the_score():
     assert (score.value, score.metrics) == (1.0, {"acc": 1.0, "n": 3.0, "t": 0.5})
 
 
+async def verl_batch_router(data_sources, solution_strs, ground_truths, extra_infos, reward_router_address, **kwargs):
+    assert reward_router_address is None
+    return [float(text == gold) for text, gold in zip(solution_strs, ground_truths, strict=True)]
+
+
+def verl_sandbox(data_source, solution_str, ground_truth, extra_info, sandbox_fusion_url, concurrent_semaphore):
+    return float(sandbox_fusion_url is None)
+
+
+def column_of_rewards(queries, prompts, labels):
+    return torch.tensor([[1.0]] * len(queries))
+
+
+@pytest.mark.parametrize("function", [verl_batch_router, verl_sandbox, column_of_rewards])
+def test_what_a_framework_hands_over_as_none_and_returns_in_columns(function):
+    _, scores = run(function, ["42"])
+    assert [score.value for score in scores] == [1.0]
+
+
 def needs_a_parser(completion, answer, parser):
     return 1.0
 

@@ -230,3 +230,20 @@ def test_several_outputs_may_be_right():
     task = {"kind": "stdio", "tests": [{"input": "", "output": "1 2", "outputs": ["2 1"]}]}
     found = [get_verifier("code")(response=f"print('{text}')", answer=task).value for text in ("1 2", "2 1", "1 1")]
     assert found == [1.0, 1.0, 0.0]
+
+
+def test_numbers_of_many_digits_and_fields_that_are_null():
+    digits = "7" * 5000
+    called = {"inputs": [[1]], "outputs": [1], "fn_name": "long"}
+    text = json.dumps(called).replace('"outputs": [1]', f'"outputs": [{digits}]')
+    task = from_apps({"question": "Sevens.", "input_output": text, "starter_code": ""})
+    program = "```python\ndef long(n):\n    return (10**5000 - 1) // 9 * 7 + {}\n```"
+    assert [code(program.format(more), task["answer"]).value for more in (0, 1)] == [1.0, 0.0]
+    row = {
+        "description": "",
+        "public_tests": {"input": ["1"], "output": ["1"]},
+        "time_limit": {"seconds": 2, "nanos": None},
+    }
+    assert code_tasks.from_codecontests(row)["answer"]["limits"]["cpu_s"] == 6.0
+    with pytest.raises(TaskError, match="no tests"):
+        from_apps({"question": "q", "input_output": ""})

@@ -55,6 +55,15 @@ AROUND = {
     "prose around": "Sure! Here is the function:\n\n{}\n\nThis returns the sum, as asked.",
     "prose before": "I add the two numbers.\n\n{}",
     "a list of remarks behind": "{}\n\n- It is short.\n- It is fast.",
+    "signature behind": fenced("{}") + "It has this form:\n" + fenced("def add(a: int, b: int) -> int:\n    ..."),
+    "empty template behind": fenced("{}") + fenced('def add(a, b):\n    """Add."""\n    pass'),
+    "template that raises behind": fenced("{}") + fenced("def add(a, b):\n    raise NotImplementedError"),
+    "its import behind": fenced("{}") + "In a test:\n" + fenced("from solution import add\nresult = add(1, 2)"),
+    "function that nobody calls behind": fenced("{}") + fenced("def main():\n    print(input())"),
+    "code-block": fenced("{}", "{{code-block}} python"),
+    "byte order mark": fenced("\ufeff{}"),
+    "document in a fence": fenced("# Answer\n" + fenced("{}") + "Done.", "markdown", "````"),
+    "bare words around": "BEGIN\n{}\nEND",
     "fenced sample, program outside": "Sample:\n```\n1 2\n```\nProgram:\n\n{}\n",
 }
 
@@ -105,6 +114,32 @@ def test_a_program_spread_over_blocks_is_put_together():
     assert namespace["add"](2, 3) == 5
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_blocks_lend_from_before_and_behind(order):
+    parts = ["import math", "def add(a, b):\n    return math.floor(plus(a, b))", "def plus(a, b):\n    return a + b"]
+    namespace = {}
+    exec(find_program("Then\n".join(fenced(parts[i]) for i in order), FUNCTION), namespace)
+    assert namespace["add"](2, 3) == 5
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "The code:\n\n    def add(a, b):\n        return a + b\n\nDone.",
+        "Just use `def add(a, b): return a + b`.",
+    ],
+)
+def test_markdown_code_without_a_fence(response):
+    namespace = {}
+    exec(find_program(response, FUNCTION), namespace)
+    assert namespace["add"](2, 3) == 5
+
+
+@pytest.mark.parametrize("body", ["...", "pass", "raise NotImplementedError"])
+def test_a_signature_alone_is_what_was_answered(body):
+    assert find_program(fenced(f"def add(a, b):\n    {body}"), FUNCTION).startswith("def add")
+
+
 def test_a_method_may_stand_in_its_class_or_alone():
     whole = "class Solution:\n    def add(self, a, b):\n        return a + b"
     assert find_program(fenced(whole) + fenced("Solution().add(1, 2)"), METHOD) == whole
@@ -142,16 +177,17 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-@pytest.mark.parametrize("want", [FUNCTION, STDIO])
-def test_hostile_texts_take_linear_time(unit, want):
-    costs = []
-    for size in (16_000, 32_000):
+def test_hostile_texts_take_linear_time(unit):
+    """Eight times the text costs at most 24 times as much: a quadratic step costs 64 times. CPU time, so load is no matter."""
+
+    def cost(size):
         text = unit * (size // len(unit))
         tries = []
         for _ in range(2):  # the better of two: a collection of the suite's garbage may fall into one
             start = time.process_time()
-            find_program(text, want)
-            find_program(f"```python\n{text}", want)
+            find_program(text, FUNCTION)
+            find_program(f"```python\n{text}", STDIO)
             tries.append(time.process_time() - start)
-        costs.append(min(tries))
-    assert costs[1] < 0.3 or costs[1] <= 2.5 * costs[0] + 0.1
+        return min(tries)
+
+    assert cost(12_000) < max(0.05, 24 * cost(1_500))
