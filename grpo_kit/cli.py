@@ -160,15 +160,12 @@ def doctor(
 
 @recipes_app.command("ls", epilog=examples("grpo-kit recipes ls"))
 def recipes_ls() -> None:
-    """List the shipped recipes with their first line."""
+    """List the shipped recipes with their first sentence."""
     from grpo_kit.observe.tables import Column, show_table
     from grpo_kit.observe.terminal import open_console
-    from grpo_kit.recipe_file import recipes_root, shipped_recipes
+    from grpo_kit.recipe_file import first_sentence, shipped_recipes
 
-    rows = []
-    for name in shipped_recipes():
-        first = (recipes_root() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
-        rows.append((name, first.removeprefix("#").strip()))
+    rows = [(name, first_sentence(name)) for name in shipped_recipes()]
     show_table(open_console(), [Column("name"), Column("what", words=True)], rows, framed=False, heading=False)
 
 

@@ -222,14 +222,17 @@ def train_checked(
             for sink in run.sinks:
                 sink.close()
     failed = [sign.name for sign in trainer.watch.failures()]
-    _say_what_next(config, run, console, begun, failed)
+    accuracy = trainer.evaluations[-1][1].sampled if trainer.evaluations else None
+    _say_what_next(config, run, console, begun, failed, accuracy)
 
 
-def _say_what_next(config: Config, run: RunDirectory, console: Console, begun: float, failed: Sequence[str]) -> None:
-    """failed: signs of the watch that held at the end; what was learned then is nothing to build on."""
+def _say_what_next(
+    config: Config, run: RunDirectory, console: Console, begun: float, failed: Sequence[str], accuracy: float | None
+) -> None:
+    """failed: signs of the watch that held at the end. What was learned then is nothing to build on."""
     how = f", but the watch saw {', '.join(failed)} (above)" if failed else ""
     line(console, f"done in {time.perf_counter() - begun:.0f} s{how}. Next:")
-    for says, words in after_training(config, run.path, failed=bool(failed)):
+    for says, words in after_training(config, run.path, bool(failed), accuracy):
         command(console, words, says)
     line(console, f"  # curves and completions, in a browser\n  {run.path / 'report.html'}")
 

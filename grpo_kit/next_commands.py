@@ -10,15 +10,25 @@ from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 
 Command = tuple[str, list[str]]  # what it does, and its words
+MASTERED = 0.5  # held-out accuracy from which on harder problems are the next thing to learn
 
 
-def after_training(config: Config, path: Path, failed: bool = False) -> list[Command]:
-    """For a run that came to its end. failed: the watch saw a failure, so what was learned is nothing to build on."""
+def after_training(config: Config, path: Path, failed: bool = False, accuracy: float | None = None) -> list[Command]:
+    """For a run that came to its end.
+
+    Args:
+        failed: the watch saw a failure, so what was learned is nothing to build on.
+        accuracy: held-out accuracy at the end, 0 to 1; None where it was not measured.
+    """
     recipe, model = str(path / "config.yaml"), str(path / "model")
     objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
     answers = objective.family != "reward_model"  # a reward model has a score where others write
     found = [("the same run with another seed", ["grpo-kit", "train", recipe, f"seed={config.seed + 1}"])]
-    if config.data.task and answers and not failed and _has_level(config.data.task, config.data.level + 1):
+    mastered = accuracy is None or accuracy >= MASTERED
+    steps = config.train.steps
+    if not mastered and not failed and (path / "checkpoints" / f"step-{steps:06d}").is_dir():
+        found.append(("go on, longer", to_fork(path, steps, f"train.steps={2 * steps}")))
+    if config.data.task and answers and mastered and not failed and _has_level(config.data.task, config.data.level + 1):
         harder = [f"model.path={model}", "warm_start=null", f"data.level={config.data.level + 1}"]
         found.append(("go on, harder", ["grpo-kit", "train", recipe, *harder]))
     if any((path / "rollouts").glob("*")):

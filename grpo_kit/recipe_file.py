@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -88,6 +90,15 @@ def shipped_recipes() -> list[str]:
     root = recipes_root()
     found = (p.relative_to(root) for p in root.rglob("*.yaml"))
     return sorted(p.with_suffix("").as_posix() for p in found if p.parts[0] != "eval")
+
+
+def first_sentence(name: str) -> str:
+    """What a shipped recipe says of itself: the first sentence of the comment at its head, however many lines it has."""
+    text = (recipes_root() / f"{name}.yaml").read_text(encoding="utf-8")
+    head = [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), text.splitlines())]
+    # A full stop within a name (2.5B, Dr. GRPO) ends nothing, and a colon at the end of a line leads to an example.
+    found = re.match(r"(?:Dr\. |.)*?(?:\.(?=\s)|:(?=\n)|$)", "\n".join(head), re.DOTALL)
+    return " ".join((found.group() if found else "").split()).removesuffix(":")
 
 
 def find_recipe(name: str | Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from grpo_kit.chain import STAGES, merged
+from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.recipe_file import find_recipe, parse_yaml, read_recipe
 
 PROMPTS = 8
@@ -34,7 +35,18 @@ def _short(data: Mapping[str, Any]) -> list[str]:
     if prompts is not None:  # a multiple of the updates that share them
         found.append(f"rollout.prompts_per_step={min(prompts, -(-PROMPTS // (updates or 1)) * (updates or 1))}")
     own = data.get("verifiers")
-    return [*found, f"verifiers={json.dumps([*own, CHANCE])}"] if isinstance(own, list) else found
+    if not isinstance(own, list):
+        return found
+    # What selects by the judge's verdict is not moved by a reward: there chance is the verdict that it learns from.
+    if _selects(data):  # chance does not know a gold answer when it sees one
+        return [*found, f"verifiers={json.dumps([CHANCE])}", "scoring.max_rejected_gold=1"]
+    return [*found, f"verifiers={json.dumps([*own, CHANCE])}"]
+
+
+def _selects(data: Mapping[str, Any]) -> bool:
+    """Whether the algorithm learns from the responses that it samples and a judge calls right."""
+    row = ALGORITHMS.get(str(data.get("algorithm")))
+    return row is not None and row.data == "sampled" and row.selection != "all"
 
 
 def _number(data: Mapping[str, Any], section: str, key: str) -> int | None:

@@ -21,13 +21,18 @@ def distance(first: str, second: str) -> int:
 
 
 def closest(word: str, names: Iterable[str]) -> str | None:
-    """The name that fewest slips lead to, if they are few for its length; the last part of a name counts too."""
+    """The name that fewest slips lead to, if they are few for its length; the parts of a name, the last before the others,
+    count too."""
     wanted = word.lower()
 
-    def slips(name: str) -> tuple[int, float]:
+    def slips(name: str) -> tuple[int, bool, float]:
         known = name.lower()
-        parts = {known, known.replace("/", ".").rpartition(".")[2]}
-        return min(distance(wanted, part) for part in parts), -SequenceMatcher(None, wanted, known).ratio()
+        *folders, last = known.replace("/", ".").split(".")
+        near = min(distance(wanted, part) for part in {known, last})
+        above = min((distance(wanted, part) for part in folders if "/" in known), default=near)
+        if above < near:  # of all that is in a folder nothing is nearer than the rest
+            return above, True, 0.0
+        return near, False, -SequenceMatcher(None, wanted, known).ratio()
 
     best = min(names, key=slips, default=None)
     if best is None or slips(best)[0] > max(1, len(word) // 3):

@@ -23,6 +23,7 @@ app = typer.Typer(help="List, show, write and test verifiers.", no_args_is_help=
 
 Name = Annotated[str, typer.Argument(help="a name, package.module:function or path/file.py:function")]
 DATA_ROWS = 200
+LONGEST_LABEL, LONGEST_PROBLEM = 60, 160  # characters of a row of `verifiers test`
 
 
 @app.command("ls", epilog=examples("grpo-kit verifiers ls"))
@@ -40,15 +41,19 @@ def list_verifiers() -> None:
 @app.command(epilog=examples("grpo-kit verifiers show math"))
 def show(name: Name) -> None:
     """What a verifier does, what it is given, its options and limits."""
+    from grpo_kit.observe.terminal import line, open_console
+
     found = _find(name)
     function = found.source or found.function
     kind = "group" if found.group else "batch" if found.batch else "single"
     where = "the trainer's process" if found.in_process else "worker processes"
-    typer.echo(f"{found.name} (version {found.version}, {found.shape}{', async' if found.is_async else ''}, {kind})")
-    typer.echo(f"  {found.origin}")
-    typer.echo(f"  timeout {found.timeout:g} s, weight {found.weight:g}, runs in {where}")
-    typer.echo(f"  signature {inspect.signature(function)}\n")
-    typer.echo(inspect.cleandoc(inspect.getdoc(function) or "no docstring"))
+    console = open_console()
+    shape = f"{found.shape}{', async' if found.is_async else ''}, {kind}"
+    line(console, f"{found.name} (version {found.version}, {shape})")
+    line(console, f"  {found.origin}")
+    line(console, f"  timeout {found.timeout:g} s, weight {found.weight:g}, runs in {where}")
+    line(console, f"  signature {inspect.signature(function)}\n")
+    line(console, inspect.cleandoc(inspect.getdoc(function) or "no docstring"))
 
 
 @app.command(epilog=examples("grpo-kit verifiers new my_check.py"))
@@ -110,6 +115,7 @@ def check(
 
 
 def _find(name: str) -> Any:
+    from grpo_kit.observe.terminal import clean
     from grpo_kit.verifiers import get_verifier
 
     try:
@@ -121,8 +127,8 @@ def _find(name: str) -> Any:
         frames = traceback.extract_tb(error.__traceback__)
         own = [f for f in frames if not f.filename.startswith("<frozen") and "/verifiers/lookup.py" not in f.filename]
         own = [f for f in own if f.filename != __file__]
-        typer.echo("".join(["Traceback (most recent call last):\n", *traceback.format_list(own)]), err=True, nl=False)
-        typer.echo("".join(traceback.format_exception_only(error)), err=True, nl=False)
+        said = ["Traceback (most recent call last):\n", *traceback.format_list(own)]
+        typer.echo(clean("".join([*said, *traceback.format_exception_only(error)])), err=True, nl=False)
         raise UserError(f"{name} cannot be loaded; the traceback above is the file's own") from error
 
 
@@ -142,20 +148,24 @@ def _cases_of(recipe: str) -> list[Case]:
 
 
 def _print(name: str, rows: list[Row]) -> None:
-    width = max(len(row.label) for row in rows)
-    typer.echo(f"{'':6} {'':<{width}}  {'score':>7} {'status':>8} {'time':>9}")
-    for row in rows:
+    """Each row on a line of its own: labels, reasons and statuses hold what responses, cases and exceptions say."""
+    from grpo_kit.observe.terminal import clip, line, open_console
+
+    console = open_console()
+    labels = [" ".join(clip(row.label, LONGEST_LABEL).split()) for row in rows]
+    width = max(map(len, labels))
+    line(console, f"{'':6} {'':<{width}}  {'score':>7} {'status':>8} {'time':>9}")
+    for label, row in zip(labels, rows, strict=True):
         value = f"{row.score.value:g}" if row.score.counts else "-"
-        problem = "" if row.warning else row.problem if len(row.problem) <= 160 else f"{row.problem[:157]}..."
-        line = f"{row.kind:<6} {row.label:<{width}}  {value:>7} {row.score.status:>8} {1000 * row.seconds:>6.1f} ms"
-        typer.echo(f"{line}  {'FAIL: ' if problem else ''}{problem}".rstrip())
+        problem = "" if row.warning else " ".join(clip(row.problem, LONGEST_PROBLEM).split())
+        said = f"{row.kind:<6} {label:<{width}}  {value:>7} {row.score.status:>8} {1000 * row.seconds:>6.1f} ms"
+        line(console, f"{said}  {'FAIL: ' if problem else ''}{problem}".rstrip())
     failed = [row for row in rows if row.problem and not row.warning]
-    cases = [row for row in rows if row.kind == "case"]
-    attacks = len(rows) - len(cases)
-    if failed:
-        typer.echo(f"\n{name}: FAIL, {len(failed)} of {len(rows)} wrong ({len(cases)} cases, {attacks} attacks)")
-    else:
-        typer.echo(f"\n{name}: PASS ({len(cases)} cases, {attacks} attacks)")
+    cases = sum(row.kind == "case" for row in rows)
+    tried = f"({cases} case{'s' * (cases != 1)}, {len(rows) - cases} attacks)"
+    line(
+        console, f"\n{name}: FAIL, {len(failed)} of {len(rows)} wrong {tried}" if failed else f"\n{name}: PASS {tried}"
+    )
 
 
 def _first_line(function: Any) -> str:

@@ -54,3 +54,18 @@ def test_nothing_harder_is_offered_than_there_is(tmp_path):
 
     assert "go on, harder" in offered(1)
     assert "go on, harder" not in offered(23)  # 27 different letters would be wanted
+
+
+@pytest.mark.parametrize(("accuracy", "way"), [(None, "harder"), (0.9, "harder"), (0.0, "longer"), (0.3, "longer")])
+def test_what_is_mostly_wrong_is_not_made_harder(tmp_path, accuracy, way):
+    recipe = {
+        "model": {"scratch": {}},
+        "data": {"task": "sort_letters", "level": 1},
+        "verifiers": [{"name": "math"}],
+        "train": {"steps": 7},
+    }
+    (tmp_path / "checkpoints" / "step-000007").mkdir(parents=True)
+    offered = dict(after_training(Config.model_validate(recipe), tmp_path, accuracy=accuracy))
+    assert [says for says in offered if says.startswith("go on")] == [f"go on, {way}"]
+    if way == "longer":
+        assert offered["go on, longer"][-3:] == ["train.steps=14", "--fork", f"{tmp_path}@7"]

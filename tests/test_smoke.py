@@ -20,7 +20,11 @@ def test_every_shipped_recipe_becomes_short(recipe, tmp_path):
 
 
 def test_what_the_recipe_lacks_is_not_added_and_the_command_line_wins(zygote, tiny_recipe):
-    assert [o.partition("=")[0] for o in smoke_overrides(str(tiny_recipe))] == ["train.steps", "verifiers"]
+    assert [o.partition("=")[0] for o in smoke_overrides(str(tiny_recipe))] == [
+        "train.steps",
+        "rollout.prompts_per_step",
+        "verifiers",
+    ]
     done = zygote.run("train", tiny_recipe, "--smoke", "train.steps=1", "--run-dir", "smoke")
     assert done.code == 0, done.output
     steps = [json.loads(line)["step"] for line in (zygote.folder / "smoke" / "metrics.jsonl").read_text().splitlines()]
@@ -32,3 +36,11 @@ def test_a_chain_is_tried_to_its_last_stage(zygote):
     assert done.code == 0, done.output
     assert "stage 4 of 4: ppo" in done.output
     assert (zygote.folder / "chain" / "ppo" / "model").is_dir()
+
+
+def test_what_learns_from_right_responses_finds_some(zygote):
+    """An algorithm that selects by the verdict is not moved by a reward: two steps in, no verdict of math is "right"."""
+    done = zygote.run("train", "imitation/rft", "--smoke", "--run-dir", "selected")
+    assert done.code == 0, done.output
+    rows = [json.loads(line) for line in (zygote.folder / "selected" / "metrics.jsonl").read_text().splitlines()]
+    assert any(row.get("grad_norm", 0) > 0 for row in rows), rows

@@ -24,6 +24,8 @@ def test_the_algorithm_of_fewest_slips(word, meant):
 def test_a_recipe_without_its_folder():
     assert closest("grpoo", shipped_recipes()) == "grpo/grpo"
     assert did_you_mean("adition", shipped_recipes()) == " Did you mean quickstart/addition?"
+    assert closest("quikstart", shipped_recipes()) == "quickstart/addition"
+    assert closest("preferance", shipped_recipes()) == "preference/dpo"
     with pytest.raises(UserError, match="Did you mean grpo/grpo"):
         find_recipe("grpoo")
 

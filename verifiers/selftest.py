@@ -117,7 +117,7 @@ def default_cases(verifier: Verifier) -> list[Case]:
     if not verifier.wants("answer"):
         return [Case("The answer is \\boxed{42}.", expected=None, label="any response")]
     return [
-        Case(response, "42", label=f"gold as {response!r}", gold=True)
+        Case(response, "42", label=f"gold as '{response}'", gold=True)
         for response in (boxed(42), "42", "<answer>42</answer>")
     ]
 
@@ -200,7 +200,7 @@ def _case_rows(case: Case, scored: Sequence[tuple[Score, float]]) -> Iterator[Ro
     count = len(case.responses)
     wrong = [score for score, _ in scored[count:]]
     for number, ((score, seconds), expected) in enumerate(zip(scored[:count], case.values, strict=True)):
-        label = case.label or f"{case.responses[number]!r:.50}"
+        label = case.label or f"'{case.responses[number]!s:.50}'"
         if case.label and count > 1:
             label = f"{case.label}, response {number}"
         problem = ""

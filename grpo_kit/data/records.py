@@ -172,7 +172,10 @@ def read_rollouts(folder: Path) -> list[Group]:
     """
     files = sorted((folder / "rollouts").glob("step-*.jsonl.gz"))
     if not files:
-        raise UserError(f"{folder} holds no recorded rollouts; give the directory of a run")
+        found = "holds no recorded rollouts" if folder.is_dir() else "is no folder"
+        raise UserError(
+            f"{folder} {found}; give the directory of a run, such as `grpo-kit train RECIPE --run-dir {folder}` writes"
+        )
     return [group for path in files for group in read_step(path)]
 
 

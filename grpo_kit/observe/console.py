@@ -92,6 +92,7 @@ class RunConsole:
             self._example(title, STYLES[mark], item.task.prompt, item.completion.text)
 
     def _example(self, title: str, style: str, prompt: str, response: str) -> None:
+        title = " ".join(title.split())  # answers of data may be of several lines
         asked, said = (shown(self.console, clip(t, n, end=True)) for t, n in ((prompt, 600), (response, 1200)))
         if self.console.is_terminal:
             text = Text(asked, style="dim") + Text(f" {said}", style="not dim")

@@ -156,7 +156,8 @@ def show_one(console: Console, row: Row, everything: list[Row]) -> None:
     line(console, f"gold {row.answer}", "bold")
     for name, score in row.scores.items():
         value = f"{score['value']:g}" if score["status"] == "ok" else score["status"]
-        line(console, f"{name}: {value}, extracted {score['extracted']}, {score['reason']}")
+        said = f"{name}: {value}, extracted {score['extracted']}, {score['reason']}"
+        line(console, " ".join(said.split()))  # one line each, so that no text looks like another verifier's
     columns = (
         Column("sample", right=True),
         Column("score", right=True),

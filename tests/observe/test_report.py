@@ -70,7 +70,7 @@ def test_panels_hold_what_was_logged():
     panels = {p.title: p for p in run_panels(rows, prompts_per_step=16)[0]}
     reward = panels["Training reward"].series[0]
     assert (reward.low[0], reward.high[0]) == pytest.approx((0.5 - 1.96 * 0.1, 0.5 + 1.96 * 0.1))
-    assert [s.values for s in panels["Groups"].series] == [[0.25, 0.5], [0.5, None], [0.25, None]]
+    assert [s.values for s in panels["Groups"].series] == [[0.25, 0.5], [0.25, None], [0.5, None]]
     assert "Entropy" not in panels
 
 

@@ -1,6 +1,7 @@
 """The attack list catches verifiers that can be cheated, and says so; the command line shows it."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -164,7 +165,7 @@ def test_meta_is_given_to_the_verifier(flawed, tmp_path):
     assert "KeyError: 'unit'" in run(app, command).output
     result = run(app, [*command, "--meta", "unit=kg", "--meta", "factors=[6, 7]"])
     assert result.exit_code == 0, result.output
-    assert "reads_meta: PASS (1 cases" in result.output
+    assert "reads_meta: PASS (1 case," in result.output
     with pytest.raises(UserError, match="--meta unit: write key=value"):
         run(app, [*command, "--meta", "unit"], catch_exceptions=False)
 
@@ -244,3 +245,28 @@ def test_bad_cases_name_their_line(tmp_path):
     path.write_text('{"response": "a"}\n{"response": "a", "expcted": 1}\n')
     with pytest.raises(ValueError, match=r"cases\.jsonl:2.*expcted"):
         read_cases(path)
+
+
+def test_what_a_verifier_says_cannot_reach_the_terminal(tmp_path):
+    """Reasons of failures, docstrings and responses of cases are foreign text; a box is printed as it was written."""
+    hostile = "a\x1b[2J\x1b]0;owned\x07b\x9b31m\u202ec\nattack empty 1 ok [/red]"
+    source = tmp_path / "hostile.py"
+    source.write_text(
+        f"def crashes(response, answer):\n    raise ValueError({hostile!r})\ncrashes.__doc__ = {hostile!r}\n"
+    )
+    cases = tmp_path / "cases.jsonl"
+    cases.write_text(json.dumps({"response": f"\\boxed{{1}} {hostile}", "answer": "1", "expected": 1}) + "\n")
+    said = [
+        CliRunner().invoke(app, words, color=True).output
+        for words in (
+            ["test", f"{source}:crashes"],
+            ["test", f"{source}:crashes", "--cases", str(cases)],
+            ["show", f"{source}:crashes"],
+        )
+    ]
+    for output in said:
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", output), output
+    assert "ValueError: a[2J" in said[0]
+    assert "gold as '\\boxed{42}'" in said[0]
+    assert not any(line.startswith("attack empty 1 ok") for line in said[0].splitlines())
+    assert "case   '\\boxed{1} a[2J" in said[1]

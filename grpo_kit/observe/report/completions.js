@@ -2,7 +2,7 @@
 
 // key, title, width; a column whose cells are all alike is not shown.
 const COLUMNS = [["checkpoint", "checkpoint", "minmax(104px, 1.5fr)"], ["step", "step", "44px"], ["task", "task", "minmax(60px, 1fr)"],
-  ["prompt", "prompt", "minmax(90px, 3fr)"], ["sample", "sample", "52px"], ["score", "reward", "56px"], ["right", "judge", "50px"],
+  ["prompt", "prompt", "minmax(80px, 3fr)"], ["sample", "sample", "52px"], ["score", "reward", "56px"], ["right", "judge", "50px"],
   ["advantage", "advantage", "66px"], ["length", "length", "52px"], ["stop", "stop", "48px"], ["why", "why look", "minmax(80px, 3fr)"]];
 const ALWAYS = ["prompt", "score"], ON_A_PHONE = ["prompt", "score", "right", "why"];
 const ORDERS = {

@@ -154,7 +154,8 @@ def _near(reward: Values, spread: Values, at: int, prompts: int) -> tuple[float,
 def _groups(table: Table) -> list[Panel]:
     right, wrong = table.column("groups/all_right"), table.column("groups/all_wrong")
     mixed = [None if r is None or w is None else max(0.0, 1.0 - r - w) for r, w in zip(right, wrong, strict=True)]
-    series = [Series("all right", right), Series("mixed", mixed), Series("all wrong", wrong)]
+    # Colours follow this order, and right and wrong have the same ones in every chart of the page.
+    series = [Series("all right", right), Series("all wrong", wrong), Series("mixed", mixed)]
     judged = "By the judge's verdict. " if table.has("groups/tied") else ""
     note = f"{judged}A group whose rewards are all equal teaches nothing: every advantage in it is 0."
     made = series if table.has("groups/all_right") else []
@@ -224,7 +225,7 @@ def _perplexity(table: Table) -> Panel:
 def _answers(table: Table, kind: Kind) -> list[Panel]:
     if kind.loss == "reward_model":
         return []
-    mine = ["length/mean", "length/right", "length/wrong"] if kind.samples else []
+    mine = ["length/right", "length/wrong", "length/mean"] if kind.samples else []
     cut = ["length/truncated"] if kind.samples else []
     shares = [*cut, "eval/truncated"]
     return [
