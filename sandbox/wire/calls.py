@@ -22,6 +22,7 @@ from .plain import DATA_NAMES
 
 _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000
+_MOST_DIGITS = 1_000
 
 
 class NotCalls(Exception):
@@ -33,8 +34,9 @@ class Raised:
 
     def __init__(self, description: Any = None) -> None:
         parts = description if isinstance(description, list) else []
-        self.name = str(parts[0])[:100] if parts else "an unknown error"
-        self.text = str(parts[1])[:500] if len(parts) > 1 else ""
+        # Nothing but text: that of a nested list may go deeper than the stack here.
+        self.name = parts[0][:100] if parts and isinstance(parts[0], str) else "an unknown error"
+        self.text = parts[1][:500] if len(parts) > 1 and isinstance(parts[1], str) else ""
         self.errno = parts[2] if len(parts) > 2 and isinstance(parts[2], int) else None
 
     def __str__(self) -> str:
@@ -72,6 +74,8 @@ class Plan:
             TypeError: for any other check with one.
         """
         about_identity = isinstance(check, ast.Compare) and all(isinstance(o, (ast.Is, ast.IsNot)) for o in check.ops)
+        if about_identity and isinstance(check, ast.Compare):  # of the results themselves, not of bool(<result>)
+            about_identity = all(isinstance(part, (_Slot, ast.Constant)) for part in (check.left, *check.comparators))
         if not about_identity and any(codec.holds_opaque(values[slot]) for slot in used):
             raise TypeError("an object of the program's own where data was expected")
         return True
@@ -399,6 +403,8 @@ def _sum(items: Any, start: Any = 0) -> Any:
 def _round(value: Any, digits: Any = None) -> Any:
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
         raise OverflowError("a number too long to round")
+    if isinstance(digits, int) and abs(digits) > _MOST_DIGITS:  # it computes the power of ten
+        raise OverflowError("too many digits to round to")
     return round(value, digits)
 
 
