@@ -95,9 +95,12 @@ class Link:
 
     @staticmethod
     def _is_an_answer(message: list[Any], raised: BaseException) -> bool:
-        """Whether an exception is how Python says no: the end of an iterator, an attribute that is not there."""
+        """Whether an exception is how Python says no: the end of an iterator, an attribute or a length that is not there.
+
+        ``list`` asks for a length before it takes the items one by one.
+        """
         operation = message[1] if message[0] == "operation" else ""
-        return (operation, type(raised)) in (("next", StopIteration), ("getattr", AttributeError))
+        return (operation, type(raised)) in (("next", StopIteration), ("getattr", AttributeError), ("len", TypeError))
 
     def _send(self, message: list[Any]) -> None:
         nodes = self.instances.collect(self.encode)

@@ -57,7 +57,7 @@ class Plan:
                 if isinstance(values[slot], Raised):
                     return False, f"{_shorten(self.calls[slot][0])} raised {values[slot]}"
             try:
-                passed = self._is_of_data(check, used, values) and bool(_evaluate(check, values))
+                passed = self._is_of_data(check, values) and bool(_evaluate(check, values))
                 detail = ""
             except Exception as error:
                 passed, detail = False, f" ({type(error).__name__}: {error})"[:200]
@@ -67,18 +67,26 @@ class Plan:
         return True, ""
 
     @staticmethod
-    def _is_of_data(check: ast.expr, used: tuple[int, ...], values: list[Any]) -> bool:
+    def _is_of_data(check: ast.expr, values: list[Any]) -> bool:
         """Objects of the program decide nothing; only whether something is None may be asked of one.
 
         Raises:
             TypeError: for any other check with one.
         """
-        about_identity = isinstance(check, ast.Compare) and all(isinstance(o, (ast.Is, ast.IsNot)) for o in check.ops)
-        if about_identity and isinstance(check, ast.Compare):  # of the results themselves, not of bool(<result>)
-            about_identity = all(isinstance(part, (_Slot, ast.Constant)) for part in (check.left, *check.comparators))
-        if not about_identity and any(codec.holds_opaque(values[slot]) for slot in used):
+        if any(codec.holds_opaque(values[slot]) for slot in _slots_for_more_than_identity(check)):
             raise TypeError("an object of the program's own where data was expected")
         return True
+
+
+def _slots_for_more_than_identity(check: ast.expr) -> set[int]:
+    """Slots of which a check asks more than whether they are None (or another constant, or each other)."""
+    if isinstance(check, _Slot):
+        return {check.index}
+    if isinstance(check, ast.Compare) and all(isinstance(o, (ast.Is, ast.IsNot)) for o in check.ops):
+        parts: list[ast.AST] = [p for p in (check.left, *check.comparators) if not isinstance(p, _Slot)]
+    else:
+        parts = list(ast.iter_child_nodes(check))
+    return {slot for part in parts if isinstance(part, ast.AST) for slot in _slots_for_more_than_identity(part)}  # type: ignore[arg-type]
 
 
 def _shorten(text: str) -> str:

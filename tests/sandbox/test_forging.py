@@ -124,6 +124,22 @@ HONEST = {
         "n = []\ndef g():\n    n.append(1)\n    if len(n) < 3: raise KeyError('no')\n    return 5\nassert retry(g) == 5",
         {"entry_point": "retry"},
     ),
+    "a generator made a list": (
+        "def g(n):\n for i in range(n): yield i",
+        "x = g(3)\nassert list(x) == [0, 1, 2]\nassert [*map(str, g(2))] == ['0', '1'] and sum(g(3)) == 3",
+        {"entry_point": "g"},
+    ),
+    "an iterator of a class under test": (
+        "class It:\n def __init__(s, n): s.n = n\n def __iter__(s): return s\n def __next__(s):\n"
+        "  if not s.n: raise StopIteration\n  s.n -= 1; return s.n",
+        "i = It(2)\nassert next(i) == 1 and next(i) == 0 and next(i, None) is None and list(It(2)) == [1, 0]",
+        {},
+    ),
+    "objects that are sorted": (
+        "class P:\n def __init__(s, x): s.x = x\n def __lt__(s, o): return s.x < o.x",
+        "assert [p.x for p in sorted([P(3), P(1)])] == [1, 3]",
+        {},
+    ),
     "an identity": ("def f(x): return None if x else f", "assert f(1) is None and f(0) is not None", {"entry_point": "f"}),
     "a function named like a module's": ("def gcd(a, b):\n while b: a, b = b, a % b\n return a", "assert gcd(8, 12) == 4", {}),
 }  # fmt: skip
