@@ -129,7 +129,7 @@ def _read_and_bound(trees: Sequence[ast.AST]) -> tuple[set[str], set[str]]:
 
 # Built-ins that give back what they are given, or items of it.
 _HANDING_ON = frozenset(
-    ["sorted", "reversed", "list", "tuple", "set", "iter", "next", "min", "max", "enumerate", "zip", "filter"]
+    ("sorted", "reversed", "list", "tuple", "set", "iter", "next", "min", "max", "zip", "enumerate")
 )
 
 

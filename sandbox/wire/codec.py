@@ -50,6 +50,14 @@ class Opaque:
     def __repr__(self) -> str:
         return f"<a {self.class_name}>"
 
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("an object of the program's own where data was expected")
+
+    def __bool__(self) -> bool:
+        raise TypeError("an object of the program's own where data was expected")
+
+    __hash__ = object.__hash__
+
 
 def holds_opaque(value: Any) -> bool:
     """Whether there is an `Opaque` anywhere in decoded data."""

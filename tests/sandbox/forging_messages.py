@@ -60,6 +60,8 @@ MESSAGES += [
     ("a swallowed assertion, and a result", "def area(f):\n try: f(0)\n except BaseException: return 3", [_CHECK + "assert area(check) == 3"], _AREA),
     ("told by an assertion", "def area(f):\n try: f(0)\n except BaseException as e: m = str(e)\n return m.split()[-1]",
      [_CHECK + "try:\n    x = area(check)\nexcept AssertionError: x = 0\nassert x == 'SECRET'"], _AREA),
+    *((f"an opaque value made up: {check}", _SERVE + "S.on_call = lambda s, t, a, k: [{'~': 'opaque', 'v': 'x'}, {}]\ndef area(r): return 1", [f"x = area(1)\nassert {check}"], _AREA)
+      for check in ("x", "x != 3", "x not in [1]")),
     ("a nested report", _DEEP, [{"input": "", "output": "x"}], {"kind": "stdio"}),
     ("a nested report, refereed", _DEEP, ["x = area(1)\nassert x == 2"], _AREA),
     ("many messages", _MANY, [{"input": "", "output": "x"}], {"kind": "stdio"}),
