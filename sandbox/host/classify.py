@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .jobs import Outcome
 
 
+_FORGED = "the program wrote on the channel of its results"
+
+
 def ending(outcome: Outcome, limits: Limits, backend: str) -> tuple[Verdict, str]:
     """Verdict and reason for a process that ended before it said all it should have.
 
@@ -30,7 +33,8 @@ def ending(outcome: Outcome, limits: Limits, backend: str) -> tuple[Verdict, str
         "wall": ("timeout", f"more than {limits.wall_s:g} s of wall time"),
         "output": ("output_limit", f"more than {limits.output_kb} KiB of output"),
         "reply": ("output_limit", f"more than {limits.reply_kb} KiB of results"),
-        "protocol": ("fail", "the program wrote on the channel of its results"),
+        "protocol": ("fail", _FORGED),
+        "stop": ("fail", _FORGED),  # it said more than there was to say
         "disk": ("fail", f"more than {limits.disk_mb} MiB or {limits.inodes} files written"),
     }
     if outcome.stopped in stopped:

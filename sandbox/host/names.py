@@ -127,12 +127,20 @@ def _read_and_bound(trees: Sequence[ast.AST]) -> tuple[set[str], set[str]]:
     return read, bound
 
 
+# Built-ins that give back what they are given, or items of it.
+_HANDING_ON = frozenset(
+    ("sorted", "reversed", "list", "tuple", "set", "iter", "next", "min", "max", "zip", "enumerate")
+)
+
+
 def _producers(node: ast.AST, variables: dict[str, set[str]]) -> set[str]:
     """Names of what an expression's value comes from: the function called, the attribute read, through variables."""
     if isinstance(node, ast.Name):
         return variables.get(node.id, {node.id})
     if isinstance(node, ast.Attribute):
         return {node.attr}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _HANDING_ON:
+        return set().union(*(_producers(argument, variables) for argument in node.args))
     if isinstance(node, ast.Call):
         return _producers(node.func, variables)
     if isinstance(node, (ast.Subscript, ast.Starred, ast.Await)):

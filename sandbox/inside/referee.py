@@ -95,9 +95,12 @@ class Link:
 
     @staticmethod
     def _is_an_answer(message: list[Any], raised: BaseException) -> bool:
-        """Whether an exception is how Python says no: the end of an iterator, an attribute that is not there."""
+        """Whether an exception is how Python says no: the end of an iterator, an attribute or a length that is not there.
+
+        ``list`` asks for a length before it takes the items one by one.
+        """
         operation = message[1] if message[0] == "operation" else ""
-        return (operation, type(raised)) in (("next", StopIteration), ("getattr", AttributeError))
+        return (operation, type(raised)) in (("next", StopIteration), ("getattr", AttributeError), ("len", TypeError))
 
     def _send(self, message: list[Any]) -> None:
         nodes = self.instances.collect(self.encode)
@@ -110,8 +113,11 @@ class Link:
         named = {str(k): self.decode(v) for k, v in kwargs.items()}
         try:
             answer = ["returned", self.encode(self.functions[number](*decoded, **named))]
+        except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
+            self.outstanding.add(error)
+            answer = ["failed", "AssertionError", ""]
         except Exception as error:
-            answer = ["failed", f"{type(error).__name__}: {error}"]
+            answer = ["failed", type(error).__name__, str(error)[:500]]
         self._send(answer)
 
     def _exception(self, names: Any, text: Any) -> BaseException:
@@ -179,8 +185,10 @@ def _replace(old: Any, new: Any) -> None:
 def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
     for name, origin in job["own"].items():
         namespace[name] = _imported(name, origin)
-    (found,) = link.request(["names", [n for n in job["names"] if n not in job["own"]]])
-    for name, (kind, content) in found.items():
+    wanted = [n for n in job["names"] if n not in job["own"]]
+    (found,) = link.request(["names", wanted])
+    for name in (n for n in wanted if n in found):  # not what else the answer may hold: built-ins would be among it
+        kind, content = found[name]
         if kind == "exception" and name in job["exceptions"]:
             known = (getattr(builtins, n, None) for n in content if n not in _NEVER_RAISED)
             base = next((k for k in known if isinstance(k, type) and issubclass(k, Exception)), Exception)
@@ -240,5 +248,7 @@ def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, s
         return "fail", f"{type(error).__name__}: {error}"[:300] + (f" (after {link.last})" if link.last else "")
     swallowed = link.outstanding.first()
     if swallowed is not None:
+        if isinstance(swallowed, AssertionError):
+            return "fail", "an assertion failed in a function that the tests passed to the program"
         return "fail", f"the program raised {type(swallowed).__name__}: {swallowed}"[:300]
     return "pass", ""

@@ -22,6 +22,7 @@ from .plain import DATA_NAMES
 
 _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000
+_MOST_DIGITS = 1_000
 
 
 class NotCalls(Exception):
@@ -33,8 +34,9 @@ class Raised:
 
     def __init__(self, description: Any = None) -> None:
         parts = description if isinstance(description, list) else []
-        self.name = str(parts[0])[:100] if parts else "an unknown error"
-        self.text = str(parts[1])[:500] if len(parts) > 1 else ""
+        # Nothing but text: that of a nested list may go deeper than the stack here.
+        self.name = parts[0][:100] if parts and isinstance(parts[0], str) else "an unknown error"
+        self.text = parts[1][:500] if len(parts) > 1 and isinstance(parts[1], str) else ""
         self.errno = parts[2] if len(parts) > 2 and isinstance(parts[2], int) else None
 
     def __str__(self) -> str:
@@ -55,7 +57,7 @@ class Plan:
                 if isinstance(values[slot], Raised):
                     return False, f"{_shorten(self.calls[slot][0])} raised {values[slot]}"
             try:
-                passed = self._is_of_data(check, used, values) and bool(_evaluate(check, values))
+                passed = self._is_of_data(check, values) and bool(_evaluate(check, values))
                 detail = ""
             except Exception as error:
                 passed, detail = False, f" ({type(error).__name__}: {error})"[:200]
@@ -65,16 +67,26 @@ class Plan:
         return True, ""
 
     @staticmethod
-    def _is_of_data(check: ast.expr, used: tuple[int, ...], values: list[Any]) -> bool:
+    def _is_of_data(check: ast.expr, values: list[Any]) -> bool:
         """Objects of the program decide nothing; only whether something is None may be asked of one.
 
         Raises:
             TypeError: for any other check with one.
         """
-        about_identity = isinstance(check, ast.Compare) and all(isinstance(o, (ast.Is, ast.IsNot)) for o in check.ops)
-        if not about_identity and any(codec.holds_opaque(values[slot]) for slot in used):
+        if any(codec.holds_opaque(values[slot]) for slot in _slots_for_more_than_identity(check)):
             raise TypeError("an object of the program's own where data was expected")
         return True
+
+
+def _slots_for_more_than_identity(check: ast.expr) -> set[int]:
+    """Slots of which a check asks more than whether they are None (or another constant, or each other)."""
+    if isinstance(check, _Slot):
+        return {check.index}
+    if isinstance(check, ast.Compare) and all(isinstance(o, (ast.Is, ast.IsNot)) for o in check.ops):
+        parts: list[ast.AST] = [p for p in (check.left, *check.comparators) if not isinstance(p, _Slot)]
+    else:
+        parts = list(ast.iter_child_nodes(check))
+    return {slot for part in parts if isinstance(part, ast.AST) for slot in _slots_for_more_than_identity(part)}  # type: ignore[arg-type]
 
 
 def _shorten(text: str) -> str:
@@ -399,6 +411,8 @@ def _sum(items: Any, start: Any = 0) -> Any:
 def _round(value: Any, digits: Any = None) -> Any:
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
         raise OverflowError("a number too long to round")
+    if isinstance(digits, int) and abs(digits) > _MOST_DIGITS:  # it computes the power of ten
+        raise OverflowError("too many digits to round to")
     return round(value, digits)
 
 

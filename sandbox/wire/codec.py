@@ -24,6 +24,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .plain import DATA_NAMES
+
 MAX_DEPTH = 150
 _PLAIN = frozenset({type(None), bool, str, float})
 _SMALL = 1 << 63
@@ -48,6 +50,14 @@ class Opaque:
     def __repr__(self) -> str:
         return f"<a {self.class_name}>"
 
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("an object of the program's own where data was expected")
+
+    def __bool__(self) -> bool:
+        raise TypeError("an object of the program's own where data was expected")
+
+    __hash__ = object.__hash__
+
 
 def holds_opaque(value: Any) -> bool:
     """Whether there is an `Opaque` anywhere in decoded data."""
@@ -64,6 +74,11 @@ def holds_opaque(value: Any) -> bool:
         elif isinstance(value, Array):
             waiting.append(value.items)
     return False
+
+
+def is_data(value: Any) -> bool:
+    """Whether one decoded value (not what it may hold) is data: an object of the program's may answer when called."""
+    return value is None or isinstance(value, (*_BASES, *_ENCODERS, Array))
 
 
 class Array:
@@ -83,11 +98,14 @@ class Record(tuple):
 
     names: tuple[str, ...]
 
-    def __getattr__(self, name: str) -> Any:
-        names = self.__dict__.get("names", ())
-        if name not in names:
-            raise AttributeError(name)
-        return self[names.index(name)]
+    def __getattribute__(self, name: str) -> Any:
+        names = super().__getattribute__("__dict__").get("names", ())
+        if name not in names or name.startswith("__"):
+            return super().__getattribute__(name)
+        value = tuple.__getitem__(self, names.index(name))
+        if name in DATA_NAMES and not is_data(value):
+            raise TypeError(f".{name}: the program handed over an object of its own where data was expected")
+        return value
 
 
 def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: bool = False, depth: int = 0) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .codec import Malformed
+from .plain import DATA_NAMES
 
 _MOST = 200_000  # objects in one message
 _PLAIN_ATTRIBUTES = (int, float, str, bytes, bool, type(None), list, tuple, dict, set)
@@ -108,7 +109,10 @@ class Instances:
                 raise Malformed("not an attribute")
             if not self.by_name and not _free(type(target), name):
                 raise Malformed(f"an attribute in the place of {name!r} of the task's class")
-            given[name] = decode(content)
+            given[name] = value = decode(content)
+            if not self.by_name and name in DATA_NAMES and callable(value):
+                # result.startswith("x") would call it, and tell it what is expected
+                raise Malformed(f"a function of the program in the place of {name!r}")
         known = getattr(target, "__dict__", None)
         if isinstance(known, dict):
             for name in [n for n in known if n not in given]:

@@ -8,24 +8,28 @@ import pytest
 
 from grpo_kit.sandbox import Limits, TestError
 
+from .forging_messages import MESSAGES
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, NODES, TOLD, objects
 
 LIMITS = Limits(cpu_s=1, wall_s=10)
 KINDS = {"objects": objects(), "names": NAMES, "exceptions": EXCEPTIONS, "classes": CLASSES, "told": TOLD}
+KINDS["messages"] = MESSAGES
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_test_passes(any_sandbox, kind):
     wrong = []
+    restarts = any_sandbox.restarts
     for name, program, tests, arguments in KINDS[kind]:
         result = any_sandbox.run_tests(program, tests, limits=LIMITS, **arguments)
         if any(t.passed for t in result.tests) or result.sandbox_error:
             wrong.append((name, result.tests, result.sandbox_error))
     assert not wrong, wrong
+    assert any_sandbox.restarts == restarts  # no message of a program costs others their warm interpreter
 
 
 def test_the_corpus_is_as_wide_as_it_says():
-    programs = {(program, tests[0]) for kind in KINDS.values() for _, program, tests, _ in kind}
+    programs = {(program, str(tests[0])) for kind in KINDS.values() for _, program, tests, _ in kind}
     assert len(programs) >= 150
 
 
@@ -105,6 +109,38 @@ HONEST = {
     ),
     "a large result": ("def f(n): return list(range(n))", "assert f(60000)[-1] == 59999", {"entry_point": "f"}),
     "math, not imported by the test": ("def area(r): return 3.14159 * r * r", "assert math.isclose(area(2), 12.56636)", {"entry_point": "area"}),
+    "a named tuple with fields that data has as methods": (
+        "from collections import namedtuple\nS = namedtuple('S', 'min max count')\ndef stats(x): return S(min(x), max(x), len(x))",
+        "s = stats([1, 2, 3])\nassert s.min == 1 and s.max == 3 and s.count == 3 and s == (1, 3, 3)",
+        {"entry_point": "stats"},
+    ),
+    "a node with attributes that data has as methods": (
+        "def f(h): h.values, h.count = [1], 2; return h",
+        "h = f(ListNode())\nassert h.values == [1] and h.count == 2",
+        {"setup": NODES, "entry_point": "f"},
+    ),
+    "a function that fails at first": (
+        "def retry(f):\n for _ in range(3):\n  try: return f()\n  except KeyError: pass",
+        "n = []\ndef g():\n    n.append(1)\n    if len(n) < 3: raise KeyError('no')\n    return 5\nassert retry(g) == 5",
+        {"entry_point": "retry"},
+    ),
+    "a generator made a list": (
+        "def g(n):\n for i in range(n): yield i",
+        "x = g(3)\nassert list(x) == [0, 1, 2]\nassert [*map(str, g(2))] == ['0', '1'] and sum(g(3)) == 3",
+        {"entry_point": "g"},
+    ),
+    "an iterator of a class under test": (
+        "class It:\n def __init__(s, n): s.n = n\n def __iter__(s): return s\n def __next__(s):\n"
+        "  if not s.n: raise StopIteration\n  s.n -= 1; return s.n",
+        "i = It(2)\nassert next(i) == 1 and next(i) == 0 and next(i, None) is None and list(It(2)) == [1, 0]",
+        {},
+    ),
+    "objects that are sorted": (
+        "class P:\n def __init__(s, x): s.x = x\n def __lt__(s, o): return s.x < o.x",
+        "assert [p.x for p in sorted([P(3), P(1)])] == [1, 3]",
+        {},
+    ),
+    "an identity": ("def f(x): return None if x else f", "assert f(1) is None and f(0) is not None", {"entry_point": "f"}),
     "a function named like a module's": ("def gcd(a, b):\n while b: a, b = b, a % b\n return a", "assert gcd(8, 12) == 4", {}),
 }  # fmt: skip
 
