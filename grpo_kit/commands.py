@@ -222,7 +222,7 @@ def train_checked(
             for sink in run.sinks:
                 sink.close()
     failed = [sign.name for sign in trainer.watch.failures()]
-    accuracy = trainer.evaluations[-1][1].sampled if trainer.evaluations else None
+    accuracy = trainer.evaluations[-1][1].accuracy if trainer.evaluations else None
     _say_what_next(config, run, console, begun, failed, accuracy)
 
 
