@@ -152,6 +152,7 @@ def _refuse_finished(run: RunDirectory, checkpoint: Path | None, config: Config)
         )
     if (run.path / "model").is_dir():
         remove_leftovers(run.checkpoints)  # nothing will be saved any more, which removes them otherwise
+        run.drop_scratch()
         longer = Change("train.steps", steps, 2 * steps)
         if unsafe([longer], config):  # its schedule ended with it
             way = f"A new run goes on from its end: {pasted(to_fork(run.path, steps, f'train.steps={2 * steps}'))}"

@@ -32,7 +32,9 @@ class Zygote:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.scratch = Path(tempfile.mkdtemp(prefix="grpo-kit-runs-"))  # temporary files of these runs and of no others
+        # Temporary files of these runs and of no others, unless the caller has such a place already.
+        self._given = os.environ.get("TMPDIR")
+        self.scratch = Path(self._given or tempfile.mkdtemp(prefix="grpo-kit-runs-"))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "grpo_kit.stress.zygote"],
             stdin=subprocess.PIPE,
@@ -63,7 +65,8 @@ class Zygote:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if not self._given:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def __enter__(self) -> Zygote:
         return self
