@@ -8,9 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from grpo_kit import ranks
 from grpo_kit.config import TrainConfig
 
-from .checkpoint import SaveRefused, accuracy_of, bytes_needed, checkpoints, prune, save_checkpoint, step_of
+from .checkpoint import (
+    SaveRefused,
+    accuracy_of,
+    bytes_needed,
+    checkpoints,
+    prune,
+    remove_leftovers,
+    save_checkpoint,
+    step_of,
+)
 from .learners import Trained
 
 LONGEST_WAIT = 32  # steps between two tries while the disk refuses
@@ -28,8 +38,10 @@ class Keeper:
         self._best = max((a for p in checkpoints(folder) if (a := accuracy_of(p)) is not None), default=-1.0)
 
     def restored(self, step: int) -> None:
-        """The run goes on from the checkpoint of ``step``."""
+        """The run goes on from the checkpoint of ``step``; after the last one no save comes that would clear up."""
         self.saved = step
+        if ranks.first():
+            remove_leftovers(self.folder)
 
     def check_space(self, trained: Trained, state: dict[str, Any]) -> None:
         """Warn at the start if not even one checkpoint would fit, with the bytes; two stand beside each other in a save."""

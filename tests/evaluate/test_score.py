@@ -211,7 +211,9 @@ needs_outputs = pytest.mark.skipif(not (SHARED_DATA / "outputs").is_dir(), reaso
 
 
 def published(name, fields, options=None):
-    found = rescore(SHARED_DATA / "outputs" / name, fields, VerifierSpec("math", options=options or {}, timeout=600.0), workers=2)
+    found = rescore(
+        SHARED_DATA / "outputs" / name, fields, VerifierSpec("math", options=options or {}, timeout=600.0), workers=2
+    )
     (task,) = found.result.tasks.values()
     (labels,) = found.by_labels().tasks.values()
     return task.metrics, labels.metrics
