@@ -208,7 +208,7 @@ def run_task(
 
 
 def _cases() -> list[Any]:
-    from .selftest import Case
+    from grpo_kit.scoring.selftest import Case
 
     task = {"tests": ["assert add(1, 2) == 3", "assert add(-1, 1) == 0"], "entry_point": "add"}
     return [

@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from grpo_kit.scoring.selftest import Case
+
 from .base import VerifierError, verifier
 from .format import ParsedJson, read_json
 from .score import Score
-from .selftest import Case
 
 MAX_STEPS = 100_000
 _SCHEMA = {

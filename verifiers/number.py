@@ -6,6 +6,8 @@ import re
 from fractions import Fraction
 from typing import Any
 
+from grpo_kit.scoring.selftest import Case
+
 from .base import verifier
 from .final_answer import bare, final_answer, value_kind
 from .final_answer.gold import final_of_gold, gold_texts
@@ -13,7 +15,6 @@ from .final_answer.marks import without_marks
 from .final_answer.quantity import changes
 from .final_answer.scales import factor
 from .score import Score
-from .selftest import Case
 
 MAX_DIGITS = 400
 MAX_TEXT = 600

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from grpo_kit.scoring.selftest import Case
+
 from .base import VerifierError, verifier
 from .score import Score
-from .selftest import Case
 
 MAX_WORDS = 200_000
 

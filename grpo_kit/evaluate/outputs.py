@@ -76,8 +76,8 @@ def _is_sample(row: Mapping[str, Any]) -> bool:
 
 
 def _chosen_steps(folder: Path, step: str | None) -> dict[int, Path]:
-    from grpo_kit.observe.report.rows import rollout_steps
-    from grpo_kit.observe.rollouts import condition
+    from grpo_kit.report.rollouts import condition
+    from grpo_kit.report.rows import rollout_steps
 
     files = rollout_steps(folder)
     if not files:

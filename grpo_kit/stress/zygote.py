@@ -108,7 +108,7 @@ def _wait(child: int, timeout: float) -> int:
 
 def _become_run(request: dict[str, Any], output: int) -> None:
     """Never returns."""
-    from grpo_kit.cli import main
+    from grpo_kit.cli.app import main
 
     from .faults import FAULTS
 
@@ -140,7 +140,7 @@ def _import_everything() -> None:
     import transformers.models.qwen2.modeling_qwen2
     import transformers.models.qwen2.tokenization_qwen2  # noqa: F401
 
-    import grpo_kit.commands
+    import grpo_kit.run.start
     import grpo_kit.train.online
     import grpo_kit.train.preflight  # noqa: F401
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.sampler import TaskSampler
@@ -18,18 +17,19 @@ from grpo_kit.evaluate.outcome import Outcome, outcome_of
 from grpo_kit.evaluate.run import Judged
 from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
-from grpo_kit.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.observe.clock import Clock, rates, run_by
 from grpo_kit.observe.console import RunConsole
-from grpo_kit.observe.curve import draw_learning_curve
-from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.sinks import open_sinks
 from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy
+from grpo_kit.report import write_report
+from grpo_kit.report.curve import draw_learning_curve
+from grpo_kit.runtime import ranks
+from grpo_kit.runtime.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.types import Group
 
 from . import prepare

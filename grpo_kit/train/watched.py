@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from grpo_kit import ranks
 from grpo_kit.config import LimitsConfig
+from grpo_kit.config.signs import Sign
 from grpo_kit.errors import RunFailed
 from grpo_kit.evaluate.judge import Judge
 from grpo_kit.evaluate.outcome import Outcome
@@ -15,8 +15,8 @@ from grpo_kit.evaluate.run import Judged
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
-from grpo_kit.observe.signs import Sign
 from grpo_kit.observe.watch import Watch
+from grpo_kit.runtime import ranks
 
 ANSWERS_SHOWN = 3
 

@@ -113,7 +113,7 @@ def equal(a: str, b: str, mode: Mode = "default", unevaluated: Unevaluated = "al
 
 
 def _cases() -> list[Any]:
-    from ..selftest import Case
+    from grpo_kit.scoring.selftest import Case
 
     return [
         Case(r"The answer is \boxed{42}.", "42", expected=1.0),

@@ -1,14 +1,10 @@
-"""The sections of a recipe that belong to the algorithm: its choices, what it learns from, its optimizers."""
+"""What a recipe may change of its algorithm's row."""
 
 from __future__ import annotations
 
-import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -37,15 +33,9 @@ from grpo_kit.objective.names import (
     SURROGATES,
 )
 
-# A path, ~ being the home folder.
-PathText = Annotated[str, AfterValidator(os.path.expanduser)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
+from .base import Fraction, NonNegative, Strict
+
 NEWER_KEYS = ("ratio_cap",)  # than the runs that wrote down every key
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class ObjectiveConfig(Strict):
@@ -127,54 +117,3 @@ def check_row(name: str, row: Any) -> None:
         if wrong:
             listed = "; ".join(f"{e['loc'][0]} is {e['input']!r}: {e['msg']}" for e in wrong)
             raise UserError(f"algorithm: {name}: {listed}") from error
-
-
-class OptimizerConfig(Strict):
-    learning_rate: NonNegative = Field(
-        1e-6, description="0 leaves the weights as they are: a run that only records rollouts"
-    )
-    schedule: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    weight_decay: NonNegative = 0.0
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    epsilon: PositiveFloat = Field(1e-8, description="AdamW's; a larger one keeps weights with tiny gradients still")
-    max_grad_norm: PositiveFloat = 1.0
-
-
-class ExamplesConfig(Strict):
-    """What an offline algorithm learns from: exactly one of a file, recorded rollouts, or worked solutions.
-
-    A row of the file has ``prompt`` and either ``chosen`` and ``rejected`` (and perhaps ``margin``), or ``response`` (and
-    perhaps ``label``: whether it is good). Recorded rollouts are grouped by prompt as they were sampled.
-    """
-
-    path: PathText | None = Field(None, description="a .jsonl, .parquet or .csv file, or a hub name")
-    rollouts: PathText | None = Field(None, description="the run directory whose recorded rollouts are learned from")
-    demonstrations: bool = Field(
-        False, description="worked solutions of data.task; for pairs, each against one with a mistake"
-    )
-    mistakes: Fraction = Field(0.0, description="share of single demonstrations that contain a mistake")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> ExamplesConfig:
-        if (self.path is not None) + (self.rollouts is not None) + self.demonstrations != 1:
-            raise ValueError("needs exactly one of path (a file), rollouts (a run directory) and demonstrations: true")
-        return self
-
-
-class CriticConfig(Strict):
-    """The second network of algorithms with baseline critic."""
-
-    path: PathText | None = Field(None, description="a reward model to start from; default: the policy's own weights")
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-5)
-    warmup: Annotated[int, Field(ge=0)] = Field(0, description="batches on which only the critic learns")
-
-
-class LoraConfig(Strict):
-    """Low-rank adapters (arXiv:2106.09685): the base stays frozen, and with adapters off it is the reference."""
-
-    rank: PositiveInt = 16
-    alpha: PositiveFloat = 32.0
-    targets: tuple[str, ...] | Literal["all-linear"] = Field(
-        "all-linear", description="names of the layers that get adapters"
-    )

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.scratch_file import scratch_beside
+from grpo_kit.runtime.scratch_file import scratch_beside
 
 
 def draw_learning_curve(metrics: list[dict[str, Any]], target: Path, title: str) -> Path:

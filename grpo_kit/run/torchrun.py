@@ -12,12 +12,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from grpo_kit import ranks
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import EXIT_FAILED, UserError
-from grpo_kit.interrupt import end_with_parent
 from grpo_kit.observe.run_directory import FollowedRun
 from grpo_kit.observe.terminal import line, open_console
-from grpo_kit.recipe_file import load_recipe
+from grpo_kit.runtime import ranks
+from grpo_kit.runtime.interrupt import end_with_parent
 
 LAUNCH = "launch.json"
 LAUNCHER = "GRPO_KIT_LAUNCHER"  # in the environment: the name that a launcher of several torchruns has for itself
@@ -47,7 +47,7 @@ def run_torchrun(processes: int, arguments: Sequence[str]) -> None:
 
 
 def _torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
-    torchrun = ["-m", "grpo_kit.torchrun", "--standalone", "--local-addr", "127.0.0.1"]
+    torchrun = ["-m", "grpo_kit.run.elastic", "--standalone", "--local-addr", "127.0.0.1"]
     torchrun += ["--nproc-per-node", str(processes)]
     return [sys.executable, *torchrun, "-m", "grpo_kit", *arguments]
 
@@ -64,8 +64,8 @@ def train_on_ranks(
     recipe: str, overrides: Sequence[str], *, run_dir: Path | None, resume: str | None, fork: str | None
 ) -> None:
     """Train as one of the processes of a run. Rank 0 checks the recipe and makes the folder; the others follow."""
-    from grpo_kit.commands import check, train_checked
     from grpo_kit.policy.models import pick_device
+    from grpo_kit.run.start import check, train_checked
 
     begun = time.perf_counter()
     end_with_parent()

@@ -17,7 +17,7 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.observe.run_directory import PACKAGES
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import line, open_console
-from grpo_kit.threads import choose_threads, trial
+from grpo_kit.runtime.threads import choose_threads, trial
 
 State = Literal["ok", "off", "missing"]
 STYLES = {"ok": "green", "off": "yellow", "missing": "red"}

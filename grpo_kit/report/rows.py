@@ -11,7 +11,7 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.records import Record
-from grpo_kit.rollout_file import rollout_lines
+from grpo_kit.observe.rollout_file import rollout_lines
 
 MAX_CHARACTERS = 256 * 2**20  # of texts and tokens that one page takes up
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.config import Config
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
-from grpo_kit.next_commands import to_fork, to_resume
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.terminal import open_console, pasted, warn
-from grpo_kit.recipe_file import load_recipe
-from grpo_kit.secrets import mask
+from grpo_kit.run.next_commands import to_fork, to_resume
+from grpo_kit.runtime.secrets import mask
 
 # Keys that decide when and where things are written, or how many steps there are; never what is learned from them.
 SAFE = (

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO
 
-from grpo_kit import ranks
 from grpo_kit.errors import EXIT_INTERRUPTED
+from grpo_kit.runtime import ranks
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHOW_CURSOR = b"\x1b[?25h"

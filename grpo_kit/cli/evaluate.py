@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from grpo_kit.cli.help_texts import examples
 from grpo_kit.errors import UserError
-from grpo_kit.help_texts import examples
 
 Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="verifier option key=value, value as JSON")]
 Workers = Annotated[int | None, typer.Option(min=0, help="scoring processes; 0 scores in this one [the cores]")]
@@ -76,7 +76,7 @@ def evaluate(
     markdown: Markdown = None,
 ) -> None:
     """Evaluate checkpoints: accuracy with honest errors, and every completion kept."""
-    from grpo_kit.config_scoring import VerifierConfig
+    from grpo_kit.config import VerifierConfig
     from grpo_kit.evaluate.commands import evaluate_checkpoints
     from grpo_kit.evaluate.tasks import Changes
 
@@ -185,7 +185,7 @@ def report(
     """Write one HTML page with everything about a run or an evaluation."""
     import time
 
-    from grpo_kit.observe.report import write_report
+    from grpo_kit.report import write_report
 
     typer.echo(write_report(folder, out, limit))
     while watch is not None:
@@ -209,8 +209,8 @@ def rollouts(
     ] = None,
 ) -> None:
     """Look at completions in the terminal."""
-    from grpo_kit.observe.rollouts import Choice, choose, read_rows, show_list, show_one
     from grpo_kit.observe.terminal import open_console
+    from grpo_kit.report.rollouts import Choice, choose, read_rows, show_list, show_one
 
     everything = read_rows(folder, step)
     found = choose(everything, Choice(step, task, score, advantage, stop, search, sort, not ascending))

@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from grpo_kit import ranks
-from grpo_kit.chain import is_chain, train_chain
-from grpo_kit.config import Config
-from grpo_kit.config_scoring import JudgeConfig, VerifierConfig
+from grpo_kit.config import Config, JudgeConfig, VerifierConfig
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
-from grpo_kit.interrupt import Interrupted, StopStep, stop_on_signal
-from grpo_kit.launch import become_torchrun, train_command, train_on_ranks
-from grpo_kit.next_commands import after_training, to_resume
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, command, line, open_console, warn
-from grpo_kit.recipe_file import load_recipe
-from grpo_kit.resume import Finished, create_fork, find_fork, is_there, open_resumed
-from grpo_kit.threads import choose_threads
+from grpo_kit.run.chain import is_chain, train_chain
+from grpo_kit.run.next_commands import after_training, to_resume
+from grpo_kit.run.resume import Finished, create_fork, find_fork, is_there, open_resumed
+from grpo_kit.run.torchrun import become_torchrun, train_command, train_on_ranks
+from grpo_kit.runtime import ranks
+from grpo_kit.runtime.interrupt import Interrupted, StopStep, stop_on_signal
+from grpo_kit.runtime.threads import choose_threads
 from grpo_kit.verifiers import Verifier, get_verifier
 
 if TYPE_CHECKING:

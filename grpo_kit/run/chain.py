@@ -13,12 +13,8 @@ from typing import Any
 
 import yaml
 
-from grpo_kit import ranks
 from grpo_kit.config import Config
-from grpo_kit.errors import UserError
-from grpo_kit.observe.run_directory import check_free, default_run_path
-from grpo_kit.observe.terminal import line, open_console, quote
-from grpo_kit.recipe_file import (
+from grpo_kit.config.read import (
     KeyPath,
     Source,
     apply_override,
@@ -29,6 +25,10 @@ from grpo_kit.recipe_file import (
     read_recipe,
     validate,
 )
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import check_free, default_run_path
+from grpo_kit.observe.terminal import line, open_console, quote
+from grpo_kit.runtime import ranks
 
 STAGES = "stages"
 EVERY = "*"  # in an override: all stages
@@ -144,8 +144,8 @@ def train_chain(
 
 
 def _train_stage(recipe: Path, run_dir: Path, begun: bool, processes: int | None) -> None:
-    from grpo_kit.commands import train
-    from grpo_kit.launch import run_torchrun, train_command
+    from grpo_kit.run.start import train
+    from grpo_kit.run.torchrun import run_torchrun, train_command
 
     resume = "latest" if begun else None
     if processes is None:
@@ -156,7 +156,7 @@ def _train_stage(recipe: Path, run_dir: Path, begun: bool, processes: int | None
 
 def _dry_run_first(config: Config) -> None:
     """Later stages start from models that do not exist yet, so only the first can be checked against the machine."""
-    from grpo_kit.commands import check_verifiers, show_plan
+    from grpo_kit.run.start import check_verifiers, show_plan
     from grpo_kit.train.preflight import preflight
 
     check_verifiers(config)

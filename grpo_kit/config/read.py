@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
-from grpo_kit.secrets import mask_arguments, masked, restored
-from grpo_kit.suggest import closest, did_you_mean
+from grpo_kit.runtime.secrets import mask_arguments, masked, restored
+from grpo_kit.runtime.suggest import closest, did_you_mean
 
 ENDLESS = "a value is nested too deep, or holds itself (a YAML alias within what it names)"
 KeyPath = tuple[str | int, ...]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from grpo_kit.cli.evaluate import key_values
+from grpo_kit.cli.help_texts import examples
+from grpo_kit.cli.skeletons import SKELETONS, Kind
 from grpo_kit.errors import UserError
-from grpo_kit.evaluate_cli import key_values
-from grpo_kit.help_texts import examples
-from grpo_kit.skeletons import SKELETONS, Kind
 
 if TYPE_CHECKING:
-    from grpo_kit.verifiers.selftest import Case, Row
+    from grpo_kit.scoring.selftest import Case, Row
 
 app = typer.Typer(help="List, show, write and test verifiers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -94,7 +94,7 @@ def check(
     ] = None,
 ) -> None:
     """Score gold answers, then the attack list; exit code 1 when something is wrong."""
-    from grpo_kit.verifiers.selftest import examine, read_cases
+    from grpo_kit.scoring.selftest import examine, read_cases
 
     if cases is not None and data is not None:
         raise UserError("give --cases or --data, not both")
@@ -133,10 +133,10 @@ def _find(name: str) -> Any:
 
 
 def _cases_of(recipe: str) -> list[Case]:
+    from grpo_kit.config.read import load_recipe
     from grpo_kit.data.datasets import training_source
-    from grpo_kit.recipe_file import load_recipe
+    from grpo_kit.scoring.selftest import Case
     from grpo_kit.train.preflight import gold_response
-    from grpo_kit.verifiers.selftest import Case
 
     source = training_source(load_recipe(recipe))
     found = []

@@ -13,14 +13,14 @@ import typer
 from typer.core import TyperCommand
 
 from grpo_kit import __version__
-from grpo_kit.algorithms_cli import algorithms
+from grpo_kit.cli.algorithms import algorithms
+from grpo_kit.cli.evaluate import mount as mount_evaluation
+from grpo_kit.cli.help_texts import examples, expanded
+from grpo_kit.cli.plan import plan
+from grpo_kit.cli.replay import replay
+from grpo_kit.cli.verifiers import app as verifiers_app
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
-from grpo_kit.evaluate_cli import mount as mount_evaluation
-from grpo_kit.help_texts import examples, expanded
-from grpo_kit.plan_cli import plan
-from grpo_kit.replay_cli import replay
-from grpo_kit.threads import let_threads_sleep
-from grpo_kit.verifiers_cli import app as verifiers_app
+from grpo_kit.runtime.threads import let_threads_sleep
 
 app = typer.Typer(
     name="grpo-kit",
@@ -100,11 +100,11 @@ def train(
     ] = False,
 ) -> None:
     """Train with a recipe."""
-    from grpo_kit import commands
+    from grpo_kit.run import start as commands
 
     overrides = overrides or []
     if smoke:
-        from grpo_kit.smoke import smoke_overrides
+        from grpo_kit.run.smoke import smoke_overrides
 
         overrides = [*smoke_overrides(recipe), *overrides]
     if profile is not None:
@@ -139,7 +139,7 @@ def launch(
         raise UserError(
             "launch needs --ray; on one machine use `grpo-kit train --nproc N`, on several torchrun (docs/scaling.md)"
         )
-    from grpo_kit.launch_ray import Layout, launch_on_ray
+    from grpo_kit.run.ray import Layout, launch_on_ray
 
     layout = Layout(nodes, nproc, gpus, max_restarts)
     launch_on_ray(recipe, overrides or [], run_dir=run_dir, resume=resume, layout=layout, address=address)
@@ -150,7 +150,7 @@ def doctor(
     stress: Annotated[bool, typer.Option("--stress", help="Kill, stop and starve tiny runs for two minutes.")] = False,
 ) -> None:
     """Show versions, hardware, and which engines and sandboxes work here, with a fix for each that does not."""
-    from grpo_kit.doctor import show_doctor, show_stress
+    from grpo_kit.cli.doctor import show_doctor, show_stress
 
     if stress:
         show_stress()
@@ -161,9 +161,9 @@ def doctor(
 @recipes_app.command("ls", epilog=examples("grpo-kit recipes ls"))
 def recipes_ls() -> None:
     """List the shipped recipes with their first sentence."""
+    from grpo_kit.config.read import first_sentence, shipped_recipes
     from grpo_kit.observe.tables import Column, show_table
     from grpo_kit.observe.terminal import open_console
-    from grpo_kit.recipe_file import first_sentence, shipped_recipes
 
     rows = [(name, first_sentence(name)) for name in shipped_recipes()]
     show_table(open_console(), [Column("name"), Column("what", words=True)], rows, framed=False, heading=False)
@@ -172,7 +172,7 @@ def recipes_ls() -> None:
 @recipes_app.command("show", epilog=examples("grpo-kit recipes show quickstart/addition"))
 def recipes_show(name: str) -> None:
     """Print a recipe."""
-    from grpo_kit.recipe_file import find_recipe
+    from grpo_kit.config.read import find_recipe
 
     typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
 
@@ -180,7 +180,7 @@ def recipes_show(name: str) -> None:
 @recipes_app.command("cp", epilog=examples("grpo-kit recipes cp quickstart/addition mine.yaml"))
 def recipes_cp(name: str, target: Path) -> None:
     """Copy a recipe to a file of your own."""
-    from grpo_kit.recipe_file import find_recipe
+    from grpo_kit.config.read import find_recipe
 
     source = find_recipe(name)
     target = target / source.name if target.is_dir() else target
@@ -207,7 +207,7 @@ def config_resolve(recipe: str, overrides: Overrides = None) -> None:
     """Print a recipe with every default filled in."""
     import yaml
 
-    from grpo_kit.recipe_file import load_recipe
+    from grpo_kit.config.read import load_recipe
 
     config = load_recipe(recipe, overrides or [])
     typer.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
@@ -221,8 +221,8 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     let_threads_sleep()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from grpo_kit import ranks
-    from grpo_kit.interrupt import Interrupted, StoppedAtOnce, Unbreakable
+    from grpo_kit.runtime import ranks
+    from grpo_kit.runtime.interrupt import Interrupted, StoppedAtOnce, Unbreakable
 
     sys.stdout = Unbreakable()
     try:
@@ -250,8 +250,8 @@ def main() -> None:
 
 
 def _fail(message: str, code: int, kind: str = "error") -> None:
-    from grpo_kit import ranks
     from grpo_kit.observe.terminal import line, open_console
+    from grpo_kit.runtime import ranks
 
     who = f"{kind} on rank {ranks.rank()}" if ranks.launched() else kind
     with suppress(OSError):  # standard error may be a terminal that is gone

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpo_kit.verifiers.score import Score
+
 from .attacks import CONTROL, Attack, another, attacks, boxed, wrong_answer
-from .score import Score
 
 if TYPE_CHECKING:
-    from .base import Verifier
+    from grpo_kit.verifiers.base import Verifier
 
 TOLERANCE = 1e-6
 # From this share of the way between a wrong answer and the gold on, an attack has the gold's score: a penalty for length
@@ -136,7 +137,7 @@ def examine(
     Raises:
         VerifierError, ScoringError: the verifier cannot be found or loaded.
     """
-    from .lookup import get_verifier
+    from grpo_kit.verifiers.lookup import get_verifier
 
     found = get_verifier(reference)
     if cases is None:

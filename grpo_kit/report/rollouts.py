@@ -15,11 +15,11 @@ from rich.text import Text
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.commands import evaluations_in
 from grpo_kit.evaluate.records import RESULTS_FILE
+from grpo_kit.observe.tables import Column, show_table
+from grpo_kit.observe.terminal import clip, line, shown
 
-from .report.build import evaluated_rows, read_evaluations
-from .report.rows import Row, rollout_rows, rollout_steps
-from .tables import Column, show_table
-from .terminal import clip, line, shown
+from .build import evaluated_rows, read_evaluations
+from .rows import Row, rollout_rows, rollout_steps
 
 SORTS: dict[str, Callable[[Row], float]] = {
     "score": lambda row: row.reward,

@@ -61,7 +61,7 @@ def _show_row(name: str) -> None:
 
     from grpo_kit.errors import UserError
     from grpo_kit.objective.algorithms import ALGORITHMS
-    from grpo_kit.suggest import did_you_mean
+    from grpo_kit.runtime.suggest import did_you_mean
 
     if name not in ALGORITHMS:
         raise UserError(

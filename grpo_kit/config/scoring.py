@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from grpo_kit.config_algorithm import Fraction, Strict
+from .base import Fraction, Strict
 
 
 class VerifierConfig(Strict):

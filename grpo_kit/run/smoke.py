@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_kit.chain import STAGES, merged
+from grpo_kit.config.read import find_recipe, parse_yaml, read_recipe
 from grpo_kit.objective.algorithms import ALGORITHMS
-from grpo_kit.recipe_file import find_recipe, parse_yaml, read_recipe
+from grpo_kit.run.chain import STAGES, merged
 
 PROMPTS = 8
 SHORT = {"train.steps": 2, "warm_start.steps": 20, "evaluation.tasks": 16}
 # After so few steps nothing is right, and groups that agree teach nothing: a reward by chance is added to the recipe's own.
-CHANCE = {"name": "grpo_kit.smoke_reward:by_chance"}
+CHANCE = {"name": "grpo_kit.run.smoke_reward:by_chance"}
 
 
 def smoke_overrides(recipe: str) -> list[str]:

@@ -13,7 +13,7 @@ from grpo_kit.evaluate.protocol import Result, read_evaluation
 from grpo_kit.evaluate.records import RESULTS_FILE, Record
 from grpo_kit.evaluate.show import estimate, notes, percent, protocol_lines, table_rows
 from grpo_kit.observe.run_directory import read_json_lines
-from grpo_kit.scratch_file import write_whole
+from grpo_kit.runtime.scratch_file import write_whole
 
 from .chart import Panel, Table, number
 from .head import read_config, run_head

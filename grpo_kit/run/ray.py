@@ -16,10 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
-from grpo_kit.interrupt import end_with_parent
-from grpo_kit.launch import LAUNCHER, train_command
-from grpo_kit.recipe_file import load_recipe
+from grpo_kit.run.torchrun import LAUNCHER, train_command
+from grpo_kit.runtime.interrupt import end_with_parent
 
 SECONDS_TO_PLACE = 120.0
 SECONDS_TO_PLACE_AGAIN = 900.0  # a machine starts again, or a cluster that grows gets another

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
+from grpo_kit.config.signs import Sign
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import read_json_lines
-from grpo_kit.observe.signs import Sign
 from grpo_kit.observe.watch import verdicts
 
 from .chart import Metrics, Table
