@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from grpo_kit.scoring.selftest import Case
+from grpo_kit.types import Score
 
 from .base import VerifierError, verifier
-from .score import Score
+from .cases import Case
 
 
 def _length_cases() -> list[Case]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from grpo_kit.scoring.selftest import Case
+from grpo_kit.types import Score
 
 from .base import VerifierError, verifier
-from .score import Score
+from .cases import Case
 
 MAX_WORDS = 200_000
 

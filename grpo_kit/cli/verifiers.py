@@ -17,7 +17,8 @@ from grpo_kit.cli.skeletons import SKELETONS, Kind
 from grpo_kit.errors import UserError
 
 if TYPE_CHECKING:
-    from grpo_kit.scoring.selftest import Case, Row
+    from grpo_kit.scoring.selftest import Row
+    from grpo_kit.verifiers.cases import Case
 
 app = typer.Typer(help="List, show, write and test verifiers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -135,8 +136,8 @@ def _find(name: str) -> Any:
 def _cases_of(recipe: str) -> list[Case]:
     from grpo_kit.config.read import load_recipe
     from grpo_kit.data.datasets import training_source
-    from grpo_kit.scoring.selftest import Case
     from grpo_kit.train.preflight import gold_response
+    from grpo_kit.verifiers.cases import Case
 
     source = training_source(load_recipe(recipe))
     found = []

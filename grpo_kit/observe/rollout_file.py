@@ -17,6 +17,12 @@ MAX_RATIO = 100
 FREE = 16 * 2**20
 
 
+def rollout_steps(folder: Path) -> dict[int, Path]:
+    """The rollout files of a run by step."""
+    found = {path.name[5:-9]: path for path in (folder / "rollouts").glob("step-*.jsonl.gz")}
+    return {int(step): path for step, path in sorted(found.items()) if step.isdecimal()}
+
+
 def rollout_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a file, one a completion.
 

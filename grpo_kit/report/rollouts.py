@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,13 @@ from rich.text import Text
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.commands import evaluations_in
 from grpo_kit.evaluate.records import RESULTS_FILE
+from grpo_kit.observe.rollout_file import rollout_steps
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, line, shown
+from grpo_kit.runtime.condition import condition
 
 from .build import evaluated_rows, read_evaluations
-from .rows import Row, rollout_rows, rollout_steps
+from .rows import Row, rollout_rows
 
 SORTS: dict[str, Callable[[Row], float]] = {
     "score": lambda row: row.reward,
@@ -27,8 +28,6 @@ SORTS: dict[str, Callable[[Row], float]] = {
     "length": lambda row: float(len(row.token_ids) or len(row.response)),
     "surprise": lambda row: -sum(row.token_values.get("logprob", ())) / max(1, len(row.token_ids)),
 }
-_CONDITION = re.compile(r"\s*(<=|>=|!=|<|>|=)?\s*(-?\d+(?:\.\d+)?)\s*")
-_RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 
 
 @dataclass(frozen=True)
@@ -43,28 +42,6 @@ class Choice:
     search: str | None = None
     sort: str | None = None
     descending: bool = True
-
-
-def condition(text: str | None, option: str) -> Callable[[float], bool]:
-    """``3``, ``2-5``, ``> 0``, ``<= 1`` as a test of a number. Raises UserError for anything else."""
-    if text is None:
-        return lambda value: True
-    if found := _RANGE.fullmatch(text):
-        low, high = float(found[1]), float(found[2])
-        return lambda value: low <= value <= high
-    found = _CONDITION.fullmatch(text)
-    if found is None:
-        raise UserError(f"{option} {text!r}: write a number, 2-5, or a comparison such as '> 0'")
-    number = float(found[2])
-    tests: dict[str, Callable[[float], bool]] = {
-        "<": lambda v: v < number,
-        "<=": lambda v: v <= number,
-        ">": lambda v: v > number,
-        ">=": lambda v: v >= number,
-        "!=": lambda v: v != number,
-        "=": lambda v: v == number,
-    }
-    return tests[found[1] or "="]
 
 
 def read_rows(folder: Path, step: str | None) -> list[Row]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.records import Record
-from grpo_kit.observe.rollout_file import rollout_lines
+from grpo_kit.observe.rollout_file import rollout_lines, rollout_steps
 
 MAX_CHARACTERS = 256 * 2**20  # of texts and tokens that one page takes up
 
@@ -65,12 +65,6 @@ class Row:
 
 
 TOKEN_VALUES = {"logprobs": "logprob", "ratios": "ratio", "token_advantages": "advantage"}
-
-
-def rollout_steps(folder: Path) -> dict[int, Path]:
-    """The rollout files of a run by step."""
-    found = {path.name[5:-9]: path for path in (folder / "rollouts").glob("step-*.jsonl.gz")}
-    return {int(step): path for step, path in sorted(found.items()) if step.isdecimal()}
 
 
 def spread(steps: list[int], count: int) -> list[int]:

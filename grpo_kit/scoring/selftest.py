@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpo_kit.verifiers.score import Score
+from grpo_kit.types import Score
+from grpo_kit.verifiers.cases import Case
 
 from .attacks import CONTROL, Attack, another, attacks, boxed, wrong_answer
 
@@ -20,37 +21,6 @@ TOLERANCE = 1e-6
 # From this share of the way between a wrong answer and the gold on, an attack has the gold's score: a penalty for length
 # or a bonus for form moves both a little, and hides nothing.
 CLOSE = 0.9
-
-
-@dataclass(frozen=True)
-class Case:
-    """A response and the value that the verifier must give it; ``expected=None`` means it must abstain.
-
-    Attributes:
-        response: text; a list of texts is scored together by a ``group`` verifier, one by one by the others.
-        expected: one value, or a list with one for each response.
-        gold: the response is right and its value is the verifier's own affair; it must be above a wrong answer's.
-    """
-
-    response: Any
-    answer: Any = None
-    prompt: str = "What is the answer?"
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    expected: float | Sequence[float | None] | None = 1.0
-    label: str = ""
-    gold: bool = False
-
-    @property
-    def responses(self) -> list[Any]:
-        return list(self.response) if isinstance(self.response, (list, tuple)) else [self.response]
-
-    @property
-    def values(self) -> list[float | None]:
-        """What is expected, one for each response."""
-        if isinstance(self.expected, (list, tuple)):
-            return list(self.expected)
-        return [self.expected] * len(self.responses)  # type: ignore[list-item]
 
 
 @dataclass(frozen=True)

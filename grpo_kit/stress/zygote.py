@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -108,8 +109,6 @@ def _wait(child: int, timeout: float) -> int:
 
 def _become_run(request: dict[str, Any], output: int) -> None:
     """Never returns."""
-    from grpo_kit.cli.app import main
-
     from .faults import FAULTS
 
     code = 1
@@ -120,7 +119,7 @@ def _become_run(request: dict[str, Any], output: int) -> None:
         for name, arguments in request["faults"]:
             FAULTS[name](**arguments)
         sys.argv = ["grpo-kit", *request["arguments"]]
-        main()
+        runpy.run_module("grpo_kit", run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

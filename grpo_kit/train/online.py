@@ -28,6 +28,7 @@ from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy
 from grpo_kit.report import write_report
 from grpo_kit.report.curve import draw_learning_curve
+from grpo_kit.report.terminal import show_evaluation, show_examples
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.types import Group
@@ -216,7 +217,7 @@ class OnlineTrainer:
                 if not written:
                     self.console.warn(f"step {self.step}: its rollouts could not be written (no space?)")
             if self.step % max(1, self.config.train.steps // 4) == 0:
-                self.console.show_examples(self.step, groups)
+                show_examples(self.console, self.step, groups)
         tokens = sum(len(c.token_ids) for g in groups for c in g.completions)
         metrics: dict[str, Any] = {
             "step": self.step,
@@ -248,7 +249,7 @@ class OnlineTrainer:
             result, self.last_judged = self.evaluation.measure(learner, self.generator, self.scorer, str(self.judge))
             self.scorer.statistics()
         self.evaluations.append((self.step, result))
-        self.console.show_evaluation("before" if self.step == 0 else f"step {self.step}", result)
+        show_evaluation(self.console, "before" if self.step == 0 else f"step {self.step}", result)
         self.watch.log({"step": self.step, **result.as_metrics()})
         self._write_report()
 
