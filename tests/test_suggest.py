@@ -2,10 +2,10 @@
 
 import pytest
 
+from grpo_kit.config.read import find_recipe, load_recipe, shipped_recipes
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import ALGORITHMS
-from grpo_kit.recipe_file import find_recipe, load_recipe, shipped_recipes
-from grpo_kit.suggest import closest, did_you_mean, distance
+from grpo_kit.runtime.suggest import closest, did_you_mean, distance
 
 
 def test_a_swap_is_one_slip():

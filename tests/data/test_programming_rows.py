@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
+from grpo_kit.config.read import parse_yaml, validate
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import parse_yaml, validate
 from grpo_kit.train.preflight import preflight
 
 SUM = "a, b = map(int, input().split())\nprint(a + b)"

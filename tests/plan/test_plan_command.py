@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import grpo_kit.recipes
-from grpo_kit.cli import app
+from grpo_kit.cli.app import app
 
 RECIPES = Path(grpo_kit.recipes.__file__).parent
 FOR_GPUS = {p: re.search(r"GPUs? of (\d+) GB or more", p.read_text()) for p in sorted(RECIPES.glob("*/*.yaml"))}

@@ -1,0 +1,192 @@
+"""Chains: one recipe of several stages, each trained in its turn from what the ones before it left.
+
+A chain is a recipe with a ``stages`` mapping. What stands beside ``stages`` is common to all of them; a stage adds to it
+or replaces it, key by key; ``{name}`` in a text is the run directory of an earlier stage.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from grpo_kit.config import Config
+from grpo_kit.config.read import (
+    KeyPath,
+    Source,
+    apply_override,
+    dotted,
+    find_recipe,
+    parse_yaml,
+    read_override,
+    read_recipe,
+    validate,
+)
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import check_free, default_run_path
+from grpo_kit.observe.terminal import line, open_console, quote
+from grpo_kit.runtime import ranks
+
+STAGES = "stages"
+EVERY = "*"  # in an override: all stages
+
+
+def is_chain(recipe: str) -> bool:
+    source = parse_yaml(read_recipe(find_recipe(recipe)), recipe)
+    return STAGES in source.data
+
+
+def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str, Config]:
+    """Every stage as a whole recipe, in order. folder: where the stages' run directories will be.
+
+    Raises:
+        UserError: with the problems of every stage, at their lines.
+    """
+    source = parse_yaml(read_recipe(find_recipe(recipe)), recipe)
+    stages = source.data[STAGES]
+    if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()) or not stages:
+        raise UserError(f"{source.place((STAGES,))}: stages must map a name to the keys of each stage")
+    written = copy.deepcopy(stages)
+    for override in overrides:
+        for one in _for_stages(override, written):
+            apply_override(source, one)
+    stages = source.data[STAGES]
+    common = {key: value for key, value in source.data.items() if key != STAGES}
+    made: dict[str, Config] = {}
+    for name, stage in stages.items():
+        known = {earlier: str(folder / earlier) for earlier in made}
+        data = _filled(merged(common, stage), known)
+        places = source.places | {path[2:]: line for path, line in source.places.items() if path[:2] == (STAGES, name)}
+        try:
+            made[name] = validate(Source(data, _without_stages(places)))
+        except UserError as error:
+            raise UserError(f"stage {name}: {error}") from None
+    return made
+
+
+def _for_stages(override: str, stages: Mapping[str, Any]) -> list[str]:
+    """An override as it is applied: ``stages.*.key=value`` is one for each stage.
+
+    Raises:
+        UserError: a stage says something else about its key, which would silently win over what was typed.
+    """
+    path, _ = read_override(override)
+    text = override.partition("=")[2]
+    if path[0] == STAGES:
+        if len(path) > 2 and path[1] == EVERY:
+            return [f"{dotted((STAGES, name, *path[2:]))}={text}" for name in stages]
+        if len(path) > 1 and path[1] not in stages:
+            raise UserError(f"command line ({override}): there is no stage {path[1]}; there are {', '.join(stages)}")
+        return [override]
+    own = [name for name, stage in stages.items() if _speaks_of(stage, path)]
+    if own:
+        alone = [f"{dotted((STAGES, name, *path))}={text}" for name in own]
+        raise UserError(
+            f"command line ({override}): {', '.join(own)} of this recipe's stages say something of their own about "
+            f"{dotted(path)}, so this would not reach them. For one stage write {' or '.join(alone)}; for all of them "
+            f"{quote(dotted((STAGES, EVERY, *path)) + '=' + text)}"
+        )
+    return [override]
+
+
+def _speaks_of(stage: Any, path: KeyPath) -> bool:
+    """Whether a stage sets the key, something within it, or replaces a section around it."""
+    for part in path:
+        if not isinstance(stage, dict):
+            return True
+        if part not in stage:
+            return False
+        stage = stage[part]
+    return True
+
+
+def train_chain(
+    recipe: str,
+    overrides: Sequence[str],
+    *,
+    dry_run: bool,
+    run_dir: Path | None,
+    resume: bool,
+    processes: int | None = None,
+) -> None:
+    """Train the stages one after another; a stage that is finished is not trained again by ``--resume``.
+
+    Args:
+        processes: for each stage, through torchrun; None to train in this one.
+    """
+    if ranks.launched():
+        raise UserError(
+            "torchrun with a recipe of several stages is not offered, as each stage is a run of its own: use "
+            "`grpo-kit train --nproc N`, or train the stages one by one"
+        )
+    if resume and run_dir is None:
+        raise UserError("--resume needs --run-dir: the run to continue")
+    folder = run_dir or default_run_path(recipe)
+    if not resume:
+        check_free(folder)
+    stages = load_chain(recipe, overrides, folder)
+    for number, (name, config) in enumerate(stages.items(), start=1):
+        path = folder / name
+        if resume and (path / "model").is_dir():
+            continue
+        line(open_console(), f"stage {number} of {len(stages)}: {name}")
+        if dry_run:
+            _dry_run_first(config)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        resolved = folder / f"{name}.yaml"
+        resolved.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+        begun = resume and (path / "config.yaml").is_file()
+        _train_stage(resolved, path, begun, processes)
+
+
+def _train_stage(recipe: Path, run_dir: Path, begun: bool, processes: int | None) -> None:
+    from grpo_kit.run.start import train
+    from grpo_kit.run.torchrun import run_torchrun, train_command
+
+    resume = "latest" if begun else None
+    if processes is None:
+        train(str(recipe), [], dry_run=False, run_dir=run_dir, resume=resume)
+    else:
+        run_torchrun(processes, train_command(str(recipe), [], run_dir, resume))
+
+
+def _dry_run_first(config: Config) -> None:
+    """Later stages start from models that do not exist yet, so only the first can be checked against the machine."""
+    from grpo_kit.run.start import check_verifiers, show_plan
+    from grpo_kit.train.preflight import preflight
+
+    check_verifiers(config)
+    console = open_console()
+    show_plan(console, config, preflight(config, None))
+    line(
+        console, "the stages after it are valid recipes; they are checked further once the models they start from exist"
+    )
+
+
+def merged(common: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
+    """The stage over the common part; mappings are merged, everything else is replaced, null removes a section."""
+    result = dict(copy.deepcopy(common))
+    for key, value in stage.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def _filled(value: Any, known: Mapping[str, str]) -> Any:
+    """``{name}`` replaced by that stage's run directory, wherever a text holds it."""
+    if isinstance(value, dict):
+        return {k: _filled(v, known) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, known) for v in value]
+    if isinstance(value, str):
+        for name, path in known.items():
+            value = value.replace(f"{{{name}}}", path)
+    return value
+
+
+def _without_stages(places: Mapping[KeyPath, str]) -> dict[KeyPath, str]:
+    return {path: line for path, line in places.items() if not path or path[0] != STAGES}
