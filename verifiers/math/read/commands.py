@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..limits import LimitExceeded, ParseError
 from . import vocabulary as V
 
-if TYPE_CHECKING:
-    from .lexer import Lexer
+
+class Tokens(Protocol):
+    """What a command adds to and may look at: the lexer, of which this file knows no more."""
+
+    depth: int
+    space: bool
+    level: int
+
+    def lex(self, text: str, upright: bool) -> None: ...
+
+    def emit(self, kind: str, value: Any, digits: str = "") -> None: ...
+
+    def op(self, value: str) -> None: ...
+
 
 # Takes the name, the whole text and where the name ends; gives back where the command ends.
-CommandRule = Callable[["Lexer", str, str, int], int]
+CommandRule = Callable[[Tokens, str, str, int], int]
 
 _BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _ARGUMENT = re.compile(r"\s*\{")
 
 
-def command(lexer: Lexer, match: re.Match[str]) -> int:
+def command(lexer: Tokens, match: re.Match[str]) -> int:
     name, text, stop = match["name"], match.string, match.end()
     for table, rule in COMMANDS:
         if name in table:
@@ -28,7 +40,7 @@ def command(lexer: Lexer, match: re.Match[str]) -> int:
 
 
 def _emitting(kind: str, table: dict[str, str] | None = None) -> CommandRule:
-    def rule(lexer: Lexer, name: str, text: str, stop: int) -> int:
+    def rule(lexer: Tokens, name: str, text: str, stop: int) -> int:
         value = name if table is None else table.get(name, name)
         if kind == "op":
             lexer.op(value)
@@ -39,7 +51,7 @@ def _emitting(kind: str, table: dict[str, str] | None = None) -> CommandRule:
     return rule
 
 
-def _styled(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _styled(lexer: Tokens, name: str, text: str, stop: int) -> int:
     """A command that changes the look only; ``\\left.`` is no bracket."""
     if name in ("left", "right") and text[stop : stop + 1] == ".":
         return stop + 1
@@ -47,7 +59,7 @@ def _styled(lexer: Lexer, name: str, text: str, stop: int) -> int:
     return stop
 
 
-def _environment(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _environment(lexer: Tokens, name: str, text: str, stop: int) -> int:
     braced = _BRACED.match(text, stop)
     if braced is None:
         raise ParseError(f"\\{name} without an environment")
@@ -61,7 +73,7 @@ def _environment(lexer: Lexer, name: str, text: str, stop: int) -> int:
     return stop
 
 
-def _number_set(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _number_set(lexer: Tokens, name: str, text: str, stop: int) -> int:
     braced = _BRACED.match(text, stop)
     letter = braced[1].strip() if braced else text[stop : stop + 1]
     if letter not in V.SETS:
@@ -70,19 +82,19 @@ def _number_set(lexer: Lexer, name: str, text: str, stop: int) -> int:
     return braced.end() if braced else stop + 1
 
 
-def _overline(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _overline(lexer: Tokens, name: str, text: str, stop: int) -> int:
     braced = _BRACED.match(text, stop)
     if not (braced and braced[1].strip().isupper()):  # \overline{AB} is the segment's name
         lexer.emit("func", "overline")
     return stop
 
 
-def _dropped(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _dropped(lexer: Tokens, name: str, text: str, stop: int) -> int:
     braced = _BRACED.match(text, stop)
     return braced.end() if braced else stop
 
 
-def _ring(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _ring(lexer: Tokens, name: str, text: str, stop: int) -> int:
     """``\\AA`` and ``\\mathring{A}``."""
     braced = _BRACED.match(text, stop) if name == "mathring" else None
     if name == "mathring" and (braced is None or braced[1].strip() != "A"):
@@ -91,14 +103,14 @@ def _ring(lexer: Lexer, name: str, text: str, stop: int) -> int:
     return braced.end() if braced else stop
 
 
-def _over_a_space(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _over_a_space(lexer: Tokens, name: str, text: str, stop: int) -> int:
     """``\\quadx``: a space that ran into the next letter."""
     lexer.space = True
     lexer.emit("sym", name[-1])
     return stop
 
 
-def _siunitx(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _siunitx(lexer: Tokens, name: str, text: str, stop: int) -> int:
     """``\\SI{12}{cm}`` of the package siunitx."""
     number = _BRACED.match(text, stop)
     unit = _BRACED.match(text, number.end()) if number else None
@@ -109,7 +121,7 @@ def _siunitx(lexer: Lexer, name: str, text: str, stop: int) -> int:
     return unit.end()
 
 
-def _upright(lexer: Lexer, name: str, text: str, stop: int) -> int:
+def _upright(lexer: Tokens, name: str, text: str, stop: int) -> int:
     """``\\text{...}`` and its kin: what stands in it is words and units."""
     opened = _ARGUMENT.match(text, stop)
     if opened is None:
