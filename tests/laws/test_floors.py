@@ -125,3 +125,19 @@ def test_what_the_law_catches(tmp_path):
     assert running_up(found) == ["data imports train.loop", "policy imports scoring.pool"]
     with pytest.raises(CycleError):
         TopologicalSorter(found).prepare()
+
+
+def test_tests_import_no_tests():
+    """What two test modules need stands in tests/kit."""
+    found = []
+    for path in (HOUSE / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").rpartition(".")[2].startswith("test_"):
+                found.append(f"{path.relative_to(HOUSE)}:{node.lineno} imports from {node.module}")
+    assert found == []
+
+
+def test_tests_stand_as_the_rooms_do():
+    folders = {p.name for p in (HOUSE / "tests").iterdir() if p.is_dir() and not p.name.startswith("__")}
+    assert folders - set(FLOORS) == {"docs", "golden", "kit", "laws", "parity"}
+    assert sorted(p.name for p in (HOUSE / "tests").glob("test_*.py")) == ["test_packaging.py"]
