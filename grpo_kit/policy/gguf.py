@@ -26,6 +26,8 @@ from safetensors import SafetensorError
 
 from grpo_kit.errors import UserError
 
+from . import smollm2
+
 SUFFIX = ".gguf"
 RECORD = "gguf.json"  # in the folder: what it was made of
 VERSION = 1  # of the folders: one of another version is made anew
@@ -126,7 +128,10 @@ def _key(file: Path) -> str:
         with file.open("rb") as opened:
             head = opened.read(HASHED_BYTES)
     except OSError as error:
-        raise UserError(f"model.path: {file} cannot be read: {error.strerror}") from error
+        way_out = f"; `python -m grpo_kit.policy.smollm2` fetches it into {smollm2.FOLDER}" * (
+            file.name == smollm2.MODEL
+        )
+        raise UserError(f"model.path: {file} cannot be read: {error.strerror}{way_out}") from error
     if not head.startswith(MAGIC):
         raise UserError(
             f"model.path: {file} is no GGUF file: it begins with {head[:4]!r}, and such files with {MAGIC!r}"

@@ -49,7 +49,7 @@ def vocabulary():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 256}
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 512}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True}
     ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "rms_norm_eps": 1e-5}
     return LlamaForCausalLM(LlamaConfig(vocab_size=len(vocabulary()), **shape, **heads, **ends))
@@ -233,3 +233,20 @@ def test_without_the_package_its_extra_is_named(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(UserError, match=r"not installed: pip install 'grpo-kit\[gguf\]'"):
         load(file)
+
+
+def test_the_recipe_of_the_real_model_runs_with_a_tiny_one(zygote, model):
+    """The real one is 93 MB away; everything but its size is the same."""
+    file = write(zygote.folder / "tiny.gguf", model)
+    overrides = [
+        f"model.path={file}",
+        "train.steps=1",
+        "evaluation.tasks=4",
+        "rollout.max_tokens=8",
+        "data.max_prompt_tokens=400",
+    ]
+    done = zygote.run("train", "quickstart/word_problems", "--smoke", *overrides, "--run-dir", "words")
+    assert done.code == 0, done.output
+    steps = (zygote.folder / "words" / "metrics.jsonl").read_text()
+    assert '"step": 1' in steps
+    AutoModelForCausalLM.from_pretrained(zygote.folder / "words" / "model")
