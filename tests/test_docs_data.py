@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 from grpo_kit.cli.app import app
 from grpo_kit.config import ChatConfig, DataConfig
+from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.data.word_problems import LEVELS, read_book
 from tests.conftest import ROOT, make_policy
 
 PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
@@ -28,9 +30,9 @@ def test_commands_of_the_page(tmp_path, monkeypatch):
             answers = {"chosen": number + 2, "rejected": number}
             row = {k: [asked, {"role": "assistant", "content": str(v)}] for k, v in answers.items()}
             file.write(json.dumps(row) + "\n")
-    make_policy().save(tmp_path / "runs" / "mine" / "model")
+    make_policy(context_length=1024).save(tmp_path / "runs" / "mine" / "model")
     commands = [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         result = CliRunner().invoke(app, command[1:])
         assert result.exit_code == 0, f"{shlex.join(command)}\n{result.output}{result.exception}"
@@ -42,3 +44,16 @@ def test_sections_of_the_page_are_recipes():
     assert read.prompt_template == "{prompt}\nPut the answer in \\boxed{}."
     assert ChatConfig.model_validate(chat["chat"]).arguments == {"enable_thinking": False}
     assert set(data["data"]) <= set(DataConfig.model_fields)
+
+
+def test_the_word_problems_of_the_page_are_drawn_and_their_templates_counted():
+    """The samples are the second problem of every level, as seed 0 draws it; the last one is held out."""
+    samples = blocks("text")[0].split("\n\n")
+    for level, sample in zip(LEVELS, samples, strict=True):
+        problem = ProceduralSource("word_problems", level, 0, level == 3).problem(1)
+        assert [line.strip() for line in sample.splitlines()] == [problem.prompt, problem.demonstration]
+    book = read_book()
+    for level in LEVELS:
+        trained, held_out = (len(book.templates_of(level, side)) for side in (False, True))
+        assert re.search(rf"\| {level} \|[^|]+\| {trained} \| {held_out} \|", PAGE)
+    assert f"from {len(book.templates)} templates" in PAGE

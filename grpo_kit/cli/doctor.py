@@ -92,6 +92,7 @@ def _engines() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     for extra, package in (
         ("peft", "peft"),
+        ("gguf", "gguf"),
         ("tensorboard", "tensorboard"),
         ("wandb", "wandb"),
         ("trackio", "trackio"),

@@ -36,7 +36,7 @@ class LoraConfig(Strict):
 
 
 class ModelConfig(Strict):
-    """Where the policy comes from: ``path`` (a Hugging Face folder or hub name) or ``scratch``."""
+    """Where the policy comes from: ``path`` (a Hugging Face folder, a .gguf file or a hub name) or ``scratch``."""
 
     path: PathText | None = None
     scratch: ScratchModelConfig | None = None
@@ -60,5 +60,5 @@ class ModelConfig(Strict):
     @model_validator(mode="after")
     def _one_source(self) -> ModelConfig:
         if self.path is None and self.scratch is None:
-            raise ValueError("needs a path (a Hugging Face folder or hub name) or a scratch section")
+            raise ValueError("needs a path (a Hugging Face folder, a .gguf file or a hub name) or a scratch section")
         return self

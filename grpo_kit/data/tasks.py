@@ -9,30 +9,17 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Task
 
 from .conversations import PLAIN, framed
+from .problem import Problem
+from .word_problems import VERSION, of_held_out_templates, word_problems
 
 HELD_OUT_SHARE = 0.1
 PATIENCE = 2000  # draws without a new problem after which a small problem space counts as exhausted
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One problem with a gold answer and a worked solution that ends in a box.
-
-    Where a generator is asked for a ``slip``, the solution contains one mistake that carries through to its box; the
-    answer stays the right one.
-    """
-
-    prompt: str
-    answer: Any
-    demonstration: str
-    meta: dict[str, Any]
 
 
 def boxed(answer: Any) -> str:
@@ -150,7 +137,15 @@ TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "count_letters": count_letters,
     "countdown": countdown,
     "one_line_function": one_line_function,
+    "word_problems": word_problems,
+    "word_problems_seen": word_problems,
 }
+
+# Tasks whose held-out problems are of other kinds than those that are trained on, not only other numbers.
+HELD_OUT_KINDS: dict[str, Callable[[random.Random, int, bool], Problem]] = {"word_problems": of_held_out_templates}
+
+# Of tasks whose text may change from one release to the next: it counts in the fingerprint.
+VERSIONS = {"word_problems": VERSION, "word_problems_seen": VERSION}
 
 # The shipped verifier that tells whether an answer to a task is right.
 VERIFIERS = {
@@ -160,6 +155,8 @@ VERIFIERS = {
     "count_letters": "math",
     "countdown": "countdown",
     "one_line_function": "code",
+    "word_problems": "math",
+    "word_problems_seen": "math",
 }
 
 
@@ -197,13 +194,15 @@ class ProceduralSource:
         # Runs recorded before there was a frame go on with the data they had.
         frame = f"{self.system}\x1f{self.template}"
         around = "" if (self.template, self.system) == (PLAIN, None) else f":{_digest(frame):016x}"
-        return f"procedural:{self.name}:level={self.level}:seed={self.seed}:held_out={self.held_out}{around}"
+        version = f":version={VERSIONS[self.name]}" if self.name in VERSIONS else ""
+        return f"procedural:{self.name}:level={self.level}:seed={self.seed}:held_out={self.held_out}{version}{around}"
 
     def problem(self, index: int, slip: bool = False) -> Problem:
         """Problem ``index``, drawn again until it lies on this source's side of the split."""
+        kinds = TASKS | HELD_OUT_KINDS if self.held_out else TASKS
         for attempt in range(100_000):
             rng = random.Random(f"{self.name}/{self.level}/{self.seed}/{self.held_out}/{index}/{attempt}")
-            problem = TASKS[self.name](rng, self.level, slip)
+            problem = kinds[self.name](rng, self.level, slip)
             if is_held_out(problem.prompt) == self.held_out:
                 return problem
         raise UserError(f"data.task: {self.name} at level {self.level} has too few problems to hold some out")

@@ -15,6 +15,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.runtime import ranks
 
 from .attention import use_float32_attention
+from .gguf import model_folder
 from .logprobs import Head, head_of, select_logprobs
 from .packing import MicroBatch
 from .pretrained import (
@@ -142,8 +143,9 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
         assert config.scratch is not None
         model, tokenizer = build_scratch_model(config.scratch, seed)
     else:
-        model, tokenizer = load_pretrained(config.path)
-        generation_config = generation_config_of(config.path)
+        folder = model_folder(config.path)
+        model, tokenizer = load_pretrained(folder)
+        generation_config = generation_config_of(folder)
     check_tokenizer(tokenizer, model, config.path or "the scratch model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -172,11 +174,12 @@ def model_skeleton(config: ModelConfig) -> tuple[Any, Any]:
     if config.path is None:
         assert config.scratch is not None
         return build_scratch_model(config.scratch, seed=0)
-    check_folder(config.path)
-    tokenizer = load_tokenizer(config.path)
+    folder = model_folder(config.path)
+    check_folder(folder)
+    tokenizer = load_tokenizer(folder)
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(config.path))
+            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
         model.tie_weights()
     except (OSError, ValueError, KeyError) as error:
         raise not_loadable(config.path, error) from error

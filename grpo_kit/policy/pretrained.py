@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from grpo_kit.data.chat import stop_token_ids
 from grpo_kit.errors import UserError
 
+from .gguf import model_folder
+
 GENERATION_CONFIG = "generation_config.json"
 SPARE_TOKENS = 16  # special tokens that a tokenizer may define beyond its model's embedding
 
@@ -27,13 +29,13 @@ def check_folder(path: str) -> None:
         state = "has no config.json" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
         raise UserError(
             f"model.path: {path} is not a model folder: it {state}. Give a folder that holds config.json, weights and "
-            "tokenizer (`model` of a run, or of one of its checkpoints, is one), or a name on the Hugging Face hub such as "
-            "Qwen/Qwen2.5-0.5B."
+            "tokenizer (`model` of a run, or of one of its checkpoints, is one), a .gguf file, or a name on the Hugging Face hub "
+            "such as Qwen/Qwen2.5-0.5B."
         )
 
 
 def check_weights(path: str, skeleton: Any) -> list[str]:
-    """Hold the weights of a local model folder against the model that they are to fill.
+    """Hold the weights of a local model against the model that they are to fill.
 
     Reads headers only, unless names differ: transformers renames what some models have, and then has to say.
 
@@ -48,6 +50,7 @@ def check_weights(path: str, skeleton: Any) -> list[str]:
     """
     from safetensors import safe_open
 
+    path = model_folder(path)
     folder = Path(path)
     if not folder.is_dir():
         return []  # a name on the hub, which is held against the model when it is loaded

@@ -189,7 +189,14 @@ def test_shipped_task_files_are_valid_and_their_verifiers_exist(name):
         assert len({p.id for p in task.problems}) == 20
 
 
-LOCAL = {"gsm8k": "gsm8k_test", "math500": "math500", "svamp": "svamp", "humaneval": "humaneval", "mbpp": "mbpp"}
+LOCAL = {
+    "gsm8k": "gsm8k_test",
+    "math500": "math500",
+    "svamp": "svamp",
+    "asdiv": "asdiv",
+    "humaneval": "humaneval",
+    "mbpp": "mbpp",
+}
 
 
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the data files are not here")

@@ -1,0 +1,20 @@
+"""What a procedural task draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem with a gold answer and a worked solution that ends in it, as the task's verifier reads it.
+
+    Where a generator is asked for a ``slip``, the solution contains one mistake that carries through to its end; the
+    answer stays the right one.
+    """
+
+    prompt: str
+    answer: Any
+    demonstration: str
+    meta: dict[str, Any]
