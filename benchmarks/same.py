@@ -81,6 +81,7 @@ class Probing:
     def __init__(self, tree: Tree, folder: Path, request: dict[str, Any]) -> None:
         folder.mkdir()
         self.name, self.folder = tree.name, folder
+        self.seconds = 0.0  # of CPU so far
         self.log = folder.with_suffix(".log")
         self.process = subprocess.Popen(
             [sys.executable, str(PROBE), json.dumps(request)],
@@ -99,9 +100,11 @@ class Probing:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(part + "\n")
             self.process.stdin.flush()
-        if not self.process.stdout.readline():
+        cpu = self.process.stdout.readline()
+        if not cpu:
             said = self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
             sys.exit(f"{self.name}: its process ended with code {self.process.wait()} in {part}:\n{said}")
+        self.seconds = float(cpu)
         return json.loads((self.folder / f"{part}.json").read_text(encoding="utf-8"))
 
     def __enter__(self) -> Probing:
@@ -120,7 +123,7 @@ class Comparison:
         self.table: list[tuple[str, int, int]] = []
 
     def compare(self, part: str) -> None:
-        begun = time.perf_counter()
+        begun = sum(probe.seconds for probe in self.probes)
         if part == "wheel":
             old, new = (same_trees.wheel_facts(t, m) for t, m in zip(self.trees, (self.moved, {}), strict=True))
         elif part == "resume":  # the new tree goes on with runs of the old one, which must be whole by then
@@ -128,7 +131,7 @@ class Comparison:
         else:  # side by side: each has a core
             with ThreadPoolExecutor(2) as pool:
                 old, new = pool.map(lambda probe: probe.facts(part), self.probes)
-        self.report(part, renamed(old, self.moved), new, time.perf_counter() - begun)
+        self.report(part, renamed(old, self.moved), new, sum(probe.seconds for probe in self.probes) - begun)
 
     def report(self, part: str, old: dict[str, Any], new: dict[str, Any], seconds: float) -> None:
         items = [*old, *(key for key in new if key not in old)]
@@ -143,7 +146,7 @@ class Comparison:
             different += 1
             print(f"  {part}: {BROKEN} in either tree: {new[BROKEN][-1]}")
         self.table.append((part, len(items), different))
-        print(f"{part:<10} {len(items):>6} compared  {different:>4} differ  {seconds:6.1f} s", flush=True)
+        print(f"{part:<10} {len(items):>6} compared  {different:>4} differ  {seconds:6.1f} CPU s", flush=True)
 
 
 def renamed(facts: Any, moved: dict[str, str]) -> Any:

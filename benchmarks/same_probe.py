@@ -87,6 +87,7 @@ SCRUBBED = [
 ]
 ASKS_A_SERVICE = ("judge",)
 EXIT_USAGE = 2
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def command(*arguments: object, environment: dict[str, str] | None = None) -> tuple[int, str]:
@@ -190,7 +191,7 @@ class Probe:
         found: dict[str, Any] = {"grpo-kit recipes ls": listed}
         for name in (line.split()[0] for line in listed["output"] if line.strip()):
             code, output = command("config", "resolve", name)
-            found[f"recipe {name}"] = yaml.safe_load(output) if code == 0 else self.text("config", "resolve", name)
+            found[f"recipe {name}"] = yaml.load(output, LOADER) if code == 0 else self.text("config", "resolve", name)
         code, output = command("config", "schema")
         found["schema"] = json.loads(output) if code == 0 else output
         found["grpo-kit algorithms"] = self.text("algorithms")
@@ -264,7 +265,7 @@ class Probe:
             "model": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in model},
             "metrics": [self.untimed(row, ahead) for row in self.lines(run / "metrics.jsonl")],
             "rollouts": {p.name: [self.untimed(row, ahead) for row in self.lines(p)] for p in rollouts},
-            "config": yaml.safe_load(scrub(config.read_text(), self.places)) if config.exists() else None,
+            "config": yaml.load(scrub(config.read_text(), self.places), LOADER) if config.exists() else None,
             "files": sorted(str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()),
         }
 
@@ -380,8 +381,8 @@ class Probe:
         _, output = command("verifiers", "ls")
         names = [line.split()[0] for line in output.splitlines() if line.strip()]
         found: dict[str, Any] = {}
-        for name in names:
-            if name not in ASKS_A_SERVICE:
+        for place, name in enumerate(names):
+            if name not in ASKS_A_SERVICE and not (self.quick and place % 3):
                 said = self.text("verifiers", "test", name)
                 # Columns are as wide as the seconds.
                 found[name] = {**said, "output": [" ".join(line.split()) for line in said["output"]]}
@@ -427,7 +428,7 @@ def main() -> None:
         except Exception:
             facts = {"could not be probed": scrub(traceback.format_exc(), probe.places).splitlines()}
         Path(f"{name}.json").write_text(json.dumps(facts))
-        print(name, file=answers, flush=True)
+        print(sum(os.times()[:4]), file=answers, flush=True)
 
 
 if __name__ == "__main__":
