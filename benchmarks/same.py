@@ -78,15 +78,17 @@ def shown(value: Any) -> str:
 class Probing:
     """A tree's own process, which finds out facts part by part."""
 
-    def __init__(self, tree: Tree, folder: Path, request: dict[str, Any]) -> None:
+    def __init__(self, name: str, tree: Path | None, folder: Path, request: dict[str, Any]) -> None:
+        """tree: where it is unpacked; None for the installed one."""
         folder.mkdir()
-        self.name, self.folder = tree.name, folder
+        request = {"tree": tree and str(tree), "inputs": str(ROOT), **request}
+        self.name, self.folder = name, folder
         self.seconds = 0.0  # of CPU so far
         self.log = folder.with_suffix(".log")
         self.process = subprocess.Popen(
             [sys.executable, str(PROBE), json.dumps(request)],
             cwd=folder,
-            env=tree.environment(),
+            env=same_trees.environment(tree),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log.open("wb"),
@@ -174,12 +176,10 @@ def compare(options: argparse.Namespace) -> int:
             for side, tree in zip(("old-runs", "new-runs"), trees, strict=True):
                 request = {
                     "quick": options.quick,
-                    "tree": str(tree.path),
-                    "inputs": str(ROOT),
                     "server": stack.enter_context(FakeServer()).url,
                     "other": str(folder / "old-runs") if probes else None,
                 }
-                probes.append(stack.enter_context(Probing(tree, folder / side, request)))
+                probes.append(stack.enter_context(Probing(tree.name, tree.path, folder / side, request)))
             comparison = Comparison(trees, probes, same_trees.read_moved(options.moved))
             for part in parts:
                 comparison.compare(part)
@@ -194,6 +194,25 @@ def compare(options: argparse.Namespace) -> int:
     return int(different > 0)
 
 
+def golden_facts(folder: Path) -> dict[str, dict[str, Any]]:
+    """By file of tests/golden: what the installed tree does, which is the same wherever the packages are."""
+    with Probing("installed", None, folder / "golden", {"quick": True, "server": None, "other": None}) as probe:
+        facts = probe.facts("golden")
+        if BROKEN in facts:
+            sys.exit("\n".join(facts[BROKEN]))
+        return {**facts, "verdicts": probe.facts("verdicts")}
+
+
+def write_golden() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        facts = golden_facts(Path(folder))
+    GOLDEN.mkdir(exist_ok=True)
+    for name, items in facts.items():
+        lines = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in items.items())
+        (GOLDEN / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        print(f"{len(items):>5} in {(GOLDEN / name).relative_to(ROOT)}.json")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rev", nargs="?", help="revision to compare the working tree with")
@@ -203,7 +222,11 @@ def main() -> None:
     )
     parser.add_argument("--moved", type=Path, help="lines `old new` of modules or packages that were moved on purpose")
     parser.add_argument("--keep", action="store_true", help="leave both trees and their runs in the temporary folder")
+    parser.add_argument("--golden", action="store_true", help="renew tests/golden instead of comparing")
     options = parser.parse_args()
+    if options.golden:
+        write_golden()
+        return
     if options.rev is None:
         parser.error("name a revision")
     sys.exit(compare(options))

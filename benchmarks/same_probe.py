@@ -10,6 +10,7 @@ import contextlib
 import gzip
 import hashlib
 import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -87,6 +88,10 @@ SCRUBBED = [
 ]
 ASKS_A_SERVICE = ("judge",)
 EXIT_USAGE = 2
+# Of every family, kind of step and of returns, in little time.
+GOLDEN_RUNS = ("grpo", "ppo", "trpo", "dpo", "kto")
+ROUNDING = ("mismatch/",)  # differences of rounding and nothing else: another on every machine
+PACKAGES = ("torch", "transformers", "pydantic", "typer", "sympy")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -229,6 +234,24 @@ class Probe:
         if "mask_truncated True" in said:
             found.append("objective.mask_truncated=false")  # an untrained model never ends its response
         return found
+
+    def golden(self) -> dict[str, Any]:
+        """What must be the same on every machine with the same packages: see `same.py --golden`."""
+        self.prepare_runs()
+        metrics: dict[str, Any] = {}
+        for name in GOLDEN_RUNS:
+            settings = [*self.settings(name), "train.steps=2", "train.save_every=null", "evaluation=null"]
+            run = self.train(f"golden-{name}", settings)
+            metrics[name] = [
+                {k: v for k, v in row.items() if isinstance(v, float) and not k.startswith(ROUNDING)}
+                for row in run["metrics"]
+            ]
+        return {
+            "help": self.help(),
+            "config": self.config(),
+            "metrics": metrics,
+            "packages": {name: importlib.metadata.version(name).split("+")[0] for name in PACKAGES},
+        }
 
     def rows(self) -> dict[str, Any]:
         """Every row of the table and some runs beside it: straight through, and again from its first checkpoint."""
@@ -395,8 +418,9 @@ def parts(probe: Probe) -> dict[str, Callable[[], dict[str, Any]]]:
     import same_verdicts
 
     inputs, quick = Path(probe.request["inputs"]), probe.quick
-    own = ("help", "config", "rows", "stop", "resume", "ahead", "commands", "verifiers")
+    own = ("help", "config", "rows", "stop", "resume", "ahead", "commands", "verifiers", "golden")
     return {name: getattr(probe, name) for name in own} | {
+        "verdicts": lambda: alone(lambda: same_verdicts.digests(inputs)),
         "math": lambda: alone(lambda: same_verdicts.math(inputs, quick)),
         "answers": lambda: alone(lambda: same_verdicts.answers(inputs)),
         "sandbox": lambda: alone(lambda: same_verdicts.sandbox(inputs, quick)),

@@ -45,20 +45,21 @@ class Tree:
             self.files = {n: hashlib.sha256(wheel.read(n)).hexdigest() for n in sorted(names)}
         (self.path / "sitecustomize.py").write_text(SITECUSTOMIZE)
 
-    def environment(self) -> dict[str, str]:
-        """Of a process that imports this tree; one thread, no colour, one width, one order of sets."""
-        kept = {n: v for n, v in os.environ.items() if n not in ("FORCE_COLOR", "LINES", "PYTHONSTARTUP")}
-        return {
-            **kept,
-            "PYTHONPATH": str(self.path),
-            "PYTHONHASHSEED": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "OMP_NUM_THREADS": "1",
-            "COLUMNS": "200",
-            "NO_COLOR": "1",
-            "TERM": "dumb",
-            "HF_HUB_OFFLINE": "1",
-        }
+
+def environment(tree: Path | None) -> dict[str, str]:
+    """Of a process that imports the tree at this path, or the installed one; one thread, no colour, one width, one order."""
+    kept = {n: v for n, v in os.environ.items() if n not in ("FORCE_COLOR", "LINES", "PYTHONSTARTUP")}
+    return {
+        **kept,
+        **({"PYTHONPATH": str(tree)} if tree else {}),
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+        "TERM": "dumb",
+        "HF_HUB_OFFLINE": "1",
+    }
 
 
 def _check_out(revision: str | None, target: Path) -> None:
