@@ -163,7 +163,7 @@ def recipes_ls() -> None:
     """List the shipped recipes with their first sentence."""
     from grpo_kit.observe.tables import Column, show_table
     from grpo_kit.observe.terminal import open_console
-    from grpo_kit.recipe_file import first_sentence, shipped_recipes
+    from grpo_kit.recipe_source import first_sentence, shipped_recipes
 
     rows = [(name, first_sentence(name)) for name in shipped_recipes()]
     show_table(open_console(), [Column("name"), Column("what", words=True)], rows, framed=False, heading=False)
@@ -172,7 +172,7 @@ def recipes_ls() -> None:
 @recipes_app.command("show", epilog=examples("grpo-kit recipes show quickstart/addition"))
 def recipes_show(name: str) -> None:
     """Print a recipe."""
-    from grpo_kit.recipe_file import find_recipe
+    from grpo_kit.recipe_source import find_recipe
 
     typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
 
@@ -180,7 +180,7 @@ def recipes_show(name: str) -> None:
 @recipes_app.command("cp", epilog=examples("grpo-kit recipes cp quickstart/addition mine.yaml"))
 def recipes_cp(name: str, target: Path) -> None:
     """Copy a recipe to a file of your own."""
-    from grpo_kit.recipe_file import find_recipe
+    from grpo_kit.recipe_source import find_recipe
 
     source = find_recipe(name)
     target = target / source.name if target.is_dir() else target

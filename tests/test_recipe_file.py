@@ -8,7 +8,8 @@ import yaml
 from grpo_kit.chain import is_chain, load_chain
 from grpo_kit.config import Config, ObjectiveConfig
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import apply_override, load_recipe, parse_yaml, read_override, shipped_recipes, validate
+from grpo_kit.recipe_file import apply_override, load_recipe, read_override, validate
+from grpo_kit.recipe_source import parse_yaml, shipped_recipes
 from grpo_kit.resume import changes
 
 GOOD = """\

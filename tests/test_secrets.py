@@ -13,7 +13,8 @@ import yaml
 
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, environment
-from grpo_kit.recipe_file import load_recipe, parse_yaml
+from grpo_kit.recipe_file import load_recipe
+from grpo_kit.recipe_source import parse_yaml
 from grpo_kit.resume import changes
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.secrets import is_secret_name, mask, mask_arguments, needed_environment

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from grpo_kit.chain import is_chain, load_chain
-from grpo_kit.recipe_file import load_recipe, shipped_recipes
+from grpo_kit.recipe_file import load_recipe
+from grpo_kit.recipe_source import shipped_recipes
 from grpo_kit.smoke import SHORT, smoke_overrides
 
 

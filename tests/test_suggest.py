@@ -4,7 +4,8 @@ import pytest
 
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import ALGORITHMS
-from grpo_kit.recipe_file import find_recipe, load_recipe, shipped_recipes
+from grpo_kit.recipe_file import load_recipe
+from grpo_kit.recipe_source import find_recipe, shipped_recipes
 from grpo_kit.suggest import closest, did_you_mean, distance
 
 
