@@ -189,7 +189,10 @@ def recipes_cp(name: str, target: Path) -> None:
     if not target.parent.is_dir():
         raise UserError(f"the folder {target.parent} does not exist")
     target.write_bytes(source.read_bytes())
-    typer.echo(f"{target}: edit it, then run `grpo-kit train {target}`")
+    typer.echo(
+        f"{target}: edit it, then run `grpo-kit train {target}`. `grpo-kit config resolve {target} --where` prints it with "
+        "all that it extends"
+    )
 
 
 @config_app.command("schema", epilog=examples("grpo-kit config schema > recipe.schema.json"))
@@ -198,19 +201,30 @@ def config_schema() -> None:
     import json
 
     from grpo_kit.config import Config
+    from grpo_kit.extends import extendable
 
-    typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+    typer.echo(json.dumps(extendable(Config.model_json_schema()), indent=2))
 
 
 @config_app.command("resolve", epilog=examples("grpo-kit config resolve quickstart/addition train.steps=20"))
-def config_resolve(recipe: str, overrides: Overrides = None) -> None:
-    """Print a recipe with every default filled in."""
+def config_resolve(
+    recipe: str,
+    overrides: Overrides = None,
+    where: Annotated[
+        bool, typer.Option("--where", help="Note the file and line of every value that is not a default.")
+    ] = False,
+) -> None:
+    """Print a recipe with all that it extends and every default filled in."""
     import yaml
 
-    from grpo_kit.recipe_file import load_recipe
+    from grpo_kit.config import Config
+    from grpo_kit.recipe_file import read_source, validate
+    from grpo_kit.recipe_source import annotated
 
-    config = load_recipe(recipe, overrides or [])
-    typer.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+    source = read_source(recipe, overrides or [])
+    data = validate(source, Config).model_dump(mode="json")
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    typer.echo(annotated(text, source) if where else text, nl=False)
 
 
 mount_evaluation(app)

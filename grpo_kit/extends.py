@@ -21,7 +21,6 @@ from grpo_kit.recipe_source import (
     read_recipe,
     recipes_root,
     shipped_file,
-    shipped_recipes,
     short_name,
 )
 
@@ -64,11 +63,9 @@ def read_whole(name: str | Path) -> Source:
 
 def _refuse_base(path: Path, label: str) -> None:
     if path.resolve().is_relative_to((recipes_root() / BASES).resolve()):
-        name = path.stem
-        known = [r for r in shipped_recipes() if f"{EXTENDS}: {BASES}/{name}\n" in shipped_file(r).read_text("utf-8")]
         raise UserError(
-            f"{label} is what recipes have in common, to be extended and not to be run: take one of them "
-            f"({', '.join(known)}), or write {EXTENDS}: {BASES}/{name} into a recipe of your own"
+            f"{label} is what recipes have in common, to be extended and not to be run: take one that `grpo-kit recipes ls` "
+            f"lists, or write {EXTENDS}: {BASES}/{path.stem} into a recipe of your own"
         )
 
 

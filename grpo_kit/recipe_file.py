@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.extends import EXTENDS, read_whole
-from grpo_kit.recipe_source import ENDLESS, MAX_TEXT, KeyPath, Source, dotted, refuse_bomb
+from grpo_kit.recipe_source import ENDLESS, MAX_TEXT, KeyPath, Source, dotted, paths_of, refuse_bomb
 from grpo_kit.secrets import mask_arguments, masked, restored
 from grpo_kit.suggest import closest, did_you_mean
 
@@ -86,8 +86,10 @@ def apply_override(source: Source, override: str) -> None:
     _check_entry(target, path, where)
     if path[-2:] == ("model", "path") and isinstance(target, dict):
         target.pop("scratch", None)  # a path given on the command line replaces the recipe's way of making a model
+        source.forget((*path[:-1], "scratch"))
     target[path[-1]] = value
-    source.places[path] = where
+    source.forget(path)
+    source.places |= dict.fromkeys(paths_of(value, path), where)
 
 
 def read_override(override: str) -> tuple[KeyPath, Any]:

@@ -35,6 +35,18 @@ class Source:
             path = path[:-1]
         return self.places.get(path, "recipe")
 
+    def forget(self, section: KeyPath) -> None:
+        """Drop the places of a value that is replaced, and of all within it."""
+        self.places = {path: place for path, place in self.places.items() if path[: len(section)] != section}
+
+
+def paths_of(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """The key path of a value, and of every value within it."""
+    yield path
+    inside = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in inside:
+        yield from paths_of(value, (*path, key))
+
 
 # Folders among the shipped recipes that hold something else: bases, and evaluation tasks.
 BASES, TASKS = "bases", "eval"
@@ -136,6 +148,22 @@ def parse_yaml(text: str, name: str) -> Source:
         return Source(data, dict(_places(root, name, ())))
     except RecursionError:
         raise UserError(f"{name}: {ENDLESS}") from None
+
+
+def annotated(text: str, source: Source) -> str:
+    """YAML in block style with a comment behind every value that stands in the source: where it was written."""
+    lines = text.splitlines()
+    waiting: list[tuple[KeyPath, Any, int]] = [((), yaml.compose(text, yaml.SafeLoader), 0)]
+    while waiting:
+        path, node, line = waiting.pop()
+        if isinstance(node, yaml.MappingNode) and node.value:
+            waiting += [((*path, key.value), value, key.start_mark.line) for key, value in node.value]
+        elif isinstance(node, yaml.SequenceNode) and any(isinstance(n, yaml.MappingNode) for n in node.value):
+            waiting += [((*path, index), inner, inner.start_mark.line) for index, inner in enumerate(node.value)]
+        elif path in source.places:
+            at = node.end_mark.line if isinstance(node, yaml.ScalarNode) else line
+            lines[at] += f"  # {' '.join(source.places[path].split())}"
+    return "\n".join(lines) + "\n"
 
 
 MAX_TEXT = 1 << 20
