@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from grpo_kit.errors import UserError
-from grpo_kit.suggest import did_you_mean
+from grpo_kit.suggest import closest
 
 ENDLESS = "a value is nested too deep, or holds itself (a YAML alias within what it names)"
 KeyPath = tuple[str | int, ...]
@@ -106,11 +106,14 @@ def find_recipe(name: str | Path, beside: Path | None = None) -> Path:
     shipped = shipped_file(str(name))
     if shipped.is_file():
         return shipped
-    known, where = shipped_recipes(), str(name)
+    known = {recipe: recipe for recipe in shipped_recipes()}
     if beside is not None:
-        known += [*shipped_bases(), *(p.name for p in islice(beside.glob("*.yaml"), 1000))]
-        where = str(path)
-    hint = did_you_mean(short_name(str(name)), known)
+        known |= {base: base for base in shipped_bases()}
+        near = (str(Path(name).with_name(p.name)) for p in islice(path.parent.glob("*.yaml"), 1000))
+        known |= {short_name(file): file for file in near}
+    meant = closest(short_name(str(name)), known)
+    hint = f" Did you mean {known[meant]}?" if meant else ""
+    where = name if beside is None else path
     raise UserError(f"no recipe at {where} and none shipped under that name; `grpo-kit recipes ls` lists them.{hint}")
 
 
