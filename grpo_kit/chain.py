@@ -35,20 +35,36 @@ def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str,
     Raises:
         UserError: with the problems of every stage, at their lines.
     """
+    made: dict[str, Config] = {}
+    for name, stage in _read_stages(recipe, overrides).items():
+        known = {earlier: str(folder / earlier) for earlier in made}
+        made[name] = _valid(name, Source(_filled(stage.data, known), stage.places))
+    return made
+
+
+def resolve_chain(recipe: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Source]:
+    """A chain whose stages say everything, with every default, and where what is no default was written."""
+    stages = _read_stages(recipe, overrides)
+    data = {name: _valid(name, stage).model_dump(mode="json") for name, stage in stages.items()}
+    places = {(STAGES, name, *path): place for name, stage in stages.items() for path, place in stage.places.items()}
+    return {STAGES: data}, Source({STAGES: data}, places)
+
+
+def _read_stages(recipe: str, overrides: Sequence[str]) -> dict[str, Source]:
     source = read_whole(recipe)
     stages_of(source)
     written = copy.deepcopy(source.data[STAGES])
     for override in overrides:
         for one in _for_stages(override, written):
             apply_override(source, one)
-    made: dict[str, Config] = {}
-    for name, stage in stages_of(source).items():
-        known = {earlier: str(folder / earlier) for earlier in made}
-        try:
-            made[name] = validate(Source(_filled(stage.data, known), stage.places))
-        except UserError as error:
-            raise UserError(f"stage {name}: {error}") from None
-    return made
+    return stages_of(source)
+
+
+def _valid(name: str, stage: Source) -> Config:
+    try:
+        return validate(stage)
+    except UserError as error:
+        raise UserError(f"stage {name}: {error}") from None
 
 
 def stages_of(source: Source) -> dict[str, Source]:

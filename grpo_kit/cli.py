@@ -214,15 +214,19 @@ def config_resolve(
         bool, typer.Option("--where", help="Note the file and line of every value that is not a default.")
     ] = False,
 ) -> None:
-    """Print a recipe with all that it extends and every default filled in."""
+    """Print a recipe with all that it extends and every default filled in; of a chain, every stage so."""
     import yaml
 
+    from grpo_kit.chain import is_chain, resolve_chain
     from grpo_kit.config import Config
     from grpo_kit.recipe_file import read_source, validate
     from grpo_kit.recipe_source import annotated
 
-    source = read_source(recipe, overrides or [])
-    data = validate(source, Config).model_dump(mode="json")
+    if is_chain(recipe):
+        data, source = resolve_chain(recipe, overrides or [])
+    else:
+        source = read_source(recipe, overrides or [])
+        data = validate(source, Config).model_dump(mode="json")
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     typer.echo(annotated(text, source) if where else text, nl=False)
 

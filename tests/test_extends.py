@@ -272,6 +272,18 @@ def test_resolve_prints_the_whole_and_where_each_value_is_from(write):
     assert "group_size: 8" in lines  # a default
 
 
+def test_a_resolved_chain_is_a_chain(write, tmp_path):
+    write("chain.yaml", CHAIN)
+    write("mine.yaml", "extends: chain.yaml\nstages:\n  second: {seed: 5}\n")
+    arguments = ["config", "resolve", "mine.yaml", "--where", "stages.*.train.steps=3"]
+    shown = CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
+    assert "    seed: 5  # mine.yaml:3\n" in shown
+    assert "      path: '{first}/model'  # chain.yaml:13\n" in shown
+    write("whole.yaml", shown)
+    run = tmp_path / "run"
+    assert load_chain("whole.yaml", [], run) == load_chain("mine.yaml", ["stages.*.train.steps=3"], run)
+
+
 def test_places_follow_what_an_override_replaces(write):
     source = read_source("base.yaml", ["verifiers=[{name: exact, options: {a: 1}}]", "model.path=x"])
     assert source.place(("verifiers", 0, "options", "a")).startswith("command line (verifiers=")
