@@ -85,11 +85,11 @@ def peak_of_child(command: list[str]) -> int:
 
 def planned(recipe: Path, overrides: list[str], processes: int) -> dict[str, Any]:
     """The peak of one process in bytes, and its parts."""
+    from grpo_kit.config.read import load_recipe
     from grpo_kit.objective.algorithms import resolve_objective
     from grpo_kit.plan.memory import memory_of, setting_of
     from grpo_kit.plan.shape import ModelShape
     from grpo_kit.policy.models import model_skeleton
-    from grpo_kit.recipe_file import load_recipe
 
     config = load_recipe(str(recipe), overrides)
     objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)

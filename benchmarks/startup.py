@@ -27,7 +27,7 @@ import os, sys
 from grpo_kit.generate.torch_engine import TorchEngine
 TorchEngine.generate = lambda *a: os._exit(0)
 sys.argv = ["grpo-kit", "train", "quickstart/addition", "warm_start=null", "--run-dir", sys.argv[1]]
-from grpo_kit.cli import main
+from grpo_kit.cli.app import main
 main()
 """
 

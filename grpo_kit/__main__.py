@@ -1,3 +1,3 @@
-from grpo_kit.cli import main
+from grpo_kit.cli.app import main
 
 main()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from grpo_kit import commands
-from grpo_kit.chain import is_chain, load_chain
 from grpo_kit.errors import UserError
+from grpo_kit.run import start as commands
+from grpo_kit.run.chain import is_chain, load_chain
 
 CHAIN = """\
 data: {task: addition, max_prompt_tokens: 64}

@@ -28,7 +28,7 @@ def test_help_and_version(grpo_kit):
 
 
 def test_help_does_not_import_torch():
-    code = "import sys\nsys.argv = ['grpo-kit', '--help']\nfrom grpo_kit.cli import main\n"
+    code = "import sys\nsys.argv = ['grpo-kit', '--help']\nfrom grpo_kit.cli.app import main\n"
     code += "try: main()\nexcept SystemExit: pass\nprint({'torch', 'transformers', 'pydantic'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip().endswith("set()")
@@ -188,8 +188,8 @@ def test_bad_input_is_one_paragraph_and_touches_nothing(grpo_kit, tiny_recipe, t
 def test_no_space_left(tiny_recipe, tmp_path, monkeypatch):
     import shutil
 
+    from grpo_kit.config.read import load_recipe
     from grpo_kit.errors import UserError
-    from grpo_kit.recipe_file import load_recipe
     from grpo_kit.train.preflight import preflight
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 1000))

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from typer.testing import CliRunner
 
-from grpo_kit.cli import app
+from grpo_kit.cli.app import app
 from grpo_kit.config import ChatConfig, DataConfig
 from tests.conftest import ROOT, make_policy
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import yaml
 from typer.testing import CliRunner
 
-from grpo_kit.chain import load_chain
-from grpo_kit.cli import app
-from grpo_kit.recipe_file import load_recipe
-from grpo_kit.recipe_source import find_recipe, shipped_bases, shipped_recipes
+from grpo_kit.cli.app import app
+from grpo_kit.config.read import load_recipe
+from grpo_kit.config.source import find_recipe, shipped_bases, shipped_recipes
+from grpo_kit.run.chain import load_chain
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")

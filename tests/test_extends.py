@@ -6,16 +6,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from grpo_kit.chain import is_chain, load_chain
-from grpo_kit.cli import app
+from grpo_kit.cli.app import app
 from grpo_kit.config import Config
+from grpo_kit.config.extends import EXTENDS, MAX_FILES, extendable, merged, read_whole
+from grpo_kit.config.read import apply_override, load_recipe, read_source
+from grpo_kit.config.source import MAX_TEXT, find_recipe, parse_yaml, shipped_bases, shipped_recipes
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.tasks import open_task
-from grpo_kit.extends import EXTENDS, MAX_FILES, extendable, merged, read_whole
 from grpo_kit.observe.run_directory import RunDirectory
-from grpo_kit.recipe_file import apply_override, load_recipe, read_source
-from grpo_kit.recipe_source import MAX_TEXT, find_recipe, parse_yaml, shipped_bases, shipped_recipes
-from grpo_kit.smoke import SHORT, smoke_overrides
+from grpo_kit.run.chain import is_chain, load_chain
+from grpo_kit.run.smoke import SHORT, smoke_overrides
 
 BASE = """\
 model: {scratch: {hidden_size: 32, layers: 2}}

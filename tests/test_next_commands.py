@@ -6,9 +6,9 @@ import shlex
 import pytest
 
 from grpo_kit.config import Config
-from grpo_kit.next_commands import after_training
+from grpo_kit.config.read import load_recipe
 from grpo_kit.observe.terminal import PROGRAM
-from grpo_kit.recipe_file import load_recipe
+from grpo_kit.run.next_commands import after_training
 from tests.conftest import TINY_RECIPE
 
 WARM = "warm_start: {steps: 2, batch_size: 4}\n"

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from grpo_kit.chain import load_chain
 from grpo_kit.config import Config, DataConfig, FieldMap
+from grpo_kit.config.read import keys_of, load_recipe
 from grpo_kit.data.datasets import DatasetSource
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import keys_of, load_recipe
+from grpo_kit.run.chain import load_chain
 
 KEYS = [key for key, _ in keys_of(Config)]
 PARTS = st.sampled_from(

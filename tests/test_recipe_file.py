@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from grpo_kit.chain import is_chain, load_chain
 from grpo_kit.config import Config, ObjectiveConfig
+from grpo_kit.config.read import apply_override, load_recipe, read_override, validate
+from grpo_kit.config.source import parse_yaml, shipped_recipes
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import apply_override, load_recipe, read_override, validate
-from grpo_kit.recipe_source import parse_yaml, shipped_recipes
-from grpo_kit.resume import changes
+from grpo_kit.run.chain import is_chain, load_chain
+from grpo_kit.run.resume import changes
 
 GOOD = """\
 model: {scratch: {}}

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from grpo_kit.config.read import load_recipe
+from grpo_kit.config.source import parse_yaml
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, environment
-from grpo_kit.recipe_file import load_recipe
-from grpo_kit.recipe_source import parse_yaml
-from grpo_kit.resume import changes
+from grpo_kit.run.resume import changes
+from grpo_kit.runtime.secrets import is_secret_name, mask, mask_arguments, needed_environment
 from grpo_kit.scoring import Scorer, VerifierSpec
-from grpo_kit.secrets import is_secret_name, mask, mask_arguments, needed_environment
 from grpo_kit.types import Completion, Task
 
 SECRETS = {
@@ -150,7 +150,7 @@ def test_honest_aliases_work():
 def test_the_store_of_torchrun_listens_on_the_loopback_only():
     from datetime import timedelta
 
-    from grpo_kit.torchrun import local_store
+    from grpo_kit.run.elastic import local_store
 
     store = local_store("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=20))
     addresses = set()

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from grpo_kit.chain import is_chain, load_chain
-from grpo_kit.recipe_file import load_recipe
-from grpo_kit.recipe_source import shipped_recipes
-from grpo_kit.smoke import SHORT, smoke_overrides
+from grpo_kit.config.read import load_recipe
+from grpo_kit.config.source import shipped_recipes
+from grpo_kit.run.chain import is_chain, load_chain
+from grpo_kit.run.smoke import SHORT, smoke_overrides
 
 
 @pytest.mark.parametrize("recipe", shipped_recipes())

@@ -2,11 +2,11 @@
 
 import pytest
 
+from grpo_kit.config.read import load_recipe
+from grpo_kit.config.source import find_recipe, shipped_recipes
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import ALGORITHMS
-from grpo_kit.recipe_file import load_recipe
-from grpo_kit.recipe_source import find_recipe, shipped_recipes
-from grpo_kit.suggest import closest, did_you_mean, distance
+from grpo_kit.runtime.suggest import closest, did_you_mean, distance
 
 
 def test_a_swap_is_one_slip():

@@ -2,7 +2,7 @@
 
 import torch
 
-from grpo_kit.threads import choose_threads, let_threads_sleep, trial
+from grpo_kit.runtime.threads import choose_threads, let_threads_sleep, trial
 
 
 def test_more_threads_only_where_they_pay():

@@ -20,10 +20,11 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any
 
+from grpo_kit.types import Score, numbers_in, plain_number
+
 from . import base
 from .final_answer import final_answer
 from .foreign import evaluation_in
-from .score import Score, numbers_in, plain_number
 
 # Names under which other frameworks keep the gold answer, when the task has no column of that name.
 GOLD_NAMES = ("answer", "ground_truth", "solution", "target", "label", "reference", "gold")

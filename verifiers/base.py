@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
 from grpo_kit.errors import UserError
-
-from .score import Score
+from grpo_kit.types import Score
 
 ARGUMENTS = ("response", "answer", "prompt", "meta", "completion_ids", "messages")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -48,7 +47,7 @@ class Verifier:
         in_process: it must run in the trainer's process (a model on the trainer's device), where no deadline holds.
         demonstrable: a right response can be made from the gold answer. Not so for tests of a program and for instructions:
             the answer says how to judge, and who has no reference cannot show a response that passes.
-        cases: gives the verifier's own test cases (`grpo_kit.verifiers.selftest.Case`).
+        cases: gives the verifier's own test cases (`grpo_kit.verifiers.cases.Case`).
         shape: ``native``, or the framework that the function was written for.
     """
 

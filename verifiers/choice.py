@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from grpo_kit.types import Score
+
 from .base import verifier
+from .cases import Case
 from .final_answer import LETTER, final_answer
 from .final_answer.gold import final_of_gold, plain
-from .score import Score
-from .selftest import Case
 
 
 def _cases() -> list[Case]:

@@ -29,9 +29,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from grpo_kit.types import Score
+
 from .base import verifier
 from .programs import find_program, wanted
-from .score import Score
 
 if TYPE_CHECKING:
     from grpo_kit.sandbox import Limits, Result, Sandbox
@@ -208,7 +209,7 @@ def run_task(
 
 
 def _cases() -> list[Any]:
-    from .selftest import Case
+    from .cases import Case
 
     task = {"tests": ["assert add(1, 2) == 3", "assert add(-1, 1) == 0"], "entry_point": "add"}
     return [

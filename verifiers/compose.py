@@ -6,9 +6,10 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from grpo_kit.types import Score
+
 from .base import Verifier, VerifierError, verifier
-from .score import Score
-from .selftest import Case
+from .cases import Case
 
 MODES = ("sum", "product", "gate")
 Parts = list[Any]

@@ -8,10 +8,11 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
+from grpo_kit.types import Score
+
 from .base import verifier
+from .cases import Case
 from .final_answer import final_answer
-from .score import Score
-from .selftest import Case
 
 MAX_EXPRESSION = 500
 MAX_DEPTH = 40

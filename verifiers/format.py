@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
+from .cases import Case
 from .final_answer import after_reasoning, boxes
 from .final_answer.limits import MAX_RESPONSE
-from .score import Score
-from .selftest import Case
 
 SHAPES = ("think_answer", "think", "answer", "boxed", "json")
 MAX_JSON_DEPTH = 100

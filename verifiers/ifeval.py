@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
+from .cases import Case
 from .final_answer import after_reasoning
 from .instructions import follows, read_row
-from .score import Score
-from .selftest import Case
 
 MAX_CHARACTERS = 1_000_000
 SHOWN = 500  # characters of what was judged, for a person

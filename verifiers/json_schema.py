@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
+from .cases import Case
 from .format import ParsedJson, read_json
-from .score import Score
-from .selftest import Case
 
 MAX_STEPS = 100_000
 _SCHEMA = {

@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
 from .final_answer import after_reasoning
-from .score import Score
 
 CONCURRENCY = 32
 MAX_RESPONSE = 100_000

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
-from .score import Score
-from .selftest import Case
+from .cases import Case
 
 # Letters of each script; ranges from the Unicode block list (Blocks.txt).
 SCRIPTS = {

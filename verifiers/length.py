@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
-from .score import Score
-from .selftest import Case
+from .cases import Case
 
 
 def _length_cases() -> list[Case]:

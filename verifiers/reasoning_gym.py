@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
 from .final_answer import final_answer
 from .foreign import evaluation_in
-from .score import Score
 
 if TYPE_CHECKING:
     from grpo_kit.types import Task

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
-from .score import Score
-from .selftest import Case
+from .cases import Case
 
 MAX_WORDS = 200_000
 

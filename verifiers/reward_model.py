@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from grpo_kit.types import Score
+
 from .base import VerifierError, verifier
-from .score import Score
 
 
 @verifier(name="reward_model", timeout=600.0, batch=True, in_process=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from grpo_kit.config import Config, DataConfig
 from grpo_kit.errors import UserError
-from grpo_kit.suggest import did_you_mean
+from grpo_kit.runtime.suggest import did_you_mean
 from grpo_kit.types import Message, Task
 from grpo_kit.verifiers.code import TaskError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from grpo_kit.config import Config, DataConfig, ExamplesConfig
 from grpo_kit.errors import UserError
-from grpo_kit.rollout_file import rollout_lines
+from grpo_kit.observe.rollout_file import rollout_lines
 from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
 
 from .chat import end_of_turn_id, render

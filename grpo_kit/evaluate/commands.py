@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpo_kit.errors import RunFailed, UserError
-from grpo_kit.interrupt import Interrupted
 from grpo_kit.observe.terminal import line, open_console, warn
+from grpo_kit.runtime.interrupt import Interrupted
 from grpo_kit.scoring import VerifierSpec
 
 from .files import Fields

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from grpo_kit.config import Config, DataConfig
-from grpo_kit.config_scoring import VerifierConfig
+from grpo_kit.config import Config, DataConfig, VerifierConfig
 from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.tasks import VERIFIERS
 from grpo_kit.errors import UserError

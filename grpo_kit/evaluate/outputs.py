@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.observe.rollout_file import rollout_steps
+from grpo_kit.runtime.condition import condition
 
 from .readers import file_fingerprint, read_rows
 from .records import RESULTS_FILE, SAMPLES_FILE
@@ -76,8 +78,6 @@ def _is_sample(row: Mapping[str, Any]) -> bool:
 
 
 def _chosen_steps(folder: Path, step: str | None) -> dict[int, Path]:
-    from grpo_kit.observe.report.rows import rollout_steps
-    from grpo_kit.observe.rollouts import condition
 
     files = rollout_steps(folder)
     if not files:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
-from grpo_kit.scratch_file import write_whole
+from grpo_kit.runtime.scratch_file import write_whole
 
 from .records import RESULTS_FILE, SAMPLES_FILE, Record, read_records
 from .summary import TaskMetrics

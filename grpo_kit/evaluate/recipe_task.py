@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from grpo_kit.config import Config, EvaluationConfig
-from grpo_kit.config_scoring import VerifierConfig
+from grpo_kit.config import Config, EvaluationConfig, VerifierConfig
+from grpo_kit.config.source import Source
 from grpo_kit.data.datasets import evaluation_source, evaluation_tasks
-from grpo_kit.recipe_source import Source
 from grpo_kit.types import Task
 
 from .judge import find_judge

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
-from grpo_kit.scratch_file import scratch_beside
+from grpo_kit.runtime.scratch_file import scratch_beside
 from grpo_kit.types import Completion, Score
 
 GREEDY = -1  # the sample index of the greedy answer

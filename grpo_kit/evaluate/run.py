@@ -8,8 +8,8 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from statistics import fmean
 from typing import Any
 
-from grpo_kit import ranks
 from grpo_kit.generate.base import Generator, SamplingParams
+from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.policy.models import Policy
+from grpo_kit.runtime import ranks
 
 from .base import Generator
 from .torch_engine import TorchEngine

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from grpo_kit.errors import UserError
 from grpo_kit.policy.models import Policy
+from grpo_kit.policy.weights import exported_weights
 
 from .vllm_http import ServerLost, VllmServer
-from .weights import exported_weights
 
 
 class Transfer(Protocol):

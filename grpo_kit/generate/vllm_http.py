@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from grpo_kit.errors import RunFailed, UserError
-from grpo_kit.interrupt import end_with_parent
-from grpo_kit.secrets import needed_environment
+from grpo_kit.runtime.interrupt import end_with_parent
+from grpo_kit.runtime.secrets import needed_environment
 
 # What torchrun tells its processes would make a server look for the trainers.
 OF_TORCHRUN = (

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from grpo_kit import ranks
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.observe.measure import Measure
 from grpo_kit.policy.models import Policy
+from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Prompt
 
 from .base import SamplingParams, check_prompts

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from grpo_kit import ranks
+from grpo_kit.runtime import ranks
 
 Merge = Literal["sum", "mean", "std", "max", "min", "last"]
 

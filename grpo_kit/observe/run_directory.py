@@ -21,8 +21,8 @@ import yaml
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
-from grpo_kit.scratch_file import scratch_beside, write_whole
-from grpo_kit.secrets import mask, mask_arguments
+from grpo_kit.runtime.scratch_file import scratch_beside, write_whole
+from grpo_kit.runtime.secrets import mask, mask_arguments
 from grpo_kit.types import Group
 
 from .sinks import Sink, numbers

@@ -19,7 +19,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from grpo_kit.interrupt import Unbreakable
+from grpo_kit.runtime.interrupt import Unbreakable
 
 PIPED_WIDTH = 200  # of tables in a log file or a pipe, which have no width of their own, where COLUMNS says nothing
 WIDE = 110  # columns from which on there is room for everything

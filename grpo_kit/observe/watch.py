@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import NormalDist
 from typing import Any, get_args
 
-from .signs import FAILURES, NOTES, Severity, Sign
+from grpo_kit.config.signs import FAILURES, NOTES, Severity, Sign
 
 WINDOW = 5  # steps in the mean of the beginning, and in the moving one
 SURE = 4.0  # standard errors; rules are asked at every step of long runs, so two would cry wolf

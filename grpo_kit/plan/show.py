@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from grpo_kit.config import Config
-from grpo_kit.config_algorithm import check_row
+from grpo_kit.config import Config, check_row
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import line, open_console
-from grpo_kit.recipe_file import load_recipe
 
 from .advice import USABLE, changes_that_fit, engine_room, fits
 from .cost import READ_SHARE, Costs, Work, parse_gpus

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grpo_kit import ranks
+from grpo_kit.runtime import ranks
 
 from .packing import MicroBatch, TrainingSequence, micro_batches, unit_batches
 

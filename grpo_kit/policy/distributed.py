@@ -16,8 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from grpo_kit import ranks
 from grpo_kit.errors import UserError
+from grpo_kit.runtime import ranks
 
 from .models import Policy
 from .packing import MicroBatch

@@ -32,7 +32,7 @@ class LoraPolicy(Policy):
 
     def save(self, folder: Path, shard_gb: float | None = None) -> None:
         """Write the merged model as a plain Hugging Face folder, and beside it the adapter alone."""
-        from grpo_kit.generate.weights import exported_weights
+        from grpo_kit.policy.weights import exported_weights
 
         base = self.model.get_base_model()
         # save_pretrained of the base would write adapter layers under names that no loader knows.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from grpo_kit import ranks
 from grpo_kit.errors import UserError
+from grpo_kit.runtime import ranks
 
 from .attention import use_float32_attention
 from .logprobs import Head, head_of, select_logprobs

@@ -35,7 +35,7 @@ class ValueModel:
         """The policy's own backbone, copied, and a score of zero everywhere: no opinion before the first lesson."""
         from transformers import AutoModelForSequenceClassification
 
-        from grpo_kit.generate.weights import exported_weights
+        from grpo_kit.policy.weights import exported_weights
 
         config = policy.model.config.__class__.from_dict(policy.model.config.to_dict() | {"num_labels": 1})
         config.pad_token_id = policy.tokenizer.pad_token_id

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from grpo_kit.verifiers.score import Score, Status
+from grpo_kit.types import Score, Status
 
 from .work import MAX_ATTEMPTS, WAITING, Loaded, Work
 

@@ -9,8 +9,8 @@ import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any
 
+from grpo_kit.types import Score
 from grpo_kit.verifiers.base import Verifier, VerifierError
-from grpo_kit.verifiers.score import Score
 
 from .work import TEXT_LIMIT, TRACEBACK_LIMIT, WAITING
 

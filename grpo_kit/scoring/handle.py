@@ -9,7 +9,7 @@ import time
 from collections import deque
 from typing import Any
 
-from grpo_kit.verifiers.score import Score
+from grpo_kit.types import Score
 
 from .chunks import Chunk
 from .execute import GRACE_SECONDS

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.types import Score
 from grpo_kit.verifiers.lookup import Address
-from grpo_kit.verifiers.score import Score
 
 from .pool import Pool
 from .work import Loaded, ScoringError, Work

@@ -23,9 +23,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.secrets import needed_environment
+from grpo_kit.runtime.secrets import needed_environment
+from grpo_kit.types import Score
 from grpo_kit.verifiers.lookup import Address
-from grpo_kit.verifiers.score import Score
 
 from .chunks import Chunk, Queue
 from .execute import timed_out

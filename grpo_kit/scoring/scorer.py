@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.types import Completion, Group, Prompt, Task
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from grpo_kit.verifiers.base import Verifier, VerifierError
 from grpo_kit.verifiers.lookup import Address, address_of, get_verifier
-from grpo_kit.verifiers.score import Score
 
 from .cluster import ClusterPool
 from .execute import execute

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from grpo_kit.observe.measure import Measure
-from grpo_kit.verifiers.score import Score
+from grpo_kit.types import Score
 
 # Enough for exact percentiles of a usual step; a longer one is thinned evenly, so that memory stays bounded.
 MAX_LATENCIES = 8192

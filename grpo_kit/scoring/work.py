@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grpo_kit.errors import RunFailed
+from grpo_kit.types import Score
 from grpo_kit.verifiers.base import Verifier
 from grpo_kit.verifiers.lookup import Address
-from grpo_kit.verifiers.score import Score
 
 # Shared between a worker and the pool: chunk id, position in the chunk, monotonic seconds of the mark. It outlives the
 # worker, so that the pool knows which call killed it.

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.types import Score
 from grpo_kit.verifiers.base import Verifier
 from grpo_kit.verifiers.lookup import Address
-from grpo_kit.verifiers.score import Score
 
 from .execute import execute, failure
 from .work import CHANNEL_LOST, HEARTBEAT, IDLE_CHUNK, LENGTH, LOADING, RECYCLE, REQUEST, TEXT_LIMIT, cases_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -108,8 +109,6 @@ def _wait(child: int, timeout: float) -> int:
 
 def _become_run(request: dict[str, Any], output: int) -> None:
     """Never returns."""
-    from grpo_kit.cli import main
-
     from .faults import FAULTS
 
     code = 1
@@ -120,7 +119,7 @@ def _become_run(request: dict[str, Any], output: int) -> None:
         for name, arguments in request["faults"]:
             FAULTS[name](**arguments)
         sys.argv = ["grpo-kit", *request["arguments"]]
-        main()
+        runpy.run_module("grpo_kit", run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -140,7 +139,7 @@ def _import_everything() -> None:
     import transformers.models.qwen2.modeling_qwen2
     import transformers.models.qwen2.tokenization_qwen2  # noqa: F401
 
-    import grpo_kit.commands
+    import grpo_kit.run.start
     import grpo_kit.train.online
     import grpo_kit.train.preflight  # noqa: F401
 

@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from grpo_kit import ranks
 from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.observe.clock import Clock
+from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Group, Prompt
 
 from .rollouts import Round, SampledGroups

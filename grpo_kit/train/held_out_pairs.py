@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.data.held_out_records import held_out_groups
 from grpo_kit.errors import UserError
@@ -16,6 +15,7 @@ from grpo_kit.evaluate.pairs import PairResult
 from grpo_kit.evaluate.run import Judged
 from grpo_kit.policy.dealing import rank_unit_batches
 from grpo_kit.policy.value_model import ValueModel
+from grpo_kit.runtime import ranks
 from grpo_kit.types import Group
 
 from .learners import Learner

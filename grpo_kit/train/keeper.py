@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from grpo_kit import ranks
 from grpo_kit.config import TrainConfig
+from grpo_kit.runtime import ranks
 
 from .checkpoint import (
     SaveRefused,

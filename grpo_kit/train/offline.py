@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from grpo_kit import ranks
 from grpo_kit.config import WarmStartConfig
 from grpo_kit.data.chat import end_of_turn_id, render
 from grpo_kit.data.tasks import ProceduralSource
@@ -15,6 +14,7 @@ from grpo_kit.policy.dealing import rank_batches
 from grpo_kit.policy.distributed import clip_gradients
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence
+from grpo_kit.runtime import ranks
 
 from .steps import build_optimizer
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from grpo_kit import ranks
 from grpo_kit.config import Config
 from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.sampler import TaskSampler
@@ -18,18 +17,20 @@ from grpo_kit.evaluate.outcome import Outcome, outcome_of
 from grpo_kit.evaluate.run import Judged
 from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
-from grpo_kit.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
 from grpo_kit.observe.clock import Clock, rates, run_by
 from grpo_kit.observe.console import RunConsole
-from grpo_kit.observe.curve import draw_learning_curve
-from grpo_kit.observe.report import write_report
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.sinks import open_sinks
 from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy
+from grpo_kit.report import write_report
+from grpo_kit.report.curve import draw_learning_curve
+from grpo_kit.report.terminal import show_evaluation, show_examples
+from grpo_kit.runtime import ranks
+from grpo_kit.runtime.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.types import Group
 
 from . import prepare
@@ -216,7 +217,7 @@ class OnlineTrainer:
                 if not written:
                     self.console.warn(f"step {self.step}: its rollouts could not be written (no space?)")
             if self.step % max(1, self.config.train.steps // 4) == 0:
-                self.console.show_examples(self.step, groups)
+                show_examples(self.console, self.step, groups)
         tokens = sum(len(c.token_ids) for g in groups for c in g.completions)
         metrics: dict[str, Any] = {
             "step": self.step,
@@ -248,7 +249,7 @@ class OnlineTrainer:
             result, self.last_judged = self.evaluation.measure(learner, self.generator, self.scorer, str(self.judge))
             self.scorer.statistics()
         self.evaluations.append((self.step, result))
-        self.console.show_evaluation("before" if self.step == 0 else f"step {self.step}", result)
+        show_evaluation(self.console, "before" if self.step == 0 else f"step {self.step}", result)
         self.watch.log({"step": self.step, **result.as_metrics()})
         self._write_report()
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from grpo_kit.config import Config
-from grpo_kit.config_algorithm import check_row
+from grpo_kit.config import Config, check_row
+from grpo_kit.config.read import load_recipe
 from grpo_kit.data.chat import (
     OPENS_THINKING,
     check_stop_strings,
@@ -38,7 +38,6 @@ from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.lora import check_targets
 from grpo_kit.policy.models import model_skeleton, pick_device
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
-from grpo_kit.recipe_file import load_recipe
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from grpo_kit.verifiers import get_verifier
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from grpo_kit.config import Config
+from grpo_kit.config.read import load_recipe
 from grpo_kit.data.records import read_step
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.lora import attach_lora
-from grpo_kit.recipe_file import load_recipe
 from grpo_kit.types import Group
 
 from .checkpoint import checkpoints, find_damage, load_state, step_of

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from grpo_kit import ranks
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.measure import over_ranks
+from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 

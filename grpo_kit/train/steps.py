@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from transformers import get_scheduler
 
-from grpo_kit import ranks
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed
 from grpo_kit.observe.clock import phase
 from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
 from grpo_kit.policy.packing import MicroBatch
+from grpo_kit.runtime import ranks
 
 MAX_SKIPPED_IN_A_ROW = 3
 Batches = Callable[[], Iterator[MicroBatch]]

@@ -16,10 +16,10 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from grpo_kit import ranks
 from grpo_kit.policy.distributed import Root
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch
+from grpo_kit.runtime import ranks
 
 from .steps import Batches, Loss, UpdateMetrics
 

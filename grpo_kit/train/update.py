@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grpo_kit import ranks
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.correction import CORRECTIONS
@@ -21,6 +20,7 @@ from grpo_kit.policy.dealing import exchange, rank_batches
 from grpo_kit.policy.flops import Work
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
+from grpo_kit.runtime import ranks
 
 from .adaptive import Adaptive
 from .critic import CriticUpdater

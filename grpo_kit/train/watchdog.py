@@ -13,8 +13,8 @@ from pathlib import Path
 
 from grpo_kit.config import LimitsConfig
 from grpo_kit.errors import EXIT_FAILED, RunFailed
-from grpo_kit.interrupt import StopRequest
 from grpo_kit.observe.clock import Clock
+from grpo_kit.runtime.interrupt import StopRequest
 
 GRACE_SECONDS = 15.0  # for the main thread to close engines and pools; one that is stuck in a collective never will
 

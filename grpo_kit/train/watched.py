@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from grpo_kit import ranks
 from grpo_kit.config import LimitsConfig
+from grpo_kit.config.signs import Sign
 from grpo_kit.errors import RunFailed
 from grpo_kit.evaluate.judge import Judge
 from grpo_kit.evaluate.outcome import Outcome
@@ -15,8 +15,9 @@ from grpo_kit.evaluate.run import Judged
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
-from grpo_kit.observe.signs import Sign
 from grpo_kit.observe.watch import Watch
+from grpo_kit.report.terminal import show_comparison, show_solutions
+from grpo_kit.runtime import ranks
 
 ANSWERS_SHOWN = 3
 
@@ -69,8 +70,8 @@ class WatchedRun:
         """The last lines: accuracy before and after, some of the last greedy answers, every sign and whether it holds."""
         if len(evaluations) >= 2:
             ends = (evaluations[0], evaluations[-1])
-            self.console.show_comparison([(f"after step {step}", result) for step, result in ends])
-            self.console.show_solutions(answers[:ANSWERS_SHOWN], str(self.judge))
+            show_comparison(self.console, [(f"after step {step}", result) for step, result in ends])
+            show_solutions(self.console, answers[:ANSWERS_SHOWN], str(self.judge))
         spoken = [sign for sign in self.watch.signs if sign.severity != "note"]
         for sign in spoken:
             since = f"since step {sign.step}" if sign.holds else f"at step {sign.step}, no longer at the end"

@@ -3,6 +3,7 @@
 import pytest
 
 from grpo_kit.config import ChatConfig
+from grpo_kit.config.read import load_recipe
 from grpo_kit.data.chat import (
     check_stop_strings,
     end_of_turn_id,
@@ -16,7 +17,6 @@ from grpo_kit.data.chat import (
 from grpo_kit.data.records import text_group
 from grpo_kit.errors import UserError
 from grpo_kit.policy.scratch import build_tokenizer
-from grpo_kit.recipe_file import load_recipe
 from grpo_kit.train.preflight import preflight
 from grpo_kit.types import Task
 

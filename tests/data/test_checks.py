@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from grpo_kit.config import Config
+from grpo_kit.config.read import load_recipe
 from grpo_kit.data.tasks import is_held_out
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import load_recipe
 from grpo_kit.train.preflight import preflight
 from tests.conftest import make_policy
 

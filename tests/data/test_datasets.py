@@ -119,7 +119,7 @@ def test_missing_files(tmp_path):
 
 @pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="development data is not beside the checkout")
 def test_gsm8k_through_its_recipe():
-    from grpo_kit.recipe_file import load_recipe
+    from grpo_kit.config.read import load_recipe
 
     recipe = load_recipe("grpo/gsm8k", [f"data.path={SHARED_DATA / 'gsm8k_train.jsonl'}"])
     source = open_source(recipe.data, seed=0)

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from grpo_kit.config import DataConfig
+from grpo_kit.config.read import load_recipe
 from grpo_kit.data.lessons import find_shape, read_lesson
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import load_recipe
 from grpo_kit.train.preflight import preflight
 
 SYSTEM = {"role": "system", "content": "Be brief."}

@@ -7,9 +7,9 @@ import zlib
 
 import pytest
 
+from grpo_kit.config.read import validate
+from grpo_kit.config.source import parse_yaml
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import validate
-from grpo_kit.recipe_source import parse_yaml
 from grpo_kit.train.preflight import preflight
 
 SUM = "a, b = map(int, input().split())\nprint(a + b)"

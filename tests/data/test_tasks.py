@@ -8,11 +8,11 @@ from fractions import Fraction
 
 import pytest
 
+from grpo_kit.config.read import load_recipe
 from grpo_kit.data.datasets import evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.tasks import TASKS, ProceduralSource, is_held_out
 from grpo_kit.errors import UserError
-from grpo_kit.recipe_file import load_recipe
 from grpo_kit.verifiers import get_verifier
 from tests.conftest import make_policy
 

@@ -20,7 +20,7 @@ SMALL_CHUNKS = """\
 import sys
 from grpo_kit.evaluate import checkpoints
 checkpoints.CHUNK = 16
-from grpo_kit.cli import main
+from grpo_kit.cli.app import main
 main()
 """
 
@@ -103,7 +103,7 @@ def invoke(*arguments):
     """The command in this process: its error, or None."""
     from typer.testing import CliRunner
 
-    from grpo_kit.cli import app
+    from grpo_kit.cli.app import app
 
     return CliRunner().invoke(app, ["eval", *map(str, arguments)]).exception
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from grpo_kit.cli import app
+from grpo_kit.cli.app import app
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate import checkpoints
 from grpo_kit.evaluate.checkpoints import right_so_far
@@ -101,7 +101,7 @@ def test_fields_and_verifier_of_the_command_line(here):
     (here / "odd.csv").write_text("Body,key\n1+1,2\n")
     with pytest.raises(UserError, match="--prompt-field"):
         open_task("odd.jsonl")
-    from grpo_kit.config_scoring import VerifierConfig
+    from grpo_kit.config import VerifierConfig
 
     changes = Changes(VerifierConfig(name="number", options={"tolerance": 0.5}), "Body", "key")
     for name in ("odd.jsonl", "odd.csv"):
@@ -118,8 +118,8 @@ def test_usual_columns_are_looked_for_beyond_the_first_row(here):
 
 
 def test_a_recipe_is_a_task_of_its_own_held_out_data_and_judge(here):
+    from grpo_kit.config.read import load_recipe
     from grpo_kit.data.datasets import evaluation_tasks
-    from grpo_kit.recipe_file import load_recipe
 
     shipped = open_task("quickstart/addition", limit=5)
     config = load_recipe("quickstart/addition")

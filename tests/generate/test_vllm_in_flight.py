@@ -3,16 +3,17 @@
 import copy
 import json
 import threading
-import time
 
 import pytest
 import torch
 
 from grpo_kit.config import RolloutConfig
-from grpo_kit.generate.base import SamplingParams
+from grpo_kit.generate.base import SamplingParams, sample_seed
+from grpo_kit.generate.vllm_http import OPENER
 from grpo_kit.generate.vllm_server import VllmServers
 from grpo_kit.types import Prompt
 from tests.generate.test_vllm_server import free_port
+from tests.kit.patience import HANGS, wait_until
 from tests.train.test_every_algorithm_runs import ODD, recipe, run
 from tests.vllm_real import disturb, needs_vllm, rollout, vllm_policy
 
@@ -44,6 +45,19 @@ def servers(tmp_path_factory):
         generator.close()
 
 
+def tokens_sampled(servers):
+    """How many tokens the servers say they have sampled so far, those of unfinished responses included."""
+    with_urls = (OPENER.open(f"{s.url}/metrics", timeout=HANGS) for s in servers.servers)
+    lines = (line for answer in with_urls for line in answer.read().decode().splitlines())
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("vllm:generation_tokens_total"))
+
+
+def until_it_samples(servers, before):
+    """Wait until responses are under way, when ``before`` tokens had been sampled: the probe's may be counted late."""
+    more = before + 2 * servers.probe.sampling.max_tokens
+    wait_until(lambda: tokens_sampled(servers) > more, "responses under way")
+
+
 def expected(model, prompt, completion):
     """The log-probability of every sampled token under one model, given all that stands before it."""
     ids = torch.tensor([[*prompt.token_ids, *completion.token_ids]])
@@ -57,11 +71,10 @@ def test_responses_go_on_with_new_weights_and_say_from_which_token(servers):
     models = {0: copy.deepcopy(servers.policy.model)}
     groups = []
     sampling = threading.Thread(target=lambda: groups.extend(servers.generate(prompts, SAMPLING)))
+    before = tokens_sampled(servers)
     sampling.start()
-    version = 0
-    while sampling.is_alive() and version < 6:
-        time.sleep(0.2)
-        version += 1
+    until_it_samples(servers, before)
+    for version in (1, 2):  # the first meets responses on every machine, the second on most
         disturb(servers.policy, seed=version)
         models[version] = copy.deepcopy(servers.policy.model)
         servers.sync(servers.policy.model, version)
@@ -80,8 +93,34 @@ def test_responses_go_on_with_new_weights_and_say_from_which_token(servers):
             at += count
 
 
+def sample_as_they_learn(monkeypatch, seed, steps, ahead):
+    """Let every new version meet responses, on machines that sample faster than they learn too.
+
+    The requests of the last step that may be asked for wait for the version that they have to meet, and it waits for them.
+    """
+    step_of = {sample_seed(seed, "step", step): step for step in range(1, steps + 1)}
+    comes = {version: threading.Event() for version in range(1, steps + 1)}
+    generate, sync = VllmServers.generate, VllmServers.sync
+
+    def begun_late(servers, prompts, sampling):
+        if (version := step_of.get(sampling.seed, 0) - ahead) > 0:
+            assert comes[version].wait(HANGS), f"version {version} never came"
+        return generate(servers, prompts, sampling)
+
+    def met(servers, model, version):
+        if version in comes:
+            before = tokens_sampled(servers)
+            comes[version].set()
+            if version + ahead <= steps:
+                until_it_samples(servers, before)
+        sync(servers, model, version)
+
+    monkeypatch.setattr(VllmServers, "generate", begun_late)
+    monkeypatch.setattr(VllmServers, "sync", met)
+
+
 @pytest.mark.slow
-def test_a_run_learns_from_responses_of_several_versions(tmp_path):
+def test_a_run_learns_from_responses_of_several_versions(tmp_path, monkeypatch):
     needs_vllm()
     config = recipe(
         "grpo",
@@ -94,12 +133,13 @@ def test_a_run_learns_from_responses_of_several_versions(tmp_path):
         "rollout.max_staleness=2",
         f"rollout.vllm.servers=[http://127.0.0.1:{free_port()}]",
         "rollout.vllm.launch=true",
-        # Two responses at a time: sampling takes longer than training on any machine, so every update meets some.
+        # Two responses at a time, so that a version does not meet the last tokens of all of them.
         "rollout.vllm.max_sequences=2",
         "rollout.vllm.cache_gb=0.1",
         "rollout.vllm.update=in_flight",
         "device=cpu",
     )
+    sample_as_they_learn(monkeypatch, config.seed, steps=8, ahead=2)
     run(config, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, 9))

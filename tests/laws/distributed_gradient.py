@@ -4,10 +4,10 @@ import sys
 
 import torch
 
-from grpo_kit import ranks
 from grpo_kit.config import OptimizerConfig, ParallelConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.policy.distributed import gathered_state, shard_policy
+from grpo_kit.runtime import ranks
 from grpo_kit.train.steps import GradientStep, UpdateMetrics
 from grpo_kit.train.update import PolicyUpdater
 from tests.conftest import make_policy

@@ -7,7 +7,7 @@ import pytest
 
 from grpo_kit.observe.measure import MERGES, Measure, merged
 from grpo_kit.scoring.statistics import VerifierStatistics
-from grpo_kit.verifiers.score import Score
+from grpo_kit.types import Score
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from grpo_kit.errors import UserError
 from grpo_kit.evaluate.files import Fields
 from grpo_kit.evaluate.records import write_records
 from grpo_kit.evaluate.score import rescore
-from grpo_kit.observe.report import write_report
-from grpo_kit.observe.report.chart import Table
-from grpo_kit.observe.report.panels import kind_of, run_panels
-from grpo_kit.observe.report.rows import run_rows, spread
-from grpo_kit.observe.report.suspicion import suspicions
-from grpo_kit.observe.rollouts import read_rows
-from grpo_kit.rollout_file import rollout_lines
+from grpo_kit.observe.rollout_file import rollout_lines
+from grpo_kit.report import write_report
+from grpo_kit.report.chart import Table
+from grpo_kit.report.panels import kind_of, run_panels
+from grpo_kit.report.rollouts import read_rows
+from grpo_kit.report.rows import run_rows, spread
+from grpo_kit.report.suspicion import suspicions
 from grpo_kit.scoring import VerifierSpec
 from tests.kit.patience import wait_until
 from tests.observe.report_runs import HOSTILE, HOSTILE_TEXTS, make_run

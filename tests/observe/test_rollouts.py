@@ -4,7 +4,8 @@ import pytest
 from rich.console import Console
 
 from grpo_kit.errors import UserError
-from grpo_kit.observe.rollouts import Choice, choose, condition, read_rows, show_list, show_one
+from grpo_kit.report.rollouts import Choice, choose, read_rows, show_list, show_one
+from grpo_kit.runtime.condition import condition
 from tests.observe.report_runs import make_run
 
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory
-from grpo_kit.recipe_file import load_recipe
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
 

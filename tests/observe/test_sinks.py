@@ -4,10 +4,10 @@ import sqlite3
 
 import pytest
 
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.observe import sinks
 from grpo_kit.observe.run_directory import RunDirectory
-from grpo_kit.recipe_file import load_recipe
 
 
 @pytest.fixture

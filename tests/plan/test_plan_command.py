@@ -5,10 +5,10 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from grpo_kit.chain import is_chain
-from grpo_kit.cli import app
-from grpo_kit.recipe_file import load_recipe
-from grpo_kit.recipe_source import find_recipe, shipped_recipes
+from grpo_kit.cli.app import app
+from grpo_kit.config.read import load_recipe
+from grpo_kit.config.source import find_recipe, shipped_recipes
+from grpo_kit.run.chain import is_chain
 
 TEXTS = {name: find_recipe(name).read_text() for name in shipped_recipes()}
 FOR_GPUS = {name: re.search(r"GPUs? of (\d+) GB or more", text) for name, text in TEXTS.items()}

@@ -6,12 +6,12 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from grpo_kit.cli import app
+from grpo_kit.cli.app import app
 from grpo_kit.config import ModelConfig
-from grpo_kit.recipe_file import load_recipe
+from grpo_kit.config.read import load_recipe
 from tests.conftest import TINY_RECIPE
 
-CHANCE = "{name: 'grpo_kit.smoke_reward:by_chance'}"
+CHANCE = "{name: 'grpo_kit.run.smoke_reward:by_chance'}"
 LINEAR = TINY_RECIPE.replace("1.0e-3}", "1.0e-3, schedule: linear}")
 
 
@@ -20,7 +20,8 @@ def finished(zygote):
     """A run of three steps under a schedule that ends with it."""
     (zygote.folder / "advice.yaml").write_text(
         LINEAR.replace(
-            "- {name: math, weight: 1.0}", "- {name: math, weight: 1.0}\n  - {name: 'grpo_kit.smoke_reward:by_chance'}"
+            "- {name: math, weight: 1.0}",
+            "- {name: math, weight: 1.0}\n  - {name: 'grpo_kit.run.smoke_reward:by_chance'}",
         )
     )
     done = zygote.run("train", "advice.yaml", "train.save_every=1", "train.keep_last=9", "--run-dir", "an end")

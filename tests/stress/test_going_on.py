@@ -144,7 +144,7 @@ def test_after_an_older_step_newer_checkpoints_are_not_fallen_back_on(tmp_path, 
 def test_the_keeper_waits_longer_between_tries(tmp_path, policy, monkeypatch, tiny_recipe):
     import shutil
 
-    from grpo_kit.recipe_file import load_recipe
+    from grpo_kit.config.read import load_recipe
 
     said = []
     keeper = Keeper(tmp_path, load_recipe(tiny_recipe).train, said.append)

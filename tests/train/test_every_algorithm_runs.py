@@ -8,13 +8,13 @@ import pytest
 import torch
 from rich.console import Console
 
-from grpo_kit.interrupt import Interrupted
+from grpo_kit.config.read import apply_override, validate
+from grpo_kit.config.source import parse_yaml
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.models import load_policy
-from grpo_kit.recipe_file import apply_override, validate
-from grpo_kit.recipe_source import parse_yaml
+from grpo_kit.runtime.interrupt import Interrupted
 from grpo_kit.train.checkpoint import latest_checkpoint
 from grpo_kit.train.online import OnlineTrainer
 from grpo_kit.train.preflight import preflight

@@ -14,10 +14,10 @@ from grpo_kit.errors import UserError
 from grpo_kit.evaluate.outcome import outcome_of
 from grpo_kit.evaluate.pairs import PairResult
 from grpo_kit.observe.console import RunConsole
-from grpo_kit.observe.report.panels import run_panels
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
+from grpo_kit.report.panels import run_panels
 from grpo_kit.train.held_out_pairs import PairEvaluation
 from grpo_kit.train.online import OnlineTrainer
 from grpo_kit.train.pairs import Pair

@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from grpo_kit.commands import check_verifiers, train
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.objective.algorithms import resolve_objective
-from grpo_kit.observe.report.head import watch_card
-from grpo_kit.recipe_file import load_recipe
+from grpo_kit.report.head import watch_card
+from grpo_kit.run.start import check_verifiers, train
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.train.batch import build_batch, rollout_metrics
 from grpo_kit.train.pairs import mine_labels

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from grpo_kit.config_algorithm import check_row
+from grpo_kit.config import check_row
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.objective.surrogates import SURROGATES

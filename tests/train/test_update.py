@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from grpo_kit.config import OptimizerConfig
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import RunFailed
 from grpo_kit.objective.algorithms import resolve_objective
-from grpo_kit.recipe_file import load_recipe
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
 from grpo_kit.types import Completion, Group, Prompt, Score, Task

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from grpo_kit import ranks
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import FollowedRun, RunDirectory
+from grpo_kit.runtime import ranks
 from grpo_kit.train import online
 from grpo_kit.train.checkpoint import latest_checkpoint
 from grpo_kit.train.online import OnlineTrainer

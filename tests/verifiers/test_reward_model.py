@@ -11,9 +11,9 @@ from grpo_kit.data.records import text_group
 from grpo_kit.policy.packing import TrainingSequence, unit_batches
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.scoring import Scorer, VerifierSpec
+from grpo_kit.scoring.selftest import examine
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import VerifierError, get_verifier
-from grpo_kit.verifiers.selftest import examine
 from tests.conftest import make_policy
 
 TEMPLATE = "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} <end> {% endfor %}"

@@ -6,10 +6,10 @@ import re
 import pytest
 from typer.testing import CliRunner
 
+from grpo_kit.cli.verifiers import app
 from grpo_kit.errors import UserError
+from grpo_kit.scoring.selftest import examine, read_cases
 from grpo_kit.verifiers import REGISTRY, get_verifier
-from grpo_kit.verifiers.selftest import examine, read_cases
-from grpo_kit.verifiers_cli import app
 
 FLAWED = """
 import re

@@ -4,9 +4,9 @@ import importlib.util
 
 import pytest
 
+from grpo_kit.scoring.selftest import examine
 from grpo_kit.verifiers import REGISTRY
 from grpo_kit.verifiers.lookup import SHIPPED, named_verifier
-from grpo_kit.verifiers.selftest import examine
 
 
 def _all_cases():

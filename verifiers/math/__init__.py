@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
+from grpo_kit.types import Score
+
 from ..base import verifier
 from ..final_answer import LETTER, UNMARKED, FinalAnswer, final_answer
 from ..final_answer.gold import final_of_gold, gold_texts
-from ..score import Score
 from .judge import Mode, judge
 from .judge.evaluated import copied
 from .judge.letters import gold_choice
@@ -113,7 +114,7 @@ def equal(a: str, b: str, mode: Mode = "default", unevaluated: Unevaluated = "al
 
 
 def _cases() -> list[Any]:
-    from ..selftest import Case
+    from ..cases import Case
 
     return [
         Case(r"The answer is \boxed{42}.", "42", expected=1.0),

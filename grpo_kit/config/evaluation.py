@@ -1,0 +1,23 @@
+"""What is measured on tasks that training never meets."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+
+from .base import Strict
+from .data import DataConfig
+from .scoring import JudgeConfig
+
+
+class EvaluationConfig(Strict):
+    """Held-out accuracy before, during and after training; of a reward model, that of ranking pairs."""
+
+    data: DataConfig | None = Field(None, description="default: tasks held out of data, which training never meets")
+    verifier: JudgeConfig | None = Field(
+        None,
+        description="who judges what is right, as a name or {name, options}; default: the first of `verifiers` that tells "
+        "right from wrong, else a shipped one that fits the data",
+    )
+    tasks: PositiveInt = 256
+    samples: PositiveInt = 4
+    every: PositiveInt | None = None

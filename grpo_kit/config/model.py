@@ -1,0 +1,64 @@
+"""The network that learns: where it comes from, and its adapters."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from .base import PathText, Strict
+
+
+class ScratchModelConfig(Strict):
+    """A tiny Qwen2-architecture model over bytes, made from random weights."""
+
+    hidden_size: PositiveInt = 128
+    intermediate_size: PositiveInt = 384
+    layers: PositiveInt = 3
+    heads: PositiveInt = 4
+    context_length: PositiveInt = 4096
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> ScratchModelConfig:
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}")
+        return self
+
+
+class LoraConfig(Strict):
+    """Low-rank adapters (arXiv:2106.09685): the base stays frozen, and with adapters off it is the reference."""
+
+    rank: PositiveInt = 16
+    alpha: PositiveFloat = 32.0
+    targets: tuple[str, ...] | Literal["all-linear"] = Field(
+        "all-linear", description="names of the layers that get adapters"
+    )
+
+
+class ModelConfig(Strict):
+    """Where the policy comes from: ``path`` (a Hugging Face folder or hub name) or ``scratch``."""
+
+    path: PathText | None = None
+    scratch: ScratchModelConfig | None = None
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of matrix products; weights stay float32. auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    compile: bool = Field(
+        False, description="torch.compile the training passes: a minute at the start, needs a C++ compiler on a CPU"
+    )
+    lora: LoraConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_replaces_scratch(cls, values: Any) -> Any:
+        if isinstance(values, dict) and None not in (values.get("path"), values.get("scratch")):
+            raise ValueError(
+                "give either path or scratch, not both (an override of one can be paired with scratch=null)"
+            )
+        return values
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelConfig:
+        if self.path is None and self.scratch is None:
+            raise ValueError("needs a path (a Hugging Face folder or hub name) or a scratch section")
+        return self

@@ -1,0 +1,120 @@
+"""The recipe as a typed object. Every field has one reader; unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from grpo_kit.objective.names import ALGORITHMS, RECORDED
+from grpo_kit.runtime.suggest import did_you_mean
+
+from .base import Strict
+from .data import ChatConfig, DataConfig, ExamplesConfig
+from .evaluation import EvaluationConfig
+from .model import ModelConfig
+from .objective import ObjectiveConfig
+from .rollout import RolloutConfig
+from .scoring import ScoringConfig, VerifierConfig
+from .training import (
+    CriticConfig,
+    LimitsConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    ParallelConfig,
+    TrainConfig,
+    WarmStartConfig,
+)
+
+
+class Config(Strict):
+    """A whole recipe."""
+
+    algorithm: str = Field(
+        "grpo", description="a row of `grpo-kit algorithms`, or path/file.py:row for one of your own"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    device: str = "auto"
+    threads: PositiveInt | None = Field(
+        None, description="torch threads; default: what a trial at the start finds best"
+    )
+    model: ModelConfig
+    warm_start: WarmStartConfig | None = None
+    data: DataConfig
+    chat: ChatConfig = ChatConfig()
+    examples: ExamplesConfig | None = Field(None, description="for offline algorithms: what is learned from")
+    verifiers: Annotated[list[VerifierConfig], Field(min_length=1)]
+    scoring: ScoringConfig = ScoringConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    critic: CriticConfig = CriticConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: TrainConfig
+    parallel: ParallelConfig = ParallelConfig()
+    evaluation: EvaluationConfig | None = None
+    logging: LoggingConfig = LoggingConfig()
+    limits: LimitsConfig = LimitsConfig()
+
+    def objective_overrides(self) -> dict[str, Any]:
+        """What the objective section sets, null included where a row can do without."""
+        return self.objective.model_dump(exclude_unset=True)
+
+    @property
+    def sampled_by(self) -> Literal["itself", "engine", "older_weights"]:
+        """How far the distribution that samples may be from the one that learns."""
+        if self.rollout.engine == "torch":
+            return "itself"
+        return "older_weights" if self.rollout.max_staleness else "engine"
+
+    def longest_sequence(self) -> int:
+        """Tokens of the longest prompt and response that training or evaluation may ask of the engine."""
+        evaluated = self.evaluation.data if self.evaluation else None
+        prompt = max(d.max_prompt_tokens for d in (self.data, evaluated) if d is not None)
+        return prompt + self.rollout.max_tokens
+
+    @field_validator("algorithm")
+    @classmethod
+    def _algorithm_is_known(cls, name: str) -> str:
+        known = get_args(ALGORITHMS)
+        if name in known or ":" in name:
+            return name
+        raise ValueError(
+            f"found {name!r}, allowed: {', '.join(known)}, or path/file.py:row.{did_you_mean(name, known)}"
+        )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Config:
+        problems = []
+        if self.warm_start and self.data.task is None:
+            problems.append("warm_start needs a procedural data.task, whose demonstrations it learns from")
+        if self.rollout.prompts_per_step % self.train.updates_per_batch:
+            problems.append(
+                f"train.updates_per_batch {self.train.updates_per_batch} must divide rollout.prompts_per_step "
+                f"{self.rollout.prompts_per_step}"
+            )
+        data = self.objective.data
+        recorded = self.algorithm in RECORDED if data is None else data == "recorded"
+        if (data or ":" not in self.algorithm) and recorded != (self.examples is not None):
+            problems.append(
+                f"algorithm {self.algorithm} "
+                + (
+                    "learns from recorded data and needs an examples section"
+                    if self.examples is None
+                    else "samples its own data and takes no examples section"
+                )
+            )
+        if self.rollout.max_staleness and self.objective.correction == "none":
+            problems.append(
+                "rollout.max_staleness lets older weights sample, so objective.correction must not be none: use "
+                "in_ratio, truncated or masked"
+            )
+        # Whoever writes evaluation: null has decided; where it was forgotten, nothing would ever be the best.
+        if self.train.keep_best and self.evaluation is None and "evaluation" not in self.model_fields_set:
+            problems.append(
+                "train.keep_best keeps the checkpoints of highest held-out accuracy, and there is no evaluation"
+            )
+        if self.examples and self.examples.demonstrations and self.data.task is None:
+            problems.append("examples.demonstrations needs a procedural data.task")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

@@ -1,0 +1,121 @@
+"""Steps, optimizers, limits, and how a network lives on its devices."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+
+from grpo_kit.runtime.suggest import did_you_mean
+
+from .base import Fraction, NonNegative, PathText, Strict
+from .signs import SIGNS, Sign
+
+
+class OptimizerConfig(Strict):
+    learning_rate: NonNegative = Field(
+        1e-6, description="0 leaves the weights as they are: a run that only records rollouts"
+    )
+    schedule: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    weight_decay: NonNegative = 0.0
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    epsilon: PositiveFloat = Field(1e-8, description="AdamW's; a larger one keeps weights with tiny gradients still")
+    max_grad_norm: PositiveFloat = 1.0
+
+
+class WarmStartConfig(Strict):
+    """Supervised fine-tuning on a procedural task's demonstrations before reinforcement learning begins."""
+
+    steps: PositiveInt = 200
+    batch_size: PositiveInt = 64
+    mistakes: Fraction = Field(
+        0.0, description="share of demonstrations with a mistake that carries through to the answer"
+    )
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, schedule="cosine", warmup_steps=20)
+
+
+class CriticConfig(Strict):
+    """The second network of algorithms with baseline critic."""
+
+    path: PathText | None = Field(None, description="a reward model to start from; default: the policy's own weights")
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-5)
+    warmup: Annotated[int, Field(ge=0)] = Field(0, description="batches on which only the critic learns")
+
+
+class TrainConfig(Strict):
+    steps: PositiveInt
+    token_budget: PositiveInt = Field(16384, description="padded tokens of one micro-batch")
+    updates_per_batch: PositiveInt = Field(
+        1, description="the batch's prompts are split into this many optimizer steps"
+    )
+    epochs_per_batch: PositiveInt = 1
+    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; one is always left at the end")
+    save_minutes: PositiveFloat | None = Field(
+        None, description="also save when this long has passed since the last one"
+    )
+    keep_last: PositiveInt = 2
+    keep_best: Annotated[int, Field(ge=0)] = Field(
+        0, description="checkpoints of the highest held-out accuracy that are saved and kept besides the last ones"
+    )
+    shard_gb: PositiveFloat | None = Field(None, description="largest file of weights in a checkpoint")
+    stop_seconds: PositiveFloat = Field(60.0, description="time to save and end in, once a signal asks for it")
+    log_rollouts_every: PositiveInt = 1
+    profile_steps: Annotated[int, Field(ge=0)] = Field(
+        0, description="trace so many steps after the first one, into profile/ of the run directory"
+    )
+
+
+class LimitsConfig(Strict):
+    """Minutes that one wait of a phase may last before the run is ended, with the stacks of all threads; and what of the
+    watch's signs ends it."""
+
+    start: PositiveFloat = Field(120.0, description="loading the model, opening the engine, the warm start's steps")
+    generate: PositiveFloat = 60.0
+    score: PositiveFloat = 60.0
+    update: PositiveFloat = 60.0
+    sync: PositiveFloat = 60.0
+    evaluate: PositiveFloat = 240.0
+    save: PositiveFloat = 60.0
+    other: PositiveFloat = 60.0
+    hacking: bool | tuple[str, ...] = Field(
+        False,
+        description="stop, saved, at these signs of the watch; true: at every failure (docs/evaluation.md, The watch)",
+    )
+
+    @field_validator("hacking", mode="before")
+    @classmethod
+    def _signs_are_known(cls, wanted: Any) -> Any:
+        names = [wanted] if isinstance(wanted, str) and wanted.lower() not in ("true", "false") else wanted
+        unknown = [n for n in names if n not in SIGNS] if isinstance(names, (list, tuple)) else []
+        if unknown:
+            hint = did_you_mean(str(unknown[0]), list(SIGNS))
+            raise ValueError(f"found {unknown[0]!r}, allowed: true, false, or some of {', '.join(SIGNS)}.{hint}")
+        return names
+
+    def minutes(self) -> dict[str, float]:
+        """The limits of the phases, by name."""
+        return {name: float(value) for name, value in self.model_dump(exclude={"hacking"}).items()}
+
+    def stops_at(self, sign: Sign) -> bool:
+        if isinstance(self.hacking, bool):
+            return self.hacking and sign.severity == "failure"
+        return sign.name in self.hacking
+
+
+class ParallelConfig(Strict):
+    """How a network lives on its devices; how many there are is torchrun's to say. See docs/scaling.md."""
+
+    cpu_offload: bool = Field(
+        False, description="keep shards, gradients and optimizer state in the host's memory (CUDA, several processes)"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="keep one activation per layer and compute the rest again in the backward pass"
+    )
+
+
+class LoggingConfig(Strict):
+    """Where metrics go besides metrics.jsonl in the run's folder."""
+
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    project: str = Field("grpo-kit", description="the project's name in wandb and trackio")

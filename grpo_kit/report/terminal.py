@@ -1,0 +1,72 @@
+"""What a run shows of itself in a terminal: outcomes of evaluations, and completions with their marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.panel import Panel
+from rich.text import Text
+
+from grpo_kit.evaluate.outcome import Outcome
+from grpo_kit.evaluate.run import Judged
+from grpo_kit.observe.console import RunConsole
+from grpo_kit.observe.tables import Column, show_table
+from grpo_kit.observe.terminal import clip, shown
+from grpo_kit.types import Group, Score
+
+STYLES = {"right": "green", "wrong": "red", "not judged": "yellow"}
+
+
+def _mark(verdict: Score) -> str:
+    return ("right" if verdict.right else "wrong") if verdict.counts else "not judged"
+
+
+def show_evaluation(console: RunConsole, label: str, result: Outcome) -> None:
+    console.say(f"{label}: {result}")
+
+
+def show_examples(console: RunConsole, step: int, groups: Sequence[Group]) -> None:
+    """The completions of highest and lowest reward of the step, each with the judge's mark."""
+    pairs = [
+        (g, c, s, v) for g in groups for c, s, v in zip(g.completions, g.scores, g.verdicts(), strict=True) if s.counts
+    ]
+    if not pairs:
+        return
+    best, worst = max(pairs, key=lambda p: p[2].value), min(pairs, key=lambda p: p[2].value)
+    for group, completion, score, verdict in (best, worst):
+        mark = _mark(verdict)
+        title = f"step {step}, reward {score.value:g}, {mark}"
+        _example(console, title, STYLES[mark], group.task.prompt, completion.text)
+        if best[2].value == worst[2].value:
+            break
+
+
+def show_solutions(console: RunConsole, judged: Sequence[Judged], judge: str) -> None:
+    """Greedy answers, each with the judge's mark."""
+    for item in judged:
+        mark = _mark(item.score)
+        answer = f", the answer is {item.task.answer}" if mark == "wrong" else ""
+        title = f"{mark}, judged by {judge}{answer}"
+        _example(console, title, STYLES[mark], item.task.prompt, item.completion.text)
+
+
+def _example(console: RunConsole, title: str, style: str, prompt: str, response: str) -> None:
+    title = " ".join(title.split())  # answers of data may be of several lines
+    asked, said = (shown(console.console, clip(t, n, end=True)) for t, n in ((prompt, 600), (response, 1200)))
+    if console.console.is_terminal:
+        text = Text(asked, style="dim") + Text(f" {said}", style="not dim")
+        name = Text(shown(console.console, title))
+        console.console.print(Panel(text, title=name, title_align="left", border_style=style))
+    else:
+        console.say(f"  [{title}] {' '.join(f'{asked} {said}'.split())}")
+
+
+def show_comparison(console: RunConsole, rows: Sequence[tuple[str, Outcome]]) -> None:
+    """Outcomes of one measure, a row each. Where their judges differ each row names its own."""
+    measure, judges = rows[0][1].measure, list(dict.fromkeys(r.judge for _, r in rows if r.judge))
+    title = f"{measure}, judged by {judges[0]}" if len(judges) == 1 else measure
+    shown = [r.cells() | ({"judged by": r.judge or "unknown"} if len(judges) > 1 else {}) for _, r in rows]
+    names = list(dict.fromkeys(name for cells in shown for name in cells))
+    columns = [Column(""), *(Column(name, right=name != "judged by") for name in names)]
+    cells = [(label, *(row.get(name, "") for name in names)) for (label, _), row in zip(rows, shown, strict=True)]
+    show_table(console.console, columns, cells, title=title)

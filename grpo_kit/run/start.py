@@ -1,0 +1,280 @@
+"""What the commands do, once the command line has been read."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from grpo_kit.config import Config, JudgeConfig, VerifierConfig
+from grpo_kit.config.read import load_recipe
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
+from grpo_kit.observe.sinks import check_sinks
+from grpo_kit.observe.tables import Column, show_table
+from grpo_kit.observe.terminal import clip, command, line, open_console, warn
+from grpo_kit.run.chain import is_chain, train_chain
+from grpo_kit.run.next_commands import after_training, to_resume
+from grpo_kit.run.resume import Finished, create_fork, find_fork, is_there, open_resumed
+from grpo_kit.run.torchrun import become_torchrun, train_command, train_on_ranks
+from grpo_kit.runtime import ranks
+from grpo_kit.runtime.interrupt import Interrupted, StopStep, stop_on_signal
+from grpo_kit.runtime.threads import choose_threads
+from grpo_kit.verifiers import Verifier, get_verifier
+
+if TYPE_CHECKING:
+    from grpo_kit.train.preflight import Plan
+
+
+def train(
+    recipe: str,
+    overrides: Sequence[str],
+    *,
+    dry_run: bool,
+    run_dir: Path | None,
+    resume: str | None,
+    fork: str | None = None,
+    processes: int | None = None,
+) -> None:
+    """Check, then train. Nothing is written before every check has passed.
+
+    Args:
+        resume: ``latest`` or a step of the run in ``run_dir``, or ``auto`` for the latest if there is such a run.
+        fork: ``RUN@STEP`` to begin a new run from.
+        processes: so many of them through torchrun, each of which comes back here; never returns, but for a chain.
+    """
+    if resume is not None and fork is not None:
+        raise UserError("--resume goes on with a run, --fork begins a new one from it: give one of them")
+    if is_chain(recipe):
+        if fork is not None or resume not in (None, "latest", "auto"):
+            raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
+        resumed = resume is not None
+        train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resumed, processes=processes)
+        return
+    if processes is not None and not dry_run:
+        become_torchrun(processes, train_command(recipe, overrides, run_dir, resume, fork))
+    if ranks.launched() and not dry_run:
+        train_on_ranks(recipe, overrides, run_dir=run_dir, resume=resume, fork=fork)
+        return
+    console = open_console()
+    begun = time.perf_counter()
+    checked = check(recipe, overrides, console, dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
+    if checked is not None:
+        train_checked(*checked, console, begun)
+
+
+# The config, the folder, the checkpoint to go on from, and what a resumed run changed.
+Checked = tuple[Config, RunDirectory, Path | None, list[str] | None]
+
+
+def check(
+    recipe: str,
+    overrides: Sequence[str],
+    console: Console,
+    *,
+    dry_run: bool,
+    run_dir: Path | None,
+    resume: str | None,
+    fork: str | None,
+) -> Checked | None:
+    """What can be known to be wrong is said here; then the folder is made. None if there is nothing to train."""
+    auto = resume == "auto"
+    if auto:
+        resume = "latest" if is_there(run_dir) else None
+    if resume is not None:
+        try:
+            config, run, checkpoint, changed = open_resumed(recipe, overrides, run_dir, resume)
+        except Finished:
+            if not auto:
+                raise
+            line(console, f"{run_dir} is finished: nothing to do")
+            return None
+    else:
+        config, path = load_recipe(recipe, overrides), run_dir or default_run_path(recipe)
+        check_free(path)
+    forked = find_fork(fork, config) if fork is not None else None
+    check_verifiers(config)
+    check_sinks(config)
+    # From here on torch is needed; what can be found wrong without it has been.
+    from transformers.utils import logging as transformers_logging
+
+    from grpo_kit.train.preflight import preflight
+
+    transformers_logging.disable_progress_bar()
+    if resume is not None:
+        preflight(config, None)
+        if changed:
+            line(console, "changed: " + ", ".join(changed))
+        if dry_run:
+            line(console, f"dry run: would go on from {checkpoint or 'the beginning'}; nothing was written")
+            return None
+        return config, run, checkpoint, changed
+    plan = preflight(config, path)
+    if plan.gold_rejected:
+        warn(
+            console,
+            f"{len(plan.gold_rejected)} of {plan.gold_checked} gold answers are rejected by their "
+            "verifier; --dry-run names them",
+        )
+    for note in plan.notes:
+        warn(console, note)
+    if dry_run:
+        show_plan(console, config, plan)
+        return None
+    if config.threads is None:
+        config = config.model_copy(update={"threads": choose_threads()})
+    if run_dir is None and forked is None:
+        run = RunDirectory.create_anew(recipe, config)
+    elif forked is None:
+        run = RunDirectory.create(path, config)
+    else:
+        run, checkpoint = create_fork(forked, path, config)
+    line(
+        console,
+        f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
+        f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {run.path}",
+    )
+    if forked is None:
+        return config, run, None, None
+    changes = ", ".join(map(str, forked.changes)) or "nothing"
+    line(console, f"forked after step {forked.step} of {forked.origin.path}; changed: {changes}")
+    return config, run, checkpoint, None
+
+
+def check_verifiers(config: Config) -> None:
+    """Raises UserError if a verifier cannot be found or lacks an option, or if there is nothing to run it on."""
+    if config.scoring.executor == "ray":
+        from grpo_kit.scoring.cluster import require_ray
+
+        require_ray()
+    judge = config.evaluation.verifier if config.evaluation else None
+    named: list[VerifierConfig | JudgeConfig] = [*config.verifiers, *([judge] if judge else [])]
+    for wanted in named:
+        where = "evaluation.verifier" if wanted is judge else "verifiers"
+        try:
+            found = get_verifier(wanted.name).with_options(wanted.options)
+            if wanted is judge:
+                check_judge(found)
+        except UserError as error:
+            raise (UserError(f"{where}: {error}") if wanted is judge else error) from error
+        except Exception as error:  # whatever importing a file of the user's may raise
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            line = (
+                f"{error.filename}:{error.lineno}"
+                if isinstance(error, SyntaxError)
+                else f"{frame.filename}:{frame.lineno}"
+            )
+            raise UserError(
+                f"{where}: {wanted.name} cannot be imported: {type(error).__name__}: {error} (at {line})"
+            ) from error
+
+
+def check_judge(found: Verifier) -> None:
+    """Raises UserError where a verifier cannot say of one response whether it is right."""
+    if found.group:
+        raise UserError(
+            f"{found.name} scores the responses to a prompt against each other, so it cannot say whether one of them is "
+            "right; name a verifier that looks at one response"
+        )
+
+
+def train_checked(
+    config: Config,
+    run: RunDirectory,
+    checkpoint: Path | None,
+    resumed: list[str] | None,
+    console: Console,
+    begun: float,
+) -> None:
+    """Train, and say what can be done with the result."""
+    from grpo_kit.observe.console import RunConsole
+    from grpo_kit.observe.profile import Profile
+    from grpo_kit.train.online import OnlineTrainer
+
+    with stop_on_signal(config.train.stop_seconds) as stop:
+        trainer, profile = None, None
+        try:
+            with stop.abandonable():
+                trainer = OnlineTrainer(config, run, RunConsole(console), stop)
+            if config.train.profile_steps and ranks.first():
+                profile = Profile(trainer.clock, config.train.profile_steps, run.path / "profile", trainer.console.say)
+            trainer.train(checkpoint, resumed)
+        except StopStep:
+            raise Interrupted(0, None) from None
+        except UserError:
+            if resumed is None and ranks.first():  # the mended command may have the name again
+                run.discard()
+            raise
+        except Interrupted as stopped:
+            line(console, f"stopped after step {stopped.step}. Go on:")
+            command(console, to_resume(run.path))
+            raise
+        finally:
+            if profile is not None:
+                profile.close()
+            if trainer is not None:
+                trainer.close()
+            for sink in run.sinks:
+                sink.close()
+    failed = [sign.name for sign in trainer.watch.failures()]
+    accuracy = trainer.evaluations[-1][1].accuracy if trainer.evaluations else None
+    _say_what_next(config, run, console, begun, failed, accuracy)
+
+
+def _say_what_next(
+    config: Config, run: RunDirectory, console: Console, begun: float, failed: Sequence[str], accuracy: float | None
+) -> None:
+    """failed: signs of the watch that held at the end. What was learned then is nothing to build on."""
+    how = f", but the watch saw {', '.join(failed)} (above)" if failed else ""
+    line(console, f"done in {time.perf_counter() - begun:.0f} s{how}. Next:")
+    for says, words in after_training(config, run.path, bool(failed), accuracy):
+        command(console, words, says)
+    line(console, f"  # curves and completions, in a browser\n  {run.path / 'report.html'}")
+
+
+def show_plan(console: Console, config: Config, plan: Plan) -> None:
+    """What `--dry-run` prints."""
+    from grpo_kit.train.preflight import machine_memory
+
+    rollout, row = config.rollout, plan.objective
+    work = (
+        f"{config.train.steps} steps, {plan.optimizer_steps} updates, {plan.completions:,} completions "
+        f"({rollout.prompts_per_step} prompts x {rollout.group_size}), at most {plan.most_tokens:,} tokens"
+    )
+    rows = [
+        (
+            "algorithm",
+            f"{config.algorithm} ({row.paper}): {row.baseline}, {row.scale}, {row.ratio_level} ratio, "
+            f"{row.surrogate} {row.clip_low:g}/{row.clip_high:g}, {row.aggregation}, beta {row.beta:g}",
+        ),
+        ("model", f"{plan.parameters:,} parameters on {plan.device}"),
+        ("work", work),
+    ]
+    phases = (("", plan.memory.kept), ("sampling: ", plan.memory.generate), ("update: ", plan.memory.update))
+    rows += [(f"memory: {phase}{part}", _size(size)) for phase, parts in phases for part, size in parts.items()]
+    rows += [
+        ("memory: at its peak", f"{_size(plan.memory.peak)} of {_size(machine_memory())}"),
+        ("disk", _size(plan.disk)),
+        ("gold answers", f"{plan.gold_checked} checked, {len(plan.gold_rejected)} rejected"),
+    ]
+    if plan.skipped_long:
+        looked_at = len(plan.prompts) + plan.skipped_long
+        rows.append(("prompts too long", f"{plan.skipped_long} of the first {looked_at} or so"))
+    show_table(console, [Column("what"), Column("how much", words=True)], rows, framed=False, heading=False)
+    for rejected in plan.gold_rejected:
+        line(console, f"gold rejected: {rejected}")
+    for number, text in enumerate(plan.prompts, start=1):
+        line(console, f"prompt {number}: {text}")
+    for task_id, response, score in plan.gold:
+        line(console, f"gold of {task_id}: {clip(response, 160)} -> {score.value:g} {score.reason}")
+    if plan.memory.peak > machine_memory():
+        warn(console, "this is more memory than the machine has; lower train.token_budget or rollout.max_rows")
+    line(console, "dry run: nothing was written")
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GB" if count >= 2**30 else f"{count / 2**20:.1f} MB"
