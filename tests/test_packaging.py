@@ -30,7 +30,7 @@ def test_only_grpo_kit_lands_at_top_level(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {n.split("/")[0] for n in names if ".dist-info/" not in n} == {"grpo_kit"}
     assert "grpo_kit/verifiers/base.py" in names
-    assert "grpo_kit/recipes/quickstart/addition.yaml" in names
+    assert {"grpo_kit/recipes/quickstart/addition.yaml", "grpo_kit/recipes/bases/tiny.yaml"} <= set(names)
     report = "grpo_kit/report"
     assert {f"{report}/page.html", f"{report}/page.js", f"{report}/vendor/uPlot.LICENSE.txt"} <= set(names)
 
@@ -71,7 +71,7 @@ def test_an_installed_wheel_runs_outside_the_checkout(wheel, tmp_path):
     (site / "borrowed.pth").write_text(os.path.dirname(os.path.dirname(torch.__file__)) + "\n")
     code = "import sys; from grpo_kit.cli.app import main; import grpo_kit; print(grpo_kit.__file__); main()"
     result = subprocess.run(
-        [str(python), "-c", code, "train", "quickstart/addition", "--dry-run"],
+        [str(python), "-c", code, "train", "grpo/dr_grpo", "--dry-run"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

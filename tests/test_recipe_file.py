@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from grpo_kit.config import Config, ObjectiveConfig
-from grpo_kit.config.read import apply_override, load_recipe, parse_yaml, read_override, shipped_recipes, validate
+from grpo_kit.config.read import apply_override, load_recipe, read_override, validate
+from grpo_kit.config.source import parse_yaml, shipped_recipes
 from grpo_kit.errors import UserError
 from grpo_kit.run.chain import is_chain, load_chain
 from grpo_kit.run.resume import changes

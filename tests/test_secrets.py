@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from grpo_kit.config.read import load_recipe, parse_yaml
+from grpo_kit.config.read import load_recipe
+from grpo_kit.config.source import parse_yaml
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, environment
 from grpo_kit.run.resume import changes

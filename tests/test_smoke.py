@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from grpo_kit.config.read import load_recipe, shipped_recipes
+from grpo_kit.config.read import load_recipe
+from grpo_kit.config.source import shipped_recipes
 from grpo_kit.run.chain import is_chain, load_chain
 from grpo_kit.run.smoke import SHORT, smoke_overrides
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from grpo_kit.config.read import find_recipe, load_recipe, shipped_recipes
+from grpo_kit.config.read import load_recipe
+from grpo_kit.config.source import find_recipe, shipped_recipes
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.runtime.suggest import closest, did_you_mean, distance

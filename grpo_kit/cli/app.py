@@ -161,7 +161,7 @@ def doctor(
 @recipes_app.command("ls", epilog=examples("grpo-kit recipes ls"))
 def recipes_ls() -> None:
     """List the shipped recipes with their first sentence."""
-    from grpo_kit.config.read import first_sentence, shipped_recipes
+    from grpo_kit.config.source import first_sentence, shipped_recipes
     from grpo_kit.observe.tables import Column, show_table
     from grpo_kit.observe.terminal import open_console
 
@@ -172,7 +172,7 @@ def recipes_ls() -> None:
 @recipes_app.command("show", epilog=examples("grpo-kit recipes show quickstart/addition"))
 def recipes_show(name: str) -> None:
     """Print a recipe."""
-    from grpo_kit.config.read import find_recipe
+    from grpo_kit.config.source import find_recipe
 
     typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
 
@@ -180,7 +180,7 @@ def recipes_show(name: str) -> None:
 @recipes_app.command("cp", epilog=examples("grpo-kit recipes cp quickstart/addition mine.yaml"))
 def recipes_cp(name: str, target: Path) -> None:
     """Copy a recipe to a file of your own."""
-    from grpo_kit.config.read import find_recipe
+    from grpo_kit.config.source import find_recipe
 
     source = find_recipe(name)
     target = target / source.name if target.is_dir() else target
@@ -189,7 +189,10 @@ def recipes_cp(name: str, target: Path) -> None:
     if not target.parent.is_dir():
         raise UserError(f"the folder {target.parent} does not exist")
     target.write_bytes(source.read_bytes())
-    typer.echo(f"{target}: edit it, then run `grpo-kit train {target}`")
+    typer.echo(
+        f"{target}: edit it, then run `grpo-kit train {target}`. `grpo-kit config resolve {target} --where` prints it with "
+        "all that it extends"
+    )
 
 
 @config_app.command("schema", epilog=examples("grpo-kit config schema > recipe.schema.json"))
@@ -198,19 +201,34 @@ def config_schema() -> None:
     import json
 
     from grpo_kit.config import Config
+    from grpo_kit.config.extends import extendable
 
-    typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+    typer.echo(json.dumps(extendable(Config.model_json_schema()), indent=2))
 
 
 @config_app.command("resolve", epilog=examples("grpo-kit config resolve quickstart/addition train.steps=20"))
-def config_resolve(recipe: str, overrides: Overrides = None) -> None:
-    """Print a recipe with every default filled in."""
+def config_resolve(
+    recipe: str,
+    overrides: Overrides = None,
+    where: Annotated[
+        bool, typer.Option("--where", help="Note the file and line of every value that is not a default.")
+    ] = False,
+) -> None:
+    """Print a recipe with all that it extends and every default filled in; of a chain, every stage so."""
     import yaml
 
-    from grpo_kit.config.read import load_recipe
+    from grpo_kit.config import Config
+    from grpo_kit.config.read import read_source, validate
+    from grpo_kit.config.source import annotated
+    from grpo_kit.run.chain import is_chain, resolve_chain
 
-    config = load_recipe(recipe, overrides or [])
-    typer.echo(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+    if is_chain(recipe):
+        data, source = resolve_chain(recipe, overrides or [])
+    else:
+        source = read_source(recipe, overrides or [])
+        data = validate(source, Config).model_dump(mode="json")
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    typer.echo(annotated(text, source) if where else text, nl=False)
 
 
 mount_evaluation(app)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from importlib import resources
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -16,26 +14,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from grpo_kit.config import Config
+from grpo_kit.config.extends import EXTENDS, read_whole
+from grpo_kit.config.source import ENDLESS, MAX_TEXT, KeyPath, Source, dotted, paths_of, refuse_bomb
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.secrets import mask_arguments, masked, restored
 from grpo_kit.runtime.suggest import closest, did_you_mean
 
-ENDLESS = "a value is nested too deep, or holds itself (a YAML alias within what it names)"
-KeyPath = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
-
-
-@dataclass
-class Source:
-    """Plain data and, for every key path in it, where it was written."""
-
-    data: Any
-    places: dict[KeyPath, str] = field(default_factory=dict)
-
-    def place(self, path: KeyPath) -> str:
-        while path not in self.places and path:
-            path = path[:-1]
-        return self.places.get(path, "recipe")
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] = (), complete: bool = True) -> Config:
@@ -47,14 +32,18 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), complete: bool 
     Raises:
         UserError: with every problem found, one paragraph each.
     """
-    path = find_recipe(name)
-    source = parse_yaml(read_recipe(path), str(name))
+    return validate(read_source(name, overrides, complete))
+
+
+def read_source(name: str | Path, overrides: Sequence[str] = (), complete: bool = True) -> Source:
+    """What a recipe says, not checked yet: over all that it extends, and under the overrides. Arguments: `load_recipe`."""
+    source = read_whole(name)
     for override in overrides:
         apply_override(source, override)
     if complete:
         source.data = _unmasked(source.data)
         _refuse_masked(source)
-    return validate(source)
+    return source
 
 
 def _unmasked(data: Any) -> Any:
@@ -75,128 +64,10 @@ def _refuse_masked(source: Source) -> None:
         elif isinstance(value, list):
             waiting += [((*path, index), inner) for index, inner in enumerate(value)]
         elif isinstance(value, str) and masked(value):
-            dotted = ".".join(map(str, path))
+            key = dotted(path)
             raise UserError(
-                f"{source.place(path)}: {dotted} was a secret, and is masked in what a run writes; give it again: {dotted}=..."
+                f"{source.place(path)}: {key} was a secret, and is masked in what a run writes; give it again: {key}=..."
             )
-
-
-def recipes_root() -> Path:
-    return Path(str(resources.files("grpo_kit.recipes")))
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes inside the package, such as ``grpo/gsm8k``; ``eval/`` holds evaluation tasks, not recipes."""
-    root = recipes_root()
-    found = (p.relative_to(root) for p in root.rglob("*.yaml"))
-    return sorted(p.with_suffix("").as_posix() for p in found if p.parts[0] != "eval")
-
-
-def first_sentence(name: str) -> str:
-    """What a shipped recipe says of itself: the first sentence of the comment at its head, however many lines it has."""
-    text = (recipes_root() / f"{name}.yaml").read_text(encoding="utf-8")
-    head = [line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), text.splitlines())]
-    # A full stop within a name (2.5B, Dr. GRPO) ends nothing, and a colon at the end of a line leads to an example.
-    found = re.match(r"(?:Dr\. |.)*?(?:\.(?=\s)|:(?=\n)|$)", "\n".join(head), re.DOTALL)
-    return " ".join((found.group() if found else "").split()).removesuffix(":")
-
-
-def find_recipe(name: str | Path) -> Path:
-    """A file on disk, or a shipped recipe by name (``quickstart/addition``, with or without ``recipes/`` and .yaml)."""
-    path = Path(name).expanduser()
-    try:
-        if path.is_file():
-            return path
-        if path.is_dir():
-            raise UserError(f"{name} is a folder; give one of its recipe files")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{name!s:.60} cannot be a recipe: {getattr(error, 'strerror', None) or error}") from error
-    short = str(name).removeprefix("recipes/").removesuffix(".yaml")
-    shipped = recipes_root() / f"{short}.yaml"
-    if shipped.is_file():
-        return shipped
-    hint = did_you_mean(short, shipped_recipes())
-    raise UserError(f"no recipe at {name} and none shipped under that name; `grpo-kit recipes ls` lists them.{hint}")
-
-
-def read_recipe(path: Path) -> str:
-    """The text of a recipe. Raises UserError if it cannot be read, or is no text."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or f"it is no UTF-8 text ({error})"
-        raise UserError(f"{path} cannot be read as a recipe: {reason}") from error
-
-
-def parse_yaml(text: str, name: str) -> Source:
-    """Parse YAML, keeping the line of every key; a key written twice is an error."""
-    if len(text) > MAX_TEXT:
-        raise UserError(f"{name}: {len(text)} characters are no recipe; at most {MAX_TEXT} are read")
-    try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        _refuse_bomb(root, name)
-        data = yaml.safe_load(text)
-    except RecursionError:
-        raise UserError(f"{name}: nested too deep for a recipe") from None
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{name}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
-    if not isinstance(data, dict):
-        raise UserError(f"{name}:1: a recipe is a mapping of keys to values; found {type(data).__name__}")
-    assert root is not None
-    try:
-        return Source(data, dict(_places(root, name, ())))
-    except RecursionError:
-        raise UserError(f"{name}: {ENDLESS}") from None
-
-
-MAX_TEXT = 1 << 20
-MAX_VALUES = 100_000
-
-
-def _refuse_bomb(root: yaml.Node | None, name: str) -> None:
-    """Bound what aliases (``*name``) unfold to: a few lines of them make billions of values.
-
-    Raises:
-        UserError: more than `MAX_VALUES`, or an alias within what it stands for.
-    """
-    sizes: dict[int, int] = {}
-    waiting: list[tuple[yaml.Node, bool]] = [] if root is None else [(root, False)]
-    while waiting:
-        node, done = waiting.pop()
-        parts = [p for pair in node.value for p in pair] if isinstance(node, yaml.MappingNode) else node.value
-        parts = parts if isinstance(node, yaml.CollectionNode) else []
-        if done:
-            sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
-            if sizes[id(node)] > MAX_VALUES:
-                line = node.start_mark.line + 1
-                raise UserError(f"{name}:{line}: its aliases unfold to more than {MAX_VALUES} values; write fewer")
-        elif id(node) not in sizes:
-            sizes[id(node)] = 0
-            waiting.append((node, True))
-            waiting += [(part, False) for part in parts if id(part) not in sizes]
-            if any(sizes.get(id(part)) == 0 for part in parts):
-                raise UserError(f"{name}:{node.start_mark.line + 1}: an alias stands within what it is an alias of")
-
-
-def _places(node: yaml.Node, name: str, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    yield path, f"{name}:{node.start_mark.line + 1}"
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                dotted = ".".join(map(str, (*path, key.value)))
-                raise UserError(f"{name}:{line}: {dotted} is written twice; the first is on line {seen[key.value]}")
-            seen[key.value] = line
-            yield from (
-                (p, f"{name}:{line}" if p == (*path, key.value) else where)
-                for p, where in _places(value, name, (*path, key.value))
-            )
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _places(value, name, (*path, index))
 
 
 def apply_override(source: Source, override: str) -> None:
@@ -208,14 +79,17 @@ def apply_override(source: Source, override: str) -> None:
         _check_entry(target, path[:depth], where)
         if isinstance(target, dict) and target.get(part) is None:
             target[part] = {}
+        target[part] = copy.copy(target[part])  # in YAML an alias (*name) may have made two sections one
         target = target[part]
         if not isinstance(target, (dict, list)):
             raise UserError(f"{where}: {dotted(path[:depth])} is a value, not a section")
     _check_entry(target, path, where)
     if path[-2:] == ("model", "path") and isinstance(target, dict):
         target.pop("scratch", None)  # a path given on the command line replaces the recipe's way of making a model
+        source.forget((*path[:-1], "scratch"))
     target[path[-1]] = value
-    source.places[path] = where
+    source.forget(path)
+    source.places |= dict.fromkeys(paths_of(value, path), where)
 
 
 def read_override(override: str) -> tuple[KeyPath, Any]:
@@ -227,7 +101,7 @@ def read_override(override: str) -> tuple[KeyPath, Any]:
     if len(raw) > MAX_TEXT:
         raise UserError(f"command line ({key}): the value is longer than {MAX_TEXT} characters")
     try:
-        _refuse_bomb(yaml.compose(raw, yaml.SafeLoader), where[:200])
+        refuse_bomb(yaml.compose(raw, yaml.SafeLoader), where[:200])
         value = _floats(yaml.safe_load(raw) if raw else None)
         _check_comment(key, raw, where)
     except RecursionError:
@@ -253,10 +127,6 @@ def _check_comment(key: str, raw: str, where: str) -> None:
         raise UserError(
             f"{where}: from {rest[:30]!r} on, YAML takes it for a comment; put text with # in quotes: {quoted}"
         )
-
-
-def dotted(path: KeyPath) -> str:
-    return ".".join(map(str, path))
 
 
 def _check_entry(target: Any, path: KeyPath, where: str) -> None:
@@ -302,6 +172,8 @@ def _explain(problem: Any, source: Source, schema: type[BaseModel]) -> str:
     path: KeyPath = problem["loc"]
     name = dotted(path) or "recipe"
     where, kind = source.place(path), problem["type"]
+    if kind == "extra_forbidden" and path[-1] == EXTENDS:
+        return f"{where}: {name}: extends stands at the top of a recipe's file and nowhere else"
     if kind == "extra_forbidden":
         allowed = _fields_at(path[:-1], schema)
         return f"{where}: unknown key {name}; allowed here: {', '.join(allowed)}.{_meant(path, allowed, schema)}"
@@ -313,9 +185,22 @@ def _explain(problem: Any, source: Source, schema: type[BaseModel]) -> str:
         hint = did_you_mean(str(problem["input"]), known)
         return f"{where}: {name}: found {found}, allowed: {', '.join(known)}.{hint}"
     if kind == "value_error":
-        return f"{where}: {name}: {problem['ctx']['error']}"
+        return f"{where}: {name}: {problem['ctx']['error']}{_from_bases(str(problem['ctx']['error']), path, source)}"
     message = KINDS.get(kind) or problem["msg"].replace("Input should be", "must be")
     return f"{where}: {name}: found {found}, {message}"
+
+
+def _from_bases(message: str, section: KeyPath, source: Source) -> str:
+    """Where the keys that a message speaks of were written, where that is not the file of the section that it is about."""
+    here = source.place(section).rpartition(":")[0]
+    found = []
+    for word in dict.fromkeys(re.findall(r"[a-z_][a-z_0-9]*(?:\.[a-z_0-9]+)*", message)):
+        parts: KeyPath = tuple(word.split("."))
+        for path in [parts] if "." in word else [(*section, *parts)] if section else []:
+            place = source.places.get(path, here)
+            if not place.startswith((f"{here}:", "command line")) and place != here:
+                found.append(f"{dotted(path)} is from {place}")
+    return f" ({'; '.join(found)})" if found and not here.startswith("command line") else ""
 
 
 # What pydantic calls by the names of Python's types.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grpo_kit.config import Config, EvaluationConfig, VerifierConfig
-from grpo_kit.config.read import Source
+from grpo_kit.config.source import Source
 from grpo_kit.data.datasets import evaluation_source, evaluation_tasks
 from grpo_kit.types import Task
 

@@ -11,7 +11,9 @@ from typing import Any
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from grpo_kit.config import ChatConfig, Config, DataConfig, FieldMap, Strict, VerifierConfig
-from grpo_kit.config.read import load_recipe, parse_yaml, read_recipe, recipes_root, shipped_recipes, validate
+from grpo_kit.config.extends import read_whole
+from grpo_kit.config.read import load_recipe, validate
+from grpo_kit.config.source import TASKS, parse_yaml, read_recipe, recipes_root, shipped_recipes
 from grpo_kit.data.datasets import DatasetSource, procedural_source
 from grpo_kit.data.rows import file_suffix
 from grpo_kit.errors import UserError
@@ -72,7 +74,7 @@ class OpenTask:
 
 
 def shipped_tasks() -> list[str]:
-    return sorted(path.stem for path in (recipes_root() / "eval").glob("*.yaml"))
+    return sorted(path.stem for path in (recipes_root() / TASKS).glob("*.yaml"))
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _recipe(reference: str) -> Config | None:
     """The recipe that a task's name or file is, or None: it is a task then, or nothing."""
     path = Path(reference)
     if path.suffix in (".yaml", ".yml") and path.is_file():
-        source = parse_yaml(read_recipe(path), reference)
+        source = read_whole(reference)
         return validate(source) if is_recipe(source) else None
     return load_recipe(reference) if reference in shipped_recipes() else None
 
@@ -198,11 +200,11 @@ def _shipped(name: str) -> EvalTask:
             f"--tasks: there is no task {name!r}; there are {', '.join(shipped_tasks())}, name=path for a local copy of "
             f"one, your own .yaml task file, a data file, or a recipe (`grpo-kit recipes ls`).{hint}"
         )
-    return _read(recipes_root() / "eval" / f"{name}.yaml")
+    return _read(recipes_root() / TASKS / f"{name}.yaml")
 
 
 def _read(path: Path) -> EvalTask:
-    return validate(parse_yaml(path.read_text(encoding="utf-8"), str(path)), EvalTask)
+    return validate(parse_yaml(read_recipe(path), str(path)), EvalTask)
 
 
 def _from_file(path: Path, changes: Changes) -> EvalTask:

@@ -1,7 +1,7 @@
 """Chains: one recipe of several stages, each trained in its turn from what the ones before it left.
 
-A chain is a recipe with a ``stages`` mapping. What stands beside ``stages`` is common to all of them; a stage adds to it
-or replaces it, key by key; ``{name}`` in a text is the run directory of an earlier stage.
+A chain is a recipe with a ``stages`` mapping. What stands beside ``stages`` is common to all of them, and a stage lies over
+it as a recipe over what it extends; ``{name}`` in a text is the run directory of an earlier stage.
 """
 
 from __future__ import annotations
@@ -14,29 +14,19 @@ from typing import Any
 import yaml
 
 from grpo_kit.config import Config
-from grpo_kit.config.read import (
-    KeyPath,
-    Source,
-    apply_override,
-    dotted,
-    find_recipe,
-    parse_yaml,
-    read_override,
-    read_recipe,
-    validate,
-)
+from grpo_kit.config.extends import STAGES, merged, read_whole, speaks_of
+from grpo_kit.config.read import apply_override, read_override, validate
+from grpo_kit.config.source import KeyPath, Source, dotted
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import check_free, default_run_path
 from grpo_kit.observe.terminal import line, open_console, quote
 from grpo_kit.runtime import ranks
 
-STAGES = "stages"
 EVERY = "*"  # in an override: all stages
 
 
 def is_chain(recipe: str) -> bool:
-    source = parse_yaml(read_recipe(find_recipe(recipe)), recipe)
-    return STAGES in source.data
+    return STAGES in read_whole(recipe).data
 
 
 def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str, Config]:
@@ -45,26 +35,56 @@ def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str,
     Raises:
         UserError: with the problems of every stage, at their lines.
     """
-    source = parse_yaml(read_recipe(find_recipe(recipe)), recipe)
-    stages = source.data[STAGES]
-    if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()) or not stages:
-        raise UserError(f"{source.place((STAGES,))}: stages must map a name to the keys of each stage")
-    written = copy.deepcopy(stages)
+    made: dict[str, Config] = {}
+    for name, stage in _read_stages(recipe, overrides).items():
+        known = {earlier: str(folder / earlier) for earlier in made}
+        made[name] = _valid(name, Source(_filled(stage.data, known), stage.places))
+    return made
+
+
+def resolve_chain(recipe: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Source]:
+    """A chain whose stages say everything, with every default, and where what is no default was written."""
+    stages = _read_stages(recipe, overrides)
+    data = {name: _valid(name, stage).model_dump(mode="json") for name, stage in stages.items()}
+    places = {(STAGES, name, *path): place for name, stage in stages.items() for path, place in stage.places.items()}
+    return {STAGES: data}, Source({STAGES: data}, places)
+
+
+def _read_stages(recipe: str, overrides: Sequence[str]) -> dict[str, Source]:
+    source = read_whole(recipe)
+    stages_of(source)
+    written = copy.deepcopy(source.data[STAGES])
     for override in overrides:
         for one in _for_stages(override, written):
             apply_override(source, one)
+    return stages_of(source)
+
+
+def _valid(name: str, stage: Source) -> Config:
+    try:
+        return validate(stage)
+    except UserError as error:
+        raise UserError(f"stage {name}: {error}") from None
+
+
+def stages_of(source: Source) -> dict[str, Source]:
+    """Every stage of a chain over what is common to them. Raises UserError if ``stages`` is no mapping of sections."""
     stages = source.data[STAGES]
-    common = {key: value for key, value in source.data.items() if key != STAGES}
-    made: dict[str, Config] = {}
-    for name, stage in stages.items():
-        known = {earlier: str(folder / earlier) for earlier in made}
-        data = _filled(merged(common, stage), known)
-        places = source.places | {path[2:]: line for path, line in source.places.items() if path[:2] == (STAGES, name)}
-        try:
-            made[name] = validate(Source(data, _without_stages(places)))
-        except UserError as error:
-            raise UserError(f"stage {name}: {error}") from None
-    return made
+    if not isinstance(stages, dict) or not all(isinstance(s, dict) for s in stages.values()) or not stages:
+        raise UserError(f"{source.place((STAGES,))}: stages must map a name to the keys of each stage")
+    common = Source(
+        {key: value for key, value in source.data.items() if key != STAGES},
+        {path: place for path, place in source.places.items() if path[:1] != (STAGES,)},
+    )
+    return {
+        name: merged(common, Source(stage, _within(source.places, (STAGES, name)))) for name, stage in stages.items()
+    }
+
+
+def _within(places: Mapping[KeyPath, str], section: KeyPath) -> dict[KeyPath, str]:
+    """The places of what a section holds, by the paths that begin in it."""
+    depth = len(section)
+    return {path[depth:]: place for path, place in places.items() if path[:depth] == section}
 
 
 def _for_stages(override: str, stages: Mapping[str, Any]) -> list[str]:
@@ -81,7 +101,7 @@ def _for_stages(override: str, stages: Mapping[str, Any]) -> list[str]:
         if len(path) > 1 and path[1] not in stages:
             raise UserError(f"command line ({override}): there is no stage {path[1]}; there are {', '.join(stages)}")
         return [override]
-    own = [name for name, stage in stages.items() if _speaks_of(stage, path)]
+    own = [name for name, stage in stages.items() if speaks_of(stage, path)]
     if own:
         alone = [f"{dotted((STAGES, name, *path))}={text}" for name in own]
         raise UserError(
@@ -90,17 +110,6 @@ def _for_stages(override: str, stages: Mapping[str, Any]) -> list[str]:
             f"{quote(dotted((STAGES, EVERY, *path)) + '=' + text)}"
         )
     return [override]
-
-
-def _speaks_of(stage: Any, path: KeyPath) -> bool:
-    """Whether a stage sets the key, something within it, or replaces a section around it."""
-    for part in path:
-        if not isinstance(stage, dict):
-            return True
-        if part not in stage:
-            return False
-        stage = stage[part]
-    return True
 
 
 def train_chain(
@@ -167,15 +176,6 @@ def _dry_run_first(config: Config) -> None:
     )
 
 
-def merged(common: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:
-    """The stage over the common part; mappings are merged, everything else is replaced, null removes a section."""
-    result = dict(copy.deepcopy(common))
-    for key, value in stage.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
-
-
 def _filled(value: Any, known: Mapping[str, str]) -> Any:
     """``{name}`` replaced by that stage's run directory, wherever a text holds it."""
     if isinstance(value, dict):
@@ -186,7 +186,3 @@ def _filled(value: Any, known: Mapping[str, str]) -> Any:
         for name, path in known.items():
             value = value.replace(f"{{{name}}}", path)
     return value
-
-
-def _without_stages(places: Mapping[KeyPath, str]) -> dict[KeyPath, str]:
-    return {path: line for path, line in places.items() if not path or path[0] != STAGES}

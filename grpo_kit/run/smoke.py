@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_kit.config.read import find_recipe, parse_yaml, read_recipe
+from grpo_kit.config.extends import STAGES, read_whole
 from grpo_kit.objective.algorithms import ALGORITHMS
-from grpo_kit.run.chain import STAGES, merged
+from grpo_kit.run.chain import stages_of
 
 PROMPTS = 8
 SHORT = {"train.steps": 2, "warm_start.steps": 20, "evaluation.tasks": 16}
@@ -18,14 +18,11 @@ CHANCE = {"name": "grpo_kit.run.smoke_reward:by_chance"}
 
 def smoke_overrides(recipe: str) -> list[str]:
     """Overrides for what the recipe has, and in a chain for what each stage has."""
-    data = parse_yaml(read_recipe(find_recipe(recipe)), recipe).data
-    stages = data.get(STAGES)
-    if not isinstance(stages, dict):
-        return _short(data)
+    source = read_whole(recipe)
+    if STAGES not in source.data:
+        return _short(source.data)
     return [
-        f"{STAGES}.{name}.{override}"
-        for name, own in stages.items()
-        for override in _short(merged(data, own) if isinstance(own, dict) else data)
+        f"{STAGES}.{name}.{override}" for name, stage in stages_of(source).items() for override in _short(stage.data)
     ]
 
 

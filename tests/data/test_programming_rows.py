@@ -7,7 +7,8 @@ import zlib
 
 import pytest
 
-from grpo_kit.config.read import parse_yaml, validate
+from grpo_kit.config.read import validate
+from grpo_kit.config.source import parse_yaml
 from grpo_kit.errors import UserError
 from grpo_kit.train.preflight import preflight
 

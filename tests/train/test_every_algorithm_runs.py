@@ -8,7 +8,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from grpo_kit.config.read import apply_override, parse_yaml, validate
+from grpo_kit.config.read import apply_override, validate
+from grpo_kit.config.source import parse_yaml
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
