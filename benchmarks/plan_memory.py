@@ -92,7 +92,7 @@ def planned(recipe: Path, overrides: list[str], processes: int) -> dict[str, Any
     from grpo_kit.policy.models import model_skeleton
 
     config = load_recipe(str(recipe), overrides)
-    objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
+    objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
     shape = ModelShape.of(model_skeleton(config.model)[0].config)
     memory = memory_of(setting_of(config, objective, shape, devices=processes, device="cpu", device_bytes=0))
     return {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from grpo_kit.objective.algorithms import Algorithm
+    from grpo_kit.objective.rows import Algorithm
 
 
 def algorithms(
@@ -57,10 +58,11 @@ def _cells(row: Algorithm) -> tuple[str, ...]:
 
 
 def _show_row(name: str) -> None:
-    from dataclasses import fields
-
     from grpo_kit.errors import UserError
     from grpo_kit.objective.algorithms import ALGORITHMS
+    from grpo_kit.objective.rows import Objective
+    from grpo_kit.observe.tables import Column, show_table
+    from grpo_kit.observe.terminal import line, open_console
     from grpo_kit.runtime.suggest import did_you_mean
 
     if name not in ALGORITHMS:
@@ -68,8 +70,17 @@ def _show_row(name: str) -> None:
             f"there is no algorithm {name!r}; there are {', '.join(ALGORITHMS)}.{did_you_mean(name, ALGORITHMS)}"
         )
     row = ALGORITHMS[name]
-    typer.echo(f"{name} ({row.paper}): {row.summary}")
-    for field in fields(row):
-        if field.name not in ("paper", "summary"):
-            typer.echo(f"  {field.name:<16} {getattr(row, field.name)}")
-    typer.echo(f"  {'needs':<16} {', '.join(row.needs()) or 'nothing but the policy and a verifier'}")
+    console = open_console()
+    line(console, f"{name} ({row.paper}): {row.summary}")
+    choices = [
+        (key, _as_in_a_recipe(getattr(row, key)), field.description or "")
+        for key, field in Objective.model_fields.items()
+    ]
+    needs = ", ".join(row.needs()) or "nothing but the policy and a verifier"
+    columns = (Column("choice"), Column("value"), Column("what it is", words=True))
+    show_table(console, columns, choices, framed=False, heading=False)
+    line(console, f"needs: {needs}")
+
+
+def _as_in_a_recipe(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

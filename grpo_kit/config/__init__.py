@@ -1,10 +1,8 @@
 """The recipe: what a YAML file may say, section by section. No torch is imported here."""
 
-from .base import Strict
 from .data import ChatConfig, DataConfig, ExamplesConfig, FieldMap
 from .evaluation import EvaluationConfig
 from .model import LoraConfig, ModelConfig, ScratchModelConfig
-from .objective import ObjectiveConfig, check_row
 from .recipe import Config
 from .rollout import RolloutConfig, VllmConfig
 from .scoring import JudgeConfig, ScoringConfig, VerifierConfig
@@ -31,16 +29,13 @@ __all__ = [
     "LoggingConfig",
     "LoraConfig",
     "ModelConfig",
-    "ObjectiveConfig",
     "OptimizerConfig",
     "ParallelConfig",
     "RolloutConfig",
     "ScoringConfig",
     "ScratchModelConfig",
-    "Strict",
     "TrainConfig",
     "VerifierConfig",
     "VllmConfig",
     "WarmStartConfig",
-    "check_row",
 ]

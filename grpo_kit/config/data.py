@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from .base import Fraction, PathText, Strict
+from grpo_kit.runtime.strict import Fraction, PathText, Strict
 
 
 class FieldMap(Strict):

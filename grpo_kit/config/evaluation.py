@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, PositiveInt
 
-from .base import Strict
+from grpo_kit.runtime.strict import Strict
+
 from .data import DataConfig
 from .scoring import JudgeConfig
 

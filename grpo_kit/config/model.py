@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from .base import PathText, Strict
+from grpo_kit.runtime.strict import PathText, Strict
 
 
 class ScratchModelConfig(Strict):

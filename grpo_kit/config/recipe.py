@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from grpo_kit.objective.names import ALGORITHMS, RECORDED
+from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.objective.rows import Objective, can_be_off
+from grpo_kit.runtime.strict import Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
-from .base import Strict
 from .data import ChatConfig, DataConfig, ExamplesConfig
 from .evaluation import EvaluationConfig
 from .model import ModelConfig
-from .objective import ObjectiveConfig
 from .rollout import RolloutConfig
 from .scoring import ScoringConfig, VerifierConfig
 from .training import (
@@ -25,6 +25,8 @@ from .training import (
     TrainConfig,
     WarmStartConfig,
 )
+
+KEYS_OF_0_1 = 35  # the fewest of an objective section that a run of that version wrote
 
 
 class Config(Strict):
@@ -46,7 +48,7 @@ class Config(Strict):
     verifiers: Annotated[list[VerifierConfig], Field(min_length=1)]
     scoring: ScoringConfig = ScoringConfig()
     rollout: RolloutConfig = RolloutConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    objective: Objective = Objective()
     critic: CriticConfig = CriticConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig
@@ -54,10 +56,6 @@ class Config(Strict):
     evaluation: EvaluationConfig | None = None
     logging: LoggingConfig = LoggingConfig()
     limits: LimitsConfig = LimitsConfig()
-
-    def objective_overrides(self) -> dict[str, Any]:
-        """What the objective section sets, null included where a row can do without."""
-        return self.objective.model_dump(exclude_unset=True)
 
     @property
     def sampled_by(self) -> Literal["itself", "engine", "older_weights"]:
@@ -75,12 +73,20 @@ class Config(Strict):
     @field_validator("algorithm")
     @classmethod
     def _algorithm_is_known(cls, name: str) -> str:
-        known = get_args(ALGORITHMS)
-        if name in known or ":" in name:
+        if name in ALGORITHMS or ":" in name:
             return name
         raise ValueError(
-            f"found {name!r}, allowed: {', '.join(known)}, or path/file.py:row.{did_you_mean(name, known)}"
+            f"found {name!r}, allowed: {', '.join(ALGORITHMS)}, or path/file.py:row.{did_you_mean(name, ALGORITHMS)}"
         )
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _null_as_runs_of_0_1_meant_it(cls, section: Any) -> Any:
+        """They wrote down every key of a run, null for the row's value, where null cannot be meant by anybody else."""
+        if not isinstance(section, dict) or len(section) < KEYS_OF_0_1:
+            return section
+        given = {key: value for key, value in section.items() if value is not None}
+        return section if all(map(can_be_off, section.keys() - given.keys())) else given
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Config:
@@ -92,9 +98,9 @@ class Config(Strict):
                 f"train.updates_per_batch {self.train.updates_per_batch} must divide rollout.prompts_per_step "
                 f"{self.rollout.prompts_per_step}"
             )
-        data = self.objective.data
-        recorded = self.algorithm in RECORDED if data is None else data == "recorded"
-        if (data or ":" not in self.algorithm) and recorded != (self.examples is not None):
+        own, row = self.objective, ALGORITHMS.get(self.algorithm)
+        decides = own if "data" in own.model_fields_set else row  # a row of a file is asked when it is read
+        if decides is not None and decides.recorded != (self.examples is not None):
             problems.append(
                 f"algorithm {self.algorithm} "
                 + (
@@ -103,7 +109,7 @@ class Config(Strict):
                     else "samples its own data and takes no examples section"
                 )
             )
-        if self.rollout.max_staleness and self.objective.correction == "none":
+        if self.rollout.max_staleness and own.model_dump().get("correction") == "none":
             problems.append(
                 "rollout.max_staleness lets older weights sample, so objective.correction must not be none: use "
                 "in_ratio, truncated or masked"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from .base import Fraction, PathText, Strict
+from grpo_kit.runtime.strict import Fraction, PathText, Strict
 
 
 class VllmConfig(Strict):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from .base import Fraction, Strict
+from grpo_kit.runtime.strict import Fraction, Strict
 
 
 class VerifierConfig(Strict):

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
+from grpo_kit.runtime.strict import Fraction, NonNegative, PathText, Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
-from .base import Fraction, NonNegative, PathText, Strict
 from .signs import SIGNS, Sign
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from grpo_kit.config import ChatConfig, Config, DataConfig, FieldMap, Strict, VerifierConfig
+from grpo_kit.config import ChatConfig, Config, DataConfig, FieldMap, VerifierConfig
 from grpo_kit.config.extends import read_whole
 from grpo_kit.config.read import load_recipe, validate
 from grpo_kit.config.source import TASKS, parse_yaml, read_recipe, recipes_root, shipped_recipes
 from grpo_kit.data.datasets import DatasetSource, procedural_source
 from grpo_kit.data.rows import file_suffix
 from grpo_kit.errors import UserError
+from grpo_kit.runtime.strict import Strict
 from grpo_kit.types import Message, Task
 
 from .files import LOOKED_AT, USUAL

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .rows import declare_axis
+
 # Keeps the division finite where every reward of a group is the same; such groups have advantage 0 anyway.
 EPSILON = 1e-6
 
@@ -135,12 +137,14 @@ BASELINES: dict[str, Statistic] = {
     # Values per token come from a second network: `returns.generalised_advantages` subtracts them.
     "critic": no_baseline,
 }
+declare_axis("baseline", BASELINES)
 SCALES: dict[str, Statistic] = {
     "none": no_scale,
     "group_std": group_std,
     "batch_std": batch_std,
     "beta_density": beta_density,
 }
+declare_axis("scale", SCALES)
 
 
 def compute_advantages(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .algorithms import Algorithm
+from .rows import Objective
 
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
 
-def refusals(row: Algorithm, *, group_size: int, updates: int = 1) -> list[str]:
+def refusals(row: Objective, *, group_size: int, updates: int = 1) -> list[str]:
     """Why this row cannot be trained; empty when it can.
 
     Args:
@@ -19,13 +19,13 @@ def refusals(row: Algorithm, *, group_size: int, updates: int = 1) -> list[str]:
     return [*_returns(row), *_ratio(row, updates), *_groups(row, group_size), *_step(row), *_kl(row)]
 
 
-def _sampled_pairs(row: Algorithm, group_size: int) -> list[str]:
+def _sampled_pairs(row: Objective, group_size: int) -> list[str]:
     if row.data == "sampled" and group_size < 2:
         return ["rollout.group_size 1 leaves nothing to compare a response with: there is no pair; use at least 2"]
     return []
 
 
-def _returns(row: Algorithm) -> list[str]:
+def _returns(row: Objective) -> list[str]:
     found = []
     if (row.baseline == "critic") != (row.returns == "gae"):
         found.append(
@@ -44,7 +44,7 @@ def _returns(row: Algorithm) -> list[str]:
     return found
 
 
-def _ratio(row: Algorithm, updates: int) -> list[str]:
+def _ratio(row: Objective, updates: int) -> list[str]:
     found = []
     if row.surrogate in ("kl_penalty", "divergence_mask") and row.ratio_level != "token":
         found.append(f"objective.surrogate {row.surrogate} measures each token's own move; it needs ratio_level token")
@@ -74,7 +74,7 @@ def _ratio(row: Algorithm, updates: int) -> list[str]:
     return found
 
 
-def _groups(row: Algorithm, group_size: int) -> list[str]:
+def _groups(row: Objective, group_size: int) -> list[str]:
     found = []
     if group_size < 2 and row.data == "sampled" and (row.needs_comparison or row.dynamic_sampling):
         found.append(
@@ -94,7 +94,7 @@ def _groups(row: Algorithm, group_size: int) -> list[str]:
     return found
 
 
-def _kl(row: Algorithm) -> list[str]:
+def _kl(row: Objective) -> list[str]:
     """Estimators of the KL to the reference, judged by the gradient they give where they stand (`objective.kl`)."""
     found = []
     if row.kl_in_loss and row.kl_estimator == "k1":
@@ -110,7 +110,7 @@ def _kl(row: Algorithm) -> list[str]:
     return found
 
 
-def _step(row: Algorithm) -> list[str]:
+def _step(row: Objective) -> list[str]:
     found = []
     if row.step == "natural_gradient" and row.surrogate != "importance":
         found.append(

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .rows import declare_axis
+
 
 def no_correction(log_weight: Tensor, cap: float) -> Tensor:
     """1 for every token. [tokens]"""
@@ -47,3 +49,4 @@ CORRECTIONS: dict[str, Correction] = {
     "masked": masked,
     "in_ratio": in_ratio,
 }
+declare_axis("correction", CORRECTIONS)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from .rows import declare_axis
+
 
 def k1(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
     """Value: unbiased, high variance, may be negative. Gradient as a loss: zero in expectation, so it only adds noise there;
@@ -30,6 +32,7 @@ def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
 
 
 KL_ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"k1": k1, "k2": k2, "k3": k3}
+declare_axis("kl_estimator", KL_ESTIMATORS)
 
 
 def double_or_halve(penalty: float, measured: float, target: float) -> float:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .rows import declare_axis
+
 # --- importance ratio: at what level the new policy is compared with the old one ---------------------------------
 
 
@@ -52,6 +54,7 @@ RATIO_LEVELS: dict[str, LogRatio] = {
     "sequence_token": sequence_token_log_ratio,
     "sequence_product": sequence_product_log_ratio,
 }
+declare_axis("ratio_level", RATIO_LEVELS)
 
 
 # --- aggregation: how much each token counts ---------------------------------------------------------------------
@@ -94,6 +97,7 @@ AGGREGATIONS: dict[str, Aggregation] = {
     "sequence_sum": sequence_sum,
     "group_token_mean": group_token_mean,
 }
+declare_axis("aggregation", AGGREGATIONS)
 
 
 def sequence_weights(

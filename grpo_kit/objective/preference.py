@@ -10,6 +10,8 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from .rows import declare_axis
+
 
 def sigmoid(chosen: Tensor, rejected: Tensor, chosen_length: Tensor, rejected_length: Tensor, beta: float) -> Tensor:
     """-log sigmoid(beta (chosen - rejected)) (DPO, arXiv:2305.18290, eq. 7).
@@ -32,6 +34,7 @@ def ipo(chosen: Tensor, rejected: Tensor, chosen_length: Tensor, rejected_length
 
 PairLoss = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 PAIR_LOSSES: dict[str, PairLoss] = {"sigmoid": sigmoid, "ipo": ipo}
+declare_axis("pair_loss", PAIR_LOSSES)
 
 
 def kto(margins: Tensor, desirable: Tensor, baseline: Tensor, beta: float) -> Tensor:

@@ -16,7 +16,7 @@ from .shape import ModelShape
 
 if TYPE_CHECKING:
     from grpo_kit.config import Config
-    from grpo_kit.objective.algorithms import Algorithm
+    from grpo_kit.objective.rows import Algorithm
 
 MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments: all are kept in float32
 GIB = 2**30
@@ -95,9 +95,7 @@ def setting_of(
     """Read a recipe. device: cpu or cuda."""
     rollout = config.rollout
     length = config.data.max_prompt_tokens + rollout.max_tokens
-    from_one_prompt = (
-        rollout.group_size if objective.data == "sampled" else 2 if objective.family != "policy_gradient" else 1
-    )
+    from_one_prompt = rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
     sampled = rollout.prompts_per_step * from_one_prompt
     per_update = -(-sampled // (config.train.updates_per_batch * devices))
     return Setting(
@@ -112,11 +110,11 @@ def setting_of(
         lora_rank=config.model.lora.rank if config.model.lora else None,
         reference=objective.needs_reference and config.model.lora is None,
         critic=objective.needs_critic,
-        reward_model=objective.family == "reward_model",
-        natural_gradient=objective.step == "natural_gradient",
+        reward_model=objective.scores_responses,
+        natural_gradient=objective.natural_gradient,
         step_sequences=per_update,
         step_tokens=per_update * rollout.max_tokens,
-        engine=rollout.engine if objective.data == "sampled" else "none",
+        engine="none" if objective.recorded else rollout.engine,
         engine_share=rollout.vllm.memory_fraction,
         engine_sleeps=rollout.vllm.sleep,
         fewest_rows=rollout.group_size,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from grpo_kit.config import Config, check_row
+from grpo_kit.config import Config
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
-from grpo_kit.objective.algorithms import Algorithm, resolve_objective
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import line, open_console
 
@@ -67,8 +68,7 @@ def plan(
     """Print what a device has to hold, how long a step takes, and what would fit if this does not."""
     count, device = parse_gpus(gpus)
     config = load_recipe(recipe, overrides)
-    objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
-    check_row(config.algorithm, objective)
+    objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
     shape = shape_of(config)
     setting = setting_of(config, objective, shape, devices=count, device="cuda", device_bytes=device.memory)
     console = open_console()
@@ -80,7 +80,7 @@ def plan(
     _show_memory(console, setting)
     expected = _lengths(config, prompt_tokens, completion_tokens, lengths)
     costs, work = Costs(shape, device, mfu), work_of(config, objective, expected)
-    if objective.data == "sampled":
+    if not objective.recorded:
         if config.rollout.engine == "torch":
             line(console, "times are those of vLLM engines (rollout.engine: vllm or vllm_server)")
         _show_step(console, config, costs, work, expected, count)

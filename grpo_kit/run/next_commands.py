@@ -21,8 +21,8 @@ def after_training(config: Config, path: Path, failed: bool = False, accuracy: f
         accuracy: held-out accuracy at the end, 0 to 1; None where it was not measured.
     """
     recipe, model = str(path / "config.yaml"), str(path / "model")
-    objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
-    answers = objective.family != "reward_model"  # a reward model has a score where others write
+    objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
+    answers = not objective.scores_responses  # a reward model has a score where others write
     found = [("the same run with another seed", ["grpo-kit", "train", recipe, f"seed={config.seed + 1}"])]
     mastered = accuracy is None or accuracy >= MASTERED
     steps = config.train.steps

@@ -43,7 +43,7 @@ def _short(data: Mapping[str, Any]) -> list[str]:
 def _selects(data: Mapping[str, Any]) -> bool:
     """Whether the algorithm learns from the responses that it samples and a judge calls right."""
     row = ALGORITHMS.get(str(data.get("algorithm")))
-    return row is not None and row.data == "sampled" and row.selection != "all"
+    return row is not None and row.selects and not row.recorded
 
 
 def _number(data: Mapping[str, Any], section: str, key: str) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.kl import double_or_halve, proportional
+from grpo_kit.objective.rows import Algorithm
 
 
 @dataclass

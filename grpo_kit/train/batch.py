@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from grpo_kit.objective.advantages import BASELINES, SCALES, Rewards, compute_advantages
-from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.kl import KL_ESTIMATORS
 from grpo_kit.objective.losses import sequence_weights
 from grpo_kit.objective.returns import generalised_advantages, reward_to_go, token_rewards, whiten
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.types import Group
 
@@ -152,7 +152,7 @@ def _fill_token_advantages(samples: list[_Sample], objective: Algorithm, adaptiv
         sequence, length = sample.sequence, len(sample.sequence.completion_ids)
         kl = _kl_to_reference(sequence, objective) if objective.kl_in_reward else None
         rewards = token_rewards(sample.reward, length, kl, adaptive.beta)
-        if objective.returns == "gae":
+        if objective.generalised_advantages:
             if sequence.values is None:
                 raise ValueError("generalised advantages need the critic's values")
             sequence.token_advantages, sequence.returns = generalised_advantages(
@@ -169,12 +169,12 @@ def _fill_token_advantages(samples: list[_Sample], objective: Algorithm, adaptiv
 def _centre_and_scale(chosen: list[_Sample], objective: Algorithm, adaptive: Adaptive) -> None:
     flat = torch.cat([s.sequence.token_advantages for s in chosen if s.sequence.token_advantages is not None])
     lengths = [len(s.sequence.completion_ids) for s in chosen]
-    if objective.baseline == "critic":
-        flat = whiten(flat) if objective.scale == "batch_std" else flat
+    if objective.needs_critic:
+        flat = whiten(flat) if objective.scales_over_batch else flat
     else:
         of_tokens = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(lengths))
         groups = torch.tensor([s.sequence.group for s in chosen])
-        over_batch = objective.baseline == "batch_mean", objective.scale == "batch_std"
+        over_batch = objective.centres_over_batch, objective.scales_over_batch
         whole = torch.tensor([s.reward for s in chosen], dtype=torch.float64)
         flat = _standardised(flat, whole, groups, of_tokens, objective, adaptive, over_batch)
     for sample, part in zip(chosen, flat.split(lengths), strict=True):

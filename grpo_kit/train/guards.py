@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import RunFailed
-from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.types import Group
 
@@ -78,8 +78,8 @@ class Guard:
 
     def look(self, step: int, metrics: dict[str, Any], objective: Algorithm) -> None:
         """Name signs of trouble, each once, and what to look at."""
-        sampled = objective.data == "sampled"
-        about_zero = sampled and objective.family == "policy_gradient" and objective.baseline.startswith("group")
+        sampled = not objective.recorded
+        about_zero = sampled and objective.cancels_in_groups
         loss = metrics.get("loss")
         updated = "grad_norm" in metrics
         if step == 1 and about_zero and updated and loss is not None and abs(loss) < NEAR_ZERO:
@@ -104,7 +104,7 @@ class Guard:
             )
 
         self._look_at_the_bound(step, metrics)
-        if objective.family == "labels":
+        if objective.learns_from_labels:
             self._look_at_labels(step, metrics, objective)
 
     def _look_at_the_bound(self, step: int, metrics: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from grpo_kit.config import Config, OptimizerConfig
-from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.distributed import shard_value_model
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.value_model import ValueModel
@@ -109,7 +109,7 @@ class PolicyGradientLearner:
             adaptive=updater.adaptive,
             annotate=updater.annotate,
         )
-        if updater.objective.data == "recorded":
+        if updater.objective.recorded:
             _trust_the_record(batch)
         metrics = updater.update(batch.updates, settings.epochs_per_batch)
         return Learned(batch.advantages, batch.dropped, metrics.summary())

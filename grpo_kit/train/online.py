@@ -17,7 +17,8 @@ from grpo_kit.evaluate.outcome import Outcome, outcome_of
 from grpo_kit.evaluate.run import Judged
 from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
-from grpo_kit.objective.algorithms import Algorithm, resolve_objective
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.clock import Clock, rates, run_by
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
@@ -55,7 +56,7 @@ class OnlineTrainer:
     def __init__(self, config: Config, run: RunDirectory, console: RunConsole, stop: StopRequest | None = None) -> None:
         self.config, self.run, self.console = config, run, console
         self.stop = stop or StopRequest()
-        self.objective: Algorithm = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
+        self.objective: Algorithm = resolve_objective(config.algorithm, config.objective, config.sampled_by)
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -195,10 +196,10 @@ class OnlineTrainer:
         """The policy over all ranks. TRPO's is whole on each: FSDP2 has no second derivatives."""
         if self.config.parallel.gradient_checkpointing:
             policy.model.gradient_checkpointing_enable({"use_reentrant": False})
-        return policy if self.objective.step == "natural_gradient" else shard_policy(policy, self.config.parallel)
+        return policy if self.objective.natural_gradient else shard_policy(policy, self.config.parallel)
 
     def _group_source(self) -> GroupSource:
-        if self.objective.data == "recorded":
+        if self.objective.recorded:
             return prepare.prepare_records(self.config, self.objective, self.policy)
         sampling = prepare.sampling_params(self.config, self.policy)
         refills, ahead = self.config.rollout.max_refills, self.config.rollout.max_staleness

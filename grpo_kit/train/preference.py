@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.dealing import exchange, rank_batches, rank_unit_batches
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence

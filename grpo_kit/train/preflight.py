@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from grpo_kit.config import Config, check_row
+from grpo_kit.config import Config
 from grpo_kit.config.read import load_recipe
 from grpo_kit.data.chat import (
     OPENS_THINKING,
@@ -31,8 +31,9 @@ from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.engines import check_engine
-from grpo_kit.objective.algorithms import Algorithm, resolve_objective
+from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.compatibility import refusals
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.plan.memory import Memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.lora import check_targets
@@ -74,8 +75,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     Raises:
         UserError: with what is wrong and how to mend it; nothing has been written.
     """
-    objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
-    check_row(config.algorithm, objective)
+    objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
     _check_objective(config, objective)
     _check_temperature(config, objective)
     device = pick_device(config.device)
@@ -99,7 +99,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
             "that they can be passed"
         )
     parameters = sum(p.numel() for p in skeleton.parameters())
-    samples = config.rollout.group_size if objective.data == "sampled" else 1
+    samples = config.rollout.group_size if not objective.recorded else 1
     completions = config.rollout.prompts_per_step * samples * config.train.steps
     disk = _disk_needed(config, parameters)
     if run_path is not None:
@@ -163,8 +163,7 @@ def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokeni
         notes += check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
     notes += repeated_ids(source)
     if config.examples is not None:
-        pairs = objective.family != "policy_gradient"
-        records = open_records(config, tokenizer, pairs, context, objective.scores_responses)
+        records = open_records(config, tokenizer, objective.learns_preferences, context, objective.scores_responses)
         notes += records.left_out
         groups = [records.group(i) for i in range(records.size)] if records.size is not None else records.next(1, 8)
         notes += _check_lessons(config, objective, groups)
@@ -214,18 +213,16 @@ def _ignored(config: Config, section: str) -> list[str]:
 def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) -> list[str]:
     """What a person should know of recorded groups. Raises UserError where the algorithm could never learn from them."""
     where = "examples.rollouts" if config.examples and config.examples.rollouts else "examples.path"
-    if objective.family in ("pairs", "reward_model") and not mine_pairs(groups, 1, Counter()):
+    if objective.learns_from_pairs and not mine_pairs(groups, 1, Counter()):
         raise UserError(
             f"{where}: {config.algorithm} learns from pairs, and none of the {len(groups)} prompts has a better and a worse "
             "response; give columns chosen and rejected, or a run whose groups do not agree"
         )
-    if objective.selection != "all" and not any(
-        SELECTIONS[objective.selection](g, objective.per_prompt) for g in groups
-    ):
+    if objective.selects and not any(SELECTIONS[objective.selection](g, objective.per_prompt) for g in groups):
         raise UserError(
             f"{where}: {config.algorithm} learns from right responses, and none of the {len(groups)} prompts has one"
         )
-    compares = objective.selection == "all" and objective.needs_comparison
+    compares = objective.needs_comparison and not objective.selects
     if compares and where == "examples.path" and all(len(g.completions) < 2 for g in groups):
         raise UserError(
             f"{where}: {config.algorithm} compares the responses to one prompt, and none of the {len(groups)} prompts has two; "
@@ -235,7 +232,7 @@ def _check_lessons(config: Config, objective: Algorithm, groups: list[Group]) ->
         return [
             f"{where}: none of the {len(groups)} prompts has two responses with different scores, so nothing is learned"
         ]
-    if objective.family == "labels":
+    if objective.learns_from_labels:
         right = {mark.right for g in groups for mark in g.marks() if mark.counts}
         if len(right) == 1:
             kind = "good" if right.pop() else "bad"
@@ -259,9 +256,9 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     train = config.train
     updates = train.updates_per_batch * train.epochs_per_batch
     found = refusals(objective, group_size=config.rollout.group_size, updates=updates)
-    if config.model.lora is not None and objective.family == "reward_model":
+    if config.model.lora is not None and objective.scores_responses:
         found.append("model.lora is not offered for reward models, whose score layer has to be trained as well")
-    if (objective.data == "recorded") != (config.examples is not None):
+    if objective.recorded != (config.examples is not None):
         found.append("an examples section is what algorithms of data recorded learn from, and no others")
     if found:
         raise UserError(
@@ -271,10 +268,7 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
 
 def _check_temperature(config: Config, objective: Algorithm) -> None:
     """Recorded log-probabilities are those of the temperature that sampled; the ratio to them means nothing at another."""
-    weighs_the_record = (
-        objective.family == "policy_gradient" and objective.data == "recorded" and not objective.imitates
-    )
-    if not weighs_the_record or config.examples is None or config.examples.rollouts is None:
+    if not objective.reweighs_the_record or config.examples is None or config.examples.rollouts is None:
         return
     recipe = Path(config.examples.rollouts) / "config.yaml"
     if not recipe.is_file():
@@ -332,7 +326,7 @@ def _twice_opened(config: Config, objective: Algorithm, tokenizer: Any) -> list[
     """What a person should know where responses that are learned from open the reasoning that the template has opened."""
     if config.examples is None or config.examples.path is None:
         return []
-    records = open_records(config, tokenizer, objective.family != "policy_gradient")
+    records = open_records(config, tokenizer, objective.learns_preferences)
     texts = [c.text for i in range(records.size or 0) for c in records.group(i).completions]
     twice = sum(text.lstrip().startswith(OPENS_THINKING) for text in texts)
     return (

@@ -15,7 +15,7 @@ from grpo_kit.evaluate.judge import Judge
 from grpo_kit.evaluate.outcome import Outcome
 from grpo_kit.evaluate.run import Judged, evaluate
 from grpo_kit.generate.base import Generator, SamplingParams
-from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.watch import mean_of_verifier
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Cluster, Scorer, VerifierSpec
@@ -69,8 +69,9 @@ def prepare_policy(config: Config) -> Policy:
 
 def prepare_records(config: Config, objective: Algorithm, policy: Policy) -> RecordedGroups:
     """What an algorithm learns from that does not sample."""
-    pairs = objective.family != "policy_gradient"
-    return open_records(config, policy.tokenizer, pairs, policy.context_length, objective.scores_responses)
+    return open_records(
+        config, policy.tokenizer, objective.learns_preferences, policy.context_length, objective.scores_responses
+    )
 
 
 def prepare_evaluation(config: Config, objective: Algorithm, policy: Policy) -> Evaluation | None:

@@ -140,7 +140,7 @@ def _prepare(
     run: RunDirectory, config: Config, step: int, path: Path | None, start: Path | None
 ) -> tuple[Learner, list[Group]]:
     """The learner as it was before the step, and the step's groups."""
-    objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
+    objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
     torch.manual_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)

@@ -9,7 +9,7 @@ from typing import Protocol
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
-from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.measure import over_ranks
 from grpo_kit.runtime import ranks

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
-from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.correction import CORRECTIONS
 from grpo_kit.objective.kl import KL_ESTIMATORS, k3
 from grpo_kit.objective.losses import RATIO_LEVELS
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.objective.surrogates import SURROGATES
 from grpo_kit.observe.clock import phase
 from grpo_kit.policy.dealing import exchange, rank_batches
@@ -58,7 +58,7 @@ class PolicyUpdater:
         self.policy, self.objective, self.reference, self.critic = policy, objective, reference, critic
         self.token_budget, self.temperature, self.critic_warmup = token_budget, temperature, critic_warmup
         self.step: GradientStep | TrustRegionStep
-        if objective.step == "natural_gradient":
+        if objective.natural_gradient:
             self.step = TrustRegionStep(policy, objective.trust_region, temperature)
         else:
             self.step = GradientStep(policy.model, config, total_updates)
@@ -99,7 +99,7 @@ class PolicyUpdater:
             or objective.kl_in_reward
             or objective.entropy_share < 1.0
             or objective.penalty_target is not None
-            or objective.step == "natural_gradient"
+            or objective.natural_gradient
         )
         if old:
             self._annotate([s for s in sequences if s.old_logprobs is None], self.policy, "old_logprobs")
@@ -146,8 +146,8 @@ class PolicyUpdater:
         old_logprobs = logprobs.detach() if remembered is None else remembered
         weight, since = self._correction(batch, old_logprobs, metrics)
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, since, batch.sequence_index)
-        settings = objective.surrogate_settings(self.adaptive.penalty)
-        surrogate = SURROGATES[objective.surrogate](logprobs, log_ratio, batch.advantages, settings)
+        adapted = objective.model_copy(update={"penalty": self.adaptive.penalty})
+        surrogate = SURROGATES[objective.surrogate](logprobs, log_ratio, batch.advantages, adapted)
         token_loss = surrogate.loss * weight
         mask = batch.gather("token_mask")
         if mask is not None:
@@ -192,7 +192,7 @@ class PolicyUpdater:
         mismatch = {"mismatch/mean_logprob_difference": log_weight.abs(), "mismatch/kl": k3(engine, old_logprobs)}
         metrics.add_tokens(0, **mismatch, **{"correction/weight": weight, "correction/capped": capped})
         metrics.extreme("mismatch/max_logprob_difference", float(log_weight.abs().max()), max)
-        return weight, engine if self.objective.correction == "in_ratio" else old_logprobs
+        return weight, engine if self.objective.ratio_to_engine else old_logprobs
 
     def _adapt(self, sequences: list[TrainingSequence], metrics: UpdateMetrics) -> None:
         objective, adaptive = self.objective, self.adaptive
@@ -200,7 +200,7 @@ class PolicyUpdater:
         if objective.penalty_target is not None and sequences:
             to_old = self._moved(sequences)
             metrics.value("kl/old", to_old)
-        if objective.surrogate == "kl_penalty":
+        if objective.uses_penalty:
             metrics.value("penalty", adaptive.penalty)
         if objective.kl_target is not None:
             metrics.value("beta", adaptive.beta)

@@ -12,7 +12,7 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.evaluate.judge import Judge
 from grpo_kit.evaluate.outcome import Outcome
 from grpo_kit.evaluate.run import Judged
-from grpo_kit.objective.algorithms import Algorithm
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.watch import Watch
@@ -94,7 +94,7 @@ class WatchedRun:
 
 def of_record(metrics: Mapping[str, Any], objective: Algorithm) -> dict[str, float]:
     """What is to be known of a step that learned from recorded data."""
-    if objective.data != "recorded":
+    if not objective.recorded:
         return {}
-    imitates = objective.surrogate == "policy_gradient" and "loss" in metrics
+    imitates = objective.imitates and "loss" in metrics
     return {"data/recorded": 1.0} | ({"perplexity": math.exp(min(metrics["loss"], 100.0))} if imitates else {})

@@ -83,7 +83,7 @@ def test_servers_are_checked_before_anything_starts(settings, reason):
 def test_correction_is_on_with_vllm_and_can_be_chosen(tiny_recipe):
     def chosen(*overrides):
         config = load_recipe(str(tiny_recipe), list(overrides))
-        return resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by).correction
+        return resolve_objective(config.algorithm, config.objective, config.sampled_by).correction
 
     assert chosen() == "none"
     assert chosen("rollout.engine=vllm") == "truncated"

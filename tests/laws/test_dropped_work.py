@@ -1,7 +1,6 @@
 """Law 1, the other half: leaving out sequences whose advantage is zero changes neither the loss nor its gradient."""
 
 import random
-from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from tests.conftest import make_policy
 
 # Those that may leave work out: an advantage of zero has no gradient, and there is no other term.
 ROWS = {
-    name: replace(row, beta=0.0, kl_place="loss", entropy_bonus=0.0)
+    name: row.model_copy(update={"beta": 0.0, "kl_place": "loss", "entropy_bonus": 0.0})
     for name, row in ALGORITHMS.items()
     if row.family == "policy_gradient" and row.data == "sampled" and row.baseline != "critic" and row.selection == "all"
     and row.step == "gradient"

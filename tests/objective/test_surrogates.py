@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from grpo_kit.objective.losses import RATIO_LEVELS
-from grpo_kit.objective.surrogates import SURROGATES, SurrogateSettings
+from grpo_kit.objective.rows import Objective
+from grpo_kit.objective.surrogates import SURROGATES
 
-SETTINGS = SurrogateSettings(
+ROW = Objective(
     clip_low=0.2,
     clip_high=0.28,
     dual_clip=None,
@@ -57,7 +58,7 @@ def test_loss_and_gradient(name, advantage, log_ratio):
     logprob = torch.tensor([LOGPROB], dtype=torch.float64, requires_grad=True)
     ratio = RATIO_LEVELS["token"](logprob, torch.tensor([LOGPROB - log_ratio], dtype=torch.float64), torch.tensor([0]))
     a = torch.tensor([advantage], dtype=torch.float64)
-    result = SURROGATES[name](logprob, ratio, a, SETTINGS)
+    result = SURROGATES[name](logprob, ratio, a, ROW)
     (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
     loss, slope = expected(name, LOGPROB, log_ratio, advantage)
     assert result.loss.item() == pytest.approx(loss, rel=1e-9, abs=1e-12)
@@ -67,15 +68,15 @@ def test_loss_and_gradient(name, advantage, log_ratio):
 def test_ppo_reports_where_it_clipped():
     log_ratio = torch.tensor([-1.0, -1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
     advantages = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0], dtype=torch.float64)
-    result = SURROGATES["ppo_clip"](log_ratio, log_ratio, advantages, SETTINGS)
+    result = SURROGATES["ppo_clip"](log_ratio, log_ratio, advantages, ROW)
     assert result.clipped_low.tolist() == [False, True, False, False, False]
     assert result.clipped_high.tolist() == [False, False, False, True, False]
 
 
 def test_dual_clip_bounds_the_loss_of_bad_tokens_that_became_likely():
     log_ratio = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
-    settings = SurrogateSettings(dual_clip=3.0)
-    result = SURROGATES["ppo_clip"](log_ratio, log_ratio, torch.tensor([-2.0], dtype=torch.float64), settings)
+    row = Objective(dual_clip=3.0)
+    result = SURROGATES["ppo_clip"](log_ratio, log_ratio, torch.tensor([-2.0], dtype=torch.float64), row)
     assert result.loss.item() == pytest.approx(6.0)
     result.loss.sum().backward()
     assert log_ratio.grad.item() == 0.0
@@ -86,17 +87,17 @@ def test_all_surrogates_have_the_policy_gradient_where_nothing_moved():
     for name, surrogate in SURROGATES.items():
         logprob = torch.tensor([-1.2, -0.4], dtype=torch.float64, requires_grad=True)
         a = torch.tensor([0.8, -1.1], dtype=torch.float64)
-        result = surrogate(logprob, logprob - logprob.detach(), a, SETTINGS)
+        result = surrogate(logprob, logprob - logprob.detach(), a, ROW)
         (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
         torch.testing.assert_close(gradient, -a, msg=name)
 
 
 def test_a_rare_token_of_dppo_weighs_no_more_than_the_cap():
     """From 1e-6 to 1e-3 the probability moves by 0.001 and the ratio by 1000: no limit of probabilities holds that."""
-    settings = SurrogateSettings(divergence_limit=0.15, ratio_cap=20.0)
+    row = Objective(divergence_limit=0.15, ratio_cap=20.0)
     logprob = torch.tensor([1e-3, 0.3], dtype=torch.float64).log().requires_grad_()
     old = torch.tensor([1e-6, 0.25], dtype=torch.float64).log()
-    result = SURROGATES["divergence_mask"](logprob, logprob - old, torch.ones(2, dtype=torch.float64), settings)
+    result = SURROGATES["divergence_mask"](logprob, logprob - old, torch.ones(2, dtype=torch.float64), row)
     (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
     torch.testing.assert_close(result.loss.detach(), torch.tensor([-20.0, -1.2], dtype=torch.float64))
     torch.testing.assert_close(gradient, torch.tensor([-20.0, -1.2], dtype=torch.float64))

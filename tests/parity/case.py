@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
-from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.objective.losses import sequence_weights
+from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches
 from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
 from tests.conftest import make_policy

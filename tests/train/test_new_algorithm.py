@@ -1,15 +1,13 @@
 """The example of docs/algorithms.md: a row of one's own in a file, its test, and a run with it."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from grpo_kit.config import check_row
 from grpo_kit.errors import UserError
-from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
+from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.surrogates import SURROGATES
 from tests.train.test_every_algorithm_runs import ODD, recipe, run
 
@@ -28,7 +26,7 @@ def test_its_gradient_is_a_formula():
     row = resolve_objective(f"{FILE}:clipped_is", {"clip_low": 0.3})
     logprobs = torch.tensor([0.5, 1.2, 2.0], dtype=torch.float64).log().requires_grad_()  # the old one is 0
     advantages = torch.full((3,), 2.0, dtype=torch.float64)
-    result = SURROGATES[row.surrogate](logprobs, logprobs, advantages, row.surrogate_settings())
+    result = SURROGATES[row.surrogate](logprobs, logprobs, advantages, row)
     (gradient,) = torch.autograd.grad(result.loss.sum(), logprobs)
     torch.testing.assert_close(gradient, torch.tensor([0.0, -2.4, 0.0], dtype=torch.float64))
 
@@ -45,21 +43,35 @@ def test_it_needs_no_more_than_forty_lines():
     assert len(FILE.read_text().splitlines()) + len(own.splitlines()) <= 40
 
 
+def row_of(folder, *lines):
+    """The row called ``mine`` of a file."""
+    path = folder / "mine.py"
+    head = ("from grpo_kit.objective.algorithms import ALGORITHMS", "from grpo_kit.objective.rows import Algorithm")
+    path.write_text("\n".join((*head, "from grpo_kit.objective.surrogates import SURROGATES", *lines)))
+    return resolve_objective(f"{path}:mine", {})
+
+
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("choices", "message"),
     [
-        ({"clip_low": -1.0}, "clip_low is -1.0: Input should be greater than 0"),
+        ({"clip_low": -1.0}, "mine.py:mine: clip_low is -1.0: Input should be greater than 0"),
         ({"discount": 1.5, "entropy_share": 0.0}, "discount is 1.5.*entropy_share is 0.0"),
-        ({"dual_clip": 0.5, "surrogate": "mine"}, "dual_clip is 0.5"),
+        ({"dual_clip": 0.5}, "dual_clip is 0.5"),
+        ({"scale": None}, "scale is None: .* null switches off dual_clip"),
+        ({"surrogate": "nobodys"}, "surrogate is 'nobodys': Input should be 'policy_gradient', "),
+        ({"clip": 0.1}, "clip is 0.1: Extra inputs are not permitted"),
     ],
 )
-def test_its_numbers_are_held_to_what_a_recipe_may_set(fields, message):
+def test_its_choices_are_held_to_what_a_recipe_may_set(tmp_path, choices, message):
     with pytest.raises(UserError, match=message):
-        check_row("mine.py:row", replace(ALGORITHMS["grpo"], **fields))
+        row_of(tmp_path, f"mine = Algorithm(paper='', summary='', **{choices})")
+    with pytest.raises(UserError, match=message):
+        row_of(tmp_path, f"mine = ALGORITHMS['grpo'].model_copy(update={choices})")
 
 
-def test_its_own_axis_values_are_its_own_business():
-    check_row("mine.py:row", replace(ALGORITHMS["grpo"], surrogate="mine"))
+def test_its_own_axis_values_are_its_own_business(tmp_path):
+    own = ("SURROGATES['mine'] = SURROGATES['sapo']", "mine = Algorithm(paper='', summary='', surrogate='mine')")
+    assert row_of(tmp_path, *own).surrogate == "mine"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -218,7 +217,7 @@ def test_a_folder_without_rollouts_is_named(tmp_path):
 def test_a_row_can_be_changed_without_code():
     """Dynamic sampling is an axis: any algorithm can have it."""
     groups, _ = source("grpo", easy=2)
-    groups.objective = replace(groups.objective, dynamic_sampling=True)
+    groups.objective = groups.objective.model_copy(update={"dynamic_sampling": True})
     assert not any(agrees(g) for g in groups.next(1, 4))
 
 

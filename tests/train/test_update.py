@@ -258,7 +258,7 @@ def test_the_policys_schedule_begins_when_the_critic_is_warm():
 
     once = ["train.updates_per_batch=1", "train.epochs_per_batch=1", "train.steps=12", "critic.warmup=4"]
     config = load_recipe("ppo/ppo", [*once, "optimizer.schedule=linear", "optimizer.warmup_steps=0"])
-    objective = resolve_objective("ppo", config.objective_overrides())
+    objective = resolve_objective("ppo", config.objective)
     step = open_learner(config, objective, make_policy()).updater.step
     rates = []
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""What the sections of a recipe have in common."""
+"""What the typed sections of files have in common: unknown keys are errors, values do not change."""
 
 from __future__ import annotations
 

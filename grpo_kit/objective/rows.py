@@ -1,0 +1,303 @@
+"""What an algorithm is made of: its choices, declared once. No torch is imported here.
+
+`Objective` is the type of the table's rows, the ``objective:`` section of a recipe, its schema, and what
+``grpo-kit algorithms`` and docs/algorithms.md say of each choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, Literal, get_args
+
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+
+from grpo_kit.runtime.strict import Strict
+
+
+class Objective(Strict):
+    """The choices that tell one algorithm from another; in a recipe, those that replace the row's.
+
+    A key that a recipe leaves out keeps the value of the algorithm's row (`grpo-kit algorithms NAME`); the defaults below
+    are those of a row that does not say otherwise. null switches off what can be off.
+    """
+
+    family: Literal["policy_gradient", "pairs", "labels", "reward_model"] = Field(
+        "policy_gradient",
+        description="what the loss is of: a token and its advantage, a pair of responses, a labelled response, or a pair that "
+        "a reward model scores",
+    )
+    data: Literal["sampled", "recorded"] = Field(
+        "sampled", description="sampled from the policy in the loop, or recorded: files and rollouts of earlier runs"
+    )
+    selection: Literal["all", "right", "verified"] = Field(
+        "all",
+        description="which responses of a group are learned from: all, the right ones, or the verified: right ones, each text "
+        "once and at most per_prompt; what is selected is imitated, with an advantage of 1",
+    )
+    baseline: Literal["none", "moving_average", "group_mean", "leave_one_out", "batch_mean", "greedy", "critic"] = (
+        Field("group_mean", description="what is subtracted from a reward")
+    )
+    scale: Literal["none", "group_std", "batch_std", "beta_density"] = Field(
+        "group_std", description="what the difference of reward and baseline is divided by"
+    )
+    returns: Literal["response", "reward_to_go", "gae"] = Field(
+        "response",
+        description="one advantage for the whole response, or one for each token: discounted rewards-to-go, or generalised "
+        "advantages with a critic",
+    )
+    discount: float = Field(1.0, ge=0.0, le=1.0, description="gamma of the returns")
+    trace: float = Field(0.95, ge=0.0, le=1.0, description="lambda of generalised advantage estimation")
+    average_decay: float = Field(
+        0.9, ge=0.0, le=1.0, description="decay of the moving average of mean rewards that is a baseline"
+    )
+    ratio_level: Literal["token", "sequence", "sequence_token", "sequence_product"] = Field(
+        "token", description="at what level the policy is compared with the old one"
+    )
+    surrogate: Literal[
+        "policy_gradient", "importance", "ppo_clip", "cispo", "sapo", "kl_penalty", "divergence_mask"
+    ] = Field("ppo_clip", description="the loss of a token, given its ratio and its advantage")
+    aggregation: Literal["sequence_mean", "token_mean", "constant_length", "sequence_sum", "group_token_mean"] = Field(
+        "sequence_mean", description="how much each token counts in the loss of a step"
+    )
+    clip_low: float = Field(0.2, gt=0.0, description="the ratio may fall to 1 - clip_low (ppo_clip, cispo)")
+    clip_high: float = Field(0.2, gt=0.0, description="the ratio may rise to 1 + clip_high (ppo_clip, cispo)")
+    dual_clip: float | None = Field(
+        None, gt=1.0, description="upper bound of the ratio also where the advantage is negative (ppo_clip)"
+    )
+    gate_positive: float = Field(
+        1.0, gt=0.0, description="temperature of the gate where the advantage is positive (sapo)"
+    )
+    gate_negative: float = Field(1.05, gt=0.0, description="temperature of the gate where it is not (sapo)")
+    divergence_limit: float = Field(
+        0.15, gt=0.0, description="largest |pi - pi_old| of the sampled token (divergence_mask)"
+    )
+    ratio_cap: float = Field(
+        20.0,
+        ge=1.0,
+        description="the ratio weighs a token by no more than this, which a bound on probabilities does not see "
+        "(divergence_mask)",
+    )
+    penalty: float = Field(1.0, ge=0.0, description="weight of KL(old || new) (kl_penalty)")
+    penalty_target: float | None = Field(
+        None, gt=0.0, description="KL(old || new) in nats per token that the penalty adapts to"
+    )
+    correction: Literal["none", "truncated", "masked", "in_ratio"] = Field(
+        "none",
+        description="weight of a token against the engine's own log-probability; where neither row nor recipe sets it, "
+        "truncated with a vLLM engine, or in_ratio with rollout.max_staleness and a ratio of single tokens",
+    )
+    correction_cap: float = Field(2.0, ge=1.0, description="bound of the weight of the correction")
+    kl_place: Literal["loss", "reward"] = Field("loss", description="where the KL to the reference stands")
+    kl_estimator: Literal["k1", "k2", "k3"] = Field("k3", description="how the KL to the reference is estimated")
+    beta: float = Field(
+        0.0, ge=0.0, description="weight of the KL to the reference, 0 needs none; of a preference loss, its own beta"
+    )
+    kl_target: float | None = Field(
+        None, gt=0.0, description="KL to the reference in nats per token that beta adapts to"
+    )
+    entropy_bonus: float = Field(
+        0.0, ge=0.0, description="weight of the mean token entropy, which is subtracted from the loss"
+    )
+    entropy_share: float = Field(
+        1.0, gt=0.0, le=1.0, description="share of tokens, those of highest entropy, that carry the policy gradient"
+    )
+    dynamic_sampling: bool = Field(
+        False, description="groups whose rewards all agree are replaced by freshly sampled ones"
+    )
+    mask_truncated: bool = Field(False, description="responses that the length limit cut take no part in the loss")
+    value_clip: float | None = Field(0.2, gt=0.0, description="how far the critic's value may move from the old one")
+    step: Literal["gradient", "natural_gradient"] = Field(
+        "gradient", description="a step of the optimizer, or the natural gradient within trust_region"
+    )
+    trust_region: float = Field(
+        0.01, gt=0.0, description="KL(old || new) in nats per token that a step of the natural gradient may take"
+    )
+    pair_loss: Literal["sigmoid", "ipo"] = Field("sigmoid", description="the loss of a pair (family pairs)")
+    good_weight: float = Field(1.0, ge=0.0, description="weight of good responses (family labels)")
+    bad_weight: float = Field(1.0, ge=0.0, description="weight of bad responses (family labels)")
+    per_prompt: int = Field(4, gt=0, description="at most so many verified responses, or pairs, of one prompt")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _null_is_for_what_can_be_off(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None or can_be_off(info.field_name):
+            return value
+        none = "write none for none of it, or " if "none" in values_of(str(info.field_name)) else ""
+        raise ValueError(
+            f"null switches off {', '.join(OPTIONAL)} and nothing else; {none}leave the key out for the row's"
+        )
+
+    @model_serializer(mode="wrap")
+    def _as_it_was_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
+
+    # --- what the choices amount to: everybody else asks these, and compares no value with a name ----------------
+
+    @property
+    def recorded(self) -> bool:
+        """Whether nothing is sampled: what is learned from stands in files."""
+        return self.data == "recorded"
+
+    @property
+    def selects(self) -> bool:
+        """Whether a part of the responses is imitated, and the others are left out."""
+        return self.selection != "all"
+
+    @property
+    def learns_from_pairs(self) -> bool:
+        return self.family in ("pairs", "reward_model")
+
+    @property
+    def learns_from_labels(self) -> bool:
+        return self.family == "labels"
+
+    @property
+    def learns_preferences(self) -> bool:
+        """Whether responses are preferred or labelled, in place of having advantages."""
+        return self.learns_from_pairs or self.learns_from_labels
+
+    @property
+    def scores_responses(self) -> bool:
+        """Whether what is trained gives scores and writes nothing: there are no answers of it to judge."""
+        return self.family == "reward_model"
+
+    @property
+    def needs_reference(self) -> bool:
+        return self.family in ("pairs", "labels") or (self.family == "policy_gradient" and self.beta > 0.0)
+
+    @property
+    def needs_critic(self) -> bool:
+        return self.baseline == "critic"
+
+    @property
+    def needs_greedy(self) -> bool:
+        return self.baseline == "greedy"
+
+    @property
+    def needs_comparison(self) -> bool:
+        """Whether a response is judged against others to the same prompt, so that one sample says nothing."""
+        return self.family == "policy_gradient" and (
+            self.baseline in ("group_mean", "leave_one_out") or self.scale in ("group_std", "beta_density")
+        )
+
+    @property
+    def cancels_in_groups(self) -> bool:
+        """Whether the advantages of a group's responses add up to nothing."""
+        return self.family == "policy_gradient" and self.baseline == "group_mean"
+
+    @property
+    def centres_over_batch(self) -> bool:
+        return self.baseline == "batch_mean"
+
+    @property
+    def scales_over_batch(self) -> bool:
+        return self.scale == "batch_std"
+
+    @property
+    def per_token(self) -> bool:
+        """Whether each token has an advantage of its own."""
+        return self.returns != "response"
+
+    @property
+    def generalised_advantages(self) -> bool:
+        return self.returns == "gae"
+
+    @property
+    def kl_in_reward(self) -> bool:
+        return self.beta > 0.0 and self.kl_place == "reward"
+
+    @property
+    def kl_in_loss(self) -> bool:
+        return self.beta > 0.0 and self.kl_place == "loss"
+
+    @property
+    def uses_penalty(self) -> bool:
+        """Whether ``penalty`` has a part in the loss."""
+        return self.surrogate == "kl_penalty"
+
+    @property
+    def ratio_to_engine(self) -> bool:
+        """Whether the ratio is taken to the engine's own log-probabilities, not to the trainer's before the batch."""
+        return self.correction == "in_ratio"
+
+    @property
+    def natural_gradient(self) -> bool:
+        return self.step == "natural_gradient"
+
+    @property
+    def learns_without_advantage(self) -> bool:
+        """Whether a token of advantage zero can still have a part in the step: in its gradient, or in its trust region."""
+        return (
+            self.kl_in_loss or self.entropy_bonus > 0.0 or self.uses_penalty or self.per_token or self.natural_gradient
+        )
+
+    @property
+    def imitates(self) -> bool:
+        """Whether the loss is the likelihood of text that nobody sampled for it, so that no sampling temperature applies."""
+        return self.family == "policy_gradient" and self.recorded and self.surrogate == "policy_gradient"
+
+    @property
+    def reweighs_the_record(self) -> bool:
+        """Whether recorded tokens are weighted by the ratio to the probabilities that they were sampled with."""
+        return self.family == "policy_gradient" and self.recorded and not self.imitates
+
+    def needs(self) -> tuple[str, ...]:
+        """What a run has to hold or do beyond the policy and a verifier."""
+        wanted = {
+            "reference": self.needs_reference,
+            "critic": self.needs_critic,
+            "greedy sample": self.needs_greedy,
+            "recorded data": self.recorded,
+        }
+        return tuple(name for name, needed in wanted.items() if needed)
+
+
+def values_of(key: str) -> tuple[Any, ...]:
+    """The values of an axis; empty where the choice is a number or a switch."""
+    annotation = Objective.model_fields[key].annotation
+    return () if can_be_off(key) else get_args(annotation)
+
+
+def can_be_off(key: str | None) -> bool:
+    return key in OPTIONAL
+
+
+OPTIONAL = tuple(key for key, field in Objective.model_fields.items() if NoneType in get_args(field.annotation))
+
+_FUNCTIONS: dict[str, Mapping[str, object]] = {}
+
+
+def declare_axis(axis: str, table: Mapping[str, object]) -> None:
+    """Say which functions the values of an axis stand for. What a file adds to them, its rows may choose.
+
+    Raises:
+        ValueError: a value has no function, or a function no value.
+    """
+    if set(table) != set(values_of(axis)):
+        raise ValueError(f"{axis}: values and functions differ in {sorted(set(table) ^ set(values_of(axis)))}")
+    _FUNCTIONS[axis] = table
+
+
+class Algorithm(Objective):
+    """A row of the table, or of a file of one's own.
+
+    Attributes:
+        paper, summary: where it comes from, and what it is in one line.
+    """
+
+    paper: str
+    summary: str
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _may_be_of_its_own_file(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        added = isinstance(value, str) and value in _FUNCTIONS.get(str(info.field_name), ())
+        return value if added else handler(value)
