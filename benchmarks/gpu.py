@@ -28,12 +28,12 @@ from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.clock import Clock, run_by
+from grpo_kit.observe.measure import Measures
 from grpo_kit.plan.shape import KNOWN, ModelShape
 from grpo_kit.policy.flops import Work
 from grpo_kit.policy.models import Policy, load_policy
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.policy.scratch import build_tokenizer
-from grpo_kit.train.steps import UpdateMetrics
 from grpo_kit.train.update import PolicyUpdater
 from grpo_kit.types import Prompt
 
@@ -133,7 +133,7 @@ class Ours:
 
     def update(self, sequences: list[TrainingSequence]) -> None:
         self.policy.model.train()
-        self.updater.optimizer_step(sequences, UpdateMetrics())
+        self.updater.optimizer_step(sequences, Measures())
 
     def sample(self, seed: int = 0) -> int:
         """Tokens that were sampled."""

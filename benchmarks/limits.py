@@ -19,11 +19,11 @@ from tiny import Stopwatch, build, machine, write_result
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.attention import use_float32_attention
 from grpo_kit.policy.flops import Work
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence
-from grpo_kit.train.steps import UpdateMetrics
 from grpo_kit.train.update import PolicyUpdater
 
 TARGETS = {"float32": 0.75, "bfloat16": 0.60}
@@ -87,7 +87,7 @@ def main() -> None:
         def step(updater: PolicyUpdater = updater, model: Any = model) -> None:
             model.zero_grad()
             for batch in updater._batches(sequences):
-                updater.loss(batch, UpdateMetrics()).backward()
+                updater.loss(batch, Measures()).backward()
 
         gemm = gemm_rate(dtype, unit)
         seconds = best(step, unit, rounds=4)

@@ -244,8 +244,8 @@ class OurTrainer:
         import torch
 
         from grpo_kit.objective.losses import sequence_weights
+        from grpo_kit.observe.measure import Measures
         from grpo_kit.policy.packing import TrainingSequence
-        from grpo_kit.train.steps import UpdateMetrics
 
         kept = torch.load(path, weights_only=True)
         batch = kept["batch"]
@@ -270,7 +270,7 @@ class OurTrainer:
         self.policy.model.zero_grad()
         loss = 0.0
         for micro in self.updater._batches(sequences):
-            part = self.updater.loss(micro, UpdateMetrics())
+            part = self.updater.loss(micro, Measures())
             part.backward()
             loss += float(part.detach())
         ours = torch.cat([p.grad.flatten() for _, p in self.policy.model.named_parameters()])

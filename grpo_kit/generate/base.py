@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from grpo_kit.errors import UserError
+from grpo_kit.observe.measure import Measures
 from grpo_kit.types import Completion, Prompt
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Generator(Protocol):
         An engine that works beside the trainer may read them, to compare or to hand them on, only while they stand.
         """
 
-    def statistics(self) -> dict[str, float]:
+    def statistics(self) -> Measures:
         """What is worth logging since the last call."""
 
     def close(self) -> None:

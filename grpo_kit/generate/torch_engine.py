@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from grpo_kit.errors import UserError
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.models import Policy
 from grpo_kit.types import Completion, FinishReason, Prompt
 
@@ -57,8 +58,8 @@ class TorchEngine:
     def weights_stand(self, stand: bool) -> None:
         """See `Generator.weights_stand`. It samples from them, and only when it is asked to."""
 
-    def statistics(self) -> dict[str, float]:
-        return {}
+    def statistics(self) -> Measures:
+        return Measures()
 
     def close(self) -> None:
         return None

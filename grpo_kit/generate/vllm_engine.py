@@ -15,7 +15,7 @@ from torch import nn
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
-from grpo_kit.observe.measure import Measure
+from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.weights import exported_weights
 from grpo_kit.runtime import ranks
@@ -49,7 +49,7 @@ class VllmEngine:
         self.asleep = False
         self._llm = _load(policy, config, self.longest)
         self._version: int | None = None
-        self._statistics: dict[str, float] = {}
+        self._statistics = Measures()
 
     @property
     def policy_version(self) -> int:
@@ -65,7 +65,7 @@ class VllmEngine:
         self._llm.llm_engine.set_weight_version(str(version))
         self._version = version
         (completions,) = self.generate([self.probe.prompt], self.probe.sampling)
-        self._statistics["mismatch/probe"] = Measure(self.probe.check(completions, version, "vLLM"), "max")
+        self._statistics.add("mismatch/probe", Measure.max(self.probe.check(completions, version, "vLLM")))
 
     def weights_stand(self, stand: bool) -> None:
         """See `Generator.weights_stand`. Nothing happens here while the trainer works."""
@@ -75,8 +75,8 @@ class VllmEngine:
         if not self._llm.reset_prefix_cache():
             raise RunFailed("vLLM could not reset its prefix cache: requests are still running in it")
 
-    def statistics(self) -> dict[str, float]:
-        statistics, self._statistics = self._statistics, {}
+    def statistics(self) -> Measures:
+        statistics, self._statistics = self._statistics, Measures()
         return statistics
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from torch import nn
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
-from grpo_kit.observe.measure import Measure
+from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.models import Policy
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Prompt
@@ -64,7 +64,7 @@ class VllmServers:
         self._room = threading.Condition()
         self._updating = threading.Lock()  # one thread at a time gives weights to servers
         self._counts: Counter[str] = Counter()
-        self._statistics: dict[str, float] = {}
+        self._statistics = Measures()
         self._version: int | None = None
         self._coming = 0  # the version that servers may have already
         self._weights_stand = True
@@ -133,19 +133,17 @@ class VllmServers:
         _ = self.policy_version
         return self._run(prompts, sampling)
 
-    def statistics(self) -> dict[str, float]:
+    def statistics(self) -> Measures:
         """Probe, servers at work, and what went wrong since the last call.
 
         Ranks share servers and each notices a loss for itself, so of several ranks the one that noticed most speaks.
         """
-        statistics = self._statistics | {
-            "engine/retries": Measure(self._counts["retries"], "sum"),
-            "engine/servers_lost": Measure(self._counts["servers_lost"], "max"),
-            "engine/servers_returned": Measure(self._counts["servers_returned"], "max"),
-            "engine/servers": Measure(len(self._ready()), "min"),
-        }
+        statistics, self._statistics = self._statistics, Measures()
+        statistics.add("engine/retries", Measure.sum(self._counts["retries"]))
+        statistics.add("engine/servers_lost", Measure.max(self._counts["servers_lost"]))
+        statistics.add("engine/servers_returned", Measure.max(self._counts["servers_returned"]))
+        statistics.add("engine/servers", Measure.min(len(self._ready())))
         self._counts.clear()
-        self._statistics = {}
         return statistics
 
     def close(self) -> None:
@@ -317,8 +315,7 @@ class VllmServers:
             server.lost(str(lost))
             return
         difference = self.probe.check(completions, self.policy_version, server.url)
-        worst = self._statistics.get("mismatch/probe", 0.0)
-        self._statistics["mismatch/probe"] = Measure(max(worst, difference), "max")
+        self._statistics.add("mismatch/probe", Measure.max(difference))
         with self._room:
             self._counts["servers_returned"] += server.was_lost
             server.state, server.was_lost = "ready", False

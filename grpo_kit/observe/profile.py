@@ -21,7 +21,7 @@ PHASES = {
     "update": "the rest of the update: batches, advantages, reference",
     "update/logprob": "log-probabilities before the first of several updates, and of the reference",
     "update/forward": "log-probabilities and loss, forward",
-    "update/backward": "backward",
+    "update/backward": "backward, and the wait for the device",
     "update/optimizer": "AdamW",
     "update/critic/forward": "the critic's values and loss",
     "update/critic/backward": "the critic's backward",

@@ -6,7 +6,7 @@ on, and the sum over ranks and micro-batches is the loss of one process (law 1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -100,16 +100,23 @@ def empty_batch(device: torch.device, dtype: torch.dtype = torch.float32) -> Mic
     return MicroBatch(ids, none, none, none, numbers, numbers, [])
 
 
-def exchange(sequences: Sequence[TrainingSequence], names: Sequence[str], purpose: str) -> None:
-    """Give every rank the per-token fields that some rank has computed for its share of ``sequences``."""
-    if not ranks.together():
-        return
-    known: dict[int, dict[str, Tensor]] = {}
-    for index, sequence in enumerate(sequences):
-        found = {n: v.cpu() for n in names if (v := getattr(sequence, n)) is not None}
-        if found:
-            known[index] = found
-    for part in ranks.everyone(known, purpose):
-        for index, fields in part.items():
-            for name, value in fields.items():
-                setattr(sequences[index], name, value)
+def computed(
+    sequences: Sequence[TrainingSequence],
+    batches: Iterable[MicroBatch],
+    compute: Callable[[MicroBatch], tuple[Tensor, ...]],
+    purpose: str,
+) -> list[tuple[TrainingSequence, tuple[Tensor, ...]]]:
+    """Each sequence that has tokens, with its part of what ``compute`` makes of the micro-batches: [tokens] tensors.
+
+    Args:
+        batches: this rank's micro-batches of ``sequences``; every rank gets to know what all have computed.
+    """
+    places = {id(sequence): index for index, sequence in enumerate(sequences)}
+    known: dict[int, tuple[Tensor, ...]] = {}
+    for batch in batches:
+        parts = [batch.split(values) for values in compute(batch)]
+        known |= {places[id(s)]: tuple(values) for s, *values in zip(batch.sequences, *parts, strict=True)}
+    if ranks.together():
+        mine = {index: tuple(values.cpu() for values in parts) for index, parts in known.items()}
+        known = {index: parts for share in ranks.everyone(mine, purpose) for index, parts in share.items()}
+    return [(sequences[index], values) for index, values in known.items()]

@@ -7,7 +7,7 @@ use the twin, which is filled from the shards when it is asked for.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -262,10 +262,10 @@ def ranks_device(optimizer: torch.optim.Optimizer) -> torch.device:
     return torch.device(first.device_mesh.device_type) if isinstance(first, DTensor) else first.device
 
 
-def clip_gradients(parameters: list[Tensor], limit: float) -> float:
-    """Scale the gradients of all ranks down to a common norm of at most ``limit``; returns the norm before."""
-    norm: Any = nn.utils.clip_grad_norm_(parameters, limit)
-    return float(_whole(norm, ranks_of(norm)) if hasattr(norm, "full_tensor") else norm)
+def clip_gradients(parameters: Iterable[Tensor], limit: float) -> Tensor:
+    """Scale the gradients of all ranks down to a common norm of at most ``limit``; returns the norm before, a scalar."""
+    norm: Any = nn.utils.clip_grad_norm_(list(parameters), limit)
+    return _whole(norm, ranks_of(norm)) if hasattr(norm, "full_tensor") else norm
 
 
 def ranks_of(tensor: Any) -> torch.device:

@@ -6,7 +6,7 @@ sum over micro-batches does not depend on how they were cut (law 1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,8 @@ class TrainingSequence:
     Attributes:
         weight: what each of its tokens counts in the loss of the step.
         entropy_weight: what each of its tokens counts in the mean entropy of the step; None: as in the loss.
-        behaviour_logprobs: the engine's log-probabilities of ``completion_ids``.
+        behaviour_logprobs: [tokens] the engine's log-probabilities of ``completion_ids``; None for demonstrations, which no
+            policy sampled.
         group: which prompt of the batch it answers.
         old_logprobs, reference_logprobs, entropies, values: [tokens], filled by a pass before the first update, when the
             objective needs them.
@@ -33,7 +34,7 @@ class TrainingSequence:
     completion_ids: Sequence[int]
     advantage: float
     weight: float
-    behaviour_logprobs: Sequence[float] = ()
+    behaviour_logprobs: Tensor | None = None
     group: int = 0
     entropy_weight: float | None = None
     old_logprobs: Tensor | None = None
@@ -85,15 +86,45 @@ class MicroBatch:
     @property
     def lengths(self) -> Tensor:
         """[rows] completion tokens of each sequence."""
-        return torch.bincount(self.rows, minlength=len(self.sequences))
+        return torch.tensor([len(s.completion_ids) for s in self.sequences], device=self.rows.device)
 
-    def gather(self, name: str) -> Tensor | None:
-        """A per-token field of the sequences as one [tokens] tensor; None where it was not filled."""
-        values = [getattr(s, name) for s in self.sequences]
-        if not values or values[0] is None:
+    # The sequences' tensors of the same names, one after another: [tokens]; None where the sequences have none.
+
+    @property
+    def behaviour_logprobs(self) -> Tensor | None:
+        return self._joined(s.behaviour_logprobs for s in self.sequences)
+
+    @property
+    def old_logprobs(self) -> Tensor | None:
+        return self._joined(s.old_logprobs for s in self.sequences)
+
+    @property
+    def reference_logprobs(self) -> Tensor | None:
+        return self._joined(s.reference_logprobs for s in self.sequences)
+
+    @property
+    def values(self) -> Tensor | None:
+        return self._joined(s.values for s in self.sequences)
+
+    @property
+    def returns(self) -> Tensor | None:
+        return self._joined(s.returns for s in self.sequences)
+
+    @property
+    def token_mask(self) -> Tensor | None:
+        return self._joined(s.token_mask for s in self.sequences)
+
+    def _joined(self, parts: Iterable[Tensor | None]) -> Tensor | None:
+        known = [part for part in parts if part is not None]
+        if not known:
             return None
-        joined = torch.cat(values).to(self.targets.device)
-        return joined if joined.dtype == torch.bool else joined.to(self.weights.dtype)
+        if len(known) < len(self.sequences):
+            raise ValueError(
+                f"{len(self.sequences) - len(known)} of {len(self.sequences)} sequences lack what others have"
+            )
+        joined = torch.cat(known)
+        joined = joined if joined.dtype == torch.bool else joined.to(self.weights.dtype)
+        return joined.to(self.targets.device)
 
     def sum_rows(self, values: Tensor) -> Tensor:
         """[tokens] -> [rows]: the sum over each sequence."""

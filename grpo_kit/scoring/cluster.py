@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from grpo_kit.errors import UserError
-from grpo_kit.observe.measure import Measure
+from grpo_kit.observe.measure import Measure, Measures
 
 from .node import Node, deliver, fail, remote_of
 from .work import MAX_ATTEMPTS, ScoringError, Work
@@ -141,18 +141,18 @@ class ClusterPool:
     def on_failure(self, callback: Callable[[], None]) -> None:
         self._failed = callback
 
-    def statistics(self) -> dict[str, float]:
+    def statistics(self) -> Measures:
         """Nodes at work; since the last call: nodes lost, groups that moved to another, completions by node."""
         with self._lock:
-            found: dict[str, float] = {
-                "scoring/lost_nodes": Measure(self._counts["lost_nodes"], "max"),  # every rank notices it for itself
-                "scoring/moved_groups": Measure(self._counts["moved_groups"], "sum"),
-                "scoring/nodes": Measure(len(self._places), "min"),
+            found = {
+                "scoring/lost_nodes": Measure.max(self._counts["lost_nodes"]),  # every rank notices it for itself
+                "scoring/moved_groups": Measure.sum(self._counts["moved_groups"]),
+                "scoring/nodes": Measure.min(len(self._places)),
             }
             of_nodes = {name: n for name, n in self._counts.items() if name.endswith("_count")}
-            found |= {f"scoring/{name}": Measure(n, "sum") for name, n in of_nodes.items()}
+            found |= {f"scoring/{name}": Measure.sum(n) for name, n in of_nodes.items()}
             self._counts.clear()
-            return found
+            return Measures(found)
 
     def close(self) -> None:
         with self._lock:

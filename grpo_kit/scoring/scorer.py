@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.observe.measure import Measures
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from grpo_kit.verifiers.base import Verifier, VerifierError
 from grpo_kit.verifiers.lookup import Address, address_of, get_verifier
@@ -336,17 +337,16 @@ class Scorer:
 
     # --- the rest --------------------------------------------------------------------------------------------------
 
-    def statistics(self) -> dict[str, float]:
+    def statistics(self) -> Measures:
         """Per verifier since the last call: ``verifier/NAME/`` mean, std, count, abstain, error, timeout, latency_p50,
         latency_p95 (seconds), and the means of the verifier's own metrics."""
         with self._lock:
             seen, self._statistics = self._statistics, defaultdict(VerifierStatistics)
-        of_pool = self._pool.statistics() if isinstance(self._pool, ClusterPool) else {}
-        return of_pool | {
-            f"verifier/{label}/{name}": value
-            for label, statistics in seen.items()
-            for name, value in statistics.summary().items()
-        }
+        found = self._pool.statistics() if isinstance(self._pool, ClusterPool) else Measures()
+        for label, statistics in seen.items():
+            for name, measure in statistics.summary().items():
+                found.add(f"verifier/{label}/{name}", measure)
+        return found
 
     def versions(self) -> dict[str, str]:
         """Version of each verifier in use, for the checkpoint and the rollout log."""

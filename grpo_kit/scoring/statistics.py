@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -49,21 +48,20 @@ class VerifierStatistics:
             summed[0] += value
             summed[1] += 1
 
-    def summary(self) -> dict[str, float]:
+    def summary(self) -> dict[str, Measure]:
         """``mean`` and ``std`` of the scores that count, counts by status, latency percentiles in seconds.
 
         Over several ranks the 95th percentile is that of the slowest one.
         """
-        found: dict[str, float] = {"count": Measure(self.count, "sum")}
-        found |= {status: Measure(self.statuses[status], "sum") for status in ("abstain", "error", "timeout")}
+        found = {"count": Measure.sum(self.count)}
+        found |= {status: Measure.sum(self.statuses[status]) for status in ("abstain", "error", "timeout")}
         scored = self.statuses["ok"]
         if scored:
-            mean = self.total / scored
-            found["mean"] = Measure(mean, "mean", scored)
-            found["std"] = Measure(math.sqrt(max(self.squares / scored - mean * mean, 0.0)), "std", scored, mean)
+            found["mean"] = Measure.mean(self.total, scored)
+            found["std"] = Measure.std(self.squares, self.total, scored)
         if self.latencies:
             ordered = sorted(self.latencies)
             middle, slow = (ordered[min(int(share * len(ordered)), len(ordered) - 1)] for share in (0.5, 0.95))
-            found["latency_p50"] = Measure(middle, "mean", self.count)
-            found["latency_p95"] = Measure(slow, "max")
-        return found | {name: Measure(total / count, "mean", count) for name, (total, count) in self.metrics.items()}
+            found["latency_p50"] = Measure.mean(middle * self.count, self.count)
+            found["latency_p95"] = Measure.max(slow)
+        return found | {name: Measure.mean(total, count) for name, (total, count) in self.metrics.items()}

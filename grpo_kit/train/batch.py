@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -15,13 +15,13 @@ from grpo_kit.objective.kl import KL_ESTIMATORS
 from grpo_kit.objective.losses import sequence_weights
 from grpo_kit.objective.returns import generalised_advantages, reward_to_go, token_rewards, whiten
 from grpo_kit.objective.rows import Algorithm
+from grpo_kit.observe.measure import read
 from grpo_kit.policy.packing import TrainingSequence
-from grpo_kit.types import Group
+from grpo_kit.types import Completion, Group
 
 from .adaptive import Adaptive
 
 ZERO_ADVANTAGE = 1e-9
-Annotate = Callable[[list[TrainingSequence]], None]
 
 
 @dataclass
@@ -44,8 +44,8 @@ class TrainingBatch:
 
 
 @dataclass(slots=True)
-class _Sample:
-    """One completion on its way from the group to the update."""
+class Sample:
+    """One completion on its way from the group to the update: ``reward`` is what it is compared by, if it counts."""
 
     sequence: TrainingSequence
     reward: float
@@ -59,7 +59,7 @@ def build_batch(
     max_tokens: int,
     updates: int = 1,
     adaptive: Adaptive | None = None,
-    annotate: Annotate | None = None,
+    samples: list[list[Sample]] | None = None,
 ) -> TrainingBatch:
     """Compare each completion with its group, and give every token its weight in the loss of its optimizer step.
 
@@ -69,17 +69,17 @@ def build_batch(
 
     Args:
         adaptive: the numbers carried between batches; by default those of a first batch.
-        annotate: fills log-probabilities and values, for objectives whose advantages need them.
+        samples: of `samples_of`, with the log-probabilities and values that the objective's advantages are made of.
     """
     adaptive = adaptive or Adaptive.of(objective)
     dropped: Counter[str] = Counter()
-    samples = [_samples(index, group) for index, group in enumerate(groups)]
-    counted = [s.sequence for group in samples for s in group if s.counts]
-    if annotate is not None and (objective.kl_in_reward or objective.per_token):
-        annotate(counted)
+    samples = samples_of(groups) if samples is None else samples
+    counted = any(s.counts for group in samples for s in group)
     if objective.kl_in_reward and not objective.per_token:
-        for sample in (s for group in samples for s in group if s.counts and len(s.sequence.completion_ids)):
-            sample.reward -= adaptive.beta * float(_kl_to_reference(sample.sequence, objective).sum())
+        compared = [s for group in samples for s in group if s.counts and len(s.sequence.completion_ids)]
+        divergences = read([_kl_to_reference(s.sequence, objective).sum() for s in compared])
+        for sample, divergence in zip(compared, divergences, strict=True):
+            sample.reward -= adaptive.beta * divergence
     _fill_advantages(groups, samples, objective, adaptive)
     parts, size = [], -(-len(groups) // updates)
     for start in range(0, len(groups), size):
@@ -91,12 +91,20 @@ def build_batch(
     return TrainingBatch(parts, [[_shown(s) for s in group] for group in samples], dropped)
 
 
-def _samples(index: int, group: Group) -> list[_Sample]:
-    made = []
-    for completion, score in zip(group.completions, group.scores, strict=True):
-        sequence = TrainingSequence(group.prompt.token_ids, completion.token_ids, 0.0, 0.0, completion.logprobs, index)
-        made.append(_Sample(sequence, score.value, score.counts))
-    return made
+def samples_of(groups: Sequence[Group]) -> list[list[Sample]]:
+    """The completions of each group as sequences to train on, without advantage or weight yet."""
+    return [
+        [
+            Sample(_sequence(group, completion, index), score.value, score.counts)
+            for completion, score in zip(group.completions, group.scores, strict=True)
+        ]
+        for index, group in enumerate(groups)
+    ]
+
+
+def _sequence(group: Group, completion: Completion, index: int) -> TrainingSequence:
+    sampled = torch.tensor(completion.logprobs, dtype=torch.float64) if completion.logprobs else None
+    return TrainingSequence(group.prompt.token_ids, completion.token_ids, 0.0, 0.0, sampled, index)
 
 
 def _kl_to_reference(sequence: TrainingSequence, objective: Algorithm) -> Tensor:
@@ -107,7 +115,7 @@ def _kl_to_reference(sequence: TrainingSequence, objective: Algorithm) -> Tensor
 
 
 def _fill_advantages(
-    groups: list[Group], samples: list[list[_Sample]], objective: Algorithm, adaptive: Adaptive
+    groups: list[Group], samples: list[list[Sample]], objective: Algorithm, adaptive: Adaptive
 ) -> None:
     """Set the advantage, or the advantages per token, of every sample's sequence."""
     flat = [s for group in samples for s in group]
@@ -129,7 +137,7 @@ def _fill_advantages(
         sample.sequence.advantage = value
 
 
-def _leave_out_uncompared(groups: list[Group], samples: list[list[_Sample]]) -> None:
+def _leave_out_uncompared(groups: list[Group], samples: list[list[Sample]]) -> None:
     """Without a score of the greedy response there is nothing to compare the group with."""
     for group, members in zip(groups, samples, strict=True):
         if group.greedy is None or not group.greedy.counts:
@@ -141,7 +149,7 @@ def _greedy_rewards(groups: list[Group]) -> Tensor:
     return torch.tensor([g.greedy.value if g.greedy else 0.0 for g in groups], dtype=torch.float64)
 
 
-def _fill_token_advantages(samples: list[_Sample], objective: Algorithm, adaptive: Adaptive) -> None:
+def _fill_token_advantages(samples: list[Sample], objective: Algorithm, adaptive: Adaptive) -> None:
     """Rewards-to-go minus a baseline, or generalised advantages, for each token; scaled over the batch where asked.
 
     A baseline of the batch is the mean over tokens, because tokens are what carries an advantage here; one of the group
@@ -166,7 +174,7 @@ def _fill_token_advantages(samples: list[_Sample], objective: Algorithm, adaptiv
     _centre_and_scale(chosen, objective, adaptive)
 
 
-def _centre_and_scale(chosen: list[_Sample], objective: Algorithm, adaptive: Adaptive) -> None:
+def _centre_and_scale(chosen: list[Sample], objective: Algorithm, adaptive: Adaptive) -> None:
     flat = torch.cat([s.sequence.token_advantages for s in chosen if s.sequence.token_advantages is not None])
     lengths = [len(s.sequence.completion_ids) for s in chosen]
     if objective.needs_critic:
@@ -199,14 +207,14 @@ def _standardised(
     return (tokens - shift) / divisor
 
 
-def _shown(sample: _Sample) -> float:
+def _shown(sample: Sample) -> float:
     tokens = sample.sequence.token_advantages
     return sample.sequence.advantage if tokens is None else float(tokens.mean())
 
 
 def _weighted(
     groups: list[Group],
-    samples: list[list[_Sample]],
+    samples: list[list[Sample]],
     chosen: range,
     objective: Algorithm,
     max_tokens: int,

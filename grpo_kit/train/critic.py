@@ -11,11 +11,12 @@ from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.returns import value_loss
-from grpo_kit.policy.dealing import exchange, rank_batches
+from grpo_kit.observe.measure import Measure, Measures
+from grpo_kit.policy.dealing import computed, rank_batches
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
 
-from .steps import GradientStep, UpdateMetrics
+from .steps import GradientStep
 
 
 class CriticUpdater:
@@ -38,12 +39,13 @@ class CriticUpdater:
     @torch.no_grad()
     def annotate(self, sequences: list[TrainingSequence]) -> None:
         """Remember the critic's value before each token."""
-        for batch in self._batches(sequences):
-            for sequence, values in zip(batch.sequences, batch.split(self.critic.values(batch)), strict=True):
-                sequence.values = values
-        exchange(sequences, ("values",), "exchanging the critic's values")
+        found = computed(
+            sequences, self._batches(sequences), lambda b: (self.critic.values(b),), "exchanging the critic's values"
+        )
+        for sequence, (values,) in found:
+            sequence.values = values
 
-    def update(self, updates: list[list[TrainingSequence]], epochs: int, metrics: UpdateMetrics) -> None:
+    def update(self, updates: list[list[TrainingSequence]], epochs: int, metrics: Measures) -> None:
         returns = [s.returns for update in updates for s in update if s.returns is not None]
         old = [s.values for update in updates for s in update if s.values is not None]
         if not returns:
@@ -52,17 +54,18 @@ class CriticUpdater:
         # How much of the returns' spread the critic foresaw: 1 is all of it, below 0 worse than a constant.
         spread = float(target.var(unbiased=False))
         if spread > 0.0:
-            metrics.value("critic/explained_variance", 1.0 - float((target - guess).var(unbiased=False)) / spread)
+            missed = float((target - guess).var(unbiased=False))
+            metrics.add("critic/explained_variance", Measure.mean(1.0 - missed / spread))
         for _ in range(epochs):
             for update in updates:
                 count = sum(len(s.completion_ids) for s in update)
-                self.step(partial(self._batches, update), partial(self.loss, tokens=count), metrics)
+                self.step(self._batches(update), partial(self.loss, tokens=count), metrics)
 
-    def loss(self, batch: MicroBatch, metrics: UpdateMetrics, tokens: int) -> Tensor:
+    def loss(self, batch: MicroBatch, metrics: Measures, tokens: int) -> Tensor:
         """This micro-batch's part of the mean value loss over the step's ``tokens``, a scalar."""
         if not batch.sequences:
             return self.critic.values(batch).sum()
-        old, returns = batch.gather("values"), batch.gather("returns")
+        old, returns = batch.values, batch.returns
         assert old is not None
         assert returns is not None
         return value_loss(self.critic.values(batch), old, returns, self.clip).sum() / tokens

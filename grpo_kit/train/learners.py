@@ -16,7 +16,7 @@ from grpo_kit.policy.models import Policy
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.types import Group
 
-from .batch import TrainingBatch, build_batch
+from .batch import TrainingBatch, build_batch, samples_of
 from .critic import CriticUpdater
 from .update import PolicyUpdater
 
@@ -101,18 +101,23 @@ class PolicyGradientLearner:
 
     def learn(self, groups: list[Group]) -> Learned:
         settings, updater = self.settings, self.updater
+        objective, samples = updater.objective, samples_of(groups)
+        if (
+            objective.kl_in_reward or objective.per_token
+        ):  # advantages are made of what policy, reference and critic say
+            updater.annotate([s.sequence for group in samples for s in group if s.counts])
         batch = build_batch(
             groups,
-            updater.objective,
+            objective,
             max_tokens=settings.max_tokens,
             updates=settings.updates_per_batch,
             adaptive=updater.adaptive,
-            annotate=updater.annotate,
+            samples=samples,
         )
         if updater.objective.recorded:
             _trust_the_record(batch)
         metrics = updater.update(batch.updates, settings.epochs_per_batch)
-        return Learned(batch.advantages, batch.dropped, metrics.summary())
+        return Learned(batch.advantages, batch.dropped, dict(metrics))
 
     def state_dict(self) -> dict[str, Any]:
         return self.updater.state_dict()
@@ -124,8 +129,8 @@ class PolicyGradientLearner:
 def _trust_the_record(batch: TrainingBatch) -> None:
     """Recorded responses were sampled by the policy of their own time: its log-probabilities are the old ones."""
     for sequence in batch.sequences:
-        if sequence.behaviour_logprobs:
-            sequence.old_logprobs = torch.tensor(sequence.behaviour_logprobs)
+        if sequence.behaviour_logprobs is not None:
+            sequence.old_logprobs = sequence.behaviour_logprobs
 
 
 def open_learner(config: Config, objective: Algorithm, policy: Policy) -> Learner:

@@ -6,10 +6,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
 from grpo_kit.config import WarmStartConfig
 from grpo_kit.data.chat import end_of_turn_id, render
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import RunFailed
+from grpo_kit.observe.measure import read
 from grpo_kit.policy.dealing import rank_batches
 from grpo_kit.policy.distributed import clip_gradients
 from grpo_kit.policy.models import Policy
@@ -52,18 +55,18 @@ def warm_start(
     total = float("nan")
     for step in range(config.steps):
         batch = demonstrations(source, policy.tokenizer, step * config.batch_size, config.batch_size, config.mistakes)
-        total = 0.0
+        losses: list[Tensor] = []
         for micro in rank_batches(batch, token_budget, policy.device, policy.model):
             logprobs, _ = policy.logprobs(micro, temperature=1.0, entropy_gradient=False)
             loss = -(logprobs * micro.weights).sum()
             loss.backward()
-            total += float(loss.detach())
-        (total,) = ranks.total([total], "adding up the loss of the warm start")
+            losses.append(loss.detach())
+        (total,) = ranks.total([sum(read(losses))], "adding up the loss of the warm start")
         if total != total:
             raise RunFailed(
                 f"the warm start's loss is not a number at step {step}; lower warm_start.optimizer.learning_rate"
             )
-        clip_gradients(list(policy.model.parameters()), config.optimizer.max_grad_norm)
+        clip_gradients(policy.model.parameters(), config.optimizer.max_grad_norm)
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad(set_to_none=True)

@@ -72,4 +72,4 @@ def _margin(group: Group) -> float:
 
 
 def _sequence(group: Group, completion: Completion, index: int) -> TrainingSequence:
-    return TrainingSequence(group.prompt.token_ids, completion.token_ids, 0.0, 0.0, completion.logprobs, index)
+    return TrainingSequence(group.prompt.token_ids, completion.token_ids, 0.0, 0.0, group=index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
 from grpo_kit.objective.rows import Algorithm
-from grpo_kit.policy.dealing import exchange, rank_batches, rank_unit_batches
+from grpo_kit.observe.measure import Measure, Measures
+from grpo_kit.policy.dealing import computed, rank_batches, rank_unit_batches
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
@@ -20,7 +22,7 @@ from grpo_kit.types import Group
 
 from .learners import Learned, LearnerSettings, Trained
 from .pairs import Labelled, Pair, mine_labels, mine_pairs
-from .steps import GradientStep, UpdateMetrics
+from .steps import GradientStep
 
 
 def ranked_right(chosen: Tensor, rejected: Tensor) -> Tensor:
@@ -42,15 +44,14 @@ class PreferenceLearner:
     def learn(self, groups: list[Group]) -> Learned:
         dropped: Counter[str] = Counter()
         examples = self.examples(groups, dropped)
-        metrics = UpdateMetrics()
-        metrics.value("examples", float(len(examples)))
+        metrics = Measures({"examples": Measure.last(len(examples))})
         self.prepare(examples)
         size = max(1, -(-len(examples) // self.settings.updates_per_batch))
         for _ in range(self.settings.epochs_per_batch):
             for start in range(0, len(examples), size):
                 self.update(examples[start : start + size], metrics)
         none = [[0.0] * len(g.completions) for g in groups]
-        return Learned(none, dropped, metrics.over_ranks().summary())
+        return Learned(none, dropped, dict(metrics.over_ranks("adding up the metrics of an update")))
 
     def examples(self, groups: list[Group], dropped: Counter[str]) -> list[Any]:
         raise NotImplementedError
@@ -58,7 +59,7 @@ class PreferenceLearner:
     def prepare(self, examples: list[Any]) -> None:
         """Fill what must be known of the policy before it moves."""
 
-    def update(self, examples: list[Any], metrics: UpdateMetrics) -> None:
+    def update(self, examples: list[Any], metrics: Measures) -> None:
         raise NotImplementedError
 
     def units(self, units: Sequence[Sequence[TrainingSequence]]) -> Iterator[MicroBatch]:
@@ -80,18 +81,17 @@ class _AgainstReference(PreferenceLearner):
 
     @torch.no_grad()
     def remember_reference(self, sequences: list[TrainingSequence]) -> None:
-        for batch in rank_batches(sequences, self.settings.token_budget, self.policy.device, self.policy.model):
-            logprobs, _ = self.reference.logprobs(batch, 1.0)
-            for sequence, values in zip(batch.sequences, batch.split(logprobs), strict=True):
-                sequence.reference_logprobs = values
-        exchange(sequences, ("reference_logprobs",), "exchanging reference_logprobs")
+        batches = rank_batches(sequences, self.settings.token_budget, self.policy.device, self.policy.model)
+        purpose = "exchanging reference_logprobs"
+        for sequence, (logprobs, _) in computed(sequences, batches, lambda b: self.reference.logprobs(b, 1.0), purpose):
+            sequence.reference_logprobs = logprobs
 
     def margins(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:
         """log pi - log reference of each response [rows], and log pi of each token [tokens]."""
         logprobs, _ = self.policy.logprobs(batch, 1.0)
         if not batch.sequences:
             return logprobs, logprobs
-        reference = batch.gather("reference_logprobs")
+        reference = batch.reference_logprobs
         assert reference is not None
         return batch.sum_rows(logprobs - reference), logprobs
 
@@ -105,11 +105,11 @@ class PairLearner(_AgainstReference):
     def prepare(self, examples: list[Pair]) -> None:
         self.remember_reference([s for pair in examples for s in (pair.chosen, pair.rejected)])
 
-    def update(self, examples: list[Pair], metrics: UpdateMetrics) -> None:
+    def update(self, examples: list[Pair], metrics: Measures) -> None:
         units = [(pair.chosen, pair.rejected) for pair in examples]
-        self.step(lambda: self.units(units), lambda b, m: self.loss(b, m, len(units)), metrics)
+        self.step(self.units(units), partial(self.loss, pairs=len(units)), metrics)
 
-    def loss(self, batch: MicroBatch, metrics: UpdateMetrics, pairs: int) -> Tensor:
+    def loss(self, batch: MicroBatch, metrics: Measures, pairs: int) -> Tensor:
         """This micro-batch's part of the mean loss over the step's ``pairs``; chosen and rejected rows alternate."""
         margins, logprobs = self.margins(batch)
         if not batch.sequences:
@@ -117,13 +117,15 @@ class PairLearner(_AgainstReference):
         chosen, rejected, lengths = margins[0::2], margins[1::2], batch.lengths
         loss = PAIR_LOSSES[self.objective.pair_loss]
         values = loss(chosen, rejected, lengths[0::2], lengths[1::2], self.objective.beta)
-        for name, value in (
-            ("pairs/accuracy", ranked_right(chosen, rejected)),
-            ("pairs/margin", self.objective.beta * (chosen - rejected)),
-            ("pairs/chosen_logprob", batch.sum_rows(logprobs)[0::2]),
-            ("pairs/rejected_logprob", batch.sum_rows(logprobs)[1::2]),
-        ):
-            metrics.each(name, value.float())
+        of_rows = batch.sum_rows(logprobs)
+        metrics.means(
+            {
+                "pairs/accuracy": ranked_right(chosen, rejected),
+                "pairs/margin": self.objective.beta * (chosen - rejected),
+                "pairs/chosen_logprob": of_rows[0::2],
+                "pairs/rejected_logprob": of_rows[1::2],
+            }
+        )
         return values.sum() / pairs
 
 
@@ -155,22 +157,22 @@ class LabelLearner(_AgainstReference):
     def prepare(self, examples: list[Labelled]) -> None:
         self.remember_reference([e.sequence for e in examples])
 
-    def update(self, examples: list[Labelled], metrics: UpdateMetrics) -> None:
+    def update(self, examples: list[Labelled], metrics: Measures) -> None:
         pairs = mismatched_pairs([e.sequence for e in examples])
         self.baseline = self._baseline(pairs)
-        metrics.value("kto/baseline", float(self.baseline))
-        metrics.value("kto/mismatched_pairs", float(len(pairs)))
+        metrics.add("kto/baseline", Measure.mean(self.baseline))
+        metrics.add("kto/mismatched_pairs", Measure.mean(len(pairs)))
         self.good = {id(e.sequence): e.good for e in examples}
         self._weigh(examples, metrics)
         units = [(e.sequence,) for e in examples]
-        self.step(lambda: self.units(units), lambda b, m: self.loss(b, m, len(units)), metrics)
+        self.step(self.units(units), partial(self.loss, responses=len(units)), metrics)
 
-    def _weigh(self, examples: list[Labelled], metrics: UpdateMetrics) -> None:
+    def _weigh(self, examples: list[Labelled], metrics: Measures) -> None:
         """The share of the weight of all responses that good ones have; a half is even (arXiv:2402.01306, section 4.2)."""
         good = self.objective.good_weight * sum(e.good for e in examples)
         bad = self.objective.bad_weight * sum(not e.good for e in examples)
         if good + bad > 0.0:
-            metrics.value("kto/good_share_of_weight", good / (good + bad))
+            metrics.add("kto/good_share_of_weight", Measure.mean(good / (good + bad)))
 
     def _baseline(self, mismatched: list[TrainingSequence]) -> Tensor:
         """The drift from the reference, measured on responses to other prompts; 0 where there is no other prompt."""
@@ -180,17 +182,18 @@ class LabelLearner(_AgainstReference):
         margins = [m.to(self.policy.device) for part in ranks.everyone(mine, "the drift of KTO") for m in part]
         return kto_baseline(torch.cat(margins)) if margins else torch.zeros((), device=self.policy.device)
 
-    def loss(self, batch: MicroBatch, metrics: UpdateMetrics, responses: int) -> Tensor:
+    def loss(self, batch: MicroBatch, metrics: Measures, responses: int) -> Tensor:
         """This micro-batch's part of the mean loss over the step's ``responses``."""
         margins, logprobs = self.margins(batch)
         if not batch.sequences:
             return margins.sum()
-        good = torch.tensor([self.good[id(s)] for s in batch.sequences], device=margins.device)
+        marks = [self.good[id(s)] for s in batch.sequences]
+        good = torch.tensor(marks, device=margins.device)
         weight = torch.full_like(margins, self.objective.good_weight).masked_fill(~good, self.objective.bad_weight)
         for name, values in (("margin", margins), ("logprob", batch.sum_rows(logprobs.detach()))):
-            for mark, chosen in (("good", values[good]), ("bad", values[~good])):
-                if chosen.numel():
-                    metrics.each(f"kto/{mark}_{name}", chosen.float())
+            for mark, chosen, count in (("good", good, sum(marks)), ("bad", ~good, len(marks) - sum(marks))):
+                if count:  # known on the host: to pick by a mask on the device is to wait for it
+                    metrics.add(f"kto/{mark}_{name}", Measure.mean((values.detach() * chosen).sum(), count))
         return (weight * kto(margins, good, self.baseline, self.objective.beta)).sum() / responses
 
 
@@ -207,18 +210,17 @@ class RewardModelLearner(PreferenceLearner):
     def examples(self, groups: list[Group], dropped: Counter[str]) -> list[Pair]:
         return mine_pairs(groups, self.objective.per_prompt, dropped)
 
-    def update(self, examples: list[Pair], metrics: UpdateMetrics) -> None:
+    def update(self, examples: list[Pair], metrics: Measures) -> None:
         units = [(pair.chosen, pair.rejected) for pair in examples]
         self.margin = {id(pair.chosen): pair.margin for pair in examples}
-        self.step(lambda: self.units(units), lambda b, m: self.loss(b, m, len(units)), metrics)
+        self.step(self.units(units), partial(self.loss, pairs=len(units)), metrics)
 
-    def loss(self, batch: MicroBatch, metrics: UpdateMetrics, pairs: int) -> Tensor:
+    def loss(self, batch: MicroBatch, metrics: Measures, pairs: int) -> Tensor:
         """This micro-batch's part of the mean loss over the step's ``pairs``; chosen and rejected rows alternate."""
         scores = self.reward_model.rewards(batch)
         if not batch.sequences:
             return scores.sum()
         chosen, rejected = scores[0::2], scores[1::2]
         margin = torch.tensor([self.margin[id(s)] for s in batch.sequences[0::2]]).to(scores)
-        metrics.each("pairs/accuracy", ranked_right(chosen, rejected))
-        metrics.each("pairs/margin", chosen - rejected)
+        metrics.means({"pairs/accuracy": ranked_right(chosen, rejected), "pairs/margin": chosen - rejected})
         return bradley_terry(chosen, rejected, margin).sum() / pairs

@@ -11,7 +11,6 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.clock import Clock
-from grpo_kit.observe.measure import over_ranks
 from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
@@ -155,7 +154,7 @@ class SampledGroups:
     def statistics(self) -> dict[str, float]:
         found, self._statistics = self._statistics, {}
         local = self.scorer.statistics() | self.generator.statistics()
-        return found | over_ranks(local, "gathering statistics")
+        return found | dict(local.over_ranks("gathering statistics"))
 
 
 def interleaved(groups: list[Group], fillers: list[Group]) -> list[Group]:

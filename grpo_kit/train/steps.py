@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -14,80 +13,20 @@ from transformers import get_scheduler
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed
 from grpo_kit.observe.clock import phase
+from grpo_kit.observe.measure import Measure, Measures, read
 from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
 from grpo_kit.policy.packing import MicroBatch
 from grpo_kit.runtime import ranks
 
 MAX_SKIPPED_IN_A_ROW = 3
-Batches = Callable[[], Iterator[MicroBatch]]
 
 
 class NotFinite(RunFailed):
     """Several updates in a row had a loss or a gradient that is not finite."""
 
 
-@dataclass
-class UpdateMetrics:
-    """Sums over the tokens of one or more optimizer steps; `summary` turns them into means."""
-
-    tokens: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    extremes: dict[str, float] = field(default_factory=dict)
-    values: dict[str, list[float]] = field(default_factory=dict)
-    totals: dict[str, float] = field(default_factory=dict)
-    picks: dict[str, Callable[[float, float], float]] = field(default_factory=dict)
-    counts: dict[str, float] = field(default_factory=dict)
-
-    def add_tokens(self, count: int, **per_token: Tensor) -> None:
-        self.tokens += count
-        for name, tensor in per_token.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(tensor.detach().sum())
-
-    def extreme(self, name: str, value: float, pick: Callable[[float, float], float]) -> None:
-        self.picks[name] = pick
-        self.extremes[name] = pick(self.extremes[name], value) if name in self.extremes else value
-
-    def total(self, name: str, amount: float) -> None:
-        self.totals[name] = self.totals.get(name, 0.0) + amount
-
-    def value(self, name: str, value: float) -> None:
-        self.values.setdefault(name, []).append(value)
-
-    def count(self, name: str, times: int = 1) -> None:
-        self.counts[name] = self.counts.get(name, 0.0) + times
-
-    def each(self, name: str, values: Tensor) -> None:
-        """One value per example, so that the mean does not depend on how examples were split into micro-batches."""
-        self.values.setdefault(name, []).extend(values.detach().flatten().tolist())
-
-    def over_ranks(self) -> UpdateMetrics:
-        """The metrics of all ranks as those of one."""
-        whole = UpdateMetrics()
-        for part in ranks.everyone(self, "adding up the metrics of an update"):
-            whole.tokens += part.tokens
-            for name, total in part.sums.items():
-                whole.sums[name] = whole.sums.get(name, 0.0) + total
-            for name, extreme in part.extremes.items():
-                whole.extreme(name, extreme, part.picks[name])
-            for name, values in part.values.items():
-                whole.values.setdefault(name, []).extend(values)
-            for name, amount in part.totals.items():
-                whole.total(name, amount)
-            whole.counts = part.counts  # of what all ranks do at once
-        return whole
-
-    def summary(self) -> dict[str, float]:
-        means = {name: total / max(1, self.tokens) for name, total in self.sums.items()}
-        return (
-            means
-            | self.extremes
-            | {name: sum(v) / len(v) for name, v in self.values.items()}
-            | self.counts
-            | self.totals
-        )
-
-
-Loss = Callable[[MicroBatch, UpdateMetrics], Tensor]
+# A micro-batch's part of the loss of its step, a scalar; what is worth logging of it goes to the measures.
+Loss = Callable[[MicroBatch, Measures], Tensor]
 
 
 class GradientStep:
@@ -102,40 +41,44 @@ class GradientStep:
         self.optimizer, self.scheduler = build_optimizer(model, config, total)
         self.skipped_in_a_row = 0
 
-    def __call__(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> None:
+    def __call__(self, batches: Iterable[MicroBatch], loss: Loss, metrics: Measures) -> None:
         """Accumulate the gradient of the whole step over micro-batches, then move the weights once."""
         loss_sum, norm = self.backward(batches, loss, metrics)
-        metrics.value(f"{self.prefix}loss", loss_sum)
-        metrics.value(f"{self.prefix}learning_rate", self.scheduler.get_last_lr()[0])
+        metrics.add(f"{self.prefix}loss", Measure.mean(loss_sum))
+        metrics.add(f"{self.prefix}learning_rate", Measure.mean(self.scheduler.get_last_lr()[0]))
         if norm is not None and not (math.isfinite(loss_sum) and math.isfinite(norm)):
             self._skip(metrics, loss_sum, norm)
         elif norm is not None:
             self.skipped_in_a_row = 0
-            metrics.value(f"{self.prefix}grad_norm", norm)
+            metrics.add(f"{self.prefix}grad_norm", Measure.mean(norm))
             with phase(f"update/{self.prefix}optimizer"):
                 self.optimizer.step()
             # The schedule counts updates that moved the weights: a skipped one uses up no part of warm-up or decay.
             self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)  # or their memory would be missing while responses are sampled
 
-    def backward(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> tuple[float, float | None]:
+    def backward(self, batches: Iterable[MicroBatch], loss: Loss, metrics: Measures) -> tuple[float, float | None]:
         """The loss of the step and its gradient's norm before clipping; None if there was nothing to learn from."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss_sum, empty = 0.0, True
-        for batch in batches():
+        parts: list[Tensor] = []
+        for batch in batches:
             with phase(f"update/{self.prefix}forward"):
                 part = loss(batch, metrics)
             with phase(f"update/{self.prefix}backward"):
                 part.backward()
-            loss_sum += float(part.detach())
-            empty = False
-        if empty:
+            parts.append(part.detach())
+        if not parts:
             return 0.0, None
-        (loss_sum,) = ranks.total([loss_sum], "adding up the loss")
-        return loss_sum, clip_gradients(list(self.model.parameters()), self.config.max_grad_norm)
+        with phase(f"update/{self.prefix}backward"):
+            norm = clip_gradients(self.model.parameters(), self.config.max_grad_norm)
+            # The one time that a step waits for its device: whether the weights may move must be known.
+            *losses, length = read([*parts, norm])
+        (loss_sum,) = ranks.total([sum(losses)], "adding up the loss")
+        return loss_sum, length
 
-    def _skip(self, metrics: UpdateMetrics, loss: float, norm: float) -> None:
-        metrics.count(f"{self.prefix}skipped_updates")
+    def _skip(self, metrics: Measures, loss: float, norm: float) -> None:
+        if ranks.first():
+            metrics.add(f"{self.prefix}skipped_updates", Measure.sum(1))
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
             raise NotFinite(

@@ -7,7 +7,8 @@ holds the whole network (derivatives along a vector do not go through FSDP2), wo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -16,12 +17,13 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from grpo_kit.observe.measure import Measure, Measures, read
 from grpo_kit.policy.distributed import Root
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch
 from grpo_kit.runtime import ranks
 
-from .steps import Batches, Loss, UpdateMetrics
+from .steps import Loss
 
 ITERATIONS = 10  # of conjugate gradient (TRPO, arXiv:1502.05477, appendix C)
 DAMPING = 0.01  # added to the Fisher matrix, which is singular where the batch says nothing
@@ -53,17 +55,20 @@ class TrustRegionStep:
         self.root = Root(policy.model)
         self.parameters = [p for p in self.root.parameters() if p.requires_grad]
 
-    def __call__(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> None:
+    def __call__(self, batches: Iterable[MicroBatch], loss: Loss, metrics: Measures) -> None:
+        batches = list(batches)
         before, gradient = self._loss_and_gradient(batches, loss, metrics)
-        metrics.value("loss", before)
-        if gradient is None or not torch.isfinite(gradient).all():
-            metrics.count("skipped_updates", int(gradient is not None))
+        metrics.add("loss", Measure.mean(before))
+        length = None if gradient is None else float(gradient.norm())
+        if gradient is None or length is None or not math.isfinite(length):
+            if ranks.first():
+                metrics.add("skipped_updates", Measure.sum(gradient is not None))
             return
-        metrics.value("grad_norm", float(gradient.norm()))
-        if gradient.norm() == 0:
+        metrics.add("grad_norm", Measure.mean(length))
+        if length == 0.0:
             return
         with torch.no_grad():
-            old = [self._log_distribution(batch) for batch in batches()]
+            old = [self._log_distribution(batch) for batch in batches]
         (count,) = ranks.total([float(sum(part.shape[0] for part in old))], "counting tokens")
         tokens = int(count)
 
@@ -77,7 +82,7 @@ class TrustRegionStep:
         self._search(batches, loss, old, scale * direction, before, metrics)
 
     def _search(
-        self, batches: Batches, loss: Loss, old: list[Tensor], full: Tensor, before: float, metrics: UpdateMetrics
+        self, batches: list[MicroBatch], loss: Loss, old: list[Tensor], full: Tensor, before: float, metrics: Measures
     ) -> None:
         """Shorten the step until it keeps the limit and lowers the loss; give up where none does."""
         start = torch.nn.utils.parameters_to_vector(self.parameters).detach().clone()
@@ -86,29 +91,31 @@ class TrustRegionStep:
             torch.nn.utils.vector_to_parameters(start + share * full, self.parameters)
             with torch.no_grad():
                 divergence = self._divergence(batches, old)
-                local = sum(float(loss(batch, UpdateMetrics())) for batch in batches())
+                local = sum(read([loss(batch, Measures()) for batch in batches]))
                 (after,) = ranks.total([local], "adding up the loss of the line search")
             if divergence <= self.limit and after < before:
-                metrics.value("trust_region/kl", divergence)
-                metrics.value("trust_region/improvement", before - after)
-                metrics.value("trust_region/share", share)
+                metrics.add("trust_region/kl", Measure.mean(divergence))
+                metrics.add("trust_region/improvement", Measure.mean(before - after))
+                metrics.add("trust_region/share", Measure.mean(share))
                 return
             share *= SHRINK
         torch.nn.utils.vector_to_parameters(start, self.parameters)
-        metrics.value("trust_region/share", 0.0)
+        metrics.add("trust_region/share", Measure.mean(0.0))
 
-    def _loss_and_gradient(self, batches: Batches, loss: Loss, metrics: UpdateMetrics) -> tuple[float, Tensor | None]:
+    def _loss_and_gradient(
+        self, batches: list[MicroBatch], loss: Loss, metrics: Measures
+    ) -> tuple[float, Tensor | None]:
+        if not batches:
+            return 0.0, None
         self.policy.model.zero_grad(set_to_none=True)
-        total, empty = 0.0, True
-        for batch in batches():
+        parts: list[Tensor] = []
+        for batch in batches:
             part = loss(batch, metrics)
             part.backward()
-            total, empty = total + float(part.detach()), False
-        if empty:
-            return 0.0, None
+            parts.append(part.detach())
         gradient = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self.parameters])
         self.policy.model.zero_grad(set_to_none=True)
-        (total,) = ranks.total([total], "adding up the loss")
+        (total,) = ranks.total([sum(read(parts))], "adding up the loss")
         return total, ranks.summed(gradient)
 
     def _log_distribution(self, batch: MicroBatch) -> Tensor:
@@ -117,17 +124,16 @@ class TrustRegionStep:
             hidden = self.policy.hidden(batch.input_ids)[batch.rows, batch.columns]
             return torch.log_softmax(self.policy.head.logits(hidden) / self.temperature, dim=-1)
 
-    def _divergence(self, batches: Batches, old: list[Tensor]) -> float:
+    def _divergence(self, batches: list[MicroBatch], old: list[Tensor]) -> float:
         """Mean over tokens of KL(old || new), over the whole vocabulary."""
-        total, tokens = 0.0, 0
-        for batch, before in zip(batches(), old, strict=True):
-            now = self._log_distribution(batch)
-            total += float((before.exp() * (before - now)).sum())
-            tokens += before.shape[0]
-        total, count = ranks.total([total, tokens], "measuring the KL of the line search")
+        parts: list[Tensor] = []
+        for batch, before in zip(batches, old, strict=True):
+            parts.append((before.exp() * (before - self._log_distribution(batch))).sum())
+        tokens = sum(before.shape[0] for before in old)
+        total, count = ranks.total([sum(read(parts)), tokens], "measuring the KL of the line search")
         return total / max(1.0, count)
 
-    def _fisher_product(self, batches: Batches, vector: Tensor, tokens: int) -> Tensor:
+    def _fisher_product(self, batches: list[MicroBatch], vector: Tensor, tokens: int) -> Tensor:
         """The Hessian of the mean KL at the present weights, times a vector: the Fisher matrix's product.
 
         With J the Jacobian of a token's log-probabilities and p its distribution it is the mean of J^T diag(p) J v: J v
@@ -135,7 +141,7 @@ class TrustRegionStep:
         backward pass beside that of the forward pass, which together are three times the graph of an ordinary step.
         """
         result = torch.zeros_like(vector)
-        for batch in batches():
+        for batch in batches:
             along = self._derivative_along(batch, vector)
             now = self._log_distribution(batch)
             weighted = now.detach().exp() * along / tokens

@@ -16,7 +16,8 @@ from grpo_kit.objective.losses import RATIO_LEVELS
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.objective.surrogates import SURROGATES
 from grpo_kit.observe.clock import phase
-from grpo_kit.policy.dealing import exchange, rank_batches
+from grpo_kit.observe.measure import Measure, Measures, read
+from grpo_kit.policy.dealing import computed, rank_batches
 from grpo_kit.policy.flops import Work
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
@@ -24,7 +25,7 @@ from grpo_kit.runtime import ranks
 
 from .adaptive import Adaptive
 from .critic import CriticUpdater
-from .steps import GradientStep, UpdateMetrics
+from .steps import GradientStep
 from .trust_region import TrustRegionStep
 
 
@@ -64,10 +65,15 @@ class PolicyUpdater:
             self.step = GradientStep(policy.model, config, total_updates)
         self.adaptive = Adaptive.of(objective)
         self.work, self.flops = Work.of(policy.model), 0.0
+        self.unmoved = True  # no optimizer step of the present batch was taken yet
 
-    def update(self, updates: list[list[TrainingSequence]], epochs: int = 1) -> UpdateMetrics:
-        """Train on a batch: each of ``updates`` is one optimizer step, the whole repeated ``epochs`` times."""
-        metrics = UpdateMetrics()
+    def update(self, updates: list[list[TrainingSequence]], epochs: int = 1) -> Measures:
+        """Train on a batch: each of ``updates`` is one optimizer step, the whole repeated ``epochs`` times.
+
+        Returns:
+            The metrics of all ranks.
+        """
+        metrics = Measures()
         sequences = [s for update in updates for s in update]
         # Later steps of this batch meet a policy that has moved, so the one that sampled must be remembered.
         with phase("update/logprob"):
@@ -78,16 +84,16 @@ class PolicyUpdater:
             self.critic.update(updates, epochs, metrics)
         warming = self.adaptive.batches < self.critic_warmup
         if self.critic is not None:
-            metrics.value("critic/warmup", float(warming))
+            metrics.add("critic/warmup", Measure.mean(float(warming)))
         if not warming:
+            self.unmoved = True
             for _ in range(epochs):
                 for update in updates:
                     self.optimizer_step(update, metrics)
-                    if "clip/unmoved" not in metrics.values and metrics.tokens:
-                        metrics.value("clip/unmoved", _clipped_share(metrics))
-        metrics.total("update/flops", self.flops)
+                    self.unmoved = self.unmoved and not update
+        metrics.add("update/flops", Measure.sum(self.flops))
         self.flops = 0.0
-        metrics = metrics.over_ranks()
+        metrics = metrics.over_ranks("adding up the metrics of an update")
         self._adapt(sequences, metrics)
         return metrics
 
@@ -102,10 +108,13 @@ class PolicyUpdater:
             or objective.natural_gradient
         )
         if old:
-            self._annotate([s for s in sequences if s.old_logprobs is None], self.policy, "old_logprobs")
+            missing = [s for s in sequences if s.old_logprobs is None]
+            for sequence, (logprobs, entropies) in self.passed(missing, self.policy, "exchanging old_logprobs"):
+                sequence.old_logprobs, sequence.entropies = logprobs, entropies
         if self.reference is not None:
             missing = [s for s in sequences if s.reference_logprobs is None]
-            self._annotate(missing, self.reference, "reference_logprobs")
+            for sequence, (logprobs, _) in self.passed(missing, self.reference, "exchanging reference_logprobs"):
+                sequence.reference_logprobs = logprobs
         if self.critic is not None:
             self.critic.annotate([s for s in sequences if s.values is None])
 
@@ -113,15 +122,16 @@ class PolicyUpdater:
         return rank_batches(sequences, self.token_budget, self.policy.device, self.policy.model)
 
     @torch.no_grad()
-    def _annotate(self, sequences: list[TrainingSequence], policy: Policy, name: str) -> None:
-        for batch in self._batches(sequences):
-            logprobs, entropies = policy.logprobs(batch, self.temperature)
+    def passed(
+        self, sequences: list[TrainingSequence], policy: Policy, purpose: str
+    ) -> list[tuple[TrainingSequence, tuple[Tensor, ...]]]:
+        """Each sequence with the policy's log-probabilities [tokens] and entropies [tokens] of its completion."""
+
+        def compute(batch: MicroBatch) -> tuple[Tensor, Tensor]:
             self.flops += self.work.forward(s.length for s in batch.sequences)
-            for i, sequence in enumerate(batch.sequences):
-                setattr(sequence, name, batch.split(logprobs)[i])
-                if name == "old_logprobs":
-                    sequence.entropies = batch.split(entropies)[i]
-        exchange(sequences, (name, "entropies"), f"exchanging {name}")
+            return policy.logprobs(batch, self.temperature)
+
+        return computed(sequences, self._batches(sequences), compute, purpose)
 
     def _mask_low_entropy(self, sequences: list[TrainingSequence]) -> None:
         """Only the tokens of highest entropy of a step, over all its sequences, carry its gradient (arXiv:2506.01939)."""
@@ -132,32 +142,34 @@ class PolicyUpdater:
         for sequence, values in zip(sequences, entropies, strict=True):
             sequence.token_mask = values.float() >= limit
 
-    def optimizer_step(self, sequences: list[TrainingSequence], metrics: UpdateMetrics) -> None:
-        self.step(lambda: self._batches(sequences), self.loss, metrics)
+    def optimizer_step(self, sequences: list[TrainingSequence], metrics: Measures) -> None:
+        self.step(self._batches(sequences), self.loss, metrics)
 
-    def loss(self, batch: MicroBatch, metrics: UpdateMetrics) -> Tensor:
+    def loss(self, batch: MicroBatch, metrics: Measures) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
         logprobs, entropies = self.policy.logprobs(batch, self.temperature, objective.entropy_bonus > 0.0)
         self.flops += 3.0 * self.work.forward(s.length for s in batch.sequences)
         if not batch.sequences:
             return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
-        remembered = batch.gather("old_logprobs")
+        remembered = batch.old_logprobs
         old_logprobs = logprobs.detach() if remembered is None else remembered
         weight, since = self._correction(batch, old_logprobs, metrics)
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, since, batch.sequence_index)
         adapted = objective.model_copy(update={"penalty": self.adaptive.penalty})
         surrogate = SURROGATES[objective.surrogate](logprobs, log_ratio, batch.advantages, adapted)
         token_loss = surrogate.loss * weight
-        mask = batch.gather("token_mask")
+        mask = batch.token_mask
         if mask is not None:
             token_loss = token_loss * mask
         token_loss = token_loss + self._reference_kl(batch, logprobs, metrics)
-        clipped = {"clip/low": surrogate.clipped_low.float(), "clip/high": surrogate.clipped_high.float()}
-        metrics.add_tokens(logprobs.numel(), entropy=entropies, **clipped)
+        low, high = surrogate.clipped_low, surrogate.clipped_high
+        metrics.means({"entropy": entropies, "clip/low": low.float(), "clip/high": high.float()})
+        if self.unmoved:  # what its samples brought, not what the batch moved
+            metrics.means({"clip/unmoved": (low | high).float()})
         ratio = log_ratio.detach().exp()
-        metrics.extreme("ratio/max", float(ratio.max()), max)
-        metrics.extreme("ratio/min", float(ratio.min()), min)
+        metrics.add("ratio/max", Measure.max(ratio.max()))
+        metrics.add("ratio/min", Measure.min(ratio.min()))
         loss = (token_loss * batch.weights).sum()
         if objective.entropy_bonus > 0.0:
             # The mean over the tokens of the step, whatever the aggregation: a coefficient means the same in every row.
@@ -165,58 +177,57 @@ class PolicyUpdater:
             loss = loss - objective.entropy_bonus * (carried * batch.entropy_weights).sum()
         return loss
 
-    def _reference_kl(self, batch: MicroBatch, logprobs: Tensor, metrics: UpdateMetrics) -> Tensor | float:
+    def _reference_kl(self, batch: MicroBatch, logprobs: Tensor, metrics: Measures) -> Tensor | float:
         """The KL term of the loss [tokens]; 0 where it stands in the reward, which only measures it here."""
-        reference = batch.gather("reference_logprobs")
+        reference = batch.reference_logprobs
         if self.reference is None or reference is None:
             return 0.0
         kl = KL_ESTIMATORS[self.objective.kl_estimator](logprobs, reference)
-        metrics.add_tokens(0, **{"kl/reference": kl})
+        metrics.means({"kl/reference": kl})
         return self.adaptive.beta * kl if self.objective.kl_in_loss else 0.0
 
-    def _correction(
-        self, batch: MicroBatch, old_logprobs: Tensor, metrics: UpdateMetrics
-    ) -> tuple[Tensor | float, Tensor]:
+    def _correction(self, batch: MicroBatch, old_logprobs: Tensor, metrics: Measures) -> tuple[Tensor | float, Tensor]:
         """The weight of each token [tokens] and the log-probabilities that its ratio is taken to [tokens].
 
         Records how far the engine that sampled is from ``old_logprobs``, the trainer's own at the start of the batch:
         [tokens], without gradient.
         """
-        recorded = [p for s in batch.sequences for p in s.behaviour_logprobs]
-        if len(recorded) != old_logprobs.numel():
+        engine = batch.behaviour_logprobs
+        if engine is None:
             return 1.0, old_logprobs  # demonstrations were sampled by nobody
-        engine = torch.tensor(recorded, dtype=old_logprobs.dtype, device=old_logprobs.device)
         log_weight = old_logprobs - engine
         weight = CORRECTIONS[self.objective.correction](log_weight, self.objective.correction_cap)
         capped = (log_weight > math.log(self.objective.correction_cap)).float()
         mismatch = {"mismatch/mean_logprob_difference": log_weight.abs(), "mismatch/kl": k3(engine, old_logprobs)}
-        metrics.add_tokens(0, **mismatch, **{"correction/weight": weight, "correction/capped": capped})
-        metrics.extreme("mismatch/max_logprob_difference", float(log_weight.abs().max()), max)
+        metrics.means(mismatch | {"correction/weight": weight, "correction/capped": capped})
+        metrics.add("mismatch/max_logprob_difference", Measure.max(log_weight.abs().max()))
         return weight, engine if self.objective.ratio_to_engine else old_logprobs
 
-    def _adapt(self, sequences: list[TrainingSequence], metrics: UpdateMetrics) -> None:
+    def _adapt(self, sequences: list[TrainingSequence], metrics: Measures) -> None:
         objective, adaptive = self.objective, self.adaptive
         to_old = None
         if objective.penalty_target is not None and sequences:
             to_old = self._moved(sequences)
-            metrics.value("kl/old", to_old)
+            metrics.add("kl/old", Measure.mean(to_old))
         if objective.uses_penalty:
-            metrics.value("penalty", adaptive.penalty)
+            metrics.add("penalty", Measure.last(adaptive.penalty))
         if objective.kl_target is not None:
-            metrics.value("beta", adaptive.beta)
-        adaptive.see_kl(objective, metrics.summary().get("kl/reference"), to_old)
+            metrics.add("beta", Measure.last(adaptive.beta))
+        adaptive.see_kl(objective, metrics.get("kl/reference"), to_old)
         adaptive.batches += 1
 
     @torch.no_grad()
     def _moved(self, sequences: list[TrainingSequence]) -> float:
         """Mean KL(old || new) per token after the update, from the tokens that the old policy sampled."""
-        total, count = 0.0, 0
+        parts: list[Tensor] = []
+        count = 0
         for batch in self._batches(sequences):
             logprobs, _ = self.policy.logprobs(batch, self.temperature)
-            old = batch.gather("old_logprobs")
-            assert old is not None
-            total, count = total + float(k3(old, logprobs).sum()), count + logprobs.numel()
-        total, all_tokens = ranks.total([total, count], "measuring how far the policy moved")
+            old = batch.old_logprobs
+            if old is not None:
+                parts.append(k3(old, logprobs).sum())
+                count += logprobs.numel()
+        total, all_tokens = ranks.total([sum(read(parts)), count], "measuring how far the policy moved")
         return total / max(1.0, all_tokens)
 
     def state_dict(self) -> dict[str, Any]:
@@ -228,8 +239,3 @@ class PolicyUpdater:
         self.adaptive.load_state_dict(state["adaptive"])
         if self.critic is not None:
             self.critic.load_state_dict(state["critic"])
-
-
-def _clipped_share(metrics: UpdateMetrics) -> float:
-    """Share of the tokens so far at a bound: after a batch's first update, what its samples brought, not what it moved."""
-    return (metrics.sums.get("clip/low", 0.0) + metrics.sums.get("clip/high", 0.0)) / metrics.tokens

@@ -6,9 +6,10 @@ import torch
 
 from grpo_kit.config import OptimizerConfig, ParallelConfig
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.distributed import gathered_state, shard_policy
 from grpo_kit.runtime import ranks
-from grpo_kit.train.steps import GradientStep, UpdateMetrics
+from grpo_kit.train.steps import GradientStep
 from grpo_kit.train.update import PolicyUpdater
 from tests.conftest import make_policy
 from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
@@ -36,14 +37,14 @@ def step(dtype: torch.dtype, checkpointing: bool = False) -> dict[str, object]:
     for sequence in sequences:
         sequence.reference_logprobs = sequence.reference_logprobs + 0.1
     assert isinstance(updater.step, GradientStep)
-    metrics = UpdateMetrics()
-    loss, norm = updater.step.backward(lambda: updater._batches(sequences), updater.loss, metrics)
+    metrics = Measures()
+    loss, norm = updater.step.backward(updater._batches(sequences), updater.loss, metrics)
     grads = [p.grad.full_tensor() if hasattr(p.grad, "full_tensor") else p.grad for p in policy.model.parameters()]
     gradient = torch.cat([g.flatten() for g in grads])
     updater.step.optimizer.step()
     moments = [values["exp_avg"] for values in gathered_state(updater.step.optimizer)["state"].values()]
     weights = torch.cat([p.flatten() for p in policy.whole().model.parameters()])
-    summary = metrics.over_ranks().summary()
+    summary = metrics.over_ranks("adding up")
     return {"loss": loss, "norm": norm, "gradient": gradient, "weights": weights, "moments": moments, **summary}
 
 

@@ -7,9 +7,10 @@ import torch
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.observe.measure import Measures
 from grpo_kit.train import batch as batching
 from grpo_kit.train.batch import build_batch
-from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
+from grpo_kit.train.update import PolicyUpdater
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from tests.conftest import make_policy
 
@@ -42,12 +43,12 @@ def groups(rows):
 def loss_and_gradient(row):
     policy = make_policy(dtype=torch.float64)
     updater = PolicyUpdater(policy, row, OptimizerConfig(), total_updates=1, token_budget=128, temperature=0.9)
-    batch = build_batch(groups(row), row, max_tokens=20, adaptive=updater.adaptive, annotate=updater.annotate)
+    batch = build_batch(groups(row), row, max_tokens=20, adaptive=updater.adaptive)
     for sequence in batch.sequences:  # an old policy that differs, so that clipping is active in places
-        sequence.old_logprobs = torch.tensor(sequence.behaviour_logprobs, dtype=torch.float64) - 4.5
+        sequence.old_logprobs = sequence.behaviour_logprobs - 4.5
     loss = 0.0
     for micro in updater._batches(batch.sequences):
-        part = updater.loss(micro, UpdateMetrics())
+        part = updater.loss(micro, Measures())
         part.backward()
         loss += part.item()
     return len(batch.sequences), loss, torch.cat([p.grad.flatten() for p in policy.model.parameters()])

@@ -7,8 +7,9 @@ from grpo_kit.config import OptimizerConfig
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import TrainingSequence
-from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
+from grpo_kit.train.update import PolicyUpdater
 from grpo_kit.types import Prompt
 
 
@@ -19,7 +20,9 @@ def test_engine_and_trainer_agree_before_the_first_update(policy, temperature, u
     sampling = SamplingParams(n=4, temperature=temperature, max_tokens=16)
     groups = list(TorchEngine(policy, max_rows=8).generate(prompts, sampling))
     sequences = [
-        TrainingSequence(prompts[int(c.task_id)].token_ids, c.token_ids, (-1.0) ** c.sample_index, 0.01, c.logprobs)
+        TrainingSequence(
+            prompts[int(c.task_id)].token_ids, c.token_ids, (-1.0) ** c.sample_index, 0.01, torch.tensor(c.logprobs)
+        )
         for group in groups
         for c in group
     ]
@@ -31,14 +34,12 @@ def test_engine_and_trainer_agree_before_the_first_update(policy, temperature, u
         token_budget=300,
         temperature=temperature,
     )
-    if updates > 1:
-        updater._annotate(sequences, policy, "old_logprobs")
-    metrics = UpdateMetrics()
+    updater.annotate(sequences, several_updates=updates > 1)
+    metrics = Measures()
     for batch in updater._batches(sequences):
         updater.loss(batch, metrics)
-    summary = metrics.summary()
-    assert summary["ratio/max"] == pytest.approx(1.0, abs=1e-5)
-    assert summary["ratio/min"] == pytest.approx(1.0, abs=1e-5)
-    assert summary["clip/low"] == summary["clip/high"] == 0.0
-    assert summary["mismatch/max_logprob_difference"] < 1e-4
-    assert torch.isfinite(torch.tensor(summary["entropy"]))
+    assert metrics["ratio/max"] == pytest.approx(1.0, abs=1e-5)
+    assert metrics["ratio/min"] == pytest.approx(1.0, abs=1e-5)
+    assert metrics["clip/low"] == metrics["clip/high"] == 0.0
+    assert metrics["mismatch/max_logprob_difference"] < 1e-4
+    assert torch.isfinite(torch.tensor(metrics["entropy"]))

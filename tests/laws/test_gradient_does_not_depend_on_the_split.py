@@ -7,8 +7,9 @@ import torch
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import TrainingSequence, micro_batches
-from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
+from grpo_kit.train.update import PolicyUpdater
 from tests.conftest import make_policy
 
 
@@ -18,7 +19,7 @@ def random_sequences(count=12, seed=0):
     for _ in range(count):
         prompt = [rng.randrange(256) for _ in range(rng.randrange(1, 20))]
         completion = [rng.randrange(256) for _ in range(rng.randrange(1, 40))]
-        behaviour = [-rng.random() for _ in completion]
+        behaviour = torch.tensor([-rng.random() for _ in completion], dtype=torch.float64)
         weight = rng.random() / len(completion)
         sequences.append(TrainingSequence(prompt, completion, rng.gauss(0, 1), weight, behaviour))
     return sequences
@@ -41,13 +42,15 @@ def gradient(policy, sequences, algorithm, token_budget):
         temperature=0.9,
         reference=reference,
     )
-    updater._annotate(sequences, reference, "reference_logprobs")
+    for sequence in sequences:
+        sequence.reference_logprobs = None  # of another precision
+    updater.annotate(sequences)
     for sequence in sequences:  # an old policy that differs, so that clipping is active in places
-        sequence.old_logprobs = sequence.reference_logprobs + 0.3 * torch.tensor(sequence.behaviour_logprobs)
+        sequence.old_logprobs = sequence.reference_logprobs + 0.3 * sequence.behaviour_logprobs
     policy.model.zero_grad()
     total = 0.0
     for batch in updater._batches(sequences):
-        loss = updater.loss(batch, UpdateMetrics())
+        loss = updater.loss(batch, Measures())
         loss.backward()
         total += loss.item()
     return total, torch.cat([p.grad.flatten() for p in policy.model.parameters()])

@@ -33,7 +33,7 @@ def test_logprobs_agree_after_every_one_of_twenty_updates(vllm_engine):
         sampling = SamplingParams(n=4, temperature=TEMPERATURE, max_tokens=16, seed=version)
         groups = [scored(completions, prompts) for completions in vllm_engine.generate(prompts, sampling)]
         assert {c.policy_version for g in groups for c in g.completions} == {version}
-        summary = updater.update(build_batch(groups, objective, max_tokens=16).updates).summary()
+        summary = updater.update(build_batch(groups, objective, max_tokens=16).updates)
         assert 0.0 < summary["mismatch/max_logprob_difference"] < 1e-4, version
         assert summary["mismatch/mean_logprob_difference"] < 2e-5, version
         assert abs(summary["mismatch/kl"]) < 1e-7, version

@@ -12,8 +12,9 @@ from torch import Tensor
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.losses import sequence_weights
 from grpo_kit.objective.rows import Algorithm
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches
-from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
+from grpo_kit.train.update import PolicyUpdater
 from tests.conftest import make_policy
 
 LENGTHS = [7, 2, 5, 7, 1, 4, 6, 3]
@@ -74,13 +75,13 @@ def our_loss(case: Case, row: Algorithm, token_budget: int = 10**6, prepare: Any
     weights = sequence_weights(torch.tensor(LENGTHS), aggregation=row.aggregation, max_tokens=MAX_TOKENS)
     sequences = []
     for i, length in enumerate(LENGTHS):
-        sequence = TrainingSequence([1, 2], list(range(length)), float(case.advantages[i]), float(weights[i]), (), i)
+        sequence = TrainingSequence([1, 2], list(range(length)), float(case.advantages[i]), float(weights[i]), None, i)
         sequence.old_logprobs = case.old[i, :length]
         sequence.reference_logprobs = case.reference[i, :length]
         sequence.entropies = case.entropies[i, :length].detach()
         sequences.append(sequence)
     updater._mask_low_entropy(sequences)
-    metrics = UpdateMetrics()
+    metrics = Measures()
     return sum(updater.loss(b, metrics) for b in micro_batches(sequences, token_budget, dtype=torch.float64))
 
 

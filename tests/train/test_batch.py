@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grpo_kit.objective.algorithms import resolve_objective
-from grpo_kit.train.batch import build_batch, rollout_metrics
+from grpo_kit.train.batch import build_batch, rollout_metrics, samples_of
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
 
@@ -93,12 +93,9 @@ def test_trpo_keeps_what_the_mean_of_its_trust_region_is_over():
 
 
 def test_an_empty_completion_with_a_kl_in_the_reward_is_no_error():
-    def annotate(sequences):
-        for s in sequences:
-            if s.completion_ids:
-                s.old_logprobs = s.reference_logprobs = torch.zeros(len(s.completion_ids))
-
-    batch = build_batch(
-        [group("a", [1.0, 0.0], [4, 0])], resolve_objective("rloo", {}), max_tokens=16, annotate=annotate
-    )
+    groups = [group("a", [1.0, 0.0], [4, 0])]
+    samples = samples_of(groups)
+    for sample in samples[0][:1]:
+        sample.sequence.old_logprobs = sample.sequence.reference_logprobs = torch.zeros(4)
+    batch = build_batch(groups, resolve_objective("rloo", {}), max_tokens=16, samples=samples)
     assert batch.advantages == [[1.0, -1.0]]

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from grpo_kit.config import OptimizerConfig
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import micro_batches
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.train.critic import CriticUpdater
-from grpo_kit.train.steps import UpdateMetrics
 from tests.conftest import make_policy
 from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
 
@@ -63,7 +63,7 @@ def test_the_gradient_does_not_depend_on_the_split():
         with torch.no_grad():
             u.critic.model.score.weight.mul_(1.1)
         count = sum(len(s.completion_ids) for s in sequences)
-        sum(u.loss(b, UpdateMetrics(), count) for b in u._batches(sequences)).backward()
+        sum(u.loss(b, Measures(), count) for b in u._batches(sequences)).backward()
         found.append(torch.cat([p.grad.flatten() for p in u.critic.model.parameters()]))
     assert (found[0] - found[1]).norm() / found[1].norm() < 1e-9
 
@@ -73,9 +73,9 @@ def test_it_learns_what_decides_the_return():
     for _ in range(40):
         sequences = with_returns(random_sequences(12, seed=3))
         u.annotate(sequences)
-        metrics = UpdateMetrics()
+        metrics = Measures()
         u.update([sequences], 1, metrics)
-        explained.append(metrics.summary()["critic/explained_variance"])
+        explained.append(metrics["critic/explained_variance"])
     assert explained[0] == pytest.approx(0.0, abs=1e-9)
     assert explained[-1] > 0.5
 

@@ -8,12 +8,12 @@ import torch
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.train.learners import LearnerSettings
 from grpo_kit.train.pairs import mine_labels, mine_pairs
 from grpo_kit.train.preference import LabelLearner, PairLearner, RewardModelLearner, mismatched_pairs
-from grpo_kit.train.steps import UpdateMetrics
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from tests.conftest import make_policy
 
@@ -115,12 +115,12 @@ def ours(learner, groups):
     """Loss and gradient of one step, without taking it."""
     examples = learner.examples(groups, Counter())
     learner.prepare(examples)
-    metrics = UpdateMetrics()
+    metrics = Measures()
     kept = {}
 
     def instead(batches, loss, into):
         learner.trained.model.zero_grad()
-        parts = [loss(b, into) for b in batches()]
+        parts = [loss(b, into) for b in batches]
         sum(parts).backward()
         kept["loss"], kept["parts"] = float(sum(parts)), len(parts)
 

@@ -12,6 +12,7 @@ from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.measure import Measures
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.train.learners import open_learner
@@ -42,7 +43,7 @@ class FakeGenerator:
         self.standing = stand
 
     def statistics(self):
-        return {}
+        return Measures()
 
 
 class FakeScorer:
@@ -62,7 +63,7 @@ class FakeScorer:
             yield group
 
     def statistics(self):
-        return {}
+        return Measures()
 
 
 def source(algorithm, easy=0, version=3, max_refills=4):

@@ -8,9 +8,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from grpo_kit.config import LoraConfig, OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.train.batch import build_batch
-from grpo_kit.train.steps import UpdateMetrics
 from grpo_kit.train.trust_region import conjugate_gradient
 from grpo_kit.train.update import PolicyUpdater
 from tests.conftest import make_policy
@@ -49,7 +49,7 @@ def test_fisher_product_is_the_covariance_of_the_score():
         score = torch.autograd.grad(log, step.parameters, retain_graph=True)
         flat = torch.cat([g.flatten() for g in score])
         wanted += log.exp().detach() * flat * (flat @ vector)
-    found = step._fisher_product(lambda: iter([batch]), vector, tokens=1)
+    found = step._fisher_product([batch], vector, tokens=1)
     assert wanted.norm() > 0
     # The norms of the model are computed in float32 whatever its weights are.
     assert (found - wanted).norm() / wanted.norm() < 1e-4
@@ -59,7 +59,7 @@ def second_derivative(step, batches, vector, tokens):
     """The same product by differentiating the mean KL(now || theta) twice at theta = now."""
     wanted = torch.zeros_like(vector)
     with sdpa_kernel(SDPBackend.MATH):
-        for batch in batches():
+        for batch in batches:
             now = step._log_distribution(batch)
             divergence = (now.detach().exp() * (now.detach() - now)).sum() / tokens
             first = torch.autograd.grad(divergence, step.parameters, create_graph=True)
@@ -88,10 +88,8 @@ def test_fisher_product_is_the_second_derivative_of_the_divergence(kind):
             p += 0.1 * torch.randn(p.shape, generator=random)
     vector = torch.randn(sum(p.numel() for p in step.parameters), generator=random)
 
-    def batches():
-        return updater._batches(sequences)
-
-    assert len(list(batches())) > 1
+    batches = list(updater._batches(sequences))
+    assert len(batches) > 1
     found, wanted = step._fisher_product(batches, vector, 7), second_derivative(step, batches, vector, 7)
     assert wanted.norm() > 0
     assert (found - wanted).norm() / wanted.norm() < (0.05 if kind == "bfloat16" else 1e-5)
@@ -113,7 +111,7 @@ def test_a_fisher_product_keeps_no_more_than_an_ordinary_backward_pass():
 
     ordinary = saved(lambda: [step._log_distribution(batch).sum() for batch in updater._batches(sequences)])
     vector = torch.ones(sum(p.numel() for p in step.parameters), dtype=torch.float64)
-    product = saved(lambda: step._fisher_product(lambda: updater._batches(sequences), vector, 1))
+    product = saved(lambda: step._fisher_product(list(updater._batches(sequences)), vector, 1))
     assert 0 < product <= ordinary
 
 
@@ -122,24 +120,23 @@ def test_the_step_improves_the_surrogate_and_keeps_the_limit(limit):
     _, updater, sequences = prepared(limit)
     with torch.no_grad():
         old = [updater.step._log_distribution(batch) for batch in updater._batches(sequences)]
-        before = sum(float(updater.loss(b, UpdateMetrics())) for b in updater._batches(sequences))
-    metrics = UpdateMetrics()
+        before = sum(float(updater.loss(b, Measures())) for b in updater._batches(sequences))
+    metrics = Measures()
     updater.optimizer_step(sequences, metrics)
     with torch.no_grad():
-        moved = updater.step._divergence(lambda: updater._batches(sequences), old)
-        after = sum(float(updater.loss(b, UpdateMetrics())) for b in updater._batches(sequences))
+        moved = updater.step._divergence(list(updater._batches(sequences)), old)
+        after = sum(float(updater.loss(b, Measures())) for b in updater._batches(sequences))
     assert limit / 10 < moved <= limit
     assert after < before
-    summary = metrics.summary()
-    assert summary["trust_region/kl"] == pytest.approx(moved, rel=1e-6)
-    assert summary["trust_region/improvement"] == pytest.approx(before - after, rel=1e-6)
+    assert metrics["trust_region/kl"] == pytest.approx(moved, rel=1e-6)
+    assert metrics["trust_region/improvement"] == pytest.approx(before - after, rel=1e-6)
 
 
 def test_the_step_does_not_depend_on_the_split():
     results = []
     for budget in (10, 10**6):
         policy, updater, sequences = prepared(token_budget=budget)
-        updater.optimizer_step(sequences, UpdateMetrics())
+        updater.optimizer_step(sequences, Measures())
         results.append(torch.cat([p.detach().flatten() for p in policy.model.parameters()]))
     torch.testing.assert_close(*results, rtol=1e-7, atol=1e-9)
 
@@ -148,7 +145,7 @@ def test_a_step_that_cannot_improve_leaves_the_weights(monkeypatch):
     policy, updater, sequences = prepared()
     before = [p.detach().clone() for p in policy.model.parameters()]
     monkeypatch.setattr(updater.step, "_divergence", lambda batches, old: 1.0)
-    metrics = UpdateMetrics()
+    metrics = Measures()
     updater.optimizer_step(sequences, metrics)
-    assert metrics.summary()["trust_region/share"] == 0.0
+    assert metrics["trust_region/share"] == 0.0
     assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))

@@ -9,8 +9,9 @@ from grpo_kit.config import OptimizerConfig
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import RunFailed
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.measure import Measures
 from grpo_kit.train.batch import build_batch
-from grpo_kit.train.update import PolicyUpdater, UpdateMetrics
+from grpo_kit.train.update import PolicyUpdater
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 from tests.conftest import make_policy
 
@@ -61,9 +62,10 @@ def test_loss_and_gradient_equal_the_paper():
     updater = PolicyUpdater(
         policy, objective, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0, reference=reference
     )
-    updater._annotate(batch.sequences, old, "old_logprobs")
-    updater._annotate(batch.sequences, reference, "reference_logprobs")
-    metrics = UpdateMetrics()
+    for sequence, (old_logprobs, _) in updater.passed(batch.sequences, old, "a pass"):
+        sequence.old_logprobs = old_logprobs
+    updater.annotate(batch.sequences)
+    metrics = Measures()
     losses = [updater.loss(b, metrics) for b in updater._batches(batch.sequences)]
     assert len(losses) > 2
     sum(losses).backward()
@@ -74,8 +76,7 @@ def test_loss_and_gradient_equal_the_paper():
     theirs = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
     assert sum(losses).item() == pytest.approx(expected.item(), rel=1e-5)  # advantages carry an epsilon of 1e-6
     assert (ours - theirs).norm() / theirs.norm() < 1e-5
-    summary = metrics.summary()
-    assert 0 < summary["clip/low"] + summary["clip/high"] < 1
+    assert 0 < metrics["clip/low"] + metrics["clip/high"] < 1
 
 
 @pytest.mark.parametrize(("correction", "cap"), [("truncated", 1.5), ("masked", 1.5)])
@@ -90,7 +91,7 @@ def test_tokens_are_weighted_against_the_engine_that_sampled_them(correction, ca
     for s in batch.sequences:
         ours = logprobs(policy, s.prompt_ids, s.completion_ids)
         difference = torch.tensor([next(offsets) for _ in s.completion_ids], dtype=torch.float64)
-        s.behaviour_logprobs = (ours.detach() - difference).tolist()
+        s.behaviour_logprobs = ours.detach() - difference
         weight = difference.exp().clamp(max=cap)
         if correction == "masked":
             weight = torch.where(difference.exp() > cap, 0.0, weight)
@@ -98,18 +99,18 @@ def test_tokens_are_weighted_against_the_engine_that_sampled_them(correction, ca
         differences.append(difference)
     config = OptimizerConfig()
     updater = PolicyUpdater(policy, objective, config, total_updates=1, token_budget=12, temperature=1.0)
-    metrics = UpdateMetrics()
+    metrics = Measures()
     sum(updater.loss(b, metrics) for b in updater._batches(batch.sequences)).backward()
     ours = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
     policy.model.zero_grad()
     expected.backward()
     theirs = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
     assert (ours - theirs).norm() / theirs.norm() < 1e-6
-    summary, difference = metrics.summary(), torch.cat(differences)
-    assert summary["mismatch/max_logprob_difference"] == pytest.approx(1.0)
-    assert summary["mismatch/mean_logprob_difference"] == pytest.approx(difference.abs().mean().item())
-    assert summary["mismatch/kl"] == pytest.approx((difference.exp() - difference - 1).mean().item())
-    assert summary["correction/capped"] == pytest.approx((difference > math.log(cap)).double().mean().item())
+    difference = torch.cat(differences)
+    assert metrics["mismatch/max_logprob_difference"] == pytest.approx(1.0)
+    assert metrics["mismatch/mean_logprob_difference"] == pytest.approx(difference.abs().mean().item())
+    assert metrics["mismatch/kl"] == pytest.approx((difference.exp() - difference - 1).mean().item())
+    assert metrics["correction/capped"] == pytest.approx((difference > math.log(cap)).double().mean().item())
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -123,14 +124,14 @@ def test_the_ratio_to_the_engine_is_clipped_as_a_whole(several):
     for s in batch.sequences:
         ours = logprobs(policy, s.prompt_ids, s.completion_ids)
         difference = torch.tensor([next(offsets) for _ in s.completion_ids], dtype=torch.float64)
-        s.behaviour_logprobs = (ours.detach() - difference).tolist()
+        s.behaviour_logprobs = ours.detach() - difference
         ratio = (ours - ours.detach() + difference).exp()
         least = torch.minimum(ratio * s.advantage, ratio.clamp(0.8, 1.2) * s.advantage)
         expected = expected - s.weight * least.sum()
         bounded.append((difference.exp() > 1.2) if s.advantage > 0 else (difference.exp() < 0.8))
     updater = PolicyUpdater(policy, objective, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
     updater.annotate(batch.sequences, several_updates=several)
-    metrics = UpdateMetrics()
+    metrics = Measures()
     loss = sum(updater.loss(b, metrics) for b in updater._batches(batch.sequences))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     loss.backward()
@@ -139,8 +140,7 @@ def test_the_ratio_to_the_engine_is_clipped_as_a_whole(several):
     expected.backward()
     theirs = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
     assert (ours - theirs).norm() / theirs.norm() < 1e-6
-    summary = metrics.summary()
-    assert summary["clip/low"] + summary["clip/high"] == pytest.approx(torch.cat(bounded).double().mean().item())
+    assert metrics["clip/low"] + metrics["clip/high"] == pytest.approx(torch.cat(bounded).double().mean().item())
 
 
 def updater_for(policy, **options):
@@ -161,7 +161,7 @@ def test_an_update_makes_good_completions_likelier_and_bad_ones_less_likely(poli
 
 def test_several_updates_per_batch_move_the_ratio(policy):
     batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8, updates=2)
-    summary = updater_for(policy).update(batch.updates, epochs=2).summary()
+    summary = updater_for(policy).update(batch.updates, epochs=2)
     assert summary["ratio/max"] > 1.01
     assert summary["mismatch/max_logprob_difference"] >= 0
     assert summary["clip/low"] + summary["clip/high"] > 0.0 == summary["clip/unmoved"]  # clipped later on alone
@@ -176,7 +176,7 @@ def test_gradient_norm_is_clipped(policy):
         norms.append(torch.cat([p.grad.flatten() for p in policy.model.parameters()]).norm().item())
 
     updater.step.optimizer.register_step_pre_hook(look)
-    summary = updater.update(batch.updates).summary()
+    summary = updater.update(batch.updates)
     assert summary["grad_norm"] > 1e-3
     assert norms == [pytest.approx(1e-3, rel=1e-3)]
     assert all(p.grad is None for p in policy.model.parameters())  # their memory is the engine's while it samples
@@ -187,7 +187,7 @@ def test_updates_that_are_not_finite_are_skipped_and_then_stop_the_run(policy):
     batch.sequences[0].advantage = float("nan")
     updater = updater_for(policy)
     before = [p.clone() for p in policy.model.parameters()]
-    assert updater.update(batch.updates).summary()["skipped_updates"] == 1.0
+    assert updater.update(batch.updates)["skipped_updates"] == 1.0
     updater.update(batch.updates)
     assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
     with pytest.raises(RunFailed, match="3 updates in a row were not finite"):
@@ -206,11 +206,11 @@ def test_the_schedule_counts_updates_that_moved_the_weights(policy):
     updater = updater_for(policy, schedule="linear", warmup_steps=2, learning_rate=1e-3)
     batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
     good = batch.sequences[0].advantage
-    rates = [updater.update([[]]).summary()["learning_rate"]]
+    rates = [updater.update([[]])["learning_rate"]]
     batch.sequences[0].advantage = float("nan")
-    rates.append(updater.update(batch.updates).summary()["learning_rate"])
+    rates.append(updater.update(batch.updates)["learning_rate"])
     batch.sequences[0].advantage = good
-    rates += [updater.update(batch.updates).summary()["learning_rate"] for _ in range(2)]
+    rates += [updater.update(batch.updates)["learning_rate"] for _ in range(2)]
     assert rates == pytest.approx([1e-3 / 3, 1e-3 / 3, 1e-3 / 3, 2e-3 / 3])
 
 
@@ -231,7 +231,7 @@ def test_no_update_of_a_warm_up_is_thrown_away(policy):
     updater = updater_for(policy, schedule="cosine", warmup_steps=3, learning_rate=1e-3)
     before = torch.nn.utils.parameters_to_vector(policy.model.parameters()).detach().clone()
     batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
-    rates = [updater.update(batch.updates).summary()["learning_rate"] for _ in range(4)]
+    rates = [updater.update(batch.updates)["learning_rate"] for _ in range(4)]
     assert rates == pytest.approx([2.5e-4, 5e-4, 7.5e-4, 1e-3])
     assert not torch.equal(before, torch.nn.utils.parameters_to_vector(policy.model.parameters()))
 
@@ -244,8 +244,8 @@ def test_the_entropy_bonus_is_of_the_mean_token_entropy(policy, aggregation):
     def loss(**overrides):
         objective = resolve_objective("grpo", plain | overrides)
         updater = PolicyUpdater(policy, objective, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
-        batch, metrics = build_batch(groups(), objective, max_tokens=8), UpdateMetrics()
-        return sum(float(updater.loss(b, metrics)) for b in updater._batches(batch.sequences)), metrics.summary()
+        batch, metrics = build_batch(groups(), objective, max_tokens=8), Measures()
+        return sum(float(updater.loss(b, metrics)) for b in updater._batches(batch.sequences)), metrics
 
     with torch.no_grad():
         without, _ = loss()
