@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.config import Config, DataConfig, ModelConfig, RolloutConfig, TrainConfig, VllmConfig
+from pydantic import ValidationError
+
+from grpo_kit.config import ModelConfig, RolloutConfig, VllmConfig
 from grpo_kit.data.chat import render, stop_token_ids
 from grpo_kit.errors import UserError
 from grpo_kit.generate.base import Generator, SamplingParams
@@ -48,6 +50,11 @@ class Settings:
     dtype: str = "auto"
     workers: int = 1
 
+    @property
+    def rollout(self) -> RolloutConfig:
+        """The engine, as a recipe says it."""
+        return RolloutConfig(engine=self.engine, vllm=VllmConfig(servers=self.servers))
+
 
 def find_model(path: str) -> str:
     """The model folder behind a run directory, a checkpoint or a model folder; a hub name is left as it is.
@@ -77,6 +84,7 @@ class CheckpointEvaluation:
     ) -> None:
         self.label, self.path, self.tasks, self.settings = label, find_model(path), tasks, settings
         self.folder, self.console = folder, console
+        self.model = ModelConfig(path=self.path, dtype=settings.dtype)
         self.device = pick_device(settings.device)
         self.specs = {
             t.name: VerifierSpec(v.name, v.weight, v.options, v.timeout) for t in tasks for v in [t.spec.verifier]
@@ -84,14 +92,15 @@ class CheckpointEvaluation:
 
     def run(self) -> Result:
         """Sample what is missing, then write ``results.json`` and ``samples.jsonl`` in their final order."""
-        config = self.config(1)
-        check_engine(config, self.device.type)
-        policy = load_policy(config.model, self.device, self.settings.seed)
+        rollout = self.settings.rollout
+        check_engine(rollout, self.device.type)
+        policy = load_policy(self.model, self.device, self.settings.seed)
         prompts = {
             task.name: [render(p, policy.tokenizer, task.spec.chat.arguments) for p in task.problems]
             for task in self.tasks
         }
         longest = max(len(prompt.token_ids) for rendered in prompts.values() for prompt in rendered)
+        longest += max(map(self.max_tokens, self.tasks))
         result = self._result(policy)
         protocols = {task.name: self._protocol(task, prompts[task.name], policy) for task in self.tasks}
         self._claim(result, protocols)
@@ -104,7 +113,7 @@ class CheckpointEvaluation:
                     if not work:
                         continue
                     if generator is None:
-                        generator = open_generator(self.config(longest), policy, self.folder)
+                        generator = open_generator(rollout, longest, policy, self.folder)
                         generator.sync(policy.model, 0)
                     self._answer(task, work, generator, log, done)
         finally:
@@ -113,20 +122,6 @@ class CheckpointEvaluation:
         return self._finish(result, protocols)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
-
-    def config(self, longest: int) -> Config:
-        """What the engine wants to know, in the form in which a recipe says it."""
-        settings = self.settings
-        vllm = VllmConfig(servers=settings.servers)
-        limit = max(self.max_tokens(task) for task in self.tasks)
-        return Config(
-            model=ModelConfig(path=self.path, dtype=settings.dtype),
-            data=DataConfig(task="addition", max_prompt_tokens=longest),
-            verifiers=[task.spec.verifier for task in self.tasks],
-            rollout=RolloutConfig(engine=settings.engine, max_tokens=limit, vllm=vllm),
-            train=TrainConfig(steps=1),
-            seed=settings.seed,
-        )
 
     def max_tokens(self, task: OpenTask) -> int:
         return self.settings.max_tokens or task.spec.max_tokens
@@ -279,6 +274,10 @@ def settings_from(values: dict[str, Any]) -> Settings:
         )
     if settings.engine == "vllm_server" and not settings.servers:
         raise UserError("--engine vllm_server needs --server http://host:port, once for each server")
+    try:
+        VllmConfig(servers=settings.servers)
+    except ValidationError as error:
+        raise UserError(f"--server: {error.errors()[0]['msg'].partition('servers: ')[2]}") from None
     if settings.temperature == 0.0:
         # One greedy answer is all there is to know: it is not sampled a second time.
         settings = replace(settings, n=0, greedy=True)

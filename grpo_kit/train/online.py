@@ -128,7 +128,9 @@ class OnlineTrainer:
         try:
             with self.stop.abandonable(), self.clock.phase("start"):
                 self._start()
-                self.generator: Generator = open_generator(self.config, self.policy.whole(), self.run.path)
+                self.generator: Generator = open_generator(
+                    self.config.rollout, self.config.longest_sequence(), self.policy.whole(), self.run.path
+                )
                 self.rollouts = self._group_source()
                 learner = open_learner(self.config, self.objective, self.policy)
                 if checkpoint is not None:

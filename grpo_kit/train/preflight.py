@@ -79,7 +79,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     _check_objective(config, objective)
     _check_temperature(config, objective)
     device = pick_device(config.device)
-    check_engine(config, device.type)
+    check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
     source = training_source(config)
     notes += _check_data(config, objective, source, tokenizer, context_of(skeleton.config))

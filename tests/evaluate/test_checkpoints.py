@@ -117,6 +117,22 @@ def test_a_resume_with_another_protocol_is_refused(model, straight, monkeypatch)
     assert "never overwritten" in str(invoke(model, *ARGUMENTS, "--out", "a"))
 
 
+@pytest.mark.parametrize(
+    ("servers", "found"),
+    [
+        (["nonsense"], "--server: 'nonsense' is not of the form http://host:port"),
+        (["http://a:1", "http://a:1"], "--server: the same URL stands there twice"),
+    ],
+)
+def test_an_address_that_is_none_is_named(model, tmp_path, monkeypatch, servers, found):
+    monkeypatch.chdir(tmp_path)
+    named = [word for url in servers for word in ("--server", url)]
+    error = invoke(model, *ARGUMENTS, "--engine", "vllm_server", *named, "--out", "s")
+    assert isinstance(error, UserError)
+    assert str(error) == found
+    assert not (tmp_path / "s").exists()
+
+
 def test_several_checkpoints_and_a_comparison(grpo_kit, model, tmp_path):
     other = tmp_path / "two"
     make_policy(seed=2).save(other)
