@@ -19,8 +19,9 @@ from grpo_kit.generate.engines import check_engine, open_generator
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Scorer, VerifierSpec
-from grpo_kit.types import Group, Prompt, Task
+from grpo_kit.types import Prompt, Task
 
+from .judging import answered, judged
 from .protocol import Result, differences, model_fingerprint, short_hash, versions
 from .records import GREEDY, SAMPLES_FILE, Key, Record, RecordLog, read_records, write_records
 from .score import vote
@@ -209,30 +210,19 @@ class CheckpointEvaluation:
         self, task: OpenTask, work: Sequence[Any], generator: Generator, log: RecordLog, done: set[Key]
     ) -> None:
         total = sum(len(chunk) for chunk, _, _ in work)
-        answered, seen = 0, {False: [0, 0], True: [0, 0]}  # by greedy or not: right and judged completions
+        finished, seen = 0, {False: [0, 0], True: [0, 0]}  # by greedy or not: right and judged completions
         with (
             Scorer([self.specs[task.name]], workers=self.settings.workers, traceback_dir=self.folder) as scorer,
             self.console.stage(f"{self.label}, {task.name}", total) as bar,
         ):
             for chunk, sampling, greedy in work:
-                for group in self._scored(chunk, sampling, generator, scorer):
-                    parts = [next(iter(part.values())) for part in group.parts]
-                    records = [
-                        Record.judged(task.name, group.task.prompt, group.task.answer, c, s, greedy=greedy)
-                        for c, s in zip(group.completions, parts, strict=True)
-                    ]
+                groups = answered(generator, [(_plain(problem), prompt) for problem, prompt in chunk], sampling)
+                for records in judged(groups, scorer, task.name, greedy=greedy):
                     log.append(record for record in records if record.key not in done)
-                    answered += 1
+                    finished += 1
                     seen[greedy][0] += sum(record.right for record in records)
                     seen[greedy][1] += sum(record.counts for record in records)
-                    bar.advance(answered, right_so_far(*seen[False], *seen[True]))
-
-    def _scored(
-        self, chunk: list[tuple[Task, Prompt]], sampling: SamplingParams, generator: Generator, scorer: Scorer
-    ) -> Iterator[Group]:
-        by_id = {task.id: (_plain(task), prompt) for task, prompt in chunk}
-        stream = generator.generate([prompt for _, prompt in chunk], sampling)
-        return scorer.score_groups(Group(*by_id[completions[0].task_id], completions) for completions in stream)
+                    bar.advance(finished, right_so_far(*seen[False], *seen[True]))
 
     def _finish(self, result: Result, protocols: dict[str, Any]) -> Result:
         """Order the samples as the problems are, whatever the order in which they came, and compute the metrics."""

@@ -14,7 +14,7 @@ from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.evaluate.outcome import Outcome, outcome_of
-from grpo_kit.evaluate.run import Judged
+from grpo_kit.evaluate.records import Record
 from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
 from grpo_kit.objective.algorithms import Algorithm, resolve_objective
@@ -73,7 +73,7 @@ class OnlineTrainer:
         judge = None if self.objective.scores_responses else self.judge
         self.watch = WatchedRun(run, console, config.limits, judge)
         self.evaluations: list[tuple[int, Outcome]] = []
-        self.last_judged: list[Judged] = []
+        self.last_judged: list[Record] = []
         self.step = 0
         rate = product_rate(self.policy.device, self.policy.autocast)
         self.machine_rate = ranks.total([rate], "adding up the rates of the devices")[0]
