@@ -1,6 +1,6 @@
 """The recipe: what a YAML file may say, section by section. No torch is imported here."""
 
-from .base import Strict
+from .base import SAFE_ON_RESUME, Strict, marked
 from .data import ChatConfig, DataConfig, ExamplesConfig, FieldMap
 from .evaluation import EvaluationConfig
 from .model import LoraConfig, ModelConfig, ScratchModelConfig
@@ -19,6 +19,7 @@ from .training import (
 )
 
 __all__ = [
+    "SAFE_ON_RESUME",
     "ChatConfig",
     "Config",
     "CriticConfig",
@@ -43,4 +44,5 @@ __all__ = [
     "VllmConfig",
     "WarmStartConfig",
     "check_row",
+    "marked",
 ]

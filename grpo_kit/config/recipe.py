@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from grpo_kit.objective.names import ALGORITHMS, RECORDED
 from grpo_kit.runtime.suggest import did_you_mean
 
-from .base import Strict
+from .base import SAFE_ON_RESUME, Strict
 from .data import ChatConfig, DataConfig, ExamplesConfig
 from .evaluation import EvaluationConfig
 from .model import ModelConfig
@@ -52,8 +52,8 @@ class Config(Strict):
     train: TrainConfig
     parallel: ParallelConfig = ParallelConfig()
     evaluation: EvaluationConfig | None = None
-    logging: LoggingConfig = LoggingConfig()
-    limits: LimitsConfig = LimitsConfig()
+    logging: Annotated[LoggingConfig, SAFE_ON_RESUME] = LoggingConfig()
+    limits: Annotated[LimitsConfig, SAFE_ON_RESUME] = LimitsConfig()
 
     def objective_overrides(self) -> dict[str, Any]:
         """What the objective section sets, null included where a row can do without."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.config import Config
+from grpo_kit.config import SAFE_ON_RESUME, Config, marked
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory
@@ -19,32 +19,6 @@ from grpo_kit.run.next_commands import to_fork, to_resume
 from grpo_kit.run.request import AtStep, Checked, Position, read_position
 from grpo_kit.runtime.secrets import mask
 
-# Keys that decide when and where things are written, or how many steps there are; never what is learned from them.
-SAFE = (
-    "train.steps",
-    "train.save_every",
-    "train.save_minutes",
-    "train.keep_last",
-    "train.keep_best",
-    "train.shard_gb",
-    "train.stop_seconds",
-    "train.log_rollouts_every",
-    "train.profile_steps",
-    "evaluation.every",
-    "scoring.workers",
-    "scoring.executor",
-    "scoring.ray_address",
-    "scoring.max_error_rate",
-    "scoring.error_patience",
-    "scoring.max_rejected_gold",
-    "rollout.vllm.timeout",
-    "rollout.vllm.servers",
-    "rollout.vllm.launch",
-    "rollout.vllm.devices",
-    "rollout.vllm.weights_folder",
-    "logging",
-    "limits",
-)
 UNSET = "not set"
 ENDLESS_SCHEDULES = ("constant", "constant_with_warmup")
 
@@ -83,7 +57,7 @@ def unsafe(found: Sequence[Change], config: Config) -> list[Change]:
     """The changes after which the run would not be the one that was started."""
     fixed = {s for s in (config.optimizer.schedule, config.critic.optimizer.schedule) if s not in ENDLESS_SCHEDULES}
     # The number of steps shapes such a schedule: steps that were taken would have had another learning rate.
-    safe = [key for key in SAFE if not (key == "train.steps" and fixed)]
+    safe = [key for key in marked(Config, SAFE_ON_RESUME) if not (key == "train.steps" and fixed)]
     return [c for c in found if not any(c.key == key or c.key.startswith(f"{key}.") for key in safe)]
 
 
