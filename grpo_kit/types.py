@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
@@ -60,6 +60,13 @@ class Completion:
     finish_reason: FinishReason
     policy_version: int
     later_versions: list[tuple[int, int]] = field(default_factory=list)
+
+    @classmethod
+    def of_text(
+        cls, task_id: str, sample_index: int, text: str, token_ids: Sequence[int] = (), policy_version: int = 0
+    ) -> Completion:
+        """A text that no engine sampled, whole and without log-probabilities: of a file, a gold answer, a case of a test."""
+        return cls(task_id, sample_index, list(token_ids), [], text, "stop", policy_version)
 
     @property
     def truncated(self) -> bool:
@@ -198,6 +205,11 @@ class Group:
     greedy: Score | None = None
     judge: str | None = None
     mark: str | None = None
+
+    @classmethod
+    def of_texts(cls, task: Task, texts: Iterable[str]) -> Group:
+        """Texts that answer a task, to be judged; the prompt was never tokenised."""
+        return cls(task, Prompt(task.id, ()), [Completion.of_text(task.id, i, text) for i, text in enumerate(texts)])
 
     def verdicts(self) -> list[Score]:
         """The judge's score of each completion: the one place that says who is right (`Score.right`).

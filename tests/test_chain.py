@@ -3,8 +3,9 @@
 import pytest
 
 from grpo_kit.errors import UserError
-from grpo_kit.run import start as commands
 from grpo_kit.run.chain import is_chain, load_chain
+from grpo_kit.run.dispatch import train
+from grpo_kit.run.request import TrainRequest
 
 CHAIN = """\
 data: {task: addition, max_prompt_tokens: 64}
@@ -96,7 +97,7 @@ def test_torchrun_cannot_train_a_chain(chain, tmp_path, monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR"):
         monkeypatch.setenv(name, "1")
     with pytest.raises(UserError, match="use `grpo-kit train --nproc N`"):
-        commands.train(str(chain), [], dry_run=False, run_dir=tmp_path / "run", resume=None)
+        train(TrainRequest(str(chain), run_dir=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 

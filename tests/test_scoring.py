@@ -20,8 +20,7 @@ from grpo_kit.scoring.handle import Worker
 from grpo_kit.scoring.pool import Pool
 from grpo_kit.scoring.worker import _score
 from grpo_kit.types import Completion, Group, Prompt, Task
-from grpo_kit.verifiers import VerifierError, verifier
-from grpo_kit.verifiers.base import REGISTRY, from_function
+from grpo_kit.verifiers import REGISTRY, VerifierError, from_function, verifier
 from tests.kit.patience import wait_until
 
 FILE = Path(__file__).with_name("scoring_verifiers.py")

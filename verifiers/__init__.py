@@ -2,7 +2,8 @@
 
 from grpo_kit.types import Score
 
-from .base import REGISTRY, Verifier, VerifierError, from_function, verifier
+from .base import Verifier, VerifierError
 from .lookup import get_verifier
+from .register import REGISTRY, from_function, verifier
 
 __all__ = ["REGISTRY", "Score", "Verifier", "VerifierError", "from_function", "get_verifier", "verifier"]

@@ -22,7 +22,7 @@ from typing import Any
 
 from grpo_kit.types import Score, numbers_in, plain_number
 
-from . import base
+from .base import Verifier, VerifierError, is_async_callable, origin_of
 from .final_answer import final_answer
 from .foreign import evaluation_in
 
@@ -30,7 +30,7 @@ from .foreign import evaluation_in
 GOLD_NAMES = ("answer", "ground_truth", "solution", "target", "label", "reference", "gold")
 
 
-def adapt(function: Callable[..., Any], label: str, settings: Mapping[str, Any]) -> base.Verifier | None:
+def adapt(function: Callable[..., Any], label: str, settings: Mapping[str, Any]) -> Verifier | None:
     """Our verifier around a function of another framework; None when it has no known shape."""
     names = set(inspect.signature(function).parameters)
     found = next(((shape, build) for shape, required, build in SHAPES if required <= names), None)
@@ -41,13 +41,13 @@ def adapt(function: Callable[..., Any], label: str, settings: Mapping[str, Any])
     shape, build = found
     taken = set(settings) & {"batch", "group"}
     if taken:
-        raise base.VerifierError(
-            f"verifier {label!r} ({base._origin(function)}) has the shape of a {shape} function, which fixes how it is "
+        raise VerifierError(
+            f"verifier {label!r} ({origin_of(function)}) has the shape of a {shape} function, which fixes how it is "
             f"called: remove {', '.join(sorted(taken))}"
         )
     _refuse_evaluators(function, label)
     adapted, batch = build(function, label)
-    return base.Verifier(
+    return Verifier(
         label,
         adapted,
         parameters=tuple("**" if p.kind is p.VAR_KEYWORD else p.name for p in _parameters(adapted)),
@@ -76,7 +76,7 @@ class TrainerState:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise base.VerifierError(
+        raise VerifierError(
             f"this function reads trainer_state.{name}: verifiers run in processes of their own, which know of no step, "
             "so that a response scores the same whenever it is judged. Remove what depends on it"
         )
@@ -119,7 +119,7 @@ def _refuse_evaluators(function: Callable[..., Any], label: str) -> None:
     if (getattr(function, "__module__", "") or "").partition(".")[0] not in FRAMEWORKS:
         return
     if where := evaluation_in(function):
-        raise base.VerifierError(
+        raise VerifierError(
             f"verifier {label!r} evaluates text as code ({where}), so that a response could run anything on this "
             "machine; it is not used. Write the check in a file of your own, without evaluating the response"
         )
@@ -145,7 +145,7 @@ class Foreign:
         self.open = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self.optional = {p.name for p in parameters if p.default is not p.empty}
         self.names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        self.is_async = base.is_async_callable(function)
+        self.is_async = is_async_callable(function)
         self.chat = _mentions(function, "content")
 
     def accepted(self, offered: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,13 +153,13 @@ class Foreign:
         given = dict(offered) if self.open else {name: offered[name] for name in self.names if name in offered}
         for name in self.names:
             if name not in given and name not in self.optional and name in NOT_HERE:
-                raise base.VerifierError(
-                    f"verifier {self.label!r} ({base._origin(self.function)}) wants {name!r}, {NOT_HERE[name]}. Give the "
+                raise VerifierError(
+                    f"verifier {self.label!r} ({origin_of(self.function)}) wants {name!r}, {NOT_HERE[name]}. Give the "
                     "parameter a default, or wrap the function"
                 )
             if name not in given and name not in self.optional:
-                raise base.VerifierError(
-                    f"verifier {self.label!r} ({base._origin(self.function)}) wants {name!r}; this task offers "
+                raise VerifierError(
+                    f"verifier {self.label!r} ({origin_of(self.function)}) wants {name!r}; this task offers "
                     f"{', '.join(sorted(map(str, offered)))}. Add a column {name!r} to the data"
                 )
         return given

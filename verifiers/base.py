@@ -1,4 +1,4 @@
-"""The verifier contract: what a verifier is, the decorator and the registry.
+"""The verifier contract: what a verifier is and how it is called.
 
 A verifier is a function that takes any of ``response, answer, prompt, meta, completion_ids, messages`` by name and
 returns a bool, a number, a dict, a `Score` or None::
@@ -18,13 +18,12 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.types import Score
 
 ARGUMENTS = ("response", "answer", "prompt", "meta", "completion_ids", "messages")
-Function = TypeVar("Function", bound=Callable[..., Any])
 PER_RESPONSE = ("response", "completion_ids")
 
 
@@ -71,7 +70,7 @@ class Verifier:
     @property
     def origin(self) -> str:
         """Where the user's own function stands, as ``file:line``."""
-        return _origin(self.source or self.function)
+        return origin_of(self.source or self.function)
 
     @property
     def many(self) -> bool:
@@ -156,103 +155,12 @@ class Verifier:
         return dataclasses.replace(self, options={**self.options, **options})
 
 
-REGISTRY: dict[str, Verifier] = {}
-
-
-@overload
-def verifier(function: Function, /) -> Function: ...
-@overload
-def verifier(
-    *,
-    name: str | None = None,
-    timeout: float = 10.0,
-    version: str = "1",
-    weight: float = 1.0,
-    batch: bool = False,
-    group: bool = False,
-    in_process: bool = False,
-    concurrency: int = 16,
-    demonstrable: bool = True,
-    cases: Callable[[], Sequence[Any]] | None = None,
-) -> Callable[[Function], Function]: ...
-def verifier(function: Callable[..., Any] | None = None, /, **settings: Any) -> Any:
-    """Register a function as a verifier; the function itself stays callable as it was.
-
-    The settings are those of `Verifier`.
-
-    Raises:
-        VerifierError: for a parameter that no completion can supply, or a name that is taken.
-    """
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        made = from_function(function, **settings)
-        taken = REGISTRY.get(made.name)
-        if taken is not None and taken.origin != made.origin:
-            raise VerifierError(
-                f"the verifier name {made.name!r} is taken by {taken.origin}; choose another with "
-                f"@verifier(name=...) in {made.origin}"
-            )
-        REGISTRY[made.name] = made
-        return function
-
-    return register if function is None else register(function)
-
-
-def from_function(function: Callable[..., Any], *, name: str | None = None, **settings: Any) -> Verifier:
-    """Describe a plain function as a verifier, without registering it.
-
-    A function written for another framework is recognised by its parameter names and wrapped
-    (`grpo_kit.verifiers.adapters`).
-
-    Raises:
-        VerifierError: it wants an argument that no completion can supply, or its settings contradict each other.
-    """
-    if isinstance(function, type):
-        function = function()  # open-instruct and reasoning-gym write verifiers as classes
-    label = name or getattr(function, "__name__", None) or type(function).__name__
-    parameters = list(inspect.signature(function).parameters.values())
-    if settings.get("batch") and settings.get("group"):
-        raise VerifierError(f"verifier {label!r} ({_origin(function)}): choose batch=True or group=True, not both")
-    if settings.get("timeout", 1.0) <= 0:
-        raise VerifierError(f"verifier {label!r}: timeout must be above 0 seconds, got {settings['timeout']!r}")
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
-    unknown = [
-        p.name
-        for p in parameters
-        if p.name not in ARGUMENTS and p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
-    from .adapters import adapt, takes_only_ids
-
-    if unknown or positional or takes_only_ids(function):
-        adapted = adapt(function, label, settings)
-        if adapted is not None:
-            return adapted
-        _refuse(label, function, (unknown or [positional[0].name])[0])
-    return Verifier(
-        label,
-        function,
-        parameters=tuple("**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters),
-        is_async=is_async_callable(function),
-        source=function,
-        **settings,
-    )
-
-
 def is_async_callable(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
-def _refuse(label: str, function: Callable[..., Any], parameter: str) -> None:
-    close = difflib.get_close_matches(parameter, ARGUMENTS, 1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise VerifierError(
-        f"verifier {label!r} ({_origin(function)}) wants an argument {parameter!r}; verifiers are given "
-        f"{', '.join(ARGUMENTS)}, and options must have a default.{hint} Functions of other frameworks are recognised "
-        "by their parameter names; docs/verifiers.md lists them."
-    )
-
-
-def _origin(function: Callable[..., Any]) -> str:
+def origin_of(function: Callable[..., Any]) -> str:
+    """Where a function stands, as ``file:line``."""
     target = inspect.unwrap(function)
     code = getattr(target, "__code__", None) or getattr(getattr(type(target), "__call__", None), "__code__", None)  # noqa: B004
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

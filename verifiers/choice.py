@@ -6,10 +6,10 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import verifier
 from .cases import Case
 from .final_answer import LETTER, final_answer
 from .final_answer.gold import final_of_gold, plain
+from .register import verifier
 
 
 def _cases() -> list[Case]:

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_kit.types import Score
 
-from .base import verifier
 from .programs import find_program, wanted
+from .register import verifier
 
 if TYPE_CHECKING:
     from grpo_kit.sandbox import Limits, Result, Sandbox

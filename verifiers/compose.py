@@ -8,8 +8,9 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import Verifier, VerifierError, verifier
+from .base import Verifier, VerifierError
 from .cases import Case
+from .register import verifier
 
 MODES = ("sum", "product", "gate")
 Parts = list[Any]

@@ -10,9 +10,9 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import verifier
 from .cases import Case
 from .final_answer import final_answer
+from .register import verifier
 
 MAX_EXPRESSION = 500
 MAX_DEPTH = 40

@@ -7,10 +7,11 @@ import re
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .cases import Case
 from .final_answer import after_reasoning, boxes
 from .final_answer.limits import MAX_RESPONSE
+from .register import verifier
 
 SHAPES = ("think_answer", "think", "answer", "boxed", "json")
 MAX_JSON_DEPTH = 100

@@ -7,10 +7,11 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .cases import Case
 from .final_answer import after_reasoning
 from .instructions import follows, read_row
+from .register import verifier
 
 MAX_CHARACTERS = 1_000_000
 SHOWN = 500  # characters of what was judged, for a person

@@ -9,9 +9,10 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .cases import Case
 from .format import ParsedJson, read_json
+from .register import verifier
 
 MAX_STEPS = 100_000
 _SCHEMA = {

@@ -17,8 +17,9 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .final_answer import after_reasoning
+from .register import verifier
 
 CONCURRENCY = 32
 MAX_RESPONSE = 100_000

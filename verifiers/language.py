@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .cases import Case
+from .register import verifier
 
 # Letters of each script; ranges from the Unicode block list (Blocks.txt).
 SCRIPTS = {

@@ -6,8 +6,9 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .cases import Case
+from .register import verifier
 
 
 def _length_cases() -> list[Case]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .base import REGISTRY, Verifier, VerifierError, from_function
+from .base import Verifier, VerifierError
+from .register import REGISTRY, from_function
 
 ENTRY_POINT_GROUP = "grpo_kit.verifiers"
 _FILE_MODULE = "grpo_kit_user_"

@@ -8,13 +8,13 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import verifier
 from .cases import Case
 from .final_answer import bare, final_answer, value_kind
 from .final_answer.gold import final_of_gold, gold_texts
 from .final_answer.marks import without_marks
 from .final_answer.quantity import changes
 from .final_answer.scales import factor
+from .register import verifier
 
 MAX_DIGITS = 400
 MAX_TEXT = 600

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .final_answer import final_answer
 from .foreign import evaluation_in
+from .register import verifier
 
 if TYPE_CHECKING:
     from grpo_kit.types import Task

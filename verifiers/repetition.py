@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .cases import Case
+from .register import verifier
 
 MAX_WORDS = 200_000
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
+from .register import verifier
 
 
 @verifier(name="reward_model", timeout=600.0, batch=True, in_process=True)

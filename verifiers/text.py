@@ -8,12 +8,13 @@ from typing import Any
 
 from grpo_kit.types import Score
 
-from .base import VerifierError, verifier
+from .base import VerifierError
 from .cases import Case
 from .final_answer import after_reasoning, bare, final_answer
 from .final_answer.gold import final_of_gold, gold_texts
 from .final_answer.limits import MAX_RESPONSE
 from .final_answer.text import TEXT
+from .register import verifier
 
 
 def _exact_cases() -> list[Case]:

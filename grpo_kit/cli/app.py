@@ -100,7 +100,8 @@ def train(
     ] = False,
 ) -> None:
     """Train with a recipe."""
-    from grpo_kit.run import start as commands
+    from grpo_kit.run.dispatch import train as start
+    from grpo_kit.run.request import TrainRequest, read_resume
 
     overrides = overrides or []
     if smoke:
@@ -110,7 +111,7 @@ def train(
     if profile is not None:
         overrides = [*overrides, f"train.profile_steps={profile}"]
 
-    commands.train(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork, processes=nproc)
+    start(TrainRequest(recipe, tuple(overrides), run_dir, read_resume(resume), fork, dry_run, nproc))
 
 
 @app.command(
@@ -140,9 +141,11 @@ def launch(
             "launch needs --ray; on one machine use `grpo-kit train --nproc N`, on several torchrun (docs/scaling.md)"
         )
     from grpo_kit.run.ray import Layout, launch_on_ray
+    from grpo_kit.run.request import TrainRequest, read_resume
 
     layout = Layout(nodes, nproc, gpus, max_restarts)
-    launch_on_ray(recipe, overrides or [], run_dir=run_dir, resume=resume, layout=layout, address=address)
+    request = TrainRequest(recipe, tuple(overrides or ()), run_dir, read_resume(resume))
+    launch_on_ray(request, layout, address)
 
 
 @app.command(epilog=examples("grpo-kit doctor", "grpo-kit doctor --stress"))

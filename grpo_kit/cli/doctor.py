@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -17,6 +15,7 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.observe.run_directory import PACKAGES
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import line, open_console
+from grpo_kit.runtime.packages import version_of
 from grpo_kit.runtime.threads import choose_threads, trial
 
 State = Literal["ok", "off", "missing"]
@@ -36,7 +35,7 @@ def findings() -> Iterator[Finding]:
     """Look at versions, hardware, engines, extras and sandboxes, in that order."""
     yield Finding("version", "python", "ok", platform.python_version())
     for package in PACKAGES:
-        version = _version(package)
+        version = version_of(package)
         if version:
             yield Finding("version", package, "ok", version)
         elif not package.startswith("vllm"):
@@ -98,7 +97,7 @@ def _extras() -> Iterator[Finding]:
         ("trackio", "trackio"),
         ("ray", "ray"),
     ):
-        version = _version(package)
+        version = version_of(package)
         if version:
             yield Finding("extra", extra, "ok", version)
         else:
@@ -110,13 +109,6 @@ def _sandboxes() -> Iterator[Finding]:
 
     for found in probe():
         yield Finding("sandbox", found.backend, "ok" if found.works else "off", found.detail, found.fix)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def show_doctor() -> None:

@@ -17,6 +17,7 @@ from .training import (
 )
 
 __all__ = [
+    "SAFE_ON_RESUME",
     "ChatConfig",
     "Config",
     "CriticConfig",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, PositiveInt
 
-from grpo_kit.runtime.strict import Strict
+from grpo_kit.runtime.strict import SAFE_ON_RESUME, Strict
 
 from .data import DataConfig
 from .scoring import JudgeConfig
@@ -21,4 +23,4 @@ class EvaluationConfig(Strict):
     )
     tasks: PositiveInt = 256
     samples: PositiveInt = 4
-    every: PositiveInt | None = None
+    every: Annotated[PositiveInt | None, SAFE_ON_RESUME] = None

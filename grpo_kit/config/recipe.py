@@ -8,7 +8,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.objective.rows import Objective, can_be_off
-from grpo_kit.runtime.strict import Strict
+from grpo_kit.runtime.strict import SAFE_ON_RESUME, Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
 from .data import ChatConfig, DataConfig, ExamplesConfig
@@ -54,8 +54,8 @@ class Config(Strict):
     train: TrainConfig
     parallel: ParallelConfig = ParallelConfig()
     evaluation: EvaluationConfig | None = None
-    logging: LoggingConfig = LoggingConfig()
-    limits: LimitsConfig = LimitsConfig()
+    logging: Annotated[LoggingConfig, SAFE_ON_RESUME] = LoggingConfig()
+    limits: Annotated[LimitsConfig, SAFE_ON_RESUME] = LimitsConfig()
 
     @property
     def sampled_by(self) -> Literal["itself", "engine", "older_weights"]:

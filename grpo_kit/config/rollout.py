@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from grpo_kit.runtime.strict import Fraction, PathText, Strict
+from grpo_kit.runtime.strict import SAFE_ON_RESUME, Fraction, PathText, Strict
 
 
 class VllmConfig(Strict):
@@ -22,16 +22,22 @@ class VllmConfig(Strict):
     probe_tolerance: PositiveFloat | None = Field(
         None, description="largest mean |logprob difference| of the probe; default: 1e-3 in float32, 0.1 in bfloat16"
     )
-    servers: tuple[str, ...] = Field((), description="base URLs, one per server: http://host:port")
-    launch: bool = Field(False, description="start a server at each of the URLs, which must be of this machine")
-    devices: tuple[str, ...] = Field((), description="CUDA_VISIBLE_DEVICES of each launched server")
+    servers: Annotated[tuple[str, ...], SAFE_ON_RESUME] = Field(
+        (), description="base URLs, one per server: http://host:port"
+    )
+    launch: Annotated[bool, SAFE_ON_RESUME] = Field(
+        False, description="start a server at each of the URLs, which must be of this machine"
+    )
+    devices: Annotated[tuple[str, ...], SAFE_ON_RESUME] = Field(
+        (), description="CUDA_VISIBLE_DEVICES of each launched server"
+    )
     tensor_parallel: PositiveInt = Field(
         1, description="devices that each launched server is spread over, for a model that one does not hold"
     )
     transfer: Literal["auto", "folder", "nccl"] = Field(
         "auto", description="how weights reach servers; auto: NCCL from a CUDA device, a folder otherwise"
     )
-    weights_folder: PathText | None = Field(
+    weights_folder: Annotated[PathText | None, SAFE_ON_RESUME] = Field(
         None, description="where weights are handed over; every server must see it. Default: inside the run directory"
     )
     update: Literal["wait", "in_flight"] = Field(
@@ -39,7 +45,9 @@ class VllmConfig(Strict):
         description="when weights change, wait for the requests under way, or have them go on with the new weights "
         "(needs rollout.max_staleness)",
     )
-    timeout: PositiveFloat = Field(600.0, description="seconds for one request, or for a server to come up")
+    timeout: Annotated[PositiveFloat, SAFE_ON_RESUME] = Field(
+        600.0, description="seconds for one request, or for a server to come up"
+    )
 
     @model_validator(mode="after")
     def _servers_fit(self) -> VllmConfig:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from grpo_kit.runtime.strict import Fraction, Strict
+from grpo_kit.runtime.strict import SAFE_ON_RESUME, Fraction, Strict
 
 
 class VerifierConfig(Strict):
@@ -34,11 +34,13 @@ class JudgeConfig(Strict):
 
 
 class ScoringConfig(Strict):
-    workers: Annotated[int, Field(ge=0)] = 1
-    executor: Literal["local", "ray"] = Field(
+    workers: Annotated[int, Field(ge=0), SAFE_ON_RESUME] = 1
+    executor: Annotated[Literal["local", "ray"], SAFE_ON_RESUME] = Field(
         "local", description="ray: so many workers on every node of a Ray cluster"
     )
-    ray_address: str | None = Field(None, description="of the cluster; default: RAY_ADDRESS, or the one running here")
+    ray_address: Annotated[str | None, SAFE_ON_RESUME] = Field(
+        None, description="of the cluster; default: RAY_ADDRESS, or the one running here"
+    )
     memory_mb: Annotated[int, Field(ge=0)] = Field(
         4096, description="MiB that a worker may take on top of its imports; 0 sets no limit"
     )
@@ -46,9 +48,9 @@ class ScoringConfig(Strict):
         (),
         description="names of environment variables, such as API keys, that verifiers get; without it they see no secrets",
     )
-    max_error_rate: Fraction = 0.5
-    error_patience: PositiveInt = 3
-    max_rejected_gold: Fraction = Field(
+    max_error_rate: Annotated[Fraction, SAFE_ON_RESUME] = 0.5
+    error_patience: Annotated[PositiveInt, SAFE_ON_RESUME] = 3
+    max_rejected_gold: Annotated[Fraction, SAFE_ON_RESUME] = Field(
         0.02, description="before training, refuse data of whose gold answers the first verifier rejects more than this"
     )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from grpo_kit.runtime.strict import Fraction, NonNegative, PathText, Strict
+from grpo_kit.runtime.strict import SAFE_ON_RESUME, Fraction, NonNegative, PathText, Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
 from .signs import SIGNS, Sign
@@ -44,24 +44,30 @@ class CriticConfig(Strict):
 
 
 class TrainConfig(Strict):
-    steps: PositiveInt
+    steps: Annotated[PositiveInt, SAFE_ON_RESUME]  # but where a schedule depends on it
     token_budget: PositiveInt = Field(16384, description="padded tokens of one micro-batch")
     updates_per_batch: PositiveInt = Field(
         1, description="the batch's prompts are split into this many optimizer steps"
     )
     epochs_per_batch: PositiveInt = 1
-    save_every: PositiveInt | None = Field(None, description="steps between checkpoints; one is always left at the end")
-    save_minutes: PositiveFloat | None = Field(
+    save_every: Annotated[PositiveInt | None, SAFE_ON_RESUME] = Field(
+        None, description="steps between checkpoints; one is always left at the end"
+    )
+    save_minutes: Annotated[PositiveFloat | None, SAFE_ON_RESUME] = Field(
         None, description="also save when this long has passed since the last one"
     )
-    keep_last: PositiveInt = 2
-    keep_best: Annotated[int, Field(ge=0)] = Field(
+    keep_last: Annotated[PositiveInt, SAFE_ON_RESUME] = 2
+    keep_best: Annotated[int, Field(ge=0), SAFE_ON_RESUME] = Field(
         0, description="checkpoints of the highest held-out accuracy that are saved and kept besides the last ones"
     )
-    shard_gb: PositiveFloat | None = Field(None, description="largest file of weights in a checkpoint")
-    stop_seconds: PositiveFloat = Field(60.0, description="time to save and end in, once a signal asks for it")
-    log_rollouts_every: PositiveInt = 1
-    profile_steps: Annotated[int, Field(ge=0)] = Field(
+    shard_gb: Annotated[PositiveFloat | None, SAFE_ON_RESUME] = Field(
+        None, description="largest file of weights in a checkpoint"
+    )
+    stop_seconds: Annotated[PositiveFloat, SAFE_ON_RESUME] = Field(
+        60.0, description="time to save and end in, once a signal asks for it"
+    )
+    log_rollouts_every: Annotated[PositiveInt, SAFE_ON_RESUME] = 1
+    profile_steps: Annotated[int, Field(ge=0), SAFE_ON_RESUME] = Field(
         0, description="trace so many steps after the first one, into profile/ of the run directory"
     )
 

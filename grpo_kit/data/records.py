@@ -252,7 +252,7 @@ def text_group(
     end, completions = end_of_turn_id(tokenizer), []
     for index, text in enumerate(texts):
         ids = [*tokenizer.encode(text, add_special_tokens=False), end]
-        completions.append(Completion(name, index, ids, [], text, "stop", RECORDED_VERSION))
+        completions.append(Completion.of_text(name, index, text, ids, RECORDED_VERSION))
     return Group(task, render(task, tokenizer), completions, [Score(mark) for mark in marks])
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.config import Config, DataConfig, ModelConfig, RolloutConfig, TrainConfig, VllmConfig
+from pydantic import ValidationError
+
+from grpo_kit.config import ModelConfig, RolloutConfig, VllmConfig
 from grpo_kit.data.chat import render, stop_token_ids
 from grpo_kit.errors import UserError
 from grpo_kit.generate.base import Generator, SamplingParams
@@ -17,8 +19,9 @@ from grpo_kit.generate.engines import check_engine, open_generator
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Scorer, VerifierSpec
-from grpo_kit.types import Group, Prompt, Task
+from grpo_kit.types import Prompt, Task
 
+from .judging import answered, judged
 from .protocol import Result, differences, model_fingerprint, short_hash, versions
 from .records import GREEDY, SAMPLES_FILE, Key, Record, RecordLog, read_records, write_records
 from .score import vote
@@ -47,6 +50,11 @@ class Settings:
     device: str = "auto"
     dtype: str = "auto"
     workers: int = 1
+
+    @property
+    def rollout(self) -> RolloutConfig:
+        """The engine, as a recipe says it."""
+        return RolloutConfig(engine=self.engine, vllm=VllmConfig(servers=self.servers))
 
 
 def find_model(path: str) -> str:
@@ -77,6 +85,7 @@ class CheckpointEvaluation:
     ) -> None:
         self.label, self.path, self.tasks, self.settings = label, find_model(path), tasks, settings
         self.folder, self.console = folder, console
+        self.model = ModelConfig(path=self.path, dtype=settings.dtype)
         self.device = pick_device(settings.device)
         self.specs = {
             t.name: VerifierSpec(v.name, v.weight, v.options, v.timeout) for t in tasks for v in [t.spec.verifier]
@@ -84,14 +93,15 @@ class CheckpointEvaluation:
 
     def run(self) -> Result:
         """Sample what is missing, then write ``results.json`` and ``samples.jsonl`` in their final order."""
-        config = self.config(1)
-        check_engine(config, self.device.type)
-        policy = load_policy(config.model, self.device, self.settings.seed)
+        rollout = self.settings.rollout
+        check_engine(rollout, self.device.type)
+        policy = load_policy(self.model, self.device, self.settings.seed)
         prompts = {
             task.name: [render(p, policy.tokenizer, task.spec.chat.arguments) for p in task.problems]
             for task in self.tasks
         }
         longest = max(len(prompt.token_ids) for rendered in prompts.values() for prompt in rendered)
+        longest += max(map(self.max_tokens, self.tasks))
         result = self._result(policy)
         protocols = {task.name: self._protocol(task, prompts[task.name], policy) for task in self.tasks}
         self._claim(result, protocols)
@@ -104,7 +114,7 @@ class CheckpointEvaluation:
                     if not work:
                         continue
                     if generator is None:
-                        generator = open_generator(self.config(longest), policy, self.folder)
+                        generator = open_generator(rollout, longest, policy, self.folder)
                         generator.sync(policy.model, 0)
                     self._answer(task, work, generator, log, done)
         finally:
@@ -113,20 +123,6 @@ class CheckpointEvaluation:
         return self._finish(result, protocols)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
-
-    def config(self, longest: int) -> Config:
-        """What the engine wants to know, in the form in which a recipe says it."""
-        settings = self.settings
-        vllm = VllmConfig(servers=settings.servers)
-        limit = max(self.max_tokens(task) for task in self.tasks)
-        return Config(
-            model=ModelConfig(path=self.path, dtype=settings.dtype),
-            data=DataConfig(task="addition", max_prompt_tokens=longest),
-            verifiers=[task.spec.verifier for task in self.tasks],
-            rollout=RolloutConfig(engine=settings.engine, max_tokens=limit, vllm=vllm),
-            train=TrainConfig(steps=1),
-            seed=settings.seed,
-        )
 
     def max_tokens(self, task: OpenTask) -> int:
         return self.settings.max_tokens or task.spec.max_tokens
@@ -214,30 +210,19 @@ class CheckpointEvaluation:
         self, task: OpenTask, work: Sequence[Any], generator: Generator, log: RecordLog, done: set[Key]
     ) -> None:
         total = sum(len(chunk) for chunk, _, _ in work)
-        answered, seen = 0, {False: [0, 0], True: [0, 0]}  # by greedy or not: right and judged completions
+        finished, seen = 0, {False: [0, 0], True: [0, 0]}  # by greedy or not: right and judged completions
         with (
             Scorer([self.specs[task.name]], workers=self.settings.workers, traceback_dir=self.folder) as scorer,
             self.console.stage(f"{self.label}, {task.name}", total) as bar,
         ):
             for chunk, sampling, greedy in work:
-                for group in self._scored(chunk, sampling, generator, scorer):
-                    parts = [next(iter(part.values())) for part in group.parts]
-                    records = [
-                        Record.judged(task.name, group.task.prompt, group.task.answer, c, s, greedy=greedy)
-                        for c, s in zip(group.completions, parts, strict=True)
-                    ]
+                groups = answered(generator, [(_plain(problem), prompt) for problem, prompt in chunk], sampling)
+                for records in judged(groups, scorer, task.name, greedy=greedy):
                     log.append(record for record in records if record.key not in done)
-                    answered += 1
+                    finished += 1
                     seen[greedy][0] += sum(record.right for record in records)
                     seen[greedy][1] += sum(record.counts for record in records)
-                    bar.advance(answered, right_so_far(*seen[False], *seen[True]))
-
-    def _scored(
-        self, chunk: list[tuple[Task, Prompt]], sampling: SamplingParams, generator: Generator, scorer: Scorer
-    ) -> Iterator[Group]:
-        by_id = {task.id: (_plain(task), prompt) for task, prompt in chunk}
-        stream = generator.generate([prompt for _, prompt in chunk], sampling)
-        return scorer.score_groups(Group(*by_id[completions[0].task_id], completions) for completions in stream)
+                    bar.advance(finished, right_so_far(*seen[False], *seen[True]))
 
     def _finish(self, result: Result, protocols: dict[str, Any]) -> Result:
         """Order the samples as the problems are, whatever the order in which they came, and compute the metrics."""
@@ -279,6 +264,10 @@ def settings_from(values: dict[str, Any]) -> Settings:
         )
     if settings.engine == "vllm_server" and not settings.servers:
         raise UserError("--engine vllm_server needs --server http://host:port, once for each server")
+    try:
+        VllmConfig(servers=settings.servers)
+    except ValidationError as error:
+        raise UserError(f"--server: {error.errors()[0]['msg'].partition('servers: ')[2]}") from None
     if settings.temperature == 0.0:
         # One greedy answer is all there is to know: it is not sampled a second time.
         settings = replace(settings, n=0, greedy=True)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from grpo_kit.config import ModelConfig
 from grpo_kit.data.chat import left_out, render, render_text
 from grpo_kit.errors import UserError
 from grpo_kit.generate.engines import check_engine
@@ -61,8 +60,8 @@ def plan_evaluation(evaluation: CheckpointEvaluation) -> EvaluationPlan:
         UserError: the model cannot be loaded, or a prompt and its completion do not fit its context.
     """
     settings, path = evaluation.settings, evaluation.path
-    check_engine(evaluation.config(1), pick_device(settings.device).type)
-    skeleton, tokenizer = model_skeleton(ModelConfig(path=path, dtype=settings.dtype))
+    check_engine(settings.rollout, pick_device(settings.device).type)
+    skeleton, tokenizer = model_skeleton(evaluation.model)
     check_tokenizer(tokenizer, skeleton, path)
     check_weights(path, skeleton)
     context = int(getattr(skeleton.config, "max_position_embeddings", 0)) or 2**31

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.runtime.packages import versions_of
 from grpo_kit.runtime.scratch_file import write_whole
 
 from .records import RESULTS_FILE, SAMPLES_FILE, Record, read_records
@@ -28,14 +28,9 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that what is written depends on."""
+    return {"python": platform.python_version(), **versions_of(PACKAGES)}
 
 
 def model_fingerprint(folder: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.scratch_file import scratch_beside
-from grpo_kit.types import Completion, Score
+from grpo_kit.types import Completion, Score, Task
 
 GREEDY = -1  # the sample index of the greedy answer
 SAMPLES_FILE = "samples.jsonl"
@@ -67,15 +67,14 @@ class Record:
         return json.dumps(fields, ensure_ascii=False, default=str)
 
     @classmethod
-    def judged(
-        cls, task: str, prompt: str, answer: Any, completion: Completion, score: Score, *, greedy: bool = False
-    ) -> Record:
+    def judged(cls, name: str, task: Task, completion: Completion, score: Score, *, greedy: bool = False) -> Record:
+        """A completion of a task with its judge's score. name: of the evaluation task."""
         return cls(
-            task=task,
+            task=name,
             id=completion.task_id,
             sample=GREEDY if greedy else completion.sample_index,
-            prompt=prompt,
-            answer=answer,
+            prompt=task.prompt,
+            answer=task.answer,
             response=completion.text,
             value=score.value,
             status=score.status,

@@ -11,9 +11,11 @@ from typing import Any
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
-from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from grpo_kit.types import Prompt, Task
 
-from .metrics import proportion
+from .judging import answered, judged
+from .records import GREEDY, Record
+from .summary import summarise
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,24 @@ class EvalResult:
     judge: str = ""
 
     measure = "Held-out accuracy"
+
+    @classmethod
+    def of(cls, records: Sequence[Record], judge: str = "") -> EvalResult:
+        """Of sampled and greedy answers to each problem, the greedy ones having no part in what is said of samples."""
+        found = summarise(records)
+        return cls(
+            problems=found.problems,
+            samples=found.samples,
+            sampled=found.avg.value,
+            sampled_error=found.avg.error,
+            greedy=found.greedy.value,
+            truncated=found.truncated,
+            unscored=sum(found.unscored.values()) / found.completions,
+            mean_length=fmean(len(record.token_ids) for record in records if record.sample != GREEDY),
+            sampled_low=found.avg.low,
+            sampled_high=found.avg.high,
+            judge=judge,
+        )
 
     @property
     def accuracy(self) -> float:
@@ -84,65 +104,34 @@ class EvalResult:
         return cls(**found | counts, judge=str(metrics.get("evaluation/judge", "")))
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One response with the judge's verdict."""
-
-    task: Task
-    completion: Completion
-    score: Score
-
-    @property
-    def right(self) -> bool:
-        return self.score.right
-
-
 def evaluate(
     generator: Generator,
     scorer: Scorer,
     tasks: Sequence[tuple[Task, Prompt]],
     sampling: SamplingParams,
     judge: str = "",
-) -> tuple[EvalResult, list[Judged]]:
+) -> tuple[EvalResult, list[Record]]:
     """Answer every task ``sampling.n`` times and once greedily; return accuracies and the greedy answers.
 
     Args:
         scorer: its judge says what is right.
         judge: the name of that, for the result.
     """
-    sampled = _judge(generator, scorer, tasks, sampling)
-    greedy = _judge(generator, scorer, tasks, replace(sampling, n=1, temperature=0.0))
-    counted = [[float(j.right) for j in group if j.score.counts] for group in sampled]
-    means = [fmean(values) for values in counted if values]
-    estimate = proportion(means, sum(map(len, counted)))
-    every = [j for group in sampled for j in group]
-    greedy_flat = [group[0] for group in greedy]
-    greedy_counted = [float(j.right) for j in greedy_flat if j.score.counts]
-    result = EvalResult(
-        problems=len(tasks),
-        samples=sampling.n,
-        sampled=estimate.value,
-        sampled_error=estimate.error,
-        greedy=fmean(greedy_counted) if greedy_counted else math.nan,
-        truncated=fmean(float(j.completion.truncated) for j in every),
-        unscored=fmean(float(not j.score.counts) for j in every),
-        mean_length=fmean(len(j.completion.token_ids) for j in every),
-        sampled_low=estimate.low,
-        sampled_high=estimate.high,
-        judge=judge,
-    )
-    return result, greedy_flat
+    sampled = _records(generator, scorer, tasks, sampling)
+    greedy = _records(generator, scorer, tasks, replace(sampling, n=1, temperature=0.0), greedy=True)
+    return EvalResult.of([*sampled, *greedy], judge), greedy
 
 
-def _judge(
-    generator: Generator, scorer: Scorer, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams
-) -> list[list[Judged]]:
-    by_id = {task.id: (task, prompt) for task, prompt in tasks}
-    stream = generator.generate(ranks.share([prompt for _, prompt in tasks]), sampling)
-    groups = (Group(*by_id[completions[0].task_id], completions) for completions in stream)
-    mine = {group.task.id: group for group in scorer.score_groups(groups)}
-    scored = ranks.merged(mine, "gathering an evaluation")
-    ordered = [scored[task.id] for task, _ in tasks]
-    return [
-        [Judged(g.task, c, verdict) for c, verdict in zip(g.completions, g.verdicts(), strict=True)] for g in ordered
-    ]
+def _records(
+    generator: Generator,
+    scorer: Scorer,
+    tasks: Sequence[tuple[Task, Prompt]],
+    sampling: SamplingParams,
+    *,
+    greedy: bool = False,
+) -> list[Record]:
+    """In the order of the tasks; every rank answers its share, and has the records of all."""
+    groups = answered(generator, ranks.share(list(tasks)), sampling)
+    mine = {records[0].id: records for records in judged(groups, scorer, greedy=greedy)}
+    found = ranks.merged(mine, "gathering an evaluation")
+    return [record for task, _ in tasks for record in found[task.id]]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from grpo_kit.errors import UserError
 from grpo_kit.scoring import Scorer, VerifierSpec
-from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from grpo_kit.types import Completion, Group, Score, Task
 
 from .files import Fields, Problem, describe_fields, problems_of, read_labels, resolve_fields
+from .judging import judged
 from .outputs import outputs_label, read_outputs
 from .protocol import Result, versions
 from .records import GREEDY, Record
@@ -103,9 +104,9 @@ def rescore(
     with Scorer([verifier], workers=workers) as scorer:
         (version,) = scorer.versions().values()
         for part in outputs:
-            judged = list(judge_problems(part.name, problems[part.name], scorer))
+            found = list(judge_problems(part.name, problems[part.name], scorer))
             several = any(sum(s != GREEDY for s in p.samples) > 1 for p in problems[part.name])
-            votes = vote(judged, verifier, workers) if several else None
+            votes = vote(found, verifier, workers) if several else None
             protocol = {
                 "file": str(part.path),
                 "response_field": fields.response,
@@ -115,8 +116,8 @@ def rescore(
                 "gold_field": fields.gold,
                 "verifier": {"name": verifier.name, "version": version, "options": verifier.options},
             }
-            result.add(part.name, protocol, summarise(judged, votes))
-            records += judged
+            result.add(part.name, protocol, summarise(found, votes))
+            records += found
     return Rescored(result, records, said, fields.label)
 
 
@@ -147,28 +148,18 @@ def vote(records: Sequence[Record], verifier: VerifierSpec, workers: int) -> dic
 
 def judge_problems(task: str, problems: Sequence[Problem], scorer: Scorer) -> Iterator[Record]:
     """Score the responses of each problem with the scorer's first verifier; an empty response is wrong unasked."""
-    for problem, group in zip(problems, scorer.score_groups(_groups(problems)), strict=True):
-        parts = iter([next(iter(part.values())) for part in group.parts])
+    asked = (Group.of_texts(_task(p), (text for text in p.responses if text.strip())) for p in problems)
+    for problem, found in zip(problems, judged(asked, scorer, task), strict=True):
+        answers = iter(found)
         for index, text in enumerate(problem.responses):
-            score = next(parts) if text.strip() else Score(0.0, reason="no response")
-            yield Record(
-                task=task,
-                id=problem.id,
-                sample=problem.samples[index],
-                prompt=problem.prompt,
-                answer=problem.gold,
-                response=text,
-                value=score.value,
-                status=score.status,
-                extracted=score.extracted,
-                reason=score.reason,
-                label=problem.labels[index] if problem.labels else None,
-            )
+            record = next(answers) if text.strip() else _without_response(task, problem, text)
+            label = problem.labels[index] if problem.labels else None
+            yield replace(record, sample=problem.samples[index], label=label, finish="")  # how it ended nobody knows
 
 
-def _groups(problems: Sequence[Problem]) -> Iterator[Group]:
-    for problem in problems:
-        task = Task(problem.id, ({"role": "user", "content": problem.prompt},), problem.gold, problem.meta)
-        texts = [text for text in problem.responses if text.strip()]
-        completions = [Completion(problem.id, i, [], [], text, "stop", 0) for i, text in enumerate(texts)]
-        yield Group(task, Prompt(problem.id, ()), completions)
+def _task(problem: Problem) -> Task:
+    return Task(problem.id, ({"role": "user", "content": problem.prompt},), problem.gold, problem.meta)
+
+
+def _without_response(name: str, problem: Problem, text: str) -> Record:
+    return Record.judged(name, _task(problem), Completion.of_text(problem.id, 0, text), Score(reason="no response"))

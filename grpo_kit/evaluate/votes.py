@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from grpo_kit.types import Completion, Group, Prompt, Task
+from grpo_kit.types import Group, Task
 
 from .records import Record
 
@@ -83,11 +83,8 @@ def _equal_to_first(asked: Mapping[ProblemKey, list[tuple[str, int]]], scorer: S
         made = []
         for number, rest in enumerate(asked.values()):
             task = Task(str(number), ({"role": "user", "content": ""},), rest[0][0])
-            completions = [
-                Completion(task.id, i, [], [], f"\\boxed{{{text}}}", "stop", 0) for i, (text, _) in enumerate(rest[1:])
-            ]
-            made.append(Group(task, Prompt(task.id, ()), completions))
+            made.append(Group.of_texts(task, (f"\\boxed{{{text}}}" for text, _ in rest[1:])))
         return made
 
     scored = scorer.score_groups(groups())
-    return {key: [s.counts and s.value >= 1.0 for s in group.scores] for key, group in zip(asked, scored, strict=True)}
+    return {key: [score.right for score in group.scores] for key, group in zip(asked, scored, strict=True)}

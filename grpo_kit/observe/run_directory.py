@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import gzip
-import importlib.metadata
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ import yaml
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
+from grpo_kit.runtime.packages import versions_of
 from grpo_kit.runtime.scratch_file import scratch_beside, write_whole
 from grpo_kit.runtime.secrets import mask, mask_arguments
 from grpo_kit.types import Group
@@ -301,17 +301,11 @@ def default_run_path(recipe: str) -> Path:
 
 def environment() -> dict[str, Any]:
     """What a reader needs to know about where and how this ran."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return {
         "argv": mask_arguments(sys.argv),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "versions": versions,
+        "versions": versions_of(PACKAGES),
     }

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from grpo_kit.evaluate.outcome import Outcome
-from grpo_kit.evaluate.run import Judged
+from grpo_kit.evaluate.records import Record
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, shown
@@ -17,7 +17,7 @@ from grpo_kit.types import Group, Score
 STYLES = {"right": "green", "wrong": "red", "not judged": "yellow"}
 
 
-def _mark(verdict: Score) -> str:
+def _mark(verdict: Score | Record) -> str:
     return ("right" if verdict.right else "wrong") if verdict.counts else "not judged"
 
 
@@ -41,13 +41,13 @@ def show_examples(console: RunConsole, step: int, groups: Sequence[Group]) -> No
             break
 
 
-def show_solutions(console: RunConsole, judged: Sequence[Judged], judge: str) -> None:
+def show_solutions(console: RunConsole, answers: Sequence[Record], judge: str) -> None:
     """Greedy answers, each with the judge's mark."""
-    for item in judged:
-        mark = _mark(item.score)
-        answer = f", the answer is {item.task.answer}" if mark == "wrong" else ""
+    for record in answers:
+        mark = _mark(record)
+        answer = f", the answer is {record.answer}" if mark == "wrong" else ""
         title = f"{mark}, judged by {judge}{answer}"
-        _example(console, title, STYLES[mark], item.task.prompt, item.completion.text)
+        _example(console, title, STYLES[mark], record.prompt, record.response)
 
 
 def _example(console: RunConsole, title: str, style: str, prompt: str, response: str) -> None:

@@ -7,7 +7,7 @@ it as a recipe over what it extends; ``{name}`` in a text is the run directory o
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from grpo_kit.config.source import KeyPath, Source, dotted
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import check_free, default_run_path
 from grpo_kit.observe.terminal import line, open_console, quote
+from grpo_kit.run.request import Latest, TrainRequest
+from grpo_kit.run.start import check_verifiers, show_plan
 from grpo_kit.runtime import ranks
 
 EVERY = "*"  # in an override: all stages
@@ -112,60 +114,42 @@ def _for_stages(override: str, stages: Mapping[str, Any]) -> list[str]:
     return [override]
 
 
-def train_chain(
-    recipe: str,
-    overrides: Sequence[str],
-    *,
-    dry_run: bool,
-    run_dir: Path | None,
-    resume: bool,
-    processes: int | None = None,
-) -> None:
+def train_chain(request: TrainRequest, train_one: Callable[[TrainRequest], None]) -> None:
     """Train the stages one after another; a stage that is finished is not trained again by ``--resume``.
 
     Args:
-        processes: for each stage, through torchrun; None to train in this one.
+        train_one: trains a stage, whose recipe is one run, and returns when it is done.
     """
     if ranks.launched():
         raise UserError(
             "torchrun with a recipe of several stages is not offered, as each stage is a run of its own: use "
             "`grpo-kit train --nproc N`, or train the stages one by one"
         )
-    if resume and run_dir is None:
+    resume = request.resume is not None
+    if resume and request.run_dir is None:
         raise UserError("--resume needs --run-dir: the run to continue")
-    folder = run_dir or default_run_path(recipe)
+    folder = request.run_dir or default_run_path(request.recipe)
     if not resume:
         check_free(folder)
-    stages = load_chain(recipe, overrides, folder)
+    stages = load_chain(request.recipe, request.overrides, folder)
     for number, (name, config) in enumerate(stages.items(), start=1):
         path = folder / name
         if resume and (path / "model").is_dir():
             continue
         line(open_console(), f"stage {number} of {len(stages)}: {name}")
-        if dry_run:
+        if request.dry_run:
             _dry_run_first(config)
             return
         folder.mkdir(parents=True, exist_ok=True)
         resolved = folder / f"{name}.yaml"
         resolved.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
         begun = resume and (path / "config.yaml").is_file()
-        _train_stage(resolved, path, begun, processes)
-
-
-def _train_stage(recipe: Path, run_dir: Path, begun: bool, processes: int | None) -> None:
-    from grpo_kit.run.start import train
-    from grpo_kit.run.torchrun import run_torchrun, train_command
-
-    resume = "latest" if begun else None
-    if processes is None:
-        train(str(recipe), [], dry_run=False, run_dir=run_dir, resume=resume)
-    else:
-        run_torchrun(processes, train_command(str(recipe), [], run_dir, resume))
+        position = Latest() if begun else None
+        train_one(TrainRequest(str(resolved), run_dir=path, resume=position, processes=request.processes))
 
 
 def _dry_run_first(config: Config) -> None:
     """Later stages start from models that do not exist yet, so only the first can be checked against the machine."""
-    from grpo_kit.run.start import check_verifiers, show_plan
     from grpo_kit.train.preflight import preflight
 
     check_verifiers(config)

@@ -11,14 +11,14 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
-from grpo_kit.run.torchrun import LAUNCHER, train_command
+from grpo_kit.run.request import TrainRequest
+from grpo_kit.run.torchrun import LAUNCHER
 from grpo_kit.runtime.interrupt import end_with_parent
 
 SECONDS_TO_PLACE = 120.0
@@ -105,33 +105,28 @@ class _StopAsked:
             raise KeyboardInterrupt
 
 
-def launch_on_ray(
-    recipe: str,
-    overrides: Sequence[str],
-    *,
-    run_dir: Path,
-    resume: str | None,
-    layout: Layout,
-    address: str | None,
-) -> None:
+def launch_on_ray(request: TrainRequest, layout: Layout, address: str | None) -> None:
     """Place an agent on each of as many nodes, with the CPUs (and GPUs) of its processes, and wait for all of them.
 
     Once a node is lost the others are stopped, and all are placed again on what there is, or what comes back in time.
 
     Raises:
-        UserError: the recipe is wrong, Ray is missing, or the cluster has no room for this.
+        UserError: the recipe is wrong, no folder is named, Ray is missing, or the cluster has no room for this.
         SystemExit: with the code of the torchrun that failed, 1 after too many lost nodes, 75 after a signal.
     """
     from grpo_kit.scoring.cluster import join_cluster, require_ray
 
-    load_recipe(recipe, overrides)
+    load_recipe(request.recipe, request.overrides)
+    run_dir = request.run_dir
+    if run_dir is None:
+        raise UserError("launch needs --run-dir: where the run is written, a folder that every node sees")
     if JOB in os.environ and not run_dir.is_absolute():
         raise UserError(
             f"--run-dir {run_dir}: a Ray job runs in a folder that Ray removes; give an absolute path that every node sees"
         )
     ray = require_ray()
     join_cluster(ray, address, "--address", log_to_driver=True)
-    train = ["-m", "grpo_kit", *train_command(recipe, overrides, run_dir.absolute(), resume)]
+    train = ["-m", "grpo_kit", *replace(request, run_dir=run_dir.absolute()).arguments()]
     again = f"Go on with this command and --resume ({run_dir} has what was saved)."
     asked = _StopAsked()
     previous = {number: signal.signal(number, asked.handle) for number in (signal.SIGINT, signal.SIGTERM)}

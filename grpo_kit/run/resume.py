@@ -16,34 +16,10 @@ from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.terminal import open_console, pasted, warn
 from grpo_kit.run.next_commands import to_fork, to_resume
+from grpo_kit.run.request import AtStep, Checked, Position, read_position
 from grpo_kit.runtime.secrets import mask
+from grpo_kit.runtime.strict import SAFE_ON_RESUME, marked
 
-# Keys that decide when and where things are written, or how many steps there are; never what is learned from them.
-SAFE = (
-    "train.steps",
-    "train.save_every",
-    "train.save_minutes",
-    "train.keep_last",
-    "train.keep_best",
-    "train.shard_gb",
-    "train.stop_seconds",
-    "train.log_rollouts_every",
-    "train.profile_steps",
-    "evaluation.every",
-    "scoring.workers",
-    "scoring.executor",
-    "scoring.ray_address",
-    "scoring.max_error_rate",
-    "scoring.error_patience",
-    "scoring.max_rejected_gold",
-    "rollout.vllm.timeout",
-    "rollout.vllm.servers",
-    "rollout.vllm.launch",
-    "rollout.vllm.devices",
-    "rollout.vllm.weights_folder",
-    "logging",
-    "limits",
-)
 UNSET = "not set"
 ENDLESS_SCHEDULES = ("constant", "constant_with_warmup")
 
@@ -82,7 +58,7 @@ def unsafe(found: Sequence[Change], config: Config) -> list[Change]:
     """The changes after which the run would not be the one that was started."""
     fixed = {s for s in (config.optimizer.schedule, config.critic.optimizer.schedule) if s not in ENDLESS_SCHEDULES}
     # The number of steps shapes such a schedule: steps that were taken would have had another learning rate.
-    safe = [key for key in SAFE if not (key == "train.steps" and fixed)]
+    safe = [key for key in marked(Config, SAFE_ON_RESUME) if not (key == "train.steps" and fixed)]
     return [c for c in found if not any(c.key == key or c.key.startswith(f"{key}.") for key in safe)]
 
 
@@ -93,10 +69,8 @@ def is_there(run_dir: Path | None) -> bool:
     return (run_dir / "config.yaml").is_file()
 
 
-def open_resumed(
-    recipe: str, overrides: Sequence[str], run_dir: Path | None, wanted: str
-) -> tuple[Config, RunDirectory, Path | None, list[str]]:
-    """The config, the folder, the checkpoint to go on from, and what changed. wanted: ``latest`` or a step.
+def open_resumed(recipe: str, overrides: Sequence[str], run_dir: Path | None, position: Position) -> Checked:
+    """The run to go on with.
 
     Raises:
         UserError: there is no such run or checkpoint, or the recipe changed in a way that makes it another run.
@@ -104,15 +78,13 @@ def open_resumed(
     """
     if run_dir is None:
         raise UserError("--resume needs --run-dir: the run to continue")
-    if wanted != "latest" and not wanted.isdecimal():
-        raise UserError(f"--resume {wanted}: give a step, auto, or nothing for the newest checkpoint")
     run = RunDirectory.open(run_dir)
     before, config = load_recipe(run.path / "config.yaml", complete=False), load_recipe(recipe, overrides)
     if config.threads is None:  # a trial chose them; another number would round differently
         config = config.model_copy(update={"threads": before.threads})
     found = changes(before, config)
     refused = unsafe(found, before)
-    checkpoint = _checkpoint(run, wanted, f"--resume {wanted}")
+    checkpoint = _checkpoint(run, position, f"--resume {position}")
     if refused:
         listed = "\n".join(f"  {change}" for change in refused)
         raise UserError(
@@ -120,7 +92,7 @@ def open_resumed(
             f"{_way_on(run, checkpoint, refused)}"
         )
     _refuse_finished(run, checkpoint, config)
-    return config, run, checkpoint, [str(change) for change in found]
+    return Checked(config, run, checkpoint, [str(change) for change in found])
 
 
 def _way_on(run: RunDirectory, checkpoint: Path | None, refused: Sequence[Change]) -> str:
@@ -161,11 +133,11 @@ def _refuse_finished(run: RunDirectory, checkpoint: Path | None, config: Config)
         raise Finished(f"--resume: this run is finished: {steps} of {steps} steps are done. {way}")
 
 
-def _checkpoint(run: RunDirectory, wanted: str, option: str) -> Path | None:
+def _checkpoint(run: RunDirectory, position: Position, option: str) -> Path | None:
     from grpo_kit.train.checkpoint import checkpoint_at, latest_checkpoint
 
-    if wanted != "latest":
-        return checkpoint_at(run.checkpoints, int(wanted), option)
+    if isinstance(position, AtStep):
+        return checkpoint_at(run.checkpoints, position.step, option)
     return latest_checkpoint(run.checkpoints, _warn)
 
 
@@ -188,10 +160,11 @@ def find_fork(text: str, config: Config) -> Fork:
     from grpo_kit.train.checkpoint import step_of
 
     folder, _, step = text.rpartition("@") if "@" in text else (text, "", "latest")
-    if step != "latest" and not step.isdecimal():
+    position = read_position(step)
+    if position is None:
         raise UserError(f"--fork {text}: write RUN@STEP, the step being a number")
     origin = RunDirectory.open(Path(folder))
-    checkpoint = _checkpoint(origin, step, f"--fork {text}")
+    checkpoint = _checkpoint(origin, position, f"--fork {text}")
     if checkpoint is None:
         raise UserError(f"--fork {text}: {folder} has no checkpoint yet")
     before = load_recipe(origin.path / "config.yaml", complete=False)

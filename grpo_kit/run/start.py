@@ -1,4 +1,4 @@
-"""What the commands do, once the command line has been read."""
+"""One run in this process: its checks, its training, and what can be done with the result."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run
 from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, command, line, open_console, warn
-from grpo_kit.run.chain import is_chain, train_chain
 from grpo_kit.run.next_commands import after_training, to_resume
+from grpo_kit.run.request import Auto, Checked, Latest, Position, TrainRequest
 from grpo_kit.run.resume import Finished, create_fork, find_fork, is_there, open_resumed
-from grpo_kit.run.torchrun import become_torchrun, train_command, train_on_ranks
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.interrupt import Interrupted, StopStep, stop_on_signal
 from grpo_kit.runtime.threads import choose_threads
@@ -30,90 +29,48 @@ if TYPE_CHECKING:
     from grpo_kit.train.preflight import Plan
 
 
-def train(
-    recipe: str,
-    overrides: Sequence[str],
-    *,
-    dry_run: bool,
-    run_dir: Path | None,
-    resume: str | None,
-    fork: str | None = None,
-    processes: int | None = None,
-) -> None:
-    """Check, then train. Nothing is written before every check has passed.
-
-    Args:
-        resume: ``latest`` or a step of the run in ``run_dir``, or ``auto`` for the latest if there is such a run.
-        fork: ``RUN@STEP`` to begin a new run from.
-        processes: so many of them through torchrun, each of which comes back here; never returns, but for a chain.
-    """
-    if resume is not None and fork is not None:
-        raise UserError("--resume goes on with a run, --fork begins a new one from it: give one of them")
-    if is_chain(recipe):
-        if fork is not None or resume not in (None, "latest", "auto"):
-            raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
-        resumed = resume is not None
-        train_chain(recipe, overrides, dry_run=dry_run, run_dir=run_dir, resume=resumed, processes=processes)
-        return
-    if processes is not None and not dry_run:
-        become_torchrun(processes, train_command(recipe, overrides, run_dir, resume, fork))
-    if ranks.launched() and not dry_run:
-        train_on_ranks(recipe, overrides, run_dir=run_dir, resume=resume, fork=fork)
-        return
+def train_here(request: TrainRequest) -> None:
+    """Check and train one run in this process."""
     console = open_console()
     begun = time.perf_counter()
-    checked = check(recipe, overrides, console, dry_run=dry_run, run_dir=run_dir, resume=resume, fork=fork)
+    checked = check(request, console)
     if checked is not None:
-        train_checked(*checked, console, begun)
+        train_checked(checked, console, begun)
 
 
-# The config, the folder, the checkpoint to go on from, and what a resumed run changed.
-Checked = tuple[Config, RunDirectory, Path | None, list[str] | None]
-
-
-def check(
-    recipe: str,
-    overrides: Sequence[str],
-    console: Console,
-    *,
-    dry_run: bool,
-    run_dir: Path | None,
-    resume: str | None,
-    fork: str | None,
-) -> Checked | None:
+def check(request: TrainRequest, console: Console) -> Checked | None:
     """What can be known to be wrong is said here; then the folder is made. None if there is nothing to train."""
-    auto = resume == "auto"
-    if auto:
-        resume = "latest" if is_there(run_dir) else None
-    if resume is not None:
-        try:
-            config, run, checkpoint, changed = open_resumed(recipe, overrides, run_dir, resume)
-        except Finished:
-            if not auto:
-                raise
-            line(console, f"{run_dir} is finished: nothing to do")
-            return None
-    else:
-        config, path = load_recipe(recipe, overrides), run_dir or default_run_path(recipe)
-        check_free(path)
-    forked = find_fork(fork, config) if fork is not None else None
-    check_verifiers(config)
-    check_sinks(config)
-    # From here on torch is needed; what can be found wrong without it has been.
-    from transformers.utils import logging as transformers_logging
+    if request.resume is None:
+        return _check_new(request, console)
+    if not isinstance(request.resume, Auto):
+        return _check_resumed(request, request.resume, console)
+    if not is_there(request.run_dir):
+        return _check_new(request, console)
+    try:
+        return _check_resumed(request, Latest(), console)
+    except Finished:
+        line(console, f"{request.run_dir} is finished: nothing to do")
+        return None
 
-    from grpo_kit.train.preflight import preflight
 
-    transformers_logging.disable_progress_bar()
-    if resume is not None:
-        preflight(config, None)
-        if changed:
-            line(console, "changed: " + ", ".join(changed))
-        if dry_run:
-            line(console, f"dry run: would go on from {checkpoint or 'the beginning'}; nothing was written")
-            return None
-        return config, run, checkpoint, changed
-    plan = preflight(config, path)
+def _check_resumed(request: TrainRequest, position: Position, console: Console) -> Checked | None:
+    checked = open_resumed(request.recipe, request.overrides, request.run_dir, position)
+    _preflight(checked.config, None)
+    if checked.changed:
+        line(console, "changed: " + ", ".join(checked.changed))
+    if request.dry_run:
+        place = checked.checkpoint or "the beginning"
+        line(console, f"dry run: would go on from {place}; nothing was written")
+        return None
+    return checked
+
+
+def _check_new(request: TrainRequest, console: Console) -> Checked | None:
+    config = load_recipe(request.recipe, request.overrides)
+    path = request.run_dir or default_run_path(request.recipe)
+    check_free(path)
+    forked = find_fork(request.fork, config) if request.fork is not None else None
+    plan = _preflight(config, path)
     if plan.gold_rejected:
         warn(
             console,
@@ -122,27 +79,39 @@ def check(
         )
     for note in plan.notes:
         warn(console, note)
-    if dry_run:
+    if request.dry_run:
         show_plan(console, config, plan)
         return None
     if config.threads is None:
         config = config.model_copy(update={"threads": choose_threads()})
-    if run_dir is None and forked is None:
-        run = RunDirectory.create_anew(recipe, config)
-    elif forked is None:
-        run = RunDirectory.create(path, config)
-    else:
+    checkpoint = None
+    if forked is not None:
         run, checkpoint = create_fork(forked, path, config)
+    elif request.run_dir is None:
+        run = RunDirectory.create_anew(request.recipe, config)
+    else:
+        run = RunDirectory.create(path, config)
     line(
         console,
         f"{config.algorithm} with {plan.parameters:,} parameters on {plan.device}: {config.train.steps} steps of "
         f"{config.rollout.prompts_per_step} prompts x {config.rollout.group_size} samples -> {run.path}",
     )
-    if forked is None:
-        return config, run, None, None
-    changes = ", ".join(map(str, forked.changes)) or "nothing"
-    line(console, f"forked after step {forked.step} of {forked.origin.path}; changed: {changes}")
-    return config, run, checkpoint, None
+    if forked is not None:
+        changes = ", ".join(map(str, forked.changes)) or "nothing"
+        line(console, f"forked after step {forked.step} of {forked.origin.path}; changed: {changes}")
+    return Checked(config, run, checkpoint)
+
+
+def _preflight(config: Config, path: Path | None) -> Plan:
+    """Everything else that can be wrong; what can be found without torch comes first."""
+    check_verifiers(config)
+    check_sinks(config)
+    from transformers.utils import logging as transformers_logging
+
+    from grpo_kit.train.preflight import preflight
+
+    transformers_logging.disable_progress_bar()
+    return preflight(config, path)
 
 
 def check_verifiers(config: Config) -> None:
@@ -182,19 +151,13 @@ def check_judge(found: Verifier) -> None:
         )
 
 
-def train_checked(
-    config: Config,
-    run: RunDirectory,
-    checkpoint: Path | None,
-    resumed: list[str] | None,
-    console: Console,
-    begun: float,
-) -> None:
-    """Train, and say what can be done with the result."""
+def train_checked(checked: Checked, console: Console, begun: float) -> None:
+    """Train, and say what can be done with the result. begun: by `time.perf_counter`, when this was asked for."""
     from grpo_kit.observe.console import RunConsole
     from grpo_kit.observe.profile import Profile
     from grpo_kit.train.online import OnlineTrainer
 
+    config, run = checked.config, checked.run
     with stop_on_signal(config.train.stop_seconds) as stop:
         trainer, profile = None, None
         try:
@@ -202,11 +165,11 @@ def train_checked(
                 trainer = OnlineTrainer(config, run, RunConsole(console), stop)
             if config.train.profile_steps and ranks.first():
                 profile = Profile(trainer.clock, config.train.profile_steps, run.path / "profile", trainer.console.say)
-            trainer.train(checkpoint, resumed)
+            trainer.train(checked.checkpoint, checked.changed)
         except StopStep:
             raise Interrupted(0, None) from None
         except UserError:
-            if resumed is None and ranks.first():  # the mended command may have the name again
+            if checked.changed is None and ranks.first():  # the mended command may have the name again
                 run.discard()
             raise
         except Interrupted as stopped:

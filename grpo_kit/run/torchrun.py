@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import EXIT_FAILED, UserError
 from grpo_kit.observe.run_directory import FollowedRun
 from grpo_kit.observe.terminal import line, open_console
+from grpo_kit.run.request import Auto, TrainRequest
+from grpo_kit.run.start import check, train_checked
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.interrupt import end_with_parent
 
@@ -52,49 +55,37 @@ def _torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, *torchrun, "-m", "grpo_kit", *arguments]
 
 
-def train_command(
-    recipe: str, overrides: Sequence[str], run_dir: Path | None, resume: str | None = None, fork: str | None = None
-) -> list[str]:
-    """What `grpo-kit` is given to train so."""
-    options = {"--run-dir": run_dir, "--resume": resume, "--fork": fork}
-    return ["train", recipe, *overrides, *(f"{name}={value}" for name, value in options.items() if value is not None)]
-
-
-def train_on_ranks(
-    recipe: str, overrides: Sequence[str], *, run_dir: Path | None, resume: str | None, fork: str | None
-) -> None:
+def train_on_ranks(request: TrainRequest) -> None:
     """Train as one of the processes of a run. Rank 0 checks the recipe and makes the folder; the others follow."""
     from grpo_kit.policy.models import pick_device
-    from grpo_kit.run.start import check, train_checked
 
     begun = time.perf_counter()
     end_with_parent()
-    if ranks.restarts_allowed() and run_dir is None:
+    if ranks.restarts_allowed() and request.run_dir is None:
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
-    wanted = load_recipe(recipe, overrides)
+    wanted = load_recipe(request.recipe, request.overrides)
     device = pick_device(wanted.device)
     console = open_console(quiet=not ranks.first())
     with ranks.joined(device):
         checked = None
         starters = _starters()
         if ranks.first():
-            restart = _starts(run_dir, starters)
+            restart = _starts(request.run_dir, starters)
             if restart:
-                line(console, f"restart {restart}: going on with {run_dir}")
-                resume, fork = "auto", None
-            checked = check(recipe, overrides, console, dry_run=False, run_dir=run_dir, resume=resume, fork=fork)
+                line(console, f"restart {restart}: going on with {request.run_dir}")
+                request = replace(request, resume=Auto(), fork=None)
+            checked = check(request, console)
             if checked is not None:
-                checked[1].write_json(LAUNCH, {"starters": starters, "starts": restart + 1})
+                checked.run.write_json(LAUNCH, {"starters": starters, "starts": restart + 1})
                 line(console, f"{ranks.world_size()} processes, this one on {device}")
         else:
             _quiet()
         agreed = ranks.from_first(checked, "the checks of rank 0")
         if agreed is None:  # the run was finished before
             return
-        config, run, checkpoint, resumed = agreed
         if not ranks.first():
-            run = FollowedRun(run.path)
-        train_checked(config, run, checkpoint, resumed, console, begun)
+            agreed = replace(agreed, run=FollowedRun(agreed.run.path))
+        train_checked(agreed, console, begun)
 
 
 def _starters() -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpo_kit.types import Score
+from grpo_kit.types import Completion, Score, Task
 from grpo_kit.verifiers.cases import Case
 
 from .attacks import CONTROL, Attack, another, attacks, boxed, wrong_answer
@@ -290,7 +290,6 @@ def _score(
     reference: str, trials: Sequence[_Trial], settings: Sequence[Mapping[str, Any]]
 ) -> Iterable[list[tuple[Score, float]]]:
     from grpo_kit.scoring import Scorer, VerifierSpec
-    from grpo_kit.types import Task
 
     results: list[list[tuple[Score, float]]] = [[] for _ in trials]
     for key in dict.fromkeys(_text(setting) for setting in settings):
@@ -301,18 +300,14 @@ def _score(
                 trial = trials[i]
                 messages = ({"role": "user", "content": trial.prompt},)
                 task = Task(f"case-{i}", messages, trial.answer, dict(trial.meta))  # type: ignore[arg-type]
-                completions = [_completion(task.id, at, text) for at, text in enumerate(trial.responses)]
+                completions = [
+                    Completion.of_text(task.id, at, response, range(len(str(response).split())))
+                    for at, response in enumerate(trial.responses)
+                ]
                 scored = [next(iter(parts.items())) for _, parts in scorer.score_completions(task, completions)]
                 seconds = scorer.statistics()[f"verifier/{scored[0][0]}/latency_p50"]
                 results[i] = [(score, seconds) for _, score in scored]
     return results
-
-
-def _completion(task: str, at: int, response: Any) -> Any:
-    from grpo_kit.types import Completion
-
-    ids = list(range(len(str(response).split())))
-    return Completion(task, at, ids, [0.0] * len(ids), response, "stop", 0)
 
 
 def _text(setting: Mapping[str, Any]) -> str:

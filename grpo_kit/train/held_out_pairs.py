@@ -12,7 +12,7 @@ from grpo_kit.config import Config
 from grpo_kit.data.held_out_records import held_out_groups
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.pairs import PairResult
-from grpo_kit.evaluate.run import Judged
+from grpo_kit.evaluate.records import Record
 from grpo_kit.policy.dealing import rank_unit_batches
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.runtime import ranks
@@ -30,7 +30,7 @@ class PairEvaluation:
         self.pairs, self.token_budget = pairs, token_budget
 
     @torch.no_grad()
-    def measure(self, learner: Learner, *_: Any) -> tuple[PairResult, list[Judged]]:
+    def measure(self, learner: Learner, *_: Any) -> tuple[PairResult, list[Record]]:
         """Pair accuracy of the reward model that ``learner`` trains. There are no answers to show."""
         model = learner.trained
         assert isinstance(model, ValueModel)

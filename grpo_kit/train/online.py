@@ -14,7 +14,7 @@ from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.evaluate.outcome import Outcome, outcome_of
-from grpo_kit.evaluate.run import Judged
+from grpo_kit.evaluate.records import Record
 from grpo_kit.generate.base import Generator
 from grpo_kit.generate.engines import open_generator
 from grpo_kit.objective.algorithms import resolve_objective
@@ -74,7 +74,7 @@ class OnlineTrainer:
         judge = None if self.objective.scores_responses else self.judge
         self.watch = WatchedRun(run, console, config.limits, judge)
         self.evaluations: list[tuple[int, Outcome]] = []
-        self.last_judged: list[Judged] = []
+        self.last_judged: list[Record] = []
         self.step = 0
         rate = product_rate(self.policy.device, self.policy.autocast)
         self.machine_rate = ranks.total([rate], "adding up the rates of the devices")[0]
@@ -129,7 +129,9 @@ class OnlineTrainer:
         try:
             with self.stop.abandonable(), self.clock.phase("start"):
                 self._start()
-                self.generator: Generator = open_generator(self.config, self.policy.whole(), self.run.path)
+                self.generator: Generator = open_generator(
+                    self.config.rollout, self.config.longest_sequence(), self.policy.whole(), self.run.path
+                )
                 self.rollouts = self._group_source()
                 learner = open_learner(self.config, self.objective, self.policy)
                 if checkpoint is not None:

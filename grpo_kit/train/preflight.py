@@ -39,7 +39,7 @@ from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.lora import check_targets
 from grpo_kit.policy.models import model_skeleton, pick_device
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
-from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from grpo_kit.types import Group, Score, Task
 from grpo_kit.verifiers import get_verifier
 
 from .batch import SELECTIONS
@@ -79,7 +79,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     _check_objective(config, objective)
     _check_temperature(config, objective)
     device = pick_device(config.device)
-    check_engine(config, device.type)
+    check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
     source = training_source(config)
     notes += _check_data(config, objective, source, tokenizer, context_of(skeleton.config))
@@ -365,8 +365,7 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Ju
         for index in range(rows):
             task = source.task(index)
             response = gold_response(source, index, task)
-            completion = Completion(task.id, 0, [], [], response, "stop", 0)
-            (group,) = scorer.score_groups([Group(task, Prompt(task.id, ()), [completion])])
+            (group,) = scorer.score_groups([Group.of_texts(task, [response])])
             total, parts = group.scores[0], group.parts[0]
             primary, verdict = next(iter(parts.items()))
             unshown = primary in undemonstrable and not _demonstrates(source, task)

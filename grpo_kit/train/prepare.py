@@ -13,7 +13,8 @@ from grpo_kit.data.records import RecordedGroups, open_records
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge
 from grpo_kit.evaluate.outcome import Outcome
-from grpo_kit.evaluate.run import Judged, evaluate
+from grpo_kit.evaluate.records import Record
+from grpo_kit.evaluate.run import evaluate
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.watch import mean_of_verifier
@@ -30,7 +31,7 @@ class Evaluation(Protocol):
 
     def measure(
         self, learner: Learner, generator: Generator, scorer: Scorer, judge: str
-    ) -> tuple[Outcome, list[Judged]]:
+    ) -> tuple[Outcome, list[Record]]:
         """How good the present weights are, and the greedy answers that tell it, where there are any."""
         ...
 
@@ -44,7 +45,7 @@ class AnswersEvaluation:
 
     def measure(
         self, learner: Learner, generator: Generator, scorer: Scorer, judge: str
-    ) -> tuple[Outcome, list[Judged]]:
+    ) -> tuple[Outcome, list[Record]]:
         return evaluate(generator, scorer, self.tasks, self.sampling, judge)
 
 

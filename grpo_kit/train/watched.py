@@ -11,7 +11,7 @@ from grpo_kit.config.signs import Sign
 from grpo_kit.errors import RunFailed
 from grpo_kit.evaluate.judge import Judge
 from grpo_kit.evaluate.outcome import Outcome
-from grpo_kit.evaluate.run import Judged
+from grpo_kit.evaluate.records import Record
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
@@ -66,7 +66,7 @@ class WatchedRun:
             "same: --resume with limits.hacking=false."
         )
 
-    def say_in_the_end(self, evaluations: Sequence[tuple[int, Outcome]], answers: Sequence[Judged]) -> None:
+    def say_in_the_end(self, evaluations: Sequence[tuple[int, Outcome]], answers: Sequence[Record]) -> None:
         """The last lines: accuracy before and after, some of the last greedy answers, every sign and whether it holds."""
         if len(evaluations) >= 2:
             ends = (evaluations[0], evaluations[-1])

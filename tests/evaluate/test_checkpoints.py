@@ -11,6 +11,7 @@ import pytest
 
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.protocol import read_evaluation
+from grpo_kit.evaluate.run import EvalResult
 from grpo_kit.evaluate.tasks import open_task, shipped_tasks
 from tests.conftest import SHARED_DATA, make_policy
 from tests.kit.patience import HANGS, wait_until
@@ -79,6 +80,17 @@ def test_what_an_evaluation_leaves(straight):
     assert set(metrics["pass_at"]) == set(metrics["majority_at"]) == {"1", "2", "4"}
 
 
+def test_an_evaluation_during_a_run_says_the_same_of_the_same_answers(straight):
+    result, records = read_evaluation(straight[0] / "a")
+    for name, task in result.tasks.items():
+        found = EvalResult.of([record for record in records if record.task == name])
+        average, metrics = task.metrics["avg"], task.metrics
+        assert (found.sampled, found.sampled_error) == (average["value"], average["error"])
+        assert (found.sampled_low, found.sampled_high) == (average["low"], average["high"])
+        assert (found.problems, found.samples, found.greedy) == (48, 4, metrics["greedy"]["value"])
+        assert (found.truncated, found.unscored) == (metrics["truncated"], 0.0)
+
+
 @pytest.mark.parametrize("lines", [1, 200])
 def test_killed_and_resumed_gives_the_same_files(model, straight, tmp_path, lines):
     process = start(model, *ARGUMENTS, "--out", "a", cwd=tmp_path)
@@ -115,6 +127,22 @@ def test_a_resume_with_another_protocol_is_refused(model, straight, monkeypatch)
     assert "was started differently" in str(error)
     assert "max_tokens: 24 against 25" in str(error)
     assert "never overwritten" in str(invoke(model, *ARGUMENTS, "--out", "a"))
+
+
+@pytest.mark.parametrize(
+    ("servers", "found"),
+    [
+        (["nonsense"], "--server: 'nonsense' is not of the form http://host:port"),
+        (["http://a:1", "http://a:1"], "--server: the same URL stands there twice"),
+    ],
+)
+def test_an_address_that_is_none_is_named(model, tmp_path, monkeypatch, servers, found):
+    monkeypatch.chdir(tmp_path)
+    named = [word for url in servers for word in ("--server", url)]
+    error = invoke(model, *ARGUMENTS, "--engine", "vllm_server", *named, "--out", "s")
+    assert isinstance(error, UserError)
+    assert str(error) == found
+    assert not (tmp_path / "s").exists()
 
 
 def test_several_checkpoints_and_a_comparison(grpo_kit, model, tmp_path):
@@ -212,6 +240,6 @@ def test_local_copies_of_shipped_tasks_and_their_gold_answers(name):
         return
     with Scorer([VerifierSpec("math")], workers=0) as scorer:
         for problem in task.problems:
-            completion = Completion(problem.id, 0, [], [], f"\\boxed{{{problem.answer}}}", "stop", 0)
+            completion = Completion.of_text(problem.id, 0, f"\\boxed{{{problem.answer}}}")
             ((total, _),) = scorer.score_completions(problem, [completion])
             assert total.value == 1.0, problem

@@ -57,3 +57,12 @@ def test_a_verifier_that_crashes_counts_as_neither_right_nor_wrong(policy, tmp_p
     table = {"a": ["1"] * 4, "b": ["1"] * 4}
     result, _ = run(policy, table, {"a": "crash", "b": "x"}, f"{source}:half")
     assert (result.sampled, result.unscored) == (1.0, 0.5)
+
+
+def test_a_record_tells_all_of_an_answer_that_was_judged(policy):
+    _, greedy = run(policy, {"a": ["7"] * 4, "b": ["2"] * 4}, {"a": "7", "b": "2"})
+    assert [(r.id, r.sample, r.prompt, r.answer, r.response) for r in greedy] == [
+        ("a", -1, "a", "7", r"\boxed{7}"),
+        ("b", -1, "b", "2", r"\boxed{7}"),
+    ]
+    assert [r.token_ids for r in greedy] == [(1, 1, 1)] * 2

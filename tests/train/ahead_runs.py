@@ -62,7 +62,7 @@ def fail(prompts, sampling):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, resume = Path(sys.argv[1]), "RESUME" in os.environ
-    online.open_generator = lambda config, policy, path: OwnWeights(policy)
+    online.open_generator = lambda rollout, longest, policy, path: OwnWeights(policy)
     config = recipe("grpo", ODD, *SERVERS, *SETTINGS, *sys.argv[2:])
     with ranks.joined(torch.device("cpu")):
         if ranks.first():

@@ -151,7 +151,7 @@ def test_the_embedded_engine_is_refused():
 
 
 def trained(folder, monkeypatch, *overrides, **options):
-    monkeypatch.setattr(online, "open_generator", lambda config, policy, path: OwnWeights(policy))
+    monkeypatch.setattr(online, "open_generator", lambda rollout, longest, policy, path: OwnWeights(policy))
     monkeypatch.setattr("grpo_kit.train.preflight.check_engine", lambda *a: None)
     config = recipe("grpo", ODD, *SERVERS, *SETTINGS, *overrides)
     run(config, folder, **options)

@@ -10,7 +10,9 @@ from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.report.head import watch_card
-from grpo_kit.run.start import check_verifiers, train
+from grpo_kit.run.dispatch import train
+from grpo_kit.run.request import TrainRequest
+from grpo_kit.run.start import check_verifiers
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.train.batch import build_batch, rollout_metrics
 from grpo_kit.train.pairs import mine_labels
@@ -156,13 +158,8 @@ TINY = (
 
 
 def hacked(tmp_path, verifiers, *more):
-    train(
-        "quickstart/addition",
-        [*TINY, f"verifiers={verifiers}", *more],
-        dry_run=False,
-        run_dir=tmp_path / "run",
-        resume=None,
-    )
+    overrides = (*TINY, f"verifiers={verifiers}", *more)
+    train(TrainRequest("quickstart/addition", overrides, tmp_path / "run"))
 
 
 @pytest.mark.parametrize("verifiers", ["[{name: 'MINE:chatty'}]", "[{name: math},{name: 'MINE:chatty', weight: 2}]"])

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from grpo_kit.types import Score
 
-from ..base import verifier
 from ..final_answer import LETTER, UNMARKED, FinalAnswer, final_answer
 from ..final_answer.gold import final_of_gold, gold_texts
+from ..register import verifier
 from .judge import Mode, judge
 from .judge.evaluated import copied
 from .judge.letters import gold_choice

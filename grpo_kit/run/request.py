@@ -1,0 +1,101 @@
+"""What a person asks for: a run of a recipe, where it is written, what it goes on from; and the run that it comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from grpo_kit.config import Config
+from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Go on from the newest checkpoint."""
+
+    def __str__(self) -> str:
+        return "latest"
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Go on from the newest checkpoint if the run is there, and begin it otherwise."""
+
+    def __str__(self) -> str:
+        return "auto"
+
+
+@dataclass(frozen=True)
+class AtStep:
+    """Go on from the checkpoint of a step."""
+
+    step: int
+
+    def __str__(self) -> str:
+        return str(self.step)
+
+
+Position = Latest | AtStep  # of a run that is there
+
+
+def read_resume(text: str | None) -> Position | Auto | None:
+    """``latest``, ``auto`` or a step, as `str` of a position gives it. Raises UserError for anything else."""
+    if text is None:
+        return None
+    if text == "auto":
+        return Auto()
+    position = read_position(text)
+    if position is None:
+        raise UserError(f"--resume {text}: give a step, auto, or nothing for the newest checkpoint")
+    return position
+
+
+def read_position(text: str) -> Position | None:
+    if text == "latest":
+        return Latest()
+    return AtStep(int(text)) if text.isdecimal() else None
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """One `grpo-kit train`.
+
+    Attributes:
+        recipe: a file, or the name of a shipped one; of one run, or of several stages.
+        overrides: ``key.sub=value``, each replacing one value of the recipe.
+        run_dir: where the run is written; None for a new folder in runs/.
+        resume: what the run in ``run_dir`` goes on from; None for a new run.
+        fork: ``RUN@STEP`` to begin a new run from.
+        dry_run: check everything and write nothing.
+        processes: so many of them on this machine, through torchrun; None for this one.
+    """
+
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    run_dir: Path | None = None
+    resume: Position | Auto | None = None
+    fork: str | None = None
+    dry_run: bool = False
+    processes: int | None = None
+
+    def arguments(self) -> list[str]:
+        """What each process of this run is given: `grpo-kit` with these is this request, but for ``processes``."""
+        options = {"--run-dir": self.run_dir, "--resume": self.resume, "--fork": self.fork}
+        given = [f"{name}={value}" for name, value in options.items() if value is not None]
+        return ["train", self.recipe, *self.overrides, *given]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A run that may begin.
+
+    Attributes:
+        checkpoint: what it goes on from; None from the beginning.
+        changed: what a resumed run changed in its recipe; None for a new run.
+    """
+
+    config: Config
+    run: RunDirectory
+    checkpoint: Path | None = None
+    changed: list[str] | None = None
