@@ -17,7 +17,6 @@ from .training import (
 )
 
 __all__ = [
-    "SAFE_ON_RESUME",
     "ChatConfig",
     "Config",
     "CriticConfig",
