@@ -116,4 +116,4 @@ def wheel_facts(tree: Tree, moved: dict[str, str]) -> dict[str, object]:
     """Modules by name, everything else by content: recipes, the report's page, entry points, metadata."""
     modules = sorted(where(dotted(n), moved) for n in tree.files if n.endswith(".py"))
     others = {n: digest for n, digest in tree.files.items() if not n.endswith(".py")}
-    return {"modules": dict.fromkeys(modules, "present"), "files": others}
+    return {**{f"module {name}": "present" for name in modules}, **others}
