@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from .rows import declare_axis
+from .shapes import Groups, Sequences
 
 # Keeps the division finite where every reward of a group is the same; such groups have advantage 0 anyway.
 EPSILON = 1e-6
@@ -24,28 +24,26 @@ class Rewards:
     """The rewards of a batch and what a baseline may know.
 
     Attributes:
-        values: [sequences] float.
-        group_index: [sequences] long, 0 .. groups - 1.
-        counted: [sequences] bool.
-        greedy: [groups] reward of each prompt's greedy response, for the baseline of that name.
+        values: float. group_index: long, 0 .. groups - 1. counted: bool.
+        greedy: reward of each prompt's greedy response, for the baseline of that name.
         average: moving average of earlier batches' mean rewards; None before the first.
     """
 
-    values: Tensor
-    group_index: Tensor
-    counted: Tensor
-    greedy: Tensor | None = None
+    values: Sequences
+    group_index: Sequences
+    counted: Sequences
+    greedy: Groups | None = None
     average: float | None = None
 
 
 # --- baselines ---------------------------------------------------------------------------------------------------
 
 
-def no_baseline(rewards: Rewards) -> Tensor:
+def no_baseline(rewards: Rewards) -> Sequences:
     return torch.zeros_like(rewards.values)
 
 
-def moving_average(rewards: Rewards) -> Tensor:
+def moving_average(rewards: Rewards) -> Sequences:
     """Mean reward of the batches before this one (R. J. Williams, "Simple statistical gradient-following", 1992).
 
     The first batch has no past and is compared with its own mean.
@@ -53,14 +51,14 @@ def moving_average(rewards: Rewards) -> Tensor:
     return batch_mean(rewards) if rewards.average is None else torch.full_like(rewards.values, rewards.average)
 
 
-def group_mean(rewards: Rewards) -> Tensor:
-    """Mean reward of each sequence's own group (GRPO, arXiv:2402.03300, section 4.1.2). [sequences]"""
+def group_mean(rewards: Rewards) -> Sequences:
+    """Mean reward of each sequence's own group (GRPO, arXiv:2402.03300, section 4.1.2)."""
     total, count = _group_sums(rewards, rewards.values)
     return (total / count.clamp(min=1))[rewards.group_index]
 
 
-def leave_one_out(rewards: Rewards) -> Tensor:
-    """Mean reward of the *other* sequences of the group (RLOO, arXiv:2402.14740, eq. 8). [sequences]
+def leave_one_out(rewards: Rewards) -> Sequences:
+    """Mean reward of the *other* sequences of the group (RLOO, arXiv:2402.14740, eq. 8).
 
     A sequence that has no counted sibling keeps its own reward as baseline, so that its advantage is zero.
     """
@@ -70,14 +68,14 @@ def leave_one_out(rewards: Rewards) -> Tensor:
     return torch.where(others > 0, mean, rewards.values)
 
 
-def batch_mean(rewards: Rewards) -> Tensor:
-    """Mean reward of the whole batch. [sequences]"""
+def batch_mean(rewards: Rewards) -> Sequences:
+    """Mean reward of the whole batch."""
     weight = rewards.counted.to(rewards.values.dtype)
     return ((rewards.values * weight).sum() / weight.sum().clamp(min=1)).expand_as(rewards.values)
 
 
-def greedy(rewards: Rewards) -> Tensor:
-    """Reward of the greedy response to the same prompt (ReMax, arXiv:2310.10505, eq. 5). [sequences]"""
+def greedy(rewards: Rewards) -> Sequences:
+    """Reward of the greedy response to the same prompt (ReMax, arXiv:2310.10505, eq. 5)."""
     if rewards.greedy is None:
         raise ValueError("the greedy baseline needs the reward of each prompt's greedy response")
     return rewards.greedy[rewards.group_index]
@@ -86,29 +84,29 @@ def greedy(rewards: Rewards) -> Tensor:
 # --- scales ------------------------------------------------------------------------------------------------------
 
 
-def no_scale(rewards: Rewards) -> Tensor:
+def no_scale(rewards: Rewards) -> Sequences:
     return torch.ones_like(rewards.values)
 
 
-def group_std(rewards: Rewards) -> Tensor:
-    """Sample standard deviation (n - 1) of each sequence's own group, plus `EPSILON`. [sequences]"""
+def group_std(rewards: Rewards) -> Sequences:
+    """Sample standard deviation (n - 1) of each sequence's own group, plus `EPSILON`."""
     centred = rewards.values - group_mean(rewards)
     squares, count = _group_sums(rewards, centred.square())
     return (squares / (count - 1).clamp(min=1)).sqrt()[rewards.group_index] + EPSILON
 
 
-def batch_std(rewards: Rewards) -> Tensor:
-    """Sample standard deviation (n - 1) of the whole batch, plus `EPSILON`. [sequences]"""
+def batch_std(rewards: Rewards) -> Sequences:
+    """Sample standard deviation (n - 1) of the whole batch, plus `EPSILON`."""
     chosen = rewards.values[rewards.counted]
     deviation = chosen.std() if chosen.numel() > 1 else rewards.values.new_zeros(())
     return (deviation + EPSILON).expand_as(rewards.values)
 
 
-def beta_density(rewards: Rewards) -> Tensor:
+def beta_density(rewards: Rewards) -> Sequences:
     """Density of a Beta distribution at the group's mean reward (BNPO, arXiv:2506.02864). For rewards in [0, 1].
 
     The groups' means are taken as draws of Beta(a, b), fitted by moments; dividing by Beta(1 + a/3, 1 + b/3)'s density
-    makes the variance of the gradient smallest (theorem 1 there). Shapes: [sequences].
+    makes the variance of the gradient smallest (theorem 1 there).
     """
     total, count = _group_sums(rewards, rewards.values)
     means = (total / count.clamp(min=1)).clamp(EPSILON, 1 - EPSILON)
@@ -125,7 +123,7 @@ def beta_density(rewards: Rewards) -> Tensor:
     return log_density.exp().clamp(min=EPSILON)[rewards.group_index]
 
 
-Statistic = Callable[[Rewards], Tensor]
+Statistic = Callable[[Rewards], Sequences]
 
 BASELINES: dict[str, Statistic] = {
     "none": no_baseline,
@@ -148,15 +146,15 @@ declare_axis("scale", SCALES)
 
 
 def compute_advantages(
-    rewards: Tensor,
-    group_index: Tensor,
-    counted: Tensor,
+    rewards: Sequences,
+    group_index: Sequences,
+    counted: Sequences,
     *,
     baseline: str,
     scale: str,
-    greedy: Tensor | None = None,
+    greedy: Groups | None = None,
     average: float | None = None,
-) -> Tensor:
+) -> Sequences:
     """``(reward - baseline) / scale`` for each sequence; zero where not counted.
 
     Args:
@@ -167,8 +165,8 @@ def compute_advantages(
     return torch.where(counted, advantages, torch.zeros_like(rewards))
 
 
-def _group_sums(rewards: Rewards, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of the counted values and their number, for each group: two tensors of shape [groups]."""
+def _group_sums(rewards: Rewards, values: Sequences) -> tuple[Groups, Groups]:
+    """Sum of the counted values and their number, for each group."""
     index = rewards.group_index
     groups = int(index.max()) + 1 if index.numel() else 0
     weight = rewards.counted.to(values.dtype)

@@ -11,28 +11,28 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from .rows import declare_axis
+from .shapes import Tokens
 
 
-def no_correction(log_weight: Tensor, cap: float) -> Tensor:
-    """1 for every token. [tokens]"""
+def no_correction(log_weight: Tokens, cap: float) -> Tokens:
+    """1 for every token."""
     return torch.ones_like(log_weight)
 
 
-def truncated(log_weight: Tensor, cap: float) -> Tensor:
+def truncated(log_weight: Tokens, cap: float) -> Tokens:
     """min(w, cap) (F. Yao et al., "Your efficient RL framework secretly brings you off-policy RL training", 2025)."""
     # Bounded before the exponential: a token that the engine called impossible would overflow.
     return log_weight.clamp(max=math.log(cap)).exp()
 
 
-def masked(log_weight: Tensor, cap: float) -> Tensor:
+def masked(log_weight: Tokens, cap: float) -> Tokens:
     """w where w <= cap, else 0 (J. Liu et al., "When speed kills stability", 2025): what differs too much is left out."""
     return torch.where(log_weight <= math.log(cap), truncated(log_weight, cap), 0.0)
 
 
-def in_ratio(log_weight: Tensor, cap: float) -> Tensor:
+def in_ratio(log_weight: Tokens, cap: float) -> Tokens:
     """1: the ratio itself is taken to the engine, so that the surrogate's own bound holds all that came since sampling.
 
     The two others take the ratio to the trainer at the start of the batch and weight it (decoupled PPO, arXiv:2110.00641).
@@ -41,8 +41,8 @@ def in_ratio(log_weight: Tensor, cap: float) -> Tensor:
     return torch.ones_like(log_weight)
 
 
-# log_weight: [tokens] trainer's minus engine's log-probability of each sampled token, without gradient.
-Correction = Callable[[Tensor, float], Tensor]
+# log_weight: trainer's minus engine's log-probability of each sampled token, without gradient.
+Correction = Callable[[Tokens, float], Tokens]
 CORRECTIONS: dict[str, Correction] = {
     "none": no_correction,
     "truncated": truncated,

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
-
 from .rows import declare_axis
+from .shapes import Tokens
 
 
-def k1(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+def k1(logprobs: Tokens, reference_logprobs: Tokens) -> Tokens:
     """Value: unbiased, high variance, may be negative. Gradient as a loss: zero in expectation, so it only adds noise there;
-    as a part of the reward it gives the gradient of the KL. [tokens]"""
+    as a part of the reward it gives the gradient of the KL."""
     return logprobs - reference_logprobs
 
 
-def k2(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
-    """Value: biased, low variance. Gradient as a loss: that of KL(policy || reference), in expectation. [tokens]"""
+def k2(logprobs: Tokens, reference_logprobs: Tokens) -> Tokens:
+    """Value: biased, low variance. Gradient as a loss: that of KL(policy || reference), in expectation."""
     return 0.5 * (reference_logprobs - logprobs).square()
 
 
-def k3(logprobs: Tensor, reference_logprobs: Tensor) -> Tensor:
+def k3(logprobs: Tokens, reference_logprobs: Tokens) -> Tokens:
     """Value: unbiased, non-negative, low variance. Gradient as a loss: that of KL(reference || policy), in expectation, which
-    is what GRPO minimises. [tokens]"""
+    is what GRPO minimises."""
     difference = reference_logprobs - logprobs
     return difference.exp() - difference - 1.0
 
 
-KL_ESTIMATORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"k1": k1, "k2": k2, "k3": k3}
+KL_ESTIMATORS: dict[str, Callable[[Tokens, Tokens], Tokens]] = {"k1": k1, "k2": k2, "k3": k3}
 declare_axis("kl_estimator", KL_ESTIMATORS)
 
 

@@ -10,44 +10,44 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from .rows import declare_axis
+from .shapes import Sequences, Tokens
 
 # --- importance ratio: at what level the new policy is compared with the old one ---------------------------------
 
 
-def token_log_ratio(logprobs: Tensor, old_logprobs: Tensor, sequence_index: Tensor) -> Tensor:
-    """log pi(token) - log pi_old(token). All shapes: [tokens]."""
+def token_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_index: Tokens) -> Tokens:
+    """log pi(token) - log pi_old(token)."""
     return logprobs - old_logprobs
 
 
-def sequence_log_ratio(logprobs: Tensor, old_logprobs: Tensor, sequence_index: Tensor) -> Tensor:
+def sequence_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_index: Tokens) -> Tokens:
     """Length-normalised log-ratio of the whole sequence, given to each of its tokens (GSPO, arXiv:2507.18071, eq. 7)."""
     total, length = _sequence_sums(logprobs - old_logprobs, sequence_index)
     return (total / length.clamp(min=1))[sequence_index]
 
 
-def sequence_token_log_ratio(logprobs: Tensor, old_logprobs: Tensor, sequence_index: Tensor) -> Tensor:
+def sequence_token_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_index: Tokens) -> Tokens:
     """The sequence's ratio as value, the token's own gradient (GSPO-token, arXiv:2507.18071, eq. 14)."""
     whole = sequence_log_ratio(logprobs.detach(), old_logprobs, sequence_index)
     return whole + logprobs - logprobs.detach()
 
 
-def sequence_product_log_ratio(logprobs: Tensor, old_logprobs: Tensor, sequence_index: Tensor) -> Tensor:
+def sequence_product_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_index: Tokens) -> Tokens:
     """Log-ratio of the whole response, not divided by its length: the exact importance weight (RLOO, 2402.14740)."""
     return _sequence_sums(logprobs - old_logprobs, sequence_index)[0][sequence_index]
 
 
-def _sequence_sums(values: Tensor, sequence_index: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of the values of each sequence, and its length: two tensors [sequences]."""
+def _sequence_sums(values: Tokens, sequence_index: Tokens) -> tuple[Sequences, Sequences]:
+    """Sum of the values of each sequence, and its length."""
     sequences = int(sequence_index.max()) + 1 if sequence_index.numel() else 0
     zeros = values.new_zeros(sequences)
     length = zeros.index_add(0, sequence_index, torch.ones_like(values.detach()))
     return zeros.index_add(0, sequence_index, values), length
 
 
-LogRatio = Callable[[Tensor, Tensor, Tensor], Tensor]
+LogRatio = Callable[[Tokens, Tokens, Tokens], Tokens]
 RATIO_LEVELS: dict[str, LogRatio] = {
     "token": token_log_ratio,
     "sequence": sequence_log_ratio,
@@ -60,27 +60,27 @@ declare_axis("ratio_level", RATIO_LEVELS)
 # --- aggregation: how much each token counts ---------------------------------------------------------------------
 
 
-def sequence_mean(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
+def sequence_mean(lengths: Sequences, group_index: Sequences, max_tokens: int) -> Sequences:
     """Mean over tokens inside a sequence, then over sequences (GRPO, arXiv:2402.03300, eq. 3)."""
     return 1.0 / (lengths.clamp(min=1) * max(1, lengths.numel()))
 
 
-def token_mean(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
+def token_mean(lengths: Sequences, group_index: Sequences, max_tokens: int) -> Sequences:
     """Mean over all tokens of the batch: long sequences weigh more (DAPO, arXiv:2503.14476, eq. 8)."""
     return (1.0 / lengths.sum().clamp(min=1)).expand_as(lengths)
 
 
-def constant_length(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
+def constant_length(lengths: Sequences, group_index: Sequences, max_tokens: int) -> Sequences:
     """Sum over tokens divided by the generation limit, mean over sequences: no length bias (Dr. GRPO, 2503.20783)."""
     return torch.full_like(lengths, 1.0 / (max_tokens * max(1, lengths.numel())))
 
 
-def sequence_sum(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
+def sequence_sum(lengths: Sequences, group_index: Sequences, max_tokens: int) -> Sequences:
     """Sum over tokens, mean over sequences: the gradient of the expected reward as REINFORCE has it."""
     return torch.full_like(lengths, 1.0 / max(1, lengths.numel()))
 
 
-def group_token_mean(lengths: Tensor, group_index: Tensor, max_tokens: int) -> Tensor:
+def group_token_mean(lengths: Sequences, group_index: Sequences, max_tokens: int) -> Sequences:
     """Mean over the tokens of a group, then over groups: every prompt weighs the same, whatever its lengths."""
     if not lengths.numel():
         return lengths
@@ -89,7 +89,7 @@ def group_token_mean(lengths: Tensor, group_index: Tensor, max_tokens: int) -> T
     return 1.0 / (totals[group_index].clamp(min=1) * max(1, groups))
 
 
-Aggregation = Callable[[Tensor, Tensor, int], Tensor]
+Aggregation = Callable[[Sequences, Sequences, int], Sequences]
 AGGREGATIONS: dict[str, Aggregation] = {
     "sequence_mean": sequence_mean,
     "token_mean": token_mean,
@@ -101,18 +101,18 @@ declare_axis("aggregation", AGGREGATIONS)
 
 
 def sequence_weights(
-    lengths: Tensor, *, aggregation: str, max_tokens: int, group_index: Tensor | None = None
-) -> Tensor:
+    lengths: Sequences, *, aggregation: str, max_tokens: int, group_index: Sequences | None = None
+) -> Sequences:
     """The weight of each token of each sequence in the loss of the step.
 
     Args:
-        lengths: [sequences] completion tokens of every sequence that counts, over the whole step.
+        lengths: completion tokens of every sequence that counts, over the whole step.
         aggregation: a key of `AGGREGATIONS`.
         max_tokens: the generation limit.
-        group_index: [sequences] which prompt each answers; by default each its own.
+        group_index: which prompt each answers; by default each its own.
 
     Returns:
-        [sequences] float64.
+        float64.
     """
     index = torch.arange(lengths.numel()) if group_index is None else group_index
     return AGGREGATIONS[aggregation](lengths.to(torch.float64), index, max_tokens)

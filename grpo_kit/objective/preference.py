@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from .rows import declare_axis
+from .shapes import Pairs, Responses, Scalar
 
 
-def sigmoid(chosen: Tensor, rejected: Tensor, chosen_length: Tensor, rejected_length: Tensor, beta: float) -> Tensor:
+def sigmoid(chosen: Pairs, rejected: Pairs, chosen_length: Pairs, rejected_length: Pairs, beta: float) -> Pairs:
     """-log sigmoid(beta (chosen - rejected)) (DPO, arXiv:2305.18290, eq. 7).
 
     Args:
-        chosen, rejected: [pairs] margins of the two responses.
-        chosen_length, rejected_length: [pairs] tokens, for losses that normalise by them.
+        chosen, rejected: margins of the two responses.
+        chosen_length, rejected_length: tokens, for losses that normalise by them.
     """
     return -logsigmoid(beta * (chosen - rejected))
 
 
-def ipo(chosen: Tensor, rejected: Tensor, chosen_length: Tensor, rejected_length: Tensor, beta: float) -> Tensor:
+def ipo(chosen: Pairs, rejected: Pairs, chosen_length: Pairs, rejected_length: Pairs, beta: float) -> Pairs:
     """(h - 1 / (2 beta))^2 (IPO, arXiv:2310.12036, eq. 17), h the difference of the margins per token.
 
     Summed margins would grow with length while the target stays; TRL's notes say that the paper's results use means.
@@ -32,28 +32,27 @@ def ipo(chosen: Tensor, rejected: Tensor, chosen_length: Tensor, rejected_length
     return (difference - 1.0 / (2.0 * beta)).square()
 
 
-PairLoss = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
+PairLoss = Callable[[Pairs, Pairs, Pairs, Pairs, float], Pairs]
 PAIR_LOSSES: dict[str, PairLoss] = {"sigmoid": sigmoid, "ipo": ipo}
 declare_axis("pair_loss", PAIR_LOSSES)
 
 
-def kto(margins: Tensor, desirable: Tensor, baseline: Tensor, beta: float) -> Tensor:
+def kto(margins: Responses, desirable: Responses, baseline: Scalar, beta: float) -> Responses:
     """1 - sigmoid(beta (m - z)) for good responses, 1 - sigmoid(beta (z - m)) for bad ones (KTO, arXiv:2402.01306, eq. 8).
 
     Args:
-        margins: [responses].
-        desirable: [responses] bool.
-        baseline: scalar z >= 0, without gradient: KL(policy || reference), estimated by `kto_baseline`.
+        desirable: bool.
+        baseline: z >= 0, without gradient: KL(policy || reference), estimated by `kto_baseline`.
     """
     sign = desirable.to(margins.dtype) * 2.0 - 1.0
     return 1.0 - (beta * sign * (margins - baseline)).sigmoid()
 
 
-def kto_baseline(mismatched: Tensor) -> Tensor:
-    """max(0, mean) of the margins of responses given to *other* prompts (arXiv:2402.01306, section 4.1). [responses] -> []"""
+def kto_baseline(mismatched: Responses) -> Scalar:
+    """max(0, mean) of the margins of responses given to *other* prompts (arXiv:2402.01306, section 4.1)."""
     return mismatched.detach().mean().clamp(min=0.0)
 
 
-def bradley_terry(chosen: Tensor, rejected: Tensor, margin: Tensor | float = 0.0) -> Tensor:
+def bradley_terry(chosen: Pairs, rejected: Pairs, margin: Pairs | float = 0.0) -> Pairs:
     """-log sigmoid(r_chosen - r_rejected - margin) (InstructGPT, arXiv:2203.02155, eq. 1; margin: arXiv:2307.09288)."""
     return -logsigmoid(chosen - rejected - margin)

@@ -7,18 +7,19 @@ at each one when the KL stands in the reward).
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+
+from .shapes import Tokens
 
 
-def token_rewards(reward: float, length: int, kl: Tensor | None = None, beta: float = 0.0) -> Tensor:
-    """The response's reward at its last token, minus ``beta * kl`` at each (arXiv:1909.08593, eq. 2). [length] float64"""
+def token_rewards(reward: float, length: int, kl: Tokens | None = None, beta: float = 0.0) -> Tokens:
+    """The response's reward at its last token, minus ``beta * kl`` at each (arXiv:1909.08593, eq. 2). float64"""
     rewards = torch.zeros(length, dtype=torch.float64)
     rewards[-1] = reward
     return rewards if kl is None else rewards - beta * kl.to(torch.float64).cpu()
 
 
-def reward_to_go(rewards: Tensor, discount: float) -> Tensor:
-    """G_t = sum over k >= t of discount^(k - t) * rewards[k]. [length] -> [length]"""
+def reward_to_go(rewards: Tokens, discount: float) -> Tokens:
+    """G_t = sum over k >= t of discount^(k - t) * rewards[k]."""
     result = torch.empty_like(rewards)
     running = 0.0
     for t in range(len(rewards) - 1, -1, -1):
@@ -27,15 +28,15 @@ def reward_to_go(rewards: Tensor, discount: float) -> Tensor:
     return result
 
 
-def generalised_advantages(rewards: Tensor, values: Tensor, discount: float, trace: float) -> tuple[Tensor, Tensor]:
+def generalised_advantages(rewards: Tokens, values: Tokens, discount: float, trace: float) -> tuple[Tokens, Tokens]:
     """Generalised advantage estimation (arXiv:1506.02438, eq. 16); the value after the last token is 0.
 
     Args:
-        rewards: [length]; values: [length], the critic's estimate *before* each token.
+        values: the critic's estimate *before* each token.
         trace: lambda; 1 gives reward-to-go minus value, 0 the one-step error.
 
     Returns:
-        advantages [length], and returns [length] = advantages + values, what the critic is to learn.
+        advantages, and returns = advantages + values, what the critic is to learn.
     """
     values = values.to(rewards.dtype).cpu()
     advantages = torch.empty_like(rewards)
@@ -48,18 +49,17 @@ def generalised_advantages(rewards: Tensor, values: Tensor, discount: float, tra
     return advantages, advantages + values
 
 
-def whiten(values: Tensor) -> Tensor:
-    """(x - mean) / standard deviation (n - 1) over all tokens of a batch. [tokens]"""
+def whiten(values: Tokens) -> Tokens:
+    """(x - mean) / standard deviation (n - 1) over all tokens of a batch."""
     if values.numel() < 2:
         return torch.zeros_like(values)
     return (values - values.mean()) / (values.std() + 1e-6)
 
 
-def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float | None) -> Tensor:
+def value_loss(values: Tokens, old_values: Tokens, returns: Tokens, clip: float | None) -> Tokens:
     """Half the squared error; with ``clip`` the worse of it and that of a value kept near the old one.
 
     PPO's reference implementation does so (baselines `ppo2`; named in "Implementation matters", arXiv:2005.12729).
-    All shapes: [tokens].
     """
     error = (values - returns).square()
     if clip is not None:

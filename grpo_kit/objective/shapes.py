@@ -1,0 +1,14 @@
+"""Shapes of the formulas' tensors, as annotations: a test runs every formula with sizes that all differ."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from torch import Tensor
+
+Tokens = Annotated[Tensor, "tokens"]  # of a micro-batch, those of all its sequences in one row; or of one sequence
+Sequences = Annotated[Tensor, "sequences"]
+Groups = Annotated[Tensor, "groups"]
+Pairs = Annotated[Tensor, "pairs"]
+Responses = Annotated[Tensor, "responses"]
+Scalar = Annotated[Tensor, ""]
