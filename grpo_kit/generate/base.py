@@ -12,7 +12,7 @@ from grpo_kit.observe.measure import Measures
 from grpo_kit.types import Completion, Prompt
 
 if TYPE_CHECKING:
-    import torch
+    from grpo_kit.policy.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Generator(Protocol):
         ``(sampling.seed, task_id, sample_index)`` only.
         """
 
-    def sync(self, model: torch.nn.Module, version: int) -> None:
+    def sync(self, model: Network, version: int) -> None:
         """Take the trainer's weights as policy ``version`` and forget everything computed with older ones."""
 
     def weights_stand(self, stand: bool) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
 
 from grpo_kit.errors import UserError
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.models import Policy
+from grpo_kit.policy.network import Network
 from grpo_kit.types import Completion, FinishReason, Prompt
 
 from .base import SamplingParams, check_prompts
@@ -52,7 +53,7 @@ class TorchEngine:
     def policy_version(self) -> int:
         return self._version
 
-    def sync(self, model: nn.Module, version: int) -> None:
+    def sync(self, model: Network, version: int) -> None:
         self._version = version
 
     def weights_stand(self, stand: bool) -> None:

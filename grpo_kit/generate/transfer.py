@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from grpo_kit.errors import UserError
 from grpo_kit.policy.models import Policy
+from grpo_kit.policy.network import Network
 from grpo_kit.policy.weights import exported_weights
 
 from .vllm_http import ServerLost, VllmServer
@@ -24,7 +25,7 @@ from .vllm_http import ServerLost, VllmServer
 class Transfer(Protocol):
     """Hands the weights of one policy version to any number of servers."""
 
-    def prepare(self, model: nn.Module, version: int) -> None:
+    def prepare(self, model: Network, version: int) -> None:
         """From now on, `give` hands out these weights."""
 
     def give(self, server: VllmServer) -> None:
@@ -76,7 +77,7 @@ class FolderTransfer:
         self.weights: Path | None = None
         self.older: Path | None = None
 
-    def prepare(self, model: nn.Module, version: int) -> None:
+    def prepare(self, model: Network, version: int) -> None:
         from safetensors.torch import save_file
 
         self.forget_older()
@@ -162,7 +163,7 @@ class NcclTransfer:
         self._lines: dict[str, Any] = {}
         self._one_at_a_time = threading.Lock()  # one trainer GPU sends
 
-    def prepare(self, model: nn.Module, version: int) -> None:
+    def prepare(self, model: Network, version: int) -> None:
         self.source.model, self.version = model, version
         if self.failed and self.fallback is not None:
             self.fallback.prepare(model, version)

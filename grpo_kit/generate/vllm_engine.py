@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.models import Policy
+from grpo_kit.policy.network import Network
 from grpo_kit.policy.weights import exported_weights
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Prompt
@@ -57,7 +57,7 @@ class VllmEngine:
             raise RuntimeError("the engine has no weights yet: call sync first")
         return self._version
 
-    def sync(self, model: nn.Module, version: int) -> None:
+    def sync(self, model: Network, version: int) -> None:
         """See `Generator.sync`. Raises RunFailed when the engine does not compute what the trainer computes."""
         self._wake()
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": exported_weights(model)})
@@ -180,7 +180,7 @@ def _trainer_undisturbed() -> Iterator[None]:
 
 
 def _save_architecture(policy: Policy, folder: str) -> None:
-    model = policy.model
+    model: Any = policy.model
     base = model.get_base_model() if hasattr(model, "peft_config") else model
     config = copy.deepcopy(base.config)
     config.architectures = [type(base).__name__]

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.models import Policy
+from grpo_kit.policy.network import Network
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Prompt
 
@@ -89,7 +89,7 @@ class VllmServers:
             raise RuntimeError("the servers have no weights yet: call sync first")
         return self._version
 
-    def sync(self, model: nn.Module, version: int) -> None:
+    def sync(self, model: Network, version: int) -> None:
         """See `Generator.sync`. Raises RunFailed if no server is left or one does not compute what the trainer computes."""
         with self._updating:
             self._end_of_older(version)
@@ -109,7 +109,7 @@ class VllmServers:
                 self._room.wait(SECONDS_BETWEEN_LOOKS)
         ranks.meet("the end of what is being sampled")
 
-    def _give(self, model: nn.Module, version: int) -> None:
+    def _give(self, model: Network, version: int) -> None:
         self.transfer.prepare(model, version)
         first, self._version = self._version is None, version
         deadline = time.monotonic() + self.config.vllm.timeout
@@ -384,7 +384,7 @@ class FollowedServers(VllmServers):
     def _launch(self) -> None:
         return None
 
-    def sync(self, model: nn.Module, version: int) -> None:
+    def sync(self, model: Network, version: int) -> None:
         """See `VllmServers.sync`. Raises RunFailed if none of the servers that rank 0 began with answers this rank."""
         with self._updating:
             self._end_of_older(version)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from grpo_kit.runtime import ranks
 
+from .network import Network
 from .packing import MicroBatch, TrainingSequence, micro_batches, unit_batches
 
 Unit = Sequence[TrainingSequence]
@@ -48,7 +49,7 @@ def deal(units: Sequence[Unit], hands: int, cost: Callable[[int], float]) -> lis
     return given
 
 
-def _mine(units: Sequence[Unit], model: Any) -> list[int]:
+def _mine(units: Sequence[Unit], model: Network) -> list[int]:
     """Indices of the units that this rank works on."""
     if not ranks.together():
         return list(range(len(units)))
@@ -58,7 +59,7 @@ def _mine(units: Sequence[Unit], model: Any) -> list[int]:
 
 
 def rank_batches(
-    sequences: Sequence[TrainingSequence], token_budget: int, device: torch.device, model: Any
+    sequences: Sequence[TrainingSequence], token_budget: int, device: torch.device, model: Network
 ) -> Iterator[MicroBatch]:
     """This rank's micro-batches of a step's sequences; empty ones make up the number that the busiest rank has.
 
@@ -70,18 +71,18 @@ def rank_batches(
 
 
 def rank_unit_batches(
-    units: Sequence[Unit], token_budget: int, device: torch.device, model: Any
+    units: Sequence[Unit], token_budget: int, device: torch.device, model: Network
 ) -> Iterator[MicroBatch]:
     """As `rank_batches`, with units (pairs) that must share a micro-batch."""
     mine = [units[i] for i in _mine(units, model)]
     return _level(unit_batches(mine, token_budget, device, _dtype(model)), device, model)
 
 
-def _dtype(model: Any) -> torch.dtype:
+def _dtype(model: Network) -> torch.dtype:
     return next(model.parameters()).dtype
 
 
-def _level(batches: Iterator[MicroBatch], device: torch.device, model: Any) -> Iterator[MicroBatch]:
+def _level(batches: Iterator[MicroBatch], device: torch.device, model: Network) -> Iterator[MicroBatch]:
     if not ranks.together():
         yield from batches
         return

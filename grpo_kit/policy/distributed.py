@@ -33,7 +33,7 @@ class Root(nn.Module):
     Log-probabilities are computed inside, because they read the weights of the output head.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 

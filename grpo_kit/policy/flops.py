@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
+
+from .network import Network
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Work:
     attention: int
 
     @classmethod
-    def of(cls, model: Any) -> Work:
+    def of(cls, model: Network) -> Work:
         config = getattr(model, "config", None)
         heads = getattr(config, "num_attention_heads", 0)
         width = heads * (getattr(config, "head_dim", None) or getattr(config, "hidden_size", 0) // max(1, heads))

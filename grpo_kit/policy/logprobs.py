@@ -8,10 +8,11 @@ forward pass and again in the backward pass.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .network import CausalModel
 
 # Logits held at once: 2^25 float32 are 128 MB. At a small vocabulary one chunk holds a whole micro-batch.
 CHUNK_ELEMENTS = 2**25
@@ -40,7 +41,7 @@ class Head:
         return logits
 
 
-def head_of(model: Any) -> Head:
+def head_of(model: CausalModel) -> Head:
     """Read the output head of a transformers causal language model."""
     output, config = model.get_output_embeddings(), model.config
     scale = getattr(config, "logit_scale", None) or 1.0  # Cohere multiplies

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from grpo_kit.errors import UserError
 
 from .models import Policy
+from .network import AdaptedModel, Network
 from .pretrained import save_network
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ ADAPTER_FOLDER = "adapter"
 @dataclass
 class LoraPolicy(Policy):
     """A policy of which only adapters are trained (arXiv:2106.09685)."""
+
+    model: AdaptedModel
 
     def reference(self) -> Policy:
         """This model with its adapters off, whenever it is asked for log-probabilities."""
@@ -58,13 +61,15 @@ class LoraPolicy(Policy):
 
 @dataclass
 class _AdaptersOff(Policy):
+    model: AdaptedModel
+
     @contextlib.contextmanager
     def precision(self) -> Iterator[None]:
         with self.model.disable_adapter(), super().precision():
             yield
 
 
-def check_targets(model: Any, config: LoraConfig) -> None:
+def check_targets(model: Network, config: LoraConfig) -> None:
     """Raises UserError where no layer has one of the wanted names. model: may be without memory for its weights."""
     from torch import nn
 

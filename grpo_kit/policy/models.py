@@ -17,6 +17,7 @@ from grpo_kit.runtime import ranks
 from .attention import use_float32_attention
 from .gguf import model_folder
 from .logprobs import Head, head_of, select_logprobs
+from .network import Backbone, CausalModel, Network
 from .packing import MicroBatch
 from .pretrained import (
     check_folder,
@@ -46,11 +47,11 @@ class Policy:
             that came with none.
     """
 
-    model: Any
+    model: CausalModel
     tokenizer: Any
     device: torch.device
     autocast: torch.dtype | None = None
-    compiled: Any = None
+    compiled: Backbone | None = None
     generation_config: str | None = None
 
     @property
@@ -77,7 +78,7 @@ class Policy:
 
     def hidden(self, input_ids: Tensor) -> Tensor:
         """[rows, length] token ids, padded on the right -> [rows, length, hidden]."""
-        run = self.backbone if self.compiled is None else self.compiled
+        run: Backbone = self.model.get_decoder() if self.compiled is None else self.compiled
         return run(input_ids=input_ids, use_cache=False).last_hidden_state
 
     def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = False) -> tuple[Tensor, Tensor]:
@@ -194,7 +195,7 @@ def _autocast_dtype(name: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16
 
 
-def disable_dropout(model: nn.Module) -> None:
+def disable_dropout(model: Network) -> None:
     """With dropout the policy that is trained is not the one that sampled, and no importance ratio would start at 1."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):

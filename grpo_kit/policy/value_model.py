@@ -13,6 +13,7 @@ from grpo_kit.data.chat import end_of_turn_id
 from grpo_kit.errors import UserError
 
 from .models import Policy, disable_dropout
+from .network import ScoredNetwork
 from .packing import MicroBatch
 from .pretrained import load_network, load_whole, shards
 
@@ -25,7 +26,7 @@ class ValueModel:
         model: the transformers model; its ``score`` layer turns a hidden state into the number.
     """
 
-    model: Any
+    model: ScoredNetwork
     tokenizer: Any
     device: torch.device
     autocast: torch.dtype | None = None

@@ -42,5 +42,5 @@ class Adaptive:
         return asdict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+        self.beta, self.penalty = state["beta"], state["penalty"]
+        self.average, self.batches = state["average"], state["batches"]

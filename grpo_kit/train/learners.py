@@ -13,6 +13,7 @@ from grpo_kit.config import Config, OptimizerConfig
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.distributed import shard_value_model
 from grpo_kit.policy.models import Policy
+from grpo_kit.policy.network import Network
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.types import Group
 
@@ -38,7 +39,9 @@ class Learned:
 class Trained(Protocol):
     """A network that is trained and saved: a policy, or a reward model."""
 
-    model: Any
+    @property
+    def model(self) -> Network: ...
+
     device: torch.device
 
     def whole(self) -> Trained: ...

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import get_scheduler
 
 from grpo_kit.config import OptimizerConfig
@@ -15,6 +15,7 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures, read
 from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
+from grpo_kit.policy.network import Network
 from grpo_kit.policy.packing import MicroBatch
 from grpo_kit.runtime import ranks
 
@@ -36,7 +37,7 @@ class GradientStep:
         prefix: of its metrics' names, where a run has several.
     """
 
-    def __init__(self, model: nn.Module, config: OptimizerConfig, total: int, prefix: str = "") -> None:
+    def __init__(self, model: Network, config: OptimizerConfig, total: int, prefix: str = "") -> None:
         self.model, self.config, self.prefix = model, config, prefix
         self.optimizer, self.scheduler = build_optimizer(model, config, total)
         self.skipped_in_a_row = 0
@@ -112,7 +113,7 @@ class GradientStep:
         self.scheduler._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig, total: int) -> tuple[torch.optim.Optimizer, Any]:
+def build_optimizer(model: Network, config: OptimizerConfig, total: int) -> tuple[torch.optim.Optimizer, Any]:
     """AdamW (no decay on vectors: biases and norms) and its schedule over ``total`` steps."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(

@@ -10,6 +10,7 @@ from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import RunFailed
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
+from grpo_kit.policy.dealing import empty_batch
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.update import PolicyUpdater
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
@@ -212,6 +213,29 @@ def test_the_schedule_counts_updates_that_moved_the_weights(policy):
     batch.sequences[0].advantage = good
     rates += [updater.update(batch.updates)["learning_rate"] for _ in range(2)]
     assert rates == pytest.approx([1e-3 / 3, 1e-3 / 3, 1e-3 / 3, 2e-3 / 3])
+
+
+def test_how_far_the_policy_moved_is_measured_beside_empty_micro_batches(policy):
+    """A rank that was dealt fewer micro-batches than another makes up the number with empty ones."""
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+    updater = updater_for(policy)
+    updater.annotate(batch.sequences, several_updates=True)
+    updater.optimizer_step(batch.sequences, Measures())
+    alone, dealt = updater._moved(batch.sequences), updater._batches
+    updater._batches = lambda sequences: [*dealt(sequences), empty_batch(policy.device)]
+    assert updater._moved(batch.sequences) == alone > 0.0
+
+
+def test_demonstrations_are_weighted_by_nobody(policy):
+    """No policy sampled them: there is nothing to correct for, and no mismatch to measure."""
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+    updater = updater_for(policy)
+    assert "mismatch/kl" in updater.update(batch.updates)
+    for sequence in batch.sequences:
+        sequence.behaviour_logprobs = None
+    metrics = updater.update(batch.updates)
+    assert "clip/low" in metrics
+    assert not [name for name in metrics if name.startswith(("mismatch/", "correction/"))]
 
 
 def test_a_kl_term_needs_a_reference(policy):
