@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grpo_kit.scoring import Scorer, VerifierSpec
-from grpo_kit.types import Completion, Group, Prompt, Task
+from grpo_kit.types import Group, Task
 
 GROUP_SIZE = 16
 RESPONSE = "<think>Some reasoning that a response would have, of ordinary length.</think> The answer is 42."
@@ -60,9 +60,7 @@ def groups(texts: Sequence[str], answer: str) -> list[Group]:
     for start in range(0, len(texts), GROUP_SIZE):
         name = f"t{start}"
         task = Task(name, ({"role": "user", "content": "q"},), answer, {})
-        members = texts[start : start + GROUP_SIZE]
-        completions = [Completion(name, i, [], [], text, "stop", 0) for i, text in enumerate(members)]
-        made.append(Group(task, Prompt(name, ()), completions))
+        made.append(Group.of_texts(task, texts[start : start + GROUP_SIZE]))
     return made
 
 

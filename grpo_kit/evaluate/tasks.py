@@ -15,14 +15,13 @@ from grpo_kit.config.extends import read_whole
 from grpo_kit.config.read import load_recipe, validate
 from grpo_kit.config.source import TASKS, parse_yaml, read_recipe, recipes_root, shipped_recipes
 from grpo_kit.data.datasets import DatasetSource, procedural_source
-from grpo_kit.data.rows import file_suffix
+from grpo_kit.data.rows import file_suffix, read_file
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.strict import Strict
 from grpo_kit.types import Message, Task
 
 from .files import LOOKED_AT, USUAL
 from .protocol import short_hash
-from .readers import read_rows
 from .recipe_task import held_out, is_recipe, recipe_judge
 
 # The held-out problems of a procedural task are the same for every evaluation, whatever its sampling seed.
@@ -212,12 +211,8 @@ def _from_file(path: Path, changes: Changes) -> EvalTask:
     """A task for a data file: the columns that are not named are found by their usual names."""
     fields = {"prompt": changes.prompt_field, "gold": changes.gold_field}
     missing = [role for role, name in fields.items() if name is None]
-    if path.suffix == ".csv" and missing:
-        raise UserError(
-            f"--tasks {path}: name the columns of a .csv with --prompt-field and --gold-field, or write a task file (.yaml)"
-        )
     # Not the first row alone: it may be the one that lacks a value.
-    columns = list(dict.fromkeys(key for row in read_rows(path)[:LOOKED_AT] for key in row)) if missing else []
+    columns = read_file(path, limit=LOOKED_AT).column_names if missing else []
     for role in missing:
         fields[role] = next((name for name in USUAL[role] if name in columns), None)
         if fields[role] is None:

@@ -33,12 +33,14 @@ PACKAGES = ("grpo-kit", "torch", "transformers", "datasets", "sympy", "vllm", "v
 class RunDirectory:
     """Paths and append-only logs of one run.
 
+    Every rank has one; where ``writes`` is false another rank writes the run, and what would write does nothing.
+
     ``config.yaml`` is the resolved recipe and can be trained again as it is; ``metrics.jsonl`` has a line per step;
     ``rollouts/step-000001.jsonl.gz`` has a line per completion.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self.path, self.writes = path, writes
         self.metrics_path = path / "metrics.jsonl"
         self.rollouts = path / "rollouts"
         self.checkpoints = path / "checkpoints"
@@ -84,6 +86,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Remove the folder if nothing happened in it since it was made."""
+        if not self.writes:
+            return
         made = {"rollouts", "checkpoints", "environment.json", "config.yaml", "launch.json"}
         if self.forked_at() is not None:
             made |= {"fork.json", "warm_start"}  # copies, as the checkpoint is
@@ -101,9 +105,13 @@ class RunDirectory:
         return cls(path)
 
     def write_json(self, name: str, content: Any) -> None:
+        if not self.writes:
+            return
         (self.path / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     def write_config(self, config: Config) -> None:
+        if not self.writes:
+            return
         text = yaml.safe_dump(mask(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)
         write_whole(self.path / "config.yaml", text)
 
@@ -114,12 +122,16 @@ class RunDirectory:
 
     def note_resume(self, step: int, changes: list[str]) -> None:
         """Remember in ``resumes.jsonl`` that the run went on here, with what command and changed settings."""
+        if not self.writes:
+            return
         note = {"step": step, "changes": changes, **environment()}
         with (self.path / "resumes.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(note) + "\n")
 
     def log_metrics(self, metrics: dict[str, Any]) -> None:
         """Append a line, and give the numbers to every sink. Where the disk refuses, it is kept and written with the next one."""
+        if not self.writes:
+            return
         self.unwritten.append(json.dumps(metrics) + "\n")
         size = self.metrics_path.stat().st_size if self.metrics_path.is_file() else 0
         try:
@@ -137,6 +149,8 @@ class RunDirectory:
 
     def drop_after(self, step: int) -> None:
         """Forget metrics and rollouts of steps that will be trained again after a resume."""
+        if not self.writes:
+            return
         kept = [m for m in self.read_metrics() if m["step"] <= step]
         write_whole(self.metrics_path, "".join(json.dumps(m) + "\n" for m in kept))
         for path in self.rollouts.glob("step-*"):
@@ -146,15 +160,21 @@ class RunDirectory:
 
     def drop_scratch(self) -> None:
         """Remove what a process left that was killed while it wrote."""
+        if not self.writes:
+            return
         for path in self.path.glob("*.tmp"):
             path.unlink(missing_ok=True)
 
     def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
         """Write every completion of a step with its scores, whole or not at all. False: the disk refused."""
+        if not self.writes:
+            return True
         return _write_groups(self.rollouts / f"step-{step:06d}.jsonl.gz", step, groups, advantages)
 
     def dump(self, step: int, groups: list[Group], reason: str) -> Path | None:
         """Keep a batch that nothing could be learned from, for `grpo-kit replay`. None: the disk refused."""
+        if not self.writes:
+            return self.dumps
         target = self.dumps / f"step-{step:06d}.jsonl.gz"
         with suppress(OSError):
             self.dumps.mkdir(exist_ok=True)
@@ -191,31 +211,6 @@ def _write_groups(target: Path, step: int, groups: list[Group], advantages: list
                 scratch.unlink(missing_ok=True)
         return False
     return True
-
-
-class FollowedRun(RunDirectory):
-    """The run directory as every rank but the first has it: to read, while the first one writes."""
-
-    def write_json(self, name: str, content: Any) -> None:
-        return None
-
-    def log_metrics(self, metrics: dict[str, Any]) -> None:
-        return None
-
-    def write_config(self, config: Config) -> None:
-        return None
-
-    def note_resume(self, step: int, changes: list[str]) -> None:
-        return None
-
-    def drop_after(self, step: int) -> None:
-        return None
-
-    def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
-        return True
-
-    def dump(self, step: int, groups: list[Group], reason: str) -> Path | None:
-        return self.dumps
 
 
 def _rollout(step: int, number: int, group: Group, index: int, advantage: float, completion: Any) -> dict[str, Any]:

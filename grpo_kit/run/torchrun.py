@@ -15,7 +15,7 @@ from pathlib import Path
 
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import EXIT_FAILED, UserError
-from grpo_kit.observe.run_directory import FollowedRun
+from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.terminal import line, open_console
 from grpo_kit.run.request import Auto, TrainRequest
 from grpo_kit.run.start import check, train_checked
@@ -84,7 +84,7 @@ def train_on_ranks(request: TrainRequest) -> None:
         if agreed is None:  # the run was finished before
             return
         if not ranks.first():
-            agreed = replace(agreed, run=FollowedRun(agreed.run.path))
+            agreed = replace(agreed, run=RunDirectory(agreed.run.path, writes=False))
         train_checked(agreed, console, begun)
 
 

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from grpo_kit.config import DataConfig, FieldMap
+from grpo_kit.data import rows as data_rows
 from grpo_kit.data.datasets import DatasetSource
-from grpo_kit.data.rows import read_rows
+from grpo_kit.data.rows import read_file, read_rows
 from grpo_kit.errors import UserError
 
 # What a typed column would change: numbers of two kinds, objects of two shapes, late columns, big integers, dates.
@@ -114,6 +115,27 @@ def test_what_cannot_be_read_says_where_and_what_to_do(tmp_path, name, content, 
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         read_rows(str(tmp_path / name), "data")
+
+
+@pytest.mark.parametrize("kind", [".jsonl", ".json", ".csv"])
+def test_what_a_packed_file_unpacks_to_is_bounded(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"a{kind}.gz"
+    path.write_bytes(gzip.compress(b"\n" * 200_000))
+    monkeypatch.setattr(data_rows, "MOST_UNPACKED", 100_000)
+    with pytest.raises(UserError, match=rf"a\{kind}\.gz unpacks to more than"):
+        read_rows(str(path), "data")
+
+
+def test_objects_by_name_are_rows(tmp_path):
+    (tmp_path / "a.json").write_text('{"first": {"prompt": "1 + 1"}, "second": {"prompt": "2 + 2", "id": "own"}}')
+    found = read_rows(str(tmp_path / "a.json"), "data")
+    assert list(found) == [{"id": "first", "prompt": "1 + 1"}, {"id": "own", "prompt": "2 + 2"}]
+
+
+def test_so_many_rows_and_no_further(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n{"b": 2}\nno json\n')
+    found = read_file(tmp_path / "a.jsonl", limit=2)
+    assert (list(found), found.column_names) == ([{"a": 1}, {"b": 2}], ["a", "b"])
 
 
 def test_deeply_nested_json_is_an_error_and_no_crash(tmp_path):

@@ -111,6 +111,13 @@ def test_fields_and_verifier_of_the_command_line(here):
     assert open_task("addition", 2, changes=Changes(VerifierConfig(name="number"))).spec.verifier.name == "number"
 
 
+def test_the_columns_of_a_table_have_usual_names_as_well(here):
+    (here / "table.csv").write_text("question,answer\n1+1,007\n")
+    (task,) = open_task("table.csv").problems
+    assert task.answer == "007"
+    assert task.prompt.startswith("1+1\n")
+
+
 def test_usual_columns_are_looked_for_beyond_the_first_row(here):
     (here / "holes.jsonl").write_text('{"question": "1+1"}\n{"question": "1+2", "answer": "3"}\n')
     fields = _find("holes.jsonl", Changes())[1].data.fields

@@ -86,7 +86,7 @@ BAD = {
     "no such file": (None, FIELDS, "no such file"),
     "not JSON": ('{"out": 1,}\n', FIELDS, ":1: not valid JSON"),
     "empty": ("\n", FIELDS, "holds no rows"),
-    "rows are not objects": ("[1]\n", FIELDS, "must be an object"),
+    "rows are not objects": ("[1]\n", FIELDS, "must be a JSON object"),
     "field missing": ('{"out": "x", "gold": 1}\n', Fields("outt", "gold"), "Did you mean out?"),
     "fields unknown": ('{"x": "x", "gold": 1}\n', Fields(), "name the responses with --response-field"),
     "response is a number": ('{"out": 7, "gold": 1}\n', FIELDS, "must be text or a list of texts"),

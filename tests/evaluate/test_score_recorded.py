@@ -5,10 +5,10 @@ import json
 
 import pytest
 
+from grpo_kit.data import rows as data_rows
+from grpo_kit.data.rows import read_file
 from grpo_kit.errors import UserError
-from grpo_kit.evaluate import readers
 from grpo_kit.evaluate.files import Fields, Labels
-from grpo_kit.evaluate.readers import read_rows
 from grpo_kit.evaluate.score import rescore
 from grpo_kit.evaluate.show import notes, table_rows
 from grpo_kit.scoring import VerifierSpec
@@ -184,14 +184,14 @@ def test_packed_files_are_bounded(tmp_path, monkeypatch):
     line = tmp_path / "line.jsonl.gz"
     line.write_bytes(gzip.compress(b'{"output": "' + b"x" * 3_000_000 + b'"}\n'))
     many = write_lines(tmp_path / "many.jsonl.gz", [{"output": "x" * 100}] * 2000)
-    assert len(read_rows(many)) == 2000
-    monkeypatch.setattr(readers, "LONGEST_LINE", 2_000_000)
-    monkeypatch.setattr(readers, "MOST_UNPACKED", 100_000)
+    assert len(read_file(many)) == 2000
+    monkeypatch.setattr(data_rows, "LONGEST_LINE", 2_000_000)
+    monkeypatch.setattr(data_rows, "MOST_UNPACKED", 100_000)
     with pytest.raises(UserError, match=r"line\.jsonl\.gz:1: the line is longer"):
-        read_rows(line)
-    with pytest.raises(UserError, match=r"many\.jsonl\.gz:\d+: it unpacks to more than"):
-        read_rows(many)
-    assert len(read_rows(many, limit=5)) == 5
+        read_file(line)
+    with pytest.raises(UserError, match=r"many\.jsonl\.gz unpacks to more than"):
+        read_file(many)
+    assert len(read_file(many, limit=5)) == 5
 
 
 @pytest.mark.parametrize(
@@ -202,13 +202,18 @@ def test_packed_files_are_bounded(tmp_path, monkeypatch):
 def test_damaged_packed_files_are_named(tmp_path, content):
     path = tmp_path / "o.jsonl.gz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"o\.jsonl\.gz: (damaged|not UTF-8)"):
-        read_rows(path)
+    with pytest.raises(UserError, match=r"o\.jsonl\.gz.* (could not be read|is not UTF-8)"):
+        read_file(path)
 
 
 def test_what_cannot_be_scored(tmp_path, run):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no rollouts and no finished evaluation"):
         rescore(tmp_path / "empty", Fields(), MATH, workers=0)
+    (tmp_path / "o.csv").write_text("output,answer\n3,3\n")
+    with pytest.raises(
+        UserError, match=r"o\.csv: responses with their marks are read from \.jsonl, .* not from a table"
+    ):
+        rescore(tmp_path / "o.csv", Fields(), MATH, workers=0)
     with pytest.raises(UserError, match="--step is for run folders"):
         rescore(run / "rollouts" / "step-000001.jsonl.gz", Fields(), MATH, workers=0, step="1")

@@ -52,6 +52,37 @@ def test_rollouts_hold_what_is_needed_to_replay(run):
     assert row["scores"]["format"]["status"] == "abstain"
 
 
+READS = {"create", "create_anew", "open", "forked_at", "read_metrics"}
+WRITES = {
+    "discard": (),
+    "write_json": ("launch.json", {}),
+    "write_config": (None,),
+    "note_resume": (1, []),
+    "log_metrics": ({"step": 2, "loss": 0.5},),
+    "drop_after": (0,),
+    "drop_scratch": (),
+    "log_rollouts": (2, [], []),
+    "dump": (2, [], "nothing to learn from"),
+}
+
+
+def test_of_several_ranks_one_alone_writes(run):
+    """Whoever adds a method says here whether it writes, and what writes does nothing for those who follow."""
+    methods = {name for name, found in vars(RunDirectory).items() if not name.startswith("_") and callable(found)}
+    methods |= {name for name, found in vars(RunDirectory).items() if isinstance(found, classmethod)}
+    assert methods == READS | set(WRITES)
+    run.log_metrics({"step": 1, "loss": 0.5})
+    run.log_rollouts(1, [], [])
+    (run.path / "half.tmp").write_text("of a rank that writes")
+    before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()}
+    follower = RunDirectory(run.path, writes=False)
+    for name, arguments in WRITES.items():
+        assert getattr(follower, name)(*arguments) in (None, True, run.dumps)
+    assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file()} == before
+    assert follower.read_metrics() == run.read_metrics()
+    assert follower.unwritten == []
+
+
 def test_opening_something_else(tmp_path):
     with pytest.raises(UserError, match="is not a run directory"):
         RunDirectory.open(tmp_path)

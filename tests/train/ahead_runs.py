@@ -12,7 +12,7 @@ from rich.console import Console
 
 from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.observe.console import RunConsole
-from grpo_kit.observe.run_directory import FollowedRun, RunDirectory
+from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.interrupt import Interrupted, StopRequest
 from grpo_kit.train import online
@@ -68,7 +68,7 @@ if __name__ == "__main__":
         if ranks.first():
             run = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
         ranks.meet("the folder")
-        run = run if ranks.first() else FollowedRun(folder)
+        run = run if ranks.first() else RunDirectory(folder, writes=False)
         trainer = Disturbed(config, run, RunConsole(Console(file=io.StringIO())), StopRequest())
         try:
             trainer.train(latest_checkpoint(run.checkpoints, print) if resume else None, [] if resume else None)

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from grpo_kit.observe.console import RunConsole
-from grpo_kit.observe.run_directory import FollowedRun, RunDirectory
+from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.runtime import ranks
 from grpo_kit.train import online
 from grpo_kit.train.checkpoint import latest_checkpoint
@@ -35,7 +35,7 @@ def train(config, folder: Path, resume: bool = False) -> None:
     if ranks.first():
         run = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
     ranks.meet("the folder")
-    run = run if ranks.first() else FollowedRun(folder)
+    run = run if ranks.first() else RunDirectory(folder, writes=False)
     trainer = OnlineTrainer(config, run, RunConsole(Console(file=io.StringIO())))
     try:
         trainer.train(latest_checkpoint(run.checkpoints, print) if resume else None, [] if resume else None)
