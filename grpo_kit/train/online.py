@@ -39,7 +39,8 @@ from .batch import rollout_metrics
 from .checkpoint import load_state, save_model, set_aside_after
 from .guards import Guard, check_trained
 from .keeper import Keeper
-from .learners import Learned, Learner, open_learner
+from .learner import Learned, Learner
+from .learners import open_learner
 from .offline import warm_start
 from .randomness import random_state, set_random_state
 from .rollouts import GroupSource, SampledGroups

@@ -22,7 +22,7 @@ from grpo_kit.scoring import Cluster, Scorer, VerifierSpec
 from grpo_kit.types import Prompt, Task
 
 from .held_out_pairs import prepare_pairs
-from .learners import Learner
+from .learner import Learner
 
 
 class Evaluation(Protocol):

@@ -19,7 +19,8 @@ from grpo_kit.types import Group
 
 from .checkpoint import checkpoints, find_damage, load_state, step_of
 from .guards import not_finite
-from .learners import Learner, open_learner
+from .learner import Learner
+from .learners import open_learner
 from .prepare import prepare_policy, prepare_records
 
 # What of a step's metrics follows from its rollouts and weights alone.

@@ -10,7 +10,7 @@ from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
-from grpo_kit.train.learners import LearnerSettings
+from grpo_kit.train.learner import LearnerSettings
 from grpo_kit.train.pairs import mine_labels, mine_pairs
 from grpo_kit.train.preference import LabelLearner, PairLearner, RewardModelLearner, mismatched_pairs
 from grpo_kit.train.steps import UpdateMetrics
