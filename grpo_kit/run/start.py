@@ -193,7 +193,7 @@ def train_checked(
     """Train, and say what can be done with the result."""
     from grpo_kit.observe.console import RunConsole
     from grpo_kit.observe.profile import Profile
-    from grpo_kit.train.online import OnlineTrainer
+    from grpo_kit.train.loop import OnlineTrainer
 
     with stop_on_signal(config.train.stop_seconds) as stop:
         trainer, profile = None, None
@@ -221,7 +221,7 @@ def train_checked(
             for sink in run.sinks:
                 sink.close()
     failed = [sign.name for sign in trainer.watch.failures()]
-    accuracy = trainer.evaluations[-1][1].accuracy if trainer.evaluations else None
+    accuracy = trainer.evaluator.outcomes[-1][1].accuracy if trainer.evaluator.outcomes else None
     _say_what_next(config, run, console, begun, failed, accuracy)
 
 

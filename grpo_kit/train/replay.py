@@ -17,11 +17,11 @@ from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.types import Group
 
+from .assemble import prepare_policy, prepare_records
 from .checkpoint import checkpoints, find_damage, load_state, step_of
 from .guards import not_finite
 from .learner import Learner
 from .learners import open_learner
-from .prepare import prepare_policy, prepare_records
 
 # What of a step's metrics follows from its rollouts and weights alone.
 COMPARED = (
@@ -142,9 +142,6 @@ def _prepare(
 ) -> tuple[Learner, list[Group]]:
     """The learner as it was before the step, and the step's groups."""
     objective = resolve_objective(config.algorithm, config.objective_overrides(), config.sampled_by)
-    torch.manual_seed(config.seed)
-    if config.threads:
-        torch.set_num_threads(config.threads)
     policy = prepare_policy(config)
     if config.warm_start is not None:
         policy.load_weights(run.path / "warm_start")
