@@ -8,6 +8,7 @@ from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.measure import Measure
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.train.sources.ahead import GroupsAhead
 from grpo_kit.train.sources.recorded import RecordedGroups
@@ -67,7 +68,8 @@ class FakeScorer:
             yield group
 
     def statistics(self):
-        return {}
+        counted, self.scored = self.scored, 0
+        return {"scored/count": Measure(counted, "sum")}
 
 
 class FewTasks:

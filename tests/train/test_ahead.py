@@ -10,7 +10,7 @@ import torch
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.train import assemble
-from tests.kit.patience import HANGS
+from tests.kit.patience import HANGS, wait_until
 from tests.kit.sources import ahead, sampled
 from tests.train.ahead_runs import SERVERS, SETTINGS, OwnWeights
 from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
@@ -132,6 +132,31 @@ def test_with_dynamic_sampling_tasks_are_drawn_step_by_step():
         assert refills == (1 if step == 1 else 0)
         versions.trained()
     assert found == [[g.task.id for g in versions.plain.next(step, 3)] for step in (1, 2, 3)]
+    versions.ahead.close()
+
+
+def test_whoever_evaluates_takes_no_counts_of_the_step_that_waits_meanwhile():
+    """A step may be scored and not yet exchanged when the trainer pauses it, and asks the scorer for its own counts."""
+    versions, rounds = Versions(1), []
+    scorer = versions.ahead.setup.scorer
+    plain = scorer.score_groups
+
+    def score_groups(groups):
+        yield from plain(groups)
+        rounds.append(scorer.scored)
+        if len(rounds) == 2:
+            wait_until(lambda: versions.ahead._gate.pause_requested, "a pause in the second step")
+
+    scorer.score_groups = score_groups
+    counts = []
+    for step in (1, 2):
+        versions.ahead.next(step, 3)
+        counts.append(versions.ahead.statistics()["scored/count"])
+        if step == 1:
+            with versions.ahead.paused():
+                assert len(rounds) == 2
+                scorer.statistics()
+    assert counts == [3, 3]
     versions.ahead.close()
 
 

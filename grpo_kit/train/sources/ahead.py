@@ -39,8 +39,8 @@ class AtOnce:
     def completions(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
         return _UnderWay(lambda: self.generator.generate(prompts, sampling), lambda: self.gate.closed)
 
-    def before_gathering(self) -> None:
-        self.gate.agree(exchanging=True)
+    def before_gathering(self, put_aside: Callable[[], None]) -> None:
+        self.gate.agree(exchanging=True, before_waiting=put_aside)
 
 
 class _UnderWay(Iterator[list[Completion]]):

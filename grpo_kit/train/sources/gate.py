@@ -42,11 +42,12 @@ class Gate:
         """Wait for a change, with the condition held. Comes back after a while all the same: a rank may have died."""
         self.condition.wait(SECONDS_BETWEEN_LOOKS)
 
-    def agree(self, exchanging: bool) -> None:
+    def agree(self, *, exchanging: bool, before_waiting: Callable[[], None] = lambda: None) -> None:
         """Ask the other ranks whether all go on, and wait while somebody pauses them; for the preparing thread.
 
         Args:
             exchanging: whether groups are exchanged next; else it asks only because of a pause, or of the end.
+            before_waiting: called before whoever asked for a pause is let through.
 
         Raises:
             RunOver: on every rank, when the run is over on one.
@@ -60,6 +61,7 @@ class Gate:
             requested = max(pauses for _, pauses in said)
             if requested == self._reached:
                 return
+            before_waiting()
             with self.condition:
                 self._reached = requested
                 self.condition.notify_all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
 from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.clock import Clock
-from grpo_kit.observe.measure import over_ranks
+from grpo_kit.observe.measure import merged
 from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
@@ -48,8 +48,12 @@ class Requests(Protocol):
     def completions(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
         """See `Generator.generate`."""
 
-    def before_gathering(self) -> None:
-        """This rank has sampled and scored its part of a round, and is about to exchange it with the others."""
+    def before_gathering(self, put_aside: Callable[[], None]) -> None:
+        """This rank has sampled and scored its part of a round, and is about to exchange it with the others.
+
+        Args:
+            put_aside: to be called before somebody else uses the scorer, who would take what it has counted.
+        """
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Rounds:
     def __init__(self, setup: SamplingSetup, requests: Requests, clock: Clock) -> None:
         self.setup, self.requests, self.clock = setup, requests, clock
         self._statistics: dict[str, float] = {}
+        self._aside: list[dict[str, float]] = []  # what the scorer had counted when it was lent
 
     def begin(self, step: int, count: int, refill: int = 0, drawn: Collection[str] = ()) -> Round:
         """Draw the next ``count`` tasks; fewer where too few are left beside those that are ``drawn``."""
@@ -133,7 +138,7 @@ class Rounds:
         groups = (Group(*tasks[samples[0].task_id], samples) for samples in stream)
         scored = {g.task.id: g for g in self.clock.iterate("score", self.setup.scorer.score_groups(groups))}
         with self.clock.phase("gather"):
-            self.requests.before_gathering()
+            self.requests.before_gathering(lambda: self._aside.append(self.setup.scorer.statistics()))
             return ranks.merged(scored, "gathering the groups of a step")
 
     def _check_versions(self, groups: list[Group]) -> None:
@@ -146,9 +151,11 @@ class Rounds:
 
     def statistics(self) -> dict[str, float]:
         """Of the steps that were finished since the last call, over all ranks."""
-        found, self._statistics = self._statistics, {}
-        local = self.setup.scorer.statistics() | self.setup.generator.statistics()
-        return found | over_ranks(local, "gathering statistics")
+        refills, self._statistics = self._statistics, {}
+        aside, self._aside = self._aside, []
+        mine = [*aside, self.setup.scorer.statistics() | self.setup.generator.statistics()]
+        everyones = ranks.everyone(mine, "gathering statistics")
+        return refills | merged([part for parts in everyones for part in parts])
 
 
 def interleaved(groups: list[Group], fillers: list[Group]) -> list[Group]:

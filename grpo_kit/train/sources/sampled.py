@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -24,7 +24,7 @@ class WhenNeeded:
     def completions(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
         return self.generator.generate(prompts, sampling)
 
-    def before_gathering(self) -> None:
+    def before_gathering(self, put_aside: Callable[[], None]) -> None:
         """Nobody else uses the scorer."""
 
 
