@@ -185,7 +185,8 @@ class OurTrainer:
         from grpo_kit.generate.torch_engine import TorchEngine
         from grpo_kit.objective.algorithms import resolve_objective
         from grpo_kit.policy.models import load_policy
-        from grpo_kit.train.learners import LearnerSettings, PolicyGradientLearner
+        from grpo_kit.train.learner import LearnerSettings
+        from grpo_kit.train.learners import PolicyGradientLearner
         from grpo_kit.train.update import PolicyUpdater
 
         self.options, self.parts = options, Parts()

@@ -28,7 +28,11 @@ def test_the_files_and_commands_of_the_page(tmp_path, monkeypatch):
         result = CliRunner().invoke(app, shlex.split(line, comments=True)[1:])
         assert result.exit_code == 0, f"{line}\n{result.output}"
     config = load_recipe("mine.yaml")
-    assert (config.algorithm, config.objective_overrides(), config.evaluation) == ("rloo", {"beta": 0.01}, None)
+    assert (config.algorithm, config.objective.model_dump(exclude_unset=True), config.evaluation) == (
+        "rloo",
+        {"beta": 0.01},
+        None,
+    )
     stages = load_chain("chain.yaml", [], tmp_path)
     assert stages["grpo"].model.path == f"{tmp_path}/sft/model"
 

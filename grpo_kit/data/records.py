@@ -26,14 +26,12 @@ RECORDED_VERSION = -1  # no policy version of this run sampled them
 TEXTS_COMPARED = 16
 
 
-class RecordedGroups:
-    """A reproducible order over groups that were made before; every epoch is shuffled anew (see `GroupSource`).
+class Records:
+    """A reproducible order over groups that were made before; every epoch is shuffled anew.
 
     Attributes:
         left_out: what of the record is not learned from, and why.
     """
-
-    recorded = True
 
     def __init__(
         self, size: int | None, group: Callable[[int], Group], seed: int, left_out: Sequence[str] = ()
@@ -42,6 +40,7 @@ class RecordedGroups:
         self._epoch: tuple[int, list[int]] | None = None
 
     def next(self, step: int, count: int) -> list[Group]:
+        """The ``count`` groups of a step, which depend on nothing but the seed and the step."""
         first = (step - 1) * count
         return [self.group(self._index(position)) for position in range(first, first + count)]
 
@@ -55,13 +54,8 @@ class RecordedGroups:
             self._epoch = (epoch, order)
         return self._epoch[1][offset]
 
-    def statistics(self) -> dict[str, float]:
-        return {}
 
-
-def open_records(
-    config: Config, tokenizer: Any, pairs: bool, context: int = 2**31, own_split: bool = False
-) -> RecordedGroups:
+def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**31, own_split: bool = False) -> Records:
     """What the ``examples`` section describes.
 
     Args:
@@ -75,10 +69,10 @@ def open_records(
     examples = config.examples
     assert examples is not None
     if examples.demonstrations:
-        return RecordedGroups(None, _demonstrations(config, examples, tokenizer, pairs), config.seed)
+        return Records(None, _demonstrations(config, examples, tokenizer, pairs), config.seed)
     groups = _without_held_out(config, read_recorded(config, examples, tokenizer), own_split)
     kept, left_out = fitting(groups, config.data.max_prompt_tokens, context, "examples")
-    return RecordedGroups(len(kept), kept.__getitem__, config.seed, left_out)
+    return Records(len(kept), kept.__getitem__, config.seed, left_out)
 
 
 def read_recorded(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list[Group]:

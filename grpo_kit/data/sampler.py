@@ -13,6 +13,10 @@ from .chat import render
 from .datasets import TaskSource
 
 
+class OtherData(UserError):
+    """A state is a place in other data than what is read now."""
+
+
 class TaskSampler:
     """Draws tasks without replacement, reshuffled every epoch; prompts over the limit are skipped and counted.
 
@@ -86,9 +90,9 @@ class TaskSampler:
         return {"position": self.position, "skipped_long": self.skipped_long, "fingerprint": self.source.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises UserError if the data changed since the state was taken."""
+        """Raises OtherData if the data changed since the state was taken; nothing is changed then."""
         if state["fingerprint"] != self.source.fingerprint:
-            raise UserError(
+            raise OtherData(
                 "data: this is not the data that the checkpoint was trained on "
                 f"({state['fingerprint']} then, {self.source.fingerprint} now)"
             )

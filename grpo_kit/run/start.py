@@ -155,7 +155,7 @@ def train_checked(checked: Checked, console: Console, begun: float) -> None:
     """Train, and say what can be done with the result. begun: by `time.perf_counter`, when this was asked for."""
     from grpo_kit.observe.console import RunConsole
     from grpo_kit.observe.profile import Profile
-    from grpo_kit.train.online import OnlineTrainer
+    from grpo_kit.train.loop import OnlineTrainer
 
     config, run = checked.config, checked.run
     with stop_on_signal(config.train.stop_seconds) as stop:
@@ -184,7 +184,7 @@ def train_checked(checked: Checked, console: Console, begun: float) -> None:
             for sink in run.sinks:
                 sink.close()
     failed = [sign.name for sign in trainer.watch.failures()]
-    accuracy = trainer.evaluations[-1][1].accuracy if trainer.evaluations else None
+    accuracy = trainer.evaluator.outcomes[-1][1].accuracy if trainer.evaluator.outcomes else None
     _say_what_next(config, run, console, begun, failed, accuracy)
 
 

@@ -105,7 +105,7 @@ def stop_in_phase(chaos: Chaos, phase: str) -> None:
 
 
 def damage(chaos: Chaos, how: str) -> None:
-    fault = ("kill_at_call", {"function": "grpo_kit.train.online:OnlineTrainer._next_groups", "call": 7})
+    fault = ("kill_in_phase", {"phase": "update", "entry": 7})
     run, _ = chaos.befall(fault, code=-9)
     newest = max((run / "checkpoints").glob("step-*"))
     file = newest / "model" / "model.safetensors"
@@ -152,7 +152,7 @@ def bad_verifier(chaos: Chaos) -> None:
 
 
 def stuck(chaos: Chaos) -> None:
-    hang = ("hang_at_call", {"function": "grpo_kit.generate.torch_engine:_Batch.advance", "call": 40})
+    hang = ("hang_in_phase", {"phase": "generate", "entry": 8})
     run, outcome = chaos.befall(hang, "limits.generate=0.02", "evaluation=null", code=1)
     if "for 'generate'" not in outcome.output or not (run / "stuck.txt").is_file():
         raise Failed("it was not said what was waited for")

@@ -25,27 +25,28 @@ def kill_at_call(function: str, call: int) -> None:
     _at_call(function, call, lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
+def kill_in_phase(phase: str, entry: int) -> None:
+    """`kill -9` when the clock enters a phase for the ``entry``-th time."""
+    _at_phase(phase, entry, before=lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
 def signal_in_phase(phase: str, entry: int, delay: float, number: int, second_after: float | None = None) -> None:
     """Send a signal ``delay`` seconds after the clock enters a phase for the ``entry``-th time; perhaps a second one."""
-    from grpo_kit.observe.clock import Clock
 
-    original, entered = Clock.phase, [0]
+    def send() -> None:
+        if delay > 0:
+            _later(delay, number)
+        else:
+            os.kill(os.getpid(), number)
+        if second_after is not None:
+            _later(delay + second_after, number)
 
-    @contextmanager
-    def counting(self: Clock, name: str) -> Iterator[None]:
-        if name == phase:
-            entered[0] += 1
-            if entered[0] == entry:
-                if delay > 0:
-                    _later(delay, number)
-                else:
-                    os.kill(os.getpid(), number)
-                if second_after is not None:
-                    _later(delay + second_after, number)
-        with original(self, name):
-            yield
+    _at_phase(phase, entry, before=send)
 
-    setattr(Clock, "phase", counting)  # noqa: B010
+
+def hang_in_phase(phase: str, entry: int) -> None:
+    """The ``entry``-th time that the clock is in a phase never ends."""
+    _at_phase(phase, entry, within=lambda: time.sleep(1e6))
 
 
 def slow(function: str, seconds: float) -> None:
@@ -71,24 +72,24 @@ def limit_file_size(largest: int, function: str, call: int, until: int | None = 
 
 def poison(what: str, steps: list[int]) -> None:
     """Make a number of the batches of these steps NaN: ``logprob`` or ``gradient``."""
-    from grpo_kit.train.online import OnlineTrainer
+    from grpo_kit.train.guards import Guard
 
-    original = OnlineTrainer.learn
+    original = Guard.learn
 
-    def learn(self: OnlineTrainer, groups: Any, learner: Any) -> Any:
-        if self.step not in steps:
-            return original(self, groups, learner)
+    def learn(self: Guard, step: int, groups: Any, learner: Any) -> Any:
+        if step not in steps:
+            return original(self, step, groups, learner)
         if what == "logprob":
             groups[0].completions[0].logprobs[0] = float("nan")
-            return original(self, groups, learner)
+            return original(self, step, groups, learner)
         parameter = next(p for p in learner.trained.model.parameters() if p.requires_grad)
         hook = parameter.register_hook(lambda gradient: gradient * float("nan"))
         try:
-            return original(self, groups, learner)
+            return original(self, step, groups, learner)
         finally:
             hook.remove()
 
-    setattr(OnlineTrainer, "learn", learn)  # noqa: B010
+    setattr(Guard, "learn", learn)  # noqa: B010
 
 
 def break_output(function: str, call: int) -> None:
@@ -134,6 +135,28 @@ def _later(seconds: float, number: int) -> None:
     threading.Thread(target=send, daemon=True).start()
 
 
+def _at_phase(
+    phase: str, entry: int, before: Callable[[], None] | None = None, within: Callable[[], None] | None = None
+) -> None:
+    """Act before the clock enters a phase for the ``entry``-th time, or within it."""
+    from grpo_kit.observe.clock import Clock
+
+    original, entered = Clock.phase, [0]
+
+    @contextmanager
+    def counting(self: Clock, name: str) -> Iterator[None]:
+        entered[0] += name == phase
+        now = name == phase and entered[0] == entry
+        if now and before is not None:
+            before()
+        with original(self, name):
+            if now and within is not None:
+                within()
+            yield
+
+    setattr(Clock, "phase", counting)  # noqa: B010
+
+
 def _at_call(function: str, call: int, action: Callable[[], None]) -> None:
     """Run ``action`` before the ``call``-th call of a function, or before every one if ``call`` is 0."""
     module, _, path = function.partition(":")
@@ -157,7 +180,9 @@ FAULTS: dict[str, Callable[..., None]] = {
     for f in (
         kill_after,
         kill_at_call,
+        kill_in_phase,
         signal_in_phase,
+        hang_in_phase,
         slow,
         hang_at_call,
         limit_file_size,

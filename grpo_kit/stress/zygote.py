@@ -140,7 +140,7 @@ def _import_everything() -> None:
     import transformers.models.qwen2.tokenization_qwen2  # noqa: F401
 
     import grpo_kit.run.dispatch
-    import grpo_kit.train.online
+    import grpo_kit.train.loop
     import grpo_kit.train.preflight  # noqa: F401
 
     torch.set_num_threads(1)

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from grpo_kit.errors import RunFailed, UserError
 
-from .learners import Trained
+from .learner import Trained
 
 WRITING = ".writing-"  # begins the name of what is not whole, or no longer
 MANIFEST = "manifest.json"

@@ -16,7 +16,7 @@ from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.types import Group
 
-from .learners import Learned, Learner
+from .learner import Learned, Learner
 from .steps import MAX_SKIPPED_IN_A_ROW, NotFinite
 
 RATIO_LIMIT = 10.0

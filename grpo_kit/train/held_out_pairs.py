@@ -18,7 +18,7 @@ from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Group
 
-from .learners import Learner
+from .learner import Learner
 from .pairs import Pair, mine_pairs
 from .preference import ranked_right
 

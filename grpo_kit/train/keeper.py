@@ -21,7 +21,7 @@ from .checkpoint import (
     save_checkpoint,
     step_of,
 )
-from .learners import Trained
+from .learner import Trained
 
 LONGEST_WAIT = 32  # steps between two tries while the disk refuses
 

@@ -20,7 +20,7 @@ from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Group
 
-from .learners import Learned, LearnerSettings, Trained
+from .learner import Learned, LearnerSettings, Trained
 from .pairs import Labelled, Pair, mine_labels, mine_pairs
 from .steps import GradientStep
 

@@ -355,7 +355,7 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Ju
     borne; more is refused. Where no right response can be made (tests without a solution, instructions), the row must at
     least be one that can be judged.
     """
-    from .prepare import open_scorer
+    from .assemble import open_scorer
 
     rows = min(source.size or len(first), GOLD_ROWS_CHECKED)
     result, refused = GoldCheck(rows, [], []), []

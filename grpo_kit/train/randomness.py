@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,3 +20,14 @@ def set_random_state(state: dict[str, Any]) -> None:
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])
     random.setstate(state["python"])
+
+
+@contextmanager
+def unless_abandoned(reason: type[BaseException]) -> Iterator[None]:
+    """Leaving it by ``reason``, every generator is as it was on entering."""
+    before = random_state()
+    try:
+        yield
+    except reason:
+        set_random_state(before)
+        raise

@@ -17,10 +17,11 @@ from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.types import Group
 
+from .assemble import prepare_policy, prepare_records
 from .checkpoint import checkpoints, find_damage, load_state, step_of
 from .guards import not_finite
-from .learners import Learner, open_learner
-from .prepare import prepare_policy, prepare_records
+from .learner import Learner
+from .learners import open_learner
 
 # What of a step's metrics follows from its rollouts and weights alone.
 COMPARED = (
@@ -141,9 +142,6 @@ def _prepare(
 ) -> tuple[Learner, list[Group]]:
     """The learner as it was before the step, and the step's groups."""
     objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
-    torch.manual_seed(config.seed)
-    if config.threads:
-        torch.set_num_threads(config.threads)
     policy = prepare_policy(config)
     if config.warm_start is not None:
         policy.load_weights(run.path / "warm_start")

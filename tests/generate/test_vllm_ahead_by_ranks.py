@@ -7,7 +7,7 @@ import pytest
 
 from tests.generate.test_vllm_shared_by_ranks import kill_after_the_first_step, train
 from tests.optional import needs_clusters
-from tests.train.test_ahead import sampled
+from tests.train.test_ahead import sampled_rows
 
 
 @pytest.mark.slow
@@ -25,5 +25,5 @@ def test_two_ranks_sample_ahead_on_one_server_that_is_killed(update, tmp_path):
     assert max(line["staleness/max"] for line in lines) == 1
     assert all(0 <= line.get("mismatch/probe", 0) < 1e-4 for line in lines)
     # Step s learns on version s - 1, and from nothing that is more than one version older.
-    assert len(sampled(folder)) == 8 * 4 * 4
-    assert all(step - 2 <= version <= step - 1 for step, *_, version in sampled(folder))
+    assert len(sampled_rows(folder)) == 8 * 4 * 4
+    assert all(step - 2 <= version <= step - 1 for step, *_, version in sampled_rows(folder))

@@ -13,7 +13,7 @@ from grpo_kit.generate.vllm_server import VllmServers
 from tests.conftest import TINY_RECIPE
 from tests.hosts import ADDRESSES, open_hosts
 from tests.kit.patience import HANGS, wait_until
-from tests.train.test_ahead import sampled
+from tests.train.test_ahead import sampled_rows
 from tests.train.test_every_algorithm_runs import weights
 from tests.vllm_real import needs_vllm, rollout, vllm_policy
 
@@ -111,6 +111,6 @@ def test_the_cable_is_pulled_for_five_seconds_while_the_server_samples(hosts, re
             hosts.cable("up")
 
     assert [m["step"] for m in train(hosts, recipe, folder, disturb)] == list(range(1, 11))
-    assert sampled(folder) == sampled(straight)
+    assert sampled_rows(folder) == sampled_rows(straight)
     for name, weight in weights(straight).items():
         torch.testing.assert_close(weights(folder)[name], weight, rtol=0, atol=2e-5)

@@ -13,7 +13,7 @@ import torch
 from tests.conftest import TINY_RECIPE
 from tests.generate.test_vllm_server import free_port
 from tests.kit.patience import HANGS
-from tests.train.test_ahead import sampled
+from tests.train.test_ahead import sampled_rows
 from tests.train.test_every_algorithm_runs import weights
 from tests.train.test_world import torchrun
 from tests.vllm_real import needs_vllm
@@ -76,8 +76,8 @@ def alone(tmp_path_factory):
 
 
 def assert_same(folder, alone):
-    assert len(sampled(alone)) == STEPS * 4 * 4
-    assert sampled(folder) == sampled(alone)
+    assert len(sampled_rows(alone)) == STEPS * 4 * 4
+    assert sampled_rows(folder) == sampled_rows(alone)
     mine = weights(folder)
     for name, weight in weights(alone).items():
         torch.testing.assert_close(mine[name], weight, rtol=0, atol=2e-5)

@@ -17,7 +17,7 @@ SEED = 20
 KILLS_IN_A_ROW = 3
 # Every room of a step and every part of a save, by a function that is called there.
 PLACES = {
-    "warm start": ("grpo_kit.train.offline:demonstrations", 4),
+    "warm start": ("grpo_kit.train.warm_start:demonstrations", 4),
     "generation": ("grpo_kit.generate.torch_engine:_Batch._sample", 150),
     "scoring": ("grpo_kit.scoring.scorer:Scorer._finish", 50),
     "between the updates of a batch": ("grpo_kit.train.steps:GradientStep.__call__", 24),
@@ -77,7 +77,7 @@ def test_killed_at_random_moments(zygote, straight, subject, number):
 
 def test_a_torn_last_line_disturbs_nobody(zygote, straight):
     recipe, expected, _ = straight["procedural"]
-    fault = ("kill_at_call", {"function": "grpo_kit.train.online:OnlineTrainer._finish", "call": 1})
+    fault = ("kill_at_call", {"function": "grpo_kit.train.recorder:Recorder.finish", "call": 1})
     assert zygote.run("train", recipe, "--run-dir", "torn", faults=[fault]).code == -9
     run = zygote.folder / "torn"
     with (run / "metrics.jsonl").open("a") as file:

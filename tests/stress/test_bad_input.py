@@ -163,7 +163,7 @@ def place(zygote):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     done = zygote.run("train", "tiny.yaml", "--run-dir", "DONE", "train.save_every=1")
     assert done.code == 0, done.output
-    fault = ("kill_at_call", {"function": "grpo_kit.train.online:OnlineTrainer._next_groups", "call": 3})
+    fault = ("kill_in_phase", {"phase": "update", "entry": 3})
     assert zygote.run("train", "tiny.yaml", "--run-dir", "RUN", "train.save_every=1", faults=[fault]).code == -9
     shutil.copytree(folder / "RUN", folder / "WRECK")
     for manifest in (folder / "WRECK").rglob("manifest.json"):
@@ -214,7 +214,7 @@ def test_other_commands_and_recipes(zygote, place, case):
 def test_a_changed_dataset_is_refused(zygote, place):
     data = ["data.task=null", "data.path=changing.jsonl", "train.save_every=1"]
     (place / "changing.jsonl").write_text(lines(rows()))
-    fault = ("kill_at_call", {"function": "grpo_kit.train.online:OnlineTrainer._next_groups", "call": 3})
+    fault = ("kill_in_phase", {"phase": "update", "entry": 3})
     assert zygote.run("train", "tiny.yaml", "--run-dir", "CHANGED", *data, faults=[fault]).code == -9
     (place / "changing.jsonl").write_text(lines(rows(9)))
     check(

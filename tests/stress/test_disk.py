@@ -85,7 +85,7 @@ def test_damage_to_the_newest_checkpoint_is_told_and_the_one_before_used(zygote,
     """A flipped byte after one kill, a truncated file after another."""
     recipe, expected, _ = straight["from_file"]
     run = zygote.folder / f"damaged-{step}"
-    fault = ("kill_at_call", {"function": "grpo_kit.train.online:OnlineTrainer._next_groups", "call": step + 1})
+    fault = ("kill_in_phase", {"phase": "update", "entry": step + 1})
     assert zygote.run("train", recipe, "--run-dir", run, faults=[fault]).code == -9
     newest = run / "checkpoints" / f"step-{step:06d}"
     file = newest / "state" / "trainer.pt" if step == 3 else newest / "model" / "model.safetensors"

@@ -125,7 +125,7 @@ def test_changed_verifiers_are_refused(zygote, straight):
     text += "    return float(len(response) % 2)\n"
     check.write_text(text.format(1))
     name = f"verifiers.0.name={check}:f"
-    fault = ("kill_at_call", {"function": "grpo_kit.train.online:OnlineTrainer._next_groups", "call": 4})
+    fault = ("kill_in_phase", {"phase": "update", "entry": 4})
     assert zygote.run("train", recipe, "--run-dir", "versions", name, "evaluation=null", faults=[fault]).code == -9
     check.write_text(text.format(2))
     _, said = train(zygote, recipe, "versions", "--resume", name, "evaluation=null", code=2)

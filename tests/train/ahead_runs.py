@@ -15,9 +15,9 @@ from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.interrupt import Interrupted, StopRequest
-from grpo_kit.train import online
+from grpo_kit.train import assemble
 from grpo_kit.train.checkpoint import latest_checkpoint
-from grpo_kit.train.online import OnlineTrainer
+from grpo_kit.train.loop import OnlineTrainer
 from tests.train.test_every_algorithm_runs import ODD, recipe
 
 SERVERS = ("rollout.engine=vllm_server", "rollout.vllm.servers=[http://127.0.0.1:1]")
@@ -44,10 +44,10 @@ class OwnWeights(TorchEngine):
 class Disturbed(OnlineTrainer):
     """Stops after a step, or fails in the third step of rank 1: in the main thread, or in the one that samples."""
 
-    def learn(self, groups, learner):
-        done = super().learn(groups, learner)
-        self.stop.requested = self.stop.requested or os.environ.get("STOP_AFTER") == str(self.step)
-        if self.step == 3 and ranks.rank() == 1:
+    def learn(self, groups):
+        done, step = super().learn(groups), self.progress.step
+        self.stop.requested = self.stop.requested or os.environ.get("STOP_AFTER") == str(step)
+        if step == 3 and ranks.rank() == 1:
             if os.environ.get("FAIL_WHILE") == "training":
                 raise RuntimeError("rank 1 fails while training")
             if os.environ.get("FAIL_WHILE") == "sampling":
@@ -62,7 +62,7 @@ def fail(prompts, sampling):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, resume = Path(sys.argv[1]), "RESUME" in os.environ
-    online.open_generator = lambda rollout, longest, policy, path: OwnWeights(policy)
+    assemble.open_generator = lambda rollout, longest, policy, path: OwnWeights(policy)
     config = recipe("grpo", ODD, *SERVERS, *SETTINGS, *sys.argv[2:])
     with ranks.joined(torch.device("cpu")):
         if ranks.first():

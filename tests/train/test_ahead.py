@@ -9,48 +9,52 @@ import torch
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
-from grpo_kit.observe.clock import Clock
-from grpo_kit.train import online
-from grpo_kit.train.ahead import GroupsAhead
-from tests.kit.patience import HANGS
+from grpo_kit.train import assemble
+from tests.kit.patience import HANGS, wait_until
+from tests.kit.sources import ahead, sampled
 from tests.train.ahead_runs import SERVERS, SETTINGS, OwnWeights
 from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
-from tests.train.test_rollouts import source
 from tests.train.test_world import metrics, succeed, torchrun
 
 
 class Versions:
     """A trainer that moves on by one version per step, and a generator that gets every one at once."""
 
-    def __init__(self, most, steps=6, lag=0, algorithm="grpo", easy=0):
-        self.now, self.lag = 0, lag
-        groups, self.generator = source(algorithm, easy)
-        self.plain, _ = source(algorithm, easy)
+    def __init__(self, max_staleness, steps=6, algorithm="grpo", easy=0):
+        self.now = 0
+        self.ahead = ahead(
+            algorithm,
+            easy=easy,
+            version=lambda: self.now,
+            max_staleness=max_staleness,
+            steps=steps,
+        )
+        self.generator = self.ahead.setup.generator
+        self.plain = sampled(algorithm, easy=easy)
         self.generator.version = 0
-        self.ahead = GroupsAhead(groups, most, steps, lambda: self.now, Clock())
 
     def trained(self):
         self.now += 1
-        self.generator.version = max(0, self.now - self.lag)
+        self.generator.version = self.now
 
 
-@pytest.mark.parametrize("most", [1, 2, 4])
-def test_completions_are_as_old_as_allowed_and_no_older(most):
-    versions, seen = Versions(most, steps=8), []
+@pytest.mark.parametrize("max_staleness", [1, 2, 4])
+def test_completions_are_as_old_as_allowed_and_no_older(max_staleness):
+    versions, seen = Versions(max_staleness, steps=8), []
     for step in range(1, 9):
         found = versions.ahead.next(step, 3)
         # Let the thread prepare all it may, so that what it prepares is as old as it can be.
-        with versions.ahead._room:
-            versions.ahead._room.wait_for(
-                lambda at=step: versions.ahead._ready[-1].step >= min(8, at + most), timeout=HANGS
+        with versions.ahead._condition:
+            versions.ahead._condition.wait_for(
+                lambda at=step: versions.ahead._finished[-1].step >= min(8, at + max_staleness), timeout=HANGS
             )
         assert [g.task.id for g in found] == [g.task.id for g in versions.plain.next(step, 3)]
         seen.append(versions.ahead.statistics())
-        assert seen[-1]["staleness/max"] <= most
-        assert versions.ahead._ready[-1].step <= step + most
+        assert seen[-1]["staleness/max"] <= max_staleness
+        assert versions.ahead._finished[-1].step <= step + max_staleness
         versions.trained()
     versions.ahead.close()
-    assert max(s["staleness/max"] for s in seen) == most
+    assert max(s["staleness/max"] for s in seen) == max_staleness
     assert all(s["staleness/dropped_groups"] == 0 for s in seen)
 
 
@@ -59,10 +63,10 @@ def test_groups_that_are_too_old_are_dropped_and_counted():
     groups = versions.ahead.next(1, 3)
     versions.now = 2  # as if the weights had moved twice meanwhile
     with pytest.raises(RunFailed, match="all 3 groups were sampled 2 or more policy versions ago"):
-        versions.ahead._fresh(versions.ahead._ready[0])
+        versions.ahead._fresh(versions.ahead._finished[0])
     for completion in groups[0].completions:
         completion.policy_version = 2
-    assert len(versions.ahead._fresh(versions.ahead._ready[0])) == 1
+    assert len(versions.ahead._fresh(versions.ahead._finished[0])) == 1
     assert versions.ahead.statistics()["staleness/dropped_groups"] == 2
     versions.ahead.close()
 
@@ -70,7 +74,7 @@ def test_groups_that_are_too_old_are_dropped_and_counted():
 def test_staleness_is_counted_by_token_and_bounded_by_the_oldest():
     versions = Versions(1)
     versions.ahead.next(1, 3)
-    versions.now, batch = 3, versions.ahead._ready[0]
+    versions.now, batch = 3, versions.ahead._finished[0]
     completions = [c for group in batch.groups for c in group.completions]
     for completion in completions:
         completion.token_ids, completion.logprobs = [7] * 8, [-1.0] * 8
@@ -93,10 +97,10 @@ def test_the_position_is_that_of_the_first_groups_nobody_learned_from():
     versions.ahead.next(1, 3)
     assert versions.ahead.position(0) == start
     _, plain = versions.plain.next(1, 3), versions.plain.sampler.state_dict()
-    with versions.ahead._room:
-        versions.ahead._room.wait_for(lambda: len(versions.ahead._ready) == 3, timeout=HANGS)
+    with versions.ahead._condition:
+        versions.ahead._condition.wait_for(lambda: len(versions.ahead._finished) == 3, timeout=HANGS)
     assert versions.ahead.position(1) == plain
-    assert versions.ahead.groups.sampler.state_dict() != plain
+    assert versions.ahead.setup.sampler.state_dict() != plain
     versions.ahead.close()
 
 
@@ -131,6 +135,31 @@ def test_with_dynamic_sampling_tasks_are_drawn_step_by_step():
     versions.ahead.close()
 
 
+def test_whoever_evaluates_takes_no_counts_of_the_step_that_waits_meanwhile():
+    """A step may be scored and not yet exchanged when the trainer pauses it, and asks the scorer for its own counts."""
+    versions, rounds = Versions(1), []
+    scorer = versions.ahead.setup.scorer
+    plain = scorer.score_groups
+
+    def score_groups(groups):
+        yield from plain(groups)
+        rounds.append(scorer.scored)
+        if len(rounds) == 2:
+            wait_until(lambda: versions.ahead._gate.pause_requested, "a pause in the second step")
+
+    scorer.score_groups = score_groups
+    counts = []
+    for step in (1, 2):
+        versions.ahead.next(step, 3)
+        counts.append(versions.ahead.statistics()["scored/count"])
+        if step == 1:
+            with versions.ahead.paused():
+                assert len(rounds) == 2
+                scorer.statistics()
+    assert counts == [3, 3]
+    versions.ahead.close()
+
+
 def test_what_fails_in_the_thread_fails_the_step():
     versions = Versions(1)
 
@@ -151,14 +180,14 @@ def test_the_embedded_engine_is_refused():
 
 
 def trained(folder, monkeypatch, *overrides, **options):
-    monkeypatch.setattr(online, "open_generator", lambda rollout, longest, policy, path: OwnWeights(policy))
+    monkeypatch.setattr(assemble, "open_generator", lambda rollout, longest, policy, path: OwnWeights(policy))
     monkeypatch.setattr("grpo_kit.train.preflight.check_engine", lambda *a: None)
     config = recipe("grpo", ODD, *SERVERS, *SETTINGS, *overrides)
     run(config, folder, **options)
     return metrics(folder)
 
 
-def test_a_run_trains_on_what_older_weights_sampled(tmp_path, monkeypatch):
+def test_a_run_trains_on_what_older_weights_sampled_rows(tmp_path, monkeypatch):
     found = trained(tmp_path / "ahead", monkeypatch, "rollout.max_staleness=2")
     assert [line["step"] for line in found] == [1, 2, 3, 4, 5, 6]
     assert max(line["staleness/max"] for line in found) in (1, 2)
@@ -178,7 +207,7 @@ def test_no_staleness_is_the_synchronous_run_bit_for_bit(tmp_path, monkeypatch):
     assert all(torch.equal(w, weights(tmp_path / "zero")[n]) for n, w in weights(tmp_path / "embedded").items())
 
 
-def sampled(folder):
+def sampled_rows(folder):
     """What was sampled and what it was paid, by step and task; not in the order in which groups became known."""
     rows = []
     for path in sorted((folder / "rollouts").iterdir()):
@@ -195,9 +224,9 @@ def test_two_ranks_ahead_sample_what_one_process_samples(tmp_path, monkeypatch):
     """With weights that stand still every version samples alike, so nothing but the order of work can differ."""
     one = trained(tmp_path / "one", monkeypatch, *STILL)
     succeed(2, "tests.train.ahead_runs", tmp_path / "two", "rollout.max_staleness=2", *STILL)
-    assert len(sampled(tmp_path / "one")) == 8 * 4 * 4
+    assert len(sampled_rows(tmp_path / "one")) == 8 * 4 * 4
     # The weights stand still, their versions do not.
-    assert [row[:-1] for row in sampled(tmp_path / "two")] == [row[:-1] for row in sampled(tmp_path / "one")]
+    assert [row[:-1] for row in sampled_rows(tmp_path / "two")] == [row[:-1] for row in sampled_rows(tmp_path / "one")]
     two = metrics(tmp_path / "two")
     assert 1 <= max(line.get("staleness/max", 0) for line in two) <= 2
     evaluations = [[line for line in found if "eval/sampled" in line] for found in (one, two)]
@@ -206,10 +235,10 @@ def test_two_ranks_ahead_sample_what_one_process_samples(tmp_path, monkeypatch):
 
 
 def test_two_ranks_ahead_train_stop_and_go_on(tmp_path):
-    ahead = ("rollout.max_staleness=2", EVALUATED)
-    succeed(2, "tests.train.ahead_runs", tmp_path / "run", *ahead, STOP_AFTER="3")
+    settings = ("rollout.max_staleness=2", EVALUATED)
+    succeed(2, "tests.train.ahead_runs", tmp_path / "run", *settings, STOP_AFTER="3")
     assert [line["step"] for line in metrics(tmp_path / "run") if "loss" in line] == [1, 2, 3]
-    succeed(2, "tests.train.ahead_runs", tmp_path / "run", *ahead, RESUME="1")
+    succeed(2, "tests.train.ahead_runs", tmp_path / "run", *settings, RESUME="1")
     found = [line for line in metrics(tmp_path / "run") if "loss" in line]
     assert [line["step"] for line in found] == [1, 2, 3, 4, 5, 6]
     assert all(line["staleness/max"] <= 2 for line in found)

@@ -14,9 +14,9 @@ from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.models import load_policy
-from grpo_kit.runtime.interrupt import Interrupted
+from grpo_kit.runtime.interrupt import Interrupted, StopRequest
 from grpo_kit.train.checkpoint import latest_checkpoint
-from grpo_kit.train.online import OnlineTrainer
+from grpo_kit.train.loop import OnlineTrainer
 from grpo_kit.train.preflight import preflight
 from tests.conftest import TINY_RECIPE
 
@@ -37,24 +37,26 @@ def recipe(algorithm, *overrides):
     return validate(source)
 
 
-def run(config, folder, resume=False, stop_after=None, monkeypatch=None):
+def run(config, folder, resume=False, stop_after=None):
+    """Train; ``stop_after`` a step somebody asks for a stop."""
     directory = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
     if not resume:
         preflight(config, None)
-    trainer = OnlineTrainer(config, directory, RunConsole(Console(file=io.StringIO())))
+    stop = StopRequest()
     if stop_after is not None:
-        saved = trainer._save
+        written = directory.log_metrics
 
-        def save_and_stop(learner):
-            saved(learner)
-            raise Interrupted(trainer.step, trainer.step)
+        def write_and_stop(metrics):
+            written(metrics)
+            stop.requested = stop.requested or metrics["step"] == stop_after
 
-        trainer._save = save_and_stop
+        directory.log_metrics = write_and_stop
+    trainer = OnlineTrainer(config, directory, RunConsole(Console(file=io.StringIO())), stop)
     try:
         checkpoint = latest_checkpoint(directory.checkpoints, pytest.fail) if resume else None
         trainer.train(checkpoint, [] if resume else None)
     except Interrupted:
-        assert stop_after == trainer.step
+        assert stop_after == trainer.progress.step
     finally:
         trainer.close()
     return trainer

@@ -19,7 +19,7 @@ from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.report.panels import run_panels
 from grpo_kit.train.held_out_pairs import PairEvaluation
-from grpo_kit.train.online import OnlineTrainer
+from grpo_kit.train.loop import OnlineTrainer
 from grpo_kit.train.pairs import Pair
 from grpo_kit.train.preflight import preflight
 from tests.conftest import make_policy

@@ -17,7 +17,7 @@ from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.train.batch import build_batch, rollout_metrics
 from grpo_kit.train.pairs import mine_labels
 from grpo_kit.train.preflight import preflight
-from grpo_kit.train.rollouts import _agrees
+from grpo_kit.train.sources.rounds import agrees
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
 SOURCE = """
@@ -125,7 +125,7 @@ def test_a_judge_that_fails_spoils_no_reward_and_does_not_stop_the_run(chatty):
     group, _ = scored(chatty, ["x" * 40, "y"], specs, judge, error_patience=1)
     assert all(score.counts for score in group.scores)
     assert rollout_metrics([group], [[0.0, 0.0]], Counter())["judge/unjudged"] == 1.0
-    assert not _agrees(group)  # the rewards decide where there are no marks
+    assert not agrees(group)  # the rewards decide where there are no marks
 
 
 def two_part(marks, extras, weight=1.0):
@@ -141,9 +141,9 @@ def test_right_is_the_judges_verdict_in_metrics_labels_selection_and_filter():
     assert [label.good for label in mine_labels([mixed], Counter())] == [True, True, False]
     batch = build_batch([mixed], resolve_objective("rft", {}), max_tokens=8)
     assert [s.completion_ids for s in batch.sequences] == [[1], [2]]
-    assert not _agrees(mixed)
-    assert _agrees(two_part([1.0] * 4, [0.0, 0.0, -0.5, 0.0]))  # all right, one of them punished for its length
-    assert _agrees(two_part([0.0] * 4, [0.0, 0.0, -0.05, 0.0]))
+    assert not agrees(mixed)
+    assert agrees(two_part([1.0] * 4, [0.0, 0.0, -0.5, 0.0]))  # all right, one of them punished for its length
+    assert agrees(two_part([0.0] * 4, [0.0, 0.0, -0.05, 0.0]))
     wrong_but_tied = two_part([0.0, 0.0], [2.0, 2.0])
     metrics = rollout_metrics([wrong_but_tied], [[0.0, 0.0]], Counter())
     assert (metrics["groups/all_right"], metrics["groups/all_wrong"]) == (0.0, 1.0)

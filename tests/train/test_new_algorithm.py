@@ -37,12 +37,6 @@ def test_it_trains(tmp_path):
     assert [m["step"] for m in lines] == [1, 2]
 
 
-def test_it_needs_no_more_than_forty_lines():
-    test = Path(__file__).read_text()
-    own = test[test.index("def test_its") : test.index("def test_it_trains")]
-    assert len(FILE.read_text().splitlines()) + len(own.splitlines()) <= 40
-
-
 def row_of(folder, *lines):
     """The row called ``mine`` of a file."""
     path = folder / "mine.py"

@@ -11,7 +11,7 @@ from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
-from grpo_kit.train.learners import LearnerSettings
+from grpo_kit.train.learner import LearnerSettings
 from grpo_kit.train.pairs import mine_labels, mine_pairs
 from grpo_kit.train.preference import LabelLearner, PairLearner, RewardModelLearner, mismatched_pairs
 from grpo_kit.types import Completion, Group, Prompt, Score, Task

@@ -65,7 +65,7 @@ def waits(work):
 
 def learner_for(algorithm, token_budget, *overrides):
     config = recipe(algorithm, f"train.token_budget={token_budget}", *overrides)
-    row = resolve_objective(algorithm, config.objective_overrides())
+    row = resolve_objective(algorithm, config.objective)
     return open_learner(config, row, make_policy())
 
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.runtime import ranks
-from grpo_kit.train import online
+from grpo_kit.train import assemble
 from grpo_kit.train.checkpoint import latest_checkpoint
-from grpo_kit.train.online import OnlineTrainer
+from grpo_kit.train.loop import OnlineTrainer
 from tests.train.test_every_algorithm_runs import ODD, recipe
 
 SETTINGS = ("scoring.max_rejected_gold=1.0", "train.steps=2", "rollout.max_tokens=8", "rollout.prompts_per_step=3")
@@ -47,7 +47,7 @@ RATE = 1e9  # operations per second that every rank is said to have
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    online.product_rate = lambda *_: RATE
+    assemble.product_rate = lambda *_: RATE
     action, folder, record, *names = sys.argv[1:]
     with ranks.joined(torch.device("cpu")):
         for name in names:

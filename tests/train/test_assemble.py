@@ -2,7 +2,8 @@
 
 import pytest
 
-from grpo_kit.train.prepare import headline, open_scorer
+from grpo_kit.train.assemble import open_scorer
+from grpo_kit.train.headline import headline
 
 from .test_every_algorithm_runs import recipe
 

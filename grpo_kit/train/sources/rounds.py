@@ -1,4 +1,4 @@
-"""Where a step's groups come from: sampled from the policy and scored, or read from a record."""
+"""Rounds of sampling: tasks are drawn, answered and scored; with dynamic sampling it takes several to fill a step."""
 
 from __future__ import annotations
 
@@ -11,26 +11,49 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.measure import Measures
 from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
 AGREEMENT = 1e-9
-Generate = Callable[[Sequence[Prompt], SamplingParams], Iterator[list[Completion]]]
 
 
-class GroupSource(Protocol):
-    """Scored groups, a step at a time; the groups of a step depend on the step and the policy alone.
+@dataclass(frozen=True)
+class SamplingSetup:
+    """What groups are sampled with.
 
-    ``recorded`` says that they stand in a file already and need not be logged again.
+    Attributes:
+        max_refills: rounds beyond the first that dynamic sampling may add to a step.
     """
 
-    recorded: bool
+    sampler: TaskSampler
+    generator: Generator
+    scorer: Scorer
+    sampling: SamplingParams
+    objective: Algorithm
+    max_refills: int
 
-    def next(self, step: int, count: int) -> list[Group]: ...
 
-    def statistics(self) -> dict[str, float]:
-        """What is worth logging of the last step."""
+class Requests(Protocol):
+    """How the completions of a round are asked for.
+
+    Attributes:
+        mixes_versions: whether a step's groups may be of several policy versions.
+    """
+
+    @property
+    def mixes_versions(self) -> bool: ...
+
+    def completions(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        """See `Generator.generate`."""
+
+    def before_gathering(self, put_aside: Callable[[], None]) -> None:
+        """This rank has sampled and scored its part of a round, and is about to exchange it with the others.
+
+        Args:
+            put_aside: to be called before somebody else uses the scorer, who would take what it has counted.
+        """
 
 
 @dataclass
@@ -42,61 +65,36 @@ class Round:
     stream: Iterator[list[Completion]]
 
 
-class SampledGroups:
-    """Samples a group for each of the next prompts and scores it; scoring overlaps with generation.
+class Rounds:
+    """Samples a group for each of the next prompts and scores it; scoring overlaps with generation."""
 
-    Attributes:
-        generate: gives the completions of prompts; the generator's own, unless somebody samples ahead.
-        before_gathering: called when this rank has sampled and scored its part of a round.
-    """
-
-    recorded = False
-
-    def __init__(
-        self,
-        sampler: TaskSampler,
-        generator: Generator,
-        scorer: Scorer,
-        sampling: SamplingParams,
-        objective: Algorithm,
-        clock: Clock,
-        max_refills: int,
-    ) -> None:
-        self.sampler, self.generator, self.scorer, self.sampling = sampler, generator, scorer, sampling
-        self.objective, self.clock, self.max_refills = objective, clock, max_refills
-        self.generate: Generate = lambda prompts, sampling: self.generator.generate(prompts, sampling)
-        self.before_gathering: Callable[[], None] = lambda: None
-        self.may_mix_versions = False  # a step's groups then need not be of one policy version
+    def __init__(self, setup: SamplingSetup, requests: Requests, clock: Clock) -> None:
+        self.setup, self.requests, self.clock = setup, requests, clock
         self._statistics: dict[str, float] = {}
+        self._aside = Measures()  # what the scorer had counted when it was lent
 
-    def next(self, step: int, count: int) -> list[Group]:
-        """``count`` groups, all freshly sampled.
+    def begin(self, step: int, count: int, refill: int = 0, drawn: Collection[str] = ()) -> Round:
+        """Draw the next ``count`` tasks; fewer where too few are left beside those that are ``drawn``."""
+        tasks = {task.id: (task, prompt) for task, prompt in self.setup.sampler.next(count, drawn)}
+        # A task met again in a later step must not be answered with the same random numbers.
+        name = f"step/{refill}" if refill else "step"
+        sampling = replace(self.setup.sampling, seed=sample_seed(self.setup.sampling.seed, name, step))
+        return Round(tasks, sampling, self._stream(tasks, sampling))
+
+    def finish(self, step: int, count: int, begun: Round) -> list[Group]:
+        """The groups of a step from the first round of it.
 
         With dynamic sampling, groups whose marks agree are replaced by those of further prompts, for at most
         ``max_refills`` further rounds (DAPO, arXiv:2503.14476, eq. 11); what is missing then is made up for by groups
         that agree, so that a step never shrinks unseen. No task comes twice in a step.
         """
-        with self.clock.phase("data"):
-            begun = self.begin(step, count)
-        return self.finish(step, count, begun)
-
-    def begin(self, step: int, count: int, refill: int = 0, drawn: Collection[str] = ()) -> Round:
-        """Draw the next ``count`` tasks; fewer where too few are left beside those that are ``drawn``."""
-        tasks = {task.id: (task, prompt) for task, prompt in self.sampler.next(count, drawn)}
-        # A task met again in a later step must not be answered with the same random numbers.
-        name = f"step/{refill}" if refill else "step"
-        sampling = replace(self.sampling, seed=sample_seed(self.sampling.seed, name, step))
-        return Round(tasks, sampling, self._stream(tasks, sampling))
-
-    def finish(self, step: int, count: int, begun: Round) -> list[Group]:
-        """The groups of a step from the first round of it. See `next`."""
         kept = self._groups(begun)
-        if not self.objective.dynamic_sampling:
+        if not self.setup.objective.dynamic_sampling:
             return kept
-        spare = [g for g in kept if _agrees(g)]
-        kept = [g for g in kept if not _agrees(g)]
+        spare = [g for g in kept if agrees(g)]
+        kept = [g for g in kept if not agrees(g)]
         rounds, discarded, drawn = 0, len(spare), set(begun.tasks)
-        while len(kept) < count and rounds < self.max_refills:
+        while len(kept) < count and rounds < self.setup.max_refills:
             rounds += 1
             with self.clock.phase("data"):
                 begun = self.begin(step, count - len(kept), rounds, drawn)
@@ -104,10 +102,10 @@ class SampledGroups:
                 break
             drawn |= set(begun.tasks)
             fresh = self._groups(begun)
-            agreeing = [g for g in fresh if _agrees(g)]
+            agreeing = [g for g in fresh if agrees(g)]
             discarded += len(agreeing)
             spare += agreeing
-            kept += [g for g in fresh if not _agrees(g)]
+            kept += [g for g in fresh if not agrees(g)]
         filled = spare[: count - len(kept)]
         thrown = sum(len(c.token_ids) for g in spare[len(filled) :] for c in g.completions)
         self._statistics = {
@@ -121,7 +119,7 @@ class SampledGroups:
     def _groups(self, begun: Round) -> list[Group]:
         scored = self._scored(begun.tasks, begun.stream)
         groups = [scored[task] for task in begun.tasks]
-        if self.objective.needs_greedy:
+        if self.setup.objective.needs_greedy:
             sampling = replace(begun.sampling, n=1, temperature=0.0)
             greedy = self._scored(begun.tasks, self._stream(begun.tasks, sampling))
             for group in groups:
@@ -131,30 +129,35 @@ class SampledGroups:
 
     def _stream(self, tasks: dict[str, tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[list[Completion]]:
         # Groups stay whole on the rank that samples and scores them; then every rank gets to know all of them.
-        return self.generate(ranks.share([prompt for _, prompt in tasks.values()]), sampling)
+        return self.requests.completions(ranks.share([prompt for _, prompt in tasks.values()]), sampling)
 
     def _scored(
         self, tasks: dict[str, tuple[Task, Prompt]], completions: Iterator[list[Completion]]
     ) -> dict[str, Group]:
         stream = self.clock.iterate("generate", completions)
         groups = (Group(*tasks[samples[0].task_id], samples) for samples in stream)
-        scored = {g.task.id: g for g in self.clock.iterate("score", self.scorer.score_groups(groups))}
+        scored = {g.task.id: g for g in self.clock.iterate("score", self.setup.scorer.score_groups(groups))}
         with self.clock.phase("gather"):
-            self.before_gathering()
+            self.requests.before_gathering(self._put_aside)
             return ranks.merged(scored, "gathering the groups of a step")
 
+    def _put_aside(self) -> None:
+        self._aside |= self.setup.scorer.statistics()
+
     def _check_versions(self, groups: list[Group]) -> None:
-        if self.may_mix_versions:
+        if self.requests.mixes_versions:
             return
-        current = self.generator.policy_version
+        current = self.setup.generator.policy_version
         stale = {c.policy_version for g in groups for c in g.completions} - {current}
         if stale:
             raise RunFailed(f"completions of policy versions {sorted(stale)} reached the update of {current}")
 
     def statistics(self) -> dict[str, float]:
-        found, self._statistics = self._statistics, {}
-        local = self.scorer.statistics() | self.generator.statistics()
-        return found | dict(local.over_ranks("gathering statistics"))
+        """Of the steps that were finished since the last call, over all ranks."""
+        refills, self._statistics = self._statistics, {}
+        aside, self._aside = self._aside, Measures()
+        local = aside | self.setup.scorer.statistics() | self.setup.generator.statistics()
+        return refills | dict(local.over_ranks("gathering statistics"))
 
 
 def interleaved(groups: list[Group], fillers: list[Group]) -> list[Group]:
@@ -165,7 +168,7 @@ def interleaved(groups: list[Group], fillers: list[Group]) -> list[Group]:
     return [next(filling if place in places else learned) for place in range(total)]
 
 
-def _agrees(group: Group) -> bool:
+def agrees(group: Group) -> bool:
     """Whether the judge marks all responses alike (DAPO, eq. 11: all of them right, or none).
 
     The reward is not what is compared: a punishment for length would keep groups that differ in nothing else. It decides

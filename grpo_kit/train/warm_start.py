@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from grpo_kit.config import WarmStartConfig
+from grpo_kit.config import Config, WarmStartConfig
 from grpo_kit.data.chat import end_of_turn_id, render
+from grpo_kit.data.datasets import procedural_source
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import RunFailed
+from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.measure import read
 from grpo_kit.policy.dealing import rank_batches
 from grpo_kit.policy.distributed import clip_gradients
@@ -19,7 +23,29 @@ from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.runtime import ranks
 
+from .checkpoint import save_model
 from .steps import build_optimizer
+
+
+def start_warm(policy: Policy, config: Config, folder: Path, console: RunConsole, clock: Clock) -> None:
+    """Give ``policy`` the weights of the recipe's warm start, if any: those in the run's folder, or made and written there."""
+    made = folder / "warm_start"
+    if made.is_dir():
+        policy.load_weights(made)
+        return
+    if config.warm_start is None:
+        return
+    source = procedural_source(config.data, config.seed, held_out=False)
+    with console.stage("warm start", config.warm_start.steps) as bar:
+
+        def report(step: int, loss: float) -> None:
+            bar.advance(step, {"loss": f"{loss:.3f}"})
+            clock.touch()
+
+        warm_start(policy, source, config.warm_start, token_budget=config.train.token_budget, report=report)
+    whole = policy.whole()
+    if ranks.first():
+        save_model(whole, made)
 
 
 def demonstrations(

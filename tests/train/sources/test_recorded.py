@@ -1,4 +1,4 @@
-"""Where groups come from: dynamic sampling refills, greedy baselines, and records read back."""
+"""Groups that stand in a file: pairs, labels, demonstrations, and rollouts read back."""
 
 import gzip
 import json
@@ -6,123 +6,16 @@ import json
 import pytest
 
 from grpo_kit.data.records import open_records, read_rollouts
-from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource, is_held_out
-from grpo_kit.errors import RunFailed, UserError
-from grpo_kit.generate.base import SamplingParams
+from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import ALGORITHMS
-from grpo_kit.observe.clock import Clock
-from grpo_kit.observe.measure import Measures
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.preflight import preflight
-from grpo_kit.train.rollouts import SampledGroups, interleaved
-from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from grpo_kit.types import Completion, Group, Prompt, Score
 from tests.conftest import make_policy
 from tests.train.test_every_algorithm_runs import recipe
-
-
-class FakeGenerator:
-    """Completions whose text is the sample's index; greedy ones say so. Remembers every seed it was given."""
-
-    policy_version = 3
-
-    def __init__(self, version=3):
-        self.version, self.seeds = version, []
-
-    def generate(self, prompts, sampling):
-        self.seeds.append(sampling.seed)
-        for p in prompts:
-            text = "greedy" if sampling.greedy else "{}"
-            yield [
-                Completion(p.task_id, i, [7], [-1.0], text.format(i), "stop", self.version) for i in range(sampling.n)
-            ]
-
-    def weights_stand(self, stand):
-        self.standing = stand
-
-    def statistics(self):
-        return Measures()
-
-
-class FakeScorer:
-    """The first ``easy`` prompts get full marks whatever they answer; of others one sample in two is right."""
-
-    def __init__(self, easy):
-        self.easy = easy
-
-    def score_groups(self, groups):
-        for group in groups:
-            if group.completions[0].text == "greedy":
-                group.scores = [Score(0.25)]
-            else:
-                agree = self.easy > 0
-                self.easy -= 1
-                group.scores = [Score(1.0 if agree else float(i % 2)) for i in range(len(group.completions))]
-            yield group
-
-    def statistics(self):
-        return Measures()
-
-
-def source(algorithm, easy=0, version=3, max_refills=4):
-    tasks = ProceduralSource("addition", 1, 0, held_out=False)
-    sampler = TaskSampler(tasks, build_tokenizer(), seed=0, max_prompt_tokens=64)
-    generator = FakeGenerator(version)
-    made = SampledGroups(
-        sampler, generator, FakeScorer(easy), SamplingParams(n=4), ALGORITHMS[algorithm], Clock(), max_refills
-    )
-    return made, generator
-
-
-def agrees(group):
-    return len({s.value for s in group.scores}) == 1
-
-
-def test_dynamic_sampling_refills_the_batch():
-    groups, generator = source("dapo", easy=5)
-    found = groups.next(1, 8)
-    assert len(found) == 8
-    assert not any(agrees(g) for g in found)
-    assert len({g.task.id for g in found}) == 8
-    assert len(generator.seeds) == len(set(generator.seeds)) == 2
-    statistics = groups.statistics()
-    assert statistics["refill/rounds"] == 1
-    assert statistics["refill/discarded_groups"] == 5
-    assert statistics["refill/discarded_tokens"] == 20
-
-
-def test_refilling_ends_and_never_shrinks_the_batch():
-    groups, _ = source("dapo", easy=1000, max_refills=2)
-    found = groups.next(1, 4)
-    assert len(found) == 4
-    assert all(agrees(g) for g in found)
-    assert groups.statistics()["refill/agreeing_groups_used"] == 4
-
-
-def test_other_algorithms_take_what_comes():
-    groups, generator = source("grpo", easy=5)
-    assert sum(agrees(g) for g in groups.next(1, 8)) == 5
-    assert len(generator.seeds) == 1
-
-
-def test_the_greedy_baseline_is_one_more_sample_per_prompt():
-    groups, _ = source("remax")
-    found = groups.next(1, 3)
-    assert [g.greedy.value for g in found] == [0.25] * 3
-    assert all(len(g.completions) == 4 for g in found)
-    plain, _ = source("grpo")
-    assert plain.next(1, 3)[0].greedy is None
-
-
-def test_completions_of_another_version_stop_the_run():
-    groups, _ = source("grpo", version=2)
-    with pytest.raises(RunFailed, match=r"versions \[2\] reached the update of 3"):
-        groups.next(1, 2)
-
-
-# --- records -----------------------------------------------------------------------------------------------------
 
 
 def write(path, rows):
@@ -213,51 +106,6 @@ def test_a_folder_without_rollouts_is_named(tmp_path):
     with gzip.open(tmp_path / "rollouts" / "step-000001.jsonl.gz", "wt"):
         pass
     assert read_rollouts(tmp_path) == []
-
-
-def test_a_row_can_be_changed_without_code():
-    """Dynamic sampling is an axis: any algorithm can have it."""
-    groups, _ = source("grpo", easy=2)
-    groups.objective = groups.objective.model_copy(update={"dynamic_sampling": True})
-    assert not any(agrees(g) for g in groups.next(1, 4))
-
-
-# --- refills and what is recorded of them --------------------------------------------------------------------------
-
-
-class FewTasks:
-    """So few problems that an epoch ends within a step."""
-
-    size, fingerprint = 5, "five"
-
-    def task(self, index):
-        return Task(f"t{index}", ({"role": "user", "content": f"{index}+1="},), "1")
-
-
-def test_a_refill_draws_no_task_that_the_step_has_already():
-    groups, _ = source("dapo", easy=3)
-    groups.sampler = TaskSampler(FewTasks(), build_tokenizer(), seed=0, max_prompt_tokens=64)
-    for step in (1, 2, 3):
-        found = groups.next(step, 4)
-        assert len({g.task.id for g in found}) == len(found) == 4
-
-
-def test_refills_end_when_every_task_was_drawn():
-    groups, generator = source("dapo", easy=1000)
-    groups.sampler = TaskSampler(FewTasks(), build_tokenizer(), seed=0, max_prompt_tokens=64)
-    assert len(groups.next(1, 4)) == 4
-    assert len(generator.seeds) == 2  # the fifth task, and no more
-
-
-def test_fillers_are_dealt_evenly_over_the_updates_of_a_batch():
-    groups, _ = source("dapo", easy=1000, max_refills=1)
-    learnable, fillers = groups.next(1, 20), groups.next(2, 12)
-    for kept, filled, updates in ((20, 12, 2), (4, 12, 2), (14, 2, 4), (12, 4, 4)):
-        dealt = interleaved(learnable[:kept], fillers[:filled])
-        size = len(dealt) // updates
-        shares = [sum(g in fillers for g in dealt[k : k + size]) for k in range(0, len(dealt), size)]
-        assert max(shares) - min(shares) <= 1
-        assert [g for g in dealt if g not in fillers] == learnable[:kept]
 
 
 def test_two_groups_of_one_task_stay_two_in_the_record(tmp_path):

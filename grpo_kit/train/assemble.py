@@ -1,0 +1,183 @@
+"""What a run is made of, from its recipe."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from grpo_kit.config import Config
+from grpo_kit.data.chat import render, stop_token_ids, use_arguments
+from grpo_kit.data.datasets import evaluation_tasks, training_source
+from grpo_kit.data.records import Records, open_records
+from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.evaluate.judge import Judge, find_judge
+from grpo_kit.generate.base import Generator, SamplingParams
+from grpo_kit.generate.engines import open_generator
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.objective.rows import Algorithm
+from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.console import RunConsole
+from grpo_kit.policy.distributed import shard_policy
+from grpo_kit.policy.flops import product_rate
+from grpo_kit.policy.lora import attach_lora
+from grpo_kit.policy.models import Policy, load_policy, pick_device
+from grpo_kit.runtime import ranks
+from grpo_kit.scoring import Cluster, Scorer, VerifierSpec
+
+from .evaluator import AnswersEvaluation, Evaluation
+from .held_out_pairs import prepare_pairs
+from .learner import Learner
+from .learners import open_learner
+from .progress import Progress
+from .sources.ahead import GroupsAhead
+from .sources.base import GroupSource
+from .sources.recorded import RecordedGroups
+from .sources.rounds import SamplingSetup
+from .sources.sampled import SampledGroups
+from .warm_start import start_warm
+
+
+class Opened(NamedTuple):
+    """What a run works with from its first step on."""
+
+    policy: Policy
+    generator: Generator
+    groups: GroupSource
+    learner: Learner
+
+
+class Assembly:
+    """What a recipe names: made here before anything is learned, and opened with the weights that training starts from.
+
+    Args:
+        folder: of the run.
+
+    Attributes:
+        tasks: what is trained on.
+        evaluation: what is evaluated on; None where the recipe says nothing of it.
+        judge: who says what is right.
+        machine_rate: floating-point operations per second of a large matrix product, the sum over all ranks.
+    """
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        self.objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
+        self.policy = spread(prepare_policy(config), config, self.objective)
+        self.tasks = training_source(config)
+        self.sampler = TaskSampler(
+            self.tasks, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
+        )
+        self.evaluation = prepare_evaluation(config, self.objective, self.policy)
+        self.judge = find_judge(config, self.tasks)
+        self.scorer = open_scorer(config, folder, judge=self.judge)
+        self._open = ExitStack()
+        self._open.callback(self.scorer.close)
+        rate = product_rate(self.policy.device, self.policy.autocast)
+        self.machine_rate = ranks.total([rate], "adding up the rates of the devices")[0]
+
+    def open(self, progress: Progress, console: RunConsole, clock: Clock) -> Opened:
+        """Make the policy that training starts from, and what samples from it and learns."""
+        config = self.config
+        start_warm(self.policy, config, self.folder, console, clock)
+        torch.manual_seed(config.seed)  # what comes must not depend on whether the warm start was made just now
+        policy = self.policy
+        if config.model.lora is not None:  # from here on the weights are the base, and adapters are what is trained
+            policy = spread(attach_lora(policy.whole(), config.model.lora), config, self.objective)
+        generator = open_generator(config.rollout, config.longest_sequence(), policy.whole(), self.folder)
+        self._open.callback(generator.close)
+        groups = self._group_source(policy, generator, progress, clock)
+        self._open.callback(groups.close)
+        return Opened(policy, generator, groups, open_learner(config, self.objective, policy))
+
+    def _group_source(self, policy: Policy, generator: Generator, progress: Progress, clock: Clock) -> GroupSource:
+        rollout = self.config.rollout
+        if self.objective.recorded:
+            return RecordedGroups(prepare_records(self.config, self.objective, policy), self.sampler)
+        sampling = sampling_params(self.config, policy)
+        setup = SamplingSetup(self.sampler, generator, self.scorer, sampling, self.objective, rollout.max_refills)
+        if not rollout.max_staleness:
+            return SampledGroups(setup, clock)
+        return GroupsAhead(
+            setup,
+            clock,
+            max_staleness=rollout.max_staleness,
+            steps=self.config.train.steps,
+            version=lambda: progress.policy_version,
+        )
+
+    def close(self) -> None:
+        """Close what was opened, the last first."""
+        self._open.close()
+
+
+def spread(policy: Policy, config: Config, objective: Algorithm) -> Policy:
+    """The policy over all ranks. TRPO's is whole on each: FSDP2 has no second derivatives."""
+    if config.parallel.gradient_checkpointing:
+        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+    return policy if objective.natural_gradient else shard_policy(policy, config.parallel)
+
+
+def prepare_policy(config: Config) -> Policy:
+    """The policy of a recipe on its device, its tokenizer with the recipe's arguments of the chat template."""
+    torch.manual_seed(config.seed)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    policy = load_policy(config.model, pick_device(config.device), config.seed)
+    use_arguments(policy.tokenizer, config.chat.arguments)
+    return policy
+
+
+def prepare_records(config: Config, objective: Algorithm, policy: Policy) -> Records:
+    """What an algorithm learns from that does not sample."""
+    return open_records(
+        config, policy.tokenizer, objective.learns_preferences, policy.context_length, objective.scores_responses
+    )
+
+
+def sampling_params(config: Config, policy: Policy) -> SamplingParams:
+    rollout = config.rollout
+    return SamplingParams(
+        n=rollout.group_size,
+        temperature=rollout.temperature,
+        max_tokens=rollout.max_tokens,
+        stop=tuple(rollout.stop),
+        stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
+        seed=config.seed,
+    )
+
+
+def prepare_evaluation(config: Config, objective: Algorithm, policy: Policy) -> Evaluation | None:
+    """Held-out pairs for a model that scores; for one that answers held-out tasks, rendered once."""
+    settings = config.evaluation
+    if settings is None:
+        return None
+    if objective.scores_responses:
+        return prepare_pairs(config, policy.tokenizer, policy.context_length, objective.per_prompt)
+    longest = (settings.data or config.data).max_prompt_tokens
+    rendered = [(task, render(task, policy.tokenizer)) for task in evaluation_tasks(config)]
+    tasks = [(task, prompt) for task, prompt in rendered if len(prompt.token_ids) <= longest]
+    return AnswersEvaluation(tasks, replace(sampling_params(config, policy), n=settings.samples))
+
+
+def open_scorer(
+    config: Config, traceback_dir: Path | None = None, workers: int | None = None, judge: Judge | None = None
+) -> Scorer:
+    specs = [VerifierSpec(v.name, v.weight, v.options, v.timeout) for v in config.verifiers]
+    scoring = config.scoring
+    workers = scoring.workers if workers is None else workers
+    return Scorer(
+        specs,
+        workers=workers,
+        memory_mb=scoring.memory_mb,
+        cluster=Cluster(scoring.ray_address) if scoring.executor == "ray" and workers else None,
+        max_error_rate=scoring.max_error_rate,
+        error_patience=scoring.error_patience,
+        traceback_dir=traceback_dir,
+        judge=judge.spec if judge else None,
+        judge_all=judge is not None and judge.chosen,
+        environment=scoring.environment,
+    )

@@ -1,0 +1,112 @@
+"""Sources of groups without a model: a generator and a scorer that are made up, and the sources over them."""
+
+import time
+
+from grpo_kit.data.records import Records
+from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.generate.base import SamplingParams
+from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.measure import Measure, Measures
+from grpo_kit.policy.scratch import build_tokenizer
+from grpo_kit.train.sources.ahead import GroupsAhead
+from grpo_kit.train.sources.recorded import RecordedGroups
+from grpo_kit.train.sources.rounds import SamplingSetup
+from grpo_kit.train.sources.sampled import SampledGroups
+from grpo_kit.types import Completion, Group, Prompt, Score, Task
+
+
+class FakeGenerator:
+    """Completions whose text is the sample's index; greedy ones say so. Remembers every seed it was given."""
+
+    def __init__(self, version=3):
+        self.policy_version = self.version = version
+        self.seeds = []
+
+    def generate(self, prompts, sampling):
+        self.seeds.append(sampling.seed)
+        for p in prompts:
+            text = "greedy" if sampling.greedy else "{}"
+            yield [
+                Completion(p.task_id, i, [7], [-1.0], text.format(i), "stop", self.version) for i in range(sampling.n)
+            ]
+
+    def sync(self, model, version):
+        self.policy_version = self.version = version
+
+    def weights_stand(self, stand):
+        self.standing = stand
+
+    def statistics(self):
+        return Measures()
+
+    def close(self):
+        pass
+
+
+class FakeScorer:
+    """The first ``easy`` prompts get full marks whatever they answer; of others one sample in two is right."""
+
+    def __init__(self, easy=0):
+        self.easy = easy
+        self.scored = 0  # groups, since `statistics` was asked for
+        self.at_work = 0  # how many are being scored now
+
+    def score_groups(self, groups):
+        for group in groups:
+            self.at_work += 1
+            if group.completions[0].text == "greedy":
+                group.scores = [Score(0.25)]
+            else:
+                agree = self.easy > 0
+                self.easy -= 1
+                group.scores = [Score(1.0 if agree else float(i % 2)) for i in range(len(group.completions))]
+                self.scored += 1
+            time.sleep(0)  # a thread that wants to look in between may
+            self.at_work -= 1
+            yield group
+
+    def statistics(self):
+        counted, self.scored = self.scored, 0
+        return Measures({"scored/count": Measure.sum(counted)})
+
+
+class FewTasks:
+    """So few problems that an epoch ends within a step."""
+
+    size, fingerprint = 5, "five"
+
+    def task(self, index):
+        return Task(f"t{index}", ({"role": "user", "content": f"{index}+1="},), "1")
+
+
+def addition_sampler(tasks=None):
+    tasks = tasks or ProceduralSource("addition", 1, 0, held_out=False)
+    return TaskSampler(tasks, build_tokenizer(), seed=0, max_prompt_tokens=64)
+
+
+def setup(algorithm="grpo", *, easy=0, version=3, max_refills=4, tasks=None):
+    """What groups of a row are sampled with, from a generator and a scorer that are made up."""
+    row = ALGORITHMS.get(algorithm, algorithm) if isinstance(algorithm, str) else algorithm
+    generator, scorer = FakeGenerator(version), FakeScorer(easy)
+    return SamplingSetup(addition_sampler(tasks), generator, scorer, SamplingParams(n=4), row, max_refills)
+
+
+def sampled(algorithm="grpo", **options):
+    return SampledGroups(setup(algorithm, **options), Clock())
+
+
+def ahead(algorithm="grpo", *, max_staleness=2, steps=6, version=lambda: 3, **options):
+    made = setup(algorithm, **options)
+    return GroupsAhead(made, Clock(), max_staleness=max_staleness, steps=steps, version=version)
+
+
+def recorded(count=10):
+    """Groups that stand in a list: the prompts p0, p1, ..., each answered once."""
+    groups = []
+    for index in range(count):
+        task = Task(f"p{index}", ({"role": "user", "content": f"p{index}"},), "")
+        completion = Completion(task.id, 0, [7], [-1.0], "x", "stop", -1)
+        groups.append(Group(task, Prompt(task.id, (1, 2)), [completion], [Score(1.0)]))
+    return RecordedGroups(Records(count, groups.__getitem__, seed=0), addition_sampler())
