@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def resolve_objective(name: str, overrides: Objective | Mapping[str, Any], sampl
             ``older_weights``. It decides the correction where neither row nor recipe does.
 
     Raises:
-        UserError: the file or its row is not there, or the row holds what no recipe may set.
+        UserError: the file or its row is not there, it cannot be run, or the row holds what no recipe may set.
     """
     row = ALGORITHMS[name] if name in ALGORITHMS else _row_of_file(name)
     section = Objective.model_validate(overrides)
@@ -163,10 +164,17 @@ def _row_of_file(name: str) -> Algorithm:
         raise UserError(f"algorithm: {name!r} is no row of the table, and there is no file {path}")
     try:
         row = runpy.run_path(path).get(attribute)
-        if not isinstance(row, Algorithm):
-            raise UserError(f"algorithm: {path} has no Algorithm called {attribute!r}")
         # Checked again: a copy of a row with other values (model_copy) has been checked by nobody.
-        return type(row).model_validate(dict(row))
+        row = type(row).model_validate(dict(row)) if isinstance(row, Algorithm) else None
     except ValidationError as error:
         listed = "; ".join(f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors())
         raise UserError(f"algorithm: {name}: {listed}") from error
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        where = f"{path}:{lines[-1]}" if lines else path
+        raise UserError(
+            f"algorithm: {where}: {type(error).__name__}: {error}. How a row is written: docs/algorithms.md"
+        ) from error
+    if row is None:
+        raise UserError(f"algorithm: {path} has no Algorithm called {attribute!r}")
+    return row

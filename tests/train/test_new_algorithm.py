@@ -63,6 +63,19 @@ def test_its_choices_are_held_to_what_a_recipe_may_set(tmp_path, choices, messag
         row_of(tmp_path, f"mine = ALGORITHMS['grpo'].model_copy(update={choices})")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("mine = Algorithm('my notes', 'what it is')", r"mine.py:4: TypeError: .*positional.* docs/algorithms.md"),
+        ("mine = nothing", "mine.py:4: NameError: name 'nothing' is not defined"),
+        ("mine =", "mine.py: SyntaxError: invalid syntax .*line 4"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_an_error_with_its_line(tmp_path, line, message):
+    with pytest.raises(UserError, match=message):
+        row_of(tmp_path, line)
+
+
 def test_its_own_axis_values_are_its_own_business(tmp_path):
     own = ("SURROGATES['mine'] = SURROGATES['sapo']", "mine = Algorithm(paper='', summary='', surrogate='mine')")
     assert row_of(tmp_path, *own).surrogate == "mine"
