@@ -5,7 +5,7 @@ import time
 from grpo_kit.data.records import Records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
-from grpo_kit.generate.base import SamplingParams
+from grpo_kit.generate.base import SamplingParams, check_prompts, sample_seed
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.measure import Measure, Measures
@@ -18,19 +18,31 @@ from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
 
 class FakeGenerator:
-    """Completions whose text is the sample's index; greedy ones say so. Remembers every seed it was given."""
+    """Completions of one token, whose text is the sample's index; greedy ones say so. Remembers every seed it was given.
+
+    The token depends on the seed, the task, the sample and the version, as that of an engine does.
+    """
 
     def __init__(self, version=3):
         self.policy_version = self.version = version
         self.seeds = []
 
     def generate(self, prompts, sampling):
+        check_prompts(prompts, sampling, context=512)
+        return self._sample(prompts, sampling)
+
+    def _sample(self, prompts, sampling):
         self.seeds.append(sampling.seed)
         for p in prompts:
             text = "greedy" if sampling.greedy else "{}"
             yield [
-                Completion(p.task_id, i, [7], [-1.0], text.format(i), "stop", self.version) for i in range(sampling.n)
+                Completion(p.task_id, i, [self._token(p, i, sampling)], [-1.0], text.format(i), "stop", self.version)
+                for i in range(sampling.n)
             ]
+
+    def _token(self, prompt, index, sampling):
+        seed = 0 if sampling.greedy else sampling.seed
+        return (sample_seed(seed, prompt.task_id, index) + self.version) % 1000
 
     def sync(self, model, version):
         self.policy_version = self.version = version
