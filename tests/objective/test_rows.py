@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from grpo_kit.config import Config
-from grpo_kit.config.read import parse_yaml, validate
+from grpo_kit.config.read import validate
+from grpo_kit.config.source import parse_yaml
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.losses import AGGREGATIONS
