@@ -51,6 +51,7 @@ PARTS = (
     "rows",
 )
 SHOWN = 120  # characters of a value in a difference
+LISTED = 20  # items of a part
 ABSENT = object()
 BROKEN = "could not be probed"
 
@@ -120,8 +121,9 @@ class Probing:
 class Comparison:
     """Two trees, and what was found out about them."""
 
-    def __init__(self, trees: list[Tree], probes: list[Probing], moved: dict[str, str]) -> None:
-        self.trees, self.probes, self.moved = trees, probes, moved
+    def __init__(self, trees: list[Tree], probes: list[Probing], options: argparse.Namespace) -> None:
+        self.trees, self.probes, self.all = trees, probes, options.all
+        self.moved = same_trees.read_moved(options.moved)
         self.table: list[tuple[str, int, int]] = []
 
     def compare(self, part: str) -> None:
@@ -140,10 +142,12 @@ class Comparison:
         different = 0
         for item in items:
             lines = list(differences(old.get(item, ABSENT), new.get(item, ABSENT), f"{part}/{item}"))
-            if lines:
-                different += 1
+            different += bool(lines)
+            if lines and (self.all or different <= LISTED):
                 more = f"   (and {len(lines) - 1} more)" if len(lines) > 1 else ""
                 print(f"  {lines[0]}{more}", flush=True)
+        if not self.all and different > LISTED:
+            print(f"  {part}: {different - LISTED} more items differ; --all lists them")
         if BROKEN in old and BROKEN in new:  # equal, and nothing is proved
             different += 1
             print(f"  {part}: {BROKEN} in either tree: {new[BROKEN][-1]}")
@@ -180,7 +184,7 @@ def compare(options: argparse.Namespace) -> int:
                     "other": str(folder / "old-runs") if probes else None,
                 }
                 probes.append(stack.enter_context(Probing(tree.name, tree.path, folder / side, request)))
-            comparison = Comparison(trees, probes, same_trees.read_moved(options.moved))
+            comparison = Comparison(trees, probes, options)
             for part in parts:
                 comparison.compare(part)
     finally:
@@ -221,6 +225,7 @@ def main() -> None:
         "--quick", action="store_true", help="one of every family, surrogate and returns; fewer verdicts"
     )
     parser.add_argument("--moved", type=Path, help="lines `old new` of modules or packages that were moved on purpose")
+    parser.add_argument("--all", action="store_true", help=f"list every item that differs, not {LISTED} of each part")
     parser.add_argument("--keep", action="store_true", help="leave both trees and their runs in the temporary folder")
     parser.add_argument("--golden", action="store_true", help="renew tests/golden instead of comparing")
     options = parser.parse_args()

@@ -27,6 +27,7 @@ SEEDS = (
 GOLDS = ("7", "\\frac{1}{2}", "x^2+1", "(1,2]", "\\{1,2\\}", "\\text{yes}", "x>3", "25\\%", "B", "5\\text{ cm}")
 TESTS = ["assert add(1, 2) == 3", "assert add(10, -4) == 6", "assert add(0, 0) == 0"]
 SCRIPT = ["x = area(2)\nassert abs(x - 12.566) < 1e-3", "x = area(1)\nassert x > 3", "x = area(1)\nassert x == 3.1415"]
+ENDED = re.compile(r"the program ended by itself \(exit code \d+\)|the other process has ended")
 RESPONSES = [
     "",
     "no code at all",
@@ -124,6 +125,11 @@ def answers(inputs: Path) -> dict[str, Any]:
     return found
 
 
+def ended(reason: str) -> str:
+    """Of two processes that end together, which is seen first is a race."""
+    return ENDED.sub("ended", reason)
+
+
 def sandbox(inputs: Path, quick: bool) -> dict[str, Any]:
     """Programs that cheat, look out, break things, and honest ones; and programs taken out of responses."""
     from grpo_kit.sandbox import Limits, Sandbox
@@ -137,14 +143,10 @@ def sandbox(inputs: Path, quick: bool) -> dict[str, Any]:
             for name, code in list(programs[kind].items())[:: 3 if quick else 1]:
                 tests, entry = (SCRIPT, "area") if kind == "REFEREED" else (TESTS, "add")
                 result = box.run_tests(code, tests, entry_point=entry, limits=patient)
-                verdicts = [[test.verdict, test.reason] for test in result.tests]
+                verdicts = [[test.verdict, ended(test.reason)] for test in result.tests]
                 found[f"{kind}: {name}"] = [
-                    result.verdict,
-                    result.grading,
-                    result.reason,
-                    result.sandbox_error,
-                    verdicts,
-                ]
+                    result.verdict, result.grading, ended(result.reason), result.sandbox_error, verdicts
+                ]  # fmt: skip
         for kind, test in (
             ("stdio", {"input": "1 2\n", "output": "3\n"}),
             ("function", {"input": [1, 2], "output": 3}),
