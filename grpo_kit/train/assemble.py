@@ -84,20 +84,19 @@ class Assembly:
         config = self.config
         start_warm(self.policy, config, self.folder, console, clock)
         torch.manual_seed(config.seed)  # what comes must not depend on whether the warm start was made just now
-        policy = self.policy
         if config.model.lora is not None:  # from here on the weights are the base, and adapters are what is trained
-            policy = spread(attach_lora(policy.whole(), config.model.lora), config, self.objective)
-        generator = open_generator(config.rollout, config.longest_sequence(), policy.whole(), self.folder)
+            self.policy = spread(attach_lora(self.policy.whole(), config.model.lora), config, self.objective)
+        generator = open_generator(config.rollout, config.longest_sequence(), self.policy.whole(), self.folder)
         self._open.callback(generator.close)
-        groups = self._group_source(policy, generator, progress, clock)
+        groups = self._group_source(generator, progress, clock)
         self._open.callback(groups.close)
-        return Opened(policy, generator, groups, open_learner(config, self.objective, policy))
+        return Opened(self.policy, generator, groups, open_learner(config, self.objective, self.policy))
 
-    def _group_source(self, policy: Policy, generator: Generator, progress: Progress, clock: Clock) -> GroupSource:
+    def _group_source(self, generator: Generator, progress: Progress, clock: Clock) -> GroupSource:
         rollout = self.config.rollout
         if self.objective.recorded:
-            return RecordedGroups(prepare_records(self.config, self.objective, policy), self.sampler)
-        sampling = sampling_params(self.config, policy)
+            return RecordedGroups(prepare_records(self.config, self.objective, self.policy), self.sampler)
+        sampling = sampling_params(self.config, self.policy)
         setup = SamplingSetup(self.sampler, generator, self.scorer, sampling, self.objective, rollout.max_refills)
         if not rollout.max_staleness:
             return SampledGroups(setup, clock)

@@ -35,28 +35,28 @@ class SampledGroups:
 
     def __init__(self, setup: SamplingSetup, clock: Clock) -> None:
         self.rounds = Rounds(setup, WhenNeeded(setup.generator), clock)
-        self.sampler, self.clock = setup.sampler, clock
+        self.setup, self.clock = setup, clock
         self._before: dict[int, dict[str, Any]] = {}  # the sampler's state before the step that was asked for last
 
     def next(self, step: int, count: int) -> list[Group]:
         """See `GroupSource.next`: ``count`` groups, all freshly sampled."""
-        self._before = {step: self.sampler.state_dict()}
+        self._before = {step: self.setup.sampler.state_dict()}
         try:
             with self.clock.phase("data"):
                 begun = self.rounds.begin(step, count)
             return self.rounds.finish(step, count, begun)
         except BaseException:
-            self.sampler.load_state_dict(self._before[step])
+            self.setup.sampler.load_state_dict(self._before[step])
             raise
 
     def statistics(self) -> dict[str, float]:
-        return self.rounds.statistics() | {"prompts_too_long": self.sampler.skipped_long}
+        return self.rounds.statistics() | {"prompts_too_long": self.setup.sampler.skipped_long}
 
     def position(self, done: int) -> dict[str, Any]:
-        return self._before.get(done + 1) or self.sampler.state_dict()
+        return self._before.get(done + 1) or self.setup.sampler.state_dict()
 
     def restore(self, position: dict[str, Any]) -> None:
-        self.sampler.load_state_dict(position)
+        self.setup.sampler.load_state_dict(position)
 
     def paused(self) -> AbstractContextManager[None]:
         """Nothing is prepared between two calls of `next`."""

@@ -1,7 +1,6 @@
 """What every source of groups does, whatever it reads or samples from; a new one is a line in SOURCES."""
 
 import threading
-from dataclasses import replace
 
 import pytest
 import torch
@@ -34,10 +33,6 @@ def opened():
     yield make
     for source in made:
         source.close()
-
-
-def setup_of(source):
-    return source.rounds.setup if hasattr(source, "rounds") else source.setup
 
 
 def tasks_of(groups):
@@ -84,7 +79,7 @@ def test_a_position_is_where_the_first_step_begins_that_nobody_learned_from(open
 
 def never_easy(opened, kind):
     source = opened(kind)
-    setup_of(source).scorer.easy = 0
+    source.setup.scorer.easy = 0
     return source
 
 
@@ -119,7 +114,7 @@ def test_what_is_counted_is_told_with_the_step_that_it_belongs_to(opened, kind):
         source.next(step, COUNT)
         counts.append(source.statistics()["scored/count"])
         with source.paused():
-            setup_of(source).scorer.statistics()  # as whoever evaluates does
+            source.setup.scorer.statistics()  # as whoever evaluates does
     refilled = 2.0 if "dynamic" in kind else 0.0
     assert counts == [COUNT + refilled, *[COUNT] * (STEPS - 1)]
 
@@ -134,7 +129,7 @@ def test_a_pause_changes_no_order_and_leaves_the_scorer_alone(opened, kind):
         found.append(tasks_of(source.next(step, COUNT)))
         with source.paused():
             if kind != "recorded":
-                scorer = setup_of(source).scorer
+                scorer = source.setup.scorer
                 scored = scorer.scored
                 assert scorer.at_work == 0
                 threading.Event().wait(0.02)  # long enough for a thread that does not wait
@@ -155,7 +150,7 @@ def test_a_pause_ends_with_whatever_ends_it(opened, kind):
 @pytest.mark.parametrize("place", ["generator", "scorer"])
 def test_what_fails_surfaces_in_the_step_that_needed_it(opened, kind, place):
     source = opened(kind)
-    setup = setup_of(source)
+    setup = source.setup
 
     def broken(*_):
         raise ConnectionError("gone")
@@ -176,7 +171,7 @@ def test_what_fails_surfaces_in_the_step_that_needed_it(opened, kind, place):
 def test_a_step_that_was_abandoned_is_given_again(opened, kind):
     """What has a thread of its own goes on with it meanwhile; what has none begins anew."""
     source, expected = opened(kind), straight(opened(kind))
-    scorer = setup_of(source).scorer
+    scorer = source.setup.scorer
     plain, easy = scorer.score_groups, scorer.easy
 
     def interrupted(groups):
@@ -212,13 +207,13 @@ def test_sampling_ahead_gives_what_sampling_gives(opened):
     for kind, other in (("sampled", "ahead"), ("sampled", "far ahead"), ("dynamic", "dynamic ahead")):
         one, two = opened(kind), opened(other)
         assert straight(one) == straight(two)
-        assert setup_of(one).generator.seeds == setup_of(two).generator.seeds
+        assert one.setup.generator.seeds == two.setup.generator.seeds
 
 
 def test_a_row_of_ones_own_is_sampled_as_it_says(opened):
     from grpo_kit.objective.algorithms import ALGORITHMS
 
-    greedy = replace(ALGORITHMS["grpo"], baseline=ALGORITHMS["remax"].baseline)
+    greedy = ALGORITHMS["grpo"].model_copy(update={"baseline": ALGORITHMS["remax"].baseline})
     for make in (sampled, ahead):
         source = make(greedy)
         assert [group.greedy.value for group in source.next(1, COUNT)] == [0.25] * COUNT

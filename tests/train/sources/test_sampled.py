@@ -1,7 +1,5 @@
 """Groups that are sampled a step at a time: dynamic sampling refills, greedy baselines."""
 
-from dataclasses import replace
-
 import pytest
 
 from grpo_kit.errors import RunFailed
@@ -16,7 +14,7 @@ def agrees(group):
 
 def test_dynamic_sampling_refills_the_batch():
     groups = sampled("dapo", easy=5)
-    generator = groups.rounds.setup.generator
+    generator = groups.setup.generator
     found = groups.next(1, 8)
     assert len(found) == 8
     assert not any(agrees(g) for g in found)
@@ -38,7 +36,7 @@ def test_refilling_ends_and_never_shrinks_the_batch():
 
 def test_other_algorithms_take_what_comes():
     groups = sampled("grpo", easy=5)
-    generator = groups.rounds.setup.generator
+    generator = groups.setup.generator
     assert sum(agrees(g) for g in groups.next(1, 8)) == 5
     assert len(generator.seeds) == 1
 
@@ -54,14 +52,14 @@ def test_the_greedy_baseline_is_one_more_sample_per_prompt():
 
 def test_completions_of_another_version_stop_the_run():
     groups = sampled("grpo")
-    groups.rounds.setup.generator.version = 2
+    groups.setup.generator.version = 2
     with pytest.raises(RunFailed, match=r"versions \[2\] reached the update of 3"):
         groups.next(1, 2)
 
 
 def test_a_row_can_be_changed_without_code():
     """Dynamic sampling is an axis: any algorithm can have it."""
-    groups = sampled(replace(ALGORITHMS["grpo"], dynamic_sampling=True), easy=2)
+    groups = sampled(ALGORITHMS["grpo"].model_copy(update={"dynamic_sampling": True}), easy=2)
     assert not any(agrees(g) for g in groups.next(1, 4))
 
 
@@ -75,7 +73,7 @@ def test_a_refill_draws_no_task_that_the_step_has_already():
 def test_refills_end_when_every_task_was_drawn():
     groups = sampled("dapo", easy=1000, tasks=FewTasks())
     assert len(groups.next(1, 4)) == 4
-    assert len(groups.rounds.setup.generator.seeds) == 2  # the fifth task, and no more
+    assert len(groups.setup.generator.seeds) == 2  # the fifth task, and no more
 
 
 def test_fillers_are_dealt_evenly_over_the_updates_of_a_batch():
