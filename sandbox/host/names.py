@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..wire.plain import DATA_NAMES
+from ..wire.plain import DATA_NAMES, of_data
 
 _ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "plt": "matplotlib.pyplot", "scipy": "scipy"}
-_ALIASES |= {"numpy": "numpy", "pandas": "pandas"}
+_ALIASES |= {"sp": "scipy", "nx": "networkx", "tf": "tensorflow", "sns": "seaborn", "sklearn": "sklearn", "cv2": "cv2"}
+_ALIASES |= {n: n for n in ("numpy", "pandas", "torch", "sympy", "networkx", "tensorflow", "matplotlib")}
 
 
 def _of(module: str, names: str) -> dict[str, str]:
@@ -64,6 +65,7 @@ class Script:
         own: names that the referee has from modules: ``module`` or ``module:name``.
         classes: names of the program that the tests use as classes.
         objects: functions, methods and attributes whose results the tests use as objects and not as data.
+        methods: what the tests ask of the objects that they make from these classes.
         exceptions: names of the program that the tests catch.
     """
 
@@ -71,6 +73,7 @@ class Script:
     own: dict[str, str] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
 
 
@@ -81,7 +84,7 @@ def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dic
     free = read - bound - entry
     bases = {n.value.id for n in _walk(trees) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}
     called = {n.func.id for n in _walk(trees) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    found = {n: _ALIASES[n] for n in free & _ALIASES.keys() if n in bases or entry}
+    found = {n: _ALIASES[n] for n in free & _ALIASES.keys() & bases}
     found |= {n: n for n in free & sys.stdlib_module_names & bases - called}
     conventional = {**_FOR_CHECKS, **(_IF_NAMED if entry else {})}
     others = {n for n in called - bound if n not in conventional and not hasattr(builtins, n)}
@@ -102,8 +105,14 @@ def read_script(sources: Sequence[str], entry_points: Sequence[str], task_classe
     script = Script(sorted((free | entry) - set(task_classes)), own)
     script.exceptions = sorted(caught & set(script.program))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trees))
-    script.objects = sorted(n for n, attributes in uses.items() if attributes - DATA_NAMES)
+    script.objects = sorted({n for tree in trees for n in _objects([trees[0], tree])})
+    script.methods = sorted(set().union(*(uses.get(name, ()) for name in script.classes)))
     return script
+
+
+def _objects(trees: Sequence[ast.AST]) -> Iterator[str]:
+    """What the setup and one test take objects from: no data has all that they ask for."""
+    return (name for name, attributes in _uses(trees).items() if not of_data(attributes))
 
 
 def _walk(trees: Sequence[ast.AST]) -> Iterator[ast.AST]:
@@ -125,6 +134,16 @@ def _read_and_bound(trees: Sequence[ast.AST]) -> tuple[set[str], set[str]]:
         elif isinstance(node, ast.alias):
             bound.add((node.asname or node.name).partition(".")[0])
     return read, bound
+
+
+def given_by(module: ast.Module) -> tuple[set[str], bool]:
+    """Names that a module binds, and whether these are all: ``from x import *`` does not say."""
+    _, bound = _read_and_bound([module])
+    stars = {n.module for n in ast.walk(module) if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"}
+    known = {name: sys.modules[name] for name in stars if name in sys.stdlib_module_names and name in sys.modules}
+    for imported in known.values():
+        bound |= set(getattr(imported, "__all__", dir(imported)))
+    return bound - {"*"}, len(known) == len(stars)
 
 
 # Built-ins that give back what they are given, or items of it.

@@ -8,6 +8,9 @@ be the expected value. What arithmetic of an own object with plain data makes is
 ``abs(x - expected) < 1e-6`` is never decided by a ``__sub__`` of the program's.
 
 With plain data no object of the program is ever equal, and none has an order.
+
+One object may be held in several standings at once: what a class under test returns from a method is opaque, though it be
+the very object that the tests have made (``return self``).
 """
 
 from __future__ import annotations
@@ -35,6 +38,11 @@ def standing(proxy: Proxy) -> int:
     return object.__getattribute__(proxy, "_standing")
 
 
+def number(value: Any) -> int | None:
+    """Which object of the program it is; None for what is none."""
+    return object.__getattribute__(value, "_number") if isinstance(value, Proxy) else None
+
+
 def _producer(proxy: Proxy) -> str:
     return object.__getattribute__(proxy, "_producer")
 
@@ -45,9 +53,12 @@ def _not_data(proxy: Proxy, what: str) -> TypeError:
 
 
 class Proxy:
-    """An object of the program. ``_makes_own``: a class under test; ``_producer``: what handed the object over."""
+    """An object of the program, in one standing.
 
-    __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_number", "_producer", "_standing")
+    ``_makes_own``: a class under test; ``_named``: something that the tests name; ``_producer``: what handed it over.
+    """
+
+    __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_named", "_number", "_producer", "_standing")
 
     def __init__(self, link: Link, number: int, class_name: str, rank: int, producer: str) -> None:
         for name, value in (
@@ -56,6 +67,7 @@ class Proxy:
             ("_class_name", class_name),
             ("_standing", rank),
             ("_makes_own", False),
+            ("_named", False),
             ("_label", class_name),
             ("_producer", producer),
         ):
@@ -65,10 +77,15 @@ class Proxy:
         """Whether the tests use what came from here as an object, so that the reference must return one, too."""
         return standing(self) != OPAQUE or _producer(self) in self._link.objects
 
+    def _answers(self, name: str) -> bool:
+        """Whether it may be asked for what plain data has, too: an object is there, or a method that returns one."""
+        methods = self._link.methods
+        return Proxy._is_object(self) or (name in methods and _producer(self) in methods)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__") and name not in _NAMES_OF_A_KIND:
             raise AttributeError(name)
-        if name in DATA_NAMES and not Proxy._is_object(self):
+        if name in DATA_NAMES and not Proxy._answers(self, name):
             raise _not_data(self, f".{name}")
         value = self._link.operation("getattr", self, name, producer=name)
         if isinstance(value, Proxy):
@@ -85,9 +102,12 @@ class Proxy:
         return self._link.call(self, args, kwargs)
 
     def __hash__(self) -> int:
-        if standing(self) != OWN:
-            return self._number
-        value = self._link.operation("hash", self)
+        own = self._link.in_standing(self, OWN)
+        if own is None:
+            if Proxy._is_object(self) or object.__getattribute__(self, "_named"):
+                return self._number
+            raise _not_data(self, "its hash")
+        value = self._link.operation("hash", own)
         if type(value) is not int:
             raise Gone(f"hash() came back as {type(value).__name__}")
         return hash(value)
@@ -164,10 +184,31 @@ class Proxy:
         return _untainted(self)._link.operation("next", self, producer=_producer(self))
 
     def __enter__(self) -> Any:
-        return _untainted(self)._link.operation("enter", self, standing=standing(self), producer=_producer(self))
+        entered = _untainted(self)._link.operation("enter", self, producer=_producer(self))
+        return self if number(entered) == self._number else entered
 
     def __exit__(self, *_: object) -> None:
         self._link.operation("exit", self)
+
+    def __await__(self) -> Any:
+        yield from ()
+        return self._link.operation("await", self, producer=_producer(self))
+
+    def __copy__(self) -> Any:
+        return self._copied("copy")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self._copied("deepcopy")
+
+    def _copied(self, operation: str) -> Any:
+        if object.__getattribute__(self, "_named"):
+            return self
+        if not Proxy._is_object(self):
+            raise _not_data(self, "a copy of it")
+        return self._link.operation(operation, self, standing=standing(self), producer=_producer(self))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise _not_data(self, "pickling it")
 
 
 class _Iterator:
@@ -191,7 +232,7 @@ def _equal(ours: Proxy, other: object, operation: str) -> bool:
         if other is None or standing(ours) == OWN:
             return operation == "ne"
         raise _not_data(ours, operation)
-    if ours is other:
+    if number(ours) == number(other):
         return operation == "eq"
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
         return ours._link.operation(operation, ours, other) is True

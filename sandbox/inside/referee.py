@@ -8,15 +8,17 @@ setup, whose objects travel as data (`instances`).
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
 from . import handled
-from .proxy import OPAQUE, OWN, Gone, Proxy, show
+from .proxy import OPAQUE, OWN, Gone, Proxy, number, show
 from .serve import Connection
 
 _NEVER_RAISED = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
@@ -33,12 +35,14 @@ class TaskBroken(Exception):
 class Link:
     """The referee's end of the connection."""
 
-    def __init__(self, connection: Connection, objects: frozenset[str] = frozenset()) -> None:
-        self.connection, self.objects = connection, objects
+    def __init__(
+        self, connection: Connection, objects: frozenset[str] = frozenset(), methods: frozenset[str] = frozenset()
+    ) -> None:
+        self.connection, self.objects, self.methods = connection, objects, methods
         self.instances = Instances({}, 1)
         self.outstanding = handled.Outstanding()
         self.functions: list[Callable[..., Any]] = []
-        self.proxies: dict[int, Proxy] = {}
+        self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.exceptions: dict[str, type] = {}
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
 
@@ -47,8 +51,8 @@ class Link:
 
     def _reference(self, value: Any) -> Any:
         if isinstance(value, Proxy):
-            return {"~": "ref", "v": ["object", object.__getattribute__(value, "_number")]}
-        known = self.instances.reference(value)
+            return {"~": "ref", "v": ["object", number(value)]}
+        known = self.instances.reference(value) or _of_library(value)
         if known is not None:
             return {"~": "ref", "v": known}
         if callable(value):
@@ -62,12 +66,17 @@ class Link:
     def _resolve(self, content: Any, standing: int, producer: str) -> Any:
         if content[0] in ("node", "member", "class"):
             return self.instances.resolve(content)
-        kind, number, class_name = content
-        if kind != "object" or type(number) is not int or type(class_name) is not str:
+        kind, which, class_name = content
+        if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
-        if number not in self.proxies:
-            self.proxies[number] = Proxy(self, number, class_name, standing, producer)
-        return self.proxies[number]
+        key = (which, standing, producer if standing == OPAQUE else "")
+        if key not in self.proxies:
+            self.proxies[key] = Proxy(self, which, class_name, standing, producer)
+        return self.proxies[key]
+
+    def in_standing(self, proxy: Proxy, standing: int) -> Proxy | None:
+        """The same object in another standing, if the tests hold it so."""
+        return self.proxies.get((object.__getattribute__(proxy, "_number"), standing, ""))
 
     def request(self, message: list[Any]) -> list[Any]:
         try:
@@ -82,13 +91,13 @@ class Link:
                     self._run_function(*reply[1:])
                 elif reply[0] == "value":
                     return reply[1:]
-                elif reply[0] == "raised":
+                elif reply[0] == "raised" and len(reply) == 4:
+                    raised = self._exception(reply[1], str(reply[2])[:500], self.decode(reply[3]))
                     break
                 else:
                     raise codec.Malformed("not a reply")
-        except (EOFError, OSError, ValueError, TypeError, LookupError) as error:
+        except (EOFError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
             raise Gone(str(error)) from None
-        raised = self._exception(reply[1], reply[2])
         if not self._is_an_answer(message, raised):
             self.outstanding.add(raised)
         raise raised
@@ -120,17 +129,29 @@ class Link:
             answer = ["failed", type(error).__name__, str(error)[:500]]
         self._send(answer)
 
-    def _exception(self, names: Any, text: Any) -> BaseException:
-        """The nearest known class to what the program raised: its own if the tests name it, else a built-in one."""
-        for name in names if isinstance(names, list) else ():
-            kind = self.exceptions.get(name) if isinstance(name, str) else None
-            if kind is None and isinstance(name, str) and name not in _NEVER_RAISED:
+    def _exception(self, names: Any, text: str, parts: Any) -> BaseException:
+        """The nearest known class to what the program raised: its own if the tests name it, else a built-in one.
+
+        ``parts``: its arguments and its other attributes.
+        """
+        arguments, attributes = parts
+        known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        for name in known:
+            kind = self.exceptions.get(name)
+            if kind is None and name not in _NEVER_RAISED:
                 kind = getattr(builtins, name, None)
             if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
-                error = kind.__new__(kind)
-                error.args = (str(text),)
-                return error
-        return RemoteError(f"{names}: {text}")
+                if name == known[0] and kind.__module__ == "builtins" and not any(map(codec.holds_opaque, arguments)):
+                    with contextlib.suppress(Exception):  # arguments that this kind does not take
+                        return kind(*arguments)
+                with contextlib.suppress(TypeError):  # a kind that cannot be made without them
+                    error = kind.__new__(kind)
+                    error.args = (text,)
+                    for attribute, value in attributes.items():
+                        if not attribute.startswith("_") and not hasattr(error, attribute):
+                            setattr(error, attribute, value)
+                    return error
+        return RemoteError(f"{names}: {text}"[:1000])
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         reply = self.request(["operation", name, [self.encode(o) for o in operands]])
@@ -171,6 +192,23 @@ class Link:
         return self.decode(result, standing, producer), new
 
 
+def _of_library(value: Any) -> list[str] | None:
+    """A built-in or a function, a class or a module of the standard library, by its name: each side has its own.
+
+    As a function of this side the program could call it here, with what it likes: ``eval``, for one.
+    """
+    if isinstance(value, types.ModuleType):
+        return ["library", value.__name__, ""] if value.__name__ in sys.stdlib_module_names else None
+    module = getattr(getattr(value, "__objclass__", value), "__module__", None)
+    name = getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module.partition(".")[0] not in sys.stdlib_module_names:
+        return None
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return ["library", module, name] if found is value else None
+
+
 def _replace(old: Any, new: Any) -> None:
     """Give a mutable argument the content that the program's copy has after the call."""
     if type(old) is not type(new):
@@ -193,14 +231,11 @@ def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> N
             known = (getattr(builtins, n, None) for n in content if n not in _NEVER_RAISED)
             base = next((k for k in known if isinstance(k, type) and issubclass(k, Exception)), Exception)
             namespace[name] = link.exceptions[name] = type(name, (base,), {})
-        elif kind == "module":
-            # The tests' own copy: the program may have changed functions in its process.
-            if content in sys.modules or content.partition(".")[0] in sys.stdlib_module_names:
-                namespace[name] = importlib.import_module(content)
         elif kind in ("value", "class"):
             namespace[name] = value = link.decode(content, producer=name)
             if isinstance(value, Proxy):
                 object.__setattr__(value, "_label", name)
+                object.__setattr__(value, "_named", True)
                 if kind == "class" and name in job["classes"]:
                     object.__setattr__(value, "_makes_own", True)
 
@@ -216,8 +251,10 @@ def _imported(name: str, origin: str) -> Any:
 
 def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> None:
     """Run each test; report [ "test", index, verdict, reason ] for each, or ["gone", index, reason] and stop."""
-    link = Link(Connection(descriptor, job["limits"]["reply_kb"] * 1024), frozenset(job["objects"]))
-    namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins, handled.SEEN: link.outstanding.seen}
+    connection = Connection(descriptor, job["limits"]["reply_kb"] * 1024)
+    link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]))
+    namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins}
+    namespace[handled.HELPER] = handled.Helper(link.outstanding, number, link.operation)
     index = 0
     try:
         _bind_names(link, job, namespace)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import copy
+import importlib
 import operator
 import os
 import struct
@@ -18,6 +20,7 @@ from ..wire import codec
 from ..wire.instances import Instances
 
 _MUTABLE = (list, dict, set, bytearray)
+_LONGEST_PARTS = 4096  # bytes
 
 _OPERATORS = (
     *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
@@ -42,8 +45,27 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "divmod": divmod,
     "enter": lambda o: o.__enter__(),
     "exit": lambda o: o.__exit__(None, None, None),
+    "await": lambda o: _loop().run_until_complete(_awaited(o)),
+    "type": type,
+    "issubclass": issubclass,
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
     **{name: getattr(operator, name) for name in _OPERATORS},
 }
+
+
+_loops: list[Any] = []
+
+
+def _loop() -> Any:
+    """One event loop for all that the tests await, which outlives each: a lock belongs to its loop."""
+    if not _loops:
+        _loops.append(importlib.import_module("asyncio").new_event_loop())
+    return _loops[0]
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
 
 
 class Connection:
@@ -101,6 +123,9 @@ class Server:
             return self.instances.resolve(content)
         if kind == "object":
             return self.objects[number]
+        if kind == "library":
+            found = importlib.import_module(number)
+            return operator.attrgetter(content[2])(found) if content[2] else found
         return lambda *args, **kwargs: self._call_back(number, args, kwargs)
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -146,7 +171,16 @@ class Server:
                 text = str(error)[:500]
             except BaseException as second:
                 text = f"(its text could not be read: {type(second).__name__})"
-            self.connection.send(["raised", names, text])
+            self.connection.send(["raised", names, text, self._parts(error)])
+
+    def _parts(self, error: BaseException) -> Any:
+        """The arguments and the attributes of an exception, as far as they are small and data."""
+        with contextlib.suppress(BaseException):
+            attributes = {k: v for k, v in vars(error).items() if isinstance(k, str)}
+            encoded = codec.encode([list(error.args), attributes])
+            if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
+                return encoded
+        return [[], codec.encode({})]
 
     def on_names(self, wanted: list[str]) -> list[Any]:
         """What each name is, for the tests to bind."""
@@ -157,9 +191,7 @@ class Server:
             value = self.namespace[name]
             if isinstance(value, type) and issubclass(value, BaseException):
                 found[name] = ["exception", [t.__name__ for t in value.__mro__]]
-            elif isinstance(value, types.ModuleType):
-                found[name] = ["module", value.__name__]
-            else:
+            elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
         return [found]

@@ -24,6 +24,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from . import standard
 from .plain import DATA_NAMES
 
 MAX_DEPTH = 150
@@ -66,7 +67,7 @@ def holds_opaque(value: Any) -> bool:
         value = waiting.pop()
         if isinstance(value, Opaque):
             return True
-        if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+        if isinstance(value, (list, tuple, set, frozenset, collections.deque, *standard.VIEWS)):
             waiting.extend(v for v in value if type(v) not in _PLAIN and type(v) is not int)
         elif isinstance(value, dict):
             waiting.extend(value)
@@ -167,6 +168,7 @@ _ENCODERS: dict[type, Callable[[Any, Callable[[Any], Any]], Any]] = {
     datetime.datetime: _text("datetime", lambda v: [v.isoformat(), v.fold]),
     datetime.timedelta: _text("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
     type(Ellipsis): _text("ellipsis", lambda v: None),
+    **standard.ENCODERS,
 }
 # How the data of a subclass is read without asking the subclass.
 _BASES: dict[type, Callable[[Any], Any]] = {
@@ -178,6 +180,8 @@ _BASES: dict[type, Callable[[Any], Any]] = {
     list: lambda v: list(list.__iter__(v)),
     set: lambda v: set(set.__iter__(v)),
     frozenset: lambda v: frozenset(frozenset.__iter__(v)),
+    collections.Counter: lambda v: collections.Counter(dict(dict.items(v))),
+    collections.OrderedDict: lambda v: collections.OrderedDict(dict.items(v)),
     dict: lambda v: dict(dict.items(v)),
 }
 
@@ -331,6 +335,7 @@ _DECODERS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "record": _decode_record,
     "ndarray": _decode_array,
     "opaque": lambda c, inner: Opaque(str(c)[:100]),
+    **standard.decoders(_list, _decode_dict),
 }
 
 
