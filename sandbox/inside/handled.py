@@ -18,7 +18,7 @@ from typing import Any
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
-_RUNNING = frozenset(("run", "run_until_complete"))
+_AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
 def compiled(source: str, name: str):  # type: ignore[no-untyped-def]  # types.CodeType, which typeshed calls Any here
@@ -77,13 +77,22 @@ class _Mark(ast.NodeTransformer):
             return _ask(name, *node.args)
         if name in _TAKING and len(node.args) > 1:
             return _ask("taking", node.func, *node.args, keywords=node.keywords)
-        if name in _RUNNING and isinstance(node.func, ast.Attribute) and node.args:
-            return _ask("running", node.func, *node.args, keywords=node.keywords)
+        if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:
+            return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
         return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        asked = node.attr == "__class__" and isinstance(node.ctx, ast.Load)
+        return _ask("type", node.value) if asked else node
 
 
 def _exception() -> ast.expr:
     return ast.Attribute(ast.Name(HELPER, ast.Load()), "anything", ast.Load())
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
 
 
 class Outstanding:
@@ -146,11 +155,11 @@ class Helper:
                 self._outstanding.take(error)
         return result
 
-    def running(self, function: Callable[..., Any], first: Any, *others: Any, **named: Any) -> Any:
-        """``asyncio.run(f())``, of a coroutine that is the program's."""
-        if self._number(first) is not None and getattr(function, "__module__", "").partition(".")[0] == "asyncio":
-            return self._ask("await", first)
-        return function(first, *others, **named)
+    def awaiting(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """``asyncio.run(f())``, which insists on a coroutine of this side."""
+        if (getattr(function, "__module__", None) or "").partition(".")[0] == "asyncio":
+            arguments = tuple(a if self._number(a) is None else _awaited(a) for a in arguments)
+        return function(*arguments, **named)
 
     def same(self, left: Any, right: Any) -> bool:
         number = self._number(left)

@@ -47,6 +47,11 @@ def _producer(proxy: Proxy) -> str:
     return object.__getattribute__(proxy, "_producer")
 
 
+def _inner(proxy: Proxy) -> str:
+    producer = _producer(proxy)
+    return producer if producer.endswith("[]") else f"{producer}[]"
+
+
 def _not_data(proxy: Proxy, what: str) -> TypeError:
     name = object.__getattribute__(proxy, "_class_name")
     return TypeError(f"{what}: the program handed over an object of its own ({name}) where data was expected")
@@ -55,7 +60,8 @@ def _not_data(proxy: Proxy, what: str) -> TypeError:
 class Proxy:
     """An object of the program, in one standing.
 
-    ``_makes_own``: a class under test; ``_named``: something that the tests name; ``_producer``: what handed it over.
+    ``_makes_own``: a class under test; ``_named``: something that the tests name; ``_producer``: the path by
+    which it came (`names`).
     """
 
     __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_named", "_number", "_producer", "_standing")
@@ -80,16 +86,18 @@ class Proxy:
     def _answers(self, name: str) -> bool:
         """Whether it may be asked for what plain data has, too: an object is there, or a method that returns one."""
         methods = self._link.methods
-        return Proxy._is_object(self) or (name in methods and _producer(self) in methods)
+        return Proxy._is_object(self) or (name in methods and _producer(self)[1:-2] in methods)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__") and name not in _NAMES_OF_A_KIND:
             raise AttributeError(name)
         if name in DATA_NAMES and not Proxy._answers(self, name):
             raise _not_data(self, f".{name}")
-        value = self._link.operation("getattr", self, name, producer=name)
+        value = self._link.operation("getattr", self, name, producer=f".{name}")
         if isinstance(value, Proxy):
             object.__setattr__(value, "_label", f"{self._label}.{name}")
+            if object.__getattribute__(self, "_named"):
+                object.__setattr__(value, "_named", True)  # a member of an enumeration, for one
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -169,7 +177,7 @@ class Proxy:
     def __getitem__(self, key: Any) -> Any:
         if not Proxy._is_object(self):
             raise _not_data(self, "an item of it")
-        return self._link.operation("getitem", self, key, producer=_producer(self))
+        return self._link.operation("getitem", self, key, producer=_inner(self))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._link.operation("setitem", self, key, value)
@@ -181,7 +189,7 @@ class Proxy:
         return _Iterator(_untainted(self)._link.operation("iter", self, producer=_producer(self)))
 
     def __next__(self) -> Any:
-        return _untainted(self)._link.operation("next", self, producer=_producer(self))
+        return _untainted(self)._link.operation("next", self, producer=_inner(self))
 
     def __enter__(self) -> Any:
         entered = _untainted(self)._link.operation("enter", self, producer=_producer(self))
@@ -238,6 +246,8 @@ def _equal(ours: Proxy, other: object, operation: str) -> bool:
         return ours._link.operation(operation, ours, other) is True
     if operation == "eq":
         return False
+    if any(object.__getattribute__(proxy, "_named") for proxy in (ours, other)):
+        return True  # another object than the named one
     raise _not_data(ours, operation)
 
 

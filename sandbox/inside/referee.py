@@ -11,6 +11,7 @@ import builtins
 import contextlib
 import importlib
 import sys
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,7 @@ class Link:
         self.functions: list[Callable[..., Any]] = []
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.exceptions: dict[str, type] = {}
+        self.lock = threading.RLock()  # tests may have threads; a function of theirs that is called asks again
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
 
     def encode(self, value: Any) -> Any:
@@ -57,11 +59,14 @@ class Link:
             return {"~": "ref", "v": known}
         if callable(value):
             self.functions.append(value)
-            return {"~": "ref", "v": ["function", len(self.functions) - 1]}
+            name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
+            return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc]}
         raise TypeError(f"the tests pass a {type(value).__name__}, which cannot leave their process")
 
     def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
-        return codec.decode(data, lambda content: self._resolve(content, standing, producer))
+        inner = producer if producer.endswith("[]") else f"{producer}[]"
+        whole = isinstance(data, dict) and data.get("~") == "ref"
+        return codec.decode(data, lambda content: self._resolve(content, standing, producer if whole else inner))
 
     def _resolve(self, content: Any, standing: int, producer: str) -> Any:
         if content[0] in ("node", "member", "class"):
@@ -79,6 +84,10 @@ class Link:
         return self.proxies.get((object.__getattribute__(proxy, "_number"), standing, ""))
 
     def request(self, message: list[Any]) -> list[Any]:
+        with self.lock:
+            return self._request(message)
+
+    def _request(self, message: list[Any]) -> list[Any]:
         try:
             self._send(message)
             while True:
@@ -96,8 +105,8 @@ class Link:
                     break
                 else:
                     raise codec.Malformed("not a reply")
-        except (EOFError, OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-            raise Gone(str(error)) from None
+        except Exception as error:  # of the connection or of what came over it: nothing that a test may catch
+            raise Gone(f"{type(error).__name__}: {error}"[:300]) from None
         if not self._is_an_answer(message, raised):
             self.outstanding.add(raised)
         raise raised
@@ -135,6 +144,8 @@ class Link:
         ``parts``: its arguments and its other attributes.
         """
         arguments, attributes = parts
+        if type(arguments) is not list or type(attributes) is not dict:
+            raise codec.Malformed("not an exception")
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
         for name in known:
             kind = self.exceptions.get(name)
@@ -148,7 +159,7 @@ class Link:
                     error = kind.__new__(kind)
                     error.args = (text,)
                     for attribute, value in attributes.items():
-                        if not attribute.startswith("_") and not hasattr(error, attribute):
+                        if type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute):
                             setattr(error, attribute, value)
                     return error
         return RemoteError(f"{names}: {text}"[:1000])
@@ -173,19 +184,23 @@ class Link:
         label, producer = (object.__getattribute__(target, name) for name in ("_label", "_producer"))
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         try:
-            reply = self.request(["call", self.encode(target), encoded, named])
+            # Where the test has put something in the place of its output, what the program prints goes there.
+            captures = sys.stdout is not sys.__stdout__
+            reply = self.request(["call", self.encode(target), encoded, named, captures])
         except Exception as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
             raise
         standing = OWN if object.__getattribute__(target, "_makes_own") else OPAQUE
-        value, changed = self._answer(reply, 2, lambda: self._result(reply, len(args), standing, producer))
+        value, changed = self._answer(reply, 3, lambda: self._result(reply, len(args), standing, f"{producer}()"))
+        if captures:
+            sys.stdout.write(str(reply[2]))
         for index, new in changed.items():
             _replace(args[index], new)
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
 
     def _result(self, reply: list[Any], arguments: int, standing: int, producer: str) -> tuple[Any, dict[int, Any]]:
-        result, changed = reply
+        result, changed, _ = reply
         new = {int(index): self.decode(value) for index, value in changed.items()}
         if not all(0 <= index < arguments for index in new):
             raise codec.Malformed("an argument that was not given came back")
@@ -225,13 +240,15 @@ def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> N
         namespace[name] = _imported(name, origin)
     wanted = [n for n in job["names"] if n not in job["own"]]
     (found,) = link.request(["names", wanted])
-    for name in (n for n in wanted if n in found):  # not what else the answer may hold: built-ins would be among it
-        kind, content = found[name]
-        if kind == "exception" and name in job["exceptions"]:
-            known = (getattr(builtins, n, None) for n in content if n not in _NEVER_RAISED)
+    asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
+    caught = [(len(content), n, content) for n, (kind, content) in asked.items() if kind == "exception"]
+    for _, name, bases in sorted(caught):  # the fewer bases, the earlier: each finds its own
+        if name in job["exceptions"]:
+            known = (link.exceptions.get(n) or getattr(builtins, n, None) for n in bases if n not in _NEVER_RAISED)
             base = next((k for k in known if isinstance(k, type) and issubclass(k, Exception)), Exception)
             namespace[name] = link.exceptions[name] = type(name, (base,), {})
-        elif kind in ("value", "class"):
+    for name, (kind, content) in asked.items():
+        if kind in ("value", "class"):
             namespace[name] = value = link.decode(content, producer=name)
             if isinstance(value, Proxy):
                 object.__setattr__(value, "_label", name)

@@ -9,6 +9,7 @@ import builtins
 import contextlib
 import copy
 import importlib
+import io
 import operator
 import os
 import struct
@@ -126,7 +127,13 @@ class Server:
         if kind == "library":
             found = importlib.import_module(number)
             return operator.attrgetter(content[2])(found) if content[2] else found
-        return lambda *args, **kwargs: self._call_back(number, args, kwargs)
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            return self._call_back(number, args, kwargs)
+
+        function.__name__ = function.__qualname__ = content[2]
+        function.__doc__ = content[3]
+        return function
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
@@ -162,16 +169,22 @@ class Server:
 
     def answer(self, message: Any) -> None:
         try:
-            self._send(["value", *getattr(self, "on_" + message[0])(*message[1:])])
-        except (EOFError, BrokenPipeError, codec.Malformed):
+            answer = ["value", *getattr(self, "on_" + message[0])(*message[1:])]
+        except codec.Malformed:
             raise
         except BaseException as error:
-            names = [t.__name__[:100] for t in type(error).__mro__]
-            try:
-                text = str(error)[:500]
-            except BaseException as second:
-                text = f"(its text could not be read: {type(second).__name__})"
-            self.connection.send(["raised", names, text, self._parts(error)])
+            answer = self._raised(error)
+        try:
+            self._send(answer)
+        except (TypeError, ValueError) as error:  # more objects than go over
+            self.connection.send(self._raised(error))
+
+    def _raised(self, error: BaseException) -> list[Any]:
+        try:
+            text = str(error)[:500]
+        except BaseException as second:
+            text = f"(its text could not be read: {type(second).__name__})"
+        return ["raised", [t.__name__[:100] for t in type(error).__mro__], text, self._parts(error)]
 
     def _parts(self, error: BaseException) -> Any:
         """The arguments and the attributes of an exception, as far as they are small and data."""
@@ -196,10 +209,13 @@ class Server:
                 found[name] = [kind, self.encode(value)]
         return [found]
 
-    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
-        """Call, and report which mutable arguments the call changed."""
+    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], captures: bool) -> list[Any]:
+        """Call, and report which mutable arguments the call changed, and what it printed if somebody wants to know."""
         decoded = [self.decode(a) for a in args]
-        value = self.decode(target)(*decoded, **{k: self.decode(v) for k, v in kwargs.items()})
+        function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed) if captures else contextlib.nullcontext():
+            value = function(*decoded, **named)
         changed = {}
         for index, (before, after) in enumerate(zip(args, decoded, strict=True)):
             if type(after) in _MUTABLE:
@@ -208,7 +224,7 @@ class Server:
                     changed[str(index)] = encoded
             else:
                 self.instances.reference(after)  # an object of the task goes back as the call has left it
-        return [self.encode(value), changed]
+        return [self.encode(value), changed, printed.getvalue()]
 
     def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
         return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]

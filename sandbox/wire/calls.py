@@ -36,8 +36,8 @@ class Raised:
     def __init__(self, description: Any = None) -> None:
         parts = description if isinstance(description, list) else []
         # Nothing but text: that of a nested list may go deeper than the stack here.
-        self.name = parts[0][:100] if parts and isinstance(parts[0], str) else "an unknown error"
-        self.text = parts[1][:500] if len(parts) > 1 and isinstance(parts[1], str) else ""
+        self.name = codec.written(parts[0][:100]) if parts and isinstance(parts[0], str) else "an unknown error"
+        self.text = codec.written(parts[1][:500]) if len(parts) > 1 and isinstance(parts[1], str) else ""
         self.errno = parts[2] if len(parts) > 2 and isinstance(parts[2], int) else None
 
     def __str__(self) -> str:

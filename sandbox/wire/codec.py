@@ -98,6 +98,10 @@ class Record(tuple):
     """A named tuple as data: a tuple whose items also have names."""
 
     names: tuple[str, ...]
+    _fields = property(lambda self: self.names)
+
+    def _asdict(self) -> dict[str, Any]:
+        return dict(zip(self.names, self, strict=True))
 
     def __getattribute__(self, name: str) -> Any:
         names = super().__getattribute__("__dict__").get("names", ())
@@ -126,8 +130,8 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
     if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
         return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in value]}
     fields = getattr(kind, "_fields", None)
-    if issubclass(kind, tuple) and type(fields) is tuple:
-        names = [n[:100] for n in fields if isinstance(n, str)]
+    if issubclass(kind, tuple) and type(fields) is tuple and all(map(_names_a_field, fields)):
+        names = [n[:100] for n in fields]
         return {"~": "record", "v": [names, [encode(v, unknown, False, depth + 1) for v in tuple.__iter__(value)]]}
     base = next((b for b in kind.__mro__ if b in _BASES), None)
     if base is not None:
@@ -137,6 +141,10 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
     if unknown is not None:
         return unknown(value)
     return {"~": "opaque", "v": kind.__name__[:100]}
+
+
+def _names_a_field(name: Any) -> bool:
+    return isinstance(name, str) and not name.startswith("_")  # those are a named tuple's own
 
 
 def _items(tag: str) -> Callable[[Any, Callable[[Any], Any]], Any]:
@@ -306,7 +314,7 @@ def arrays_as_numpy() -> None:
 
 def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:
     names, items = content
-    if type(names) is not list or any(type(n) is not str for n in names) or len(names) != len(items):
+    if type(names) is not list or len(names) != len(items) or not all(map(_names_a_field, names)):
         raise Malformed("not a record")
     made = Record(_list(items, inner))
     made.names = tuple(names)
@@ -372,3 +380,8 @@ def show(value: Any) -> str:
         return _repr.repr(value)[:300]
     except (ValueError, RecursionError):  # an int of more digits than Python prints
         return f"<{type(value).__name__}>"
+
+
+def written(text: str) -> str:
+    """Text that can be written to a file and tokenized: half a surrogate pair, which JSON can hold, cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()

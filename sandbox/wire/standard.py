@@ -12,6 +12,7 @@ from typing import Any
 
 Inner = Callable[[Any], Any]
 VIEWS = _KEYS, _VALUES, _ITEMS = type({}.keys()), type({}.values()), type({}.items())
+_MOST_SPANS = 200  # each may be as long as the text
 _FACTORIES: dict[str, Any] = {t.__name__: t for t in (int, float, str, bool, list, dict, set, tuple)} | {"": None}
 
 
@@ -66,7 +67,7 @@ def _match(value: re.Match[Any], inner: Inner) -> Any:
 def _decode_match(content: Any, inner: Inner) -> Match:
     pattern, string, spans, names = content
     text, groups = inner(string), inner(names)
-    numbers = type(spans) is list and len(spans) % 2 == 0 and len(spans) > 1 and all(type(n) is int for n in spans)
+    numbers = type(spans) is list and len(spans) % 2 == 0 and 1 < len(spans) <= _MOST_SPANS and all(type(n) is int for n in spans)
     if type(pattern) is not str or type(text) not in (str, bytes) or type(groups) is not dict or not numbers:
         raise ValueError("content")
     if not all(type(k) is str and type(v) is int for k, v in groups.items()):
