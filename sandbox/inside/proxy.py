@@ -16,7 +16,7 @@ the very object that the tests have made (``return self``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..wire import codec
 from ..wire.plain import DATA_NAMES
@@ -26,12 +26,19 @@ if TYPE_CHECKING:
 
 OPAQUE, OWN, TAINTED = 0, 1, 2
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
-_NAMES_OF_A_KIND = frozenset(("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__"))
+_NAMES_OF_A_KIND = frozenset(("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__", "__dict__"))
 _MOST_ITEMS = 20_000
 
 
 class Gone(BaseException):
-    """The program's process ended or broke the protocol. Not an Exception: no test may catch it."""
+    """The program's process ended or broke the protocol. Not an Exception: no test may catch it, and if one does, it is
+    kept."""
+
+    happened: ClassVar[list[Gone]] = []
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        Gone.happened.append(self)
 
 
 def standing(proxy: Proxy) -> int:

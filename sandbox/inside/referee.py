@@ -294,6 +294,8 @@ def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, s
     link.last, link.outstanding.errors = "", []
     try:
         exec(handled.compiled(test, "<test>"), namespace)
+        if Gone.happened:
+            raise Gone.happened[0]
     except Gone:
         raise
     except AssertionError:  # its message may hold the expected value
