@@ -105,20 +105,31 @@ def read_script(sources: Sequence[str], entry_points: Sequence[str], task_classe
     script = Script(sorted((free | entry) - set(task_classes)), own)
     script.exceptions = sorted(caught & set(script.program))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trees))
-    script.objects = sorted({n for tree in trees for n in _objects([trees[0], tree])})
+    script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree])})
     script.methods = sorted(_methods(script.classes, uses))
     return script
 
 
+# Methods of data that change it and return nothing: asked of what they return, they are not data's.
+_CHANGING = frozenset("add append appendleft clear discard extend insert remove reverse sort update".split())
+
+
 def _objects(trees: Sequence[ast.AST]) -> Iterator[str]:
-    """What the setup and one test take objects from: no data has all that they ask for."""
-    return (name for name, attributes in _uses(trees).items() if not of_data(attributes))
+    """Paths of what the setup and one test take for objects: they ask for what no data has.
+
+    Or, of the result of a function, for more than one kind of data has. Of attributes and items that says nothing: the
+    same path may lead to a list here, and to text there.
+    """
+    for path, asked in _uses(trees).items():
+        attributes = {name for name in asked if not name.startswith("__")}
+        if attributes - DATA_NAMES or (path.removesuffix("()").isidentifier() and not of_data(attributes)):
+            yield path
 
 
 def _methods(classes: Iterable[str], uses: dict[str, set[str]]) -> set[str]:
-    """What is asked of objects of these classes, and of what a method returns that is asked for itself again."""
+    """What is asked of objects of these classes, and of what they return from a change that is asked for another one."""
     found = set().union(*(uses.get(f"{name}()", ()) for name in classes))
-    return found.union(*(uses[f".{name}()"] for name in found if name in uses.get(f".{name}()", ())))
+    return found.union(*(uses[f".{name}()"] for name in found & _CHANGING if name in uses.get(f".{name}()", ())))
 
 
 def _walk(trees: Sequence[ast.AST]) -> Iterator[ast.AST]:
