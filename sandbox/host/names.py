@@ -111,7 +111,9 @@ def read_script(sources: Sequence[str], entry_points: Sequence[str], task_classe
 
 
 # Methods of data that change it and return nothing: asked of what they return, they are not data's.
-_CHANGING = frozenset("add append appendleft clear discard extend insert remove reverse sort update".split())
+_CHANGING = frozenset(
+    ["add", "append", "appendleft", "clear", "discard", "extend", "insert", "remove", "reverse", "sort", "update"]
+)
 
 
 def _objects(trees: Sequence[ast.AST]) -> Iterator[str]:

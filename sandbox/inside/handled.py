@@ -122,9 +122,7 @@ class Helper:
 
     anything = BaseException
 
-    def __init__(
-        self, outstanding: Outstanding, number: Callable[[Any], int | None], ask: Callable[..., Any]
-    ) -> None:
+    def __init__(self, outstanding: Outstanding, number: Callable[[Any], int | None], ask: Callable[..., Any]) -> None:
         self._outstanding, self._number, self._ask = outstanding, number, ask
 
     def seen(self) -> list[BaseException]:

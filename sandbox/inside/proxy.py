@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 OPAQUE, OWN, TAINTED = 0, 1, 2
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
-_NAMES_OF_A_KIND = frozenset(("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__", "__dict__"))
+_NAMES_OF_A_KIND = frozenset(
+    ("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__", "__dict__")
+)
 _MOST_ITEMS = 20_000
 
 

@@ -216,7 +216,11 @@ def _of_library(value: Any) -> list[str] | None:
         return ["library", value.__name__, ""] if value.__name__ in sys.stdlib_module_names else None
     module = getattr(getattr(value, "__objclass__", value), "__module__", None)
     name = getattr(value, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(name, str) or module.partition(".")[0] not in sys.stdlib_module_names:
+    if (
+        not isinstance(module, str)
+        or not isinstance(name, str)
+        or module.partition(".")[0] not in sys.stdlib_module_names
+    ):
         return None
     found: Any = sys.modules.get(module)
     for part in name.split("."):

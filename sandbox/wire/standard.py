@@ -67,7 +67,12 @@ def _match(value: re.Match[Any], inner: Inner) -> Any:
 def _decode_match(content: Any, inner: Inner) -> Match:
     pattern, string, spans, names = content
     text, groups = inner(string), inner(names)
-    numbers = type(spans) is list and len(spans) % 2 == 0 and 1 < len(spans) <= _MOST_SPANS and all(type(n) is int for n in spans)
+    numbers = (
+        type(spans) is list
+        and len(spans) % 2 == 0
+        and 1 < len(spans) <= _MOST_SPANS
+        and all(type(n) is int for n in spans)
+    )
     if type(pattern) is not str or type(text) not in (str, bytes) or type(groups) is not dict or not numbers:
         raise ValueError("content")
     if not all(type(k) is str and type(v) is int for k, v in groups.items()):
@@ -82,7 +87,11 @@ def _flat(tag: str) -> Callable[[Any, Inner], Any]:
 def _default(value: Any, inner: Inner) -> Any:
     factory = collections.defaultdict.default_factory.__get__(value)  # type: ignore[attr-defined]
     name = next((n for n, kind in _FACTORIES.items() if kind is factory), None)
-    return inner(dict(dict.items(value))) if name is None else {"~": "default", "v": [name, inner(dict(dict.items(value)))]}
+    return (
+        inner(dict(dict.items(value)))
+        if name is None
+        else {"~": "default", "v": [name, inner(dict(dict.items(value)))]}
+    )
 
 
 def _decode_default(content: Any, inner: Inner) -> Any:
