@@ -342,8 +342,9 @@ def _is_class(name: str, uses: dict[str, set[str]], trees: Sequence[ast.AST]) ->
 
 
 def _methods_of_a_class(name: str, attributes: set[str]) -> bool:
-    # A stack has push and pop, but some tests only pop. A name that says so, in the form of a class's, is believed.
-    return len(attributes) > 1 and "_" not in name and not attributes <= set(dir(str))
+    # Some stacks are only appended to and popped from. A name that says so, in the form of a class's, is believed if the
+    # tests change what it made; a function may return a dict, which is looked into.
+    return len(attributes) > 1 and "_" not in name and bool(attributes & _CHANGING)
 
 
 def _makes(nodes: Sequence[ast.AST], name: str) -> bool:

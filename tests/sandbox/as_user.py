@@ -20,6 +20,8 @@ from grpo_kit.sandbox.inside import kernel
 from .corpus import KINDS, decided_by_themselves
 
 USER = 65534
+# What a user's sandbox does otherwise is how it isolates; the rest of the corpus is the same code as root's.
+_SOME = {"namespaces": ("names", "exceptions", "told", "messages", "standing"), "landlock": ("told", "messages")}
 PROJECT = Path(__file__).resolve().parents[2]
 _LEND = (
     "import sys, types\npackage = types.ModuleType('grpo_kit')\npackage.__path__ = [sys.argv[1]]\n"
@@ -69,14 +71,15 @@ def leave(folder: str, backend: str, what: str) -> None:
 
 
 def main(backend: str) -> None:
-    report: dict[str, Any] = {"user": os.getuid(), "programs": sum(len(kind) for kind in KINDS.values())}
+    kinds = [KINDS[name] for name in _SOME[backend]]
+    report: dict[str, Any] = {"user": os.getuid(), "programs": sum(len(kind) for kind in kinds)}
     found = next(p for p in probe() if p.backend == backend)
     if not found.works:
         print(json.dumps(report | {"does not work": found.detail}))
         return
     try:
         with Sandbox(backend=backend, workers=1) as sandbox:
-            report["wrong"] = [repr(w) for kind in KINDS.values() for w in decided_by_themselves(sandbox, kind)]
+            report["wrong"] = [repr(w) for kind in kinds for w in decided_by_themselves(sandbox, kind)]
             report["wrong"] += [f"{sandbox.restarts} restarts"] * bool(sandbox.restarts)
     except SandboxError as error:
         report["does not work"] = str(error)

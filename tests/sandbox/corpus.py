@@ -12,7 +12,7 @@ from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
 from .forging_replies import REPLIES
 from .forging_standing import STANDING
 
-LIMITS = Limits(cpu_s=1, wall_s=10)
+LIMITS = Limits(cpu_s=0.3, wall_s=10)
 KINDS: dict[str, Sequence[Attack]] = {
     "objects": objects(),
     "names": NAMES,
