@@ -40,18 +40,18 @@ def run(worker: Worker, request: Request) -> Result:
     if request.grading == "same_process":
         return _same_process(worker, request)
     entry_points = frozenset(name.partition(".")[0] for name in request.entry_points)
-    foreign, own_setup, classes = _defined_by_tests(request.setup, entry_points)
+    foreign, given, own_setup, classes = _defined_by_tests(request.setup, entry_points)
     plans: list[calls.Plan | None] = []
     foreign |= _conventional(own_setup, _texts(request.tests), entry_points)
     for index, test in enumerate(request.tests):
         try:
-            plans.append(calls.plan(test, entry_points, foreign))
+            plans.append(None if given is None else calls.plan(test, entry_points, foreign, given))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise TestError(f"tests[{index}] does not parse: {error}") from None
     known = [p for p in plans if p is not None]
-    if len(known) == len(plans):
+    if given is not None and len(known) == len(plans):
         sources = [[{"expression": e, "iterate": i} for e, i in p.calls] for p in known]
-        made = [checks.of_assert(test, entry_points, foreign) for test in request.tests]
+        made = [checks.of_assert(test, entry_points, foreign, given) for test in request.tests]
         return _by_calls(worker, request, sources, [p.judge for p in known], made)
     return refereed.run(worker, request, own_setup, list(classes))
 
@@ -64,11 +64,14 @@ def _texts(tests: Sequence[Any]) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _defined_by_tests(setup: str, entry_points: frozenset[str]) -> tuple[frozenset[str], str, tuple[str, ...]]:
-    """Names that the setup gives the tests, the setup as the tests have it, and the classes in it.
+def _defined_by_tests(
+    setup: str, entry_points: frozenset[str]
+) -> tuple[frozenset[str], frozenset[str] | None, str, tuple[str, ...]]:
+    """Names that the setup defines, names that it imports or assigns, the setup as the tests have it, its classes.
 
     Everything that the setup defines belongs to the tests and runs on their side; objects of its classes go over as
-    data. Only what is under test is left to the program, though the setup may have a stub of it.
+    data. Only what is under test is left to the program, though the setup may have a stub of it. The second is None
+    where it cannot be told from the text, and entry points do not tell whose a name is.
     """
     try:
         tree = ast.parse(setup)
@@ -76,9 +79,12 @@ def _defined_by_tests(setup: str, entry_points: frozenset[str]) -> tuple[frozens
         raise TestError(f"the setup does not parse: {error}") from None
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     kept = [s for s in tree.body if not (isinstance(s, definitions) and s.name in entry_points)]
-    names = {s.name for s in kept if isinstance(s, definitions)}
+    defined = {s.name for s in kept if isinstance(s, definitions)}
     classes = tuple(s.name for s in kept if isinstance(s, ast.ClassDef))
-    return frozenset(names), ast.unparse(ast.Module(kept, [])), classes
+    module = ast.Module(kept, [])
+    given, told = names.given_by(module)
+    others = frozenset(given - defined) if told or entry_points else None
+    return frozenset(defined), others, ast.unparse(module), classes
 
 
 @functools.lru_cache(maxsize=1024)

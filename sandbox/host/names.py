@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..wire.plain import DATA_NAMES
+from ..wire.plain import DATA_NAMES, of_data
 
 _ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "plt": "matplotlib.pyplot", "scipy": "scipy"}
-_ALIASES |= {"numpy": "numpy", "pandas": "pandas"}
+_ALIASES |= {"sp": "scipy", "nx": "networkx", "tf": "tensorflow", "sns": "seaborn", "sklearn": "sklearn", "cv2": "cv2"}
+_ALIASES |= {n: n for n in ("numpy", "pandas", "torch", "sympy", "networkx", "tensorflow", "matplotlib")}
 
 
 def _of(module: str, names: str) -> dict[str, str]:
@@ -63,7 +64,8 @@ class Script:
         program: names that are the program's.
         own: names that the referee has from modules: ``module`` or ``module:name``.
         classes: names of the program that the tests use as classes.
-        objects: functions, methods and attributes whose results the tests use as objects and not as data.
+        objects: paths of what the tests use as objects and not as data.
+        methods: what the tests ask of the objects that they make from these classes.
         exceptions: names of the program that the tests catch.
     """
 
@@ -71,6 +73,7 @@ class Script:
     own: dict[str, str] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
 
 
@@ -81,7 +84,7 @@ def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dic
     free = read - bound - entry
     bases = {n.value.id for n in _walk(trees) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}
     called = {n.func.id for n in _walk(trees) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    found = {n: _ALIASES[n] for n in free & _ALIASES.keys() if n in bases or entry}
+    found = {n: _ALIASES[n] for n in free & _ALIASES.keys() & bases}
     found |= {n: n for n in free & sys.stdlib_module_names & bases - called}
     conventional = {**_FOR_CHECKS, **(_IF_NAMED if entry else {})}
     others = {n for n in called - bound if n not in conventional and not hasattr(builtins, n)}
@@ -102,8 +105,33 @@ def read_script(sources: Sequence[str], entry_points: Sequence[str], task_classe
     script = Script(sorted((free | entry) - set(task_classes)), own)
     script.exceptions = sorted(caught & set(script.program))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trees))
-    script.objects = sorted(n for n, attributes in uses.items() if attributes - DATA_NAMES)
+    script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree])})
+    script.methods = sorted(_methods(script.classes, uses))
     return script
+
+
+# Methods of data that change it and return nothing: asked of what they return, they are not data's.
+_CHANGING = frozenset(
+    ["add", "append", "appendleft", "clear", "discard", "extend", "insert", "remove", "reverse", "sort", "update"]
+)
+
+
+def _objects(trees: Sequence[ast.AST]) -> Iterator[str]:
+    """Paths of what the setup and one test take for objects: they ask for what no data has.
+
+    Or, of the result of a function, for more than one kind of data has. Of attributes and items that says nothing: the
+    same path may lead to a list here, and to text there.
+    """
+    for path, asked in _uses(trees).items():
+        attributes = {name for name in asked if not name.startswith("__")}
+        if attributes - DATA_NAMES or (path.removesuffix("()").isidentifier() and not of_data(attributes)):
+            yield path
+
+
+def _methods(classes: Iterable[str], uses: dict[str, set[str]]) -> set[str]:
+    """What is asked of objects of these classes, and of what they return from a change that is asked for another one."""
+    found = set().union(*(uses.get(f"{name}()", ()) for name in classes))
+    return found.union(*(uses[f".{name}()"] for name in found & _CHANGING if name in uses.get(f".{name}()", ())))
 
 
 def _walk(trees: Sequence[ast.AST]) -> Iterator[ast.AST]:
@@ -127,72 +155,141 @@ def _read_and_bound(trees: Sequence[ast.AST]) -> tuple[set[str], set[str]]:
     return read, bound
 
 
-# Built-ins that give back what they are given, or items of it.
-_HANDING_ON = frozenset(
-    ("sorted", "reversed", "list", "tuple", "set", "iter", "next", "min", "max", "zip", "enumerate")
-)
+def given_by(module: ast.Module) -> tuple[set[str], bool]:
+    """Names that a module binds, and whether these are all: ``from x import *`` does not say."""
+    _, bound = _read_and_bound([module])
+    stars = {n.module for n in ast.walk(module) if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"}
+    known = {name: sys.modules[name] for name in stars if name in sys.stdlib_module_names and name in sys.modules}
+    for imported in known.values():
+        bound |= set(getattr(imported, "__all__", dir(imported)))
+    return bound - {"*"}, len(known) == len(stars)
 
 
-def _producers(node: ast.AST, variables: dict[str, set[str]]) -> set[str]:
-    """Names of what an expression's value comes from: the function called, the attribute read, through variables."""
+# What the tests hold is traced to where it came from, as a path: ``f`` (a name of the program), ``f()`` (what it returns),
+# ``.next`` (an attribute of that name, of whatever), ``.next()``, ``f()[]`` (something in it, however deep), and ``*f()``
+# (something of the tests' own that holds such). The referee follows the same paths at run time.
+_SAME = frozenset(("sorted", "reversed", "list", "tuple", "set", "iter"))  # built-ins that keep the items
+_ITEM = frozenset(("next", "min", "max"))  # that give one of them
+_ITEMS = frozenset(("zip", "enumerate"))  # that hold them with something else
+_VIEWS = frozenset(("items", "values", "copy"))  # methods of data that keep what it holds
+_TAKEN = frozenset(("get", "pop", "popleft", "setdefault"))  # that give it
+_AWAITED = frozenset(("run", "run_until_complete", "wait_for"))
+Paths = dict[str, set[str]]
+
+
+def _item(paths: set[str]) -> set[str]:
+    return {p[1:] if p.startswith("*") else p if p.endswith("[]") else f"{p}[]" for p in paths}
+
+
+def _held(paths: set[str]) -> set[str]:
+    return {f"*{p}" for p in paths}
+
+
+def _from(node: ast.AST | None, known: Paths) -> set[str]:
+    """The paths by which an expression's value may have come."""
     if isinstance(node, ast.Name):
-        return variables.get(node.id, {node.id})
+        return known.get(node.id, {node.id})
     if isinstance(node, ast.Attribute):
-        return {node.attr}
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _HANDING_ON:
-        return set().union(*(_producers(argument, variables) for argument in node.args))
+        return {f".{node.attr}"} | known.get(f".{node.attr}", set())
     if isinstance(node, ast.Call):
-        return _producers(node.func, variables)
-    if isinstance(node, (ast.Subscript, ast.Starred, ast.Await)):
-        return _producers(node.value, variables)
-    if isinstance(node, ast.NamedExpr):
-        return _producers(node.value, variables)
+        return _from_call(node, known)
+    if isinstance(node, ast.Subscript):
+        return _item(_from(node.value, known))
+    if isinstance(node, (ast.Starred, ast.Await, ast.NamedExpr)):
+        return _from(node.value, known)
+    if isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
+        return _held(_from(node.elt, known))
+    if isinstance(node, ast.DictComp):
+        return _held(_from(node.value, known))
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+        return _held(_from_all(node.elts, known))
+    if isinstance(node, ast.Dict):
+        return _held(_from_all(node.values, known))
     if isinstance(node, ast.IfExp):
-        return _producers(node.body, variables) | _producers(node.orelse, variables)
-    parts = (
-        node.values if isinstance(node, ast.BoolOp) else node.elts if isinstance(node, (ast.Tuple, ast.List)) else []
-    )
-    return set().union(*(_producers(part, variables) for part in parts))
+        return _from_all([node.body, node.orelse], known)
+    return _from_all(node.values, known) if isinstance(node, ast.BoolOp) else set()
 
 
-def _variables(trees: Sequence[ast.AST]) -> dict[str, set[str]]:
-    """What each variable of the tests may come from; parameters of their functions from the arguments of calls."""
-    variables: dict[str, set[str]] = {}
-    parameters = {
-        node.name: [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
-        for node in _walk(trees)
-        if isinstance(node, ast.FunctionDef)
-    }
+def _from_all(nodes: Iterable[ast.AST], known: Paths) -> set[str]:
+    return set().union(*(_from(node, known) for node in nodes))
+
+
+def _from_call(node: ast.Call, known: Paths) -> set[str]:
+    function = node.func.id if isinstance(node.func, ast.Name) else ""
+    if function in _SAME:
+        return _from_all(node.args, known)
+    if function in _ITEM or function in _ITEMS:
+        items = _item(_from_all(node.args, known))
+        return items if function in _ITEM else _held(items)
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _AWAITED:
+        return _from_all(node.args, known) | {f".{node.func.attr}()"}
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _VIEWS | _TAKEN:
+        base = _from(node.func.value, known)
+        return {f".{node.func.attr}()"} | (base if node.func.attr in _VIEWS else _item(base))
+    if f"{function}()" in known:  # a function of the tests
+        return known[f"{function}()"]
+    return {f"{p}()" for p in _from(node.func, known)}
+
+
+def _known(trees: Sequence[ast.AST]) -> Paths:
+    """What each variable and attribute of the tests may hold, and each function of theirs return."""
+    known: Paths = {}
     for _ in range(3):  # chains of assignments settle in a few rounds
-        for target, value in _bindings(trees, parameters):
-            found = _producers(value, variables) - {target}
+        for target, paths in _bindings(trees, known):
+            found = paths - {target}
             if found:
-                variables.setdefault(target, set()).update(found)
-    return variables
+                known.setdefault(target, set()).update(found)
+    return known
 
 
-def _bindings(trees: Sequence[ast.AST], parameters: dict[str, list[str]]) -> Iterator[tuple[str, ast.AST]]:
+def _bindings(trees: Sequence[ast.AST], known: Paths) -> Iterator[tuple[str, set[str]]]:
+    functions = {n.name: n for n in _walk(trees) if isinstance(n, ast.FunctionDef)}
+    for name, function in functions.items():
+        for node in ast.walk(function):
+            if isinstance(node, ast.Return) and node.value is not None:
+                yield f"{name}()", _from(node.value, known)
     for node in _walk(trees):
         if isinstance(node, ast.Assign):
-            yield from ((n.id, node.value) for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name))
-        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and isinstance(node.target, ast.Name) and node.value:
-            yield node.target.id, node.value
+            for target in node.targets:
+                yield from _bound(target, _from(node.value, known), node.value, known)
+        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
+            yield from _bound(node.target, _from(node.value, known), node.value, known)
         elif isinstance(node, (ast.For, ast.comprehension)):
-            yield from ((n.id, node.iter) for n in ast.walk(node.target) if isinstance(n, ast.Name))
-        elif isinstance(node, ast.withitem) and isinstance(node.optional_vars, ast.Name):
-            yield node.optional_vars.id, node.context_expr
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in parameters:
-            yield from zip(parameters[node.func.id], node.args, strict=False)
+            yield from _bound(node.target, _item(_from(node.iter, known)), None, known)
+        elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+            yield from _bound(node.optional_vars, _from(node.context_expr, known), None, known)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+            arguments = functions[node.func.id].args
+            for parameter, value in zip((*arguments.posonlyargs, *arguments.args), node.args, strict=False):
+                yield parameter.arg, _from(value, known)
 
 
-def _uses(trees: Sequence[ast.AST]) -> dict[str, set[str]]:
-    """For each producer, the attributes that the tests ask of what it produces."""
-    variables = _variables(trees)
-    uses: dict[str, set[str]] = {}
+def _bound(target: ast.AST, paths: set[str], value: ast.AST | None, known: Paths) -> Iterator[tuple[str, set[str]]]:
+    if isinstance(target, ast.Name):
+        yield target.id, paths
+    elif isinstance(target, ast.Attribute):
+        yield f".{target.attr}", paths
+    elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+        yield target.value.id, _held(paths)
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        parts = value.elts if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts) else None
+        for index, element in enumerate(target.elts):
+            if parts is None:  # an item, or a part of one: zip() gives both in one
+                yield from _bound(element, _item(paths) | paths, None, known)
+            else:
+                yield from _bound(element, _from(parts[index], known), parts[index], known)
+    elif isinstance(target, ast.Starred):
+        yield from _bound(target.value, _held(paths), None, known)
+
+
+def _uses(trees: Sequence[ast.AST]) -> Paths:
+    """For each path, the attributes that the tests ask of what came by it."""
+    known = _known(trees)
+    uses: Paths = {}
     for node in _walk(trees):
         if isinstance(node, ast.Attribute):
-            for name in _producers(node.value, variables):
-                uses.setdefault(name, set()).add(node.attr)
+            for path in _from(node.value, known):
+                uses.setdefault(path, set()).add(node.attr)
     return uses
 
 
@@ -219,7 +316,7 @@ def _is_class(name: str, uses: dict[str, set[str]], trees: Sequence[ast.AST]) ->
 
     A name in capitals alone proves nothing: a function may be called ``Area``.
     """
-    asked = uses.get(name, set())
+    asked = uses.get(f"{name}()", set())
     if asked - DATA_NAMES or _methods_of_a_class(name, asked):
         return True
     for node in _walk(trees):
@@ -245,8 +342,9 @@ def _is_class(name: str, uses: dict[str, set[str]], trees: Sequence[ast.AST]) ->
 
 
 def _methods_of_a_class(name: str, attributes: set[str]) -> bool:
-    # A stack has push and pop, but some tests only pop. A name that says so, in the form of a class's, is believed.
-    return len(attributes) > 1 and "_" not in name and not attributes <= set(dir(str))
+    # Some stacks are only appended to and popped from. A name that says so, in the form of a class's, is believed if the
+    # tests change what it made; a function may return a dict, which is looked into.
+    return len(attributes) > 1 and "_" not in name and bool(attributes & _CHANGING)
 
 
 def _makes(nodes: Sequence[ast.AST], name: str) -> bool:

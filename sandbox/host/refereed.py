@@ -48,7 +48,7 @@ def run(worker: Worker, request: Request, setup: str, task_classes: list[str]) -
         program["task_classes"] = task_classes
         judge: dict[str, Any] = {"mode": "referee", "setup": setup, "tests": tests, "task_classes": task_classes}
         judge |= {"names": script.program, "own": script.own, "classes": script.classes, "objects": script.objects}
-        judge["exceptions"] = script.exceptions
+        judge |= {"methods": script.methods, "exceptions": script.exceptions}
         # The referee holds what the program sends it as Python objects: more room than the program's own.
         roomy = left.with_(memory_mb=left.memory_mb + 512, subprocesses=False)
         judge["limits"] = roomy.as_dict()

@@ -166,7 +166,7 @@ class Session:
 
     @staticmethod
     def _text(part: Any) -> str:
-        return part[:_LONGEST_TEXT] if isinstance(part, str) else ""
+        return codec.written(part[:_LONGEST_TEXT]) if isinstance(part, str) else ""
 
     # -- the process -------------------------------------------------------------------------------------------------
 

@@ -1,42 +1,102 @@
-"""Which exceptions of the program the tests' own text took: those that only the interpreter swallowed are failures.
+"""How the text of a test is read: what it asks of objects of the program, and which of their exceptions it took.
 
 ``all(map(f, xs))`` takes a StopIteration of ``f`` for the end of the list, ``hasattr`` an AttributeError for an answer.
-Each ``except`` clause and each ``with`` block of the tests is made to say that it saw the exception.
+So an exception of the program is a failure unless the test's own text took it: each ``except`` clause says that it saw
+the exception, and each ``with`` block that it did not let it through. What was seen and raised again was not taken.
+
+What Python answers about a `proxy` and not about what it stands for (``is``, ``type``, ``id``) is asked of the referee.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
+from collections.abc import Callable
+from typing import Any
 
-SEEN = "__seen_by_the_tests__"
+HELPER = "__referee__"  # the name of a `Helper` among the tests' names
+_ASKED = frozenset(("type", "id", "issubclass"))
+_TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
+_AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
 def compiled(source: str, name: str):  # type: ignore[no-untyped-def]  # types.CodeType, which typeshed calls Any here
-    tree = _Mark().visit(ast.parse(source))
+    tree = ast.parse(source)
+    tree = _Mark(tree).visit(tree)
     return compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
 
 
-def _statement() -> ast.Expr:
-    return ast.Expr(ast.Call(ast.Name(SEEN, ast.Load()), [], []))
+def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None = None) -> ast.Call:
+    return ast.Call(ast.Attribute(ast.Name(HELPER, ast.Load()), method, ast.Load()), list(arguments), keywords or [])
 
 
 class _Mark(ast.NodeTransformer):
+    def __init__(self, tree: ast.AST) -> None:
+        self.own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        self.count = 0
+
+    def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
+        self.count += 1
+        name = f"__held_{self.count}__"
+        return ast.Assign([ast.Name(name, ast.Store())], value), ast.Name(name, ast.Load())
+
+    @staticmethod
+    def _unless_raised(body: list[ast.stmt], call: ast.Call) -> ast.stmt:
+        """``body``, and ``call`` if an exception leaves it."""
+        return ast.Try(body, [ast.ExceptHandler(_exception(), None, [ast.Expr(call), ast.Raise()])], [], [])
+
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         self.generic_visit(node)
-        node.body.insert(0, _statement())
+        assign, variable = self._variable(_ask("seen"))
+        node.body = [assign, self._unless_raised(node.body, _ask("not_taken", variable))]
         return node
 
-    def visit_With(self, node: ast.With) -> ast.AST:
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> Any:
         self.generic_visit(node)
-        again: list[ast.stmt] = [_statement(), ast.Raise()]
-        handler = ast.ExceptHandler(ast.Name("BaseException", ast.Load()), None, again)
-        node.body = [ast.Try(node.body, [handler], [], [])]
+        assign, variable = self._variable(ast.List([], ast.Load()))
+        node.body = [self._unless_raised(node.body, _ask("leaves", variable))]
+        return [assign, node, ast.Expr(_ask("taken", variable))]
+
+    visit_AsyncWith = visit_With
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        sides = (node.left, *node.comparators)
+        if len(sides) != 2 or not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+            return node
+        if any(isinstance(side, ast.Constant) for side in sides):
+            return node
+        same = _ask("same", *sides)
+        return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
+            return _ask(name, *node.args)
+        if name in _TAKING and len(node.args) > 1:
+            return _ask("taking", node.func, *node.args, keywords=node.keywords)
+        if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:
+            return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
         return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        asked = node.attr == "__class__" and isinstance(node.ctx, ast.Load)
+        return _ask("type", node.value) if asked else node
+
+
+def _exception() -> ast.expr:
+    return ast.Attribute(ast.Name(HELPER, ast.Load()), "anything", ast.Load())
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
 
 
 class Outstanding:
-    """Exceptions of the program that nothing in the tests has seen yet."""
+    """Exceptions of the program that nothing in the tests has taken yet."""
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
@@ -44,12 +104,76 @@ class Outstanding:
     def add(self, error: BaseException) -> None:
         self.errors.append(error)
 
-    def seen(self) -> None:
-        """Called at the head of the tests' handlers."""
-        error = sys.exception()
+    def take(self, error: BaseException | None) -> list[BaseException]:
+        """Take an exception and those it came from; returns which of them were outstanding."""
+        found: list[BaseException] = []
         while error is not None:
-            self.errors = [e for e in self.errors if e is not error]
+            found += [e for e in self.errors if e is error]
             error = error.__cause__ or error.__context__
+        self.errors = [e for e in self.errors if not any(e is f for f in found)]
+        return found
 
     def first(self) -> BaseException | None:
         return self.errors[0] if self.errors else None
+
+
+class Helper:
+    """What the rewritten text of a test calls. ``number``: of an object of the program, else None; ``ask``: an operation."""
+
+    anything = BaseException
+
+    def __init__(self, outstanding: Outstanding, number: Callable[[Any], int | None], ask: Callable[..., Any]) -> None:
+        self._outstanding, self._number, self._ask = outstanding, number, ask
+
+    def seen(self) -> list[BaseException]:
+        """At the head of an ``except`` clause."""
+        return self._outstanding.take(sys.exception())
+
+    def not_taken(self, seen: list[BaseException]) -> None:
+        """The clause raised again, or something else."""
+        self._outstanding.errors += seen
+
+    def leaves(self, held: list[BaseException]) -> None:
+        """An exception leaves the body of a ``with``."""
+        error = sys.exception()
+        assert error is not None
+        held.append(error)
+
+    def taken(self, held: list[BaseException]) -> None:
+        """Behind a ``with``, which is not reached by what it let through."""
+        for error in held:
+            self._outstanding.take(error)
+
+    def taking(self, function: Callable[..., Any], kind: Any, *arguments: Any, **named: Any) -> Any:
+        """``assertRaises(kind, f, x)``, which returns if it took such an exception."""
+        before = list(self._outstanding.errors)
+        result = function(kind, *arguments, **named)
+        for error in self._outstanding.errors:
+            if not any(error is b for b in before) and isinstance(error, kind):
+                self._outstanding.take(error)
+        return result
+
+    def awaiting(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """``asyncio.run(f())``, which insists on a coroutine of this side."""
+        if (getattr(function, "__module__", None) or "").partition(".")[0] == "asyncio":
+            arguments = tuple(a if self._number(a) is None else _awaited(a) for a in arguments)
+        return function(*arguments, **named)
+
+    def same(self, left: Any, right: Any) -> bool:
+        number = self._number(left)
+        return left is right if number is None else number == self._number(right)
+
+    def id(self, value: Any) -> int:
+        number = self._number(value)
+        return id(value) if number is None else number
+
+    def type(self, *arguments: Any) -> Any:
+        if len(arguments) == 1 and self._number(arguments[0]) is not None:
+            return self._ask("type", *arguments)
+        return builtins.type(*arguments)
+
+    def issubclass(self, kind: Any, bases: Any) -> bool:
+        parts = bases if isinstance(bases, tuple) else (bases,)
+        if self._number(kind) is None and all(self._number(b) is None for b in parts):
+            return issubclass(kind, bases)
+        return any(self._ask("issubclass", kind, base) is True for base in parts)

@@ -8,12 +8,15 @@ be the expected value. What arithmetic of an own object with plain data makes is
 ``abs(x - expected) < 1e-6`` is never decided by a ``__sub__`` of the program's.
 
 With plain data no object of the program is ever equal, and none has an order.
+
+One object may be held in several standings at once: what a class under test returns from a method is opaque, though it be
+the very object that the tests have made (``return self``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..wire import codec
 from ..wire.plain import DATA_NAMES
@@ -23,20 +26,39 @@ if TYPE_CHECKING:
 
 OPAQUE, OWN, TAINTED = 0, 1, 2
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
-_NAMES_OF_A_KIND = frozenset(("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__"))
+_NAMES_OF_A_KIND = frozenset(
+    ("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__", "__dict__")
+)
 _MOST_ITEMS = 20_000
 
 
 class Gone(BaseException):
-    """The program's process ended or broke the protocol. Not an Exception: no test may catch it."""
+    """The program's process ended or broke the protocol. Not an Exception: no test may catch it, and if one does, it is
+    kept."""
+
+    happened: ClassVar[list[Gone]] = []
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        Gone.happened.append(self)
 
 
 def standing(proxy: Proxy) -> int:
     return object.__getattribute__(proxy, "_standing")
 
 
+def number(value: Any) -> int | None:
+    """Which object of the program it is; None for what is none."""
+    return object.__getattribute__(value, "_number") if isinstance(value, Proxy) else None
+
+
 def _producer(proxy: Proxy) -> str:
     return object.__getattribute__(proxy, "_producer")
+
+
+def _inner(proxy: Proxy) -> str:
+    producer = _producer(proxy)
+    return producer if producer.endswith("[]") else f"{producer}[]"
 
 
 def _not_data(proxy: Proxy, what: str) -> TypeError:
@@ -45,9 +67,13 @@ def _not_data(proxy: Proxy, what: str) -> TypeError:
 
 
 class Proxy:
-    """An object of the program. ``_makes_own``: a class under test; ``_producer``: what handed the object over."""
+    """An object of the program, in one standing.
 
-    __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_number", "_producer", "_standing")
+    ``_makes_own``: a class under test; ``_named``: something that the tests name; ``_producer``: the path by
+    which it came (`names`).
+    """
+
+    __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_named", "_number", "_producer", "_standing")
 
     def __init__(self, link: Link, number: int, class_name: str, rank: int, producer: str) -> None:
         for name, value in (
@@ -56,6 +82,7 @@ class Proxy:
             ("_class_name", class_name),
             ("_standing", rank),
             ("_makes_own", False),
+            ("_named", False),
             ("_label", class_name),
             ("_producer", producer),
         ):
@@ -65,14 +92,21 @@ class Proxy:
         """Whether the tests use what came from here as an object, so that the reference must return one, too."""
         return standing(self) != OPAQUE or _producer(self) in self._link.objects
 
+    def _answers(self, name: str) -> bool:
+        """Whether it may be asked for what plain data has, too: an object is there, or a method that returns one."""
+        methods = self._link.methods
+        return Proxy._is_object(self) or (name in methods and _producer(self)[1:-2] in methods)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__") and name not in _NAMES_OF_A_KIND:
             raise AttributeError(name)
-        if name in DATA_NAMES and not Proxy._is_object(self):
+        if name in DATA_NAMES and not Proxy._answers(self, name):
             raise _not_data(self, f".{name}")
-        value = self._link.operation("getattr", self, name, producer=name)
+        value = self._link.operation("getattr", self, name, producer=f".{name}")
         if isinstance(value, Proxy):
             object.__setattr__(value, "_label", f"{self._label}.{name}")
+            if object.__getattribute__(self, "_named"):
+                object.__setattr__(value, "_named", True)  # a member of an enumeration, for one
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -85,9 +119,12 @@ class Proxy:
         return self._link.call(self, args, kwargs)
 
     def __hash__(self) -> int:
-        if standing(self) != OWN:
-            return self._number
-        value = self._link.operation("hash", self)
+        own = self._link.in_standing(self, OWN)
+        if own is None:
+            if Proxy._is_object(self) or object.__getattribute__(self, "_named"):
+                return self._number
+            raise _not_data(self, "its hash")
+        value = self._link.operation("hash", own)
         if type(value) is not int:
             raise Gone(f"hash() came back as {type(value).__name__}")
         return hash(value)
@@ -149,7 +186,7 @@ class Proxy:
     def __getitem__(self, key: Any) -> Any:
         if not Proxy._is_object(self):
             raise _not_data(self, "an item of it")
-        return self._link.operation("getitem", self, key, producer=_producer(self))
+        return self._link.operation("getitem", self, key, producer=_inner(self))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._link.operation("setitem", self, key, value)
@@ -161,13 +198,34 @@ class Proxy:
         return _Iterator(_untainted(self)._link.operation("iter", self, producer=_producer(self)))
 
     def __next__(self) -> Any:
-        return _untainted(self)._link.operation("next", self, producer=_producer(self))
+        return _untainted(self)._link.operation("next", self, producer=_inner(self))
 
     def __enter__(self) -> Any:
-        return _untainted(self)._link.operation("enter", self, standing=standing(self), producer=_producer(self))
+        entered = _untainted(self)._link.operation("enter", self, producer=_producer(self))
+        return self if number(entered) == self._number else entered
 
     def __exit__(self, *_: object) -> None:
         self._link.operation("exit", self)
+
+    def __await__(self) -> Any:
+        yield from ()
+        return self._link.operation("await", self, producer=_producer(self))
+
+    def __copy__(self) -> Any:
+        return self._copied("copy")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self._copied("deepcopy")
+
+    def _copied(self, operation: str) -> Any:
+        if object.__getattribute__(self, "_named"):
+            return self
+        if not Proxy._is_object(self):
+            raise _not_data(self, "a copy of it")
+        return self._link.operation(operation, self, standing=standing(self), producer=_producer(self))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise _not_data(self, "pickling it")
 
 
 class _Iterator:
@@ -191,12 +249,14 @@ def _equal(ours: Proxy, other: object, operation: str) -> bool:
         if other is None or standing(ours) == OWN:
             return operation == "ne"
         raise _not_data(ours, operation)
-    if ours is other:
+    if number(ours) == number(other):
         return operation == "eq"
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
         return ours._link.operation(operation, ours, other) is True
     if operation == "eq":
         return False
+    if any(object.__getattribute__(proxy, "_named") for proxy in (ours, other)):
+        return True  # another object than the named one
     raise _not_data(ours, operation)
 
 

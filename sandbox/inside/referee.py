@@ -8,15 +8,18 @@ setup, whose objects travel as data (`instances`).
 from __future__ import annotations
 
 import builtins
+import contextlib
 import importlib
 import sys
+import threading
+import types
 from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
 from . import handled
-from .proxy import OPAQUE, OWN, Gone, Proxy, show
+from .proxy import OPAQUE, OWN, Gone, Proxy, number, show
 from .serve import Connection
 
 _NEVER_RAISED = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
@@ -33,13 +36,16 @@ class TaskBroken(Exception):
 class Link:
     """The referee's end of the connection."""
 
-    def __init__(self, connection: Connection, objects: frozenset[str] = frozenset()) -> None:
-        self.connection, self.objects = connection, objects
+    def __init__(
+        self, connection: Connection, objects: frozenset[str] = frozenset(), methods: frozenset[str] = frozenset()
+    ) -> None:
+        self.connection, self.objects, self.methods = connection, objects, methods
         self.instances = Instances({}, 1)
         self.outstanding = handled.Outstanding()
         self.functions: list[Callable[..., Any]] = []
-        self.proxies: dict[int, Proxy] = {}
+        self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.exceptions: dict[str, type] = {}
+        self.lock = threading.RLock()  # tests may have threads; a function of theirs that is called asks again
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
 
     def encode(self, value: Any) -> Any:
@@ -47,29 +53,41 @@ class Link:
 
     def _reference(self, value: Any) -> Any:
         if isinstance(value, Proxy):
-            return {"~": "ref", "v": ["object", object.__getattribute__(value, "_number")]}
-        known = self.instances.reference(value)
+            return {"~": "ref", "v": ["object", number(value)]}
+        known = self.instances.reference(value) or _of_library(value)
         if known is not None:
             return {"~": "ref", "v": known}
         if callable(value):
             self.functions.append(value)
-            return {"~": "ref", "v": ["function", len(self.functions) - 1]}
+            name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
+            return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc]}
         raise TypeError(f"the tests pass a {type(value).__name__}, which cannot leave their process")
 
     def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
-        return codec.decode(data, lambda content: self._resolve(content, standing, producer))
+        inner = producer if producer.endswith("[]") else f"{producer}[]"
+        whole = isinstance(data, dict) and data.get("~") == "ref"
+        return codec.decode(data, lambda content: self._resolve(content, standing, producer if whole else inner))
 
     def _resolve(self, content: Any, standing: int, producer: str) -> Any:
         if content[0] in ("node", "member", "class"):
             return self.instances.resolve(content)
-        kind, number, class_name = content
-        if kind != "object" or type(number) is not int or type(class_name) is not str:
+        kind, which, class_name = content
+        if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
-        if number not in self.proxies:
-            self.proxies[number] = Proxy(self, number, class_name, standing, producer)
-        return self.proxies[number]
+        key = (which, standing, producer if standing == OPAQUE else "")
+        if key not in self.proxies:
+            self.proxies[key] = Proxy(self, which, class_name, standing, producer)
+        return self.proxies[key]
+
+    def in_standing(self, proxy: Proxy, standing: int) -> Proxy | None:
+        """The same object in another standing, if the tests hold it so."""
+        return self.proxies.get((object.__getattribute__(proxy, "_number"), standing, ""))
 
     def request(self, message: list[Any]) -> list[Any]:
+        with self.lock:
+            return self._request(message)
+
+    def _request(self, message: list[Any]) -> list[Any]:
         try:
             self._send(message)
             while True:
@@ -82,13 +100,13 @@ class Link:
                     self._run_function(*reply[1:])
                 elif reply[0] == "value":
                     return reply[1:]
-                elif reply[0] == "raised":
+                elif reply[0] == "raised" and len(reply) == 4:
+                    raised = self._exception(reply[1], str(reply[2])[:500], self.decode(reply[3]))
                     break
                 else:
                     raise codec.Malformed("not a reply")
-        except (EOFError, OSError, ValueError, TypeError, LookupError) as error:
-            raise Gone(str(error)) from None
-        raised = self._exception(reply[1], reply[2])
+        except Exception as error:  # of the connection or of what came over it: nothing that a test may catch
+            raise Gone(f"{type(error).__name__}: {error}"[:300]) from None
         if not self._is_an_answer(message, raised):
             self.outstanding.add(raised)
         raise raised
@@ -120,17 +138,31 @@ class Link:
             answer = ["failed", type(error).__name__, str(error)[:500]]
         self._send(answer)
 
-    def _exception(self, names: Any, text: Any) -> BaseException:
-        """The nearest known class to what the program raised: its own if the tests name it, else a built-in one."""
-        for name in names if isinstance(names, list) else ():
-            kind = self.exceptions.get(name) if isinstance(name, str) else None
-            if kind is None and isinstance(name, str) and name not in _NEVER_RAISED:
+    def _exception(self, names: Any, text: str, parts: Any) -> BaseException:
+        """The nearest known class to what the program raised: its own if the tests name it, else a built-in one.
+
+        ``parts``: its arguments and its other attributes.
+        """
+        arguments, attributes = parts
+        if type(arguments) is not list or type(attributes) is not dict:
+            raise codec.Malformed("not an exception")
+        known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        for name in known:
+            kind = self.exceptions.get(name)
+            if kind is None and name not in _NEVER_RAISED:
                 kind = getattr(builtins, name, None)
             if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
-                error = kind.__new__(kind)
-                error.args = (str(text),)
-                return error
-        return RemoteError(f"{names}: {text}")
+                if name == known[0] and kind.__module__ == "builtins" and not any(map(codec.holds_opaque, arguments)):
+                    with contextlib.suppress(Exception):  # arguments that this kind does not take
+                        return kind(*arguments)
+                with contextlib.suppress(TypeError):  # a kind that cannot be made without them
+                    error = kind.__new__(kind)
+                    error.args = (text,)
+                    for attribute, value in attributes.items():
+                        if type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute):
+                            setattr(error, attribute, value)
+                    return error
+        return RemoteError(f"{names}: {text}"[:1000])
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         reply = self.request(["operation", name, [self.encode(o) for o in operands]])
@@ -152,23 +184,48 @@ class Link:
         label, producer = (object.__getattribute__(target, name) for name in ("_label", "_producer"))
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         try:
-            reply = self.request(["call", self.encode(target), encoded, named])
+            # Where the test has put something in the place of its output, what the program prints goes there.
+            captures = sys.stdout is not sys.__stdout__
+            reply = self.request(["call", self.encode(target), encoded, named, captures])
         except Exception as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
             raise
         standing = OWN if object.__getattribute__(target, "_makes_own") else OPAQUE
-        value, changed = self._answer(reply, 2, lambda: self._result(reply, len(args), standing, producer))
+        value, changed = self._answer(reply, 3, lambda: self._result(reply, len(args), standing, f"{producer}()"))
+        if captures:
+            sys.stdout.write(str(reply[2]))
         for index, new in changed.items():
             _replace(args[index], new)
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
 
     def _result(self, reply: list[Any], arguments: int, standing: int, producer: str) -> tuple[Any, dict[int, Any]]:
-        result, changed = reply
+        result, changed, _ = reply
         new = {int(index): self.decode(value) for index, value in changed.items()}
         if not all(0 <= index < arguments for index in new):
             raise codec.Malformed("an argument that was not given came back")
         return self.decode(result, standing, producer), new
+
+
+def _of_library(value: Any) -> list[str] | None:
+    """A built-in or a function, a class or a module of the standard library, by its name: each side has its own.
+
+    As a function of this side the program could call it here, with what it likes: ``eval``, for one.
+    """
+    if isinstance(value, types.ModuleType):
+        return ["library", value.__name__, ""] if value.__name__ in sys.stdlib_module_names else None
+    module = getattr(getattr(value, "__objclass__", value), "__module__", None)
+    name = getattr(value, "__qualname__", None)
+    if (
+        not isinstance(module, str)
+        or not isinstance(name, str)
+        or module.partition(".")[0] not in sys.stdlib_module_names
+    ):
+        return None
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return ["library", module, name] if found is value else None
 
 
 def _replace(old: Any, new: Any) -> None:
@@ -187,20 +244,19 @@ def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> N
         namespace[name] = _imported(name, origin)
     wanted = [n for n in job["names"] if n not in job["own"]]
     (found,) = link.request(["names", wanted])
-    for name in (n for n in wanted if n in found):  # not what else the answer may hold: built-ins would be among it
-        kind, content = found[name]
-        if kind == "exception" and name in job["exceptions"]:
-            known = (getattr(builtins, n, None) for n in content if n not in _NEVER_RAISED)
+    asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
+    caught = [(len(content), n, content) for n, (kind, content) in asked.items() if kind == "exception"]
+    for _, name, bases in sorted(caught):  # the fewer bases, the earlier: each finds its own
+        if name in job["exceptions"]:
+            known = (link.exceptions.get(n) or getattr(builtins, n, None) for n in bases if n not in _NEVER_RAISED)
             base = next((k for k in known if isinstance(k, type) and issubclass(k, Exception)), Exception)
             namespace[name] = link.exceptions[name] = type(name, (base,), {})
-        elif kind == "module":
-            # The tests' own copy: the program may have changed functions in its process.
-            if content in sys.modules or content.partition(".")[0] in sys.stdlib_module_names:
-                namespace[name] = importlib.import_module(content)
-        elif kind in ("value", "class"):
+    for name, (kind, content) in asked.items():
+        if kind in ("value", "class"):
             namespace[name] = value = link.decode(content, producer=name)
             if isinstance(value, Proxy):
                 object.__setattr__(value, "_label", name)
+                object.__setattr__(value, "_named", True)
                 if kind == "class" and name in job["classes"]:
                     object.__setattr__(value, "_makes_own", True)
 
@@ -216,8 +272,10 @@ def _imported(name: str, origin: str) -> Any:
 
 def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> None:
     """Run each test; report [ "test", index, verdict, reason ] for each, or ["gone", index, reason] and stop."""
-    link = Link(Connection(descriptor, job["limits"]["reply_kb"] * 1024), frozenset(job["objects"]))
-    namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins, handled.SEEN: link.outstanding.seen}
+    connection = Connection(descriptor, job["limits"]["reply_kb"] * 1024)
+    link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]))
+    namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins}
+    namespace[handled.HELPER] = handled.Helper(link.outstanding, number, link.operation)
     index = 0
     try:
         _bind_names(link, job, namespace)
@@ -240,6 +298,8 @@ def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, s
     link.last, link.outstanding.errors = "", []
     try:
         exec(handled.compiled(test, "<test>"), namespace)
+        if Gone.happened:
+            raise Gone.happened[0]
     except Gone:
         raise
     except AssertionError:  # its message may hold the expected value

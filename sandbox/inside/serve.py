@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import copy
+import importlib
+import io
 import operator
 import os
 import struct
@@ -18,6 +21,7 @@ from ..wire import codec
 from ..wire.instances import Instances
 
 _MUTABLE = (list, dict, set, bytearray)
+_LONGEST_PARTS = 4096  # bytes
 
 _OPERATORS = (
     *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
@@ -42,8 +46,27 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "divmod": divmod,
     "enter": lambda o: o.__enter__(),
     "exit": lambda o: o.__exit__(None, None, None),
+    "await": lambda o: _loop().run_until_complete(_awaited(o)),
+    "type": type,
+    "issubclass": issubclass,
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
     **{name: getattr(operator, name) for name in _OPERATORS},
 }
+
+
+_loops: list[Any] = []
+
+
+def _loop() -> Any:
+    """One event loop for all that the tests await, which outlives each: a lock belongs to its loop."""
+    if not _loops:
+        _loops.append(importlib.import_module("asyncio").new_event_loop())
+    return _loops[0]
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
 
 
 class Connection:
@@ -101,7 +124,16 @@ class Server:
             return self.instances.resolve(content)
         if kind == "object":
             return self.objects[number]
-        return lambda *args, **kwargs: self._call_back(number, args, kwargs)
+        if kind == "library":
+            found = importlib.import_module(number)
+            return operator.attrgetter(content[2])(found) if content[2] else found
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            return self._call_back(number, args, kwargs)
+
+        function.__name__ = function.__qualname__ = content[2]
+        function.__doc__ = content[3]
+        return function
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
@@ -137,16 +169,31 @@ class Server:
 
     def answer(self, message: Any) -> None:
         try:
-            self._send(["value", *getattr(self, "on_" + message[0])(*message[1:])])
-        except (EOFError, BrokenPipeError, codec.Malformed):
+            answer = ["value", *getattr(self, "on_" + message[0])(*message[1:])]
+        except codec.Malformed:
             raise
         except BaseException as error:
-            names = [t.__name__[:100] for t in type(error).__mro__]
-            try:
-                text = str(error)[:500]
-            except BaseException as second:
-                text = f"(its text could not be read: {type(second).__name__})"
-            self.connection.send(["raised", names, text])
+            answer = self._raised(error)
+        try:
+            self._send(answer)
+        except (TypeError, ValueError) as error:  # more objects than go over
+            self.connection.send(self._raised(error))
+
+    def _raised(self, error: BaseException) -> list[Any]:
+        try:
+            text = str(error)[:500]
+        except BaseException as second:
+            text = f"(its text could not be read: {type(second).__name__})"
+        return ["raised", [t.__name__[:100] for t in type(error).__mro__], text, self._parts(error)]
+
+    def _parts(self, error: BaseException) -> Any:
+        """The arguments and the attributes of an exception, as far as they are small and data."""
+        with contextlib.suppress(BaseException):
+            attributes = {k: v for k, v in vars(error).items() if isinstance(k, str)}
+            encoded = codec.encode([list(error.args), attributes])
+            if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
+                return encoded
+        return [[], codec.encode({})]
 
     def on_names(self, wanted: list[str]) -> list[Any]:
         """What each name is, for the tests to bind."""
@@ -157,17 +204,18 @@ class Server:
             value = self.namespace[name]
             if isinstance(value, type) and issubclass(value, BaseException):
                 found[name] = ["exception", [t.__name__ for t in value.__mro__]]
-            elif isinstance(value, types.ModuleType):
-                found[name] = ["module", value.__name__]
-            else:
+            elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
         return [found]
 
-    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any]) -> list[Any]:
-        """Call, and report which mutable arguments the call changed."""
+    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], captures: bool) -> list[Any]:
+        """Call, and report which mutable arguments the call changed, and what it printed if somebody wants to know."""
         decoded = [self.decode(a) for a in args]
-        value = self.decode(target)(*decoded, **{k: self.decode(v) for k, v in kwargs.items()})
+        function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed) if captures else contextlib.nullcontext():
+            value = function(*decoded, **named)
         changed = {}
         for index, (before, after) in enumerate(zip(args, decoded, strict=True)):
             if type(after) in _MUTABLE:
@@ -176,7 +224,7 @@ class Server:
                     changed[str(index)] = encoded
             else:
                 self.instances.reference(after)  # an object of the task goes back as the call has left it
-        return [self.encode(value), changed]
+        return [self.encode(value), changed, printed.getvalue()]
 
     def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
         return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]

@@ -23,6 +23,7 @@ from .plain import DATA_NAMES
 _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000
 _MOST_DIGITS = 1_000
+_WHOLE = (int, fractions.Fraction)
 
 
 class NotCalls(Exception):
@@ -35,8 +36,8 @@ class Raised:
     def __init__(self, description: Any = None) -> None:
         parts = description if isinstance(description, list) else []
         # Nothing but text: that of a nested list may go deeper than the stack here.
-        self.name = parts[0][:100] if parts and isinstance(parts[0], str) else "an unknown error"
-        self.text = parts[1][:500] if len(parts) > 1 and isinstance(parts[1], str) else ""
+        self.name = codec.written(parts[0][:100]) if parts and isinstance(parts[0], str) else "an unknown error"
+        self.text = codec.written(parts[1][:500]) if len(parts) > 1 and isinstance(parts[1], str) else ""
         self.errno = parts[2] if len(parts) > 2 and isinstance(parts[2], int) else None
 
     def __str__(self) -> str:
@@ -155,11 +156,16 @@ class _Slot(ast.expr):
 @dataclass(slots=True)
 class _Planner:
     entry_points: frozenset[str]
-    foreign: frozenset[str]  # names that belong to the tests' side
+    foreign: frozenset[str]  # what the tests' side defines: calls with it in their arguments cannot go over
+    given: frozenset[str]  # what the setup imports or assigns: the program has it, too, but does not decide by it
     calls: list[tuple[str, bool]] = field(default_factory=list)
     used: list[int] = field(default_factory=list)
     imported: set[str] = field(default_factory=set)
     made: int = 0  # calls that may have made an object of a class under test
+
+    @property
+    def _others(self) -> frozenset[str]:
+        return self.foreign | self.given
 
     def expression(self, node: ast.expr, iterate: bool = False) -> ast.expr:
         """``node`` with its calls of the program replaced by slots.
@@ -192,7 +198,7 @@ class _Planner:
             return ast.Subscript(self.expression(node.value), self._index(node.slice), node.ctx)
         if isinstance(node, ast.Call):
             return self._function(node)
-        if isinstance(node, ast.Name) and node.id in _TYPES and node.id not in self.entry_points | self.foreign:
+        if isinstance(node, ast.Name) and node.id in _TYPES and node.id not in self.entry_points | self._others:
             return node
         if self._math_name(node) in _CONSTANTS:
             return ast.Constant(_CONSTANTS[self._math_name(node)])
@@ -206,7 +212,7 @@ class _Planner:
 
     def _function(self, node: ast.Call) -> ast.expr:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
-        known = (name in _FUNCTIONS and name not in self.foreign) or self._math_name(node.func) in _MATH
+        known = (name in _FUNCTIONS and name not in self._others) or self._math_name(node.func) in _MATH
         if not known or any(k.arg is None for k in node.keywords) or any(k.arg == "key" for k in node.keywords):
             raise NotCalls
         arguments = [self.expression(a, iterate=name in _ITERATED) for a in node.args]
@@ -229,7 +235,7 @@ class _Planner:
             name = node.func.id
             if name in self.entry_points:
                 return True
-            return not self.entry_points and name not in self.foreign and not hasattr(builtins, name)
+            return not self.entry_points and name not in self._others and not hasattr(builtins, name)
         made = node.func.value if isinstance(node.func, ast.Attribute) else None
         method = getattr(node.func, "attr", "")
         if not isinstance(made, ast.Call) or method.startswith("_") or method in DATA_NAMES:
@@ -295,18 +301,21 @@ def split(test: str) -> list[str]:
 
 
 @functools.lru_cache(maxsize=8192)
-def plan(test: str, entry_points: frozenset[str], foreign: frozenset[str]) -> Plan | None:
+def plan(
+    test: str, entry_points: frozenset[str], foreign: frozenset[str], given: frozenset[str] = frozenset()
+) -> Plan | None:
     """The test as calls and checks, or None if it needs the referee.
 
     Args:
         entry_points: names that are the program's; empty: every free name that is called.
         foreign: names that the setup defines on the tests' side.
+        given: names that the setup imports or assigns on both sides.
 
     Raises:
         SyntaxError: the test does not parse.
     """
     tree = ast.parse(test)
-    planner = _Planner(entry_points, foreign)
+    planner = _Planner(entry_points, foreign, given)
     checks: list[tuple[ast.expr, tuple[int, ...]]] = []
     try:
         for statement in _flatten(tree.body):
@@ -387,8 +396,7 @@ def _arithmetic(operation: type, left: Any, right: Any) -> Any:
         pairs: list[tuple[Any, Any]] = [(left, right), (right, left)]
         if any(hasattr(s, "__len__") and isinstance(n, int) and len(s) * n > _LONGEST_SEQUENCE for s, n in pairs):
             raise OverflowError("a sequence too long to build")
-    whole = (int, fractions.Fraction)
-    if operation is ast.Pow and isinstance(left, whole) and isinstance(right, whole):
+    if operation is ast.Pow and isinstance(left, _WHOLE) and isinstance(right, _WHOLE):
         size = max(left.numerator.bit_length(), left.denominator.bit_length())
         exponent: Any = right
         if size > 1 and size * abs(exponent) > _LONGEST_NUMBER:
@@ -403,8 +411,11 @@ def _sum(items: Any, start: Any = 0) -> Any:
     found = list(items)
     if any(hasattr(v, "__len__") for v in (start, *found)) and len(found) > 1000:
         raise OverflowError("too many sequences to add")
-    if any(isinstance(v, (int, fractions.Fraction)) and v.numerator.bit_length() > _LONGEST_NUMBER for v in found):
-        raise OverflowError("a number too long to calculate with")
+    # A sum of fractions has the product of their denominators.
+    sizes = [max(v.numerator.bit_length(), v.denominator.bit_length()) for v in found if isinstance(v, _WHOLE)]
+    fractional = any(isinstance(v, fractions.Fraction) for v in (start, *found))
+    if sizes and (5 * sum(sizes) if fractional else max(sizes)) > _LONGEST_NUMBER:
+        raise OverflowError("numbers too long to calculate with")
     return sum(found, start)
 
 

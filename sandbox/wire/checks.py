@@ -7,9 +7,12 @@ from typing import Any
 from . import calls, codec, compare
 
 
-def of_assert(test: str, entry_points: frozenset[str], foreign: frozenset[str]) -> dict[str, Any]:
-    """The check that an assert test makes."""
-    return {"test": test, "entry_points": sorted(entry_points), "foreign": sorted(foreign)}
+def of_assert(
+    test: str, entry_points: frozenset[str], foreign: frozenset[str], given: frozenset[str]
+) -> dict[str, Any]:
+    """The check that an assert test makes; `calls.plan` has the arguments."""
+    names = {"entry_points": entry_points, "foreign": foreign, "given": given}
+    return {"test": test, **{key: sorted(value) for key, value in names.items()}}
 
 
 def accepted_outputs(test: dict[str, Any]) -> list[Any]:
@@ -32,7 +35,7 @@ def judge(check: dict[str, Any], replies: list[list[Any]]) -> tuple[bool, str]:
     """(passed, reason) of one check with the encoded replies to its calls: ["value", data] or ["raised", description]."""
     values = [calls.Raised(content) if kind == "raised" else codec.decode(content) for kind, content in replies]
     if "test" in check:
-        plan = calls.plan(check["test"], frozenset(check["entry_points"]), frozenset(check["foreign"]))
+        plan = calls.plan(check["test"], *(frozenset(check[key]) for key in ("entry_points", "foreign", "given")))
         assert plan is not None
         return plan.judge(values)
     accepted = codec.decode(check["accepted"])

@@ -24,6 +24,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from . import standard
 from .plain import DATA_NAMES
 
 MAX_DEPTH = 150
@@ -66,7 +67,7 @@ def holds_opaque(value: Any) -> bool:
         value = waiting.pop()
         if isinstance(value, Opaque):
             return True
-        if isinstance(value, (list, tuple, set, frozenset, collections.deque)):
+        if isinstance(value, (list, tuple, set, frozenset, collections.deque, *standard.VIEWS)):
             waiting.extend(v for v in value if type(v) not in _PLAIN and type(v) is not int)
         elif isinstance(value, dict):
             waiting.extend(value)
@@ -97,6 +98,10 @@ class Record(tuple):
     """A named tuple as data: a tuple whose items also have names."""
 
     names: tuple[str, ...]
+    _fields = property(lambda self: self.names)
+
+    def _asdict(self) -> dict[str, Any]:
+        return dict(zip(self.names, self, strict=True))
 
     def __getattribute__(self, name: str) -> Any:
         names = super().__getattribute__("__dict__").get("names", ())
@@ -120,13 +125,13 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
     if kind is list:
         return [v if type(v) in _PLAIN else encode(v, unknown, False, depth + 1) for v in value]
     encoder = _ENCODERS.get(kind)
-    if encoder is not None:
+    if encoder is not None and not (iterate and kind in standard.VIEWS):
         return encoder(value, lambda v: encode(v, unknown, False, depth + 1))
     if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
         return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in value]}
     fields = getattr(kind, "_fields", None)
-    if issubclass(kind, tuple) and type(fields) is tuple:
-        names = [n[:100] for n in fields if isinstance(n, str)]
+    if issubclass(kind, tuple) and type(fields) is tuple and all(map(_names_a_field, fields)):
+        names = [n[:100] for n in fields]
         return {"~": "record", "v": [names, [encode(v, unknown, False, depth + 1) for v in tuple.__iter__(value)]]}
     base = next((b for b in kind.__mro__ if b in _BASES), None)
     if base is not None:
@@ -136,6 +141,10 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
     if unknown is not None:
         return unknown(value)
     return {"~": "opaque", "v": kind.__name__[:100]}
+
+
+def _names_a_field(name: Any) -> bool:
+    return isinstance(name, str) and not name.startswith("_")  # those are a named tuple's own
 
 
 def _items(tag: str) -> Callable[[Any, Callable[[Any], Any]], Any]:
@@ -167,6 +176,7 @@ _ENCODERS: dict[type, Callable[[Any, Callable[[Any], Any]], Any]] = {
     datetime.datetime: _text("datetime", lambda v: [v.isoformat(), v.fold]),
     datetime.timedelta: _text("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
     type(Ellipsis): _text("ellipsis", lambda v: None),
+    **standard.ENCODERS,
 }
 # How the data of a subclass is read without asking the subclass.
 _BASES: dict[type, Callable[[Any], Any]] = {
@@ -178,6 +188,8 @@ _BASES: dict[type, Callable[[Any], Any]] = {
     list: lambda v: list(list.__iter__(v)),
     set: lambda v: set(set.__iter__(v)),
     frozenset: lambda v: frozenset(frozenset.__iter__(v)),
+    collections.Counter: lambda v: collections.Counter(dict(dict.items(v))),
+    collections.OrderedDict: lambda v: collections.OrderedDict(dict.items(v)),
     dict: lambda v: dict(dict.items(v)),
 }
 
@@ -257,8 +269,8 @@ def _integer(text: Any, longest: int = 1 << 30) -> int:
 def _decode_range(content: Any, inner: Any) -> range:
     made = range(*(_integer(text, 100) for text in _strings(content, 3)))
     # A few bytes must not become gigabytes when a test says list(...).
-    if len(made) > 1_000_000:
-        raise Malformed("a range of more than a million numbers")
+    if len(made) > 200_000:
+        raise Malformed("a range of more than 200000 numbers")
     return made
 
 
@@ -302,7 +314,7 @@ def arrays_as_numpy() -> None:
 
 def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:
     names, items = content
-    if type(names) is not list or any(type(n) is not str for n in names) or len(names) != len(items):
+    if type(names) is not list or len(names) != len(items) or not all(map(_names_a_field, names)):
         raise Malformed("not a record")
     made = Record(_list(items, inner))
     made.names = tuple(names)
@@ -331,6 +343,7 @@ _DECODERS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "record": _decode_record,
     "ndarray": _decode_array,
     "opaque": lambda c, inner: Opaque(str(c)[:100]),
+    **standard.decoders(_list, _decode_dict),
 }
 
 
@@ -367,3 +380,8 @@ def show(value: Any) -> str:
         return _repr.repr(value)[:300]
     except (ValueError, RecursionError):  # an int of more digits than Python prints
         return f"<{type(value).__name__}>"
+
+
+def written(text: str) -> str:
+    """Text that can be written to a file and tokenized: half a surrogate pair, which JSON can hold, cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -14,5 +14,12 @@ _TYPES = (
 _ARRAYS = """
     all any argmax argmin argsort astype cumsum dot equals eq ne flatten isin isna max mean min nonzero prod ravel
     reshape round squeeze std sum tolist transpose to_dict to_list to_numpy tobytes unique value_counts var item
+    shape dtype ndim columns iloc loc dtypes count index values items keys get copy append replace T
 """
-DATA_NAMES = frozenset(n for kind in _TYPES for n in dir(kind) if not n.startswith("_")) | frozenset(_ARRAYS.split())
+_OF_KINDS = [frozenset(n for n in dir(kind) if not n.startswith("_")) for kind in _TYPES] + [frozenset(_ARRAYS.split())]
+DATA_NAMES = frozenset().union(*_OF_KINDS)
+
+
+def of_data(attributes: frozenset[str] | set[str]) -> bool:
+    """Whether there is one kind of data that has all of these attributes."""
+    return any(attributes <= kind for kind in _OF_KINDS)

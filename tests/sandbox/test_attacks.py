@@ -18,7 +18,7 @@ from grpo_kit.sandbox import Limits
 from .attack_adapter import run as run_record
 from .attack_programs import BREAKING, HONEST, LOOKING_OUT, REFEREED, REWARD
 
-LIMITS = Limits(wall_s=3, cpu_s=0.6, processes=16)
+LIMITS = Limits(wall_s=3, cpu_s=0.3, processes=16, memory_mb=64, stack_mb=16, reply_kb=512)
 TESTS = ["assert add(1, 2) == 3", "assert add(10, -4) == 6", "assert add(0, 0) == 0"]
 SCRIPT = ["x = area(2)\nassert abs(x - 12.566) < 1e-3", "x = area(1)\nassert x > 3", "x = area(1)\nassert x == 3.1415"]
 IF_OK = "\ndef add(a, b):\n    return a + b if OK else None\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from grpo_kit.sandbox.wire import calls
@@ -55,6 +57,7 @@ def test_what_does_not_fit_is_left_to_the_referee(test):
 def test_names_of_the_tests_side_stay_there():
     assert calls.plan("assert f(1) == 2", NONE, NONE) is not None
     assert calls.plan("assert poly(f(1)) == 2", NONE, frozenset({"poly"})) is None
+    assert calls.plan("assert erf(f(1)) == 2", NONE, NONE, frozenset({"erf"})) is None
     assert calls.plan("assert Solution().run([1], 2) == 3", NONE, NONE).calls == (("Solution().run([1], 2)", False),)
 
 
@@ -84,6 +87,8 @@ def test_judging_is_bounded():
     assert judged("assert 2 ** f(1) == 3", 10**12)[0] is False
     assert judged("assert set(f(1)) == {1}", [n * ((1 << 61) - 1) for n in range(1000)])[0] is False
     assert "returned" in judged("assert f(1) == 2", 10**6000)[1]
+    assert "too long" in judged("assert sum(f(1)) == 2", [Fraction(1, p) for p in range(3, 9000, 2)])[1]
+    assert judged("assert sum(f(1)) == 1", [Fraction(1, 2), Fraction(1, 2)])[0] is True
 
 
 def test_a_test_that_does_not_parse_is_the_tasks_fault():

@@ -10,6 +10,8 @@ import enum
 import fractions
 import json
 import math
+import re
+from collections import Counter, OrderedDict, defaultdict
 
 import pytest
 from hypothesis import given
@@ -167,3 +169,35 @@ def test_numpy_travels_as_data():
 def test_exact_decimals_and_dates():
     for value in (decimal.Decimal("1.10"), fractions.Fraction(1, 3), datetime.time(1, 2), range(2, 9, 3), ...):
         assert through(value) == value
+
+
+def test_data_of_the_standard_library_arrives_as_its_kind():
+    keys = {"a": 1, "b": 2}
+    for value in (Counter("aab"), OrderedDict(b=1, a=2), defaultdict(list, {1: [2]}), defaultdict(None, {1: 2})):
+        back = codec.decode(codec.encode(value))
+        assert (type(back), back) == (type(value), value)
+    assert codec.decode(codec.encode(keys.keys())) == keys.keys()
+    assert codec.decode(codec.encode(keys.items())) == keys.items()
+    assert list(codec.decode(codec.encode(keys.values()))) == [1, 2]
+    assert codec.decode(codec.encode(keys.values(), iterate=True)) == [1, 2]
+    assert type(codec.decode(codec.encode(defaultdict(lambda: 7)))) is dict
+
+
+def test_a_match_arrives_as_its_text_and_groups():
+    found = re.match("(?P<head>a+)(x)?(b)", "aabc")
+    assert found is not None
+    back = codec.decode(codec.encode(found))
+    assert back
+    assert back != "aab"
+    for name in ("group", "groups", "groupdict", "span", "start", "end"):
+        assert getattr(back, name)() == getattr(found, name)()
+    assert (back["head"], back[3], back.group(1, 2), back.span(2)) == ("aa", "b", ("aa", None), (-1, -1))
+    with pytest.raises(IndexError):
+        back.group(9)
+    spans = {"~": "match", "v": ["x", "abc", [0, 3] * 5000, {"~": "dict", "v": []}]}
+    with pytest.raises(codec.Malformed):
+        codec.decode(spans)
+
+
+def test_text_can_be_written():
+    assert codec.written("a\ud800ü") == "a\\ud800ü"

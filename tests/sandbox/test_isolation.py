@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from grpo_kit.sandbox.host import probe as probing
 from grpo_kit.sandbox.host import spawn
 from grpo_kit.sandbox.inside import isolate, scratch
 
+from .spoiling_programs import CHECKS, RESULTS, SPOILING
+
 # ruff: noqa: E501
 
-SHORT = Limits(cpu_s=0.1, wall_s=2)
+SHORT = Limits(cpu_s=0.05, wall_s=2)
 SPIN = "\nwhile True: pass\n"
 _SET = "import resource as r\ntry: r.{}\nexcept (OSError, ValueError): pass" + SPIN
 _SYSCALL = (
@@ -65,24 +68,39 @@ ABSTAIN = {
 }
 
 
+CLEAN = "import os\ndef f(x): return os.listdir('.')"
+
+
+def called_off(sandbox, name, program, tests):
+    """What was wrong with a program that must fail, leave nothing behind and cost the trainer nothing."""
+    wrong, restarts, used = [], sandbox.restarts, time.process_time()
+    result = sandbox.run_tests(program, tests, entry_point="f", limits=SHORT)
+    if result.sandbox_error or result.passed or sandbox.restarts != restarts:
+        wrong.append((name, result.verdict, result.reason, result.sandbox_error, sandbox.restarts - restarts))
+    if time.process_time() - used > 5:
+        wrong.append((name, "took the trainer's time"))
+    (result.reason + result.stdout + result.stderr).encode()  # can be written
+    if not sandbox.run_tests(CLEAN, ["assert f(1) == []"], entry_point="f").passed:
+        wrong.append((name, "left something behind"))
+    return wrong
+
+
 def test_no_program_brings_an_abstention_about(sandbox):
     wrong = []
-    for name, program in ABSTAIN.items():
-        for tests in (["assert f(1) == 1"], ["x = f(1)\nassert x == 1"]):
-            code = f"{program}\ndef f(x): return 2"
-            result = sandbox.run_tests(code, tests, entry_point="f", limits=SHORT)
-            if result.sandbox_error or result.passed or sandbox.restarts:
-                wrong.append((name, result.verdict, result.reason, result.sandbox_error, sandbox.restarts))
-        indented = "\n ".join(program.splitlines())
-        result = sandbox.run_tests(
-            f"def f(x):\n {indented}\n return 2", ["assert f(1) == 1"], entry_point="f", limits=SHORT
-        )
-        if result.sandbox_error or result.passed:
-            wrong.append((name, "in the call", result.sandbox_error))
-        if not sandbox.run_tests(
-            "import os\ndef f(x): return os.listdir('.')", ["assert f(1) == []"], entry_point="f"
-        ).passed:
-            wrong.append((name, "left something behind"))
+    for name, program in (ABSTAIN | SPOILING).items():
+        if sandbox.backend == "namespaces":  # at once, and in a call that the referee makes
+            wrong += called_off(sandbox, name, f"{program}\ndef f(x): return 2", ["assert f(1) == 1"])
+        else:
+            indented = "\n ".join(program.splitlines())
+            wrong += called_off(sandbox, name, f"def f(x):\n {indented}\n return 2", ["x = f(1)\nassert x == 1"])
+    assert not wrong
+
+
+def test_no_result_costs_the_trainer(sandbox):
+    checks = CHECKS if sandbox.backend == "namespaces" else [c.replace("assert ", "x = f(1)\nassert ") for c in CHECKS]
+    wrong = [
+        w for name, value in RESULTS.items() for w in called_off(sandbox, name, f"def f(x): return {value}", checks)
+    ]
     assert not wrong
 
 

@@ -1,0 +1,45 @@
+"""The corpus of forging programs, and what of it a sandbox gets wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from grpo_kit.sandbox import Limits, Sandbox
+
+from .forging_messages import MESSAGES
+from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
+from .forging_replies import REPLIES
+from .forging_standing import STANDING
+
+LIMITS = Limits(cpu_s=0.3, wall_s=10)
+KINDS: dict[str, Sequence[Attack]] = {
+    "objects": objects(),
+    "names": NAMES,
+    "exceptions": EXCEPTIONS,
+    "classes": CLASSES,
+    "told": TOLD,
+    "messages": MESSAGES,
+    "replies": REPLIES,
+    "standing": STANDING,
+}
+
+
+def decided_by_themselves(sandbox: Sandbox, attacks: Sequence[Attack]) -> list[Any]:
+    """Programs of which a test passed, or whose run was called off. All tests of a program are run together."""
+    programs: dict[str, tuple[str, str, list[Any], dict[str, Any]]] = {}
+    for name, program, tests, arguments in attacks:
+        kind = f"{program!r} {sorted(arguments.items())!r} {type(tests[0])}"
+        programs.setdefault(kind, (name, program, [], arguments))[2].extend(tests)
+    wrong = []
+    for name, program, tests, arguments in programs.values():
+        waiting: list[list[Any]] = [tests]
+        while waiting:
+            some = waiting.pop()
+            result = sandbox.run_tests(program, some, limits=LIMITS, **arguments)
+            passed = [test for test, found in zip(some, result.tests, strict=True) if found.passed]
+            if passed or result.sandbox_error:
+                wrong.append((name, program, passed, result.sandbox_error))
+            if len(some) > 1:  # what was not judged, because an earlier test ended the process, is judged alone
+                waiting += [[t] for t, found in zip(some, result.tests, strict=True) if found.verdict == "skipped"]
+    return wrong
