@@ -16,13 +16,10 @@ the very object that the tests have made (``return self``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from ..wire import codec
 from ..wire.plain import DATA_NAMES
-
-if TYPE_CHECKING:
-    from .referee import Link
 
 OPAQUE, OWN, TAINTED = 0, 1, 2
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
@@ -30,6 +27,23 @@ _NAMES_OF_A_KIND = frozenset(
     ("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__", "__dict__")
 )
 _MOST_ITEMS = 20_000
+
+
+class Link(Protocol):
+    """What a proxy asks of the referee's end of the connection.
+
+    Attributes:
+        objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
+    """
+
+    objects: frozenset[str]
+    methods: frozenset[str]
+
+    def operation(self, name: str, *operands: Any, standing: int = ..., producer: str = ...) -> Any: ...
+
+    def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+    def in_standing(self, proxy: Proxy, standing: int) -> Proxy | None: ...
 
 
 class Gone(BaseException):

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 Inner = Callable[[Any], Any]
-VIEWS = _KEYS, _VALUES, _ITEMS = type({}.keys()), type({}.values()), type({}.items())
+VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_KEYS, _VALUES, _ITEMS = VIEWS
 _MOST_SPANS = 200  # each may be as long as the text
 _FACTORIES: dict[str, Any] = {t.__name__: t for t in (int, float, str, bool, list, dict, set, tuple)} | {"": None}
 
@@ -84,8 +85,12 @@ def _flat(tag: str) -> Callable[[Any, Inner], Any]:
     return lambda value, inner: {"~": tag, "v": [inner(part) for pair in dict.items(value) for part in pair]}
 
 
+# The slot itself: a subclass of the program's may have another attribute of that name.
+_FACTORY_OF: Callable[[Any], Any] = vars(collections.defaultdict)["default_factory"].__get__
+
+
 def _default(value: Any, inner: Inner) -> Any:
-    factory = collections.defaultdict.default_factory.__get__(value)  # type: ignore[attr-defined]
+    factory = _FACTORY_OF(value)
     name = next((n for n, kind in _FACTORIES.items() if kind is factory), None)
     return (
         inner(dict(dict.items(value)))
