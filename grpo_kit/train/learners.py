@@ -28,9 +28,7 @@ class PolicyGradientLearner:
     def learn(self, groups: list[Group]) -> Learned:
         settings, updater = self.settings, self.updater
         objective, samples = updater.objective, samples_of(groups)
-        if (
-            objective.kl_in_reward or objective.per_token
-        ):  # advantages are made of what policy, reference and critic say
+        if objective.kl_in_reward or objective.per_token:  # their advantages are made of what the networks say
             updater.annotate([s.sequence for group in samples for s in group if s.counts])
         batch = build_batch(
             groups,
