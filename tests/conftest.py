@@ -12,25 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from grpo_kit.config import ModelConfig, ScratchModelConfig
-from grpo_kit.policy.models import Policy, load_policy
 from tests.kit.patience import HANGS
-
-ROOT = Path(__file__).resolve().parents[1]
-SHARED_DATA = ROOT.parent / "shared" / "data"
-
-TINY_RECIPE = """\
-algorithm: grpo
-model:
-  scratch: {hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, context_length: 512}
-data: {task: addition, level: 1, max_prompt_tokens: 64}
-verifiers:
-  - {name: math, weight: 1.0}
-scoring: {workers: 0}
-rollout: {prompts_per_step: 4, group_size: 4, max_tokens: 12}
-optimizer: {learning_rate: 1.0e-3}
-train: {steps: 3, token_budget: 256}
-"""
+from tests.kit.tiny import TINY_RECIPE
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
@@ -38,18 +21,6 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def make_policy(seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int) -> Policy:
-    settings = {"hidden_size": 32, "intermediate_size": 64, "layers": 2, "heads": 2, "context_length": 512} | shape
-    policy = load_policy(ModelConfig(scratch=ScratchModelConfig(**settings)), torch.device("cpu"), seed)
-    policy.model.to(dtype)
-    return policy
-
-
-@pytest.fixture
-def policy() -> Policy:
-    return make_policy()
 
 
 @pytest.fixture
@@ -83,7 +54,7 @@ def grpo_kit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def vllm_engine() -> Any:
     """One real vLLM in process, for every test that wants it: it starts in ten seconds and cannot be started twice."""
-    from tests.vllm_real import needs_vllm, open_engine
+    from tests.kit.vllm import needs_vllm, open_engine
 
     needs_vllm()
     engine = open_engine()

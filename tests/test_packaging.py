@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.kit.places import ROOT
 
 
 @pytest.fixture(scope="module")

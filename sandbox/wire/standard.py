@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 Inner = Callable[[Any], Any]
-VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+VIEWS: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 _KEYS, _VALUES, _ITEMS = VIEWS
 _MOST_SPANS = 200  # each may be as long as the text
 _FACTORIES: dict[str, Any] = {t.__name__: t for t in (int, float, str, bool, list, dict, set, tuple)} | {"": None}

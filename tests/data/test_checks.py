@@ -10,7 +10,7 @@ from grpo_kit.config.read import load_recipe
 from grpo_kit.data.tasks import is_held_out
 from grpo_kit.errors import UserError
 from grpo_kit.train.preflight import preflight
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 
 def write(path, rows):

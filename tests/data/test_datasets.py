@@ -7,7 +7,7 @@ import pytest
 from grpo_kit.config import DataConfig, FieldMap
 from grpo_kit.data.datasets import DatasetSource, open_source
 from grpo_kit.errors import UserError
-from tests.conftest import SHARED_DATA
+from tests.kit.places import SHARED_DATA
 
 ROWS = [{"question": f"What is {i}+1?", "answer": f"It is\n#### {i + 1}", "topic": "sums"} for i in range(5)]
 FIELDS = FieldMap(prompt="question", answer="answer")

@@ -14,7 +14,7 @@ from grpo_kit.data.records import open_records
 from grpo_kit.data.tasks import TASKS, ProceduralSource, is_held_out
 from grpo_kit.errors import UserError
 from grpo_kit.verifiers import get_verifier
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 CASES = list(itertools.product(TASKS, (1, 2, 3)))
 BOXED = [case for case in CASES if case[0] != "one_line_function" and not case[0].startswith("word_problems")]

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.laws.test_floors import FLOORS
+from tests.kit.floors import FLOORS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -15,7 +15,8 @@ from grpo_kit.policy.packing import micro_batches
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.update import PolicyUpdater
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
-from tests.conftest import ROOT, make_policy
+from tests.kit.places import ROOT
+from tests.kit.tiny import make_policy
 
 PAGE = ROOT / "docs" / "one_file.py"
 OFFSETS = [-0.6, -0.1, 0.0, 0.15, 0.5]

@@ -13,8 +13,9 @@ from grpo_kit.errors import UserError
 from grpo_kit.evaluate.protocol import read_evaluation
 from grpo_kit.evaluate.run import EvalResult
 from grpo_kit.evaluate.tasks import open_task, shipped_tasks
-from tests.conftest import SHARED_DATA, make_policy
 from tests.kit.patience import HANGS, wait_until
+from tests.kit.places import SHARED_DATA
+from tests.kit.tiny import make_policy
 
 # A chunk of 16 completions, so that a small evaluation has several.
 SMALL_CHUNKS = """\

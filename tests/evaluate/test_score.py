@@ -15,7 +15,7 @@ from grpo_kit.evaluate.show import markdown, table_rows
 from grpo_kit.evaluate.summary import summarise
 from grpo_kit.evaluate.votes import count_votes
 from grpo_kit.scoring import Scorer, VerifierSpec
-from tests.conftest import SHARED_DATA
+from tests.kit.places import SHARED_DATA
 
 MATH = VerifierSpec("math")
 ROWS = [

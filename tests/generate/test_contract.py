@@ -8,10 +8,10 @@ from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.observe.measure import Measure
 from grpo_kit.types import Prompt
-from tests.conftest import make_policy
+from tests.kit.ahead_runs import OwnWeights
 from tests.kit.sources import FakeGenerator
-from tests.train.ahead_runs import OwnWeights
-from tests.vllm_real import vllm_policy
+from tests.kit.tiny import make_policy
+from tests.kit.vllm import vllm_policy
 
 OF_VLLM = "vllm"
 ENGINES = {

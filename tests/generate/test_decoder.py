@@ -10,7 +10,7 @@ from grpo_kit.generate.decoder import Decoder, can_decode
 from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.policy.models import Policy
 from grpo_kit.types import Prompt
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 SMALL = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 8}
 BUILDS = {

@@ -7,7 +7,7 @@ import pytest
 from grpo_kit.errors import RunFailed
 from grpo_kit.generate.probe import Probe
 from grpo_kit.generate.torch_engine import TorchEngine
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 
 def answers(policy, probe, **sampling):

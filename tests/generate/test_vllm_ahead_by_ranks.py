@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from tests.generate.test_vllm_shared_by_ranks import kill_after_the_first_step, train
-from tests.optional import needs_clusters
-from tests.train.test_ahead import sampled_rows
+from tests.kit.optional import needs_clusters
+from tests.kit.rollouts import sampled_rows
+from tests.kit.shared_servers import kill_after_the_first_step, train
 
 
 @pytest.mark.slow

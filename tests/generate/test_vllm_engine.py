@@ -6,7 +6,7 @@ import torch
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.types import Prompt
-from tests.vllm_real import MAX_SEQUENCES, disturb, vllm_policy
+from tests.kit.vllm import MAX_SEQUENCES, disturb, vllm_policy
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from grpo_kit.generate.base import SamplingParams, sample_seed
 from grpo_kit.generate.vllm_http import OPENER
 from grpo_kit.generate.vllm_server import VllmServers
 from grpo_kit.types import Prompt
-from tests.generate.test_vllm_server import free_port
 from tests.kit.patience import HANGS, wait_until
-from tests.train.test_every_algorithm_runs import ODD, recipe, run
-from tests.vllm_real import disturb, needs_vllm, rollout, vllm_policy
+from tests.kit.runs import ODD, recipe, run
+from tests.kit.servers import free_port
+from tests.kit.vllm import disturb, needs_vllm, rollout, vllm_policy
 
 TOKENS = 300
 SAMPLING = SamplingParams(n=4, temperature=0.8, max_tokens=TOKENS)

@@ -10,14 +10,14 @@ import torch
 
 from grpo_kit.generate.vllm_http import ServerProcess
 from grpo_kit.generate.vllm_server import VllmServers
-from tests.conftest import TINY_RECIPE
-from tests.hosts import ADDRESSES, open_hosts
+from tests.kit.hosts import ADDRESSES, open_hosts
 from tests.kit.patience import HANGS, wait_until
-from tests.train.test_ahead import sampled_rows
-from tests.train.test_every_algorithm_runs import weights
-from tests.vllm_real import needs_vllm, rollout, vllm_policy
+from tests.kit.rollouts import sampled_rows
+from tests.kit.runs import weights
+from tests.kit.tiny import TINY_RECIPE
+from tests.kit.vllm import needs_vllm, rollout, vllm_policy
 
-ODD = Path(__file__).parents[1] / "train" / "odd.py"
+ODD = Path(__file__).parents[1] / "kit" / "odd.py"
 PORT = 8123
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 import time
 
@@ -14,13 +13,8 @@ from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.vllm_server import VllmServers
 from grpo_kit.types import Completion, Prompt
 from tests.kit.patience import HANGS
-from tests.vllm_real import disturb, needs_vllm, rollout, vllm_policy
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from tests.kit.servers import free_port
+from tests.kit.vllm import disturb, needs_vllm, rollout, vllm_policy
 
 
 @pytest.fixture(scope="module")

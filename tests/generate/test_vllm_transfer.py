@@ -9,7 +9,7 @@ import torch
 from grpo_kit.errors import UserError
 from grpo_kit.generate.transfer import FolderTransfer, NcclTransfer, open_transfer
 from grpo_kit.generate.vllm_http import ServerLost, VllmServer
-from tests.vllm_real import needs_vllm, vllm_policy
+from tests.kit.vllm import needs_vllm, vllm_policy
 
 INNER = "/start_weight_update", "/update_weights", "/finish_weight_update"
 

@@ -12,7 +12,7 @@ from grpo_kit.train import batch as batching
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.update import PolicyUpdater
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 # Those that may leave work out: an advantage of zero has no gradient, and there is no other term.
 ROWS = {

@@ -9,29 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.floors import FLOORS
+
 HOUSE = Path(__file__).parents[2]
-# From the ground up. A room imports from rooms that stand before it, and from its own files.
-FLOORS = (
-    "errors",
-    "types",
-    "runtime",
-    "sandbox",
-    "verifiers",
-    "objective",
-    "config",
-    "observe",
-    "data",
-    "policy",
-    "generate",
-    "scoring",
-    "plan",
-    "evaluate",
-    "report",
-    "train",
-    "run",
-    "stress",
-    "cli",
-)
 OUTSIDE = ("verifiers", "sandbox")  # rooms that stand beside grpo_kit/ and are imported as parts of it
 
 

@@ -6,7 +6,7 @@ import torch
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.types import Prompt
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 END = 257
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.kit.places import ROOT
 
 BENCHMARKS, GOLDEN = ROOT / "benchmarks", ROOT / "tests" / "golden"
 # What words or numbers depend on, beside the tree: with another version of it they may differ and prove nothing.

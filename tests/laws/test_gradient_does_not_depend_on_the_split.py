@@ -8,21 +8,10 @@ import torch
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.observe.measure import Measures
-from grpo_kit.policy.packing import TrainingSequence, micro_batches
+from grpo_kit.policy.packing import micro_batches
 from grpo_kit.train.update import PolicyUpdater
-from tests.conftest import make_policy
-
-
-def random_sequences(count=12, seed=0):
-    rng = random.Random(seed)
-    sequences = []
-    for _ in range(count):
-        prompt = [rng.randrange(256) for _ in range(rng.randrange(1, 20))]
-        completion = [rng.randrange(256) for _ in range(rng.randrange(1, 40))]
-        behaviour = torch.tensor([-rng.random() for _ in completion], dtype=torch.float64)
-        weight = rng.random() / len(completion)
-        sequences.append(TrainingSequence(prompt, completion, rng.gauss(0, 1), weight, behaviour))
-    return sequences
+from tests.kit.sequences import random_sequences
+from tests.kit.tiny import make_policy
 
 
 def gradient(policy, sequences, algorithm, token_budget):

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests.laws.distributed_gradient import step
-from tests.train.test_world import succeed
+from tests.kit.distributed_gradient import step
+from tests.kit.torchrun import succeed
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def alone():
     ],
 )
 def test_gradient_of_a_step(ranks, dtype, how, alone, tmp_path):
-    succeed(ranks, "tests.laws.distributed_gradient", tmp_path / "result.pt", dtype, *how)
+    succeed(ranks, "tests.kit.distributed_gradient", tmp_path / "result.pt", dtype, *how)
     there, here = torch.load(tmp_path / "result.pt"), alone[dtype]
     tolerance = 1e-10 if dtype == "float64" else 1e-5
     assert here["gradient"].norm() > 0

@@ -11,7 +11,7 @@ import pytest
 
 from grpo_kit.stress.subjects import SUBJECTS
 from grpo_kit.train.checkpoint import checkpoints, find_damage
-from tests.stress.same import assert_equal
+from tests.kit.same import assert_equal
 
 SEED = 20
 KILLS_IN_A_ROW = 3

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY_RECIPE
+from tests.kit.report_runs import make_run
 from tests.kit.terminal import Terminal, assert_no_word_is_cut
 from tests.kit.terminal_server import TerminalServer
-from tests.observe.report_runs import make_run
+from tests.kit.tiny import TINY_RECIPE
 
 COLOUR = r"\x1b\[(?:[\d;]*;)?(?:[349][0-7]|38;5;\d+|48;5;\d+)m"
 MOVES = r"\x1b(?!\[[0-9;]*m)"

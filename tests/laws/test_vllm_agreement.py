@@ -8,7 +8,7 @@ from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.update import PolicyUpdater
 from grpo_kit.types import Group, Prompt, Score, Task
-from tests.vllm_real import vllm_policy
+from tests.kit.vllm import vllm_policy
 
 UPDATES, TEMPERATURE = 20, 0.9
 

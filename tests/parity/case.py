@@ -15,7 +15,7 @@ from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence, micro_batches
 from grpo_kit.train.update import PolicyUpdater
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 LENGTHS = [7, 2, 5, 7, 1, 4, 6, 3]
 MAX_TOKENS = 9

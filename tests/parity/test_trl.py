@@ -16,7 +16,7 @@ import torch
 from grpo_kit.objective.advantages import compute_advantages
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
-from tests.optional import needs_extra
+from tests.kit.optional import needs_extra
 from tests.parity.case import LENGTHS, MAX_TOKENS, our_loss, same
 
 needs_extra("trl", "parity")

@@ -6,7 +6,7 @@ import torch
 
 from grpo_kit.policy.dealing import attention_length, deal, empty_batch, work
 from grpo_kit.policy.packing import TrainingSequence
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 
 def units(count, size=1, seed=0):

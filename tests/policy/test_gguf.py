@@ -14,7 +14,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.policy import gguf
 from grpo_kit.policy.models import load_policy, model_skeleton
 from grpo_kit.policy.pretrained import check_weights
-from tests.optional import needs_extra
+from tests.kit.optional import needs_extra
 
 needs_extra("gguf", "gguf")
 

@@ -11,12 +11,12 @@ from grpo_kit.config import LoraConfig
 from grpo_kit.errors import UserError
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.packing import micro_batches
-from tests.conftest import make_policy
-from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
-from tests.optional import needs_extra
-from tests.train.test_every_algorithm_runs import recipe, run, weights
+from tests.kit.optional import needs_extra
+from tests.kit.runs import recipe, run, weights
+from tests.kit.sequences import random_sequences
+from tests.kit.tiny import make_policy
 
-ODD = Path(__file__).parents[1] / "train" / "odd.py"
+ODD = Path(__file__).parents[1] / "kit" / "odd.py"
 needs_extra("peft", "peft")
 
 

@@ -9,8 +9,8 @@ from grpo_kit.errors import UserError
 from grpo_kit.policy.logprobs import head_of
 from grpo_kit.policy.models import load_policy, model_skeleton
 from grpo_kit.policy.packing import micro_batches
-from tests.conftest import make_policy
-from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
+from tests.kit.sequences import random_sequences
+from tests.kit.tiny import make_policy
 
 
 def test_the_same_seed_builds_the_same_model():

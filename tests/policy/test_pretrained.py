@@ -12,8 +12,8 @@ from grpo_kit.errors import UserError
 from grpo_kit.policy.models import load_policy, model_skeleton
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights, load_whole
 from grpo_kit.policy.value_model import ValueModel
-from tests.conftest import make_policy
-from tests.optional import needs_extra
+from tests.kit.optional import needs_extra
+from tests.kit.tiny import make_policy
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.run.request import AtStep, Auto, Latest, TrainRequest, read_resume
 from grpo_kit.run.resume import changes, unsafe
 from grpo_kit.runtime.strict import SAFE_ON_RESUME, marked
-from tests.conftest import ROOT
+from tests.kit.places import ROOT
 
 # A key that is added here lets a run go on with another value: it must decide nothing of what is learned.
 REVIEWED = (

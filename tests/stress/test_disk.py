@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from grpo_kit.train import checkpoint as checkpoints
-from tests.stress.same import assert_equal
+from tests.kit.same import assert_equal
 
 HALF = 200_000  # bytes: the weights of the tiny model fit, its optimizer state does not
 NOTHING = 60_000

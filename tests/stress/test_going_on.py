@@ -8,7 +8,7 @@ from grpo_kit.observe.run_directory import read_json_lines
 from grpo_kit.stress.subjects import trace
 from grpo_kit.train import checkpoint as checkpoints
 from grpo_kit.train.keeper import Keeper
-from tests.stress.same import assert_equal
+from tests.kit.same import assert_equal
 
 ALL = ("train.save_every=1", "train.keep_last=20")
 

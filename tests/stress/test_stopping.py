@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.stress.same import assert_equal
+from tests.kit.same import assert_equal
 
 # phase: at which of its entries, and how long after it (seconds)
 MOMENTS = {

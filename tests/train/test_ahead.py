@@ -1,7 +1,5 @@
 """Sampling ahead of the training: bounded staleness, the order of tasks, stops, failures, and a run that learns."""
 
-import gzip
-import json
 import threading
 
 import pytest
@@ -10,11 +8,12 @@ import torch
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.train import assemble
+from tests.kit.ahead_runs import SERVERS, SETTINGS, OwnWeights
 from tests.kit.patience import HANGS, wait_until
+from tests.kit.rollouts import sampled_rows
+from tests.kit.runs import ODD, recipe, run, weights
 from tests.kit.sources import ahead, sampled
-from tests.train.ahead_runs import SERVERS, SETTINGS, OwnWeights
-from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
-from tests.train.test_world import metrics, succeed, torchrun
+from tests.kit.torchrun import metrics, succeed, torchrun
 
 
 class Versions:
@@ -207,15 +206,6 @@ def test_no_staleness_is_the_synchronous_run_bit_for_bit(tmp_path, monkeypatch):
     assert all(torch.equal(w, weights(tmp_path / "zero")[n]) for n, w in weights(tmp_path / "embedded").items())
 
 
-def sampled_rows(folder):
-    """What was sampled and what it was paid, by step and task; not in the order in which groups became known."""
-    rows = []
-    for path in sorted((folder / "rollouts").iterdir()):
-        with gzip.open(path, "rt") as file:
-            rows += [json.loads(line) for line in file]
-    return sorted((r["step"], r["task"], r["sample"], r["response"], r["reward"], r["policy_version"]) for r in rows)
-
-
 EVALUATED = "evaluation={tasks: 4, samples: 2, every: 2}"
 STILL = ("optimizer.learning_rate=0.0", "train.steps=8", EVALUATED)
 
@@ -223,7 +213,7 @@ STILL = ("optimizer.learning_rate=0.0", "train.steps=8", EVALUATED)
 def test_two_ranks_ahead_sample_what_one_process_samples(tmp_path, monkeypatch):
     """With weights that stand still every version samples alike, so nothing but the order of work can differ."""
     one = trained(tmp_path / "one", monkeypatch, *STILL)
-    succeed(2, "tests.train.ahead_runs", tmp_path / "two", "rollout.max_staleness=2", *STILL)
+    succeed(2, "tests.kit.ahead_runs", tmp_path / "two", "rollout.max_staleness=2", *STILL)
     assert len(sampled_rows(tmp_path / "one")) == 8 * 4 * 4
     # The weights stand still, their versions do not.
     assert [row[:-1] for row in sampled_rows(tmp_path / "two")] == [row[:-1] for row in sampled_rows(tmp_path / "one")]
@@ -236,9 +226,9 @@ def test_two_ranks_ahead_sample_what_one_process_samples(tmp_path, monkeypatch):
 
 def test_two_ranks_ahead_train_stop_and_go_on(tmp_path):
     settings = ("rollout.max_staleness=2", EVALUATED)
-    succeed(2, "tests.train.ahead_runs", tmp_path / "run", *settings, STOP_AFTER="3")
+    succeed(2, "tests.kit.ahead_runs", tmp_path / "run", *settings, STOP_AFTER="3")
     assert [line["step"] for line in metrics(tmp_path / "run") if "loss" in line] == [1, 2, 3]
-    succeed(2, "tests.train.ahead_runs", tmp_path / "run", *settings, RESUME="1")
+    succeed(2, "tests.kit.ahead_runs", tmp_path / "run", *settings, RESUME="1")
     found = [line for line in metrics(tmp_path / "run") if "loss" in line]
     assert [line["step"] for line in found] == [1, 2, 3, 4, 5, 6]
     assert all(line["staleness/max"] <= 2 for line in found)
@@ -247,6 +237,6 @@ def test_two_ranks_ahead_train_stop_and_go_on(tmp_path):
 
 @pytest.mark.parametrize("where", ["training", "sampling"])
 def test_a_rank_that_fails_while_both_sample_ahead_ends_the_run(where, tmp_path):
-    done = torchrun(2, "tests.train.ahead_runs", tmp_path / "run", "rollout.max_staleness=1", FAIL_WHILE=where)
+    done = torchrun(2, "tests.kit.ahead_runs", tmp_path / "run", "rollout.max_staleness=1", FAIL_WHILE=where)
     assert done.returncode == 1
     assert f"rank 1 fails while {where}" in done.stderr

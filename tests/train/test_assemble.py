@@ -4,8 +4,7 @@ import pytest
 
 from grpo_kit.train.assemble import open_scorer
 from grpo_kit.train.headline import headline
-
-from .test_every_algorithm_runs import recipe
+from tests.kit.runs import recipe
 
 
 def test_the_room_of_scoring_workers():

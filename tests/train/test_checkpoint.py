@@ -8,7 +8,7 @@ import torch
 
 from grpo_kit.errors import UserError
 from grpo_kit.train import checkpoint as checkpoints
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 
 def save(folder, step, policy, keep_last=5, keep_best=0, **more):

@@ -8,8 +8,8 @@ from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import micro_batches
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.train.critic import CriticUpdater
-from tests.conftest import make_policy
-from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
+from tests.kit.sequences import random_sequences
+from tests.kit.tiny import make_policy
 
 
 def updater(budget=10**6, dtype=torch.float32, **options):

@@ -1,71 +1,13 @@
 """Every row of the table goes through the whole loop: two steps, a checkpoint, and an exact resume."""
 
-import io
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
-from grpo_kit.config.read import apply_override, validate
-from grpo_kit.config.source import parse_yaml
-from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
-from grpo_kit.observe.console import RunConsole
-from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.policy.models import load_policy
-from grpo_kit.runtime.interrupt import Interrupted, StopRequest
-from grpo_kit.train.checkpoint import latest_checkpoint
-from grpo_kit.train.loop import OnlineTrainer
-from grpo_kit.train.preflight import preflight
-from tests.conftest import TINY_RECIPE
-
-# Half of what a random model says is right, so that rewards differ.
-ODD = f"verifiers.0.name={Path(__file__).with_name('odd.py')}:odd"
-
-
-def recipe(algorithm, *overrides):
-    source = parse_yaml(TINY_RECIPE, "tiny.yaml")
-    row = resolve_objective(algorithm, {})
-    defaults = [f"algorithm={algorithm}", "optimizer.schedule=linear"]
-    if row.data == "recorded":
-        defaults.append("examples.demonstrations=true")
-    if row.mask_truncated:
-        defaults.append("objective.mask_truncated=false")  # an untrained model never ends its response
-    for override in (*defaults, *overrides):
-        apply_override(source, override)
-    return validate(source)
-
-
-def run(config, folder, resume=False, stop_after=None):
-    """Train; ``stop_after`` a step somebody asks for a stop."""
-    directory = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
-    if not resume:
-        preflight(config, None)
-    stop = StopRequest()
-    if stop_after is not None:
-        written = directory.log_metrics
-
-        def write_and_stop(metrics):
-            written(metrics)
-            stop.requested = stop.requested or metrics["step"] == stop_after
-
-        directory.log_metrics = write_and_stop
-    trainer = OnlineTrainer(config, directory, RunConsole(Console(file=io.StringIO())), stop)
-    try:
-        checkpoint = latest_checkpoint(directory.checkpoints, pytest.fail) if resume else None
-        trainer.train(checkpoint, [] if resume else None)
-    except Interrupted:
-        assert stop_after == trainer.progress.step
-    finally:
-        trainer.close()
-    return trainer
-
-
-def weights(folder):
-    from safetensors.torch import load_file
-
-    return load_file(folder / "model" / "model.safetensors")
+from tests.kit.runs import ODD, recipe, run, weights
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,8 @@ from grpo_kit.train.held_out_pairs import PairEvaluation
 from grpo_kit.train.loop import OnlineTrainer
 from grpo_kit.train.pairs import Pair
 from grpo_kit.train.preflight import preflight
-from tests.conftest import make_policy
-
-from .test_every_algorithm_runs import recipe, run, weights
+from tests.kit.runs import recipe, run, weights
+from tests.kit.tiny import make_policy
 
 RUN = ("train.steps=4", "train.save_every=2", "data.task=sort_letters", "optimizer.learning_rate=1e-2")
 SHORT = ("evaluation={tasks: 12, samples: 1, every: 2}", "rollout.prompts_per_step=8")

@@ -9,7 +9,7 @@ import torch
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.surrogates import SURROGATES
-from tests.train.test_every_algorithm_runs import ODD, recipe, run
+from tests.kit.runs import ODD, recipe, run
 
 FILE = Path(__file__).with_name("clipped_is.py")
 

@@ -15,7 +15,7 @@ from grpo_kit.train.learner import LearnerSettings
 from grpo_kit.train.pairs import mine_labels, mine_pairs
 from grpo_kit.train.preference import LabelLearner, PairLearner, RewardModelLearner, mismatched_pairs
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 
 def group(name, rewards, texts, statuses=None, margin=None):

@@ -1,37 +1,15 @@
 """A rank that dies ends all of them with its reason; with --max-restarts the run goes on by itself, exactly."""
 
-import json
-from pathlib import Path
-
-import pytest
 import torch
 
-from tests.conftest import TINY_RECIPE
-from tests.train.test_every_algorithm_runs import weights
-from tests.train.test_world import torchrun
-
-VERIFIER = Path(__file__).with_name("failing.py")
-ON_RANK_1 = 4 * 4 // 2  # responses that rank 1 scores in a step
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    path = tmp_path / "recipe.yaml"
-    text = TINY_RECIPE.replace("name: math", f'name: "{VERIFIER}:failing"').replace(
-        "steps: 3", "steps: 6, save_every: 2"
-    )
-    path.write_text(text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\n")
-    return path
+from tests.kit.restarts import ON_RANK_1, logged
+from tests.kit.runs import weights
+from tests.kit.torchrun import torchrun
 
 
 def train(recipe, folder, *options, fail_at=0, how="kill"):
     environment = {"FAIL_AT": str(fail_at), "FAIL_HOW": how, "FAIL_MARK": str(recipe.with_name("failed"))}
     return torchrun(2, "grpo_kit", "train", recipe, "--run-dir", folder, options=options, **environment)
-
-
-def logged(folder):
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [(line["step"], line["reward/mean"], line["loss"]) for line in lines]
 
 
 def test_a_killed_rank_is_restarted_from_the_last_checkpoint(recipe, tmp_path):

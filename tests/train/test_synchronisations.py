@@ -16,9 +16,9 @@ from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.learners import open_learner
-from tests.conftest import make_policy
-from tests.train.test_every_algorithm_runs import recipe
-from tests.train.test_update import groups
+from tests.kit.groups import groups
+from tests.kit.runs import recipe
+from tests.kit.tiny import make_policy
 
 OF_UNKNOWN_SHAPE = {"nonzero", "masked_select", "bincount", "unique", "unique2", "repeat_interleave"}
 

@@ -13,8 +13,8 @@ from grpo_kit.policy.lora import attach_lora
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.trust_region import conjugate_gradient
 from grpo_kit.train.update import PolicyUpdater
-from tests.conftest import make_policy
-from tests.train.test_update import groups
+from tests.kit.groups import groups
+from tests.kit.tiny import make_policy
 
 
 def test_conjugate_gradient_solves_in_as_many_steps_as_dimensions():

@@ -5,10 +5,10 @@ import time
 import pytest
 import torch
 
-from tests.hosts import open_hosts
+from tests.kit.hosts import open_hosts
 from tests.kit.patience import HANGS, wait_until
-from tests.train.test_every_algorithm_runs import weights
-from tests.train.test_restart import ON_RANK_1, logged, recipe
+from tests.kit.restarts import ON_RANK_1, logged, recipe
+from tests.kit.runs import weights
 
 
 @pytest.fixture(scope="module")

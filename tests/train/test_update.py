@@ -13,21 +13,8 @@ from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.dealing import empty_batch
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.update import PolicyUpdater
-from grpo_kit.types import Completion, Group, Prompt, Score, Task
-from tests.conftest import make_policy
-
-REWARDS = [[1.0, 0.0, 0.5], [0.0, 0.0, 1.0]]
-TOKENS = [[[5, 6, 7], [8, 9], [10]], [[11, 12], [13, 14, 15, 16], [17]]]
-PROMPTS = [(1, 2, 3), (4,)]
-
-
-def groups():
-    made = []
-    for g, prompt in enumerate(PROMPTS):
-        completions = [Completion(str(g), i, t, [-1.0] * len(t), "", "stop", 0) for i, t in enumerate(TOKENS[g])]
-        task = Task(str(g), ({"role": "user", "content": ""},), "")
-        made.append(Group(task, Prompt(str(g), prompt), completions, [Score(r) for r in REWARDS[g]]))
-    return made
+from tests.kit.groups import PROMPTS, REWARDS, TOKENS, groups
+from tests.kit.tiny import make_policy
 
 
 def logprobs(policy, prompt, tokens):

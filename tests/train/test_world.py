@@ -1,42 +1,19 @@
 """Several processes train what one process trains: every algorithm, checkpoints that move between numbers of ranks."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from grpo_kit.objective.algorithms import ALGORITHMS
-from tests.conftest import ROOT
-from tests.kit.patience import HANGS
-from tests.train.test_every_algorithm_runs import ODD, recipe, run, weights
-from tests.train.world_runs import RATE, VARIANTS, config_of, train
+from tests.kit.runs import ODD, recipe, run, weights
+from tests.kit.torchrun import metrics, succeed
+from tests.kit.world_runs import RATE, VARIANTS, config_of, train
 
 # One of each way through the code; the rest of the table takes a minute and is slow.
 QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "long")
 NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
-CLOCKS = ("seconds/", "utilisation", "tokens_per_second", "mismatch/")
-
-
-def torchrun(processes, *arguments, options=(), **environment):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.run(
-        [*command, *options, "-m", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment},
-    )
-
-
-def succeed(*arguments, **options):
-    done = torchrun(*arguments, **options)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +26,15 @@ def record(tmp_path_factory):
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory, record):
     folder = tmp_path_factory.mktemp("two")
-    succeed(2, "tests.train.world_runs", "train", folder, record, *QUICK)
+    succeed(2, "tests.kit.world_runs", "train", folder, record, *QUICK)
     return folder
 
 
 @pytest.fixture(scope="module")
 def the_rest(tmp_path_factory, record):
     folder = tmp_path_factory.mktemp("rest")
-    succeed(2, "tests.train.world_runs", "train", folder, record, *(n for n in NAMES if n not in QUICK))
+    succeed(2, "tests.kit.world_runs", "train", folder, record, *(n for n in NAMES if n not in QUICK))
     return folder
-
-
-def metrics(folder):
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if not k.startswith(CLOCKS) and "/latency_" not in k} for line in lines]
 
 
 def assert_same(ours, theirs, tolerance=2e-4):
@@ -91,7 +63,7 @@ def test_two_ranks_train_what_one_process_trains(name, two_ranks, record, tmp_pa
 
 
 def test_the_curve_of_four_ranks(two_ranks, record, tmp_path):
-    succeed(4, "tests.train.world_runs", "train", tmp_path, record, "long")
+    succeed(4, "tests.kit.world_runs", "train", tmp_path, record, "long")
     assert len(metrics(tmp_path / "long")) == 20
     assert_same(tmp_path / "long", two_ranks / "long")
     rollouts = sorted(p.name for p in (tmp_path / "long" / "rollouts").iterdir())
@@ -120,10 +92,10 @@ def test_a_checkpoint_of_two_ranks_goes_on_at_another_number(name, processes, tw
     config = config_of(name, record)
     folder = two_ranks / "saving" / name
     if not folder.exists():
-        succeed(2, "tests.train.world_runs", "save", folder.parent, record, name)
+        succeed(2, "tests.kit.world_runs", "save", folder.parent, record, name)
     cut_back(folder, tmp_path / name, 1)
     if processes == 1:
         train(config, tmp_path / name, resume=True)
     else:
-        succeed(processes, "tests.train.world_runs", "resume", tmp_path, record, name)
+        succeed(processes, "tests.kit.world_runs", "resume", tmp_path, record, name)
     assert_same(tmp_path / name, two_ranks / name)

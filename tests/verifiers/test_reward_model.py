@@ -14,7 +14,7 @@ from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.scoring.selftest import examine
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import VerifierError, get_verifier
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 TEMPLATE = "{% for m in messages %}{{ m['role'] }} : {{ m['content'] }} <end> {% endfor %}"
 

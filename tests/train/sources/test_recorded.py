@@ -14,8 +14,8 @@ from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.preflight import preflight
 from grpo_kit.types import Completion, Group, Prompt, Score
-from tests.conftest import make_policy
-from tests.train.test_every_algorithm_runs import recipe
+from tests.kit.runs import recipe
+from tests.kit.tiny import make_policy
 
 
 def write(path, rows):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts import ADDRESSES, Hosts, open_hosts
+from tests.kit.hosts import ADDRESSES, Hosts, open_hosts
 
 NAMES = ("first", "second")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "scancel", "scontrol")

@@ -13,7 +13,7 @@ from grpo_kit.runtime import ranks
 from grpo_kit.train import assemble
 from grpo_kit.train.checkpoint import latest_checkpoint
 from grpo_kit.train.loop import OnlineTrainer
-from tests.train.test_every_algorithm_runs import ODD, recipe
+from tests.kit.runs import ODD, recipe
 
 SETTINGS = ("scoring.max_rejected_gold=1.0", "train.steps=2", "rollout.max_tokens=8", "rollout.prompts_per_step=3")
 VARIANTS = {  # beyond the rows of the table: what else changes how work is spread

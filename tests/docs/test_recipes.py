@@ -11,7 +11,7 @@ from grpo_kit.cli.app import app
 from grpo_kit.config.read import load_recipe
 from grpo_kit.config.source import find_recipe, shipped_bases, shipped_recipes
 from grpo_kit.run.chain import load_chain
-from tests.conftest import ROOT
+from tests.kit.places import ROOT
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 

@@ -8,14 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
-import torch
 
+from tests.kit.launches import newest, processes_of, same, steps
+from tests.kit.optional import needs_clusters
 from tests.kit.patience import HANGS, wait_until
-from tests.optional import needs_clusters
-from tests.ray_cluster import add_node, kill_node, open_cluster
-from tests.test_launch import newest, processes_of, recipe, steps  # noqa: F401
-from tests.train.test_every_algorithm_runs import weights
-from tests.train.test_world import torchrun
+from tests.kit.ray_cluster import add_node, kill_node, open_cluster
+from tests.kit.torchrun import torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +35,6 @@ def launch(cluster, *arguments):
     process = begin(cluster, *arguments)
     output, errors = process.communicate(timeout=HANGS)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
-
-
-def same(run, other):
-    expected = weights(other)
-    assert all(torch.equal(weight, expected[name]) for name, weight in weights(run).items())
 
 
 def test_two_nodes_train_what_torchrun_trains(cluster, recipe, tmp_path):

@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from tests.conftest import ROOT
+from tests.kit.places import ROOT
 
 
 def test_the_ten_lines_of_a_reward_and_their_commands(grpo_kit, tmp_path):

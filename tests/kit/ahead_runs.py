@@ -18,7 +18,7 @@ from grpo_kit.runtime.interrupt import Interrupted, StopRequest
 from grpo_kit.train import assemble
 from grpo_kit.train.checkpoint import latest_checkpoint
 from grpo_kit.train.loop import OnlineTrainer
-from tests.train.test_every_algorithm_runs import ODD, recipe
+from tests.kit.runs import ODD, recipe
 
 SERVERS = ("rollout.engine=vllm_server", "rollout.vllm.servers=[http://127.0.0.1:1]")
 SETTINGS = ("scoring.max_rejected_gold=1.0", "train.steps=6", "rollout.max_tokens=8", "train.save_every=2")

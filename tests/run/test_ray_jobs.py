@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.launches import newest, processes_of, same, steps
+from tests.kit.optional import needs_clusters
 from tests.kit.patience import HANGS, wait_until
-from tests.optional import needs_clusters
-from tests.ray_cluster import open_cluster
-from tests.test_launch import newest, processes_of, recipe, steps  # noqa: F401
-from tests.test_launch_ray import same
-from tests.train.test_world import torchrun
+from tests.kit.ray_cluster import open_cluster
+from tests.kit.torchrun import torchrun
 
 pytestmark = [pytest.mark.slow, needs_clusters]
 SCRIPT = Path(sys.executable).with_name("grpo-kit")

@@ -11,7 +11,7 @@ import torch
 from grpo_kit.config import RolloutConfig
 from grpo_kit.generate.vllm_status import vllm_status
 from grpo_kit.policy.models import Policy, pick_device
-from tests.conftest import make_policy
+from tests.kit.tiny import make_policy
 
 MAX_SEQUENCES = 12
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from grpo_kit.errors import UserError
 from grpo_kit.report.rollouts import Choice, choose, read_rows, show_list, show_one
 from grpo_kit.runtime.condition import condition
-from tests.observe.report_runs import make_run
+from tests.kit.report_runs import make_run
 
 
 @pytest.fixture

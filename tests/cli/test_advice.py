@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from grpo_kit.cli.app import app
 from grpo_kit.config import ModelConfig
 from grpo_kit.config.read import load_recipe
-from tests.conftest import TINY_RECIPE
+from tests.kit.tiny import TINY_RECIPE
 
 CHANCE = "{name: 'grpo_kit.run.smoke_reward:by_chance'}"
 LINEAR = TINY_RECIPE.replace("1.0e-3}", "1.0e-3, schedule: linear}")

@@ -5,13 +5,13 @@ import re
 import pytest
 import torch
 
-from tests.conftest import ROOT
-from tests.optional import needs_clusters
-from tests.slurm import open_slurm
-from tests.test_launch import newest, steps
-from tests.train.test_every_algorithm_runs import weights
-from tests.train.test_restart import ON_RANK_1, recipe
-from tests.train.test_world import torchrun
+from tests.kit.launches import newest, steps
+from tests.kit.optional import needs_clusters
+from tests.kit.places import ROOT
+from tests.kit.restarts import ON_RANK_1, recipe
+from tests.kit.runs import weights
+from tests.kit.slurm import open_slurm
+from tests.kit.torchrun import torchrun
 
 pytestmark = [pytest.mark.slow, needs_clusters]
 QUIET = {"FAIL_AT": "0", "FAIL_HOW": "kill", "FAIL_MARK": "", "OMP_NUM_THREADS": "1"}

@@ -9,7 +9,7 @@ from grpo_kit.config import Config
 from grpo_kit.config.read import load_recipe
 from grpo_kit.observe.terminal import PROGRAM
 from grpo_kit.run.next_commands import after_training
-from tests.conftest import TINY_RECIPE
+from tests.kit.tiny import TINY_RECIPE
 
 WARM = "warm_start: {steps: 2, batch_size: 4}\n"
 FAMILIES = {

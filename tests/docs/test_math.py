@@ -9,7 +9,7 @@ import pytest
 
 from grpo_kit.verifiers.math import equal, extract, limits, verify
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "math.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "math.md"
 
 
 def examples() -> list[tuple[str, str, bool]]:

@@ -21,7 +21,7 @@ from grpo_kit.report.rows import run_rows, spread
 from grpo_kit.report.suspicion import suspicions
 from grpo_kit.scoring import VerifierSpec
 from tests.kit.patience import wait_until
-from tests.observe.report_runs import HOSTILE, HOSTILE_TEXTS, make_run
+from tests.kit.report_runs import HOSTILE, HOSTILE_TEXTS, make_run
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--window-size=1500,1800")  # fmt: skip

@@ -11,7 +11,7 @@ from grpo_kit.evaluate import checkpoints
 from grpo_kit.evaluate.checkpoints import right_so_far
 from grpo_kit.evaluate.protocol import read_evaluation
 from grpo_kit.evaluate.tasks import Changes, _find, open_task
-from tests.conftest import TINY_RECIPE, make_policy
+from tests.kit.tiny import TINY_RECIPE, make_policy
 
 
 @pytest.fixture(scope="module")

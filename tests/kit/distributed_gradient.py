@@ -11,8 +11,8 @@ from grpo_kit.policy.distributed import gathered_state, shard_policy
 from grpo_kit.runtime import ranks
 from grpo_kit.train.steps import GradientStep
 from grpo_kit.train.update import PolicyUpdater
-from tests.conftest import make_policy
-from tests.laws.test_gradient_does_not_depend_on_the_split import random_sequences
+from tests.kit.sequences import random_sequences
+from tests.kit.tiny import make_policy
 
 
 def step(dtype: torch.dtype, checkpointing: bool = False) -> dict[str, object]:

@@ -12,7 +12,8 @@ from grpo_kit.cli.app import app
 from grpo_kit.config import ChatConfig, DataConfig
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.data.word_problems import LEVELS, read_book
-from tests.conftest import ROOT, make_policy
+from tests.kit.places import ROOT
+from tests.kit.tiny import make_policy
 
 PAGE = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import TINY_RECIPE
 from tests.kit.patience import HANGS, wait_until
+from tests.kit.tiny import TINY_RECIPE
 
 
 def files_in(folder):

@@ -23,7 +23,7 @@ from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import REGISTRY, VerifierError, from_function, verifier
 from tests.kit.patience import wait_until
 
-FILE = Path(__file__).with_name("scoring_verifiers.py")
+FILE = Path(__file__).parents[1] / "kit" / "scoring_verifiers.py"
 OBEY = f"{FILE}:obey"
 
 
@@ -130,8 +130,8 @@ def test_workers_end_when_the_trainer_is_killed(tmp_path):
     script = tmp_path / "trainer.py"
     script.write_text(
         "import os, sys\n"
-        f"sys.path[:0] = [{str(FILE.parent)!r}, {str(FILE.parent.parent)!r}]\n"
-        "from test_scoring import *\n"
+        f"sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[2])!r}]\n"
+        "from test_scorer import *\n"
         f"scorer = Scorer([VerifierSpec({OBEY!r}, timeout=100.0)], workers=2)\n"
         "print(scorer._pool._nursery.pid, scorer._pool._folder, flush=True)\n"
         "list(scorer.score_groups([group(['hang', 'hang'])]))\n"

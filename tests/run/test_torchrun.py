@@ -1,48 +1,15 @@
 """What a scheduler does to a run: starts the same command again, signals every process at once, kills the one above."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, TINY_RECIPE
+from tests.kit.launches import newest, processes_of, steps
 from tests.kit.patience import HANGS, wait_until
-
-ODD = Path(__file__).parent / "train" / "odd.py"
-
-
-@pytest.fixture
-def recipe(tmp_path):
-    path = tmp_path / "recipe.yaml"
-    text = TINY_RECIPE.replace("name: math", f'name: "{ODD}:odd"')
-    path.write_text(text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\nthreads: 1\n")
-    return path
-
-
-def steps(run):
-    path = run / "metrics.jsonl"
-    return [json.loads(line)["step"] for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def newest(run):
-    return max((int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-*")), default=0)
-
-
-def processes_of(run):
-    """Every process whose command line names the run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:  # it has just ended
-            continue
-        if str(run).encode() in words:
-            found.append(int(path.parent.name))
-    return found
+from tests.kit.places import ROOT
 
 
 @pytest.fixture

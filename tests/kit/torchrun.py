@@ -1,0 +1,34 @@
+"""Runs of several ranks, started as a shell would."""
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.kit.patience import HANGS
+from tests.kit.places import ROOT
+
+CLOCKS = ("seconds/", "utilisation", "tokens_per_second", "mismatch/")
+
+
+def torchrun(processes, *arguments, options=(), **environment):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.run(
+        [*command, *options, "-m", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment},
+    )
+
+
+def succeed(*arguments, **options):
+    done = torchrun(*arguments, **options)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+
+
+def metrics(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith(CLOCKS) and "/latency_" not in k} for line in lines]
