@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 Inner = Callable[[Any], Any]
-VIEWS: tuple[Any, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_KEYS, _VALUES, _ITEMS = VIEWS
+_SOME: dict[Any, Any] = {}
+_KEYS, _VALUES, _ITEMS = VIEWS = (type(_SOME.keys()), type(_SOME.values()), type(_SOME.items()))
 _MOST_SPANS = 200  # each may be as long as the text
 _FACTORIES: dict[str, Any] = {t.__name__: t for t in (int, float, str, bool, list, dict, set, tuple)} | {"": None}
 
@@ -85,12 +85,8 @@ def _flat(tag: str) -> Callable[[Any, Inner], Any]:
     return lambda value, inner: {"~": tag, "v": [inner(part) for pair in dict.items(value) for part in pair]}
 
 
-# The slot itself: a subclass of the program's may have another attribute of that name.
-_FACTORY_OF: Callable[[Any], Any] = vars(collections.defaultdict)["default_factory"].__get__
-
-
 def _default(value: Any, inner: Inner) -> Any:
-    factory = _FACTORY_OF(value)
+    factory = vars(collections.defaultdict)["default_factory"].__get__(value)  # a subclass may say something else
     name = next((n for n, kind in _FACTORIES.items() if kind is factory), None)
     return (
         inner(dict(dict.items(value)))
