@@ -1,8 +1,9 @@
 """The recipe: what a YAML file may say, section by section. No torch is imported here."""
 
-from .base import SAFE_ON_RESUME, Strict, marked
+from .base import Strict
 from .data import ChatConfig, DataConfig, ExamplesConfig, FieldMap
 from .evaluation import EvaluationConfig
+from .marks import SAFE_ON_RESUME, marked
 from .model import LoraConfig, ModelConfig, ScratchModelConfig
 from .objective import ObjectiveConfig, check_row
 from .recipe import Config

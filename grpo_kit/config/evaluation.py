@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from .base import SAFE_ON_RESUME, Strict
+from .base import Strict
 from .data import DataConfig
+from .marks import SAFE_ON_RESUME
 from .scoring import JudgeConfig
 
 

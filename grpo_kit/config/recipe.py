@@ -9,9 +9,10 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from grpo_kit.objective.names import ALGORITHMS, RECORDED
 from grpo_kit.runtime.suggest import did_you_mean
 
-from .base import SAFE_ON_RESUME, Strict
+from .base import Strict
 from .data import ChatConfig, DataConfig, ExamplesConfig
 from .evaluation import EvaluationConfig
+from .marks import SAFE_ON_RESUME
 from .model import ModelConfig
 from .objective import ObjectiveConfig
 from .rollout import RolloutConfig

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from .base import SAFE_ON_RESUME, Fraction, PathText, Strict
+from .base import Fraction, PathText, Strict
+from .marks import SAFE_ON_RESUME
 
 
 class VllmConfig(Strict):

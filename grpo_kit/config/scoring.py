@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from .base import SAFE_ON_RESUME, Fraction, Strict
+from .base import Fraction, Strict
+from .marks import SAFE_ON_RESUME
 
 
 class VerifierConfig(Strict):

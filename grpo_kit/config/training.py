@@ -8,7 +8,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from grpo_kit.runtime.suggest import did_you_mean
 
-from .base import SAFE_ON_RESUME, Fraction, NonNegative, PathText, Strict
+from .base import Fraction, NonNegative, PathText, Strict
+from .marks import SAFE_ON_RESUME
 from .signs import SIGNS, Sign
 
 
