@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from grpo_kit.runtime.strict import SAFE_ON_RESUME, Strict
+from grpo_kit.runtime.strict import Strict
 
 from .data import DataConfig
+from .marks import SAFE_ON_RESUME
 from .scoring import JudgeConfig
 
 

@@ -8,11 +8,12 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.objective.rows import Objective, can_be_off
-from grpo_kit.runtime.strict import SAFE_ON_RESUME, Strict
+from grpo_kit.runtime.strict import Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
 from .data import ChatConfig, DataConfig, ExamplesConfig
 from .evaluation import EvaluationConfig
+from .marks import SAFE_ON_RESUME
 from .model import ModelConfig
 from .rollout import RolloutConfig
 from .scoring import ScoringConfig, VerifierConfig

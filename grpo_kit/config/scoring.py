@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from grpo_kit.runtime.strict import SAFE_ON_RESUME, Fraction, Strict
+from grpo_kit.runtime.strict import Fraction, Strict
+
+from .marks import SAFE_ON_RESUME
 
 
 class VerifierConfig(Strict):

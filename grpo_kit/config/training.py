@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from grpo_kit.runtime.strict import SAFE_ON_RESUME, Fraction, NonNegative, PathText, Strict
+from grpo_kit.runtime.strict import Fraction, NonNegative, PathText, Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
+from .marks import SAFE_ON_RESUME
 from .signs import SIGNS, Sign
 
 

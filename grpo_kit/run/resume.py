@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.config import Config
+from grpo_kit.config.marks import SAFE_ON_RESUME, marked
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory
@@ -18,7 +19,6 @@ from grpo_kit.observe.terminal import open_console, pasted, warn
 from grpo_kit.run.next_commands import to_fork, to_resume
 from grpo_kit.run.request import AtStep, Checked, Position, read_position
 from grpo_kit.runtime.secrets import mask
-from grpo_kit.runtime.strict import SAFE_ON_RESUME, marked
 
 UNSET = "not set"
 ENDLESS_SCHEDULES = ("constant", "constant_with_warmup")

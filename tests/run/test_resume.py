@@ -5,11 +5,11 @@ import re
 import pytest
 
 from grpo_kit.config import Config
+from grpo_kit.config.marks import SAFE_ON_RESUME, marked
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.run.request import AtStep, Auto, Latest, TrainRequest, read_resume
 from grpo_kit.run.resume import changes, unsafe
-from grpo_kit.runtime.strict import SAFE_ON_RESUME, marked
 from tests.kit.places import ROOT
 
 # A key that is added here lets a run go on with another value: it must decide nothing of what is learned.
