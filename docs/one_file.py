@@ -2,7 +2,7 @@
 
     python docs/one_file.py
 
-A model of 0.1 million parameters learns to add two-digit numbers. It first imitates worked solutions, most of which hold a
+A model of 0.7 million parameters learns to add two-digit numbers. It first imitates worked solutions, most of which hold a
 mistake, so that it is sometimes right. From there on it sees only whether its own answers are right, which is enough.
 """
 
@@ -28,7 +28,7 @@ from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.types import Group, Prompt, Task
 
 TASK, LEVEL, HELD_OUT = "addition", 1, 128  # two-digit numbers; how many problems that training never meets
-DEMONSTRATIONS, MISTAKES = 64, 0.6  # worked solutions in a batch of the cold start, and the share with a mistake
+DEMONSTRATIONS, MISTAKES = 32, 0.6  # worked solutions in a batch of the cold start, and the share with a mistake
 PROMPTS, GROUP_SIZE, MAX_TOKENS, TEMPERATURE = 32, 8, 40, 1.0  # of a step; G in the papers; of a response
 TOKEN_BUDGET = 8192  # padded tokens that go through the model at once: a matter of memory, the loss is the same
 Tasks = list[tuple[Task, Prompt]]
@@ -108,15 +108,14 @@ def update(policy: Policy, optimizer: torch.optim.Optimizer) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="GRPO on one page.")
-    parser.add_argument("--steps", type=int, default=40, help="steps of GRPO")
+    parser.add_argument("--steps", type=int, default=25, help="steps of GRPO")
     parser.add_argument("--cold-steps", type=int, default=400, help="steps of imitation before them")
     parser.add_argument("--beta", type=float, default=0.0, help="weight of the KL to the cold start; 0.04 in the paper")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)  # a model this small gains nothing from a second one, and verifiers want the core
     # A path in place of scratch loads a model of the hub (ModelConfig(path="Qwen/Qwen2.5-0.5B-Instruct")).
-    scratch = ScratchModelConfig(hidden_size=64, intermediate_size=192, layers=2, heads=2)
-    policy = load_policy(ModelConfig(scratch=scratch), torch.device("cpu"), options.seed)
+    policy = load_policy(ModelConfig(scratch=ScratchModelConfig()), torch.device("cpu"), options.seed)
     source, unseen = (ProceduralSource(TASK, LEVEL, options.seed, held_out) for held_out in (False, True))
     sampler = TaskSampler(source, policy.tokenizer, seed=options.seed, max_prompt_tokens=32)
     held_out = [(task, render(task, policy.tokenizer)) for task in unseen.unique_tasks(HELD_OUT)]
@@ -125,7 +124,7 @@ def main() -> None:
     cold_start(policy, source, options.cold_steps)
     reference = policy.reference() if options.beta else None
     row = Objective(clip_low=0.2, clip_high=0.2, beta=options.beta)
-    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=2e-4, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=3e-4, weight_decay=0.0)
     engine = TorchEngine(policy)
     with Scorer([VerifierSpec("math")]) as scorer:
 
