@@ -3,7 +3,8 @@
     python docs/one_file.py
 
 A model of 0.7 million parameters learns to add two-digit numbers. It first imitates worked solutions, most of which hold a
-mistake, so that it is sometimes right. From there on it sees only whether its own answers are right, which is enough.
+mistake, and then sees only whether its own answers are right. About 130 CPU seconds take the share of right answers to
+held-out problems from 38 % to 53 %. Greedy ones go from 86 % to 81 %: the likeliest token hid the mistakes from the start.
 """
 
 import argparse
