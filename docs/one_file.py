@@ -3,7 +3,8 @@
     python docs/one_file.py
 
 A model of 0.7 million parameters learns to add two-digit numbers. It first imitates worked solutions, most of which hold a
-mistake, so that it is sometimes right. From there on it sees only whether its own answers are right, which is enough.
+mistake, and then sees only whether its own answers are right. About 130 CPU seconds take the share of right answers to
+held-out problems from 38 % to 53 %. Greedy ones go from 86 % to 81 %: the likeliest token hid the mistakes from the start.
 """
 
 import argparse
@@ -108,7 +109,7 @@ def update(policy: Policy, optimizer: torch.optim.Optimizer) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="GRPO on one page.")
-    parser.add_argument("--steps", type=int, default=25, help="steps of GRPO")
+    parser.add_argument("--steps", type=int, default=40, help="steps of GRPO")
     parser.add_argument("--cold-steps", type=int, default=400, help="steps of imitation before them")
     parser.add_argument("--beta", type=float, default=0.0, help="weight of the KL to the cold start; 0.04 in the paper")
     parser.add_argument("--seed", type=int, default=0)
@@ -124,15 +125,16 @@ def main() -> None:
     cold_start(policy, source, options.cold_steps)
     reference = policy.reference() if options.beta else None
     row = Objective(clip_low=0.2, clip_high=0.2, beta=options.beta)
-    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=3e-4, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(policy.model.parameters(), lr=1e-4, weight_decay=0.0)
     engine = TorchEngine(policy)
     with Scorer([VerifierSpec("math")]) as scorer:
 
-        def accuracy() -> float:
-            groups = sample(engine, scorer, held_out, replace(params, n=1, temperature=0.0))
-            return sum(group.verdicts()[0].right for group in groups) / len(groups)
+        def evaluate(when: str) -> None:
+            for name, how in {"sampled": replace(params, n=2), "greedy": replace(params, n=1, temperature=0.0)}.items():
+                right = [v.right for group in sample(engine, scorer, held_out, how) for v in group.verdicts()]
+                print(f"held-out accuracy {when}, {name}: {sum(right) / len(right):.1%}", flush=True)
 
-        print(f"held-out accuracy before: {accuracy():.1%}", flush=True)
+        evaluate("before")
         for step in range(1, options.steps + 1):
             groups = sample(engine, scorer, sampler.next(PROMPTS), replace(params, seed=step))
             for batch in micro_batches(weighted(groups), TOKEN_BUDGET):
@@ -141,7 +143,7 @@ def main() -> None:
             engine.sync(policy.model, step)  # from here on completions are of this version of the weights
             rewards = [score.value for group in groups for score in group.scores if score.counts]
             print(f"step {step}: mean reward {sum(rewards) / len(rewards):.3f}", flush=True)
-        print(f"held-out accuracy after: {accuracy():.1%}")
+        evaluate("after")
 
 
 if __name__ == "__main__":

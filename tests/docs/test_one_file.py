@@ -91,10 +91,12 @@ def test_it_runs(tmp_path):
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == [
-        "held-out accuracy before",
+        "held-out accuracy before, sampled",
+        "held-out accuracy before, greedy",
         "step 1",
         "step 2",
-        "held-out accuracy after",
+        "held-out accuracy after, sampled",
+        "held-out accuracy after, greedy",
     ]
     assert all(re.search(r": (mean reward )?\d+\.\d+%?$", line) for line in lines)
     assert list(tmp_path.iterdir()) == []
