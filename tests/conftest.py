@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 
+from grpo_kit.policy.models import Policy
 from tests.kit.patience import HANGS
-from tests.kit.tiny import TINY_RECIPE
+from tests.kit.tiny import TINY_RECIPE, make_policy
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
@@ -21,6 +22,11 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return make_policy()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from grpo_kit.config import ModelConfig, ScratchModelConfig
@@ -27,8 +26,3 @@ def make_policy(seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int)
     policy = load_policy(ModelConfig(scratch=ScratchModelConfig(**settings)), torch.device("cpu"), seed)
     policy.model.to(dtype)
     return policy
-
-
-@pytest.fixture
-def policy() -> Policy:
-    return make_policy()

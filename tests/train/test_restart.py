@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.kit.restarts import ON_RANK_1, logged
+from tests.kit.restarts import ON_RANK_1, logged, recipe  # noqa: F401
 from tests.kit.runs import weights
 from tests.kit.torchrun import torchrun
 
