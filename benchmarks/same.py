@@ -19,6 +19,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -170,6 +171,7 @@ def compare(options: argparse.Namespace) -> int:
     if unknown:
         sys.exit(f"--only takes {', '.join(PARTS)}; got {', '.join(sorted(unknown))}")
     parts = [part for part in PARTS if part in options.only or not options.only]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and the temporary folder goes with it
     folder = Path(tempfile.mkdtemp(prefix="grpo-kit-same-"))
     os.environ["TMPDIR"] = str(folder)
     begun = time.perf_counter()
@@ -180,6 +182,7 @@ def compare(options: argparse.Namespace) -> int:
             for side, tree in zip(("old-runs", "new-runs"), trees, strict=True):
                 request = {
                     "quick": options.quick,
+                    "rows": options.rows,
                     "server": stack.enter_context(FakeServer()).url,
                     "other": str(folder / "old-runs") if probes else None,
                 }
@@ -224,6 +227,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="one of every family, surrogate and returns; fewer verdicts"
     )
+    parser.add_argument("--rows", action="append", default=[], help="of the part rows only this one; repeat for more")
     parser.add_argument("--moved", type=Path, help="lines `old new` of modules or packages that were moved on purpose")
     parser.add_argument("--all", action="store_true", help=f"list every item that differs, not {LISTED} of each part")
     parser.add_argument("--keep", action="store_true", help="leave both trees and their runs in the temporary folder")
