@@ -52,6 +52,7 @@ PARTS = (
     "rows",
 )
 SHOWN = 120  # characters of a value in a difference
+RUNS = ("ahead", "resume", "rows")
 LISTED = 20  # items of a part
 ABSENT = object()
 BROKEN = "could not be probed"
@@ -143,6 +144,11 @@ class Comparison:
         different = 0
         for item in items:
             lines = list(differences(old.get(item, ABSENT), new.get(item, ABSENT), f"{part}/{item}"))
+            if (
+                part in RUNS and isinstance(new.get(item), dict) and new[item].get("exit")
+            ):  # equal, and nothing is proved
+                last = [line for line in new[item].get("console") or () if line][-1:]
+                lines.append(f"{part}/{item}: the run fails: {' '.join(last)[:300]}")
             different += bool(lines)
             if lines and (self.all or different <= LISTED):
                 more = f"   (and {len(lines) - 1} more)" if len(lines) > 1 else ""
