@@ -19,6 +19,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,7 @@ PARTS = (
     "rows",
 )
 SHOWN = 120  # characters of a value in a difference
+RUNS = ("ahead", "resume", "rows")
 LISTED = 20  # items of a part
 ABSENT = object()
 BROKEN = "could not be probed"
@@ -142,6 +144,11 @@ class Comparison:
         different = 0
         for item in items:
             lines = list(differences(old.get(item, ABSENT), new.get(item, ABSENT), f"{part}/{item}"))
+            if (
+                part in RUNS and isinstance(new.get(item), dict) and new[item].get("exit")
+            ):  # equal, and nothing is proved
+                last = [line for line in new[item].get("console") or () if line][-1:]
+                lines.append(f"{part}/{item}: the run fails: {' '.join(last)[:300]}")
             different += bool(lines)
             if lines and (self.all or different <= LISTED):
                 more = f"   (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -170,6 +177,7 @@ def compare(options: argparse.Namespace) -> int:
     if unknown:
         sys.exit(f"--only takes {', '.join(PARTS)}; got {', '.join(sorted(unknown))}")
     parts = [part for part in PARTS if part in options.only or not options.only]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and the temporary folder goes with it
     folder = Path(tempfile.mkdtemp(prefix="grpo-kit-same-"))
     os.environ["TMPDIR"] = str(folder)
     begun = time.perf_counter()
@@ -180,6 +188,7 @@ def compare(options: argparse.Namespace) -> int:
             for side, tree in zip(("old-runs", "new-runs"), trees, strict=True):
                 request = {
                     "quick": options.quick,
+                    "rows": options.rows,
                     "server": stack.enter_context(FakeServer()).url,
                     "other": str(folder / "old-runs") if probes else None,
                 }
@@ -224,6 +233,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="one of every family, surrogate and returns; fewer verdicts"
     )
+    parser.add_argument("--rows", action="append", default=[], help="of the part rows only this one; repeat for more")
     parser.add_argument("--moved", type=Path, help="lines `old new` of modules or packages that were moved on purpose")
     parser.add_argument("--all", action="store_true", help=f"list every item that differs, not {LISTED} of each part")
     parser.add_argument("--keep", action="store_true", help="leave both trees and their runs in the temporary folder")

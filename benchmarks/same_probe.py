@@ -265,6 +265,9 @@ class Probe:
         chosen = [name for name in rows if name in QUICK] if self.quick else rows
         runs = {name: self.settings(name) for name in chosen}
         runs |= dict(list(MORE_RUNS.items())[:2] if self.quick else MORE_RUNS.items())
+        if self.request["rows"]:
+            everything = {name: self.settings(name) for name in rows} | MORE_RUNS
+            runs = {name: everything[name] for name in self.request["rows"] if name in everything}
         found: dict[str, Any] = {"table": rows}
         for name, settings in runs.items():
             folder = name.replace(" ", "_").replace(",", "")
