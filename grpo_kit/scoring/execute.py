@@ -9,10 +9,14 @@ import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any
 
+from grpo_kit.runtime.interrupt import StoppedAtOnce, StopStep
 from grpo_kit.types import Score
 from grpo_kit.verifiers.base import Verifier, VerifierError
 
 from .work import TEXT_LIMIT, TRACEBACK_LIMIT, WAITING
+
+# Raised by a signal where verifiers run in the trainer's own thread: the step is given up, which is no verifier's failure.
+STOPS = (StopStep, StoppedAtOnce)
 
 Case = dict[str, Any]
 Emit = Callable[[int, Score, float, str], None]  # position, score, seconds, traceback
@@ -33,6 +37,8 @@ def execute(verifier: Verifier, cases: Sequence[Case], emit: Emit, mark: Mark) -
         started = time.perf_counter()
         try:
             score, trace = verifier(**case), ""
+        except STOPS:
+            raise
         except BaseException as error:
             score, trace = failure(error)
             fit = not isinstance(error, MemoryError)
@@ -48,6 +54,8 @@ def _call_many(verifier: Verifier, cases: Sequence[Case], emit: Emit, mark: Mark
     trace, fit = "", True
     try:
         scores = verifier.score_many(cases)
+    except STOPS:
+        raise
     except BaseException as error:
         if verifier.batch and len(cases) > 1 and not isinstance(error, (VerifierError, MemoryError)):
             return _call_each(verifier, cases, emit, mark)
@@ -94,6 +102,8 @@ async def _call_async(verifier: Verifier, cases: Sequence[Case], emit: Emit, mar
                 return
             try:
                 emit(position, task.result(), seconds, "")
+            except STOPS:
+                raise
             except BaseException as error:
                 emit(position, *_reorder(failure(error), seconds))
 

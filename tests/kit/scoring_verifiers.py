@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -122,3 +123,20 @@ def whole_group(response, answer):
     if "exit" in response:
         os._exit(3)
     return [float(len(set(response)))] * len(response)
+
+
+def signalled(response):
+    """As if the run were stopped while this response is scored."""
+    if response == "stop":
+        os.kill(os.getpid(), signal.SIGTERM)
+    return 1.0
+
+
+@verifier(name="signalled_batch", batch=True)
+def signalled_batch(response):
+    return [signalled(text) for text in response]
+
+
+@verifier(name="signalled_async")
+async def signalled_async(response):
+    return signalled(response)

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from grpo_kit.runtime.interrupt import StopStep, stop_on_signal
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
 from grpo_kit.scoring.handle import Worker
 from grpo_kit.scoring.pool import Pool
@@ -428,3 +429,13 @@ def test_no_completions_and_no_verifiers():
         assert scorer.score_completions(group([]).task, []) == []
     with pytest.raises(VerifierError, match="at least one"):
         Scorer([])
+
+
+@pytest.mark.parametrize("name", ["signalled", "signalled_batch", "signalled_async"])
+def test_a_signal_in_the_trainers_own_thread_gives_up_the_step_and_is_no_verdict(name):
+    """Without workers a signal may come while a verifier runs: nothing of such a step may be learned."""
+    with Scorer([VerifierSpec(f"{FILE}:{name}")], workers=0) as scorer, stop_on_signal(60.0) as stop:
+        with pytest.raises(StopStep), stop.abandonable():
+            list(scorer.score_groups([group(["a", "stop", "b"])]))
+        (scored,) = scorer.score_groups([group(["a", "b"])])
+        assert [s.value for s in scored.scores] == [1.0, 1.0]
