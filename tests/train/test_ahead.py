@@ -95,7 +95,7 @@ def test_the_position_is_that_of_the_first_groups_nobody_learned_from():
     start = versions.ahead.position(0)
     versions.ahead.next(1, 3)
     assert versions.ahead.position(0) == start
-    _, plain = versions.plain.next(1, 3), versions.plain.sampler.state_dict()
+    _, plain = versions.plain.next(1, 3), versions.plain.setup.sampler.state_dict()
     with versions.ahead._condition:
         versions.ahead._condition.wait_for(lambda: len(versions.ahead._finished) == 3, timeout=HANGS)
     assert versions.ahead.position(1) == plain
