@@ -10,7 +10,7 @@ from typing import Any
 
 from ..wire import calls, checks, codec, compare
 from ..wire.limits import Limits
-from . import classify, names, refereed
+from . import classify, names, reach, refereed
 from .jobs import Job, Outcome
 from .result import Result, TestResult, Verdict
 from .script import script, with_compile_check
@@ -37,9 +37,10 @@ def run(worker: Worker, request: Request) -> Result:
         return _by_calls(worker, request, sources, judges, made)
     if request.kind != "assert":
         raise TestError(f"kind must be 'assert', 'stdio' or 'function', got {request.kind!r}")
+    entry_points = frozenset(name.partition(".")[0] for name in request.entry_points)
+    _refuse_idle(request.setup, _texts(request.tests), entry_points)
     if request.grading == "same_process":
         return _same_process(worker, request)
-    entry_points = frozenset(name.partition(".")[0] for name in request.entry_points)
     foreign, given, own_setup, classes = _defined_by_tests(request.setup, entry_points)
     plans: list[calls.Plan | None] = []
     foreign |= _conventional(own_setup, _texts(request.tests), entry_points)
@@ -61,6 +62,17 @@ def _texts(tests: Sequence[Any]) -> tuple[str, ...]:
         if not isinstance(test, str):
             raise TestError(f"tests[{index}] must be text, got {type(test).__name__}")
     return tuple(tests)
+
+
+@functools.lru_cache(maxsize=1024)
+def _refuse_idle(setup: str, tests: tuple[str, ...], entry_points: frozenset[str]) -> None:
+    """Raises TestError for tests that no program can fail."""
+    try:
+        trees = [ast.parse(text) for text in (setup, *tests)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # whoever runs them says which does not parse
+    if (why := reach.never_asked(trees, entry_points)) is not None:
+        raise TestError(why)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,0 +1,82 @@
+"""Whether tests ask the program anything: what is defined and never called would pass every program."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Iterator, Sequence
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_BUILT_IN = frozenset(dir(builtins))
+# What finds names that do not stand in the text: nothing can be said of tests that use it.
+_BY_TEXT = frozenset(("globals", "locals", "vars", "eval", "exec", "dir", "__import__", "getattr"))
+
+
+def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> str | None:
+    """Why no program can fail these tests, or None.
+
+    Followed are the statements that run, and the bodies of what they name. Imports, assignments, arguments and definitions
+    are the tests' own; a name that is none of these is the program's.
+
+    Args:
+        trees: of the setup and of each test.
+        entry_points: names that are the program's although the setup may have a stub of them.
+    """
+    bodies = {s.name: s for s in _statements(trees) if isinstance(s, _DEFINITIONS) and s.name not in entry_points}
+    own = _bound(trees) | bodies.keys()
+    todo: list[ast.AST] = [part for s in _statements(trees) for part in _run_by(s)]
+    seen: set[str] = set()
+    while todo:
+        for name, asserted in _names(todo.pop()):
+            # What an assertion is about may be the program's even if it has the name of a built-in: `sum`, in MBPP.
+            if name in entry_points or name in _BY_TEXT or (name not in own and (asserted or name not in _BUILT_IN)):
+                return None
+            if name in bodies and name not in seen:
+                seen.add(name)
+                todo.append(bodies[name])
+    idle = [name for name in bodies if name not in seen]
+    called = f"; {', '.join(idle[:3])} is defined and nothing calls it: call it behind its definition" if idle else ""
+    return f"the tests ask the program nothing, and every program would pass{called}"
+
+
+def _statements(trees: Iterable[ast.Module]) -> Iterator[ast.stmt]:
+    for tree in trees:
+        for statement in tree.body:
+            # A test is no script: its __name__ is not __main__.
+            if not (isinstance(statement, ast.If) and "__main__" in ast.unparse(statement.test)):
+                yield statement
+
+
+def _run_by(statement: ast.stmt) -> Iterator[ast.AST]:
+    """The parts of a statement that run where it stands."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield from (*statement.decorator_list, statement.args)
+    elif isinstance(statement, ast.ClassDef):
+        yield from (*statement.decorator_list, *statement.bases)
+        for inner in statement.body:
+            yield from _run_by(inner)
+    else:
+        yield statement
+
+
+def _names(node: ast.AST) -> Iterator[tuple[str, bool]]:
+    """What is read in it, and whether an assertion reads it."""
+    asserted = {id(n) for a in ast.walk(node) if isinstance(a, ast.Assert) for n in ast.walk(a)}
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
+            yield inner.id, id(inner) in asserted
+
+
+def _bound(trees: Iterable[ast.Module]) -> set[str]:
+    """Names that are assigned, imported or arguments, wherever."""
+    found: set[str] = set()
+    for node in (n for tree in trees for n in ast.walk(tree)):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+    return found
