@@ -201,7 +201,7 @@ def test_what_was_asked_for_first_goes_out_first(tmp_path, monkeypatch):
 
     def ask(server, prompt, sampling):
         asked.append(int(prompt.task_id))
-        assert both.wait(20)
+        assert both.wait(HANGS)
         return [Completion(prompt.task_id, 0, [7], [-1.0], "", "stop", 0)]
 
     monkeypatch.setattr(generator, "_ask", ask)

@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from grpo_kit.verifiers import Verifier, get_verifier
+from tests.kit.linear import is_linear
 
-RATIO = 2.5
-FLOOR = 0.025  # seconds
 # Pairs of lengths, and of how many (shape, place) pairs one is measured: all cost minutes, and the verifiers share
 # their extractor, so that what is left out for one is measured for another.
 SIZES = ((1_000, 2_000, 5), (8_000, 16_000, 4), (64_000, 128_000, 40), (500_000, 1_000_000, 160))
@@ -80,16 +79,6 @@ def verifier_of(label: str) -> Callable[[str], float]:
         return spent
 
     return cost
-
-
-def is_linear(cost: Callable[[str], float], shorter: str, longer: str) -> bool:
-    """Whether the longer text, of twice the length, costs at most `RATIO` times as much."""
-    least = most = float("inf")
-    for _ in range(25):  # a linear one passes at once on a quiet machine
-        least, most = min(least, cost(shorter)), min(most, cost(longer))
-        if most <= max(FLOOR, RATIO * least):
-            return True
-    return False
 
 
 def text_of(unit: str, place: Callable[[str], str], size: int) -> str:

@@ -115,7 +115,7 @@ def test_a_lost_node_costs_the_steps_since_the_last_checkpoint(cluster, recipe, 
         if loss == 0:
             wait_until(lambda: "restart 1: going on with" in "".join(said), "restart")
     errors = process.stderr.read()
-    assert process.wait(120) == 1
+    assert process.wait(HANGS) == 1
     reader.join()
     assert "Placing all processes again (1 of 1)" in errors
     assert "error: a node was lost" in errors

@@ -19,6 +19,7 @@ from grpo_kit.run.resume import changes
 from grpo_kit.runtime.secrets import is_secret_name, mask, mask_arguments, needed_environment
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.types import Completion, Task
+from tests.kit.patience import HANGS
 
 SECRETS = {
     "HF_TOKEN": "hf_abcdefghijklmnopqrstuvwx",
@@ -186,7 +187,7 @@ def test_a_launched_server_gets_no_secrets(secrets, monkeypatch, tmp_path):
     process = ServerProcess([], None, tmp_path / "log")
     process.command = [sys.executable, "-c", "import os; print(sorted(os.environ))"]
     process.start()
-    process.popen.wait(60)
+    process.popen.wait(HANGS)
     told = (tmp_path / "log").read_text()
     assert "VLLM_API_KEY" in told
     assert not [name for name in SECRETS if repr(name) in told]

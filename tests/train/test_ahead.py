@@ -110,7 +110,7 @@ def test_requests_of_the_next_step_do_not_wait_for_a_long_response():
     def generate(prompts, sampling):
         calls.append(sampling.seed)
         if len(calls) == 1:
-            assert next_step.wait(20), "the long response of the first step kept the second one from being asked for"
+            assert next_step.wait(HANGS), "the long response of the first step kept the second one from being asked for"
         else:
             next_step.set()
         yield from plain(prompts, sampling)

@@ -12,6 +12,7 @@ from grpo_kit.verifiers.math import equal, verify
 from grpo_kit.verifiers.math.judge.words import core, formulas_and_words, normal, pieces
 from grpo_kit.verifiers.math.read import parse_cached
 from tests.kit.attack_shapes import PIECES, Shape, mixed, repeated
+from tests.kit.linear import is_linear
 
 SMALL = 4_000
 NEGLIGIBLE = 0.006  # seconds of CPU time below which the clock says nothing
@@ -38,29 +39,19 @@ def as_words(text: str) -> None:
         part(text)
 
 
-def too_slow(work: Callable[[str], object], shape: Shape) -> str:
-    """What a shape costs at two sizes when it grows faster than its text; the best of a few tries, for the clock's sake."""
-    small = large = float("inf")
-    for _ in range(4):
-        large = min(large, seconds(work, shape(2 * SMALL)))
-        if large <= 2.5 * NEGLIGIBLE:
-            return ""
-        small = min(small, seconds(work, shape(SMALL)))
-        if large <= 2.5 * small:
-            return ""
-    return f"{shape(30)!r}: {small:.3f} s for {SMALL:,} characters, {large:.3f} s for twice as many"
+def grows_faster(work: Callable[[str], object], shape: Shape) -> bool:
+    texts = shape(SMALL), shape(2 * SMALL)
+    return not is_linear(lambda text: seconds(work, text), *texts, floor=2.5 * NEGLIGIBLE)
 
 
 @pytest.mark.parametrize("work", [in_a_box, as_words])
 def test_repeated_pieces_cost_in_proportion(work: Callable[[str], object]) -> None:
-    slow = [report for piece in PIECES if (report := too_slow(work, repeated(piece)))]
-    assert not slow, "\n".join(slow)
+    assert [piece for piece in PIECES if grows_faster(work, repeated(piece))] == []
 
 
 @pytest.mark.parametrize("work", [in_a_box, as_words])
 def test_a_search_finds_no_shape_that_costs_more(work: Callable[[str], object]) -> None:
-    slow = [report for seed in range(40) if (report := too_slow(work, mixed(seed)))]
-    assert not slow, "\n".join(slow)
+    assert [seed for seed in range(40) if grows_faster(work, mixed(seed))] == []
 
 
 def test_a_text_beyond_the_bound_is_not_read() -> None:
