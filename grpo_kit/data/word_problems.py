@@ -6,14 +6,15 @@ step in exact fractions; numbers are drawn again until every step is one that pe
 
 from __future__ import annotations
 
+import ast
 import functools
+import operator
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import yaml
@@ -37,6 +38,19 @@ IRREGULAR = {
     "mango": "mangoes",
 }
 Numbers = dict[str, Fraction]
+OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +159,28 @@ def _calculate(template: Template, numbers: Numbers, slip: tuple[str, Fraction] 
 
 def _evaluate(expression: str, numbers: Numbers) -> Any:
     """The file's own arithmetic, of whole numbers and the drawn fractions alone."""
-    return eval(_compiled(expression), {"__builtins__": {}}, numbers)
+    return _value(_parsed(expression), numbers)
 
 
 @functools.cache
-def _compiled(expression: str) -> CodeType:
-    return compile(expression, "word_problems.yaml", "eval")
+def _parsed(expression: str) -> ast.expr:
+    return ast.parse(expression, "word_problems.yaml", "eval").body
+
+
+def _value(node: ast.expr, numbers: Numbers) -> Any:
+    match node:
+        case ast.Constant(value=int() as number):
+            return number
+        case ast.Name(id=name):
+            return numbers[name]
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+            return OPERATORS[type(op)](_value(left, numbers), _value(right, numbers))
+        case ast.Compare(left=left, ops=ops, comparators=rights) if all(type(op) in OPERATORS for op in ops):
+            values = [_value(part, numbers) for part in (left, *rights)]
+            return all(OPERATORS[type(op)](x, y) for op, x, y in zip(ops, values, values[1:], strict=False))
+        case ast.BoolOp(op=op, values=parts):
+            return (all if isinstance(op, ast.And) else any)(_value(part, numbers) for part in parts)
+    raise AssertionError(f"word_problems.yaml: {ast.unparse(node)} is no arithmetic")
 
 
 def _possible(value: Fraction, places: int) -> bool:
