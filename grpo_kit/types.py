@@ -79,6 +79,11 @@ class Completion:
         return [(version, end - start) for (start, version), end in zip(starts, ends, strict=True)]
 
 
+def is_right(status: str, value: float) -> bool:
+    """Full marks: what "right" means of a score, wherever it was written down."""
+    return status == "ok" and value >= 1.0
+
+
 def plain_number(value: Any) -> Any:
     """A scalar of NumPy or torch, or an array of one number, as the Python number it is; anything else as it is."""
     if hasattr(value, "item") and tuple(getattr(value, "shape", (0, 0))) in ((), (1,)):
@@ -133,7 +138,7 @@ class Score:
     @property
     def right(self) -> bool:
         """Full marks: what "right" means wherever a judge's score is read. An abstention is neither right nor wrong."""
-        return self.counts and self.value >= 1.0
+        return is_right(self.status, self.value)
 
     @classmethod
     def abstain(cls, reason: str = "") -> Score:

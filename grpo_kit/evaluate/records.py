@@ -12,7 +12,7 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.scratch_file import scratch_beside
-from grpo_kit.types import Completion, Score, Task
+from grpo_kit.types import Completion, Score, Task, is_right
 
 GREEDY = -1  # the sample index of the greedy answer
 SAMPLES_FILE = "samples.jsonl"
@@ -58,7 +58,7 @@ class Record:
 
     @property
     def right(self) -> bool:
-        return self.counts and self.value >= 1.0
+        return is_right(self.status, self.value)
 
     def to_json(self) -> str:
         fields = {name: getattr(self, name) for name in FIELDS}
