@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -99,7 +99,6 @@ class ClusterPool:
         self._texts: dict[int, str | None] = {}
         self._lost_with: Counter[Work] = Counter()
         self._counts: Counter[str] = Counter()
-        self._failed: Callable[[], None] = lambda: None
         self._places = self._open(workers, memory_mb)
 
     def _open(self, workers: int, memory_mb: int) -> list[_Place]:
@@ -137,9 +136,6 @@ class ClusterPool:
         with self._lock:
             self._queue.extend(works)
             self._fill()
-
-    def on_failure(self, callback: Callable[[], None]) -> None:
-        self._failed = callback
 
     def statistics(self) -> Measures:
         """Nodes at work; since the last call: nodes lost, groups that moved to another, completions by node."""
@@ -223,4 +219,3 @@ class ClusterPool:
 
     def _give_up(self, error: BaseException) -> None:
         self.failure = error
-        self._failed()

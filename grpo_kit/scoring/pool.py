@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.observe.measure import Measures
 from grpo_kit.runtime.secrets import needed_environment
 from grpo_kit.types import Score
 from grpo_kit.verifiers.lookup import Address
@@ -61,7 +62,6 @@ class Pool:
         self._restarts = self._stillborn = 0
         self._inbox: deque[Callable[[], None]] = deque()  # what other threads ask of the pool's thread
         self._closing = False
-        self._failed: Callable[[], None] = lambda: None
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -80,9 +80,9 @@ class Pool:
         """Have workers that start from now on begin with this verifier imported."""
         self._ask(lambda: self._preload(address))
 
-    def on_failure(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` in the pool's thread when ``failure`` is set."""
-        self._failed = callback
+    def statistics(self) -> Measures:
+        """As `ClusterPool.statistics`; of one machine there is nothing to say."""
+        return Measures()
 
     def close(self) -> None:
         """End every process and remove the pool's folder. Work that is under way is dropped."""
@@ -116,7 +116,6 @@ class Pool:
                     key.data(events)
         except BaseException as error:
             self.failure = error
-            self._failed()
 
     def _woken(self, _events: int) -> None:
         try:

@@ -342,7 +342,7 @@ class Scorer:
         latency_p95 (seconds), and the means of the verifier's own metrics."""
         with self._lock:
             seen, self._statistics = self._statistics, defaultdict(VerifierStatistics)
-        found = self._pool.statistics() if isinstance(self._pool, ClusterPool) else Measures()
+        found = self._pool.statistics() if self._pool is not None else Measures()
         for label, statistics in seen.items():
             for name, measure in statistics.summary().items():
                 found.add(f"verifier/{label}/{name}", measure)
