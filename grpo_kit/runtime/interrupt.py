@@ -115,16 +115,25 @@ class StopRequest:
 @contextmanager
 def stop_on_signal(seconds: float = 60.0) -> Iterator[StopRequest]:
     """SIGINT and SIGTERM ask for a stop; a second one stops at once (but under torchrun, which repeats SIGTERM, SIGINT alone
-    does); a closed terminal does not matter."""
+    does); a closed terminal does not matter. Under torchrun no SIGTERM cuts off the reason of what leaves as an exception."""
     request = StopRequest(seconds)
     previous = {number: signal.signal(number, request.handle) for number in STOP_SIGNALS}
     previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, _leave_terminal)
     try:
         yield request
+    except BaseException:
+        if ranks.launched():
+            # torchrun ends the other ranks once one has died, and each still has to say what it saw.
+            previous[signal.SIGTERM] = _later
+        raise
     finally:
         request.finish()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _later(number: int, frame: FrameType | None) -> None:
+    """This process is ending anyway; who sent the signal kills it if that takes too long."""
 
 
 def _leave_terminal(number: int, frame: FrameType | None) -> None:
