@@ -6,7 +6,6 @@ from pathlib import Path
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.policy.models import Policy
-from grpo_kit.runtime import ranks
 
 from .base import Generator
 from .torch_engine import TorchEngine
@@ -27,10 +26,9 @@ def open_generator(rollout: RolloutConfig, longest: int, policy: Policy, folder:
 
         return VllmEngine(policy, rollout, longest)
     if rollout.engine == "vllm_server":
-        from .vllm_server import FollowedServers, VllmServers
+        from .vllm_server import VllmServers
 
-        kind = VllmServers if ranks.first() else FollowedServers
-        return kind(policy, rollout, longest, folder)
+        return VllmServers(policy, rollout, longest, folder)
     return TorchEngine(policy, rollout.max_rows)
 
 

@@ -47,14 +47,14 @@ def servers(tmp_path_factory):
 
 def tokens_sampled(servers):
     """How many tokens the servers say they have sampled so far, those of unfinished responses included."""
-    with_urls = (OPENER.open(f"{s.url}/metrics", timeout=HANGS) for s in servers.servers)
+    with_urls = (OPENER.open(f"{s.url}/metrics", timeout=HANGS) for s in servers.fleet.servers)
     lines = (line for answer in with_urls for line in answer.read().decode().splitlines())
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("vllm:generation_tokens_total"))
 
 
 def until_it_samples(servers, before):
     """Wait until responses are under way, when ``before`` tokens had been sampled: the probe's may be counted late."""
-    more = before + 2 * servers.probe.sampling.max_tokens
+    more = before + 2 * servers.fleet.probe.sampling.max_tokens
     wait_until(lambda: tokens_sampled(servers) > more, "responses under way")
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from grpo_kit.generate.vllm_http import ServerProcess
-from grpo_kit.generate.vllm_server import VllmServers
+from grpo_kit.generate.vllm_launch import server_arguments
 from tests.kit.hosts import ADDRESSES, open_hosts
 from tests.kit.patience import HANGS, wait_until
 from tests.kit.rollouts import sampled_rows
@@ -45,8 +45,10 @@ def recipe(hosts, tmp_path_factory):
     settings = {"servers": [url], "max_sequences": 8, "cache_gb": 0.1, "timeout": HANGS}
     policy = vllm_policy()
     policy.save(folder / "start")
-    asked = VllmServers(policy, rollout(engine="vllm_server", vllm=settings), 400, folder)
-    server = Elsewhere(hosts, asked.arguments(folder / "start", ADDRESSES[0], PORT), None, folder / "server.log")
+    arguments = server_arguments(
+        policy, rollout(engine="vllm_server", vllm=settings), 400, folder / "start", ADDRESSES[0], PORT
+    )
+    server = Elsewhere(hosts, arguments, None, folder / "server.log")
     server.start()
     text = TINY_RECIPE.replace("name: math", f'name: "{ODD}:odd"').replace("hidden_size: 32", "hidden_size: 64")
     text = text.replace("{workers: 0}", "{workers: 0, max_rejected_gold: 1.0}") + "device: cpu\nthreads: 1\n"

@@ -46,7 +46,7 @@ def sample(generator, chosen, sampling=SAMPLING):
 
 
 def test_both_servers_have_the_weights_and_the_probe_agrees(servers):
-    assert [s.state for s in servers.servers] == ["ready", "ready"]
+    assert [s.state for s in servers.fleet.servers] == ["ready", "ready"]
     assert 0 <= servers.statistics()["mismatch/probe"] < 1e-4
 
 
@@ -70,7 +70,7 @@ def test_logprobs_are_the_trainers_after_updates(servers):
 def test_a_completion_does_not_depend_on_which_server_gave_it(servers):
     together = sample(servers, prompts(9))
     assert sample(servers, prompts(9)[::-1]) == together
-    for other in servers.servers:
+    for other in servers.fleet.servers:
         other.state, other.healthy = "down", lambda: False  # kept from returning
         assert sample(servers, prompts(9)) == together
         del other.healthy
@@ -94,7 +94,7 @@ def test_a_killed_server_costs_time_and_nothing_else(servers):
     sampling = SamplingParams(n=4, temperature=0.8, max_tokens=200)
     servers.statistics()
     undisturbed = sample(servers, prompts(24), sampling)
-    victim = servers.servers[1]
+    victim = servers.fleet.servers[1]
     stream = servers.generate(prompts(24), sampling)
     first = next(stream)
     assert victim.in_flight
@@ -118,7 +118,7 @@ def test_it_is_started_again_and_gets_the_current_weights(servers):
         servers.sync(servers.policy.model, version)
         returned += servers.statistics()["engine/servers_returned"]
         time.sleep(3)
-    assert [s.state for s in servers.servers] == ["ready", "ready"]
+    assert [s.state for s in servers.fleet.servers] == ["ready", "ready"]
     groups = list(servers.generate(prompts(8), SAMPLING))
     assert {c.policy_version for g in groups for c in g} == {version}
 
@@ -157,7 +157,7 @@ def test_a_server_spread_over_two_devices_has_every_new_version(tmp_path):
             disturb(generator.policy, seed=version)
             generator.sync(generator.policy.model, version)
             assert 0 <= generator.statistics()["mismatch/probe"] < 1e-4
-        assert generator.servers[0].call("/get_world_size") == {"world_size": 2}
+        assert generator.fleet.servers[0].call("/get_world_size") == {"world_size": 2}
         assert sample(generator, prompts(2)).keys() == {"0", "1"}
     finally:
         generator.close()
@@ -196,7 +196,7 @@ def test_what_was_asked_for_first_goes_out_first(tmp_path, monkeypatch):
     """Sampling ahead, the groups of a later step wait until every one of the step before is on its way."""
     config = rollout(engine="vllm_server", vllm={"servers": ["http://127.0.0.1:1"], "max_sequences": 8})
     generator = VllmServers(vllm_policy(), config, 400, tmp_path)
-    generator._version, generator.servers[0].state = 0, "ready"
+    generator.fleet.version, generator.fleet.servers[0].state = 0, "ready"
     asked, both = [], threading.Event()
 
     def ask(server, prompt, sampling):
@@ -204,7 +204,7 @@ def test_what_was_asked_for_first_goes_out_first(tmp_path, monkeypatch):
         assert both.wait(HANGS)
         return [Completion(prompt.task_id, 0, [7], [-1.0], "", "stop", 0)]
 
-    monkeypatch.setattr(generator, "_ask", ask)
+    monkeypatch.setattr(generator.fleet, "ask", ask)
     early, late = [iter(generator.generate(p, SAMPLING)) for p in (prompts(30)[:15], prompts(30)[15:])]
     threads = [threading.Thread(target=list, args=(stream,)) for stream in (early, late)]
     threads[0].start()

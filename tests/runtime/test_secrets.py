@@ -169,15 +169,13 @@ def test_the_store_of_torchrun_listens_on_the_loopback_only():
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
 def test_no_server_is_launched_on_every_address(monkeypatch, tmp_path, host):
-    from grpo_kit.generate import vllm_server
+    from grpo_kit.generate import vllm_launch
 
-    monkeypatch.setattr(vllm_server, "require_vllm", lambda device: None)
+    monkeypatch.setattr(vllm_launch, "require_vllm", lambda device: None)
     policy = SimpleNamespace(device=SimpleNamespace(type="cpu"), save=lambda path: None)
     servers = [SimpleNamespace(url=f"http://{host}:8000")]
-    engine = SimpleNamespace(policy=policy, folder=tmp_path, servers=servers)
-    launch = next(c for c in vars(vllm_server).values() if isinstance(c, type) and "_launch" in vars(c))._launch
     with pytest.raises(UserError, match="development endpoints"):
-        launch(engine)
+        vllm_launch.launch_servers(servers, policy, SimpleNamespace(), 400, tmp_path)
 
 
 def test_a_launched_server_gets_no_secrets(secrets, monkeypatch, tmp_path):
