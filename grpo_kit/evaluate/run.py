@@ -131,7 +131,7 @@ def _records(
     greedy: bool = False,
 ) -> list[Record]:
     """In the order of the tasks; every rank answers its share, and has the records of all."""
-    groups = answered(generator, ranks.share(list(tasks)), sampling)
+    groups = answered(generator, ranks.shard(list(tasks)), sampling)
     mine = {records[0].id: records for records in judged(groups, scorer, greedy=greedy)}
-    found = ranks.merged(mine, "gathering an evaluation")
+    found = ranks.all_gather_dict(mine, "gathering an evaluation")
     return [record for task, _ in tasks for record in found[task.id]]

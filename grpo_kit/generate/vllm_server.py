@@ -74,7 +74,7 @@ class VllmServers:
         """See `Generator.sync`. Raises RunFailed if no server is left or one does not compute what the trainer computes."""
         with self._updating:
             self.fleet.retire(version)
-            ranks.meet("the end of what is being sampled")
+            ranks.barrier("the end of what is being sampled")
             self.upkeep.renew(model, version)
 
     def weights_stand(self, stand: bool) -> None:
@@ -116,7 +116,7 @@ class VllmServers:
                 for future in done:
                     yield future.result()
             if not self._cared_for:
-                for _ in ranks.meeting("sampling", SECONDS_BETWEEN_LOOKS):
+                for _ in ranks.polled_barrier("sampling", SECONDS_BETWEEN_LOOKS):
                     self.upkeep.find_lost()
                     self._bring_back()
         finally:

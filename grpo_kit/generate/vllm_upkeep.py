@@ -71,7 +71,7 @@ class Owner:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         self.bring_up()
         self.transfer.forget_older()
-        ranks.meet("new weights on the servers")
+        ranks.barrier("new weights on the servers")
 
     def bring_up(self) -> None:
         answering = self.fleet.answering()
@@ -102,7 +102,7 @@ class Follower:
         self.fleet = fleet
 
     def renew(self, model: Network, version: int) -> None:
-        ranks.meet("new weights on the servers")
+        ranks.barrier("new weights on the servers")
         first, self.fleet.version = self.fleet.version is None, version
         self.bring_up()
         # Later on a server may be lost in between: whoever samples waits for rank 0 to bring it back.

@@ -114,7 +114,7 @@ class Measures(Mapping[str, float]):
 
     def over_ranks(self, purpose: str) -> Measures:
         """These and those of all other ranks, each over the ranks that have it. Raises TypeError as `merged`."""
-        parts = ranks.everyone(self.merged(), purpose)
+        parts = ranks.all_gather(self.merged(), purpose)
         return Measures(_merged(item for part in parts for item in part.items()))
 
     def __or__(self, other: Measures) -> Measures:

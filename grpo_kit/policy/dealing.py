@@ -87,7 +87,7 @@ def _level(batches: Iterator[MicroBatch], device: torch.device, model: Network) 
         yield from batches
         return
     made = list(batches)
-    most = max(ranks.everyone(len(made), "agreeing on the number of micro-batches"))
+    most = max(ranks.all_gather(len(made), "agreeing on the number of micro-batches"))
     yield from made
     for _ in range(most - len(made)):
         yield empty_batch(device, _dtype(model))
@@ -119,5 +119,5 @@ def computed(
         known |= {places[id(s)]: tuple(values) for s, *values in zip(batch.sequences, *parts, strict=True)}
     if ranks.together():
         mine = {index: tuple(values.cpu() for values in parts) for index, parts in known.items()}
-        known = {index: parts for share in ranks.everyone(mine, purpose) for index, parts in share.items()}
+        known = {index: parts for share in ranks.all_gather(mine, purpose) for index, parts in share.items()}
     return [(sequences[index], values) for index, values in known.items()]

@@ -80,7 +80,7 @@ def train_on_ranks(request: TrainRequest) -> None:
                 line(console, f"{ranks.world_size()} processes, this one on {device}")
         else:
             _quiet()
-        agreed = ranks.from_first(checked, "the checks of rank 0")
+        agreed = ranks.broadcast(checked, "the checks of rank 0")
         if agreed is None:  # the run was finished before
             return
         if not ranks.first():
@@ -100,7 +100,7 @@ def _starters() -> list[str]:
     except OSError:  # no Linux: the pid alone, which another process may have later
         begun = ""
     own = [f"{socket.gethostname()}:{pid}:{begun}", *filter(None, [os.environ.get(LAUNCHER)])]
-    return sorted({name for names in ranks.everyone(own, "naming who started them") for name in names})
+    return sorted({name for names in ranks.all_gather(own, "naming who started them") for name in names})
 
 
 def _starts(path: Path | None, starters: Sequence[str]) -> int:

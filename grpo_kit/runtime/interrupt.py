@@ -71,7 +71,7 @@ class StopRequest:
 
     def check(self) -> None:
         """Raises `StopStep` if a stop was asked for, on every rank if it was on any."""
-        if ranks.anyone(self.requested, "asking whether to stop"):
+        if ranks.any_rank(self.requested, "asking whether to stop"):
             raise StopStep
 
     def fail(self, error: Exception) -> None:

@@ -134,7 +134,7 @@ def _group() -> Any:
     return _control[int(getattr(_thread, "aside", False))]
 
 
-def meet(purpose: str, seconds: float = SECONDS_TO_MEET) -> None:
+def barrier(purpose: str, seconds: float = SECONDS_TO_MEET) -> None:
     """Wait until every rank is here.
 
     Raises:
@@ -150,8 +150,8 @@ def meet(purpose: str, seconds: float = SECONDS_TO_MEET) -> None:
         raise _alone(purpose, error) from error
 
 
-def meeting(purpose: str, seconds: float) -> Iterator[None]:
-    """Yield about every ``seconds`` until every rank is here, for what can be done meanwhile. Raises RunFailed as `meet`."""
+def polled_barrier(purpose: str, seconds: float) -> Iterator[None]:
+    """Yield about every ``seconds`` until every rank is here, for what can be done meanwhile. Raises RunFailed as `barrier`."""
     if not _control:
         return
     import torch.distributed as dist
@@ -176,29 +176,29 @@ def _alone(purpose: str, error: RuntimeError) -> RunFailed:
     )
 
 
-def everyone(value: T, purpose: str) -> list[T]:
+def all_gather(value: T, purpose: str) -> list[T]:
     """What every rank has for ``purpose``, by rank."""
     if not _control:
         return [value]
     import torch.distributed as dist
 
-    meet(purpose)
+    barrier(purpose)
     values: list[T | None] = [None] * world_size()
     dist.all_gather_object(values, value, group=_group())
     return values  # type: ignore[return-value]
 
 
-def from_first(value: T, purpose: str) -> T:
+def broadcast(value: T, purpose: str) -> T:
     """Rank 0's value."""
-    return everyone(value if first() else None, purpose)[0]  # type: ignore[return-value]
+    return all_gather(value if first() else None, purpose)[0]  # type: ignore[return-value]
 
 
-def total(values: Sequence[float], purpose: str) -> list[float]:
+def all_reduce_sum(values: Sequence[float], purpose: str) -> list[float]:
     """The sums over all ranks, in rank order, so that every rank gets the same bits."""
-    return [sum(column) for column in zip(*everyone(list(values), purpose), strict=True)]
+    return [sum(column) for column in zip(*all_gather(list(values), purpose), strict=True)]
 
 
-def summed(tensor: torch.Tensor) -> torch.Tensor:
+def all_reduce(tensor: torch.Tensor) -> torch.Tensor:
     """The sum of the ranks' tensors, in place."""
     if _control:
         import torch.distributed as dist
@@ -207,15 +207,15 @@ def summed(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def anyone(flag: bool, purpose: str) -> bool:
-    return any(everyone(flag, purpose))
+def any_rank(flag: bool, purpose: str) -> bool:
+    return any(all_gather(flag, purpose))
 
 
-def share(items: Sequence[T]) -> list[T]:
+def shard(items: Sequence[T]) -> list[T]:
     """This rank's part of a list that every rank has: every world_size-th, so that parts differ by one at most."""
     return list(items[rank() :: world_size()]) if _control else list(items)
 
 
-def merged(parts: dict[str, T], purpose: str) -> dict[str, T]:
+def all_gather_dict(parts: dict[str, T], purpose: str) -> dict[str, T]:
     """The parts of a mapping that the ranks hold, as one."""
-    return {key: value for part in everyone(parts, purpose) for key, value in part.items()}
+    return {key: value for part in all_gather(parts, purpose) for key, value in part.items()}

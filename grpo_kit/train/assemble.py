@@ -77,7 +77,7 @@ class Assembly:
         self._open = ExitStack()
         self._open.callback(self.scorer.close)
         rate = product_rate(self.policy.device, self.policy.autocast)
-        self.machine_rate = ranks.total([rate], "adding up the rates of the devices")[0]
+        self.machine_rate = ranks.all_reduce_sum([rate], "adding up the rates of the devices")[0]
 
     def open(self, progress: Progress, console: RunConsole, clock: Clock) -> Opened:
         """Make the policy that training starts from, and what samples from it and learns."""

@@ -79,4 +79,4 @@ class Evaluator:
     def recall(self, metrics: Sequence[dict[str, Any]]) -> None:
         """Take over what earlier processes of the run measured, from its metrics."""
         outcomes = [(m["step"], outcome) for m in metrics if (outcome := outcome_of(m))]
-        self.outcomes = ranks.from_first(outcomes, "reading what was evaluated")
+        self.outcomes = ranks.broadcast(outcomes, "reading what was evaluated")

@@ -45,7 +45,7 @@ class PairEvaluation:
                 prompts = [tuple(sequence.prompt_ids) for sequence in batch.sequences[0::2]]
                 mine += zip(prompts, right, margin, strict=True)
         ranked: dict[tuple[int, ...], list[tuple[float, float]]] = defaultdict(list)
-        for prompt, better, by in sorted(x for part in ranks.everyone(mine, "an evaluation of pairs") for x in part):
+        for prompt, better, by in sorted(x for part in ranks.all_gather(mine, "an evaluation of pairs") for x in part):
             ranked[prompt].append((better, by))
         return PairResult.of(ranked), []
 

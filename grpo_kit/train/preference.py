@@ -179,7 +179,7 @@ class LabelLearner(_AgainstReference):
         self.remember_reference(mismatched)
         with torch.no_grad():
             mine = [self.margins(batch)[0].cpu() for batch in self.units([(s,) for s in mismatched])]
-        margins = [m.to(self.policy.device) for part in ranks.everyone(mine, "the drift of KTO") for m in part]
+        margins = [m.to(self.policy.device) for part in ranks.all_gather(mine, "the drift of KTO") for m in part]
         return kto_baseline(torch.cat(margins)) if margins else torch.zeros((), device=self.policy.device)
 
     def loss(self, batch: MicroBatch, metrics: Measures, responses: int) -> Tensor:

@@ -92,7 +92,7 @@ class Saver:
     def save_if_due(self) -> None:
         step = self.state.progress.step
         due = self.keeper.due(step, self.evaluator.accuracy(step))
-        if step == self.config.train.steps or ranks.from_first(due, "asking whether to save"):
+        if step == self.config.train.steps or ranks.broadcast(due, "asking whether to save"):
             self.save()
 
     def save(self) -> None:
@@ -101,7 +101,7 @@ class Saver:
             whole, state = self.state.learner.trained.whole(), self.state.state_dict()
             if ranks.first():
                 self.keeper.save(step, whole, state, self.evaluator.accuracy(step))
-            self.keeper.saved = ranks.from_first(self.keeper.saved, f"the checkpoint of step {step}")
+            self.keeper.saved = ranks.broadcast(self.keeper.saved, f"the checkpoint of step {step}")
 
     def go_on(self, checkpoint: Path | None, resumed: list[str] | None) -> None:
         """Begin where the run stands, and note in its folder that it goes on.

@@ -74,7 +74,7 @@ class GradientStep:
             norm = clip_gradients(self.model.parameters(), self.config.max_grad_norm)
             # The one time that a step waits for its device: whether the weights may move must be known.
             *losses, length = read([*parts, norm])
-        (loss_sum,) = ranks.total([sum(losses)], "adding up the loss")
+        (loss_sum,) = ranks.all_reduce_sum([sum(losses)], "adding up the loss")
         return loss_sum, length
 
     def _skip(self, metrics: Measures, loss: float, norm: float) -> None:

@@ -69,7 +69,7 @@ class TrustRegionStep:
             return
         with torch.no_grad():
             old = [self._log_distribution(batch) for batch in batches]
-        (count,) = ranks.total([float(sum(part.shape[0] for part in old))], "counting tokens")
+        (count,) = ranks.all_reduce_sum([float(sum(part.shape[0] for part in old))], "counting tokens")
         tokens = int(count)
 
         def product(vector: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class TrustRegionStep:
             with torch.no_grad():
                 divergence = self._divergence(batches, old)
                 local = sum(read([loss(batch, Measures()) for batch in batches]))
-                (after,) = ranks.total([local], "adding up the loss of the line search")
+                (after,) = ranks.all_reduce_sum([local], "adding up the loss of the line search")
             if divergence <= self.limit and after < before:
                 metrics.add("trust_region/kl", Measure.mean(divergence))
                 metrics.add("trust_region/improvement", Measure.mean(before - after))
@@ -115,8 +115,8 @@ class TrustRegionStep:
             parts.append(part.detach())
         gradient = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self.parameters])
         self.policy.model.zero_grad(set_to_none=True)
-        (total,) = ranks.total([sum(read(parts))], "adding up the loss")
-        return total, ranks.summed(gradient)
+        (total,) = ranks.all_reduce_sum([sum(read(parts))], "adding up the loss")
+        return total, ranks.all_reduce(gradient)
 
     def _log_distribution(self, batch: MicroBatch) -> Tensor:
         """[tokens, vocabulary] log-probabilities at every completion token."""
@@ -130,7 +130,7 @@ class TrustRegionStep:
         for batch, before in zip(batches, old, strict=True):
             parts.append((before.exp() * (before - self._log_distribution(batch))).sum())
         tokens = sum(before.shape[0] for before in old)
-        total, count = ranks.total([sum(read(parts)), tokens], "measuring the KL of the line search")
+        total, count = ranks.all_reduce_sum([sum(read(parts)), tokens], "measuring the KL of the line search")
         return total / max(1.0, count)
 
     def _fisher_product(self, batches: list[MicroBatch], vector: Tensor, tokens: int) -> Tensor:
@@ -153,7 +153,7 @@ class TrustRegionStep:
                     for p, g in zip(self.parameters, products, strict=True)
                 ]
             )
-        return ranks.summed(result)
+        return ranks.all_reduce(result)
 
     @torch.no_grad()
     def _derivative_along(self, batch: MicroBatch, vector: Tensor) -> Tensor:

@@ -227,7 +227,7 @@ class PolicyUpdater:
             if old is not None:
                 parts.append(k3(old, logprobs).sum())
                 count += logprobs.numel()
-        total, all_tokens = ranks.total([sum(read(parts)), count], "measuring how far the policy moved")
+        total, all_tokens = ranks.all_reduce_sum([sum(read(parts)), count], "measuring how far the policy moved")
         return total / max(1.0, all_tokens)
 
     def state_dict(self) -> dict[str, Any]:

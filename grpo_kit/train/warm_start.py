@@ -87,7 +87,7 @@ def warm_start(
             loss = -(logprobs * micro.weights).sum()
             loss.backward()
             losses.append(loss.detach())
-        (total,) = ranks.total([sum(read(losses))], "adding up the loss of the warm start")
+        (total,) = ranks.all_reduce_sum([sum(read(losses))], "adding up the loss of the warm start")
         if total != total:
             raise RunFailed(
                 f"the warm start's loss is not a number at step {step}; lower warm_start.optimizer.learning_rate"

@@ -55,7 +55,7 @@ class WatchedRun:
 
     def asks_to_end(self) -> bool:
         """Whether a sign that `limits.hacking` names has fired; the same on every rank."""
-        return bool(self.limits.hacking) and ranks.from_first(self.alarm is not None, "asking the watch")
+        return bool(self.limits.hacking) and ranks.broadcast(self.alarm is not None, "asking the watch")
 
     def end(self, step: int, saved: int | None) -> NoReturn:
         """Raises RunFailed with the sign, the checkpoint and the way on."""

@@ -67,7 +67,7 @@ if __name__ == "__main__":
     with ranks.joined(torch.device("cpu")):
         if ranks.first():
             run = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
-        ranks.meet("the folder")
+        ranks.barrier("the folder")
         run = run if ranks.first() else RunDirectory(folder, writes=False)
         trainer = Disturbed(config, run, RunConsole(Console(file=io.StringIO())), StopRequest())
         try:

@@ -41,7 +41,7 @@ def train(config, folder: Path, resume: bool = False) -> None:
     """As the command does, without its checks."""
     if ranks.first():
         run = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
-    ranks.meet("the folder")
+    ranks.barrier("the folder")
     run = run if ranks.first() else RunDirectory(folder, writes=False)
     trainer = OnlineTrainer(config, run, RunConsole(Console(file=io.StringIO())))
     try:

@@ -15,14 +15,14 @@ from grpo_kit.types import Score
 
 def by_ranks(*parts):
     """What the ranks that hold these parts come to, their messages pickled as gloo does."""
-    before, ranks.everyone = (
-        ranks.everyone,
+    before, ranks.all_gather = (
+        ranks.all_gather,
         lambda value, purpose: [pickle.loads(pickle.dumps(p.merged())) for p in parts],
     )
     try:
         return parts[0].over_ranks("a test")
     finally:
-        ranks.everyone = before
+        ranks.all_gather = before
 
 
 KINDS = [

@@ -54,7 +54,7 @@ class Gate:
         """
         while True:
             self.asking = True
-            said = ranks.everyone((self.closed, self._requested), "agreeing on the groups of a step")
+            said = ranks.all_gather((self.closed, self._requested), "agreeing on the groups of a step")
             if any(closed for closed, _ in said):
                 raise RunOver
             self.asking = False

@@ -129,7 +129,7 @@ class Rounds:
 
     def _stream(self, tasks: dict[str, tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[list[Completion]]:
         # Groups stay whole on the rank that samples and scores them; then every rank gets to know all of them.
-        return self.requests.completions(ranks.share([prompt for _, prompt in tasks.values()]), sampling)
+        return self.requests.completions(ranks.shard([prompt for _, prompt in tasks.values()]), sampling)
 
     def _scored(
         self, tasks: dict[str, tuple[Task, Prompt]], completions: Iterator[list[Completion]]
@@ -139,7 +139,7 @@ class Rounds:
         scored = {g.task.id: g for g in self.clock.iterate("score", self.setup.scorer.score_groups(groups))}
         with self.clock.phase("gather"):
             self.requests.before_gathering(self._put_aside)
-            return ranks.merged(scored, "gathering the groups of a step")
+            return ranks.all_gather_dict(scored, "gathering the groups of a step")
 
     def _put_aside(self) -> None:
         self._aside |= self.setup.scorer.statistics()
