@@ -55,10 +55,10 @@ class Generator(Protocol):
     def sync(self, model: Network, version: int) -> None:
         """Take the trainer's weights as policy ``version`` and forget everything computed with older ones."""
 
-    def weights_stand(self, stand: bool) -> None:
+    def weights_stable(self, stable: bool) -> None:
         """Whether the trainer leaves the weights of the last `sync` alone until it says otherwise.
 
-        An engine that works beside the trainer may read them, to compare or to hand them on, only while they stand.
+        An engine that works beside the trainer may read them, to compare or to hand them on, only while they are stable.
         """
 
     def statistics(self) -> Measures:

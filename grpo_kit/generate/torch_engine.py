@@ -56,8 +56,8 @@ class TorchEngine:
     def sync(self, model: Network, version: int) -> None:
         self._version = version
 
-    def weights_stand(self, stand: bool) -> None:
-        """See `Generator.weights_stand`. It samples from them, and only when it is asked to."""
+    def weights_stable(self, stable: bool) -> None:
+        """See `Generator.weights_stable`. It samples from them, and only when it is asked to."""
 
     def statistics(self) -> Measures:
         return Measures()

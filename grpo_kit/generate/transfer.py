@@ -206,7 +206,7 @@ class NcclTransfer:
         from vllm.distributed.weight_transfer.nccl_engine import NCCLTrainerInitInfo
 
         size = int(server.call("/get_world_size")["world_size"])
-        address, port = _meeting_point(server.url)
+        address, port = _rendezvous(server.url)
         server.call("/shutdown_weight_transfer_engine", {})  # of a trainer that is gone
         with _current(self.device):
             return WeightTransferTrainerFactory.trainer_init(
@@ -228,7 +228,7 @@ def _current(device: torch.device) -> contextlib.AbstractContextManager[Any]:
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
-def _meeting_point(url: str) -> tuple[str, int]:
+def _rendezvous(url: str) -> tuple[str, int]:
     """An address of this machine that the server can reach, and a free port on it."""
     from .vllm_http import host_and_port
 

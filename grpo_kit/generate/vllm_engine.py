@@ -67,8 +67,8 @@ class VllmEngine:
         (completions,) = self.generate([self.probe.prompt], self.probe.sampling)
         self._statistics.add("mismatch/probe", Measure.max(self.probe.check(completions, version, "vLLM")))
 
-    def weights_stand(self, stand: bool) -> None:
-        """See `Generator.weights_stand`. Nothing happens here while the trainer works."""
+    def weights_stable(self, stable: bool) -> None:
+        """See `Generator.weights_stable`. Nothing happens here while the trainer works."""
 
     def _forget_prefixes(self) -> None:
         """Keys and values computed with older weights must not meet new ones."""
@@ -159,7 +159,7 @@ def _load(policy: Policy, config: RolloutConfig, longest: int) -> Any:
                 max_num_batched_tokens=max(CPU_PREFILL_TOKENS, longest) if on_cpu else None,
                 enable_sleep_mode=config.vllm.sleep and not on_cpu,
                 # Every rank has an engine of its own, in the process group that torchrun's processes have joined.
-                distributed_executor_backend="external_launcher" if ranks.together() else None,
+                distributed_executor_backend="external_launcher" if ranks.is_initialized() else None,
                 gpu_memory_utilization=config.vllm.memory_fraction,
                 kv_cache_memory_bytes=int(config.vllm.cache_gb * 2**30) if on_cpu else None,
             )

@@ -48,7 +48,7 @@ class VllmServers:
         self.longest = min(max(longest, probe.length), policy.context_length)
         self.fleet = Fleet(policy, config, probe)
         self._updating = threading.Lock()  # one thread at a time gives weights to servers
-        self._weights_stand = True
+        self._weights_stable = True
         self._closed = threading.Event()
         self._failure: BaseException | None = None
         self._calls = itertools.count()
@@ -77,10 +77,10 @@ class VllmServers:
             ranks.barrier("the end of what is being sampled")
             self.upkeep.renew(model, version)
 
-    def weights_stand(self, stand: bool) -> None:
-        """See `Generator.weights_stand`. Waits for a server that is being brought back."""
+    def weights_stable(self, stable: bool) -> None:
+        """See `Generator.weights_stable`. Waits for a server that is being brought back."""
         with self._updating:
-            self._weights_stand = stand
+            self._weights_stable = stable
 
     def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
         """See `Generator.generate`. Raises RunFailed when no server comes back within ``rollout.vllm.timeout``."""
@@ -138,7 +138,7 @@ class VllmServers:
     def _bring_back(self) -> None:
         if self.fleet.missing and self._updating.acquire(blocking=False):
             try:
-                if self._weights_stand:
+                if self._weights_stable:
                     self.upkeep.bring_up()
             finally:
                 self._updating.release()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Longer than any difference between ranks: one may still generate its longest answer when the others are done.
-SECONDS_TO_MEET = 1800.0
+SECONDS_AT_A_BARRIER = 1800.0
 SECONDS_BETWEEN_LOOKS = 0.01
 _control: list[object] = []  # the main thread's group, and that of the thread aside
 _thread = threading.local()
@@ -60,7 +60,7 @@ def restarts_allowed() -> bool:
     return launched() and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
 
 
-def together() -> bool:
+def is_initialized() -> bool:
     """Whether this process has joined others (a group of one counts)."""
     return bool(_control)
 
@@ -87,7 +87,7 @@ def joined(device: torch.device) -> Iterator[None]:
             )
         torch.cuda.set_device(local_rank())
         backend = "cpu:gloo,cuda:nccl"
-    limit = timedelta(seconds=SECONDS_TO_MEET)
+    limit = timedelta(seconds=SECONDS_AT_A_BARRIER)
     dist.init_process_group(backend, timeout=limit, **_store(limit))
     _control.extend(dist.new_group(backend="gloo", timeout=limit) for _ in range(2))
     try:
@@ -134,7 +134,7 @@ def _group() -> Any:
     return _control[int(getattr(_thread, "aside", False))]
 
 
-def barrier(purpose: str, seconds: float = SECONDS_TO_MEET) -> None:
+def barrier(purpose: str, seconds: float = SECONDS_AT_A_BARRIER) -> None:
     """Wait until every rank is here.
 
     Raises:

@@ -30,8 +30,8 @@ from grpo_kit.verifiers.lookup import Address
 
 from .chunks import Chunk, Queue
 from .execute import timed_out
+from .fork_server import COMMAND, KILL, LOAD, SPAWN, WARM
 from .handle import IMPORT_SECONDS, Worker, describe_death
-from .nursery import COMMAND, KILL, LOAD, SPAWN, WARM
 from .work import CHANNEL_LOST, HEARTBEAT, LENGTH, LOADING, RECYCLE, REQUEST, TEXT_LIMIT, WAITING, ScoringError, Work
 
 CHANNEL_BROKEN = Score(status="error", reason="the verifier closed or wrote into its worker's channel")
@@ -41,7 +41,7 @@ CHUNKS_AHEAD = 2
 MAX_RESTARTS = 20
 # Workers that may die in a row before they were given anything to do.
 MAX_STILLBORN = 10
-BOOT = "import sys; sys.path[:] = {path!r}; from grpo_kit.scoring.nursery import main; main({descriptor})"
+BOOT = "import sys; sys.path[:] = {path!r}; from grpo_kit.scoring.fork_server import main; main({descriptor})"
 
 
 class Pool:
@@ -67,7 +67,7 @@ class Pool:
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
-        self._start_nursery()
+        self._start_fork_server()
         self._thread = threading.Thread(target=self._run, name="grpo-kit-scoring", daemon=True)
         self._thread.start()
 
@@ -91,7 +91,7 @@ class Pool:
         self._closing = True
         self._wake()
         self._thread.join()
-        self._stop_nursery()
+        self._stop_fork_server()
         self._selector.close()
         self._wake_read.close()
         self._wake_write.close()
@@ -162,7 +162,7 @@ class Pool:
         except BlockingIOError:
             pass  # the selector says when there is room
         except OSError:
-            worker.outbox.clear()  # it is dead; the nursery's notice follows
+            worker.outbox.clear()  # it is dead; the fork server's notice follows
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.outbox else 0)
         key = self._selector.get_map().get(worker.channel)
         if key is not None and key.events != events:
@@ -174,7 +174,7 @@ class Pool:
         if events & selectors.EVENT_WRITE:
             self._push(worker)
         if events & selectors.EVENT_READ and not self._receive(worker):
-            self._selector.unregister(worker.channel)  # closed: silent until the nursery tells why
+            self._selector.unregister(worker.channel)  # closed: silent until the fork server tells why
 
     def _receive(self, worker: Worker) -> bool:
         """Take in what a worker sent; False when the channel is closed."""
@@ -237,14 +237,14 @@ class Pool:
         worker.ending = because
         self._command(KILL, worker.number)
 
-    # --- the nursery -----------------------------------------------------------------------------------------------
+    # --- the fork server -----------------------------------------------------------------------------------------------
 
-    def _start_nursery(self) -> None:
+    def _start_fork_server(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="grpo-kit-scoring-"))
         self._control, theirs = socket.socketpair()
         boot = BOOT.format(path=sys.path, descriptor=theirs.fileno())
         threads = {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        self._nursery = subprocess.Popen(
+        self._fork_server = subprocess.Popen(
             [sys.executable, "-P", "-c", boot],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -258,12 +258,12 @@ class Pool:
         self._control_inbox = bytearray()
         answer = self._first_answer()
         if "failed" in answer:
-            self._stop_nursery()
+            self._stop_fork_server()
             raise ScoringError(
                 f"verifier {answer['failed']!r} cannot be loaded in a worker process:\n{answer['traceback']}"
             )
         self._control.setblocking(False)
-        self._selector.register(self._control, selectors.EVENT_READ, self._hear_nursery)
+        self._selector.register(self._control, selectors.EVENT_READ, self._hear_fork_server)
         for _ in range(self.size):
             self._spawn()
 
@@ -275,27 +275,27 @@ class Pool:
             except TimeoutError:
                 data = b""
             if not data:
-                self._stop_nursery()
+                self._stop_fork_server()
                 raise ScoringError(
                     f"the scoring pool did not start: importing the verifiers {[a.name for a in self._addresses]} in a "
                     f"worker process ended it or took more than {IMPORT_SECONDS:g} s (exit code "
-                    f"{self._nursery.returncode})"
+                    f"{self._fork_server.returncode})"
                 )
             self._control_inbox += data
         line, _, rest = bytes(self._control_inbox).partition(b"\n")
         self._control_inbox[:] = rest
         return json.loads(line)
 
-    def _stop_nursery(self) -> None:
+    def _stop_fork_server(self) -> None:
         for worker in self._workers.values():
             worker.channel.close()
         self._workers.clear()
-        self._control.close()  # the nursery ends its workers and itself
+        self._control.close()  # the fork server ends its workers and itself
         try:
-            self._nursery.wait(10)
+            self._fork_server.wait(10)
         except subprocess.TimeoutExpired:
-            self._nursery.kill()
-            self._nursery.wait()
+            self._fork_server.kill()
+            self._fork_server.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _command(self, command: bytes, content: Any, descriptors: Sequence[int] = ()) -> None:
@@ -307,7 +307,7 @@ class Pool:
             else:
                 self._control.sendall(header + payload)
         except OSError:
-            return  # the nursery is gone; its closed channel is noticed and handled in _hear_nursery
+            return  # the fork server is gone; its closed channel is noticed and handled in _hear_fork_server
 
     def _spawn(self) -> None:
         import mmap
@@ -329,7 +329,7 @@ class Pool:
         self._addresses.append(address)
         self._command(LOAD, {"addresses": [address]})
 
-    def _hear_nursery(self, _events: int) -> None:
+    def _hear_fork_server(self, _events: int) -> None:
         try:
             data = self._control.recv(65536)
         except BlockingIOError:
@@ -349,15 +349,15 @@ class Pool:
                 self._spawn()
 
     def _restart(self) -> None:
-        """The nursery died: only a verifier that kills other processes, or the system, does that."""
+        """The fork server died: only a verifier that kills other processes, or the system, does that."""
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             raise ScoringError(f"the scoring pool's process was killed {self._restarts} times; something ends it")
         self._selector.unregister(self._control)
         for worker in list(self._workers.values()):
             self._bury(worker, None, "")
-        self._stop_nursery()
-        self._start_nursery()
+        self._stop_fork_server()
+        self._start_fork_server()
 
     def _bury(self, worker: Worker, status: int | None, fault: str) -> None:
         """Give a dead worker's current completion its score, and everything else back to the queue."""

@@ -60,7 +60,7 @@ class Chaos:
         self.seconds = outcome.seconds
         self._number = 0
 
-    def befall(
+    def inject(
         self, fault: Fault | None, *more: str, code: int, otherwise: int | None = None, recipe: Path | None = None
     ) -> tuple[Path, Outcome]:
         """A new run that this happens to; raises `Failed` if it does not end with ``code`` (or ``otherwise``)."""
@@ -86,7 +86,7 @@ class Chaos:
 
 def kill_anywhere(chaos: Chaos, number: int) -> None:
     moment = random.Random(number).uniform(0.1, 0.9) * chaos.seconds
-    run, _ = chaos.befall(
+    run, _ = chaos.inject(
         ("kill_after", {"seconds": moment}), code=-9, otherwise=0
     )  # it may have been faster this time
     chaos.resume(run)
@@ -94,19 +94,19 @@ def kill_anywhere(chaos: Chaos, number: int) -> None:
 
 def kill_while_saving(chaos: Chaos, part: str) -> None:
     fault = ("kill_at_call", {"function": SAVING[part], "call": 20 if part == "manifest" else 3})
-    run, _ = chaos.befall(fault, code=-9)
+    run, _ = chaos.inject(fault, code=-9)
     chaos.resume(run)
 
 
 def stop_in_phase(chaos: Chaos, phase: str) -> None:
     fault = {"phase": phase, "entry": PHASES[phase], "delay": 0.001, "number": int(signal.SIGTERM)}
-    run, _ = chaos.befall(("signal_in_phase", fault), code=75)
+    run, _ = chaos.inject(("signal_in_phase", fault), code=75)
     chaos.resume(run)
 
 
 def damage(chaos: Chaos, how: str) -> None:
     fault = ("kill_in_phase", {"phase": "update", "entry": 7})
-    run, _ = chaos.befall(fault, code=-9)
+    run, _ = chaos.inject(fault, code=-9)
     newest = max((run / "checkpoints").glob("step-*"))
     file = newest / "model" / "model.safetensors"
     data = bytearray(file.read_bytes())
@@ -118,7 +118,7 @@ def damage(chaos: Chaos, how: str) -> None:
 
 def full_disk(chaos: Chaos) -> None:
     limit = {"largest": 200_000, "function": "grpo_kit.train.checkpoint:bytes_needed", "call": 2, "until": 3}
-    run, outcome = chaos.befall(("limit_file_size", limit), code=0)
+    run, outcome = chaos.inject(("limit_file_size", limit), code=0)
     if "Training goes on and will try again" not in outcome.output:
         raise Failed("the refused save was not told")
     if different := same_run(run, chaos.expected):
@@ -127,7 +127,7 @@ def full_disk(chaos: Chaos) -> None:
 
 def nan_gradient(chaos: Chaos) -> None:
     single = ("train.updates_per_batch=1", "train.epochs_per_batch=1", "train.save_every=1", "train.keep_last=9")
-    run, _ = chaos.befall(("poison", {"what": "gradient", "steps": [4]}), *single, code=0)
+    run, _ = chaos.inject(("poison", {"what": "gradient", "steps": [4]}), *single, code=0)
     skipped = [row["step"] for row in read_json_lines(run / "metrics.jsonl") if row.get("skipped_updates")]
     if skipped != [4] or not (run / "dumps" / "step-000004.jsonl.gz").is_file():
         raise Failed(f"skipped at {skipped} instead of [4], or the batch was not kept")
@@ -139,7 +139,7 @@ def nan_gradient(chaos: Chaos) -> None:
 def bad_verifier(chaos: Chaos) -> None:
     check = f"verifiers.0.name={Path(harm.__code__.co_filename)}:chaotic"
     single = ("train.updates_per_batch=1", "train.epochs_per_batch=1", "evaluation=null", "scoring.workers=2")
-    run, _ = chaos.befall(None, check, *single, f"train.steps={CHAOS_STEPS}", "rollout.group_size=16", code=0)
+    run, _ = chaos.inject(None, check, *single, f"train.steps={CHAOS_STEPS}", "rollout.group_size=16", code=0)
     wanted: Counter[str] = Counter()
     counted: Counter[str] = Counter()
     for row in read_json_lines(run / "metrics.jsonl"):
@@ -153,14 +153,14 @@ def bad_verifier(chaos: Chaos) -> None:
 
 def stuck(chaos: Chaos) -> None:
     hang = ("hang_in_phase", {"phase": "generate", "entry": 8})
-    run, outcome = chaos.befall(hang, "limits.generate=0.02", "evaluation=null", code=1)
+    run, outcome = chaos.inject(hang, "limits.generate=0.02", "evaluation=null", code=1)
     if "for 'generate'" not in outcome.output or not (run / "stuck.txt").is_file():
         raise Failed("it was not said what was waited for")
 
 
 def closed_terminal(chaos: Chaos) -> None:
     broken = ("break_output", {"function": "grpo_kit.train.keeper:Keeper.due", "call": 2})
-    run, _ = chaos.befall(broken, code=0)
+    run, _ = chaos.inject(broken, code=0)
     if different := same_run(run, chaos.expected):
         raise Failed(different)
 
@@ -173,9 +173,9 @@ def stays_flat(chaos: Chaos) -> None:
 
 def epoch_edge(chaos: Chaos) -> None:
     recipe = write_from_file(chaos.zygote.folder)
-    expected, _ = chaos.befall(None, code=0, recipe=recipe)
+    expected, _ = chaos.inject(None, code=0, recipe=recipe)
     fault = ("kill_at_call", {"function": "grpo_kit.train.steps:GradientStep.__call__", "call": 21})
-    run, _ = chaos.befall(fault, code=-9, recipe=recipe)
+    run, _ = chaos.inject(fault, code=-9, recipe=recipe)
     outcome = chaos.zygote.run("train", recipe, "--run-dir", run, "--resume")
     different = same_run(run, expected) if outcome.code == 0 else outcome.output.strip()[-400:]
     if different:

@@ -130,8 +130,8 @@ def test_what_cannot_be_sampled_is_refused(engine, asked, longest, error):
 
 def test_weights_that_stand_change_nothing_in_what_is_sampled(engine):
     expected = tokens(engine, prompts(2))
-    for stand in (True, False, True):
-        engine.weights_stand(stand)
+    for stable in (True, False, True):
+        engine.weights_stable(stable)
         assert tokens(engine, prompts(2)) == expected
 
 

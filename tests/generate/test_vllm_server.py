@@ -63,7 +63,7 @@ def test_logprobs_are_the_trainers_after_updates(servers):
                 expected = logits.log_softmax(-1).gather(-1, ids[0, len(prompt.token_ids) :, None])[:, 0]
                 assert torch.allclose(torch.tensor(completion.logprobs), expected, atol=1e-4)
                 assert completion.policy_version == version
-    kept = [p.name for p in servers.folder.glob("weights-*")]
+    kept = [p.name for p in servers.upkeep.folder.glob("weights-*")]
     assert kept == ["weights-2"]
 
 

@@ -47,8 +47,8 @@ class FakeGenerator:
     def sync(self, model, version):
         self.policy_version = self.version = version
 
-    def weights_stand(self, stand):
-        self.standing = stand
+    def weights_stable(self, stable):
+        pass
 
     def statistics(self):
         return Measures()

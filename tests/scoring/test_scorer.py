@@ -134,7 +134,7 @@ def test_workers_end_when_the_trainer_is_killed(tmp_path):
         f"sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[2])!r}]\n"
         "from test_scorer import *\n"
         f"scorer = Scorer([VerifierSpec({OBEY!r}, timeout=100.0)], workers=2)\n"
-        "print(scorer._pool._nursery.pid, scorer._pool._folder, flush=True)\n"
+        "print(scorer._pool._fork_server.pid, scorer._pool._folder, flush=True)\n"
         "list(scorer.score_groups([group(['hang', 'hang'])]))\n"
     )
     trainer = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
@@ -143,7 +143,7 @@ def test_workers_end_when_the_trainer_is_killed(tmp_path):
     trainer.kill()
     trainer.wait()
     trainer.stdout.close()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the nursery's end", every=0.05)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the fork server's end", every=0.05)
     wait_until(lambda: not Path(folder).exists(), "the end of its folder", every=0.05)
     for stat in Path("/proc").glob("[0-9]*/cmdline"):
         try:

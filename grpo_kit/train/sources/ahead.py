@@ -131,7 +131,7 @@ class GroupsAhead:
 
     def next(self, step: int, count: int) -> list[Group]:
         """See `GroupSource.next`. Raises what sampling or scoring raised."""
-        self.setup.generator.weights_stand(True)
+        self.setup.generator.weights_stable(True)
         with self.clock.phase("data"), self._condition:
             self._wanted = step
             if not self.setup.objective.dynamic_sampling:
@@ -153,7 +153,7 @@ class GroupsAhead:
                     raise RunFailed(f"step {step}: sampling has ended, as another rank stopped")
                 self._gate.wait()
             batch = self._finished[0]
-        self.setup.generator.weights_stand(False)
+        self.setup.generator.weights_stable(False)
         if batch.step != step:
             raise RuntimeError(f"step {step} was asked for, step {batch.step} was prepared")
         return self._fresh(batch)
@@ -248,7 +248,7 @@ class GroupsAhead:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Wait for the step that is being scored; within, the scorer belongs to the caller. The engine goes on."""
-        self.setup.generator.weights_stand(True)
+        self.setup.generator.weights_stable(True)
         with self._gate.pause(self._works):
             yield
 

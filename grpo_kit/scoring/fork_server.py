@@ -35,13 +35,13 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 def main(control_fd: int) -> None:
     control = socket.socket(fileno=control_fd)
     control.set_inheritable(False)
-    nursery = Nursery(control)
+    fork_server = ForkServer(control)
     try:
-        nursery.serve()
+        fork_server.serve()
     except (BrokenPipeError, ConnectionResetError):
         pass  # the trainer is gone
     finally:
-        nursery.finish()
+        fork_server.finish()
     os._exit(0)
 
 
@@ -50,7 +50,7 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-class Nursery:
+class ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self.control = control
         self.workers: dict[int, int] = {}  # pid -> worker id
