@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -137,7 +138,9 @@ class Comparison:
         else:  # side by side: each has a core
             with ThreadPoolExecutor(2) as pool:
                 old, new = pool.map(lambda probe: probe.facts(part), self.probes)
-        self.report(part, renamed(old, self.moved), new, sum(probe.seconds for probe in self.probes) - begun)
+        if part != "wheel":
+            old = renamed(old, self.moved)
+        self.report(part, old, new, sum(probe.seconds for probe in self.probes) - begun)
 
     def report(self, part: str, old: dict[str, Any], new: dict[str, Any], seconds: float) -> None:
         items = [*old, *(key for key in new if key not in old)]
@@ -166,10 +169,10 @@ def renamed(facts: Any, moved: dict[str, str]) -> Any:
     """Facts of the old tree, with modules named as they are now."""
     if not moved:
         return facts
-    text = json.dumps(facts)
-    for old, new in sorted(moved.items(), key=lambda pair: -len(pair[0])):
-        text = text.replace(old + ".", new + ".").replace(f'"{old}"', f'"{new}"')
-    return json.loads(text)
+    longest_first = sorted(moved, key=lambda name: -len(name))
+    # In one pass: what a module is called now may be what another was called.
+    named = re.compile(rf"""(?<![\w.])({"|".join(map(re.escape, longest_first))})(?=[."])""")
+    return json.loads(named.sub(lambda match: moved[match[1]], json.dumps(facts)))
 
 
 def compare(options: argparse.Namespace) -> int:

@@ -236,7 +236,7 @@ class Probe:
             found.append("examples={rollouts: record}")
         elif "data recorded" in said:
             found.append("examples.demonstrations=true")
-        if "mask_truncated True" in said:
+        if "mask_truncated true" in said.lower():
             found.append("objective.mask_truncated=false")  # an untrained model never ends its response
         return found
 

@@ -82,6 +82,10 @@ def test_modules_that_moved_are_looked_for_where_they_are(same, tmp_path):
     moved = same.same_trees.read_moved(tmp_path / "moved")
     where = [same.same_trees.where(m, moved) for m in ("grpo_kit.a.x", "grpo_kit.a", "grpo_kit.ab", "grpo_kit.c")]
     assert where == ["grpo_kit.b.a.x", "grpo_kit.b.a", "grpo_kit.ab", "grpo_kit.d"]
+    both = {"grpo_kit.cli": "grpo_kit.cli.app", "grpo_kit.train_cli": "grpo_kit.cli.train"}
+    assert same.renamed({"loaded": ["grpo_kit.train_cli", "grpo_kit.cli.main"]}, both) == {
+        "loaded": ["grpo_kit.cli.train", "grpo_kit.cli.app.main"]
+    }
     (tmp_path / "moved").write_text("grpo_kit.a\n")
     with pytest.raises(SystemExit, match="line 1: 'grpo_kit\\.a' is not"):
         same.same_trees.read_moved(tmp_path / "moved")
