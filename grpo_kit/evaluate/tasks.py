@@ -18,7 +18,7 @@ from grpo_kit.data.datasets import DatasetSource, procedural_source
 from grpo_kit.data.rows import file_suffix, read_file
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.strict import Strict
-from grpo_kit.types import Message, Task
+from grpo_kit.types import Task
 
 from .files import LOOKED_AT, USUAL
 from .protocol import short_hash
@@ -37,7 +37,16 @@ class EvalTask(Strict):
     chat: ChatConfig = ChatConfig()
     max_tokens: PositiveInt = 2048
     problems: PositiveInt | None = Field(None, description="how many problems of a procedural task")
-    prompt_columns: tuple[str, ...] = Field((), description="columns that make up the question, joined by a blank")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns_are_of_the_data(cls, values: Any) -> Any:
+        """Task files used to say ``prompt_columns`` beside ``data``; it is a key of the data."""
+        if isinstance(values, dict) and "prompt_columns" in values and isinstance(values.get("data"), dict):
+            columns = {"prompt_columns": values["prompt_columns"]}
+            rest = {key: value for key, value in values.items() if key != "prompt_columns"}
+            return rest | {"data": columns | values["data"]}
+        return values
 
     @model_validator(mode="after")
     def _procedural_has_an_end(self) -> EvalTask:
@@ -115,9 +124,7 @@ def open_task(reference: str, limit: int | None = None, changes: Changes = Chang
         endless = procedural_source(spec.data, PROCEDURAL_SEED, held_out=True)
         problems = endless.unique_tasks(min(spec.problems, limit or spec.problems))
         return OpenTask(name, spec, tuple(problems), endless.fingerprint, spec.problems)
-    source = (
-        _JoinedSource(spec.data, where, spec.prompt_columns) if spec.prompt_columns else DatasetSource(spec.data, where)
-    )
+    source = DatasetSource(spec.data, where)
     problems = [source.task(i) for i in range(min(source.size, limit or source.size))]
     _check_ids(problems, where)
     return OpenTask(name, spec, tuple(problems), source.fingerprint, source.size)
@@ -160,7 +167,7 @@ def _open_recipe(reference: str, config: Config, limit: int | None, changes: Cha
 
 def _changed(name: str, spec: EvalTask, changes: Changes) -> EvalTask:
     if changes.fields:
-        if spec.data.task is not None or spec.data.format != "columns" or spec.prompt_columns:
+        if spec.data.task is not None or spec.data.format != "columns" or spec.data.prompt_columns:
             raise UserError(f"--tasks {name}: its columns are not for --prompt-field and --gold-field to choose")
         fields = spec.data.fields.model_copy(update=changes.fields)
         spec = spec.model_copy(update={"data": spec.data.model_copy(update={"fields": fields})})
@@ -223,18 +230,3 @@ def _from_file(path: Path, changes: Changes) -> EvalTask:
     mapped = FieldMap(prompt=str(fields["prompt"]), answer=str(fields["gold"]))
     data = DataConfig(path=str(path), fields=mapped, prompt_template=BOXED)
     return EvalTask(data=data, verifier=VerifierConfig(name="math"))
-
-
-class _JoinedSource(DatasetSource):
-    """Rows whose question is spread over several columns."""
-
-    def __init__(self, config: DataConfig, where: str, columns: tuple[str, ...]) -> None:
-        super().__init__(config, where)
-        missing = [name for name in columns if name not in self.rows.column_names]
-        if missing:
-            raise UserError(f"{where}: prompt_columns: {config.path} has no column {missing[0]!r}")
-        self.columns = columns
-
-    def _messages(self, prompt: Any, index: int) -> tuple[Message, ...]:
-        row = self.rows[index]
-        return super()._messages(" ".join(str(row[name]).strip() for name in self.columns), index)

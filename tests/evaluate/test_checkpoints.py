@@ -12,7 +12,7 @@ import pytest
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.protocol import read_evaluation
 from grpo_kit.evaluate.run import EvalResult
-from grpo_kit.evaluate.tasks import open_task, shipped_tasks
+from grpo_kit.evaluate.tasks import Changes, open_task, shipped_tasks
 from tests.kit.patience import HANGS, wait_until
 from tests.kit.places import SHARED_DATA
 from tests.kit.tiny import make_policy
@@ -204,6 +204,26 @@ def test_task_files(tmp_path):
     (tmp_path / "odd.jsonl").write_text('{"a": "1+1", "b": "2"}\n')
     with pytest.raises(UserError, match="Write a task file"):
         open_task(str(tmp_path / "odd.jsonl"))
+
+
+@pytest.mark.parametrize("old_place", [False, True])
+def test_a_question_of_several_columns_is_joined_and_none_else_to_choose(tmp_path, old_place):
+    (tmp_path / "d.jsonl").write_text(json.dumps({"story": "Two and two.", "ask": " How many?", "gold": "4"}) + "\n")
+    task = tmp_path / "t.yaml"
+
+    def write(columns):
+        joined = f"prompt_columns: [{columns}]"
+        data = f"path: {tmp_path}/d.jsonl, fields: {{answer: gold}}" + ("" if old_place else f", {joined}")
+        task.write_text(f"data: {{{data}}}\nverifier: {{name: math}}\n" + (joined if old_place else ""))
+
+    write("story, ask")
+    (problem,) = open_task(str(task)).problems
+    assert problem.messages[-1]["content"] == "Two and two. How many?"
+    with pytest.raises(UserError, match="columns are not for --prompt-field"):
+        open_task(str(task), changes=Changes(prompt_field="story"))
+    write("storey, ask")
+    with pytest.raises(UserError, match=r"prompt_columns: .* has no column 'storey'; .* Did you mean story"):
+        open_task(str(task))
 
 
 @pytest.mark.parametrize("name", shipped_tasks())
