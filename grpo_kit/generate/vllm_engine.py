@@ -23,7 +23,8 @@ from grpo_kit.types import Completion, Prompt
 
 from .base import SamplingParams, check_prompts
 from .probe import Probe
-from .vllm_request import CPU_PREFILL_TOKENS, group_of, request_fields
+from .vllm_options import engine_options
+from .vllm_request import group_of, request_fields
 from .vllm_status import require_vllm
 
 
@@ -148,20 +149,10 @@ def _load(policy: Policy, config: RolloutConfig, longest: int) -> Any:
             return vllm.LLM(
                 folder,
                 load_format="dummy",  # `sync` brings the weights
-                generation_config="vllm",
-                dtype="float32" if policy.autocast is None else "bfloat16",
-                logprobs_mode="processed_logprobs",
-                max_model_len=longest,
-                max_num_seqs=config.vllm.max_sequences,
-                enable_prefix_caching=True,
-                enforce_eager=on_cpu,
-                enable_chunked_prefill=not on_cpu,
-                max_num_batched_tokens=max(CPU_PREFILL_TOKENS, longest) if on_cpu else None,
                 enable_sleep_mode=config.vllm.sleep and not on_cpu,
                 # Every rank has an engine of its own, in the process group that torchrun's processes have joined.
                 distributed_executor_backend="external_launcher" if ranks.is_initialized() else None,
-                gpu_memory_utilization=config.vllm.memory_fraction,
-                kv_cache_memory_bytes=int(config.vllm.cache_gb * 2**30) if on_cpu else None,
+                **engine_options(policy, config, longest),
             )
         except (ValueError, RuntimeError, NotImplementedError) as error:
             raise UserError(f"rollout.engine vllm: vLLM could not load the model: {error}") from error

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import UserError
@@ -15,7 +12,7 @@ from grpo_kit.policy.models import Policy
 from grpo_kit.runtime import ranks
 
 from .vllm_http import ServerProcess, VllmServer, host_and_port
-from .vllm_request import CPU_PREFILL_TOKENS
+from .vllm_options import engine_options, flags
 from .vllm_status import require_vllm
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -63,25 +60,16 @@ def server_arguments(
     policy: Policy, rollout: RolloutConfig, longest: int, model: Path, host: str, port: int
 ) -> list[str]:
     """What a server that fits this run is started with."""
-    settings = rollout.vllm
-    arguments: dict[str, Any] = {
+    options = engine_options(policy, rollout, longest) | {
         "model": model,
         "host": host,
         "port": port,
-        "dtype": str(policy.autocast or torch.float32).removeprefix("torch."),
-        "logprobs-mode": "processed_logprobs",
-        "generation-config": "vllm",
-        "max-model-len": longest,
         # A server refuses requests of more samples than it decodes side by side.
-        "max-num-seqs": max(settings.max_sequences, rollout.group_size),
-        "gpu-memory-utilization": settings.memory_fraction,
-        "tensor-parallel-size": settings.tensor_parallel,
+        "max_num_seqs": max(rollout.vllm.max_sequences, rollout.group_size),
+        "tensor_parallel_size": rollout.vllm.tensor_parallel,
+        "enable_scale_out": True,
+        "disable_uvicorn_access_log": True,
     }
     if policy.device.type == "cuda":
-        arguments["weight-transfer-config"] = json.dumps({"backend": "nccl"})
-    flags = ["--enable-scale-out", "--enable-prefix-caching", "--disable-uvicorn-access-log"]
-    if policy.device.type == "cpu":
-        arguments["kv-cache-memory-bytes"] = int(settings.cache_gb * 2**30)
-        arguments["max-num-batched-tokens"] = max(CPU_PREFILL_TOKENS, longest)
-        flags += ["--enforce-eager", "--no-enable-chunked-prefill"]
-    return [text for name, value in arguments.items() for text in (f"--{name}", str(value))] + flags
+        options["weight_transfer_config"] = json.dumps({"backend": "nccl"})
+    return flags(options)

@@ -10,10 +10,6 @@ from grpo_kit.types import Completion, Prompt
 
 from .base import SamplingParams, sample_seed
 
-# vLLM 0.32 cannot sample with a seed on a CPU once a prompt's prefill was split over two steps ("CPU Generator does not use
-# offset"), so there prompts are prefilled whole: this many tokens in one step, more where the longest sequence has more.
-CPU_PREFILL_TOKENS = 4096
-
 
 def request_fields(sampling: SamplingParams, task_id: str) -> dict[str, Any]:
     """Fields of ``vllm.SamplingParams`` for one group.
