@@ -151,7 +151,7 @@ def _load(policy: Policy, config: RolloutConfig, longest: int) -> Any:
                 load_format="dummy",  # `sync` brings the weights
                 enable_sleep_mode=config.vllm.sleep and not on_cpu,
                 # Every rank has an engine of its own, in the process group that torchrun's processes have joined.
-                distributed_executor_backend="external_launcher" if ranks.is_initialized() else None,
+                distributed_executor_backend="external_launcher" if ranks.together() else None,
                 **engine_options(policy, config, longest),
             )
         except (ValueError, RuntimeError, NotImplementedError) as error:

@@ -154,7 +154,7 @@ class ShardedValueModel(ValueModel):
 
 def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
     """The policy spread over the ranks of the run; as it is where there are none."""
-    if not ranks.is_initialized():
+    if not ranks.together():
         return policy
     if policy.compiled is not None:
         raise UserError("model.compile is not offered with several processes; set model.compile=false")
@@ -175,7 +175,7 @@ def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
 
 def shard_value_model(model: ValueModel, parallel: ParallelConfig) -> ValueModel:
     """The value model spread over the ranks of the run; as it is where there are none."""
-    if not ranks.is_initialized():
+    if not ranks.together():
         return model
     shards = _shard(model.model, model.device, model.autocast, parallel)
     twin = copy.copy(model)
@@ -226,7 +226,7 @@ def _blocks(network: Any) -> list[nn.Module]:
 def gathered_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The optimizer's state as one process would have it, so that it loads at any number of ranks."""
     state = optimizer.state_dict()
-    if not ranks.is_initialized():
+    if not ranks.together():
         return state
     device = ranks_device(optimizer)
     whole = {

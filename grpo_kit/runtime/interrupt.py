@@ -63,7 +63,7 @@ class StopRequest:
         """Within, a signal raises `StopStep` at once."""
         self.check()
         # Among several ranks nobody may leave a step that the others are in.
-        self._abandonable = not ranks.is_initialized()
+        self._abandonable = not ranks.together()
         try:
             yield
         finally:

@@ -60,7 +60,7 @@ def restarts_allowed() -> bool:
     return launched() and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
 
 
-def is_initialized() -> bool:
+def together() -> bool:
     """Whether this process has joined others (a group of one counts)."""
     return bool(_control)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.returns import value_loss
 from grpo_kit.observe.measure import Measure, Measures
-from grpo_kit.policy.balancing import computed, rank_batches
+from grpo_kit.policy.dealing import computed, rank_batches
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
 

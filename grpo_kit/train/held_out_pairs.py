@@ -13,7 +13,7 @@ from grpo_kit.data.held_out_records import held_out_groups
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.pairs import PairResult
 from grpo_kit.evaluate.records import Record
-from grpo_kit.policy.balancing import rank_unit_batches
+from grpo_kit.policy.dealing import rank_unit_batches
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Group

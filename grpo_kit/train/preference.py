@@ -13,7 +13,7 @@ from torch import Tensor
 from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.measure import Measure, Measures
-from grpo_kit.policy.balancing import computed, rank_batches, rank_unit_batches
+from grpo_kit.policy.dealing import computed, rank_batches, rank_unit_batches
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 from grpo_kit.policy.value_model import ValueModel

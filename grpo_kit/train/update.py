@@ -17,7 +17,7 @@ from grpo_kit.objective.rows import Algorithm
 from grpo_kit.objective.surrogates import SURROGATES
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures, read
-from grpo_kit.policy.balancing import computed, rank_batches
+from grpo_kit.policy.dealing import computed, rank_batches
 from grpo_kit.policy.flops import Work
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence

@@ -17,7 +17,7 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.measure import read
-from grpo_kit.policy.balancing import rank_batches
+from grpo_kit.policy.dealing import rank_batches
 from grpo_kit.policy.distributed import clip_gradients
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grpo_kit.policy.balancing import computed, empty_batch
+from grpo_kit.policy.dealing import computed, empty_batch
 from grpo_kit.policy.packing import TrainingSequence, micro_batches
 
 PER_TOKEN = ("behaviour_logprobs", "old_logprobs", "reference_logprobs", "values", "returns")

@@ -10,7 +10,7 @@ from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import RunFailed
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
-from grpo_kit.policy.balancing import empty_batch
+from grpo_kit.policy.dealing import empty_batch
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.update import PolicyUpdater
 from tests.kit.groups import PROMPTS, REWARDS, TOKENS, groups

@@ -1,4 +1,4 @@
-"""Load balancing of the sequences of a step over the ranks: equal work, equally many micro-batches, one gradient.
+"""Dealing the sequences of a step to the ranks: equal work, equally many micro-batches, one gradient.
 
 Every rank knows all sequences and their weights in the loss of the whole step, so a share needs no messages to be agreed
 on, and the sum over ranks and micro-batches is the loss of one process (law 1).
@@ -34,28 +34,28 @@ def attention_length(config: Any, parameters: int) -> float:
     return max(1.0, parameters / (config.num_hidden_layers * config.hidden_size))
 
 
-def balance(units: Sequence[Unit], parts: int, cost: Callable[[int], float]) -> list[list[int]]:
-    """Indices of the units of each part: the costliest go first, each to the part that has least work so far.
+def deal(units: Sequence[Unit], hands: int, cost: Callable[[int], float]) -> list[list[int]]:
+    """Indices of the units of each hand: the costliest go first, each to the hand that has least work so far.
 
-    Among equal work the part with fewer units gets it, so that counts stay near each other as well.
+    Among equal work the hand with fewer units gets it, so that counts stay near each other as well.
     """
     costs = [sum(cost(s.length) for s in unit) for unit in units]
-    indices: list[list[int]] = [[] for _ in range(parts)]
-    loads = [0.0] * parts
+    given: list[list[int]] = [[] for _ in range(hands)]
+    loads = [0.0] * hands
     for index in sorted(range(len(units)), key=lambda i: (-costs[i], i)):
-        least = min(range(parts), key=lambda p: (loads[p], len(indices[p]), p))
-        indices[least].append(index)
+        least = min(range(hands), key=lambda h: (loads[h], len(given[h]), h))
+        given[least].append(index)
         loads[least] += costs[index]
-    return indices
+    return given
 
 
 def _mine(units: Sequence[Unit], model: Network) -> list[int]:
     """Indices of the units that this rank works on."""
-    if not ranks.is_initialized():
+    if not ranks.together():
         return list(range(len(units)))
     parameters = sum(p.numel() for p in model.parameters())
     middle = attention_length(model.config, parameters)
-    return balance(units, ranks.world_size(), lambda length: work(length, middle))[ranks.rank()]
+    return deal(units, ranks.world_size(), lambda length: work(length, middle))[ranks.rank()]
 
 
 def rank_batches(
@@ -63,11 +63,11 @@ def rank_batches(
 ) -> Iterator[MicroBatch]:
     """This rank's micro-batches of a step's sequences; empty ones make up the number that the busiest rank has.
 
-    Every forward and backward pass of a sharded model is a barrier of all ranks, so they must be equally many.
+    Every forward and backward pass of a sharded model is a meeting of all ranks, so they must be equally many.
     """
     chosen = [s for s in sequences if len(s.completion_ids)]
     mine = [chosen[i] for i in _mine([(s,) for s in chosen], model)]
-    return _pad_count(micro_batches(mine, token_budget, device, _dtype(model)), device, model)
+    return _level(micro_batches(mine, token_budget, device, _dtype(model)), device, model)
 
 
 def rank_unit_batches(
@@ -75,21 +75,21 @@ def rank_unit_batches(
 ) -> Iterator[MicroBatch]:
     """As `rank_batches`, with units (pairs) that must share a micro-batch."""
     mine = [units[i] for i in _mine(units, model)]
-    return _pad_count(unit_batches(mine, token_budget, device, _dtype(model)), device, model)
+    return _level(unit_batches(mine, token_budget, device, _dtype(model)), device, model)
 
 
 def _dtype(model: Network) -> torch.dtype:
     return next(model.parameters()).dtype
 
 
-def _pad_count(batches: Iterator[MicroBatch], device: torch.device, model: Network) -> Iterator[MicroBatch]:
-    if not ranks.is_initialized():
+def _level(batches: Iterator[MicroBatch], device: torch.device, model: Network) -> Iterator[MicroBatch]:
+    if not ranks.together():
         yield from batches
         return
-    own = list(batches)
-    count = max(ranks.all_gather(len(own), "agreeing on the number of micro-batches"))
-    yield from own
-    for _ in range(count - len(own)):
+    made = list(batches)
+    most = max(ranks.all_gather(len(made), "agreeing on the number of micro-batches"))
+    yield from made
+    for _ in range(most - len(made)):
         yield empty_batch(device, _dtype(model))
 
 
@@ -117,7 +117,7 @@ def computed(
     for batch in batches:
         parts = [batch.split(values) for values in compute(batch)]
         known |= {places[id(s)]: tuple(values) for s, *values in zip(batch.sequences, *parts, strict=True)}
-    if ranks.is_initialized():
+    if ranks.together():
         mine = {index: tuple(values.cpu() for values in parts) for index, parts in known.items()}
         known = {index: parts for share in ranks.all_gather(mine, purpose) for index, parts in share.items()}
     return [(sequences[index], values) for index, values in known.items()]
