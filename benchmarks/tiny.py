@@ -78,7 +78,7 @@ def problems(count: int, tokenizer: Any, seed: int = 0) -> list[dict[str, str]]:
     rows = []
     for _ in range(count):
         problem = word_problems(rng, level=1)
-        message = {"role": "user", "content": problem.text + ask}
+        message = {"role": "user", "content": problem.prompt + ask}
         text = tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
         rows.append({"prompt": text, "answer": problem.answer})
     return rows

@@ -46,6 +46,7 @@ class Policy:
         compiled: what runs in place of the backbone in training, where torch.compile is switched on.
         generation_config: the text of the file that the model came with, which is saved with it as it is; None for a model
             that came with none.
+        apart: why micro-batches may not be trees of prompts and their completions, where that was asked for.
     """
 
     model: CausalModel
@@ -54,6 +55,7 @@ class Policy:
     autocast: torch.dtype | None = None
     compiled: Backbone | None = None
     generation_config: str | None = None
+    apart: str | None = None
 
     @property
     def backbone(self) -> nn.Module:
@@ -89,8 +91,10 @@ class Policy:
     def share_prompts(self) -> str | None:
         """From here on micro-batches may be trees of prompts and their completions (prefix.py); else why they may not."""
         if self.compiled is not None:
-            return "its passes are compiled (model.compile)"
-        return share_prompts(self.model, self.model.get_decoder())
+            self.apart = "its passes are compiled (model.compile)"
+        else:
+            self.apart = share_prompts(self.model, self.model.get_decoder())
+        return self.apart
 
     def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = False) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy of every completion token of a micro-batch: two tensors [tokens].

@@ -60,7 +60,7 @@ class Assembly:
         tasks: what is trained on.
         evaluation: what is evaluated on; None where the recipe says nothing of it.
         judge: who says what is right.
-        apart: why a prompt goes through the model once for each of its completions, where the recipe would have it otherwise.
+        apart: why a prompt goes through the model once for each of its completions, though the recipe would share it.
         machine_rate: floating-point operations per second of a large matrix product, the sum over all ranks.
     """
 
@@ -68,7 +68,7 @@ class Assembly:
         self.config, self.folder = config, folder
         self.objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
         policy = prepare_policy(config)
-        self.apart = policy.share_prompts() if config.train.share_prompts else None
+        self.apart = policy.apart
         self.policy = spread(policy, config, self.objective)
         self.tasks = training_source(config)
         self.sampler = TaskSampler(
@@ -131,6 +131,8 @@ def prepare_policy(config: Config) -> Policy:
     if config.threads:
         torch.set_num_threads(config.threads)
     policy = load_policy(config.model, pick_device(config.device), config.seed)
+    if config.train.share_prompts:
+        policy.share_prompts()
     use_arguments(policy.tokenizer, config.chat.arguments)
     return policy
 
