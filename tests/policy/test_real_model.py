@@ -1,15 +1,20 @@
 """A model that people use, where it was fetched (`make fetch-model`): the same text and logits as in transformers alone."""
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from grpo_kit.config import ModelConfig
 from grpo_kit.data.chat import stop_token_ids
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.torch_engine import TorchEngine
+from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.models import load_policy
 from grpo_kit.policy.smollm2 import FOLDER, MODEL
 from grpo_kit.types import Prompt
@@ -55,3 +60,41 @@ def test_greedy_text_is_that_of_transformers_after_saving(policy, tmp_path):
             assert torch.equal(plain(input_ids=ids).logits, policy.model(input_ids=ids).logits)
             text = plain.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=TOKENS)
             assert text[0, len(prompt) :].tolist() == ours[str(index)]
+
+
+def test_two_steps_of_grpo_and_the_second_one_again(policy, tmp_path):
+    """From a checkpoint the same responses are sampled, and the same weights learned, bit for bit."""
+    (tmp_path / "letters.py").write_text("def letters(response):\n    return len(set(response)) / 100\n")
+    words = [
+        "quickstart/word_problems",
+        f"model.path={FILE}",
+        f"verifiers=[{{name: '{tmp_path}/letters.py:letters'}}]",
+        "evaluation=null",
+        "rollout.prompts_per_step=1",
+        "rollout.group_size=3",
+        "rollout.max_tokens=8",
+        "train.steps=2",
+        "train.save_every=1",
+        "device=cpu",
+        "threads=1",
+    ]
+    try:
+        train(*words, "--run-dir", str(tmp_path / "run"))
+        train(*words, "--run-dir", str(tmp_path / "again"), "--fork", f"{tmp_path / 'run'}@1")
+        first, second = (RunDirectory.open(tmp_path / name).read_metrics()[-1] for name in ("run", "again"))
+        assert first["grad_norm"] > 0
+        kept = ("step", "loss", "grad_norm", "reward/mean", "length/mean", "entropy")
+        assert {name: first[name] for name in kept} == {name: second[name] for name in kept}
+        weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("run", "again")]
+        assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
+        assert any(not torch.equal(weight, policy.model.state_dict()[name]) for name, weight in weights[0].items())
+    finally:
+        for name in ("run", "again"):  # gigabytes
+            shutil.rmtree(tmp_path / name, ignore_errors=True)
+
+
+def train(*words):
+    done = subprocess.run(
+        [sys.executable, "-m", "grpo_kit", "train", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
