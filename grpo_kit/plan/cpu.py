@@ -90,8 +90,8 @@ def of_pace(pace: Pace, config: Config, objective: Algorithm, work: Work, length
         pace=pace,
         steps=config.train.steps,
         sampling=_sampling(pace, config, work, lengths) if sampled else 0.0,
-        logprobs=work.forwards * _forward(pace, work),
-        update=work.updates * _train(pace, work),
+        logprobs=work.forwards * _forward(pace, work, shared=config.train.share_prompts and not objective.recorded),
+        update=work.updates * _train(pace, work, shared=config.train.share_prompts and not objective.recorded),
         optimizer=optimizer_steps * pace.optimizer,
         evaluation=_evaluation(pace, config, work, lengths),
         evaluations=evaluations,
@@ -113,15 +113,20 @@ def _sampling(pace: Pace, config: Config, work: Work, lengths: np.ndarray) -> fl
     return work.prompts * work.prompt_tokens * pace.forward + steps * pace.decode_step + tokens * pace.decode_row
 
 
-def _forward(pace: Pace, work: Work) -> float:
-    context = work.prompt_tokens + work.completion_tokens
-    return work.sequences * (context * pace.forward + work.completion_tokens * pace.head_forward)
+def _forward(pace: Pace, work: Work, shared: bool) -> float:
+    answers = work.sequences * work.completion_tokens
+    return _passed(work, shared) * pace.forward + answers * pace.head_forward
 
 
-def _train(pace: Pace, work: Work) -> float:
+def _train(pace: Pace, work: Work, shared: bool) -> float:
     layers = pace.train * (1.0 + (REMADE if work.checkpointing else 0.0))
-    context = work.prompt_tokens + work.completion_tokens
-    return work.sequences * (context * layers + work.completion_tokens * pace.head_train)
+    return _passed(work, shared) * layers + work.sequences * work.completion_tokens * pace.head_train
+
+
+def _passed(work: Work, shared: bool) -> float:
+    """Tokens that go through the layers. shared: a prompt once for all of its responses."""
+    prompts = min(work.prompts, work.sequences) if shared else work.sequences
+    return prompts * work.prompt_tokens + work.sequences * work.completion_tokens
 
 
 def _evaluation(pace: Pace, config: Config, work: Work, lengths: np.ndarray) -> float:
@@ -137,4 +142,4 @@ def _warm_start(pace: Pace, config: Config, work: Work) -> float:
     if config.warm_start is None:
         return 0.0
     batch = replace(work, sequences=config.warm_start.batch_size)
-    return config.warm_start.steps * (_train(pace, batch) + pace.optimizer)
+    return config.warm_start.steps * (_train(pace, batch, shared=False) + pace.optimizer)

@@ -41,7 +41,7 @@ def forecast(**changes):
 def test_every_stage_is_what_its_tokens_take():
     found = forecast()
     assert found.sampling == 2 * 10 * 1.0 + 6 * 100.0 + 8 * 6 * 5.0
-    assert found.update == 8 * (16 * 3.0 + 6 * 30.0)
+    assert found.update == (2 * 10 + 8 * 6) * 3.0 + 8 * 6 * 30.0  # each prompt goes through the layers once
     assert found.optimizer == 7.0
     assert (found.logprobs, found.evaluation, found.warm_start) == (0.0, 0.0, 0.0)
     assert found.total == 5 * (found.sampling + found.update + 7.0)
@@ -49,9 +49,14 @@ def test_every_stage_is_what_its_tokens_take():
 
 def test_what_is_done_more_than_once_counts_more_than_once():
     found = forecast(objective={"beta": 0.1}, train={"steps": 5, "epochs_per_batch": 2})
-    assert found.logprobs == 2 * 8 * (16 * 1.0 + 6 * 10.0)  # of the policy before it moves, and of the reference
+    assert found.logprobs == 2 * ((2 * 10 + 8 * 6) * 1.0 + 8 * 6 * 10.0)  # of the policy before it moves, and of the reference
     assert found.update == 2 * forecast().update
     assert found.optimizer == 14.0
+
+
+def test_prompts_that_are_not_shared_are_passed_for_every_response():
+    found = forecast(train={"steps": 5, "share_prompts": False})
+    assert found.update == 8 * (16 * 3.0 + 6 * 30.0)
 
 
 def test_evaluations_are_before_between_and_after():
