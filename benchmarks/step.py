@@ -3,6 +3,7 @@
     python benchmarks/step.py                   every case on one thread: compare CPU seconds
     python benchmarks/step.py --threads 2       on two: compare wall seconds (needs a quiet machine)
     python benchmarks/step.py --only long_beta  one case
+    python benchmarks/step.py --model FOLDER    a real model on word problems (`make fetch-model`): 4 prompts x 8
 
 The two sides are processes that take turns, step by step, so that a change of the machine's speed meets both. In the same
 run our loss and gradient are computed on a batch of TRL's; a case whose fp32 numbers differ by more than 1e-5 fails.
@@ -32,6 +33,14 @@ CASES: dict[str, dict[str, Any]] = {
     "fixed_beta_bf16": {"tokens": 128, "fixed": True, "beta": 0.04, "ours": "bfloat16", "target": 0.60},
     "fixed_bf16": {"tokens": 128, "fixed": True, "beta": 0.0, "ours": "bfloat16", "target": 0.60},
 }
+
+REAL: dict[str, dict[str, Any]] = {
+    "fixed": {"tokens": 64, "fixed": True, "beta": 0.0, "target": 0.35},
+    "sampled": {"tokens": 64, "fixed": False, "beta": 0.0, "target": 0.35},
+    "fixed_bf16": {"tokens": 64, "fixed": True, "beta": 0.0, "ours": "bfloat16", "target": 0.22},
+}
+for real in REAL.values():
+    real |= {"sides": ["--real", "--prompts", "4", "--group", "8", "--micro", "32"]}
 
 
 class Side:
@@ -71,6 +80,7 @@ def compare(name: str, case: dict[str, Any], options: argparse.Namespace, model:
     common = ["--model", model, "--beta", str(case["beta"]), "--tokens", str(case["tokens"])]
     common += ["--exchange", f"{folder}/{name}.pt", "--steps", str(options.steps + options.warmup)]
     common += ["--fixed"] if case["fixed"] else []
+    common += case.get("sides", [])
     ours_only = ["--precision", case.get("ours", "float32"), "--token-budget", str(options.token_budget)]
     ours_only += ["--compile"] if options.compile else []
     peer = Side("trl", *common, threads=options.threads)
@@ -114,29 +124,36 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=3, help="measured steps of each side")
     parser.add_argument("--warmup", type=int, default=2)
-    parser.add_argument("--only", nargs="*", choices=CASES)
+    parser.add_argument("--only", nargs="*", choices=[*CASES, *REAL])
+    parser.add_argument("--model", help="folder of a real model")
     parser.add_argument("--token-budget", type=int, default=4096)
     parser.add_argument("--compile", action="store_true", help="our side with model.compile")
     parser.add_argument("--dry", action="store_true", help="write no result")
     options = parser.parse_args()
     found = {}
+    cases = CASES if options.model is None else REAL
     with tempfile.TemporaryDirectory() as folder:
-        model, tokenizer = build("3M")
-        model.save_pretrained(f"{folder}/model")
-        tokenizer.save_pretrained(f"{folder}/model")
-        parameters = sum(p.numel() for p in model.parameters())
-        for name in options.only or CASES:
-            found[name] = compare(name, CASES[name], options, f"{folder}/model", folder)
+        model = options.model or tiny_model(folder)
+        for name in options.only or cases:
+            found[name] = compare(name, cases[name], options, model, folder)
             print(name, json.dumps(found[name]), flush=True)
     if not options.dry and not options.only:
-        suffix = "" if options.threads == 1 else f"_{options.threads}_threads"
+        suffix = "" if options.model is None else "_real"
+        suffix += "" if options.threads == 1 else f"_{options.threads}_threads"
         settings = {
-            "parameters": parameters,
-            "rows": "16 prompts x 8",
+            "model": "Qwen2 of 3.3 M parameters" if options.model is None else Path(options.model).name,
+            "rows": "16 prompts x 8" if options.model is None else "4 prompts x 8",
             "warmup": options.warmup,
             "steps": options.steps,
         }
         write_result(f"step{suffix}", {"machine": machine(), "settings": settings, "cases": found})
+
+
+def tiny_model(folder: str) -> str:
+    model, tokenizer = build("3M")
+    model.save_pretrained(f"{folder}/model")
+    tokenizer.save_pretrained(f"{folder}/model")
+    return f"{folder}/model"
 
 
 if __name__ == "__main__":

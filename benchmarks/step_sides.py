@@ -26,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--beta", type=float, default=0.04)
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--fixed", action="store_true")
+    parser.add_argument("--real", action="store_true", help="word problems in a chat template, in place of bare sums")
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--group", type=int, default=8)
     parser.add_argument("--steps", type=int, default=6)
@@ -39,6 +40,13 @@ def arguments() -> argparse.Namespace:
 
 def say(**found: Any) -> None:
     print("@" + json.dumps(found), flush=True)
+
+
+def tasks(options: argparse.Namespace, tokenizer: Any) -> list[dict[str, str]]:
+    from tiny import problems, sums
+
+    count = options.prompts * (options.steps + 2)
+    return problems(count, tokenizer) if options.real else sums(count)
 
 
 def wait() -> None:
@@ -72,7 +80,7 @@ class Parts:
 def trl_side(options: argparse.Namespace) -> None:
     import torch
     from datasets import Dataset
-    from tiny import Stopwatch, peak_megabytes, reward, sums
+    from tiny import Stopwatch, peak_megabytes, reward
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
@@ -118,12 +126,13 @@ def trl_side(options: argparse.Namespace) -> None:
             lengths.clear()
 
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32, attn_implementation="sdpa")
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
     trainer = GRPOTrainer(
         model=model,
         reward_funcs=reward,
         args=config,
-        train_dataset=Dataset.from_list(sums(options.prompts * (options.steps + 2))),
-        processing_class=AutoTokenizer.from_pretrained(options.model),
+        train_dataset=Dataset.from_list(tasks(options, tokenizer)),
+        processing_class=tokenizer,
         callbacks=[Steps()],
     )
     if rows == options.micro:
@@ -179,7 +188,6 @@ class OurTrainer:
 
     def __init__(self, options: argparse.Namespace) -> None:
         import torch
-        from tiny import sums
 
         from grpo_kit.config import ModelConfig, OptimizerConfig
         from grpo_kit.generate.torch_engine import TorchEngine
@@ -192,6 +200,8 @@ class OurTrainer:
         self.options, self.parts = options, Parts()
         config = ModelConfig(path=options.model, dtype=options.precision, compile=options.compile)
         self.policy = load_policy(config, torch.device("cpu"))
+        if not options.compile:
+            assert self.policy.share_prompts() is None  # as `train` does
         self.engine = TorchEngine(self.policy)
         self.objective = resolve_objective("grpo", {"beta": options.beta})
         optimizer = OptimizerConfig(learning_rate=LEARNING_RATE, warmup_steps=0, schedule="constant")
@@ -207,7 +217,7 @@ class OurTrainer:
         )
         settings = LearnerSettings(optimizer, options.steps, 1, 1, options.token_budget, 1.0, options.tokens)
         self.learner = PolicyGradientLearner(self.updater, settings)
-        self.rows = sums(options.prompts * (options.steps + 2))
+        self.rows = tasks(options, self.policy.tokenizer)
         self.parts.around(self.updater, "annotate", "reference")
         self.parts.around(self.updater, "optimizer_step", "forward_backward")
 
@@ -221,7 +231,10 @@ class OurTrainer:
 
         options, tokenizer = self.options, self.policy.tokenizer
         rows = self.rows[number * options.prompts : (number + 1) * options.prompts]
-        prompts = [Prompt(str(i), tuple(tokenizer(r["prompt"])["input_ids"])) for i, r in enumerate(rows)]
+        prompts = [
+            Prompt(str(i), tuple(tokenizer(r["prompt"], add_special_tokens=False)["input_ids"]))
+            for i, r in enumerate(rows)
+        ]
         stops = () if options.fixed else (tokenizer.eos_token_id,)
         sampling = SamplingParams(n=options.group, max_tokens=options.tokens, stop_token_ids=stops, seed=number)
         begun = time.process_time()

@@ -69,6 +69,21 @@ def sums(count: int, seed: int = 0) -> list[dict[str, str]]:
     return rows
 
 
+def problems(count: int, tokenizer: Any, seed: int = 0) -> list[dict[str, str]]:
+    """Word problems of one step, as the chat template of a real model shows them to it."""
+    from grpo_kit.data.word_problems import word_problems
+
+    rng = random.Random(seed)
+    ask = "\nSolve it step by step in one or two lines, then end with 'The answer is' and the number."
+    rows = []
+    for _ in range(count):
+        problem = word_problems(rng, level=1)
+        message = {"role": "user", "content": problem.prompt + ask}
+        text = tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+        rows.append({"prompt": text, "answer": problem.answer})
+    return rows
+
+
 def reward(completions: list[str], answer: list[str], **_: Any) -> list[float]:
     """The share of digits, and 1 for the right answer: untrained models differ in it, so that there is a gradient."""
     digits = [sum(c.isdigit() for c in text) / max(1, len(text)) for text in completions]

@@ -16,6 +16,7 @@ from grpo_kit.data.chat import render, stop_token_ids
 from grpo_kit.errors import UserError
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import check_engine, open_generator
+from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Scorer, VerifierSpec
@@ -215,6 +216,8 @@ class CheckpointEvaluation:
             Scorer([self.specs[task.name]], workers=self.settings.workers, traceback_dir=self.folder) as scorer,
             self.console.stage(f"{self.label}, {task.name}", total) as bar,
         ):
+            if isinstance(generator, TorchEngine):
+                generator.on_step = bar.under_way
             for chunk, sampling, greedy in work:
                 groups = answered(generator, [(_plain(problem), prompt) for problem, prompt in chunk], sampling)
                 for records in judged(groups, scorer, task.name, greedy=greedy):

@@ -7,7 +7,7 @@ by one token; a finished one leaves the batch at once and waiting prompts take t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +41,16 @@ class TorchEngine:
     Args:
         policy: the policy; its weights are read as they are at every call, so `sync` copies nothing.
         max_rows: how many sequences are decoded side by side (raised to the group size where that is larger).
+
+    Attributes:
+        on_step: told after every decoding step how much of unfinished groups is there, in groups: a sequence that has half of
+            the tokens it may have is half of its part of one. On a CPU the first group may take minutes.
     """
 
     def __init__(self, policy: Policy, max_rows: int = 256) -> None:
         _refuse_unsupported(policy.model.config)
         self.policy, self.max_rows = policy, max_rows
+        self.on_step: Callable[[float], None] | None = None
         self._version = 0
         self._decodes: bool | None = None  # whether `Decoder` serves this model: found out at the first call
 
@@ -86,6 +91,8 @@ class TorchEngine:
                     yield from batch.admit([waiting.popleft() for _ in range(min(free, len(waiting)))])
                 if batch.running:
                     yield from batch.advance(more=bool(waiting))
+                    if self.on_step is not None:
+                        self.on_step(batch.under_way())
         finally:
             self.policy.model.train(training)
 
@@ -137,6 +144,11 @@ class _Batch:
             fresh = [torch.from_numpy(uniforms(self.sampling, s.prompt.task_id, s.sample_index)) for s in new]
             self.noise[rows] = torch.stack(fresh).to(self.device)
         return self._sample(processed_logprobs(logits, self.sampling)[source], first)
+
+    def under_way(self) -> float:
+        """How many groups the tokens of those that are not finished amount to, at the length they may have at most."""
+        decoded = float(self.lengths[: len(self.running)].sum()) / self.sampling.max_tokens
+        return (decoded + sum(map(len, self.finished.values()))) / self.sampling.n
 
     @torch.no_grad()
     def advance(self, more: bool) -> Iterator[list[Completion]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -47,30 +47,57 @@ class RunConsole:
         columns = (
             TextColumn("{task.description}", style="bold", markup=False),
             _Bar(self.console),
-            MofNCompleteColumn(),
+            _Done(),
             _Elapsed(self.console),
             TimeRemainingColumn(),
             _Numbers(table_column=RichColumn(ratio=1, no_wrap=True)),
         )
         with Progress(*columns, console=self.console, expand=True) as progress:
-            task = progress.add_task(name, total=total, completed=start, numbers={})
-            yield Stage(self, name, total, progress, task)
+            task = progress.add_task(name, total=total, completed=start, done=start, numbers={})
+            yield Stage(self, name, total, progress, task, start)
 
 
 class Stage:
     """One bar of progress, or a line now and then."""
 
     def __init__(
-        self, owner: RunConsole, name: str, total: int, progress: Progress | None = None, task: int | None = None
+        self,
+        owner: RunConsole,
+        name: str,
+        total: int,
+        progress: Progress | None = None,
+        task: int | None = None,
+        start: int = 0,
     ) -> None:
         self.owner, self.name, self.total, self.progress, self.task = owner, name, total, progress, task
+        self.done, self.drawn = start, float(start)
 
     def advance(self, step: int, numbers: dict[str, str]) -> None:
+        self.done = step
         if self.progress is not None:
-            self.progress.update(self.task, completed=step, numbers=numbers)  # type: ignore[arg-type]
+            self._draw(step, done=step, numbers=numbers)
         elif step == self.total or step % max(1, self.total // self.owner.plain_lines) == 0:
             said = "  ".join(f"{k} {v}" for k, v in numbers.items())
             self.owner.say(f"{self.name} {step}/{self.total}  {said}".rstrip())
+
+    def under_way(self, amount: float) -> None:
+        """How much is there of what is not done: the bar moves, and the time that is left is known, before anything is done."""
+        if self.progress is not None:
+            self._draw(min(self.total, self.done + amount))
+
+    def _draw(self, reached: float, **fields: Any) -> None:
+        """The bar never goes back: what is finished by its tokens may still have to be judged."""
+        assert self.progress is not None
+        self.drawn = max(self.drawn, reached)
+        self.progress.update(self.task, completed=self.drawn, **fields)  # type: ignore[arg-type]
+
+
+class _Done(ProgressColumn):
+    """What is done of all; the bar shows what is under way as well."""
+
+    def render(self, task: Task) -> Text:
+        total = int(task.total or 0)
+        return Text(f"{task.fields['done']:{len(str(total))}d}/{total}", style="progress.download")
 
 
 class _Bar(BarColumn):

@@ -67,6 +67,8 @@ def _candidates(setting: Setting) -> Iterator[tuple[str, Setting]]:
         yield from _mildest(list(zip(named, changed, strict=True)))
     if setting.lora_rank is None:
         yield f"model.lora.rank={LORA_RANK}", replace(setting, lora_rank=LORA_RANK, reference=False)
+    if setting.device == "cpu":
+        return
     more = [setting.devices << shift for shift in range(1, 11) if setting.devices << shift <= MOST_DEVICES]
     size = setting.device_bytes // GIB
     yield from _mildest([(f"--gpus={n}x{size}GB", replace(setting, devices=n)) for n in more])

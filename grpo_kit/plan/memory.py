@@ -6,8 +6,11 @@ computes it; `benchmarks/plan_memory.py` compares the whole with what runs reall
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import torch
 
 from grpo_kit.policy.logprobs import CHUNK_ELEMENTS
 
@@ -248,3 +251,10 @@ def _sampling(s: Setting) -> dict[str, int]:
         "logits of a step": 5 * MASTER * s.rows * shape.vocabulary,
         "weights joined for decoding": width * shape.layers * joined,
     }
+
+
+def machine_memory(device: str = "auto") -> int:
+    """Bytes of the first GPU, or of this machine where it has none or ``device`` is cpu."""
+    if device != "cpu" and torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

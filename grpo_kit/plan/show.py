@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,17 +12,24 @@ from rich.console import Console
 
 from grpo_kit.config import Config
 from grpo_kit.config.read import load_recipe
+from grpo_kit.data.chat import use_arguments
+from grpo_kit.data.datasets import training_source
+from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import line, open_console
+from grpo_kit.policy.models import model_skeleton, pick_device
 
 from .advice import USABLE, changes_that_fit, engine_room, fits
 from .cost import READ_SHARE, Costs, Work, parse_gpus
-from .memory import GIB, Memory, Setting, memory_of, setting_of
+from .lengths import Lengths, expected_lengths, likely_response
+from .memory import GIB, Memory, Setting, machine_memory, memory_of, setting_of
 from .shape import KNOWN, ModelShape, known_shape
-from .simulate import STEPS, Timing, best_asynchronous, lengths_of, synchronous
+from .show_cpu import show_cpu_time
+from .simulate import STEPS, Timing, best_asynchronous, synchronous
+from .work import work_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,30 +41,14 @@ LEVERS = {
     "key-value cache": "lower rollout.max_tokens, or take a smaller model",
     "activations": "lower rollout.max_tokens or data.max_prompt_tokens, or take a smaller model",
 }
+ONE_GPU = "1x80GB"
 SLOTS = 256  # vLLM's own limit of sequences decoded side by side, by default
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """What responses are expected to be: a mean of tokens with a long tail, or those that a run recorded."""
-
-    prompt: float
-    mean: float
-    most: int
-    recorded: tuple[int, ...] = ()
-
-    def draw(self, steps: int, sequences: int) -> np.ndarray:
-        """[steps, sequences] tokens."""
-        if self.recorded:
-            random = np.random.default_rng(0)
-            return random.choice(np.array(self.recorded, dtype=float), (steps, sequences))
-        return np.stack([lengths_of(self.mean, self.most, sequences, seed) for seed in range(steps)])
 
 
 def plan(
     recipe: str,
     overrides: Sequence[str],
-    gpus: str,
+    gpus: str | None,
     *,
     prompt_tokens: int | None,
     completion_tokens: int | None,
@@ -65,21 +56,32 @@ def plan(
     mfu: float,
     picture: Path | None,
 ) -> None:
-    """Print what a device has to hold, how long a step takes, and what would fit if this does not."""
-    count, device = parse_gpus(gpus)
+    """Print what a device has to hold, how long a step takes, and what would fit if this does not.
+
+    Args:
+        gpus: None for this machine's CPU where the recipe runs on it, else one GPU of 80 GB.
+    """
     config = load_recipe(recipe, overrides)
     objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
+    console = open_console()
+    if gpus is None and pick_device(config.device).type == "cpu":
+        if picture is not None:
+            raise UserError("--picture is of GPUs: say which with --gpus")
+        _plan_cpu(console, config, objective, prompt_tokens, completion_tokens, lengths)
+        return
+    count, device = parse_gpus(gpus or ONE_GPU)
     shape = shape_of(config)
     setting = setting_of(config, objective, shape, devices=count, device="cuda", device_bytes=device.memory)
-    console = open_console()
     line(
         console,
         f"{config.algorithm} of {shape.parameters / 1e9:.2f}B parameters on {count} x {device.name} "
         f"({device.memory / GIB:.0f} GB, {device.flops / 1e12:.0f} TFLOP/s, {device.bandwidth / 1e12:.2f} TB/s)",
     )
     _show_memory(console, setting)
-    expected = _lengths(config, prompt_tokens, completion_tokens, lengths)
-    costs, work = Costs(shape, device, mfu), work_of(config, objective, expected)
+    most = config.rollout.max_tokens
+    prompt = float(prompt_tokens or config.data.max_prompt_tokens / 2)
+    expected = expected_lengths(most, prompt, completion_tokens or most / 4, lengths)
+    costs, work = Costs(shape, device, mfu), work_of(config, objective, expected.prompt, expected.mean)
     if not objective.recorded:
         if config.rollout.engine == "torch":
             line(console, "times are those of vLLM engines (rollout.engine: vllm or vllm_server)")
@@ -89,41 +91,50 @@ def plan(
             line(console, f"synchronous against asynchronous at 8 to 512 devices: {picture}")
 
 
+def _plan_cpu(
+    console: Console,
+    config: Config,
+    objective: Algorithm,
+    prompt_tokens: int | None,
+    completion_tokens: int | None,
+    recorded: Path | None,
+) -> None:
+    """Memory and time on this machine, by what pieces of the model take here."""
+    shape, memory = shape_of(config), machine_memory("cpu")
+    setting = setting_of(config, objective, shape, devices=1, device="cpu", device_bytes=memory)
+    line(
+        console,
+        f"{config.algorithm} of {shape.parameters / 1e9:.2f}B parameters on this machine's CPU ({memory / GIB:.0f} GB)",
+    )
+    _show_memory(console, setting)
+    prompt, response = _likely(config)
+    expected = expected_lengths(
+        config.rollout.max_tokens, float(prompt_tokens or prompt), float(completion_tokens or response), recorded
+    )
+    show_cpu_time(console, config, objective, shape, expected)
+
+
+def _likely(config: Config) -> tuple[float, float]:
+    """Mean tokens of prompts and responses; a model from the hub that need not be here leaves half of the prompts' limit."""
+    if config.model.path is not None and known_shape(config.model.path) is not None:
+        return config.data.max_prompt_tokens / 2, float(config.rollout.max_tokens)
+    tokenizer = model_skeleton(config.model)[1]
+    use_arguments(tokenizer, config.chat.arguments)
+    sampler = TaskSampler(
+        training_source(config), tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
+    )
+    first = sampler.next(config.rollout.prompts_per_step)
+    return fmean(len(prompt.token_ids) for _, prompt in first), likely_response(config, tokenizer)
+
+
 def shape_of(config: Config) -> ModelShape:
     """The model's shape: from the table for names that it knows, else from the model's own configuration."""
     if config.model.path is not None and (known := known_shape(config.model.path)) is not None:
         return known
-    from grpo_kit.policy.models import model_skeleton
-
     try:
         return ModelShape.of(model_skeleton(config.model)[0].config)
     except UserError as error:
         raise UserError(f"{error} Shapes that need no download: {', '.join(KNOWN)}.") from error
-
-
-def work_of(config: Config, objective: Algorithm, lengths: Lengths) -> Work:
-    several = config.train.updates_per_batch * config.train.epochs_per_batch > 1
-    critic = 1 if objective.needs_critic else 0
-    return Work(
-        prompts=config.rollout.prompts_per_step,
-        sequences=config.rollout.prompts_per_step * config.rollout.group_size,
-        prompt_tokens=lengths.prompt,
-        completion_tokens=lengths.mean,
-        forwards=float(objective.needs_reference) + float(several or objective.kl_in_reward) + critic,
-        updates=config.train.epochs_per_batch * (1 + critic),
-        checkpointing=config.parallel.gradient_checkpointing,
-    )
-
-
-def _lengths(config: Config, prompt: int | None, completion: int | None, recorded: Path | None) -> Lengths:
-    most = config.rollout.max_tokens
-    before = float(prompt or config.data.max_prompt_tokens / 2)
-    if recorded is None:
-        return Lengths(before, float(min(completion or most / 4, most)), most)
-    from grpo_kit.data.records import read_rollouts
-
-    found = tuple(len(c.token_ids) for group in read_rollouts(recorded) for c in group.completions)
-    return Lengths(before, float(np.mean(found)), most, found)
 
 
 def _show_memory(console: Console, setting: Setting) -> None:

@@ -14,8 +14,17 @@ from torch import Tensor
 
 from grpo_kit.runtime import ranks
 
+from .attention import attends_to_trees
 from .network import Network
-from .packing import MicroBatch, TrainingSequence, micro_batches, unit_batches
+from .packing import (
+    MicroBatch,
+    TrainingSequence,
+    by_prompt,
+    micro_batches,
+    tree_tokens,
+    unit_batches,
+    worth_sharing,
+)
 
 Unit = Sequence[TrainingSequence]
 
@@ -34,28 +43,33 @@ def attention_length(config: Any, parameters: int) -> float:
     return max(1.0, parameters / (config.num_hidden_layers * config.hidden_size))
 
 
-def deal(units: Sequence[Unit], hands: int, cost: Callable[[int], float]) -> list[list[int]]:
+def deal(costs: Sequence[float], hands: int) -> list[list[int]]:
     """Indices of the units of each hand: the costliest go first, each to the hand that has least work so far.
 
     Among equal work the hand with fewer units gets it, so that counts stay near each other as well.
     """
-    costs = [sum(cost(s.length) for s in unit) for unit in units]
     given: list[list[int]] = [[] for _ in range(hands)]
     loads = [0.0] * hands
-    for index in sorted(range(len(units)), key=lambda i: (-costs[i], i)):
+    for index in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
         least = min(range(hands), key=lambda h: (loads[h], len(given[h]), h))
         given[least].append(index)
         loads[least] += costs[index]
     return given
 
 
-def _mine(units: Sequence[Unit], model: Network) -> list[int]:
-    """Indices of the units that this rank works on."""
+def _mine(units: Sequence[Unit], model: Network, share: bool) -> list[Unit]:
+    """The units that this rank works on."""
     if not ranks.together():
-        return list(range(len(units)))
+        return list(units)
     parameters = sum(p.numel() for p in model.parameters())
     middle = attention_length(model.config, parameters)
-    return deal(units, ranks.world_size(), lambda length: work(length, middle))[ranks.rank()]
+
+    def cost(unit: Unit) -> float:
+        whole = sum(work(s.length, middle) for s in unit)
+        repeated = sum(s.length for s in unit) - tree_tokens(unit) if share else 0
+        return whole - work(repeated, middle) if repeated else whole
+
+    return [units[i] for i in deal([cost(unit) for unit in units], ranks.world_size())[ranks.rank()]]
 
 
 def rank_batches(
@@ -65,17 +79,28 @@ def rank_batches(
 
     Every forward and backward pass of a sharded model is a meeting of all ranks, so they must be equally many.
     """
-    chosen = [s for s in sequences if len(s.completion_ids)]
-    mine = [chosen[i] for i in _mine([(s,) for s in chosen], model)]
-    return _level(micro_batches(mine, token_budget, device, _dtype(model)), device, model)
+    groups = by_prompt(sequences)
+    share = attends_to_trees(model) and worth_sharing(groups)
+    units: Sequence[Unit] = _halved(groups) if share else [(s,) for s in sequences if len(s.completion_ids)]
+    mine = [s for unit in _mine(units, model, share) for s in unit]
+    return _level(micro_batches(mine, token_budget, device, _dtype(model), share), device, model)
+
+
+def _halved(groups: Sequence[Unit]) -> Sequence[Unit]:
+    """Groups in halves until there is something to deal: every rank has its own trunk then, and none waits for long."""
+    units = groups
+    while ranks.together() and len(units) < 2 * ranks.world_size() and any(len(unit) > 1 for unit in units):
+        units = [half for unit in units for half in (unit[: len(unit) // 2], unit[len(unit) // 2 :]) if half]
+    return units
 
 
 def rank_unit_batches(
     units: Sequence[Unit], token_budget: int, device: torch.device, model: Network
 ) -> Iterator[MicroBatch]:
     """As `rank_batches`, with units (pairs) that must share a micro-batch."""
-    mine = [units[i] for i in _mine(units, model)]
-    return _level(unit_batches(mine, token_budget, device, _dtype(model)), device, model)
+    share = attends_to_trees(model) and worth_sharing(units)
+    mine = _mine(units, model, share)
+    return _level(unit_batches(mine, token_budget, device, _dtype(model), share), device, model)
 
 
 def _dtype(model: Network) -> torch.dtype:
@@ -98,7 +123,7 @@ def empty_batch(device: torch.device, dtype: torch.dtype = torch.float32) -> Mic
     none = torch.zeros(0, dtype=torch.long, device=device)
     numbers = torch.zeros(0, dtype=dtype, device=device)
     ids = torch.zeros(1, 1, dtype=torch.long, device=device)
-    return MicroBatch(ids, none, none, none, numbers, numbers, [])
+    return MicroBatch(ids, none, none, none, none, none, numbers, numbers, [])
 
 
 def computed(

@@ -7,7 +7,6 @@ Counted are the matrix products and the causal half of attention; a backward pas
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -36,10 +35,10 @@ class Work:
         weights = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
         return cls(weights, width * getattr(config, "num_hidden_layers", 0))
 
-    def forward(self, lengths: Iterable[int]) -> float:
-        """Operations of one forward pass over whole sequences of these lengths."""
-        # Scores and weighted values: two products of length^2 x width multiply-adds, of which causality needs half.
-        return sum(2.0 * self.weights * length + 2.0 * self.attention * length * length for length in lengths)
+    def forward(self, tokens: int, attention_pairs: float) -> float:
+        """Operations of one forward pass of so many tokens, of which so many pairs attend to each other."""
+        # Scores and weighted values: two products, a multiplication and an addition each.
+        return 2.0 * self.weights * tokens + 4.0 * self.attention * attention_pairs
 
 
 def product_rate(device: torch.device, dtype: torch.dtype | None = None, size: int = 1024, rounds: int = 3) -> float:

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from grpo_kit.errors import UserError
 from grpo_kit.runtime import ranks
 
-from .attention import use_float32_attention
+from .attention import last_hidden, share_prompts, use_float32_attention
 from .gguf import model_folder
 from .logprobs import Head, head_of, select_logprobs
 from .network import Backbone, CausalModel, Network
 from .packing import MicroBatch
+from .prefix import PrefixTree
 from .pretrained import (
     check_folder,
     check_tokenizer,
@@ -45,6 +46,7 @@ class Policy:
         compiled: what runs in place of the backbone in training, where torch.compile is switched on.
         generation_config: the text of the file that the model came with, which is saved with it as it is; None for a model
             that came with none.
+        apart: why micro-batches may not be trees of prompts and their completions, where that was asked for.
     """
 
     model: CausalModel
@@ -53,6 +55,7 @@ class Policy:
     autocast: torch.dtype | None = None
     compiled: Backbone | None = None
     generation_config: str | None = None
+    apart: str | None = None
 
     @property
     def backbone(self) -> nn.Module:
@@ -76,10 +79,22 @@ class Policy:
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             yield
 
-    def hidden(self, input_ids: Tensor) -> Tensor:
-        """[rows, length] token ids, padded on the right -> [rows, length, hidden]."""
+    def hidden(self, input_ids: Tensor, tree: PrefixTree | None = None) -> Tensor:
+        """[rows, length] token ids, padded on the right, or one row with its tree -> [rows, length, hidden]."""
         run: Backbone = self.model.get_decoder() if self.compiled is None else self.compiled
-        return run(input_ids=input_ids, use_cache=False).last_hidden_state
+        return last_hidden(run, input_ids, tree)
+
+    def predicting(self, batch: MicroBatch) -> Tensor:
+        """[tokens, hidden] the states that predict the completion tokens of a micro-batch."""
+        return self.hidden(batch.input_ids, batch.tree)[batch.rows, batch.columns]
+
+    def share_prompts(self) -> str | None:
+        """From here on micro-batches may be trees of prompts and their completions (prefix.py); else why they may not."""
+        if self.compiled is not None:
+            self.apart = "its passes are compiled (model.compile)"
+        else:
+            self.apart = share_prompts(self.model, self.model.get_decoder())
+        return self.apart
 
     def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = False) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy of every completion token of a micro-batch: two tensors [tokens].
@@ -87,7 +102,7 @@ class Policy:
         Without ``entropy_gradient`` the entropies are numbers to look at, and cost nothing in the backward pass.
         """
         with self.precision():
-            hidden = self.hidden(batch.input_ids)[batch.rows, batch.columns]
+            hidden = self.predicting(batch)
             return select_logprobs(hidden, self.head, batch.targets, temperature, entropy_gradient=entropy_gradient)
 
     def reference(self) -> Policy:

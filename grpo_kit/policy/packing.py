@@ -1,16 +1,24 @@
-"""From sequences to micro-batches: a token budget decides how many rows go through the model at once.
+"""From sequences to micro-batches: a token budget decides how many tokens go through the model at once.
 
 The split is a matter of memory and speed only. Every sequence carries its weight in the loss of the whole step, so the
-sum over micro-batches does not depend on how they were cut (law 1).
+sum over micro-batches does not depend on how they were cut (law 1), nor on whether the answers to a prompt share its pass
+(law 14).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
+
+from .prefix import PrefixTree
+
+# The share of a step's tokens that must be repetitions of prompts before prompts are passed once. Below it the masked
+# attention of branches may cost more than the matrix products that are saved.
+WORTH_SHARING = 0.2
 
 
 @dataclass(slots=True)
@@ -52,40 +60,49 @@ class TrainingSequence:
 
 @dataclass(slots=True)
 class MicroBatch:
-    """Rows padded on the right, and the flat view of their completion tokens.
+    """Tokens that go through the model together, and the flat view of the completion tokens among them.
 
-    Causal attention never looks right, so right padding needs no attention mask and the fastest kernels apply.
+    Either a row per sequence, padded on the right (causal attention never looks right, so that needs no attention mask and
+    the fastest kernels apply), or one row with a tree of prompts and their completions.
 
     Attributes:
         input_ids: [rows, length] long.
         rows, columns: [tokens] long: the hidden state at (row, column) predicts ``targets``.
         targets: [tokens] long; completion tokens of all sequences, in order.
-        sequence_index: [tokens] long: which sequence (row) a token belongs to.
+        sequence_index: [tokens] long: which sequence a token belongs to.
+        ends: [sequences] long: the column of the last token of each, in the row of its other tokens.
         advantages, weights: [tokens].
-        sequences: the sequences in row order.
+        sequences: the sequences in their order.
+        tree: how the one row branches; None for a row per sequence.
+        attention_pairs: how many pairs of tokens attend to each other; padding is not counted.
     """
 
     input_ids: Tensor
     rows: Tensor
     columns: Tensor
     targets: Tensor
+    sequence_index: Tensor
+    ends: Tensor
     advantages: Tensor
     weights: Tensor
     sequences: list[TrainingSequence]
+    tree: PrefixTree | None = None
+    attention_pairs: float = 0.0
 
     @property
-    def sequence_index(self) -> Tensor:
-        return self.rows
+    def passed(self) -> int:
+        """Tokens that go through the model, without padding."""
+        return sum(s.length for s in self.sequences) if self.tree is None else self.input_ids.numel()
 
     @property
     def entropy_weights(self) -> Tensor:
         """[tokens] what each counts in the mean entropy of the step."""
-        of_rows = [s.weight if s.entropy_weight is None else s.entropy_weight for s in self.sequences]
-        return torch.tensor(of_rows, dtype=self.weights.dtype, device=self.weights.device)[self.rows]
+        of_sequences = [s.weight if s.entropy_weight is None else s.entropy_weight for s in self.sequences]
+        return torch.tensor(of_sequences, dtype=self.weights.dtype, device=self.weights.device)[self.sequence_index]
 
     @property
     def lengths(self) -> Tensor:
-        """[rows] completion tokens of each sequence."""
+        """[sequences] completion tokens of each sequence."""
         return torch.tensor([len(s.completion_ids) for s in self.sequences], device=self.rows.device)
 
     # The sequences' tensors of the same names, one after another: [tokens]; None where the sequences have none.
@@ -126,9 +143,9 @@ class MicroBatch:
         joined = joined if joined.dtype == torch.bool else joined.to(self.weights.dtype)
         return joined.to(self.targets.device)
 
-    def sum_rows(self, values: Tensor) -> Tensor:
-        """[tokens] -> [rows]: the sum over each sequence."""
-        return values.new_zeros(len(self.sequences)).index_add(0, self.rows, values)
+    def sum_sequences(self, values: Tensor) -> Tensor:
+        """[tokens] -> [sequences]: the sum over each sequence."""
+        return values.new_zeros(len(self.sequences)).index_add(0, self.sequence_index, values)
 
     def split(self, values: Tensor) -> list[Tensor]:
         """Cut a [tokens] tensor into one tensor per sequence."""
@@ -140,14 +157,18 @@ def unit_batches(
     token_budget: int,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    share: bool = False,
 ) -> Iterator[MicroBatch]:
     """As `micro_batches`, with units of equally many sequences (pairs) that must share a micro-batch, in their order."""
     ordered = sorted(units, key=lambda unit: max(s.length for s in unit), reverse=True)
     start = 0
     while start < len(ordered):
-        longest = max(s.length for s in ordered[start])
-        count = max(1, token_budget // (longest * len(ordered[start])))
-        yield _collate([s for unit in ordered[start : start + count] for s in unit], device, dtype)
+        if share:
+            count = _fitting([tree_tokens(unit) for unit in ordered[start:]], token_budget)
+        else:
+            longest = max(s.length for s in ordered[start])
+            count = max(1, token_budget // (longest * len(ordered[start])))
+        yield _collate([s for unit in ordered[start : start + count] for s in unit], device, dtype, share)
         start += count
 
 
@@ -156,44 +177,138 @@ def micro_batches(
     token_budget: int,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    share: bool = False,
 ) -> Iterator[MicroBatch]:
-    """Cut sequences into micro-batches of at most ``token_budget`` padded tokens (one sequence may exceed it alone).
+    """Cut sequences into micro-batches of at most ``token_budget`` tokens (one sequence may exceed it alone).
 
-    Sequences of similar length share a micro-batch, so that padding stays small; order inside the step is free.
+    Without ``share`` padding counts, and sequences of similar length share a micro-batch, so that it stays small; order
+    inside the step is free.
+
+    Args:
+        share: pass each prompt once, and the completions that answer it as branches of it.
     """
+    if share:
+        pieces = [piece for group in by_prompt(sequences) for piece in _pieces(group, token_budget)]
+        yield from unit_batches(pieces, token_budget, device, dtype, share=True)
+        return
     ordered = sorted((s for s in sequences if len(s.completion_ids)), key=lambda s: s.length, reverse=True)
     start = 0
     while start < len(ordered):
         rows = max(1, token_budget // ordered[start].length)
-        yield _collate(ordered[start : start + rows], device, dtype)
+        yield _collate(ordered[start : start + rows], device, dtype, share=False)
         start += rows
 
 
-def _collate(sequences: list[TrainingSequence], device: torch.device | str, dtype: torch.dtype) -> MicroBatch:
+def by_prompt(sequences: Sequence[TrainingSequence]) -> list[list[TrainingSequence]]:
+    """The sequences that have tokens, those that answer the same prompt together, in the order of their first ones."""
+    groups: dict[tuple[int, ...], list[TrainingSequence]] = {}
+    for sequence in sequences:
+        if len(sequence.completion_ids):
+            groups.setdefault(tuple(sequence.prompt_ids), []).append(sequence)
+    return list(groups.values())
+
+
+def worth_sharing(units: Sequence[Sequence[TrainingSequence]]) -> bool:
+    """Whether passing prompts once in each unit saves a good part of the tokens."""
+    apart = sum(s.length for unit in units for s in unit)
+    return apart > 0 and apart - sum(map(tree_tokens, units)) >= WORTH_SHARING * apart
+
+
+def tree_tokens(sequences: Sequence[TrainingSequence]) -> int:
+    """Tokens that go through the model where neighbours with the same prompt share it."""
+    return sum(trunk + sum(branches) for trunk, branches in _tree(sequences))
+
+
+def _tree(sequences: Sequence[TrainingSequence]) -> list[tuple[int, list[int]]]:
+    """Tokens of each trunk and of its branches."""
+    neighbours = groupby(sequences, key=lambda s: tuple(s.prompt_ids))
+    return [(len(prompt), [len(s.completion_ids) for s in group]) for prompt, group in neighbours]
+
+
+def _pieces(group: list[TrainingSequence], token_budget: int) -> Iterator[list[TrainingSequence]]:
+    """A group in pieces that fit into the budget, its completions of similar length together."""
+    ordered = sorted(group, key=lambda s: s.length, reverse=True)
+    trunk = len(ordered[0].prompt_ids)
+    while ordered:
+        count = _fitting([len(s.completion_ids) for s in ordered], token_budget - trunk)
+        yield ordered[:count]
+        ordered = ordered[count:]
+
+
+def _fitting(sizes: Sequence[int], budget: int) -> int:
+    """How many of the first sizes fit into the budget together; one at least."""
+    count, total = 0, 0
+    for size in sizes:
+        total += size
+        if count and total > budget:
+            break
+        count += 1
+    return count
+
+
+def _collate(
+    sequences: list[TrainingSequence], device: torch.device | str, dtype: torch.dtype, share: bool
+) -> MicroBatch:
+    sequence_index = torch.cat([torch.full((len(s.completion_ids),), i) for i, s in enumerate(sequences)])
+    weights = torch.tensor([s.weight for s in sequences], dtype=dtype)
+    lay_out = _in_a_tree if share else _in_rows
+    input_ids, rows, columns, ends, tree, attention_pairs = lay_out(sequences, device)
+    return MicroBatch(
+        input_ids.to(device),
+        rows.to(device),
+        columns.to(device),
+        torch.tensor([token for s in sequences for token in s.completion_ids]).to(device),
+        sequence_index.to(device),
+        ends.to(device),
+        torch.cat([_token_advantages(s) for s in sequences]).to(dtype).to(device),
+        weights[sequence_index].to(device),
+        sequences,
+        tree,
+        attention_pairs,
+    )
+
+
+_Layout = tuple[Tensor, Tensor, Tensor, Tensor, PrefixTree | None, float]
+
+
+def _in_rows(sequences: list[TrainingSequence], device: torch.device | str) -> _Layout:
+    """input_ids, rows, columns, ends, tree and attention_pairs of a `MicroBatch` with a padded row per sequence."""
     length = max(s.length for s in sequences)
     input_ids = torch.zeros(len(sequences), length, dtype=torch.long)
     rows: list[Tensor] = []
     columns: list[Tensor] = []
-    targets: list[int] = []
     for row, sequence in enumerate(sequences):
         ids = [*sequence.prompt_ids, *sequence.completion_ids]
         input_ids[row, : len(ids)] = torch.tensor(ids)
         first = len(sequence.prompt_ids) - 1
         rows.append(torch.full((len(sequence.completion_ids),), row))
         columns.append(torch.arange(first, first + len(sequence.completion_ids)))
-        targets.extend(sequence.completion_ids)
-    row_index = torch.cat(rows)
-    advantages = torch.cat([_token_advantages(s) for s in sequences]).to(dtype)
-    weights = torch.tensor([s.weight for s in sequences], dtype=dtype)
-    return MicroBatch(
-        input_ids.to(device),
-        row_index.to(device),
-        torch.cat(columns).to(device),
-        torch.tensor(targets).to(device),
-        advantages.to(device),
-        weights[row_index].to(device),
-        sequences,
-    )
+    ends = torch.tensor([s.length - 1 for s in sequences])
+    pairs = sum(s.length**2 / 2 for s in sequences)
+    return input_ids, torch.cat(rows), torch.cat(columns), ends, None, pairs
+
+
+def _in_a_tree(sequences: list[TrainingSequence], device: torch.device | str) -> _Layout:
+    """As `_in_rows`, with all sequences in one row, in which neighbours with the same prompt share it."""
+    shape = _tree(sequences)
+    ids: list[int] = []
+    columns: list[int] = []
+    ends: list[int] = []
+    remaining = iter(sequences)
+    for _, branches in shape:
+        group = [next(remaining) for _ in branches]
+        ids.extend(group[0].prompt_ids)
+        last_of_trunk = len(ids) - 1
+        for sequence in group:
+            # A completion's first token is predicted at the end of the trunk, each other one at the token before it.
+            before = [last_of_trunk, *range(len(ids), len(ids) + len(sequence.completion_ids))]
+            columns.extend(before[: len(sequence.completion_ids)])
+            ids.extend(sequence.completion_ids)
+            ends.append(len(ids) - 1)
+    pairs = sum(trunk**2 / 2 + sum(n * trunk + n * n / 2 for n in branches) for trunk, branches in shape)
+    rows = torch.zeros(len(columns), dtype=torch.long)
+    tree = PrefixTree.of(shape, device)
+    return torch.tensor([ids]), rows, torch.tensor(columns), torch.tensor(ends), tree, pairs
 
 
 def _token_advantages(sequence: TrainingSequence) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from grpo_kit.data.chat import end_of_turn_id
 from grpo_kit.errors import UserError
 
+from .attention import attends_to_trees, last_hidden, share_prompts
 from .models import Policy, disable_dropout
 from .network import ScoredNetwork
 from .packing import MicroBatch
@@ -47,7 +48,7 @@ class ValueModel:
         nn.init.zeros_(network.score.weight)
         disable_dropout(network)
         dtype = next(policy.model.parameters()).dtype
-        return cls(network.to(policy.device, dtype), policy.tokenizer, policy.device, policy.autocast)
+        return cls(network.to(policy.device, dtype), policy.tokenizer, policy.device, policy.autocast)._like(policy)
 
     @classmethod
     def load(cls, path: str, policy: Policy) -> ValueModel:
@@ -65,11 +66,17 @@ class ValueModel:
                 f"the policy's critic needs {policy.model.config.vocab_size} and 1"
             )
         disable_dropout(network)
-        return cls(network.to(policy.device), policy.tokenizer, policy.device, policy.autocast)
+        return cls(network.to(policy.device), policy.tokenizer, policy.device, policy.autocast)._like(policy)
+
+    def _like(self, policy: Policy) -> ValueModel:
+        """This one, sharing prompts where the policy does and this network can."""
+        if attends_to_trees(policy.model):
+            share_prompts(self.model, self.model.base_model)
+        return self
 
     def _at(self, batch: MicroBatch, rows: Tensor, columns: Tensor) -> Tensor:
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            hidden = self.model.base_model(input_ids=batch.input_ids, use_cache=False).last_hidden_state
+            hidden = last_hidden(self.model.base_model, batch.input_ids, batch.tree)
             values = self.model.score(hidden[rows, columns]).squeeze(-1)
         return values.float() if self.autocast is not None else values
 
@@ -78,9 +85,9 @@ class ValueModel:
         return self._at(batch, batch.rows, batch.columns)
 
     def rewards(self, batch: MicroBatch) -> Tensor:
-        """The score of each whole response, read at its last token, which ends the turn. [rows]"""
+        """The score of each whole response, read at its last token, which ends the turn. [sequences]"""
         last = batch.lengths.cumsum(0) - 1
-        return self._at(batch, batch.rows[last], batch.columns[last] + 1)
+        return self._at(batch, batch.rows[last], batch.ends)
 
     def whole(self) -> ValueModel:
         """This network with all its weights in this process; every rank must ask."""

@@ -201,8 +201,11 @@ def _say_what_next(
 
 def show_plan(console: Console, config: Config, plan: Plan) -> None:
     """What `--dry-run` prints."""
-    from grpo_kit.train.preflight import machine_memory
+    from grpo_kit.plan.lengths import expected_lengths
+    from grpo_kit.plan.memory import machine_memory
+    from grpo_kit.plan.show_cpu import show_cpu_time
 
+    memory = machine_memory(plan.device)
     rollout, row = config.rollout, plan.objective
     work = (
         f"{config.train.steps} steps, {plan.optimizer_steps} updates, {plan.completions:,} completions "
@@ -220,7 +223,7 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
     phases = (("", plan.memory.kept), ("sampling: ", plan.memory.generate), ("update: ", plan.memory.update))
     rows += [(f"memory: {phase}{part}", _size(size)) for phase, parts in phases for part, size in parts.items()]
     rows += [
-        ("memory: at its peak", f"{_size(plan.memory.peak)} of {_size(machine_memory())}"),
+        ("memory: at its peak", f"{_size(plan.memory.peak)} of {_size(memory)}"),
         ("disk", _size(plan.disk)),
         ("gold answers", f"{plan.gold_checked} checked, {len(plan.gold_rejected)} rejected"),
     ]
@@ -228,13 +231,16 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         looked_at = len(plan.prompts) + plan.skipped_long
         rows.append(("prompts too long", f"{plan.skipped_long} of the first {looked_at} or so"))
     show_table(console, [Column("what"), Column("how much", words=True)], rows, framed=False, heading=False)
+    if plan.device == "cpu":
+        expected = expected_lengths(config.rollout.max_tokens, plan.prompt_tokens, plan.response_tokens, None)
+        show_cpu_time(console, config, plan.objective, plan.shape, expected)
     for rejected in plan.gold_rejected:
         line(console, f"gold rejected: {rejected}")
     for number, text in enumerate(plan.prompts, start=1):
         line(console, f"prompt {number}: {text}")
     for task_id, response, score in plan.gold:
         line(console, f"gold of {task_id}: {clip(response, 160)} -> {score.value:g} {score.reason}")
-    if plan.memory.peak > machine_memory():
+    if plan.memory.peak > memory:
         warn(console, "this is more memory than the machine has; lower train.token_budget or rollout.max_rows")
     line(console, "dry run: nothing was written")
 

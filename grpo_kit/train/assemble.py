@@ -60,13 +60,16 @@ class Assembly:
         tasks: what is trained on.
         evaluation: what is evaluated on; None where the recipe says nothing of it.
         judge: who says what is right.
+        apart: why a prompt goes through the model once for each of its completions, though the recipe would share it.
         machine_rate: floating-point operations per second of a large matrix product, the sum over all ranks.
     """
 
     def __init__(self, config: Config, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
-        self.policy = spread(prepare_policy(config), config, self.objective)
+        policy = prepare_policy(config)
+        self.apart = policy.apart
+        self.policy = spread(policy, config, self.objective)
         self.tasks = training_source(config)
         self.sampler = TaskSampler(
             self.tasks, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
@@ -82,6 +85,8 @@ class Assembly:
     def open(self, progress: Progress, console: RunConsole, clock: Clock) -> Opened:
         """Make the policy that training starts from, and what samples from it and learns."""
         config = self.config
+        if self.apart is not None:
+            console.say(f"every completion is trained on with its prompt alone: {self.apart}")
         start_warm(self.policy, config, self.folder, console, clock)
         torch.manual_seed(config.seed)  # what comes must not depend on whether the warm start was made just now
         if config.model.lora is not None:  # from here on the weights are the base, and adapters are what is trained
@@ -126,6 +131,8 @@ def prepare_policy(config: Config) -> Policy:
     if config.threads:
         torch.set_num_threads(config.threads)
     policy = load_policy(config.model, pick_device(config.device), config.seed)
+    if config.train.share_prompts:
+        policy.share_prompts()
     use_arguments(policy.tokenizer, config.chat.arguments)
     return policy
 

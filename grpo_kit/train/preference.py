@@ -93,7 +93,7 @@ class _AgainstReference(PreferenceLearner):
             return logprobs, logprobs
         reference = batch.reference_logprobs
         assert reference is not None
-        return batch.sum_rows(logprobs - reference), logprobs
+        return batch.sum_sequences(logprobs - reference), logprobs
 
 
 class PairLearner(_AgainstReference):
@@ -117,7 +117,7 @@ class PairLearner(_AgainstReference):
         chosen, rejected, lengths = margins[0::2], margins[1::2], batch.lengths
         loss = PAIR_LOSSES[self.objective.pair_loss]
         values = loss(chosen, rejected, lengths[0::2], lengths[1::2], self.objective.beta)
-        of_rows = batch.sum_rows(logprobs)
+        of_rows = batch.sum_sequences(logprobs)
         metrics.means(
             {
                 "pairs/accuracy": ranked_right(chosen, rejected),
@@ -190,7 +190,7 @@ class LabelLearner(_AgainstReference):
         marks = [self.good[id(s)] for s in batch.sequences]
         good = torch.tensor(marks, device=margins.device)
         weight = torch.full_like(margins, self.objective.good_weight).masked_fill(~good, self.objective.bad_weight)
-        for name, values in (("margin", margins), ("logprob", batch.sum_rows(logprobs.detach()))):
+        for name, values in (("margin", margins), ("logprob", batch.sum_sequences(logprobs.detach()))):
             for mark, chosen, count in (("good", good, sum(marks)), ("bad", ~good, len(marks) - sum(marks))):
                 if count:  # known on the host: to pick by a mask on the device is to wait for it
                     metrics.add(f"kto/{mark}_{name}", Measure.mean((values.detach() * chosen).sum(), count))

@@ -7,9 +7,8 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
-
-import torch
 
 from grpo_kit.config import Config
 from grpo_kit.config.read import load_recipe
@@ -34,7 +33,8 @@ from grpo_kit.generate.engines import check_engine
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.compatibility import refusals
 from grpo_kit.objective.rows import Algorithm
-from grpo_kit.plan.memory import Memory, memory_of, setting_of
+from grpo_kit.plan.lengths import likely_response
+from grpo_kit.plan.memory import Memory, machine_memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.lora import check_targets
 from grpo_kit.policy.models import model_skeleton, pick_device
@@ -51,11 +51,14 @@ BYTES = 4  # float32 weights, gradients and optimizer state
 
 @dataclass
 class Plan:
-    """What a run will do and need."""
+    """What a run will do and need. prompt_tokens, response_tokens: means, as they are expected."""
 
     objective: Algorithm
     device: str
     parameters: int
+    shape: ModelShape
+    prompt_tokens: float
+    response_tokens: float
     optimizer_steps: int
     completions: int
     most_tokens: int
@@ -99,6 +102,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
             "that they can be passed"
         )
     parameters = sum(p.numel() for p in skeleton.parameters())
+    shape = ModelShape.of(skeleton.config)
     samples = config.rollout.group_size if not objective.recorded else 1
     completions = config.rollout.prompts_per_step * samples * config.train.steps
     disk = _disk_needed(config, parameters)
@@ -108,6 +112,9 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         objective=objective,
         device=str(device),
         parameters=parameters,
+        shape=shape,
+        prompt_tokens=fmean(len(prompt.token_ids) for _, prompt in first),
+        response_tokens=likely_response(config, tokenizer),
         optimizer_steps=updates_of(config),
         completions=completions,
         most_tokens=completions * config.rollout.max_tokens,
@@ -115,10 +122,10 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
             setting_of(
                 config,
                 objective,
-                ModelShape.of(skeleton.config),
+                shape,
                 devices=1,
                 device=device.type,
-                device_bytes=machine_memory(),
+                device_bytes=machine_memory(device.type),
             )
         ),
         disk=disk,
@@ -412,9 +419,3 @@ def _check_space(run_path: Path, needed: int) -> None:
             f"--run-dir: {parent} has {free / 2**20:.0f} MB free and this run needs about {needed / 2**20:.0f} MB for "
             "checkpoints. Free some space, choose another --run-dir, or lower train.keep_last."
         )
-
-
-def machine_memory() -> int:
-    if torch.cuda.is_available():
-        return int(torch.cuda.get_device_properties(0).total_memory)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

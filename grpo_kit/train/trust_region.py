@@ -121,7 +121,7 @@ class TrustRegionStep:
     def _log_distribution(self, batch: MicroBatch) -> Tensor:
         """[tokens, vocabulary] log-probabilities at every completion token."""
         with self.policy.precision():
-            hidden = self.policy.hidden(batch.input_ids)[batch.rows, batch.columns]
+            hidden = self.policy.predicting(batch)
             return torch.log_softmax(self.policy.head.logits(hidden) / self.temperature, dim=-1)
 
     def _divergence(self, batches: list[MicroBatch], old: list[Tensor]) -> float:

@@ -128,7 +128,7 @@ class PolicyUpdater:
         """Each sequence with the policy's log-probabilities [tokens] and entropies [tokens] of its completion."""
 
         def compute(batch: MicroBatch) -> tuple[Tensor, Tensor]:
-            self.flops += self.work.forward(s.length for s in batch.sequences)
+            self.flops += self.work.forward(batch.passed, batch.attention_pairs)
             return policy.logprobs(batch, self.temperature)
 
         return computed(sequences, self._batches(sequences), compute, purpose)
@@ -149,7 +149,7 @@ class PolicyUpdater:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
         logprobs, entropies = self.policy.logprobs(batch, self.temperature, objective.entropy_bonus > 0.0)
-        self.flops += 3.0 * self.work.forward(s.length for s in batch.sequences)
+        self.flops += 3.0 * self.work.forward(batch.passed, batch.attention_pairs)
         if not batch.sequences:
             return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
         remembered = batch.old_logprobs

@@ -49,6 +49,17 @@ def test_more_samples_than_rows_and_streaming(policy):
     assert all([c.sample_index for c in g] == list(range(6)) for g in groups)
 
 
+def test_what_is_under_way_is_told_before_anything_is_finished(policy):
+    engine, told, finished = TorchEngine(policy, max_rows=4), [], []
+    engine.on_step = lambda amount: told.append((len(finished), amount))
+    for group in engine.generate(prompts(3), SamplingParams(n=2, max_tokens=8)):
+        finished.append(group)
+    first = [amount for done, amount in told if not done]
+    assert first == sorted(first)
+    assert first[0] == pytest.approx(2 * 2 / 8)  # two prompts in four rows, two of eight tokens each
+    assert all(0 <= amount <= 2 for _, amount in told)
+
+
 def test_policy_version_travels_with_completions(policy):
     engine = TorchEngine(policy)
     engine.sync(policy.model, 41)

@@ -1,4 +1,4 @@
-"""What the processes of `test_gradient_does_not_depend_on_the_world` do: one step's gradient, saved by rank 0."""
+"""What processes do whose gradient must not depend on the world: one step's gradient, saved by rank 0."""
 
 import sys
 
@@ -11,13 +11,24 @@ from grpo_kit.policy.distributed import gathered_state, shard_policy
 from grpo_kit.runtime import ranks
 from grpo_kit.train.steps import GradientStep
 from grpo_kit.train.update import PolicyUpdater
-from tests.kit.sequences import random_sequences
+from tests.kit.gradients import in_full_precision
+from tests.kit.sequences import random_groups, random_sequences
 from tests.kit.tiny import make_policy
 
 
-def step(dtype: torch.dtype, checkpointing: bool = False) -> dict[str, object]:
-    """Loss, gradient, its norm and the optimizer's state after one step over unequal sequences."""
+def step(
+    dtype: torch.dtype, checkpointing: bool = False, groups: bool = False, share: bool = False
+) -> dict[str, object]:
+    """Loss, gradient, its norm and the optimizer's state after one step over unequal sequences.
+
+    Args:
+        groups: several completions of each prompt; ``share`` their prompts.
+    """
     policy = make_policy(dtype=dtype)
+    if groups:
+        in_full_precision(policy.model)
+    if share:
+        assert policy.share_prompts() is None
     if checkpointing:
         policy.model.gradient_checkpointing_enable({"use_reentrant": False})
     objective = resolve_objective("grpo", {"beta": 0.04, "entropy_bonus": 0.01, "baseline": "none"})
@@ -32,26 +43,30 @@ def step(dtype: torch.dtype, checkpointing: bool = False) -> dict[str, object]:
         temperature=0.9,
         reference=policy.reference(),
     )
-    sequences = random_sequences(7)
+    sequences = random_groups() if groups else random_sequences(7)
     updater.annotate(sequences, several_updates=True)
     for sequence in sequences:
         sequence.reference_logprobs = sequence.reference_logprobs + 0.1
     assert isinstance(updater.step, GradientStep)
     metrics = Measures()
-    loss, norm = updater.step.backward(updater._batches(sequences), updater.loss, metrics)
+    batches = list(updater._batches(sequences))
+    trees = all(batch.tree is not None for batch in batches if batch.sequences)
+    loss, norm = updater.step.backward(batches, updater.loss, metrics)
     grads = [p.grad.full_tensor() if hasattr(p.grad, "full_tensor") else p.grad for p in policy.model.parameters()]
     gradient = torch.cat([g.flatten() for g in grads])
     updater.step.optimizer.step()
     moments = [values["exp_avg"] for values in gathered_state(updater.step.optimizer)["state"].values()]
     weights = torch.cat([p.flatten() for p in policy.whole().model.parameters()])
     summary = metrics.over_ranks("adding up")
-    return {"loss": loss, "norm": norm, "gradient": gradient, "weights": weights, "moments": moments, **summary}
+    known = {"loss": loss, "norm": norm, "gradient": gradient, "weights": weights, "moments": moments, "trees": trees}
+    return {**known, **summary}
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     dtype = torch.float64 if sys.argv[2] == "float64" else torch.float32
     with ranks.joined(torch.device("cpu")):
-        result = step(dtype, "checkpointing" in sys.argv)
+        shared = "shared" in sys.argv
+        result = step(dtype, "checkpointing" in sys.argv, groups=shared, share=shared)
         if ranks.first():
             torch.save(result, sys.argv[1])

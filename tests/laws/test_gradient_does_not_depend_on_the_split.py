@@ -5,47 +5,10 @@ import random
 import pytest
 import torch
 
-from grpo_kit.config import OptimizerConfig
-from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
-from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.packing import micro_batches
-from grpo_kit.train.update import PolicyUpdater
+from tests.kit.gradients import GRADIENT_ROWS, gradient
 from tests.kit.sequences import random_sequences
 from tests.kit.tiny import make_policy
-
-
-def gradient(policy, sequences, algorithm, token_budget):
-    objective = resolve_objective(algorithm, {"beta": 0.04, "kl_place": "loss", "entropy_bonus": 0.01})
-    # Advantages are given here, so that no critic is needed.
-    objective = objective.model_copy(update={"baseline": "none"})
-    reference = policy.reference()
-    with torch.no_grad():
-        for parameter in reference.model.parameters():
-            parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
-    updater = PolicyUpdater(
-        policy,
-        objective,
-        OptimizerConfig(),
-        total_updates=1,
-        token_budget=token_budget,
-        temperature=0.9,
-        reference=reference,
-    )
-    for sequence in sequences:
-        sequence.reference_logprobs = None  # of another precision
-    updater.annotate(sequences)
-    for sequence in sequences:  # an old policy that differs, so that clipping is active in places
-        sequence.old_logprobs = sequence.reference_logprobs + 0.3 * sequence.behaviour_logprobs
-    policy.model.zero_grad()
-    total = 0.0
-    for batch in updater._batches(sequences):
-        loss = updater.loss(batch, Measures())
-        loss.backward()
-        total += loss.item()
-    return total, torch.cat([p.grad.flatten() for p in policy.model.parameters()])
-
-
-GRADIENT_ROWS = [n for n, row in ALGORITHMS.items() if row.family == "policy_gradient" and row.step == "gradient"]
 
 
 @pytest.mark.parametrize("algorithm", GRADIENT_ROWS)

@@ -16,13 +16,13 @@ def units(count, size=1, seed=0):
 
 def test_every_unit_goes_to_one_rank():
     for count in (0, 1, 3, 17, 64):
-        given = deal(units(count, 2), 4, float)
+        given = deal([float(u[0].length + u[1].length) for u in units(count, 2)], 4)
         assert sorted(i for hand in given for i in hand) == list(range(count))
 
 
 def test_work_is_even_where_lengths_are_not():
     made = units(256)
-    given = deal(made, 8, lambda n: work(n, 300.0))
+    given = deal([work(u[0].length, 300.0) for u in made], 8)
     loads = [sum(work(made[i][0].length, 300.0) for i in hand) for hand in given]
     assert max(loads) / min(loads) < 1.02
     dealt_in_turn = [sum(work(u[0].length, 300.0) for u in made[r::8]) for r in range(8)]

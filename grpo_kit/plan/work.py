@@ -1,0 +1,24 @@
+"""What one step of a recipe has to do."""
+
+from __future__ import annotations
+
+from grpo_kit.config import Config
+from grpo_kit.objective.rows import Algorithm
+
+from .cost import Work
+
+
+def work_of(config: Config, objective: Algorithm, prompt: float, completion: float) -> Work:
+    """prompt, completion: mean tokens of each."""
+    several = config.train.updates_per_batch * config.train.epochs_per_batch > 1
+    critic = 1 if objective.needs_critic else 0
+    from_one_prompt = config.rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
+    return Work(
+        prompts=config.rollout.prompts_per_step,
+        sequences=config.rollout.prompts_per_step * from_one_prompt,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        forwards=float(objective.needs_reference) + float(several or objective.kl_in_reward) + critic,
+        updates=config.train.epochs_per_batch * (1 + critic),
+        checkpointing=config.parallel.gradient_checkpointing,
+    )
