@@ -49,7 +49,9 @@ def test_every_stage_is_what_its_tokens_take():
 
 def test_what_is_done_more_than_once_counts_more_than_once():
     found = forecast(objective={"beta": 0.1}, train={"steps": 5, "epochs_per_batch": 2})
-    assert found.logprobs == 2 * ((2 * 10 + 8 * 6) * 1.0 + 8 * 6 * 10.0)  # of the policy before it moves, and of the reference
+    assert found.logprobs == 2 * (
+        (2 * 10 + 8 * 6) * 1.0 + 8 * 6 * 10.0
+    )  # of the policy before it moves, and of the reference
     assert found.update == 2 * forecast().update
     assert found.optimizer == 14.0
 
