@@ -134,7 +134,7 @@ def shape_of(config: Config) -> ModelShape:
     try:
         return ModelShape.of(model_skeleton(config.model)[0].config)
     except UserError as error:
-        raise UserError(f"{error} Shapes that need no download: {', '.join(KNOWN)}.") from error
+        raise UserError(f"{str(error).rstrip('.')}. Shapes that need no download: {', '.join(KNOWN)}.") from error
 
 
 def _show_memory(console: Console, setting: Setting) -> None:
