@@ -2,7 +2,9 @@
 
 ``all(map(f, xs))`` takes a StopIteration of ``f`` for the end of the list, ``hasattr`` an AttributeError for an answer.
 So an exception of the program is a failure unless the test's own text took it: each ``except`` clause says that it saw
-the exception, and each ``with`` block that it did not let it through. What was seen and raised again was not taken.
+the exception, and each ``with`` block that it did not let it through. What was seen and raised again, at once or later,
+was not taken. In the same way decides an assertion of the tests, whatever swallows it (a thread, a runner of cases), and
+the end of an iterator that ``next`` met: ``map`` would take it for its own.
 
 What Python answers about a `proxy` and not about what it stands for (``is``, ``type``, ``id``) is asked of the referee.
 """
@@ -11,13 +13,16 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
+_RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
@@ -35,6 +40,7 @@ class _Mark(ast.NodeTransformer):
     def __init__(self, tree: ast.AST) -> None:
         self.own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
         self.count = 0
+        self.within = ""  # the innermost function
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
         self.count += 1
@@ -45,6 +51,25 @@ class _Mark(ast.NodeTransformer):
     def _unless_raised(body: list[ast.stmt], call: ast.Call) -> ast.stmt:
         """``body``, and ``call`` if an exception leaves it."""
         return ast.Try(body, [ast.ExceptHandler(_exception(), None, [ast.Expr(call), ast.Raise()])], [], [])
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        outer, self.within = self.within, node.name
+        self.generic_visit(node)
+        self.within = outer
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        self.generic_visit(node)
+        failed = _ask("failed", *([node.msg] if node.msg else []))
+        return ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), node.test), [ast.Raise(failed)], []), node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        self.generic_visit(node)
+        if node.exc is not None:
+            node.exc = _ask("raising", node.exc)
+        return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         self.generic_visit(node)
@@ -75,6 +100,11 @@ class _Mark(ast.NodeTransformer):
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
             return _ask(name, *node.args)
+        # The end of an iterator of the tests' own is an answer.
+        if isinstance(node.func, ast.Name) and name == "next" and name not in self.own and len(node.args) == 1:
+            return node if self.within == "__next__" else _ask("next", *node.args)
+        if name in _RAISING and isinstance(node.func, ast.Attribute):
+            return _ask("again", node.func, *node.args, keywords=node.keywords)
         if name in _TAKING and len(node.args) > 1:
             return _ask("taking", node.func, *node.args, keywords=node.keywords)
         if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:
@@ -96,13 +126,23 @@ async def _awaited(value: Any) -> Any:
 
 
 class Outstanding:
-    """Exceptions of the program that nothing in the tests has taken yet."""
+    """Exceptions of the program, and assertions of the tests, that nothing in the tests has taken yet."""
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
+        self._all: list[BaseException] = []  # those that were taken, too
+
+    def clear(self) -> None:
+        self.errors, self._all = [], []
 
     def add(self, error: BaseException) -> None:
         self.errors.append(error)
+        self._all.append(error)
+
+    def again(self, error: BaseException) -> None:
+        """An exception is raised that may have been taken before."""
+        if any(error is known for known in self._all):
+            self.errors.append(error)
 
     def take(self, error: BaseException | None) -> list[BaseException]:
         """Take an exception and those it came from; returns which of them were outstanding."""
@@ -132,6 +172,37 @@ class Helper:
     def not_taken(self, seen: list[BaseException]) -> None:
         """The clause raised again, or something else."""
         self._outstanding.errors += seen
+
+    def failed(self, *message: Any) -> BaseException:
+        """An assertion of the tests is false."""
+        error = AssertionError(*message)
+        self._outstanding.add(error)
+        return error
+
+    def raising(self, error: Any) -> Any:
+        """What a ``raise`` of the tests raises."""
+        if isinstance(error, builtins.type) and issubclass(error, AssertionError):
+            error = error()
+        if isinstance(error, AssertionError):
+            self._outstanding.add(error)
+        elif isinstance(error, BaseException):
+            self._outstanding.again(error)
+        return error
+
+    def again(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """``future.result()``, which raises each time it is asked."""
+        try:
+            return function(*arguments, **named)
+        except BaseException as error:
+            self._outstanding.again(error)
+            raise
+
+    def next(self, iterator: Any) -> Any:
+        try:
+            return builtins.next(iterator)
+        except StopIteration as error:
+            self._outstanding.add(error)
+            raise
 
     def leaves(self, held: list[BaseException]) -> None:
         """An exception leaves the body of a ``with``."""
@@ -177,3 +248,26 @@ class Helper:
         if self._number(kind) is None and all(self._number(b) is None for b in parts):
             return issubclass(kind, bases)
         return any(self._ask("issubclass", kind, base) is True for base in parts)
+
+
+def watch(outstanding: Outstanding, cases: bool) -> None:
+    """Hear of what fails where nobody looks: in threads, in finalizers, and in ``cases`` of unittest, if there are any."""
+    threading.excepthook = lambda about: outstanding.add(about.exc_value) if about.exc_value is not None else None
+    sys.unraisablehook = lambda about: (
+        outstanding.add(about.exc_value) if isinstance(about.exc_value, AssertionError) else None
+    )
+    if cases:
+        kind = importlib.import_module("unittest").TestResult
+        for name in ("addFailure", "addError", "addSubTest"):
+            setattr(kind, name, _heard(getattr(kind, name), outstanding))
+
+
+def _heard(method: Callable[..., Any], outstanding: Outstanding) -> Callable[..., Any]:
+    def hear(self: Any, *arguments: Any) -> Any:
+        if arguments[-1] is not None:  # a subtest that passed
+            kind, error, _ = arguments[-1]
+            # A new one: `with self.subTest()` takes what was raised in it, after it was told.
+            outstanding.add(AssertionError(f"a case failed: {kind.__name__}: {error}"))
+        return method(self, *arguments)
+
+    return hear

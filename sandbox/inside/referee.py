@@ -276,6 +276,7 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]))
     namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins}
     namespace[handled.HELPER] = handled.Helper(link.outstanding, number, link.operation)
+    handled.watch(link.outstanding, any("unittest" in text for text in (job["setup"], *(t for _, t in job["tests"]))))
     index = 0
     try:
         _bind_names(link, job, namespace)
@@ -295,7 +296,8 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
 
 
 def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, str]:
-    link.last, link.outstanding.errors = "", []
+    link.last = ""
+    link.outstanding.clear()
     try:
         exec(handled.compiled(test, "<test>"), namespace)
         if Gone.happened:
@@ -309,6 +311,6 @@ def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, s
     swallowed = link.outstanding.first()
     if swallowed is not None:
         if isinstance(swallowed, AssertionError):
-            return "fail", "an assertion failed in a function that the tests passed to the program"
-        return "fail", f"the program raised {type(swallowed).__name__}: {swallowed}"[:300]
+            return "fail", "an assertion failed in a function, a thread or a case of the tests"
+        return "fail", f"{type(swallowed).__name__} was raised, and nothing in the test took it: {swallowed}"[:300]
     return "pass", ""

@@ -11,6 +11,7 @@ from .forging_messages import MESSAGES
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
 from .forging_replies import REPLIES
 from .forging_standing import STANDING
+from .forging_swallowed import SWALLOWED
 
 LIMITS = Limits(cpu_s=0.3, wall_s=10)
 KINDS: dict[str, Sequence[Attack]] = {
@@ -22,6 +23,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "messages": MESSAGES,
     "replies": REPLIES,
     "standing": STANDING,
+    "swallowed": SWALLOWED,
 }
 
 

@@ -1,0 +1,65 @@
+"""Failures that something of Python or of its library takes, and that no clause of the test does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .forging_programs import Attack
+
+_AREA: dict[str, Any] = {"entry_point": "area"}
+_KEPT = "kept = []\ntry:\n    area(1)\nexcept StopIteration as error:\n    kept.append(error)\n"
+_CASE = (
+    "import unittest, io\nclass T(unittest.TestCase):\n    def test_a(self):\n        self.assertEqual(area(1), 5)\n"
+)
+_FALSE = "def check(i=1):\n    assert area(i) == 5\n"
+_POOL = f"from concurrent.futures import ThreadPoolExecutor\n{_FALSE}with ThreadPoolExecutor(2) as pool:\n    "
+SWALLOWED: list[Attack] = [
+    (
+        "an exception that is kept and raised later",
+        "def area(r): raise StopIteration",
+        [
+            _KEPT + "def again(x):\n    raise kept[0]\nassert list(map(again, [1])) == []",
+            _KEPT + "def again(x):\n    raise kept[0] from None\nassert all(map(again, [1]))",
+            _KEPT
+            + "class Q:\n    def __iter__(s): return s\n    def __next__(s): raise kept[0]\nfor x in Q(): assert x == 5",
+            _KEPT + "def g(): yield\nit = g()\nnext(it)\nassert list(map(lambda x: it.throw(kept[0]), [1])) == []",
+            "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(1) as pool:\n"
+            "    one = pool.submit(area, 1)\ntry:\n    one.result()\nexcept Exception: pass\n"
+            "for same in map(lambda f: f.result() == 5, [one]): assert same",
+        ],
+        _AREA,
+    ),
+    (
+        "a case that fails, and nobody looks",
+        "def area(r): return 1",
+        [
+            _CASE + "cases = unittest.defaultTestLoader.loadTestsFromTestCase(T)\n"
+            "unittest.TextTestRunner(stream=io.StringIO()).run(cases)",
+            _CASE + "T('test_a').run()",
+            _CASE.replace("self.assert", "with self.subTest(): self.assert") + "T('test_a').run()",
+        ],
+        _AREA,
+    ),
+    (
+        "an assertion in a thread, a task or a finalizer",
+        "def area(r): return 1",
+        [
+            f"import threading\n{_FALSE}t = threading.Thread(target=check)\nt.start()\nt.join()",
+            _POOL + "pool.map(check, [1, 2])",
+            _POOL + "pool.submit(check)",
+            "import asyncio\nasync def check():\n    assert area(1) == 5\nasync def main():\n"
+            "    await asyncio.gather(check(), return_exceptions=True)\nasyncio.run(main())",
+            "class D:\n    def __del__(self):\n        assert area(1) == 5\nd = D()\ndel d",
+        ],
+        _AREA,
+    ),
+    (
+        "the end of what is empty",
+        "def area(r): return []",
+        [
+            "assert all(map(lambda x: next(iter(area(x))) == 5, [1, 2]))",
+            "def first(x):\n    return next(iter(area(x)))\nassert list(map(first, [1])) == []",
+        ],
+        _AREA,
+    ),
+]
