@@ -47,7 +47,7 @@ class CriticConfig(Strict):
 class TrainConfig(Strict):
     steps: Annotated[PositiveInt, SAFE_ON_RESUME]  # but where a schedule depends on it
     token_budget: PositiveInt = Field(16384, description="padded tokens of one micro-batch")
-    share_prompts: Annotated[bool, SAFE_ON_RESUME] = Field(
+    share_prompts: bool = Field(
         True,
         description="pass a prompt once for all of its completions, where the model can: the same gradient, in less time",
     )

@@ -12,15 +12,16 @@ import random
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from grpo_kit.verifiers import Verifier, get_verifier
 from tests.kit.linear import is_linear
 
-# Pairs of lengths, and of how many (shape, place) pairs one is measured: all cost minutes, and the verifiers share
-# their extractor, so that what is left out for one is measured for another.
-SIZES = ((1_000, 2_000, 5), (8_000, 16_000, 4), (64_000, 128_000, 40), (500_000, 1_000_000, 160))
+# Lengths that are compared with twice as much, and of how many (shape, place) pairs one is measured: all cost minutes, and the
+# verifiers share their extractor, so that what is left out for one is measured for another.
+SIZES = ((1_000, 5), (8_000, 4), (64_000, 40), (500_000, 160))
 UNITS = (
     " ", "\n", "\t", "*", "_", "`", "#", "$", "\\", "{", "}", "{}", "(", ")", "[", "]", "\\(", "\\[", "\"", "'", "<", ".",
     "?", "! ", ", ", "; ", "=", "-", "/", "|", "7", "1 ", "5, ", "5\n", "$5$", "$5 and ", "①", "a", "a ", "A B ", "A) ",
@@ -91,11 +92,10 @@ def test_twice_the_text_costs_at_most_two_and_a_half_times_as_much(label: str) -
     for unit in UNITS:
         for place, put in PLACES.items():
             drawn = zlib.crc32(f"{label} {unit} {place}".encode())
-            for shorter, longer, one_of in SIZES:
+            for size, one_of in SIZES:
                 if drawn % one_of:
                     continue
-                texts = text_of(unit, put, shorter), text_of(unit, put, longer)
-                assert is_linear(cost, *texts), f"{unit!r} {place}, {shorter:,} and {longer:,} characters"
+                assert is_linear(cost, partial(text_of, unit, put), size), f"{unit!r} {place}, {size:,} characters"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_twice_the_text_costs_at_most_two_and_a_half_times_as_much(label: str) -
 def test_shapes_that_once_were_superlinear(label: str, unit: str, place: str) -> None:
     cost = verifier_of(label)
     for shorter in (1_000, 2_000, 4_000, 8_000, 16_000):
-        assert is_linear(cost, *(text_of(unit, PLACES[place], size) for size in (shorter, 2 * shorter)))
+        assert is_linear(cost, partial(text_of, unit, PLACES[place]), shorter)
 
 
 @pytest.mark.parametrize("label", VERIFIERS)
@@ -120,5 +120,22 @@ def test_no_mixture_of_shapes_is_worse(label: str) -> None:
         put = generator.choice(list(PLACES.values()))
         # Behind a prefix of its own, for what needs to see something first.
         prefix = generator.choice(("", "", "\\boxed{5} ", "The answer is 5. ", "<answer>", "$", "\\text{", "Answer: A"))
-        texts = [prefix + text_of(unit, put, size) for size in (12_000, 24_000)]
-        assert is_linear(cost, *texts), f"{prefix!r} {unit!r}"
+
+        def text(size: int, prefix: str = prefix, unit: str = unit, put: Callable[[str], str] = put) -> str:
+            return prefix + text_of(unit, put, size)
+
+        assert is_linear(cost, text, 12_000), f"{prefix!r} {unit!r}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "linear"),
+    [
+        (lambda n: n * 1e-4, True),
+        (lambda n: n * 1e-4 * (1 + 0.4 * (n > 1_500)), True),  # a cache that no longer holds it
+        (lambda n: n * n * 1e-7, False),
+        (lambda n: n * n * 1e-7 if n < 3_000 else 1e-9, False),  # a bound beyond which nothing is read
+        (lambda n: n * n * 1e-9, True),  # below the floor
+    ],
+)
+def test_the_measure_itself(seconds: Callable[[int], float], linear: bool) -> None:
+    assert is_linear(lambda text: seconds(len(text)), lambda size: "x" * size, 1_000) is linear

@@ -40,8 +40,7 @@ def as_words(text: str) -> None:
 
 
 def grows_faster(work: Callable[[str], object], shape: Shape) -> bool:
-    texts = shape(SMALL), shape(2 * SMALL)
-    return not is_linear(lambda text: seconds(work, text), *texts, floor=2.5 * NEGLIGIBLE)
+    return not is_linear(lambda text: seconds(work, text), shape, SMALL, floor=2.5 * NEGLIGIBLE)
 
 
 @pytest.mark.parametrize("work", [in_a_box, as_words])
