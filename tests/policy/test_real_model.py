@@ -22,6 +22,7 @@ from grpo_kit.types import Prompt
 FILE = Path(__file__).parents[2] / FOLDER / MODEL
 QUESTIONS = ("What is the capital of France?", "Tom has 3 apples and buys 4 more. How many apples has he now?")
 TOKENS = 12
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

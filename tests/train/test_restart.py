@@ -1,10 +1,13 @@
 """A rank that dies ends all of them with its reason; with --max-restarts the run goes on by itself, exactly."""
 
+import pytest
 import torch
 
 from tests.kit.restarts import ON_RANK_1, logged, recipe  # noqa: F401
 from tests.kit.runs import weights
 from tests.kit.torchrun import torchrun
+
+pytestmark = pytest.mark.slow
 
 
 def train(recipe, folder, *options, fail_at=0, how="kill"):
