@@ -16,7 +16,6 @@ from grpo_kit.data.chat import render, stop_token_ids
 from grpo_kit.errors import UserError
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import check_engine, open_generator
-from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.scoring import Scorer, VerifierSpec
@@ -216,10 +215,9 @@ class CheckpointEvaluation:
             Scorer([self.specs[task.name]], workers=self.settings.workers, traceback_dir=self.folder) as scorer,
             self.console.stage(f"{self.label}, {task.name}", total) as bar,
         ):
-            if isinstance(generator, TorchEngine):
-                generator.on_step = bar.under_way
             for chunk, sampling, greedy in work:
-                groups = answered(generator, [(_plain(problem), prompt) for problem, prompt in chunk], sampling)
+                asked = [(_plain(problem), prompt) for problem, prompt in chunk]
+                groups = answered(generator, asked, sampling, bar.under_way)
                 for records in judged(groups, scorer, task.name, greedy=greedy):
                     log.append(record for record in records if record.key not in done)
                     finished += 1

@@ -14,14 +14,19 @@ from grpo_kit.types import Group, Prompt, Task
 from .records import Record
 
 if TYPE_CHECKING:
-    from grpo_kit.generate.base import Generator, SamplingParams
+    from grpo_kit.generate.base import Generator, SamplingParams, UnderWay
     from grpo_kit.scoring import Scorer
 
 
-def answered(generator: Generator, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[Group]:
-    """A group for each task, in the order in which they are finished."""
+def answered(
+    generator: Generator,
+    tasks: Sequence[tuple[Task, Prompt]],
+    sampling: SamplingParams,
+    under_way: UnderWay | None = None,
+) -> Iterator[Group]:
+    """A group for each task, in the order in which they are finished. under_way: as `Generator.generate` has it."""
     by_id = {task.id: (task, prompt) for task, prompt in tasks}
-    for completions in generator.generate([prompt for _, prompt in tasks], sampling):
+    for completions in generator.generate([prompt for _, prompt in tasks], sampling, under_way):
         yield Group(*by_id[completions[0].task_id], completions)
 
 

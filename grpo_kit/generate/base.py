@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,6 +38,11 @@ class SamplingParams:
         return self.temperature == 0.0
 
 
+# Told how many prompts the tokens of those that are not finished amount to: a completion that has half of the tokens that it
+# may have is half of its part of one.
+UnderWay = Callable[[float], None]
+
+
 class Generator(Protocol):
     """An engine that samples completions from the current policy."""
 
@@ -45,11 +50,17 @@ class Generator(Protocol):
     def policy_version(self) -> int:
         """Version of the weights that the next completion will be sampled from."""
 
-    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, under_way: UnderWay | None = None
+    ) -> Iterator[list[Completion]]:
         """Yield each prompt's ``sampling.n`` completions as soon as all of them are finished (any prompt order).
 
         Within a list, completions are ordered by ``sample_index``. A completion's randomness depends on
         ``(sampling.seed, task_id, sample_index)`` only.
+
+        Args:
+            under_way: what an engine that decodes in this process tells after every step, since on a CPU the first prompt may
+                take minutes; vLLM tells nothing between its completions.
         """
 
     def sync(self, model: Network, version: int) -> None:

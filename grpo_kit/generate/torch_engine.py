@@ -7,7 +7,7 @@ by one token; a finished one leaves the batch at once and waiting prompts take t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from grpo_kit.policy.models import Policy
 from grpo_kit.policy.network import Network
 from grpo_kit.types import Completion, FinishReason, Prompt
 
-from .base import SamplingParams, check_prompts
+from .base import SamplingParams, UnderWay, check_prompts
 from .decoder import Decoder, can_decode
 from .sampling import draw, processed_logprobs, uniforms
 from .slots import SlotCache
@@ -41,16 +41,11 @@ class TorchEngine:
     Args:
         policy: the policy; its weights are read as they are at every call, so `sync` copies nothing.
         max_rows: how many sequences are decoded side by side (raised to the group size where that is larger).
-
-    Attributes:
-        on_step: told after every decoding step how much of unfinished groups is there, in groups: a sequence that has half of
-            the tokens it may have is half of its part of one. On a CPU the first group may take minutes.
     """
 
     def __init__(self, policy: Policy, max_rows: int = 256) -> None:
         _refuse_unsupported(policy.model.config)
         self.policy, self.max_rows = policy, max_rows
-        self.on_step: Callable[[float], None] | None = None
         self._version = 0
         self._decodes: bool | None = None  # whether `Decoder` serves this model: found out at the first call
 
@@ -70,12 +65,16 @@ class TorchEngine:
     def close(self) -> None:
         return None
 
-    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, under_way: UnderWay | None = None
+    ) -> Iterator[list[Completion]]:
         """See `Generator.generate`. Raises UserError if a prompt and ``max_tokens`` exceed the model's context."""
         check_prompts(prompts, sampling, self.policy.context_length)
-        return self._run(prompts, sampling)
+        return self._run(prompts, sampling, under_way)
 
-    def _run(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+    def _run(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, under_way: UnderWay | None
+    ) -> Iterator[list[Completion]]:
         training = self.policy.model.training
         self.policy.model.eval()
         try:
@@ -91,8 +90,8 @@ class TorchEngine:
                     yield from batch.admit([waiting.popleft() for _ in range(min(free, len(waiting)))])
                 if batch.running:
                     yield from batch.advance(more=bool(waiting))
-                    if self.on_step is not None:
-                        self.on_step(batch.under_way())
+                    if under_way is not None:
+                        under_way(batch.under_way())
         finally:
             self.policy.model.train(training)
 

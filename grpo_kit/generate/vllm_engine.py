@@ -21,7 +21,7 @@ from grpo_kit.policy.weights import exported_weights
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Prompt
 
-from .base import SamplingParams, check_prompts
+from .base import SamplingParams, UnderWay, check_prompts
 from .probe import Probe
 from .vllm_options import engine_options
 from .vllm_request import group_of, request_fields
@@ -83,7 +83,9 @@ class VllmEngine:
     def close(self) -> None:
         self._llm.llm_engine.engine_core.shutdown()
 
-    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, under_way: UnderWay | None = None
+    ) -> Iterator[list[Completion]]:
         """See `Generator.generate`. Raises UserError if a prompt and ``max_tokens`` exceed the engine's context."""
         check_prompts(prompts, sampling, self.longest)
         _ = self.policy_version

@@ -17,7 +17,7 @@ from grpo_kit.policy.network import Network
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Prompt
 
-from .base import SamplingParams, check_prompts
+from .base import SamplingParams, UnderWay, check_prompts
 from .probe import Probe
 from .vllm_fleet import SECONDS_BETWEEN_LOOKS, Fleet
 from .vllm_http import ServerLost, VllmServer
@@ -82,7 +82,9 @@ class VllmServers:
         with self._updating:
             self._weights_stable = stable
 
-    def generate(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, under_way: UnderWay | None = None
+    ) -> Iterator[list[Completion]]:
         """See `Generator.generate`. Raises RunFailed when no server comes back within ``rollout.vllm.timeout``."""
         check_prompts(prompts, sampling, self.longest)
         _ = self.policy_version

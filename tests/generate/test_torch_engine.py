@@ -51,8 +51,11 @@ def test_more_samples_than_rows_and_streaming(policy):
 
 def test_what_is_under_way_is_told_before_anything_is_finished(policy):
     engine, told, finished = TorchEngine(policy, max_rows=4), [], []
-    engine.on_step = lambda amount: told.append((len(finished), amount))
-    for group in engine.generate(prompts(3), SamplingParams(n=2, max_tokens=8)):
+
+    def tell(amount):
+        told.append((len(finished), amount))
+
+    for group in engine.generate(prompts(3), SamplingParams(n=2, max_tokens=8), tell):
         finished.append(group)
     first = [amount for done, amount in told if not done]
     assert first == sorted(first)

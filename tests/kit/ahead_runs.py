@@ -36,9 +36,9 @@ class OwnWeights(TorchEngine):
             self.policy.model.load_state_dict(model.state_dict())
             super().sync(model, version)
 
-    def generate(self, prompts, sampling):
+    def generate(self, prompts, sampling, under_way=None):
         with self.busy:
-            return iter(list(super().generate(prompts, sampling)))
+            return iter(list(super().generate(prompts, sampling, under_way)))
 
 
 class Disturbed(OnlineTrainer):
