@@ -29,6 +29,7 @@ from grpo_kit.errors import UserError
 from . import smollm2
 
 SUFFIX = ".gguf"
+NEEDED = ("gguf", "accelerate")  # packages, for this alone: transformers reads such files with both
 RECORD = "gguf.json"  # in the folder: what it was made of
 VERSION = 1  # of the folders: one of another version is made anew
 MAGIC = b"GGUF"
@@ -87,10 +88,11 @@ def model_folder(path: str) -> str:
 
 def describe(file: Path) -> Described:
     """Read a file's metadata. Raises UserError where they cannot be read."""
-    if find_spec("gguf") is None:
-        raise UserError(
-            f"model.path: {file} needs the package gguf, which is not installed: pip install 'grpo-kit[gguf]'"
-        )
+    for package in NEEDED:
+        if find_spec(package) is None:
+            raise UserError(
+                f"model.path: {file} needs the package {package}, which is not installed: pip install 'grpo-kit[gguf]'"
+            )
     from gguf import GGUFReader
 
     try:

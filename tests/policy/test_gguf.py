@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from grpo_kit.policy import gguf
 from grpo_kit.policy.models import load_policy, model_skeleton
 from grpo_kit.policy.pretrained import check_weights
 from tests.kit.optional import needs_extra
+from tests.kit.places import ROOT
 
 needs_extra("gguf", "gguf")
 
@@ -229,10 +231,14 @@ def test_other_files_are_refused(tmp_path):
         load(tmp_path / "page.gguf")
 
 
-def test_without_the_package_its_extra_is_named(file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(UserError, match=r"not installed: pip install 'grpo-kit\[gguf\]'"):
+@pytest.mark.parametrize("package", gguf.NEEDED)
+def test_without_a_package_its_extra_is_named_and_has_it(file, monkeypatch, package):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert any(requirement.startswith(package) for requirement in extras["gguf"])
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=rf"package {package}, .* not installed: pip install 'grpo-kit\[gguf\]'"):
         load(file)
+    assert not list(file.parent.glob("tiny-*"))  # and nothing was begun
 
 
 def test_the_recipe_of_the_real_model_runs_with_a_tiny_one(zygote, model):
