@@ -1,4 +1,4 @@
-"""The only things that travel between the rooms: Task, Prompt, Completion, Score, Group."""
+"""The only things that travel between the rooms: Task, Prompt, Completion with its turns, Score, Group."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 FinishReason = Literal["stop", "length"]
+# Why an episode ended: the environment said so; a turn or the episode ran into its limit of tokens; it had all its turns; the
+# reply found no room; too many invalid calls in a row; the episode's deadline; the environment failed, which is nobody's fault.
+Ending = Literal["done", "length", "turns", "room", "invalid", "deadline", "error"]
 Status = Literal["ok", "abstain", "error", "timeout"]
 
 
@@ -39,17 +42,48 @@ class Prompt:
     token_ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of an episode, for the record: what was written, and what the environment said to it.
+
+    Attributes:
+        start: index in `Completion.token_ids` of its first token.
+        text: its tokens decoded without special tokens, cut before a stop string.
+        replies: the messages that the environment answered with; empty after the last turn.
+        reward: what the environment paid for this turn alone.
+        calls, invalid, failed: calls of tools that it asked for; of them not understood; of them failed in the tool.
+        seconds: that the environment took to answer.
+    """
+
+    start: int
+    text: str
+    replies: tuple[Message, ...] = ()
+    reward: float = 0.0
+    calls: int = 0
+    invalid: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(slots=True)
 class Completion:
     """What the engine sampled, kept as sampled: token ids are never made again from the text.
 
+    An episode of several turns is one completion. ``token_ids`` are its sampled tokens alone, turn after turn; what the
+    environment wrote between them stands in ``inserted``, so that nothing which counts tokens can take the one for the other.
+
     Attributes:
         token_ids: sampled ids, the stop token included when one was sampled.
         logprobs: behaviour log-probability of each of ``token_ids`` under the sampling temperature; same length.
-        text: ``token_ids`` decoded without special tokens, cut before a stop string.
-        finish_reason: ``stop`` (end token or stop string) or ``length`` (cut by a limit).
+        text: ``token_ids`` decoded without special tokens, cut before a stop string; of an episode, its last turn.
+        finish_reason: ``stop`` (end token or stop string) or ``length`` (cut by a limit); of an episode, its last turn's.
         policy_version: the version of the weights that sampled it; of its first token, where they changed on the way.
         later_versions: (index of the first token, version) of each change of weights after the first token.
+        inserted: (index, ids) of what stands before the sampled token of that index and nobody sampled: the rest of the turn's
+            end, the environment's reply, the opening of the next turn. Indices ascend, and are of tokens that exist.
+        turns: of an episode; empty where there is no environment.
+        ending: why an episode ended.
+        outcome: what the environment itself says of the episode; None where it says nothing.
     """
 
     task_id: str
@@ -60,6 +94,10 @@ class Completion:
     finish_reason: FinishReason
     policy_version: int
     later_versions: list[tuple[int, int]] = field(default_factory=list)
+    inserted: list[tuple[int, list[int]]] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    ending: Ending | None = None
+    outcome: Score | None = None
 
     @classmethod
     def of_text(
@@ -71,6 +109,13 @@ class Completion:
     @property
     def truncated(self) -> bool:
         return self.finish_reason == "length"
+
+    def conversation(self, opening: Sequence[Message]) -> list[Message]:
+        """The messages of the prompt, then those of every turn: what was written and what came back."""
+        messages = list(opening)
+        for turn in self.turns or [Turn(0, self.text)]:
+            messages += [Message(role="assistant", content=turn.text), *turn.replies]
+        return messages
 
     def versions(self) -> list[tuple[int, int]]:
         """(version, number of tokens) of each stretch that one version sampled, in order."""

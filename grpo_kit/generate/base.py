@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from grpo_kit.errors import UserError
 from grpo_kit.observe.measure import Measures
-from grpo_kit.types import Completion, Prompt
+from grpo_kit.types import Completion, Ending, FinishReason, Prompt, Score, Turn
 
 if TYPE_CHECKING:
     from grpo_kit.policy.network import Network
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How to sample. ``temperature == 0`` is greedy; ``n`` samples are drawn per prompt.
+
+    ``max_tokens`` limits the sampled tokens of a completion; of an episode, those of all its turns together, and
+    ``turn_tokens`` those of each.
 
     ``stop_token_ids`` end a completion and are kept as its last token; ``stop`` strings end it after the token that
     completed the string (the tokens are kept, the text is cut before it).
@@ -32,6 +35,7 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     seed: int = 0
+    turn_tokens: int | None = None
 
     @property
     def greedy(self) -> bool:
@@ -43,6 +47,56 @@ class SamplingParams:
 UnderWay = Callable[[float], None]
 
 
+@dataclass(frozen=True, slots=True)
+class SampledTurn:
+    """A turn that has just ended: what an engine asks a reply to.
+
+    Attributes:
+        turn: its number in the episode, from 0.
+        token_ids: its own sampled ids, the stop token included.
+        text: decoded without special tokens, cut before a stop string.
+        tokens_left: how many tokens the episode may still sample.
+    """
+
+    task_id: str
+    sample_index: int
+    turn: int
+    token_ids: list[int]
+    text: str
+    finish_reason: FinishReason
+    tokens_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What comes after a turn: ids to go on from, or the end of the episode.
+
+    Attributes:
+        inserted: ids to stand between the turn and the next one, the opening of the next turn included; None: it is over.
+        turns, ending, outcome: of an episode that is over, for its `Completion`.
+    """
+
+    task_id: str
+    sample_index: int
+    inserted: list[int] | None
+    turns: tuple[Turn, ...] = ()
+    ending: Ending | None = None
+    outcome: Score | None = None
+
+
+class Replies(Protocol):
+    """Who answers the turns of episodes. There is no barrier between turns: each episode goes on when its reply is there."""
+
+    def submit(self, turn: SampledTurn) -> None:
+        """Ask for a reply; returns at once. Every turn gets exactly one, also one that was cut by its limit."""
+
+    def take(self, wait: bool) -> list[Reply]:
+        """The replies that have come since the last call. ``wait``: at least one, where any is under way.
+
+        Raises RunFailed where replies can no longer come.
+        """
+
+
 class Generator(Protocol):
     """An engine that samples completions from the current policy."""
 
@@ -51,14 +105,19 @@ class Generator(Protocol):
         """Version of the weights that the next completion will be sampled from."""
 
     def generate(
-        self, prompts: Sequence[Prompt], sampling: SamplingParams, under_way: UnderWay | None = None
+        self,
+        prompts: Sequence[Prompt],
+        sampling: SamplingParams,
+        under_way: UnderWay | None = None,
+        replies: Replies | None = None,
     ) -> Iterator[list[Completion]]:
         """Yield each prompt's ``sampling.n`` completions as soon as all of them are finished (any prompt order).
 
         Within a list, completions are ordered by ``sample_index``. A completion's randomness depends on
-        ``(sampling.seed, task_id, sample_index)`` only.
+        ``(sampling.seed, task_id, sample_index)`` only; that of a later turn of an episode on the turn's number as well.
 
         Args:
+            replies: who answers each turn; a completion is then an episode of one or several turns.
             under_way: what an engine that decodes in this process tells after every step, since on a CPU the first prompt may
                 take minutes; vLLM tells nothing between its completions.
         """
@@ -92,7 +151,11 @@ def check_prompts(prompts: Sequence[Prompt], sampling: SamplingParams, context: 
             )
 
 
-def sample_seed(seed: int, task_id: str, sample_index: int) -> int:
-    """A 63-bit seed for one completion, independent of batch composition and of Python's hash randomisation."""
-    digest = hashlib.blake2b(f"{seed}\x1f{task_id}\x1f{sample_index}".encode(), digest_size=8).digest()
+def sample_seed(seed: int, task_id: str, sample_index: int, turn: int = 0) -> int:
+    """A 63-bit seed for one completion, independent of batch composition and of Python's hash randomisation.
+
+    The first turn of an episode has the seed of a completion without turns.
+    """
+    name = f"{seed}\x1f{task_id}\x1f{sample_index}" + (f"\x1f{turn}" if turn else "")
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

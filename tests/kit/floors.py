@@ -14,6 +14,7 @@ FLOORS = (
     "policy",
     "generate",
     "scoring",
+    "environments",
     "plan",
     "evaluate",
     "report",
