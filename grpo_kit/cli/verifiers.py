@@ -126,7 +126,7 @@ def _find(name: str) -> Any:
     except Exception as error:
         # The user's own frames only: ours and the import system's would hide the line that matters.
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if not f.filename.startswith("<frozen") and "/verifiers/lookup.py" not in f.filename]
+        own = [f for f in frames if not f.filename.startswith("<frozen") and not f.filename.endswith(("/verifiers/lookup.py", "/runtime/modules.py"))]
         own = [f for f in own if f.filename != __file__]
         said = ["Traceback (most recent call last):\n", *traceback.format_list(own)]
         typer.echo(clean("".join([*said, *traceback.format_exception_only(error)])), err=True, nl=False)
