@@ -12,13 +12,12 @@ from typing import Any
 from grpo_kit.errors import UserError
 
 from ..base import ToolError
-from ..classes import shortened
 from ..register import environment
 from ..tools import tool
 
 TEXT_COLUMNS = ("text", "contents", "content", "passage", "body")
 FILES = (".txt", ".md", ".rst")
-PASSAGE = 1500  # characters of a file's passage at most, which ends with a paragraph where one ends
+PASSAGE = 1000  # characters of a file's passage at most, which ends with a paragraph where one ends
 LONGEST_QUERY = 2000
 
 
@@ -52,8 +51,7 @@ class Search:
         found = self.index.best(query[:LONGEST_QUERY], self.results)
         if not found:
             return "Nothing was found."
-        shown = ((passage.title, shortened(passage.text, self.characters)) for passage in found)
-        return "\n\n".join(f"[{n}] {title}\n{text}" for n, (title, text) in enumerate(shown, 1))
+        return "\n\n".join(f"[{n}] {one.title}\n{one.text[: self.characters]}" for n, one in enumerate(found, 1))
 
 
 class Index:
