@@ -204,7 +204,9 @@ def _verl(made: type, label: str, origin: str) -> Foreign:
         given = dict(arguments)
         complaint = Checker(parameters).check(given, parameters, name)
         if complaint is None and (unknown := set(given) - set(parameters.get("properties", given))):
-            complaint = f"{name}: there is no argument {min(unknown)!r:.60}; it takes {', '.join(parameters['properties'])}"
+            complaint = (
+                f"{name}: there is no argument {min(unknown)!r:.60}; it takes {', '.join(parameters['properties'])}"
+            )
         if complaint is not None:
             raise ToolError(complaint)
         return {"arguments": given}
@@ -227,8 +229,17 @@ class Conversation(Wrapper):
     async def begin(self, task: Task) -> None:
         self.messages: list[dict[str, Any]] = [dict(message) for message in task.messages]
         self.state: dict[str, Any] = {
-            **{"prompt": list(self.messages), "completion": [], "responses": [], "trajectory": [], "turn": 0},
-            **{"answer": task.answer, "info": dict(task.meta), "task": task.meta.get("task", "default"), "id": 0},
+            "prompt": list(self.messages),
+            "answer": task.answer,
+            "info": dict(task.meta),
+            "id": 0,
+        }
+        self.state |= {
+            "completion": [],
+            "responses": [],
+            "trajectory": [],
+            "turn": 0,
+            "task": task.meta.get("task", "default"),
         }
         if callable(setup := getattr(self.inner, "setup_state", None)):
             self.state = await settled(setup(**accepted(setup, {"state": self.state}))) or self.state

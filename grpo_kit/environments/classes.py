@@ -72,7 +72,9 @@ class PartsEpisode:
     Where no part has a ``reply``, a turn without a call is the answer, and the episode is over.
     """
 
-    def __init__(self, parts: Sequence[Part], task: Task, seed: int, options: Mapping[str, Any], format: Format) -> None:
+    def __init__(
+        self, parts: Sequence[Part], task: Task, seed: int, options: Mapping[str, Any], format: Format
+    ) -> None:
         self._task, self._seed, self._format = task, seed, format
         self._parts = parts
         self._stack = ExitStack()

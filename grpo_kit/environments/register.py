@@ -18,7 +18,7 @@ from .adapters import adapt
 from .base import Environment, Episode
 from .classes import Part, PartsEpisode
 from .formats import Format
-from .tools import MARK, TIMEOUT, describe
+from .tools import MARK, TIMEOUT, Settings, describe
 
 Class = TypeVar("Class", bound=type)
 TURNS = 8
@@ -115,11 +115,9 @@ def of_function(function: Callable[..., Any]) -> Part:
     """A plain typed function as a tool. Raises UserError where it is none."""
     origin = origin_of(function)
     made = describe(function, origin)
-    settings = getattr(function, MARK, None)
-    version = version_of(function, "1")
-    doc = inspect.getdoc(function) or ""
-    timeout = made.timeout if settings is not None else TIMEOUT
-    return Part(made.name, origin, version, timeout, tools=(made,), doc=doc, source=function)
+    settings: Settings = getattr(function, MARK, Settings())
+    version, doc = version_of(function, "1"), inspect.getdoc(function) or ""
+    return Part(made.name, origin, version, made.timeout, tools=(made,), cases=settings.cases, doc=doc, source=function)
 
 
 def assemble(

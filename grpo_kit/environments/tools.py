@@ -12,7 +12,7 @@ import json
 import keyword
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
@@ -42,13 +42,23 @@ class Settings:
 
     name: str | None = None
     timeout: float = TIMEOUT
+    cases: Callable[[], Sequence[Any]] | None = None
 
 
 @overload
 def tool(function: Function, /) -> Function: ...
 @overload
-def tool(*, name: str | None = None, timeout: float = TIMEOUT) -> Callable[[Function], Function]: ...
-def tool(function: Any = None, /, *, name: str | None = None, timeout: float = TIMEOUT) -> Any:
+def tool(
+    *, name: str | None = None, timeout: float = TIMEOUT, cases: Callable[[], Sequence[Any]] | None = None
+) -> Callable[[Function], Function]: ...
+def tool(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    timeout: float = TIMEOUT,
+    cases: Callable[[], Sequence[Any]] | None = None,
+) -> Any:
     """Mark a typed function, or a method of a class whose object lives for one episode, as a tool.
 
     It stays callable as it was. What it returns is told to the policy: text as it is, other values as JSON. It raises
@@ -57,12 +67,13 @@ def tool(function: Any = None, /, *, name: str | None = None, timeout: float = T
     Args:
         name: how the policy calls it; default: the function's name.
         timeout: seconds of a call.
+        cases: of a function: gives its scripted episodes (`grpo_kit.environments.cases.Case`).
     """
     if timeout <= 0:
         raise UserError(f"a tool's timeout is above 0 seconds, got {timeout!r}")
 
     def mark(function: Any) -> Any:
-        setattr(function, MARK, Settings(name, timeout))
+        setattr(function, MARK, Settings(name, timeout, cases))
         return function
 
     return mark if function is None else mark(function)
@@ -155,8 +166,8 @@ def describe(function: Callable[..., Any], origin: str, bound: bool = False) -> 
         schema = model.model_json_schema()
     except PydanticUserError as error:
         raise UserError(
-            f"{where} has a parameter of a type that cannot be given as JSON ({str(error).partition('. ')[0]:.200}); use str, int, "
-            "float, bool, list, dict, Literal, or None beside one of them"
+            f"{where} has a parameter of a type that cannot be given as JSON ({str(error).partition('. ')[0]:.200}); use "
+            "str, int, float, bool, list, dict, Literal, or None beside one of them"
         ) from error
     read = _Parameters(name, tuple(parameter.name for parameter in parameters), model).read
     return Tool(name, function, function_schema(name, description, plain(schema)), origin, read, settings.timeout)
@@ -173,7 +184,9 @@ def plain(schema: Any) -> Any:
         return [plain(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {k: v for k, v in schema.items() if not (k == "title" and isinstance(v, str)) and k != "additionalProperties"}
+    kept = {
+        k: v for k, v in schema.items() if not (k == "title" and isinstance(v, str)) and k != "additionalProperties"
+    }
     if isinstance(values := schema.get("additionalProperties"), dict):
         kept["additionalProperties"] = values
     if isinstance(kept.get("properties"), dict):  # names are the user's own: one may be called title

@@ -124,7 +124,7 @@ def test_trl():
         def give(self, amount):
             """Give."""
 
-    with pytest.raises(UserError, match="'give'.*parameter 'amount' has no type"):
+    with pytest.raises(UserError, match=r"'give'.*parameter 'amount' has no type"):
         of_class(Untyped)
 
 
@@ -191,7 +191,7 @@ def test_verl():
         def __init__(self, config, tool_schema):
             pass
 
-    with pytest.raises(UserError, match="'NoSchema'.*no schema.*get_openai_tool_schema"):
+    with pytest.raises(UserError, match=r"'NoSchema'.*no schema.*get_openai_tool_schema"):
         of_class(NoSchema)
 
 

@@ -28,7 +28,7 @@ CODE = Call("python", {"code": 'print("</tool_call>")\nx = "[TOOL_CALLS]```"'})
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("calls", [[ADD], [ADD, ADD], [Call("now")], [Call("a", {"x": "ü \" \\ \n"})]])
+@pytest.mark.parametrize("calls", [[ADD], [ADD, ADD], [Call("now")], [Call("a", {"x": 'ü " \\ \n'})]])
 def test_what_is_written_is_read(format, calls):
     assert read(write(calls, format), format) == calls
     assert read(f"<think>Shall I? {write([ADD], format)}</think>\n{write(calls, format)}\n", format) == calls
@@ -63,7 +63,11 @@ def test_ways_to_write_a_call(format, text, calls):
 @pytest.mark.parametrize(
     ("format", "text"),
     [
-        *((format, text) for format in FORMATS for text in ("", "The answer is 5.", "\\boxed{5}", "{x: 1}", "[1, 2, 3]")),
+        *(
+            (format, text)
+            for format in FORMATS
+            for text in ("", "The answer is 5.", "\\boxed{5}", "{x: 1}", "[1, 2, 3]")
+        ),
         ("json", '{"name": "Ada", "age": 36}'),
         ("llama", '{"answer": 5}'),
         ("json", "```python\nprint(1)\n```"),
@@ -126,7 +130,7 @@ def test_an_unknown_format():
     [
         ("{% for tool in tools %}..<tool_call>{{ tool_call | tojson }}</tool_call>", "hermes", True),
         ("{%- if tools %}<|python_tag|>{{ tool_call }}", "llama", True),
-        ("{%- if tools %}{\"name\": tool_call.name, \"parameters\": }", "llama", True),
+        ('{%- if tools %}{"name": tool_call.name, "parameters": }', "llama", True),
         ("[AVAILABLE_TOOLS]{{ tools }}[TOOL_CALLS]{{ tool_call }}", "mistral", True),
         ("<|im_start|>{{ message.role }}", "json", False),
         (None, "json", False),
@@ -146,11 +150,20 @@ def test_instructions_for_templates_without_tools(format):
 
 
 UNITS = (
-    "<tool_call>", "</tool_call>", "<tool_call></tool_call>", '<tool_call>{"', '<tool_call>["\\"', '{"name": "a", "arguments": {',
-    "[", "{", '{"', '"', "\\", "[TOOL_CALLS]", "[TOOL_CALLS]a[ARGS]", "[TOOL_CALLS][", "a", " ", "\n", "```json\n", "```", "```json\n{",
-    "<|python_tag|>", "<think>", "</think>", "9", '{"name": "a"};', '{"name": "a", "parameters": {}} ', '[{"name": "a"}', "1,", "[1,",
-    '```json\n{"name":"a","arguments":{}}\n```\n', '```json\n{}\n```\n', "\ud800", "\0",
+    "<tool_call>", "</tool_call>", "<tool_call></tool_call>", '<tool_call>{"', '<tool_call>["\\"',
+    '{"name": "a", "arguments": {', "[", "{", '{"', '"', "\\", "[TOOL_CALLS]", "[TOOL_CALLS]a[ARGS]", "[TOOL_CALLS][", "a",
+    " ", "\n", "```json\n", "```", "```json\n{", "<|python_tag|>", "<think>", "</think>", "9", '{"name": "a"};',
+    '{"name": "a", "parameters": {}} ', '[{"name": "a"}', "1,", "[1,", '```json\n{"name":"a","arguments":{}}\n```\n',
+    "```json\n{}\n```\n", "\ud800", "\0",
 )  # fmt: skip
+OPENINGS = (
+    "",
+    '<tool_call>{"name": "',
+    "[TOOL_CALLS]",
+    '{"name": "a", "arguments": {"x": "',
+    "```json\n[",
+    "<|python_tag|>[",
+)
 
 
 @pytest.fixture
@@ -171,7 +184,7 @@ def test_time_grows_as_the_text_does(format):
         return time.process_time() - start
 
     for unit in UNITS:
-        for before in ("", '<tool_call>{"name": "', "[TOOL_CALLS]", '{"name": "a", "arguments": {"x": "', "```json\n[", "<|python_tag|>["):
+        for before in OPENINGS:
             assert is_linear(cost, lambda n, u=unit, b=before: b + u * (n // len(u)), 250_000), f"{before!r} {unit!r}"
 
 

@@ -362,7 +362,9 @@ def test_a_tool_that_shadows_another():
             """Add."""
             return a
 
-    with pytest.raises(UserError, match=r"two tools called 'add', in .*test_register.py:\d+ and .*test_register.py:\d+"):
+    with pytest.raises(
+        UserError, match=r"two tools called 'add', in .*test_register.py:\d+ and .*test_register.py:\d+"
+    ):
         assemble([of_function(add), of_class(Adder)])
 
 
@@ -372,7 +374,9 @@ def test_parameters_may_be_called_as_methods_of_a_model_are():
         """Odd."""
         return f"{schema}{copy}{model_config}{json}{self}"
 
-    [answer] = played([of_function(odd)], [Call("odd", {"schema": "a", "copy": 1, "model_config": True, "json": "b", "self": 2})])
+    [answer] = played(
+        [of_function(odd)], [Call("odd", {"schema": "a", "copy": 1, "model_config": True, "json": "b", "self": 2})]
+    )
     assert contents(answer) == ["a1Trueb2"]
 
 

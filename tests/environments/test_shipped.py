@@ -99,8 +99,10 @@ def test_calculator_is_exact():
     [
         ("1/0", "Division by zero"), ("0**-1", "Division by zero"), ("9**9**9", "too large"), ("10**5000", "too large"),
         ("1e99999", "too large"), ("2**0.5", "whole exponents"), ("__import__('os').system('true')", "Only numbers"),
+        
         ("x", "Only numbers"), ("'a'*9", "Only numbers"), ("True", "Only numbers"), ("[1]*9", "Only numbers"), ("1 < 2", "Only numbers"),
-        ("((", "no arithmetic"), ("", "no arithmetic"), ("\0", "no arithmetic"), ("(" * 400 + "1" + ")" * 400, "no arithmetic"),
+        ("((", "no arithmetic"), ("", "no arithmetic"), ("\0", "no arithmetic"),
+        ("(" * 400 + "1" + ")" * 400, "no arithmetic"),
         ("1" * 1001, "1001 characters"), ("**".join("9" * 300), "too large"), ("1j", "Only numbers"),
     ],
 )  # fmt: skip
@@ -121,7 +123,7 @@ def test_tool_word_problems():
         assert unknown.failed == 1
         assert "there are A" in unknown.messages[0]["content"]
         assert say(episode, "The answer is 5.").done
-    with pytest.raises(ValueError, match="data.task: tool_word_problems"):
+    with pytest.raises(ValueError, match=r"data.task: tool_word_problems"):
         get_environment("tool_word_problems").open(Task("t", ASKED, "5"), 0, {}).begin()
 
 
@@ -172,7 +174,9 @@ def test_search(tmp_path):
 
     folder = tmp_path / "notes"
     folder.mkdir()
-    (folder / "long.md").write_text("\n\n".join(f"Paragraph {n} tells of thing{n}. " + "word " * 100 for n in range(20)))
+    (folder / "long.md").write_text(
+        "\n\n".join(f"Paragraph {n} tells of thing{n}. " + "word " * 100 for n in range(20))
+    )
     episode = get_environment("search", options={"path": str(folder)}).open(Task("t", ASKED, None), 0, {})
     assert "thing7" in found("thing7")
     assert len(found("thing7")) < 1200

@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from ..base import ToolError
+from ..cases import Case
+from ..formats import Call
 from ..tools import tool
 
 LONGEST = 1000  # characters of an expression
@@ -25,7 +27,23 @@ OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
 }
 
 
-@tool(timeout=2.0)
+def _cases() -> list[Case]:
+    def ask(expression: str) -> Call:
+        return Call("calculator", {"expression": expression})
+
+    told: dict[str, Any] = {"prompt": "What is 482 * 739?", "answer": "356198"}
+    return [
+        Case((ask("482 * 739"), "The answer is 356198."), ("356198",), label="a product", **told),
+        Case(
+            (ask("2 ** 0.5"), [ask("1 / 0"), ask("1 / 8")], "0.125"),
+            ("whole exponents", "0.125"),
+            label="errors",
+            **told,
+        ),
+    ]
+
+
+@tool(timeout=2.0, cases=_cases)
 def calculator(expression: str) -> str:
     """Calculate an arithmetic expression exactly.
 

@@ -11,11 +11,11 @@ from ..base import Done, ToolError
 from ..cases import Case
 from ..register import environment
 
-_NUMBER = re.compile(r"(?<![\d.])-?\d{1,18}(?![\d.]*\d)")
+_NUMBER = re.compile(r"(?<![\d.])-?\d{1,18}(?![\d.]*\d)", re.ASCII)
 
 
 def _cases() -> list[Case]:
-    told = {"answer": 37, "meta": {"low": 1, "high": 100}, "prompt": "Guess my number from 1 to 100."}
+    told: dict[str, Any] = {"answer": 37, "meta": {"low": 1, "high": 100}, "prompt": "Guess my number from 1 to 100."}
     return [
         Case(("50", "25", "I say 37."), ("lower", "higher"), reward=1.0, label="by halves", **told),
         Case(("no idea", "500", "37"), ("from 1 to 100", "from 1 to 100"), reward=1.0, label="not a number", **told),
@@ -48,7 +48,5 @@ class GuessNumber:
 
 
 def last_number(text: str) -> int | None:
-    found = None
-    for found in _NUMBER.finditer(text[-1000:]):
-        pass
-    return None if found is None else int(found[0])
+    found = _NUMBER.findall(text[-1000:])
+    return int(found[-1]) if found else None

@@ -23,7 +23,11 @@ def _cases() -> list[Case]:
         return [Call("python", {"code": text})]
 
     return [
-        Case((code("x = 20\nprint('set')"), code("2 * x + 2"), "The answer is 42."), ("set", "42"), label="variables stay"),
+        Case(
+            (code("x = 20\nprint('set')"), code("2 * x + 2"), "The answer is 42."),
+            ("set", "42"),
+            label="variables stay",
+        ),
         Case((code("1 / 0"), "I give up."), ("ZeroDivisionError",), label="an exception is text"),
         Case((code("import os; os._exit(3)"), code("'x' in dir()"), "x"), ("ended", "False"), label="a crash"),
     ]
@@ -73,7 +77,9 @@ class Python:
             code: the code to run
         """
         if self.session is None:
-            total = self.limits.with_(cpu_s=self.limits.cpu_s * EPISODE, wall_s=self.limits.wall_s * EPISODE, output_kb=4096)
+            total = self.limits.with_(
+                cpu_s=self.limits.cpu_s * EPISODE, wall_s=self.limits.wall_s * EPISODE, output_kb=4096
+            )
             self.session = _sandbox(*self.where).session(self.limits, total)
         step = self.session.run(code)
         if not step.alive:

@@ -100,7 +100,9 @@ def index_of(path: Path) -> Index:
 def _index(path: str, stamps: tuple[tuple[str, int, int], ...]) -> Index:
     passages = [passage for file, *_ in stamps for passage in read_passages(Path(file))]
     if not passages:
-        raise UserError(f"environment.options.path: {path} holds no texts; it is a JSONL file, or a folder of {', '.join(FILES)}")
+        raise UserError(
+            f"environment.options.path: {path} holds no texts; it is a JSONL file, or a folder of {', '.join(FILES)}"
+        )
     return Index(passages)
 
 

@@ -36,7 +36,9 @@ class ToolWordProblems:
     def begin(self, task: Task) -> None:
         hidden = task.meta.get("hidden")
         if not isinstance(hidden, dict):
-            raise ValueError("tool_word_problems needs the column 'hidden' (name -> number): use data.task: tool_word_problems")
+            raise ValueError(
+                "tool_word_problems needs the column 'hidden' (name -> number): use data.task: tool_word_problems"
+            )
         self.hidden = hidden
 
     @tool

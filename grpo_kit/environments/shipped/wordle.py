@@ -18,25 +18,30 @@ RULES = (
 )
 # Plain words, each with letters that many others share.
 WORDS = tuple(
-    """about above actor adult after agent album alert apple april arena beach begin bench birth black blade blank blood board
-    brain brand bread break brick bring brown brush build cable candy chain chair chalk cheap chest chief child clean clear
-    climb clock cloud coast coral court cover crane cream crowd crown dance depth dream dress drink drive early earth eight
-    empty enjoy equal event field fifth final flame flash fleet floor flour focus frame fresh front fruit glass globe grain
-    grand grape grass green group guest guide happy heart heavy honey horse hotel house human image juice knife large laugh
-    learn lemon level light limit lunch magic maple march match metal model money month mouse mouth music night noise north
-    ocean olive onion order paint panel paper party peace pearl phone piano pilot place plane plant plate point pound power
-    price pride prize proud queen quick quiet radio raise reach ready river robin round salad scale score shade shape sharp
-    sheep shelf shine shirt shore short sleep slice small smile smoke snake solid sound south space spoon sport staff stage
-    stair stamp stand start steam steel stick stone storm story sugar sweet table teach thick three tiger toast tower track
-    trade train treat truck trust uncle under union visit voice waste watch water wheat wheel white whole woman world write
-    yield young youth""".split()
+    word
+    for word in (
+        "about above actor adult after agent album alert apple april arena beach begin bench birth black blade blank "
+        "blood board brain brand bread break brick bring brown brush build cable candy chain chair chalk cheap chest "
+        "chief child clean clear climb clock cloud coast coral court cover crane cream crowd crown dance depth dream "
+        "dress drink drive early earth eight empty enjoy equal event field fifth final flame flash fleet floor flour "
+        "focus frame fresh front fruit glass globe grain grand grape grass green group guest guide happy heart heavy "
+        "honey horse hotel house human image juice knife large laugh learn lemon level light limit lunch magic maple "
+        "march match metal model money month mouse mouth music night noise north ocean olive onion order paint panel "
+        "paper party peace pearl phone piano pilot place plane plant plate point pound power price pride prize proud "
+        "queen quick quiet radio raise reach ready river robin round salad scale score shade shape sharp sheep shelf "
+        "shine shirt shore short sleep slice small smile smoke snake solid sound south space spoon sport staff stage "
+        "stair stamp stand start steam steel stick stone storm story sugar sweet table teach thick three tiger toast "
+        "tower track trade train treat truck trust uncle under union visit voice waste watch water wheat wheel white "
+        "whole woman world write yield young youth "
+    ).split()
 )
 
 
 def _cases() -> list[Case]:
+    told: dict[str, Any] = {"answer": "bread", "prompt": "Play.", "reward": 1.0}
     return [
-        Case(("crane", "brand", "bread"), ("crane -GY--", "brand GGYY-"[:5]), reward=1.0, answer="bread", prompt="Play.", label="found"),
-        Case(("I do not know", "It is bread"), ("one word",), reward=1.0, answer="bread", prompt="Play.", label="no word"),
+        Case(("crane", "brand", "bread"), ("crane -GY-Y", "brand GGY-G"), label="found", **told),
+        Case(("I do not know", "It is bread"), ("one word",), label="no word", **told),
     ]
 
 
