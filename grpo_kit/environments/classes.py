@@ -86,7 +86,7 @@ class PartsEpisode:
                 self._objects.append(made)
                 close = getattr(made, "close", None)
                 if callable(close):
-                    self._stack.callback(lambda close=close: self._run(close()))
+                    self._stack.callback(self._finish, close)
         except BaseException:
             self.close()
             raise
@@ -124,6 +124,9 @@ class PartsEpisode:
             if self._runner is not None:
                 self._runner.close()
                 self._runner = None
+
+    def _finish(self, close: Callable[[], Any]) -> None:
+        self._run(close())
 
     def _run(self, result: Any) -> Any:
         """What ``async def`` gives, waited for: in one loop for the whole episode, in which its connections live."""

@@ -17,24 +17,22 @@ RULES = (
     "has it elsewhere; -, the word does not have it. Say one word, for example: crane"
 )
 # Plain words, each with letters that many others share.
-WORDS = tuple(
-    word
-    for word in (
-        "about above actor adult after agent album alert apple april arena beach begin bench birth black blade blank "
-        "blood board brain brand bread break brick bring brown brush build cable candy chain chair chalk cheap chest "
-        "chief child clean clear climb clock cloud coast coral court cover crane cream crowd crown dance depth dream "
-        "dress drink drive early earth eight empty enjoy equal event field fifth final flame flash fleet floor flour "
-        "focus frame fresh front fruit glass globe grain grand grape grass green group guest guide happy heart heavy "
-        "honey horse hotel house human image juice knife large laugh learn lemon level light limit lunch magic maple "
-        "march match metal model money month mouse mouth music night noise north ocean olive onion order paint panel "
-        "paper party peace pearl phone piano pilot place plane plant plate point pound power price pride prize proud "
-        "queen quick quiet radio raise reach ready river robin round salad scale score shade shape sharp sheep shelf "
-        "shine shirt shore short sleep slice small smile smoke snake solid sound south space spoon sport staff stage "
-        "stair stamp stand start steam steel stick stone storm story sugar sweet table teach thick three tiger toast "
-        "tower track trade train treat truck trust uncle under union visit voice waste watch water wheat wheel white "
-        "whole woman world write yield young youth "
-    ).split()
+_LISTED = (
+    "about above actor adult after agent album alert apple april arena beach begin bench birth black blade blank "
+    "blood board brain brand bread break brick bring brown brush build cable candy chain chair chalk cheap chest "
+    "chief child clean clear climb clock cloud coast coral court cover crane cream crowd crown dance depth dream "
+    "dress drink drive early earth eight empty enjoy equal event field fifth final flame flash fleet floor flour "
+    "focus frame fresh front fruit glass globe grain grand grape grass green group guest guide happy heart heavy "
+    "honey horse hotel house human image juice knife large laugh learn lemon level light limit lunch magic maple "
+    "march match metal model money month mouse mouth music night noise north ocean olive onion order paint panel "
+    "paper party peace pearl phone piano pilot place plane plant plate point pound power price pride prize proud "
+    "queen quick quiet radio raise reach ready river robin round salad scale score shade shape sharp sheep shelf "
+    "shine shirt shore short sleep slice small smile smoke snake solid sound south space spoon sport staff stage "
+    "stair stamp stand start steam steel stick stone storm story sugar sweet table teach thick three tiger toast "
+    "tower track trade train treat truck trust uncle under union visit voice waste watch water wheat wheel white "
+    "whole woman world write yield young youth "
 )
+WORDS = tuple(_LISTED.split())
 
 
 def _cases() -> list[Case]:
