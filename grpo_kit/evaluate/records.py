@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Record:
             is neither right nor wrong.
         finish: ``stop``, ``length`` (cut by the limit) or ``""`` (not known).
         token_ids, logprobs: what the engine sampled; empty for text that came from a file.
+        metrics: the verifier's own numbers; not written where there are none.
         label: an existing verdict from the file that was re-scored.
     """
 
@@ -46,6 +47,7 @@ class Record:
     finish: str = ""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
     label: bool | None = None
 
     @property
@@ -64,6 +66,8 @@ class Record:
         fields = {name: getattr(self, name) for name in FIELDS}
         if self.label is None:
             del fields["label"]
+        if not self.metrics:
+            del fields["metrics"]
         return json.dumps(fields, ensure_ascii=False, default=str)
 
     @classmethod
@@ -83,10 +87,11 @@ class Record:
             finish=completion.finish_reason,
             token_ids=tuple(completion.token_ids),
             logprobs=tuple(round(value, 5) for value in completion.logprobs),
+            metrics=score.metrics,
         )
 
 
-FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+FIELDS = tuple(f.name for f in dataclasses.fields(Record))
 
 
 def read_records(path: Path, *, torn_end: bool = False) -> Iterator[Record]:
