@@ -125,7 +125,9 @@ class Decoder:
             turned[:, self.heads :].unflatten(0, by_row), heads[:, split:].unflatten(0, by_row)
         )
         # The queries that share a key head are rows of one small product: [rows, key heads, queries of each, head_dim].
-        query = turned[:, : self.heads].reshape(mask.shape[0], -1, self.key_heads, self.heads // self.key_heads, self.head_dim)
+        query = turned[:, : self.heads].reshape(
+            mask.shape[0], -1, self.key_heads, self.heads // self.key_heads, self.head_dim
+        )
         query = query.permute(0, 2, 3, 1, 4).flatten(2, 3)
         attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
         attended = attended.unflatten(2, (self.heads // self.key_heads, -1)).permute(0, 3, 1, 2, 4)

@@ -161,7 +161,9 @@ class OpenEpisodes:
         for reply in self.replies.take(wait):
             episode = self.away.pop((reply.task_id, reply.sample_index), None)
             if episode is None:
-                raise RuntimeError(f"a reply to task {reply.task_id}, sample {reply.sample_index}, which waits for none")
+                raise RuntimeError(
+                    f"a reply to task {reply.task_id}, sample {reply.sample_index}, which waits for none"
+                )
             if reply.inserted is None:
                 self._finish(episode.completion(reply))
             else:

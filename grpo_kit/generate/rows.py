@@ -52,9 +52,7 @@ class Rows:
         self.limits = torch.zeros(slots, dtype=torch.long, device=self.device)
         self.tokens = torch.zeros(slots, longest, dtype=torch.long, device=self.device)
         self.logprobs = torch.zeros(slots, longest, device=self.device)
-        self.noise = torch.zeros(
-            slots, 0 if self.sampling.greedy else longest, dtype=torch.float64, device=self.device
-        )
+        self.noise = torch.zeros(slots, 0 if self.sampling.greedy else longest, dtype=torch.float64, device=self.device)
         self.stop_ids = torch.tensor(sorted(self.sampling.stop_token_ids), dtype=torch.long, device=self.device)
 
     @property
