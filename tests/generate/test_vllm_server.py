@@ -10,8 +10,9 @@ import torch
 
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.generate.base import SamplingParams
+from grpo_kit.generate.vllm_request import Sample
 from grpo_kit.generate.vllm_server import VllmServers
-from grpo_kit.types import Completion, Prompt
+from grpo_kit.types import Prompt
 from tests.kit.patience import HANGS
 from tests.kit.servers import free_port
 from tests.kit.vllm import disturb, needs_vllm, rollout, vllm_policy
@@ -199,10 +200,10 @@ def test_what_was_asked_for_first_goes_out_first(tmp_path, monkeypatch):
     generator.fleet.version, generator.fleet.servers[0].state = 0, "ready"
     asked, both = [], threading.Event()
 
-    def ask(server, prompt, sampling):
-        asked.append(int(prompt.task_id))
+    def ask(server, request):
+        asked.append(int(request.task_id))
         assert both.wait(HANGS)
-        return [Completion(prompt.task_id, 0, [7], [-1.0], "", "stop", 0)]
+        return [Sample([7], [-1.0], "stop", [(0, 0)])] * SAMPLING.n
 
     monkeypatch.setattr(generator.fleet, "ask", ask)
     early, late = [iter(generator.generate(p, SAMPLING)) for p in (prompts(30)[:15], prompts(30)[15:])]
