@@ -13,7 +13,8 @@ from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.vllm_request import Sample
 from grpo_kit.generate.vllm_server import VllmServers
 from grpo_kit.types import Prompt
-from tests.kit.patience import HANGS
+from tests.kit.patience import HANGS, wait_until
+from tests.kit.replies import Threaded, interleaved, random_script
 from tests.kit.servers import free_port
 from tests.kit.vllm import disturb, needs_vllm, rollout, vllm_policy
 
@@ -106,6 +107,35 @@ def test_a_killed_server_costs_time_and_nothing_else(servers):
     statistics = servers.statistics()
     assert statistics["engine/servers_lost"] >= 1
     assert statistics["engine/retries"] >= 1
+
+
+def test_episodes_go_on_where_a_server_is_killed(servers):
+    """Runs after the kill, on one server or two, and kills again in the middle of episodes."""
+    sampling = SamplingParams(n=4, temperature=0.8, max_tokens=120, turn_tokens=40)
+    replies = [Threaded(random_script(turns=4), seed=seed) for seed in range(3)]
+    undisturbed = {g[0].task_id: g for g in servers.generate(prompts(8), sampling, replies=replies[0])}
+    assert {len(c.turns) for g in undisturbed.values() for c in g} >= {1, 2, 3}
+    wait_until(lambda: _both_ready(servers), "two servers")
+    stream = servers.generate(prompts(8), sampling, replies=replies[1])
+    first = next(stream)
+    victim = max(servers.fleet.servers, key=lambda s: s.in_flight)
+    os.killpg(victim.process.popen.pid, signal.SIGKILL)
+    found = {g[0].task_id: g for g in (first, *stream)}
+    assert found.keys() == undisturbed.keys()
+    for task_id, group in found.items():
+        for ours, theirs in zip(group, undisturbed[task_id], strict=True):
+            assert (ours.token_ids, ours.inserted) == (theirs.token_ids, theirs.inserted)
+            ids, places = interleaved(prompts(8)[int(task_id)], ours)
+            with torch.no_grad():
+                logits = servers.policy.model(input_ids=torch.tensor([ids])).logits[0] / 0.8
+            expected = logits[torch.tensor(places) - 1].log_softmax(-1)
+            expected = expected.gather(-1, torch.tensor(ours.token_ids)[:, None])[:, 0]
+            assert torch.allclose(torch.tensor(ours.logprobs), expected, atol=1e-4)
+
+
+def _both_ready(servers):
+    servers._bring_back()
+    return len(servers.fleet.ready) == 2
 
 
 def test_it_is_started_again_and_gets_the_current_weights(servers):
