@@ -136,10 +136,10 @@ def sample_as_they_learn(monkeypatch, seed, steps, ahead):
     comes = {version: threading.Event() for version in range(1, steps + 1)}
     generate, sync = VllmServers.generate, VllmServers.sync
 
-    def begun_late(servers, prompts, sampling):
+    def begun_late(servers, prompts, sampling, under_way=None, replies=None):
         if (version := step_of.get(sampling.seed, 0) - ahead) > 0:
             assert comes[version].wait(HANGS), f"version {version} never came"
-        return generate(servers, prompts, sampling)
+        return generate(servers, prompts, sampling, under_way, replies)
 
     def met(servers, model, version):
         if version in comes:
