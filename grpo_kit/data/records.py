@@ -114,8 +114,10 @@ def fitting(groups: list[Group], longest: int, context: int, where: str) -> tupl
 
 
 def _length(group: Group) -> int:
-    """Tokens of a group's prompt and longest response."""
-    return len(group.prompt.token_ids) + max((len(c.token_ids) for c in group.completions), default=0)
+    """Tokens of a group's prompt and longest response, with what was inserted into it."""
+    return len(group.prompt.token_ids) + max(
+        (len(c.token_ids) + c.inserted_length for c in group.completions), default=0
+    )
 
 
 def held_out_of_record(groups: Sequence[Group]) -> set[str]:
