@@ -125,8 +125,13 @@ class Completion:
 
     def conversation(self, opening: Sequence[Message]) -> list[Message]:
         """The messages of the prompt, then those of every turn: what was written and what came back."""
+        last = self.turns[-1] if self.turns else Turn(0, self.text)
+        return [*self.before(opening), Message(role="assistant", content=last.text), *last.replies]
+
+    def before(self, opening: Sequence[Message]) -> list[Message]:
+        """What stood before the last turn, which is what `text` answers."""
         messages = list(opening)
-        for turn in self.turns or [Turn(0, self.text)]:
+        for turn in self.turns[:-1]:
             messages += [Message(role="assistant", content=turn.text), *turn.replies]
         return messages
 
