@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.observe.episode_record import read_ending, read_inserted, read_messages, read_turns
 from grpo_kit.runtime.scratch_file import scratch_beside
-from grpo_kit.types import Completion, Score, Task, is_right
+from grpo_kit.types import Completion, Ending, Message, Score, Task, Turn, is_right
 
 GREEDY = -1  # the sample index of the greedy answer
 SAMPLES_FILE = "samples.jsonl"
@@ -31,6 +32,8 @@ class Record:
         finish: ``stop``, ``length`` (cut by the limit) or ``""`` (not known).
         token_ids, logprobs: what the engine sampled; empty for text that came from a file.
         label: an existing verdict from the file that was re-scored.
+        inserted, turns, ending: of an episode, as its `Completion` has them.
+        messages: of an episode, what stood before its first turn.
     """
 
     task: str
@@ -47,6 +50,10 @@ class Record:
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     label: bool | None = None
+    inserted: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    turns: tuple[Turn, ...] = ()
+    ending: Ending | None = None
+    messages: tuple[Message, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -64,6 +71,11 @@ class Record:
         fields = {name: getattr(self, name) for name in FIELDS}
         if self.label is None:
             del fields["label"]
+        for name in EPISODE:
+            del fields[name]
+        if self.turns:
+            fields |= {"messages": self.messages, "inserted": self.inserted, "ending": self.ending}
+            fields["turns"] = [dataclasses.asdict(turn) for turn in self.turns]
         return json.dumps(fields, ensure_ascii=False, default=str)
 
     @classmethod
@@ -83,10 +95,15 @@ class Record:
             finish=completion.finish_reason,
             token_ids=tuple(completion.token_ids),
             logprobs=tuple(round(value, 5) for value in completion.logprobs),
+            inserted=tuple((index, tuple(ids)) for index, ids in completion.inserted),
+            turns=tuple(completion.turns),
+            ending=completion.ending,
+            messages=task.messages if completion.turns else (),
         )
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+EPISODE = ("inserted", "turns", "ending", "messages")
 
 
 def read_records(path: Path, *, torn_end: bool = False) -> Iterator[Record]:
@@ -104,9 +121,17 @@ def read_records(path: Path, *, torn_end: bool = False) -> Iterator[Record]:
                 return
             try:
                 row = json.loads(line)
-                yield Record(**row | {k: tuple(row[k]) for k in ("token_ids", "logprobs")})
-            except (ValueError, TypeError, KeyError) as error:
+                yield Record(**row | {k: tuple(row[k]) for k in ("token_ids", "logprobs")} | _episode(row))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise UserError(f"{path}:{number}: not a line of an evaluation's samples: {error}") from error
+
+
+def _episode(row: dict[str, Any]) -> dict[str, Any]:
+    if not row.get("turns"):
+        return {}
+    inserted = tuple((index, tuple(ids)) for index, ids in read_inserted(row))
+    known = {"turns": tuple(read_turns(row)), "ending": read_ending(row), "messages": read_messages(row)}
+    return {"inserted": inserted, **known}
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
