@@ -14,6 +14,10 @@ Ending = Literal["done", "length", "turns", "room", "invalid", "deadline", "erro
 Status = Literal["ok", "abstain", "error", "timeout"]
 
 
+# Metric of a score: 1 where no answer is marked as such and the response would be right by its last expression, 0 where not.
+RIGHT_UNMARKED = "right_unmarked"
+
+
 class Message(TypedDict):
     role: str
     content: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Record:
             is neither right nor wrong.
         finish: ``stop``, ``length`` (cut by the limit) or ``""`` (not known).
         token_ids, logprobs: what the engine sampled; empty for text that came from a file.
+        metrics: the verifier's own numbers; not written where there are none.
         label: an existing verdict from the file that was re-scored.
         inserted, turns, ending: of an episode, as its `Completion` has them.
         messages: of an episode, what stood before its first turn.
@@ -49,6 +50,7 @@ class Record:
     finish: str = ""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
     label: bool | None = None
     inserted: tuple[tuple[int, tuple[int, ...]], ...] = ()
     turns: tuple[Turn, ...] = ()
@@ -71,11 +73,12 @@ class Record:
         fields = {name: getattr(self, name) for name in FIELDS}
         if self.label is None:
             del fields["label"]
-        for name in EPISODE:
-            del fields[name]
+        if not self.metrics:
+            del fields["metrics"]
         if self.turns:
-            fields |= {"messages": self.messages, "inserted": self.inserted, "ending": self.ending}
             fields["turns"] = [dataclasses.asdict(turn) for turn in self.turns]
+        else:
+            fields = {name: value for name, value in fields.items() if name not in EPISODE}
         return json.dumps(fields, ensure_ascii=False, default=str)
 
     @classmethod
@@ -95,6 +98,7 @@ class Record:
             finish=completion.finish_reason,
             token_ids=tuple(completion.token_ids),
             logprobs=tuple(round(value, 5) for value in completion.logprobs),
+            metrics=score.metrics,
             inserted=tuple((index, tuple(ids)) for index, ids in completion.inserted),
             turns=tuple(completion.turns),
             ending=completion.ending,
@@ -102,7 +106,7 @@ class Record:
         )
 
 
-FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+FIELDS = tuple(f.name for f in dataclasses.fields(Record))
 EPISODE = ("inserted", "turns", "ending", "messages")
 
 
