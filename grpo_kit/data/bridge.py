@@ -170,6 +170,14 @@ class Bridge:
                 made.append(cast(Message, kept))
         return tuple(made)
 
+    def raw(self, token_ids: Sequence[int], text: str) -> str:
+        """A turn with its special tokens, without the one that ended it, and cut where ``text``, the turn without them, was."""
+        ids = [*token_ids[:-1]] if token_ids and token_ids[-1] in self._special else [*token_ids]
+        whole = str(self.tokenizer.decode(ids, skip_special_tokens=False))
+        plain = str(self.tokenizer.decode(ids, skip_special_tokens=True))
+        cut = plain[len(text) :] if plain.startswith(text) else ""
+        return whole.removesuffix(cut)
+
     def after(self, token_ids: Sequence[int], replies: Sequence[Message]) -> list[int]:
         """The ids between a sampled turn and the next: the rest of its end, the replies, the opening of the next turn.
 
