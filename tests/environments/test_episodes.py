@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from grpo_kit.config.environment import EnvironmentConfig
+from grpo_kit.data.bridge import Bridge
+from grpo_kit.environments.episodes import Episodes
 from grpo_kit.environments.pool import EnvironmentFailed
-from grpo_kit.errors import UserError
 from grpo_kit.types import Prompt, Task
 from tests.kit.episodes import TOKENIZER, heard, open_episodes, play, prepared, said, task
 from tests.kit.obeying import ENDS, Address, NoAddress
@@ -157,7 +159,7 @@ def test_workers_killed_in_mid_episode_are_made_again(workers, undisturbed):
         open_episodes(workers=workers) as episodes,
         episodes.open_round(prepared(episodes, [task("s"), task("t")])) as replies,
     ):
-        pool, ends, came = episodes.rules.pool, {}, {}
+        pool, came = episodes.rules.pool, {}
         keys = list(calm())
         for number in range(len(CALM)):
             for key in keys:
@@ -169,11 +171,10 @@ def test_workers_killed_in_mid_episode_are_made_again(workers, undisturbed):
             for pid in worker_pids(pool):
                 os.kill(pid, signal.SIGKILL)
             wait_until(lambda seen=before: pool.replaced >= seen + workers, "the workers are replaced")
-        ends = came
         statistics = episodes.statistics()
-    assert answers(ends, keys) == undisturbed
+    assert answers(came, keys) == undisturbed
     assert statistics["environment/restarts"] == workers * len(CALM)
-    assert statistics["environment/replayed"] == len(keys) * (1 + 2 + 3 + 4)
+    assert statistics["environment/replayed"] == len(keys) * (2 + 3 + 4 + 5)
     assert statistics["environment/error"] == statistics["environment/timeout"] == 0
 
 
@@ -191,11 +192,24 @@ def test_the_fork_server_may_die_too(undisturbed):
 @pytest.mark.parametrize("word", ["process", "moment"])
 def test_an_environment_that_answers_otherwise_when_played_again_is_found_out(word):
     with open_episodes() as episodes, episodes.open_round(prepared(episodes, [task()])) as replies:
-        ends = play(replies, {("t", 0): [word, "sleep 0.5", "a", "done 1"], ("t", 1): ["a", "a", "exit"]})
-        if ends["t", 0].ending == "done":  # it was played to its end before the other one exited
-            ends = play(replies, {("t", 2): [word, "exit"], ("t", 3): [word, "a", "done"]})
-    different = [end for end in ends.values() if end.outcome and "not the same episode again" in end.outcome.reason]
-    assert all((end.ending, end.outcome.status) == ("error", "error") for end in different)
+        pool = episodes.rules.pool
+        for sample, text in enumerate([word, "draw"]):
+            replies.submit(said("t", sample, 0, text))
+        came = []
+        while len(came) < 2:
+            came += replies.take(wait=True)
+        for pid in worker_pids(pool):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: pool.replaced == 1, "the worker is replaced")
+        for sample in range(2):
+            replies.submit(said("t", sample, 1, "done 1"))
+        ends = {}
+        while len(ends) < 2:
+            ends |= {reply.sample_index: reply for reply in replies.take(wait=True)}
+    assert (ends[0].ending, ends[0].outcome.status) == ("error", "error")
+    assert "not the same episode again" in ends[0].outcome.reason
+    assert "its answer to turn 1 was another" in ends[0].outcome.reason
+    assert (ends[1].ending, ends[1].outcome.value) == ("done", 1.0)
 
 
 def test_an_environment_that_begins_otherwise_is_found_out():
@@ -272,29 +286,15 @@ def test_an_environment_that_mostly_fails_stops_the_run(tmp_path):
 
 
 def test_an_environment_that_cannot_be_found_by_a_worker():
+    settings, bridge = EnvironmentConfig(name="missing"), Bridge(TOKENIZER)
     with pytest.raises(EnvironmentFailed, match="environment 'missing' cannot be loaded in a worker process"):
-        from tests.kit.episodes import open_episodes as opened
-
-        address = NoAddress()
-        address_of_trainer = type("Here", (NoAddress,), {"resolve": lambda self: Address().resolve()})
-        assert address_of_trainer
-        opened_with = Address().resolve()
-        from grpo_kit.config.environment import EnvironmentConfig
-        from grpo_kit.data.bridge import Bridge
-        from grpo_kit.environments.episodes import Episodes
-
-        assert opened
-        Episodes(opened_with, address, EnvironmentConfig(name="missing"), Bridge(TOKENIZER), 0)
+        Episodes(Address().resolve(), NoAddress(), settings, bridge, 0)
 
 
-def test_a_reply_that_the_template_refuses_is_an_error_of_the_episode():
-    tokenizer_template = TOKENIZER.chat_template
+def test_a_reply_that_the_template_refuses_is_an_error_of_the_episode(monkeypatch):
     with open_episodes() as episodes, episodes.open_round(prepared(episodes, [task()])) as replies:
-        try:
-            TOKENIZER.chat_template = "{% if messages|length > 1 %}{{ raise_exception('too many') }}{% endif %}"
-            end = play(replies, {("t", 0): ["a"]})["t", 0]
-        finally:
-            TOKENIZER.chat_template = tokenizer_template
+        refusing = "{% if messages|length > 1 %}{{ raise_exception('too many') }}{% endif %}"
+        monkeypatch.setattr(TOKENIZER, "chat_template", refusing)
+        end = play(replies, {("t", 0): ["a"]})["t", 0]
     assert (end.ending, end.outcome.status) == ("error", "error")
     assert "too many" in end.outcome.reason
-    assert UserError
