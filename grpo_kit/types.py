@@ -11,6 +11,8 @@ FinishReason = Literal["stop", "length"]
 # Why an episode ended: the environment said so; a turn or the episode ran into its limit of tokens; it had all its turns; the
 # reply found no room; too many invalid calls in a row; the episode's deadline; the environment failed, which is nobody's fault.
 Ending = Literal["done", "length", "turns", "room", "invalid", "deadline", "error"]
+# Endings by the policy's own doing, before the environment had the last word.
+UNFINISHED: tuple[Ending, ...] = ("length", "turns", "room", "invalid")
 Status = Literal["ok", "abstain", "error", "timeout"]
 
 
@@ -121,8 +123,13 @@ class Completion:
         return sum(len(ids) for _, ids in self.inserted)
 
     def earned(self) -> Score | None:
-        """What the environment paid for the whole episode, its turns included; None where it says nothing."""
+        """What the environment paid for the whole episode, its turns included; None where it says nothing.
+
+        An episode that ran into one of its limits was paid nothing at its end, which is a mark like another.
+        """
         of_turns = sum(turn.reward for turn in self.turns)
+        if self.outcome is None and self.ending in UNFINISHED:
+            return Score(of_turns, reason=f"not finished: {self.ending}")
         if self.outcome is None:
             return Score(of_turns, reason="turns") if any(turn.reward for turn in self.turns) else None
         return replace(self.outcome, value=self.outcome.value + of_turns) if self.outcome.counts else self.outcome
