@@ -120,8 +120,22 @@ class Completion:
         """Tokens of the episode that nobody sampled."""
         return sum(len(ids) for _, ids in self.inserted)
 
+    @property
+    def written(self) -> str:
+        """All that the policy wrote, turn after turn."""
+        return "\n".join(turn.text for turn in self.turns) if self.turns else self.text
+
+    @property
+    def failure(self) -> Score | None:
+        """That its environment failed: half an episode is nothing to judge or to learn from. None where it did not."""
+        if self.outcome is not None and self.outcome.status in ("error", "timeout"):
+            return self.outcome
+        return Score(status="error", reason="the environment failed") if self.ending == "error" else None
+
     def earned(self) -> Score | None:
         """What the environment paid for the whole episode, its turns included; None where it says nothing."""
+        if self.failure is not None:
+            return self.failure
         of_turns = sum(turn.reward for turn in self.turns)
         if self.outcome is None:
             return Score(of_turns, reason="turns") if any(turn.reward for turn in self.turns) else None

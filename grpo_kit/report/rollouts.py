@@ -77,7 +77,7 @@ def choose(rows: Iterable[Row], choice: Choice) -> list[Row]:
         for row in rows
         if score(row.reward)
         and advantage(math.nan if row.advantage is None and choice.advantage else row.advantage or 0.0)
-        and (not choice.stop or row.finish == choice.stop)
+        and (not choice.stop or choice.stop in (row.finish, row.ending))
         and (not choice.task or choice.task.lower() in f"{row.task} {row.problem}".lower())
         and words in row.text.lower()
     ]

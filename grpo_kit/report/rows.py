@@ -80,6 +80,11 @@ class Row:
         return conversation(self.messages, self.turns, len(self.token_ids)) if self.turns else []
 
     @property
+    def written(self) -> str:
+        """All that the policy wrote, turn after turn."""
+        return "\n".join(turn.text for turn in self.turns) if self.turns else self.response
+
+    @property
     def text(self) -> str:
         """Everything that was asked, written and answered, to be searched."""
         return "\n".join([self.prompt, self.response, str(self.answer), *(said.text for said in self.conversation)])

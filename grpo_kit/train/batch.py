@@ -353,5 +353,5 @@ def _alike(groups: list[Group]) -> float:
     """Share of the most frequent text among all responses; 0 where there is one prompt, whose answers may well agree."""
     if len({g.task.id for g in groups}) < 2:
         return 0.0
-    texts = Counter(c.text for g in groups for c in g.completions)
+    texts = Counter(c.written for g in groups for c in g.completions)
     return max(texts.values()) / texts.total()

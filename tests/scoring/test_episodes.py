@@ -79,7 +79,17 @@ def test_an_episode_whose_environment_failed_is_left_out_and_its_siblings_are_no
     failed = Score(status=status, reason="its worker died")
     found = scored(group(episode(0, "42", failed), episode(1, "42", Score(1.0))), [EQUAL], outcome=("guess", 1.0))
     assert [(s.value, s.status) for s in found.scores] == [(0.0, status), (2.0, "ok")]
-    assert found.scores[0].reason == "guess: its worker died"
+    assert found.scores[0].reason == "its worker died"
+
+
+@pytest.mark.parametrize("judge", [None, VerifierSpec(f"{FILE}:heard")])
+def test_nobody_judges_half_an_episode_whether_the_environment_pays_or_not(judge):
+    broken = episode(0, "42")
+    broken.ending = "error"
+    found = scored(group(broken, episode(1, "42")), [EQUAL], judge=judge)
+    assert [(s.value, s.status) for s in found.scores] == [(0.0, "error"), (1.0, "ok")]
+    assert [(v.status, v.right) for v in found.verdicts()] == [("error", False), ("ok", True)]
+    assert [m.status for m in found.marks()] == ["error", "ok"]
 
 
 def test_turns_that_were_paid_are_a_reward_without_an_outcome():

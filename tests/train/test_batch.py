@@ -171,3 +171,10 @@ def test_without_an_environment_there_are_none():
         not {"turns/mean", "calls/mean", "environment/seconds", "length/inserted"}
         & metrics_of([group("a", [1.0])]).keys()
     )
+
+
+def test_episodes_are_alike_when_all_of_their_turns_are():
+    made = [group("a", [1.0, 0.0]), group("b", [1.0, 0.0])]
+    for number, completion in enumerate(c for g in made for c in g.completions):
+        completion.turns = [Turn(0, f"looking up {number % 2}"), Turn(2, "Done.")]
+    assert metrics_of(made)["completions/alike"] == 0.5
