@@ -11,6 +11,7 @@ FinishReason = Literal["stop", "length"]
 # Why an episode ended: the environment said so; a turn or the episode ran into its limit of tokens; it had all its turns; the
 # reply found no room; too many invalid calls in a row; the episode's deadline; the environment failed, which is nobody's fault.
 Ending = Literal["done", "length", "turns", "room", "invalid", "deadline", "error"]
+CUT: tuple[Ending, ...] = ("length", "turns", "room", "invalid")  # by its limits, before the environment called it done
 Status = Literal["ok", "abstain", "error", "timeout"]
 
 
@@ -133,11 +134,17 @@ class Completion:
         return Score(status="error", reason="the environment failed") if self.ending == "error" else None
 
     def earned(self) -> Score | None:
-        """What the environment paid for the whole episode, its turns included; None where it says nothing."""
+        """What the environment paid for the whole episode, its turns included; None where it has no opinion.
+
+        An episode that was cut before the environment called it done was paid for its turns alone, if at all: that is a reward
+        of 0, and no abstention, or what fails would be left out of what is compared.
+        """
         if self.failure is not None:
             return self.failure
         of_turns = sum(turn.reward for turn in self.turns)
         if self.outcome is None:
+            if self.ending in CUT:
+                return Score(of_turns, reason=f"ended by its limit ({self.ending})")
             return Score(of_turns, reason="turns") if any(turn.reward for turn in self.turns) else None
         return replace(self.outcome, value=self.outcome.value + of_turns) if self.outcome.counts else self.outcome
 

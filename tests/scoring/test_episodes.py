@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
-from grpo_kit.types import Completion, Group, Prompt, Score, Task, Turn
+from grpo_kit.types import CUT, Completion, Group, Prompt, Score, Task, Turn
 from grpo_kit.verifiers import VerifierError
 
 FILE = Path(__file__).parents[1] / "kit" / "scoring_verifiers.py"
@@ -95,6 +95,14 @@ def test_nobody_judges_half_an_episode_whether_the_environment_pays_or_not(judge
 def test_turns_that_were_paid_are_a_reward_without_an_outcome():
     found = scored(group(episode(0, "42", None, turns=[0.5])), outcome=("guess", 1.0))
     assert found.scores[0].value == 0.5
+
+
+@pytest.mark.parametrize(("ending", "status"), [*((ending, "ok") for ending in CUT), ("done", "abstain")])
+def test_an_episode_that_was_cut_is_paid_nothing_and_is_compared_all_the_same(ending, status):
+    lost = episode(0, "41")
+    lost.ending = ending
+    found = scored(group(lost, episode(1, "42", Score(1.0))), outcome=("guess", 1.0))
+    assert [(s.value, s.status) for s in found.scores] == [(0.0, status), (1.0, "ok")]
 
 
 def test_an_environment_that_keeps_failing_stops_the_run_by_its_name():
