@@ -259,8 +259,8 @@ def _cases() -> list[Case]:
 class Wordle:
     """Find a word of five letters. The last such word of a turn is the guess; the right one pays 1.
 
-    The word is the task's answer, or drawn from a list of plain ones. The option ``shaped`` pays a part of 1 for what a guess
-    finds out beyond the guesses before it.
+    The word is the task's answer, or drawn from a list of plain ones. Of what the option ``shaped`` says, each letter in its
+    place pays a fifth in the turn that finds it, and the word the rest.
     """
 
     def __init__(self, shaped: float = 0.0) -> None:
@@ -277,7 +277,7 @@ class Wordle:
             raise ToolError("Say one word of five letters.")
         guess = found[-1].lower()
         if guess == self.secret:
-            return Done(1.0)
+            return Done(1.0 - self.shaped * self.best / 5)
         told = marks(guess, self.secret)
         known = told.count("G")
         reward, self.best = self.shaped * max(0, known - self.best) / 5, max(known, self.best)
