@@ -12,6 +12,7 @@ from grpo_kit.runtime.strict import Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
 from .data import ChatConfig, DataConfig, ExamplesConfig
+from .environment import EnvironmentConfig
 from .evaluation import EvaluationConfig
 from .marks import SAFE_ON_RESUME
 from .model import ModelConfig
@@ -46,6 +47,9 @@ class Config(Strict):
     data: DataConfig
     chat: ChatConfig = ChatConfig()
     examples: ExamplesConfig | None = Field(None, description="for offline algorithms: what is learned from")
+    environment: EnvironmentConfig | None = Field(
+        None, description="what answers the policy; without it a response is one turn, and nobody answers"
+    )
     verifiers: Annotated[list[VerifierConfig], Field(min_length=1)]
     scoring: ScoringConfig = ScoringConfig()
     rollout: RolloutConfig = RolloutConfig()
@@ -66,10 +70,10 @@ class Config(Strict):
         return "older_weights" if self.rollout.max_staleness else "engine"
 
     def longest_sequence(self) -> int:
-        """Tokens of the longest prompt and response that training or evaluation may ask of the engine."""
+        """Tokens of the longest prompt and episode that training or evaluation may ask of the engine."""
         evaluated = self.evaluation.data if self.evaluation else None
         prompt = max(d.max_prompt_tokens for d in (self.data, evaluated) if d is not None)
-        return prompt + self.rollout.max_tokens
+        return prompt + self.rollout.max_tokens + (self.environment.max_inserted if self.environment else 0)
 
     @field_validator("algorithm")
     @classmethod

@@ -12,9 +12,17 @@ class Problem:
 
     Where a generator is asked for a ``slip``, the solution contains one mistake that carries through to its end; the
     answer stays the right one.
+
+    Attributes:
+        key: tells it from others of the same prompt, where an environment keeps from the policy what makes the difference.
     """
 
     prompt: str
     answer: Any
     demonstration: str
     meta: dict[str, Any]
+    key: str = ""
+
+    @property
+    def identity(self) -> str:
+        return self.key or self.prompt

@@ -16,7 +16,13 @@ from grpo_kit.types import Message, Task
 
 from .conversations import PLAIN, framed
 from .problem import Problem
-from .word_problems import VERSION, of_held_out_templates, word_problems
+from .word_problems import (
+    VERSION,
+    of_held_out_templates,
+    tool_word_problems,
+    tool_word_problems_held_out,
+    word_problems,
+)
 
 HELD_OUT_SHARE = 0.1
 PATIENCE = 2000  # draws without a new problem after which a small problem space counts as exhausted
@@ -130,6 +136,24 @@ def one_line_function(rng: random.Random, level: int, slip: bool = False) -> Pro
     return Problem(prompt, answer, f"def f(x): return {code}", {})
 
 
+def big_arithmetic(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """Multiply two numbers of ``level + 2`` digits, which is more than a small model does by itself: ``482*739=``."""
+    low, high = 10 ** (level + 1), 10 ** (level + 2)
+    a, b = rng.randrange(low, high), rng.randrange(low, high)
+    return Problem(f"{a}*{b}=", str(a * b), boxed(slipped(rng, a * b) if slip else a * b), {})
+
+
+def guess_number(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """A number from 1 to ``10 * 2**level`` that the environment `guess_number` thinks of: ``guess 1 to 20``.
+
+    The prompt is the same for all of them. A demonstration is one guess, without a slip the right one at once.
+    """
+    high = 10 * 2**level
+    secret = rng.randint(1, high)
+    guess = secret % high + 1 if slip else secret
+    return Problem(f"guess 1 to {high}", str(secret), boxed(guess), {"low": 1, "high": high}, key=f"{secret} of {high}")
+
+
 TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "addition": addition,
     "chain_sum": chain_sum,
@@ -139,13 +163,19 @@ TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "one_line_function": one_line_function,
     "word_problems": word_problems,
     "word_problems_seen": word_problems,
+    "big_arithmetic": big_arithmetic,
+    "guess_number": guess_number,
+    "tool_word_problems": tool_word_problems,
 }
 
 # Tasks whose held-out problems are of other kinds than those that are trained on, not only other numbers.
-HELD_OUT_KINDS: dict[str, Callable[[random.Random, int, bool], Problem]] = {"word_problems": of_held_out_templates}
+HELD_OUT_KINDS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
+    "word_problems": of_held_out_templates,
+    "tool_word_problems": tool_word_problems_held_out,
+}
 
 # Of tasks whose text may change from one release to the next: it counts in the fingerprint.
-VERSIONS = {"word_problems": VERSION, "word_problems_seen": VERSION}
+VERSIONS = {"word_problems": VERSION, "word_problems_seen": VERSION, "tool_word_problems": VERSION}
 
 # The shipped verifier that tells whether an answer to a task is right.
 VERIFIERS = {
@@ -157,6 +187,9 @@ VERIFIERS = {
     "one_line_function": "code",
     "word_problems": "math",
     "word_problems_seen": "math",
+    "big_arithmetic": "math",
+    "guess_number": "number",
+    "tool_word_problems": "math",
 }
 
 
@@ -203,7 +236,7 @@ class ProceduralSource:
         for attempt in range(100_000):
             rng = random.Random(f"{self.name}/{self.level}/{self.seed}/{self.held_out}/{index}/{attempt}")
             problem = kinds[self.name](rng, self.level, slip)
-            if is_held_out(problem.prompt) == self.held_out:
+            if is_held_out(problem.identity) == self.held_out:
                 return problem
         raise UserError(f"data.task: {self.name} at level {self.level} has too few problems to hold some out")
 
@@ -211,7 +244,7 @@ class ProceduralSource:
         problem = self.problem(index)
         asked = [Message(role="user", content=problem.prompt)]
         messages = framed(asked, self.template, self.system, f"data.task: {self.name}")
-        return Task(f"{self.name}/{problem.prompt}", messages, problem.answer, problem.meta)
+        return Task(f"{self.name}/{problem.identity}", messages, problem.answer, problem.meta)
 
     def unique_tasks(self, count: int) -> list[Task]:
         """The first ``count`` different tasks of the stream: an evaluation set counts no problem twice."""
@@ -222,17 +255,17 @@ class ProceduralSource:
         found: dict[str, int] = {}
         index = last_new = 0
         while len(found) < count and index - last_new < PATIENCE:
-            prompt = self.problem(index).prompt
-            if prompt not in found:
-                found[prompt] = last_new = index
+            identity = self.problem(index).identity
+            if identity not in found:
+                found[identity] = last_new = index
             index += 1
         if len(found) == count:
             return list(found.values())
         raise UserError(f"evaluation.tasks: {self.name} at level {self.level} has only {len(found)} held-out problems")
 
 
-def is_held_out(prompt: str) -> bool:
-    return _digest(prompt) < HELD_OUT_SHARE * 2**64
+def is_held_out(identity: str) -> bool:
+    return _digest(identity) < HELD_OUT_SHARE * 2**64
 
 
 def _digest(text: str) -> int:

@@ -14,7 +14,7 @@ from grpo_kit.types import Group, Prompt, Task
 from .records import Record
 
 if TYPE_CHECKING:
-    from grpo_kit.generate.base import Generator, SamplingParams, UnderWay
+    from grpo_kit.generate.base import Generator, Replies, SamplingParams, UnderWay
     from grpo_kit.scoring import Scorer
 
 
@@ -23,10 +23,11 @@ def answered(
     tasks: Sequence[tuple[Task, Prompt]],
     sampling: SamplingParams,
     under_way: UnderWay | None = None,
+    replies: Replies | None = None,
 ) -> Iterator[Group]:
-    """A group for each task, in the order in which they are finished. under_way: as `Generator.generate` has it."""
+    """A group for each task, in the order in which they are finished. under_way, replies: as `Generator.generate` has them."""
     by_id = {task.id: (task, prompt) for task, prompt in tasks}
-    for completions in generator.generate([prompt for _, prompt in tasks], sampling, under_way):
+    for completions in generator.generate([prompt for _, prompt in tasks], sampling, under_way, replies):
         yield Group(*by_id[completions[0].task_id], completions)
 
 

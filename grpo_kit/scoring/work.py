@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from grpo_kit.errors import RunFailed
-from grpo_kit.types import Score
+from grpo_kit.types import Completion, Score, Task
 from grpo_kit.verifiers.base import Verifier
 from grpo_kit.verifiers.lookup import Address
 
@@ -34,12 +34,17 @@ class Loaded:
 
 @dataclass(eq=False)
 class Work:
-    """One verifier over one group's completions. ``results`` fills up; ``finished`` is called when it is full."""
+    """One verifier over one group's completions. ``results`` fills up; ``finished`` is called when it is full.
+
+    Attributes:
+        context: what the verifier is told of the task.
+        own: what it is told of each completion beside its text.
+    """
 
     loaded: Loaded
     context: Mapping[str, Any]
     responses: list[str]
-    completion_ids: list[list[int]] | None
+    own: Sequence[Mapping[str, Any]] | None
     finished: Callable[[Work], None]
     results: list[Score | None] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -65,11 +70,38 @@ class Work:
             self.finished(self)
 
 
-def cases_of(context: Mapping[str, Any], responses: list[str], ids: list[list[int]] | None) -> list[dict[str, Any]]:
+def context_of(verifier: Verifier, task: Task) -> dict[str, Any]:
+    """What of the task the verifier asks for; the rest is not sent."""
+    context: dict[str, Any] = {}
+    for name in ("answer", "meta"):
+        if verifier.wants(name):
+            context[name] = getattr(task, name)
+    if verifier.wants("messages"):
+        context["messages"] = list(task.messages)
+    if verifier.wants("prompt"):
+        context["prompt"] = task.prompt
+    return context
+
+
+def own_of(verifier: Verifier, task: Task, completions: Sequence[Completion]) -> list[dict[str, Any]] | None:
+    """What of each completion it asks for beside the response; None for nothing.
+
+    An episode's response is its last turn, and the messages before it are those of its earlier turns as well. Who judges a
+    group is told of the task once, so it gets the messages that all episodes of the group share.
+    """
+    told: list[dict[str, Any]] = [{} for _ in completions]
+    for own, completion in zip(told, completions, strict=True):
+        if verifier.wants("completion_ids"):
+            own["completion_ids"] = completion.token_ids
+        if completion.turns and verifier.wants("messages") and not verifier.group:
+            own["messages"] = completion.before(task.messages)
+    return told if any(told) else None
+
+
+def cases_of(
+    context: Mapping[str, Any], responses: list[str], own: Sequence[Mapping[str, Any]] | None
+) -> list[dict[str, Any]]:
     """The keyword arguments of each completion's call."""
-    if ids is None:
+    if own is None:
         return [{**context, "response": response} for response in responses]
-    return [
-        {**context, "response": response, "completion_ids": tokens}
-        for response, tokens in zip(responses, ids, strict=True)
-    ]
+    return [{**context, **told, "response": response} for response, told in zip(responses, own, strict=True)]

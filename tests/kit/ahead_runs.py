@@ -36,9 +36,9 @@ class OwnWeights(TorchEngine):
             self.policy.model.load_state_dict(model.state_dict())
             super().sync(model, version)
 
-    def generate(self, prompts, sampling, under_way=None):
+    def generate(self, prompts, sampling, under_way=None, replies=None):
         with self.busy:
-            return iter(list(super().generate(prompts, sampling, under_way)))
+            return iter(list(super().generate(prompts, sampling, under_way, replies)))
 
 
 class Disturbed(OnlineTrainer):

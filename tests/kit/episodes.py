@@ -1,61 +1,73 @@
-"""Episodes without an engine: turns that are written down beforehand are said, as an engine would say them."""
+"""Groups of episodes: several turns, with what an environment inserted between them."""
 
-from __future__ import annotations
+import random
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from grpo_kit.types import Completion, Group, Prompt, Score, Task, Turn
 
-from grpo_kit.config.environment import EnvironmentConfig
-from grpo_kit.data.bridge import Bridge
-from grpo_kit.environments.episodes import Episodes
-from grpo_kit.generate.base import Reply, SampledTurn
-from grpo_kit.policy.scratch import build_tokenizer
-from grpo_kit.types import Prompt, Task
-from tests.kit.obeying import Address
-
-TOKENIZER = build_tokenizer()
-END = TOKENIZER.eos_token_id
+INSERTED = range(224, 256)  # ids that stand nowhere else, so that a test can tell an inserted position by its id
+ENDINGS = ("done", "turns", "length", "deadline")
 
 
-def task(name: str = "t", answer: Any = None) -> Task:
-    return Task(name, ({"role": "user", "content": f"Question {name}?"},), answer)
+def as_episodes(sequences, seed=0):
+    """The same sequences with something inserted between up to four turns; some stay one turn."""
+    rng = random.Random(f"episodes/{seed}")
+    for sequence in sequences:
+        sequence.prompt_ids, sequence.completion_ids = (
+            [i % INSERTED.start for i in ids] for ids in (sequence.prompt_ids, sequence.completion_ids)
+        )
+        starts = _starts(len(sequence.completion_ids), rng)
+        sequence.inserted = [(start, [rng.choice(INSERTED) for _ in range(rng.randrange(1, 12))]) for start in starts]
+    return sequences
 
 
-def open_episodes(address: Any = None, seed: int = 0, arguments: Mapping[str, Any] = {}, **settings: Any) -> Episodes:
-    address = address or Address()
-    configured = EnvironmentConfig(name="obeying", **{"timeout": 5.0, "memory_mb": 256, **settings})
-    return Episodes(address.resolve(), address, configured, Bridge(TOKENIZER), seed, **arguments)
+def _starts(length, rng):
+    return sorted(rng.sample(range(1, length), min(length - 1, rng.randrange(4))))
 
 
-def said(task_id: str, sample: int, number: int, text: str, left: int = 1000) -> SampledTurn:
-    cut = text.startswith("cut ")
-    ids = TOKENIZER.encode(text, add_special_tokens=False) + ([] if cut else [END])
-    return SampledTurn(task_id, sample, number, ids, text, "length" if cut else "stop", left)
+def episode_groups(sizes=(3, 4, 2), seed=0, logprobs=True):
+    """Groups whose first completion is right and whose last is wrong."""
+    rng = random.Random(f"groups/{seed}")
+    return [_group(str(number), size, rng, logprobs) for number, size in enumerate(sizes)]
 
 
-def prepared(episodes: Episodes, tasks: Sequence[Task]) -> list[Task]:
-    return [made for made, _ in episodes.prepare([(each, Prompt(each.id, (1,))) for each in tasks])]
+def _group(name, size, rng, logprobs):
+    prompt = tuple(rng.randrange(INSERTED.start) for _ in range(24))
+    task = Task(name, ({"role": "user", "content": f"question {name}"},), "7")
+    completions = [_episode(name, index, rng, logprobs) for index in range(size)]
+    rewards = [1.0 if index == 0 else 0.0 if index == size - 1 else rng.random() for index in range(size)]
+    scores = [Score(reward, extracted="7", reason="said 7") for reward in rewards]
+    parts = [{"odd": score} for score in scores]
+    return Group(task, Prompt(name, prompt), completions, scores, parts, Score(0.5), "odd", "odd", 0.5)
 
 
-def play(replies: Any, scripts: Mapping[tuple[str, int], Sequence[str]]) -> dict[tuple[str, int], Reply]:
-    """Say every script to the end; returns the last reply to each. An episode ends with its script's last turn: "done"."""
-    at, ends = dict.fromkeys(scripts, 0), {}
-    for key, script in scripts.items():
-        replies.submit(said(*key, 0, script[0]))
-    while len(ends) < len(scripts):
-        came = replies.take(wait=True)
-        assert came, "nothing is under way, and episodes are still open"
-        for reply in came:
-            key = (reply.task_id, reply.sample_index)
-            if reply.inserted is None:
-                assert key not in ends, "an episode ended twice"
-                ends[key] = reply
-            else:
-                at[key] += 1
-                replies.submit(said(*key, at[key], scripts[key][at[key]]))
-    return ends
-
-
-def heard(reply: Reply) -> list[str]:
-    """What the environment said to each turn but the last."""
-    return [turn.replies[0]["content"] for turn in reply.turns[:-1]]
+def _episode(name, index, rng, logprobs):
+    ids = [rng.randrange(INSERTED.start) for _ in range(rng.randrange(6, 16))]
+    starts = sorted(rng.sample(range(1, len(ids)), 1 + index % 3))
+    inserted = [(start, [rng.choice(INSERTED) for _ in range(rng.randrange(1, 9))]) for start in starts]
+    turns = [
+        Turn(
+            start,
+            f"turn {number} of {name}/{index}",
+            ({"role": "tool", "content": f"reply {number}"},) if number < len(starts) else (),
+            reward=0.25 * number,
+            calls=2,
+            invalid=number % 2,
+            failed=1 - number % 2,
+            seconds=0.5,
+        )
+        for number, start in enumerate([0, *starts])
+    ]
+    said = [-rng.random() for _ in ids] if logprobs else []
+    return Completion(
+        name,
+        index,
+        ids,
+        said,
+        turns[-1].text,
+        "stop",
+        0,
+        inserted=inserted,
+        turns=turns,
+        ending=ENDINGS[index % len(ENDINGS)],
+        outcome=Score(float(index % 2), reason="the environment's word"),
+    )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpo_kit.errors import RunFailed
-from grpo_kit.generate.base import Generator, SamplingParams
+from grpo_kit.generate.base import Generator, Replies, SamplingParams
 from grpo_kit.observe.clock import Clock
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Group, Prompt
@@ -36,8 +36,10 @@ class AtOnce:
     def __init__(self, generator: Generator, gate: Gate) -> None:
         self.generator, self.gate = generator, gate
 
-    def completions(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
-        return _UnderWay(lambda: self.generator.generate(prompts, sampling), lambda: self.gate.closed)
+    def completions(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, replies: Replies | None = None
+    ) -> Iterator[list[Completion]]:
+        return _UnderWay(lambda: self.generator.generate(prompts, sampling, replies=replies), lambda: self.gate.closed)
 
     def before_gathering(self, put_aside: Callable[[], None]) -> None:
         self.gate.agree(exchanging=True, before_waiting=put_aside)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.errors import RunFailed
-from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
+from grpo_kit.generate.base import Generator, Replies, SamplingParams, sample_seed
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.measure import Measures
@@ -45,7 +45,9 @@ class Requests(Protocol):
     @property
     def mixes_versions(self) -> bool: ...
 
-    def completions(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
+    def completions(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, replies: Replies | None = None
+    ) -> Iterator[list[Completion]]:
         """See `Generator.generate`."""
 
     def before_gathering(self, put_aside: Callable[[], None]) -> None:

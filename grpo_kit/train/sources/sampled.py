@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from grpo_kit.generate.base import Generator, SamplingParams
+from grpo_kit.generate.base import Generator, Replies, SamplingParams
 from grpo_kit.observe.clock import Clock
 from grpo_kit.types import Completion, Group, Prompt
 
@@ -21,8 +21,10 @@ class WhenNeeded:
     def __init__(self, generator: Generator) -> None:
         self.generator = generator
 
-    def completions(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
-        return self.generator.generate(prompts, sampling)
+    def completions(
+        self, prompts: Sequence[Prompt], sampling: SamplingParams, replies: Replies | None = None
+    ) -> Iterator[list[Completion]]:
+        return self.generator.generate(prompts, sampling, replies=replies)
 
     def before_gathering(self, put_aside: Callable[[], None]) -> None:
         """Nobody else uses the scorer."""
