@@ -313,7 +313,7 @@ def _heard(result: Any, seconds: Any, opening: bool) -> Heard:
         if not all(map(math.isfinite, (reward or 0.0, answer.turn_reward))):
             raise ValueError("not a number")
     digest = hashlib.blake2b(json.dumps(result, sort_keys=True).encode(), digest_size=16).digest()
-    full = sum(len(value) for m in messages for value in m.values()) >= MOST_CHARACTERS  # type: ignore[arg-type]
+    full = sum(len(str(value)) for message in messages for value in message.values()) >= MOST_CHARACTERS
     return Heard(answer, seconds=seconds, full=full, digest=digest)
 
 

@@ -13,6 +13,7 @@ import pickle
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from grpo_kit.scoring.channel import CHANNEL_LOST, HEARTBEAT, IDLE, LENGTH, LOADING, RECYCLE, receive_request
@@ -37,10 +38,8 @@ def serve(channel: socket.socket, heartbeat_fd: int) -> None:
         if request is None:
             os._exit(CHANNEL_LOST)
         call, _, payload = request
-        HEARTBEAT.pack_into(heartbeat, 0, call, LOADING, time.monotonic())
-        result, seconds, fit = stage.call(
-            payload, lambda c=call: HEARTBEAT.pack_into(heartbeat, 0, c, RUNNING, time.monotonic())
-        )
+        _mark(heartbeat, call, LOADING)
+        result, seconds, fit = stage.call(payload, partial(_mark, heartbeat, call, RUNNING))
         if os.getpid() != own:
             os._exit(0)  # an environment forked and let the child return: only the worker itself may answer
         answer = json.dumps([call, round(seconds, 7), result]).encode()
@@ -48,9 +47,13 @@ def serve(channel: socket.socket, heartbeat_fd: int) -> None:
             channel.sendall(LENGTH.pack(len(answer)) + answer)
         except OSError:
             os._exit(CHANNEL_LOST)
-        HEARTBEAT.pack_into(heartbeat, 0, IDLE, LOADING, time.monotonic())
+        _mark(heartbeat, IDLE, LOADING)
         if not fit:
             os._exit(RECYCLE)
+
+
+def _mark(heartbeat: mmap.mmap, call: int, position: int) -> None:
+    HEARTBEAT.pack_into(heartbeat, 0, call, position, time.monotonic())
 
 
 class Stage:

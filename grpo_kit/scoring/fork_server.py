@@ -57,7 +57,7 @@ class ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self.control = control
         self.workers: dict[int, int] = {}  # pid -> worker id
-        self.folder = Path()
+        self.folder: Path | None = None  # the pool's; not known before the first message
         self.memory_mb = 0
         self.serve_worker: Callable[[socket.socket, int], None] | None = None
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -124,10 +124,12 @@ class ForkServer:
             _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             self.control.close()
+            assert self.folder is not None
             confine(self.folder / f"worker-{number}", self.memory_mb)
             assert self.serve_worker is not None
             self.serve_worker(socket.socket(fileno=channel_fd), heartbeat_fd)
         except BaseException:
+            assert self.folder is not None
             (self.folder / f"worker-{number}.fault").write_text(traceback.format_exc())
         finally:
             os._exit(1)
@@ -148,6 +150,7 @@ class ForkServer:
             self._end_orphans()
 
     def _bury(self, number: int, status: int) -> None:
+        assert self.folder is not None
         fault = self.folder / f"worker-{number}.fault"
         with contextlib.suppress(FileNotFoundError):
             text = fault.read_bytes()[:FAULT_LIMIT].decode(errors="replace")
@@ -178,7 +181,8 @@ class ForkServer:
                 if pid in self.workers:
                     os.killpg(pid, signal.SIGKILL)
             self.workers.pop(pid, None)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tell(self, **message: Any) -> None:
         self.control.sendall(json.dumps(message).encode() + b"\n")
