@@ -9,7 +9,6 @@ import builtins
 import contextlib
 import copy
 import importlib
-import io
 import operator
 import os
 import struct
@@ -19,6 +18,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
+from . import replaced
 
 _MUTABLE = (list, dict, set, bytearray)
 _LONGEST_PARTS = 4096  # bytes
@@ -26,6 +26,8 @@ _LONGEST_PARTS = 4096  # bytes
 _OPERATORS = (
     *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
     *("floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
+    *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
+    *("irshift", "index"),
 )
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
@@ -44,9 +46,16 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "round": round,
     "abs": abs,
     "divmod": divmod,
+    "format": format,
+    "fspath": os.fspath,
+    "reversed": reversed,
     "enter": lambda o: o.__enter__(),
-    "exit": lambda o: o.__exit__(None, None, None),
-    "await": lambda o: _loop().run_until_complete(_awaited(o)),
+    "exit": lambda o, *raised: bool(o.__exit__(*_about(*raised))),
+    "await": lambda o: _wait(o),
+    "aiter": aiter,
+    "anext": lambda o: _wait(anext(o)),
+    "aenter": lambda o: _wait(o.__aenter__()),
+    "aexit": lambda o, *raised: bool(_wait(o.__aexit__(*_about(*raised)))),
     "type": type,
     "issubclass": issubclass,
     "copy": copy.copy,
@@ -67,6 +76,18 @@ def _loop() -> Any:
 
 async def _awaited(value: Any) -> Any:
     return await value
+
+
+def _wait(value: Any) -> Any:
+    return _loop().run_until_complete(_awaited(value))
+
+
+def _about(*raised: str) -> tuple[Any, Any, Any]:
+    """What ``__exit__`` is told of an exception of the tests, or of none."""
+    if not raised:
+        return None, None, None
+    error = _counterpart(*raised)
+    return type(error), error, None
 
 
 class Connection:
@@ -209,13 +230,13 @@ class Server:
                 found[name] = [kind, self.encode(value)]
         return [found]
 
-    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], captures: bool) -> list[Any]:
+    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
         """Call, and report which mutable arguments the call changed, and what it printed if somebody wants to know."""
         decoded = [self.decode(a) for a in args]
         function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed) if captures else contextlib.nullcontext():
+        with replaced.put(around, self.decode) as told:
             value = function(*decoded, **named)
+            brought = told()
         changed = {}
         for index, (before, after) in enumerate(zip(args, decoded, strict=True)):
             if type(after) in _MUTABLE:
@@ -224,7 +245,7 @@ class Server:
                     changed[str(index)] = encoded
             else:
                 self.instances.reference(after)  # an object of the task goes back as the call has left it
-        return [self.encode(value), changed, printed.getvalue()]
+        return [self.encode(value), changed, brought]
 
     def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
         return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]
