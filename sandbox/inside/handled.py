@@ -19,8 +19,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from .proxy import Proxy
+
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
-_ASKED = frozenset(("type", "id", "issubclass"))
+_ASKED = frozenset(("type", "id", "issubclass", "isinstance"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
 _ENDS = (IndexError, StopIteration)  # by which Python knows that a sequence has no more
@@ -292,6 +294,13 @@ class Helper:
             arguments = tuple(a if self._number(a) is None else _awaited(a) for a in arguments)
         return function(*arguments, **named)
 
+    def isinstance(self, value: Any, kinds: Any) -> bool:
+        """What ``gather(..., return_exceptions=True)`` gives is taken by a test that asks whether it is an exception."""
+        found = builtins.isinstance(value, kinds)
+        if found and builtins.isinstance(value, BaseException) and not builtins.isinstance(value, AssertionError):
+            self._outstanding.take(value)
+        return found
+
     def same(self, left: Any, right: Any) -> bool:
         number = self._number(left)
         return left is right if number is None else number == self._number(right)
@@ -302,7 +311,8 @@ class Helper:
 
     def type(self, *arguments: Any) -> Any:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
-            return self._ask("type", *arguments)
+            kind = arguments[0].__class__  # of the interpreter's own, like a generator's
+            return self._ask("type", *arguments) if kind is builtins.type(arguments[0]) else kind
         return builtins.type(*arguments)
 
     def issubclass(self, kind: Any, bases: Any) -> bool:
@@ -321,8 +331,16 @@ def watch(outstanding: Outstanding, texts: str) -> None:
     )
     if "unittest" in texts or "TestCase" in texts:
         _watch_cases(outstanding)
+    if "mock" in texts or "inspect" in texts:
+        _watch_awaitable(importlib.import_module("inspect"))
     if "futures" in texts or "PoolExecutor" in texts:
         _watch_futures(outstanding)
+
+
+def _watch_awaitable(inspect: Any) -> None:
+    """What stands for an object of the program can be awaited, whatever the object can: told is whether it is a coroutine."""
+    awaitable = inspect.isawaitable
+    inspect.isawaitable = lambda value: inspect.iscoroutine(value) or (type(value) is not Proxy and awaitable(value))
 
 
 def _watch_cases(outstanding: Outstanding) -> None:
@@ -343,9 +361,9 @@ def _watch_cases(outstanding: Outstanding) -> None:
 
 
 def _watch_futures(outstanding: Outstanding) -> None:
-    """An assertion that a future keeps is outstanding, and so is what it raises again."""
+    """An assertion that a future keeps is outstanding, and so is what it raises again. ``exception()`` takes the rest."""
     future = importlib.import_module("concurrent.futures").Future
-    keep = future.set_exception
+    keep, kept = future.set_exception, future.exception
 
     def set_exception(self: Any, error: Any) -> None:
         if isinstance(error, AssertionError):
@@ -353,13 +371,19 @@ def _watch_futures(outstanding: Outstanding) -> None:
         keep(self, error)
 
     def result(self: Any, timeout: Any = None) -> Any:
-        error = self.exception(timeout)
+        error = kept(self, timeout)
         if error is not None:
             outstanding.again(error)
             raise error
         return self._result
 
-    future.set_exception, future.result = set_exception, result
+    def exception(self: Any, timeout: Any = None) -> Any:
+        error = kept(self, timeout)
+        if not isinstance(error, AssertionError):
+            outstanding.take(error)
+        return error
+
+    future.set_exception, future.result, future.exception = set_exception, result, exception
 
 
 def _heard(method: Callable[..., Any], outstanding: Outstanding) -> Callable[..., Any]:

@@ -15,10 +15,29 @@ from collections.abc import Collection, Iterator, Sequence
 from . import testing
 from .replaced import Place
 
-_WORTH_A_LOOK = re.compile(r"\b(import|patch|class|pytest|builtins|sys)\b")
+_WORTH_A_LOOK = re.compile(r"\b(import|patch|class|pytest|builtins|sys|open|os|assertLogs|assertNoLogs)\b")
+# The program's files are in its own process, where the tests cannot make or read any.
+_FILES = frozenset(
+    (
+        *(
+            "open",
+            "io.open",
+            "os.open",
+            "os.listdir",
+            "os.mkdir",
+            "os.makedirs",
+            "os.remove",
+            "os.unlink",
+            "os.path.exists",
+        ),
+        *("os.path.isfile", "os.path.isdir", "os.path.getsize", "os.stat", "os.chdir", "shutil.rmtree", "shutil.copy"),
+    )
+)
+_LOGS = frozenset(("assertLogs", "assertNoLogs"))
 # Modules whose failures nobody sees, or whose tests the program writes.
 _UNSEEN = {
     "atexit": "what fails at the end of the interpreter decides nothing: assert in the test",
+    "tempfile": "the program, which runs in another process, sees no file of the tests'",
     "doctest": "the examples in a program's docstrings are the program's word: assert in the test",
 }
 
@@ -49,9 +68,31 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
             yield from _of_pytest(node.attr)
         elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pytest.mark":
             yield from _of_pytest(f"mark.{node.attr}")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in _FILES and "devnull" not in ast.unparse(node):
+            yield f"the tests call {ast.unparse(node.func)}: they see no file of the program's, nor it one of theirs"
+        elif isinstance(node, ast.Attribute) and node.attr in _LOGS:
+            yield f"the tests use {node.attr}: what the program logs stays in its process"
         elif isinstance(node, ast.ClassDef):
             for base in (b for b in node.bases if isinstance(b, ast.Name) and b.id in program):
                 yield f"the tests derive {node.name} from {base.id}, which is the program's and lives in its process"
+
+
+def is_alone(test: str, before: Sequence[str], data: Collection[str]) -> bool:
+    """Whether a test does the same for every program until it first asks one.
+
+    Args:
+        before: the tests before it, whose variables may hold what the program said.
+        data: names that hold data now, among them the program's.
+    """
+    bound = {
+        n.id
+        for t in before
+        for n in ast.walk(ast.parse(t))
+        if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)
+    }
+    own = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    read = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
+    return not (read - own) & {*bound, *data}
 
 
 def _module(name: str, relative: bool = False) -> Iterator[str]:

@@ -53,10 +53,12 @@ class Link(Protocol):
 
     Attributes:
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
+        put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
     """
 
     objects: frozenset[str]
     methods: frozenset[str]
+    put: dict[tuple[int, str], Any]
 
     def operation(self, name: str, *operands: Any, standing: int = ..., producer: str = ...) -> Any: ...
 
@@ -142,6 +144,8 @@ class Proxy:
             raise AttributeError(name)
         if name in DATA_NAMES and not Proxy._answers(self, name):
             raise _not_data(self, f".{name}")
+        if (self._number, name) in self._link.put:
+            return self._link.put[self._number, name]
         value = self._link.operation("getattr", self, name, producer=f".{name}")
         if isinstance(value, Proxy):
             object.__setattr__(value, "_label", f"{self._label}.{name}")
@@ -151,9 +155,13 @@ class Proxy:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._link.operation("setattr", self, name, value)
+        self._link.put.pop((self._number, name), None)
+        if callable(value) and not isinstance(value, Proxy):
+            self._link.put[self._number, name] = value
 
     def __delattr__(self, name: str) -> None:
         self._link.operation("delattr", self, name)
+        self._link.put.pop((self._number, name), None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._link.call(self, args, kwargs)
@@ -234,6 +242,8 @@ class Proxy:
         return isinstance(value, Proxy) and self._link.operation("isinstance", value, self) is True
 
     def __getitem__(self, key: Any) -> Any:
+        if _producer(self) == ".__dict__":
+            raise KeyError(key)  # of a class: mock's patch asks for it, and then for the attribute
         if not Proxy._is_object(self):
             raise _not_data(self, "an item of it")
         return self._link.operation("getitem", self, key, producer=_inner(self))

@@ -11,10 +11,11 @@ import builtins
 import contextlib
 import functools
 import importlib
+import itertools
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
@@ -33,7 +34,19 @@ class RemoteError(Exception):
 
 
 class TaskBroken(Exception):
-    """The tests need something that is not here, whatever the program. Raised before the first of them runs."""
+    """The tests need something that is not here, whatever the program: nothing that it has said leads here."""
+
+
+class CannotLeave(BaseException):
+    """The tests pass what the program's process cannot have. Not a TypeError, which a test may expect of the program."""
+
+
+# What gives its items one by one, and is called back for each.
+_ITERATORS: tuple[Any, ...] = (
+    *(types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter(""))),
+    *(type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())), type(iter(range(0)))),
+    *(itertools.chain, itertools.count, itertools.cycle, itertools.repeat, itertools.islice),
+)
 
 
 class Link:
@@ -47,6 +60,8 @@ class Link:
         self.outstanding = handled.Outstanding()
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
+        self.stand_ins: list[object] = []
+        self.put: dict[tuple[int, str], Any] = {}
         self.requests = 0
         self.functions: list[Callable[..., Any]] = []
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
@@ -63,11 +78,21 @@ class Link:
         known = self.instances.reference(value) or _of_library(value)
         if known is not None:
             return {"~": "ref", "v": known}
-        if callable(value):
+        if type(value) is object:  # a stand-in, or what a function should refuse
+            self.stand_ins.append(value)
+            return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
+        if isinstance(value, _ITERATORS):
+            self.functions.append(value.__next__)
+            return {"~": "ref", "v": ["iterator", len(self.functions) - 1]}
+        if _is_mock(value):
+            self.functions += [value, functools.partial(_of_mock, value)]
+            return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
+        if callable(value) and not isinstance(value, type):
             self.functions.append(value)
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
-            return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc]}
-        raise TypeError(f"the tests pass a {type(value).__name__}, which cannot leave their process")
+            binds = isinstance(value, types.FunctionType)
+            return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc, binds]}
+        raise CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
 
     def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         inner = producer if producer.endswith("[]") else f"{producer}[]"
@@ -77,6 +102,8 @@ class Link:
     def _resolve(self, content: Any, standing: int, producer: str) -> Any:
         if content[0] in ("node", "member", "class"):
             return self.instances.resolve(content)
+        if content[0] == "stand-in":
+            return self.stand_ins[content[1]]
         kind, which, class_name = content
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
@@ -141,7 +168,7 @@ class Link:
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
             answer = ["failed", "AssertionError", ""]
-        except Exception as error:
+        except (Exception, CannotLeave) as error:
             answer = ["failed", type(error).__name__, str(error)[:500]]
         self._send(answer)
 
@@ -155,7 +182,7 @@ class Link:
             raise codec.Malformed("not an exception")
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
         for name in known:
-            kind = self.exceptions.get(name)
+            kind: Any = self.exceptions.get(name)
             if kind is None and name not in _NEVER_RAISED:
                 kind = getattr(builtins, name, None)
             if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) and kind is not Exception:
@@ -163,13 +190,21 @@ class Link:
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
                         return kind(*arguments)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
-                    error = kind.__new__(kind)
-                    error.args = (text,)
-                    for attribute, value in attributes.items():
-                        if type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute):
-                            setattr(error, attribute, value)
-                    return error
-        return RemoteError(f"{names}: {text}"[:1000])
+                    return self._made(kind if name == known[0] else _named(known[0], kind), text, attributes)
+        return (
+            RemoteError(f"{names}: {text}"[:1000])
+            if not known
+            else _named(known[0], RemoteError)(f"{known[0]}: {text}")
+        )
+
+    @staticmethod
+    def _made(kind: Any, text: str, attributes: dict[Any, Any]) -> BaseException:
+        error = kind.__new__(kind)
+        error.args = (text,)
+        for attribute, value in attributes.items():
+            if type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute):
+                setattr(error, attribute, value)
+        return error
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         reply = self.request(["operation", name, [self.encode(o) for o in operands]])
@@ -220,6 +255,23 @@ class Link:
             raise codec.Malformed("an argument that was not given came back")
         self.around.after(around, told)
         return self.decode(result, standing, producer), new
+
+
+def _named(name: str, base: type) -> Any:
+    """A kind of exception that the tests do not name, but may ask for its name."""
+    return types.new_class(name[:100], (base,), exec_body=lambda names: names.update(__module__="solution"))
+
+
+def _is_mock(value: Any) -> bool:
+    mock = sys.modules.get("unittest.mock")
+    return mock is not None and isinstance(value, mock.NonCallableMock)
+
+
+def _of_mock(value: Any, name: str) -> Any:
+    """An attribute of a mock, for the program: not what tests ask of it, which the program must not answer or change."""
+    if name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name):
+        raise AttributeError(name)
+    return getattr(value, name)
 
 
 def _of_library(value: Any) -> list[str] | None:
@@ -331,7 +383,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     places, why_not = needs.places(trees)
     if why or why_not:
         raise TaskBroken(why or why_not)
-    link.around.watch(places)
+    link.around.watch(places, told)
     _lend_library(link, told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
@@ -353,8 +405,8 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         link.exceptions.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
-        for index, test in job["tests"]:
-            send(["test", index, *_judge_one(test, namespace, link)])
+        for position, (index, test) in enumerate(job["tests"]):
+            send(["test", index, *_judge_one(test, namespace, link, [text for _, text in job["tests"][:position]])])
     except TaskBroken as error:
         send(["task", str(error)])
     except Gone as error:
@@ -364,15 +416,21 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     send(["done"])
 
 
-def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, str]:
+def _judge_one(test: str, namespace: dict[str, Any], link: Link, before: Sequence[str]) -> tuple[str, str]:
     link.last = ""
     link.outstanding.clear()
+    asked = link.requests
     try:
         exec(handled.compiled(test, "<test>"), namespace)
         if Gone.happened:
             raise Gone.happened[0]
     except Gone:
         raise
+    except CannotLeave as error:
+        data = [n for n, value in namespace.items() if not callable(value) and not isinstance(value, types.ModuleType)]
+        if link.requests == asked and needs.is_alone(test, before, data):
+            raise TaskBroken(str(error)) from None
+        return "fail", str(error)
     except SystemExit as error:  # unittest.main() ends so
         if error.code:
             return "fail", link.last or f"SystemExit: {error.code}"[:300]

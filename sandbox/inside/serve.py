@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import functools
 import importlib
 import operator
 import os
@@ -120,11 +121,38 @@ class Connection:
         return bytes(data)
 
 
+class _Given:
+    """An iterator of the tests, who are asked for each item."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self._ask()
+
+
+class _Mock:
+    """A mock of the tests: they are told of each call, and give each attribute."""
+
+    def __init__(self, call: Callable[..., Any], ask: Callable[[str], Any]) -> None:
+        self.__dict__.update(_call=call, _ask=ask)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._ask(name)
+
+
 class Server:
     def __init__(self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type]) -> None:
         self.connection, self.namespace = connection, namespace
         self.instances = Instances(classes, -1, by_name=True)
         self.objects: dict[int, Any] = {}
+        self.stand_ins: dict[int, object] = {}
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -133,6 +161,9 @@ class Server:
         known = self.instances.reference(value)
         if known is not None:
             return {"~": "ref", "v": known}
+        stand_in = next((n for n, known in self.stand_ins.items() if known is value), None)
+        if stand_in is not None:
+            return {"~": "ref", "v": ["stand-in", stand_in]}
         self.objects[id(value)] = value  # kept alive, so that the number stays its own
         return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100]]}
 
@@ -145,6 +176,8 @@ class Server:
             return self.instances.resolve(content)
         if kind == "object":
             return self.objects[number]
+        if kind == "stand-in":
+            return self.stand_ins.setdefault(number, object())
         if kind == "library":
             found = importlib.import_module(number)
             return operator.attrgetter(content[2])(found) if content[2] else found
@@ -152,9 +185,13 @@ class Server:
         def function(*args: Any, **kwargs: Any) -> Any:
             return self._call_back(number, args, kwargs)
 
+        if kind == "iterator":
+            return _Given(function)
+        if kind == "mock":
+            return _Mock(function, lambda name: self._call_back(number + 1, (name,), {}))
         function.__name__ = function.__qualname__ = content[2]
         function.__doc__ = content[3]
-        return function
+        return function if content[4] else functools.partial(function)  # which becomes no method in a class
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""

@@ -12,6 +12,7 @@ import importlib.util
 import re
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -85,6 +86,25 @@ def raises(*kinds: Any, match: Any = None, check: Callable[[Any], bool] | None =
     return info
 
 
+@contextlib.contextmanager
+def _warning(kinds: Any, match: Any) -> Iterator[list[Any]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught
+    if not any(issubclass(w.category, kinds) and re.search(match or "", str(w.message)) for w in caught):
+        raise Failed(f"no warning of {kinds!r}")
+
+
+def warns(
+    kinds: Any = Warning, function: Callable[..., Any] | None = None, *args: Any, match: Any = None, **named: Any
+) -> Any:
+    """``with warns(W, match=...) as record`` or ``warns(W, f, x)``. Raises AssertionError if there was no such warning."""
+    if function is None:
+        return _warning(kinds, match)
+    with _warning(kinds, match):
+        return function(*args, **named)
+
+
 def fail(reason: str = "", pytrace: bool = True) -> Any:
     raise Failed(reason)
 
@@ -100,7 +120,7 @@ class _Marks:
         return mark
 
 
-OFFERED: dict[str, Any] = {"approx": approx, "raises": raises, "fail": fail, "mark": _Marks()}
+OFFERED: dict[str, Any] = {"approx": approx, "raises": raises, "warns": warns, "fail": fail, "mark": _Marks()}
 
 
 def install() -> None:
