@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from fractions import Fraction
 
@@ -30,22 +31,26 @@ def say(episode, turn):
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
-def test_guess_number_by_halves(level):
-    found = get_environment("guess_number")
-    source = ProceduralSource("guess_number", level, 0, False)
-    for index in range(20):
-        task = source.task(index)
-        episode = found.open(task, 0, {})
+@pytest.mark.parametrize(("task", "name"), [("guess_number", "guess_number"), ("big_arithmetic", "calculator")])
+def test_demonstrations_are_answered_as_they_say(task, name, level):
+    found = get_environment(name)
+    source = ProceduralSource(task, level, 0, False)
+    for index, slip in itertools.product(range(20), (False, True)):
+        problem = source.problem(index, slip)
+        episode = found.open(source.task(index), 0, {})
         assert list(episode.begin()) == []
-        low, high = 1, task.meta["high"]
-        for _ in range(level + 4):
-            middle = (low + high) // 2
-            answer = episode.reply(f"Let me try {middle}.", "")
-            if answer.done:
-                break
-            said = answer.messages[0]["content"]
-            low, high = (middle + 1, high) if said == "higher" else (low, middle - 1)
-        assert (answer.done, answer.reward, str(middle)) == (True, 1.0, task.answer)
+        for written, reply in problem.turns:
+            answer = say(episode, written)
+            assert [message["content"] for message in answer.messages] == [reply]
+            assert not answer.done
+        last = say(episode, problem.demonstration)
+        if task == "guess_number":
+            assert len(problem.turns) < level + 2
+            assert last.reward == (1.0 if problem.demonstration == problem.answer else None)
+            assert slip or last.reward == 1.0
+        else:
+            assert last.done
+            assert (problem.answer in problem.demonstration) is not slip
 
 
 def test_guess_number_of_its_own_is_drawn_by_the_seed():
