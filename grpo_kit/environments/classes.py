@@ -53,7 +53,7 @@ class Part:
     source: Any = None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raises UserError for an option that the class does not take, or one that it needs."""
+        """Raises UserError for an option that the class does not take, one that it needs, or what its ``check`` refuses."""
         if unknown := [name for name in options if name not in self.options and "**" not in self.options]:
             has = ", ".join(self.options) or "none"
             raise UserError(
@@ -64,6 +64,8 @@ class Part:
             raise UserError(
                 f"environment {self.name!r} ({self.origin}) needs the option {missing[0]!r}: environment.options.{missing[0]}"
             )
+        if isinstance(inspect.getattr_static(self.source, "check", None), (staticmethod, classmethod)):
+            self.source.check(**options)
 
 
 class PartsEpisode:

@@ -17,7 +17,9 @@ from grpo_kit.verifiers import get_verifier
 from tests.kit.tiny import make_policy
 
 CASES = list(itertools.product(TASKS, (1, 2, 3)))
-BOXED = [case for case in CASES if case[0] not in ("one_line_function", "guess_number") and "word_problems" not in case[0]]
+BOXED = [
+    case for case in CASES if case[0] not in ("one_line_function", "guess_number") and "word_problems" not in case[0]
+]
 
 
 def problems(name, level, count=200, slip=False):

@@ -166,6 +166,4 @@ def test_search_without_a_path_or_its_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bm25s", None)
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(UserError, match=r'pip install "grpo-kit\[search\]"'):
-        get_environment("search", options={"path": str(tmp_path)}).open(Task("t", ASKED, None), 0, {})
-    with pytest.raises(UserError, match=r"nowhere does not exist"):
-        get_environment("search", options={"path": "nowhere"}).open(Task("t", ASKED, None), 0, {})
+        get_environment("search", options={"path": str(tmp_path)})
