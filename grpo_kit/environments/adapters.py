@@ -30,7 +30,6 @@ from grpo_kit.verifiers.json_schema import Checker
 from .base import Done, Say, ToolError
 from .tools import Tool, describe, function_schema
 
-
 _NUMBER = re.compile(r"-?[0-9]{1,9}(?![0-9])")
 _MARKED = re.compile(r"\x1b\[4[0-9]m([^\x1b]*)\x1b\[0m")  # where somebody stands, as a colour behind it
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
