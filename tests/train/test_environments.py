@@ -1,4 +1,4 @@
-"""Runs with an environment: one turn changes nothing, several turns are trained on, resumed exactly, and paid for what they are."""
+"""Runs with an environment: one turn changes nothing; several turns are trained on, resumed exactly, and paid for."""
 
 import gzip
 import json
@@ -84,7 +84,7 @@ def test_another_version_of_the_environment_is_not_resumed(tmp_path):
         del sys.modules[name]
     for name in ("own_counting", "own_one_turn"):
         REGISTRY.pop(name, None)
-    with pytest.raises(UserError, match="environment own_counting: version .* then"):
+    with pytest.raises(UserError, match=r"environment own_counting: version .* then"):
         run(recipe("grpo", *settings), tmp_path / "run", resume=True)
 
 
