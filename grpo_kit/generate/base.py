@@ -41,6 +41,11 @@ class SamplingParams:
     def greedy(self) -> bool:
         return self.temperature == 0.0
 
+    @property
+    def turn_limit(self) -> int:
+        """How many tokens a turn may have at most, a completion's only one included."""
+        return min(self.turn_tokens or self.max_tokens, self.max_tokens)
+
 
 # Told how many prompts the tokens of those that are not finished amount to: a completion that has half of the tokens that it
 # may have is half of its part of one.
@@ -85,7 +90,11 @@ class Reply:
 
 
 class Replies(Protocol):
-    """Who answers the turns of episodes. There is no barrier between turns: each episode goes on when its reply is there."""
+    """Who answers the turns of episodes. There is no barrier between turns: each episode goes on when its reply is there.
+
+    One object serves one call of `Generator.generate`, which asks it from one thread. Where that call is given up, replies stay
+    untaken: whoever made the object ends it.
+    """
 
     def submit(self, turn: SampledTurn) -> None:
         """Ask for a reply; returns at once. Every turn gets exactly one, also one that was cut by its limit."""

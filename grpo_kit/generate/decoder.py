@@ -1,4 +1,4 @@
-"""One decoding step of a Llama-like model, written out.
+"""One decoding step of a Llama-like model, written out, for one token or a few.
 
 A decoding step is small: at a hundred rows transformers' own forward spends as long in Python and in separate small
 products as in arithmetic. Here a step is a dozen operations per layer on weights that are read once per call of the
@@ -21,7 +21,7 @@ from grpo_kit.policy.models import Policy
 from .slots import SlotCache
 
 MODEL_TYPES = ("llama", "qwen2", "qwen3", "mistral")
-PROBE_TOKENS = 6
+PROBE_TOKENS = 8
 PROBE_TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-4}  # transformers norms in float32 in any case
 PROBE_TOLERANCE_16_BIT = 0.1
 
@@ -80,23 +80,29 @@ class Decoder:
             _weight(mlp.down_proj).to(self.dtype),
         )
 
-    def step(self, tokens: Tensor, positions: Tensor, cache: SlotCache) -> Tensor:
-        """Logits [rows, vocabulary] after one more token per row, float32.
+    def step(self, tokens: Tensor, positions: Tensor, cache: SlotCache, last: Tensor | None = None) -> Tensor:
+        """Logits [rows, vocabulary] after one or several more tokens per row, float32.
 
         Args:
-            tokens, positions: [rows] long.
-            cache: told of ``positions`` by `SlotCache.step`.
+            tokens, positions: [rows, tokens] long.
+            cache: told by `SlotCache.step` or `SlotCache.extend` where they go.
+            last: [rows] long: the token whose logits are wanted, where rows are padded on the right.
         """
-        hidden = F.embedding(tokens, self.embedding)
+        rows, count = tokens.shape
+        hidden = F.embedding(tokens.flatten(), self.embedding)
         cos, sin = (
-            part[:, 0, None] for part in self.rotary(hidden[:, None], positions[:, None])
-        )  # [rows, 1, head_dim]
+            part[:, 0, None] for part in self.rotary(hidden[:, None], positions.reshape(-1, 1))
+        )  # [rows * tokens, 1, head_dim]
         mask = cache.additive_mask(self.dtype)
+        if count > 1:
+            mask = mask.repeat(1, 1, self.heads // self.key_heads, 1)
         for index, layer in enumerate(self.layers):
             attended = self._attend(self._normed(hidden, layer.norm), layer, cos, sin, cache, index, mask)
             hidden = hidden + F.linear(attended, layer.out, layer.out_bias)
             gate, up = F.linear(self._normed(hidden, layer.mlp_norm), layer.gate_up).chunk(2, -1)
             hidden = hidden + F.linear(F.silu(gate).mul_(up), layer.down)
+        if last is not None:
+            hidden = hidden.view(rows, count, -1)[torch.arange(rows, device=hidden.device), last]
         return self.head.logits(self._normed(hidden, self.norm))
 
     def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
@@ -105,8 +111,8 @@ class Decoder:
     def _attend(
         self, normed: Tensor, layer: _Layer, cos: Tensor, sin: Tensor, cache: SlotCache, index: int, mask: Tensor
     ) -> Tensor:
-        rows, split = normed.shape[0], self.heads + self.key_heads
-        heads = F.linear(normed, layer.qkv, layer.qkv_bias).view(rows, split + self.key_heads, self.head_dim)
+        tokens, split = normed.shape[0], self.heads + self.key_heads
+        heads = F.linear(normed, layer.qkv, layer.qkv_bias).view(tokens, split + self.key_heads, self.head_dim)
         turned = heads[:, :split]
         if layer.query_norm is not None and layer.key_norm is not None:
             shape = layer.query_norm.shape
@@ -114,10 +120,18 @@ class Decoder:
             key = F.rms_norm(turned[:, self.heads :], shape, layer.key_norm, self.epsilon)
             turned = torch.cat([query, key], 1)
         turned = _rotate(turned, cos, sin).to(self.dtype)
-        keys, values = cache.slot_layers[index].write(turned[:, self.heads :], heads[:, split:])
+        by_row = (mask.shape[0], -1)
+        keys, values = cache.slot_layers[index].write(
+            turned[:, self.heads :].unflatten(0, by_row), heads[:, split:].unflatten(0, by_row)
+        )
         # The queries that share a key head are rows of one small product: [rows, key heads, queries of each, head_dim].
-        query = turned[:, : self.heads].reshape(rows, self.key_heads, -1, self.head_dim)
-        return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask).reshape(rows, -1)
+        query = turned[:, : self.heads].reshape(
+            mask.shape[0], -1, self.key_heads, self.heads // self.key_heads, self.head_dim
+        )
+        query = query.permute(0, 2, 3, 1, 4).flatten(2, 3)
+        attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+        attended = attended.unflatten(2, (self.heads // self.key_heads, -1)).permute(0, 3, 1, 2, 4)
+        return attended.reshape(tokens, -1)
 
 
 def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -170,7 +184,7 @@ def _hooked(module: nn.Module) -> bool:
 
 @torch.no_grad()
 def _agrees(policy: Policy) -> bool:
-    """A few tokens decoded one by one give the logits that the model's forward gives."""
+    """A few tokens decoded one by one, and a few at once, give the logits that the model's forward gives."""
     vocabulary = int(policy.model.config.vocab_size)
     ids = (torch.arange(PROBE_TOKENS, device=policy.device) * 37 + 5) % vocabulary
     decoder = Decoder(policy)
@@ -181,10 +195,14 @@ def _agrees(policy: Policy) -> bool:
         policy.backbone(input_ids=ids[None, :1], past_key_values=prefilled, use_cache=True)
     cache.insert(0, prefilled, torch.zeros(1, dtype=torch.long, device=policy.device))
     found = []
-    for place in range(1, PROBE_TOKENS):
+    for place in range(1, PROBE_TOKENS // 2):
         position = torch.tensor([place], device=policy.device)
         cache.step(position)
-        found.append(decoder.step(ids[place : place + 1], position, cache)[0])
+        found.append(decoder.step(ids[None, place : place + 1], position[:, None], cache))
+    at_once = torch.arange(PROBE_TOKENS // 2, PROBE_TOKENS, device=policy.device)[None]
+    cache.extend(0, at_once)
+    found.append(decoder.step(ids[at_once], at_once, cache, torch.tensor([at_once.shape[1] - 1], device=policy.device)))
+    wanted = wanted[[*range(1, PROBE_TOKENS // 2), PROBE_TOKENS - 1]]
     scale = wanted.float().abs().max().clamp(min=1.0)
-    difference = (torch.stack(found).float() - wanted[1:].float()).abs().max() / scale
+    difference = (torch.cat(found).float() - wanted.float()).abs().max() / scale
     return bool(difference < PROBE_TOLERANCE.get(decoder.dtype, PROBE_TOLERANCE_16_BIT))

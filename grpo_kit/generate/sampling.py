@@ -9,10 +9,10 @@ from torch import Tensor
 from .base import SamplingParams, sample_seed
 
 
-def uniforms(sampling: SamplingParams, task_id: str, sample_index: int) -> np.ndarray:
-    """The randomness of one completion: [max_tokens] float64 in [0, 1), a function of (seed, task, sample) alone."""
-    bits = np.random.Philox(key=sample_seed(sampling.seed, task_id, sample_index))
-    return np.random.Generator(bits).random(sampling.max_tokens)
+def uniforms(sampling: SamplingParams, task_id: str, sample_index: int, turn: int = 0) -> np.ndarray:
+    """The randomness of one turn: [turn_limit] float64 in [0, 1), a function of (seed, task, sample, turn) alone."""
+    bits = np.random.Philox(key=sample_seed(sampling.seed, task_id, sample_index, turn))
+    return np.random.Generator(bits).random(sampling.turn_limit)
 
 
 def processed_logprobs(logits: Tensor, sampling: SamplingParams) -> Tensor:

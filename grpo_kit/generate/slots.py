@@ -1,4 +1,4 @@
-"""The key-value cache of the embedded engine: one slot per running sequence, reused when the sequence ends."""
+"""The key-value cache of the embedded engine: one slot per running sequence, reused when the sequence ends or leaves."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ class SlotLayer(CacheLayerMixin):
     """Keys and values of one layer: [slots, heads, columns, head_dim], row i written at its own column.
 
     Rows stand at different lengths, so there is no padding on the left and a new sequence may enter at any time.
+
+    Attributes:
+        first, rows, positions: where what is computed next goes, as `SlotCache.step` was told.
+        window: how many columns it may look at.
+        visible: how many columns the running rows have written.
     """
 
     def __init__(self, slots: int, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.slots, self.kept_as = slots, dtype
         self.columns = 0
+        self.first = 0
         self.rows: Tensor | None = None
         self.positions: Tensor | None = None
-        self.visible = 0
+        self.window = self.visible = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         for name, states in (("keys", key_states), ("values", value_states)):
@@ -49,23 +55,23 @@ class SlotLayer(CacheLayerMixin):
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
     ) -> tuple[Tensor, Tensor]:
-        """What transformers calls. key_states, value_states: [rows, heads, 1, head_dim]."""
-        return self.write(key_states[:, :, 0], value_states[:, :, 0])
+        """What transformers calls. key_states, value_states: [rows, heads, tokens, head_dim]."""
+        return self.write(key_states.transpose(1, 2), value_states.transpose(1, 2))
 
     def write(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write one new column for each running row, at that row's position; return what the rows may look at.
+        """Write new columns for rows that stand side by side, at their positions; return what these rows may look at.
 
-        keys, values: [rows, heads, head_dim] -> two of [rows, heads, visible columns, head_dim].
+        keys, values: [rows, tokens, heads, head_dim] -> two of [rows, heads, window, head_dim].
         """
         assert self.keys is not None
         assert self.values is not None
         assert self.positions is not None
         assert self.rows is not None
-        self.reserve(self.visible, keys.shape[0])
+        stop = self.first + keys.shape[0]
+        self.reserve(self.visible, stop)
         self.keys[self.rows, :, self.positions] = keys.to(self.keys.dtype)
         self.values[self.rows, :, self.positions] = values.to(self.values.dtype)
-        count = keys.shape[0]
-        return self.keys[:count, :, : self.visible], self.values[:count, :, : self.visible]
+        return self.keys[self.first : stop, :, : self.window], self.values[self.first : stop, :, : self.window]
 
     def insert(self, first: int, keys: Tensor, values: Tensor, source: Tensor) -> None:
         """Fill slots ``first ..`` with copies of prefilled prompts; ``source[j]`` is the prompt of the j-th new slot."""
@@ -86,11 +92,22 @@ class SlotLayer(CacheLayerMixin):
         self.keys[destination, :, : self.visible] = self.keys[origin, :, : self.visible]
         self.values[destination, :, : self.visible] = self.values[origin, :, : self.visible]
 
+    def take_out(self, row: int, kept: Tensor) -> None:
+        """Copy a row's first columns. kept: [2, heads, columns, head_dim], keys and values."""
+        for name, copy in zip(("keys", "values"), kept, strict=True):
+            copy.copy_(getattr(self, name)[row, :, : kept.shape[2]])
+
+    def put_back(self, row: int, kept: Tensor) -> None:
+        """Fill a slot behind the running ones with what was taken out."""
+        self.reserve(kept.shape[2], row)
+        for name, copy in zip(("keys", "values"), kept, strict=True):
+            getattr(self, name)[row, :, : kept.shape[2]] = copy
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.visible, 0
+        return self.window, 0
 
     def get_seq_length(self) -> int:
-        return self.visible
+        return self.window
 
     def get_max_length(self) -> int:
         return -1
@@ -104,7 +121,7 @@ class SlotCache(Cache):
     """
 
     positions: Tensor
-    visible: int
+    window: int
 
     def __init__(self, layers: int, slots: int, dtype: torch.dtype | None = None) -> None:
         self.slot_layers = [SlotLayer(slots, dtype) for _ in range(layers)]
@@ -115,16 +132,27 @@ class SlotCache(Cache):
 
         ``slots``: how many will be used from now on, if that is fewer: the others are given up when columns are added.
         """
-        self.positions, self.visible = positions, int(positions.max()) + 1
-        rows = torch.arange(positions.shape[0], device=positions.device)
+        self._announce(0, positions[:, None])
         for layer in self.slot_layers:
-            layer.rows, layer.positions, layer.visible = rows, positions, self.visible
+            layer.visible = self.window
             layer.slots = slots or layer.slots
 
+    def extend(self, first: int, positions: Tensor) -> None:
+        """Announce several tokens for each of the rows from ``first`` on, and for no others. positions: [rows, tokens]."""
+        self._announce(first, positions)
+        for layer in self.slot_layers:
+            layer.visible = max(layer.visible, self.window)
+
+    def _announce(self, first: int, positions: Tensor) -> None:
+        self.positions, self.window = positions, int(positions.max()) + 1
+        rows = torch.arange(first, first + positions.shape[0], device=positions.device)[:, None]
+        for layer in self.slot_layers:
+            layer.first, layer.rows, layer.positions, layer.window = first, rows, positions, self.window
+
     def mask(self) -> Tensor:
-        """Which columns each row may look at: [rows, 1, 1, visible columns] bool."""
-        columns = torch.arange(self.visible, device=self.positions.device)
-        return (columns[None] <= self.positions[:, None])[:, None, None]
+        """Which columns each new token may look at: [rows, 1, tokens, window] bool."""
+        columns = torch.arange(self.window, device=self.positions.device)
+        return (columns <= self.positions[:, :, None])[:, None]
 
     def additive_mask(self, dtype: torch.dtype) -> Tensor:
         """The same as numbers to add to the attention scores."""
@@ -141,3 +169,17 @@ class SlotCache(Cache):
     def move(self, destination: Tensor, origin: Tensor) -> None:
         for layer in self.slot_layers:
             layer.move(destination, origin)
+
+    def take_out(self, row: int, columns: int) -> Tensor:
+        """A copy of a row's first columns in every layer: [layers, 2, heads, columns, head_dim]."""
+        keys = self.slot_layers[0].keys
+        assert keys is not None
+        kept = keys.new_empty(len(self.slot_layers), 2, keys.shape[1], columns, keys.shape[3])
+        for layer, part in zip(self.slot_layers, kept, strict=True):
+            layer.take_out(row, part)
+        return kept
+
+    def put_back(self, row: int, kept: Tensor) -> None:
+        """What `take_out` gave, into the slot behind the running ones."""
+        for layer, part in zip(self.slot_layers, kept, strict=True):
+            layer.put_back(row, part)

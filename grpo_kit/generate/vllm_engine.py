@@ -7,6 +7,7 @@ import copy
 import os
 import tempfile
 import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,10 +22,11 @@ from grpo_kit.policy.weights import exported_weights
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Prompt
 
-from .base import SamplingParams, UnderWay, check_prompts
+from .base import Replies, SamplingParams, UnderWay, check_prompts
+from .episode import OpenEpisodes
 from .probe import Probe
 from .vllm_options import engine_options
-from .vllm_request import group_of, request_fields
+from .vllm_request import Request, Sample, first_requests, hand_over, next_request
 from .vllm_status import require_vllm
 
 
@@ -46,6 +48,7 @@ class VllmEngine:
         self.policy = policy
         self.probe = Probe(policy, config.temperature, config.vllm.probe_tolerance)
         self.longest = min(max(longest, self.probe.length), policy.context_length)
+        self.max_sequences = config.vllm.max_sequences
         self.can_sleep = config.vllm.sleep and policy.device.type == "cuda"
         self.asleep = False
         self._llm = _load(policy, config, self.longest)
@@ -84,43 +87,63 @@ class VllmEngine:
         self._llm.llm_engine.engine_core.shutdown()
 
     def generate(
-        self, prompts: Sequence[Prompt], sampling: SamplingParams, under_way: UnderWay | None = None
+        self,
+        prompts: Sequence[Prompt],
+        sampling: SamplingParams,
+        under_way: UnderWay | None = None,
+        replies: Replies | None = None,
     ) -> Iterator[list[Completion]]:
-        """See `Generator.generate`. Raises UserError if a prompt and ``max_tokens`` exceed the engine's context."""
+        """See `Generator.generate`.
+
+        Raises:
+            UserError: a prompt and ``max_tokens`` exceed the engine's context.
+            RunFailed: an episode exceeds it with what was inserted.
+        """
         check_prompts(prompts, sampling, self.longest)
         _ = self.policy_version
-        return self._run(prompts, sampling)
+        return self._run(prompts, OpenEpisodes(sampling, replies, self.longest))
 
-    def _run(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
-        import vllm
-
+    def _run(self, prompts: Sequence[Prompt], episodes: OpenEpisodes) -> Iterator[list[Completion]]:
         self._wake()
         engine = self._llm.llm_engine
-        whole = vllm.sampling_params.RequestOutputKind.FINAL_ONLY  # one output for each group, when it is complete
-        waiting = {prompt.task_id: prompt for prompt in prompts}
-        for prompt in prompts:
-            settings = vllm.SamplingParams(
-                **request_fields(sampling, prompt.task_id), output_kind=whole, flat_logprobs=True
-            )
-            engine.add_request(prompt.task_id, vllm.TokensPrompt(prompt_token_ids=list(prompt.token_ids)), settings)
+        waiting = deque(request for prompt in prompts for request in first_requests(prompt, episodes))
+        asked: dict[str, Request] = {}
         try:
-            while waiting:
-                for output in engine.step():
+            while waiting or asked or episodes.away:
+                # What vLLM is given waits in the order in which it came: an episode that goes on comes before those that have
+                # not begun, or all would be open at once.
+                while waiting and (episodes.replies is None or len(asked) < self.max_sequences):
+                    self._ask(waiting.popleft(), asked)
+                for output in engine.step() if asked else ():
                     if output.finished:
-                        yield self._group(waiting.pop(output.request_id), output, sampling)
+                        request = asked.pop(output.request_id)
+                        hand_over(episodes, request, self._samples(request, output), self.policy.tokenizer)
+                for episode in episodes.replied(wait=not waiting and not asked):
+                    self._ask(next_request(episode), asked)
+                yield from episodes.groups()
         finally:
-            if waiting:  # the consumer stopped early
-                engine.abort_request(list(waiting))
+            if asked:  # the consumer stopped early
+                engine.abort_request(list(asked))
             self._sleep()
 
-    def _group(self, prompt: Prompt, output: Any, sampling: SamplingParams) -> list[Completion]:
+    def _ask(self, request: Request, asked: dict[str, Request]) -> None:
+        import vllm
+
+        whole = vllm.sampling_params.RequestOutputKind.FINAL_ONLY  # one output for each request, when it is complete
+        settings = vllm.SamplingParams(**request.fields, output_kind=whole, flat_logprobs=True)
+        prompt = vllm.TokensPrompt(prompt_token_ids=request.token_ids)
+        self._llm.llm_engine.add_request(request.name, prompt, settings)
+        asked[request.name] = request
+
+    def _samples(self, request: Request, output: Any) -> list[Sample]:
         samples = []
         for sample in sorted(output.outputs, key=lambda o: o.index):
             versions = {span.version for span in sample.weight_versions or ()}
             if len(versions) != 1:
-                raise RunFailed(f"vLLM sampled a completion of {prompt.task_id} with weights {sorted(versions)}")
-            samples.append((sample.token_ids, sample.logprobs.logprobs, sample.finish_reason, int(versions.pop())))
-        return group_of(prompt, samples, sampling, self.policy.tokenizer)
+                raise RunFailed(f"vLLM sampled a completion of {request.task_id} with weights {sorted(versions)}")
+            version = int(versions.pop())
+            samples.append(Sample(sample.token_ids, sample.logprobs.logprobs, sample.finish_reason, [(0, version)]))
+        return samples
 
     def _sleep(self) -> None:
         """Hand the device's memory to the trainer; the weights wait in the host's memory."""

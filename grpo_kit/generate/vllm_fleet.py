@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from grpo_kit.config import RolloutConfig
 from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.models import Policy
-from grpo_kit.types import Completion, Prompt
 
-from .base import SamplingParams
+from .episode import OpenEpisodes
 from .probe import Probe
 from .vllm_http import ServerLost, VllmServer
-from .vllm_request import group_of, request_fields
+from .vllm_request import Request, Sample, first_requests, hand_over
 
 SECONDS_BETWEEN_LOOKS = 1.0  # at servers that are down, while others work
 
@@ -113,11 +112,14 @@ class Fleet:
             self._check(server)
 
     def _check(self, server: VllmServer) -> None:
+        episodes = OpenEpisodes(self.probe.sampling, None, self.probe.length)
+        (request,) = first_requests(self.probe.prompt, episodes)
         try:
-            completions = self.ask(server, self.probe.prompt, self.probe.sampling)
+            hand_over(episodes, request, self.ask(server, request), self.tokenizer)
         except ServerLost as lost:
             server.lost(str(lost))
             return
+        (completions,) = episodes.groups()
         assert self.version is not None
         difference = self.probe.check(completions, self.version, server.url)
         self._statistics.add("mismatch/probe", Measure.max(difference))
@@ -126,13 +128,13 @@ class Fleet:
             server.state, server.was_lost = "ready", False
             self.changed.notify_all()
 
-    def ask(self, server: VllmServer, prompt: Prompt, sampling: SamplingParams) -> list[Completion]:
-        """One group from one server. Raises ServerLost, also for an answer of weights that no ready server has."""
+    def ask(self, server: VllmServer, request: Request) -> list[Sample]:
+        """What one server samples. Raises ServerLost, also for an answer of weights that no ready server has."""
         begun = self.version
         assert begun is not None
-        body = {"token_ids": list(prompt.token_ids), "sampling_params": request_fields(sampling, prompt.task_id)}
+        body = {"token_ids": request.token_ids, "sampling_params": request.fields}
         answer = server.call("/inference/v1/generate", body)
-        samples, changes = [], []
+        samples = []
         for choice in sorted(answer["choices"], key=lambda c: c["index"]):
             if choice["finish_reason"] == "abort":
                 raise ServerLost("it gave up the request: another rank found it lost and gave it weights")
@@ -141,10 +143,7 @@ class Fleet:
             allowed = {str(v) for v in range(begun, self.coming + 1)}
             if not versions or not versions <= allowed:
                 raise ServerLost(f"it sampled with weights {sorted(versions)}, not {self.version}: was it restarted?")
-            changes.append([(span["start"], int(span["version"])) for span in spans])
+            changes = [(span["start"], int(span["version"])) for span in spans]
             logprobs = [position["logprob"] for position in choice["logprobs"]["content"]]
-            samples.append((choice["token_ids"], logprobs, choice["finish_reason"], changes[-1][0][1]))
-        group = group_of(prompt, samples, sampling, self.tokenizer)
-        for completion, spans in zip(group, changes, strict=False):  # greedy: one sample stands for all
-            completion.later_versions = spans[1:]
-        return group
+            samples.append(Sample(choice["token_ids"], logprobs, choice["finish_reason"], changes))
+        return samples

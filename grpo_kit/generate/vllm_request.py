@@ -1,14 +1,67 @@
-"""What the vLLM engines share: a request from our sampling settings, a completion from what comes back."""
+"""What the vLLM engines share: what is asked of vLLM, and what becomes of what comes back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from grpo_kit.errors import RunFailed
-from grpo_kit.types import Completion, Prompt
+from grpo_kit.types import Prompt
 
 from .base import SamplingParams, sample_seed
+from .episode import OpenEpisode, OpenEpisodes, text_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """All samples of a prompt, or, where turns are answered, the next turn of one episode.
+
+    Attributes:
+        name: unlike that of any other of the same call.
+        episodes: whose turn it samples, in order.
+        fields: of ``vllm.SamplingParams``.
+    """
+
+    name: str
+    token_ids: list[int]
+    episodes: list[OpenEpisode]
+    fields: dict[str, Any]
+
+    @property
+    def task_id(self) -> str:
+        return self.episodes[0].prompt.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One of the sequences that a request brought. versions: as `OpenEpisode.add` takes them."""
+
+    token_ids: Sequence[int]
+    logprobs: Sequence[float]
+    finish_reason: str
+    versions: Sequence[tuple[int, int]]
+
+
+def first_requests(prompt: Prompt, open_ones: OpenEpisodes) -> list[Request]:
+    """What to ask for a prompt: one request for all samples, or, since each goes its own way, one for each."""
+    episodes = open_ones.begin(prompt)
+    if open_ones.replies is not None:
+        return [next_request(episode) for episode in episodes]
+    fields = request_fields(open_ones.sampling, prompt.task_id)
+    return [Request(prompt.task_id, list(prompt.token_ids), episodes, fields)]
+
+
+def next_request(episode: OpenEpisode) -> Request:
+    """What to ask for the next turn of an episode: vLLM finds in its prefix cache what it has computed before."""
+    sampling, (task_id, index) = episode.sampling, episode.name
+    # The first turn is the completion that a group's request would have brought, see `request_fields`.
+    seed = sample_seed(sampling.seed, task_id, index, episode.turn) // 2
+    if not episode.turn:
+        seed = sample_seed(sampling.seed, task_id, 0) // 2 + index
+    own = {"n": 1, "seed": seed, "max_tokens": episode.turn_limit}
+    name = f"{task_id}\x1f{index}\x1f{episode.turn}"
+    return Request(name, episode.context(), [episode], request_fields(sampling, task_id) | own)
 
 
 def request_fields(sampling: SamplingParams, task_id: str) -> dict[str, Any]:
@@ -26,7 +79,7 @@ def request_fields(sampling: SamplingParams, task_id: str) -> dict[str, Any]:
         "repetition_penalty": 1.0,
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
-        "max_tokens": sampling.max_tokens,
+        "max_tokens": sampling.turn_limit,
         "stop": list(sampling.stop),
         "stop_token_ids": list(sampling.stop_token_ids),
         # The ids that end a response are those above; the model's own list may be another one.
@@ -38,43 +91,24 @@ def request_fields(sampling: SamplingParams, task_id: str) -> dict[str, Any]:
     }
 
 
-def group_of(
-    prompt: Prompt,
-    samples: Sequence[tuple[Sequence[int], Sequence[float], str, int]],
-    sampling: SamplingParams,
-    tokenizer: Any,
-) -> list[Completion]:
-    """A prompt's completions from (token ids, logprobs, finish reason, policy version) of each sample, in order."""
+def hand_over(open_ones: OpenEpisodes, request: Request, samples: Sequence[Sample], tokenizer: Any) -> None:
+    """The turns that a request has brought have ended. Raises RunFailed where they are not what was asked for."""
+    sampling, wanted = open_ones.sampling, len(request.episodes)
     if sampling.greedy:
-        samples = [samples[0]] * sampling.n
-    if len(samples) != sampling.n:
-        raise RunFailed(f"vLLM returned {len(samples)} of the {sampling.n} completions of {prompt.task_id}")
-    return [_completion(prompt, i, *sample, sampling.stop, tokenizer) for i, sample in enumerate(samples)]
-
-
-def _completion(
-    prompt: Prompt,
-    index: int,
-    token_ids: Sequence[int],
-    logprobs: Sequence[float],
-    finish_reason: str,
-    version: int,
-    stop: tuple[str, ...],
-    tokenizer: Any,
-) -> Completion:
-    if finish_reason not in ("stop", "length") or len(logprobs) != len(token_ids):
-        raise RunFailed(
-            f"vLLM ended completion {index} of {prompt.task_id} with {finish_reason!r}, {len(token_ids)} tokens and "
-            f"{len(logprobs)} log-probabilities"
+        samples = list(samples[:1]) * wanted
+    if len(samples) != wanted:
+        raise RunFailed(f"vLLM returned {len(samples)} of the {wanted} completions of {request.task_id}")
+    for episode, sample in zip(request.episodes, samples, strict=True):
+        if sample.finish_reason not in ("stop", "length") or len(sample.logprobs) != len(sample.token_ids):
+            raise RunFailed(
+                f"vLLM ended completion {episode.sample_index} of {request.task_id} with {sample.finish_reason!r}, "
+                f"{len(sample.token_ids)} tokens and {len(sample.logprobs)} log-probabilities"
+            )
+        open_ones.ended(
+            episode,
+            sample.token_ids,
+            sample.logprobs,
+            text_of(tokenizer, sample.token_ids, sampling.stop),
+            "stop" if sample.finish_reason == "stop" else "length",
+            sample.versions,
         )
-    text = str(tokenizer.decode(list(token_ids), skip_special_tokens=True))
-    found = [at for s in stop if (at := text.find(s)) >= 0]
-    return Completion(
-        prompt.task_id,
-        index,
-        list(token_ids),
-        list(logprobs),
-        text[: min(found)] if found else text,
-        "stop" if finish_reason == "stop" else "length",
-        version,
-    )

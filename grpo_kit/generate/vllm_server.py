@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from grpo_kit.config import RolloutConfig
@@ -17,18 +20,23 @@ from grpo_kit.policy.network import Network
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Completion, Prompt
 
-from .base import SamplingParams, UnderWay, check_prompts
+from .base import Replies, SamplingParams, UnderWay, check_prompts
+from .episode import OpenEpisodes
 from .probe import Probe
 from .vllm_fleet import SECONDS_BETWEEN_LOOKS, Fleet
 from .vllm_http import ServerLost, VllmServer
+from .vllm_request import Request, Sample, first_requests, hand_over, next_request
 from .vllm_upkeep import Follower, Owner, Upkeep
+
+SECONDS_BETWEEN_REPLIES = 0.02  # looks for replies, while servers are asked as well
+_Answer = tuple[Request, list[Sample] | BaseException]
 
 
 class VllmServers:
     """Samples on vLLM's OpenAI servers (see `generate.base.Generator`).
 
-    Weights travel as `generate.transfer` says. A group is one request; when its server is lost, the same
-    request with the same seed goes to another one. Servers that come back get the current weights before any request.
+    Weights travel as `generate.transfer` says. A group is one request, and so is a turn of an episode; when its server is lost,
+    the same request with the same seed goes to another one. Servers that come back get the current weights before any request.
 
     Of several training processes each sends its own requests; rank 0 starts the servers, gives them weights and looks after
     them (`generate.vllm_upkeep`).
@@ -52,7 +60,7 @@ class VllmServers:
         self._closed = threading.Event()
         self._failure: BaseException | None = None
         self._calls = itertools.count()
-        self._unsent: dict[int, int] = {}  # by call of `generate`: groups that no server has been asked for yet
+        self._unsent: dict[int, int] = {}  # by call of `generate`: requests that no server has been asked yet
         folder = Path(config.vllm.weights_folder or folder / "engine").absolute()
         self.upkeep: Upkeep = (
             Owner(self.fleet, policy, config, self.longest, folder) if ranks.first() else Follower(self.fleet)
@@ -83,12 +91,20 @@ class VllmServers:
             self._weights_stable = stable
 
     def generate(
-        self, prompts: Sequence[Prompt], sampling: SamplingParams, under_way: UnderWay | None = None
+        self,
+        prompts: Sequence[Prompt],
+        sampling: SamplingParams,
+        under_way: UnderWay | None = None,
+        replies: Replies | None = None,
     ) -> Iterator[list[Completion]]:
-        """See `Generator.generate`. Raises RunFailed when no server comes back within ``rollout.vllm.timeout``."""
+        """See `Generator.generate`. A turn has the weights of its request, so that later turns may have newer ones.
+
+        Raises:
+            RunFailed: no server comes back within ``rollout.vllm.timeout``, or an episode exceeds the engine's context.
+        """
         check_prompts(prompts, sampling, self.longest)
         _ = self.policy_version
-        return self._run(prompts, sampling)
+        return self._run(prompts, OpenEpisodes(sampling, replies, self.longest))
 
     def statistics(self) -> Measures:
         """See `Fleet.statistics`."""
@@ -100,23 +116,41 @@ class VllmServers:
 
     # --- generation --------------------------------------------------------------------------------------------------
 
-    def _run(self, prompts: Sequence[Prompt], sampling: SamplingParams) -> Iterator[list[Completion]]:
-        # As many groups on their way to a server as keep it busy, so that a slow one is given fewer.
-        limit = max(1, 2 * self.config.vllm.max_sequences // (sampling.n * ranks.world_size()))
-        workers = ThreadPoolExecutor(min(len(prompts), limit * len(self.fleet.servers)) or 1, "grpo-kit-vllm")
-        stop = threading.Event()
-        waiting: set[Future[list[Completion]]] = set()
+    def _run(self, prompts: Sequence[Prompt], episodes: OpenEpisodes) -> Iterator[list[Completion]]:
+        waiting = deque(request for prompt in prompts for request in first_requests(prompt, episodes))
+        each = 1 if episodes.replies is not None else episodes.sampling.n
+        # As many requests on their way to a server as keep it busy, so that a slow one is given fewer.
+        limit = max(1, 2 * self.config.vllm.max_sequences // (each * ranks.world_size()))
+        most = min(len(waiting), limit * len(self.fleet.servers)) or 1
+        workers, stop = ThreadPoolExecutor(most, "grpo-kit-vllm"), threading.Event()
+        answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
         with self.fleet.changed:
             call = next(self._calls)
-            self._unsent[call] = len(prompts)
+            self._unsent[call] = len(waiting)
+        asked, look = 0, time.monotonic()
         try:
-            waiting = {workers.submit(self._group, prompt, sampling, limit, stop, call) for prompt in prompts}
-            while waiting:
-                done, waiting = wait(waiting, SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
-                if not self._cared_for:
+            while waiting or asked or episodes.away:
+                while waiting and (episodes.replies is None or asked < most):
+                    workers.submit(self._answer, waiting.popleft(), limit, stop, call, answers)
+                    asked += 1
+                found = (
+                    list(_come(answers, SECONDS_BETWEEN_REPLIES if episodes.away else SECONDS_BETWEEN_LOOKS))
+                    if asked
+                    else []
+                )
+                if not self._cared_for and time.monotonic() >= look:
                     self._bring_back()
-                for future in done:
-                    yield future.result()
+                    look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+                for request, answer in found:
+                    asked -= 1
+                    if isinstance(answer, BaseException):
+                        raise answer
+                    hand_over(episodes, request, answer, self.policy.tokenizer)
+                going_on = [next_request(e) for e in episodes.replied(wait=not waiting and not asked)]
+                with self.fleet.changed:
+                    self._unsent[call] += len(going_on)
+                waiting.extendleft(reversed(going_on))  # before episodes that have not begun
+                yield from episodes.groups()
             if not self._cared_for:
                 for _ in ranks.polled_barrier("sampling", SECONDS_BETWEEN_LOOKS):
                     self.upkeep.find_lost()
@@ -145,15 +179,22 @@ class VllmServers:
             finally:
                 self._updating.release()
 
-    def _group(
-        self, prompt: Prompt, sampling: SamplingParams, limit: int, stop: threading.Event, call: int
-    ) -> list[Completion]:
-        """One group from whichever server can give it."""
+    def _answer(
+        self, request: Request, limit: int, stop: threading.Event, call: int, answers: queue.SimpleQueue[_Answer]
+    ) -> None:
+        """Of a thread for each request."""
+        try:
+            answers.put((request, self._samples(request, limit, stop, call)))
+        except BaseException as error:
+            answers.put((request, error))
+
+    def _samples(self, request: Request, limit: int, stop: threading.Event, call: int) -> list[Sample]:
+        """What was asked for, from whichever server can give it."""
         lost_at = 0
         while True:
             server = self._take(limit, stop, call)
             try:
-                return self.fleet.ask(server, prompt, sampling)
+                return self.fleet.ask(server, request)
             except ServerLost as lost:
                 lost_at += 1
                 with self.fleet.changed:
@@ -162,7 +203,7 @@ class VllmServers:
                     self.fleet.counts["retries"] += 1
                     self.fleet.lost(server, str(lost))
                 if lost_at > 3 * len(self.fleet.servers):
-                    raise RunFailed(f"the request of {prompt.task_id} failed on {lost_at} servers: {lost}") from lost
+                    raise RunFailed(f"the request of {request.task_id} failed on {lost_at} servers: {lost}") from lost
                 stop.wait(min(0.1 * 2**lost_at, 5.0))
             finally:
                 with self.fleet.changed:
@@ -190,3 +231,11 @@ class VllmServers:
                     raise RunFailed(f"no server came back: {self.fleet.complaints()}")
                 self.fleet.changed.wait(SECONDS_BETWEEN_LOOKS)
         raise RunFailed("generation was stopped")
+
+
+def _come(answers: queue.SimpleQueue[_Answer], seconds: float) -> Iterator[_Answer]:
+    """The answers that have come; waits a while for the first."""
+    with contextlib.suppress(queue.Empty):
+        yield answers.get(timeout=seconds)
+        while True:
+            yield answers.get_nowait()

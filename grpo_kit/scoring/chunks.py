@@ -10,7 +10,8 @@ from typing import Any
 
 from grpo_kit.types import Score, Status
 
-from .work import MAX_ATTEMPTS, WAITING, Loaded, Work
+from .channel import MAX_ATTEMPTS, WAITING
+from .work import Loaded, Work
 
 # One chunk should take about this long: far above the cost of sending it, far below what a step would wait for.
 CHUNK_SECONDS = 0.01

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,22 +10,6 @@ from grpo_kit.errors import RunFailed
 from grpo_kit.types import Completion, Score, Task
 from grpo_kit.verifiers.base import Verifier
 from grpo_kit.verifiers.lookup import Address
-
-# Shared between a worker and the pool: chunk id, position in the chunk, monotonic seconds of the mark. It outlives the
-# worker, so that the pool knows which call killed it.
-HEARTBEAT = struct.Struct("<qqd")
-LENGTH = struct.Struct("<I")  # of a reply
-REQUEST = struct.Struct("<IqI")  # length, chunk id, how many completions
-LOADING = -1  # importing the verifier: the import limit holds, not the deadline of a call
-WAITING = -2  # an event loop with nothing to run: calls are under way, none of them holds the thread
-IDLE_CHUNK = 0
-
-RECYCLE = 77  # exit status of a worker that asks for a successor (after MemoryError)
-CHANNEL_LOST = 78  # exit status of a worker that cannot send its results
-# How often one completion may be under way when a worker dies for no visible reason.
-MAX_ATTEMPTS = 3
-TEXT_LIMIT = 2_000
-TRACEBACK_LIMIT = 8_000
 
 
 class ScoringError(RunFailed):

@@ -20,7 +20,7 @@ class Scripted:
     def __init__(self, table):
         self.table = table
 
-    def generate(self, prompts, sampling, under_way=None):
+    def generate(self, prompts, sampling, under_way=None, replies=None):
         for prompt in reversed(prompts):
             texts = ["7"] if sampling.greedy else self.table[prompt.task_id]
             yield [

@@ -13,6 +13,7 @@ from grpo_kit.generate.vllm_http import OPENER
 from grpo_kit.generate.vllm_server import VllmServers
 from grpo_kit.types import Prompt
 from tests.kit.patience import HANGS, wait_until
+from tests.kit.replies import Threaded, interleaved
 from tests.kit.runs import ODD, recipe, run
 from tests.kit.servers import free_port
 from tests.kit.vllm import disturb, needs_vllm, rollout, vllm_policy
@@ -93,6 +94,39 @@ def test_responses_go_on_with_new_weights_and_say_from_which_token(servers):
             at += count
 
 
+def test_episodes_go_on_with_new_weights_within_turns_and_between_them(servers):
+    prompts = [Prompt(str(i), tuple(range(30, 40 + i))) for i in range(4)]
+    begin = servers.policy_version
+    models, found = {begin: copy.deepcopy(servers.policy.model)}, []
+    sampling = SamplingParams(n=4, temperature=0.8, max_tokens=TOKENS, turn_tokens=TOKENS // 4)
+    replies = Threaded(lambda turn: [50 + turn.turn] * 7)
+    stream = servers.generate(prompts, sampling, replies=replies)
+    thread = threading.Thread(target=lambda: found.extend(stream))
+    before = tokens_sampled(servers)
+    thread.start()
+    until_it_samples(servers, before)
+    for version in (begin + 1, begin + 2):
+        disturb(servers.policy, seed=version)
+        models[version] = copy.deepcopy(servers.policy.model)
+        servers.sync(servers.policy.model, version)
+    thread.join()
+    completions = [c for group in found for c in group]
+    assert len(completions) == 16
+    assert any(c.later_versions for c in completions)
+    for completion in completions:
+        assert len(completion.turns) == 4
+        ids, places = interleaved(prompts[int(completion.task_id)], completion)
+        at = 0
+        for of, count in completion.versions():
+            with torch.no_grad():
+                logits = models[of](input_ids=torch.tensor([ids])).logits[0] / sampling.temperature
+            targets = torch.tensor(completion.token_ids)[:, None]
+            wanted = logits[torch.tensor(places) - 1].log_softmax(-1).gather(-1, targets)[at : at + count, 0]
+            assert torch.allclose(torch.tensor(completion.logprobs[at : at + count]), wanted, atol=1e-4)
+            at += count
+        assert at == len(completion.token_ids) == TOKENS
+
+
 def sample_as_they_learn(monkeypatch, seed, steps, ahead):
     """Let every new version meet responses, on machines that sample faster than they learn too.
 
@@ -102,10 +136,10 @@ def sample_as_they_learn(monkeypatch, seed, steps, ahead):
     comes = {version: threading.Event() for version in range(1, steps + 1)}
     generate, sync = VllmServers.generate, VllmServers.sync
 
-    def begun_late(servers, prompts, sampling):
+    def begun_late(servers, prompts, sampling, under_way=None, replies=None):
         if (version := step_of.get(sampling.seed, 0) - ahead) > 0:
             assert comes[version].wait(HANGS), f"version {version} never came"
-        return generate(servers, prompts, sampling)
+        return generate(servers, prompts, sampling, under_way, replies)
 
     def met(servers, model, version):
         if version in comes:

@@ -10,9 +10,11 @@ import torch
 
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.generate.base import SamplingParams
+from grpo_kit.generate.vllm_request import Sample
 from grpo_kit.generate.vllm_server import VllmServers
-from grpo_kit.types import Completion, Prompt
-from tests.kit.patience import HANGS
+from grpo_kit.types import Prompt
+from tests.kit.patience import HANGS, wait_until
+from tests.kit.replies import Threaded, interleaved, random_script
 from tests.kit.servers import free_port
 from tests.kit.vllm import disturb, needs_vllm, rollout, vllm_policy
 
@@ -107,6 +109,36 @@ def test_a_killed_server_costs_time_and_nothing_else(servers):
     assert statistics["engine/retries"] >= 1
 
 
+def test_episodes_go_on_where_a_server_is_killed(servers):
+    """Runs after the kill, on one server or two, and kills again in the middle of episodes."""
+    sampling = SamplingParams(n=4, temperature=0.8, max_tokens=120, turn_tokens=40)
+    replies = [Threaded(random_script(turns=4), seed=seed) for seed in range(3)]
+    undisturbed = {g[0].task_id: g for g in servers.generate(prompts(8), sampling, replies=replies[0])}
+    assert {len(c.turns) for g in undisturbed.values() for c in g} >= {1, 2, 3}
+    wait_until(lambda: _both_ready(servers), "two servers")
+    stream = servers.generate(prompts(8), sampling, replies=replies[1])
+    first = next(stream)
+    victim = max(servers.fleet.servers, key=lambda s: s.in_flight)
+    os.killpg(victim.process.popen.pid, signal.SIGKILL)
+    found = {g[0].task_id: g for g in (first, *stream)}
+    assert found.keys() == undisturbed.keys()
+    for task_id, group in found.items():
+        for ours, theirs in zip(group, undisturbed[task_id], strict=True):
+            assert (ours.token_ids, ours.inserted) == (theirs.token_ids, theirs.inserted)
+            ids, places = interleaved(prompts(8)[int(task_id)], ours)
+            with torch.no_grad():
+                logits = servers.policy.model(input_ids=torch.tensor([ids])).logits[0] / 0.8
+            expected = logits[torch.tensor(places) - 1].log_softmax(-1)
+            expected = expected.gather(-1, torch.tensor(ours.token_ids)[:, None])[:, 0]
+            assert torch.allclose(torch.tensor(ours.logprobs), expected, atol=1e-4)
+    servers.statistics()  # what was lost and came back so far
+
+
+def _both_ready(servers):
+    servers._bring_back()
+    return len(servers.fleet.ready) == 2
+
+
 def test_it_is_started_again_and_gets_the_current_weights(servers):
     """Runs after the kill: the next syncs go on with one server, until the other is back with the newest weights."""
     deadline = time.monotonic() + HANGS
@@ -199,10 +231,10 @@ def test_what_was_asked_for_first_goes_out_first(tmp_path, monkeypatch):
     generator.fleet.version, generator.fleet.servers[0].state = 0, "ready"
     asked, both = [], threading.Event()
 
-    def ask(server, prompt, sampling):
-        asked.append(int(prompt.task_id))
+    def ask(server, request):
+        asked.append(int(request.task_id))
         assert both.wait(HANGS)
-        return [Completion(prompt.task_id, 0, [7], [-1.0], "", "stop", 0)]
+        return [Sample([7], [-1.0], "stop", [(0, 0)])] * SAMPLING.n
 
     monkeypatch.setattr(generator.fleet, "ask", ask)
     early, late = [iter(generator.generate(p, SAMPLING)) for p in (prompts(30)[:15], prompts(30)[15:])]

@@ -36,9 +36,9 @@ class OwnWeights(TorchEngine):
             self.policy.model.load_state_dict(model.state_dict())
             super().sync(model, version)
 
-    def generate(self, prompts, sampling, under_way=None):
+    def generate(self, prompts, sampling, under_way=None, replies=None):
         with self.busy:
-            return iter(list(super().generate(prompts, sampling, under_way)))
+            return iter(list(super().generate(prompts, sampling, under_way, replies)))
 
 
 class Disturbed(OnlineTrainer):
@@ -55,7 +55,7 @@ class Disturbed(OnlineTrainer):
         return done
 
 
-def fail(prompts, sampling):
+def fail(prompts, sampling, under_way=None, replies=None):
     raise RuntimeError("rank 1 fails while sampling")
 
 

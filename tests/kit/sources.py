@@ -27,7 +27,7 @@ class FakeGenerator:
         self.policy_version = self.version = version
         self.seeds = []
 
-    def generate(self, prompts, sampling, under_way=None):
+    def generate(self, prompts, sampling, under_way=None, replies=None):
         check_prompts(prompts, sampling, context=512)
         return self._sample(prompts, sampling)
 

@@ -107,7 +107,7 @@ def test_requests_of_the_next_step_do_not_wait_for_a_long_response():
     versions, calls = Versions(1), []
     plain, next_step = versions.generator.generate, threading.Event()
 
-    def generate(prompts, sampling):
+    def generate(prompts, sampling, replies=None):
         calls.append(sampling.seed)
         if len(calls) == 1:
             assert next_step.wait(HANGS), "the long response of the first step kept the second one from being asked for"
@@ -162,7 +162,7 @@ def test_whoever_evaluates_takes_no_counts_of_the_step_that_waits_meanwhile():
 def test_what_fails_in_the_thread_fails_the_step():
     versions = Versions(1)
 
-    def broken(prompts, sampling):
+    def broken(prompts, sampling, replies=None):
         raise RunFailed("no server came back")
 
     versions.generator.generate = broken
