@@ -11,6 +11,7 @@ FinishReason = Literal["stop", "length"]
 # Why an episode ended: the environment said so; a turn or the episode ran into its limit of tokens; it had all its turns; the
 # reply found no room; too many invalid calls in a row; the episode's deadline; the environment failed, which is nobody's fault.
 Ending = Literal["done", "length", "turns", "room", "invalid", "deadline", "error"]
+CUT: tuple[Ending, ...] = ("length", "turns", "room", "invalid")  # by its limits, before the environment called it done
 Status = Literal["ok", "abstain", "error", "timeout"]
 
 
@@ -120,10 +121,30 @@ class Completion:
         """Tokens of the episode that nobody sampled."""
         return sum(len(ids) for _, ids in self.inserted)
 
+    @property
+    def written(self) -> str:
+        """All that the policy wrote, turn after turn."""
+        return "\n".join(turn.text for turn in self.turns) if self.turns else self.text
+
+    @property
+    def failure(self) -> Score | None:
+        """That its environment failed: half an episode is nothing to judge or to learn from. None where it did not."""
+        if self.outcome is not None and self.outcome.status in ("error", "timeout"):
+            return self.outcome
+        return Score(status="error", reason="the environment failed") if self.ending == "error" else None
+
     def earned(self) -> Score | None:
-        """What the environment paid for the whole episode, its turns included; None where it says nothing."""
+        """What the environment paid for the whole episode, its turns included; None where it has no opinion.
+
+        An episode that was cut before the environment called it done was paid for its turns alone, if at all: that is a reward
+        of 0, and no abstention, or what fails would be left out of what is compared.
+        """
+        if self.failure is not None:
+            return self.failure
         of_turns = sum(turn.reward for turn in self.turns)
         if self.outcome is None:
+            if self.ending in CUT:
+                return Score(of_turns, reason=f"ended by its limit ({self.ending})")
             return Score(of_turns, reason="turns") if any(turn.reward for turn in self.turns) else None
         return replace(self.outcome, value=self.outcome.value + of_turns) if self.outcome.counts else self.outcome
 

@@ -101,10 +101,10 @@ def new(
     name = file.stem
     if file.suffix != ".py" or not name.isidentifier() or keyword.iskeyword(name):
         raise UserError(f"{file}: name it like my_game.py; the file's name becomes the environment's")
-    if name in environment_names():
-        raise UserError(f"{file}: {name} is the name of a shipped environment; choose another one")
     if file.exists():
         raise UserError(f"{file} exists; choose another name")
+    if name in environment_names():
+        raise UserError(f"{file}: {name} is the name of an environment that is there; choose another one")
     attribute = "".join(part.capitalize() for part in name.split("_")) or "Game"
     text = (GAME if kind is Kind.game else TOOLS).replace("__CLASS__", attribute).replace("__NAME__", name)
     file.parent.mkdir(parents=True, exist_ok=True)

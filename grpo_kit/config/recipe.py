@@ -50,7 +50,9 @@ class Config(Strict):
     environment: EnvironmentConfig | None = Field(
         None, description="what answers the policy; without it a response is one turn, and nobody answers"
     )
-    verifiers: Annotated[list[VerifierConfig], Field(min_length=1)]
+    verifiers: list[VerifierConfig] = Field(
+        default_factory=list, description="one at least, but where an environment pays for its episodes"
+    )
     scoring: ScoringConfig = ScoringConfig()
     rollout: RolloutConfig = RolloutConfig()
     objective: Objective = Objective()
@@ -73,7 +75,12 @@ class Config(Strict):
         """Tokens of the longest prompt and episode that training or evaluation may ask of the engine."""
         evaluated = self.evaluation.data if self.evaluation else None
         prompt = max(d.max_prompt_tokens for d in (self.data, evaluated) if d is not None)
-        return prompt + self.rollout.max_tokens + (self.environment.max_inserted if self.environment else 0)
+        return prompt + self.rollout.max_tokens + self.inserted
+
+    @property
+    def inserted(self) -> int:
+        """Tokens that an environment may write into an episode, beside those that are sampled."""
+        return self.environment.max_inserted if self.environment else 0
 
     @field_validator("algorithm")
     @classmethod
@@ -96,6 +103,10 @@ class Config(Strict):
     @model_validator(mode="after")
     def _parts_fit(self) -> Config:
         problems = []
+        if not self.verifiers and (self.environment is None or self.environment.tools):
+            problems.append("verifiers: give one at least; only an environment by name pays for its episodes itself")
+        if self.environment is not None and self.examples is not None:
+            problems.append("environment answers a policy that samples, and examples are what was sampled already")
         if self.warm_start and self.data.task is None:
             problems.append("warm_start needs a procedural data.task, whose demonstrations it learns from")
         if self.rollout.prompts_per_step % self.train.updates_per_batch:

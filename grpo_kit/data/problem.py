@@ -14,6 +14,8 @@ class Problem:
     answer stays the right one.
 
     Attributes:
+        demonstration: the worked solution; where an environment answers, its last turn.
+        turns: what was written before that, and what the environment says to it.
         key: tells it from others of the same prompt, where an environment keeps from the policy what makes the difference.
     """
 
@@ -22,6 +24,7 @@ class Problem:
     demonstration: str
     meta: dict[str, Any]
     key: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
 
     @property
     def identity(self) -> str:

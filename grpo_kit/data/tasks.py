@@ -7,6 +7,7 @@ disjoint whatever their seeds.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -137,21 +138,40 @@ def one_line_function(rng: random.Random, level: int, slip: bool = False) -> Pro
 
 
 def big_arithmetic(rng: random.Random, level: int, slip: bool = False) -> Problem:
-    """Multiply two numbers of ``level + 2`` digits, which is more than a small model does by itself: ``482*739=``."""
-    low, high = 10 ** (level + 1), 10 ** (level + 2)
+    """Multiply two numbers of ``level + 1`` digits, which is more than a small model does by itself: ``48*73=``.
+
+    A demonstration asks the tool `calculator`; one with a slip calculates without it, and not quite right.
+    """
+    low, high = 10**level, 10 ** (level + 1)
     a, b = rng.randrange(low, high), rng.randrange(low, high)
-    return Problem(f"{a}*{b}=", str(a * b), boxed(slipped(rng, a * b) if slip else a * b), {})
+    if slip:
+        return Problem(f"{a}*{b}=", str(a * b), boxed(slipped(rng, a * b)), {})
+    call = json.dumps({"name": "calculator", "arguments": {"expression": f"{a}*{b}"}})
+    return Problem(f"{a}*{b}=", str(a * b), boxed(a * b), {}, turns=((call, str(a * b)),))
 
 
 def guess_number(rng: random.Random, level: int, slip: bool = False) -> Problem:
-    """A number from 1 to ``10 * 2**level`` that the environment `guess_number` thinks of: ``guess 1 to 20``.
+    """A number among ``2**(level + 2) - 1`` that the environment `guess_number` thinks of: ``guess 21 to 27``.
 
-    The prompt is the same for all of them. A demonstration is one guess, without a slip the right one at once.
+    The prompt is the same for all of a range. A demonstration halves what is left, and is through after ``level + 2`` guesses
+    at most; one with a slip guesses at random in the whole range, as if nobody had answered, until that many are made.
     """
-    high = 10 * 2**level
-    secret = rng.randint(1, high)
-    guess = secret % high + 1 if slip else secret
-    return Problem(f"guess 1 to {high}", str(secret), boxed(guess), {"low": 1, "high": high}, key=f"{secret} of {high}")
+    width = 2 ** (level + 2) - 1
+    low = rng.randint(1, 99 - width) if width < 90 else 1
+    high = low + width - 1
+    secret = rng.randint(low, high)
+    turns, guess, left = [], 0, (low, high)
+    for _ in range(level + 2):
+        guess = rng.randint(low, high) if slip else sum(left) // 2
+        if guess == secret:
+            break
+        turns.append((str(guess), "higher" if guess < secret else "lower"))
+        left = (guess + 1, left[1]) if guess < secret else (left[0], guess - 1)
+    last = str(guess) if guess == secret else turns.pop()[0]
+    prompt = f"guess {low} to {high}"
+    return Problem(
+        prompt, str(secret), last, {"low": low, "high": high}, key=f"{secret} in {prompt}", turns=tuple(turns)
+    )
 
 
 TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {

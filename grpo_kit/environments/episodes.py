@@ -8,17 +8,17 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.data.bridge import Bridge
-from grpo_kit.generate.base import sample_seed
+from grpo_kit.generate.base import Generator, SamplingParams, UnderWay, sample_seed
 from grpo_kit.observe.measure import Measures
 from grpo_kit.scoring.processes import Importable
-from grpo_kit.types import Message, Prompt, Score, Task
+from grpo_kit.types import Completion, Message, Prompt, Score, Task
 
 from .base import Environment
 from .pool import EpisodePool, Heard
@@ -49,6 +49,7 @@ class Episodes:
         variables: names of variables (API keys) that the workers get beside what everybody needs.
         max_error_rate, error_patience: a round with a larger share of failed episodes is broken; so many in a row stop the run.
         traceback_dir: where the first traceback is written.
+        introduced: a task with what the policy is told of its tools, where the chat template does not tell it.
 
     Raises:
         EnvironmentFailed: it cannot be loaded in a worker process.
@@ -65,8 +66,9 @@ class Episodes:
         max_error_rate: float = 0.5,
         error_patience: int = 3,
         traceback_dir: Path | None = None,
+        introduced: Callable[[Task], Task] | None = None,
     ) -> None:
-        self.seed = seed
+        self.seed, self._introduced = seed, introduced
         self._lock = threading.Lock()
         self._prepared: OrderedDict[bytes, Prepared] = OrderedDict()
         self._closed = False
@@ -114,6 +116,7 @@ class Episodes:
                 made = dataclasses.replace(
                     task, messages=_opened(task.messages, rules.bridge.read(heard.answer.messages))
                 )
+            made = made if self._introduced is None else self._introduced(made)
             if made.messages != task.messages or rules.bridge.settings:
                 prompt = rules.bridge.prompt(made)
         with self._lock:
@@ -164,6 +167,36 @@ class Episodes:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def play(
+    generator: Generator,
+    tasks: Sequence[tuple[Task, Prompt]],
+    sampling: SamplingParams,
+    episodes: Episodes | None = None,
+    under_way: UnderWay | None = None,
+) -> Iterator[list[Completion]]:
+    """Completions of tasks: episodes where there is an environment, one turn where not. See `Generator.generate`.
+
+    Args:
+        tasks: as `Episodes.prepare` returned them.
+    """
+    prompts = [prompt for _, prompt in tasks]
+    if episodes is None:
+        return generator.generate(prompts, sampling, under_way)
+    return _played(generator, [task for task, _ in tasks], prompts, sampling, episodes, under_way)
+
+
+def _played(
+    generator: Generator,
+    tasks: Sequence[Task],
+    prompts: Sequence[Prompt],
+    sampling: SamplingParams,
+    episodes: Episodes,
+    under_way: UnderWay | None,
+) -> Iterator[list[Completion]]:
+    with episodes.open_round(tasks) as replies:
+        yield from generator.generate(prompts, sampling, under_way, replies)
 
 
 def _opened(messages: tuple[Message, ...], more: Sequence[Message]) -> tuple[Message, ...]:

@@ -8,6 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from statistics import fmean
 from typing import Any
 
+from grpo_kit.environments.episodes import Episodes
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
@@ -124,6 +125,7 @@ def evaluate(
     sampling: SamplingParams,
     judge: str = "",
     told: Callable[[float], None] | None = None,
+    episodes: Episodes | None = None,
 ) -> tuple[EvalResult, list[Record]]:
     """Answer every task ``sampling.n`` times and once greedily; return accuracies and the greedy answers.
 
@@ -131,11 +133,13 @@ def evaluate(
         scorer: its judge says what is right.
         judge: the name of that, for the result.
         told: is told how many completions of ``completions_of`` are there, tokens of those under way included.
+        episodes: what answers the policy, turn after turn; None where a response is one turn.
     """
     mine = ranks.shard(list(tasks))
-    reached = _Reached(told)
-    sampled = _records(generator, scorer, tasks, mine, sampling, reached)
-    greedy = _records(generator, scorer, tasks, mine, replace(sampling, n=1, temperature=0.0), reached, greedy=True)
+    answering = _Answering(generator, scorer, mine if episodes is None else episodes.prepare(mine), episodes, told)
+    order = [task.id for task, _ in tasks]
+    sampled = answering.records(order, sampling)
+    greedy = answering.records(order, replace(sampling, n=1, temperature=0.0), greedy=True)
     return EvalResult.of([*sampled, *greedy], judge), greedy
 
 
@@ -144,35 +148,31 @@ def completions_of(tasks: int, sampling: SamplingParams) -> int:
     return len(ranks.shard(list(range(tasks)))) * (sampling.n + 1)
 
 
-class _Reached:
-    """How far an evaluation is, in completions."""
+@dataclass
+class _Answering:
+    """This rank's share of the tasks, answered once for each way of sampling; counts what is finished."""
 
-    def __init__(self, told: Callable[[float], None] | None) -> None:
-        self.told, self.finished = told, 0
+    generator: Generator
+    scorer: Scorer
+    tasks: Sequence[tuple[Task, Prompt]]
+    episodes: Episodes | None
+    told: Callable[[float], None] | None
+    finished: int = 0
 
-    def follow(self, groups: Iterator[Group]) -> Iterator[Group]:
-        for group in groups:
-            self.finished += len(group.completions)
-            self.under_way(0.0, 1)
-            yield group
+    def records(self, order: Sequence[str], sampling: SamplingParams, *, greedy: bool = False) -> list[Record]:
+        """Of all ranks, in the order of the tasks' ids."""
 
-    def under_way(self, prompts: float, n: int) -> None:
-        if self.told is not None:
-            self.told(self.finished + prompts * n)
+        def under_way(prompts: float) -> None:
+            if self.told is not None:
+                self.told(self.finished + prompts * sampling.n)
 
+        def counted(groups: Iterator[Group]) -> Iterator[Group]:
+            for group in groups:
+                self.finished += len(group.completions)
+                under_way(0.0)
+                yield group
 
-def _records(
-    generator: Generator,
-    scorer: Scorer,
-    tasks: Sequence[tuple[Task, Prompt]],
-    mine: Sequence[tuple[Task, Prompt]],
-    sampling: SamplingParams,
-    reached: _Reached,
-    *,
-    greedy: bool = False,
-) -> list[Record]:
-    """In the order of the tasks; every rank answers its share, and has the records of all."""
-    groups = answered(generator, mine, sampling, lambda prompts: reached.under_way(prompts, sampling.n))
-    records = judged(reached.follow(groups), scorer, greedy=greedy)
-    found = ranks.all_gather_dict({r[0].id: r for r in records}, "gathering an evaluation")
-    return [record for task, _ in tasks for record in found[task.id]]
+        groups = answered(self.generator, self.tasks, sampling, under_way, self.episodes)
+        mine = {records[0].id: records for records in judged(counted(groups), self.scorer, greedy=greedy)}
+        found = ranks.all_gather_dict(mine, "gathering an evaluation")
+        return [record for name in order for record in found[name]]

@@ -42,10 +42,10 @@ def read_turns(row: Mapping[str, Any]) -> list[Turn]:
         start = int(turn["start"])
         if not (found[-1].start if found else 0) <= start <= len(row.get("token_ids", range(start))):
             raise ValueError(f"turns: one starts at {start}, before the turn that it follows or beyond the last token")
-        numbers = {name: int(turn.get(name, 0)) for name in ("calls", "invalid", "failed")}
-        amounts = {name: float(turn.get(name, 0.0)) for name in ("reward", "seconds")}
         replies = tuple(map(_message, turn.get("replies") or ()))
-        found.append(Turn(start, str(turn["text"]), replies, **numbers, **amounts))
+        reward, seconds = (float(turn.get(name, 0.0)) for name in ("reward", "seconds"))
+        calls, invalid, failed = (int(turn.get(name, 0)) for name in ("calls", "invalid", "failed"))
+        found.append(Turn(start, str(turn["text"]), replies, reward, calls, invalid, failed, seconds))
     return found
 
 

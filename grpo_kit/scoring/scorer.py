@@ -86,7 +86,8 @@ class Scorer:
     verdict stands in ``parts``, it is no part of the reward, and its failures neither spoil a reward nor stop the run.
 
     What the environment of an episode paid (`Completion.earned`) can be one more part of the reward, beside the verifiers or
-    in their place; then it is the judge too. Its failures count as a verifier's do.
+    in their place; then it is the judge too. Its failures count as a verifier's do, and an episode whose environment failed has
+    no verdict of anybody, whether that is part of the reward or not.
 
     Args:
         specs: may be empty where ``outcome`` is given.
@@ -311,7 +312,13 @@ class Scorer:
         if self.outcome is not None:
             weights[self.outcome[0]] = group.outcome_weight = self.outcome[1]
             self._add_outcomes(group, self.outcome[0], step)
-        group.scores = [total({name: part[name] for name in weights}, weights) for part in group.parts]
+        for completion, part in zip(group.completions, group.parts, strict=True):
+            if (failure := completion.failure) is not None:  # a verifier's word on half an episode is none
+                part |= dict.fromkeys(part, failure)
+        group.scores = [
+            completion.failure or total({name: part[name] for name in weights}, weights)
+            for completion, part in zip(group.completions, group.parts, strict=True)
+        ]
         group.judge, group.mark = job.judge, job.mark
         return group
 

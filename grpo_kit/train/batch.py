@@ -20,6 +20,7 @@ from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.types import Completion, Group
 
 from .adaptive import Adaptive
+from .conversations import conversation_metrics
 
 ZERO_ADVANTAGE = 1e-9
 
@@ -311,6 +312,7 @@ def rollout_metrics(groups: list[Group], advantages: list[list[float]], dropped:
         "length/mean": fmean(lengths),
         "length/max": float(max(lengths)),
         "length/truncated": fmean(float(c.truncated) for g in groups for c in g.completions),
+        **conversation_metrics(groups),
     }
     for reason, count in dropped.items():
         metrics[f"dropped/{reason}"] = float(count)
@@ -351,5 +353,5 @@ def _alike(groups: list[Group]) -> float:
     """Share of the most frequent text among all responses; 0 where there is one prompt, whose answers may well agree."""
     if len({g.task.id for g in groups}) < 2:
         return 0.0
-    texts = Counter(c.text for g in groups for c in g.completions)
+    texts = Counter(c.written for g in groups for c in g.completions)
     return max(texts.values()) / texts.total()

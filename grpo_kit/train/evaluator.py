@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from grpo_kit.config import Config
+from grpo_kit.environments.episodes import Episodes
 from grpo_kit.evaluate.judge import Judge
 from grpo_kit.evaluate.outcome import Outcome, outcome_of
 from grpo_kit.evaluate.records import Record
@@ -44,6 +45,7 @@ class AnswersEvaluation:
 
     tasks: list[tuple[Task, Prompt]]
     sampling: SamplingParams
+    episodes: Episodes | None = None
 
     @property
     def size(self) -> int:
@@ -52,7 +54,7 @@ class AnswersEvaluation:
     def measure(
         self, learner: Learner, generator: Generator, scorer: Scorer, judge: str, told: Callable[[float], None]
     ) -> tuple[Outcome, list[Record]]:
-        return evaluate(generator, scorer, self.tasks, self.sampling, judge, told)
+        return evaluate(generator, scorer, self.tasks, self.sampling, judge, told, self.episodes)
 
 
 class Evaluator:

@@ -97,8 +97,8 @@ class OnlineTrainer:
             with self.stop.abandonable(), self.clock.phase("start"):
                 opened = self.parts.open(self.progress, self.console, self.clock)
                 self.policy, self.generator, self.groups, self.learner = opened
-                scorer = self.parts.scorer
-                state = RunState(self.progress, self.learner, self.guard, self.watch, self.groups, scorer)
+                versions = self.parts.versions()
+                state = RunState(self.progress, self.learner, self.guard, self.watch, self.groups, versions)
                 self.saver = Saver(config, run, self.console, self.clock, self.keeper, self.evaluator, state)
                 self.saver.go_on(checkpoint, resumed)
                 self.generator.sync(self.policy.whole().model, self.progress.policy_version)

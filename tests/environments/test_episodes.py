@@ -12,9 +12,9 @@ from grpo_kit.data.bridge import Bridge
 from grpo_kit.environments.episodes import Episodes
 from grpo_kit.environments.pool import EnvironmentFailed
 from grpo_kit.types import Prompt, Task
-from tests.kit.said import TOKENIZER, heard, open_episodes, play, prepared, said, task
 from tests.kit.obeying import ENDS, Address, NoAddress
 from tests.kit.patience import wait_until
+from tests.kit.said import TOKENIZER, heard, open_episodes, play, prepared, said, task
 
 CALM = ["a b", "draw", "c d", "draw", "done 0.5"]
 

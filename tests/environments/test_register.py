@@ -12,6 +12,7 @@ import pytest
 from grpo_kit.environments import Call, Done, Say, ToolError, environment, get_environment, tool, tools_environment
 from grpo_kit.environments.base import Answer
 from grpo_kit.environments.formats import write
+from grpo_kit.environments.lookup import SHIPPED
 from grpo_kit.environments.register import REGISTRY, assemble, of_class, of_function
 from grpo_kit.errors import UserError
 from grpo_kit.types import Task
@@ -23,7 +24,7 @@ TASK = Task("t", ({"role": "user", "content": "Guess."},), 37, {"width": 5})
 def _clean_registry():
     before = dict(REGISTRY)
     yield
-    for name in set(REGISTRY) - set(before):
+    for name in set(REGISTRY) - set(before) - set(SHIPPED):
         del REGISTRY[name]
 
 

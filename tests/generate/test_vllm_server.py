@@ -131,6 +131,7 @@ def test_episodes_go_on_where_a_server_is_killed(servers):
             expected = logits[torch.tensor(places) - 1].log_softmax(-1)
             expected = expected.gather(-1, torch.tensor(ours.token_ids)[:, None])[:, 0]
             assert torch.allclose(torch.tensor(ours.logprobs), expected, atol=1e-4)
+    servers.statistics()  # what was lost and came back so far
 
 
 def _both_ready(servers):

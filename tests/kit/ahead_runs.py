@@ -55,7 +55,7 @@ class Disturbed(OnlineTrainer):
         return done
 
 
-def fail(prompts, sampling):
+def fail(prompts, sampling, under_way=None, replies=None):
     raise RuntimeError("rank 1 fails while sampling")
 
 

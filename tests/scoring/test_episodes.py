@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
-from grpo_kit.types import Completion, Group, Prompt, Score, Task, Turn
+from grpo_kit.types import CUT, Completion, Group, Prompt, Score, Task, Turn
 from grpo_kit.verifiers import VerifierError
 
 FILE = Path(__file__).parents[1] / "kit" / "scoring_verifiers.py"
@@ -79,12 +79,30 @@ def test_an_episode_whose_environment_failed_is_left_out_and_its_siblings_are_no
     failed = Score(status=status, reason="its worker died")
     found = scored(group(episode(0, "42", failed), episode(1, "42", Score(1.0))), [EQUAL], outcome=("guess", 1.0))
     assert [(s.value, s.status) for s in found.scores] == [(0.0, status), (2.0, "ok")]
-    assert found.scores[0].reason == "guess: its worker died"
+    assert found.scores[0].reason == "its worker died"
+
+
+@pytest.mark.parametrize("judge", [None, VerifierSpec(f"{FILE}:heard")])
+def test_nobody_judges_half_an_episode_whether_the_environment_pays_or_not(judge):
+    broken = episode(0, "42")
+    broken.ending = "error"
+    found = scored(group(broken, episode(1, "42")), [EQUAL], judge=judge)
+    assert [(s.value, s.status) for s in found.scores] == [(0.0, "error"), (1.0, "ok")]
+    assert [(v.status, v.right) for v in found.verdicts()] == [("error", False), ("ok", True)]
+    assert [m.status for m in found.marks()] == ["error", "ok"]
 
 
 def test_turns_that_were_paid_are_a_reward_without_an_outcome():
     found = scored(group(episode(0, "42", None, turns=[0.5])), outcome=("guess", 1.0))
     assert found.scores[0].value == 0.5
+
+
+@pytest.mark.parametrize(("ending", "status"), [*((ending, "ok") for ending in CUT), ("done", "abstain")])
+def test_an_episode_that_was_cut_is_paid_nothing_and_is_compared_all_the_same(ending, status):
+    lost = episode(0, "41")
+    lost.ending = ending
+    found = scored(group(lost, episode(1, "42", Score(1.0))), outcome=("guess", 1.0))
+    assert [(s.value, s.status) for s in found.scores] == [(0.0, status), (1.0, "ok")]
 
 
 def test_an_environment_that_keeps_failing_stops_the_run_by_its_name():

@@ -162,7 +162,7 @@ def test_whoever_evaluates_takes_no_counts_of_the_step_that_waits_meanwhile():
 def test_what_fails_in_the_thread_fails_the_step():
     versions = Versions(1)
 
-    def broken(prompts, sampling):
+    def broken(prompts, sampling, replies=None):
         raise RunFailed("no server came back")
 
     versions.generator.generate = broken

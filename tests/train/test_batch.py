@@ -133,3 +133,48 @@ def test_equal_tokens_after_different_replies_are_two_verified_responses():
         completion.inserted = [(2, ids)]
     batch = build_batch([made], resolve_objective("rft", {}), max_tokens=16)
     assert [s.inserted for s in batch.sequences] == [((2, [8]),), ((2, [9]),)]
+
+
+def test_metrics_of_conversations():
+    made = [group("a", [1.0, 0.0], [5, 5]), group("b", [1.0], [5])]
+    one, two = made[0].completions
+    one.turns = [
+        Turn(0, "", calls=2, invalid=1, seconds=0.5, reward=0.25),
+        Turn(2, "", calls=1, failed=1, seconds=1.0),
+        Turn(4, ""),
+    ]
+    one.inserted, one.ending, one.outcome = [(2, [7] * 4), (4, [7] * 6)], "done", Score(1.0)
+    two.turns, two.ending, two.outcome = [Turn(0, "", calls=1)], "turns", Score(status="error")
+    found = metrics_of(made)
+    assert {name: found[name] for name in found if name.split("/")[0] in ("turns", "calls", "environment")} == {
+        "turns/mean": 2.0,
+        "turns/max": 3.0,
+        "turns/ended_done": 0.5,
+        "turns/ended_length": 0.0,
+        "turns/ended_turns": 0.5,
+        "turns/ended_room": 0.0,
+        "turns/ended_invalid": 0.0,
+        "turns/ended_deadline": 0.0,
+        "turns/ended_error": 0.0,
+        "calls/mean": 2.0,
+        "calls/invalid": 0.25,
+        "calls/failed": 0.25,
+        "environment/seconds": 0.75,
+        "environment/reward": 1.25,
+    }
+    assert found["length/inserted"] == 5.0
+    assert found["length/mean"] == 5.0
+
+
+def test_without_an_environment_there_are_none():
+    assert (
+        not {"turns/mean", "calls/mean", "environment/seconds", "length/inserted"}
+        & metrics_of([group("a", [1.0])]).keys()
+    )
+
+
+def test_episodes_are_alike_when_all_of_their_turns_are():
+    made = [group("a", [1.0, 0.0]), group("b", [1.0, 0.0])]
+    for number, completion in enumerate(c for g in made for c in g.completions):
+        completion.turns = [Turn(0, f"looking up {number % 2}"), Turn(2, "Done.")]
+    assert metrics_of(made)["completions/alike"] == 0.5

@@ -152,7 +152,7 @@ def test_what_fails_surfaces_in_the_step_that_needed_it(opened, kind, place):
     source = opened(kind)
     setup = source.setup
 
-    def broken(*_):
+    def broken(*_, **__):
         raise ConnectionError("gone")
         yield
 
