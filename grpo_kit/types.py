@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict
 
 FinishReason = Literal["stop", "length"]
 # Why an episode ended: the environment said so; a turn or the episode ran into its limit of tokens; it had all its turns; the
 # reply found no room; too many invalid calls in a row; the episode's deadline; the environment failed, which is nobody's fault.
 Ending = Literal["done", "length", "turns", "room", "invalid", "deadline", "error"]
+CUT: tuple[Ending, ...] = ("length", "turns", "room", "invalid")  # by its limits, before the environment called it done
 Status = Literal["ok", "abstain", "error", "timeout"]
+
+
+# Metric of a score: 1 where no answer is marked as such and the response would be right by its last expression, 0 where not.
+RIGHT_UNMARKED = "right_unmarked"
 
 
 class Message(TypedDict):
@@ -50,7 +55,7 @@ class Turn:
         start: index in `Completion.token_ids` of its first token.
         text: its tokens decoded without special tokens, cut before a stop string.
         replies: the messages that the environment answered with; empty after the last turn.
-        reward: what the environment paid for this turn alone.
+        reward: what the environment paid for this turn alone; no part of the episode's outcome.
         calls, invalid, failed: calls of tools that it asked for; of them not understood; of them failed in the tool.
         seconds: that the environment took to answer.
     """
@@ -83,7 +88,8 @@ class Completion:
             end, the environment's reply, the opening of the next turn. Indices ascend, and are of tokens that exist.
         turns: of an episode; empty where there is no environment.
         ending: why an episode ended.
-        outcome: what the environment itself says of the episode; None where it says nothing.
+        outcome: what the environment itself says of the episode at its end, beside the rewards of turns; None where it says
+            nothing.
     """
 
     task_id: str
@@ -110,10 +116,47 @@ class Completion:
     def truncated(self) -> bool:
         return self.finish_reason == "length"
 
+    @property
+    def inserted_length(self) -> int:
+        """Tokens of the episode that nobody sampled."""
+        return sum(len(ids) for _, ids in self.inserted)
+
+    @property
+    def written(self) -> str:
+        """All that the policy wrote, turn after turn."""
+        return "\n".join(turn.text for turn in self.turns) if self.turns else self.text
+
+    @property
+    def failure(self) -> Score | None:
+        """That its environment failed: half an episode is nothing to judge or to learn from. None where it did not."""
+        if self.outcome is not None and self.outcome.status in ("error", "timeout"):
+            return self.outcome
+        return Score(status="error", reason="the environment failed") if self.ending == "error" else None
+
+    def earned(self) -> Score | None:
+        """What the environment paid for the whole episode, its turns included; None where it has no opinion.
+
+        An episode that was cut before the environment called it done was paid for its turns alone, if at all: that is a reward
+        of 0, and no abstention, or what fails would be left out of what is compared.
+        """
+        if self.failure is not None:
+            return self.failure
+        of_turns = sum(turn.reward for turn in self.turns)
+        if self.outcome is None:
+            if self.ending in CUT:
+                return Score(of_turns, reason=f"ended by its limit ({self.ending})")
+            return Score(of_turns, reason="turns") if any(turn.reward for turn in self.turns) else None
+        return replace(self.outcome, value=self.outcome.value + of_turns) if self.outcome.counts else self.outcome
+
     def conversation(self, opening: Sequence[Message]) -> list[Message]:
         """The messages of the prompt, then those of every turn: what was written and what came back."""
+        last = self.turns[-1] if self.turns else Turn(0, self.text)
+        return [*self.before(opening), Message(role="assistant", content=last.text), *last.replies]
+
+    def before(self, opening: Sequence[Message]) -> list[Message]:
+        """What stood before the last turn, which is what `text` answers."""
         messages = list(opening)
-        for turn in self.turns or [Turn(0, self.text)]:
+        for turn in self.turns[:-1]:
             messages += [Message(role="assistant", content=turn.text), *turn.replies]
         return messages
 
@@ -244,7 +287,8 @@ class Group:
     ``scores[i]`` is the score the trainer uses for ``completions[i]``; ``parts[i]`` maps verifier name to its score.
     ``greedy`` is the score of the greedy response to the prompt, for algorithms that compare with it.
     ``judge`` names the part that says who is right, which need not be a part of the reward. ``mark`` names the part that says
-    it to what learns: the judge's, unless it was chosen for the data and only looks on.
+    it to what learns: the judge's, unless it was chosen for the data and only looks on. ``outcome_weight`` is the factor of what
+    the environment of an episode paid in the total; None where that is no part of it.
     """
 
     task: Task
@@ -255,6 +299,7 @@ class Group:
     greedy: Score | None = None
     judge: str | None = None
     mark: str | None = None
+    outcome_weight: float | None = None
 
     @classmethod
     def of_texts(cls, task: Task, texts: Iterable[str]) -> Group:

@@ -7,7 +7,6 @@ or ``path/file.py:function``, tried in this order.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -19,11 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from grpo_kit.runtime import modules
+
 from .base import Verifier, VerifierError
 from .register import REGISTRY, from_function
 
 ENTRY_POINT_GROUP = "grpo_kit.verifiers"
-_FILE_MODULE = "grpo_kit_user_"
 
 # Which module registers which shipped name. Loaded on first use, so that a process that scores with `number` does not
 # pay for what `math` or `reward_model` import.
@@ -97,17 +97,7 @@ def load_module(source: str) -> ModuleType:
     Raises:
         VerifierError: there is no such module or file.
     """
-    if source.endswith(".py"):
-        return _load_file(Path(source))
-    try:
-        return importlib.import_module(source)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (source == error.name or source.startswith(error.name + ".")):
-            raise  # an import inside the user's module: their own traceback says where
-        raise VerifierError(
-            f"there is no module {source!r}: is it installed in this environment? The current directory is not "
-            f"searched; name a file as path/to/{source.rpartition('.')[2]}.py:function"
-        ) from error
+    return modules.load_module(source, "verifier", VerifierError)
 
 
 def _describe(module: ModuleType, source: str, attribute: str) -> Verifier:
@@ -126,26 +116,6 @@ def _describe(module: ModuleType, source: str, attribute: str) -> Verifier:
 
 def _registered(function: Callable[..., Any]) -> Verifier | None:
     return next((made for made in REGISTRY.values() if made.source is function), None)
-
-
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise VerifierError(f"no such verifier file: {path} (looked in {Path.cwd()})")
-    # A name of its own: two files called reward.py must not shadow each other, nor an installed module.
-    unique = _FILE_MODULE + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    if unique in sys.modules:
-        return sys.modules[unique]
-    spec = importlib.util.spec_from_file_location(unique, path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[unique] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[unique]
-        raise
-    return module
 
 
 @dataclass(frozen=True)
@@ -186,6 +156,6 @@ def address_of(verifier: Verifier, reference: str = "") -> Address:
             f"verifier {verifier.name!r} ({verifier.origin}) cannot be found by a worker process, because it is not a "
             "function at the top of a file or module: move it there, or score in process with workers=0"
         )
-    if module == "__main__" or module.startswith(_FILE_MODULE):
+    if module == "__main__" or module.startswith(modules.FILE_MODULE):
         return Address(verifier.name, str(Path(file).resolve()), qualname)
     return Address(verifier.name, module, qualname)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import keyword
 import shlex
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 from grpo_kit.cli.evaluate import key_values
 from grpo_kit.cli.help_texts import examples
 from grpo_kit.cli.skeletons import SKELETONS, Kind
+from grpo_kit.cli.users_own import find_users_own
 from grpo_kit.errors import UserError
 
 if TYPE_CHECKING:
@@ -116,21 +116,9 @@ def check(
 
 
 def _find(name: str) -> Any:
-    from grpo_kit.observe.terminal import clean
     from grpo_kit.verifiers import get_verifier
 
-    try:
-        return get_verifier(name)
-    except UserError:
-        raise
-    except Exception as error:
-        # The user's own frames only: ours and the import system's would hide the line that matters.
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if not f.filename.startswith("<frozen") and "/verifiers/lookup.py" not in f.filename]
-        own = [f for f in own if f.filename != __file__]
-        said = ["Traceback (most recent call last):\n", *traceback.format_list(own)]
-        typer.echo(clean("".join([*said, *traceback.format_exception_only(error)])), err=True, nl=False)
-        raise UserError(f"{name} cannot be loaded; the traceback above is the file's own") from error
+    return find_users_own(name, get_verifier)
 
 
 def _cases_of(recipe: str) -> list[Case]:

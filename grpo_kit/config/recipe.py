@@ -12,6 +12,7 @@ from grpo_kit.runtime.strict import Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
 from .data import ChatConfig, DataConfig, ExamplesConfig
+from .environment import EnvironmentConfig
 from .evaluation import EvaluationConfig
 from .marks import SAFE_ON_RESUME
 from .model import ModelConfig
@@ -46,7 +47,12 @@ class Config(Strict):
     data: DataConfig
     chat: ChatConfig = ChatConfig()
     examples: ExamplesConfig | None = Field(None, description="for offline algorithms: what is learned from")
-    verifiers: Annotated[list[VerifierConfig], Field(min_length=1)]
+    environment: EnvironmentConfig | None = Field(
+        None, description="what answers the policy; without it a response is one turn, and nobody answers"
+    )
+    verifiers: list[VerifierConfig] = Field(
+        default_factory=list, description="one at least, but where an environment pays for its episodes"
+    )
     scoring: ScoringConfig = ScoringConfig()
     rollout: RolloutConfig = RolloutConfig()
     objective: Objective = Objective()
@@ -66,10 +72,15 @@ class Config(Strict):
         return "older_weights" if self.rollout.max_staleness else "engine"
 
     def longest_sequence(self) -> int:
-        """Tokens of the longest prompt and response that training or evaluation may ask of the engine."""
+        """Tokens of the longest prompt and episode that training or evaluation may ask of the engine."""
         evaluated = self.evaluation.data if self.evaluation else None
         prompt = max(d.max_prompt_tokens for d in (self.data, evaluated) if d is not None)
-        return prompt + self.rollout.max_tokens
+        return prompt + self.rollout.max_tokens + self.inserted
+
+    @property
+    def inserted(self) -> int:
+        """Tokens that an environment may write into an episode, beside those that are sampled."""
+        return self.environment.max_inserted if self.environment else 0
 
     @field_validator("algorithm")
     @classmethod
@@ -92,6 +103,10 @@ class Config(Strict):
     @model_validator(mode="after")
     def _parts_fit(self) -> Config:
         problems = []
+        if not self.verifiers and (self.environment is None or self.environment.tools):
+            problems.append("verifiers: give one at least; only an environment by name pays for its episodes itself")
+        if self.environment is not None and self.examples is not None:
+            problems.append("environment answers a policy that samples, and examples are what was sampled already")
         if self.warm_start and self.data.task is None:
             problems.append("warm_start needs a procedural data.task, whose demonstrations it learns from")
         if self.rollout.prompts_per_step % self.train.updates_per_batch:

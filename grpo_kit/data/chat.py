@@ -34,16 +34,18 @@ def render(task: Task, tokenizer: Any, arguments: Mapping[str, Any] = NO_ARGUMEN
         arguments: for this rendering alone, beside those that the tokenizer gives every one (`use_arguments`).
     """
     settings = {"add_generation_prompt": True, "tokenize": True, "return_dict": False, **arguments}
-    ids = _apply(tokenizer, task.messages, task.id, **settings)
+    ids = apply_template(tokenizer, task.messages, task.id, **settings)
     return Prompt(task.id, tuple(ids))
 
 
 def render_text(task: Task, tokenizer: Any, arguments: Mapping[str, Any] = NO_ARGUMENTS) -> str:
     """The prompt as the model reads it, for people. Raises UserError if the template refuses the conversation."""
-    return str(_apply(tokenizer, task.messages, task.id, add_generation_prompt=True, tokenize=False, **arguments))
+    return str(
+        apply_template(tokenizer, task.messages, task.id, add_generation_prompt=True, tokenize=False, **arguments)
+    )
 
 
-def _apply(tokenizer: Any, messages: Sequence[Message], name: str, **settings: Any) -> Any:
+def apply_template(tokenizer: Any, messages: Sequence[Message], name: str, **settings: Any) -> Any:
     try:
         return tokenizer.apply_chat_template(list(messages), **settings)
     except (
@@ -80,7 +82,7 @@ def left_out(task: Task, tokenizer: Any, arguments: Mapping[str, Any] = NO_ARGUM
                 )
             found.append(f"the {message['role']} message of {task.id}")
     closed = {"add_generation_prompt": False, "tokenize": False, **arguments}
-    unannounced = whole == str(_apply(tokenizer, task.messages, task.id, **closed))
+    unannounced = whole == str(apply_template(tokenizer, task.messages, task.id, **closed))
     if unannounced and not _answer_follows(task, tokenizer, closed, whole):
         found.append("the generation prompt, which tells a model that its turn begins")
     return found

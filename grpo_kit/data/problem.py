@@ -12,9 +12,20 @@ class Problem:
 
     Where a generator is asked for a ``slip``, the solution contains one mistake that carries through to its end; the
     answer stays the right one.
+
+    Attributes:
+        demonstration: the worked solution; where an environment answers, its last turn.
+        turns: what was written before that, and what the environment says to it.
+        key: tells it from others of the same prompt, where an environment keeps from the policy what makes the difference.
     """
 
     prompt: str
     answer: Any
     demonstration: str
     meta: dict[str, Any]
+    key: str = ""
+    turns: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def identity(self) -> str:
+        return self.key or self.prompt

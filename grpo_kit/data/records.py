@@ -13,6 +13,7 @@ from typing import Any
 
 from grpo_kit.config import Config, DataConfig, ExamplesConfig
 from grpo_kit.errors import UserError
+from grpo_kit.observe.episode_record import read_ending, read_inserted, read_messages, read_outcome, read_turns
 from grpo_kit.observe.rollout_file import rollout_lines
 from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
 
@@ -114,8 +115,10 @@ def fitting(groups: list[Group], longest: int, context: int, where: str) -> tupl
 
 
 def _length(group: Group) -> int:
-    """Tokens of a group's prompt and longest response."""
-    return len(group.prompt.token_ids) + max((len(c.token_ids) for c in group.completions), default=0)
+    """Tokens of a group's prompt and longest response, with what was inserted into it."""
+    return len(group.prompt.token_ids) + max(
+        (len(c.token_ids) + c.inserted_length for c in group.completions), default=0
+    )
 
 
 def held_out_of_record(groups: Sequence[Group]) -> set[str]:
@@ -149,8 +152,10 @@ def _check_tokenizer(groups: list[Group], tokenizer: Any, folder: str) -> None:
     sampled = [c for group in groups for c in group.completions]
     for completion in sampled[:: max(1, len(sampled) // TEXTS_COMPARED)]:
         ids = [i for i in completion.token_ids if i < len(tokenizer)]
-        text = str(tokenizer.decode(ids, skip_special_tokens=True))
-        if len(ids) < len(completion.token_ids) or not text.startswith(completion.text):
+        known = len(ids) == len(completion.token_ids)
+        last = completion.turns[-1].start if completion.turns else 0  # an episode's text is that of its last turn
+        text = str(tokenizer.decode(ids[last:], skip_special_tokens=True))
+        if not known or not text.startswith(completion.text):
             raise UserError(
                 f"examples.rollouts: {folder} was sampled with another tokenizer than model.path has: its token ids read "
                 f"{text[:60]!r}, and the recorded response is {completion.text[:60]!r}. Give the model that the run trained, or "
@@ -189,8 +194,9 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
     key = (row.get("group"), name)
     group = found.get(key)
     if group is None:
-        task = Task(name, (Message(role="user", content=row["prompt"]),), row["answer"])
-        group = Group(task, Prompt(name, tuple(row["prompt_ids"])), [], judge=row.get("judge"), mark=row.get("mark"))
+        task = Task(name, read_messages(row), row["answer"])
+        prompt, weight = Prompt(name, tuple(row["prompt_ids"])), row.get("outcome_weight")
+        group = Group(task, prompt, [], judge=row.get("judge"), mark=row.get("mark"), outcome_weight=weight)
         found[key] = group
     group.completions.append(
         Completion(
@@ -201,6 +207,10 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
             row["response"],
             row["finish"],
             row["policy_version"],
+            inserted=read_inserted(row),
+            turns=read_turns(row),
+            ending=read_ending(row),
+            outcome=read_outcome(row),
         )
     )
     group.scores.append(Score(row["reward"], row["status"]))

@@ -21,10 +21,13 @@ class TaskSampler:
     """Draws tasks without replacement, reshuffled every epoch; prompts over the limit are skipped and counted.
 
     The order depends only on (source, seed); the state is one number.
+
+    Args:
+        told: tokens that every prompt is going to be longer by (what the policy is told of its tools); they count.
     """
 
-    def __init__(self, source: TaskSource, tokenizer: Any, *, seed: int, max_prompt_tokens: int) -> None:
-        self.source, self.tokenizer = source, tokenizer
+    def __init__(self, source: TaskSource, tokenizer: Any, *, seed: int, max_prompt_tokens: int, told: int = 0) -> None:
+        self.source, self.tokenizer, self.told = source, tokenizer, told
         self.seed, self.max_prompt_tokens = seed, max_prompt_tokens
         self.position = 0
         self.skipped_long = 0
@@ -52,7 +55,7 @@ class TaskSampler:
             task = self.source.task(self._index(self.position))
             self.position += 1
             prompt = render(task, self.tokenizer)
-            if len(prompt.token_ids) > self.max_prompt_tokens:
+            if len(prompt.token_ids) + self.told > self.max_prompt_tokens:
                 self.skipped_long += 1
             elif task.id not in seen:
                 seen.add(task.id)

@@ -7,6 +7,7 @@ disjoint whatever their seeds.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,13 @@ from grpo_kit.types import Message, Task
 
 from .conversations import PLAIN, framed
 from .problem import Problem
-from .word_problems import VERSION, of_held_out_templates, word_problems
+from .word_problems import (
+    VERSION,
+    of_held_out_templates,
+    tool_word_problems,
+    tool_word_problems_held_out,
+    word_problems,
+)
 
 HELD_OUT_SHARE = 0.1
 PATIENCE = 2000  # draws without a new problem after which a small problem space counts as exhausted
@@ -130,6 +137,43 @@ def one_line_function(rng: random.Random, level: int, slip: bool = False) -> Pro
     return Problem(prompt, answer, f"def f(x): return {code}", {})
 
 
+def big_arithmetic(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """Multiply two numbers of ``level + 1`` digits, which is more than a small model does by itself: ``48*73=``.
+
+    A demonstration asks the tool `calculator`; one with a slip calculates without it, and not quite right.
+    """
+    low, high = 10**level, 10 ** (level + 1)
+    a, b = rng.randrange(low, high), rng.randrange(low, high)
+    if slip:
+        return Problem(f"{a}*{b}=", str(a * b), boxed(slipped(rng, a * b)), {})
+    call = json.dumps({"name": "calculator", "arguments": {"expression": f"{a}*{b}"}})
+    return Problem(f"{a}*{b}=", str(a * b), boxed(a * b), {}, turns=((call, str(a * b)),))
+
+
+def guess_number(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """A number among ``2**(level + 2) - 1`` that the environment `guess_number` thinks of: ``guess 21 to 27``.
+
+    The prompt is the same for all of a range. A demonstration halves what is left, and is through after ``level + 2`` guesses
+    at most; one with a slip guesses at random in the whole range, as if nobody had answered, until that many are made.
+    """
+    width = 2 ** (level + 2) - 1
+    low = rng.randint(1, 99 - width) if width < 90 else 1
+    high = low + width - 1
+    secret = rng.randint(low, high)
+    turns, guess, left = [], 0, (low, high)
+    for _ in range(level + 2):
+        guess = rng.randint(low, high) if slip else sum(left) // 2
+        if guess == secret:
+            break
+        turns.append((str(guess), "higher" if guess < secret else "lower"))
+        left = (guess + 1, left[1]) if guess < secret else (left[0], guess - 1)
+    last = str(guess) if guess == secret else turns.pop()[0]
+    prompt = f"guess {low} to {high}"
+    return Problem(
+        prompt, str(secret), last, {"low": low, "high": high}, key=f"{secret} in {prompt}", turns=tuple(turns)
+    )
+
+
 TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "addition": addition,
     "chain_sum": chain_sum,
@@ -139,13 +183,19 @@ TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "one_line_function": one_line_function,
     "word_problems": word_problems,
     "word_problems_seen": word_problems,
+    "big_arithmetic": big_arithmetic,
+    "guess_number": guess_number,
+    "tool_word_problems": tool_word_problems,
 }
 
 # Tasks whose held-out problems are of other kinds than those that are trained on, not only other numbers.
-HELD_OUT_KINDS: dict[str, Callable[[random.Random, int, bool], Problem]] = {"word_problems": of_held_out_templates}
+HELD_OUT_KINDS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
+    "word_problems": of_held_out_templates,
+    "tool_word_problems": tool_word_problems_held_out,
+}
 
 # Of tasks whose text may change from one release to the next: it counts in the fingerprint.
-VERSIONS = {"word_problems": VERSION, "word_problems_seen": VERSION}
+VERSIONS = {"word_problems": VERSION, "word_problems_seen": VERSION, "tool_word_problems": VERSION}
 
 # The shipped verifier that tells whether an answer to a task is right.
 VERIFIERS = {
@@ -157,6 +207,9 @@ VERIFIERS = {
     "one_line_function": "code",
     "word_problems": "math",
     "word_problems_seen": "math",
+    "big_arithmetic": "math",
+    "guess_number": "number",
+    "tool_word_problems": "math",
 }
 
 
@@ -203,7 +256,7 @@ class ProceduralSource:
         for attempt in range(100_000):
             rng = random.Random(f"{self.name}/{self.level}/{self.seed}/{self.held_out}/{index}/{attempt}")
             problem = kinds[self.name](rng, self.level, slip)
-            if is_held_out(problem.prompt) == self.held_out:
+            if is_held_out(problem.identity) == self.held_out:
                 return problem
         raise UserError(f"data.task: {self.name} at level {self.level} has too few problems to hold some out")
 
@@ -211,7 +264,7 @@ class ProceduralSource:
         problem = self.problem(index)
         asked = [Message(role="user", content=problem.prompt)]
         messages = framed(asked, self.template, self.system, f"data.task: {self.name}")
-        return Task(f"{self.name}/{problem.prompt}", messages, problem.answer, problem.meta)
+        return Task(f"{self.name}/{problem.identity}", messages, problem.answer, problem.meta)
 
     def unique_tasks(self, count: int) -> list[Task]:
         """The first ``count`` different tasks of the stream: an evaluation set counts no problem twice."""
@@ -222,17 +275,17 @@ class ProceduralSource:
         found: dict[str, int] = {}
         index = last_new = 0
         while len(found) < count and index - last_new < PATIENCE:
-            prompt = self.problem(index).prompt
-            if prompt not in found:
-                found[prompt] = last_new = index
+            identity = self.problem(index).identity
+            if identity not in found:
+                found[identity] = last_new = index
             index += 1
         if len(found) == count:
             return list(found.values())
         raise UserError(f"evaluation.tasks: {self.name} at level {self.level} has only {len(found)} held-out problems")
 
 
-def is_held_out(prompt: str) -> bool:
-    return _digest(prompt) < HELD_OUT_SHARE * 2**64
+def is_held_out(identity: str) -> bool:
+    return _digest(identity) < HELD_OUT_SHARE * 2**64
 
 
 def _digest(text: str) -> int:

@@ -28,6 +28,7 @@ VERSION = 1
 LEVELS = (1, 2, 3)
 ASIDE_SHARE = 0.2  # of the problems whose first word is a person
 DRAWS = 10_000  # of numbers, until all of a template's conditions hold
+LOOK_UP = "Look up the number that each letter in brackets stands for."
 PRONOUNS = {"she": ("she", "her", "her"), "he": ("he", "him", "his")}
 IRREGULAR = {
     "child": "children",
@@ -97,6 +98,29 @@ def word_problems(rng: random.Random, level: int, slip: bool = False) -> Problem
 def of_held_out_templates(rng: random.Random, level: int, slip: bool = False) -> Problem:
     """As `word_problems`, of the templates that no training source draws from."""
     return _problem(rng, level, slip, held_out=True)
+
+
+def tool_word_problems(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """As `word_problems`, with names for the numbers, which the tool ``lookup`` tells (``meta["hidden"]``: name -> number)."""
+    return _hidden(word_problems(rng, level, slip))
+
+
+def tool_word_problems_held_out(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """As `of_held_out_templates`, with names for the numbers."""
+    return _hidden(of_held_out_templates(rng, level, slip))
+
+
+def _hidden(problem: Problem) -> Problem:
+    numbers: dict[str, str] = {}
+
+    def named(match: re.Match[str]) -> str:
+        name = chr(ord("A") + len(numbers))
+        numbers[name] = match[0]
+        return f"[{name}]"
+
+    asked = re.sub(r"[0-9]+(?:\.[0-9]+)?", named, problem.prompt)
+    meta = {**problem.meta, "hidden": numbers}
+    return Problem(f"{asked} {LOOK_UP}", problem.answer, problem.demonstration, meta, key=problem.prompt)
 
 
 @functools.cache

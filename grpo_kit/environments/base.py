@@ -25,6 +25,19 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """Returned by an environment's ``reply`` or by a tool: what it says, and what it pays for this turn.
+
+    Attributes:
+        said: text, or one or several messages.
+        reward: of this turn alone; with `Done.reward` at the end, rewards of turns add up to that of the episode.
+    """
+
+    said: Any
+    reward: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What an episode says to one turn.
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.observe.episode_record import read_messages, read_turns
+from grpo_kit.types import Message, Turn
 
 from .records import GREEDY
 
@@ -42,6 +44,14 @@ RECORDED = {
     ),
     ("task", "id", "sample", "value", "status", "response"): Fields("response", "answer", "value", "id", "prompt"),
 }
+
+EPISODE = (
+    "messages",
+    "turns",
+    "ending",
+    "outcome",
+    "outcome_weight",
+)  # what they say of a conversation, and not of a task
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,8 @@ class Problem:
         labels: empty, or one per response; None where a response has none.
         samples: the sample index of each response, `GREEDY` for a greedy one.
         blank: the rows that hold no response; an empty one stands in ``responses`` for each.
+        opening: the messages before the first response, where the kit recorded them.
+        turns: of each response that is the last turn of an episode; empty for the others.
     """
 
     id: str
@@ -90,6 +102,8 @@ class Problem:
     samples: list[int] = field(default_factory=list)
     blank: list[int] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
+    opening: tuple[Message, ...] = ()
+    turns: list[list[Turn]] = field(default_factory=list)
 
 
 def resolve_fields(rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path) -> Fields:
@@ -226,6 +240,7 @@ def problems_of(
         UserError: a row lacks a field, a response is not text, or there are not as many labels as responses.
     """
     labels = labels or read_labels(rows, fields, path)
+    recorded = bool(rows) and _recorded(rows) is not None
     found: dict[str, Problem] = {}
     for number, row in enumerate(rows):
         where = f"{path}: row {number}"
@@ -237,9 +252,10 @@ def problems_of(
             marks = _marks(row, labels, len(responses), where) if labels else []
         except KeyError as error:
             raise UserError(f"{where} has no field {error.args[0]!r}; it has: {', '.join(_names(row))}") from None
-        used = {fields.response, fields.gold, fields.label, "verifier"}
+        opening, turns = _conversation(row, where) if recorded else ((), [])
+        used = {fields.response, fields.gold, fields.label, "verifier", *(EPISODE if turns else ())}
         meta = {k: v for k, v in row.items() if k not in used}
-        problem = found.setdefault(id, Problem(id, _prompt_text(prompt), gold, meta=meta))
+        problem = found.setdefault(id, Problem(id, _prompt_text(prompt), gold, meta=meta, opening=opening))
         if problem.gold != gold:
             raise UserError(
                 f"{where}: problem {id} has the gold {gold!r:.80}, and {problem.gold!r:.80} in an earlier row"
@@ -249,8 +265,18 @@ def problems_of(
         problem.samples += [GREEDY if greedy else start + i for i in range(len(responses))]
         problem.responses += responses
         problem.labels += marks
-        problem.blank += [number for text in responses if not text.strip()]
+        problem.blank += [number for text in responses if not text.strip() and not turns]
+        problem.turns += [turns for _ in responses]
     return list(found.values())
+
+
+def _conversation(row: Mapping[str, Any], where: str) -> tuple[tuple[Message, ...], list[Turn]]:
+    """What stood before the first turn of a recorded episode, and its turns; nothing where there was no environment."""
+    try:
+        turns = read_turns(row)
+        return (read_messages(row), turns) if turns else ((), [])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{where} is no recorded episode: {error!r:.200}") from error
 
 
 def _marks(row: Mapping[str, Any], labels: Labels, count: int, where: str) -> list[bool | None]:

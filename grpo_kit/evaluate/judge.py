@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from grpo_kit.config import Config, DataConfig, VerifierConfig
 from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.tasks import VERIFIERS
+from grpo_kit.environments.lookup import SHIPPED, get_environment
 from grpo_kit.errors import UserError
 from grpo_kit.scoring import TASK_KEY, VerifierSpec
 from grpo_kit.types import Task
@@ -28,14 +29,14 @@ class Judge:
     """Who judges a run's responses.
 
     Attributes:
-        spec: the verifier.
+        spec: the verifier; None where the environment judges, by what it pays.
         name: as a person knows it.
         is_reward: whether the run is paid for what the judge says, so that it cannot tell when the reward is wrong.
         chosen: whether `evaluation.verifier` names it; it then also judges rows that name a verifier of their own.
         of_rows: whether there are such rows, and their verifiers judge them.
     """
 
-    spec: VerifierSpec
+    spec: VerifierSpec | None
     name: str
     is_reward: bool
     chosen: bool
@@ -44,7 +45,8 @@ class Judge:
     def __str__(self) -> str:
         if self.of_rows:
             return f"each row's own verifier, else {self.name}"
-        return f"your reward ({self.name})" if self.is_reward and self.spec.name not in VERDICTS else self.name
+        known = self.name in SHIPPED if self.spec is None else self.spec.name in VERDICTS
+        return f"your reward ({self.name})" if self.is_reward and not known else self.name
 
 
 def find_judge(config: Config, source: TaskSource | None = None) -> Judge:
@@ -60,6 +62,9 @@ def find_judge(config: Config, source: TaskSource | None = None) -> Judge:
     wanted = config.evaluation.verifier if config.evaluation else None
     if wanted is not None:
         return _judge(VerifierSpec(wanted.name, 1.0, wanted.options, wanted.timeout), config, chosen=True)
+    if config.environment is not None and not config.verifiers:
+        name = get_environment(str(config.environment.name), options=config.environment.options).name
+        return Judge(None, name, is_reward=True, chosen=False)
     tasks = _sample(config, source)
     spec = next((_spec(entry) for entry in config.verifiers if entry.name in VERDICTS), None)
     found = _judge(spec or _natural(config.data, tasks) or _spec(config.verifiers[0]), config)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from grpo_kit.environments.episodes import play
 from grpo_kit.types import Group, Prompt, Task
 
 from .records import Record
 
 if TYPE_CHECKING:
-    from grpo_kit.generate.base import Generator, Replies, SamplingParams, UnderWay
+    from grpo_kit.environments.episodes import Episodes
+    from grpo_kit.generate.base import Generator, SamplingParams, UnderWay
     from grpo_kit.scoring import Scorer
 
 
@@ -23,11 +25,16 @@ def answered(
     tasks: Sequence[tuple[Task, Prompt]],
     sampling: SamplingParams,
     under_way: UnderWay | None = None,
-    replies: Replies | None = None,
+    episodes: Episodes | None = None,
 ) -> Iterator[Group]:
-    """A group for each task, in the order in which they are finished. under_way, replies: as `Generator.generate` has them."""
+    """A group for each task, in the order in which they are finished.
+
+    Args:
+        under_way: as `Generator.generate` has it.
+        episodes: what answers the policy; the tasks are prepared by it.
+    """
     by_id = {task.id: (task, prompt) for task, prompt in tasks}
-    for completions in generator.generate([prompt for _, prompt in tasks], sampling, under_way, replies):
+    for completions in play(generator, tasks, sampling, episodes, under_way):
         yield Group(*by_id[completions[0].task_id], completions)
 
 

@@ -16,7 +16,7 @@ from grpo_kit.runtime.condition import condition
 from .records import RESULTS_FILE, SAMPLES_FILE
 
 # Per token and long; a verifier judges text.
-UNREAD = ("prompt_ids", "token_ids", "logprobs", "ratios", "token_advantages")
+UNREAD = ("prompt_ids", "token_ids", "inserted", "logprobs", "ratios", "token_advantages")
 
 
 @dataclass(frozen=True)

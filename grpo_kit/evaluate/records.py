@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.observe.episode_record import read_ending, read_inserted, read_messages, read_turns
 from grpo_kit.runtime.scratch_file import scratch_beside
-from grpo_kit.types import Completion, Score, Task, is_right
+from grpo_kit.types import Completion, Ending, Message, Score, Task, Turn, is_right
 
 GREEDY = -1  # the sample index of the greedy answer
 SAMPLES_FILE = "samples.jsonl"
@@ -30,7 +31,10 @@ class Record:
             is neither right nor wrong.
         finish: ``stop``, ``length`` (cut by the limit) or ``""`` (not known).
         token_ids, logprobs: what the engine sampled; empty for text that came from a file.
+        metrics: the verifier's own numbers; not written where there are none.
         label: an existing verdict from the file that was re-scored.
+        inserted, turns, ending: of an episode, as its `Completion` has them.
+        messages: of an episode, what stood before its first turn.
     """
 
     task: str
@@ -46,7 +50,12 @@ class Record:
     finish: str = ""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
     label: bool | None = None
+    inserted: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    turns: tuple[Turn, ...] = ()
+    ending: Ending | None = None
+    messages: tuple[Message, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -64,6 +73,12 @@ class Record:
         fields = {name: getattr(self, name) for name in FIELDS}
         if self.label is None:
             del fields["label"]
+        if not self.metrics:
+            del fields["metrics"]
+        if self.turns:
+            fields["turns"] = [dataclasses.asdict(turn) for turn in self.turns]
+        else:
+            fields = {name: value for name, value in fields.items() if name not in EPISODE}
         return json.dumps(fields, ensure_ascii=False, default=str)
 
     @classmethod
@@ -83,10 +98,16 @@ class Record:
             finish=completion.finish_reason,
             token_ids=tuple(completion.token_ids),
             logprobs=tuple(round(value, 5) for value in completion.logprobs),
+            metrics=score.metrics,
+            inserted=tuple((index, tuple(ids)) for index, ids in completion.inserted),
+            turns=tuple(completion.turns),
+            ending=completion.ending,
+            messages=task.messages if completion.turns else (),
         )
 
 
-FIELDS = tuple(field.name for field in dataclasses.fields(Record))
+FIELDS = tuple(f.name for f in dataclasses.fields(Record))
+EPISODE = ("inserted", "turns", "ending", "messages")
 
 
 def read_records(path: Path, *, torn_end: bool = False) -> Iterator[Record]:
@@ -104,9 +125,17 @@ def read_records(path: Path, *, torn_end: bool = False) -> Iterator[Record]:
                 return
             try:
                 row = json.loads(line)
-                yield Record(**row | {k: tuple(row[k]) for k in ("token_ids", "logprobs")})
-            except (ValueError, TypeError, KeyError) as error:
+                yield Record(**row | {k: tuple(row[k]) for k in ("token_ids", "logprobs")} | _episode(row))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise UserError(f"{path}:{number}: not a line of an evaluation's samples: {error}") from error
+
+
+def _episode(row: dict[str, Any]) -> dict[str, Any]:
+    if not row.get("turns"):
+        return {}
+    inserted = tuple((index, tuple(ids)) for index, ids in read_inserted(row))
+    known = {"turns": tuple(read_turns(row)), "ending": read_ending(row), "messages": read_messages(row)}
+    return {"inserted": inserted, **known}
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

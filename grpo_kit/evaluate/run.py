@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from statistics import fmean
 from typing import Any
 
+from grpo_kit.environments.episodes import Episodes
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
-from grpo_kit.types import Prompt, Task
+from grpo_kit.types import Group, Prompt, Task
 
 from .judging import answered, judged
 from .records import GREEDY, Record
@@ -29,6 +30,7 @@ class EvalResult:
         unscored: share of responses that no verifier would judge; they count as neither right nor wrong.
         sampled_low, sampled_high: 95 % interval of ``sampled``, clustered by problem; has a width at 0 % and 100 % too.
         judge: who said what is right.
+        right_unmarked: share of sampled responses that would be right, but mark no answer as one; NaN where nobody looks.
     """
 
     problems: int
@@ -42,6 +44,7 @@ class EvalResult:
     sampled_low: float = math.nan
     sampled_high: float = math.nan
     judge: str = ""
+    right_unmarked: float = math.nan
 
     measure = "Held-out accuracy"
 
@@ -61,6 +64,7 @@ class EvalResult:
             sampled_low=found.avg.low,
             sampled_high=found.avg.high,
             judge=judge,
+            right_unmarked=found.right_unmarked,
         )
 
     @property
@@ -70,6 +74,8 @@ class EvalResult:
     def as_metrics(self) -> dict[str, float | str]:
         numbers = asdict(self)
         judge = numbers.pop("judge")
+        if math.isnan(self.right_unmarked):
+            del numbers["right_unmarked"]
         return {f"eval/{name}": float(value) for name, value in numbers.items()} | {"evaluation/judge": judge}
 
     @property
@@ -82,7 +88,15 @@ class EvalResult:
     def __str__(self) -> str:
         return (
             f"held-out accuracy {self.sampled:.1%} sampled (avg@{self.samples}, 95 % {self.interval}), {self.greedy:.1%} "
-            f"greedy, on {self.problems} problems, judged by {self.judge or 'an unnamed verifier'}"
+            f"greedy, on {self.problems} problems, judged by {self.judge or 'an unnamed verifier'}" + self._unmarked
+        )
+
+    @property
+    def _unmarked(self) -> str:
+        return (
+            f"; a further {self.right_unmarked:.1%} would be right, but mark no answer"
+            if self.right_unmarked > 0
+            else ""
         )
 
     def cells(self) -> dict[str, str]:
@@ -110,28 +124,55 @@ def evaluate(
     tasks: Sequence[tuple[Task, Prompt]],
     sampling: SamplingParams,
     judge: str = "",
+    told: Callable[[float], None] | None = None,
+    episodes: Episodes | None = None,
 ) -> tuple[EvalResult, list[Record]]:
     """Answer every task ``sampling.n`` times and once greedily; return accuracies and the greedy answers.
 
     Args:
         scorer: its judge says what is right.
         judge: the name of that, for the result.
+        told: is told how many completions of ``completions_of`` are there, tokens of those under way included.
+        episodes: what answers the policy, turn after turn; None where a response is one turn.
     """
-    sampled = _records(generator, scorer, tasks, sampling)
-    greedy = _records(generator, scorer, tasks, replace(sampling, n=1, temperature=0.0), greedy=True)
+    mine = ranks.shard(list(tasks))
+    answering = _Answering(generator, scorer, mine if episodes is None else episodes.prepare(mine), episodes, told)
+    order = [task.id for task, _ in tasks]
+    sampled = answering.records(order, sampling)
+    greedy = answering.records(order, replace(sampling, n=1, temperature=0.0), greedy=True)
     return EvalResult.of([*sampled, *greedy], judge), greedy
 
 
-def _records(
-    generator: Generator,
-    scorer: Scorer,
-    tasks: Sequence[tuple[Task, Prompt]],
-    sampling: SamplingParams,
-    *,
-    greedy: bool = False,
-) -> list[Record]:
-    """In the order of the tasks; every rank answers its share, and has the records of all."""
-    groups = answered(generator, ranks.shard(list(tasks)), sampling)
-    mine = {records[0].id: records for records in judged(groups, scorer, greedy=greedy)}
-    found = ranks.all_gather_dict(mine, "gathering an evaluation")
-    return [record for task, _ in tasks for record in found[task.id]]
+def completions_of(tasks: int, sampling: SamplingParams) -> int:
+    """How many completions an evaluation of so many tasks asks of this rank."""
+    return len(ranks.shard(list(range(tasks)))) * (sampling.n + 1)
+
+
+@dataclass
+class _Answering:
+    """This rank's share of the tasks, answered once for each way of sampling; counts what is finished."""
+
+    generator: Generator
+    scorer: Scorer
+    tasks: Sequence[tuple[Task, Prompt]]
+    episodes: Episodes | None
+    told: Callable[[float], None] | None
+    finished: int = 0
+
+    def records(self, order: Sequence[str], sampling: SamplingParams, *, greedy: bool = False) -> list[Record]:
+        """Of all ranks, in the order of the tasks' ids."""
+
+        def under_way(prompts: float) -> None:
+            if self.told is not None:
+                self.told(self.finished + prompts * sampling.n)
+
+        def counted(groups: Iterator[Group]) -> Iterator[Group]:
+            for group in groups:
+                self.finished += len(group.completions)
+                under_way(0.0)
+                yield group
+
+        groups = answered(self.generator, self.tasks, sampling, under_way, self.episodes)
+        mine = {records[0].id: records for records in judged(counted(groups), self.scorer, greedy=greedy)}
+        found = ranks.all_gather_dict(mine, "gathering an evaluation")
+        return [record for name in order for record in found[name]]

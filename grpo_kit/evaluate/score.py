@@ -8,7 +8,7 @@ from pathlib import Path
 
 from grpo_kit.errors import UserError
 from grpo_kit.scoring import Scorer, VerifierSpec
-from grpo_kit.types import Completion, Group, Score, Task
+from grpo_kit.types import Completion, Group, Message, Score, Task
 
 from .files import Fields, Problem, describe_fields, problems_of, read_labels, resolve_fields
 from .judging import judged
@@ -148,17 +148,30 @@ def vote(records: Sequence[Record], verifier: VerifierSpec, workers: int) -> dic
 
 def judge_problems(task: str, problems: Sequence[Problem], scorer: Scorer) -> Iterator[Record]:
     """Score the responses of each problem with the scorer's first verifier; an empty response is wrong unasked."""
-    asked = (Group.of_texts(_task(p), (text for text in p.responses if text.strip())) for p in problems)
-    for problem, found in zip(problems, judged(asked, scorer, task), strict=True):
+    for problem, found in zip(problems, judged(map(_asked, problems), scorer, task), strict=True):
         answers = iter(found)
         for index, text in enumerate(problem.responses):
-            record = next(answers) if text.strip() else _without_response(task, problem, text)
+            record = next(answers) if _answers(problem, index) else _without_response(task, problem, text)
             label = problem.labels[index] if problem.labels else None
             yield replace(record, sample=problem.samples[index], label=label, finish="")  # how it ended nobody knows
 
 
+def _asked(problem: Problem) -> Group:
+    """What is to be judged of a problem; of an episode, the last turn with the whole conversation."""
+    chosen = [index for index in range(len(problem.responses)) if _answers(problem, index)]
+    group = Group.of_texts(_task(problem), (problem.responses[index] for index in chosen))
+    for completion, index in zip(group.completions, chosen, strict=True):
+        completion.turns = list(problem.turns[index]) if problem.turns else []
+    return group
+
+
+def _answers(problem: Problem, index: int) -> bool:
+    return bool(problem.responses[index].strip() or (problem.turns and problem.turns[index]))
+
+
 def _task(problem: Problem) -> Task:
-    return Task(problem.id, ({"role": "user", "content": problem.prompt},), problem.gold, problem.meta)
+    messages = problem.opening or (Message(role="user", content=problem.prompt),)
+    return Task(problem.id, messages, problem.gold, problem.meta)
 
 
 def _without_response(name: str, problem: Problem, text: str) -> Record:

@@ -144,6 +144,11 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
             f"warning: {unscored} of {metrics['completions']} completions were not judged and count as neither right nor "
             f"wrong; if all were wrong, accuracy would be {percent(metrics['avg_worst'])}"
         )
+    if (unmarked := metrics.get("right_unmarked") or 0) >= 0.01:  # results of before do not hold it
+        lines.append(
+            f"{percent(unmarked)} % would be right, but mark no answer as theirs (a box, 'the answer is'): the task's "
+            "verifier with last_expression would count them; a reward had better ask for the mark"
+        )
     if (metrics["truncated"] or 0) > 0.05:
         lines.append(f"warning: {percent(metrics['truncated'])} % of the completions were cut; raise --max-tokens")
     return lines

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from grpo_kit.types import RIGHT_UNMARKED
+
 from .metrics import (
     NOTHING,
     Estimate,
@@ -41,6 +43,7 @@ class TaskMetrics:
         pass_at, majority_at: by k up to ``fewest_samples``, over the problems with at least k judged samples. A larger k
             would be of the problems with most samples alone.
         no_answer: share without an extracted answer; NaN where the verifier extracts none.
+        right_unmarked: share whose answer nothing marks as one, though it would be right; NaN where the verifier does not look.
         unscored: completions that no verifier judged, by status; they are neither right nor wrong.
         avg_worst: avg@n if all of these were wrong.
         length_right, length_wrong: mean length in ``length_unit``.
@@ -59,6 +62,7 @@ class TaskMetrics:
     greedy: Estimate
     truncated: float
     no_answer: float
+    right_unmarked: float
     unscored: dict[str, int]
     avg_worst: float
     length_right: float
@@ -102,6 +106,7 @@ def summarise(records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | Non
         greedy=proportion([float(r.right) for r in greedy if r.counts]),
         truncated=_share([r.finish == "length" for r in flat]) if any(r.finish for r in flat) else math.nan,
         no_answer=_no_answer(flat),
+        right_unmarked=_right_unmarked(flat),
         unscored=dict(unscored),
         avg_worst=fmean(sum(r.right for r in g) / len(g) for g in sampled.values()) if sampled else math.nan,
         length_right=_mean(lengths[True]),
@@ -140,6 +145,11 @@ def _no_answer(records: Sequence[Record]) -> float:
     judged = [r for r in records if r.counts]
     extracts = any(r.extracted is not None for r in judged) or not any(r.right for r in judged)
     return _share([r.extracted is None for r in judged]) if judged and extracts else math.nan
+
+
+def _right_unmarked(records: Sequence[Record]) -> float:
+    looked = [r.metrics[RIGHT_UNMARKED] for r in records if RIGHT_UNMARKED in r.metrics]
+    return sum(looked) / len(records) if looked else math.nan
 
 
 def _length(record: Record) -> int:

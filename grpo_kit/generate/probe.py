@@ -68,7 +68,7 @@ class Probe:
     @torch.no_grad()
     def _trainer_logprobs(self, completions: Sequence[Completion]) -> list[float]:
         model = self.policy.model
-        sequences = [TrainingSequence(self.prompt.token_ids, c.token_ids, 0.0, 0.0) for c in completions]
+        sequences = [TrainingSequence.of(self.prompt, c) for c in completions]
         training = model.training
         model.eval()
         try:

@@ -1,20 +1,31 @@
 """Advantages per token: discounted rewards-to-go, generalised advantages with a critic, and the critic's own loss.
 
-One sequence at a time: ``rewards[t]`` is what token t earned (the verifier's score at the last token, minus a KL penalty
-at each one when the KL stands in the reward).
+One sequence at a time: ``rewards[t]`` is what token t earned (the verifier's score at the last token, what a turn of an
+episode was paid at the last token of that turn, minus a KL penalty at each one when the KL stands in the reward).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 
 from .shapes import Tokens
 
 
-def token_rewards(reward: float, length: int, kl: Tokens | None = None, beta: float = 0.0) -> Tokens:
-    """The response's reward at its last token, minus ``beta * kl`` at each (arXiv:1909.08593, eq. 2). float64"""
+def token_rewards(
+    reward: float, length: int, kl: Tokens | None = None, beta: float = 0.0, turns: Sequence[tuple[int, float]] = ()
+) -> Tokens:
+    """The response's reward at its last token, minus ``beta * kl`` at each (arXiv:1909.08593, eq. 2). float64
+
+    Args:
+        reward: of the whole response.
+        turns: (index of its last token, reward) of each turn that was paid for itself; parts of ``reward``.
+    """
     rewards = torch.zeros(length, dtype=torch.float64)
-    rewards[-1] = reward
+    rewards[-1] = reward - sum(paid for _, paid in turns)
+    for last, paid in turns:
+        rewards[last] += paid
     return rewards if kl is None else rewards - beta * kl.to(torch.float64).cpu()
 
 

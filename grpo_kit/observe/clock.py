@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
@@ -71,6 +71,35 @@ class Clock:
             listener(result)
         self._started = time.perf_counter()
         return result
+
+
+def where_time_went(finished: Iterable[Mapping[str, float]]) -> str:
+    """What a run took in all and its largest parts, for a person.
+
+    Args:
+        finished: what `Clock.finish` gave, step by step.
+    """
+    parts: dict[str, float] = {}
+    for seconds in finished:
+        for name, value in seconds.items():
+            if name.startswith("seconds/"):
+                part = name.split("/")[1]  # that of "seconds/update/backward" is update
+                parts[part] = parts.get(part, 0.0) + value
+    whole = parts.pop("total", 0.0)
+    shown = [
+        f"{name} {spent / whole:.0%}"
+        for name, spent in sorted(parts.items(), key=lambda p: -p[1])
+        if spent > 0.02 * whole
+    ]
+    return f"{duration(whole)}: {', '.join(shown)}" if shown else duration(whole)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two largest units that say something."""
+    if seconds < 60:
+        return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, hours = divmod(round(seconds), 60)[0], round(seconds) // 3600
+    return f"{minutes} min {round(seconds) % 60} s" if hours < 1 else f"{hours} h {minutes % 60} min"
 
 
 _running: list[Clock] = []

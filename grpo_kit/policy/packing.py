@@ -14,6 +14,8 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from grpo_kit.types import Completion, Prompt
+
 from .prefix import PrefixTree
 
 # The share of a step's tokens that must be repetitions of prompts before prompts are passed once. Measured on a CPU: at 0.11 and
@@ -26,6 +28,10 @@ class TrainingSequence:
     """One completion on its way to the loss.
 
     Attributes:
+        completion_ids: [tokens] what was sampled; of an episode, of all its turns. Only these are learned, and only for them
+            does anything per token exist.
+        inserted: (index, ids) of what stands before the sampled token of that index and nobody sampled: context alone. Indices
+            ascend, and are of tokens that exist.
         weight: what each of its tokens counts in the loss of the step.
         entropy_weight: what each of its tokens counts in the mean entropy of the step; None: as in the loss.
         behaviour_logprobs: [tokens] the engine's log-probabilities of ``completion_ids``; None for demonstrations, which no
@@ -52,15 +58,55 @@ class TrainingSequence:
     token_advantages: Tensor | None = None
     returns: Tensor | None = None
     token_mask: Tensor | None = None
+    inserted: Sequence[tuple[int, Sequence[int]]] = ()
+
+    @classmethod
+    def of(cls, prompt: Prompt, completion: Completion, group: int = 0) -> TrainingSequence:
+        """What an engine sampled or a record holds, without advantage or weight yet."""
+        behaviour = torch.tensor(completion.logprobs, dtype=torch.float64) if completion.logprobs else None
+        return cls(
+            prompt.token_ids, completion.token_ids, 0.0, 0.0, behaviour, group, inserted=tuple(completion.inserted)
+        )
+
+    @property
+    def branch_length(self) -> int:
+        """Tokens that follow the prompt, sampled and inserted."""
+        return len(self.completion_ids) + sum(len(ids) for _, ids in self.inserted)
 
     @property
     def length(self) -> int:
-        return len(self.prompt_ids) + len(self.completion_ids)
+        """Tokens that go through the model."""
+        return len(self.prompt_ids) + self.branch_length
+
+    def branch(self) -> tuple[list[int], list[int]]:
+        """The ids that follow the prompt, and where among them each sampled token stands.
+
+        Raises:
+            ValueError: something is inserted where no sampled token follows it, or out of order.
+        """
+        ids: list[int] = []
+        places: list[int] = []
+        start = 0
+        for index, added in self.inserted:
+            if not start <= index < len(self.completion_ids):
+                raise ValueError(
+                    f"ids are inserted before the sampled token {index}, of {len(self.completion_ids)} and after {start}"
+                )
+            places += range(len(ids), len(ids) + index - start)
+            ids += self.completion_ids[start:index]
+            ids += added
+            start = index
+        places += range(len(ids), len(ids) + len(self.completion_ids) - start)
+        ids += self.completion_ids[start:]
+        return ids, places
 
 
 @dataclass(slots=True)
 class MicroBatch:
-    """Tokens that go through the model together, and the flat view of the completion tokens among them.
+    """Tokens that go through the model together, and the flat view of the sampled tokens among them.
+
+    What the environment of an episode inserted is in ``input_ids`` and nowhere else: no tensor per token has a place for it, so
+    none has to be masked.
 
     Either a row per sequence, padded on the right (causal attention never looks right, so that needs no attention mask and
     the fastest kernels apply), or one row with a tree of prompts and their completions.
@@ -68,7 +114,7 @@ class MicroBatch:
     Attributes:
         input_ids: [rows, length] long.
         rows, columns: [tokens] long: the hidden state at (row, column) predicts ``targets``.
-        targets: [tokens] long; completion tokens of all sequences, in order.
+        targets: [tokens] long; sampled tokens of all sequences, in order.
         sequence_index: [tokens] long: which sequence a token belongs to.
         ends: [sequences] long: the column of the last token of each, in the row of its other tokens.
         advantages, weights: [tokens].
@@ -102,7 +148,7 @@ class MicroBatch:
 
     @property
     def lengths(self) -> Tensor:
-        """[sequences] completion tokens of each sequence."""
+        """[sequences] sampled tokens of each sequence."""
         return torch.tensor([len(s.completion_ids) for s in self.sequences], device=self.rows.device)
 
     # The sequences' tensors of the same names, one after another: [tokens]; None where the sequences have none.
@@ -222,7 +268,7 @@ def tree_tokens(sequences: Sequence[TrainingSequence]) -> int:
 def _tree(sequences: Sequence[TrainingSequence]) -> list[tuple[int, list[int]]]:
     """Tokens of each trunk and of its branches."""
     neighbours = groupby(sequences, key=lambda s: tuple(s.prompt_ids))
-    return [(len(prompt), [len(s.completion_ids) for s in group]) for prompt, group in neighbours]
+    return [(len(prompt), [s.branch_length for s in group]) for prompt, group in neighbours]
 
 
 def _pieces(group: list[TrainingSequence], token_budget: int) -> Iterator[list[TrainingSequence]]:
@@ -230,7 +276,7 @@ def _pieces(group: list[TrainingSequence], token_budget: int) -> Iterator[list[T
     ordered = sorted(group, key=lambda s: s.length, reverse=True)
     trunk = len(ordered[0].prompt_ids)
     while ordered:
-        count = _fitting([len(s.completion_ids) for s in ordered], token_budget - trunk)
+        count = _fitting([s.branch_length for s in ordered], token_budget - trunk)
         yield ordered[:count]
         ordered = ordered[count:]
 
@@ -278,11 +324,11 @@ def _in_rows(sequences: list[TrainingSequence], device: torch.device | str) -> _
     rows: list[Tensor] = []
     columns: list[Tensor] = []
     for row, sequence in enumerate(sequences):
-        ids = [*sequence.prompt_ids, *sequence.completion_ids]
-        input_ids[row, : len(ids)] = torch.tensor(ids)
-        first = len(sequence.prompt_ids) - 1
-        rows.append(torch.full((len(sequence.completion_ids),), row))
-        columns.append(torch.arange(first, first + len(sequence.completion_ids)))
+        branch, places = sequence.branch()
+        input_ids[row, : sequence.length] = torch.tensor([*sequence.prompt_ids, *branch])
+        # A token is predicted at the one directly before it, whoever wrote that.
+        rows.append(torch.full((len(places),), row))
+        columns.append(torch.tensor(places) + len(sequence.prompt_ids) - 1)
     ends = torch.tensor([s.length - 1 for s in sequences])
     pairs = sum(s.length**2 / 2 for s in sequences)
     return input_ids, torch.cat(rows), torch.cat(columns), ends, None, pairs
@@ -300,10 +346,10 @@ def _in_a_tree(sequences: list[TrainingSequence], device: torch.device | str) ->
         ids.extend(group[0].prompt_ids)
         last_of_trunk = len(ids) - 1
         for sequence in group:
-            # A completion's first token is predicted at the end of the trunk, each other one at the token before it.
-            before = [last_of_trunk, *range(len(ids), len(ids) + len(sequence.completion_ids))]
-            columns.extend(before[: len(sequence.completion_ids)])
-            ids.extend(sequence.completion_ids)
+            # A branch's first token is predicted at the end of the trunk, each other one at the token before it.
+            branch, places = sequence.branch()
+            columns.extend(len(ids) + place - 1 if place else last_of_trunk for place in places)
+            ids.extend(branch)
             ends.append(len(ids) - 1)
     pairs = sum(trunk**2 / 2 + sum(n * trunk + n * n / 2 for n in branches) for trunk, branches in shape)
     rows = torch.zeros(len(columns), dtype=torch.long)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 # Loaders of Qwen2 folders add this token if it is missing, with an id that the model does not have; so it ends responses.
 END, USER, ASSISTANT, PAD = "<|endoftext|>", "<|user|>", "<|assistant|>", "<|pad|>"
-# As short as a template can be: on a laptop every token of the prompt is paid for.
+# As short as a template can be: on a laptop every token of the prompt is paid for. Tools are told by their names.
 CHAT_TEMPLATE = (
+    "{% for tool in tools or [] %}<|user|>{{ tool.function.name }}{% endfor %}"
     "{% for message in messages %}"
     "{% if message.role == 'assistant' %}<|assistant|>{{ message.content }}<|endoftext|>"
     "{% else %}<|user|>{{ message.content }}{% endif %}"

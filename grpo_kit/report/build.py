@@ -207,7 +207,8 @@ def _pieces(folder: Path, rows: Sequence[Row]) -> dict[int, str]:
 
     tokenizer = Tokenizer.from_file(str(found))
     size = tokenizer.get_vocab_size()
-    used = {token for row in rows for token in row.token_ids if 0 <= token < size}
+    known = (ids for row in rows for ids in (row.token_ids, *(added for _, added in row.inserted)))
+    used = {token for ids in known for token in ids if 0 <= token < size}
     return {token: tokenizer.decode([token], skip_special_tokens=False) for token in used}
 
 

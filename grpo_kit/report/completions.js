@@ -3,7 +3,7 @@
 // key, title, width; a column whose cells are all alike is not shown.
 const COLUMNS = [["checkpoint", "checkpoint", "minmax(104px, 1.5fr)"], ["step", "step", "44px"], ["task", "task", "minmax(60px, 1fr)"],
   ["prompt", "prompt", "minmax(80px, 3fr)"], ["sample", "sample", "52px"], ["score", "reward", "56px"], ["right", "judge", "50px"],
-  ["advantage", "advantage", "66px"], ["length", "length", "52px"], ["stop", "stop", "48px"], ["why", "why look", "minmax(80px, 3fr)"]];
+  ["advantage", "advantage", "66px"], ["length", "length", "52px"], ["turns", "turns", "46px"], ["stop", "stop", "48px"], ["ending", "ended", "62px"], ["why", "why look", "minmax(80px, 3fr)"]];
 const ALWAYS = ["prompt", "score"], ON_A_PHONE = ["prompt", "score", "right", "why"];
 const ORDERS = {
   "suspicious first": (a, b) => rows.suspicion[b] - rows.suspicion[a] || rows.step[b] - rows.step[a],
@@ -94,7 +94,8 @@ async function search(words) {
   for (let start = 0; start < rows.step.length; start += blockSize) {
     await content(start);
     (await blocks[start / blockSize].read).forEach((c, at) => {
-      if (`${c.prompt}\n${c.response}\n${c.answer}`.toLowerCase().includes(words)) hits.add(start + at);
+      const said = c.said.map(([, text]) => text).join("\n");
+      if (`${c.prompt}\n${c.response}\n${c.answer}\n${said}`.toLowerCase().includes(words)) hits.add(start + at);
     });
   }
   return { words, hits };
@@ -203,12 +204,26 @@ async function choose(i) {
     const value = s.status === "ok" ? String(s.value) : s.status;
     fact(name, [value, s.extracted === null ? "no answer extracted" : `extracted: ${s.extracted}`, s.reason].filter(Boolean).join(" · "));
   }
+  if (c.ended) fact("episode", c.ended);
   fact("end", `${cell("stop", i)}, ${rows.length[i].toLocaleString("en")} ${c.ids.length ? "tokens" : "characters"}`);
   const completion = make("div");
   await drawCompletion(completion, i, c);
   const group = make("div", "group");
-  place.replaceChildren(make("h3", "", "Prompt"), textBox(c.prompt), make("h3", "", "Completion"), completion, facts, make("h3", "", "Group"), group);
+  const asked = c.said.length ? [make("h3", "", "Conversation"), conversation(c), make("h3", "", "Tokens")]
+    : [make("h3", "", "Prompt"), textBox(c.prompt), make("h3", "", "Completion")];
+  place.replaceChildren(...asked, completion, facts, make("h3", "", "Group"), group);
   await drawGroup(group, i);
+}
+
+// Turn by turn: what the policy sampled, and what was put before it.
+function conversation(c) {
+  const place = make("div");
+  c.said.forEach(([title, text, sampled]) => {
+    const said = make("div", sampled ? "said sampled" : "said inserted");
+    said.append(make("h4", "", visible(title)), textBox(text));
+    place.append(said);
+  });
+  return place;
 }
 
 async function drawGroup(place, i) {
@@ -259,12 +274,18 @@ async function drawCompletion(place, i, c) {
     const scale = ramp(heatKind, peers);
     low.textContent = scale.low; high.textContent = scale.high;
     bar.style.background = `linear-gradient(90deg, ${scale.css[0]}, ${heatKind === "logprob" ? "" : "transparent, "}${scale.css[1]})`;
-    text.replaceChildren(...c.ids.map((id, at) => {
+    const before = new Map(c.inserted);
+    text.replaceChildren(...c.ids.flatMap((id, at) => {
+      const added = (before.get(at) ?? []).map((other) => {
+        const span = make("span", "inserted", visible(pieces[other] ?? `[${other}]`));
+        span.title = `inserted, id ${other}`;
+        return span;
+      });
       const value = isNumber(values[at]) ? values[at] : 0;
       const span = make("span", "", visible(pieces[id] ?? `[${id}]`)), [tone, strength] = scale.of(value);
       span.style.background = tone + Math.round(Math.min(1, strength) * 170).toString(16).padStart(2, "0");
       span.title = `token ${at}, id ${id}` + known.map((k) => `\n${k} ${c.values[k] ? c.values[k][at] : rows.advantage[i]}`).join("");
-      return span;
+      return [...added, span];
     }));
   };
   select.onchange = draw;

@@ -13,6 +13,7 @@ import yaml
 
 from grpo_kit.config.signs import Sign
 from grpo_kit.errors import UserError
+from grpo_kit.observe.clock import duration
 from grpo_kit.observe.run_directory import read_json_lines
 from grpo_kit.observe.watch import verdicts
 
@@ -169,14 +170,6 @@ def _duration(table: Table) -> Tile:
         "value": duration(sum(seconds)),
         "detail": f"{len(seconds)} steps of {sum(seconds) / len(seconds):.3g} s, evaluations included",
     }
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the two largest units that say something."""
-    if seconds < 60:
-        return f"{seconds:.3g} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, hours = divmod(round(seconds), 60)[0], round(seconds) // 3600
-    return f"{minutes} min {round(seconds) % 60} s" if hours < 1 else f"{hours} h {minutes % 60} min"
 
 
 def _percent(value: float | None) -> str:

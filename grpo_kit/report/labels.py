@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+# Why an episode ended (`grpo_kit.types.Ending`).
+ENDINGS = {
+    "done": "the environment said so",
+    "length": "out of tokens of its own",
+    "turns": "out of turns",
+    "room": "no room for the reply",
+    "invalid": "too many invalid calls",
+    "deadline": "out of time",
+    "error": "the environment failed",
+}
 LABELS = {
     "reward/mean": "training reward",
     "eval/sampled": "sampled answers",
@@ -50,6 +60,15 @@ LABELS = {
     "kto/bad_logprob": "bad responses",
     "tokens_per_second": "tokens per second",
     "utilisation": "share of the machine's rate",
+    "turns/mean": "mean",
+    "turns/max": "most",
+    **{f"turns/ended_{name}": said for name, said in ENDINGS.items()},
+    "calls/mean": "calls",
+    "calls/invalid": "not understood",
+    "calls/failed": "failed in the tool",
+    "length/inserted": "inserted tokens",
+    "environment/reward": "mean",
+    "environment/seconds": "seconds",
     "staleness/mean": "mean",
     "staleness/max": "oldest",
     "refill/rounds": "rounds of sampling",

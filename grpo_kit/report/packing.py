@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any
 
 from .chart import Panel
+from .conversation import ended
 from .rows import Row
 from .suspicion import suspicions
 
@@ -101,6 +102,8 @@ def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
         "advantage": [None if row.advantage is None else round(row.advantage, 4) for row in rows],
         "stop": [row.finish for row in rows],
         "length": [row.length for row in rows],
+        "turns": [len(row.turns) or None for row in rows],
+        "ending": [row.ending for row in rows],
         "group": [groups.setdefault(row.group, len(groups)) for row in rows],
         "suspicion": [one.weight for one in found],
         "why": [one.why for one in found],
@@ -126,6 +129,9 @@ def _content(row: Row) -> dict[str, Any]:
         "scores": row.scores,
         "ids": row.token_ids,
         "values": {name: [round(v, 3) for v in values] for name, values in row.token_values.items()},
+        "inserted": [[index, list(ids)] for index, ids in row.inserted],
+        "said": [[said.title, said.text, said.sampled] for said in row.conversation],
+        "ended": ended(row.turns, row.ending) if row.turns else "",
     }
 
 

@@ -50,7 +50,13 @@ def run_panels(metrics: Metrics, prompts_per_step: int, kind: Kind | None = None
     panels = [*_outcome(table, kind, prompts_per_step), *_learning(table, kind)]
     if kind.samples:
         panels += _groups(table)
-    panels += [*_answers(table, kind), *_policy(table, kind), *_critic(table), *_trust_region(table)]
+    panels += [
+        *_answers(table, kind),
+        *_conversations(table),
+        *_policy(table, kind),
+        *_critic(table),
+        *_trust_region(table),
+    ]
     panels += [*_verifiers(table), *_time(table, kind)]
     found = series_shown(panels)
     return [p for p in found if not p.says_nothing], [p.title for p in found if p.says_nothing]
@@ -234,6 +240,20 @@ def _answers(table: Table, kind: Kind) -> list[Panel]:
         _share(table, "Answers", "Responses alike", ["completions/alike"], "share of responses", idle=(0, 0.01)),
         _share(table, "Answers", "Right in training", ["judge/right"], "share of responses", note=_judge_note(table)),
         _share(table, "Answers", "Without a verdict", ["judge/unjudged"], "share of responses", idle=(0, 0)),
+    ]
+
+
+def _conversations(table: Table) -> list[Panel]:
+    turns, calls = ["turns/mean", "turns/max"], ["calls/invalid", "calls/failed"]
+    said = "What the environment wrote between the turns; nothing is learned of it."
+    return [
+        _chart(table, "Conversations", "Turns of an episode", turns, "turns", idle=(1, 0)),
+        _share(table, "Conversations", "Why episodes ended", table.names("turns/ended_"), "share of episodes"),
+        _chart(table, "Conversations", "Calls of tools", ["calls/mean"], "calls of an episode", idle=(0, 0)),
+        _share(table, "Conversations", "Calls that went wrong", calls, "share of calls", idle=(0, 0)),
+        _chart(table, "Conversations", "Reward from the environment", ["environment/reward"], "reward"),
+        _chart(table, "Conversations", "Inserted tokens", ["length/inserted"], "tokens of an episode", note=said),
+        _chart(table, "Conversations", "Time in the environment", ["environment/seconds"], "seconds of an episode"),
     ]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -20,6 +21,7 @@ from grpo_kit.observe.terminal import clip, line, shown
 from grpo_kit.runtime.condition import condition
 
 from .build import evaluated_rows, read_evaluations
+from .conversation import STYLES, ended
 from .rows import Row, rollout_rows
 
 SORTS: dict[str, Callable[[Row], float]] = {
@@ -75,9 +77,9 @@ def choose(rows: Iterable[Row], choice: Choice) -> list[Row]:
         for row in rows
         if score(row.reward)
         and advantage(math.nan if row.advantage is None and choice.advantage else row.advantage or 0.0)
-        and (not choice.stop or row.finish == choice.stop)
+        and (not choice.stop or choice.stop in (row.finish, row.ending))
         and (not choice.task or choice.task.lower() in f"{row.task} {row.problem}".lower())
-        and words in f"{row.prompt}\n{row.response}\n{row.answer}".lower()
+        and words in row.text.lower()
     ]
     if choice.sort:
         if choice.sort not in SORTS:
@@ -94,6 +96,7 @@ COLUMNS = (
     Column("score", right=True),
     Column("advantage", right=True, spare=6),
     Column("tokens", right=True, spare=5),
+    Column("turns", right=True, spare=5),
     Column("stop", spare=2),
     Column("extracted", words=True, spare=7),
     Column("gold", words=True, spare=1),
@@ -114,22 +117,32 @@ def show_list(console: Console, rows: list[Row], limit: int) -> None:
                 _score(row),
                 "-" if row.advantage is None else f"{row.advantage:+.2f}",
                 str(len(row.token_ids) or "-"),
-                row.finish or "-",
+                str(len(row.turns) or "-"),
+                row.ending or row.finish or "-",
                 clip(extracted or "-", 24),
                 clip(str(row.answer), 24),
                 clip(" ".join(row.response.split()), 60, end=True),
             )
         )
-    show_table(console, COLUMNS, cells, title=f"{len(rows):,} completions", hint="--show # shows all of one")
+    columns = COLUMNS
+    if not any(row.turns for row in rows):
+        at = [column.name for column in COLUMNS].index("turns")
+        columns, cells = _without(columns, at), [_without(row_cells, at) for row_cells in cells]
+    show_table(console, columns, cells, title=f"{len(rows):,} completions", hint="--show # shows all of one")
     if len(rows) > limit:
         line(console, f"and {len(rows) - limit:,} more; --limit N shows N, --show # one of them with its group")
 
 
 def show_one(console: Console, row: Row, everything: list[Row]) -> None:
-    """A completion with its verdict and its group."""
-    console.print(Panel(Text(shown(console, row.prompt)), title=Text("prompt"), title_align="left"))
-    title = f"sample {row.sample}, {row.finish or 'end unknown'}, {len(row.token_ids)} tokens"
-    console.print(Panel(Text(shown(console, row.response)), title=Text(shown(console, title)), title_align="left"))
+    """A completion, turn by turn where it has turns, with its verdict and its group."""
+    if row.turns:
+        for message in row.conversation:
+            _panel(console, message.title, message.text, STYLES[message.sampled])
+        line(console, f"sample {row.sample}, {ended(row.turns, row.ending)}", "bold")
+    else:
+        _panel(console, "prompt", row.prompt)
+        title = f"sample {row.sample}, {row.finish or 'end unknown'}, {len(row.token_ids)} tokens"
+        _panel(console, title, row.response)
     line(console, f"gold {row.answer}", "bold")
     for name, score in row.scores.items():
         value = f"{score['value']:g}" if score["status"] == "ok" else score["status"]
@@ -152,6 +165,15 @@ def show_one(console: Console, row: Row, everything: list[Row]) -> None:
         if other.group == row.group
     ]
     show_table(console, columns, cells, title="group", rules=True)
+
+
+def _without(cells: Sequence[Any], at: int) -> tuple[Any, ...]:
+    return (*cells[:at], *cells[at + 1 :])
+
+
+def _panel(console: Console, title: str, text: str, style: str = "") -> None:
+    name = Text(shown(console, " ".join(title.split())))
+    console.print(Panel(Text(shown(console, text)), title=name, title_align="left", border_style=style or "none"))
 
 
 def _score(row: Row) -> Text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,11 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.records import Record
+from grpo_kit.observe.episode_record import read_ending, read_inserted, read_messages, read_turns
 from grpo_kit.observe.rollout_file import rollout_lines, rollout_steps
+from grpo_kit.types import Message, Turn
+
+from .conversation import Said, conversation
 
 MAX_CHARACTERS = 256 * 2**20  # of texts and tokens that one page takes up
 
@@ -28,6 +32,8 @@ class Row:
         token_values: per token, by name (``logprob``, ``ratio``, ``advantage``), for the heat map.
         checkpoint: what wrote it, where a page shows several.
         draw: tells two groups of one problem in one step apart.
+        inserted, turns, ending: of an episode, as its `Completion` has them.
+        messages: of an episode, what stood before its first turn.
     """
 
     step: int | None
@@ -47,6 +53,10 @@ class Row:
     token_values: dict[str, list[float]] = field(default_factory=dict)
     checkpoint: str = ""
     draw: int | None = None
+    inserted: Sequence[tuple[int, Sequence[int]]] = ()
+    turns: Sequence[Turn] = ()
+    ending: str | None = None
+    messages: Sequence[Message] = ()
 
     @property
     def group(self) -> str:
@@ -61,7 +71,23 @@ class Row:
     def size(self) -> int:
         """About how many characters it adds to a page."""
         per_token = 8 * (1 + len(self.token_values))
-        return len(self.prompt) + len(self.response) + per_token * len(self.token_ids) + 200
+        tokens = per_token * len(self.token_ids) + 8 * sum(len(ids) for _, ids in self.inserted)
+        return len(self.prompt) + len(self.response) + sum(len(said.text) for said in self.conversation) + tokens + 200
+
+    @property
+    def conversation(self) -> list[Said]:
+        """Empty where there was no environment."""
+        return conversation(self.messages, self.turns, len(self.token_ids)) if self.turns else []
+
+    @property
+    def written(self) -> str:
+        """All that the policy wrote, turn after turn."""
+        return "\n".join(turn.text for turn in self.turns) if self.turns else self.response
+
+    @property
+    def text(self) -> str:
+        """Everything that was asked, written and answered, to be searched."""
+        return "\n".join([self.prompt, self.response, str(self.answer), *(said.text for said in self.conversation)])
 
 
 TOKEN_VALUES = {"logprobs": "logprob", "ratios": "ratio", "token_advantages": "advantage"}
@@ -88,7 +114,7 @@ def rollout_rows(path: Path, judge: str | None = None) -> Iterator[Row]:
     for number, line in enumerate(rollout_lines(path), start=1):
         try:
             yield _from_rollout(line, judge)
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UserError(f"{path} is not a rollout file: line {number}: {error!r:.200}") from error
 
 
@@ -116,6 +142,10 @@ def _from_rollout(row: Mapping[str, Any], judge: str | None) -> Row:
         token_ids=ids,
         token_values={n: [_number(v) for v in row[key]] for key, n in TOKEN_VALUES.items() if row.get(key)},
         draw=int(row["group"]) if isinstance(row.get("group"), int) else None,
+        inserted=read_inserted(row),
+        turns=(turns := read_turns(row)),
+        ending=read_ending(row),
+        messages=read_messages(row) if turns else (),
     )
 
 
@@ -208,4 +238,8 @@ def _from_record(record: Record, verifier: str, checkpoint: str) -> Row:
         token_ids=list(record.token_ids),
         token_values={"logprob": list(record.logprobs)} if record.logprobs else {},
         checkpoint=checkpoint,
+        inserted=record.inserted,
+        turns=record.turns,
+        ending=record.ending,
+        messages=record.messages,
     )

@@ -41,12 +41,12 @@ def suspicions(rows: Sequence[Row]) -> list[Suspicion]:
     parts = _parts(rows)
     problems: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in rows:
-        problems[row.response.strip()].add((row.task, row.problem))
+        problems[row.written.strip()].add((row.task, row.problem))
     lengths = [row.length for row in rows] or [0]
     longest, usual = float(np.quantile(lengths, 0.99)), float(np.median(lengths))
     found = []
     for i, row in enumerate(rows):
-        copies, repetition = len(problems[row.response.strip()]), _repetition(row.response)
+        copies, repetition = len(problems[row.written.strip()]), _repetition(row.written)
         reasons = [
             *_verdicts(row, reward[i]),
             *_parting(row, {name: values[i] for name, values in parts.items()}, reward[i]),

@@ -14,7 +14,11 @@ from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, shown
 from grpo_kit.types import Group, Score
 
+from .conversation import STYLES as CONVERSATION
+from .conversation import Said, conversation, ended
+
 STYLES = {"right": "green", "wrong": "red", "not judged": "yellow"}
+TURN_SHOWN = 400  # characters of one turn, or of one reply
 
 
 def _mark(verdict: Score | Record) -> str:
@@ -36,7 +40,9 @@ def show_examples(console: RunConsole, step: int, groups: Sequence[Group]) -> No
     for group, completion, score, verdict in (best, worst):
         mark = _mark(verdict)
         title = f"step {step}, reward {score.value:g}, {mark}"
-        _example(console, title, STYLES[mark], group.task.prompt, completion.text)
+        said = conversation(group.task.messages, completion.turns) if completion.turns else []
+        why = ended(completion.turns, completion.ending) if said else ""
+        _example(console, title, STYLES[mark], group.task.prompt, completion.text, said, why)
         if best[2].value == worst[2].value:
             break
 
@@ -47,18 +53,40 @@ def show_solutions(console: RunConsole, answers: Sequence[Record], judge: str) -
         mark = _mark(record)
         answer = f", the answer is {record.answer}" if mark == "wrong" else ""
         title = f"{mark}, judged by {judge}{answer}"
-        _example(console, title, STYLES[mark], record.prompt, record.response)
+        said = conversation(record.messages, record.turns) if record.turns else []
+        why = ended(record.turns, record.ending) if said else ""
+        _example(console, title, STYLES[mark], record.prompt, record.response, said, why)
 
 
-def _example(console: RunConsole, title: str, style: str, prompt: str, response: str) -> None:
+def _example(
+    console: RunConsole, title: str, style: str, prompt: str, response: str, said: Sequence[Said], why: str
+) -> None:
+    """said, why: of an episode, which is shown turn by turn."""
     title = " ".join(title.split())  # answers of data may be of several lines
-    asked, said = (shown(console.console, clip(t, n, end=True)) for t, n in ((prompt, 600), (response, 1200)))
+    if said:
+        _example_of_turns(console, title, style, said, why)
+        return
+    asked, answer = (shown(console.console, clip(t, n, end=True)) for t, n in ((prompt, 600), (response, 1200)))
     if console.console.is_terminal:
-        text = Text(asked, style="dim") + Text(f" {said}", style="not dim")
+        text = Text(asked, style="dim") + Text(f" {answer}", style="not dim")
         name = Text(shown(console.console, title))
         console.console.print(Panel(text, title=name, title_align="left", border_style=style))
     else:
-        console.say(f"  [{title}] {' '.join(f'{asked} {said}'.split())}")
+        console.say(f"  [{title}] {' '.join(f'{asked} {answer}'.split())}")
+
+
+def _example_of_turns(console: RunConsole, title: str, style: str, said: Sequence[Said], why: str) -> None:
+    found = [(" ".join(f"{o.who} ({o.kind})".split()), clip(o.text, TURN_SHOWN, end=True), o.sampled) for o in said]
+    if not console.console.is_terminal:
+        console.say(f"  [{title}, {why}]")
+        for who, text, _ in found:
+            console.say(f"    {who}: {' '.join(text.split())}")
+        return
+    parts = [
+        Text(shown(console.console, f"{who}: {text}"), style=CONVERSATION[sampled]) for who, text, sampled in found
+    ]
+    name = Text(shown(console.console, f"{title}, {why}"))
+    console.console.print(Panel(Text("\n").join(parts), title=name, title_align="left", border_style=style))
 
 
 def show_comparison(console: RunConsole, rows: Sequence[tuple[str, Outcome]]) -> None:

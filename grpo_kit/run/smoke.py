@@ -32,6 +32,8 @@ def _short(data: Mapping[str, Any]) -> list[str]:
     if prompts is not None:  # a multiple of the updates that share them
         found.append(f"rollout.prompts_per_step={min(prompts, -(-PROMPTS // (updates or 1)) * (updates or 1))}")
     own = data.get("verifiers")
+    if own is None and isinstance(data.get("environment"), dict):  # it pays for its episodes itself
+        return [*found, f"verifiers={json.dumps([CHANCE])}", "scoring.max_rejected_gold=1"]
     if not isinstance(own, list):
         return found
     # What selects by the judge's verdict is not moved by a reward: there chance is the verdict that it learns from.

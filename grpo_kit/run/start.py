@@ -220,6 +220,16 @@ def show_plan(console: Console, config: Config, plan: Plan) -> None:
         ("model", f"{plan.parameters:,} parameters on {plan.device}"),
         ("work", work),
     ]
+    if plan.setting is not None:
+        found, settings = plan.setting.environment, plan.setting.settings
+        tools = ", ".join(tool["function"]["name"] for tool in found.tools)
+        played = f"tools: {tools}" if tools else found.name
+        rows.append(
+            (
+                "environment",
+                f"{played}; at most {settings.turns or found.turns} turns of {settings.timeout or found.timeout:g} s",
+            )
+        )
     phases = (("", plan.memory.kept), ("sampling: ", plan.memory.generate), ("update: ", plan.memory.update))
     rows += [(f"memory: {phase}{part}", _size(size)) for phase, parts in phases for part, size in parts.items()]
     rows += [

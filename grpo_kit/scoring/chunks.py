@@ -10,7 +10,8 @@ from typing import Any
 
 from grpo_kit.types import Score, Status
 
-from .work import MAX_ATTEMPTS, WAITING, Loaded, Work
+from .channel import MAX_ATTEMPTS, WAITING
+from .work import Loaded, Work
 
 # One chunk should take about this long: far above the cost of sending it, far below what a step would wait for.
 CHUNK_SECONDS = 0.01
@@ -48,8 +49,8 @@ class Chunk:
         segments = []
         for work, members in itertools.groupby(self.items, key=lambda item: item[0]):
             positions = [position for _, position in members]
-            ids = None if work.completion_ids is None else [work.completion_ids[p] for p in positions]
-            run = (work.context, [work.responses[p] for p in positions], ids)
+            own = None if work.own is None else [work.own[p] for p in positions]
+            run = (work.context, [work.responses[p] for p in positions], own)
             segments.append((pickle.dumps(run, pickle.HIGHEST_PROTOCOL), len(positions)))
         key, address, options = self.loaded.request
         return (key, address, (options, self.loaded.verifier.timeout)), segments

@@ -15,8 +15,9 @@ from typing import Any
 from grpo_kit.errors import UserError
 from grpo_kit.observe.measure import Measure, Measures
 
+from .channel import MAX_ATTEMPTS
 from .node import Node, deliver, fail, remote_of
-from .work import MAX_ATTEMPTS, ScoringError, Work
+from .work import ScoringError, Work
 
 # Groups on their way to a node for each of its workers: enough to keep it busy, few to lose with it.
 GROUPS_AHEAD = 2

@@ -13,7 +13,7 @@ from grpo_kit.runtime.interrupt import StoppedAtOnce, StopStep
 from grpo_kit.types import Score
 from grpo_kit.verifiers.base import Verifier, VerifierError
 
-from .work import TEXT_LIMIT, TRACEBACK_LIMIT, WAITING
+from .channel import TEXT_LIMIT, TRACEBACK_LIMIT, WAITING
 
 # Raised by a signal where verifiers run in the trainer's own thread: the step is given up, which is no verifier's failure.
 STOPS = (StopStep, StoppedAtOnce)

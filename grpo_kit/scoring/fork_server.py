@@ -1,7 +1,7 @@
 """The process that workers are forked from.
 
-It imports the verifiers once and forks a worker in milliseconds, so that replacing one that was killed costs neither a
-Python start nor the verifiers' imports. It runs no verifier itself and has one thread. As a subreaper it inherits
+It imports what workers run once and forks a worker in milliseconds, so that replacing one that was killed costs neither a
+Python start nor those imports. It runs none of it itself and has one thread. As a subreaper it inherits
 every process that a dead worker leaves behind, and ends it. When the trainer goes away, however that happens, the
 control channel closes: it then ends all workers and removes the pool's folder.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import pickle
@@ -21,10 +22,12 @@ import socket
 import struct
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import worker
+from .channel import receive_exactly
+from .confine import confine
 
 COMMAND = struct.Struct("<cxxxi")
 SPAWN, KILL, LOAD, WARM = b"s", b"k", b"l", b"w"
@@ -54,8 +57,9 @@ class ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self.control = control
         self.workers: dict[int, int] = {}  # pid -> worker id
-        self.folder = Path()
+        self.folder: Path | None = None  # the pool's; not known before the first message
         self.memory_mb = 0
+        self.serve_worker: Callable[[socket.socket, int], None] | None = None
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     def serve(self) -> None:
@@ -89,10 +93,12 @@ class ForkServer:
                 if known == number:
                     os.kill(pid, signal.SIGKILL)
         else:
-            message = pickle.loads(worker.receive_exactly(self.control, number) or b"")
+            message = pickle.loads(receive_exactly(self.control, number) or b"")
             if command == WARM:
                 sys.path[:], self.memory_mb = message["path"], message["memory_mb"]
                 self.folder = Path(message["folder"])
+                module, _, function = message["serve"].partition(":")
+                self.serve_worker = getattr(importlib.import_module(module), function)
             self._load(message["addresses"])
         return True
 
@@ -118,8 +124,12 @@ class ForkServer:
             _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.set_wakeup_fd(-1)
             self.control.close()
-            worker.run(socket.socket(fileno=channel_fd), heartbeat_fd, self.folder / f"worker-{number}", self.memory_mb)
+            assert self.folder is not None
+            confine(self.folder / f"worker-{number}", self.memory_mb)
+            assert self.serve_worker is not None
+            self.serve_worker(socket.socket(fileno=channel_fd), heartbeat_fd)
         except BaseException:
+            assert self.folder is not None
             (self.folder / f"worker-{number}.fault").write_text(traceback.format_exc())
         finally:
             os._exit(1)
@@ -140,6 +150,7 @@ class ForkServer:
             self._end_orphans()
 
     def _bury(self, number: int, status: int) -> None:
+        assert self.folder is not None
         fault = self.folder / f"worker-{number}.fault"
         with contextlib.suppress(FileNotFoundError):
             text = fault.read_bytes()[:FAULT_LIMIT].decode(errors="replace")
@@ -170,7 +181,8 @@ class ForkServer:
                 if pid in self.workers:
                     os.killpg(pid, signal.SIGKILL)
             self.workers.pop(pid, None)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tell(self, **message: Any) -> None:
         self.control.sendall(json.dumps(message).encode() + b"\n")

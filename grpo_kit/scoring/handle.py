@@ -1,60 +1,39 @@
-"""The pool's side of one worker process: its channel, its chunks, its deadline, and how it ended."""
+"""The pool's side of one worker process that scores: its chunks and its deadline."""
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import time
 from collections import deque
 from typing import Any
 
-from grpo_kit.types import Score
-
+from .channel import LOADING, WAITING
 from .chunks import Chunk
 from .execute import GRACE_SECONDS
-from .work import HEARTBEAT, LOADING, WAITING
-
-IMPORT_SECONDS = 300.0
+from .processes import IMPORT_SECONDS, Process
 
 
-class Worker:
+class Worker(Process):
     """The pool's side of one worker process."""
 
     def __init__(self, number: int, channel: socket.socket, heartbeat: Any) -> None:
-        self.number = number
-        self.channel = channel
-        self.heartbeat = heartbeat
+        super().__init__(number, channel, heartbeat)
         self.chunks: deque[Chunk] = deque()
-        self.inbox = bytearray()
-        self.outbox = bytearray()
-        self.received = 0  # bytes
-        self.heard = time.monotonic()
-        self.ending: Score | None = None  # why the pool is ending it
 
-    def marked(self) -> tuple[int, int, float]:
-        return HEARTBEAT.unpack_from(self.heartbeat, 0)
+    @property
+    def busy(self) -> bool:
+        return bool(self.chunks)
 
-    def overdue(self, now: float) -> float:
-        """Seconds until this worker must have moved on; zero or less when it did not."""
+    @property
+    def timeout(self) -> float:
+        return self.chunks[0].loaded.verifier.timeout
+
+    def overdue(self, now: float) -> tuple[float, float]:
         chunk, position, since = self.marked()
         head = self.chunks[0]
-        timeout = head.loaded.verifier.timeout
+        timeout = self.timeout
         if chunk != head.id:  # it has not begun: whatever holds it is not a call of ours
-            return self.heard + max(timeout, 30.0) - now
+            return self.heard + max(timeout, 30.0) - now, timeout
         if position == LOADING:
-            return since + IMPORT_SECONDS - now
+            return since + IMPORT_SECONDS - now, IMPORT_SECONDS
         slack = 2 * GRACE_SECONDS if position == WAITING else GRACE_SECONDS if head.loaded.verifier.is_async else 0.0
-        return since + timeout + slack - now
-
-
-def describe_death(status: int, fault: str) -> str:
-    """One line on how a worker ended, from its wait status and what the fault handler wrote."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"the verifier ended its process with exit code {code}"
-    name = signal.Signals(-code).name
-    hint = " (out of memory?)" if name == "SIGKILL" else ""
-    frames = [line.strip() for line in fault.splitlines() if line.strip().startswith("File")]
-    where = f", at {frames[0]}" if frames else ""
-    return f"the verifier's process was ended by {name}{hint}{where}"
+        return since + timeout + slack - now, timeout

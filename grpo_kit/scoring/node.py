@@ -30,7 +30,7 @@ class Remote:
     version: str
     context: Mapping[str, Any]
     responses: list[str]
-    completion_ids: list[list[int]] | None
+    own: Sequence[Mapping[str, Any]] | None
 
 
 # Scores and seconds by position, and the first traceback.
@@ -58,9 +58,7 @@ class Node:
     def score(self, remote: Remote) -> Scored:
         """Score one group with one verifier. Raises ScoringError if the pool cannot go on."""
         done = threading.Event()
-        work = Work(
-            self._find(remote), remote.context, remote.responses, remote.completion_ids, lambda _work: done.set()
-        )
+        work = Work(self._find(remote), remote.context, remote.responses, remote.own, lambda _work: done.set())
         self.pool.submit([work])
         while not done.wait(0.5):
             if self.pool.failure is not None:
@@ -121,7 +119,7 @@ def remote_of(work: Work, texts: dict[int, str | None]) -> Remote:
         verifier.version,
         work.context,
         work.responses,
-        work.completion_ids,
+        work.own,
     )
 
 

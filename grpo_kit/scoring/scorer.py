@@ -22,8 +22,9 @@ from grpo_kit.verifiers.lookup import Address, address_of, get_verifier
 from .cluster import ClusterPool
 from .execute import execute
 from .pool import Pool
+from .reward import earned, total
 from .statistics import VerifierStatistics
-from .work import Loaded, ScoringError, Work, cases_of
+from .work import Loaded, ScoringError, Work, cases_of, context_of, own_of
 
 DEFAULT_MEMORY_MB = 4096
 # How many groups may wait for their scores before no further group is pulled from the producer.
@@ -62,7 +63,7 @@ class Job:
         self.group = group
         self.works: list[Work] = []  # those of the reward, then the judge's where it is none of them
         self.rewarded: tuple[Loaded, ...] = ()
-        self.judge = self.mark = ""
+        self.judge = self.mark = ""  # labels, of a verifier or of the environment
         self.open = 0
         self.done = threading.Event()
         self._lock = threading.Lock()
@@ -84,7 +85,12 @@ class Scorer:
     One verifier is the judge of who is right (`Group.judge`). Where it is none of the reward's it runs beside them: its
     verdict stands in ``parts``, it is no part of the reward, and its failures neither spoil a reward nor stop the run.
 
+    What the environment of an episode paid (`Completion.earned`) can be one more part of the reward, beside the verifiers or
+    in their place; then it is the judge too. Its failures count as a verifier's do, and an episode whose environment failed has
+    no verdict of anybody, whether that is part of the reward or not.
+
     Args:
+        specs: may be empty where ``outcome`` is given.
         judge: who judges; default: the first verifier that scores a task.
         judge_all: the judge also judges the tasks that name a verifier of their own, which is their judge otherwise.
         workers: worker processes; 0 scores in the calling thread, for debugging: no deadline, no isolation.
@@ -95,6 +101,7 @@ class Scorer:
         traceback_dir: where the first traceback of each verifier is written.
         environment: names of variables (API keys) that worker processes get beside what everybody needs.
         cluster: score on the nodes of this Ray cluster, with ``workers`` on each, and not here.
+        outcome: the environment's name among the parts, and the factor of what it paid in the total.
 
     Raises:
         VerifierError: a verifier cannot be found or its options are wrong.
@@ -113,8 +120,9 @@ class Scorer:
         judge: VerifierSpec | None = None,
         judge_all: bool = False,
         environment: Sequence[str] = (),
+        outcome: tuple[str, float] | None = None,
     ) -> None:
-        if not specs:
+        if not specs and outcome is None:
             raise VerifierError("scoring needs at least one verifier")
         if workers < 0:
             raise ValueError(f"workers must be 0 (in process) or more, got {workers}")
@@ -133,6 +141,11 @@ class Scorer:
         for spec in specs:
             self._load(spec)
         self._default = tuple(self._loaded)
+        self.outcome = outcome
+        if outcome is not None and any(loaded.label == outcome[0] for loaded in self._loaded):
+            raise VerifierError(
+                f"the environment {outcome[0]!r} and a verifier have one name; give the verifier another"
+            )
         self._judge = None if judge is None else self._same_as(judge) or self._load(judge)
         self.judge_all = judge_all
         self._lock = threading.Lock()
@@ -207,9 +220,12 @@ class Scorer:
             f"lists {', '.join(sorted(self._by_spec))}. Add it to the recipe's verifiers, or remove the column"
         )
 
-    def _judge_of(self, task: Task, rewarded: tuple[Loaded, ...]) -> Loaded:
+    def _judge_of(self, task: Task, rewarded: tuple[Loaded, ...]) -> Loaded | None:
+        """None where no verifier judges: the environment does."""
         names_its_own = task.meta.get(TASK_KEY) is not None and not self.judge_all
-        return rewarded[0] if self._judge is None or names_its_own else self._judge
+        if self._judge is None or names_its_own:
+            return rewarded[0] if rewarded else None
+        return self._judge
 
     # --- scoring ---------------------------------------------------------------------------------------------------
 
@@ -252,15 +268,15 @@ class Scorer:
         responses = [completion.text for completion in group.completions]
         job.rewarded = self._verifiers_for(task)
         judge = self._judge_of(task, job.rewarded)
-        job.judge = judge.label
+        first = job.rewarded[0].label if job.rewarded else self.outcome[0] if self.outcome is not None else ""
+        job.judge = first if judge is None else judge.label
         # A judge that nobody named looks on: what is learned must not depend on it.
-        job.mark = (judge if judge in job.rewarded or self.judge_all else job.rewarded[0]).label
-        for loaded in job.rewarded if judge in job.rewarded else (*job.rewarded, judge):
-            verifier = loaded.verifier
-            wants_ids = verifier.wants("completion_ids")
-            ids = [completion.token_ids for completion in group.completions] if wants_ids else None
-            job.works.append(Work(loaded, _context(verifier, task), responses, ids, job.close_one))
-        if not responses:
+        job.mark = job.judge if judge in job.rewarded or self.judge_all else first
+        beside = () if judge is None or judge in job.rewarded else (judge,)
+        for loaded in (*job.rewarded, *beside):
+            own = own_of(loaded.verifier, task, group.completions)
+            job.works.append(Work(loaded, context_of(loaded.verifier, task), responses, own, job.close_one))
+        if not responses or not job.works:
             job.done.set()
             return job
         job.open = len(job.works)
@@ -293,9 +309,29 @@ class Scorer:
                 if work.traceback or label not in self._first_failure:
                     self._keep_failure(job.group.task, work)
         weights = {loaded.label: loaded.weight for loaded in job.rewarded}
-        group.scores = [total({name: part[name] for name in weights}, weights) for part in group.parts]
+        if self.outcome is not None:
+            weights[self.outcome[0]] = group.outcome_weight = self.outcome[1]
+            self._add_outcomes(group, self.outcome[0], step)
+        for completion, part in zip(group.completions, group.parts, strict=True):
+            if (failure := completion.failure) is not None:  # a verifier's word on half an episode is none
+                part |= dict.fromkeys(part, failure)
+        group.scores = [
+            completion.failure or total({name: part[name] for name in weights}, weights)
+            for completion, part in zip(group.completions, group.parts, strict=True)
+        ]
         group.judge, group.mark = job.judge, job.mark
         return group
+
+    def _add_outcomes(self, group: Group, label: str, step: dict[str, VerifierStatistics]) -> None:
+        """Beside the verifiers' scores, what the environment paid for each episode."""
+        with self._lock:
+            for completion, part in zip(group.completions, group.parts, strict=True):
+                score, seconds = earned(completion)
+                part[label] = score
+                self._statistics[label].add(score, seconds)
+                step[label].add(score, seconds)
+                if score.status in ("error", "timeout"):
+                    self._first_failure.setdefault(label, score.reason)
 
     def _keep_failure(self, task: Task, work: Work) -> None:
         failed = next(
@@ -323,11 +359,12 @@ class Scorer:
             self._broken_steps[label] = self._broken_steps.get(label, 0) + 1 if broken else 0
             if self._broken_steps[label] >= self.error_patience:
                 kept = f" Its first traceback: {self.traceback_dir}." if self.traceback_dir else ""
+                kind = "verifier" if self.outcome is None or label != self.outcome[0] else "environment"
                 self._stop = (
-                    f"verifier {label!r} failed on {seen.failure_rate:.0%} of the completions (limit "
+                    f"{kind} {label!r} failed on {seen.failure_rate:.0%} of the completions (limit "
                     f"{self.max_error_rate:.0%}) in {self._broken_steps[label]} steps in a row: "
                     f"{seen.statuses['error']} errors and {seen.statuses['timeout']} timeouts of {seen.count} in the "
-                    f"last one. First failure: {self._first_failure.get(label, 'unknown')}.{kept} Mend the verifier, or "
+                    f"last one. First failure: {self._first_failure.get(label, 'unknown')}.{kept} Mend the {kind}, or "
                     "raise scoring.max_error_rate."
                 )
 
@@ -375,44 +412,9 @@ def _key(options: Mapping[str, Any]) -> str:
     return json.dumps(options, sort_keys=True, default=repr)
 
 
-def _context(verifier: Verifier, task: Task) -> dict[str, Any]:
-    """What of the task the verifier asks for; the rest is not sent."""
-    context: dict[str, Any] = {}
-    for name in ("answer", "meta"):
-        if verifier.wants(name):
-            context[name] = getattr(task, name)
-    if verifier.wants("messages"):
-        context["messages"] = list(task.messages)
-    if verifier.wants("prompt"):
-        context["prompt"] = task.prompt
-    return context
-
-
 def _score_here(work: Work) -> None:
-    execute(work.loaded.verifier, cases_of(work.context, work.responses, work.completion_ids), work.deliver, _unmarked)
+    execute(work.loaded.verifier, cases_of(work.context, work.responses, work.own), work.deliver, _unmarked)
 
 
 def _unmarked(_position: int) -> None:
     """In process there is no deadline and nobody reads marks."""
-
-
-def total(parts: Mapping[str, Score], weights: Mapping[str, float]) -> Score:
-    """The reward of one completion: the weighted sum of its parts.
-
-    A part that failed makes the total fail; parts that abstain are left out; if all abstain the total does.
-    """
-    for status in ("error", "timeout"):
-        for name, score in parts.items():
-            if score.status == status:
-                return Score(status=score.status, reason=f"{name}: {score.reason}")
-    counted = {name: score for name, score in parts.items() if score.counts}
-    if not counted:
-        return Score.abstain("; ".join(f"{name}: {score.reason}" for name, score in parts.items()))
-    value = sum(weights[name] * score.value for name, score in counted.items())
-    if len(counted) == 1:
-        ((name, score),) = counted.items()
-        return score if value == score.value else dataclasses.replace(score, value=value)
-    extracted = next((score.extracted for score in counted.values() if score.extracted is not None), None)
-    reason = ", ".join(f"{name} {score.value:g}" for name, score in counted.items())
-    metrics = {f"{name}/{key}": v for name, score in counted.items() for key, v in score.metrics.items()}
-    return Score(value, extracted=extracted, reason=reason, metrics=metrics)

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from grpo_kit.errors import RunFailed
-from grpo_kit.types import Score
+from grpo_kit.types import Completion, Score, Task
 from grpo_kit.verifiers.base import Verifier
 from grpo_kit.verifiers.lookup import Address
-
-# Shared between a worker and the pool: chunk id, position in the chunk, monotonic seconds of the mark. It outlives the
-# worker, so that the pool knows which call killed it.
-HEARTBEAT = struct.Struct("<qqd")
-LENGTH = struct.Struct("<I")  # of a reply
-REQUEST = struct.Struct("<IqI")  # length, chunk id, how many completions
-LOADING = -1  # importing the verifier: the import limit holds, not the deadline of a call
-WAITING = -2  # an event loop with nothing to run: calls are under way, none of them holds the thread
-IDLE_CHUNK = 0
-
-RECYCLE = 77  # exit status of a worker that asks for a successor (after MemoryError)
-CHANNEL_LOST = 78  # exit status of a worker that cannot send its results
-# How often one completion may be under way when a worker dies for no visible reason.
-MAX_ATTEMPTS = 3
-TEXT_LIMIT = 2_000
-TRACEBACK_LIMIT = 8_000
 
 
 class ScoringError(RunFailed):
@@ -51,12 +34,17 @@ class Loaded:
 
 @dataclass(eq=False)
 class Work:
-    """One verifier over one group's completions. ``results`` fills up; ``finished`` is called when it is full."""
+    """One verifier over one group's completions. ``results`` fills up; ``finished`` is called when it is full.
+
+    Attributes:
+        context: what the verifier is told of the task.
+        own: what it is told of each completion beside its text.
+    """
 
     loaded: Loaded
     context: Mapping[str, Any]
     responses: list[str]
-    completion_ids: list[list[int]] | None
+    own: Sequence[Mapping[str, Any]] | None
     finished: Callable[[Work], None]
     results: list[Score | None] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -82,11 +70,38 @@ class Work:
             self.finished(self)
 
 
-def cases_of(context: Mapping[str, Any], responses: list[str], ids: list[list[int]] | None) -> list[dict[str, Any]]:
+def context_of(verifier: Verifier, task: Task) -> dict[str, Any]:
+    """What of the task the verifier asks for; the rest is not sent."""
+    context: dict[str, Any] = {}
+    for name in ("answer", "meta"):
+        if verifier.wants(name):
+            context[name] = getattr(task, name)
+    if verifier.wants("messages"):
+        context["messages"] = list(task.messages)
+    if verifier.wants("prompt"):
+        context["prompt"] = task.prompt
+    return context
+
+
+def own_of(verifier: Verifier, task: Task, completions: Sequence[Completion]) -> list[dict[str, Any]] | None:
+    """What of each completion it asks for beside the response; None for nothing.
+
+    An episode's response is its last turn, and the messages before it are those of its earlier turns as well. Who judges a
+    group is told of the task once, so it gets the messages that all episodes of the group share.
+    """
+    told: list[dict[str, Any]] = [{} for _ in completions]
+    for own, completion in zip(told, completions, strict=True):
+        if verifier.wants("completion_ids"):
+            own["completion_ids"] = completion.token_ids
+        if completion.turns and verifier.wants("messages") and not verifier.group:
+            own["messages"] = completion.before(task.messages)
+    return told if any(told) else None
+
+
+def cases_of(
+    context: Mapping[str, Any], responses: list[str], own: Sequence[Mapping[str, Any]] | None
+) -> list[dict[str, Any]]:
     """The keyword arguments of each completion's call."""
-    if ids is None:
+    if own is None:
         return [{**context, "response": response} for response in responses]
-    return [
-        {**context, "response": response, "completion_ids": tokens}
-        for response, tokens in zip(responses, ids, strict=True)
-    ]
+    return [{**context, **told, "response": response} for response, told in zip(responses, own, strict=True)]

@@ -5,26 +5,21 @@ Requests are pickled by the trainer. Replies are JSON, so that nothing a verifie
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import mmap
 import os
 import pickle
-import resource
-import signal
 import socket
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from grpo_kit.types import Score
 from grpo_kit.verifiers.base import Verifier
 from grpo_kit.verifiers.lookup import Address
 
+from .channel import CHANNEL_LOST, HEARTBEAT, IDLE, LENGTH, LOADING, RECYCLE, TEXT_LIMIT, receive_request
 from .execute import execute, failure
-from .work import CHANNEL_LOST, HEARTBEAT, IDLE_CHUNK, LENGTH, LOADING, RECYCLE, REQUEST, TEXT_LIMIT, cases_of
+from .work import cases_of
 
 # Results wait this long for company before they are sent: one system call per result would cost more than a cheap
 # verifier. What is lost with a worker that dies is at most this much work, and it is done again.
@@ -32,14 +27,13 @@ FLUSH_SECONDS = 0.002
 MAX_METRICS = 64
 
 
-def run(channel: socket.socket, heartbeat_fd: int, folder: Path, memory_mb: int) -> None:
+def serve(channel: socket.socket, heartbeat_fd: int) -> None:
     """Serve requests until the channel closes. Never returns."""
-    _confine(folder, memory_mb)
     heartbeat = mmap.mmap(heartbeat_fd, HEARTBEAT.size)
     replies = Replies(channel, heartbeat)
     verifiers: dict[int, Verifier] = {}
     while True:
-        request = _receive(channel)
+        request = receive_request(channel)
         if request is None:
             os._exit(CHANNEL_LOST)
         chunk, count, payload = request
@@ -99,7 +93,7 @@ class Replies:
         self.channel = channel
         self.heartbeat = heartbeat
         self.pid = os.getpid()
-        self.chunk = IDLE_CHUNK
+        self.chunk = IDLE
         self.waiting: list[list[Any]] = []
         self.flushed = 0.0
 
@@ -131,7 +125,7 @@ class Replies:
 
     def end(self) -> None:
         self.flush()
-        HEARTBEAT.pack_into(self.heartbeat, 0, IDLE_CHUNK, LOADING, time.monotonic())
+        HEARTBEAT.pack_into(self.heartbeat, 0, IDLE, LOADING, time.monotonic())
 
 
 def _encode(position: int, score: Score, seconds: float, traceback: str) -> list[Any]:
@@ -142,59 +136,3 @@ def _encode(position: int, score: Score, seconds: float, traceback: str) -> list
     extracted = None if score.extracted is None else str(score.extracted)[:TEXT_LIMIT]
     metrics = {str(name)[:100]: float(number) for name, number in list(score.metrics.items())[:MAX_METRICS]}
     return [position, seconds, value, score.status, extracted, str(score.reason)[:TEXT_LIMIT], metrics, traceback]
-
-
-def _receive(channel: socket.socket) -> tuple[int, int, bytearray] | None:
-    """Chunk id, number of completions and pickled rest of the next request; None when the channel is closed."""
-    try:
-        header = receive_exactly(channel, REQUEST.size)
-        if header is None:
-            return None
-        length, chunk, count = REQUEST.unpack(header)
-        payload = receive_exactly(channel, length)
-    except OSError:
-        return None
-    return None if payload is None else (chunk, count, payload)
-
-
-def receive_exactly(channel: socket.socket, size: int) -> bytearray | None:
-    buffer = bytearray(size)
-    view, filled = memoryview(buffer), 0
-    while filled < size:
-        got = channel.recv_into(view[filled:])
-        if got == 0:
-            return None
-        filled += got
-    return buffer
-
-
-def _confine(folder: Path, memory_mb: int) -> None:
-    """Give the process its own session, temporary folder and memory limit, and no output."""
-    os.setsid()
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
-    folder.mkdir()
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    faulthandler.enable((folder.parent / f"{folder.name}.fault").open("w"))
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    sys.stdout = open(1, "w", errors="replace", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", errors="replace", closefd=False)  # noqa: SIM115
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_mb and sys.platform == "linux":
-        # On top of what the imports took; RLIMIT_DATA counts private writable memory, so libraries that only reserve
-        # address space are not punished as they would be by RLIMIT_AS.
-        limit = _private_bytes() + memory_mb * 2**20
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    try:
-        Path("/proc/self/oom_score_adj").write_text("1000")  # if memory ends, a worker goes before the trainer
-    except OSError:  # not Linux
-        return
-
-
-def _private_bytes() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmData:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -5,15 +5,18 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids, use_arguments
-from grpo_kit.data.datasets import evaluation_tasks, training_source
+from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import Records, open_records
 from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.environments.episodes import Episodes
+from grpo_kit.environments.lookup import get_environment
+from grpo_kit.environments.opening import Setting, find_setting
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import open_generator
@@ -60,6 +63,7 @@ class Assembly:
         tasks: what is trained on.
         evaluation: what is evaluated on; None where the recipe says nothing of it.
         judge: who says what is right.
+        setting: the environment; None where a response is one turn. ``episodes``: what plays it.
         apart: why a prompt goes through the model once for each of its completions, though the recipe would share it.
         machine_rate: floating-point operations per second of a large matrix product, the sum over all ranks.
     """
@@ -71,13 +75,15 @@ class Assembly:
         self.apart = policy.apart
         self.policy = spread(policy, config, self.objective)
         self.tasks = training_source(config)
-        self.sampler = TaskSampler(
-            self.tasks, self.policy.tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
-        )
-        self.evaluation = prepare_evaluation(config, self.objective, self.policy)
+        self._open = ExitStack()
+        self.setting = prepare_setting(config, self.policy.tokenizer, self.tasks)
+        self.episodes = open_episodes(config, self.setting, folder)
+        if self.episodes is not None:
+            self._open.callback(self.episodes.close)
+        self.sampler = open_sampler(config, self.tasks, self.policy.tokenizer, self.setting)
+        self.evaluation = prepare_evaluation(config, self.objective, self.policy, self.episodes, self.sampler.told)
         self.judge = find_judge(config, self.tasks)
         self.scorer = open_scorer(config, folder, judge=self.judge)
-        self._open = ExitStack()
         self._open.callback(self.scorer.close)
         rate = product_rate(self.policy.device, self.policy.autocast)
         self.machine_rate = ranks.all_reduce_sum([rate], "adding up the rates of the devices")[0]
@@ -87,7 +93,7 @@ class Assembly:
         config = self.config
         if self.apart is not None:
             console.say(f"every completion is trained on with its prompt alone: {self.apart}")
-        start_warm(self.policy, config, self.folder, console, clock)
+        start_warm(self.policy, config, self.folder, console, clock, self.setting)
         torch.manual_seed(config.seed)  # what comes must not depend on whether the warm start was made just now
         if config.model.lora is not None:  # from here on the weights are the base, and adapters are what is trained
             self.policy = spread(attach_lora(self.policy.whole(), config.model.lora), config, self.objective)
@@ -102,7 +108,9 @@ class Assembly:
         if self.objective.recorded:
             return RecordedGroups(prepare_records(self.config, self.objective, self.policy), self.sampler)
         sampling = sampling_params(self.config, self.policy)
-        setup = SamplingSetup(self.sampler, generator, self.scorer, sampling, self.objective, rollout.max_refills)
+        setup = SamplingSetup(
+            self.sampler, generator, self.scorer, sampling, self.objective, rollout.max_refills, self.episodes
+        )
         if not rollout.max_staleness:
             return SampledGroups(setup, clock)
         return GroupsAhead(
@@ -112,6 +120,15 @@ class Assembly:
             steps=self.config.train.steps,
             version=lambda: progress.policy_version,
         )
+
+    def versions(self) -> dict[str, str]:
+        """Of what marks and answers the policy, by name: a run goes on with the same ones."""
+        played = (
+            {}
+            if self.setting is None
+            else {f"environment {self.setting.environment.name}": self.setting.environment.version}
+        )
+        return self.scorer.versions() | played
 
     def close(self) -> None:
         """Close what was opened, the last first."""
@@ -153,11 +170,38 @@ def sampling_params(config: Config, policy: Policy) -> SamplingParams:
         stop=tuple(rollout.stop),
         stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
         seed=config.seed,
+        turn_tokens=config.environment.turn_tokens if config.environment else None,
     )
 
 
-def prepare_evaluation(config: Config, objective: Algorithm, policy: Policy) -> Evaluation | None:
-    """Held-out pairs for a model that scores; for one that answers held-out tasks, rendered once."""
+def prepare_setting(config: Config, tokenizer: Any, source: TaskSource) -> Setting | None:
+    """The environment of a recipe, tried on its first task. Raises UserError as `find_setting` does."""
+    if config.environment is None:
+        return None
+    return find_setting(config.environment, tokenizer, source.task(0).messages)
+
+
+def open_episodes(config: Config, setting: Setting | None, folder: Path | None) -> Episodes | None:
+    scoring = config.scoring
+    if setting is None:
+        return None
+    return setting.open(config.seed, scoring.environment, scoring.max_error_rate, scoring.error_patience, folder)
+
+
+def open_sampler(config: Config, source: TaskSource, tokenizer: Any, setting: Setting | None) -> TaskSampler:
+    told = 0 if setting is None else setting.longer(source.task(0))
+    longest = config.data.max_prompt_tokens
+    return TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=longest, told=told)
+
+
+def prepare_evaluation(
+    config: Config, objective: Algorithm, policy: Policy, episodes: Episodes | None = None, told: int = 0
+) -> Evaluation | None:
+    """Held-out pairs for a model that scores; for one that answers held-out tasks, rendered once.
+
+    Args:
+        told: tokens that every prompt is going to be longer by.
+    """
     settings = config.evaluation
     if settings is None:
         return None
@@ -165,8 +209,16 @@ def prepare_evaluation(config: Config, objective: Algorithm, policy: Policy) -> 
         return prepare_pairs(config, policy.tokenizer, policy.context_length, objective.per_prompt)
     longest = (settings.data or config.data).max_prompt_tokens
     rendered = [(task, render(task, policy.tokenizer)) for task in evaluation_tasks(config)]
-    tasks = [(task, prompt) for task, prompt in rendered if len(prompt.token_ids) <= longest]
-    return AnswersEvaluation(tasks, replace(sampling_params(config, policy), n=settings.samples))
+    tasks = [(task, prompt) for task, prompt in rendered if len(prompt.token_ids) + told <= longest]
+    return AnswersEvaluation(tasks, replace(sampling_params(config, policy), n=settings.samples), episodes)
+
+
+def outcome_of(config: Config) -> tuple[str, float] | None:
+    """The name and the weight of what an environment pays; None where nothing pays but verifiers."""
+    settings = config.environment
+    if settings is None or settings.name is None:
+        return None
+    return get_environment(settings.name, options=settings.options).name, settings.weight
 
 
 def open_scorer(
@@ -184,6 +236,7 @@ def open_scorer(
         error_patience=scoring.error_patience,
         traceback_dir=traceback_dir,
         judge=judge.spec if judge else None,
+        outcome=outcome_of(config),
         judge_all=judge is not None and judge.chosen,
         environment=scoring.environment,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 import torch
@@ -20,6 +20,7 @@ from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.types import Completion, Group
 
 from .adaptive import Adaptive
+from .conversations import conversation_metrics
 
 ZERO_ADVANTAGE = 1e-9
 
@@ -45,11 +46,15 @@ class TrainingBatch:
 
 @dataclass(slots=True)
 class Sample:
-    """One completion on its way from the group to the update: ``reward`` is what it is compared by, if it counts."""
+    """One completion on its way from the group to the update: ``reward`` is what it is compared by, if it counts.
+
+    ``turns``: what of the reward was paid at the end of a turn, for returns per token.
+    """
 
     sequence: TrainingSequence
     reward: float
     counts: bool
+    turns: list[tuple[int, float]] = field(default_factory=list)
 
 
 def build_batch(
@@ -95,16 +100,25 @@ def samples_of(groups: Sequence[Group]) -> list[list[Sample]]:
     """The completions of each group as sequences to train on, without advantage or weight yet."""
     return [
         [
-            Sample(_sequence(group, completion, index), score.value, score.counts)
+            Sample(
+                TrainingSequence.of(group.prompt, completion, index),
+                score.value,
+                score.counts,
+                _turn_rewards(completion, group.outcome_weight),
+            )
             for completion, score in zip(group.completions, group.scores, strict=True)
         ]
         for index, group in enumerate(groups)
     ]
 
 
-def _sequence(group: Group, completion: Completion, index: int) -> TrainingSequence:
-    sampled = torch.tensor(completion.logprobs, dtype=torch.float64) if completion.logprobs else None
-    return TrainingSequence(group.prompt.token_ids, completion.token_ids, 0.0, 0.0, sampled, index)
+def _turn_rewards(completion: Completion, weight: float | None) -> list[tuple[int, float]]:
+    """(index of its last sampled token, its part of the total reward) of each turn that the environment paid for itself."""
+    earned = completion.earned()
+    if weight is None or earned is None or not earned.counts or not completion.turns:
+        return []
+    ends = [*(turn.start for turn in completion.turns[1:]), len(completion.token_ids)]
+    return [(end - 1, weight * turn.reward) for turn, end in zip(completion.turns, ends, strict=True) if turn.reward]
 
 
 def _kl_to_reference(sequence: TrainingSequence, objective: Algorithm) -> Tensor:
@@ -159,7 +173,7 @@ def _fill_token_advantages(samples: list[Sample], objective: Algorithm, adaptive
     for sample in chosen:
         sequence, length = sample.sequence, len(sample.sequence.completion_ids)
         kl = _kl_to_reference(sequence, objective) if objective.kl_in_reward else None
-        rewards = token_rewards(sample.reward, length, kl, adaptive.beta)
+        rewards = token_rewards(sample.reward, length, kl, adaptive.beta, sample.turns)
         if objective.generalised_advantages:
             if sequence.values is None:
                 raise ValueError("generalised advantages need the critic's values")
@@ -266,9 +280,10 @@ def _right(group: Group, most: int) -> set[int] | None:
 
 def _verified(group: Group, most: int) -> set[int] | None:
     """Of the right responses each text once, at most ``most``."""
-    first: dict[tuple[int, ...], int] = {}
+    first: dict[str, int] = {}
     for index in sorted(_right(group, most) or ()):
-        first.setdefault(tuple(group.completions[index].token_ids), index)
+        completion = group.completions[index]
+        first.setdefault(repr((completion.token_ids, completion.inserted)), index)
     return set(list(first.values())[:most])
 
 
@@ -297,6 +312,7 @@ def rollout_metrics(groups: list[Group], advantages: list[list[float]], dropped:
         "length/mean": fmean(lengths),
         "length/max": float(max(lengths)),
         "length/truncated": fmean(float(c.truncated) for g in groups for c in g.completions),
+        **conversation_metrics(groups),
     }
     for reason, count in dropped.items():
         metrics[f"dropped/{reason}"] = float(count)
@@ -337,5 +353,5 @@ def _alike(groups: list[Group]) -> float:
     """Share of the most frequent text among all responses; 0 where there is one prompt, whose answers may well agree."""
     if len({g.task.id for g in groups}) < 2:
         return 0.0
-    texts = Counter(c.text for g in groups for c in g.completions)
+    texts = Counter(c.written for g in groups for c in g.completions)
     return max(texts.values()) / texts.total()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from grpo_kit.config import Config
+from grpo_kit.environments.episodes import Episodes
 from grpo_kit.evaluate.judge import Judge
 from grpo_kit.evaluate.outcome import Outcome, outcome_of
 from grpo_kit.evaluate.records import Record
-from grpo_kit.evaluate.run import evaluate
+from grpo_kit.evaluate.run import completions_of, evaluate
 from grpo_kit.generate.base import Generator, SamplingParams
+from grpo_kit.observe.console import Stage
 from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Prompt, Task
@@ -22,10 +24,18 @@ from .learner import Learner
 class Evaluation(Protocol):
     """What a run is evaluated on, made once."""
 
+    @property
+    def size(self) -> int:
+        """How much there is to do on this rank, in the unit that ``told`` counts in."""
+
     def measure(
-        self, learner: Learner, generator: Generator, scorer: Scorer, judge: str
+        self, learner: Learner, generator: Generator, scorer: Scorer, judge: str, told: Callable[[float], None]
     ) -> tuple[Outcome, list[Record]]:
-        """How good the present weights are, and the greedy answers that tell it, where there are any."""
+        """How good the present weights are, and the greedy answers that tell it, where there are any.
+
+        Args:
+            told: is told how much of ``size`` is done, while it goes on.
+        """
         ...
 
 
@@ -35,11 +45,16 @@ class AnswersEvaluation:
 
     tasks: list[tuple[Task, Prompt]]
     sampling: SamplingParams
+    episodes: Episodes | None = None
+
+    @property
+    def size(self) -> int:
+        return completions_of(len(self.tasks), self.sampling)
 
     def measure(
-        self, learner: Learner, generator: Generator, scorer: Scorer, judge: str
+        self, learner: Learner, generator: Generator, scorer: Scorer, judge: str, told: Callable[[float], None]
     ) -> tuple[Outcome, list[Record]]:
-        return evaluate(generator, scorer, self.tasks, self.sampling, judge)
+        return evaluate(generator, scorer, self.tasks, self.sampling, judge, told, self.episodes)
 
 
 class Evaluator:
@@ -65,10 +80,11 @@ class Evaluator:
             return False
         return step in (0, self.last_step) or (self.every is not None and step % self.every == 0)
 
-    def measure(self, learner: Learner, generator: Generator) -> Outcome:
+    def measure(self, learner: Learner, generator: Generator, bar: Stage) -> Outcome:
         """How good the present weights are. It may be abandoned: what it comes to counts once it is in ``outcomes``."""
         assert self.evaluation is not None
-        outcome, self.answers = self.evaluation.measure(learner, generator, self.scorer, self.judge)
+        with bar.aside("evaluation", self.evaluation.size) as told:
+            outcome, self.answers = self.evaluation.measure(learner, generator, self.scorer, self.judge, told)
         self.scorer.statistics()  # those of a step are of its own responses
         return outcome
 

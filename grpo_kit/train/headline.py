@@ -41,6 +41,8 @@ def _reinforcement(metrics: dict[str, Any]) -> dict[str, str]:
     elif "judge/right" in metrics and metrics["reward/mean"] != metrics["judge/right"]:
         shown["right"] = f"{metrics['judge/right']:.1%}"
     shown["length"] = f"{metrics['length/mean']:.1f}"
+    if "turns/mean" in metrics:
+        shown["turns"] = f"{metrics['turns/mean']:.1f}"
     names = {
         "critic loss": "critic/loss",
         "explained": "critic/explained_variance",

@@ -29,6 +29,10 @@ class PairEvaluation:
     def __init__(self, pairs: Sequence[Pair], token_budget: int) -> None:
         self.pairs, self.token_budget = pairs, token_budget
 
+    @property
+    def size(self) -> int:
+        return len(self.pairs)
+
     @torch.no_grad()
     def measure(self, learner: Learner, *_: Any) -> tuple[PairResult, list[Record]]:
         """Pair accuracy of the reward model that ``learner`` trains. There are no answers to show."""

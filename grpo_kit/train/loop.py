@@ -7,7 +7,7 @@ from typing import Any
 
 from grpo_kit.config import Config
 from grpo_kit.observe.clock import Clock, run_by
-from grpo_kit.observe.console import RunConsole
+from grpo_kit.observe.console import RunConsole, Stage
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.runtime.interrupt import Interrupted, StopRequest, StopStep
 from grpo_kit.types import Group
@@ -53,13 +53,13 @@ class OnlineTrainer:
             try:
                 with self.console.stage(self.config.algorithm, steps, progress.step) as bar:
                     self.clock.finish()
-                    self._evaluate_if_due()
+                    self._evaluate_if_due(bar)
                     while progress.step < steps:
                         groups = self._next_groups()
                         progress.step += 1
                         metrics = self.learn(groups)
                         bar.advance(progress.step, headline(metrics))
-                        self._evaluate_if_due()
+                        self._evaluate_if_due(bar)
                         self.saver.save_if_due()
                         if self.watch.asks_to_end():
                             self.saver.save()
@@ -97,8 +97,8 @@ class OnlineTrainer:
             with self.stop.abandonable(), self.clock.phase("start"):
                 opened = self.parts.open(self.progress, self.console, self.clock)
                 self.policy, self.generator, self.groups, self.learner = opened
-                scorer = self.parts.scorer
-                state = RunState(self.progress, self.learner, self.guard, self.watch, self.groups, scorer)
+                versions = self.parts.versions()
+                state = RunState(self.progress, self.learner, self.guard, self.watch, self.groups, versions)
                 self.saver = Saver(config, run, self.console, self.clock, self.keeper, self.evaluator, state)
                 self.saver.go_on(checkpoint, resumed)
                 self.generator.sync(self.policy.whole().model, self.progress.policy_version)
@@ -112,10 +112,10 @@ class OnlineTrainer:
         with unless_abandoned(StopStep), self.stop.abandonable():
             return self.groups.next(self.progress.step + 1, self.config.rollout.prompts_per_step)
 
-    def _evaluate_if_due(self) -> None:
+    def _evaluate_if_due(self, bar: Stage) -> None:
         step = self.progress.step
         if self.evaluator.is_due(step):
             with self.clock.phase("evaluate"), self.stop.abandonable(), self.groups.paused():
-                outcome = self.evaluator.measure(self.learner, self.generator)
+                outcome = self.evaluator.measure(self.learner, self.generator, bar)
             self.evaluator.outcomes.append((step, outcome))
             self.recorder.record_evaluation(step, outcome)

@@ -40,8 +40,9 @@ def mine_pairs(groups: Sequence[Group], per_prompt: int, dropped: Counter[str]) 
         for (high, best), (low, worst) in zip(ranked, reversed(ranked), strict=True):
             if made == per_prompt or not high > low:
                 break
-            if best.token_ids != worst.token_ids:
-                pairs.append(Pair(_sequence(group, best, index), _sequence(group, worst, index), _margin(group)))
+            if (best.token_ids, best.inserted) != (worst.token_ids, worst.inserted):
+                chosen, rejected = (TrainingSequence.of(group.prompt, c, index) for c in (best, worst))
+                pairs.append(Pair(chosen, rejected, _margin(group)))
                 made += 1
         if not made:
             dropped["no_pair"] += 1
@@ -51,7 +52,7 @@ def mine_pairs(groups: Sequence[Group], per_prompt: int, dropped: Counter[str]) 
 def mine_labels(groups: Sequence[Group], dropped: Counter[str]) -> list[Labelled]:
     """Every judged response; good are those that the judge calls right, whatever else their reward adds or takes off."""
     return [
-        Labelled(_sequence(group, completion, index), verdict.right)
+        Labelled(TrainingSequence.of(group.prompt, completion, index), verdict.right)
         for index, group in enumerate(groups)
         for completion, verdict in _counted(group, group.marks(), dropped)
     ]
@@ -69,7 +70,3 @@ def _counted(group: Group, scores: Sequence[Score], dropped: Counter[str]) -> li
 
 def _margin(group: Group) -> float:
     return float(group.task.meta.get("margin") or 0.0)
-
-
-def _sequence(group: Group, completion: Completion, index: int) -> TrainingSequence:
-    return TrainingSequence(group.prompt.token_ids, completion.token_ids, 0.0, 0.0, group=index)

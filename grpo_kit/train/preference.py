@@ -144,7 +144,8 @@ def mismatched_pairs(sequences: Sequence[TrainingSequence]) -> list[TrainingSequ
             other += 1
         if other == index + count:
             return []
-        pairs.append(TrainingSequence(prompts[other % count], sequence.completion_ids, 0.0, 0.0))
+        prompt, inserted = prompts[other % count], sequence.inserted
+        pairs.append(TrainingSequence(prompt, sequence.completion_ids, 0.0, 0.0, inserted=inserted))
     return pairs
 
 

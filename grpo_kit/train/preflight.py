@@ -13,6 +13,7 @@ from typing import Any
 from grpo_kit.config import Config
 from grpo_kit.config.read import load_recipe
 from grpo_kit.data.chat import (
+    NO_ARGUMENTS,
     OPENS_THINKING,
     check_stop_strings,
     left_out,
@@ -25,8 +26,8 @@ from grpo_kit.data.checks import check_answers, check_evaluation, contradictions
 from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import open_records
 from grpo_kit.data.rows import is_one_file
-from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.environments.opening import Setting
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.engines import check_engine
@@ -42,6 +43,7 @@ from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.types import Group, Score, Task
 from grpo_kit.verifiers import get_verifier
 
+from .assemble import open_sampler, prepare_setting
 from .batch import SELECTIONS
 from .pairs import mine_pairs
 
@@ -64,6 +66,7 @@ class Plan:
     most_tokens: int
     memory: Memory
     disk: int
+    setting: Setting | None
     prompts: list[str]
     gold: list[tuple[str, str, Score]]  # task id, gold response, score
     gold_checked: int
@@ -86,16 +89,22 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     skeleton, tokenizer, notes = _check_model(config)
     source = training_source(config)
     notes += _check_data(config, objective, source, tokenizer, context_of(skeleton.config))
-    sampler = TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens)
+    setting = prepare_setting(config, tokenizer, source)
+    sampler = open_sampler(config, source, tokenizer, setting)
     first = sampler.next(max(1, config.rollout.prompts_per_step))
-    dropped = list(dict.fromkeys(part for task, _ in first[:8] for part in left_out(task, tokenizer)))
+    if setting is not None:
+        first = [(task, setting.bridge.prompt(task)) for task in (setting.introduced(task) for task, _ in first)]
+        if setting.told:
+            notes.append("the chat template has no place for tools, so the prompt says in words how to call them")
+    arguments = NO_ARGUMENTS if setting is None else setting.arguments
+    dropped = list(dict.fromkeys(part for task, _ in first[:8] for part in left_out(task, tokenizer, arguments)))
     if dropped:
         notes.append(f"the chat template leaves out {_listed(dropped)}")
     if opens_thinking(first[0][0], tokenizer):
         _check_format(config)
         notes += _twice_opened(config, objective, tokenizer)
     judge = find_judge(config, source)
-    gold = _check_gold(config, source, [task for task, _ in first], judge)
+    gold = _check_gold(config, source, [task for task, _ in first], judge) if config.verifiers else GoldCheck(0, [], [])
     if gold.unshown:
         notes.append(
             f"{gold.unshown} of {gold.checked} tasks hold no response that passes: their tests were read, and nothing shows "
@@ -129,7 +138,8 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
             )
         ),
         disk=disk,
-        prompts=[render_text(task, tokenizer) for task, _ in first[:2]],
+        setting=setting,
+        prompts=[render_text(task, tokenizer, arguments) for task, _ in first[:2]],
         gold=gold.shown,
         gold_checked=gold.checked - gold.unshown,
         gold_rejected=gold.rejected,
@@ -295,12 +305,14 @@ def context_of(model_config: Any) -> int:
 def _check_context(config: Config, model_config: Any) -> None:
     context = context_of(model_config)
     for section, data in (("data", config.data), ("evaluation.data", config.evaluation and config.evaluation.data)):
-        needed = data.max_prompt_tokens + config.rollout.max_tokens if data else 0
+        answered = config.rollout.max_tokens + config.inserted
+        needed = data.max_prompt_tokens + answered if data else 0
         if data and needed > context:
+            inserted = f" + environment.max_inserted {config.inserted}" if config.inserted else ""
             raise UserError(
-                f"{section}.max_prompt_tokens {data.max_prompt_tokens} + rollout.max_tokens {config.rollout.max_tokens} = "
-                f"{needed} tokens do not fit the model's context of {context}. Lower one of them, for example "
-                f"{section}.max_prompt_tokens={max(1, context - config.rollout.max_tokens)}."
+                f"{section}.max_prompt_tokens {data.max_prompt_tokens} + rollout.max_tokens {config.rollout.max_tokens}"
+                f"{inserted} = {needed} tokens do not fit the model's context of {context}. Lower one of them, for example "
+                f"{section}.max_prompt_tokens={max(1, context - answered)}."
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.runtime import ranks
-from grpo_kit.scoring import Scorer
 
 from .checkpoint import load_state, set_aside_after
 from .evaluator import Evaluator
@@ -42,14 +42,18 @@ class Progress:
 
 @dataclass
 class RunState:
-    """All that decides the future of a run, beside its weights and what it reads: whatever is not here is not resumed."""
+    """All that decides the future of a run, beside its weights and what it reads: whatever is not here is not resumed.
+
+    Attributes:
+        versions: of what marks and answers the policy: verifiers, and the environment.
+    """
 
     progress: Progress
     learner: Learner
     guard: Guard
     watch: WatchedRun
     groups: GroupSource
-    scorer: Scorer
+    versions: Mapping[str, str]
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -58,7 +62,7 @@ class RunState:
             "guard": self.guard.state_dict(),
             "watch": self.watch.state_dict(),
             "sampler": self.groups.position(self.progress.step),
-            "verifiers": self.scorer.versions(),
+            "verifiers": dict(self.versions),
             "random": random_state(),
         }
 
@@ -137,7 +141,7 @@ class Saver:
         """A resumed run must be what it was; a forked one may have other data and other verifiers."""
         forked = self.run.forked_at() == state["step"]
         if not forked:
-            check_verifiers(state["verifiers"], self.state.scorer.versions(), f"{self.run.path}@{state['step']}")
+            check_verifiers(state["verifiers"], self.state.versions, f"{self.run.path}@{state['step']}")
         try:
             self.state.groups.restore(state["sampler"])
         except OtherData:
@@ -146,7 +150,7 @@ class Saver:
             self.console.say("the data is not that of the run this one was forked from: it is read from its beginning")
 
 
-def check_verifiers(then: dict[str, str], now: dict[str, str], here: str) -> None:
+def check_verifiers(then: Mapping[str, str], now: Mapping[str, str], here: str) -> None:
     """Raises UserError if a verifier is not of the version that a checkpoint was trained with. here: RUN@STEP, to fork."""
     changed = {name: (version, now[name]) for name, version in then.items() if now.get(name, version) != version}
     if changed:

@@ -8,7 +8,7 @@ from typing import Any
 from grpo_kit.config import Config
 from grpo_kit.evaluate.outcome import Outcome
 from grpo_kit.objective.algorithms import Algorithm
-from grpo_kit.observe.clock import Clock, rates
+from grpo_kit.observe.clock import Clock, rates, where_time_went
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.sinks import open_sinks
@@ -113,6 +113,9 @@ class Recorder:
         if (best := keeper.best()) is not None and self.config.train.keep_best:
             self.console.say(f"highest held-out accuracy of a checkpoint: that of step {best}")
         self.watch.say_in_the_end(evaluator.outcomes, evaluator.answers)
+        # The last evaluation belongs to no step.
+        spent = where_time_went([*self.run.read_metrics(), self.clock.finish()])
+        self.console.say(f"time: {spent}")
         self.console.say(f"run: {self.run.path}\nmodel: {self.run.path / 'model'}\nlearning curve: {curve}")
         check_trained(progress.step, progress.trained_steps, self.run.metrics_path)
 

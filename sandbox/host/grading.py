@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 from ..wire import calls, checks, codec, compare
 from ..wire.limits import Limits
-from . import classify, names, reach, refereed
+from . import classify, imported, names, reach, refereed
 from .jobs import Job, Outcome
 from .result import Result, TestResult, Verdict
 from .script import script, with_compile_check
@@ -37,6 +38,8 @@ def run(worker: Worker, request: Request) -> Result:
         return _by_calls(worker, request, sources, judges, made)
     if request.kind != "assert":
         raise TestError(f"kind must be 'assert', 'stdio' or 'function', got {request.kind!r}")
+    tests, entries = imported.named(_texts(request.tests), request.entry_points)
+    request = dataclasses.replace(request, tests=tests, entry_points=entries)
     entry_points = frozenset(name.partition(".")[0] for name in request.entry_points)
     _refuse_idle(request.setup, _texts(request.tests), entry_points)
     if request.grading == "same_process":

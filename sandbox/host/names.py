@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +17,39 @@ from ..wire.plain import DATA_NAMES, of_data
 
 _ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "plt": "matplotlib.pyplot", "scipy": "scipy"}
 _ALIASES |= {"sp": "scipy", "nx": "networkx", "tf": "tensorflow", "sns": "seaborn", "sklearn": "sklearn", "cv2": "cv2"}
-_ALIASES |= {n: n for n in ("numpy", "pandas", "torch", "sympy", "networkx", "tensorflow", "matplotlib")}
+_ALIASES |= {"mock": "unittest.mock", "st": "hypothesis.strategies", "npt": "numpy.testing"}
+_ALIASES |= {
+    n: n for n in ("pytest", "hypothesis", "numpy", "pandas", "torch", "sympy", "networkx", "tensorflow", "matplotlib")
+}
 
 
 def _of(module: str, names: str) -> dict[str, str]:
     return {name: f"{module}:{name}" for name in names.split()}
 
 
+# What unittest's cases offer, used without a case; and the same in nose's spelling.
+_OF_CASES = """
+    AlmostEqual AlmostEquals CountEqual DictContainsSubset DictEqual Equal False Greater GreaterEqual In Is
+    IsInstance IsNone IsNot IsNotNone Less LessEqual ListEqual Logs MultiLineEqual NoLogs NotAlmostEqual
+    NotAlmostEquals NotEqual NotEquals NotIn NotIsInstance NotRegex NotRegexpMatches Raises RaisesRegex
+    RaisesRegexp Regex RegexpMatches SequenceEqual SetEqual True TupleEqual Warns WarnsRegex
+"""
+_ASSERTIONS = {f"assert{name}": f"unittest:assert{name}" for name in _OF_CASES.split()}
+_ASSERTIONS |= {re.sub("([A-Z])", lambda m: "_" + m[1].lower(), n): origin for n, origin in _ASSERTIONS.items()}
 # What tests use for checking, whatever the program is about: never a function under test unless it is named as such.
 _FOR_CHECKS = {
+    **_ASSERTIONS,
+    **_of("pytest", "approx raises warns deprecated_call importorskip"),
+    **_of("unittest", "TestCase IsolatedAsyncioTestCase"),
+    **_of("unittest.mock", "Mock MagicMock AsyncMock mock_open"),
+    **_of("numpy.testing", "assert_allclose assert_array_equal assert_array_almost_equal"),
+    **_of("numpy", "allclose array_equal"),
+    **_of("pandas.testing", "assert_frame_equal assert_series_equal"),
+    **_of("pathlib", "Path"),
+    **_of("threading", "Thread"),
+    **_of("concurrent.futures", "ThreadPoolExecutor"),
+    **_of("dataclasses", "asdict astuple dataclass is_dataclass"),
+    **_of("enum", "Enum"),
     **_of("collections", "Counter defaultdict deque OrderedDict namedtuple ChainMap"),
     **_of("itertools", "permutations combinations chain islice zip_longest combinations_with_replacement starmap"),
     **_of("functools", "reduce partial cmp_to_key"),
@@ -35,7 +60,7 @@ _FOR_CHECKS = {
     **_of("datetime", "timedelta"),
     **_of("copy", "deepcopy"),
     **_of("io", "StringIO BytesIO"),
-    **_of("contextlib", "redirect_stdout suppress"),
+    **_of("contextlib", "redirect_stdout redirect_stderr suppress nullcontext contextmanager ExitStack closing"),
     **_of("operator", "itemgetter attrgetter"),
 }
 # Also the test's own where the entry points are known not to be among them.
@@ -52,6 +77,10 @@ _IF_NAMED = {
     **_of("bisect", "bisect bisect_left bisect_right insort"),
     **_of("statistics", "mean median mode stdev pstdev variance"),
     **_of("functools", "lru_cache cache wraps"),
+    **_of("unittest.mock", "patch ANY call"),
+    **_of("hypothesis", "given"),
+    **_of("time", "sleep perf_counter monotonic"),
+    **_of("inspect", "signature isgenerator isgeneratorfunction iscoroutinefunction"),
     **_of("operator", "add mul sub"),
 }
 
@@ -87,8 +116,8 @@ def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dic
     found = {n: _ALIASES[n] for n in free & _ALIASES.keys() & bases}
     found |= {n: n for n in free & sys.stdlib_module_names & bases - called}
     conventional = {**_FOR_CHECKS, **(_IF_NAMED if entry else {})}
-    others = {n for n in called - bound if n not in conventional and not hasattr(builtins, n)}
-    if entry or others:  # where nothing else is called, what is called is the function under test
+    others = {n for n in free - found.keys() if n not in conventional and not hasattr(builtins, n)}
+    if entry or others:  # where nothing else is the program's, what is called is the function under test
         found |= {n: conventional[n] for n in free & conventional.keys() if n not in found}
     return found
 
@@ -103,7 +132,7 @@ def read_script(sources: Sequence[str], entry_points: Sequence[str], task_classe
     uses = _uses(trees)
     caught = _caught(trees)
     script = Script(sorted((free | entry) - set(task_classes)), own)
-    script.exceptions = sorted(caught & set(script.program))
+    script.exceptions = sorted(caught & {*script.program, "SystemExit"} | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trees))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree])})
     script.methods = sorted(_methods(script.classes, uses))
@@ -116,15 +145,20 @@ _CHANGING = frozenset(
 )
 
 
+_CAP_WORDS = re.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
+
+
 def _objects(trees: Sequence[ast.AST]) -> Iterator[str]:
     """Paths of what the setup and one test take for objects: they ask for what no data has.
 
-    Or, of the result of a function, for more than one kind of data has. Of attributes and items that says nothing: the
+    Or, of the result of a function, for more than one kind of data has; or of a name in the form of a class's, since what
+    is asked of a class (``Calculator.add(1, 2)``) is no method of data. Of attributes and items that says nothing: the
     same path may lead to a list here, and to text there.
     """
     for path, asked in _uses(trees).items():
         attributes = {name for name in asked if not name.startswith("__")}
-        if attributes - DATA_NAMES or (path.removesuffix("()").isidentifier() and not of_data(attributes)):
+        of_a_function = path.removesuffix("()").isidentifier()
+        if attributes - DATA_NAMES or (of_a_function and not of_data(attributes)) or _CAP_WORDS.fullmatch(path):
             yield path
 
 
@@ -293,6 +327,9 @@ def _uses(trees: Sequence[ast.AST]) -> Paths:
     return uses
 
 
+_OF_EXCEPTIONS = frozenset(("raises", "assertRaises", "assertRaisesRegex", "suppress", "issubclass", "assert_raises"))
+
+
 def _caught(trees: Sequence[ast.AST]) -> set[str]:
     """Names used as kinds of exceptions: in ``except``, and as arguments of assertRaises, raises and suppress."""
     kinds: list[ast.AST] = []
@@ -302,9 +339,31 @@ def _caught(trees: Sequence[ast.AST]) -> set[str]:
         elif isinstance(node, ast.Call):
             function = node.func
             name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-            if name in ("raises", "assertRaises", "assertRaisesRegex", "suppress", "issubclass"):
+            if name in _OF_EXCEPTIONS:
                 kinds += node.args
     return _names_in(kinds)
+
+
+def _asserted(trees: Sequence[ast.AST]) -> set[str]:
+    """AssertionError, if the tests expect one of the program, and not one of their own."""
+    for node in _walk(trees):
+        if isinstance(node, ast.Try) and not _asserts(node.body):
+            if "AssertionError" in _names_in([h.type for h in node.handlers if h.type]):
+                return {"AssertionError"}
+        elif isinstance(node, ast.With) and not _asserts(node.body):
+            if "AssertionError" in _caught([i.context_expr for i in node.items]):
+                return {"AssertionError"}
+        elif isinstance(node, ast.Call) and len(node.args) > 1 and "AssertionError" in _caught([node]):
+            return {"AssertionError"}
+    return set()
+
+
+def _asserts(body: Sequence[ast.AST]) -> bool:
+    return any(
+        isinstance(n, ast.Assert)
+        or (isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2].startswith("assert"))
+        for n in _walk(body)
+    )
 
 
 def _names_in(nodes: Sequence[ast.AST]) -> set[str]:
@@ -337,6 +396,8 @@ def _is_class(name: str, uses: dict[str, set[str]], trees: Sequence[ast.AST]) ->
         if isinstance(node, ast.Set) and sum(_makes([e], name) for e in node.elts) > 1:
             return True
         if isinstance(node, ast.ClassDef) and name in _names_in(node.bases):
+            return True
+        if isinstance(node, (ast.With, ast.AsyncWith)) and _makes([item.context_expr for item in node.items], name):
             return True
     return False
 

@@ -26,6 +26,9 @@ def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> st
     own = _bound(trees) | bodies.keys()
     todo: list[ast.AST] = [part for s in _statements(trees) for part in _run_by(s)]
     seen: set[str] = set()
+    if any(_runs_cases(part) for part in todo):
+        todo += [body for body in bodies.values() if isinstance(body, ast.ClassDef)]
+        seen |= {name for name, body in bodies.items() if isinstance(body, ast.ClassDef)}
     while todo:
         for name, asserted in _names(todo.pop()):
             # What an assertion is about may be the program's even if it has the name of a built-in: `sum`, in MBPP.
@@ -37,6 +40,14 @@ def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> st
     idle = [name for name in bodies if name not in seen]
     called = f"; {', '.join(idle[:3])} is defined and nothing calls it: call it behind its definition" if idle else ""
     return f"the tests ask the program nothing, and every program would pass{called}"
+
+
+def _runs_cases(node: ast.AST) -> bool:
+    """Whether it calls ``unittest.main``, which finds the cases by itself."""
+    calls = (n.func for n in ast.walk(node) if isinstance(n, ast.Call))
+    return any(
+        isinstance(f, ast.Attribute) and ast.unparse(f) in ("unittest.main", "unittest.TestProgram") for f in calls
+    )
 
 
 def _statements(trees: Iterable[ast.Module]) -> Iterator[ast.stmt]:

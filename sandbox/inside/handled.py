@@ -17,12 +17,15 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+
+from .proxy import Proxy
 
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
-_ASKED = frozenset(("type", "id", "issubclass"))
+_ASKED = frozenset(("type", "id", "issubclass", "isinstance"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
+_ENDS = (IndexError, StopIteration)  # by which Python knows that a sequence has no more
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
@@ -38,7 +41,9 @@ def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None =
 
 class _Mark(ast.NodeTransformer):
     def __init__(self, tree: ast.AST) -> None:
-        self.own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        nodes = list(ast.walk(tree))
+        self.own = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        self.own |= {n.arg for n in nodes if isinstance(n, ast.arg)}
         self.count = 0
         self.within = ""  # the innermost function
 
@@ -56,9 +61,18 @@ class _Mark(ast.NodeTransformer):
         outer, self.within = self.within, node.name
         self.generic_visit(node)
         self.within = outer
+        if node.name == "__getitem__":  # over which Python iterates, until it raises
+            assign, variable = self._variable(_ask("asked"))
+            node.body = [assign, self._unless_raised(node.body, _ask("ended", variable))]
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        # The end of an iterator of the tests' own is an answer.
+        if node.id != "next" or "next" in self.own or self.within == "__next__":
+            return node
+        return ast.Attribute(ast.Name(HELPER, ast.Load()), "next", ast.Load())
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         self.generic_visit(node)
@@ -78,7 +92,10 @@ class _Mark(ast.NodeTransformer):
         return node
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> Any:
+        last = node.body[-1]
         self.generic_visit(node)
+        if isinstance(last, ast.Raise) and last.exc is not None:  # nothing is left undone when it is taken
+            last.exc = _ask("to_be_taken", last.exc)
         assign, variable = self._variable(ast.List([], ast.Load()))
         node.body = [self._unless_raised(node.body, _ask("leaves", variable))]
         return [assign, node, ast.Expr(_ask("taken", variable))]
@@ -100,11 +117,6 @@ class _Mark(ast.NodeTransformer):
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
             return _ask(name, *node.args)
-        # The end of an iterator of the tests' own is an answer.
-        if isinstance(node.func, ast.Name) and name == "next" and name not in self.own and len(node.args) == 1:
-            return node if self.within == "__next__" else _ask("next", *node.args)
-        if name in _RAISING and isinstance(node.func, ast.Attribute):
-            return _ask("again", node.func, *node.args, keywords=node.keywords)
         if name in _TAKING and len(node.args) > 1:
             return _ask("taking", node.func, *node.args, keywords=node.keywords)
         if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:
@@ -113,8 +125,11 @@ class _Mark(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        asked = node.attr == "__class__" and isinstance(node.ctx, ast.Load)
-        return _ask("type", node.value) if asked else node
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        if node.attr in _RAISING or (node.attr == "__next__" and self.within != "__next__"):
+            return _ask("raising_method", node.value, ast.Constant(node.attr))
+        return _ask("type", node.value) if node.attr == "__class__" else node
 
 
 def _exception() -> ast.expr:
@@ -125,15 +140,30 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
+class Failed(AssertionError):
+    """An assertion of a framework of tests. Like one that stands in the text, it decides unless a clause takes it."""
+
+    outstanding: ClassVar[Outstanding | None] = None
+
+    def __init__(self, *message: Any) -> None:
+        super().__init__(*message)
+        if Failed.outstanding is not None:
+            Failed.outstanding.add(self)
+
+
 class Outstanding:
     """Exceptions of the program, and assertions of the tests, that nothing in the tests has taken yet."""
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
         self._all: list[BaseException] = []  # those that were taken, too
+        self.to_be_taken: list[BaseException] = []  # raised by the tests for the one who manages the context
 
     def clear(self) -> None:
-        self.errors, self._all = [], []
+        self.errors, self._all, self.to_be_taken = [], [], []
+
+    def is_to_be_taken(self, error: BaseException | None) -> bool:
+        return any(error is known for known in self.to_be_taken)
 
     def add(self, error: BaseException) -> None:
         self.errors.append(error)
@@ -158,12 +188,24 @@ class Outstanding:
 
 
 class Helper:
-    """What the rewritten text of a test calls. ``number``: of an object of the program, else None; ``ask``: an operation."""
+    """What the rewritten text of a test calls.
+
+    Args:
+        number: of an object of the program, else None.
+        ask: makes an operation.
+        asked: how often the program was asked anything.
+    """
 
     anything = BaseException
 
-    def __init__(self, outstanding: Outstanding, number: Callable[[Any], int | None], ask: Callable[..., Any]) -> None:
-        self._outstanding, self._number, self._ask = outstanding, number, ask
+    def __init__(
+        self,
+        outstanding: Outstanding,
+        number: Callable[[Any], int | None],
+        ask: Callable[..., Any],
+        asked: Callable[[], int],
+    ) -> None:
+        self._outstanding, self._number, self._ask, self.asked = outstanding, number, ask, asked
 
     def seen(self) -> list[BaseException]:
         """At the head of an ``except`` clause."""
@@ -189,20 +231,42 @@ class Helper:
             self._outstanding.again(error)
         return error
 
-    def again(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """``future.result()``, which raises each time it is asked."""
-        try:
-            return function(*arguments, **named)
-        except BaseException as error:
-            self._outstanding.again(error)
-            raise
+    def to_be_taken(self, error: Any) -> Any:
+        if isinstance(error, builtins.type) and issubclass(error, BaseException):
+            error = error()
+        if isinstance(error, BaseException) and not isinstance(error, AssertionError):
+            self._outstanding.to_be_taken.append(error)
+        return error
 
-    def next(self, iterator: Any) -> Any:
+    def raising_method(self, owner: Any, name: str) -> Any:
+        """``future.result``, which raises each time it is called; ``iterator.__next__``."""
+        method = getattr(owner, name)
+        if not callable(method) or self._number(owner) is not None:
+            return method
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            try:
+                return method(*arguments, **named)
+            except BaseException as error:
+                if name == "__next__" and isinstance(error, StopIteration):
+                    self._outstanding.add(error)
+                self._outstanding.again(error)
+                raise
+
+        return call
+
+    def next(self, iterator: Any, *default: Any) -> Any:
         try:
-            return builtins.next(iterator)
+            return builtins.next(iterator, *default)
         except StopIteration as error:
             self._outstanding.add(error)
             raise
+
+    def ended(self, asked: int) -> None:
+        """An exception leaves a ``__getitem__`` of the tests: it is no end of theirs if the program was asked meanwhile."""
+        error = sys.exception()
+        if isinstance(error, _ENDS) and self.asked() > asked:
+            self._outstanding.add(error)
 
     def leaves(self, held: list[BaseException]) -> None:
         """An exception leaves the body of a ``with``."""
@@ -230,6 +294,13 @@ class Helper:
             arguments = tuple(a if self._number(a) is None else _awaited(a) for a in arguments)
         return function(*arguments, **named)
 
+    def isinstance(self, value: Any, kinds: Any) -> bool:
+        """What ``gather(..., return_exceptions=True)`` gives is taken by a test that asks whether it is an exception."""
+        found = builtins.isinstance(value, kinds)
+        if found and builtins.isinstance(value, BaseException) and not builtins.isinstance(value, AssertionError):
+            self._outstanding.take(value)
+        return found
+
     def same(self, left: Any, right: Any) -> bool:
         number = self._number(left)
         return left is right if number is None else number == self._number(right)
@@ -240,7 +311,8 @@ class Helper:
 
     def type(self, *arguments: Any) -> Any:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
-            return self._ask("type", *arguments)
+            kind = arguments[0].__class__  # of the interpreter's own, like a generator's
+            return self._ask("type", *arguments) if kind is builtins.type(arguments[0]) else kind
         return builtins.type(*arguments)
 
     def issubclass(self, kind: Any, bases: Any) -> bool:
@@ -250,16 +322,68 @@ class Helper:
         return any(self._ask("issubclass", kind, base) is True for base in parts)
 
 
-def watch(outstanding: Outstanding, cases: bool) -> None:
-    """Hear of what fails where nobody looks: in threads, in finalizers, and in ``cases`` of unittest, if there are any."""
+def watch(outstanding: Outstanding, texts: str) -> None:
+    """Hear of what fails where nobody looks: in threads, in finalizers, and in what of the library ``texts`` name."""
+    Failed.outstanding = outstanding
     threading.excepthook = lambda about: outstanding.add(about.exc_value) if about.exc_value is not None else None
     sys.unraisablehook = lambda about: (
         outstanding.add(about.exc_value) if isinstance(about.exc_value, AssertionError) else None
     )
-    if cases:
-        kind = importlib.import_module("unittest").TestResult
-        for name in ("addFailure", "addError", "addSubTest"):
-            setattr(kind, name, _heard(getattr(kind, name), outstanding))
+    if "unittest" in texts or "TestCase" in texts:
+        _watch_cases(outstanding)
+    if "mock" in texts or "inspect" in texts:
+        _watch_awaitable(importlib.import_module("inspect"))
+    if "futures" in texts or "PoolExecutor" in texts:
+        _watch_futures(outstanding)
+
+
+def _watch_awaitable(inspect: Any) -> None:
+    """What stands for an object of the program can be awaited, whatever the object can: told is whether it is a coroutine."""
+    awaitable = inspect.isawaitable
+    inspect.isawaitable = lambda value: inspect.iscoroutine(value) or (type(value) is not Proxy and awaitable(value))
+
+
+def _watch_cases(outstanding: Outstanding) -> None:
+    unittest = importlib.import_module("unittest")
+    unittest.TestCase.failureException = Failed
+    for name in ("addFailure", "addError", "addSubTest"):
+        setattr(unittest.TestResult, name, _heard(getattr(unittest.TestResult, name), outstanding))
+    run = unittest.TestProgram.runTests
+
+    def run_tests(self: Any) -> None:
+        try:
+            run(self)
+        finally:
+            if not self.result.testsRun:
+                Failed("unittest.main() found no case")
+
+    unittest.TestProgram.runTests = run_tests
+
+
+def _watch_futures(outstanding: Outstanding) -> None:
+    """An assertion that a future keeps is outstanding, and so is what it raises again. ``exception()`` takes the rest."""
+    future = importlib.import_module("concurrent.futures").Future
+    keep, kept = future.set_exception, future.exception
+
+    def set_exception(self: Any, error: Any) -> None:
+        if isinstance(error, AssertionError):
+            outstanding.add(error)
+        keep(self, error)
+
+    def result(self: Any, timeout: Any = None) -> Any:
+        error = kept(self, timeout)
+        if error is not None:
+            outstanding.again(error)
+            raise error
+        return self._result
+
+    def exception(self: Any, timeout: Any = None) -> Any:
+        error = kept(self, timeout)
+        if not isinstance(error, AssertionError):
+            outstanding.take(error)
+        return error
+
+    future.set_exception, future.result, future.exception = set_exception, result, exception
 
 
 def _heard(method: Callable[..., Any], outstanding: Outstanding) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ the very object that the tests have made (``return self``).
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
@@ -24,8 +25,26 @@ from ..wire.plain import DATA_NAMES
 OPAQUE, OWN, TAINTED = 0, 1, 2
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
 _NAMES_OF_A_KIND = frozenset(
-    ("__name__", "__doc__", "__qualname__", "__module__", "__annotations__", "__wrapped__", "__dict__")
+    (
+        *(
+            "__name__",
+            "__doc__",
+            "__qualname__",
+            "__module__",
+            "__annotations__",
+            "__wrapped__",
+            "__dict__",
+            "__code__",
+        ),
+        *("__defaults__", "__kwdefaults__"),
+    )
 )
+# What an object may say that it is: it gains nothing by it, since none of these is data.
+_ARE: tuple[type, ...] = (
+    *(types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType, types.FunctionType, types.MethodType),
+    *(map, filter, zip, enumerate),
+)
+_KINDS = {kind.__name__: kind for kind in _ARE}
 _MOST_ITEMS = 20_000
 
 
@@ -34,16 +53,20 @@ class Link(Protocol):
 
     Attributes:
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
+        put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
     """
 
     objects: frozenset[str]
     methods: frozenset[str]
+    put: dict[tuple[int, str], Any]
 
     def operation(self, name: str, *operands: Any, standing: int = ..., producer: str = ...) -> Any: ...
 
     def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
     def in_standing(self, proxy: Proxy, standing: int) -> Proxy | None: ...
+
+    def is_to_be_taken(self, error: BaseException | None) -> bool: ...
 
 
 class Gone(BaseException):
@@ -102,6 +125,11 @@ class Proxy:
         ):
             object.__setattr__(self, name, value)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """For ``isinstance(f(), types.GeneratorType)``, wherever it is asked."""
+        return _KINDS.get(object.__getattribute__(self, "_class_name"), Proxy)
+
     def _is_object(self) -> bool:
         """Whether the tests use what came from here as an object, so that the reference must return one, too."""
         return standing(self) != OPAQUE or _producer(self) in self._link.objects
@@ -116,6 +144,8 @@ class Proxy:
             raise AttributeError(name)
         if name in DATA_NAMES and not Proxy._answers(self, name):
             raise _not_data(self, f".{name}")
+        if (self._number, name) in self._link.put:
+            return self._link.put[self._number, name]
         value = self._link.operation("getattr", self, name, producer=f".{name}")
         if isinstance(value, Proxy):
             object.__setattr__(value, "_label", f"{self._label}.{name}")
@@ -125,9 +155,13 @@ class Proxy:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._link.operation("setattr", self, name, value)
+        self._link.put.pop((self._number, name), None)
+        if callable(value) and not isinstance(value, Proxy):
+            self._link.put[self._number, name] = value
 
     def __delattr__(self, name: str) -> None:
         self._link.operation("delattr", self, name)
+        self._link.put.pop((self._number, name), None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._link.call(self, args, kwargs)
@@ -170,6 +204,11 @@ class Proxy:
     def __len__(self) -> int:
         return self._number_of("len", int)
 
+    def __index__(self) -> int:
+        if standing(self) != OWN:
+            raise _not_data(self, "its index")
+        return self._number_of("index", int)
+
     def __int__(self) -> int:
         return self._number_of("int", int)
 
@@ -188,8 +227,13 @@ class Proxy:
     def __repr__(self) -> str:
         return self._text("repr")
 
-    def _text(self, operation: str) -> str:
-        value = self._link.operation(operation, self)
+    def __format__(self, how: str) -> str:
+        if how and not Proxy._is_object(self):
+            raise _not_data(self, "its format")
+        return _untainted(self)._text("format", how) if how else str(self)
+
+    def _text(self, operation: str, *operands: Any) -> str:
+        value = self._link.operation(operation, self, *operands)
         if type(value) is not str:
             raise Gone(f"{operation}() came back as {type(value).__name__}")
         return value
@@ -198,6 +242,8 @@ class Proxy:
         return isinstance(value, Proxy) and self._link.operation("isinstance", value, self) is True
 
     def __getitem__(self, key: Any) -> Any:
+        if _producer(self) == ".__dict__":
+            raise KeyError(key)  # of a class: mock's patch asks for it, and then for the attribute
         if not Proxy._is_object(self):
             raise _not_data(self, "an item of it")
         return self._link.operation("getitem", self, key, producer=_inner(self))
@@ -214,12 +260,37 @@ class Proxy:
     def __next__(self) -> Any:
         return _untainted(self)._link.operation("next", self, producer=_inner(self))
 
+    def __reversed__(self) -> Any:
+        return _Iterator(_untainted(self)._link.operation("reversed", self, producer=_producer(self)))
+
+    def __aiter__(self) -> Any:
+        return _AsyncIterator(_untainted(self)._link.operation("aiter", self, producer=_producer(self)))
+
+    async def __anext__(self) -> Any:
+        return _untainted(self)._link.operation("anext", self, producer=_inner(self))
+
     def __enter__(self) -> Any:
-        entered = _untainted(self)._link.operation("enter", self, producer=_producer(self))
+        return self._entered("enter")
+
+    def __exit__(self, *about: Any) -> bool:
+        return self._left("exit", *about)
+
+    async def __aenter__(self) -> Any:
+        return self._entered("aenter")
+
+    async def __aexit__(self, *about: Any) -> bool:
+        return self._left("aexit", *about)
+
+    def _entered(self, operation: str) -> Any:
+        entered = _untainted(self)._link.operation(operation, self, producer=_producer(self))
         return self if number(entered) == self._number else entered
 
-    def __exit__(self, *_: object) -> None:
-        self._link.operation("exit", self)
+    def _left(self, operation: str, kind: Any, error: Any, _: Any) -> bool:
+        """Told of, and let take, is only what the tests raise at the end of the block: it hides nothing of theirs."""
+        if standing(self) != OWN or not self._link.is_to_be_taken(error):
+            self._link.operation(operation, self)
+            return False
+        return self._link.operation(operation, self, type(error).__name__, str(error)) is True
 
     def __await__(self) -> Any:
         yield from ()
@@ -258,8 +329,25 @@ class _Iterator:
         return next(self.over)
 
 
+class _AsyncIterator:
+    """The same for ``async for``."""
+
+    def __init__(self, over: Any) -> None:
+        if not isinstance(over, Proxy):
+            raise TypeError("aiter() of an object of the program gave no iterator")
+        self.over = over
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self.over.__anext__()
+
+
 def _equal(ours: Proxy, other: object, operation: str) -> bool:
     if not isinstance(other, Proxy):
+        if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told
+            return (ours._text("fspath") == str(other)) == (operation == "eq")
         if other is None or standing(ours) == OWN:
             return operation == "ne"
         raise _not_data(ours, operation)
@@ -309,6 +397,20 @@ def _binary(operation: str, swapped: bool = False, order: bool = False) -> Calla
     return apply
 
 
+def _in_place(operation: str) -> Callable[[Proxy, Any], Any]:
+    """``x += other``. An object that has changed and is still itself stays what it was, unless a number was taken from it:
+    what it says then is no number."""
+    apply = _binary(operation)
+
+    def assign(self: Proxy, other: Any) -> Any:
+        result = apply(self, other)
+        counts = isinstance(other, Proxy) or hasattr(other, "__len__")
+        same = number(result) == number(self) and standing(self) == OWN and counts
+        return self if same else result
+
+    return assign
+
+
 _ARITHMETIC = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
     *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
@@ -320,6 +422,8 @@ for _name in ("lt", "le", "gt", "ge"):
 for _name in _ARITHMETIC:
     setattr(Proxy, f"__{_name.rstrip('_')}__", _binary(_name))
     setattr(Proxy, f"__r{_name.rstrip('_')}__", _binary(_name, swapped=True))
+    if _name != "divmod":
+        setattr(Proxy, f"__i{_name.rstrip('_')}__", _in_place(f"i{_name.rstrip('_')}"))
 
 
 def show(value: Any) -> str:

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import importlib
+import itertools
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import handled
+from . import handled, needs, testing
 from .proxy import OPAQUE, OWN, Gone, Proxy, number, show
+from .replaced import Around
 from .serve import Connection
 
+_ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
 _NEVER_RAISED = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
 
 
@@ -30,7 +34,19 @@ class RemoteError(Exception):
 
 
 class TaskBroken(Exception):
-    """The tests need something that is not here, whatever the program."""
+    """The tests need something that is not here, whatever the program: nothing that it has said leads here."""
+
+
+class CannotLeave(BaseException):
+    """The tests pass what the program's process cannot have. Not a TypeError, which a test may expect of the program."""
+
+
+# What gives its items one by one, and is called back for each.
+_ITERATORS: tuple[Any, ...] = (
+    *(types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter(""))),
+    *(type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())), type(iter(range(0)))),
+    *(itertools.chain, itertools.count, itertools.cycle, itertools.repeat, itertools.islice),
+)
 
 
 class Link:
@@ -42,6 +58,11 @@ class Link:
         self.connection, self.objects, self.methods = connection, objects, methods
         self.instances = Instances({}, 1)
         self.outstanding = handled.Outstanding()
+        self.is_to_be_taken = self.outstanding.is_to_be_taken
+        self.around = Around()
+        self.stand_ins: list[object] = []
+        self.put: dict[tuple[int, str], Any] = {}
+        self.requests = 0
         self.functions: list[Callable[..., Any]] = []
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.exceptions: dict[str, type] = {}
@@ -57,11 +78,21 @@ class Link:
         known = self.instances.reference(value) or _of_library(value)
         if known is not None:
             return {"~": "ref", "v": known}
-        if callable(value):
+        if type(value) is object:  # a stand-in, or what a function should refuse
+            self.stand_ins.append(value)
+            return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
+        if isinstance(value, _ITERATORS):
+            self.functions.append(value.__next__)
+            return {"~": "ref", "v": ["iterator", len(self.functions) - 1]}
+        if _is_mock(value):
+            self.functions += [value, functools.partial(_of_mock, value)]
+            return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
+        if callable(value) and not isinstance(value, type):
             self.functions.append(value)
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
-            return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc]}
-        raise TypeError(f"the tests pass a {type(value).__name__}, which cannot leave their process")
+            binds = isinstance(value, types.FunctionType)
+            return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc, binds]}
+        raise CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
 
     def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         inner = producer if producer.endswith("[]") else f"{producer}[]"
@@ -71,6 +102,8 @@ class Link:
     def _resolve(self, content: Any, standing: int, producer: str) -> Any:
         if content[0] in ("node", "member", "class"):
             return self.instances.resolve(content)
+        if content[0] == "stand-in":
+            return self.stand_ins[content[1]]
         kind, which, class_name = content
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
@@ -88,6 +121,7 @@ class Link:
             return self._request(message)
 
     def _request(self, message: list[Any]) -> list[Any]:
+        self.requests += 1
         try:
             self._send(message)
             while True:
@@ -118,7 +152,7 @@ class Link:
         ``list`` asks for a length before it takes the items one by one.
         """
         operation = message[1] if message[0] == "operation" else ""
-        return (operation, type(raised)) in (("next", StopIteration), ("getattr", AttributeError), ("len", TypeError))
+        return (operation, type(raised)) in _ANSWERS
 
     def _send(self, message: list[Any]) -> None:
         nodes = self.instances.collect(self.encode)
@@ -134,7 +168,7 @@ class Link:
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
             answer = ["failed", "AssertionError", ""]
-        except Exception as error:
+        except (Exception, CannotLeave) as error:
             answer = ["failed", type(error).__name__, str(error)[:500]]
         self._send(answer)
 
@@ -148,25 +182,39 @@ class Link:
             raise codec.Malformed("not an exception")
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
         for name in known:
-            kind = self.exceptions.get(name)
+            kind: Any = self.exceptions.get(name)
             if kind is None and name not in _NEVER_RAISED:
                 kind = getattr(builtins, name, None)
-            if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
+            if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) and kind is not Exception:
                 if name == known[0] and kind.__module__ == "builtins" and not any(map(codec.holds_opaque, arguments)):
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
                         return kind(*arguments)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
-                    error = kind.__new__(kind)
-                    error.args = (text,)
-                    for attribute, value in attributes.items():
-                        if type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute):
-                            setattr(error, attribute, value)
-                    return error
-        return RemoteError(f"{names}: {text}"[:1000])
+                    return self._made(kind if name == known[0] else _named(known[0], kind), text, attributes)
+        return (
+            RemoteError(f"{names}: {text}"[:1000])
+            if not known
+            else _named(known[0], RemoteError)(f"{known[0]}: {text}")
+        )
+
+    @staticmethod
+    def _made(kind: Any, text: str, attributes: dict[Any, Any]) -> BaseException:
+        error = kind.__new__(kind)
+        error.args = (text,)
+        for attribute, value in attributes.items():
+            if type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute):
+                setattr(error, attribute, value)
+        return error
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         reply = self.request(["operation", name, [self.encode(o) for o in operands]])
         return self._answer(reply, 1, lambda: self.decode(reply[0], standing, producer))
+
+    def of_library(self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a function of the standard library where the program is."""
+        encoded, named = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
+        reply = self.request(["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, {}])
+        return self._answer(reply, 3, lambda: self.decode(reply[0], OPAQUE, f"{name}()"))
 
     @staticmethod
     def _answer(reply: list[Any], length: int, decode: Callable[[], Any]) -> Any:
@@ -184,27 +232,46 @@ class Link:
         label, producer = (object.__getattribute__(target, name) for name in ("_label", "_producer"))
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         try:
-            # Where the test has put something in the place of its output, what the program prints goes there.
-            captures = sys.stdout is not sys.__stdout__
-            reply = self.request(["call", self.encode(target), encoded, named, captures])
+            around = self.around.now(self.encode)
+            reply = self.request(["call", self.encode(target), encoded, named, around])
         except Exception as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
             raise
         standing = OWN if object.__getattribute__(target, "_makes_own") else OPAQUE
-        value, changed = self._answer(reply, 3, lambda: self._result(reply, len(args), standing, f"{producer}()"))
-        if captures:
-            sys.stdout.write(str(reply[2]))
+        value, changed = self._answer(
+            reply, 3, lambda: self._result(reply, len(args), standing, f"{producer}()", around)
+        )
         for index, new in changed.items():
             _replace(args[index], new)
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
 
-    def _result(self, reply: list[Any], arguments: int, standing: int, producer: str) -> tuple[Any, dict[int, Any]]:
-        result, changed, _ = reply
+    def _result(
+        self, reply: list[Any], arguments: int, standing: int, producer: str, around: dict[str, Any]
+    ) -> tuple[Any, dict[int, Any]]:
+        result, changed, told = reply
         new = {int(index): self.decode(value) for index, value in changed.items()}
         if not all(0 <= index < arguments for index in new):
             raise codec.Malformed("an argument that was not given came back")
+        self.around.after(around, told)
         return self.decode(result, standing, producer), new
+
+
+def _named(name: str, base: type) -> Any:
+    """A kind of exception that the tests do not name, but may ask for its name."""
+    return types.new_class(name[:100], (base,), exec_body=lambda names: names.update(__module__="solution"))
+
+
+def _is_mock(value: Any) -> bool:
+    mock = sys.modules.get("unittest.mock")
+    return mock is not None and isinstance(value, mock.NonCallableMock)
+
+
+def _of_mock(value: Any, name: str) -> Any:
+    """An attribute of a mock, for the program: not what tests ask of it, which the program must not answer or change."""
+    if name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name):
+        raise AttributeError(name)
+    return getattr(value, name)
 
 
 def _of_library(value: Any) -> list[str] | None:
@@ -242,6 +309,7 @@ def _replace(old: Any, new: Any) -> None:
 def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
     for name, origin in job["own"].items():
         namespace[name] = _imported(name, origin)
+    link.exceptions.update({n: getattr(builtins, n) for n in job["exceptions"] if n in _NEVER_RAISED})
     wanted = [n for n in job["names"] if n not in job["own"]]
     (found,) = link.request(["names", wanted])
     asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
@@ -264,28 +332,81 @@ def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> N
 def _imported(name: str, origin: str) -> Any:
     module, _, attribute = origin.partition(":")
     try:
+        if module == "unittest" and attribute.startswith("assert"):
+            return testing.assertion(attribute)
         found = importlib.import_module(module)
         return getattr(found, attribute) if attribute else found
     except ImportError:
         raise TaskBroken(f"the tests use {name!r} without importing it, and {module} is not preloaded") from None
+    except AttributeError:
+        raise TaskBroken(f"the tests use {name!r}, and there is no {attribute} in {module} here") from None
+
+
+# Functions of the library that look into an object, or change what is the process's own.
+_LENT = {"dataclasses": ("asdict", "astuple", "fields", "is_dataclass", "replace"), "random": ("seed",)}
+
+
+def _lend_library(link: Link, texts: str) -> None:
+    """Have the program's process do what the tests ask of its objects, and of its random numbers as of their own."""
+    for module, functions in _LENT.items():
+        if module in texts:
+            library = importlib.import_module(module)
+            for name in functions:
+                setattr(library, name, _lent(link, module, name, getattr(library, name)))
+
+
+def _lent(link: Link, module: str, name: str, here: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(here)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], Proxy):
+            return link.of_library(module, name, args, kwargs)
+        if name == "seed":
+            link.of_library(module, name, args, kwargs)
+        return here(*args, **kwargs)
+
+    return function
+
+
+def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Look at what the tests need, and hear of what fails where nobody looks; returns the namespace of the tests.
+
+    Raises:
+        TaskBroken: they need what is not here.
+    """
+    texts = [job["setup"], *(text for _, text in job["tests"])]
+    told = " ".join((*texts, *job["own"].values()))
+    handled.watch(link.outstanding, told)
+    if "pytest" in told:
+        testing.install()
+    trees = needs.trees_of(texts)
+    why = needs.missing(trees, set(job["names"]) - set(job["exceptions"]))
+    places, why_not = needs.places(trees)
+    if why or why_not:
+        raise TaskBroken(why or why_not)
+    link.around.watch(places, told)
+    _lend_library(link, told)
+    module = types.ModuleType("__tests__")
+    sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
+    namespace = module.__dict__
+    namespace["__builtins__"] = builtins
+    namespace[handled.HELPER] = handled.Helper(link.outstanding, number, link.operation, lambda: link.requests)
+    return namespace
 
 
 def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> None:
     """Run each test; report [ "test", index, verdict, reason ] for each, or ["gone", index, reason] and stop."""
     connection = Connection(descriptor, job["limits"]["reply_kb"] * 1024)
     link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]))
-    namespace: dict[str, Any] = {"__name__": "__tests__", "__builtins__": builtins}
-    namespace[handled.HELPER] = handled.Helper(link.outstanding, number, link.operation)
-    handled.watch(link.outstanding, any("unittest" in text for text in (job["setup"], *(t for _, t in job["tests"]))))
     index = 0
     try:
+        namespace = _prepare(job, link)
         _bind_names(link, job, namespace)
         exec(handled.compiled(job["setup"], "<setup>"), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         link.exceptions.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
-        for index, test in job["tests"]:
-            send(["test", index, *_judge_one(test, namespace, link)])
+        for position, (index, test) in enumerate(job["tests"]):
+            send(["test", index, *_judge_one(test, namespace, link, [text for _, text in job["tests"][:position]])])
     except TaskBroken as error:
         send(["task", str(error)])
     except Gone as error:
@@ -295,15 +416,24 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     send(["done"])
 
 
-def _judge_one(test: str, namespace: dict[str, Any], link: Link) -> tuple[str, str]:
+def _judge_one(test: str, namespace: dict[str, Any], link: Link, before: Sequence[str]) -> tuple[str, str]:
     link.last = ""
     link.outstanding.clear()
+    asked = link.requests
     try:
         exec(handled.compiled(test, "<test>"), namespace)
         if Gone.happened:
             raise Gone.happened[0]
     except Gone:
         raise
+    except CannotLeave as error:
+        data = [n for n, value in namespace.items() if not callable(value) and not isinstance(value, types.ModuleType)]
+        if link.requests == asked and needs.is_alone(test, before, data):
+            raise TaskBroken(str(error)) from None
+        return "fail", str(error)
+    except SystemExit as error:  # unittest.main() ends so
+        if error.code:
+            return "fail", link.last or f"SystemExit: {error.code}"[:300]
     except AssertionError:  # its message may hold the expected value
         return "fail", link.last or "an assertion failed"
     except BaseException as error:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import functools
 import importlib
-import io
 import operator
 import os
 import struct
@@ -19,6 +19,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
+from . import replaced
 
 _MUTABLE = (list, dict, set, bytearray)
 _LONGEST_PARTS = 4096  # bytes
@@ -26,6 +27,8 @@ _LONGEST_PARTS = 4096  # bytes
 _OPERATORS = (
     *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
     *("floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
+    *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
+    *("irshift", "index"),
 )
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
@@ -44,9 +47,16 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "round": round,
     "abs": abs,
     "divmod": divmod,
+    "format": format,
+    "fspath": os.fspath,
+    "reversed": reversed,
     "enter": lambda o: o.__enter__(),
-    "exit": lambda o: o.__exit__(None, None, None),
-    "await": lambda o: _loop().run_until_complete(_awaited(o)),
+    "exit": lambda o, *raised: bool(o.__exit__(*_about(*raised))),
+    "await": lambda o: _wait(o),
+    "aiter": aiter,
+    "anext": lambda o: _wait(anext(o)),
+    "aenter": lambda o: _wait(o.__aenter__()),
+    "aexit": lambda o, *raised: bool(_wait(o.__aexit__(*_about(*raised)))),
     "type": type,
     "issubclass": issubclass,
     "copy": copy.copy,
@@ -67,6 +77,18 @@ def _loop() -> Any:
 
 async def _awaited(value: Any) -> Any:
     return await value
+
+
+def _wait(value: Any) -> Any:
+    return _loop().run_until_complete(_awaited(value))
+
+
+def _about(*raised: str) -> tuple[Any, Any, Any]:
+    """What ``__exit__`` is told of an exception of the tests, or of none."""
+    if not raised:
+        return None, None, None
+    error = _counterpart(*raised)
+    return type(error), error, None
 
 
 class Connection:
@@ -99,11 +121,38 @@ class Connection:
         return bytes(data)
 
 
+class _Given:
+    """An iterator of the tests, who are asked for each item."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        return self._ask()
+
+
+class _Mock:
+    """A mock of the tests: they are told of each call, and give each attribute."""
+
+    def __init__(self, call: Callable[..., Any], ask: Callable[[str], Any]) -> None:
+        self.__dict__.update(_call=call, _ask=ask)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._ask(name)
+
+
 class Server:
     def __init__(self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type]) -> None:
         self.connection, self.namespace = connection, namespace
         self.instances = Instances(classes, -1, by_name=True)
         self.objects: dict[int, Any] = {}
+        self.stand_ins: dict[int, object] = {}
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -112,6 +161,9 @@ class Server:
         known = self.instances.reference(value)
         if known is not None:
             return {"~": "ref", "v": known}
+        stand_in = next((n for n, known in self.stand_ins.items() if known is value), None)
+        if stand_in is not None:
+            return {"~": "ref", "v": ["stand-in", stand_in]}
         self.objects[id(value)] = value  # kept alive, so that the number stays its own
         return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100]]}
 
@@ -124,6 +176,8 @@ class Server:
             return self.instances.resolve(content)
         if kind == "object":
             return self.objects[number]
+        if kind == "stand-in":
+            return self.stand_ins.setdefault(number, object())
         if kind == "library":
             found = importlib.import_module(number)
             return operator.attrgetter(content[2])(found) if content[2] else found
@@ -131,9 +185,13 @@ class Server:
         def function(*args: Any, **kwargs: Any) -> Any:
             return self._call_back(number, args, kwargs)
 
+        if kind == "iterator":
+            return _Given(function)
+        if kind == "mock":
+            return _Mock(function, lambda name: self._call_back(number + 1, (name,), {}))
         function.__name__ = function.__qualname__ = content[2]
         function.__doc__ = content[3]
-        return function
+        return function if content[4] else functools.partial(function)  # which becomes no method in a class
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
@@ -209,13 +267,13 @@ class Server:
                 found[name] = [kind, self.encode(value)]
         return [found]
 
-    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], captures: bool) -> list[Any]:
+    def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
         """Call, and report which mutable arguments the call changed, and what it printed if somebody wants to know."""
         decoded = [self.decode(a) for a in args]
         function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed) if captures else contextlib.nullcontext():
+        with replaced.put(around, self.decode) as told:
             value = function(*decoded, **named)
+            brought = told()
         changed = {}
         for index, (before, after) in enumerate(zip(args, decoded, strict=True)):
             if type(after) in _MUTABLE:
@@ -224,7 +282,7 @@ class Server:
                     changed[str(index)] = encoded
             else:
                 self.instances.reference(after)  # an object of the task goes back as the call has left it
-        return [self.encode(value), changed, printed.getvalue()]
+        return [self.encode(value), changed, brought]
 
     def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
         return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]

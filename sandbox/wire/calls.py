@@ -265,7 +265,8 @@ def _flatten(statements: list[ast.stmt]) -> list[ast.stmt]:
     for statement in statements:
         if isinstance(statement, ast.FunctionDef):
             continue
-        if isinstance(statement, ast.Assign) and not _names_read(statements) & _names_bound(statement):
+        asks = any(isinstance(n, ast.Call) for n in ast.walk(statement))
+        if isinstance(statement, ast.Assign) and not asks and not _names_read(statements) & _names_bound(statement):
             continue  # METADATA = {...}
         call = statement.value if isinstance(statement, ast.Expr) else None
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in functions:

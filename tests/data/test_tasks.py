@@ -17,7 +17,7 @@ from grpo_kit.verifiers import get_verifier
 from tests.kit.tiny import make_policy
 
 CASES = list(itertools.product(TASKS, (1, 2, 3)))
-BOXED = [case for case in CASES if case[0] != "one_line_function" and not case[0].startswith("word_problems")]
+BOXED = [case for case in CASES if case[0] != "one_line_function" and "word_problems" not in case[0]]
 
 
 def problems(name, level, count=200, slip=False):
@@ -143,3 +143,26 @@ def test_recorded_prompts_are_held_out_by_the_problem_inside_their_frame(tiny_re
     overrides = ['data.prompt_template="{prompt} ?"', "evaluation={tasks: 4}", "algorithm=sft", f"examples.path={path}"]
     records = open_records(load_recipe(tiny_recipe, overrides), make_policy().tokenizer, pairs=False)
     assert [records.group(i).task.prompt for i in range(records.size)] == [f"{prompt} ?" for prompt in trained]
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_what_environments_keep_back_is_not_in_the_prompt_and_tells_tasks_apart(level):
+    secrets = [ProceduralSource("guess_number", level, 0, False).task(i) for i in range(50)]
+    assert len({task.prompt for task in secrets}) == 1
+    assert len({task.id for task in secrets}) == len({task.answer for task in secrets}) > 5
+    assert all(1 <= int(task.answer) <= task.meta["high"] == 10 * 2**level for task in secrets)
+    for index in range(50):
+        hidden = ProceduralSource("tool_word_problems", level, 0, False)
+        problem, numbers = hidden.problem(index), hidden.problem(index).meta["hidden"]
+        assert not re.search(r"\d", problem.prompt)
+        told = re.sub(r"\[([A-Z])\]", lambda match: numbers[match[1]], problem.prompt)  # noqa: B023
+        assert told.startswith(problem.key)
+        assert get_verifier("math")(response=problem.demonstration, answer=problem.answer).value == 1.0
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_big_products(level):
+    for problem in problems("big_arithmetic", level, 50):
+        first, second = problem.prompt.rstrip("=").split("*")
+        assert len(first) == len(second) == level + 2
+        assert int(first) * int(second) == int(problem.answer)

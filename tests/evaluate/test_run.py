@@ -6,7 +6,7 @@ import statistics
 import pytest
 
 from grpo_kit.data.chat import render
-from grpo_kit.evaluate.run import evaluate
+from grpo_kit.evaluate.run import completions_of, evaluate
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.types import Completion, Task
@@ -66,3 +66,33 @@ def test_a_record_tells_all_of_an_answer_that_was_judged(policy):
         ("b", -1, "b", "2", r"\boxed{7}"),
     ]
     assert [r.token_ids for r in greedy] == [(1, 1, 1)] * 2
+
+
+def test_it_says_how_far_it_is(policy):
+    heard = []
+    tasks = [Task(name, ({"role": "user", "content": name},), "7") for name in "ab"]
+    prompts = [(t, render(t, policy.tokenizer)) for t in tasks]
+    with Scorer([VerifierSpec("math")], workers=0) as scorer:
+        evaluate(Scripted({"a": ["7"] * 4, "b": ["7"] * 4}), scorer, prompts, SamplingParams(n=4), told=heard.append)
+    assert heard == [4, 8, 9, 10]
+    assert heard[-1] == completions_of(2, SamplingParams(n=4))
+
+
+def test_right_answers_that_nothing_marks_are_told_apart(policy):
+    table = {"a": ["7"] * 4}
+    generator = Scripted(table)
+    words = generator.generate
+
+    def unmarked(prompts, sampling, under_way=None):
+        for group in words(prompts, sampling):
+            for completion in group[:3]:
+                completion.text = "so there are 7 of them" if completion.sample_index else "so there are 8 of them"
+            yield group
+
+    generator.generate = unmarked
+    tasks = [Task("a", ({"role": "user", "content": "a"},), "7")]
+    with Scorer([VerifierSpec("math")], workers=0) as scorer:
+        result, _ = evaluate(generator, scorer, [(t, render(t, policy.tokenizer)) for t in tasks], SamplingParams(n=4))
+    assert (result.sampled, result.right_unmarked) == (0.25, 0.5)
+    assert "a further 50.0% would be right, but mark no answer" in str(result)
+    assert type(result).of_metrics(result.as_metrics()) == result

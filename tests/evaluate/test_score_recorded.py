@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +10,13 @@ from grpo_kit.data import rows as data_rows
 from grpo_kit.data.rows import read_file
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.files import Fields, Labels
+from grpo_kit.evaluate.records import Record, read_records, write_records
 from grpo_kit.evaluate.score import rescore
 from grpo_kit.evaluate.show import notes, table_rows
+from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.scoring import VerifierSpec
+from grpo_kit.types import Completion
+from tests.kit.episodes import episode_groups
 
 MATH = VerifierSpec("math")
 
@@ -40,6 +45,46 @@ def write_lines(path, rows):
 
 HONEST = [rollout(1, t, i, f"\\boxed{{{42 + i}}}", float(i == 0)) for t in "ab" for i in range(2)]
 HACKED = [rollout(2, t, i, "so 42 or so, " * 9, 1.5) for t in "abcd" for i in range(2)]
+
+
+def test_the_last_turn_of_a_recorded_episode_is_judged_with_its_conversation(tmp_path):
+    directory = RunDirectory(write_run(tmp_path / "run"))
+    directory.log_rollouts(1, episode_groups((2, 3)), [[0.0] * 2, [0.0] * 3])
+    heard = Path(__file__).parents[1] / "kit" / "scoring_verifiers.py"
+    found = rescore(tmp_path / "run", Fields(), VerifierSpec(f"{heard}:heard"), workers=0)
+    assert [r.reason for r in found.records[:2]] == [
+        "user question 0 / assistant turn 0 of 0/0 / tool reply 0 -> turn 1 of 0/0",
+        "user question 0 / assistant turn 0 of 0/1 / tool reply 0 / assistant turn 1 of 0/1 / tool reply 1 -> turn 2 of 0/1",
+    ]
+    assert [r.value for r in found.records] == [3, 5, 3, 5, 7]
+    assert found.records[1].turns[1].replies == ({"role": "tool", "content": "reply 1"},)
+
+
+def test_an_episode_whose_last_turn_is_empty_is_judged_all_the_same(tmp_path):
+    row = rollout(1, "a", 0, "", 0.0)
+    row["turns"] = [
+        {"start": 0, "text": "40", "replies": [{"role": "user", "content": "higher"}]},
+        {"start": 1, "text": ""},
+    ]
+    heard = Path(__file__).parents[1] / "kit" / "scoring_verifiers.py"
+    found = rescore(write_run(tmp_path / "run", [row]), Fields(), VerifierSpec(f"{heard}:heard"), workers=0)
+    assert [r.reason for r in found.records] == ["user a / assistant 40 / user higher -> "]
+    assert not any("empty" in line for line in found.said)
+
+
+def test_a_damaged_episode_is_named_by_its_row(tmp_path):
+    row = rollout(1, "a", 0, "42", 0.0) | {"turns": [{"text": "no start"}]}
+    with pytest.raises(UserError, match=r"row 0 is no recorded episode: KeyError"):
+        rescore(write_run(tmp_path / "run", [row]), Fields(), MATH, workers=0)
+
+
+def test_samples_of_episodes_are_read_back_as_they_were_written(tmp_path):
+    (group,) = episode_groups((3,))
+    records = [Record.judged("guess", group.task, c, s) for c, s in zip(group.completions, group.scores, strict=True)]
+    write_records(tmp_path / "samples.jsonl", records)
+    assert list(read_records(tmp_path / "samples.jsonl")) == records
+    plain = Record.judged("guess", group.task, Completion.of_text("0", 0, "42"), group.scores[0])
+    assert not {"turns", "inserted", "ending", "messages"} & json.loads(plain.to_json()).keys()
 
 
 @pytest.fixture

@@ -18,6 +18,12 @@ def equal(response, answer):
     return response == answer
 
 
+def heard(response, messages):
+    """How many messages stand before the response, and what they are."""
+    said = " / ".join(f"{m['role']} {m['content']}" for m in messages)
+    return {"score": len(messages), "reason": f"{said} -> {response}"}
+
+
 def obey(response, answer):
     """Does what the response says."""
     word, _, rest = response.partition(" ")

@@ -6,7 +6,13 @@ import json
 import pytest
 
 from grpo_kit.errors import UserError
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.train.assemble import prepare_policy
+from grpo_kit.train.learners import open_learner
 from grpo_kit.train.replay import replay_step
+from tests.kit.episodes import episode_groups
+from tests.kit.runs import recipe
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +36,21 @@ def test_the_recorded_loss_is_the_loss_of_the_record(dense, subject, step):
     assert found.problem is None
     names = {n.name for n in found.numbers}
     assert {"loss", "grad_norm", "entropy", "ratio/max"} <= names
+    for number in found.numbers:
+        assert number.recorded == number.again, number
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "reinforce", "gspo", "ppo", "online_dpo"])
+def test_episodes_have_the_recorded_loss_too(algorithm, tmp_path):
+    config = recipe(algorithm, "scoring.max_rejected_gold=1.0", "critic.warmup=0")
+    run, groups = RunDirectory.create(tmp_path / "run", config), episode_groups()
+    learner = open_learner(config, resolve_objective(algorithm, {}), prepare_policy(config))
+    learner.trained.model.train()
+    learned = learner.learn(groups)
+    run.log_rollouts(1, groups, learned.advantages)
+    run.log_metrics({"step": 1, **learned.metrics})
+    found = replay_step(run.path, 1)
+    assert {"loss", "grad_norm"} <= {n.name for n in found.numbers}
     for number in found.numbers:
         assert number.recorded == number.again, number
 

@@ -56,3 +56,10 @@ def test_whiten():
     assert values.mean().item() == pytest.approx(0.0, abs=1e-12)
     assert values.std().item() == pytest.approx(1.0, rel=1e-5)
     assert whiten(doubles(4.0)).tolist() == [0.0]
+
+
+def test_what_a_turn_was_paid_stands_at_its_last_token():
+    rewards = token_rewards(2.0, 5, turns=[(1, 0.25), (4, 0.5)])
+    assert rewards.tolist() == [0.0, 0.25, 0.0, 0.0, 1.75]
+    assert reward_to_go(rewards, 1.0).tolist() == [2.0, 2.0, 1.75, 1.75, 1.75]
+    assert token_rewards(2.0, 5, doubles(1, 1, 1, 1, 1), 0.1, [(1, 0.25)]).sum().item() == pytest.approx(1.5)

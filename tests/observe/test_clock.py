@@ -3,7 +3,7 @@
 import pytest
 
 from grpo_kit.observe import clock as module
-from grpo_kit.observe.clock import Clock
+from grpo_kit.observe.clock import Clock, where_time_went
 
 
 @pytest.fixture
@@ -39,3 +39,17 @@ def test_iterators_are_charged_for_producing_not_for_what_is_done_with_the_items
     for _ in clock.iterate("generate", produce()):
         time[0] += 10
     assert clock.seconds == {"generate": 3.0}
+
+
+def test_where_the_time_of_a_run_went():
+    steps = [
+        {
+            "seconds/total": 60.0,
+            "seconds/generate": 30.0,
+            "seconds/update/forward": 12.0,
+            "seconds/update/backward": 17.5,
+        },
+        {"seconds/total": 40.0, "seconds/evaluate": 39.5, "seconds/score": 0.5, "eval/sampled": 0.5},
+    ]
+    assert where_time_went(steps) == "1 min 40 s: evaluate 40%, generate 30%, update 30%"
+    assert where_time_went([]) == "0 s"

@@ -36,3 +36,18 @@ def test_what_is_under_way_is_no_line_of_a_log():
         stage.under_way(2.0)
         stage.advance(4, {})
     assert log.getvalue().splitlines() == ["evaluating 4/4"]
+
+
+def test_what_goes_on_aside_has_a_bar_of_its_own_while_it_lasts():
+    screen = Screen()
+    console = RunConsole(Console(file=screen, force_terminal=True, width=100, legacy_windows=False, _environ={}))
+    with console.stage("grpo", 10) as stage:
+        with stage.aside("evaluation", 400) as told:
+            told(123.0)
+            stage.progress.refresh()
+            during = screen.getvalue()
+        seen = len(screen.getvalue())
+        stage.progress.refresh()
+        assert "evaluation" not in screen.getvalue()[seen:]
+    assert "evaluation" in during
+    assert "123/400" in during

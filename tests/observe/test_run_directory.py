@@ -10,8 +10,10 @@ import pytest
 
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
+from grpo_kit.observe.rollout_file import rollout_lines
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from tests.kit.episodes import episode_groups
 
 
 @pytest.fixture
@@ -50,6 +52,18 @@ def test_rollouts_hold_what_is_needed_to_replay(run):
     assert (row["reward"], row["advantage"], row["policy_version"]) == (1.0, 0.5, 7)
     assert row["scores"]["math"] == {"value": 1.0, "status": "ok", "extracted": "2", "reason": "equal"}
     assert row["scores"]["format"]["status"] == "abstain"
+
+
+def test_of_an_episode_the_conversation_is_held_as_well(run):
+    (group,) = episode_groups((1,))
+    (episode,) = group.completions
+    run.log_rollouts(1, [group], [[0.5]])
+    (row,) = rollout_lines(run.rollouts / "step-000001.jsonl.gz")
+    assert row["messages"] == [{"role": "user", "content": "question 0"}]
+    assert row["inserted"] == [[index, ids] for index, ids in episode.inserted]
+    assert row["turns"][0]["replies"] == [{"role": "tool", "content": "reply 0"}]
+    assert (row["ending"], row["outcome"]["value"], row["outcome_weight"]) == ("done", 0.0, 0.5)
+    assert row["prompt"] == "question 0"
 
 
 READS = {"create", "create_anew", "open", "forked_at", "read_metrics"}

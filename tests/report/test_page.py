@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import shutil
+from collections import Counter
 
 import pytest
 
@@ -13,6 +14,7 @@ from grpo_kit.evaluate.files import Fields
 from grpo_kit.evaluate.records import write_records
 from grpo_kit.evaluate.score import rescore
 from grpo_kit.observe.rollout_file import rollout_lines
+from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.report import write_report
 from grpo_kit.report.chart import Table
 from grpo_kit.report.panels import kind_of, run_panels
@@ -20,6 +22,9 @@ from grpo_kit.report.rollouts import read_rows
 from grpo_kit.report.rows import run_rows, spread
 from grpo_kit.report.suspicion import suspicions
 from grpo_kit.scoring import VerifierSpec
+from grpo_kit.train.batch import rollout_metrics
+from grpo_kit.types import Turn
+from tests.kit.episodes import episode_groups
 from tests.kit.patience import wait_until
 from tests.kit.report_runs import HOSTILE, HOSTILE_TEXTS, make_run
 
@@ -216,6 +221,53 @@ def test_a_chosen_completion_shows_its_group_and_a_heat_map(page):
     page.run("const s = document.getElementById('heat'); s.value = 'plain text'; s.onchange()")
     assert "\\boxed" in page.text(".heat")
     assert "extracted" in page.text("#detail dl")
+
+
+@pytest.fixture
+def conversations(chromium, tmp_path):
+    run = make_run(tmp_path / "run", steps=1, prompts=1, group=1)
+    made = episode_groups((3,))
+    # The first is hostile in every place where somebody writes.
+    texts = [text[:2000].encode("utf-8", "surrogatepass").decode("utf-8", "replace") for text in HOSTILE_TEXTS]
+    first = made[0].completions[0]
+    first.turns = [Turn(0, texts[0], tuple({"role": text[:80], "content": text} for text in texts)), Turn(4, texts[0])]
+    RunDirectory(run).log_rollouts(2, made, [[1.0, 0.0, -1.0]])
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("\n" + json.dumps({"step": 1, **rollout_metrics(made, [[1.0, 0.0, -1.0]], Counter())}) + "\n")
+    return Page(chromium, write_report(run))
+
+
+def test_a_conversation_is_shown_turn_by_turn(conversations):
+    page = conversations
+    assert {"Turns of an episode", "Calls of tools", "Inserted tokens"} <= set(
+        page.run("return [...document.querySelectorAll('#charts h3')].map((h) => h.textContent)")
+    )
+    assert page.type("search", "turn 2 of 0/1") == "1 of 4"
+    page.run("document.querySelector('.row').click()")
+    page.wait("return document.querySelectorAll('.said').length === 6")
+    said = page.run("return [...document.querySelectorAll('.said')].map((s) => [s.className, s.textContent])")
+    assert [kind.split()[1] for kind, _ in said] == ["inserted", *("sampled", "inserted") * 2, "sampled"]
+    assert "question 0" in said[0][1]
+    assert "reply 1" in said[4][1]
+    assert "turn 3, sampled" in said[5][1]
+    assert "ended: out of turns, after 3 turns, 6 calls" in page.text("#detail dl")
+    colours = page.run("return [...document.querySelectorAll('.said')].map((s) => getComputedStyle(s).borderLeftColor)")
+    assert len(set(colours)) == 2
+    inserted = page.run("return document.querySelectorAll('.heat .inserted').length")
+    sampled = page.run("return document.querySelectorAll('.heat span:not(.inserted)').length")
+    episode = episode_groups((3,))[0].completions[1]
+    assert (sampled, inserted) == (len(episode.token_ids), episode.inserted_length)
+    assert page.errors() == []
+
+
+def test_what_an_environment_says_is_no_markup(conversations):
+    page = conversations
+    assert page.type("search", "onerror") == "2 of 4"
+    page.run("[...document.querySelectorAll('.row')].find((r) => r.textContent.includes('done')).click()")
+    page.wait("return document.querySelectorAll('.said').length > 8")
+    assert "owned" not in page.run("return document.title")
+    assert page.run("return document.querySelectorAll('main img, main svg, main iframe, main a').length") == 0
+    assert page.errors() == []
 
 
 def test_dark_and_light(page):

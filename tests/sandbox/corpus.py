@@ -7,6 +7,7 @@ from typing import Any
 
 from grpo_kit.sandbox import Limits, Sandbox
 
+from .forging_frameworks import FRAMEWORKS
 from .forging_messages import MESSAGES
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
 from .forging_replies import REPLIES
@@ -24,6 +25,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "replies": REPLIES,
     "standing": STANDING,
     "swallowed": SWALLOWED,
+    "frameworks": FRAMEWORKS,
 }
 
 

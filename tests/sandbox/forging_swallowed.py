@@ -1,5 +1,7 @@
 """Failures that something of Python or of its library takes, and that no clause of the test does."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from typing import Any
@@ -60,6 +62,65 @@ SWALLOWED: list[Attack] = [
             "assert all(map(lambda x: next(iter(area(x))) == 5, [1, 2]))",
             "def first(x):\n    return next(iter(area(x)))\nassert list(map(first, [1])) == []",
         ],
+        _AREA,
+    ),
+    (
+        "cases that unittest.main() finds",
+        "def area(r): return 1",
+        [
+            _CASE + "unittest.main(exit=False)\nx = area(1)",
+            _CASE + "unittest.main(argv=['x'], exit=False, verbosity=0)\nx = area(1)",
+            _CASE + "try:\n    unittest.main()\nexcept SystemExit: pass\nx = area(1)",
+            _CASE + "unittest.main()",
+            _CASE + "unittest.main(module='__main__', exit=False)\nassert area(1) == 1",
+            _CASE.replace("test_a", "check_a") + "unittest.main(exit=False)\nx = area(1)",
+            "import unittest\nunittest.main(exit=False)\nx = area(1)",
+        ],
+        _AREA,
+    ),
+    (
+        "an assertion of a case's method, where nothing looks",
+        "def area(r): return 1",
+        [
+            "import unittest\nt = unittest.TestCase()\n" + _POOL + "pool.submit(lambda: t.assertEqual(area(1), 5))",
+            "import unittest\nt = unittest.TestCase()\n" + _POOL + "pool.submit(t.assertEqual, area(1), 5)",
+            "import unittest, threading\nt = unittest.TestCase()\nw = threading.Thread(target=lambda: t.assertIn(area(1), [5]))\nw.start()\nw.join()",
+            "import asyncio, unittest\nt = unittest.TestCase()\nasync def check():\n    t.assertEqual(area(1), 5)\nasync def main():\n"
+            "    await asyncio.gather(check(), return_exceptions=True)\nasyncio.run(main())",
+            "import pytest\n" + _POOL + "pool.submit(lambda: pytest.fail('no') if area(1) != 5 else None)",
+            "import unittest, weakref\nt = unittest.TestCase()\nclass X: pass\nx = X()\nweakref.finalize(x, lambda: t.assertEqual(area(1), 5))\ndel x",
+        ],
+        _AREA,
+    ),
+    (
+        "items of what is empty",
+        "def area(r): return []",
+        [
+            "class Q:\n    def __getitem__(s, i): return area(1)[i]\nassert all(v == 5 for v in Q())",
+            "class Q:\n    def __getitem__(s, i): return area(i)[0]\nfor v in Q(): assert v == 5",
+            "class Q:\n    def __getitem__(s, i):\n        x = area(i)\n        return x[0] + 1\nassert [*Q()] == []",
+            "class Q:\n    def __getitem__(s, i):\n        try:\n            return area(i)[0]\n        finally:\n            pass\nassert list(Q()) == []",
+            "class Q:\n    def __getitem__(s, i): return next(iter(area(i)))\nassert list(Q()) == []",
+            "assert list(map(next, map(iter, map(area, [1, 2])))) == []",
+            "n = next\nassert list(map(lambda x: n(iter(area(x))), [1])) == []",
+            "assert all(map(lambda x: iter(area(x)).__next__() == 5, [1, 2]))",
+        ],
+        _AREA,
+    ),
+    (
+        "what a future keeps, asked for by another name",
+        "def area(r): raise StopIteration",
+        [
+            f"from concurrent.futures import Future, ThreadPoolExecutor\nwith ThreadPoolExecutor(1) as pool:\n    fs = [pool.submit(area, 1)]\n"
+            f"try:\n    fs[0].result()\nexcept StopIteration: pass\n{last}"
+            for last in (
+                "assert list(map(Future.result, fs)) == []",
+                "import operator\nassert list(map(operator.methodcaller('result'), fs)) == []",
+                "assert all(map(lambda f: getattr(f, 'result')() == 5, fs))",
+                "g = fs[0].result\nassert all(map(lambda _: g() == 5, [1]))",
+            )
+        ]
+        + [_KEPT + "def g(): yield\nit = g()\nnext(it)\nassert list(map(it.throw, kept)) == []"],
         _AREA,
     ),
 ]

@@ -13,8 +13,8 @@ IDLE = {
     "a check that is not called": "def check(candidate):\n    assert candidate(1) == 2",
     "a check that another one calls": "def check():\n    assert f(1) == 2\ndef all_of_them():\n    check()",
     "a case": CASE,
-    "a case and a main that finds none": f"{CASE}unittest.main(exit=False)",
-    "behind the guard of a script": f"if __name__ == '__main__':\n    assert f(1) == 2\n{CASE}    unittest.main()",
+    "a main, and no case": "import unittest\nunittest.main(exit=False)",
+    "behind the guard of a script": f"{CASE}if __name__ == '__main__':\n    assert f(1) == 2\n    unittest.main()",
     "a case within the guard": "if '__main__' == __name__:\n    def test():\n        assert f(1) == 2\n    test()",
 }
 ASKED = {
@@ -23,6 +23,8 @@ ASKED = {
     "a case that is run": (
         f"{CASE}found = unittest.TestResult()\nT('test_a').run(found)\nassert found.wasSuccessful()",
     ),
+    "a case and a main that finds it": (f"{CASE}unittest.main(exit=False)",),
+    "a case and a main that ends the test": (f"{CASE}unittest.main()",),
     "in a class's body": ("class Facts:\n    assert f(1) == 2",),
     "by one of several tests": ("assert 1 + 1 == 2", "assert f(1) == 2"),
     "through the names there are": (

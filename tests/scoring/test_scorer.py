@@ -17,12 +17,14 @@ import pytest
 
 from grpo_kit.runtime.interrupt import StopStep, stop_on_signal
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
+from grpo_kit.scoring.fork_server import COMMAND, WARM
 from grpo_kit.scoring.handle import Worker
 from grpo_kit.scoring.pool import Pool
+from grpo_kit.scoring.processes import BOOT
 from grpo_kit.scoring.worker import _score
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import REGISTRY, VerifierError, from_function, verifier
-from tests.kit.patience import wait_until
+from tests.kit.patience import HANGS, wait_until
 
 FILE = Path(__file__).parents[1] / "kit" / "scoring_verifiers.py"
 OBEY = f"{FILE}:obey"
@@ -150,6 +152,22 @@ def test_workers_end_when_the_trainer_is_killed(tmp_path):
             assert folder.encode() not in stat.read_bytes()
         except OSError:
             continue
+
+
+@pytest.mark.parametrize("first", [b"", COMMAND.pack(WARM, 7) + b"no such"], ids=["nobody speaks", "nonsense"])
+def test_a_fork_server_that_was_told_nothing_removes_nothing(tmp_path, first):
+    """The trainer was killed before its first message, or that cannot be read: there is no folder of the pool's yet."""
+    (tmp_path / "mine.txt").write_text("kept")
+    ours, theirs = socket.socketpair()
+    boot = BOOT.format(path=sys.path, descriptor=theirs.fileno())
+    server = subprocess.Popen(
+        [sys.executable, "-P", "-c", boot], pass_fds=[theirs.fileno()], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    theirs.close()
+    ours.sendall(first)
+    ours.close()
+    server.wait(HANGS)
+    assert (tmp_path / "mine.txt").read_text() == "kept"
 
 
 def test_an_event_of_a_worker_that_was_just_buried():

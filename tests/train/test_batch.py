@@ -5,7 +5,7 @@ import torch
 
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.train.batch import build_batch, rollout_metrics, samples_of
-from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from grpo_kit.types import Completion, Group, Prompt, Score, Task, Turn
 
 
 def group(name, rewards, lengths=None, statuses=None):
@@ -99,3 +99,82 @@ def test_an_empty_completion_with_a_kl_in_the_reward_is_no_error():
         sample.sequence.old_logprobs = sample.sequence.reference_logprobs = torch.zeros(4)
     batch = build_batch(groups, resolve_objective("rloo", {}), max_tokens=16, samples=samples)
     assert batch.advantages == [[1.0, -1.0]]
+
+
+def paid_in_turns(outcome, weight, total):
+    """A group of two episodes whose first was paid 0.5 for its first turn of two tokens and nothing for the second."""
+    made = group("a", [total, 0.0], [5, 5])
+    made.completions[0].turns = [Turn(0, "", reward=0.5), Turn(2, "")]
+    made.completions[0].outcome = outcome
+    made.outcome_weight = weight
+    return made
+
+
+def returns_of(made):
+    objective = resolve_objective("reinforce", {"discount": 1.0, "baseline": "none"})
+    batch = build_batch([made], objective, max_tokens=16)
+    return next(s for s in batch.sequences if s.token_advantages.any()).token_advantages.tolist()
+
+
+def test_with_reward_to_go_a_turn_is_paid_at_its_own_end():
+    # 0.5 for the turn and 1 at the end, twice each in the total of 3
+    assert returns_of(paid_in_turns(Score(1.0), 2.0, 3.0)) == [3.0, 3.0, 2.0, 2.0, 2.0]
+    assert returns_of(paid_in_turns(None, 1.0, 1.5)) == [1.5, 1.5, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("outcome", "weight"), [(Score(1.0), None), (Score.abstain("no opinion"), 1.0)])
+def test_turns_that_are_no_part_of_the_reward_are_paid_nothing(outcome, weight):
+    assert returns_of(paid_in_turns(outcome, weight, 3.0)) == [3.0] * 5
+
+
+def test_equal_tokens_after_different_replies_are_two_verified_responses():
+    made = group("a", [1.0, 1.0, 1.0])
+    for completion, ids in zip(made.completions, ([8], [9], [8]), strict=True):
+        completion.inserted = [(2, ids)]
+    batch = build_batch([made], resolve_objective("rft", {}), max_tokens=16)
+    assert [s.inserted for s in batch.sequences] == [((2, [8]),), ((2, [9]),)]
+
+
+def test_metrics_of_conversations():
+    made = [group("a", [1.0, 0.0], [5, 5]), group("b", [1.0], [5])]
+    one, two = made[0].completions
+    one.turns = [
+        Turn(0, "", calls=2, invalid=1, seconds=0.5, reward=0.25),
+        Turn(2, "", calls=1, failed=1, seconds=1.0),
+        Turn(4, ""),
+    ]
+    one.inserted, one.ending, one.outcome = [(2, [7] * 4), (4, [7] * 6)], "done", Score(1.0)
+    two.turns, two.ending, two.outcome = [Turn(0, "", calls=1)], "turns", Score(status="error")
+    found = metrics_of(made)
+    assert {name: found[name] for name in found if name.split("/")[0] in ("turns", "calls", "environment")} == {
+        "turns/mean": 2.0,
+        "turns/max": 3.0,
+        "turns/ended_done": 0.5,
+        "turns/ended_length": 0.0,
+        "turns/ended_turns": 0.5,
+        "turns/ended_room": 0.0,
+        "turns/ended_invalid": 0.0,
+        "turns/ended_deadline": 0.0,
+        "turns/ended_error": 0.0,
+        "calls/mean": 2.0,
+        "calls/invalid": 0.25,
+        "calls/failed": 0.25,
+        "environment/seconds": 0.75,
+        "environment/reward": 1.25,
+    }
+    assert found["length/inserted"] == 5.0
+    assert found["length/mean"] == 5.0
+
+
+def test_without_an_environment_there_are_none():
+    assert (
+        not {"turns/mean", "calls/mean", "environment/seconds", "length/inserted"}
+        & metrics_of([group("a", [1.0])]).keys()
+    )
+
+
+def test_episodes_are_alike_when_all_of_their_turns_are():
+    made = [group("a", [1.0, 0.0]), group("b", [1.0, 0.0])]
+    for number, completion in enumerate(c for g in made for c in g.completions):
+        completion.turns = [Turn(0, f"looking up {number % 2}"), Turn(2, "Done.")]
+    assert metrics_of(made)["completions/alike"] == 0.5

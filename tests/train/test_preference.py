@@ -15,6 +15,7 @@ from grpo_kit.train.learner import LearnerSettings
 from grpo_kit.train.pairs import mine_labels, mine_pairs
 from grpo_kit.train.preference import LabelLearner, PairLearner, RewardModelLearner, mismatched_pairs
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
+from tests.kit.episodes import episode_groups
 from tests.kit.tiny import make_policy
 
 
@@ -224,3 +225,20 @@ def test_kto_logs_how_the_weight_is_shared(good, bad, share):
         [group("a", [1, 0, 1], [[5], [6], [7]])]
     )
     assert learned.metrics["kto/good_share_of_weight"] == pytest.approx(share)
+
+
+def test_pairs_labels_and_their_mismatched_prompts_keep_what_was_inserted():
+    episodes = episode_groups()
+    of = {tuple(c.token_ids): tuple(c.inserted) for g in episodes for c in g.completions}
+    made = [s for p in mine_pairs(episodes, 2, Counter()) for s in (p.chosen, p.rejected)]
+    made += [e.sequence for e in mine_labels(episodes, Counter())]
+    made += mismatched_pairs(made)
+    assert len(made) > 20
+    assert all(s.inserted == of[tuple(s.completion_ids)] for s in made)
+
+
+def test_equal_tokens_after_different_replies_are_a_pair():
+    made = group("a", [1.0, 0.0], [[1, 2], [1, 2]])
+    made.completions[0].inserted, made.completions[1].inserted = [(1, [7])], [(1, [8])]
+    (pair,) = mine_pairs([made], 1, Counter())
+    assert (pair.chosen.inserted, pair.rejected.inserted) == (((1, [7]),), ((1, [8]),))

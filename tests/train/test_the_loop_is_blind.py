@@ -83,6 +83,6 @@ def test_the_loop_reads_like_the_pseudo_code_of_a_paper():
     (train,) = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "train")
     (body,) = (node.body for node in ast.walk(train) if isinstance(node, ast.While))
     text = [ast.unparse(statement) for statement in body]
-    calls = ("self._next_groups()", "self.learn(groups)", "self._evaluate_if_due()", "self.saver.save_if_due()")
+    calls = ("self._next_groups()", "self.learn(groups)", "self._evaluate_if_due(bar)", "self.saver.save_if_due()")
     places = [next(at for at, line in enumerate(text) if call in line) for call in calls]
     assert places == sorted(places)

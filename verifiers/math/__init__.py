@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from grpo_kit.types import Score
+from grpo_kit.types import RIGHT_UNMARKED, Score
 
 from ..final_answer import LETTER, UNMARKED, FinalAnswer, final_answer
 from ..final_answer.gold import final_of_gold, gold_texts
@@ -57,7 +57,8 @@ def verify(
         prompt: the problem; an expression copied from it is not paid for a gold of another form.
 
     Returns:
-        A score of 1 or 0 with what was extracted and why.
+        A score of 1 or 0 with what was extracted and why. Where nothing marks an answer and ``last_expression`` is false, its
+        metric `RIGHT_UNMARKED` says whether the last expression would have been right: 1 or 0.
 
     Raises:
         ValueError: for an unknown mode. TypeError: for a response that is not text, or a gold that is no answer.
@@ -77,6 +78,9 @@ def verify(
         if verdict:
             return Score(1.0, extracted=given[:2_000], reason=why)
         reason = why
+    if found.reason == UNMARKED and found.text is None and not last_expression:
+        unmarked = verify(response, gold, mode, unevaluated=unevaluated, prompt=prompt)
+        return Score(0.0, reason=reason, metrics={RIGHT_UNMARKED: unmarked.value})
     extracted = None if found.text is None else found.text[:2_000]
     return Score(0.0, extracted=extracted, reason=reason)
 

@@ -15,11 +15,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from grpo_kit.environments.episodes import Episodes, play
 from grpo_kit.errors import RunFailed
-from grpo_kit.generate.base import Generator, Replies, SamplingParams
+from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.observe.clock import Clock
 from grpo_kit.runtime import ranks
-from grpo_kit.types import Completion, Group, Prompt
+from grpo_kit.types import Completion, Group, Prompt, Task
 
 from .gate import SECONDS_BETWEEN_LOOKS, Gate, RunOver
 from .rounds import Round, Rounds, SamplingSetup
@@ -33,13 +34,11 @@ class AtOnce:
 
     mixes_versions = True
 
-    def __init__(self, generator: Generator, gate: Gate) -> None:
-        self.generator, self.gate = generator, gate
+    def __init__(self, generator: Generator, gate: Gate, episodes: Episodes | None = None) -> None:
+        self.generator, self.gate, self.episodes = generator, gate, episodes
 
-    def completions(
-        self, prompts: Sequence[Prompt], sampling: SamplingParams, replies: Replies | None = None
-    ) -> Iterator[list[Completion]]:
-        return _UnderWay(lambda: self.generator.generate(prompts, sampling, replies=replies), lambda: self.gate.closed)
+    def completions(self, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        return _UnderWay(lambda: play(self.generator, tasks, sampling, self.episodes), lambda: self.gate.closed)
 
     def before_gathering(self, put_aside: Callable[[], None]) -> None:
         self.gate.agree(exchanging=True, before_waiting=put_aside)
@@ -122,7 +121,7 @@ class GroupsAhead:
         self._gate = Gate()
         self._condition = self._gate.condition
         # The thread has a clock that nobody reads: what it does costs the step no time but that of waiting for it.
-        self._rounds = Rounds(setup, AtOnce(setup.generator, self._gate), Clock())
+        self._rounds = Rounds(setup, AtOnce(setup.generator, self._gate, setup.episodes), Clock())
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self._wanted = 0  # the step that is trained now or was trained last

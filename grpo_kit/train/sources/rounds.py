@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.environments.episodes import Episodes
 from grpo_kit.errors import RunFailed
-from grpo_kit.generate.base import Generator, Replies, SamplingParams, sample_seed
+from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.measure import Measures
@@ -25,6 +26,7 @@ class SamplingSetup:
 
     Attributes:
         max_refills: rounds beyond the first that dynamic sampling may add to a step.
+        episodes: what answers the policy; None where a response is one turn.
     """
 
     sampler: TaskSampler
@@ -33,6 +35,7 @@ class SamplingSetup:
     sampling: SamplingParams
     objective: Algorithm
     max_refills: int
+    episodes: Episodes | None = None
 
 
 class Requests(Protocol):
@@ -45,10 +48,8 @@ class Requests(Protocol):
     @property
     def mixes_versions(self) -> bool: ...
 
-    def completions(
-        self, prompts: Sequence[Prompt], sampling: SamplingParams, replies: Replies | None = None
-    ) -> Iterator[list[Completion]]:
-        """See `Generator.generate`."""
+    def completions(self, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        """See `Generator.generate`. tasks: prepared, where there are episodes."""
 
     def before_gathering(self, put_aside: Callable[[], None]) -> None:
         """This rank has sampled and scored its part of a round, and is about to exchange it with the others.
@@ -77,11 +78,19 @@ class Rounds:
 
     def begin(self, step: int, count: int, refill: int = 0, drawn: Collection[str] = ()) -> Round:
         """Draw the next ``count`` tasks; fewer where too few are left beside those that are ``drawn``."""
-        tasks = {task.id: (task, prompt) for task, prompt in self.setup.sampler.next(count, drawn)}
+        tasks = {task.id: (task, prompt) for task, prompt in self._draw(count, drawn)}
         # A task met again in a later step must not be answered with the same random numbers.
         name = f"step/{refill}" if refill else "step"
         sampling = replace(self.setup.sampling, seed=sample_seed(self.setup.sampling.seed, name, step))
         return Round(tasks, sampling, self._stream(tasks, sampling))
+
+    def _draw(self, count: int, drawn: Collection[str]) -> list[tuple[Task, Prompt]]:
+        """Each rank prepares the episodes that it plays; the others' tasks come back with their groups."""
+        pairs = self.setup.sampler.next(count, drawn)
+        if self.setup.episodes is None:
+            return pairs
+        prepared = {task.id: (task, prompt) for task, prompt in self.setup.episodes.prepare(ranks.shard(pairs))}
+        return [prepared.get(task.id, (task, prompt)) for task, prompt in pairs]
 
     def finish(self, step: int, count: int, begun: Round) -> list[Group]:
         """The groups of a step from the first round of it.
@@ -131,7 +140,7 @@ class Rounds:
 
     def _stream(self, tasks: dict[str, tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[list[Completion]]:
         # Groups stay whole on the rank that samples and scores them; then every rank gets to know all of them.
-        return self.requests.completions(ranks.shard([prompt for _, prompt in tasks.values()]), sampling)
+        return self.requests.completions(ranks.shard(list(tasks.values())), sampling)
 
     def _scored(
         self, tasks: dict[str, tuple[Task, Prompt]], completions: Iterator[list[Completion]]
@@ -159,6 +168,8 @@ class Rounds:
         refills, self._statistics = self._statistics, {}
         aside, self._aside = self._aside, Measures()
         local = aside | self.setup.scorer.statistics() | self.setup.generator.statistics()
+        if self.setup.episodes is not None:
+            local |= self.setup.episodes.statistics()
         return refills | dict(local.over_ranks("gathering statistics"))
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from grpo_kit.generate.base import Generator, Replies, SamplingParams
+from grpo_kit.environments.episodes import Episodes, play
+from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.observe.clock import Clock
-from grpo_kit.types import Completion, Group, Prompt
+from grpo_kit.types import Completion, Group, Prompt, Task
 
 from .rounds import Rounds, SamplingSetup
 
@@ -18,13 +19,11 @@ class WhenNeeded:
 
     mixes_versions = False
 
-    def __init__(self, generator: Generator) -> None:
-        self.generator = generator
+    def __init__(self, generator: Generator, episodes: Episodes | None = None) -> None:
+        self.generator, self.episodes = generator, episodes
 
-    def completions(
-        self, prompts: Sequence[Prompt], sampling: SamplingParams, replies: Replies | None = None
-    ) -> Iterator[list[Completion]]:
-        return self.generator.generate(prompts, sampling, replies=replies)
+    def completions(self, tasks: Sequence[tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[list[Completion]]:
+        return play(self.generator, tasks, sampling, self.episodes)
 
     def before_gathering(self, put_aside: Callable[[], None]) -> None:
         """Nobody else uses the scorer."""
@@ -36,7 +35,7 @@ class SampledGroups:
     recorded = False
 
     def __init__(self, setup: SamplingSetup, clock: Clock) -> None:
-        self.rounds = Rounds(setup, WhenNeeded(setup.generator), clock)
+        self.rounds = Rounds(setup, WhenNeeded(setup.generator, setup.episodes), clock)
         self.setup, self.clock = setup, clock
         self._before: dict[int, dict[str, Any]] = {}  # the sampler's state before the step that was asked for last
 

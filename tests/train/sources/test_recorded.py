@@ -5,15 +5,17 @@ import json
 
 import pytest
 
-from grpo_kit.data.records import open_records, read_rollouts
+from grpo_kit.data.records import fitting, open_records, read_rollouts
 from grpo_kit.data.tasks import ProceduralSource, is_held_out
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import ALGORITHMS
+from grpo_kit.observe.rollout_file import rollout_lines
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.preflight import preflight
-from grpo_kit.types import Completion, Group, Prompt, Score
+from grpo_kit.types import Completion, Group, Prompt, Score, Turn
+from tests.kit.episodes import episode_groups
 from tests.kit.runs import recipe
 from tests.kit.tiny import make_policy
 
@@ -99,6 +101,56 @@ def test_rollouts_read_back_are_what_was_logged(tmp_path):
     assert found.parts[0]["math"].value == 0.75
 
 
+def test_episodes_read_back_are_what_was_logged(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.rollouts.mkdir()
+    made = episode_groups()
+    run.log_rollouts(1, made, [[0.0] * len(g.completions) for g in made])
+    found = read_rollouts(tmp_path)
+    assert [g.completions for g in found] == [g.completions for g in made]
+    assert [g.task.messages for g in found] == [g.task.messages for g in made]
+    assert [g.outcome_weight for g in found] == [0.5] * len(made)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("inserted", [[99, [7]]]),
+        ("inserted", [[2, [7]], [1, [7]]]),
+        ("inserted", [[1, ["7"]]]),
+        ("inserted", [[1, [-7]]]),
+        ("inserted", 3),
+        ("turns", [{"text": "no start"}]),
+        ("turns", [{"start": 99, "text": ""}]),
+        ("turns", [{"start": 2, "text": ""}, {"start": 1, "text": ""}]),
+        ("turns", [{"start": 0, "text": "", "replies": [{"role": "tool", "content": 3}]}]),
+        ("turns", [{"start": 0, "text": "", "reward": "much"}]),
+        ("ending", "nobody knows"),
+        ("outcome", {"value": "much"}),
+        ("messages", ["hello"]),
+    ],
+)
+def test_a_damaged_episode_is_named(tmp_path, field, value):
+    run = RunDirectory(tmp_path)
+    run.rollouts.mkdir()
+    run.log_rollouts(1, episode_groups((1,)), [[0.0]])
+    path = run.rollouts / "step-000001.jsonl.gz"
+    (row,) = rollout_lines(path)
+    with gzip.open(path, "wt") as file:
+        file.write(json.dumps(row | {field: value}) + "\n")
+    with pytest.raises(UserError, match=r"step-000001\.jsonl\.gz is damaged"):
+        read_rollouts(tmp_path)
+
+
+def test_with_its_conversation_an_episode_must_fit_into_the_context():
+    (group,) = episode_groups((1,))
+    (episode,) = group.completions
+    length = 24 + len(episode.token_ids) + episode.inserted_length
+    assert fitting([group], 100, length, "examples") == ([group], [])
+    with pytest.raises(UserError, match="longer than the model's context"):
+        fitting([group], 100, length - 1, "examples")
+
+
 def test_a_folder_without_rollouts_is_named(tmp_path):
     with pytest.raises(UserError, match="holds no recorded rollouts"):
         read_rollouts(tmp_path)
@@ -154,6 +206,18 @@ def test_a_record_of_another_tokenizer_is_refused(tmp_path):
                 records("offline_pg", tmp_path, rollouts=str(tmp_path))
         else:
             assert records("offline_pg", tmp_path, rollouts=str(tmp_path)).size == 1
+
+
+def test_the_tokenizer_of_a_recorded_episode_is_told_by_its_last_turn(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.rollouts.mkdir()
+    ids = build_tokenizer().encode("1234", add_special_tokens=False)
+    (group,) = episode_groups((1,))
+    group.completions[0] = Completion(
+        "0", 0, ids, [-1.0] * 4, "34", "stop", 0, inserted=[(2, [5])], turns=[Turn(0, "12"), Turn(2, "34")]
+    )
+    run.log_rollouts(1, [group], [[0.0]])
+    assert records("offline_pg", tmp_path, rollouts=str(tmp_path)).size == 1
 
 
 def test_recorded_log_probabilities_are_of_the_temperature_that_sampled(tmp_path):

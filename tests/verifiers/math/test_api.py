@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from grpo_kit.types import RIGHT_UNMARKED
 from grpo_kit.verifiers import get_verifier
 from grpo_kit.verifiers.math import equal, extract, gold_answer, verify
 
@@ -16,6 +17,14 @@ def test_the_registered_verifier_ignores_unmarked_answers() -> None:
     assert verify("so we get 7", "7").value == 1.0
     assert verifier.with_options({"last_expression": True})(response="so we get 7", answer="7").value == 1.0
     assert verifier.with_options({"mode": "lenient"})(response="\\boxed{3.14}", answer="\\pi").value == 1.0
+
+
+def test_what_would_be_right_unmarked_is_said_and_not_paid() -> None:
+    verifier = get_verifier("math")
+    assert verifier(response="so we get 7", answer="7").metrics == {RIGHT_UNMARKED: 1.0}
+    assert verifier(response="so we get 8", answer="7").metrics == {RIGHT_UNMARKED: 0.0}
+    for marked in ("The answer is 8.", "The answer is 7."):
+        assert verifier(response=marked, answer="7").metrics == {}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,219 @@
+"""Episodes: how a run plays an environment. It prepares prompts, and opens a round for each call of the generator."""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.config.environment import EnvironmentConfig
+from grpo_kit.data.bridge import Bridge
+from grpo_kit.generate.base import Generator, SamplingParams, UnderWay, sample_seed
+from grpo_kit.observe.measure import Measures
+from grpo_kit.scoring.processes import Importable
+from grpo_kit.types import Completion, Message, Prompt, Score, Task
+
+from .base import Environment
+from .pool import EpisodePool, Heard
+from .round import Inbox, Prepared, Round, Rules
+from .tally import Tally
+
+MOST_PREPARED = 2**16
+
+
+class Episodes:
+    """Plays the episodes of a run, in processes that can be killed.
+
+    For each call of `Generator.generate`, prepare the prompts, open a round with them and close it, whatever happened::
+
+        prepared = episodes.prepare(pairs)
+        with episodes.open_round([task for task, _ in prepared]) as replies:
+            for completions in generator.generate([prompt for _, prompt in prepared], sampling, replies=replies):
+                ...
+
+    Several rounds may be open at once, in several threads, with the same tasks.
+
+    Args:
+        environment: as it was found; what it says holds where the recipe says nothing.
+        address: how a worker process finds it: picklable, with ``name`` and ``resolve() -> Environment``.
+        bridge: of the policy's tokenizer, with the environment's tools.
+        seed: of the run; the seed of an episode follows from it and the task alone, so all samples of a group are given the
+            same episode.
+        variables: names of variables (API keys) that the workers get beside what everybody needs.
+        max_error_rate, error_patience: a round with a larger share of failed episodes is broken; so many in a row stop the run.
+        traceback_dir: where the first traceback is written.
+        introduced: a task with what the policy is told of its tools, where the chat template does not tell it.
+
+    Raises:
+        EnvironmentFailed: it cannot be loaded in a worker process.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        address: Importable,
+        settings: EnvironmentConfig,
+        bridge: Bridge,
+        seed: int,
+        variables: Sequence[str] = (),
+        max_error_rate: float = 0.5,
+        error_patience: int = 3,
+        traceback_dir: Path | None = None,
+        introduced: Callable[[Task], Task] | None = None,
+    ) -> None:
+        self.seed, self._introduced = seed, introduced
+        self._lock = threading.Lock()
+        self._prepared: OrderedDict[bytes, Prepared] = OrderedDict()
+        self._closed = False
+        pool = EpisodePool(
+            settings.workers,
+            settings.memory_mb,
+            address,
+            settings.timeout or environment.timeout,
+            settings.options,
+            sorted({*variables, *_named_variables(settings.options)}),
+        )
+        tally = Tally(environment, max_error_rate, error_patience, traceback_dir)
+        self.rules = Rules(pool, bridge, settings, settings.turns or environment.turns, tally)
+        atexit.register(self.close)
+
+    def prepare(self, pairs: Sequence[tuple[Task, Prompt]]) -> list[tuple[Task, Prompt]]:
+        """Tasks with the messages that their episodes begin with, and their prompts, tools included.
+
+        A task whose episode cannot begin keeps its messages; its episodes end after their first turn, as errors.
+
+        Raises:
+            UserError: the template refuses the conversation.
+            EnvironmentFailed: no worker can be started.
+        """
+        pool = self.rules.pool
+        inbox, came = Inbox(pool), dict[int, Heard]()
+        lines = [
+            pool.begin(task, self._seed_of(task), partial(inbox.put, number)) for number, (task, _) in enumerate(pairs)
+        ]
+        try:
+            while len(came) < len(lines):
+                came.update(inbox.take(wait=True))
+        finally:
+            for line in lines:
+                pool.end(line)
+        return [self._prepare(task, prompt, came[number]) for number, (task, prompt) in enumerate(pairs)]
+
+    def _prepare(self, task: Task, prompt: Prompt, heard: Heard) -> tuple[Task, Prompt]:
+        rules, made, failure = self.rules, task, heard.failure
+        rules.tally.call(heard, task, "")
+        if heard.full:
+            failure = Score(status="error", reason="it begins with more than any prompt has room for")
+        with rules.bridge_lock:
+            if failure is None and heard.answer is not None:
+                made = dataclasses.replace(
+                    task, messages=_opened(task.messages, rules.bridge.read(heard.answer.messages))
+                )
+            made = made if self._introduced is None else self._introduced(made)
+            if made.messages != task.messages or rules.bridge.settings:
+                prompt = rules.bridge.prompt(made)
+        with self._lock:
+            name = _name(made)
+            self._prepared[name] = Prepared(task, self._seed_of(task), heard.digest, failure)
+            self._prepared.move_to_end(name)
+            while len(self._prepared) > MOST_PREPARED:
+                self._prepared.popitem(last=False)
+        return made, prompt
+
+    def _seed_of(self, task: Task) -> int:
+        return sample_seed(self.seed, f"episode\x1f{task.id}", 0)
+
+    def open_round(self, tasks: Sequence[Task]) -> Round:
+        """What answers one call of the generator.
+
+        Args:
+            tasks: as `prepare` returned them.
+
+        Raises:
+            EnvironmentFailed: too many episodes of the last rounds failed.
+            ValueError: a task was not prepared.
+        """
+        self.rules.tally.raise_if_broken()
+        found = {}
+        with self._lock:
+            for task in tasks:
+                name = _name(task)
+                if name not in self._prepared:
+                    raise ValueError(f"task {task.id!r} was not prepared")
+                found[task.id] = self._prepared[name]
+        return Round(self.rules, found)
+
+    def statistics(self) -> Measures:
+        """Since the last call: ``environment/`` count (of calls), error, timeout, latency_p50 and latency_p95 (seconds), restarts
+        (workers that were replaced), replayed (calls that were made again for it)."""
+        return self.rules.tally.summary(self.rules.pool)
+
+    def close(self) -> None:
+        """End the worker processes. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            self.rules.pool.close()
+            atexit.unregister(self.close)
+
+    def __enter__(self) -> Episodes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def play(
+    generator: Generator,
+    tasks: Sequence[tuple[Task, Prompt]],
+    sampling: SamplingParams,
+    episodes: Episodes | None = None,
+    under_way: UnderWay | None = None,
+) -> Iterator[list[Completion]]:
+    """Completions of tasks: episodes where there is an environment, one turn where not. See `Generator.generate`.
+
+    Args:
+        tasks: as `Episodes.prepare` returned them.
+    """
+    prompts = [prompt for _, prompt in tasks]
+    if episodes is None:
+        return generator.generate(prompts, sampling, under_way)
+    return _played(generator, [task for task, _ in tasks], prompts, sampling, episodes, under_way)
+
+
+def _played(
+    generator: Generator,
+    tasks: Sequence[Task],
+    prompts: Sequence[Prompt],
+    sampling: SamplingParams,
+    episodes: Episodes,
+    under_way: UnderWay | None,
+) -> Iterator[list[Completion]]:
+    with episodes.open_round(tasks) as replies:
+        yield from generator.generate(prompts, sampling, under_way, replies)
+
+
+def _opened(messages: tuple[Message, ...], more: Sequence[Message]) -> tuple[Message, ...]:
+    """A prompt and what an episode begins with: behind a last user message in the same one, as roles take turns."""
+    if messages and more and messages[-1]["role"] == "user" == more[0]["role"]:
+        content = "\n\n".join(part for part in (messages[-1]["content"], more[0]["content"]) if part)
+        joined: Message = {**messages[-1], "content": content}
+        return (*messages[:-1], joined, *more[1:])
+    return (*messages, *more)
+
+
+def _name(task: Task) -> bytes:
+    """Of a task as it was prepared: two data sets may use the same id."""
+    text = json.dumps([task.id, task.messages], default=repr)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _named_variables(options: Mapping[str, Any]) -> set[str]:
+    """Variables that an option ``..._env`` names."""
+    return {value for name, value in options.items() if name.endswith("_env") and isinstance(value, str)}

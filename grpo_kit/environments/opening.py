@@ -1,0 +1,130 @@
+"""From the section of a recipe to what plays it: the environment, what the policy is told of its tools, and the bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.config.environment import EnvironmentConfig
+from grpo_kit.data.bridge import Bridge
+from grpo_kit.errors import UserError
+from grpo_kit.types import Message, Task
+
+from .base import Environment
+from .episodes import Episodes
+from .formats import format_of_template, instructions, takes_tools
+from .lookup import EnvironmentSpec
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An environment as a recipe means it, for one tokenizer; no process is started.
+
+    Attributes:
+        told: what stands in the prompt where the chat template has no place for tools.
+    """
+
+    settings: EnvironmentConfig
+    environment: Environment
+    spec: EnvironmentSpec
+    bridge: Bridge
+    told: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """For every rendering of a prompt."""
+        return self.bridge.settings
+
+    @property
+    def pays(self) -> bool:
+        """Whether it has a reward of its own; tools have none."""
+        return self.settings.name is not None
+
+    def longer(self, task: Task) -> int:
+        """How many tokens what the policy is told of its tools adds to a prompt."""
+        bare = Bridge(self.bridge.tokenizer).prompt(task)
+        return len(self.bridge.prompt(self.introduced(task)).token_ids) - len(bare.token_ids)
+
+    def introduced(self, task: Task) -> Task:
+        return replace(task, messages=introduced(task.messages, self.told, self._takes_system)) if self.told else task
+
+    @cached_property
+    def _takes_system(self) -> bool:
+        probe = Task("probe", (Message(role="system", content="s"), Message(role="user", content="u")), None)
+        try:
+            self.bridge.prompt(probe)
+        except UserError:
+            return False
+        return True
+
+    def open(
+        self,
+        seed: int,
+        variables: Sequence[str] = (),
+        max_error_rate: float = 0.5,
+        error_patience: int = 3,
+        traceback_dir: Path | None = None,
+    ) -> Episodes:
+        """Start its processes. See `Episodes`."""
+        return Episodes(
+            self.environment,
+            Address(self.spec.located()),
+            self.settings,
+            self.bridge,
+            seed,
+            variables,
+            max_error_rate,
+            error_patience,
+            traceback_dir,
+            introduced=self.introduced,
+        )
+
+
+@dataclass(frozen=True)
+class Address:
+    """How a worker process finds an environment."""
+
+    spec: EnvironmentSpec
+
+    @property
+    def name(self) -> str:
+        return self.spec.name or ", ".join(self.spec.tools)
+
+    def resolve(self) -> Environment:
+        return self.spec.find()
+
+
+def find_setting(settings: EnvironmentConfig, tokenizer: Any, opening: Sequence[Message] = ()) -> Setting:
+    """The environment that a recipe names, with a bridge that was tried.
+
+    Args:
+        opening: messages of a prompt as the run will have them.
+
+    Raises:
+        UserError: it is not there, its options are wrong, or the chat template cannot hold its turns.
+    """
+    template = str(tokenizer.chat_template or "")
+    format = format_of_template(template) if settings.format == "auto" else settings.format
+    spec = EnvironmentSpec(settings.name, settings.tools, settings.options, format, settings.turns, settings.timeout)
+    environment = spec.find()
+    place = takes_tools(template)
+    bridge = Bridge(tokenizer, environment.tools if place else ())
+    told = instructions(environment.tools, format) if environment.tools and not place else ""
+    roles = ("tool",) if environment.tools else ("user",)
+    bridge.check(roles, opening) if opening else bridge.check(roles)
+    return Setting(settings, environment, spec, bridge, told)
+
+
+def introduced(messages: tuple[Message, ...], told: str, system: bool) -> tuple[Message, ...]:
+    """The messages of a prompt with what the policy is told of its tools: in the system message, or before the question."""
+    role = "system" if system else "user"
+    if messages and messages[0]["role"] == role:
+        first: Message = {
+            **messages[0],
+            "content": f"{messages[0]['content']}\n\n{told}" if system else f"{told}\n\n{messages[0]['content']}",
+        }
+        return (first, *messages[1:])
+    return (Message(role=role, content=told), *messages)

@@ -1,0 +1,325 @@
+"""The pool of environments: episodes live in worker processes, and are made again where one dies.
+
+An episode is a function of its task, its seed and what it was told, so its object can be lost: the trainer's side keeps what
+was said to it and a digest of what it answered, tells it all again to another worker, and compares. That happens when the
+episode is next needed, so a worker's death costs each of its episodes at most one repetition for each of its turns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import pickle
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from grpo_kit.errors import RunFailed
+from grpo_kit.scoring.channel import CHANNEL_LOST, LOADING, MAX_ATTEMPTS, RECYCLE, TEXT_LIMIT, TRACEBACK_LIMIT
+from grpo_kit.scoring.processes import IMPORT_SECONDS, Importable, Process, Processes
+from grpo_kit.types import Message, Score, Task
+
+from .base import Answer
+from .worker import CLOSE, KEYS, MOST_CHARACTERS, OPEN, REPLY
+
+# Calls that wait in a worker's socket while the trainer's thread holds the interpreter.
+CALLS_AHEAD = 8
+MOST_REPLY = 16 * MOST_CHARACTERS  # bytes; every character may be written as an escape of twelve
+CLOSING = -1  # the index of the call that closes an episode
+
+
+class EnvironmentFailed(RunFailed):
+    """Episodes can no longer be played: the environment fails too often, or no worker can be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of one call. Exactly one of ``answer`` and ``failure``.
+
+    Attributes:
+        seconds: that the environment took.
+        full: the messages were cut, being longer than any episode has room for.
+        digest: of the answer.
+    """
+
+    answer: Answer | None = None
+    failure: Score | None = None
+    seconds: float = 0.0
+    full: bool = False
+    traceback: str = ""
+    digest: bytes = b""
+
+
+@dataclass(eq=False)
+class Line:
+    """One episode, as the trainer's side keeps it.
+
+    Its calls are numbered: 0 opens it and begins, i tells it turn i - 1.
+
+    Attributes:
+        heard: digests of the answers so far; those that it gives again are compared with them.
+        said: (text, raw) of the turns that it has to answer.
+        home: the worker that its object lives in; None where it has none.
+        sent: calls that were sent there.
+        homes: workers that it has lived in.
+        over: nothing more is wanted of it.
+    """
+
+    key: int
+    task: Task
+    seed: int
+    deliver: Callable[[Heard], None]
+    heard: list[bytes] = field(default_factory=list)
+    said: list[tuple[str, str]] = field(default_factory=list)
+    home: Player | None = None
+    sent: int = 0
+    homes: int = 0
+    queued: bool = False
+    over: bool = False
+    deaths: int = 0
+    content: bytes = b""  # the task, pickled
+
+    @property
+    def waits(self) -> bool:
+        return not self.over and len(self.heard) <= len(self.said)
+
+
+class Player(Process):
+    """The pool's side of one worker process that plays episodes."""
+
+    def __init__(self, number: int, channel: socket.socket, heartbeat: Any, timeout: float) -> None:
+        super().__init__(number, channel, heartbeat)
+        self.calls: deque[tuple[int, Line, int]] = (
+            deque()
+        )  # id, episode, number of the call; in the order of their answers
+        self.ready: deque[Line] = deque()  # episodes that live here and have something to be told
+        self.lines: set[Line] = set()
+        self._timeout = timeout
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.calls)
+
+    @property
+    def timeout(self) -> float:
+        return self._timeout
+
+    def overdue(self, now: float) -> tuple[float, float]:
+        call, position, since = self.marked()
+        if call != self.calls[0][0]:  # it has not begun: whatever holds it is not a call of ours
+            return self.heard + max(self._timeout, 30.0) - now, self._timeout
+        limit = IMPORT_SECONDS if position == LOADING else self._timeout
+        return since + limit - now, limit
+
+
+class EpisodePool(Processes[Player]):
+    """Plays episodes in ``workers`` processes. ``begin``, ``say`` and ``end`` may be called from any thread.
+
+    Args:
+        timeout: seconds of one call.
+        options: keyword options of the environment.
+        environment: names of variables (API keys) that workers get beside what everybody needs.
+    """
+
+    subject = "environment"
+    title = "environment pool"
+    error = EnvironmentFailed
+    serve = "grpo_kit.environments.worker:serve"
+    most_reply = MOST_REPLY
+
+    def __init__(
+        self,
+        workers: int,
+        memory_mb: int,
+        address: Importable,
+        timeout: float,
+        options: Mapping[str, Any],
+        environment: Sequence[str] = (),
+    ) -> None:
+        self.timeout = timeout
+        self.replayed = 0  # calls that were made again
+        self._address, self._options = address, dict(options)
+        self._unbound: deque[Line] = deque()
+        self._keys, self._calls = itertools.count(1), itertools.count(1)
+        super().__init__(workers, memory_mb, [address], environment)
+
+    # --- from any thread -------------------------------------------------------------------------------------------
+
+    def begin(self, task: Task, seed: int, deliver: Callable[[Heard], None], heard: bytes = b"") -> Line:
+        """A new episode. ``deliver`` is told the answer of every call, in the pool's thread.
+
+        Args:
+            heard: digest of what it began with elsewhere, which it must begin with again; its beginning is then not delivered.
+        """
+        line = Line(next(self._keys), task, seed, deliver, [heard] if heard else [])
+        if not heard:
+            self._ask(lambda: self._schedule(line))
+        return line
+
+    def say(self, line: Line, text: str, raw: str) -> None:
+        """Tell it a turn; the answer to the one before must have been delivered."""
+
+        def told() -> None:
+            line.said.append((text, raw))
+            self._schedule(line)
+
+        self._ask(told)
+
+    def end(self, line: Line) -> None:
+        """Nothing more is wanted of it: what is under way is dropped, and it is closed."""
+        self._ask(lambda: self._over(line))
+
+    # --- the pool's thread -----------------------------------------------------------------------------------------
+
+    def _worker(self, number: int, channel: socket.socket, heartbeat: Any) -> Player:
+        return Player(number, channel, heartbeat, self.timeout)
+
+    def _schedule(self, line: Line) -> None:
+        if line.queued or not (line.waits or (line.over and line.home is not None)):
+            return
+        line.queued = True
+        (self._unbound if line.home is None else line.home.ready).append(line)
+
+    def _over(self, line: Line) -> None:
+        if not line.over:
+            line.over = True
+            self._schedule(line)
+
+    def _fill(self) -> None:
+        for ahead in range(CALLS_AHEAD):
+            for worker in list(self._workers.values()):
+                while len(worker.calls) == ahead and worker.ending is None and (worker.ready or self._unbound):
+                    # those that live here first: nobody else can answer them
+                    line = (worker.ready or self._unbound).popleft()
+                    line.queued = False
+                    self._tell(worker, line)
+
+    def _tell(self, worker: Player, line: Line) -> None:
+        """Send the next call of an episode."""
+        if line.over:
+            if line.home is not None:
+                worker.lines.discard(line)
+                line.home = None
+                self._call(worker, line, CLOSING, (CLOSE, line.key))
+            return
+        if line.sent == 0:
+            try:
+                line.content = line.content or pickle.dumps(line.task, pickle.HIGHEST_PROTOCOL)
+                request = pickle.dumps((OPEN, line.key, self._address, self._options, line.content, line.seed))
+            except Exception as error:  # whatever a user's own class raises
+                reason = f"the task's answer or meta cannot be sent to a worker: {type(error).__name__}: {error}"
+                self._fail(line, Score(status="error", reason=reason[:TEXT_LIMIT]))
+                return
+            worker.lines.add(line)
+            line.home = worker
+            line.homes += 1
+            self._call(worker, line, 0, request)
+        else:
+            self._call(worker, line, line.sent, (REPLY, line.key, *line.said[line.sent - 1]))
+        line.sent += 1
+        if line.sent <= len(line.said):
+            line.queued = True
+            worker.ready.appendleft(line)
+
+    def _call(self, worker: Player, line: Line, index: int, request: Any) -> None:
+        number = next(self._calls)
+        payload = request if isinstance(request, bytes) else pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
+        self._send(worker, number, 1, payload)
+        worker.calls.append((number, line, index))
+
+    def _take(self, worker: Player, message: Any) -> None:
+        number, seconds, result = message
+        called, line, index = worker.calls[0]
+        if number != called:
+            raise ValueError("an answer to nothing that was asked")
+        heard = _heard(result, seconds, opening=index == 0)
+        worker.calls.popleft()
+        if index == CLOSING or line.over:
+            return
+        if index < len(line.heard):
+            self.replayed += line.homes > 1
+            if heard.failure is not None or heard.digest != line.heard[index]:
+                self._fail(line, _different(index, heard), heard.traceback)
+            return
+        if heard.failure is not None:
+            self._fail(line, heard.failure, heard.traceback, heard.seconds)
+            return
+        line.heard.append(heard.digest)
+        line.deliver(heard)
+
+    def _fail(self, line: Line, score: Score, traceback: str = "", seconds: float = 0.0) -> None:
+        if line.over:
+            return
+        self._over(line)
+        line.deliver(Heard(failure=score, traceback=traceback, seconds=seconds))
+
+    def _lost(self, worker: Player, status: int | None, fault: str) -> None:
+        """The call that was running pays; every other episode of the worker is played again when it is next needed."""
+        marked = worker.marked()[0]
+        recycled = status == RECYCLE << 8  # it had answered, with the MemoryError
+        guilty = None if recycled else next((call for call in worker.calls if call[0] == marked), None)
+        if worker.ending is self.broken and worker.calls:
+            guilty = worker.calls[0]  # what came broken was its answer
+        blind = next(iter(worker.calls), None) if guilty is None and not recycled else None  # on the way to its work
+        for line in worker.lines:
+            line.home, line.sent, line.queued = None, 0, False
+        if guilty is not None and status is not None:
+            told = self.broken if status == CHANNEL_LOST << 8 else worker.ending
+            score = told or Score(status="error", reason=self.describe_death(status, fault))
+            self._fail(guilty[1], score, seconds=self.timeout if score.status == "timeout" else 0.0)
+        elif (suspect := guilty or blind) is not None:
+            self._count_death(suspect[1])
+        for line in worker.lines:
+            self._schedule(line)
+
+    def _count_death(self, line: Line) -> None:
+        """Nobody can be blamed: what was under way may be tried again, but not for ever."""
+        line.deaths += 1
+        if line.deaths >= MAX_ATTEMPTS:
+            reason = f"its worker died {MAX_ATTEMPTS} times while it was played"
+            self._fail(line, Score(status="error", reason=reason))
+
+
+def _different(index: int, heard: Heard) -> Score:
+    what = "its beginning" if index == 0 else f"its answer to turn {index}"
+    how = "was another" if heard.failure is None else f"failed ({heard.failure.reason})"
+    reason = (
+        f"not the same episode again: told the same task, seed and turns, {what} {how}. An environment may use no randomness "
+        "but its seed's, no clock and nothing that other episodes change"
+    )
+    return Score(status="error", reason=reason[:TEXT_LIMIT])
+
+
+def _heard(result: Any, seconds: Any, opening: bool) -> Heard:
+    """Read what a worker sent. Raises ValueError, TypeError or KeyError for what no worker of ours sends."""
+    if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or not isinstance(result, dict):
+        raise ValueError("not an answer")
+    if "error" in result:
+        score = Score(status="error", reason=str(result["error"])[:TEXT_LIMIT])
+        return Heard(failure=score, seconds=seconds, traceback=str(result["traceback"])[:TRACEBACK_LIMIT])
+    if not result:
+        return Heard(Answer(done=True), seconds=seconds)
+    messages = tuple(_message(m) for m in result["messages"])
+    if opening:
+        answer = Answer(messages)
+    else:
+        reward = None if result["reward"] is None else float(result["reward"])
+        counts = (int(result[name]) for name in ("calls", "invalid", "failed"))
+        answer = Answer(messages, bool(result["done"]), reward, float(result["turn_reward"]), *counts)
+        if not all(map(math.isfinite, (reward or 0.0, answer.turn_reward))):
+            raise ValueError("not a number")
+    digest = hashlib.blake2b(json.dumps(result, sort_keys=True).encode(), digest_size=16).digest()
+    full = sum(len(str(value)) for message in messages for value in message.values()) >= MOST_CHARACTERS
+    return Heard(answer, seconds=seconds, full=full, digest=digest)
+
+
+def _message(message: dict[str, Any]) -> Message:
+    if not {"role", "content"} <= message.keys() <= {*KEYS} or not all(isinstance(v, str) for v in message.values()):
+        raise ValueError("not a message")
+    # an environment that writes into the channel may write halves of surrogate pairs
+    clean = {key: value.encode("utf-8", "replace").decode() for key, value in message.items()}
+    return cast(Message, clean)

@@ -1,0 +1,229 @@
+"""Making environments of classes and of functions: the decorator, the registry, and what an environment is put together from."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+from grpo_kit.errors import UserError
+from grpo_kit.runtime.suggest import did_you_mean
+from grpo_kit.types import Task
+
+from .adapters import adapt
+from .base import Environment, Episode
+from .classes import Part, PartsEpisode
+from .formats import Format
+from .tools import MARK, TIMEOUT, Settings, describe
+
+Class = TypeVar("Class", bound=type)
+TURNS = 8
+BEGIN_IS_GIVEN = ("task", "random", "seed")
+REPLY_IS_GIVEN = ("response", "raw")
+REGISTRY: dict[str, Part] = {}
+
+
+@overload
+def environment(made: Class, /) -> Class: ...
+@overload
+def environment(
+    *,
+    name: str | None = None,
+    timeout: float = TIMEOUT,
+    turns: int = TURNS,
+    version: str = "1",
+    cases: Callable[[], Sequence[Any]] | None = None,
+) -> Callable[[Class], Class]: ...
+def environment(made: Any = None, /, **settings: Any) -> Any:
+    """Register a class as an environment; the class itself stays as it was.
+
+    Args:
+        name: how recipes call it; default: the class's name.
+        timeout: seconds that one reply may take.
+        turns: of an episode at most.
+        version: recorded, together with a digest of the file that the class stands in.
+        cases: gives the environment's own scripted episodes (`grpo_kit.environments.cases.Case`).
+
+    Raises:
+        UserError: the class answers no turn, wants what no episode can give, or its name is taken.
+    """
+
+    def register(made: Any) -> Any:
+        part = of_class(made, **settings)
+        taken = REGISTRY.get(part.name)
+        if taken is not None and taken.origin != part.origin:
+            raise UserError(
+                f"the environment name {part.name!r} is taken by {taken.origin}; choose another with "
+                f"@environment(name=...) in {part.origin}"
+            )
+        REGISTRY[part.name] = part
+        made.__grpo_kit_environment__ = part
+        return made
+
+    return register if made is None else register(made)
+
+
+def of_class(
+    made: type,
+    *,
+    name: str | None = None,
+    timeout: float = TIMEOUT,
+    turns: int = TURNS,
+    version: str = "1",
+    cases: Callable[[], Sequence[Any]] | None = None,
+) -> Part:
+    """Describe a class, without registering it. One of another framework is told by its methods (`adapters`).
+
+    Raises:
+        UserError: it is no environment, or its methods want what no episode can give.
+    """
+    label, origin = name or made.__name__, origin_of(made)
+    if timeout <= 0 or turns < 1:
+        raise UserError(f"environment {label!r} ({origin}): timeout is above 0 seconds and turns at least 1")
+    tools = tuple(describe(method, origin_of(method), bound=True) for method in _marked(made))
+    owner, foreign = made, None
+    if not tools and not hasattr(made, "reply"):
+        foreign = adapt(made, label, origin)
+        if foreign is None:
+            raise UserError(
+                f"environment {label!r} ({origin}) answers no turn: give it a method reply(self, response), or mark methods "
+                "with @tool. Classes of gymnasium, TRL, verl and verifiers are told by their methods: docs/environments.md"
+            )
+        owner, tools = foreign.owner, foreign.tools
+    return Part(
+        label,
+        origin,
+        version_of(made, version),
+        max([timeout, *(tool.timeout for tool in tools)]) if timeout == TIMEOUT else timeout,
+        owner if foreign is None else foreign.make,
+        _given(owner, "begin", BEGIN_IS_GIVEN, label, origin),
+        _given(owner, "reply", REPLY_IS_GIVEN, label, origin),
+        tools,
+        _options(made) if foreign is None or foreign.takes_options else {},
+        turns,
+        cases,
+        inspect.getdoc(made) or "",
+        made,
+    )
+
+
+def of_function(function: Callable[..., Any]) -> Part:
+    """A plain typed function as a tool. Raises UserError where it is none."""
+    origin = origin_of(function)
+    made = describe(function, origin)
+    settings: Settings = getattr(function, MARK, Settings())
+    version, doc = version_of(function, "1"), inspect.getdoc(function) or ""
+    return Part(made.name, origin, version, made.timeout, tools=(made,), cases=settings.cases, doc=doc, source=function)
+
+
+def assemble(
+    parts: Sequence[Part],
+    name: str | None = None,
+    *,
+    format: Format = "json",
+    turns: int | None = None,
+    timeout: float | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Environment:
+    """The environment that consists of ``parts``: a class alone, or tools of several places.
+
+    Raises:
+        UserError: two of the tools have one name, two parts reply, or an option is missing or not known.
+    """
+    places: dict[str, str] = {}
+    for part in parts:
+        for tool in part.tools:
+            if tool.name in places:
+                raise UserError(
+                    f"there are two tools called {tool.name!r}, in {places[tool.name]} and {tool.origin}: a call could mean "
+                    "either; rename one with @tool(name=...) or leave it out"
+                )
+            places[tool.name] = tool.origin
+    replying = [part for part in parts if part.reply is not None]
+    if len(replying) > 1:
+        raise UserError(
+            f"{replying[0].name} ({replying[0].origin}) and {replying[1].name} ({replying[1].origin}) both reply to a turn "
+            "without a call; use one of them"
+        )
+    for part in parts:
+        part.check_options(options or {})
+    bound = dict(options or {})
+
+    def open(task: Task, seed: int, options: Mapping[str, Any]) -> Episode:
+        return PartsEpisode(parts, task, seed, {**bound, **options}, format)
+
+    first = parts[0]
+    return Environment(
+        name or "+".join(part.name for part in parts),
+        open,
+        first.version if len(parts) == 1 else "+".join(f"{part.name}={part.version}" for part in parts),
+        timeout or max(part.timeout for part in parts),
+        turns or max((part.turns for part in parts if part.turns is not None), default=TURNS),
+        tuple(tool.schema for part in parts for tool in part.tools),
+        first.origin if len(parts) == 1 else ", ".join(part.origin for part in parts),
+        tuple(first.cases()) if len(parts) == 1 and first.cases is not None else (),
+    )
+
+
+def version_of(made: Any, version: str) -> str:
+    """The version that its writer gave, and a digest of the file that the code stands in."""
+    target = inspect.unwrap(made) if callable(made) else made
+    file = getattr(sys.modules.get(getattr(target, "__module__", "")), "__file__", None)
+    try:
+        text = Path(file).read_bytes() if file is not None else inspect.getsource(target).encode()
+    except (OSError, TypeError):
+        return version
+    return f"{version}-{hashlib.sha256(text).hexdigest()[:8]}"
+
+
+def origin_of(made: Any) -> str:
+    """Where a class or a function stands, as ``file:line``."""
+    target = inspect.unwrap(made) if callable(made) else made
+    if isinstance(target, partial):
+        target = target.func
+    try:
+        return f"{inspect.getsourcefile(target)}:{inspect.getsourcelines(target)[1]}"
+    except (OSError, TypeError):
+        return f"{getattr(target, '__module__', '?')}.{getattr(target, '__qualname__', repr(target))}"
+
+
+def _marked(made: type) -> list[Callable[..., Any]]:
+    """Methods that are marked as tools, in the order in which they are written, those of base classes first."""
+    names: Iterable[str] = dict.fromkeys(name for base in reversed(made.__mro__) for name in vars(base))
+    methods = (inspect.getattr_static(made, name) for name in names)
+    return [method for method in methods if hasattr(method, MARK) and callable(method)]
+
+
+def _given(made: type, method: str, offered: Sequence[str], label: str, origin: str) -> tuple[str, ...] | None:
+    """Names of what a method takes of what it can be given; None where there is no such method."""
+    function = getattr(made, method, None)
+    if function is None:
+        return None
+    names = []
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.name in offered and parameter.kind is not parameter.POSITIONAL_ONLY:
+            names.append(parameter.name)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            return tuple(offered)
+        elif parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL:
+            raise UserError(
+                f"environment {label!r} ({origin}): {method} wants {parameter.name!r}; it is given {', '.join(offered)} by "
+                f"name.{did_you_mean(parameter.name, offered)}"
+            )
+    return tuple(names)
+
+
+def _options(made: type) -> dict[str, bool]:
+    if made.__init__ is object.__init__:  # type: ignore[misc]
+        return {}
+    found = {}
+    for parameter in list(inspect.signature(made).parameters.values()):
+        if parameter.kind is parameter.VAR_KEYWORD:
+            found["**"] = True
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
+            found[parameter.name] = parameter.default is not parameter.empty
+    return found

@@ -1,0 +1,1 @@
+"""Environments and tools that can be used by name."""

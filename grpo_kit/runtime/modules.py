@@ -1,0 +1,54 @@
+"""Loading the module or the file that a reference names: ``package.module`` or ``path/file.py``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from grpo_kit.errors import UserError
+
+FILE_MODULE = "grpo_kit_user_"
+
+
+def load_module(source: str, what: str, error: type[UserError] = UserError) -> ModuleType:
+    """Import a module by name or load a file; an error inside it is raised as it is.
+
+    Args:
+        what: kind of thing that is looked for in it, for messages.
+        error: raised where there is no such module or file.
+    """
+    if source.endswith(".py"):
+        return _load_file(Path(source), what, error)
+    try:
+        return importlib.import_module(source)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or not (source == missing.name or source.startswith(missing.name + ".")):
+            raise  # an import inside the user's module: their own traceback says where
+        raise error(
+            f"there is no module {source!r}: is it installed in this environment? The current directory is not "
+            f"searched; name a file as path/to/{source.rpartition('.')[2]}.py:NAME"
+        ) from missing
+
+
+def _load_file(path: Path, what: str, error: type[UserError]) -> ModuleType:
+    if not path.is_file():
+        raise error(f"no such {what} file: {path} (looked in {Path.cwd()})")
+    # A name of its own: two files called reward.py must not shadow each other, nor an installed module.
+    unique = FILE_MODULE + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    if unique in sys.modules:
+        return sys.modules[unique]
+    spec = importlib.util.spec_from_file_location(unique, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[unique]
+        raise
+    return module

@@ -1,0 +1,176 @@
+"""What the text of tests needs that is not here. It is the task's fault, and told before anything runs.
+
+Every program would fail such tests, which looks like a model that learns nothing. Only the text is looked at: nothing that a
+program does leads here.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import sys
+from collections.abc import Collection, Iterator, Sequence
+
+from . import testing
+from .replaced import Place
+
+_WORTH_A_LOOK = re.compile(r"\b(import|patch|class|pytest|builtins|sys|open|os|assertLogs|assertNoLogs)\b")
+# The program's files are in its own process, where the tests cannot make or read any.
+_FILES = frozenset(
+    (
+        *(
+            "open",
+            "io.open",
+            "os.open",
+            "os.listdir",
+            "os.mkdir",
+            "os.makedirs",
+            "os.remove",
+            "os.unlink",
+            "os.path.exists",
+        ),
+        *("os.path.isfile", "os.path.isdir", "os.path.getsize", "os.stat", "os.chdir", "shutil.rmtree", "shutil.copy"),
+    )
+)
+_LOGS = frozenset(("assertLogs", "assertNoLogs"))
+# Modules whose failures nobody sees, or whose tests the program writes.
+_UNSEEN = {
+    "atexit": "what fails at the end of the interpreter decides nothing: assert in the test",
+    "tempfile": "the program, which runs in another process, sees no file of the tests'",
+    "doctest": "the examples in a program's docstrings are the program's word: assert in the test",
+}
+
+
+def trees_of(texts: Sequence[str]) -> list[ast.Module]:
+    """Of the texts that may need something. Raises SyntaxError."""
+    return [ast.parse(text) for text in texts if _WORTH_A_LOOK.search(text)]
+
+
+def missing(trees: Sequence[ast.Module], program: Collection[str]) -> str | None:
+    """Why these tests cannot be run, or None. ``program``: the names of the program that are no exceptions."""
+    return next((why for tree in trees for why in _missing(tree, program)), None)
+
+
+def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
+    tried = {
+        id(n) for t in ast.walk(tree) if isinstance(t, ast.Try) and t.handlers for s in t.body for n in ast.walk(s)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and id(node) not in tried:
+            for alias in node.names:
+                yield from _module(alias.name)
+        elif isinstance(node, ast.ImportFrom) and id(node) not in tried:
+            yield from _module(node.module or "", relative=bool(node.level))
+            for alias in node.names if node.module == "pytest" else ():
+                yield from _of_pytest(alias.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pytest":
+            yield from _of_pytest(node.attr)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pytest.mark":
+            yield from _of_pytest(f"mark.{node.attr}")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in _FILES and "devnull" not in ast.unparse(node):
+            yield f"the tests call {ast.unparse(node.func)}: they see no file of the program's, nor it one of theirs"
+        elif isinstance(node, ast.Attribute) and node.attr in _LOGS:
+            yield f"the tests use {node.attr}: what the program logs stays in its process"
+        elif isinstance(node, ast.ClassDef):
+            for base in (b for b in node.bases if isinstance(b, ast.Name) and b.id in program):
+                yield f"the tests derive {node.name} from {base.id}, which is the program's and lives in its process"
+
+
+def is_alone(test: str, before: Sequence[str], data: Collection[str]) -> bool:
+    """Whether a test does the same for every program until it first asks one.
+
+    Args:
+        before: the tests before it, whose variables may hold what the program said.
+        data: names that hold data now, among them the program's.
+    """
+    bound = {
+        n.id
+        for t in before
+        for n in ast.walk(ast.parse(t))
+        if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)
+    }
+    own = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    read = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
+    return not (read - own) & {*bound, *data}
+
+
+def _module(name: str, relative: bool = False) -> Iterator[str]:
+    top = name.partition(".")[0]
+    if relative or not is_here(top):
+        yield f"the tests import {'.' * relative}{name or '.'}, which is not here: preload it, or call the program by its names"
+    elif top in _UNSEEN:
+        yield f"the tests import {name}: {_UNSEEN[top]}"
+
+
+def is_here(top: str) -> bool:
+    return top in sys.stdlib_module_names or top in sys.modules or importlib.util.find_spec(top) is not None
+
+
+def _of_pytest(name: str) -> Iterator[str]:
+    if getattr(sys.modules.get("pytest"), "__file__", None):
+        return  # the real one
+    known = testing.MARKS if name.startswith("mark.") else testing.OFFERED
+    if name.removeprefix("mark.") not in known:
+        yield f"the tests use pytest.{name}: there is no collector, and of pytest only {', '.join(testing.OFFERED)}"
+
+
+def places(trees: Sequence[ast.Module]) -> tuple[list[Place], str | None]:
+    """What the tests put something in the place of (``patch("builtins.input")``, ``sys.stdin = ...``), and why not."""
+    found: dict[tuple[str, str], Place] = {}
+    for tree in trees:
+        modules = _imported(tree)
+        for node in ast.walk(tree):
+            for name in _replaced(node, modules):
+                module, _, attribute = name.rpartition(".")
+                if (module, attribute) in found:
+                    continue
+                top = module.partition(".")[0]
+                if not module or not is_here(top) or top == "__main__":
+                    return [], f"the tests replace {name}, which is the program's, or not here"
+                place = found[module, attribute] = Place(module, attribute)
+                if (why := place.why_not()) is not None:
+                    return [], f"the tests replace {name}: {why}"
+    return list(found.values()), None
+
+
+def _imported(tree: ast.Module) -> dict[str, str]:
+    """What each name stands for that is imported: ``{"b": "builtins"}``."""
+    names: dict[str, str] = {"builtins": "builtins", "sys": "sys"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    return names
+
+
+def _replaced(node: ast.AST, modules: dict[str, str]) -> Iterator[str]:
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Attribute) and (base := _dotted(target.value, modules)) in sys.modules:
+                yield f"{base}.{target.attr}"
+    elif isinstance(node, ast.Call) and node.args:
+        function, first = ast.unparse(node.func), node.args[0]
+        if re.fullmatch(r"(.*\.)?patch", function) and isinstance(first, ast.Constant):
+            yield str(first.value)
+        elif re.fullmatch(r"(.*\.)?patch\.(dict|multiple)", function):
+            name = str(first.value) if isinstance(first, ast.Constant) else _dotted(first, modules)
+            yield from [name] if name else []
+        elif (
+            re.fullmatch(r"(.*\.)?patch\.object", function)
+            and len(node.args) > 1
+            and isinstance(node.args[1], ast.Constant)
+        ):
+            base = _dotted(first, modules)
+            if base:
+                yield f"{base}.{node.args[1].value!s}"
+
+
+def _dotted(node: ast.AST, modules: dict[str, str]) -> str:
+    """The module that an expression names, if it is an imported one; else nothing."""
+    top, dot, rest = ast.unparse(node).partition(".")
+    return modules[top] + dot + rest if top in modules else ""

@@ -1,0 +1,148 @@
+"""What tests put in the place of something of the library's: ``sys.stdin``, ``input``, ``time.sleep``.
+
+The program has a library of its own, in its own process. So each call takes with it what stands in such a place at that time:
+data as data, a function as one that is called back (`unittest.mock`'s, too). For the time of the call it stands there.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import importlib
+import io
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_STREAMS = ("stdout", "stderr")
+_DATA = (type(None), bool, int, float, str, bytes, list, tuple, dict)
+_MOST_TEXT = 1 << 22
+
+
+@dataclass(slots=True)
+class Place:
+    """An attribute of a module."""
+
+    module: str
+    attribute: str
+
+    def now(self) -> Any:
+        return getattr(importlib.import_module(self.module), self.attribute)
+
+    def why_not(self) -> str | None:
+        """Why what is put there cannot be taken along; None if it can."""
+        if self.module == "sys" and self.attribute in ("stdin", *_STREAMS):
+            return None
+        try:
+            original = self.now()
+        except (ImportError, AttributeError):
+            return "it is not there"
+        if (self.module, self.attribute) == ("os", "environ"):
+            return None
+        if (self.module, self.attribute) == ("builtins", "open"):
+            return "files live in the program's process; have it write one and read it"
+        if isinstance(original, type) or not (callable(original) or isinstance(original, _DATA)):
+            return f"a {type(original).__name__} cannot be replaced in the program's process"
+        return None
+
+
+class Around:
+    """The tests' side: what a call takes with it, and what it brings back."""
+
+    def __init__(self) -> None:
+        self.places: list[tuple[Place, Any]] = []
+        self.environment: dict[str, str] | None = None
+        self.warnings = False
+
+    def watch(self, places: list[Place], texts: str) -> None:
+        """``texts``: of the tests; what they do not name, they do not change."""
+        apart = [Place("sys", "stdin"), *(Place("sys", name) for name in _STREAMS), Place("os", "environ")]
+        self.places = [(p, p.now()) for p in places if p not in apart]
+        self.environment = dict(os.environ) if "environ" in texts or "putenv" in texts else None
+        self.warnings = any(word in texts for word in ("warns", "Warns", "catch_warnings", "deprecated_call"))
+
+    def now(self, encode: Callable[[Any], Any]) -> dict[str, Any]:
+        around: dict[str, Any] = {}
+        captured = [name for name in _STREAMS if getattr(sys, name) is not getattr(sys, f"__{name}__")]
+        if captured:
+            around["captured"] = captured
+        if sys.stdin is not sys.__stdin__ and sys.stdin is not None:
+            before = sys.stdin.tell()
+            around["stdin"] = sys.stdin.read(_MOST_TEXT)
+            sys.stdin.seek(before)
+        if self.warnings:
+            around["warnings"] = True
+        if self.environment is not None and (now := dict(os.environ)) != self.environment:
+            around["environment"] = {
+                k: now.get(k) for k in now.keys() | self.environment if now.get(k) != self.environment.get(k)
+            }
+        for place, original in self.places:
+            if (standing := place.now()) is not original:
+                around.setdefault("places", []).append([place.module, place.attribute, encode(standing)])
+        return around
+
+    def after(self, around: dict[str, Any], told: Any) -> None:
+        """Raises ValueError or TypeError for what no call brings back."""
+        if type(told) is not list or len(told) != 4 or type(told[3]) is not list:
+            raise ValueError("not what a call brings back")
+        for name, text in zip(_STREAMS, told, strict=False):
+            if name in around.get("captured", ()):
+                getattr(sys, name).write(str(text))
+        for kinds, text in told[3] if self.warnings else ():
+            known = [k for k in (getattr(builtins, str(name), None) for name in kinds) if isinstance(k, type)]
+            warnings.warn(str(text), next((k for k in known if issubclass(k, Warning)), UserWarning), stacklevel=2)
+        if "stdin" in around:
+            taken = told[2]
+            if type(taken) is not int or not 0 <= taken <= len(around["stdin"]):
+                raise ValueError("not a place in the input")
+            sys.stdin.read(taken)
+
+
+class _Input(io.StringIO):
+    """Text that is read as standard input is, as bytes too."""
+
+    @property
+    def buffer(self) -> io.BytesIO:
+        return io.BytesIO(self.read().encode("utf-8", "surrogateescape"))
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+@contextlib.contextmanager
+def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Callable[[], list[Any]]]:
+    """The program's side: for the time of a call, what the tests have put there. Gives what goes back."""
+    before: list[tuple[Any, str, Any]] = []
+
+    def replace(owner: Any, name: str, value: Any) -> None:
+        before.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+    streams = {name: io.StringIO() for name in around.get("captured", ())}
+    given = _Input(around["stdin"]) if "stdin" in around else None
+    kept = {name: os.environ.get(name) for name in around.get("environment", ())}
+    try:
+        for name, value in around.get("environment", {}).items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        for name, stream in streams.items():
+            replace(sys, name, stream)
+        if given is not None:
+            replace(sys, "stdin", given)
+        for module, attribute, value in around.get("places", ()):
+            replace(builtins if module == "builtins" else importlib.import_module(module), attribute, decode(value))
+        with warnings.catch_warnings(record=True) if "warnings" in around else contextlib.nullcontext() as caught:
+            if caught is not None:
+                warnings.simplefilter("always")
+            yield lambda: [
+                *(streams[n].getvalue() if n in streams else "" for n in _STREAMS),
+                given.tell() if given else 0,
+                [[[k.__name__ for k in w.category.__mro__], str(w.message)[:1000]] for w in caught or ()],
+            ]
+    finally:
+        for name, old in kept.items():
+            os.environ.pop(name, None) if old is None else os.environ.update({name: old})
+        for owner, name, value in reversed(before):
+            setattr(owner, name, value)

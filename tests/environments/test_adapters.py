@@ -1,0 +1,239 @@
+"""Classes as other frameworks want them, run unchanged. None of these packages is imported."""
+
+from __future__ import annotations
+
+import pytest
+
+from grpo_kit.environments import Call
+from grpo_kit.environments.base import Answer
+from grpo_kit.environments.formats import write
+from grpo_kit.environments.register import assemble, of_class
+from grpo_kit.errors import UserError
+from grpo_kit.types import Task
+
+TASK = Task("t", ({"role": "user", "content": "Count to three."},), "3", {"width": 5})
+
+
+def opened(made, seed=7, **options):
+    return assemble([of_class(made)], format="json", options=options).open(TASK, seed, {})
+
+
+def say(episode, turn):
+    text = turn if isinstance(turn, str) else write([turn], "json")
+    return episode.reply(text, text)
+
+
+def content(answer):
+    [message] = answer.messages
+    return message["content"]
+
+
+class Counting:
+    """gymnasium's protocol."""
+
+    def __init__(self, goal=3):
+        self.goal = goal
+
+    def reset(self, *, seed=None, options=None):
+        self.at, self.seed = 0, seed
+        return f"At 0, seed {seed}.", {}
+
+    def step(self, action):
+        self.at += int(action)
+        return f"At {self.at}.", 0.5, self.at == self.goal, self.at > self.goal, {}
+
+    def close(self):
+        self.closed = True
+
+
+class OldCounting(Counting):
+    """Of before gymnasium."""
+
+    def reset(self):
+        return super().reset()[0]
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = super().step(action)
+        return observation, reward, terminated or truncated, info
+
+
+@pytest.mark.parametrize(("made", "seed"), [(Counting, 7), (OldCounting, None)])
+def test_gymnasium(made, seed):
+    episode = opened(made, goal=2)
+    assert list(episode.begin()) == [{"role": "user", "content": f"At 0, seed {seed}."}]
+    assert say(episode, " 1\n") == Answer(({"role": "user", "content": "At 1."},), turn_reward=0.5)
+    assert say(episode, "1") == Answer(done=True, reward=0.5)
+    episode.close()
+    assert episode._objects[0].inner.closed
+    assert say(opened_and_begun(made), "4").done
+    with pytest.raises(UserError, match=r"no option 'gaol'.*Did you mean goal"):
+        opened(made, gaol=3)
+
+
+def opened_and_begun(made):
+    episode = opened(made)
+    episode.begin()
+    return episode
+
+
+class Bank:
+    """TRL's environment_factory."""
+
+    def __init__(self):
+        self.balance = 0
+
+    def reset(self, width, **kwargs):
+        self.balance = width
+        return f"You have {width}."
+
+    def pay(self, amount: int) -> str:
+        """Pay something.
+
+        Args:
+            amount: how much
+        """
+        if amount > self.balance:
+            raise ValueError("not so much is there")
+        self.balance -= amount
+        return f"{self.balance} left"
+
+    async def ask(self) -> int:
+        """Ask for the balance."""
+        return self.balance
+
+    def get_reward(self):
+        return 1.0 if self.balance == 0 else 0.0
+
+    def _secret(self):
+        return 1
+
+
+def test_trl():
+    episode = opened(Bank)
+    assert [s["function"]["name"] for s in assemble([of_class(Bank)]).tools] == ["ask", "pay"]
+    assert list(episode.begin()) == [{"role": "user", "content": "You have 5."}]
+    assert content(say(episode, Call("pay", {"amount": 2}))) == "3 left"
+    refused = say(episode, Call("pay", {"amount": 20}))
+    assert (content(refused), refused.failed) == ("ValueError: not so much is there", 1)
+    assert content(say(episode, Call("ask"))) == "3"
+    assert say(episode, Call("pay", {"amount": "1"})).invalid == 1
+    assert content(say(episode, Call("pay", {"amount": 3}))) == "0 left"
+    assert say(episode, "I paid all.") == Answer(done=True, reward=1.0)
+
+    class Untyped(Bank):
+        def give(self, amount):
+            """Give."""
+
+    with pytest.raises(UserError, match=r"'give'.*parameter 'amount' has no type"):
+        of_class(Untyped)
+
+
+SCHEMA = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "description": "Add to the sum.",
+        "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+    },
+}
+
+
+class Response:
+    def __init__(self, text):
+        self.text = text
+
+
+class Adder:
+    """verl's BaseTool."""
+
+    def __init__(self, config: dict, tool_schema=None):
+        self.config, self.tool_schema = config, tool_schema or self.get_openai_tool_schema()
+        self.sums, self.released = {}, []
+
+    def get_openai_tool_schema(self):
+        return SCHEMA
+
+    async def create(self, instance_id=None, ground_truth=None, **kwargs):
+        self.sums[instance_id] = 0
+        self.goal = int(ground_truth)
+        return instance_id, Response(None)
+
+    async def execute(self, instance_id, parameters, **kwargs):
+        self.sums[instance_id] += parameters["n"]
+        return Response(f"sum {self.sums[instance_id]}"), 0.25, {}
+
+    async def calc_reward(self, instance_id, **kwargs):
+        return float(self.sums[instance_id] == self.goal)
+
+    async def release(self, instance_id, **kwargs):
+        del self.sums[instance_id]
+
+
+def test_verl():
+    assert assemble([of_class(Adder)]).tools == (SCHEMA,)
+    episode = opened(Adder)
+    assert list(episode.begin()) == []
+    first = say(episode, Call("add", {"n": 1}))
+    assert (content(first), first.turn_reward) == ("sum 1", 0.25)
+    for arguments, words in (({}, "n"), ({"n": "1"}, "integer"), ({"n": 1, "m": 2}, "no argument 'm'; it takes n")):
+        wrong = say(episode, Call("add", arguments))
+        assert wrong.invalid == 1
+        assert words in content(wrong)
+    assert content(say(episode, Call("add", {"n": 2}))) == "sum 3"
+    assert say(episode, "It is 3.") == Answer(done=True, reward=1.0)
+    inner = episode._objects[0].inner
+    episode.close()
+    assert inner.sums == {}
+
+    class NoSchema(Adder):
+        get_openai_tool_schema = None
+
+        def __init__(self, config, tool_schema):
+            pass
+
+    with pytest.raises(UserError, match=r"'NoSchema'.*no schema.*get_openai_tool_schema"):
+        of_class(NoSchema)
+
+
+class Teacher:
+    """verifiers' MultiTurnEnv, of today: async, with a state."""
+
+    async def setup_state(self, state, **kwargs):
+        state["asked"] = state["info"]["width"]
+        return state
+
+    async def is_completed(self, state, **kwargs):
+        done = state["completion"][-1]["content"] == state["answer"]
+        state["reward"] = float(done)
+        return done
+
+    async def env_response(self, messages, state, **kwargs):
+        assert messages[-1]["role"] == "assistant"
+        return [{"role": "user", "content": f"{state['turn']} of {state['asked']}: wrong"}]
+
+
+class OldTeacher:
+    """Of before: not async, and the state comes back."""
+
+    def is_completed(self, messages, state, **kwargs):
+        return messages[-1]["content"] == state["answer"]
+
+    def env_response(self, messages, state, **kwargs):
+        return {"role": "user", "content": f"{state['turn']} of 5: wrong"}, {**state, "seen": True}
+
+
+@pytest.mark.parametrize(("made", "reward"), [(Teacher, 1.0), (OldTeacher, None)])
+def test_verifiers(made, reward):
+    episode = opened_and_begun(made)
+    assert content(say(episode, "1")) == "1 of 5: wrong"
+    assert content(say(episode, "2")) == "2 of 5: wrong"
+    assert say(episode, "3") == Answer(done=True, reward=reward)
+
+
+def test_a_class_that_only_resets_is_none_of_them():
+    class Nothing:
+        def reset(self):
+            return None
+
+    with pytest.raises(UserError, match="answers no turn"):
+        of_class(Nothing)

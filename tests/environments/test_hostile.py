@@ -1,0 +1,22 @@
+"""Hostile calls by the thousand: each is accounted for, and siblings hear the same."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.kit.hostile_episodes import failures, hostile
+
+CALLS = 1000  # benchmarks/environments.py does ten times as many
+
+
+@pytest.mark.slow
+def test_every_hostile_call_is_accounted_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    account = hostile(CALLS)
+    assert account["wrong"] == []
+    assert account["accounted_for"] == account["episodes"] == CALLS // 4
+    assert failures(account) > account["episodes"] / 4
+    seen = account["statistics"]
+    assert seen["environment/error"] + seen["environment/timeout"] == failures(account)
+    assert seen["environment/replayed"] > 0
+    assert list(Path(tmp_path).iterdir()) == []
