@@ -45,13 +45,8 @@ RECORDED = {
     ("task", "id", "sample", "value", "status", "response"): Fields("response", "answer", "value", "id", "prompt"),
 }
 
-EPISODE = (
-    "messages",
-    "turns",
-    "ending",
-    "outcome",
-    "outcome_weight",
-)  # what they say of a conversation, and not of a task
+# What rows of the kit say of a conversation, and not of a task.
+EPISODE = ("messages", "turns", "ending", "outcome", "outcome_weight", "fresh")
 
 
 @dataclass(frozen=True)

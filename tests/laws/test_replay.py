@@ -40,10 +40,13 @@ def test_the_recorded_loss_is_the_loss_of_the_record(dense, subject, step):
         assert number.recorded == number.again, number
 
 
+@pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("algorithm", ["grpo", "reinforce", "gspo", "ppo", "online_dpo"])
-def test_episodes_have_the_recorded_loss_too(algorithm, tmp_path):
+def test_episodes_have_the_recorded_loss_too(algorithm, fresh, tmp_path):
     config = recipe(algorithm, "scoring.max_rejected_gold=1.0", "critic.warmup=0")
     run, groups = RunDirectory.create(tmp_path / "run", config), episode_groups()
+    for episode in (c for group in groups for c in group.completions):
+        episode.fresh = fresh
     learner = open_learner(config, resolve_objective(algorithm, {}), prepare_policy(config))
     learner.trained.model.train()
     learned = learner.learn(groups)
