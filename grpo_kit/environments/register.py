@@ -207,8 +207,12 @@ def _tried(made: Callable[..., Any], label: str, origin: str) -> Any:
 def _marked(made: type) -> list[Callable[..., Any]]:
     """Methods that are marked as tools, in the order in which they are written, those of base classes first."""
     names: Iterable[str] = dict.fromkeys(name for base in reversed(made.__mro__) for name in vars(base))
-    methods = (inspect.getattr_static(made, name) for name in names)
-    return [method for method in methods if hasattr(method, MARK) and callable(method)]
+    methods = [inspect.getattr_static(made, name) for name in names]
+    marked = [method for method in methods if hasattr(method, MARK)]
+    for method in marked:
+        if not inspect.isfunction(method):
+            raise UserError(f"tool {made.__name__}.{method.__name__} ({origin_of(made)}): mark a plain method with @tool")
+    return marked
 
 
 def _given(made: type, method: str, offered: Sequence[str], label: str, origin: str) -> tuple[str, ...] | None:

@@ -292,7 +292,7 @@ def test_reasoning_gym():
         def score_answer(self, answer, entry):
             return eval(answer) == entry["answer"]
 
-    with pytest.raises(UserError, match="'Evaluating'.*evaluates what is answered as code"):
+    with pytest.raises(UserError, match=r"'Evaluating'.*evaluates what is answered as code"):
         of_class(Evaluating)
 
 
