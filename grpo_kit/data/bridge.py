@@ -173,6 +173,8 @@ class Bridge:
     def raw(self, token_ids: Sequence[int], text: str) -> str:
         """A turn with its special tokens, without the one that ended it, and cut where ``text``, the turn without them, was."""
         ids = [*token_ids[:-1]] if token_ids and token_ids[-1] in self._special else [*token_ids]
+        if not self._specials(ids):
+            return text
         whole = str(self.tokenizer.decode(ids, skip_special_tokens=False))
         plain = str(self.tokenizer.decode(ids, skip_special_tokens=True))
         cut = plain[len(text) :] if plain.startswith(text) else ""
@@ -192,7 +194,10 @@ class Bridge:
             ValueError: the replies would write special tokens.
             UserError: the template refuses them.
         """
-        read = self.read(replies)
+        return self.answered(token_ids, self.read(replies))
+
+    def answered(self, token_ids: Sequence[int], read: Sequence[Message]) -> list[int]:
+        """As `after`, of messages that `read` has returned."""
         rest = self._rest(read)
         start = len(rest) - len(rest.lstrip())
         whole = self._encode(rest[start:])

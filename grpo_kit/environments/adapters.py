@@ -188,10 +188,11 @@ def _verl(made: type, label: str, origin: str) -> Foreign:
     schema = getattr(made, "tool_schema", None)
     if schema is None and callable(getattr(made, "get_openai_tool_schema", None)):
         try:
-            schema = made(**accepted(made, {"config": {}, "tool_schema": None})).get_openai_tool_schema()  # type: ignore[attr-defined]
+            schema = made(**accepted(made, {"config": {}, "tool_schema": None})).get_openai_tool_schema()
         except Exception as error:
             raise UserError(f"tool {label!r} ({origin}) gives no schema: {type(error).__name__}: {error}") from error
-    plain = schema.model_dump(exclude_none=True) if hasattr(schema, "model_dump") else schema
+    dump = getattr(schema, "model_dump", None)
+    plain = schema if dump is None else dump(exclude_none=True)
     function = plain.get("function") if isinstance(plain, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("parameters"), Mapping):
         raise UserError(

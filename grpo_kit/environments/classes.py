@@ -53,7 +53,7 @@ class Part:
     source: Any = None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raises UserError for an option that the class does not take, or one that it needs."""
+        """Raises UserError for an option that the class does not take, one that it needs, or what its ``check`` refuses."""
         if unknown := [name for name in options if name not in self.options and "**" not in self.options]:
             has = ", ".join(self.options) or "none"
             raise UserError(
@@ -64,6 +64,8 @@ class Part:
             raise UserError(
                 f"environment {self.name!r} ({self.origin}) needs the option {missing[0]!r}: environment.options.{missing[0]}"
             )
+        if isinstance(inspect.getattr_static(self.source, "check", None), (staticmethod, classmethod)):
+            self.source.check(**options)
 
 
 class PartsEpisode:
@@ -86,7 +88,7 @@ class PartsEpisode:
                 self._objects.append(made)
                 close = getattr(made, "close", None)
                 if callable(close):
-                    self._stack.callback(lambda close=close: self._run(close()))
+                    self._stack.callback(self._finish, close)
         except BaseException:
             self.close()
             raise
@@ -124,6 +126,9 @@ class PartsEpisode:
             if self._runner is not None:
                 self._runner.close()
                 self._runner = None
+
+    def _finish(self, close: Callable[[], Any]) -> None:
+        self._run(close())
 
     def _run(self, result: Any) -> Any:
         """What ``async def`` gives, waited for: in one loop for the whole episode, in which its connections live."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import math
 import pickle
 import socket
@@ -26,8 +25,10 @@ from grpo_kit.types import Message, Score, Task
 from .base import Answer
 from .worker import CLOSE, KEYS, MOST_CHARACTERS, OPEN, REPLY
 
-# Calls that wait in a worker's socket while the trainer's thread holds the interpreter.
-CALLS_AHEAD = 8
+# What waits in a worker's socket while the trainer's thread holds the interpreter: so many seconds, in calls. Where calls are
+# slow it is little, since an episode that has been sent to one worker cannot be taken by another that is free.
+AHEAD_SECONDS = 0.03
+FEWEST_AHEAD, MOST_AHEAD = 2, 64
 MOST_REPLY = 16 * MOST_CHARACTERS  # bytes; every character may be written as an escape of twelve
 CLOSING = -1  # the index of the call that closes an episode
 
@@ -144,6 +145,7 @@ class EpisodePool(Processes[Player]):
         self.replayed = 0  # calls that were made again
         self._address, self._options = address, dict(options)
         self._unbound: deque[Line] = deque()
+        self._cost = AHEAD_SECONDS / 8  # seconds of a call, smoothed
         self._keys, self._calls = itertools.count(1), itertools.count(1)
         super().__init__(workers, memory_mb, [address], environment)
 
@@ -190,7 +192,7 @@ class EpisodePool(Processes[Player]):
             self._schedule(line)
 
     def _fill(self) -> None:
-        for ahead in range(CALLS_AHEAD):
+        for ahead in range(max(FEWEST_AHEAD, min(MOST_AHEAD, int(AHEAD_SECONDS / max(self._cost, 1e-9))))):
             for worker in list(self._workers.values()):
                 while len(worker.calls) == ahead and worker.ending is None and (worker.ready or self._unbound):
                     # those that live here first: nobody else can answer them
@@ -238,6 +240,7 @@ class EpisodePool(Processes[Player]):
             raise ValueError("an answer to nothing that was asked")
         heard = _heard(result, seconds, opening=index == 0)
         worker.calls.popleft()
+        self._cost += 0.1 * (heard.seconds - self._cost)
         if index == CLOSING or line.over:
             return
         if index < len(line.heard):
@@ -312,7 +315,7 @@ def _heard(result: Any, seconds: Any, opening: bool) -> Heard:
         answer = Answer(messages, bool(result["done"]), reward, float(result["turn_reward"]), *counts)
         if not all(map(math.isfinite, (reward or 0.0, answer.turn_reward))):
             raise ValueError("not a number")
-    digest = hashlib.blake2b(json.dumps(result, sort_keys=True).encode(), digest_size=16).digest()
+    digest = hashlib.blake2b(repr(result).encode("utf-8", "surrogatepass"), digest_size=16).digest()
     full = sum(len(str(value)) for message in messages for value in message.values()) >= MOST_CHARACTERS
     return Heard(answer, seconds=seconds, full=full, digest=digest)
 

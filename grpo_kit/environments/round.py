@@ -199,7 +199,7 @@ class Round:
         try:
             with rules.bridge_lock:
                 messages = rules.bridge.read(answer.messages)
-                inserted = rules.bridge.after(played.at.token_ids, messages)
+                inserted = rules.bridge.answered(played.at.token_ids, messages)
         except (UserError, ValueError) as error:
             failure = Score(status="error", reason=str(error))
             rules.tally.failure(Heard(failure=failure), self._tasks[key[0]].task, played.at.text)

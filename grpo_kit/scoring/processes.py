@@ -110,7 +110,7 @@ class Processes(Generic[W]):
         self._numbers = itertools.count(1)
         self._restarts = self._stillborn = 0
         self._inbox: deque[Callable[[], None]] = deque()  # what other threads ask of the pool's thread
-        self._closing = False
+        self._closing = self._called = False  # _called: a wake-up is on its way
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -157,7 +157,9 @@ class Processes(Generic[W]):
 
     def _ask(self, request: Callable[[], None]) -> None:
         self._inbox.append(request)
-        self._wake()
+        if not self._called:
+            self._called = True
+            self._wake()
 
     def _wake(self) -> None:
         try:
@@ -171,6 +173,9 @@ class Processes(Generic[W]):
         try:
             while not self._closing:
                 self._fill()
+                for worker in list(self._workers.values()):
+                    if worker.outbox:
+                        self._push(worker)
                 for key, events in self._selector.select(self._enforce_deadlines()):
                     key.data(events)
         except BaseException as error:
@@ -185,15 +190,15 @@ class Processes(Generic[W]):
             self._wake_read.recv(65536)
         except BlockingIOError:
             return
+        self._called = False  # before the inbox is read: what comes later calls again
         while self._inbox:
             self._inbox.popleft()()
 
     def _send(self, worker: W, request: int, count: int, payload: bytes) -> None:
-        """Send a pickled request, as fast as the worker takes it."""
+        """Have a pickled request sent, together with others, as fast as the worker takes them."""
         if not worker.busy:
             worker.heard = time.monotonic()
         worker.outbox += REQUEST.pack(len(payload), request, count) + payload
-        self._push(worker)
 
     def _push(self, worker: W) -> None:
         try:

@@ -127,6 +127,24 @@ def test_options_are_the_constructors():
         assemble([part])
 
 
+def test_what_a_class_checks_before_a_run():
+    class Mine:
+        def __init__(self, most: int = 1):
+            self.most = most
+
+        @staticmethod
+        def check(most=1):
+            if most < 1:
+                raise UserError("most is at least 1")
+
+        def reply(self, response):
+            return "x"
+
+    assert assemble([of_class(Mine)], options={"most": 2})
+    with pytest.raises(UserError, match="most is at least 1"):
+        assemble([of_class(Mine)], options={"most": 0})
+
+
 class Wrong:
     class NoReply:
         def begin(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,9 +28,14 @@ def open_episodes(address: Any = None, seed: int = 0, arguments: Mapping[str, An
     return Episodes(address.resolve(), address, configured, Bridge(TOKENIZER), seed, **arguments)
 
 
+@functools.cache
+def _ids(text: str) -> list[int]:
+    return list(TOKENIZER.encode(text, add_special_tokens=False))
+
+
 def said(task_id: str, sample: int, number: int, text: str, left: int = 1000) -> SampledTurn:
     cut = text.startswith("cut ")
-    ids = TOKENIZER.encode(text, add_special_tokens=False) + ([] if cut else [END])
+    ids = [*_ids(text)] + ([] if cut else [END])
     return SampledTurn(task_id, sample, number, ids, text, "length" if cut else "stop", left)
 
 
