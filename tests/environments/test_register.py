@@ -502,6 +502,7 @@ def test_the_version_changes_with_the_file(tmp_path):
         versions.add(get_environment(f"{path}:Child").version)
         del REGISTRY["same"]
     assert len(versions) == 2
+    assert get_environment("guess_number").version == "1"
 
 
 def test_lookup_by_entry_point(tmp_path, monkeypatch):
