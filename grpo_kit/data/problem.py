@@ -32,6 +32,6 @@ class Problem:
         return self.key or self.prompt
 
 
-def written_call(name: str, **arguments: str) -> str:
+def written_call(name: str, /, **arguments: str) -> str:
     """A call of a tool as a demonstration writes it: plain JSON, for templates that have no calls of their own."""
     return json.dumps({"name": name, "arguments": arguments})
