@@ -214,7 +214,9 @@ def _marked(made: type) -> list[Callable[..., Any]]:
     marked = [method for method in methods if hasattr(method, MARK)]
     for method in marked:
         if not inspect.isfunction(method):
-            raise UserError(f"tool {made.__name__}.{method.__name__} ({origin_of(made)}): mark a plain method with @tool")
+            raise UserError(
+                f"tool {made.__name__}.{method.__name__} ({origin_of(made)}): mark a plain method with @tool"
+            )
     return marked
 
 

@@ -389,7 +389,9 @@ class Place:
 
 def test_types_that_a_call_can_give():
     @tool
-    def go(at: Place, colour: Colour, how: Literal["fast", "slow"], by: Annotated[list[int], "steps"] | None = None) -> str:
+    def go(
+        at: Place, colour: Colour, how: Literal["fast", "slow"], by: Annotated[list[int], "steps"] | None = None
+    ) -> str:
         """Go."""
         return f"{at} {colour} {how} {by}"
 
