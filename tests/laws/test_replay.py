@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,8 @@ from grpo_kit.train.assemble import prepare_policy
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.replay import replay_step
 from tests.kit.episodes import episode_groups
-from tests.kit.runs import recipe
+from tests.kit.played import ENDS_TURNS
+from tests.kit.runs import recipe, run
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,23 @@ def test_the_recorded_loss_is_the_loss_of_the_record(dense, subject, step):
     assert {"loss", "grad_norm", "entropy", "ratio/max"} <= names
     for number in found.numbers:
         assert number.recorded == number.again, number
+
+
+def test_a_run_in_an_environment_can_be_replayed(tmp_path):
+    settings = (
+        "verifiers=[]",
+        "train.steps=2",
+        "train.save_every=1",
+        "rollout.max_tokens=24",
+        "scoring.max_rejected_gold=1.0",
+    )
+    played = f"environment={{name: '{Path(__file__).parents[1]}/kit/played.py:Counting', max_inserted: 128}}"
+    run(recipe("reinforce", *settings, played, ENDS_TURNS), tmp_path / "run")
+    for step in (1, 2):
+        found = replay_step(tmp_path / "run", step)
+        assert found.problem is None
+        for number in found.numbers:
+            assert number.recorded == number.again, number
 
 
 @pytest.mark.parametrize("fresh", [False, True])
