@@ -59,9 +59,9 @@ def hostile_calls(workers: int, calls: int) -> dict[str, Any]:
     """Every call accounted for, nothing left behind, and the trainer's memory flat."""
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder
-        hostile(400, workers)
+        hostile(400, 0, 8.0, workers)
         before, started = resident_mb(), time.perf_counter()
-        account = hostile(calls, workers)
+        account = hostile(calls, calls // 700, 8.0, workers)
         account |= {"seconds": time.perf_counter() - started, "trainer_resident_mb": [before, resident_mb()]}
         tempfile.tempdir = None
         left = os.listdir(folder)

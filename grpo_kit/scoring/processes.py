@@ -33,6 +33,7 @@ from .execute import timed_out
 from .fork_server import COMMAND, KILL, LOAD, SPAWN, WARM
 
 IMPORT_SECONDS = 300.0
+SECOND_LOOK_SECONDS = 0.2
 MAX_REPLY = 256 * 2**20
 MAX_RESTARTS = 20
 # Workers that may die in a row before they were given anything to do.
@@ -62,6 +63,18 @@ class Process:
         self.received = 0  # bytes
         self.heard = time.monotonic()
         self.ending: Score | None = None  # why the pool is ending it
+        self._suspected: tuple[bytes, float] | None = None  # a mark, and when it was first overdue
+
+    def suspect(self, now: float) -> float:
+        """Seconds until it is sure that it has not moved on: its mark stood still when it was looked at again.
+
+        Where the machine stood still, its answer, or the news of its death, arrives now. And a mark may be read while it is
+        written.
+        """
+        mark = bytes(self.heartbeat[: HEARTBEAT.size])  # a verifier may have written into it what is equal to nothing
+        if self._suspected is None or self._suspected[0] != mark:
+            self._suspected = (mark, now)
+        return self._suspected[1] + SECOND_LOOK_SECONDS - now
 
     def marked(self) -> tuple[int, int, float]:
         return HEARTBEAT.unpack_from(self.heartbeat, 0)
@@ -257,13 +270,14 @@ class Processes(Generic[W]):
             if not worker.busy or worker.ending is not None:
                 continue
             left, limit = worker.overdue(now)
-            # Twice, because a mark may be read while it is written.
-            if left <= 0 and worker.overdue(now)[0] <= 0:
-                self._kill(worker, timed_out(limit))
-            else:
-                # At least once per timeout: a call that starts after this look must not wait for the next one.
-                left = min(left, worker.timeout)
-                nearest = left if nearest is None else min(nearest, left)
+            if left <= 0:
+                left = worker.suspect(now)
+                if left <= 0:
+                    self._kill(worker, timed_out(limit))
+                    continue
+            # At least once per timeout: a call that starts after this look must not wait for the next one.
+            left = min(left, worker.timeout)
+            nearest = left if nearest is None else min(nearest, left)
         return None if nearest is None else max(nearest, 0.001)
 
     def _kill(self, worker: W, because: Score) -> None:

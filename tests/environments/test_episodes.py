@@ -118,7 +118,7 @@ def test_a_harmful_call_costs_its_own_episode(word, undisturbed):
     """Its siblings, in the same worker, are answered as if nothing had been."""
     scripts = {**calm(), ("t", 9): ["a b", word, "done"]}
     with (
-        open_episodes(timeout=3.0) as episodes,
+        open_episodes(timeout=5.0 if word == "hang" else 60.0) as episodes,
         episodes.open_round(prepared(episodes, [task("s"), task("t")])) as replies,
     ):
         ends = play(replies, scripts)
@@ -134,7 +134,7 @@ def test_a_harmful_call_costs_its_own_episode(word, undisturbed):
 
 @pytest.mark.parametrize("how", ["raise", "hang", "exit", "segfault", "memory"])
 def test_an_episode_that_cannot_begin_is_an_error_of_its_own(how):
-    with open_episodes(timeout=3.0) as episodes:
+    with open_episodes(timeout=5.0 if how == "hang" else 60.0) as episodes:
         tasks = prepared(episodes, [task("s"), task("t", how)])
         with episodes.open_round(tasks) as replies:
             ends = play(replies, {("s", 0): CALM, ("t", 0): ["a"], ("t", 1): ["cut b"]})

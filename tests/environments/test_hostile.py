@@ -6,15 +6,16 @@ import pytest
 
 from tests.kit.hostile_episodes import failures, hostile
 
-CALLS = 1000  # benchmarks/environments.py does ten times as many
+CALLS, HANGS = 1000, 4  # benchmarks/environments.py does ten times as many
 
 
 @pytest.mark.slow
 def test_every_hostile_call_is_accounted_for(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    account = hostile(CALLS)
+    account = hostile(CALLS, HANGS, timeout=20.0)
     assert account["wrong"] == []
-    assert account["accounted_for"] == account["episodes"] == CALLS // 4
+    assert account["accounted_for"] == account["episodes"] == CALLS // 4 + HANGS
+    assert account["outcomes"]["hang: timeout"] == HANGS
     assert failures(account) > account["episodes"] / 4
     seen = account["statistics"]
     assert seen["environment/error"] + seen["environment/timeout"] == failures(account)

@@ -24,7 +24,7 @@ def task(name: str = "t", answer: Any = None) -> Task:
 
 def open_episodes(address: Any = None, seed: int = 0, arguments: Mapping[str, Any] = {}, **settings: Any) -> Episodes:
     address = address or Address()
-    configured = EnvironmentConfig(name="obeying", **{"timeout": 5.0, "memory_mb": 256, **settings})
+    configured = EnvironmentConfig(name="obeying", **{"timeout": 60.0, "memory_mb": 256, **settings})
     return Episodes(address.resolve(), address, configured, Bridge(TOKENIZER), seed, **arguments)
 
 

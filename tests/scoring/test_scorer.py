@@ -17,10 +17,11 @@ import pytest
 
 from grpo_kit.runtime.interrupt import StopStep, stop_on_signal
 from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
+from grpo_kit.scoring.channel import HEARTBEAT
 from grpo_kit.scoring.fork_server import COMMAND, WARM
 from grpo_kit.scoring.handle import Worker
 from grpo_kit.scoring.pool import Pool
-from grpo_kit.scoring.processes import BOOT
+from grpo_kit.scoring.processes import BOOT, SECOND_LOOK_SECONDS
 from grpo_kit.scoring.worker import _score
 from grpo_kit.types import Completion, Group, Prompt, Task
 from grpo_kit.verifiers import REGISTRY, VerifierError, from_function, verifier
@@ -180,6 +181,18 @@ def test_an_event_of_a_worker_that_was_just_buried():
         pool._serve(gone, selectors.EVENT_READ)  # its death came in the same round of events
         (scored,) = scorer.score_groups([group(["ok"])])
     assert scored.scores[0].value == 1.0
+
+
+def test_a_call_is_late_only_if_it_has_not_moved_at_a_second_look():
+    """Where the machine stood still, the answer to a call that seems late may be on its way."""
+    heartbeat = bytearray(HEARTBEAT.pack(1, 0, 0.0))
+    worker = Worker(1, socket.socket(), heartbeat)
+    worker.channel.close()
+    assert worker.suspect(100.0) == SECOND_LOOK_SECONDS
+    assert worker.suspect(100.0 + SECOND_LOOK_SECONDS) <= 0
+    heartbeat[:] = HEARTBEAT.pack(1, 1, float("nan"))
+    assert worker.suspect(200.0) == SECOND_LOOK_SECONDS
+    assert worker.suspect(200.0 + SECOND_LOOK_SECONDS) <= 0
 
 
 def test_a_verifier_that_kills_the_pool_is_survived():
