@@ -1,6 +1,6 @@
 """Episodes: how busy a tool keeps its workers, what a turn costs beside the environment, ten thousand hostile calls.
 
-python benchmarks/environments.py [--episodes 1000] [--hostile 10000] [--workers 2]   writes benchmarks/results/environments.json
+python benchmarks/environments.py [--episodes 1000] [--hostile 17000] [--workers 2]   writes benchmarks/results/environments.json
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ def timed(workers: int, count: int, turn: str) -> dict[str, float]:
     }
 
 
+def best(workers: int, count: int, turn: str) -> dict[str, float]:
+    """Of three: whatever else the machine does makes it slower, never faster."""
+    return min((timed(workers, count, turn) for _ in range(3)), key=lambda found: found["seconds"])
+
+
 def hostile_calls(workers: int, calls: int) -> dict[str, Any]:
     """Every call accounted for, nothing left behind, and the trainer's memory flat."""
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +86,9 @@ def children() -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--episodes", type=int, default=1000)
-    parser.add_argument("--hostile", type=int, default=10_000)
+    parser.add_argument(
+        "--hostile", type=int, default=17_000, help="calls asked for; an episode ends at its first harm"
+    )
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
     results: dict[str, Any] = {
@@ -92,8 +99,8 @@ def main() -> None:
             "system": platform.platform(),
         },
         "workers": chosen.workers,
-        "tool_of_a_millisecond": timed(chosen.workers, chosen.episodes, "sleep 0.001"),
-        "nothing_to_do": timed(1, chosen.episodes, "a"),
+        "tool_of_a_millisecond": best(chosen.workers, chosen.episodes, "sleep 0.001"),
+        "nothing_to_do": best(1, chosen.episodes, "a"),
     }
     if chosen.hostile:
         results["hostile"] = hostile_calls(chosen.workers, chosen.hostile)

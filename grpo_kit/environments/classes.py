@@ -114,7 +114,7 @@ class PartsEpisode:
                 try:
                     result = self._run(made.reply(**_chosen(part.reply, offered)))
                 except ToolError as error:
-                    said = _message("user", str(error))
+                    said = _message("user", shortened(str(error)))
                     return Answer((said,), calls=1, invalid=1)
                 return as_answer(result, f"{part.name}.reply ({part.origin})")
         return Answer(done=True)
@@ -145,14 +145,14 @@ class PartsEpisode:
                 tool, made, arguments = self._understood(call)
             except ToolError as error:
                 invalid += 1
-                messages.append(_message("tool", str(error)))
+                messages.append(_message("tool", shortened(str(error))))
                 continue
             given = () if made is None else (made,)
             try:
                 result = self._run(tool.function(*given, **arguments))
             except ToolError as error:
                 failed += 1
-                messages.append(_message("tool", str(error) or "the call failed"))
+                messages.append(_message("tool", shortened(str(error)) or "the call failed"))
                 continue
             if isinstance(result, Done):
                 total = _number(result.reward, f"{tool.name} ({tool.origin})")

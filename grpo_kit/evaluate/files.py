@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
-from grpo_kit.observe.episode_record import read_messages, read_turns
-from grpo_kit.types import Message, Turn
+from grpo_kit.observe.episode_record import read_ending, read_messages, read_turns
+from grpo_kit.types import Ending, Message, Turn
 
 from .records import GREEDY
 
@@ -86,7 +86,7 @@ class Problem:
         samples: the sample index of each response, `GREEDY` for a greedy one.
         blank: the rows that hold no response; an empty one stands in ``responses`` for each.
         opening: the messages before the first response, where the kit recorded them.
-        turns: of each response that is the last turn of an episode; empty for the others.
+        turns, endings: of each response that is the last turn of an episode; empty and None for the others.
     """
 
     id: str
@@ -99,6 +99,7 @@ class Problem:
     meta: dict[str, Any] = field(default_factory=dict)
     opening: tuple[Message, ...] = ()
     turns: list[list[Turn]] = field(default_factory=list)
+    endings: list[Ending | None] = field(default_factory=list)
 
 
 def resolve_fields(rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path) -> Fields:
@@ -247,7 +248,7 @@ def problems_of(
             marks = _marks(row, labels, len(responses), where) if labels else []
         except KeyError as error:
             raise UserError(f"{where} has no field {error.args[0]!r}; it has: {', '.join(_names(row))}") from None
-        opening, turns = _conversation(row, where) if recorded else ((), [])
+        opening, turns, ending = _conversation(row, where) if recorded else ((), [], None)
         used = {fields.response, fields.gold, fields.label, "verifier", *(EPISODE if turns else ())}
         meta = {k: v for k, v in row.items() if k not in used}
         problem = found.setdefault(id, Problem(id, _prompt_text(prompt), gold, meta=meta, opening=opening))
@@ -262,14 +263,15 @@ def problems_of(
         problem.labels += marks
         problem.blank += [number for text in responses if not text.strip() and not turns]
         problem.turns += [turns for _ in responses]
+        problem.endings += [ending for _ in responses]
     return list(found.values())
 
 
-def _conversation(row: Mapping[str, Any], where: str) -> tuple[tuple[Message, ...], list[Turn]]:
-    """What stood before the first turn of a recorded episode, and its turns; nothing where there was no environment."""
+def _conversation(row: Mapping[str, Any], where: str) -> tuple[tuple[Message, ...], list[Turn], Ending | None]:
+    """What stood before a recorded episode, its turns and why it ended; nothing where there was no environment."""
     try:
         turns = read_turns(row)
-        return (read_messages(row), turns) if turns else ((), [])
+        return (read_messages(row), turns, read_ending(row)) if turns else ((), [], None)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{where} is no recorded episode: {error!r:.200}") from error
 

@@ -161,7 +161,8 @@ def _asked(problem: Problem) -> Group:
     chosen = [index for index in range(len(problem.responses)) if _answers(problem, index)]
     group = Group.of_texts(_task(problem), (problem.responses[index] for index in chosen))
     for completion, index in zip(group.completions, chosen, strict=True):
-        completion.turns = list(problem.turns[index]) if problem.turns else []
+        if problem.turns:
+            completion.turns, completion.ending = list(problem.turns[index]), problem.endings[index]
     return group
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, line
 
+from .episodes import episode_notes
 from .protocol import Result, protocol_lines
 from .records import Record
 
@@ -138,6 +139,7 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
             lines.append(
                 f"pass@{k} is of the {found['problems']} of {metrics['problems']} problems with {k} judged samples"
             )
+    lines += episode_notes(metrics.get("episodes", {}))
     unscored = sum(metrics["unscored"].values())
     if unscored:
         lines.append(

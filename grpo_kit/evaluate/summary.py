@@ -14,6 +14,7 @@ import numpy as np
 
 from grpo_kit.types import RIGHT_UNMARKED
 
+from .episodes import episode_metrics
 from .metrics import (
     NOTHING,
     Estimate,
@@ -47,6 +48,7 @@ class TaskMetrics:
         unscored: completions that no verifier judged, by status; they are neither right nor wrong.
         avg_worst: avg@n if all of these were wrong.
         length_right, length_wrong: mean length in ``length_unit``.
+        episodes: turns, calls and endings, where answers are episodes (`episode_metrics`).
     """
 
     problems: int
@@ -68,9 +70,11 @@ class TaskMetrics:
     length_right: float
     length_wrong: float
     length_unit: str
+    episodes: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        return _without_nan(dataclasses.asdict(self))
+        fields: dict[str, Any] = _without_nan(dataclasses.asdict(self))
+        return fields if self.episodes else {name: value for name, value in fields.items() if name != "episodes"}
 
 
 def summarise(records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | None = None) -> TaskMetrics:
@@ -112,6 +116,7 @@ def summarise(records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | Non
         length_right=_mean(lengths[True]),
         length_wrong=_mean(lengths[False]),
         length_unit="tokens" if flat and flat[0].token_ids else "characters",
+        episodes=episode_metrics(flat),
     )
 
 

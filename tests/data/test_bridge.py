@@ -1,6 +1,7 @@
 """What stands between two turns: over templates that behave as those of well-known models do."""
 
 import pytest
+from tokenizers import models
 
 from grpo_kit.data.bridge import Bridge
 from grpo_kit.errors import UserError
@@ -185,3 +186,29 @@ def test_what_a_template_leaves_out_is_refused(template, reason):
     tokenizer.chat_template = template
     with pytest.raises(UserError, match=reason):
         Bridge(tokenizer).check(("tool",))
+
+
+@pytest.mark.parametrize(
+    ("sampled", "end", "text", "raw"),
+    [
+        ("5", "<|im_end|>", "5", "5"),
+        ("5", None, "5", "5"),
+        ("<tool_call>{}</tool_call>", "<|im_end|>", "<tool_call>{}</tool_call>", "<tool_call>{}</tool_call>"),
+        ("<|im_start|>5", "<|im_end|>", "5", "<|im_start|>5"),
+        ("<|im_start|>5</answer>", None, "5", "<|im_start|>5"),
+        ("5</answer>", None, "5", "5"),
+    ],
+)
+def test_a_turn_with_its_special_tokens(sampled, end, text, raw):
+    """Without the one that ended it; cut where a stop string cut the text."""
+    tokenizer = chat_tokenizer("qwen2.5")
+    assert Bridge(tokenizer).raw(turn(tokenizer, sampled, end), text) == raw
+
+
+def test_a_tokenizer_that_joins_letters_over_the_border_of_a_turn_passes_by_its_text():
+    """What was sampled stays as it was: nobody samples the token that the whole rendering has there."""
+    tokenizer = chat_tokenizer("chatml")
+    vocabulary = {symbol: i for symbol, i in tokenizer.get_vocab().items() if i < 256} | {"\u010aA": 1000}
+    tokenizer.backend_tokenizer.model = models.BPE(vocab=vocabulary, merges=[("\u010a", "A")])
+    assert tokenizer.encode("\nA") == [1000]
+    assert Bridge(tokenizer).check() is False

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import math
 import random
 import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import pytest
 
@@ -372,6 +375,53 @@ def of_nothing(a: Missing) -> int:  # type: ignore[name-defined]  # noqa: F821
 def test_functions_that_are_no_tools(function, message):
     with pytest.raises(UserError, match=rf"tool '{function.__name__}' \(.*test_register.py:\d+\).*{message}"):
         of_function(function)
+
+
+class Colour(enum.Enum):
+    red = "red"
+
+
+@dataclass
+class Place:
+    x: int
+    title: str = "here"
+
+
+def test_types_that_a_call_can_give():
+    @tool
+    def go(at: Place, colour: Colour, how: Literal["fast", "slow"], by: Annotated[list[int], "steps"] | None = None) -> str:
+        """Go."""
+        return f"{at} {colour} {how} {by}"
+
+    given = {"at": {"x": 1}, "colour": "red", "how": "slow", "by": [1, 2]}
+    [answer] = played([of_function(go)], [Call("go", given)])
+    assert contents(answer) == ["Place(x=1, title='here') Colour.red slow [1, 2]"]
+    for wrong in ({"at": {"y": 1}}, {"colour": "blue"}, {"how": "so"}, {"by": ["1"]}, {"at": 1}):
+        [answer] = played([of_function(go)], [Call("go", {**given, **wrong})])
+        assert answer.invalid == 1
+    parameters = of_function(go).tools[0].schema["function"]["parameters"]
+    assert parameters["properties"]["by"] == {"type": "array", "items": {"type": "integer"}, "nullable": True}
+    assert parameters["$defs"]["Place"]["properties"]["title"] == {"type": "string", "default": "here"}
+
+
+def test_a_static_method_is_no_tool():
+    class Mine:
+        @tool
+        @staticmethod
+        def act() -> str:
+            """Act."""
+            return ""
+
+    with pytest.raises(UserError, match=r"tool Mine.act .*mark a plain method"):
+        of_class(Mine)
+
+
+def test_long_complaints_are_cut():
+    class Mine:
+        def reply(self, response):
+            raise ToolError(response)
+
+    assert len(opened(Mine).reply("x" * 10**6, "").messages[0]["content"]) < 17_000
 
 
 def test_a_tool_that_shadows_another():
