@@ -16,13 +16,14 @@ from .records import Record
 
 NONE = "-"
 CLIPPED = 60
-SPARE = {"length right / wrong": 5, "no answer": 4, "cut": 3, "maj@n": 2, "95 %": 1}  # the highest goes first
+# The highest goes first.
+SPARE = {"length right / wrong": 7, "no answer": 6, "cut": 5, "maj@n": 4, "95 %": 3, "calls": 2, "turns": 1}
 
 
 def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the table, one row per model and task."""
     header = ["model", "task", "problems", "n", "accuracy ± s.e.", "95 %", "pass@k", "maj@n", "greedy", "cut", "no answer",
-              "length right / wrong", "unscored"]  # fmt: skip
+              "turns", "calls", "length right / wrong", "unscored"]  # fmt: skip
     rows = [
         [str(result.model["label"]), task, *_cells(found.metrics, found.protocol)]
         for result in results
@@ -44,7 +45,7 @@ def _cells(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]
     majority = {int(k): e for k, e in metrics["majority_at"].items()}
     unscored = ", ".join(f"{count} {status}" for status, count in metrics["unscored"].items())
     interval = NONE if primary["low"] is None else f"{percent(primary['low'])} to {percent(primary['high'])}"
-    fewest = fewest_samples(metrics)
+    fewest, episodes = fewest_samples(metrics), metrics.get("episodes")
     return [
         _problems(metrics, protocol),
         (f"{fewest} to {n}" if fewest < n else str(n)) if n else "greedy",
@@ -55,6 +56,8 @@ def _cells(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]
         estimate(metrics["greedy"]) if n and metrics["greedy"]["problems"] else NONE,
         percent(metrics["truncated"]),
         percent(metrics["no_answer"]),
+        f"{episodes['turns']:.1f}" if episodes else NONE,
+        f"{episodes['calls']:.1f}" if episodes and episodes["calls"] else NONE,
         f"{_count(metrics['length_right'])} / {_count(metrics['length_wrong'])}"
         + ("" if metrics["length_unit"] == "tokens" else " chars"),
         unscored,
@@ -149,9 +152,24 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
             f"{percent(unmarked)} % would be right, but mark no answer as theirs (a box, 'the answer is'): the task's "
             "verifier with last_expression would count them; a reward had better ask for the mark"
         )
+    if episodes := metrics.get("episodes"):
+        lines.append(_episodes(episodes))
     if (metrics["truncated"] or 0) > 0.05:
         lines.append(f"warning: {percent(metrics['truncated'])} % of the completions were cut; raise --max-tokens")
     return lines
+
+
+def _episodes(found: Mapping[str, Any]) -> str:
+    calls = ""
+    if found["calls"]:
+        wrong = f"{percent(found['invalid'])} % not understood, {percent(found['failed'])} % failed"
+        calls = f", {found['calls']:.1f} calls ({wrong})"
+    endings = sorted(found["endings"].items(), key=lambda item: -item[1])
+    ended = ", ".join(f"{name} {percent(share)} %" for name, share in endings)
+    return (
+        f"an episode had {found['turns']:.1f} turns (at most {found['most_turns']}){calls} and {found['seconds']:.3f} s of its "
+        f"environment; ended: {ended}"
+    )
 
 
 def markdown(results: Sequence[Result]) -> str:
