@@ -47,8 +47,8 @@ class TaskMetrics:
         right_unmarked: share whose answer nothing marks as one, though it would be right; NaN where the verifier does not look.
         unscored: completions that no verifier judged, by status; they are neither right nor wrong.
         avg_worst: avg@n if all of these were wrong.
-        length_right, length_wrong: mean length in ``length_unit``.
-        episodes: turns, calls and endings, where answers are episodes (`episode_metrics`).
+        length_right, length_wrong: mean length in ``length_unit``; of an episode, what was sampled in all its turns.
+        episodes: turns, calls and endings, with errors (`episode_metrics`); empty where no environment answered.
     """
 
     problems: int
@@ -77,8 +77,15 @@ class TaskMetrics:
         return fields if self.episodes else {name: value for name, value in fields.items() if name != "episodes"}
 
 
-def summarise(records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | None = None) -> TaskMetrics:
-    """The metrics of one task's records. ``votes`` (see `count_votes`) gives maj@k; without it there is none."""
+def summarise(
+    records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | None = None, *, extracts: bool = True
+) -> TaskMetrics:
+    """The metrics of one task's records.
+
+    Args:
+        votes: see `count_votes`; without them there is no maj@k.
+        extracts: whether who judged looks for an answer in the text.
+    """
     sampled: dict[str, list[Record]] = defaultdict(list)
     greedy = []
     for record in records:
@@ -109,7 +116,7 @@ def summarise(records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | Non
         majority_at=majority,
         greedy=proportion([float(r.right) for r in greedy if r.counts]),
         truncated=_share([r.finish == "length" for r in flat]) if any(r.finish for r in flat) else math.nan,
-        no_answer=_no_answer(flat),
+        no_answer=_no_answer(flat) if extracts else math.nan,
         right_unmarked=_right_unmarked(flat),
         unscored=dict(unscored),
         avg_worst=fmean(sum(r.right for r in g) / len(g) for g in sampled.values()) if sampled else math.nan,
