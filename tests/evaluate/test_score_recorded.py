@@ -89,6 +89,21 @@ def test_an_episode_whose_last_turn_is_empty_is_judged_all_the_same(tmp_path):
     assert not any("empty" in line for line in found.said)
 
 
+def test_how_a_recorded_episode_ended_is_known_and_half_an_episode_is_not_judged(tmp_path):
+    turns = [{"start": 0, "text": "\\boxed{42}", "calls": 1}]
+    rows = [
+        rollout(1, "a", n, "\\boxed{42}", 1.0) | {"turns": turns, "ending": e} for n, e in enumerate(("done", "room"))
+    ]
+    lost = {"outcome": {"value": 0.0, "status": "timeout", "reason": "slow"}, "ending": "deadline", "turns": turns}
+    rows.append(rollout(1, "b", 0, "\\boxed{42}", 0.0, status="timeout") | lost)
+    rows.append(rollout(1, "b", 1, "\\boxed{42}", 0.0, status="error") | {"turns": turns, "ending": "error"})
+    found = rescore(write_run(tmp_path / "run", rows), Fields(), MATH, workers=0)
+    assert [r.ending for r in found.records] == ["done", "room", "deadline", "error"]
+    assert [r.status for r in found.records] == ["ok", "ok", "timeout", "error"]
+    episodes = found.result.tasks["step 1"].metrics["episodes"]
+    assert (episodes["calls"], episodes["endings"]["room"]) == (1.0, 0.25)
+
+
 def test_a_damaged_episode_is_named_by_its_row(tmp_path):
     row = rollout(1, "a", 0, "42", 0.0) | {"turns": [{"text": "no start"}]}
     with pytest.raises(UserError, match=r"row 0 is no recorded episode: KeyError"):

@@ -56,6 +56,24 @@ def test_nothing_harder_is_offered_than_there_is(tmp_path):
     assert "go on, harder" not in offered(23)  # 27 different letters would be wanted
 
 
+@pytest.mark.parametrize(
+    ("task", "environment", "asked"),
+    [("addition", None, "addition"), ("addition", "guess_number", "run"), ("big_arithmetic", None, "run")],
+)
+def test_before_and_after_is_asked_as_the_run_was(tmp_path, task, environment, asked):
+    recipe = {
+        "model": {"scratch": {}},
+        "data": {"task": task},
+        "warm_start": {"steps": 1},
+        "environment": environment and {"name": environment},
+        "verifiers": [{"name": "math"}],
+        "train": {"steps": 1},
+    }
+    commands = dict(after_training(Config.model_validate(recipe), tmp_path / "run"))
+    words = commands["before and after"]
+    assert words[words.index("--tasks") + 1] == {"run": str(tmp_path / "run")}.get(asked, asked)
+
+
 @pytest.mark.parametrize(("accuracy", "way"), [(None, "harder"), (0.9, "harder"), (0.0, "longer"), (0.3, "longer")])
 def test_what_is_mostly_wrong_is_not_made_harder(tmp_path, accuracy, way):
     recipe = {
