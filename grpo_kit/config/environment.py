@@ -39,6 +39,11 @@ class EnvironmentConfig(Strict):
         4096, description="MiB that a worker may take on top of its imports; 0 sets no limit"
     )
 
+    @property
+    def fresh(self) -> bool:
+        """Whether every turn is a prompt of its own."""
+        return self.history == "fresh"
+
     @model_validator(mode="after")
     def _one_of_both(self) -> EnvironmentConfig:
         if (self.name is None) == (not self.tools):

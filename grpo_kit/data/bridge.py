@@ -79,6 +79,25 @@ class Bridge:
                 same = self._probe_on(opening, role, sampled, content) and same
         return same
 
+    def check_whole(self, roles: Sequence[str], opening: Sequence[Message] = (QUESTION,)) -> None:
+        """Whether the template can render a conversation with replies of these roles, for turns with prompts of their own.
+
+        Raises:
+            UserError: the template shows no tools, or refuses or leaves out messages of these roles.
+        """
+        if "tools" in self.settings:
+            self._check_tools()
+        for role in roles:
+            replies = self.read([_reply(role, "Reply of the bridge")])
+            if "Reply of the bridge" not in self._text([*opening, Message(role="assistant", content=ANSWER), *replies]):
+                raise self._left_out(role)
+
+    def _left_out(self, role: str) -> UserError:
+        return UserError(
+            f"the chat template of {self.name} leaves out {role} messages, which the environment answers with; mend "
+            "chat_template in the model's folder"
+        )
+
     def _check_tools(self) -> None:
         without = {name: value for name, value in self.settings.items() if name != "tools"}
         if self._text([QUESTION]) == str(self._apply([QUESTION], without)):
@@ -126,10 +145,7 @@ class Bridge:
         if text != whole:
             self._refuse(role, text, whole)
         if any(f"Reply {number}.{each}" not in whole for number, n in enumerate(counts) for each in range(n)):
-            raise UserError(
-                f"the chat template of {self.name} leaves out {role} messages, which the environment answers with; mend "
-                "chat_template in the model's folder"
-            )
+            raise self._left_out(role)
         return ids == self._encode(whole)
 
     def _refuse(self, role: str, text: str, whole: str) -> None:

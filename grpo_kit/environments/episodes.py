@@ -121,7 +121,9 @@ class Episodes:
                 prompt = rules.bridge.prompt(made)
         with self._lock:
             name = _name(made)
-            self._prepared[name] = Prepared(task, self._seed_of(task), heard.digest, failure)
+            self._prepared[name] = Prepared(
+                task, self._seed_of(task), heard.digest, failure, made.messages, len(prompt.token_ids)
+            )
             self._prepared.move_to_end(name)
             while len(self._prepared) > MOST_PREPARED:
                 self._prepared.popitem(last=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.config.environment import EnvironmentConfig
-from grpo_kit.data.bridge import Bridge
+from grpo_kit.data.bridge import QUESTION, Bridge
 from grpo_kit.data.chat import NO_ARGUMENTS
 from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Task
@@ -129,7 +129,10 @@ def find_setting(
     bridge = Bridge(tokenizer, environment.tools if place else (), arguments)
     told = instructions(environment.tools, format) if environment.tools and not place else ""
     roles = ("tool",) if environment.tools else ("user",)
-    bridge.check(roles, opening) if opening else bridge.check(roles)
+    if settings.fresh:
+        bridge.check_whole(roles, opening or (QUESTION,))
+    else:
+        bridge.check(roles, opening or (QUESTION,))
     return Setting(settings, environment, spec, bridge, told)
 
 

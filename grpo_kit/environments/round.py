@@ -51,12 +51,15 @@ class Prepared:
         seed: of each of its episodes: all samples of a group are given the same one.
         digest: of what they begin with.
         failure: why they cannot begin.
+        opening: the messages of the prompt. length: its tokens.
     """
 
     task: Task
     seed: int
     digest: bytes = b""
     failure: Score | None = None
+    opening: tuple[Message, ...] = ()
+    length: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -199,18 +202,31 @@ class Round:
         try:
             with rules.bridge_lock:
                 messages = rules.bridge.read(answer.messages)
-                inserted = rules.bridge.answered(played.at.token_ids, messages)
+                inserted = self._next(key, messages)
         except (UserError, ValueError) as error:
             failure = Score(status="error", reason=str(error))
             rules.tally.failure(Heard(failure=failure), self._tasks[key[0]].task, played.at.text)
             self._end(key, "error", failure, heard)
             return
-        if played.inserted + len(inserted) > rules.settings.max_inserted:
+        # A prompt of its own holds what was written and inserted before as well.
+        before = self._tasks[key[0]].length + played.sampled + len(played.at.token_ids)
+        told = len(inserted) - before if rules.settings.fresh else played.inserted + len(inserted)
+        if told > rules.settings.max_inserted:
             self._end(key, "room", None, heard)
             return
         self._keep(played, heard, messages)
-        played.inserted += len(inserted)
+        played.inserted = told
         self._replies.append(Reply(*key, inserted))
+
+    def _next(self, key: Key, messages: tuple[Message, ...]) -> list[int]:
+        """What stands between the turn and the next one, or the next one's whole prompt."""
+        played, bridge = self._played[key], self._rules.bridge
+        if not self._rules.settings.fresh:
+            return bridge.answered(played.at.token_ids, messages)
+        said = [*self._tasks[key[0]].opening]
+        for text, replies in [*((t.text, t.replies) for t in played.turns), (played.at.text, messages)]:
+            said += [Message(role="assistant", content=text), *replies]
+        return [*bridge.prompt(Task(key[0], tuple(said), None)).token_ids]
 
     def _keep(self, played: Played, heard: Heard, messages: tuple[Message, ...]) -> None:
         turn, answer = played.at, heard.answer

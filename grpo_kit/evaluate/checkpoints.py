@@ -166,6 +166,7 @@ class CheckpointEvaluation:
             stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
             seed=settings.seed,
             turn_tokens=task.spec.environment.turn_tokens if task.spec.environment else None,
+            fresh=task.spec.environment is not None and task.spec.environment.fresh,
         )
 
     def _result(self, policy: Policy) -> Result:

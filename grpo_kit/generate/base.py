@@ -20,7 +20,8 @@ class SamplingParams:
     """How to sample. ``temperature == 0`` is greedy; ``n`` samples are drawn per prompt.
 
     ``max_tokens`` limits the sampled tokens of a completion; of an episode, those of all its turns together, and
-    ``turn_tokens`` those of each.
+    ``turn_tokens`` those of each. ``fresh``: the ids of a reply are the whole prompt of the next turn, in place of everything
+    that stood before it.
 
     ``stop_token_ids`` end a completion and are kept as its last token; ``stop`` strings end it after the token that
     completed the string (the tokens are kept, the text is cut before it).
@@ -36,6 +37,7 @@ class SamplingParams:
     stop_token_ids: tuple[int, ...] = ()
     seed: int = 0
     turn_tokens: int | None = None
+    fresh: bool = False
 
     @property
     def greedy(self) -> bool:

@@ -56,6 +56,9 @@ class OpenEpisode:
 
     def context(self) -> list[int]:
         """All that stands before the next sampled token: the prompt, the turns, and what was inserted between them."""
+        if self.sampling.fresh and self.inserted:
+            start, prompt = self.inserted[-1]
+            return prompt + self.token_ids[start:]
         ids, at = list(self.prompt.token_ids), 0
         for index, inserted in self.inserted:
             ids += self.token_ids[at:index] + inserted
@@ -88,7 +91,7 @@ class OpenEpisode:
         if inserted:
             self.inserted.append((len(self.token_ids), list(inserted)))
         self.turn += 1
-        length = len(self.prompt.token_ids) + len(self.token_ids) + sum(len(ids) for _, ids in self.inserted)
+        length = len(self.context())
         if length + self.turn_limit > context:
             raise RunFailed(
                 f"{task}: {length} tokens stand before turn {self.turn}; with the {self.turn_limit} that it may have they "
@@ -107,6 +110,7 @@ class OpenEpisode:
             self.versions[0][1],
             self.versions[1:],
             self.inserted,
+            fresh=self.sampling.fresh,
         )
         if reply is not None:
             completion.turns, completion.ending, completion.outcome = list(reply.turns), reply.ending, reply.outcome

@@ -194,7 +194,8 @@ class Rows:
     # --- who goes ----------------------------------------------------------------------------------------------------
 
     def _leave(self, ended: dict[int, FinishReason]) -> None:
-        room = self.slots - sum(e.kept is not None for e in self._elsewhere())
+        # What stands before a turn with a prompt of its own is nothing that went through the model.
+        room = 0 if self.sampling.fresh else self.slots - sum(e.kept is not None for e in self._elsewhere())
         for row, reason in ended.items():
             episode, token_ids = self.running[row], self._turn(row)
             if self.episodes.replies is not None and len(token_ids) < episode.tokens_left and room > 0:

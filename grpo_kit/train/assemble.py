@@ -170,6 +170,7 @@ def sampling_params(config: Config, policy: Policy) -> SamplingParams:
         stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
         seed=config.seed,
         turn_tokens=config.environment.turn_tokens if config.environment else None,
+        fresh=config.environment is not None and config.environment.fresh,
     )
 
 

@@ -10,6 +10,7 @@ import torch
 
 from grpo_kit.environments.register import REGISTRY
 from grpo_kit.errors import UserError
+from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.runtime.modules import FILE_MODULE
 from grpo_kit.train.preflight import preflight
 from tests.kit.played import ENDS_TURNS
@@ -71,6 +72,23 @@ def test_several_turns_and_an_exact_resume(algorithm, tmp_path):
     assert all("until" in row["messages"][-1]["content"] for row in found)
     assert {row["ending"] for row in found} >= {"done"}
     assert {row["reward"] for row in found} == {0.0, 1.0}
+
+
+def test_turns_with_prompts_of_their_own(tmp_path):
+    """Every turn's prompt is the whole conversation as the template writes it; two steps of it move the weights."""
+    fresh = COUNTING.replace("max_inserted", "history: fresh, max_inserted")
+    run(recipe("grpo", "verifiers=[]", *SHORT, "rollout.max_tokens=48", fresh, ENDS_TURNS), tmp_path / "run")
+    found = [row for step in (1, 2) for row in rollouts(tmp_path / "run", step)]
+    assert max(len(row["turns"]) for row in found) > 2
+    tokenizer = build_tokenizer()
+    for row in found:
+        said = list(row["messages"])
+        for turn, (_, prompt) in zip(row["turns"], row["inserted"], strict=False):
+            said += [{"role": "assistant", "content": turn["text"]}, *turn["replies"]]
+            assert prompt == tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
+    last = metrics(tmp_path / "run")[-1]
+    assert last["mismatch/kl"] < 1e-6 if "mismatch/kl" in last else True
+    assert last["grad_norm"] > 0
 
 
 def test_another_version_of_the_environment_is_not_resumed(tmp_path):
