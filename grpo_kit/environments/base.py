@@ -91,6 +91,7 @@ class Environment:
         tools: JSON schemas of the functions that the policy may call, as chat templates take them; empty for none.
         origin: where it was found, for messages.
         cases: scripted episodes that `grpo-kit environments test` plays.
+        pays: whether it can say what an episode is worth; with tools alone it cannot, and verifiers judge the answer.
     """
 
     name: str
@@ -101,3 +102,4 @@ class Environment:
     tools: tuple[dict[str, Any], ...] = ()
     origin: str = ""
     cases: tuple[Any, ...] = field(default=())
+    pays: bool = True

@@ -39,11 +39,6 @@ class Setting:
         """For every rendering of a prompt."""
         return self.bridge.settings
 
-    @property
-    def pays(self) -> bool:
-        """Whether it has a reward of its own; tools have none."""
-        return self.settings.name is not None
-
     def longer(self, task: Task) -> int:
         """How many tokens what the policy is told of its tools adds to a prompt."""
         untold = {name: value for name, value in self.arguments.items() if name != "tools"}
@@ -103,7 +98,8 @@ def outcome_of(settings: EnvironmentConfig | None) -> tuple[str, float] | None:
     """The name and the weight of what an environment pays; None where nothing pays but verifiers."""
     if settings is None or settings.name is None:
         return None
-    return get_environment(settings.name, options=settings.options).name, settings.weight
+    found = get_environment(settings.name, options=settings.options)
+    return (found.name, settings.weight) if found.pays else None
 
 
 def find_setting(

@@ -112,6 +112,7 @@ def test_another_version_of_the_environment_is_not_resumed(tmp_path):
         (["environment={name: nobody, max_inserted: 64}"], "there is no environment or tool named 'nobody'"),
         (["environment={name: guess_number, options: {lo: 1}, max_inserted: 64}"], "lo"),
         (["environment={tools: [calculator, calculator], max_inserted: 64}"], "calculator"),
+        (["environment={name: python, max_inserted: 64}", "verifiers=[]"], "pays nothing itself"),
         (["environment={name: guess_number, max_inserted: 4096}"], "for example environment.max_inserted=436"),
     ],
 )
