@@ -86,6 +86,7 @@ class Completion:
         later_versions: (index of the first token, version) of each change of weights after the first token.
         inserted: (index, ids) of what stands before the sampled token of that index and nobody sampled: the rest of the turn's
             end, the environment's reply, the opening of the next turn. Indices ascend, and are of tokens that exist.
+        fresh: what is inserted stands for everything before it: each turn was sampled after a prompt of its own.
         turns: of an episode; empty where there is no environment.
         ending: why an episode ended.
         outcome: what the environment itself says of the episode at its end, beside the rewards of turns; None where it says
@@ -104,6 +105,7 @@ class Completion:
     turns: list[Turn] = field(default_factory=list)
     ending: Ending | None = None
     outcome: Score | None = None
+    fresh: bool = False
 
     @classmethod
     def of_text(
@@ -132,6 +134,15 @@ class Completion:
         if self.outcome is not None and self.outcome.status in ("error", "timeout"):
             return self.outcome
         return Score(status="error", reason="the environment failed") if self.ending == "error" else None
+
+    def context_length(self, prompt: int) -> int:
+        """Tokens of the longest context that a network is given at once. prompt: tokens before the first turn."""
+        if not self.fresh:
+            return prompt + len(self.token_ids) + self.inserted_length
+        starts = [0, *(index for index, _ in self.inserted)]
+        before = [prompt, *(len(ids) for _, ids in self.inserted)]
+        ends = [*starts[1:], len(self.token_ids)]
+        return max(length + end - start for length, start, end in zip(before, starts, ends, strict=True))
 
     def earned(self) -> Score | None:
         """What the environment paid for the whole episode, its turns included; None where it has no opinion.

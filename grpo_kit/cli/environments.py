@@ -18,7 +18,7 @@ from grpo_kit.errors import UserError
 
 if TYPE_CHECKING:
     from grpo_kit.environments.selftest import Row
-    from grpo_kit.types import Message
+    from grpo_kit.types import Message, Task
 
 app = typer.Typer(
     help="List, show, write and test environments and tools.", no_args_is_help=True, rich_markup_mode=None
@@ -28,6 +28,7 @@ Name = Annotated[str, typer.Argument(help="a name, package.module:Name or path/f
 Options = Annotated[
     list[str] | None, typer.Option("--option", "-o", help="key=value of the class, value as JSON; repeat for more")
 ]
+DATA_ROWS = 5
 LONGEST_MESSAGE, LONGEST_LABEL, LONGEST_PROBLEM = 600, 40, 300  # characters
 
 
@@ -120,6 +121,7 @@ def check(
         Path | None,
         typer.Option(help="JSONL with turns (text or calls) and replies, reward, done, prompt, answer, meta, options"),
     ] = None,
+    data: Annotated[str | None, typer.Option(help="a recipe, on whose tasks the policies play")] = None,
     option: Options = None,
     format: Format = CallFormat.hermes,
 ) -> None:
@@ -133,10 +135,18 @@ def check(
         chosen = None if cases is None else read_cases(cases)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
-    rows = examine(spec, chosen)
+    rows = examine(spec, chosen, [] if data is None else _tasks_of(data))
     _print_rows(found.name, rows)
     if any(row.problem for row in rows):
         raise typer.Exit(1)
+
+
+def _tasks_of(recipe: str) -> list[Task]:
+    from grpo_kit.config.read import load_recipe
+    from grpo_kit.data.datasets import training_source
+
+    source = training_source(load_recipe(recipe))
+    return [source.task(index) for index in range(min(source.size or DATA_ROWS, DATA_ROWS))]
 
 
 def _print_conversation(messages: list[Message], end: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,3 +30,8 @@ class Problem:
     @property
     def identity(self) -> str:
         return self.key or self.prompt
+
+
+def written_call(name: str, /, **arguments: str) -> str:
+    """A call of a tool as a demonstration writes it: plain JSON, for templates that have no calls of their own."""
+    return json.dumps({"name": name, "arguments": arguments})

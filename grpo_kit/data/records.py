@@ -116,9 +116,8 @@ def fitting(groups: list[Group], longest: int, context: int, where: str) -> tupl
 
 def _length(group: Group) -> int:
     """Tokens of a group's prompt and longest response, with what was inserted into it."""
-    return len(group.prompt.token_ids) + max(
-        (len(c.token_ids) + c.inserted_length for c in group.completions), default=0
-    )
+    prompt = len(group.prompt.token_ids)
+    return max((c.context_length(prompt) for c in group.completions), default=prompt)
 
 
 def held_out_of_record(groups: Sequence[Group]) -> set[str]:
@@ -211,6 +210,7 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
             turns=read_turns(row),
             ending=read_ending(row),
             outcome=read_outcome(row),
+            fresh=row.get("fresh") is True,
         )
     )
     group.scores.append(Score(row["reward"], row["status"]))

@@ -7,7 +7,6 @@ disjoint whatever their seeds.
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Task
 
 from .conversations import PLAIN, framed
-from .problem import Problem
+from .problem import Problem, written_call
 from .word_problems import (
     VERSION,
     of_held_out_templates,
@@ -146,18 +145,18 @@ def big_arithmetic(rng: random.Random, level: int, slip: bool = False) -> Proble
     a, b = rng.randrange(low, high), rng.randrange(low, high)
     if slip:
         return Problem(f"{a}*{b}=", str(a * b), boxed(slipped(rng, a * b)), {})
-    call = json.dumps({"name": "calculator", "arguments": {"expression": f"{a}*{b}"}})
+    call = written_call("calculator", expression=f"{a}*{b}")
     return Problem(f"{a}*{b}=", str(a * b), boxed(a * b), {}, turns=((call, str(a * b)),))
 
 
 def guess_number(rng: random.Random, level: int, slip: bool = False) -> Problem:
-    """A number among ``2**(level + 2) - 1`` that the environment `guess_number` thinks of: ``guess 21 to 27``.
+    """A number among ``2**(level + 2) - 1`` that the environment `guess_number` thinks of: ``guess 4201 to 4207``.
 
     The prompt is the same for all of a range. A demonstration halves what is left, and is through after ``level + 2`` guesses
     at most; one with a slip guesses at random in the whole range, as if nobody had answered, until that many are made.
     """
     width = 2 ** (level + 2) - 1
-    low = rng.randint(1, 99 - width) if width < 90 else 1
+    low = 100 * rng.randint(1, 99) + 1
     high = low + width - 1
     secret = rng.randint(low, high)
     turns, guess, left = [], 0, (low, high)

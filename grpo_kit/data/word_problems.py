@@ -21,7 +21,7 @@ import yaml
 
 from grpo_kit.errors import UserError
 
-from .problem import Problem
+from .problem import Problem, written_call
 
 # Counts in the fingerprint of the data: a run goes on only with the text that it began with.
 VERSION = 1
@@ -101,7 +101,10 @@ def of_held_out_templates(rng: random.Random, level: int, slip: bool = False) ->
 
 
 def tool_word_problems(rng: random.Random, level: int, slip: bool = False) -> Problem:
-    """As `word_problems`, with names for the numbers, which the tool ``lookup`` tells (``meta["hidden"]``: name -> number)."""
+    """As `word_problems`, with names for the numbers, which the tool ``lookup`` tells (``meta["hidden"]``: name -> number).
+
+    A demonstration looks every number up, one turn after the other.
+    """
     return _hidden(word_problems(rng, level, slip))
 
 
@@ -120,7 +123,8 @@ def _hidden(problem: Problem) -> Problem:
 
     asked = re.sub(r"[0-9]+(?:\.[0-9]+)?", named, problem.prompt)
     meta = {**problem.meta, "hidden": numbers}
-    return Problem(f"{asked} {LOOK_UP}", problem.answer, problem.demonstration, meta, key=problem.prompt)
+    turns = tuple((written_call("lookup", name=name), number) for name, number in numbers.items())
+    return Problem(f"{asked} {LOOK_UP}", problem.answer, problem.demonstration, meta, key=problem.prompt, turns=turns)
 
 
 @functools.cache

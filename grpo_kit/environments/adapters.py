@@ -4,6 +4,7 @@
 |---|---|
 | gymnasium, and text games like it | ``reset`` and ``step`` |
 | verl | ``create``, ``execute`` and ``release`` (`BaseTool`) |
+| reasoning-gym | ``score_answer``, and entries by number |
 | verifiers | ``env_response`` and ``is_completed`` (`MultiTurnEnv`) |
 | TRL | ``reset``, and public methods with types, which are tools (``environment_factory``) |
 
@@ -13,6 +14,7 @@ Each adapter is a class of our own shape around an object of theirs. Rewards kee
 from __future__ import annotations
 
 import inspect
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,10 +23,17 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 from grpo_kit.types import Task
+from grpo_kit.verifiers.final_answer import final_answer
+from grpo_kit.verifiers.foreign import evaluation_in
 from grpo_kit.verifiers.json_schema import Checker
 
 from .base import Done, Say, ToolError
 from .tools import Tool, describe, function_schema
+
+_NUMBER = re.compile(r"-?[0-9]{1,9}(?![0-9])")
+_MARKED = re.compile(r"\x1b\[4[0-9]m([^\x1b]*)\x1b\[0m")  # where somebody stands, as a colour behind it
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+LONGEST_ACTION = 1000  # characters at a turn's end in which a numbered action is looked for
 
 
 @dataclass(frozen=True)
@@ -43,26 +52,36 @@ class Foreign:
     takes_options: bool = True
 
 
-def adapt(made: type, label: str, origin: str) -> Foreign | None:
+def adapt(kind: type, made: Callable[..., Any], label: str, origin: str) -> Foreign | None:
     """Our shape of a class of another framework; None where it has none of the known shapes.
+
+    Args:
+        made: makes an object of ``kind``: the class itself, or a function.
 
     Raises:
         UserError: it has one, and something in it that cannot be used.
     """
 
     def has(*names: str) -> bool:
-        return all(callable(getattr(made, name, None)) for name in names)
+        return all(callable(getattr(kind, name, None)) for name in names)
 
     if has("reset", "step"):
         return Foreign(Game, partial(Game, made))
     if has("create", "execute", "release"):
-        return _verl(made, label, origin)
+        return _verl(kind, made, label, origin)
     if has("env_response", "is_completed"):
         return Foreign(Conversation, partial(Conversation, made))
+    if has("score_answer", "__getitem__", "__len__"):
+        if where := evaluation_in(kind.score_answer):  # type: ignore[attr-defined]
+            raise UserError(
+                f"environment {label!r} ({origin}) evaluates what is answered as code ({where}), so that a policy could run "
+                "anything on this machine; it is not used"
+            )
+        return Foreign(Puzzles, partial(Puzzles, made))
     if has("reset"):
-        names = [name for name, _ in inspect.getmembers(made, inspect.isfunction)]
+        names = [name for name, _ in inspect.getmembers(kind, inspect.isfunction)]
         names = [name for name in names if not name.startswith("_") and name not in ("reset", "get_reward", "close")]
-        tools = tuple(_method(getattr(made, name), name) for name in names)
+        tools = tuple(_method(getattr(kind, name), name) for name in names)
         return Foreign(ToolObject, partial(ToolObject, made), tools) if tools else None
     return None
 
@@ -99,8 +118,9 @@ class Wrapper:
 class Game(Wrapper):
     """gymnasium: ``reset(seed=) -> observation, info``; ``step(action) -> observation, reward, terminated, truncated, info``.
 
-    The action is the turn's text without blanks around it. Each step's reward is paid for its turn. Games of before gymnasium
-    (``step`` gives four values, ``reset`` one) are taken as well.
+    The action is the turn's text without blanks around it, or its last number where the game's actions are numbered. What is
+    seen is the observation, or what ``render`` draws where the game was made with ``render_mode="ansi"``. Each step's reward is
+    paid for its turn. Games of before gymnasium (``step`` gives four values, ``reset`` one) are taken as well.
     """
 
     async def begin(self, task: Task, seed: int) -> Any:
@@ -108,24 +128,47 @@ class Game(Wrapper):
         parameters = inspect.signature(reset).parameters
         offered = {"seed": seed % 2**31, **{k: v for k, v in columns(task).items() if k in parameters}}
         said = await settled(reset(**accepted(reset, offered)))
-        return observed(said[0] if isinstance(said, tuple) and len(said) == 2 else said) or None
+        return self._seen(said[0] if isinstance(said, tuple) and len(said) == 2 else said) or None
 
     async def reply(self, response: str) -> Any:
-        result = await settled(self.inner.step(response.strip()))
+        result = await settled(self.inner.step(self._action(response)))
         if not isinstance(result, tuple) or len(result) not in (4, 5):
             raise TypeError(
                 f"{type(self.inner).__name__}.step returned {result!r:.120}; it must return observation, reward, terminated, "
                 "truncated, info"
             )
         observation, reward, *ends, _ = result
-        return Done(reward) if any(ends) else Say(observed(observation) or "(nothing)", reward or 0.0)
+        return Done(reward) if any(ends) else Say(self._seen(observation) or "(nothing)", reward or 0.0)
+
+    def _action(self, response: str) -> Any:
+        space = getattr(self.inner, "action_space", None)
+        count = getattr(space, "n", None)
+        if count is None:
+            return response.strip()
+        first = int(getattr(space, "start", 0))
+        numbers = _NUMBER.findall(response[-LONGEST_ACTION:])
+        if not numbers or not first <= int(numbers[-1]) < first + int(count):
+            raise ToolError(f"Say a number from {first} to {first + int(count) - 1}.")
+        return int(numbers[-1])
+
+    def _seen(self, observation: Any) -> str:
+        if getattr(self.inner, "render_mode", None) == "ansi":
+            return _ESCAPES.sub("", _MARKED.sub(r"[\1]", str(self.inner.render())))
+        if isinstance(observation, Mapping) and isinstance(observation.get("text"), str):
+            return str(observation["text"])
+        return "" if observation is None else str(observation)
 
 
-def observed(observation: Any) -> str:
-    """An observation as text."""
-    if isinstance(observation, Mapping) and isinstance(observation.get("text"), str):
-        return str(observation["text"])
-    return "" if observation is None else str(observation)
+class Puzzles(Wrapper):
+    """reasoning-gym: the seed draws an entry, its question begins the episode, one answer ends it: ``score_answer`` pays."""
+
+    def begin(self, seed: int) -> str:
+        self.entry = self.inner[seed % len(self.inner)]
+        return str(self.entry["question"])
+
+    async def reply(self, response: str) -> Done:
+        answer = final_answer(response).text or response
+        return Done(await settled(self.inner.score_answer(answer=answer, entry=self.entry)))
 
 
 class ToolObject(Wrapper):
@@ -183,15 +226,16 @@ class Service(Wrapper):
         await super().close()
 
 
-def _verl(made: type, label: str, origin: str) -> Foreign:
+def _verl(kind: type, made: Callable[..., Any], label: str, origin: str) -> Foreign:
     """The schema of a verl tool is what it says of itself: an OpenAI schema, of its own method or from its constructor."""
-    schema = getattr(made, "tool_schema", None)
-    if schema is None and callable(getattr(made, "get_openai_tool_schema", None)):
+    schema = getattr(kind, "tool_schema", None)
+    if schema is None and callable(getattr(kind, "get_openai_tool_schema", None)):
         try:
-            schema = made(**accepted(made, {"config": {}, "tool_schema": None})).get_openai_tool_schema()  # type: ignore[attr-defined]
+            schema = made(**accepted(made, {"config": {}, "tool_schema": None})).get_openai_tool_schema()
         except Exception as error:
             raise UserError(f"tool {label!r} ({origin}) gives no schema: {type(error).__name__}: {error}") from error
-    plain = schema.model_dump(exclude_none=True) if hasattr(schema, "model_dump") else schema
+    dump = getattr(schema, "model_dump", None)
+    plain = schema if dump is None else dump(exclude_none=True)
     function = plain.get("function") if isinstance(plain, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("parameters"), Mapping):
         raise UserError(
@@ -216,7 +260,7 @@ def _verl(made: type, label: str, origin: str) -> Foreign:
     return Foreign(Service, partial(_service, made, schema), (tool,), takes_options=False)
 
 
-def _service(made: type, schema: Any, **_: Any) -> Service:
+def _service(made: Callable[..., Any], schema: Any, **_: Any) -> Service:
     return Service(made, schema)
 
 

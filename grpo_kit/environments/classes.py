@@ -53,7 +53,7 @@ class Part:
     source: Any = None
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Raises UserError for an option that the class does not take, or one that it needs."""
+        """Raises UserError for an option that the class does not take, one that it needs, or what its ``check`` refuses."""
         if unknown := [name for name in options if name not in self.options and "**" not in self.options]:
             has = ", ".join(self.options) or "none"
             raise UserError(
@@ -64,6 +64,8 @@ class Part:
             raise UserError(
                 f"environment {self.name!r} ({self.origin}) needs the option {missing[0]!r}: environment.options.{missing[0]}"
             )
+        if isinstance(inspect.getattr_static(self.source, "check", None), (staticmethod, classmethod)):
+            self.source.check(**options)
 
 
 class PartsEpisode:
@@ -86,7 +88,7 @@ class PartsEpisode:
                 self._objects.append(made)
                 close = getattr(made, "close", None)
                 if callable(close):
-                    self._stack.callback(lambda close=close: self._run(close()))
+                    self._stack.callback(self._finish, close)
         except BaseException:
             self.close()
             raise
@@ -112,7 +114,7 @@ class PartsEpisode:
                 try:
                     result = self._run(made.reply(**_chosen(part.reply, offered)))
                 except ToolError as error:
-                    said = _message("user", str(error))
+                    said = _message("user", shortened(str(error)))
                     return Answer((said,), calls=1, invalid=1)
                 return as_answer(result, f"{part.name}.reply ({part.origin})")
         return Answer(done=True)
@@ -124,6 +126,9 @@ class PartsEpisode:
             if self._runner is not None:
                 self._runner.close()
                 self._runner = None
+
+    def _finish(self, close: Callable[[], Any]) -> None:
+        self._run(close())
 
     def _run(self, result: Any) -> Any:
         """What ``async def`` gives, waited for: in one loop for the whole episode, in which its connections live."""
@@ -140,14 +145,14 @@ class PartsEpisode:
                 tool, made, arguments = self._understood(call)
             except ToolError as error:
                 invalid += 1
-                messages.append(_message("tool", str(error)))
+                messages.append(_message("tool", shortened(str(error))))
                 continue
             given = () if made is None else (made,)
             try:
                 result = self._run(tool.function(*given, **arguments))
             except ToolError as error:
                 failed += 1
-                messages.append(_message("tool", str(error) or "the call failed"))
+                messages.append(_message("tool", shortened(str(error)) or "the call failed"))
                 continue
             if isinstance(result, Done):
                 total = _number(result.reward, f"{tool.name} ({tool.origin})")

@@ -235,7 +235,7 @@ def _call(value: Any, format: Format) -> Call | Fault:
     name = value.get("name")
     if not isinstance(name, str) or not name.strip():
         return Fault(f"The call has no name. Write {example(format)}.")
-    arguments = next((value[key] for key in _ARGUMENTS if key in value), {})
+    arguments: Any = next((value[key] for key in _ARGUMENTS if key in value), {})
     if isinstance(arguments, str):
         inner, end = _decoded(arguments, 0)
         arguments = inner if end is not None and not arguments[end:].strip() else arguments

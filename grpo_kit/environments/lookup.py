@@ -184,4 +184,5 @@ def _part_of(found: Any) -> Part:
         # Of the class itself: one that inherits from a registered one is another environment.
         registered = vars(found).get("__grpo_kit_environment__")
         return registered if registered is not None else of_class(found)
-    return of_function(found)
+    registered = getattr(found, "__grpo_kit_environment__", None)
+    return registered if registered is not None else of_function(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +10,14 @@ from typing import Any
 
 from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.data.bridge import Bridge
+from grpo_kit.data.chat import NO_ARGUMENTS
 from grpo_kit.errors import UserError
 from grpo_kit.types import Message, Task
 
 from .base import Environment
 from .episodes import Episodes
 from .formats import format_of_template, instructions, takes_tools
-from .lookup import EnvironmentSpec
+from .lookup import EnvironmentSpec, get_environment
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Setting:
 
     def longer(self, task: Task) -> int:
         """How many tokens what the policy is told of its tools adds to a prompt."""
-        bare = Bridge(self.bridge.tokenizer).prompt(task)
+        untold = {name: value for name, value in self.arguments.items() if name != "tools"}
+        bare = Bridge(self.bridge.tokenizer, arguments=untold).prompt(task)
         return len(self.bridge.prompt(self.introduced(task)).token_ids) - len(bare.token_ids)
 
     def introduced(self, task: Task) -> Task:
@@ -97,11 +99,24 @@ class Address:
         return self.spec.find()
 
 
-def find_setting(settings: EnvironmentConfig, tokenizer: Any, opening: Sequence[Message] = ()) -> Setting:
+def outcome_of(settings: EnvironmentConfig | None) -> tuple[str, float] | None:
+    """The name and the weight of what an environment pays; None where nothing pays but verifiers."""
+    if settings is None or settings.name is None:
+        return None
+    return get_environment(settings.name, options=settings.options).name, settings.weight
+
+
+def find_setting(
+    settings: EnvironmentConfig,
+    tokenizer: Any,
+    opening: Sequence[Message] = (),
+    arguments: Mapping[str, Any] = NO_ARGUMENTS,
+) -> Setting:
     """The environment that a recipe names, with a bridge that was tried.
 
     Args:
         opening: messages of a prompt as the run will have them.
+        arguments: of the chat template, beside those that the tokenizer gives every rendering.
 
     Raises:
         UserError: it is not there, its options are wrong, or the chat template cannot hold its turns.
@@ -111,7 +126,7 @@ def find_setting(settings: EnvironmentConfig, tokenizer: Any, opening: Sequence[
     spec = EnvironmentSpec(settings.name, settings.tools, settings.options, format, settings.turns, settings.timeout)
     environment = spec.find()
     place = takes_tools(template)
-    bridge = Bridge(tokenizer, environment.tools if place else ())
+    bridge = Bridge(tokenizer, environment.tools if place else (), arguments)
     told = instructions(environment.tools, format) if environment.tools and not place else ""
     roles = ("tool",) if environment.tools else ("user",)
     bridge.check(roles, opening) if opening else bridge.check(roles)

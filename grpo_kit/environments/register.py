@@ -20,7 +20,7 @@ from .classes import Part, PartsEpisode
 from .formats import Format
 from .tools import MARK, TIMEOUT, Settings, describe
 
-Class = TypeVar("Class", bound=type)
+Class = TypeVar("Class", bound=Callable[..., Any])
 TURNS = 8
 BEGIN_IS_GIVEN = ("task", "random", "seed")
 REPLY_IS_GIVEN = ("response", "raw")
@@ -39,7 +39,7 @@ def environment(
     cases: Callable[[], Sequence[Any]] | None = None,
 ) -> Callable[[Class], Class]: ...
 def environment(made: Any = None, /, **settings: Any) -> Any:
-    """Register a class as an environment; the class itself stays as it was.
+    """Register a class as an environment, or a function that makes an object of one; they stay as they were.
 
     Args:
         name: how recipes call it; default: the class's name.
@@ -68,7 +68,7 @@ def environment(made: Any = None, /, **settings: Any) -> Any:
 
 
 def of_class(
-    made: type,
+    made: Callable[..., Any],
     *,
     name: str | None = None,
     timeout: float = TIMEOUT,
@@ -78,16 +78,20 @@ def of_class(
 ) -> Part:
     """Describe a class, without registering it. One of another framework is told by its methods (`adapters`).
 
+    Args:
+        made: the class, or a function that makes an object of it; its parameters are the options then, and have defaults.
+
     Raises:
         UserError: it is no environment, or its methods want what no episode can give.
     """
     label, origin = name or made.__name__, origin_of(made)
     if timeout <= 0 or turns < 1:
         raise UserError(f"environment {label!r} ({origin}): timeout is above 0 seconds and turns at least 1")
-    tools = tuple(describe(method, origin_of(method), bound=True) for method in _marked(made))
-    owner, foreign = made, None
-    if not tools and not hasattr(made, "reply"):
-        foreign = adapt(made, label, origin)
+    kind = made if isinstance(made, type) else type(_tried(made, label, origin))
+    tools = tuple(describe(method, origin_of(method), bound=True) for method in _marked(kind))
+    owner, foreign = kind, None
+    if not tools and not hasattr(kind, "reply"):
+        foreign = adapt(kind, made, label, origin)
         if foreign is None:
             raise UserError(
                 f"environment {label!r} ({origin}) answers no turn: give it a method reply(self, response), or mark methods "
@@ -99,7 +103,7 @@ def of_class(
         origin,
         version_of(made, version),
         max([timeout, *(tool.timeout for tool in tools)]) if timeout == TIMEOUT else timeout,
-        owner if foreign is None else foreign.make,
+        made if foreign is None else foreign.make,
         _given(owner, "begin", BEGIN_IS_GIVEN, label, origin),
         _given(owner, "reply", REPLY_IS_GIVEN, label, origin),
         tools,
@@ -170,8 +174,11 @@ def assemble(
 
 
 def version_of(made: Any, version: str) -> str:
-    """The version that its writer gave, and a digest of the file that the code stands in."""
+    """The version that its writer gave, and a digest of the file that the code stands in. The shipped ones are the kit's own,
+    whose version is raised where what they say changes, as verifiers' are."""
     target = inspect.unwrap(made) if callable(made) else made
+    if getattr(target, "__module__", "").startswith(f"{__package__}.shipped."):
+        return version
     file = getattr(sys.modules.get(getattr(target, "__module__", "")), "__file__", None)
     try:
         text = Path(file).read_bytes() if file is not None else inspect.getsource(target).encode()
@@ -191,11 +198,26 @@ def origin_of(made: Any) -> str:
         return f"{getattr(target, '__module__', '?')}.{getattr(target, '__qualname__', repr(target))}"
 
 
+def _tried(made: Callable[..., Any], label: str, origin: str) -> Any:
+    """An object that a function makes, to see of what class it is."""
+    if needed := [name for name, optional in _options(made).items() if not optional]:
+        raise UserError(
+            f"environment {label!r} ({origin}): give {needed[0]!r} a default, so that one can be made to look at"
+        )
+    return made()
+
+
 def _marked(made: type) -> list[Callable[..., Any]]:
     """Methods that are marked as tools, in the order in which they are written, those of base classes first."""
     names: Iterable[str] = dict.fromkeys(name for base in reversed(made.__mro__) for name in vars(base))
-    methods = (inspect.getattr_static(made, name) for name in names)
-    return [method for method in methods if hasattr(method, MARK) and callable(method)]
+    methods = [inspect.getattr_static(made, name) for name in names]
+    marked = [method for method in methods if hasattr(method, MARK)]
+    for method in marked:
+        if not inspect.isfunction(method):
+            raise UserError(
+                f"tool {made.__name__}.{method.__name__} ({origin_of(made)}): mark a plain method with @tool"
+            )
+    return marked
 
 
 def _given(made: type, method: str, offered: Sequence[str], label: str, origin: str) -> tuple[str, ...] | None:
@@ -217,8 +239,8 @@ def _given(made: type, method: str, offered: Sequence[str], label: str, origin: 
     return tuple(names)
 
 
-def _options(made: type) -> dict[str, bool]:
-    if made.__init__ is object.__init__:  # type: ignore[misc]
+def _options(made: Callable[..., Any]) -> dict[str, bool]:
+    if isinstance(made, type) and made.__init__ is object.__init__:  # type: ignore[misc]
         return {}
     found = {}
     for parameter in list(inspect.signature(made).parameters.values()):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.types import Message
+from grpo_kit.types import Message, Task
 
 from .attacks import attacks, random_turn
 from .base import Answer, Environment, Episode
@@ -25,6 +25,7 @@ from .formats import Call, Format, write
 from .lookup import EnvironmentSpec
 
 RANDOM_EPISODES = 5
+GROUND = Case((), prompt="What is the answer?", answer="42")  # what is played on where there are neither cases nor data
 LONGEST_ANSWER = 50_000  # characters
 TOLERANCE = 1e-9
 
@@ -116,8 +117,12 @@ def _turn(turn: Any, where: str) -> str | list[Call]:
         ) from error
 
 
-def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None) -> list[Row]:
+def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None, tasks: Sequence[Task] = ()) -> list[Row]:
     """Play the cases, a random policy and the attacks, and everything a second time; one row for each.
+
+    Args:
+        cases: in place of the environment's own.
+        tasks: on which the random policy plays, and which are attacked; default: those of the cases.
 
     It runs in this process: a reply that takes longer than the environment's timeout is ended, where it runs Python.
 
@@ -135,14 +140,15 @@ def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None) -> list[
         played = trial.scripted(case)
         rows.append(played.row("case", case.label or f"case {number}", _missed(case, played)))
         rehearsed.append((case, played))
-    ground = chosen[0] if chosen else Case((), options=spec.options)
+    grounds = [Case((), prompt=t.prompt, answer=t.answer, meta=t.meta, options=spec.options) for t in tasks]
+    grounds = grounds or chosen or [replace(GROUND, options=spec.options)]
     for number in range(RANDOM_EPISODES):
-        case = replace(chosen[number % len(chosen)] if chosen else ground, seed=number)
+        case = replace(grounds[number % len(grounds)], seed=number)
         played = trial.wandering(case, random.Random(f"random policy {number}"))
         rows.append(played.row("random", f"random policy {number + 1}"))
         rehearsed.append((case, played))
     gold = max((p.reward for c, p in rehearsed if c in chosen and p.reward is not None), default=0.0)
-    rows += trial.attacked(ground, gold)
+    rows += trial.attacked(grounds[0], gold)
     return rows + list(trial.replayed([(c, p) for c, p in rehearsed if not p.problem]))
 
 

@@ -146,7 +146,7 @@ def describe(function: Callable[..., Any], origin: str, bound: bool = False) -> 
         UserError: it lacks a type or a docstring, or takes what no call can give.
     """
     settings: Settings = getattr(function, MARK, Settings())
-    name = settings.name or getattr(function, "__name__", type(function).__name__)
+    name = str(settings.name or getattr(function, "__name__", type(function).__name__))
     where = f"tool {name!r} ({origin})"
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise UserError(f"{where}: its name must be letters, digits and _, at most 64; name it with @tool(name=...)")

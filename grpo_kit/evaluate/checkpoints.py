@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,21 @@ from typing import Any
 from pydantic import ValidationError
 
 from grpo_kit.config import ModelConfig, RolloutConfig, VllmConfig
-from grpo_kit.data.chat import render, stop_token_ids
+from grpo_kit.data.chat import stop_token_ids
+from grpo_kit.environments.episodes import Episodes
 from grpo_kit.errors import UserError
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import check_engine, open_generator
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.policy.models import Policy, load_policy, pick_device
-from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.types import Prompt, Task
 
+from .asked import Asked, ask
 from .judging import answered, judged
 from .protocol import Result, differences, model_fingerprint, short_hash, versions
 from .records import GREEDY, SAMPLES_FILE, Key, Record, RecordLog, read_records, write_records
-from .score import vote
 from .summary import summarise
+from .task_judge import TaskJudge
 from .tasks import OpenTask
 
 PROTOCOL_FILE = "protocol.json"
@@ -87,42 +89,67 @@ class CheckpointEvaluation:
         self.folder, self.console = folder, console
         self.model = ModelConfig(path=self.path, dtype=settings.dtype)
         self.device = pick_device(settings.device)
-        self.specs = {
-            t.name: VerifierSpec(v.name, v.weight, v.options, v.timeout) for t in tasks for v in [t.spec.verifier]
-        }
+        self.judges = {task.name: TaskJudge.of(task.spec) for task in tasks}
 
     def run(self) -> Result:
         """Sample what is missing, then write ``results.json`` and ``samples.jsonl`` in their final order."""
         rollout = self.settings.rollout
         check_engine(rollout, self.device.type)
         policy = load_policy(self.model, self.device, self.settings.seed)
-        prompts = {
-            task.name: [render(p, policy.tokenizer, task.spec.chat.arguments) for p in task.problems]
-            for task in self.tasks
-        }
-        longest = max(len(prompt.token_ids) for rendered in prompts.values() for prompt in rendered)
-        longest += max(map(self.max_tokens, self.tasks))
         result = self._result(policy)
-        protocols = {task.name: self._protocol(task, prompts[task.name], policy) for task in self.tasks}
-        self._claim(result, protocols)
+        with ExitStack() as opened:
+            asked = {task.name: self._ask(task, policy, opened) for task in self.tasks}
+            protocols = {task.name: self._protocol(task, asked[task.name], policy) for task in self.tasks}
+            self._claim(result, protocols)
+            self._sample(asked, policy)
+        return self._finish(result, protocols)
+
+    def _sample(self, asked: Mapping[str, Asked], policy: Policy) -> None:
+        """Sample and judge what is missing."""
+        longest = max(asked[task.name].longest for task in self.tasks) + max(map(self.answer_tokens, self.tasks))
         done = self._done()
         generator: Generator | None = None
         try:
             with RecordLog(self.folder / SAMPLES_FILE) as log:
                 for task in self.tasks:
-                    work = list(self._missing(task, prompts[task.name], policy, done))
+                    work = list(self._missing(task, asked[task.name], policy, done))
                     if not work:
                         continue
                     if generator is None:
-                        generator = open_generator(rollout, longest, policy, self.folder)
+                        generator = open_generator(self.settings.rollout, longest, policy, self.folder)
                         generator.sync(policy.model, 0)
-                    self._answer(task, work, generator, log, done)
+                    self._answer(task, asked[task.name].episodes, work, generator, log, done)
         finally:
             if generator is not None:
                 generator.close()
-        return self._finish(result, protocols)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
+
+    def _ask(self, task: OpenTask, policy: Policy, opened: ExitStack) -> Asked:
+        asked = ask(task, policy.tokenizer, self.settings.seed, self.folder, opened)
+        self.check_room(task, asked.longest, policy.context_length)
+        return asked
+
+    def check_room(self, task: OpenTask, longest: int, context: int) -> None:
+        """Raises UserError where the longest prompt, what is sampled and what an environment inserts do not fit together."""
+        most, inserted = self.max_tokens(task), self.answer_tokens(task) - self.max_tokens(task)
+        if longest + most + inserted <= context:
+            return
+        where = "--max-tokens" if self.settings.max_tokens else f"max_tokens of task {task.name}"
+        more = f", environment.max_inserted {inserted}" if inserted else ""
+        room = context - longest - inserted
+        way = f"give --max-tokens {room} or less" if room > 0 else "leave the longest problems out"
+        if room <= 0 and inserted and context > longest + most:
+            way = f"environment.max_inserted of the task may be {context - longest - most}"
+        raise UserError(
+            f"{self.label}, task {task.name}: the longest prompt has {longest} tokens and {where} is {most}{more}: "
+            f"together {longest + most + inserted}, more than the model's context of {context}; {way}"
+        )
+
+    def answer_tokens(self, task: OpenTask) -> int:
+        """Of a response, or of an episode with what its environment inserts, at most."""
+        inserted = task.spec.environment.max_inserted if task.spec.environment else 0
+        return self.max_tokens(task) + inserted
 
     def max_tokens(self, task: OpenTask) -> int:
         return self.settings.max_tokens or task.spec.max_tokens
@@ -135,8 +162,10 @@ class CheckpointEvaluation:
             top_p=settings.top_p,
             top_k=settings.top_k,
             max_tokens=self.max_tokens(task),
+            stop=task.spec.stop,
             stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
             seed=settings.seed,
+            turn_tokens=task.spec.environment.turn_tokens if task.spec.environment else None,
         )
 
     def _result(self, policy: Policy) -> Result:
@@ -149,10 +178,8 @@ class CheckpointEvaluation:
             model, {"engine": self.settings.engine, "device": str(self.device), "dtype": dtype, "versions": versions()}
         )
 
-    def _protocol(self, task: OpenTask, prompts: Sequence[Prompt], policy: Policy) -> dict[str, Any]:
-        settings, spec = self.settings, self.specs[task.name]
-        with Scorer([spec], workers=0) as scorer:
-            (version,) = scorer.versions().values()
+    def _protocol(self, task: OpenTask, asked: Asked, policy: Policy) -> dict[str, Any]:
+        settings = self.settings
         sampling = {"temperature": settings.temperature, "top_p": settings.top_p}
         if settings.top_k:
             sampling["top_k"] = settings.top_k
@@ -162,8 +189,9 @@ class CheckpointEvaluation:
             "greedy": settings.greedy,
             **task.protocol(),
             "chat_template": short_hash(str(policy.tokenizer.chat_template)),
-            "prompts": short_hash(json.dumps([prompt.token_ids for prompt in prompts])),
-            "verifier": {"name": spec.name, "version": version, "options": spec.options},
+            "prompts": short_hash(json.dumps([prompt.token_ids for _, prompt in asked.problems])),
+            "verifier": self.judges[task.name].protocol(),
+            **asked.protocol(),
         }
 
     # --- what is there already ---------------------------------------------------------------------------------------
@@ -188,14 +216,14 @@ class CheckpointEvaluation:
         return {record.key for record in read_records(path, torn_end=True)} if path.is_file() else set()
 
     def _missing(
-        self, task: OpenTask, prompts: Sequence[Prompt], policy: Policy, done: set[Key]
+        self, task: OpenTask, asked: Asked, policy: Policy, done: set[Key]
     ) -> Iterator[tuple[list[tuple[Task, Prompt]], SamplingParams, bool]]:
         """The chunks in which a completion is missing, sampled ones first, each with how it is to be sampled."""
         sampling = self._sampling(task, policy)
         passes = [(sampling, False)] if sampling.n else []
         if self.settings.greedy:
             passes.append((replace(sampling, n=1, temperature=0.0, top_p=1.0, top_k=0), True))
-        pairs = list(zip(task.problems, prompts, strict=True))
+        pairs = asked.problems
         for chosen, greedy in passes:
             size = max(1, CHUNK // chosen.n)
             for start in range(0, len(pairs), size):
@@ -207,17 +235,22 @@ class CheckpointEvaluation:
     # --- the work ----------------------------------------------------------------------------------------------------
 
     def _answer(
-        self, task: OpenTask, work: Sequence[Any], generator: Generator, log: RecordLog, done: set[Key]
+        self,
+        task: OpenTask,
+        episodes: Episodes | None,
+        work: Sequence[Any],
+        generator: Generator,
+        log: RecordLog,
+        done: set[Key],
     ) -> None:
         total = sum(len(chunk) for chunk, _, _ in work)
         finished, seen = 0, {False: [0, 0], True: [0, 0]}  # by greedy or not: right and judged completions
         with (
-            Scorer([self.specs[task.name]], workers=self.settings.workers, traceback_dir=self.folder) as scorer,
+            self.judges[task.name].open(self.settings.workers, self.folder) as scorer,
             self.console.stage(f"{self.label}, {task.name}", total) as bar,
         ):
             for chunk, sampling, greedy in work:
-                asked = [(_plain(problem), prompt) for problem, prompt in chunk]
-                groups = answered(generator, asked, sampling, bar.under_way)
+                groups = answered(generator, chunk, sampling, bar.under_way, episodes)
                 for records in judged(groups, scorer, task.name, greedy=greedy):
                     log.append(record for record in records if record.key not in done)
                     finished += 1
@@ -233,8 +266,10 @@ class CheckpointEvaluation:
             samples = [*range(self.settings.n), *([GREEDY] if self.settings.greedy else [])]
             mine = [records[task.name, problem.id, i] for problem in task.problems for i in samples]
             ordered += mine
-            votes = vote(mine, self.specs[task.name], self.settings.workers) if self.settings.n > 1 else None
-            result.add(task.name, protocols[task.name], summarise(mine, votes))
+            judge = self.judges[task.name]
+            votes = judge.votes(mine, self.settings.workers) if self.settings.n > 1 else None
+            extracts = judge.verifier is not None
+            result.add(task.name, protocols[task.name], summarise(mine, votes, extracts=extracts))
         write_records(self.folder / SAMPLES_FILE, ordered)
         result.write(self.folder)
         return result
@@ -244,11 +279,6 @@ def right_so_far(sampled_right: int, sampled: int, greedy_right: int, greedy: in
     """Sampled and greedy answers apart: the one is no estimate of the other."""
     counts = {"sampled": (sampled_right, sampled), "greedy": (greedy_right, greedy)}
     return {f"{name} right so far": f"{right / judged:.1%}" for name, (right, judged) in counts.items() if judged}
-
-
-def _plain(task: Task) -> Task:
-    """Which verifier judges is the task file's decision, not the data's."""
-    return replace(task, meta={k: v for k, v in task.meta.items() if k != "verifier"})
 
 
 def settings_from(values: dict[str, Any]) -> Settings:

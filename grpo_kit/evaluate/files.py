@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.errors import UserError
-from grpo_kit.observe.episode_record import read_messages, read_turns
-from grpo_kit.types import Message, Turn
+from grpo_kit.observe.episode_record import read_ending, read_messages, read_outcome, read_turns
+from grpo_kit.types import Completion, Ending, Message, Score, Turn
 
 from .records import GREEDY
 
@@ -45,13 +45,8 @@ RECORDED = {
     ("task", "id", "sample", "value", "status", "response"): Fields("response", "answer", "value", "id", "prompt"),
 }
 
-EPISODE = (
-    "messages",
-    "turns",
-    "ending",
-    "outcome",
-    "outcome_weight",
-)  # what they say of a conversation, and not of a task
+# What rows of the kit say of a conversation, and not of a task.
+EPISODE = ("messages", "turns", "ending", "outcome", "outcome_weight", "fresh")
 
 
 @dataclass(frozen=True)
@@ -82,6 +77,24 @@ class Labels:
         return f"labels: {self.field} of {self.threshold:g} or more is right ({self.why}): {right} right, {wrong} wrong{none}"
 
 
+@dataclass(frozen=True)
+class Episode:
+    """What is recorded of an episode beside its last turn."""
+
+    turns: tuple[Turn, ...] = ()
+    ending: Ending | None = None
+    outcome: Score | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.turns)
+
+    def put_into(self, completion: Completion) -> None:
+        completion.turns, completion.ending, completion.outcome = list(self.turns), self.ending, self.outcome
+
+
+NO_EPISODE = Episode()
+
+
 @dataclass
 class Problem:
     """One problem with everything that was answered to it.
@@ -91,7 +104,7 @@ class Problem:
         samples: the sample index of each response, `GREEDY` for a greedy one.
         blank: the rows that hold no response; an empty one stands in ``responses`` for each.
         opening: the messages before the first response, where the kit recorded them.
-        turns: of each response that is the last turn of an episode; empty for the others.
+        episodes: of each response that is the last turn of one; `NO_EPISODE` for the others.
     """
 
     id: str
@@ -103,7 +116,7 @@ class Problem:
     blank: list[int] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
     opening: tuple[Message, ...] = ()
-    turns: list[list[Turn]] = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
 
 
 def resolve_fields(rows: Sequence[Mapping[str, Any]], fields: Fields, path: Path) -> Fields:
@@ -252,8 +265,8 @@ def problems_of(
             marks = _marks(row, labels, len(responses), where) if labels else []
         except KeyError as error:
             raise UserError(f"{where} has no field {error.args[0]!r}; it has: {', '.join(_names(row))}") from None
-        opening, turns = _conversation(row, where) if recorded else ((), [])
-        used = {fields.response, fields.gold, fields.label, "verifier", *(EPISODE if turns else ())}
+        opening, episode = _conversation(row, where) if recorded else ((), NO_EPISODE)
+        used = {fields.response, fields.gold, fields.label, "verifier", *(EPISODE if episode else ())}
         meta = {k: v for k, v in row.items() if k not in used}
         problem = found.setdefault(id, Problem(id, _prompt_text(prompt), gold, meta=meta, opening=opening))
         if problem.gold != gold:
@@ -265,16 +278,21 @@ def problems_of(
         problem.samples += [GREEDY if greedy else start + i for i in range(len(responses))]
         problem.responses += responses
         problem.labels += marks
-        problem.blank += [number for text in responses if not text.strip() and not turns]
-        problem.turns += [turns for _ in responses]
+        problem.blank += [number for text in responses if not text.strip() and not episode]
+        problem.episodes += [episode for _ in responses]
     return list(found.values())
 
 
-def _conversation(row: Mapping[str, Any], where: str) -> tuple[tuple[Message, ...], list[Turn]]:
-    """What stood before the first turn of a recorded episode, and its turns; nothing where there was no environment."""
+def _conversation(row: Mapping[str, Any], where: str) -> tuple[tuple[Message, ...], Episode]:
+    """What stood before the first turn of a recorded episode, and the episode; nothing where there was no environment."""
     try:
         turns = read_turns(row)
-        return (read_messages(row), turns) if turns else ((), [])
+        if not turns:
+            return (), NO_EPISODE
+        ending, outcome = read_ending(row), read_outcome(row)
+        if ending == "deadline" and outcome is None:  # an evaluation's samples hold the verdict alone
+            outcome = Score(status="timeout", reason="the environment ran out of time")
+        return read_messages(row), Episode(tuple(turns), ending, outcome)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{where} is no recorded episode: {error!r:.200}") from error
 

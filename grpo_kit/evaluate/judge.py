@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from grpo_kit.config import Config, DataConfig, VerifierConfig
 from grpo_kit.data.datasets import TaskSource, training_source
 from grpo_kit.data.tasks import VERIFIERS
-from grpo_kit.environments.lookup import SHIPPED, get_environment
+from grpo_kit.environments.lookup import SHIPPED
+from grpo_kit.environments.opening import outcome_of
 from grpo_kit.errors import UserError
 from grpo_kit.scoring import TASK_KEY, VerifierSpec
 from grpo_kit.types import Task
@@ -62,9 +63,9 @@ def find_judge(config: Config, source: TaskSource | None = None) -> Judge:
     wanted = config.evaluation.verifier if config.evaluation else None
     if wanted is not None:
         return _judge(VerifierSpec(wanted.name, 1.0, wanted.options, wanted.timeout), config, chosen=True)
-    if config.environment is not None and not config.verifiers:
-        name = get_environment(str(config.environment.name), options=config.environment.options).name
-        return Judge(None, name, is_reward=True, chosen=False)
+    paid = outcome_of(config.environment)
+    if paid is not None and not config.verifiers:
+        return Judge(None, paid[0], is_reward=True, chosen=False)
     tasks = _sample(config, source)
     spec = next((_spec(entry) for entry in config.verifiers if entry.name in VERDICTS), None)
     found = _judge(spec or _natural(config.data, tasks) or _spec(config.verifiers[0]), config)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from grpo_kit.data.chat import left_out, render, render_text
+from grpo_kit.data.chat import check_stop_strings, left_out, render_text
 from grpo_kit.errors import UserError
 from grpo_kit.generate.engines import check_engine
 from grpo_kit.observe.terminal import line
 from grpo_kit.policy.models import model_skeleton, pick_device
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
-from grpo_kit.verifiers import get_verifier
 
+from .asked import task_setting, told
 from .checkpoints import CheckpointEvaluation, Settings
+from .task_judge import TaskJudge
 from .tasks import OpenTask
 
 if TYPE_CHECKING:
@@ -27,13 +28,14 @@ LOOKED_AT = 8
 @dataclass(frozen=True)
 class TaskPlan:
     """One task on one checkpoint. ``prompts``: the first ones as the model reads them; ``longest`` in tokens; ``dropped``:
-    what the chat template leaves out of them."""
+    what the chat template leaves out of them; ``played``: by what and how long an episode is, empty for one turn."""
 
     task: OpenTask
     max_tokens: int
     longest: int
     prompts: list[str]
     dropped: list[str]
+    played: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,12 @@ class EvaluationPlan:
 
 
 def check_verifiers(tasks: Sequence[OpenTask]) -> None:
-    """Raises UserError where a task's verifier cannot be found or lacks an option."""
+    """Raises UserError where what judges a task cannot be found or lacks an option."""
     for task in tasks:
-        spec = task.spec.verifier
         try:
-            get_verifier(spec.name).with_options(spec.options)
+            TaskJudge.of(task.spec).check()
         except UserError as error:
-            raise UserError(f"task {task.name}: verifier: {error}") from error
+            raise UserError(f"task {task.name}: {error}") from error
 
 
 def plan_evaluation(evaluation: CheckpointEvaluation) -> EvaluationPlan:
@@ -65,23 +66,24 @@ def plan_evaluation(evaluation: CheckpointEvaluation) -> EvaluationPlan:
     check_tokenizer(tokenizer, skeleton, path)
     check_weights(path, skeleton)
     context = int(getattr(skeleton.config, "max_position_embeddings", 0)) or 2**31
-    plans = []
-    for task in evaluation.tasks:
-        told = task.spec.chat.arguments
-        lengths = [len(render(problem, tokenizer, told).token_ids) for problem in task.problems]
-        dropped = [part for problem in task.problems[:LOOKED_AT] for part in left_out(problem, tokenizer, told)]
-        longest, most = max(lengths), evaluation.max_tokens(task)
-        if longest + most > context:
-            where = "--max-tokens" if settings.max_tokens else f"max_tokens of task {task.name}"
-            room = context - longest
-            way = f"give --max-tokens {room} or less" if room > 0 else "leave the longest problems out"
-            raise UserError(
-                f"{evaluation.label}, task {task.name}: the longest prompt has {longest} tokens and {where} is {most}: "
-                f"together {longest + most}, more than the model's context of {context}; {way}"
-            )
-        prompts = [render_text(problem, tokenizer, told) for problem in task.problems[:SHOWN_PROMPTS]]
-        plans.append(TaskPlan(task, most, longest, prompts, list(dict.fromkeys(dropped))))
+    plans = [_plan_task(evaluation, task, tokenizer, context) for task in evaluation.tasks]
     return EvaluationPlan(evaluation.label, path, plans)
+
+
+def _plan_task(evaluation: CheckpointEvaluation, task: OpenTask, tokenizer: Any, context: int) -> TaskPlan:
+    check_stop_strings(task.spec.stop, tokenizer)
+    setting = task_setting(task, tokenizer)
+    arguments = task.spec.chat.arguments if setting is None else setting.arguments
+    asked = told(task.problems, tokenizer, task, setting)
+    longest = max(len(prompt.token_ids) for _, prompt in asked)
+    evaluation.check_room(task, longest, context)
+    dropped = [part for problem, _ in asked[:LOOKED_AT] for part in left_out(problem, tokenizer, arguments)]
+    prompts = [render_text(problem, tokenizer, arguments) for problem, _ in asked[:SHOWN_PROMPTS]]
+    played = ""
+    if setting is not None:
+        turns = setting.settings.turns or setting.environment.turns
+        played = f", in at most {turns} turns with {setting.environment.name}"
+    return TaskPlan(task, evaluation.max_tokens(task), longest, prompts, list(dict.fromkeys(dropped)), played)
 
 
 def show_plan(console: Console, plans: Sequence[EvaluationPlan], settings: Settings, folder: str) -> None:
@@ -105,7 +107,8 @@ def show_plan(console: Console, plans: Sequence[EvaluationPlan], settings: Setti
             completions = problems * (settings.n + settings.greedy)
             say(
                 f"  {task.name}: {problems}{of} problems x {' and '.join(asked)} = {completions} completions of at most "
-                f"{part.max_tokens} tokens, judged by {task.spec.verifier.name}; prompts of at most {part.longest} tokens"
+                f"{part.max_tokens} tokens{part.played}, judged by {TaskJudge.of(task.spec).name}; prompts of at "
+                f"most {part.longest} tokens"
             )
             for problem, prompt in zip(task.problems, part.prompts, strict=False):
                 say(f"  --- prompt of {problem.id}, gold {problem.answer!r:.200}")

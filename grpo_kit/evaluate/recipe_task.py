@@ -25,7 +25,9 @@ def held_out(config: Config) -> tuple[Config, list[Task], str]:
     return config, evaluation_tasks(config), evaluation_source(config).fingerprint
 
 
-def recipe_judge(config: Config) -> VerifierConfig:
-    """Who judges the held-out data of a run (`find_judge`)."""
+def recipe_judge(config: Config) -> VerifierConfig | None:
+    """Who judges the held-out data of a run (`find_judge`); None where the environment does."""
     spec = find_judge(config).spec
+    if spec is None:
+        return None
     return VerifierConfig(name=spec.name, options=dict(spec.options), timeout=spec.timeout)

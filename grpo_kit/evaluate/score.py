@@ -161,12 +161,12 @@ def _asked(problem: Problem) -> Group:
     chosen = [index for index in range(len(problem.responses)) if _answers(problem, index)]
     group = Group.of_texts(_task(problem), (problem.responses[index] for index in chosen))
     for completion, index in zip(group.completions, chosen, strict=True):
-        completion.turns = list(problem.turns[index]) if problem.turns else []
+        problem.episodes[index].put_into(completion)
     return group
 
 
 def _answers(problem: Problem, index: int) -> bool:
-    return bool(problem.responses[index].strip() or (problem.turns and problem.turns[index]))
+    return bool(problem.responses[index].strip() or problem.episodes[index])
 
 
 def _task(problem: Problem) -> Task:

@@ -11,18 +11,20 @@ from rich.console import Console
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, line
 
+from .episodes import episode_notes
 from .protocol import Result, protocol_lines
 from .records import Record
 
 NONE = "-"
 CLIPPED = 60
-SPARE = {"length right / wrong": 5, "no answer": 4, "cut": 3, "maj@n": 2, "95 %": 1}  # the highest goes first
+# The highest goes first.
+SPARE = {"length right / wrong": 7, "no answer": 6, "cut": 5, "maj@n": 4, "95 %": 3, "calls": 2, "turns": 1}
 
 
 def table_rows(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     """Header and cells of the table, one row per model and task."""
     header = ["model", "task", "problems", "n", "accuracy ± s.e.", "95 %", "pass@k", "maj@n", "greedy", "cut", "no answer",
-              "length right / wrong", "unscored"]  # fmt: skip
+              "turns", "calls", "length right / wrong", "unscored"]  # fmt: skip
     rows = [
         [str(result.model["label"]), task, *_cells(found.metrics, found.protocol)]
         for result in results
@@ -44,7 +46,7 @@ def _cells(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]
     majority = {int(k): e for k, e in metrics["majority_at"].items()}
     unscored = ", ".join(f"{count} {status}" for status, count in metrics["unscored"].items())
     interval = NONE if primary["low"] is None else f"{percent(primary['low'])} to {percent(primary['high'])}"
-    fewest = fewest_samples(metrics)
+    fewest, episodes = fewest_samples(metrics), metrics.get("episodes")
     return [
         _problems(metrics, protocol),
         (f"{fewest} to {n}" if fewest < n else str(n)) if n else "greedy",
@@ -55,6 +57,8 @@ def _cells(metrics: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]
         estimate(metrics["greedy"]) if n and metrics["greedy"]["problems"] else NONE,
         percent(metrics["truncated"]),
         percent(metrics["no_answer"]),
+        f"{episodes['turns']['value']:.1f}" if episodes else NONE,
+        f"{episodes['calls']['value']:.1f}" if episodes and episodes["calls"]["value"] else NONE,
         f"{_count(metrics['length_right'])} / {_count(metrics['length_wrong'])}"
         + ("" if metrics["length_unit"] == "tokens" else " chars"),
         unscored,
@@ -138,6 +142,7 @@ def _notes(metrics: Mapping[str, Any]) -> list[str]:
             lines.append(
                 f"pass@{k} is of the {found['problems']} of {metrics['problems']} problems with {k} judged samples"
             )
+    lines += episode_notes(metrics.get("episodes", {}))
     unscored = sum(metrics["unscored"].values())
     if unscored:
         lines.append(

@@ -14,6 +14,7 @@ import numpy as np
 
 from grpo_kit.types import RIGHT_UNMARKED
 
+from .episodes import episode_metrics
 from .metrics import (
     NOTHING,
     Estimate,
@@ -46,7 +47,8 @@ class TaskMetrics:
         right_unmarked: share whose answer nothing marks as one, though it would be right; NaN where the verifier does not look.
         unscored: completions that no verifier judged, by status; they are neither right nor wrong.
         avg_worst: avg@n if all of these were wrong.
-        length_right, length_wrong: mean length in ``length_unit``.
+        length_right, length_wrong: mean length in ``length_unit``; of an episode, what was sampled in all its turns.
+        episodes: turns, calls and endings, with errors (`episode_metrics`); empty where no environment answered.
     """
 
     problems: int
@@ -68,13 +70,22 @@ class TaskMetrics:
     length_right: float
     length_wrong: float
     length_unit: str
+    episodes: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        return _without_nan(dataclasses.asdict(self))
+        fields: dict[str, Any] = _without_nan(dataclasses.asdict(self))
+        return fields if self.episodes else {name: value for name, value in fields.items() if name != "episodes"}
 
 
-def summarise(records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | None = None) -> TaskMetrics:
-    """The metrics of one task's records. ``votes`` (see `count_votes`) gives maj@k; without it there is none."""
+def summarise(
+    records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | None = None, *, extracts: bool = True
+) -> TaskMetrics:
+    """The metrics of one task's records.
+
+    Args:
+        votes: see `count_votes`; without them there is no maj@k.
+        extracts: whether who judged looks for an answer in the text.
+    """
     sampled: dict[str, list[Record]] = defaultdict(list)
     greedy = []
     for record in records:
@@ -105,13 +116,14 @@ def summarise(records: Sequence[Record], votes: Mapping[ProblemKey, Votes] | Non
         majority_at=majority,
         greedy=proportion([float(r.right) for r in greedy if r.counts]),
         truncated=_share([r.finish == "length" for r in flat]) if any(r.finish for r in flat) else math.nan,
-        no_answer=_no_answer(flat),
+        no_answer=_no_answer(flat) if extracts else math.nan,
         right_unmarked=_right_unmarked(flat),
         unscored=dict(unscored),
         avg_worst=fmean(sum(r.right for r in g) / len(g) for g in sampled.values()) if sampled else math.nan,
         length_right=_mean(lengths[True]),
         length_wrong=_mean(lengths[False]),
         length_unit="tokens" if flat and flat[0].token_ids else "characters",
+        episodes=episode_metrics(flat),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from grpo_kit.config import ChatConfig, Config, DataConfig, FieldMap, VerifierConfig
+from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.config.extends import read_whole
 from grpo_kit.config.read import load_recipe, validate
 from grpo_kit.config.source import TASKS, parse_yaml, read_recipe, recipes_root, shipped_recipes
@@ -26,6 +27,7 @@ from .recipe_task import held_out, is_recipe, recipe_judge
 
 # The held-out problems of a procedural task are the same for every evaluation, whatever its sampling seed.
 PROCEDURAL_SEED = 20_240_229
+RECIPE = "config.yaml"  # of a run
 BOXED = "{prompt}\nPlease reason step by step, and put your final answer within \\boxed{}."
 
 
@@ -33,9 +35,11 @@ class EvalTask(Strict):
     """One evaluation task."""
 
     data: DataConfig
-    verifier: VerifierConfig
+    verifier: VerifierConfig | None = Field(None, description="who judges; default: the environment, by what it pays")
+    environment: EnvironmentConfig | None = Field(None, description="what answers the policy, as recipes have it")
     chat: ChatConfig = ChatConfig()
-    max_tokens: PositiveInt = 2048
+    max_tokens: PositiveInt = Field(2048, description="of a response; of an episode, those that are sampled in all")
+    stop: tuple[str, ...] = Field((), description="texts that end a response, or a turn")
     problems: PositiveInt | None = Field(None, description="how many problems of a procedural task")
 
     @model_validator(mode="before")
@@ -47,6 +51,12 @@ class EvalTask(Strict):
             rest = {key: value for key, value in values.items() if key != "prompt_columns"}
             return rest | {"data": columns | values["data"]}
         return values
+
+    @model_validator(mode="after")
+    def _somebody_judges(self) -> EvalTask:
+        if self.verifier is None and (self.environment is None or self.environment.name is None):
+            raise ValueError("verifier: name who judges; only an environment by name says itself what is right")
+        return self
 
     @model_validator(mode="after")
     def _procedural_has_an_end(self) -> EvalTask:
@@ -71,7 +81,8 @@ class OpenTask:
     available: int = 0
 
     def protocol(self) -> dict[str, Any]:
-        told = {"chat_arguments": self.spec.chat.arguments} if self.spec.chat.arguments else {}
+        told: dict[str, Any] = {"chat_arguments": self.spec.chat.arguments} if self.spec.chat.arguments else {}
+        told |= {"stop": list(self.spec.stop)} if self.spec.stop else {}
         limited = {"of": self.available} if self.available > len(self.problems) else {}
         return {
             "problems": len(self.problems),
@@ -107,7 +118,7 @@ def open_task(reference: str, limit: int | None = None, changes: Changes = Chang
     Args:
         reference: a shipped name, ``name=path`` (its data from a local file), a task file (.yaml), or a data file
             (.jsonl, .json, .parquet, .csv) whose columns have usual names, judged by ``math``; or a recipe, by name or
-            file: its held-out data and its judge.
+            file, or the folder of a run: its held-out data, its environment and its judge.
         limit: only the first problems.
 
     Raises:
@@ -139,6 +150,8 @@ def _check_ids(problems: Sequence[Task], where: str) -> None:
 def _recipe(reference: str) -> Config | None:
     """The recipe that a task's name or file is, or None: it is a task then, or nothing."""
     path = Path(reference)
+    if (path / RECIPE).is_file():
+        return load_recipe(path / RECIPE)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         source = read_whole(reference)
         return validate(source) if is_recipe(source) else None
@@ -153,12 +166,15 @@ def _open_recipe(reference: str, config: Config, limit: int | None, changes: Cha
     config, problems, fingerprint = held_out(config)
     assert config.evaluation is not None
     data = config.evaluation.data or config.data
-    name = Path(reference).stem if Path(reference).is_file() else reference
+    path = Path(reference)
+    name = path.stem if path.is_file() else path.resolve().name if path.is_dir() else reference
     spec = EvalTask(
         data=data,
         verifier=changes.verifier or recipe_judge(config),
+        environment=config.environment,
         chat=_told(config.chat, changes),
         max_tokens=config.rollout.max_tokens,
+        stop=tuple(config.rollout.stop),
         problems=len(problems) if data.task is not None else None,
     )
     _check_ids(problems, f"recipe {name}: evaluation.data")

@@ -15,6 +15,7 @@ def episode_fields(completion: Completion) -> dict[str, Any]:
         return {}
     outcome = completion.outcome
     return {
+        **({"fresh": True} if completion.fresh else {}),
         "inserted": completion.inserted,
         "turns": [dataclasses.asdict(turn) for turn in completion.turns],
         "ending": completion.ending,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, islice
 
 import torch
 from torch import Tensor
@@ -23,6 +23,24 @@ from .prefix import PrefixTree
 WORTH_SHARING = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Tokens of a sequence that one context holds: all of it, or a turn with a prompt of its own.
+
+    Attributes:
+        prompt_ids, ids: what stands before, and what follows: sampled tokens with what is inserted between them.
+        places: where in ``ids`` each sampled token stands.
+    """
+
+    prompt_ids: Sequence[int]
+    ids: list[int]
+    places: list[int]
+
+    @property
+    def length(self) -> int:
+        return len(self.prompt_ids) + len(self.ids)
+
+
 @dataclass(slots=True)
 class TrainingSequence:
     """One completion on its way to the loss.
@@ -32,6 +50,7 @@ class TrainingSequence:
             does anything per token exist.
         inserted: (index, ids) of what stands before the sampled token of that index and nobody sampled: context alone. Indices
             ascend, and are of tokens that exist.
+        fresh: what is inserted takes the place of everything before it, the prompt included.
         weight: what each of its tokens counts in the loss of the step.
         entropy_weight: what each of its tokens counts in the mean entropy of the step; None: as in the loss.
         behaviour_logprobs: [tokens] the engine's log-probabilities of ``completion_ids``; None for demonstrations, which no
@@ -59,14 +78,14 @@ class TrainingSequence:
     returns: Tensor | None = None
     token_mask: Tensor | None = None
     inserted: Sequence[tuple[int, Sequence[int]]] = ()
+    fresh: bool = False
 
     @classmethod
     def of(cls, prompt: Prompt, completion: Completion, group: int = 0) -> TrainingSequence:
         """What an engine sampled or a record holds, without advantage or weight yet."""
         behaviour = torch.tensor(completion.logprobs, dtype=torch.float64) if completion.logprobs else None
-        return cls(
-            prompt.token_ids, completion.token_ids, 0.0, 0.0, behaviour, group, inserted=tuple(completion.inserted)
-        )
+        inserted, fresh = tuple(completion.inserted), completion.fresh
+        return cls(prompt.token_ids, completion.token_ids, 0.0, 0.0, behaviour, group, inserted=inserted, fresh=fresh)
 
     @property
     def branch_length(self) -> int:
@@ -78,27 +97,40 @@ class TrainingSequence:
         """Tokens that go through the model."""
         return len(self.prompt_ids) + self.branch_length
 
-    def branch(self) -> tuple[list[int], list[int]]:
-        """The ids that follow the prompt, and where among them each sampled token stands.
+    @property
+    def longest(self) -> int:
+        """Tokens of its longest segment."""
+        return max(len(prompt) + count for prompt, count in self.outline())
+
+    def outline(self) -> list[tuple[Sequence[int], int]]:
+        """The prompt of each segment, and how many tokens follow it there."""
+        if not self.fresh:
+            return [(self.prompt_ids, self.branch_length)]
+        starts = [0, *(index for index, _ in self.inserted)]
+        counts = [end - start for start, end in zip(starts, [*starts[1:], len(self.completion_ids)], strict=True)]
+        return list(zip([self.prompt_ids, *(ids for _, ids in self.inserted)], counts, strict=True))
+
+    def segments(self) -> list[Segment]:
+        """The contexts that hold the sampled tokens, in their order: one, unless each turn has a prompt of its own.
 
         Raises:
             ValueError: something is inserted where no sampled token follows it, or out of order.
         """
-        ids: list[int] = []
-        places: list[int] = []
-        start = 0
-        for index, added in self.inserted:
-            if not start <= index < len(self.completion_ids):
+        made = [Segment(self.prompt_ids, [], [])]
+        starts = [0, *(index for index, _ in self.inserted)]
+        ends = [*starts[1:], len(self.completion_ids)]
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            if not start <= end or (number and start == len(self.completion_ids)):
                 raise ValueError(
-                    f"ids are inserted before the sampled token {index}, of {len(self.completion_ids)} and after {start}"
+                    f"ids are inserted before the sampled token {start}, of {len(self.completion_ids)} and before {end}"
                 )
-            places += range(len(ids), len(ids) + index - start)
-            ids += self.completion_ids[start:index]
-            ids += added
-            start = index
-        places += range(len(ids), len(ids) + len(self.completion_ids) - start)
-        ids += self.completion_ids[start:]
-        return ids, places
+            if number and self.fresh:
+                made.append(Segment(self.inserted[number - 1][1], [], []))
+            elif number:
+                made[-1].ids.extend(self.inserted[number - 1][1])
+            made[-1].places.extend(range(len(made[-1].ids), len(made[-1].ids) + end - start))
+            made[-1].ids.extend(self.completion_ids[start:end])
+        return made
 
 
 @dataclass(slots=True)
@@ -108,15 +140,15 @@ class MicroBatch:
     What the environment of an episode inserted is in ``input_ids`` and nowhere else: no tensor per token has a place for it, so
     none has to be masked.
 
-    Either a row per sequence, padded on the right (causal attention never looks right, so that needs no attention mask and
-    the fastest kernels apply), or one row with a tree of prompts and their completions.
+    Either a row per sequence, or per turn where each has a prompt of its own, padded on the right (causal attention never looks
+    right, so that needs no attention mask and the fastest kernels apply), or one row with a tree of prompts and their branches.
 
     Attributes:
         input_ids: [rows, length] long.
         rows, columns: [tokens] long: the hidden state at (row, column) predicts ``targets``.
         targets: [tokens] long; sampled tokens of all sequences, in order.
         sequence_index: [tokens] long: which sequence a token belongs to.
-        ends: [sequences] long: the column of the last token of each, in the row of its other tokens.
+        ends: [sequences] long: the column of the last token of each, in the row of its last tokens.
         advantages, weights: [tokens].
         sequences: the sequences in their order.
         tree: how the one row branches; None for a row per sequence.
@@ -206,14 +238,15 @@ def unit_batches(
     share: bool = False,
 ) -> Iterator[MicroBatch]:
     """As `micro_batches`, with units of equally many sequences (pairs) that must share a micro-batch, in their order."""
-    ordered = sorted(units, key=lambda unit: max(s.length for s in unit), reverse=True)
+    ordered = sorted(units, key=lambda unit: max(s.longest for s in unit), reverse=True)
     start = 0
     while start < len(ordered):
         if share:
-            count = _fitting([tree_tokens(unit) for unit in ordered[start:]], token_budget)
+            count = _fitting((tree_tokens(unit) for unit in islice(ordered, start, None)), token_budget)
         else:
-            longest = max(s.length for s in ordered[start])
-            count = max(1, token_budget // (longest * len(ordered[start])))
+            longest = max(s.longest for s in ordered[start])
+            padded = (longest * sum(len(s.outline()) for s in unit) for unit in islice(ordered, start, None))
+            count = _fitting(padded, token_budget)
         yield _collate([s for unit in ordered[start : start + count] for s in unit], device, dtype, share)
         start += count
 
@@ -237,12 +270,7 @@ def micro_batches(
         pieces = [piece for group in by_prompt(sequences) for piece in _pieces(group, token_budget)]
         yield from unit_batches(pieces, token_budget, device, dtype, share=True)
         return
-    ordered = sorted((s for s in sequences if len(s.completion_ids)), key=lambda s: s.length, reverse=True)
-    start = 0
-    while start < len(ordered):
-        rows = max(1, token_budget // ordered[start].length)
-        yield _collate(ordered[start : start + rows], device, dtype, share=False)
-        start += rows
+    yield from unit_batches([(s,) for s in sequences if len(s.completion_ids)], token_budget, device, dtype)
 
 
 def by_prompt(sequences: Sequence[TrainingSequence]) -> list[list[TrainingSequence]]:
@@ -261,14 +289,11 @@ def worth_sharing(units: Sequence[Sequence[TrainingSequence]]) -> bool:
 
 
 def tree_tokens(sequences: Sequence[TrainingSequence]) -> int:
-    """Tokens that go through the model where neighbours with the same prompt share it."""
-    return sum(trunk + sum(branches) for trunk, branches in _tree(sequences))
-
-
-def _tree(sequences: Sequence[TrainingSequence]) -> list[tuple[int, list[int]]]:
-    """Tokens of each trunk and of its branches."""
-    neighbours = groupby(sequences, key=lambda s: tuple(s.prompt_ids))
-    return [(len(prompt), [s.branch_length for s in group]) for prompt, group in neighbours]
+    """Tokens that go through the model where those with the same prompt share it."""
+    branches: dict[tuple[int, ...], int] = {}
+    for prompt, count in (part for s in sequences for part in s.outline()):
+        branches[tuple(prompt)] = branches.get(tuple(prompt), 0) + count
+    return sum(len(prompt) + count for prompt, count in branches.items())
 
 
 def _pieces(group: list[TrainingSequence], token_budget: int) -> Iterator[list[TrainingSequence]]:
@@ -281,7 +306,7 @@ def _pieces(group: list[TrainingSequence], token_budget: int) -> Iterator[list[T
         ordered = ordered[count:]
 
 
-def _fitting(sizes: Sequence[int], budget: int) -> int:
+def _fitting(sizes: Iterable[int], budget: int) -> int:
     """How many of the first sizes fit into the budget together; one at least."""
     count, total = 0, 0
     for size in sizes:
@@ -319,38 +344,40 @@ _Layout = tuple[Tensor, Tensor, Tensor, Tensor, PrefixTree | None, float]
 
 def _in_rows(sequences: list[TrainingSequence], device: torch.device | str) -> _Layout:
     """input_ids, rows, columns, ends, tree and attention_pairs of a `MicroBatch` with a padded row per sequence."""
-    length = max(s.length for s in sequences)
-    input_ids = torch.zeros(len(sequences), length, dtype=torch.long)
+    of_sequences = [s.segments() for s in sequences]
+    segments = [segment for made in of_sequences for segment in made]
+    input_ids = torch.zeros(len(segments), max(s.length for s in segments), dtype=torch.long)
     rows: list[Tensor] = []
     columns: list[Tensor] = []
-    for row, sequence in enumerate(sequences):
-        branch, places = sequence.branch()
-        input_ids[row, : sequence.length] = torch.tensor([*sequence.prompt_ids, *branch])
+    for row, segment in enumerate(segments):
+        input_ids[row, : segment.length] = torch.tensor([*segment.prompt_ids, *segment.ids])
         # A token is predicted at the one directly before it, whoever wrote that.
-        rows.append(torch.full((len(places),), row))
-        columns.append(torch.tensor(places) + len(sequence.prompt_ids) - 1)
-    ends = torch.tensor([s.length - 1 for s in sequences])
-    pairs = sum(s.length**2 / 2 for s in sequences)
+        rows.append(torch.full((len(segment.places),), row))
+        columns.append(torch.tensor(segment.places, dtype=torch.long) + len(segment.prompt_ids) - 1)
+    ends = torch.tensor([made[-1].length - 1 for made in of_sequences])
+    pairs = sum(s.length**2 / 2 for s in segments)
     return input_ids, torch.cat(rows), torch.cat(columns), ends, None, pairs
 
 
 def _in_a_tree(sequences: list[TrainingSequence], device: torch.device | str) -> _Layout:
-    """As `_in_rows`, with all sequences in one row, in which neighbours with the same prompt share it."""
-    shape = _tree(sequences)
+    """As `_in_rows`, with all sequences in one row, in which those with the same prompt share it."""
+    trunks: dict[tuple[int, ...], list[tuple[int, Segment]]] = {}  # with the number of each among all segments
+    for number, segment in enumerate(segment for s in sequences for segment in s.segments()):
+        trunks.setdefault(tuple(segment.prompt_ids), []).append((number, segment))
     ids: list[int] = []
-    columns: list[int] = []
-    ends: list[int] = []
-    remaining = iter(sequences)
-    for _, branches in shape:
-        group = [next(remaining) for _ in branches]
-        ids.extend(group[0].prompt_ids)
+    of_segments: dict[int, list[int]] = {}  # the columns of each, by its number
+    last: dict[int, int] = {}
+    for prompt, branches in trunks.items():
+        ids.extend(prompt)
         last_of_trunk = len(ids) - 1
-        for sequence in group:
+        for number, segment in branches:
             # A branch's first token is predicted at the end of the trunk, each other one at the token before it.
-            branch, places = sequence.branch()
-            columns.extend(len(ids) + place - 1 if place else last_of_trunk for place in places)
-            ids.extend(branch)
-            ends.append(len(ids) - 1)
+            of_segments[number] = [len(ids) + place - 1 if place else last_of_trunk for place in segment.places]
+            ids.extend(segment.ids)
+            last[number] = len(ids) - 1
+    columns = [column for number in range(len(of_segments)) for column in of_segments[number]]
+    ends = [last[rows - 1] for rows in accumulate(len(s.outline()) for s in sequences)]
+    shape = [(len(prompt), [len(segment.ids) for _, segment in branches]) for prompt, branches in trunks.items()]
     pairs = sum(trunk**2 / 2 + sum(n * trunk + n * n / 2 for n in branches) for trunk, branches in shape)
     rows = torch.zeros(len(columns), dtype=torch.long)
     tree = PrefixTree.of(shape, device)

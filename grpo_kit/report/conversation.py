@@ -13,6 +13,8 @@ from .labels import ENDINGS
 # Colours in a terminal: what the policy sampled, and what was put before it.
 STYLES = {True: "cyan", False: "yellow"}
 
+LEAST_SECONDS = 0.005  # that are worth a word
+
 
 @dataclass(frozen=True)
 class Said:
@@ -60,7 +62,7 @@ def _facts(turn: Turn) -> list[str]:
     return [
         calls if turn.calls else "",
         f"paid {turn.reward:g}" if turn.reward else "",
-        f"{turn.seconds:.2f} s" if turn.seconds else "",
+        f"{turn.seconds:.2f} s" if turn.seconds >= LEAST_SECONDS else "",
     ]
 
 

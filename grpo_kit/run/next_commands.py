@@ -7,6 +7,7 @@ from pathlib import Path
 from grpo_kit.config import Config
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
+from grpo_kit.evaluate.tasks import shipped_tasks
 from grpo_kit.objective.algorithms import resolve_objective
 
 Command = tuple[str, list[str]]  # what it does, and its words
@@ -35,7 +36,9 @@ def after_training(config: Config, path: Path, failed: bool = False, accuracy: f
         found.append(("completions with their scores, here", ["grpo-kit", "rollouts", str(path)]))
     if config.data.task and config.warm_start and answers:
         both = [str(path / "warm_start"), model]
-        options = ["--tasks", config.data.task, "-n", "8", "--out", f"evals/{path.name}"]
+        # A run is asked what it held out, as it was asked; a shipped task is the same for every run.
+        shipped = config.environment is None and config.data.task in shipped_tasks()
+        options = ["--tasks", config.data.task if shipped else str(path), "-n", "8", "--out", f"evals/{path.name}"]
         found.append(("before and after", ["grpo-kit", "eval", *both, *options]))
     return found
 

@@ -15,8 +15,7 @@ from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import Records, open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.environments.episodes import Episodes
-from grpo_kit.environments.lookup import get_environment
-from grpo_kit.environments.opening import Setting, find_setting
+from grpo_kit.environments.opening import Setting, find_setting, outcome_of
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import open_generator
@@ -213,14 +212,6 @@ def prepare_evaluation(
     return AnswersEvaluation(tasks, replace(sampling_params(config, policy), n=settings.samples), episodes)
 
 
-def outcome_of(config: Config) -> tuple[str, float] | None:
-    """The name and the weight of what an environment pays; None where nothing pays but verifiers."""
-    settings = config.environment
-    if settings is None or settings.name is None:
-        return None
-    return get_environment(settings.name, options=settings.options).name, settings.weight
-
-
 def open_scorer(
     config: Config, traceback_dir: Path | None = None, workers: int | None = None, judge: Judge | None = None
 ) -> Scorer:
@@ -236,7 +227,7 @@ def open_scorer(
         error_patience=scoring.error_patience,
         traceback_dir=traceback_dir,
         judge=judge.spec if judge else None,
-        outcome=outcome_of(config),
+        outcome=outcome_of(config.environment),
         judge_all=judge is not None and judge.chosen,
         environment=scoring.environment,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 from typing import get_args
 
+from grpo_kit.observe.episode_numbers import EpisodeNumbers
 from grpo_kit.types import Ending, Group
 
 
@@ -18,20 +18,18 @@ def conversation_metrics(groups: Sequence[Group]) -> dict[str, float]:
     ``environment/reward``, the mean of what it paid where it paid anything.
     """
     episodes = [c for group in groups for c in group.completions if c.turns]
-    if not episodes:
+    found = EpisodeNumbers.of(episodes)
+    if found is None:
         return {}
-    turns = [turn for episode in episodes for turn in episode.turns]
-    calls = sum(turn.calls for turn in turns)
-    endings = Counter(episode.ending for episode in episodes)
     paid = [score.value for episode in episodes if (score := episode.earned()) is not None and score.counts]
     return {
-        "turns/mean": len(turns) / len(episodes),
-        "turns/max": float(max(len(episode.turns) for episode in episodes)),
-        **{f"turns/ended_{ending}": endings[ending] / len(episodes) for ending in get_args(Ending)},
-        "calls/mean": calls / len(episodes),
-        "calls/invalid": sum(turn.invalid for turn in turns) / max(1, calls),
-        "calls/failed": sum(turn.failed for turn in turns) / max(1, calls),
+        "turns/mean": found.turns,
+        "turns/max": float(found.most_turns),
+        **{f"turns/ended_{ending}": found.endings.get(ending, 0.0) for ending in get_args(Ending)},
+        "calls/mean": found.calls,
+        "calls/invalid": found.invalid,
+        "calls/failed": found.failed,
         "length/inserted": fmean(episode.inserted_length for episode in episodes),
-        "environment/seconds": sum(turn.seconds for turn in turns) / len(episodes),
+        "environment/seconds": found.seconds,
         **({"environment/reward": fmean(paid)} if paid else {}),
     }

@@ -144,8 +144,8 @@ def mismatched_pairs(sequences: Sequence[TrainingSequence]) -> list[TrainingSequ
             other += 1
         if other == index + count:
             return []
-        prompt, inserted = prompts[other % count], sequence.inserted
-        pairs.append(TrainingSequence(prompt, sequence.completion_ids, 0.0, 0.0, inserted=inserted))
+        prompt, inserted, fresh = prompts[other % count], sequence.inserted, sequence.fresh
+        pairs.append(TrainingSequence(prompt, sequence.completion_ids, 0.0, 0.0, inserted=inserted, fresh=fresh))
     return pairs
 
 

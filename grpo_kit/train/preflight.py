@@ -309,10 +309,13 @@ def _check_context(config: Config, model_config: Any) -> None:
         needed = data.max_prompt_tokens + answered if data else 0
         if data and needed > context:
             inserted = f" + environment.max_inserted {config.inserted}" if config.inserted else ""
+            room = context - data.max_prompt_tokens - config.rollout.max_tokens
+            fits = f"{section}.max_prompt_tokens={max(1, context - answered)}"
+            fits = f"environment.max_inserted={room}" if config.inserted and room > 0 else fits
             raise UserError(
                 f"{section}.max_prompt_tokens {data.max_prompt_tokens} + rollout.max_tokens {config.rollout.max_tokens}"
                 f"{inserted} = {needed} tokens do not fit the model's context of {context}. Lower one of them, for example "
-                f"{section}.max_prompt_tokens={max(1, context - answered)}."
+                f"{fits}."
             )
 
 

@@ -40,4 +40,4 @@ def test_the_files_and_commands_of_the_page(tmp_path, monkeypatch):
 def test_the_page_names_every_base_and_what_is_whole():
     assert set(re.findall(r"^\| `(bases/\w+)` ", PAGE, re.MULTILINE)) == set(shipped_bases())
     whole = {name for name in shipped_recipes() if "extends" not in yaml.safe_load(find_recipe(name).read_text())}
-    assert set(re.findall(r"`(\w+/\w+)`", PAGE.partition("Whole in one file")[2].partition(".")[0])) == whole
+    assert set(re.findall(r"`(\w+/[\w.-]+)`", PAGE.partition("Whole in one file")[2].partition("The others")[0])) == whole

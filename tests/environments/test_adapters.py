@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from grpo_kit.environments import Call
+from grpo_kit.environments import Call, get_environment
 from grpo_kit.environments.base import Answer
 from grpo_kit.environments.formats import write
-from grpo_kit.environments.register import assemble, of_class
+from grpo_kit.environments.register import REGISTRY, assemble, of_class
 from grpo_kit.errors import UserError
 from grpo_kit.types import Task
 
@@ -74,6 +74,33 @@ def opened_and_begun(made):
     episode = opened(made)
     episode.begin()
     return episode
+
+
+class Space:
+    n, start = 3, 1
+
+
+class Numbered(Counting):
+    """With numbered actions, seen as it is drawn."""
+
+    action_space, render_mode = Space(), "ansi"
+
+    def step(self, action):
+        assert type(action) is int
+        return super().step(action)
+
+    def render(self):
+        return f"\x1b[41m{self.at}\x1b[0m of {self.goal}"
+
+
+def test_gymnasium_with_numbered_actions():
+    episode = opened(Numbered)
+    assert list(episode.begin()) == [{"role": "user", "content": "[0] of 3"}]
+    assert content(say(episode, "I take 2, no, 1.")) == "[1] of 3"
+    for turn in ("", "left", "0", "4", "9" * 10**6):
+        refused = say(episode, turn)
+        assert (content(refused), refused.invalid) == ("Say a number from 1 to 3.", 1)
+    assert say(episode, "2").done
 
 
 class Bank:
@@ -237,3 +264,50 @@ def test_a_class_that_only_resets_is_none_of_them():
 
     with pytest.raises(UserError, match="answers no turn"):
         of_class(Nothing)
+
+
+class Sums:
+    """reasoning-gym's protocol."""
+
+    def __init__(self, size=10):
+        self.size = size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, index):
+        return {"question": f"{index}+1=", "answer": str(index + 1)}
+
+    def score_answer(self, answer, entry):
+        return 1.0 if answer == entry["answer"] else 0.01
+
+
+def test_reasoning_gym():
+    episode = opened(Sums, seed=13)
+    assert list(episode.begin()) == [{"role": "user", "content": "3+1="}]
+    assert say(episode, "<think>3 and 1</think> <answer>4</answer>") == Answer(done=True, reward=1.0)
+    assert say(opened_and_begun(Sums), "no idea").reward == 0.01
+
+    class Evaluating(Sums):
+        def score_answer(self, answer, entry):
+            return eval(answer) == entry["answer"]
+
+    with pytest.raises(UserError, match=r"'Evaluating'.*evaluates what is answered as code"):
+        of_class(Evaluating)
+
+
+def test_a_function_that_makes_one(tmp_path):
+    (tmp_path / "games.py").write_text(
+        "from grpo_kit.environments import environment\n"
+        "from tests.environments.test_adapters import Counting\n\n"
+        "@environment(name='counting_made', turns=3)\n"
+        "def counting(goal: int = 2):\n    return Counting(goal)\n"
+    )
+    found = get_environment(f"{tmp_path}/games.py:counting", options={"goal": 1})
+    assert (found.name, found.turns) == ("counting_made", 3)
+    episode = found.open(TASK, 7, {})
+    assert "At 0" in episode.begin()[0]["content"]
+    assert say(episode, "1").done
+    del REGISTRY["counting_made"]
+    with pytest.raises(UserError, match="give 'goal' a default"):
+        of_class(lambda goal: Counting(goal))

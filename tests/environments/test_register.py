@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import math
 import random
 import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import pytest
 
@@ -125,6 +128,24 @@ def test_options_are_the_constructors():
         assemble([part], options={"low": 1, "hihg": 3})
     with pytest.raises(UserError, match=r"needs the option 'low': environment.options.low"):
         assemble([part])
+
+
+def test_what_a_class_checks_before_a_run():
+    class Mine:
+        def __init__(self, most: int = 1):
+            self.most = most
+
+        @staticmethod
+        def check(most=1):
+            if most < 1:
+                raise UserError("most is at least 1")
+
+        def reply(self, response):
+            return "x"
+
+    assert assemble([of_class(Mine)], options={"most": 2})
+    with pytest.raises(UserError, match="most is at least 1"):
+        assemble([of_class(Mine)], options={"most": 0})
 
 
 class Wrong:
@@ -356,6 +377,55 @@ def test_functions_that_are_no_tools(function, message):
         of_function(function)
 
 
+class Colour(enum.Enum):
+    red = "red"
+
+
+@dataclass
+class Place:
+    x: int
+    title: str = "here"
+
+
+def test_types_that_a_call_can_give():
+    @tool
+    def go(
+        at: Place, colour: Colour, how: Literal["fast", "slow"], by: Annotated[list[int], "steps"] | None = None
+    ) -> str:
+        """Go."""
+        return f"{at} {colour} {how} {by}"
+
+    given = {"at": {"x": 1}, "colour": "red", "how": "slow", "by": [1, 2]}
+    [answer] = played([of_function(go)], [Call("go", given)])
+    assert contents(answer) == ["Place(x=1, title='here') Colour.red slow [1, 2]"]
+    for wrong in ({"at": {"y": 1}}, {"colour": "blue"}, {"how": "so"}, {"by": ["1"]}, {"at": 1}):
+        [answer] = played([of_function(go)], [Call("go", {**given, **wrong})])
+        assert answer.invalid == 1
+    parameters = of_function(go).tools[0].schema["function"]["parameters"]
+    assert parameters["properties"]["by"] == {"type": "array", "items": {"type": "integer"}, "nullable": True}
+    assert parameters["$defs"]["Place"]["properties"]["title"] == {"type": "string", "default": "here"}
+
+
+def test_a_static_method_is_no_tool():
+    class Mine:
+        @tool
+        @staticmethod
+        def act() -> str:
+            """Act."""
+            return ""
+
+    with pytest.raises(UserError, match=r"tool Mine.act .*mark a plain method"):
+        of_class(Mine)
+
+
+def test_long_complaints_are_cut():
+    class Mine:
+        def reply(self, response):
+            raise ToolError(response)
+
+    assert len(opened(Mine).reply("x" * 10**6, "").messages[0]["content"]) < 17_000
+
+
 def test_a_tool_that_shadows_another():
     class Adder:
         @tool
@@ -434,6 +504,7 @@ def test_the_version_changes_with_the_file(tmp_path):
         versions.add(get_environment(f"{path}:Child").version)
         del REGISTRY["same"]
     assert len(versions) == 2
+    assert get_environment("guess_number").version == "1"
 
 
 def test_lookup_by_entry_point(tmp_path, monkeypatch):

@@ -62,3 +62,10 @@ def test_it_passes_the_self_test(tmp_path):
     rows = examine(EnvironmentSpec("search", options={"path": str(tmp_path)}, format="mistral"))
     assert [row for row in rows if row.problem] == []
     assert len(rows) > 20
+
+
+@pytest.mark.parametrize(("path", "message"), [("nowhere", "nowhere does not exist"), (".", "holds no texts")])
+def test_a_path_without_texts_is_refused_before_a_run(tmp_path, monkeypatch, path, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"environment.options.path: {message}|options.path: .*{message}"):
+        EnvironmentSpec("search", options={"path": path}).find()

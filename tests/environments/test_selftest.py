@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from grpo_kit.cli.app import app
+from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.environments import Call, Case, EnvironmentSpec
 from grpo_kit.environments.formats import FORMATS
 from grpo_kit.environments.lookup import SHIPPED
@@ -54,19 +55,23 @@ def test_the_shipped_ones_pass(name):
 
 
 def test_one_that_breaks_on_what_it_does_not_expect(tmp_path):
-    found = problems(tmp_path, "def reply(self, response):\n    return Done(1.0) if int(response.split()[-1]) == 7 else 'no'")
+    found = problems(
+        tmp_path, "def reply(self, response):\n    return Done(1.0) if int(response.split()[-1]) == 7 else 'no'"
+    )
     assert "IndexError" in found["attack empty"]
     assert "mine.py:9" in found["attack empty"]
     assert "ValueError" in found["attack 1 MB of x"]
 
 
 def test_one_that_pays_what_is_wrong(tmp_path):
-    found = problems(tmp_path, "def reply(self, response):\n    return Done(1.0) if '7' in response or len(response) > 9 else 'no'")
+    found = problems(
+        tmp_path, "def reply(self, response):\n    return Done(1.0) if '7' in response or len(response) > 9 else 'no'"
+    )
     assert found["attack 1 MB of x"] == "paid 1 for an attack"
 
 
 def test_one_that_runs_what_is_written(tmp_path):
-    body = "def reply(self, response):\n    try:\n        return str(eval(response))[:99]\n    except BaseException:\n        return 'no'"
+    body = "def reply(self, response):\n    try: return str(eval(response))[:99]\n    except BaseException: return 'no'"
     assert "it wrote a file" in problems(tmp_path, body, cases="Case(['7'], done=False)")["attack canary"]
 
 
@@ -77,7 +82,9 @@ def test_one_that_hangs(tmp_path):
 
 
 def test_one_that_repeats_everything(tmp_path):
-    found = problems(tmp_path, "def reply(self, response):\n    return response or 'no'", cases="Case(['7'], done=False)")
+    found = problems(
+        tmp_path, "def reply(self, response):\n    return response or 'no'", cases="Case(['7'], done=False)"
+    )
     assert "1,048,576 characters" in found["attack 1 MB of x"]
 
 
@@ -89,7 +96,7 @@ def test_one_that_is_not_a_function_of_its_turns(tmp_path):
 
 
 def test_one_whose_episodes_are_not_apart(tmp_path):
-    body = "def begin(self):\n    SEEN.clear()\n\ndef reply(self, response):\n    SEEN.append(response)\n    return str(len(SEEN))"
+    body = "def begin(self): SEEN.clear()\n\ndef reply(self, response):\n    SEEN.append(response)\n    return str(len(SEEN))"
     found = problems(tmp_path, body, cases="Case(['7', '8'], done=False)", head="SEEN = []")
     assert set(found) == {"replay said to two at once"}
 
@@ -157,6 +164,14 @@ def test_a_failure_is_exit_code_1_and_names_what_failed(tmp_path):
     assert "attack empty" in tested.output
     assert "ValueError" in tested.output
     assert "Bad: FAIL" in tested.output
+
+
+def test_the_tasks_of_a_recipe():
+    played = run("test", "guess_number", "--data", "quickstart/addition")
+    assert played.exit_code == 0
+    assert "5 random policies" in played.output
+    rows = examine(EnvironmentSpec("tool_word_problems"), tasks=[ProceduralSource("addition", 1, 0, False).task(0)])
+    assert "data.task: tool_word_problems" in next(row.problem for row in rows if row.kind == "random")
 
 
 def test_show_and_ls():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import random
 from fractions import Fraction
 
@@ -31,22 +31,26 @@ def say(episode, turn):
 
 
 @pytest.mark.parametrize("level", [1, 2, 3])
-def test_guess_number_by_halves(level):
-    found = get_environment("guess_number")
-    source = ProceduralSource("guess_number", level, 0, False)
-    for index in range(20):
-        task = source.task(index)
-        episode = found.open(task, 0, {})
+@pytest.mark.parametrize(("task", "name"), [("guess_number", "guess_number"), ("big_arithmetic", "calculator")])
+def test_demonstrations_are_answered_as_they_say(task, name, level):
+    found = get_environment(name)
+    source = ProceduralSource(task, level, 0, False)
+    for index, slip in itertools.product(range(20), (False, True)):
+        problem = source.problem(index, slip)
+        episode = found.open(source.task(index), 0, {})
         assert list(episode.begin()) == []
-        low, high = 1, task.meta["high"]
-        for _ in range(level + 4):
-            middle = (low + high) // 2
-            answer = episode.reply(f"Let me try {middle}.", "")
-            if answer.done:
-                break
-            said = answer.messages[0]["content"]
-            low, high = (middle + 1, high) if said == "higher" else (low, middle - 1)
-        assert (answer.done, answer.reward, str(middle)) == (True, 1.0, task.answer)
+        for written, reply in problem.turns:
+            answer = say(episode, written)
+            assert [message["content"] for message in answer.messages] == [reply]
+            assert not answer.done
+        last = say(episode, problem.demonstration)
+        if task == "guess_number":
+            assert len(problem.turns) < level + 2
+            assert last.reward == (1.0 if problem.demonstration == problem.answer else None)
+            assert slip or last.reward == 1.0
+        else:
+            assert last.done
+            assert (problem.answer in problem.demonstration) is not slip
 
 
 def test_guess_number_of_its_own_is_drawn_by_the_seed():
@@ -100,7 +104,8 @@ def test_calculator_is_exact():
         ("1/0", "Division by zero"), ("0**-1", "Division by zero"), ("9**9**9", "too large"), ("10**5000", "too large"),
         ("1e99999", "too large"), ("2**0.5", "whole exponents"), ("__import__('os').system('true')", "Only numbers"),
         
-        ("x", "Only numbers"), ("'a'*9", "Only numbers"), ("True", "Only numbers"), ("[1]*9", "Only numbers"), ("1 < 2", "Only numbers"),
+        ("x", "Only numbers"), ("'a'*9", "Only numbers"), ("True", "Only numbers"), ("[1]*9", "Only numbers"),
+        ("1 < 2", "Only numbers"),
         ("((", "no arithmetic"), ("", "no arithmetic"), ("\0", "no arithmetic"),
         ("(" * 400 + "1" + ")" * 400, "no arithmetic"),
         ("1" * 1001, "1001 characters"), ("**".join("9" * 300), "too large"), ("1j", "Only numbers"),
@@ -161,6 +166,4 @@ def test_search_without_a_path_or_its_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bm25s", None)
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(UserError, match=r'pip install "grpo-kit\[search\]"'):
-        get_environment("search", options={"path": str(tmp_path)}).open(Task("t", ASKED, None), 0, {})
-    with pytest.raises(UserError, match=r"nowhere does not exist"):
-        get_environment("search", options={"path": "nowhere"}).open(Task("t", ASKED, None), 0, {})
+        get_environment("search", options={"path": str(tmp_path)})

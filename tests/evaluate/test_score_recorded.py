@@ -60,6 +60,23 @@ def test_the_last_turn_of_a_recorded_episode_is_judged_with_its_conversation(tmp
     assert found.records[1].turns[1].replies == ({"role": "tool", "content": "reply 1"},)
 
 
+def test_what_a_table_says_of_episodes(tmp_path):
+    directory = RunDirectory(write_run(tmp_path / "run"))
+    directory.log_rollouts(1, episode_groups((3, 3)), [[0.0] * 3] * 2)
+    found = rescore(tmp_path / "run", Fields(), MATH, workers=0)
+    assert [note.partition(": ")[2] for note in notes([found.result]) if "episode" in note] == [
+        "an episode has 3.00 ± 0.00 turns, 6.00 ± 0.00 calls (22.22 ± 0.00 % of them not understood, 27.78 ± 0.00 % failed), "
+        "1.50 ± 0.00 s in the environment; ended by: done 33 %, turns 33 %, length 33 %"
+    ]
+    (task,) = found.result.tasks.values()
+    assert task.metrics["episodes"]["turns"]["problems"] == 2
+    json.dumps(task.metrics)
+    assert (
+        "episodes"
+        not in next(iter(rescore(write_run(tmp_path / "plain", HONEST), Fields(), MATH).result.tasks.values())).metrics
+    )
+
+
 def test_an_episode_whose_last_turn_is_empty_is_judged_all_the_same(tmp_path):
     row = rollout(1, "a", 0, "", 0.0)
     row["turns"] = [

@@ -13,7 +13,7 @@ from grpo_kit.generate.sampling import draw, processed_logprobs, uniforms
 from grpo_kit.generate.slots import SlotCache
 from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.types import Prompt
-from tests.generate.test_decoder import BUILDS, policy_of
+from tests.kit.builds import BUILDS, policy_of
 from tests.kit.replies import Scripted, Threaded, interleaved, random_script
 from tests.kit.tiny import make_policy
 

@@ -1,6 +1,7 @@
 """What processes do whose gradient must not depend on the world: one step's gradient, saved by rank 0."""
 
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -11,18 +12,20 @@ from grpo_kit.policy.distributed import gathered_state, shard_policy
 from grpo_kit.runtime import ranks
 from grpo_kit.train.steps import GradientStep
 from grpo_kit.train.update import PolicyUpdater
+from tests.kit.episodes import as_episodes
 from tests.kit.gradients import in_full_precision
 from tests.kit.sequences import random_groups, random_sequences
 from tests.kit.tiny import make_policy
 
 
 def step(
-    dtype: torch.dtype, checkpointing: bool = False, groups: bool = False, share: bool = False
+    dtype: torch.dtype, checkpointing: bool = False, groups: bool = False, share: bool = False, episodes: bool = False
 ) -> dict[str, object]:
     """Loss, gradient, its norm and the optimizer's state after one step over unequal sequences.
 
     Args:
         groups: several completions of each prompt; ``share`` their prompts.
+        episodes: of several turns; every other one with a prompt of its own for each.
     """
     policy = make_policy(dtype=dtype)
     if groups:
@@ -44,6 +47,8 @@ def step(
         reference=policy.reference(),
     )
     sequences = random_groups() if groups else random_sequences(7)
+    if episodes:
+        sequences = [replace(s, fresh=number % 2 == 1) for number, s in enumerate(as_episodes(sequences))]
     updater.annotate(sequences, several_updates=True)
     for sequence in sequences:
         sequence.reference_logprobs = sequence.reference_logprobs + 0.1
@@ -67,6 +72,7 @@ if __name__ == "__main__":
     dtype = torch.float64 if sys.argv[2] == "float64" else torch.float32
     with ranks.joined(torch.device("cpu")):
         shared = "shared" in sys.argv
-        result = step(dtype, "checkpointing" in sys.argv, groups=shared, share=shared)
+        episodes = "episodes" in sys.argv
+        result = step(dtype, "checkpointing" in sys.argv, groups=shared, share=shared, episodes=episodes)
         if ranks.first():
             torch.save(result, sys.argv[1])

@@ -35,3 +35,14 @@ def test_gradient_of_a_step(ranks, dtype, how, alone, tmp_path):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=tolerance)
     assert there["entropy"] == pytest.approx(here["entropy"], rel=tolerance * 10)
     assert there["ratio/max"] == pytest.approx(here["ratio/max"], rel=tolerance * 10)
+
+
+@pytest.mark.parametrize("how", [("episodes",), ("episodes", "shared")])
+def test_episodes_of_several_turns(how, tmp_path):
+    shared = "shared" in how
+    here = step(torch.float64, groups=shared, episodes=True)
+    succeed(2, "tests.kit.distributed_gradient", tmp_path / "result.pt", "float64", *how)
+    there = torch.load(tmp_path / "result.pt")
+    assert there["trees"] is shared
+    assert (there["gradient"] - here["gradient"]).norm() / here["gradient"].norm() < 1e-10
+    assert there["loss"] == pytest.approx(here["loss"], rel=1e-9)

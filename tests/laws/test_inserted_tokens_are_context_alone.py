@@ -1,7 +1,12 @@
-"""Laws 11, 12, 14 and 1 for episodes: what an environment inserts is context and nothing else, for every row of the table."""
+"""Laws 11, 12, 14 and 1 for episodes: what an environment inserts is context and nothing else, for every row of the table.
+
+Either it stands behind what was there, or, for templates that rewrite earlier turns, in its place: then each turn has a prompt
+of its own, and the turns of an episode are one sequence all the same.
+"""
 
 import random
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +15,7 @@ import grpo_kit.policy.models
 import grpo_kit.policy.value_model
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.policy.packing import TrainingSequence, micro_batches
+from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.train.learners import open_learner
 from tests.kit.episodes import INSERTED, as_episodes, episode_groups
 from tests.kit.gradients import GRADIENT_ROWS, gradient, in_full_precision
@@ -143,9 +149,63 @@ def test_neither_the_split_nor_sharing_prompts_changes_the_gradient(algorithm, d
             assert other_loss == pytest.approx(loss, rel=tolerance * 10)
 
 
+def whole_history(episode):
+    """The same episode with prompts of their own for all turns, each of which says everything before it."""
+    before = [list(turn.prompt_ids) for turn in segments(episode)[1:]]
+    inserted = [(index, ids) for (index, _), ids in zip(episode.inserted, before, strict=True)]
+    return replace(episode, inserted=inserted, fresh=True)
+
+
+@pytest.mark.parametrize("algorithm", GRADIENT_ROWS)
+def test_turns_with_prompts_of_their_own_are_one_sequence(algorithm):
+    """One ratio of the sequence, one length, one advantage: where the prompts say what stood there, nothing changes."""
+    policy, sharing = network(), network(share=True)
+    episodes = as_episodes(random_groups())
+    loss, whole = gradient(policy, episodes, algorithm, 10**6)
+    for budget in (1, 64, 150, 10**6):
+        for other in (policy, sharing):
+            other_loss, found = gradient(other, [whole_history(e) for e in episodes], algorithm, budget)
+            assert (found - whole).norm() / whole.norm() < 1e-10
+            assert other_loss == pytest.approx(loss, rel=1e-9)
+
+
 @pytest.mark.parametrize("share", [False, True])
-def test_budgets_count_what_is_inserted(share):
-    sequences = as_episodes(random_groups((4, 4)))
+def test_a_turn_sees_its_own_prompt_and_nothing_else(share):
+    policy = network(share=share)
+    episodes = [replace(e, fresh=True) for e in as_episodes(random_groups())]
+    assert sum(len(e.inserted) for e in episodes) > 8
+    for batch in micro_batches(episodes, 150, dtype=torch.float64, share=share):
+        for episode, mine in zip(batch.sequences, batch.split(policy.logprobs(batch, 1.0)[0]), strict=True):
+            prompts = [list(episode.prompt_ids), *(ids for _, ids in episode.inserted)]
+            cuts = [0, *(index for index, _ in episode.inserted), len(episode.completion_ids)]
+            theirs = []
+            for prompt, start, end in zip(prompts, cuts, cuts[1:], strict=False):
+                ids = torch.tensor([prompt + list(episode.completion_ids[start:end])])
+                said = policy.model(ids).logits[0, :-1].log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
+                theirs.append(said[len(prompt) - 1 :])
+            torch.testing.assert_close(mine, torch.cat(theirs))
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_a_critic_and_a_reward_model_read_the_last_turn(share):
+    critic = ValueModel.from_policy(network(share=share))
+    in_full_precision(critic.model)
+    torch.nn.init.normal_(critic.model.score.weight, generator=torch.Generator().manual_seed(0))
+    episodes = as_episodes(random_groups())
+    found = []
+    for made in (episodes, [whole_history(e) for e in episodes]):
+        values, rewards = {}, {}
+        for batch in micro_batches(made, 200, dtype=torch.float64, share=share):
+            values |= dict(zip(map(id, batch.sequences), batch.split(critic.values(batch)), strict=True))
+            rewards |= dict(zip(map(id, batch.sequences), critic.rewards(batch), strict=True))
+        found.append(torch.cat([torch.cat([values[id(s)], rewards[id(s)][None]]) for s in made]))
+    torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("share", [False, True])
+def test_budgets_count_what_is_inserted(share, fresh):
+    sequences = [replace(s, fresh=fresh) for s in as_episodes(random_groups((4, 4)))]
     for budget in (64, 100, 200):
         for batch in micro_batches(sequences, budget, share=share):
             assert batch.input_ids.numel() <= budget or len(batch.sequences) == 1
@@ -161,4 +221,4 @@ def test_budgets_count_what_is_inserted(share):
 @pytest.mark.parametrize("inserted", [[(3, [9])], [(2, [9]), (1, [9])], [(-1, [9])]])
 def test_what_is_inserted_stands_before_a_sampled_token(inserted):
     with pytest.raises(ValueError, match="inserted before the sampled token"):
-        TrainingSequence([1], [5, 6, 7], 0.0, 1.0, inserted=inserted).branch()
+        TrainingSequence([1], [5, 6, 7], 0.0, 1.0, inserted=inserted).segments()

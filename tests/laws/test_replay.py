@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,8 @@ from grpo_kit.train.assemble import prepare_policy
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.replay import replay_step
 from tests.kit.episodes import episode_groups
-from tests.kit.runs import recipe
+from tests.kit.played import ENDS_TURNS
+from tests.kit.runs import recipe, run
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +42,30 @@ def test_the_recorded_loss_is_the_loss_of_the_record(dense, subject, step):
         assert number.recorded == number.again, number
 
 
+def test_a_run_in_an_environment_can_be_replayed(tmp_path):
+    settings = (
+        "verifiers=[]",
+        "train.steps=2",
+        "train.save_every=1",
+        "rollout.max_tokens=24",
+        "scoring.max_rejected_gold=1.0",
+    )
+    played = f"environment={{name: '{Path(__file__).parents[1]}/kit/played.py:Counting', max_inserted: 128}}"
+    run(recipe("reinforce", *settings, played, ENDS_TURNS), tmp_path / "run")
+    for step in (1, 2):
+        found = replay_step(tmp_path / "run", step)
+        assert found.problem is None
+        for number in found.numbers:
+            assert number.recorded == number.again, number
+
+
+@pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("algorithm", ["grpo", "reinforce", "gspo", "ppo", "online_dpo"])
-def test_episodes_have_the_recorded_loss_too(algorithm, tmp_path):
+def test_episodes_have_the_recorded_loss_too(algorithm, fresh, tmp_path):
     config = recipe(algorithm, "scoring.max_rejected_gold=1.0", "critic.warmup=0")
     run, groups = RunDirectory.create(tmp_path / "run", config), episode_groups()
+    for episode in (c for group in groups for c in group.completions):
+        episode.fresh = fresh
     learner = open_learner(config, resolve_objective(algorithm, {}), prepare_policy(config))
     learner.trained.model.train()
     learned = learner.learn(groups)

@@ -88,7 +88,7 @@ def value_of(node: ast.expr, text: str) -> Number:
 def power(base: Number, exponent: Number) -> Number:
     if Fraction(exponent).denominator != 1:
         raise ToolError("Only whole exponents are calculated.")
-    if bits(base) * abs(exponent) > MOST_BITS and base not in (-1, 0, 1):
+    if bits(base) * abs(int(exponent)) > MOST_BITS and base not in (-1, 0, 1):
         raise ToolError("The result is too large.")
     return Fraction(base) ** int(exponent)
 

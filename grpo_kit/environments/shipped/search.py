@@ -39,6 +39,13 @@ class Search:
     def __init__(self, path: str, results: int = 3, characters: int = 1000) -> None:
         self.index, self.results, self.characters = index_of(Path(path)), results, characters
 
+    @staticmethod
+    def check(path: str, **_: Any) -> None:
+        """Before a run starts: the package is there, and the texts are."""
+        _bm25s()
+        if not next((file for file, *_ in files_of(Path(path))), None):
+            raise no_texts(path)
+
     @tool(timeout=30.0)
     def search(self, query: str) -> str:
         """Search the texts. Returns the passages that fit best, the best one first.
@@ -83,26 +90,34 @@ def _bm25s() -> Any:
     return bm25s
 
 
+def files_of(path: Path) -> list[tuple[str, int, int]]:
+    """The files of texts under a path, with what changes when they do. Raises UserError where nothing is there."""
+    if not path.exists():
+        raise UserError(f"environment.options.path: {path} does not exist (looked in {Path.cwd()})")
+    files = sorted(p for p in path.rglob("*") if p.suffix in FILES and p.is_file()) if path.is_dir() else [path]
+    return [(str(file.resolve()), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+
+
+def no_texts(path: str) -> UserError:
+    return UserError(
+        f"environment.options.path: {path} holds no texts; it is a JSONL file, or a folder of {', '.join(FILES)}"
+    )
+
+
 def index_of(path: Path) -> Index:
     """The index of a file or a folder, made once per process and again when something in it changes.
 
     Raises:
         UserError: there are no texts.
     """
-    if not path.exists():
-        raise UserError(f"environment.options.path: {path} does not exist (looked in {Path.cwd()})")
-    files = sorted(p for p in path.rglob("*") if p.suffix in FILES and p.is_file()) if path.is_dir() else [path]
-    stamps = tuple((str(file.resolve()), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    return _index(str(path), stamps)
+    return _index(str(path), tuple(files_of(path)))
 
 
 @functools.lru_cache(maxsize=4)
 def _index(path: str, stamps: tuple[tuple[str, int, int], ...]) -> Index:
     passages = [passage for file, *_ in stamps for passage in read_passages(Path(file))]
     if not passages:
-        raise UserError(
-            f"environment.options.path: {path} holds no texts; it is a JSONL file, or a folder of {', '.join(FILES)}"
-        )
+        raise no_texts(path)
     return Index(passages)
 
 

@@ -105,6 +105,7 @@ def test_episodes_read_back_are_what_was_logged(tmp_path):
     run = RunDirectory(tmp_path)
     run.rollouts.mkdir()
     made = episode_groups()
+    made[0].completions[0].fresh = True
     run.log_rollouts(1, made, [[0.0] * len(g.completions) for g in made])
     found = read_rollouts(tmp_path)
     assert [g.completions for g in found] == [g.completions for g in made]
@@ -149,6 +150,10 @@ def test_with_its_conversation_an_episode_must_fit_into_the_context():
     assert fitting([group], 100, length, "examples") == ([group], [])
     with pytest.raises(UserError, match="longer than the model's context"):
         fitting([group], 100, length - 1, "examples")
+    # With a prompt for every turn it is the longest turn that must fit.
+    episode.token_ids, episode.inserted, episode.fresh = list(range(9)), [(2, [7] * 30), (6, [7] * 10)], True
+    assert episode.context_length(24) == 34
+    assert fitting([group], 100, 34, "examples") == ([group], [])
 
 
 def test_a_folder_without_rollouts_is_named(tmp_path):
