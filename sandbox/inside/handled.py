@@ -16,16 +16,23 @@ import builtins
 import importlib
 import sys
 import threading
+from collections import abc
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .proxy import Proxy
 
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
-_ASKED = frozenset(("type", "id", "issubclass", "isinstance"))
+_ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
 _ENDS = (IndexError, StopIteration)  # by which Python knows that a sequence has no more
+# What stands for an object of the program can do all of this, whatever the object can.
+_ABILITIES: tuple[Any, ...] = (
+    *(abc.Iterable, abc.Iterator, abc.Callable, abc.Awaitable, abc.AsyncIterable, abc.AsyncIterator, abc.Hashable),
+    *(abc.Sized, abc.Container, abc.Reversible, abc.Generator, abc.Coroutine),
+)
+_DATA: tuple[Any, ...] = (int, float, complex, str, bytes, list, tuple, dict, set, type(None), type({}.keys()), range)
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
@@ -187,6 +194,13 @@ class Outstanding:
         return self.errors[0] if self.errors else None
 
 
+def _of_library(kind: Any) -> bool:
+    """Whether a class is one of the library's, by a name that both sides know, and no kind of data."""
+    module, name = kind.__module__, kind.__qualname__
+    known = module.partition(".")[0] in sys.stdlib_module_names and getattr(sys.modules.get(module), name, None) is kind
+    return known and not any(issubclass(data, kind) for data in _DATA)
+
+
 class Helper:
     """What the rewritten text of a test calls.
 
@@ -294,12 +308,25 @@ class Helper:
             arguments = tuple(a if self._number(a) is None else _awaited(a) for a in arguments)
         return function(*arguments, **named)
 
+    def callable(self, value: Any) -> bool:
+        return callable(value) if self._number(value) is None else self._ask("callable", value) is True
+
     def isinstance(self, value: Any, kinds: Any) -> bool:
         """What ``gather(..., return_exceptions=True)`` gives is taken by a test that asks whether it is an exception."""
+        if self._number(value) is not None:
+            return any(self._is_one(value, kind) for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
         found = builtins.isinstance(value, kinds)
         if found and builtins.isinstance(value, BaseException) and not builtins.isinstance(value, AssertionError):
             self._outstanding.take(value)
         return found
+
+    def _is_one(self, value: Any, kind: Any) -> bool:
+        """Whether an object of the program is of a kind, which it may say of itself if no data is of that kind."""
+        if kind in _ABILITIES:
+            return self._ask("isinstance", value, kind) is True
+        if builtins.isinstance(value, kind) or not builtins.isinstance(kind, builtins.type):
+            return builtins.isinstance(value, kind)
+        return _of_library(kind) and self._ask("isinstance", value, kind) is True
 
     def same(self, left: Any, right: Any) -> bool:
         number = self._number(left)
