@@ -20,7 +20,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import handled, needs, testing
+from . import handled, needs, outstanding, testing
 from .proxy import OPAQUE, OWN, Gone, Proxy, number, show
 from .replaced import Around
 from .serve import Connection
@@ -57,7 +57,7 @@ class Link:
     ) -> None:
         self.connection, self.objects, self.methods = connection, objects, methods
         self.instances = Instances({}, 1)
-        self.outstanding = handled.Outstanding()
+        self.outstanding = outstanding.Outstanding()
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
         self.stand_ins: list[object] = []
@@ -375,7 +375,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     """
     texts = [job["setup"], *(text for _, text in job["tests"])]
     told = " ".join((*texts, *job["own"].values()))
-    handled.watch(link.outstanding, told)
+    outstanding.watch(link.outstanding, told)
     if "pytest" in told:
         testing.install()
     trees = needs.trees_of(texts)
