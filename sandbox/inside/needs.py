@@ -56,6 +56,7 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
     tried = {
         id(n) for t in ast.walk(tree) if isinstance(t, ast.Try) and t.handlers for s in t.body for n in ast.walk(s)
     }
+    modules = {"pytest": "pytest", **_imported(tree)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import) and id(node) not in tried:
             for alias in node.names:
@@ -64,10 +65,8 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
             yield from _module(node.module or "", relative=bool(node.level))
             for alias in node.names if node.module == "pytest" else ():
                 yield from _of_pytest(alias.name)
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pytest":
-            yield from _of_pytest(node.attr)
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pytest.mark":
-            yield from _of_pytest(f"mark.{node.attr}")
+        elif isinstance(node, ast.Attribute) and (module := _dotted(node.value, modules)) in ("pytest", "pytest.mark"):
+            yield from _of_pytest(f"mark.{node.attr}" if module == "pytest.mark" else node.attr)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in _FILES and "devnull" not in ast.unparse(node):
             yield f"the tests call {ast.unparse(node.func)}: they see no file of the program's, nor it one of theirs"
         elif isinstance(node, ast.Attribute) and node.attr in _LOGS:
@@ -171,6 +170,6 @@ def _replaced(node: ast.AST, modules: dict[str, str]) -> Iterator[str]:
 
 
 def _dotted(node: ast.AST, modules: dict[str, str]) -> str:
-    """The module that an expression names, if it is an imported one; else nothing."""
+    """The module, or what of one, that an expression names, if it is an imported one; else nothing."""
     top, dot, rest = ast.unparse(node).partition(".")
     return modules[top] + dot + rest if top in modules else ""

@@ -11,7 +11,6 @@ import builtins
 import contextlib
 import functools
 import importlib
-import itertools
 import sys
 import threading
 import types
@@ -20,7 +19,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import handled, needs, testing
+from . import handled, needs, outstanding, passed, testing
 from .proxy import OPAQUE, OWN, Gone, Proxy, number, show
 from .replaced import Around
 from .serve import Connection
@@ -37,18 +36,6 @@ class TaskBroken(Exception):
     """The tests need something that is not here, whatever the program: nothing that it has said leads here."""
 
 
-class CannotLeave(BaseException):
-    """The tests pass what the program's process cannot have. Not a TypeError, which a test may expect of the program."""
-
-
-# What gives its items one by one, and is called back for each.
-_ITERATORS: tuple[Any, ...] = (
-    *(types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter(""))),
-    *(type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())), type(iter(range(0)))),
-    *(itertools.chain, itertools.count, itertools.cycle, itertools.repeat, itertools.islice),
-)
-
-
 class Link:
     """The referee's end of the connection."""
 
@@ -57,7 +44,7 @@ class Link:
     ) -> None:
         self.connection, self.objects, self.methods = connection, objects, methods
         self.instances = Instances({}, 1)
-        self.outstanding = handled.Outstanding()
+        self.outstanding = outstanding.Outstanding()
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
         self.stand_ins: list[object] = []
@@ -75,24 +62,24 @@ class Link:
     def _reference(self, value: Any) -> Any:
         if isinstance(value, Proxy):
             return {"~": "ref", "v": ["object", number(value)]}
-        known = self.instances.reference(value) or _of_library(value)
+        known = self.instances.reference(value) or passed.of_library_by_name(value)
         if known is not None:
             return {"~": "ref", "v": known}
         if type(value) is object:  # a stand-in, or what a function should refuse
             self.stand_ins.append(value)
             return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
-        if isinstance(value, _ITERATORS):
+        if isinstance(value, passed.ITERATORS):
             self.functions.append(value.__next__)
             return {"~": "ref", "v": ["iterator", len(self.functions) - 1]}
-        if _is_mock(value):
-            self.functions += [value, functools.partial(_of_mock, value)]
+        if passed.is_mock(value):
+            self.functions += [value, functools.partial(passed.of_mock, value)]
             return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
         if callable(value) and not isinstance(value, type):
             self.functions.append(value)
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
             binds = isinstance(value, types.FunctionType)
             return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc, binds]}
-        raise CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
+        raise passed.CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
 
     def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         inner = producer if producer.endswith("[]") else f"{producer}[]"
@@ -168,7 +155,7 @@ class Link:
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
             answer = ["failed", "AssertionError", ""]
-        except (Exception, CannotLeave) as error:
+        except (Exception, passed.CannotLeave) as error:
             answer = ["failed", type(error).__name__, str(error)[:500]]
         self._send(answer)
 
@@ -262,39 +249,6 @@ def _named(name: str, base: type) -> Any:
     return types.new_class(name[:100], (base,), exec_body=lambda names: names.update(__module__="solution"))
 
 
-def _is_mock(value: Any) -> bool:
-    mock = sys.modules.get("unittest.mock")
-    return mock is not None and isinstance(value, mock.NonCallableMock)
-
-
-def _of_mock(value: Any, name: str) -> Any:
-    """An attribute of a mock, for the program: not what tests ask of it, which the program must not answer or change."""
-    if name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name):
-        raise AttributeError(name)
-    return getattr(value, name)
-
-
-def _of_library(value: Any) -> list[str] | None:
-    """A built-in or a function, a class or a module of the standard library, by its name: each side has its own.
-
-    As a function of this side the program could call it here, with what it likes: ``eval``, for one.
-    """
-    if isinstance(value, types.ModuleType):
-        return ["library", value.__name__, ""] if value.__name__ in sys.stdlib_module_names else None
-    module = getattr(getattr(value, "__objclass__", value), "__module__", None)
-    name = getattr(value, "__qualname__", None)
-    if (
-        not isinstance(module, str)
-        or not isinstance(name, str)
-        or module.partition(".")[0] not in sys.stdlib_module_names
-    ):
-        return None
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return ["library", module, name] if found is value else None
-
-
 def _replace(old: Any, new: Any) -> None:
     """Give a mutable argument the content that the program's copy has after the call."""
     if type(old) is not type(new):
@@ -342,31 +296,6 @@ def _imported(name: str, origin: str) -> Any:
         raise TaskBroken(f"the tests use {name!r}, and there is no {attribute} in {module} here") from None
 
 
-# Functions of the library that look into an object, or change what is the process's own.
-_LENT = {"dataclasses": ("asdict", "astuple", "fields", "is_dataclass", "replace"), "random": ("seed",)}
-
-
-def _lend_library(link: Link, texts: str) -> None:
-    """Have the program's process do what the tests ask of its objects, and of its random numbers as of their own."""
-    for module, functions in _LENT.items():
-        if module in texts:
-            library = importlib.import_module(module)
-            for name in functions:
-                setattr(library, name, _lent(link, module, name, getattr(library, name)))
-
-
-def _lent(link: Link, module: str, name: str, here: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(here)
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if args and isinstance(args[0], Proxy):
-            return link.of_library(module, name, args, kwargs)
-        if name == "seed":
-            link.of_library(module, name, args, kwargs)
-        return here(*args, **kwargs)
-
-    return function
-
-
 def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     """Look at what the tests need, and hear of what fails where nobody looks; returns the namespace of the tests.
 
@@ -375,7 +304,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     """
     texts = [job["setup"], *(text for _, text in job["tests"])]
     told = " ".join((*texts, *job["own"].values()))
-    handled.watch(link.outstanding, told)
+    outstanding.watch(link.outstanding, told)
     if "pytest" in told:
         testing.install()
     trees = needs.trees_of(texts)
@@ -384,7 +313,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     if why or why_not:
         raise TaskBroken(why or why_not)
     link.around.watch(places, told)
-    _lend_library(link, told)
+    passed.lend_library(link, told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__
@@ -426,7 +355,7 @@ def _judge_one(test: str, namespace: dict[str, Any], link: Link, before: Sequenc
             raise Gone.happened[0]
     except Gone:
         raise
-    except CannotLeave as error:
+    except passed.CannotLeave as error:
         data = [n for n, value in namespace.items() if not callable(value) and not isinstance(value, types.ModuleType)]
         if link.requests == asked and needs.is_alone(test, before, data):
             raise TaskBroken(str(error)) from None

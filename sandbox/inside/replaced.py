@@ -66,7 +66,7 @@ class Around:
 
     def now(self, encode: Callable[[Any], Any]) -> dict[str, Any]:
         around: dict[str, Any] = {}
-        captured = [name for name in _STREAMS if getattr(sys, name) is not getattr(sys, f"__{name}__")]
+        captured = [n for n in _STREAMS if getattr(sys, n) not in (None, getattr(sys, f"__{n}__"))]
         if captured:
             around["captured"] = captured
         if sys.stdin is not sys.__stdin__ and sys.stdin is not None:

@@ -34,6 +34,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
     "setattr": setattr,
     "delattr": delattr,
+    "callable": callable,
     "isinstance": isinstance,
     "len": len,
     "hash": hash,

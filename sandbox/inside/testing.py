@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .approx import approx
-from .handled import Failed
+from .outstanding import Failed
 
 # Marks that change nothing where a test is called by its name.
 MARKS = frozenset(("asyncio", "slow", "unit", "integration", "timeout", "smoke", "regression", "fast", "order"))

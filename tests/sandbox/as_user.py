@@ -21,7 +21,10 @@ from .corpus import KINDS, decided_by_themselves
 
 USER = 65534
 # What a user's sandbox does otherwise is how it isolates; the rest of the corpus is the same code as root's.
-_SOME = {"namespaces": ("names", "exceptions", "told", "messages", "standing"), "landlock": ("told", "messages")}
+_SOME = {
+    "namespaces": ("names", "exceptions", "told", "messages", "standing", "frameworks"),
+    "landlock": ("told", "messages"),
+}
 PROJECT = Path(__file__).resolve().parents[2]
 _LEND = (
     "import sys, types\npackage = types.ModuleType('grpo_kit')\npackage.__path__ = [sys.argv[1]]\n"

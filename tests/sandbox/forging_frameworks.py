@@ -132,4 +132,55 @@ FRAMEWORKS: list[Attack] = [
          "from your_module import f\nx = f(1)\nassert x == 5", "import solution as s\nx = s.f(1)\nassert s.g(x) == 5", "from solution import *\nassert f(1) == 5"],
         _F,
     ),
+    (
+        "an object that says what it is",
+        "from collections.abc import Mapping, Sequence, Set\nfrom numbers import Number\nclass generator:\n __class__ = property(lambda s: int)\n"
+        " def __getattr__(s, n):\n  if n.startswith('__'): raise AttributeError(n)\n  return s\n"
+        "for kind in (Mapping, Sequence, Set, Number): kind.register(generator)\ndef f(*a): return generator()\n",
+        [
+            "x = f(1)\nassert isinstance(x, int)",
+            "x = f(1)\nx.foo\nassert isinstance(x, (int, str, list, dict))",
+            "from numbers import Number\nx = f(1)\nx.foo\nassert isinstance(x, Number)",
+            "from collections.abc import Mapping, Sequence, Set\nx = f(1)\nx.foo\nassert isinstance(x, (Mapping, Sequence, Set))",
+            "import types\nx = f(1)\nassert isinstance(x, types.GeneratorType) and list(x) == [5]",
+            "import types\nx = f(1)\nassert isinstance(x, types.GeneratorType) and x == 5",
+            "assert callable(f(1)) and f(1)(2) == 5",
+            "from pathlib import Path\nassert f(1) == Path('/a')",
+            "from pathlib import Path\nassert f(1) in [Path('/a')]",
+            "from dataclasses import asdict, is_dataclass\nassert is_dataclass(f(1)) and asdict(f(1)) == {'a': 5}",
+            "x = f(1)\nx += 1\nassert x == 6",
+            "x = f(1)\nx -= 12.5\nassert abs(x) < 1e-3",
+            "assert [1, 5][f(1)] == 1",
+            "assert list(reversed(f(1))) == [5]",
+        ],
+        _F,
+    ),
+    (
+        "a class under test that is told a number, in place",
+        "class V:\n def __init__(s, *a): s.x = 1\n def __isub__(s, o): return s\n def __sub__(s, o): return s\n def __abs__(s): return 0.0\n"
+        " def __float__(s): return 0.0\n def __index__(s): return 0\n def __format__(s, how): return '0.00'\n def __bool__(s): return False\n",
+        [
+            "v = V(2)\nv.x\nv -= 12.5\nassert abs(v) < 1e-3",
+            "v = V(2)\nv.x\nv -= 12.5\nassert float(v) == 0",
+            "v = V(2)\nv.x\nv -= 12.5\nassert f'{v:.2f}' == '0.00'",
+            "v = V(2)\nv.x\nv -= 12.5\nassert not v",
+            "v = V(2)\nv.x\nassert f'{v - 12.5:.2f}' == '0.00'",
+            "v = V(2)\nv.x\nv -= 12\nassert range(5)[v] == 0",
+        ],
+        {},
+    ),
+    (
+        "what the program does with a mock",
+        "def f(m):\n for o in (m, m.send):\n  for n in ('assert_called_once_with', 'assert_called', 'called', 'call_count', 'call_args', 'side_effect'):\n"
+        "   for change in (setattr, lambda o, n, v: getattr(o, n)(v), lambda o, n, v: o.configure_mock(**{n: v})):\n"
+        "    try: change(o, n, lambda *a, **k: True)\n    except BaseException: pass\n return m\n",
+        [
+            "from unittest.mock import Mock\nm = Mock()\nf(m)\nm.send.assert_called_once_with(5)",
+            "from unittest.mock import Mock\nm = Mock()\nf(m)\nassert m.send.called",
+            "from unittest.mock import Mock\nm = Mock()\nf(m)\nassert m.send.call_args == ((5,),)",
+            "from unittest.mock import MagicMock\nm = MagicMock()\nx = f(m)\nassert x.ready() and x == 5",
+            "from unittest.mock import patch\nwith patch('builtins.print') as p:\n    f(p)\n    p.assert_called_once_with(5)",
+        ],
+        _F,
+    ),
 ]  # fmt: skip

@@ -152,6 +152,15 @@ STYLES = {
         "class Calc:\n @staticmethod\n def add(a, b): return 0\n @classmethod\n def copy(c): return 0",
         ["assert Calc.add(1, 2) == 3", "x = Calc.add(1, 2)\nassert x == 3", "c = Calc()\nassert c.add(1, 2) == 3", "assert Calc.copy() == 2"],
     ),
+    "what an object can do": (
+        "from enum import Enum\nclass Color(Enum):\n RED = 1\nclass C:\n def __call__(s, x): return x\n def __iter__(s): return iter([1])",
+        "class Color:\n RED = 1\nclass C:\n def one(s): return 1",
+        [
+            "from enum import Enum\nassert isinstance(Color.RED, Enum) and issubclass(Color, Enum)",
+            "c = C()\nassert callable(c)",
+            "from collections.abc import Callable, Iterable\nassert isinstance(C(), Callable) and isinstance(C(), Iterable)",
+        ],
+    ),
     "data classes": (
         "from dataclasses import dataclass, field\n@dataclass(order=True)\nclass P:\n x: int\n y: int = 0\n t: list = field(default_factory=list)",
         "class P:\n def __init__(s, x, y=0): s.x = 0; s.y = 0; s.t = [1]",
@@ -270,6 +279,7 @@ REFUSED = [
     ("import hypothesis", "from hypothesis import given\nx = f(1)\nassert x == 1"),
     ("import mylib", "import mylib\nassert f(1) == 1"),
     ("pytest.mark.parametrize", "import pytest\n@pytest.mark.parametrize('a', [1])\ndef test_a(a): assert f(a) == a\ntest_a(1)"),
+    ("pytest.skip", "import pytest as pt\nif f(1) != 1: pt.skip('no')"),
     ("pytest.fixture", "import pytest\n@pytest.fixture\ndef x(): return 1\ndef test_a(x): assert f(x) == 1\ntest_a(1)"),
     ("pytest.importorskip", "from pytest import importorskip\nassert f(1) == 1"),
     ("import atexit", "import atexit\ndef last(): assert f(1) == 5\natexit.register(last)"),

@@ -1,0 +1,87 @@
+"""What the tests pass to the program, and what of their library it does for them: functions, iterators, mocks, seeds."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .proxy import Proxy
+
+
+class _Link(Protocol):
+    def of_library(self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+
+class CannotLeave(BaseException):
+    """The tests pass what the program's process cannot have. Not a TypeError, which a test may expect of the program."""
+
+
+# What gives its items one by one, and is called back for each.
+ITERATORS: tuple[Any, ...] = (
+    *(types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter(""))),
+    *(type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())), type(iter(range(0)))),
+    *(itertools.chain, itertools.count, itertools.cycle, itertools.repeat, itertools.islice),
+)
+
+
+def is_mock(value: Any) -> bool:
+    mock = sys.modules.get("unittest.mock")
+    return mock is not None and isinstance(value, mock.NonCallableMock)
+
+
+def of_mock(value: Any, name: str) -> Any:
+    """An attribute of a mock, for the program: not what tests ask of it, which the program must not answer or change."""
+    if name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name):
+        raise AttributeError(name)
+    return getattr(value, name)
+
+
+def of_library_by_name(value: Any) -> list[str] | None:
+    """A built-in or a function, a class or a module of the standard library, by its name: each side has its own.
+
+    As a function of this side the program could call it here, with what it likes: ``eval``, for one.
+    """
+    if isinstance(value, types.ModuleType):
+        return ["library", value.__name__, ""] if value.__name__ in sys.stdlib_module_names else None
+    module = getattr(getattr(value, "__objclass__", value), "__module__", None)
+    name = getattr(value, "__qualname__", None)
+    if (
+        not isinstance(module, str)
+        or not isinstance(name, str)
+        or module.partition(".")[0] not in sys.stdlib_module_names
+    ):
+        return None
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return ["library", module, name] if found is value else None
+
+
+# Functions of the library that look into an object, or change what is the process's own.
+_LENT = {"dataclasses": ("asdict", "astuple", "fields", "is_dataclass", "replace"), "random": ("seed",)}
+
+
+def lend_library(link: _Link, texts: str) -> None:
+    """Have the program's process do what the tests ask of its objects, and of its random numbers as of their own."""
+    for module, functions in _LENT.items():
+        if module in texts:
+            library = importlib.import_module(module)
+            for name in functions:
+                setattr(library, name, _lent(link, module, name, getattr(library, name)))
+
+
+def _lent(link: _Link, module: str, name: str, here: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(here)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], Proxy):
+            return link.of_library(module, name, args, kwargs)
+        if name == "seed":
+            link.of_library(module, name, args, kwargs)
+        return here(*args, **kwargs)
+
+    return function
