@@ -116,6 +116,31 @@ def test_a_verifier_judges_where_the_task_names_one(model, tmp_path):
     assert all(r.turns for r in records)
 
 
+BREAKS = """
+class Breaks:
+    def begin(self, task):
+        self.odd = int(task.answer) % 2
+        return "go"
+
+    def reply(self, response):
+        return 1 / 0 if self.odd else Done(1.0)
+"""
+
+
+def test_episodes_whose_environment_failed_are_neither_right_nor_wrong(model, tmp_path):
+    (tmp_path / "breaks.py").write_text("from grpo_kit.environments import Done\n" + BREAKS)
+    task = tmp_path / "broken.yaml"
+    task.write_text(TASK.replace(f"{PLAYED}:Counting", f"{tmp_path}/breaks.py:Breaks"))
+    output = invoke("eval", model, "--tasks", task, "-n", "1", "--no-greedy", "--workers", "0", "--out", tmp_path / "a")
+    result, records = read_evaluation(tmp_path / "a")
+    ended = [r for r in records if r.ending in ("done", "error")]
+    assert {r.ending for r in ended} == {"done", "error"}
+    assert all(r.status == ("error" if int(r.answer) % 2 else "ok") for r in ended)
+    failed = sum(r.ending == "error" for r in ended)
+    assert result.tasks["broken"].metrics["unscored"] == {"error": failed}
+    assert f"{failed} of 6 completions were not judged" in " ".join(output.split())
+
+
 def test_a_recipe_and_its_run_are_asked_as_the_run_asks_them(tmp_path):
     recipe = TINY_RECIPE.replace("verifiers:\n  - {name: math, weight: 1.0}\n", f"environment: {COUNTING}\n")
     recipe = recipe.replace("max_tokens: 12", f"max_tokens: 12, stop: {STOPS}")
