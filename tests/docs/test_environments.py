@@ -74,7 +74,7 @@ def test_sections_of_the_page_are_recipes(files):
         environment = EnvironmentConfig.model_validate(section["environment"])
         assert EnvironmentSpec(environment.name, environment.tools).find().turns >= 1
         if len(section["environment"]) > 2:
-            assert set(section["environment"]) == set(EnvironmentConfig.model_fields) - {"tools", "history"}
+            assert set(section["environment"]) == set(EnvironmentConfig.model_fields) - {"tools"}
         if "data" in section:
             assert DataConfig.model_validate(section["data"]).task == "guess_number"
 
