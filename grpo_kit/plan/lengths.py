@@ -46,10 +46,17 @@ def expected_lengths(most: int, prompt: float, mean: float, recorded: Path | Non
 
 
 def likely_response(config: Config, tokenizer: Any) -> float:
-    """Mean tokens of a response: after a warm start those of the worked solutions, else the most there may be."""
+    """Mean tokens of a response: after a warm start those of the worked solutions, else the most there may be.
+
+    Of an episode, what is sampled in all of its turns.
+    """
     most = config.rollout.max_tokens
     if config.warm_start is None:
         return float(most)
     source = procedural_source(config.data, config.seed, held_out=False)
-    texts = [source.problem(index).demonstration for index in range(DEMONSTRATIONS)]
-    return fmean(min(most, 1 + len(tokenizer.encode(text, add_special_tokens=False))) for text in texts)
+    sampled = []
+    for problem in map(source.problem, range(DEMONSTRATIONS)):
+        turns = [text for text, _ in problem.turns] if config.environment is not None else []
+        texts = [*turns, problem.demonstration]
+        sampled.append(sum(1 + len(tokenizer.encode(text, add_special_tokens=False)) for text in texts))
+    return fmean(min(most, tokens) for tokens in sampled)
