@@ -65,7 +65,7 @@ def test_all_errors_at_once_with_lines_and_suggestions():
         (("  - name: math", "  - weight: 1"), "my.yaml:4: verifiers.0.name is missing"),
         (("steps: 5", "steps: 5\nrollout: {top_p: 0.9}"), "top_p cuts the distribution"),
         (("steps: 5", "steps: 5\n  updates_per_batch: 5"), "must divide rollout.prompts_per_step"),
-        (("verifiers:\n  - name: math", "verifiers: []"), "verifiers: found []"),
+        (("verifiers:\n  - name: math", "verifiers: []"), "verifiers: give one at least"),
         (("task: addition", "path: x, prompt_template: hello"), "must contain {prompt}"),
     ],
 )
