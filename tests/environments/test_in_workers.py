@@ -104,3 +104,13 @@ def test_a_users_file_that_cannot_be_imported_is_told_before_a_run(tmp_path, mon
     config = SimpleNamespace(environment=EnvironmentConfig(**section))
     with pytest.raises(UserError, match=r"mine\.py:[Xx] cannot be imported: .*mine\.py:1\)"):
         check_environment(config)
+
+
+def test_an_episode_that_could_not_begin_is_a_failure_though_its_turn_was_cut(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "class Mine:\n    def begin(self):\n        1 / 0\n    def reply(self, response):\n        return 'on'\n"
+    )
+    for end in played(EnvironmentSpec(f"{path}:Mine"), task(), ["cut off"]):
+        assert end.ending == "error"
+        assert "ZeroDivisionError" in end.outcome.reason
