@@ -107,7 +107,7 @@ def check_pays(settings: EnvironmentConfig) -> None:
     if found is None or not found.pays:
         what = f"environment {found.name}" if found else "tools"
         raise UserError(
-            f"{what}: nothing says what an episode is worth. A class with tools alone pays nothing (one with a method reply can): "
+            f"{what}: nothing says what an episode is worth. Tools alone pay nothing (a class with a method reply can): "
             "name a verifier of the answer"
         )
 
