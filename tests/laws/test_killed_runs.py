@@ -18,7 +18,7 @@ KILLS_IN_A_ROW = 3
 # Every room of a step and every part of a save, by a function that is called there.
 PLACES = {
     "warm start": ("grpo_kit.train.warm_start:demonstrations", 4),
-    "generation": ("grpo_kit.generate.torch_engine:_Batch._sample", 150),
+    "generation": ("grpo_kit.generate.rows:Rows._sample", 150),
     "scoring": ("grpo_kit.scoring.scorer:Scorer._finish", 50),
     "between the updates of a batch": ("grpo_kit.train.steps:GradientStep.__call__", 24),
     "backward pass": ("torch:Tensor.backward", 40),

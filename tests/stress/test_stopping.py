@@ -46,7 +46,7 @@ def test_a_signal_in_each_phase(zygote, straight, moment):
 def test_sampling_is_abandoned_not_awaited(zygote, straight):
     """Tokens that would take minutes are not waited for."""
     recipe, _, _ = straight["procedural"]
-    slow = ("slow", {"function": "grpo_kit.generate.torch_engine:_Batch.advance", "seconds": 1e6})
+    slow = ("slow", {"function": "grpo_kit.generate.rows:Rows.advance", "seconds": 1e6})
     fault = {"phase": "generate", "entry": 1, "delay": 0.5, "number": signal.SIGTERM}
     outcome = zygote.run(
         "train",
@@ -98,7 +98,7 @@ def test_a_closed_terminal_does_not_end_a_run(zygote, straight):
 
 def test_a_stuck_phase_ends_with_every_stack_and_its_name(zygote, straight):
     recipe, expected, _ = straight["procedural"]
-    hang = ("hang_at_call", {"function": "grpo_kit.generate.torch_engine:_Batch.advance", "call": 40})
+    hang = ("hang_at_call", {"function": "grpo_kit.generate.rows:Rows.advance", "call": 40})
     run = zygote.folder / "stuck"
     outcome = zygote.run("train", recipe, "--run-dir", run, "limits.generate=0.02", faults=[hang])
     assert outcome.code == 1, outcome.output
