@@ -101,7 +101,7 @@ def test_how_a_recorded_episode_ended_is_known_and_half_an_episode_is_not_judged
     assert [r.ending for r in found.records] == ["done", "room", "deadline", "error"]
     assert [r.status for r in found.records] == ["ok", "ok", "timeout", "error"]
     episodes = found.result.tasks["step 1"].metrics["episodes"]
-    assert (episodes["calls"], episodes["endings"]["room"]) == (1.0, 0.25)
+    assert (episodes["calls"]["value"], episodes["endings"]["room"]) == (1.0, 0.25)
 
 
 def test_a_damaged_episode_is_named_by_its_row(tmp_path):
