@@ -15,7 +15,12 @@ SIZES = {"tokens": 11, "sequences": 5, "groups": 3, "pairs": 7, "responses": 4}
 INDEX = {"sequence_index": "sequences", "group_index": "groups"}  # which of so many
 BOOLEAN = ("counted", "desirable")
 PLAIN = {Objective: Objective(), float: 0.5, int: SIZES["tokens"], str: ""}
-CHOICES = {"baseline": "group_mean", "scale": "group_std", "aggregation": "group_token_mean"}
+CHOICES = {
+    "baseline": "group_mean",
+    "scale": "group_std",
+    "aggregation": "group_token_mean",
+    "turns": ((3, 0.25),),
+}
 MODULES = [
     importlib.import_module(m.name) for m in pkgutil.iter_modules(grpo_kit.objective.__path__, "grpo_kit.objective.")
 ]
