@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -160,6 +161,6 @@ def _free(kind: type, name: str) -> bool:
     for base in kind.__mro__:
         if name in base.__dict__:
             held = base.__dict__[name]
-            constant = name.isupper() or "ClassVar" in str(base.__dict__.get("__annotations__", {}).get(name, ""))
+            constant = name.isupper() or "ClassVar" in str(inspect.get_annotations(base).get(name, ""))
             return type(held).__name__ == "member_descriptor" or (isinstance(held, _PLAIN_ATTRIBUTES) and not constant)
     return True
