@@ -2,8 +2,8 @@
 
 python benchmarks/learn_environments.py [--seeds 3] [--only guess_number] [--vllm] [--keep FOLDER]
 
-For every run: held-out success before and after (avg@4, standard error clustered by problem), the turns of an episode and its calls
-of tools in the first and in the last five steps, wall and CPU seconds of the whole run, warm start included.
+For every run: held-out success before and after (avg@4, standard error clustered by problem), the turns of an episode and its
+calls of tools in the first and in the last five steps, wall and CPU seconds of the whole run, warm start included.
 Adds to benchmarks/results/learn_environments.json after every run.
 """
 

@@ -208,7 +208,7 @@ class Bridge:
 
         Raises:
             ValueError: the replies would write special tokens.
-            UserError: the template refuses them.
+            UserError: the template refuses them, or leaves messages of their roles out.
         """
         return self.answered(token_ids, self.read(replies))
 
@@ -234,6 +234,8 @@ class Bridge:
         """The special tokens of a bridge with harmless messages of these roles."""
         if roles not in self._frames:
             plain = self._rest(self.read([_reply(role, f"Reply {n}") for n, role in enumerate(roles)]))
+            if left_out := [role for n, role in enumerate(roles) if f"Reply {n}" not in plain]:
+                raise self._left_out(left_out[0])
             self._frames[roles] = self._specials(self._encode(plain.lstrip()))
         return self._frames[roles]
 

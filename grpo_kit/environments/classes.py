@@ -20,7 +20,7 @@ from .base import Answer, Done, Say, ToolError
 from .formats import Call, Fault, Format, read
 from .tools import Tool
 
-ROLES = ("user", "tool", "system")
+ROLES = ("user", "tool")
 LONGEST_RESULT = 16_384  # characters of a tool's result; the middle of a longer one is left out
 
 
@@ -210,7 +210,7 @@ def as_messages(said: Any, where: str) -> list[Message]:
             continue
         if not isinstance(one, Mapping) or not isinstance(one.get("content"), str) or one.get("role") not in ROLES:
             raise TypeError(
-                f"{where} returned {one!r:.120}; return text, a message of {', '.join(ROLES)} with text as its content, a list "
+                f"{where} returned {one!r:.120}; return text, a message of {' or '.join(ROLES)} with text as its content, a list "
                 "of these, Say(...) or Done(...)"
             )
         messages.append(_message(one["role"], one["content"]))

@@ -98,8 +98,18 @@ def outcome_of(settings: EnvironmentConfig | None) -> tuple[str, float] | None:
     """The name and the weight of what an environment pays; None where nothing pays but verifiers."""
     if settings is None or settings.name is None:
         return None
-    found = get_environment(settings.name, options=settings.options)
-    return (found.name, settings.weight) if found.pays else None
+    return get_environment(settings.name, options=settings.options).name, settings.weight
+
+
+def check_pays(settings: EnvironmentConfig) -> None:
+    """Where no verifier judges. Raises UserError if the environment has nothing to say of an episode either."""
+    found = None if settings.name is None else get_environment(settings.name, options=settings.options)
+    if found is None or not found.pays:
+        what = f"environment {found.name}" if found else "tools"
+        raise UserError(
+            f"{what}: nothing says what an episode is worth. Tools alone pay nothing (a class with a method reply can): "
+            "name a verifier of the answer"
+        )
 
 
 def find_setting(

@@ -126,11 +126,11 @@ class Round:
         key, prepared = (turn.task_id, turn.sample_index), self._tasks[turn.task_id]
         played = self._played.setdefault(key, Played(turn))
         played.at = turn
+        if prepared.failure is not None:  # before all else: a cut turn is paid 0, and this is not its fault
+            self._end(key, "error", prepared.failure)
+            return
         if turn.finish_reason == "length":  # what was cut is never answered
             self._end(key, "length")
-            return
-        if prepared.failure is not None:
-            self._end(key, "error", prepared.failure)
             return
         pool, bridge = self._rules.pool, self._rules.bridge
         if played.line is None:

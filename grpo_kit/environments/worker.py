@@ -26,6 +26,7 @@ OPEN, REPLY, CLOSE = "open", "reply", "close"
 RUNNING = 0  # position of a heartbeat: the environment's own code has the process
 MOST_CHARACTERS = 2**18  # of an answer's messages together: far more than fit into any episode
 MOST_MESSAGES = 64
+LARGEST_REWARD = 1e30  # of one answer: those of an episode add up, and their sum and its square must be finite too
 KEYS = ("role", "content", "name", "tool_call_id")
 
 
@@ -111,8 +112,8 @@ def encode(answer: Any) -> dict[str, Any]:
 
 def _number(name: str, value: Any) -> float:
     value = plain_number(value)
-    if not isinstance(value, (bool, int, float)) or not math.isfinite(value):
-        raise ValueError(f"Answer.{name} must be a finite number, got {value!r:.100}")
+    if not isinstance(value, (bool, int, float)) or not math.isfinite(value) or abs(value) > LARGEST_REWARD:
+        raise ValueError(f"Answer.{name} must be a number of at most {LARGEST_REWARD:g}, got {value!r:.100}")
     return float(value)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.environments.lookup import get_environment
-from grpo_kit.environments.opening import outcome_of
+from grpo_kit.environments.opening import check_pays, outcome_of
 from grpo_kit.errors import UserError
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.verifiers import get_verifier
@@ -45,8 +45,8 @@ class TaskJudge:
         try:
             if self.verifier is not None:
                 get_verifier(self.verifier.name).with_options(self.verifier.options)
-            else:
-                outcome_of(self.environment)
+            elif self.environment is not None:
+                check_pays(self.environment)
         except UserError as error:
             raise UserError(f"{'environment' if self.verifier is None else 'verifier'}: {error}") from error
 

@@ -21,7 +21,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import check_free, default_run_path
 from grpo_kit.observe.terminal import line, open_console, quote
 from grpo_kit.run.request import Latest, TrainRequest
-from grpo_kit.run.start import check_verifiers, show_plan
+from grpo_kit.run.start import check_environment, check_verifiers, show_plan
 from grpo_kit.runtime import ranks
 
 EVERY = "*"  # in an override: all stages
@@ -153,6 +153,7 @@ def _dry_run_first(config: Config) -> None:
     from grpo_kit.train.preflight import preflight
 
     check_verifiers(config)
+    check_environment(config)
     console = open_console()
     show_plan(console, config, preflight(config, None))
     line(

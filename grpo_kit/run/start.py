@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from grpo_kit.config import Config, JudgeConfig, VerifierConfig
 from grpo_kit.config.read import load_recipe
+from grpo_kit.environments.lookup import get_part
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks
@@ -22,6 +22,7 @@ from grpo_kit.run.request import Auto, Checked, Latest, Position, TrainRequest
 from grpo_kit.run.resume import Finished, create_fork, find_fork, is_there, open_resumed
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.interrupt import Interrupted, StopStep, stop_on_signal
+from grpo_kit.runtime.modules import import_failed
 from grpo_kit.runtime.threads import choose_threads
 from grpo_kit.verifiers import Verifier, get_verifier
 
@@ -105,6 +106,7 @@ def _check_new(request: TrainRequest, console: Console) -> Checked | None:
 def _preflight(config: Config, path: Path | None) -> Plan:
     """Everything else that can be wrong; what can be found without torch comes first."""
     check_verifiers(config)
+    check_environment(config)
     check_sinks(config)
     from transformers.utils import logging as transformers_logging
 
@@ -131,15 +133,21 @@ def check_verifiers(config: Config) -> None:
         except UserError as error:
             raise (UserError(f"{where}: {error}") if wanted is judge else error) from error
         except Exception as error:  # whatever importing a file of the user's may raise
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            line = (
-                f"{error.filename}:{error.lineno}"
-                if isinstance(error, SyntaxError)
-                else f"{frame.filename}:{frame.lineno}"
-            )
-            raise UserError(
-                f"{where}: {wanted.name} cannot be imported: {type(error).__name__}: {error} (at {line})"
-            ) from error
+            raise UserError(f"{where}: {wanted.name} {import_failed(error)}") from error
+
+
+def check_environment(config: Config) -> None:
+    """Raises UserError if the environment or a tool cannot be imported, or is not there."""
+    settings = config.environment
+    if settings is None:
+        return
+    for reference in (settings.name,) if settings.name is not None else settings.tools:
+        try:
+            get_part(reference)
+        except UserError:
+            raise
+        except Exception as error:  # whatever importing a file of the user's may raise
+            raise UserError(f"environment: {reference} {import_failed(error)}") from error
 
 
 def check_judge(found: Verifier) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +33,13 @@ def load_module(source: str, what: str, error: type[UserError] = UserError) -> M
             f"there is no module {source!r}: is it installed in this environment? The current directory is not "
             f"searched; name a file as path/to/{source.rpartition('.')[2]}.py:NAME"
         ) from missing
+
+
+def import_failed(error: Exception) -> str:
+    """What went wrong while a user's module was imported, and at which line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else f"{frame.filename}:{frame.lineno}"
+    return f"cannot be imported: {type(error).__name__}: {error} (at {where})"
 
 
 def _load_file(path: Path, what: str, error: type[UserError]) -> ModuleType:

@@ -15,8 +15,7 @@ from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
 from grpo_kit.data.records import Records, open_records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.environments.episodes import Episodes
-from grpo_kit.environments.opening import Setting, find_setting, outcome_of
-from grpo_kit.errors import UserError
+from grpo_kit.environments.opening import Setting, check_pays, find_setting, outcome_of
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import open_generator
@@ -179,11 +178,8 @@ def prepare_setting(config: Config, tokenizer: Any, source: TaskSource) -> Setti
     """The environment of a recipe, tried on its first task. Raises UserError as `find_setting` does."""
     if config.environment is None:
         return None
-    if not config.verifiers and outcome_of(config.environment) is None:
-        raise UserError(
-            f"verifiers: the environment {config.environment.name} has tools and pays nothing itself, so every episode would go "
-            "without a reward; name a verifier of the answer"
-        )
+    if not config.verifiers:
+        check_pays(config.environment)
     return find_setting(config.environment, tokenizer, source.task(0).messages)
 
 

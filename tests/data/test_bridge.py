@@ -212,3 +212,15 @@ def test_a_tokenizer_that_joins_letters_over_the_border_of_a_turn_passes_by_its_
     tokenizer.backend_tokenizer.model = models.BPE(vocab=vocabulary, merges=[("\u010a", "A")])
     assert tokenizer.encode("\nA") == [1000]
     assert Bridge(tokenizer).check() is False
+
+
+def test_a_reply_of_a_role_that_the_template_leaves_out_is_refused_when_it_comes():
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role in ('user', 'assistant') %}<|{{ m.role }}|>{{ m.content }}"
+        "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endif %}{% endfor %}<|assistant|>"
+    )
+    bridge = Bridge(tokenizer)
+    bridge.check(("user",))
+    with pytest.raises(UserError, match="leaves out tool messages"):
+        bridge.after([tokenizer.eos_token_id], [{"role": "tool", "content": "told"}])

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.environments import Call, EnvironmentSpec
+from grpo_kit.environments.base import Answer
 from grpo_kit.environments.formats import write
 from grpo_kit.environments.opening import Address
+from grpo_kit.environments.worker import encode
+from grpo_kit.errors import UserError
+from grpo_kit.run.start import check_environment
 from tests.kit.said import heard, open_episodes, play, prepared, task
 
 FILE = '''
@@ -78,3 +86,31 @@ def test_a_game_that_draws_is_the_same_in_every_process_and_for_all_samples(name
         return heard(one)
 
     assert answers(0) == answers(0) != answers(3)
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(done=True, reward=-1e300), Answer(({"role": "user", "content": "go on"},), turn_reward=1e308)]
+)
+def test_a_reward_whose_sum_over_turns_would_not_be_finite_is_a_failure(answer):
+    with pytest.raises(ValueError, match="at most 1e"):
+        encode(answer)
+
+
+@pytest.mark.parametrize("text", ["class X\n    pass\n", "import no_such_module_of_anybody\n", "1 / 0\n"])
+@pytest.mark.parametrize("section", [{"name": "mine.py:X"}, {"tools": ["mine.py:x"]}])
+def test_a_users_file_that_cannot_be_imported_is_told_before_a_run(tmp_path, monkeypatch, text, section):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(text)
+    config = SimpleNamespace(environment=EnvironmentConfig(**section))
+    with pytest.raises(UserError, match=r"mine\.py:[Xx] cannot be imported: .*mine\.py:1\)"):
+        check_environment(config)
+
+
+def test_an_episode_that_could_not_begin_is_a_failure_though_its_turn_was_cut(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "class Mine:\n    def begin(self):\n        1 / 0\n    def reply(self, response):\n        return 'on'\n"
+    )
+    for end in played(EnvironmentSpec(f"{path}:Mine"), task(), ["cut off"]):
+        assert end.ending == "error"
+        assert "ZeroDivisionError" in end.outcome.reason

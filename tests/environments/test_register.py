@@ -66,7 +66,7 @@ def returning(result):
 
 @pytest.mark.parametrize(
     ("result", "contents"),
-    [("a", ["a"]), (["a", {"role": "system", "content": "b"}], ["a", "b"]), (Say("\ud800", 1), ["?"])],
+    [("a", ["a"]), (["a", {"role": "tool", "content": "b"}], ["a", "b"]), (Say("\ud800", 1), ["?"])],
 )
 def test_what_may_come_back(result, contents):
     assert [m["content"] for m in returning(result).reply("x", "x").messages] == contents
@@ -74,7 +74,8 @@ def test_what_may_come_back(result, contents):
 
 @pytest.mark.parametrize(
     "result",
-    [None, 1, [], {"role": "assistant", "content": "I am you"}, {"role": "user"}, {"role": "user", "content": 1}, ["a", 1],
+    [None, 1, [], {"role": "assistant", "content": "I am you"}, {"role": "system", "content": "b"},
+     {"role": "user"}, {"role": "user", "content": 1}, ["a", 1],
      Done(math.nan), Done("1"), Say("a", math.inf), (Done(1.0), "bye")],
 )  # fmt: skip
 def test_what_may_not_come_back(result):

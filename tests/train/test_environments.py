@@ -12,6 +12,7 @@ from grpo_kit.environments.register import REGISTRY
 from grpo_kit.errors import UserError
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.runtime.modules import FILE_MODULE
+from grpo_kit.train.assemble import open_scorer
 from grpo_kit.train.preflight import preflight
 from tests.kit.played import ENDS_TURNS
 from tests.kit.runs import ODD, recipe, run, weights
@@ -91,6 +92,13 @@ def test_turns_with_prompts_of_their_own(tmp_path):
     assert last["grad_norm"] > 0
 
 
+def test_a_tool_may_pay_beside_a_verifier():
+    """A class of tools alone has rewards too: what a tool returned as done counts beside the verifiers' marks."""
+    config = recipe("grpo", ODD, "environment={name: python, weight: 0.5, max_inserted: 64}")
+    with open_scorer(config) as scorer:
+        assert scorer.outcome == ("python", 0.5)
+
+
 def test_another_version_of_the_environment_is_not_resumed(tmp_path):
     own = tmp_path / "own.py"
     text = PLAYED.read_text().replace('name="', 'name="own_')
@@ -112,7 +120,7 @@ def test_another_version_of_the_environment_is_not_resumed(tmp_path):
         (["environment={name: nobody, max_inserted: 64}"], "there is no environment or tool named 'nobody'"),
         (["environment={name: guess_number, options: {lo: 1}, max_inserted: 64}"], "lo"),
         (["environment={tools: [calculator, calculator], max_inserted: 64}"], "calculator"),
-        (["environment={name: python, max_inserted: 64}", "verifiers=[]"], "pays nothing itself"),
+        (["environment={name: python, max_inserted: 64}", "verifiers=[]"], "nothing says what an episode is worth"),
         (["environment={name: guess_number, max_inserted: 4096}"], "for example environment.max_inserted=436"),
     ],
 )
