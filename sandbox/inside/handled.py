@@ -273,7 +273,7 @@ class Helper:
 
     def _is_one(self, value: Any, kind: Any) -> bool:
         """Whether an object of the program is of a kind, which it may say of itself if no data is of that kind."""
-        if kind in _ABILITIES:
+        if any(kind is ability for ability in _ABILITIES):
             return self._ask("isinstance", value, kind) is True
         if builtins.isinstance(value, kind) or not builtins.isinstance(kind, builtins.type):
             return builtins.isinstance(value, kind)

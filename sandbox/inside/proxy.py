@@ -54,11 +54,13 @@ class Link(Protocol):
     Attributes:
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
+        lengths: what opaque objects have said their length is since the tests last called the program, by number.
     """
 
     objects: frozenset[str]
     methods: frozenset[str]
     put: dict[tuple[int, str], Any]
+    lengths: dict[int, int]
 
     def operation(self, name: str, *operands: Any, standing: int = ..., producer: str = ...) -> Any: ...
 
@@ -202,7 +204,10 @@ class Proxy:
         return self._number_of("bool", bool)
 
     def __len__(self) -> int:
-        return self._number_of("len", int)
+        length: int = self._number_of("len", int)
+        if standing(self) == OPAQUE:
+            self._link.lengths[self._number] = length
+        return length
 
     def __index__(self) -> int:
         if standing(self) != OWN:
@@ -255,13 +260,13 @@ class Proxy:
         self._link.operation("delitem", self, key)
 
     def __iter__(self) -> Any:
-        return _Iterator(_untainted(self)._link.operation("iter", self, producer=_producer(self)))
+        return _Iterator(_untainted(self)._link.operation("iter", self, producer=_producer(self)), self)
 
     def __next__(self) -> Any:
         return _untainted(self)._link.operation("next", self, producer=_inner(self))
 
     def __reversed__(self) -> Any:
-        return _Iterator(_untainted(self)._link.operation("reversed", self, producer=_producer(self)))
+        return _Iterator(_untainted(self)._link.operation("reversed", self, producer=_producer(self)), self)
 
     def __aiter__(self) -> Any:
         return _AsyncIterator(_untainted(self)._link.operation("aiter", self, producer=_producer(self)))
@@ -315,18 +320,27 @@ class Proxy:
 
 class _Iterator:
     """Over what the program yields. ``iter()`` insists on an iterator, which plain data (a list that claims to be one) is
-    not."""
+    not. What an opaque object has said its length is, it yields: ``zip`` would end where it does.
+    """
 
-    def __init__(self, over: Any) -> None:
+    def __init__(self, over: Any, of: Proxy) -> None:
         if not isinstance(over, Proxy):
             raise TypeError("iter() of an object of the program gave no iterator")
-        self.over = over
+        self.over, self.of, self.count = over, of, 0
 
     def __iter__(self) -> Any:
         return self
 
     def __next__(self) -> Any:
-        return next(self.over)
+        try:
+            value = next(self.over)
+        except StopIteration:
+            of: Any = self.of
+            if standing(of) == OPAQUE and of._link.lengths.get(number(of), self.count) != self.count:
+                raise Gone("an object of the program yields not as many items as its length says") from None
+            raise
+        self.count += 1
+        return value
 
 
 class _AsyncIterator:

@@ -49,6 +49,7 @@ class Link:
         self.around = Around()
         self.stand_ins: list[object] = []
         self.put: dict[tuple[int, str], Any] = {}
+        self.lengths: dict[int, int] = {}
         self.requests = 0
         self.functions: list[Callable[..., Any]] = []
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
@@ -194,6 +195,8 @@ class Link:
         return error
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
+        if name in ("setitem", "delitem", "setattr", "delattr"):
+            self.lengths.clear()
         reply = self.request(["operation", name, [self.encode(o) for o in operands]])
         return self._answer(reply, 1, lambda: self.decode(reply[0], standing, producer))
 
@@ -217,6 +220,7 @@ class Link:
         named = {k: self.encode(v) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
         label, producer = (object.__getattribute__(target, name) for name in ("_label", "_producer"))
+        self.lengths.clear()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         try:
             around = self.around.now(self.encode)
@@ -237,6 +241,8 @@ class Link:
         self, reply: list[Any], arguments: int, standing: int, producer: str, around: dict[str, Any]
     ) -> tuple[Any, dict[int, Any]]:
         result, changed, told = reply
+        if type(changed) is not dict:
+            raise codec.Malformed("not the arguments that a call has changed")
         new = {int(index): self.decode(value) for index, value in changed.items()}
         if not all(0 <= index < arguments for index in new):
             raise codec.Malformed("an argument that was not given came back")

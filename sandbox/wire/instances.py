@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -153,9 +154,13 @@ def _attributes(value: Any) -> list[tuple[str, Any]]:
 
 
 def _free(kind: type, name: str) -> bool:
-    """Whether an attribute of this name hides nothing but a default value of the class, or is a slot."""
+    """Whether an attribute of this name hides nothing but a default value of the class, or is a slot.
+
+    A constant (``EPS``, or annotated as ``ClassVar``) is no default: methods of the task decide by it.
+    """
     for base in kind.__mro__:
         if name in base.__dict__:
             held = base.__dict__[name]
-            return isinstance(held, _PLAIN_ATTRIBUTES) or type(held).__name__ == "member_descriptor"
+            constant = name.isupper() or "ClassVar" in str(inspect.get_annotations(base).get(name, ""))
+            return type(held).__name__ == "member_descriptor" or (isinstance(held, _PLAIN_ATTRIBUTES) and not constant)
     return True

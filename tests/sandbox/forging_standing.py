@@ -503,4 +503,31 @@ STANDING += [
         ["x = area(1)\nassert x == approx(5)", "assert area(1) == approx(5)", "assert area(1) != approx(5)"],
         A,
     ),
+    (
+        "a length, and nothing behind it",
+        "class L:\n def __init__(s, n): s.n = n\n def __len__(s): return s.n\n def __iter__(s): return iter(())\n __reversed__ = __iter__\n"
+        "def area(a): return L(len(a))",
+        [
+            "r = area([1, 2])\nassert len(r) == 2\nfor a, b in zip(r, [2, 4]): assert a == b",
+            "r = area([1, 2])\nassert len(r) == 2 and all(a == b for a, b in zip(reversed(r), [4, 2]))",
+            "r = area([1, 2])\nassert len(r) == 2\nfor i, x in enumerate(r): assert x == 2 * i + 2",
+        ],
+        A,
+    ),
+    (
+        "a constant of the task's class, in an object",
+        "def area(r):\n v = Vec(0)\n v.EPS = v.near = 1e9\n return v",
+        ["assert area(1) == Vec(5)", "r = area(1)\nassert r == Vec(5)"],
+        {
+            **A,
+            "setup": "from typing import ClassVar\nclass Vec:\n EPS = 1e-9\n near: ClassVar[float] = 1e-9\n def __init__(s, x): s.x = x\n"
+            " def __eq__(s, o): return abs(s.x - o.x) < max(s.EPS, s.near)\n",
+        },
+    ),
+    (
+        "changed arguments that are none",
+        "import sys\nsys.modules['_grpo_kit_sandbox.inside.serve'].Server.on_call = lambda s, t, a, k, r: [5, None, ['', '', 0, []]]\ndef area(r): return 1",
+        ["class A:\n    @property\n    def p(self): return area(1)\nassert getattr(A(), 'p', 5) == 5"],
+        A,
+    ),
 ]

@@ -272,6 +272,11 @@ STYLES = {
             CASE + "with self.assertWarns(DeprecationWarning): f()\nunittest.main()",
         ],
     ),
+    "whether it is of a class of the program": (
+        "class P:\n def __init__(s, x): s.x = x\ndef f(x): return P(x)",
+        "class P:\n def __init__(s, x): s.x = x\nclass Q(P): pass\nclass R:\n x = 1\ndef f(x): return R()",
+        ["p = f(1)\nassert isinstance(p, P) and p.x == 1"],
+    ),
 }  # fmt: skip
 # What cannot work here: (what the error says, test)
 REFUSED = [
