@@ -3,7 +3,6 @@ answered as before, which is what rebuilding an episode in another process rests
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import tempfile
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.runtime.case_file import read_case_file
 from grpo_kit.types import Message, Task
 
 from .attacks import attacks, random_turn
@@ -87,22 +87,13 @@ def read_cases(path: Path) -> list[Case]:
     """
     known = set(Case.__dataclass_fields__)
     cases = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{where}: not JSON: {error}") from error
+    for where, line, row in read_case_file(path):
         if not isinstance(row, dict) or not isinstance(row.get("turns"), list) or not row.keys() <= known:
             others = ", ".join(sorted(known - {"turns"}))
             raise ValueError(
                 f"{where}: a case is an object with 'turns', a list, and, optional, {others}; got {line[:100]}"
             )
         cases.append(Case(**{**row, "turns": [_turn(turn, where) for turn in row["turns"]]}))
-    if not cases:
-        raise ValueError(f"{path} holds no cases")
     return cases
 
 

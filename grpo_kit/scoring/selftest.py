@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpo_kit.runtime.case_file import read_case_file
 from grpo_kit.types import Completion, Score, Task
 from grpo_kit.verifiers.cases import Case
 
@@ -43,21 +44,13 @@ def read_cases(path: Path) -> list[Case]:
     """
     known = set(Case.__dataclass_fields__)
     cases = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{path}:{number}: not JSON: {error}") from error
+    for where, line, row in read_case_file(path):
         if not isinstance(row, dict) or not row.keys() <= known or not row.keys() & {"answer", "response"}:
             raise ValueError(
-                f"{path}:{number}: a case is an object with 'response' or 'answer' and, optional, "
+                f"{where}: a case is an object with 'response' or 'answer' and, optional, "
                 f"{', '.join(sorted(known - {'response', 'answer'}))}; got {line[:100]}"
             )
-        cases.append(_with_response(row, f"{path}:{number}"))
-    if not cases:
-        raise ValueError(f"{path} holds no cases")
+        cases.append(_with_response(row, where))
     return cases
 
 
