@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import sys
 import tempfile
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from own_process import children, resident_mb
 
 from tests.kit.hostile_episodes import hostile
 from tests.kit.said import open_episodes, play, prepared, task
@@ -66,21 +67,6 @@ def hostile_calls(workers: int, calls: int) -> dict[str, Any]:
         tempfile.tempdir = None
         left = os.listdir(folder)
     return account | {"wrong": account["wrong"][:10], "files_left": left, "children_left": children()}
-
-
-def resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-
-
-def children() -> list[str]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
-                found.append(stat.parent.name)
-        except OSError:
-            continue
-    return found
 
 
 def main() -> None:

@@ -11,13 +11,14 @@ import json
 import os
 import platform
 import random
-import resource
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+from own_process import children, resident_mb
 
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.types import Group, Task
@@ -145,21 +146,6 @@ def hostile_calls(workers: int, count: int) -> dict[str, object]:
         "trainer_resident_mb_first_quarter": max(resident[:quarter]),
         "trainer_resident_mb_last_quarter": max(resident[-quarter:]),
     }
-
-
-def resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
-
-
-def children() -> list[str]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
-                found.append(stat.parent.name)
-        except OSError:
-            continue
-    return found
 
 
 def main() -> None:
