@@ -16,7 +16,7 @@ from grpo_kit.types import Message, Task
 
 from .base import Environment
 from .episodes import Episodes
-from .formats import format_of_template, instructions, takes_tools
+from .formats import Call, format_of_template, instructions, read, takes_tools, write
 from .lookup import EnvironmentSpec, get_environment
 
 
@@ -56,6 +56,12 @@ class Setting:
         except UserError:
             return False
         return True
+
+    def spelt(self, text: str) -> str:
+        """A turn of a demonstration, whose calls are plain JSON, with its calls in the form that is read here."""
+        format = self.spec.format
+        calls = read(text, "json") if self.environment.tools and format != "json" else []
+        return write([c for c in calls if isinstance(c, Call)], format) if calls else text
 
     def open(
         self,

@@ -92,7 +92,7 @@ def _demonstration(task: Task, problem: Problem, tokenizer: Any, setting: Settin
     completion: list[int] = []
     inserted = []
     for text, reply in problem.turns:
-        turn = written(text)
+        turn = written(setting.spelt(text))
         completion += turn
         messages = setting.bridge.read([Message(role=role, content=reply)])
         inserted.append((len(completion), setting.bridge.after(turn, messages)))

@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from grpo_kit.config.environment import EnvironmentConfig
+from grpo_kit.data.tasks import ProceduralSource
+from grpo_kit.environments import EnvironmentSpec
+from grpo_kit.environments.opening import Setting
 from grpo_kit.environments.register import REGISTRY
 from grpo_kit.errors import UserError
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.runtime.modules import FILE_MODULE
 from grpo_kit.train.assemble import open_scorer
 from grpo_kit.train.preflight import preflight
+from grpo_kit.types import Task
 from tests.kit.played import ENDS_TURNS
 from tests.kit.runs import ODD, recipe, run, weights
 
@@ -142,3 +147,19 @@ def test_what_cannot_be_played_is_refused_before_the_first_step(settings, said):
 def test_recipes_that_make_no_sense(settings, said):
     with pytest.raises(UserError, match=said):
         recipe("grpo", *settings)
+
+
+@pytest.mark.parametrize(("template", "format"), [("{{ tools }}", "json"), ("<tool_call> {{ tools }}", "hermes")])
+def test_demonstrations_call_in_the_form_that_is_read(template, format):
+    """What a warm start imitates must be understood by the environment that pays afterwards, whatever the template."""
+    found = ProceduralSource("big_arithmetic", 1, 0, held_out=False).problem(0)
+    spec = EnvironmentSpec(tools=("calculator",), format=format)
+    setting = Setting(EnvironmentConfig(tools=("calculator",)), spec.find(), spec, None, "")
+    (text, reply), *_ = found.turns
+    task = Task("t", ({"role": "user", "content": found.prompt},), found.answer)
+    episode = spec.find().open(task, 0, {})
+    episode.begin()
+    spelt = setting.spelt(text)
+    answer = episode.reply(spelt, spelt)
+    assert (answer.calls, answer.invalid, [m["content"] for m in answer.messages]) == (1, 0, [reply])
+    assert setting.spelt(found.demonstration) == found.demonstration
