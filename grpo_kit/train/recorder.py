@@ -115,7 +115,7 @@ class Recorder:
         self.watch.say_in_the_end(evaluator.outcomes, evaluator.answers)
         # The last evaluation belongs to no step.
         spent = where_time_went([*self.run.read_metrics(), self.clock.finish()])
-        self.console.say(f"time: {spent}")
+        self.console.say(f"time of the steps and evaluations: {spent}")
         self.console.say(f"run: {self.run.path}\nmodel: {self.run.path / 'model'}\nlearning curve: {curve}")
         check_trained(progress.step, progress.trained_steps, self.run.metrics_path)
 
