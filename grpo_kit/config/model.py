@@ -43,6 +43,11 @@ class ModelConfig(Strict):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of matrix products; weights stay float32. auto: bfloat16 on a GPU, float32 on a CPU"
     )
+    head_dtype: Literal["same", "float32"] = Field(
+        "same",
+        description="of the product with the output head. float32 beside bfloat16: log-probabilities nearer the exact ones, "
+        "for more time and memory there; vLLM samples with its own head in any case",
+    )
     compile: bool = Field(
         False, description="torch.compile the training passes: a minute at the start, needs a C++ compiler on a CPU"
     )

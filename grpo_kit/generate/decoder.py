@@ -59,7 +59,8 @@ class Decoder:
         self.embedding, self.norm, self.rotary = backbone.embed_tokens.weight, backbone.norm.weight, backbone.rotary_emb
         with torch.no_grad():
             self.layers = [self._read(layer) for layer in backbone.layers]
-            self.head = replace(policy.head, weight=policy.head.weight.to(self.dtype))
+            head = policy.head
+            self.head = head if head.full else replace(head, weight=head.weight.to(self.dtype))
 
     def _read(self, layer: Any) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
@@ -103,7 +104,8 @@ class Decoder:
             hidden = hidden + F.linear(F.silu(gate).mul_(up), layer.down)
         if last is not None:
             hidden = hidden.view(rows, count, -1)[torch.arange(rows, device=hidden.device), last]
-        return self.head.logits(self._normed(hidden, self.norm))
+        normed = F.rms_norm(hidden, self.norm.shape, self.norm, self.epsilon)
+        return self.head.logits(normed if self.head.full else normed.to(self.dtype))
 
     def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(hidden, weight.shape, weight, self.epsilon).to(self.dtype)

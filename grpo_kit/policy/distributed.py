@@ -158,7 +158,7 @@ def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
         return policy
     if policy.compiled is not None:
         raise UserError("model.compile is not offered with several processes; set model.compile=false")
-    shards = _shard(policy.model, policy.device, policy.autocast, parallel)
+    shards = _shard(policy.model, policy.device, policy.autocast, parallel, full_head=policy.full_head)
     twin = copy.copy(policy)
     twin.model = shards.twin
     return ShardedPolicy(
@@ -166,6 +166,7 @@ def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
         policy.tokenizer,
         policy.device,
         policy.autocast,
+        full_head=policy.full_head,
         shards=shards,
         plain=policy,
         unsharded=twin,
@@ -185,7 +186,13 @@ def shard_value_model(model: ValueModel, parallel: ParallelConfig) -> ValueModel
     )
 
 
-def _shard(network: Any, device: torch.device, precision: torch.dtype | None, parallel: ParallelConfig) -> Shards:
+def _shard(
+    network: Any,
+    device: torch.device,
+    precision: torch.dtype | None,
+    parallel: ParallelConfig,
+    full_head: bool = False,
+) -> Shards:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
@@ -204,6 +211,8 @@ def _shard(network: Any, device: torch.device, precision: torch.dtype | None, pa
     for block in _blocks(network):
         fully_shard(block, **settings)
     root = Root(network)
+    if full_head:  # the head is of the root's own weights: gathered as they are
+        settings["mp_policy"] = MixedPrecisionPolicy(reduce_dtype=torch.float32)
     fully_shard(root, **settings)
     for module in root.modules():
         if isinstance(module, FSDPModule):

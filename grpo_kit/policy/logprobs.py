@@ -20,17 +20,27 @@ CHUNK_ELEMENTS = 2**25
 
 @dataclass(frozen=True)
 class Head:
-    """How a model turns a hidden state into logits: ``softcap * tanh(scale * (W h + b) / softcap)``."""
+    """How a model turns a hidden state into logits: ``softcap * tanh(scale * (W h + b) / softcap)``.
+
+    Attributes:
+        full: the product is one of float32, whatever the dtype of the model's other products is (MiniMax-M1,
+            arXiv:2506.13585; ScaleRL, arXiv:2510.13786).
+    """
 
     weight: Tensor
     bias: Tensor | None = None
     scale: float = 1.0
     softcap: float | None = None
+    full: bool = False
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., hidden] -> [..., vocabulary], float32."""
-        raw = nn.functional.linear(hidden, self.weight.to(hidden.dtype), None if self.bias is None else self.bias)
-        return self.finish(raw)
+        if not self.full:
+            return self.finish(nn.functional.linear(hidden, self.weight.to(hidden.dtype), self.bias))
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        bias = None if self.bias is None else self.bias.to(wide)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.finish(nn.functional.linear(hidden.to(wide), self.weight.to(wide), bias))
 
     def finish(self, raw: Tensor) -> Tensor:
         logits = raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw

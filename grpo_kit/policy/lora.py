@@ -31,7 +31,7 @@ class LoraPolicy(Policy):
 
     def reference(self) -> Policy:
         """This model with its adapters off, whenever it is asked for log-probabilities."""
-        return _AdaptersOff(self.model, self.tokenizer, self.device, self.autocast)
+        return _AdaptersOff(self.model, self.tokenizer, self.device, self.autocast, full_head=self.full_head)
 
     def save(self, folder: Path, shard_gb: float | None = None) -> None:
         """Write the merged model as a plain Hugging Face folder, and beside it the adapter alone."""
@@ -101,5 +101,10 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
     except ValueError as error:
         raise UserError(f"model.lora.targets: {str(error).splitlines()[0]}") from error
     return LoraPolicy(
-        model, policy.tokenizer, policy.device, policy.autocast, generation_config=policy.generation_config
+        model,
+        policy.tokenizer,
+        policy.device,
+        policy.autocast,
+        generation_config=policy.generation_config,
+        full_head=policy.full_head,
     )

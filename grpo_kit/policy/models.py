@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class Policy:
         model: the transformers model, unchanged.
         tokenizer: its tokenizer, with a chat template.
         autocast: the dtype of matrix products (bfloat16 where the device has it), or None for full precision.
+        full_head: the output head's product is one of float32 all the same.
         compiled: what runs in place of the backbone in training, where torch.compile is switched on.
         generation_config: the text of the file that the model came with, which is saved with it as it is; None for a model
             that came with none.
@@ -56,6 +57,7 @@ class Policy:
     compiled: Backbone | None = None
     generation_config: str | None = None
     apart: str | None = None
+    full_head: bool = False
 
     @property
     def backbone(self) -> nn.Module:
@@ -64,7 +66,7 @@ class Policy:
 
     @property
     def head(self) -> Head:
-        return head_of(self.model)
+        return replace(head_of(self.model), full=self.full_head)
 
     @property
     def parameter_count(self) -> int:
@@ -111,7 +113,7 @@ class Policy:
 
         model = copy.deepcopy(self.model).eval().requires_grad_(False)
         # Not compiled: one pass without gradients gains less than a second compilation costs.
-        return Policy(model, self.tokenizer, self.device, self.autocast)
+        return Policy(model, self.tokenizer, self.device, self.autocast, full_head=self.full_head)
 
     def whole(self) -> Policy:
         """This policy with all its weights in this process; every rank must ask."""
@@ -169,6 +171,7 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
     disable_dropout(model)
     precision = _autocast_dtype(config.dtype, device)
     policy = Policy(model.float().to(device), tokenizer, device, precision, generation_config=generation_config)
+    policy.full_head = config.head_dtype == "float32"
     if device.type == "cpu" and policy.autocast is not None:
         use_float32_attention(model)
     _check_head(policy)
