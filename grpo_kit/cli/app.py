@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from grpo_kit.cli.plan import plan
 from grpo_kit.cli.replay import replay
 from grpo_kit.cli.verifiers import app as verifiers_app
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
-from grpo_kit.runtime.threads import let_threads_sleep
+from grpo_kit.runtime.process import Process, prepare_process
 
 app = typer.Typer(
     name="grpo-kit",
@@ -241,12 +240,11 @@ mount_evaluation(app)
 
 def main() -> None:
     """Run the command line; a user's error is one paragraph and exit code 2, a failed run exit code 1."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    let_threads_sleep()
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    prepare_process()
     from grpo_kit.runtime import ranks
     from grpo_kit.runtime.interrupt import Interrupted, StoppedAtOnce, Unbreakable
 
+    Process.ours = True
     sys.stdout = Unbreakable()
     try:
         if ranks.launched():

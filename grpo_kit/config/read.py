@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -23,8 +23,8 @@ from grpo_kit.runtime.suggest import closest, did_you_mean
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_recipe(name: str | Path, overrides: Sequence[str] = (), complete: bool = True) -> Config:
-    """Read a recipe file (or the name of a shipped one) and apply overrides.
+def load_recipe(name: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), complete: bool = True) -> Config:
+    """Read a recipe file (or the name of a shipped one, or what such a file would say) and apply overrides.
 
     Args:
         complete: refuse the config of a run whose secrets were masked and are not given again; False: to look at.
@@ -35,7 +35,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), complete: bool 
     return validate(read_source(name, overrides, complete))
 
 
-def read_source(name: str | Path, overrides: Sequence[str] = (), complete: bool = True) -> Source:
+def read_source(name: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), complete: bool = True) -> Source:
     """What a recipe says, not checked yet: over all that it extends, and under the overrides. Arguments: `load_recipe`."""
     source = read_whole(name)
     for override in overrides:
