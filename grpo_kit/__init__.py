@@ -17,6 +17,27 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+# What users call, and where it is: imported when it is first asked for.
+_PLACES = {
+    "Checkpoint": "api.run",
+    "Comparison": "evaluate.compare",
+    "Evaluation": "api.evaluation",
+    "Interrupted": "runtime.interrupt",
+    "Outlook": "plan.outlook",
+    "Recipe": "api.recipe",
+    "Report": "api.run",
+    "Run": "api.run",
+    "RunFailed": "errors",
+    "UserError": "errors",
+    "compare": "api.evaluation",
+    "evaluate": "api.evaluation",
+    "load_run": "api.run",
+    "plan": "api.planning",
+    "score": "api.evaluation",
+    "train": "api.training",
+}
+_ROOMS = ("evaluate", "plan", "train")  # are rooms as well
+
 __all__ = [
     "Checkpoint",
     "Comparison",
@@ -37,24 +58,19 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from grpo_kit.api import (
-        Checkpoint,
-        Comparison,
-        Evaluation,
-        Interrupted,
-        Outlook,
-        Recipe,
-        Report,
-        Run,
-        RunFailed,
-        UserError,
-        compare,
-        evaluate,
-        load_run,
-        plan,
-        score,
-        train,
-    )
+    from grpo_kit.api.evaluation import Evaluation, compare, evaluate, score
+    from grpo_kit.api.planning import plan
+    from grpo_kit.api.recipe import Recipe
+    from grpo_kit.api.run import Checkpoint, Report, Run, load_run
+    from grpo_kit.api.training import train
+    from grpo_kit.errors import RunFailed, UserError
+    from grpo_kit.evaluate.compare import Comparison
+    from grpo_kit.plan.outlook import Outlook
+    from grpo_kit.runtime.interrupt import Interrupted
+
+
+def _find(name: str) -> Any:
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
 
 
 class _Room(ModuleType):
@@ -62,7 +78,7 @@ class _Room(ModuleType):
 
     @property
     def __call__(self) -> Any:
-        return getattr(import_module("grpo_kit.api"), self.__name__.rpartition(".")[2])
+        return _find(self.__name__.rpartition(".")[2])
 
     @property
     def __doc__(self) -> str:  # type: ignore[override]
@@ -77,9 +93,7 @@ class _Room(ModuleType):
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("train", "evaluate", "plan") and isinstance(
-            value, ModuleType
-        ):  # Python binds a room that it imported
+        if name in _ROOMS and isinstance(value, ModuleType):  # Python binds a room that it imported
             value.__class__ = _Room
         super().__setattr__(name, value)
 
@@ -88,11 +102,10 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("train", "evaluate", "plan"):
+    if name in _ROOMS:
         return import_module(f"{__name__}.{name}")
-    if name in __all__:
-        found = getattr(import_module("grpo_kit.api"), name)
-        globals()[name] = found
+    if name in _PLACES:
+        globals()[name] = found = _find(name)
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -15,6 +15,7 @@ from grpo_kit import __version__
 from grpo_kit.cli.algorithms import algorithms
 from grpo_kit.cli.environments import app as environments_app
 from grpo_kit.cli.evaluate import mount as mount_evaluation
+from grpo_kit.cli.explain import metrics
 from grpo_kit.cli.help_texts import examples, expanded
 from grpo_kit.cli.plan import plan
 from grpo_kit.cli.replay import replay
@@ -235,6 +236,19 @@ def config_resolve(
     typer.echo(annotated(text, source) if where else text, nl=False)
 
 
+@config_app.command(
+    "explain", epilog=examples("grpo-kit config explain rollout.group_size", "grpo-kit config explain train")
+)
+def config_explain(
+    key: Annotated[str | None, typer.Argument(help="a key or a section of a recipe [the sections]")] = None,
+) -> None:
+    """Say what a key of a recipe is: one sentence, its type and range, its default, and who reads it."""
+    from grpo_kit.cli.explain import show_key
+
+    show_key(key)
+
+
+app.command("metrics", epilog=examples("grpo-kit metrics clip", "grpo-kit metrics kl/reference"))(metrics)
 mount_evaluation(app)
 
 

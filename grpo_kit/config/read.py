@@ -230,7 +230,7 @@ def keys_of(schema: type[BaseModel], inside: str = "") -> list[tuple[str, bool]]
     found = []
     for name, info in schema.model_fields.items():
         key = f"{inside}{name}"
-        section = _section(info.annotation)
+        section = section_of(info.annotation)
         if section is None:
             found.append((key, info.is_required()))
         else:
@@ -245,11 +245,11 @@ def _fields_at(path: KeyPath, schema: type[BaseModel]) -> list[str]:
     model: Any = schema
     for part in path:
         if isinstance(part, str) and part in model.model_fields:
-            model = _section(model.model_fields[part].annotation) or model
+            model = section_of(model.model_fields[part].annotation) or model
     return list(model.model_fields)
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
+def section_of(annotation: Any) -> type[BaseModel] | None:
     """The model that a field holds, alone, as an option or in a list."""
     candidates = [annotation, *_flatten(annotation)]
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

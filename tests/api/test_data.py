@@ -29,6 +29,7 @@ def test_importing_the_package_imports_nothing():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     imported, torch = said.splitlines()
+    assert torch == "False"
     outside = [name for name in imported.split() if name.partition(".")[0] not in ("grpo_kit", "__future__", "typing")]
     assert len(outside) < 10, outside
     assert not any(name.startswith("grpo_kit.") for name in imported.split())
@@ -84,8 +85,14 @@ def test_a_notebook_shows_a_run_and_its_page(run):
 
 
 def test_a_recipe_goes_to_yaml_and_back(tmp_path):
-    recipe = grpo_kit.Recipe("quickstart/addition", {"train": {"steps": 7}}, optimizer__learning_rate=1e-5, evaluation=None)
-    assert (recipe.config.train.steps, recipe.config.optimizer.learning_rate, recipe.config.evaluation) == (7, 1e-5, None)
+    recipe = grpo_kit.Recipe(
+        "quickstart/addition", {"train": {"steps": 7}}, optimizer__learning_rate=1e-5, evaluation=None
+    )
+    assert (recipe.config.train.steps, recipe.config.optimizer.learning_rate, recipe.config.evaluation) == (
+        7,
+        1e-5,
+        None,
+    )
     assert recipe.config.train.token_budget == load_recipe("quickstart/addition").train.token_budget  # the rest is left
     for defaults in (False, True):
         path = tmp_path / f"{defaults}.yaml"
