@@ -25,7 +25,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """MkDocs asks for this: links to files of the repository beside docs/ lead to its home."""
-    return re.sub(r"\]\(\.\./(?!\.)([^)\s]+)\)", rf"]({HOME}\1)", markdown) if "/" not in page.file.src_uri else markdown
+    return (
+        re.sub(r"\]\(\.\./(?!\.)([^)\s]+)\)", rf"]({HOME}\1)", markdown) if "/" not in page.file.src_uri else markdown
+    )
 
 
 def start_page() -> str:
@@ -48,10 +50,14 @@ def python_page() -> str:
 def keys_page() -> str:
     from grpo_kit.config.explain import all_keys
 
-    parts = ["# Recipe keys\n\n`grpo-kit config explain KEY` says the same in a terminal. An entry of a list is numbered from 0.\n"]
+    parts = [
+        "# Recipe keys\n\n`grpo-kit config explain KEY` says the same in a terminal. An entry of a list is numbered from 0.\n"
+    ]
     keys = all_keys().values()
     for section in (key for key in keys if key.section or "." not in key.name):
-        inside = [k for k in keys if not k.section and re.sub(r"\.\d+", "", k.name).rpartition(".")[0] == _plain(section.name)]
+        inside = [
+            k for k in keys if not k.section and re.sub(r"\.\d+", "", k.name).rpartition(".")[0] == _plain(section.name)
+        ]
         if section.section:
             parts.append(f"## {section.name}\n\n{_sentence(section.sentence)}\n")
         rows = inside if section.section else [section]
@@ -69,7 +75,7 @@ def metrics_page() -> str:
     from grpo_kit.observe.catalogue import CATALOGUE
 
     rows = [(f"`{m.pattern}`", m.what, m.unit, m.healthy, m.worrying) for m in CATALOGUE]
-    head = "# Metrics\n\nOf metrics.jsonl and every sink. `*` stands for a name, such as a verifier's; `grpo-kit metrics NAME`.\n\n"
+    head = "# Metrics\n\nOf metrics.jsonl and every sink. `*` stands for a name, such as a verifier's.\n\n"
     return head + _table(["metric", "what", "unit", "well", "worrying"], rows)
 
 
@@ -106,7 +112,9 @@ def verifiers_page() -> str:
         if found is not None:
             function = found.source or found.function
             parts.append(f"## {name}\n\n```text\n{inspect.cleandoc(inspect.getdoc(function) or name)}\n```\n")
-            parts.append(f"Version {found.version}, {found.timeout:g} s a call. `{name}{inspect.signature(function)}`\n")
+            parts.append(
+                f"Version {found.version}, {found.timeout:g} s a call. `{name}{inspect.signature(function)}`\n"
+            )
     return "\n".join(parts)
 
 

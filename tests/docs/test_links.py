@@ -8,7 +8,9 @@ import pytest
 from tests.kit.places import ROOT
 
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-HOME = re.compile(r"https://(?:github\.com/grpo-kit/grpo-kit/(?:blob|tree)|raw\.githubusercontent\.com/grpo-kit/grpo-kit)/main/")
+HOME = re.compile(
+    r"https://(?:github\.com/grpo-kit/grpo-kit/(?:blob|tree)|raw\.githubusercontent\.com/grpo-kit/grpo-kit)/main/"
+)
 
 
 def prose(path):
@@ -49,7 +51,9 @@ def test_no_link_is_dead(path):
 
 def test_links_are_looked_at(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# A page: 2\n[a](#a-page-2) [b](#gone) [c](gone.md) [d](page.md#a-page-2) [e](https://example.com/x)\n")
+    page.write_text(
+        "# A page: 2\n[a](#a-page-2) [b](#gone) [c](gone.md) [d](page.md#a-page-2) [e](https://example.com/x)\n"
+    )
     home = "https://github.com/grpo-kit/grpo-kit/blob/main/"
     page.write_text(page.read_text() + f"[f]({home}docs/data.md#your-own-file) [g]({home}docs/gone.md)\n`[h](gone)`\n")
     assert list(dead(page)) == ["#gone", "gone.md", f"{home}docs/gone.md"]
