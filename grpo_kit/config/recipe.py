@@ -40,7 +40,9 @@ class Config(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="of everything random: weights from scratch, the order of the data, what is sampled"
     )
-    device: str = Field("auto", description="auto (CUDA where there is a device, else the CPU), cpu, cuda or cuda:N")
+    device: str = Field(
+        "auto", description="auto (CUDA where there is a device, else the CPU), cpu, cuda, cuda:N or mps"
+    )
     threads: PositiveInt | None = Field(
         None, description="torch threads; default: what a trial at the start finds best"
     )
