@@ -13,7 +13,7 @@ import datasets, matplotlib.figure, psutil, torch, transformers  # others' packa
 for module, names in {
     os: "memfd_create sched_getaffinity sched_setaffinity pidfd_open unshare setns eventfd getrandom copy_file_range "
         "sendfile posix_fadvise sched_getscheduler prlimit setresuid setresgid getresuid getxattr listxattr splice",
-    select: "epoll EPOLLIN EPOLLHUP", signal: "pidfd_send_signal SIGPWR SIGSTKFLT SIGRTMIN", resource: "prlimit RLIMIT_SIGPENDING",
+    select: "epoll EPOLLIN EPOLLHUP", signal: "pidfd_send_signal SIGPWR SIGSTKFLT SIGRTMIN", resource: "prlimit",
     socket: "SO_PEERCRED AF_NETLINK AF_PACKET AF_VSOCK SOCK_CLOEXEC SOCK_NONBLOCK MSG_CMSG_CLOEXEC",
 }.items():
     for name in names.split():
