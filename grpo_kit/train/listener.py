@@ -16,7 +16,7 @@ Hear = Callable[[dict[str, Any]], object]
 class Listener:
     """Functions that are given a line of metrics each; one that returns True, or raises, has the run saved and ended.
 
-    Only the first rank calls them; every rank ends where one does.
+    Only the first rank calls them; every rank ends where it does, and all of them have to be given the functions.
 
     Attributes:
         asked_to_stop: whether a function wanted the run to end.
@@ -35,11 +35,13 @@ class Listener:
         self._tell(self.on_evaluation, metrics, stop)
 
     def _tell(self, hear: Hear | None, metrics: Mapping[str, Any], stop: StopRequest) -> None:
-        if hear is None or self.asked_to_stop or not ranks.first():
+        if hear is None or self.asked_to_stop:
             return
-        try:
-            answer = hear(dict(metrics))
-        except Exception as error:  # it is the caller's, who is given it once nothing can be lost any more
-            self.raised, answer = error, True
-        if answer is True:
+        answer: object = None
+        if ranks.first():
+            try:
+                answer = hear(dict(metrics))
+            except Exception as error:  # it is the caller's, who is given it once nothing can be lost any more
+                self.raised, answer = error, True
+        if ranks.any_rank(answer is True, "asking the callbacks"):
             self.asked_to_stop = stop.requested = True
