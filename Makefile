@@ -13,7 +13,7 @@ VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 
-.PHONY: bench bench-check fetch-model quickstart real-model test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
+.PHONY: bench bench-check docs fetch-model quickstart real-model test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
 
 help:
 	@echo "make quickstart   install, train a tiny model with GRPO, show the result"
@@ -25,6 +25,7 @@ help:
 	@echo "make setup-vllm-cpu   an environment with vLLM for the CPU in $(VLLM_VENV)"
 	@echo "make test-clusters   the tests that take whole clusters (Ray, SLURM) up and down: minutes"
 	@echo "make test-fast    the tests that take seconds"
+	@echo "make docs         the documentation as a site in build/docs, with reference pages made from the code"
 	@echo "make bench        the benchmarks of speed, about twenty minutes; make bench-check compares with the committed results"
 	@echo "make lint         ruff and mypy;   make format   ruff format"
 
@@ -73,6 +74,10 @@ test-clusters: install-dev setup-vllm-cpu
 	GRPO_KIT_TEST_CLUSTERS=1 $(BIN)/python -m pytest tests/run/test_ray.py tests/run/test_ray_jobs.py tests/run/test_slurm.py
 	GRPO_KIT_TEST_CLUSTERS=1 OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
 	  $(VLLM_BIN)/python -m pytest tests/generate/test_vllm_ahead_by_ranks.py
+
+# A warning (a dead link, a page that is in no menu) is an error.
+docs: install-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: install-dev
 	$(BIN)/python benchmarks/step.py

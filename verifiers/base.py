@@ -12,7 +12,6 @@ returns a bool, a number, a dict, a `Score` or None::
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import difflib
 import inspect
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grpo_kit.errors import UserError
+from grpo_kit.runtime.coroutine import run_coroutine
 from grpo_kit.types import Score
 
 ARGUMENTS = ("response", "answer", "prompt", "meta", "completion_ids", "messages")
@@ -89,7 +89,7 @@ class Verifier:
             return self.score_many([available])[0]
         result = self.function(**self._pick(available), **self.options)
         if self.is_async:
-            result = asyncio.run(result)
+            result = run_coroutine(result)
         return self.read(result)
 
     async def score_async(self, available: Mapping[str, Any]) -> Score:
@@ -111,7 +111,7 @@ class Verifier:
         arguments = {name: [case[name] for case in picked] if name in listed else picked[0][name] for name in picked[0]}
         results = self.function(**arguments, **self.options)
         if self.is_async:
-            results = asyncio.run(results)
+            results = run_coroutine(results)
         return self._read_many(results, len(cases))
 
     def read(self, result: Any, position: int | None = None) -> Score:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,12 +15,13 @@ from grpo_kit import __version__
 from grpo_kit.cli.algorithms import algorithms
 from grpo_kit.cli.environments import app as environments_app
 from grpo_kit.cli.evaluate import mount as mount_evaluation
+from grpo_kit.cli.explain import metrics
 from grpo_kit.cli.help_texts import examples, expanded
 from grpo_kit.cli.plan import plan
 from grpo_kit.cli.replay import replay
 from grpo_kit.cli.verifiers import app as verifiers_app
 from grpo_kit.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, RunFailed, UserError
-from grpo_kit.runtime.threads import let_threads_sleep
+from grpo_kit.runtime.process import Process, prepare_process
 
 app = typer.Typer(
     name="grpo-kit",
@@ -236,17 +236,29 @@ def config_resolve(
     typer.echo(annotated(text, source) if where else text, nl=False)
 
 
+@config_app.command(
+    "explain", epilog=examples("grpo-kit config explain rollout.group_size", "grpo-kit config explain train")
+)
+def config_explain(
+    key: Annotated[str | None, typer.Argument(help="a key or a section of a recipe [the sections]")] = None,
+) -> None:
+    """Say what a key of a recipe is: one sentence, its type and range, its default, and who reads it."""
+    from grpo_kit.cli.explain import show_key
+
+    show_key(key)
+
+
+app.command("metrics", epilog=examples("grpo-kit metrics clip", "grpo-kit metrics kl/reference"))(metrics)
 mount_evaluation(app)
 
 
 def main() -> None:
     """Run the command line; a user's error is one paragraph and exit code 2, a failed run exit code 1."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    let_threads_sleep()
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    prepare_process()
     from grpo_kit.runtime import ranks
     from grpo_kit.runtime.interrupt import Interrupted, StoppedAtOnce, Unbreakable
 
+    Process.ours = True
     sys.stdout = Unbreakable()
     try:
         if ranks.launched():

@@ -12,25 +12,27 @@ from grpo_kit.runtime.strict import Fraction, PathText, Strict
 class FieldMap(Strict):
     """Which columns of a data file hold what."""
 
-    prompt: str = "prompt"
-    answer: str = "answer"
-    id: str | None = None
+    prompt: str = Field("prompt", description="column of the question: text, or messages")
+    answer: str = Field("answer", description="column of the gold answer")
+    id: str | None = Field(None, description="column that names a row; null numbers them")
 
 
 class DataConfig(Strict):
     """Tasks: a procedural ``task``, or a dataset ``path`` (hub name, folder, .jsonl, .json, .parquet or .csv)."""
 
-    task: str | None = None
-    level: PositiveInt = 1
-    path: PathText | None = None
-    subset: str | None = None
-    split: str = "train"
+    task: str | None = Field(None, description="name of a shipped procedural task, such as addition")
+    level: PositiveInt = Field(1, description="how hard a procedural task is, from 1 on")
+    path: PathText | None = Field(
+        None, description="a name on the hub, a folder, or a .jsonl, .json, .parquet or .csv file"
+    )
+    subset: str | None = Field(None, description="configuration of a dataset on the hub that has several")
+    split: str = Field("train", description="which part of a dataset is read")
     format: Literal["columns", "humaneval", "mbpp", "evalplus", "apps", "taco", "codecontests", "livecodebench"] = (
         Field(
             "columns", description="columns: as `fields` says; the others: rows of that programming dataset, for `code`"
         )
     )
-    fields: FieldMap = FieldMap()
+    fields: FieldMap = Field(FieldMap(), description="which columns hold what")
     answer_pattern: str | None = Field(
         None, description="regex whose first group is the gold answer in the answer column"
     )
@@ -39,10 +41,10 @@ class DataConfig(Strict):
         description="rows in which answer_pattern finds nothing, or without tests: an error, or left out and counted",
     )
     prompt_columns: tuple[str, ...] = Field((), description="columns that make up the question, joined by a blank")
-    system_prompt: str | None = None
+    system_prompt: str | None = Field(None, description="system message before every question; null sends none")
     prompt_template: str = Field("{prompt}", description="must contain {prompt}")
-    max_prompt_tokens: PositiveInt = 1024
-    limit: PositiveInt | None = None
+    max_prompt_tokens: PositiveInt = Field(1024, description="rendered prompts of more tokens are passed over")
+    limit: PositiveInt | None = Field(None, description="only so many rows, the first ones; null takes all")
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:

@@ -22,6 +22,10 @@ class EvaluationConfig(Strict):
         description="who judges what is right, as a name or {name, options}; default: the first of `verifiers` that tells "
         "right from wrong, else a shipped one that fits the data",
     )
-    tasks: PositiveInt = 256
-    samples: PositiveInt = 4
-    every: Annotated[PositiveInt | None, SAFE_ON_RESUME] = None
+    tasks: PositiveInt = Field(
+        256, description="held-out problems that are asked; for a reward model, groups that hold a pair"
+    )
+    samples: PositiveInt = Field(4, description="sampled answers to each problem, beside one greedy answer")
+    every: Annotated[PositiveInt | None, SAFE_ON_RESUME] = Field(
+        None, description="steps between evaluations; null: before the first step and after the last one alone"
+    )

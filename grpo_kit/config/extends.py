@@ -6,6 +6,7 @@ one. A name is a shipped recipe's or base's; a path is relative to the folder of
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,20 +30,23 @@ STAGES = "stages"
 MAX_FILES = 5
 
 
-def read_whole(name: str | Path) -> Source:
+GIVEN = "the given recipe"  # what errors call one that no file holds
+
+
+def read_whole(name: str | Path | Mapping[str, Any]) -> Source:
     """A recipe over all that it extends, as one text would say it; every value keeps the place where it was written.
+
+    Args:
+        name: a file, a shipped recipe, or what such a file would say; paths in it are relative to the working directory then.
 
     Raises:
         UserError: a file cannot be read, or its bases cannot be found, are too many, or come round to it again.
     """
-    path, label = find_recipe(name), str(name)
-    _refuse_base(path, label)
-    text = read_recipe(path)
+    path, source, label = _first(name)
     layers: list[Source] = []
     seen: dict[Path, str] = {}
     while True:
         seen[path.resolve()] = label
-        source = parse_yaml(text, label)
         layers.append(source)
         if EXTENDS not in source.data:
             break
@@ -53,12 +57,23 @@ def read_whole(name: str | Path) -> Source:
             raise UserError(f"{where}: {way} is a circle; a recipe cannot extend itself")
         if len(seen) == MAX_FILES:
             raise UserError(f"{where}: {way} are more than {MAX_FILES} files on one another; merge some of them")
+        source = parse_yaml(text, label)
     whole = layers.pop()
     while layers:
         over = layers.pop()
         _refuse_unseen(whole, over)
         whole = merged(whole, over)
     return whole
+
+
+def _first(name: str | Path | Mapping[str, Any]) -> tuple[Path, Source, str]:
+    """Where a recipe is, what it says itself, and what errors call it."""
+    if isinstance(name, Mapping):
+        data = copy.deepcopy(dict(name))
+        return Path(f"{GIVEN}.yaml"), Source(data, {(): GIVEN}), GIVEN
+    path, label = find_recipe(name), str(name)
+    _refuse_base(path, label)
+    return path, parse_yaml(read_recipe(path), label), label
 
 
 def _refuse_base(path: Path, label: str) -> None:

@@ -12,11 +12,13 @@ from grpo_kit.runtime.strict import PathText, Strict
 class ScratchModelConfig(Strict):
     """A tiny Qwen2-architecture model over bytes, made from random weights."""
 
-    hidden_size: PositiveInt = 128
-    intermediate_size: PositiveInt = 384
-    layers: PositiveInt = 3
-    heads: PositiveInt = 4
-    context_length: PositiveInt = 4096
+    hidden_size: PositiveInt = Field(
+        128, description="width of the residual stream, in numbers; an even multiple of heads"
+    )
+    intermediate_size: PositiveInt = Field(384, description="width of each layer's feed-forward part, in numbers")
+    layers: PositiveInt = Field(3, description="number of transformer layers")
+    heads: PositiveInt = Field(4, description="attention heads of each layer")
+    context_length: PositiveInt = Field(4096, description="tokens of the longest sequence that the model takes")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> ScratchModelConfig:
@@ -28,8 +30,8 @@ class ScratchModelConfig(Strict):
 class LoraConfig(Strict):
     """Low-rank adapters (arXiv:2106.09685): the base stays frozen, and with adapters off it is the reference."""
 
-    rank: PositiveInt = 16
-    alpha: PositiveFloat = 32.0
+    rank: PositiveInt = Field(16, description="rank of each adapter: more is more that can be learned, and more memory")
+    alpha: PositiveFloat = Field(32.0, description="the adapters' output is scaled by alpha / rank")
     targets: tuple[str, ...] | Literal["all-linear"] = Field(
         "all-linear", description="names of the layers that get adapters"
     )
@@ -38,8 +40,8 @@ class LoraConfig(Strict):
 class ModelConfig(Strict):
     """Where the policy comes from: ``path`` (a Hugging Face folder, a .gguf file or a hub name) or ``scratch``."""
 
-    path: PathText | None = None
-    scratch: ScratchModelConfig | None = None
+    path: PathText | None = Field(None, description="a Hugging Face folder, a .gguf file, or a name on the hub")
+    scratch: ScratchModelConfig | None = Field(None, description="a tiny model from random weights instead of a path")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of matrix products; weights stay float32. auto: bfloat16 on a GPU, float32 on a CPU"
     )
@@ -51,7 +53,9 @@ class ModelConfig(Strict):
     compile: bool = Field(
         False, description="torch.compile the training passes: a minute at the start, needs a C++ compiler on a CPU"
     )
-    lora: LoraConfig | None = None
+    lora: LoraConfig | None = Field(
+        None, description="train low-rank adapters and leave the weights as they are; null trains all weights"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -6,7 +6,7 @@ import copy
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -23,8 +23,8 @@ from grpo_kit.runtime.suggest import closest, did_you_mean
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_recipe(name: str | Path, overrides: Sequence[str] = (), complete: bool = True) -> Config:
-    """Read a recipe file (or the name of a shipped one) and apply overrides.
+def load_recipe(name: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), complete: bool = True) -> Config:
+    """Read a recipe file (or the name of a shipped one, or what such a file would say) and apply overrides.
 
     Args:
         complete: refuse the config of a run whose secrets were masked and are not given again; False: to look at.
@@ -35,7 +35,7 @@ def load_recipe(name: str | Path, overrides: Sequence[str] = (), complete: bool 
     return validate(read_source(name, overrides, complete))
 
 
-def read_source(name: str | Path, overrides: Sequence[str] = (), complete: bool = True) -> Source:
+def read_source(name: str | Path | Mapping[str, Any], overrides: Sequence[str] = (), complete: bool = True) -> Source:
     """What a recipe says, not checked yet: over all that it extends, and under the overrides. Arguments: `load_recipe`."""
     source = read_whole(name)
     for override in overrides:
@@ -230,7 +230,7 @@ def keys_of(schema: type[BaseModel], inside: str = "") -> list[tuple[str, bool]]
     found = []
     for name, info in schema.model_fields.items():
         key = f"{inside}{name}"
-        section = _section(info.annotation)
+        section = section_of(info.annotation)
         if section is None:
             found.append((key, info.is_required()))
         else:
@@ -245,11 +245,11 @@ def _fields_at(path: KeyPath, schema: type[BaseModel]) -> list[str]:
     model: Any = schema
     for part in path:
         if isinstance(part, str) and part in model.model_fields:
-            model = _section(model.model_fields[part].annotation) or model
+            model = section_of(model.model_fields[part].annotation) or model
     return list(model.model_fields)
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
+def section_of(annotation: Any) -> type[BaseModel] | None:
     """The model that a field holds, alone, as an option or in a list."""
     candidates = [annotation, *_flatten(annotation)]
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

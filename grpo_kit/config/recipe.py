@@ -37,15 +37,21 @@ class Config(Strict):
     algorithm: str = Field(
         "grpo", description="a row of `grpo-kit algorithms`, or path/file.py:row for one of your own"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    device: str = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="of everything random: weights from scratch, the order of the data, what is sampled"
+    )
+    device: str = Field(
+        "auto", description="auto (CUDA where there is a device, else the CPU), cpu, cuda, cuda:N or mps"
+    )
     threads: PositiveInt | None = Field(
         None, description="torch threads; default: what a trial at the start finds best"
     )
-    model: ModelConfig
-    warm_start: WarmStartConfig | None = None
-    data: DataConfig
-    chat: ChatConfig = ChatConfig()
+    model: ModelConfig = Field(description="the network that learns")
+    warm_start: WarmStartConfig | None = Field(
+        None, description="supervised steps before the first step; null begins with the model as it is"
+    )
+    data: DataConfig = Field(description="what is asked")
+    chat: ChatConfig = Field(ChatConfig(), description="how prompts are put into the chat template")
     examples: ExamplesConfig | None = Field(None, description="for offline algorithms: what is learned from")
     environment: EnvironmentConfig | None = Field(
         None, description="what answers the policy; without it a response is one turn, and nobody answers"
@@ -53,16 +59,26 @@ class Config(Strict):
     verifiers: list[VerifierConfig] = Field(
         default_factory=list, description="one at least, but where an environment pays for its episodes"
     )
-    scoring: ScoringConfig = ScoringConfig()
-    rollout: RolloutConfig = RolloutConfig()
-    objective: Objective = Objective()
-    critic: CriticConfig = CriticConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    train: TrainConfig
-    parallel: ParallelConfig = ParallelConfig()
-    evaluation: EvaluationConfig | None = None
-    logging: Annotated[LoggingConfig, SAFE_ON_RESUME] = LoggingConfig()
-    limits: Annotated[LimitsConfig, SAFE_ON_RESUME] = LimitsConfig()
+    scoring: ScoringConfig = Field(ScoringConfig(), description="how and where verifiers run")
+    rollout: RolloutConfig = Field(RolloutConfig(), description="how responses are sampled")
+    objective: Objective = Field(
+        Objective(), description="choices that replace those of the algorithm's row; see `grpo-kit algorithms NAME`"
+    )
+    critic: CriticConfig = Field(
+        CriticConfig(), description="the second network of algorithms with baseline critic; others ignore it"
+    )
+    optimizer: OptimizerConfig = Field(OptimizerConfig(), description="how the policy's weights are moved")
+    train: TrainConfig = Field(description="how long, in what pieces, and what is saved")
+    parallel: ParallelConfig = Field(ParallelConfig(), description="how a network lives on its devices")
+    evaluation: EvaluationConfig | None = Field(
+        None, description="what is measured on problems that training never meets; null measures nothing"
+    )
+    logging: Annotated[LoggingConfig, SAFE_ON_RESUME] = Field(
+        LoggingConfig(), description="where metrics go besides the run's folder"
+    )
+    limits: Annotated[LimitsConfig, SAFE_ON_RESUME] = Field(
+        LimitsConfig(), description="when a run that stands still, or goes wrong, is ended"
+    )
 
     @property
     def sampled_by(self) -> Literal["itself", "engine", "older_weights"]:

@@ -85,21 +85,31 @@ REFUSED_ROLLOUT_KEYS = ("repetition_penalty", "presence_penalty", "frequency_pen
 class RolloutConfig(Strict):
     """How responses are sampled. Batch sizes are in prompts and samples, never per device."""
 
-    engine: Literal["torch", "vllm", "vllm_server"] = "torch"
-    prompts_per_step: PositiveInt = 32
-    group_size: PositiveInt = 8
-    temperature: PositiveFloat = 1.0
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    top_k: Annotated[int, Field(ge=0)] = 0
-    min_p: Fraction = 0.0
-    max_tokens: PositiveInt = 512
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    engine: Literal["torch", "vllm", "vllm_server"] = Field(
+        "torch", description="torch (in this process, on any device), vllm (in this process) or vllm_server (others)"
+    )
+    prompts_per_step: PositiveInt = Field(32, description="prompts that are sampled in each step, over all processes")
+    group_size: PositiveInt = Field(8, description="responses to each prompt, which are compared with each other")
+    temperature: PositiveFloat = Field(
+        1.0, description="of sampling, and of the log-probabilities that are learned from"
+    )
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="must stay 1: a cut distribution is not the policy's"
+    )
+    top_k: Annotated[int, Field(ge=0)] = Field(
+        0, description="must stay 0 (off): a cut distribution is not the policy's"
+    )
+    min_p: Fraction = Field(0.0, description="must stay 0 (off): a cut distribution is not the policy's")
+    max_tokens: PositiveInt = Field(
+        512, description="sampled tokens of a response at most; of an episode, in all of its turns"
+    )
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field((), description="texts that end a response")
     max_rows: PositiveInt = Field(256, description="sequences decoded side by side by the embedded engine")
     max_refills: PositiveInt = Field(4, description="rounds of sampling that dynamic sampling may add to a step")
     max_staleness: Annotated[int, Field(ge=0)] = Field(
         0, description="policy versions that sampling may run behind the weights it trains; 0 is synchronous"
     )
-    vllm: VllmConfig = VllmConfig()
+    vllm: VllmConfig = Field(VllmConfig(), description="how vLLM runs, where it is the engine")
 
     @model_validator(mode="before")
     @classmethod

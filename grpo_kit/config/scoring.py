@@ -15,17 +15,17 @@ class VerifierConfig(Strict):
     """One verifier of the reward. Who judges what is right: `evaluation.verifier`."""
 
     name: str = Field(description="registered name, package.module:function or path/file.py:function")
-    weight: float = 1.0
-    timeout: PositiveFloat | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    weight: float = Field(1.0, description="factor of this verifier's value in the total reward")
+    timeout: PositiveFloat | None = Field(None, description="seconds for a response; null: what the verifier says")
+    options: dict[str, Any] = Field(default_factory=dict, description="the verifier's own options, by name")
 
 
 class JudgeConfig(Strict):
     """The verifier that says what is right; a name alone stands for one without options."""
 
     name: str = Field(description="registered name, package.module:function or path/file.py:function")
-    timeout: PositiveFloat | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    timeout: PositiveFloat | None = Field(None, description="seconds for a response; null: what the verifier says")
+    options: dict[str, Any] = Field(default_factory=dict, description="the verifier's own options, by name")
 
     @model_validator(mode="before")
     @classmethod
@@ -36,7 +36,9 @@ class JudgeConfig(Strict):
 
 
 class ScoringConfig(Strict):
-    workers: Annotated[int, Field(ge=0), SAFE_ON_RESUME] = 1
+    workers: Annotated[int, Field(ge=0), SAFE_ON_RESUME] = Field(
+        1, description="processes that verifiers run in; 0 runs them in the trainer's own, which no hang survives"
+    )
     executor: Annotated[Literal["local", "ray"], SAFE_ON_RESUME] = Field(
         "local", description="ray: so many workers on every node of a Ray cluster"
     )
@@ -50,8 +52,12 @@ class ScoringConfig(Strict):
         (),
         description="names of environment variables, such as API keys, that verifiers get; without it they see no secrets",
     )
-    max_error_rate: Annotated[Fraction, SAFE_ON_RESUME] = 0.5
-    error_patience: Annotated[PositiveInt, SAFE_ON_RESUME] = 3
+    max_error_rate: Annotated[Fraction, SAFE_ON_RESUME] = Field(
+        0.5, description="share of errors and timeouts from which on a verifier counts as broken in a step"
+    )
+    error_patience: Annotated[PositiveInt, SAFE_ON_RESUME] = Field(
+        3, description="steps in a row with a broken verifier that end the run"
+    )
     max_rejected_gold: Annotated[Fraction, SAFE_ON_RESUME] = Field(
         0.02, description="before training, refuse data of whose gold answers the first verifier rejects more than this"
     )

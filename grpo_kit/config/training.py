@@ -17,35 +17,51 @@ class OptimizerConfig(Strict):
     learning_rate: NonNegative = Field(
         1e-6, description="0 leaves the weights as they are: a run that only records rollouts"
     )
-    schedule: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
-    weight_decay: NonNegative = 0.0
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    schedule: Literal["constant", "constant_with_warmup", "linear", "cosine"] = Field(
+        "constant",
+        description="how the learning rate goes over the run: constant, or falling to 0 at its end (linear, cosine)",
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(
+        0, description="updates in which the learning rate rises to its full value"
+    )
+    weight_decay: NonNegative = Field(0.0, description="AdamW's, of matrices alone; biases and norms have none")
+    betas: tuple[Fraction, Fraction] = Field(
+        (0.9, 0.999), description="AdamW's decay of the gradient's mean and of its square"
+    )
     epsilon: PositiveFloat = Field(1e-8, description="AdamW's; a larger one keeps weights with tiny gradients still")
-    max_grad_norm: PositiveFloat = 1.0
+    max_grad_norm: PositiveFloat = Field(
+        1.0, description="a longer gradient is scaled down to this norm; watch grad_norm"
+    )
 
 
 class WarmStartConfig(Strict):
     """Supervised fine-tuning on a procedural task's demonstrations before reinforcement learning begins."""
 
-    steps: PositiveInt = 200
-    batch_size: PositiveInt = 64
+    steps: PositiveInt = Field(200, description="updates on demonstrations")
+    batch_size: PositiveInt = Field(64, description="demonstrations of one update")
     mistakes: Fraction = Field(
         0.0, description="share of demonstrations with a mistake that carries through to the answer"
     )
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=2e-3, schedule="cosine", warmup_steps=20)
+    optimizer: OptimizerConfig = Field(
+        OptimizerConfig(learning_rate=2e-3, schedule="cosine", warmup_steps=20),
+        description="AdamW of these updates; its state is not taken over",
+    )
 
 
 class CriticConfig(Strict):
     """The second network of algorithms with baseline critic."""
 
     path: PathText | None = Field(None, description="a reward model to start from; default: the policy's own weights")
-    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-5)
+    optimizer: OptimizerConfig = Field(
+        OptimizerConfig(learning_rate=1e-5), description="how the critic's weights are moved"
+    )
     warmup: Annotated[int, Field(ge=0)] = Field(0, description="batches on which only the critic learns")
 
 
 class TrainConfig(Strict):
-    steps: Annotated[PositiveInt, SAFE_ON_RESUME]  # but where a schedule depends on it
+    steps: Annotated[PositiveInt, SAFE_ON_RESUME] = Field(
+        description="of the run: each samples, scores and learns once"
+    )  # but where a schedule depends on it
     token_budget: PositiveInt = Field(16384, description="padded tokens of one micro-batch")
     share_prompts: bool = Field(
         True,
@@ -54,14 +70,16 @@ class TrainConfig(Strict):
     updates_per_batch: PositiveInt = Field(
         1, description="the batch's prompts are split into this many optimizer steps"
     )
-    epochs_per_batch: PositiveInt = 1
+    epochs_per_batch: PositiveInt = Field(1, description="how often each step's responses are learned from")
     save_every: Annotated[PositiveInt | None, SAFE_ON_RESUME] = Field(
         None, description="steps between checkpoints; one is always left at the end"
     )
     save_minutes: Annotated[PositiveFloat | None, SAFE_ON_RESUME] = Field(
         None, description="also save when this long has passed since the last one"
     )
-    keep_last: Annotated[PositiveInt, SAFE_ON_RESUME] = 2
+    keep_last: Annotated[PositiveInt, SAFE_ON_RESUME] = Field(
+        2, description="newest checkpoints that are kept; older ones are removed"
+    )
     keep_best: Annotated[int, Field(ge=0), SAFE_ON_RESUME] = Field(
         0, description="checkpoints of the highest held-out accuracy that are saved and kept besides the last ones"
     )
@@ -71,7 +89,9 @@ class TrainConfig(Strict):
     stop_seconds: Annotated[PositiveFloat, SAFE_ON_RESUME] = Field(
         60.0, description="time to save and end in, once a signal asks for it"
     )
-    log_rollouts_every: Annotated[PositiveInt, SAFE_ON_RESUME] = 1
+    log_rollouts_every: Annotated[PositiveInt, SAFE_ON_RESUME] = Field(
+        1, description="steps between those whose completions are recorded in rollouts/"
+    )
     profile_steps: Annotated[int, Field(ge=0), SAFE_ON_RESUME] = Field(
         0, description="trace so many steps after the first one, into profile/ of the run directory"
     )
@@ -81,14 +101,16 @@ class LimitsConfig(Strict):
     """Minutes that one wait of a phase may last before the run is ended, with the stacks of all threads; and what of the
     watch's signs ends it."""
 
-    start: PositiveFloat = Field(120.0, description="loading the model, opening the engine, the warm start's steps")
-    generate: PositiveFloat = 60.0
-    score: PositiveFloat = 60.0
-    update: PositiveFloat = 60.0
-    sync: PositiveFloat = 60.0
-    evaluate: PositiveFloat = 240.0
-    save: PositiveFloat = 60.0
-    other: PositiveFloat = 60.0
+    start: PositiveFloat = Field(
+        120.0, description="minutes that one wait in loading the model, opening the engine or the warm start may last"
+    )
+    generate: PositiveFloat = Field(60.0, description="minutes that one wait for sampled responses may last")
+    score: PositiveFloat = Field(60.0, description="minutes that one wait for verifiers may last")
+    update: PositiveFloat = Field(60.0, description="minutes that one wait within a batch's optimizer steps may last")
+    sync: PositiveFloat = Field(60.0, description="minutes that giving new weights to the engine may last")
+    evaluate: PositiveFloat = Field(240.0, description="minutes that one wait within an evaluation may last")
+    save: PositiveFloat = Field(60.0, description="minutes that a checkpoint may take")
+    other: PositiveFloat = Field(60.0, description="minutes that one wait within any other phase may last")
     hacking: bool | tuple[str, ...] = Field(
         False,
         description="stop, saved, at these signs of the watch; true: at every failure (docs/evaluation.md, The watch)",
@@ -128,5 +150,7 @@ class ParallelConfig(Strict):
 class LoggingConfig(Strict):
     """Where metrics go besides metrics.jsonl in the run's folder."""
 
-    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
+        (), description="trackers that are given every number; each needs its package"
+    )
     project: str = Field("grpo-kit", description="the project's name in wandb and trackio")

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.observe.terminal import line, open_console, warn
 from grpo_kit.runtime.interrupt import Interrupted
@@ -17,11 +19,12 @@ from grpo_kit.scoring import VerifierSpec
 from .files import Fields
 from .protocol import Result
 from .records import RESULTS_FILE, SAMPLES_FILE, write_records
-from .score import rescore
+from .score import Rescored, rescore
 from .show import markdown, show_disagreements, show_results
 
 if TYPE_CHECKING:
     from .checkpoints import Settings
+    from .compare import Comparison
     from .tasks import Changes, OpenTask
 
 MAX_WORKERS = 16
@@ -44,11 +47,12 @@ def score_file(
     markdown_path: Path | None,
     step: str | None = None,
     threshold: float | None = None,
-) -> None:
+    console: Console | None = None,
+) -> list[Rescored]:
     """Re-score a file, a run or an evaluation, once for each choice of fields, and show one table."""
     if out is not None:
         check_output(out)
-    console = open_console()
+    console = console or open_console()
     spec = VerifierSpec(verifier, options=options)
     found = [
         rescore(file, fields, spec, worker_count(workers), limit, step=step, threshold=threshold) for fields in chosen
@@ -72,6 +76,7 @@ def score_file(
             one.result.write(folder)
             line(console, f"written: {folder}")
     write_markdown(markdown_path, results)
+    return found
 
 
 def check_output(out: Path) -> None:
@@ -100,8 +105,9 @@ def evaluate_checkpoints(
     markdown_path: Path | None,
     changes: Changes | None = None,
     dry_run: bool = False,
-) -> None:
-    """Evaluate each checkpoint on every task; each has its own folder where there are several."""
+    console: Console | None = None,
+) -> list[Path]:
+    """Evaluate each checkpoint on every task; each has its own folder where there are several. Returns the folders."""
     from transformers.utils import logging as transformers_logging
 
     from grpo_kit.observe.console import RunConsole
@@ -127,7 +133,7 @@ def evaluate_checkpoints(
     if twice:
         raise UserError(f"--tasks: {', '.join(sorted(twice))} is given twice")
     labels = labels_of(checkpoints)
-    console = open_console()
+    console = console or open_console()
     check_verifiers(opened)
     made = [
         CheckpointEvaluation(label, path, opened, settings, folder, RunConsole(console))
@@ -143,18 +149,23 @@ def evaluate_checkpoints(
                 )
     if dry_run:
         show_plan(console, plans, settings, str(folder))
-        return
-    results = []
+        return []
+    results, places = [], []
     alone = len(checkpoints) > 1 and settings.engine == "vllm"
     for label, path in zip(labels, checkpoints, strict=True):
         place = folder if len(checkpoints) == 1 else folder / folder_name(label)
+        places.append(place)
         try:
-            results.append((in_own_process if alone else evaluate_one)(label, path, opened, settings, place))
+            if alone:
+                results.append(in_own_process(label, path, opened, settings, place))
+            else:
+                results.append(evaluate_one(label, path, opened, settings, place, console))
         except KeyboardInterrupt:
             raise EvaluationInterrupted(folder) from None
     show_results(console, results)
     line(console, f"written: {folder}")
     write_markdown(markdown_path, results)
+    return places
 
 
 class EvaluationInterrupted(Interrupted):
@@ -164,13 +175,21 @@ class EvaluationInterrupted(Interrupted):
         Exception.__init__(self, f"interrupted; {folder} holds what is finished")
 
 
-def evaluate_one(label: str, path: str, tasks: Sequence[OpenTask], settings: Settings, place: Path) -> Result:
+def evaluate_one(
+    label: str,
+    path: str,
+    tasks: Sequence[OpenTask],
+    settings: Settings,
+    place: Path,
+    console: Console | None = None,
+) -> Result:
     """Evaluate one checkpoint, with its progress on the console."""
     from grpo_kit.observe.console import RunConsole
 
     from .checkpoints import CheckpointEvaluation
 
-    return CheckpointEvaluation(label, path, tasks, settings, place, RunConsole(open_console(), plain_lines=4)).run()
+    shown = RunConsole(console or open_console(), plain_lines=4)
+    return CheckpointEvaluation(label, path, tasks, settings, place, shown).run()
 
 
 def in_own_process(label: str, path: str, tasks: Sequence[OpenTask], settings: Settings, place: Path) -> Result:
@@ -205,7 +224,9 @@ def labels_of(paths: Sequence[str]) -> list[str]:
     return list(paths)
 
 
-def compare_evaluations(folders: Sequence[Path], *, flips: int, out: Path | None, markdown_path: Path | None) -> None:
+def compare_evaluations(
+    folders: Sequence[Path], *, flips: int, out: Path | None, markdown_path: Path | None, console: Console | None = None
+) -> list[Comparison]:
     """Compare evaluations pairwise, each with the first."""
     from .compare import Evaluated, compare
     from .protocol import read_evaluation
@@ -221,13 +242,14 @@ def compare_evaluations(folders: Sequence[Path], *, flips: int, out: Path | None
         for side, label in zip(sides, labels_of([str(p.resolve()) for p in places]), strict=True):
             side.result.model["label"] = label
     found = compare(sides)
-    console = open_console()
+    console = console or open_console()
     show_comparisons(console, found, flips)
     if out is not None:
         rows = [c.as_json() | {"flips": [[f.first.key, f.second.key] for f in c.flips]} for c in found]
         out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     if markdown_path is not None:
         markdown_path.write_text(comparison_markdown(found) + "\n", encoding="utf-8")
+    return found
 
 
 def evaluations_in(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class RunDirectory:
         return cls(path)
 
     @classmethod
-    def create_anew(cls, recipe: str, config: Config) -> RunDirectory:
+    def create_anew(cls, recipe: str | Mapping[str, Any], config: Config) -> RunDirectory:
         """A new run folder below runs/, under a name that nobody has."""
         while True:
             path = default_run_path(recipe)
@@ -290,8 +290,10 @@ def _clear_leftovers(path: Path) -> None:
         leftover.rmdir() if leftover.is_dir() else leftover.unlink()
 
 
-def default_run_path(recipe: str) -> Path:
-    first = path = Path("runs") / f"{Path(recipe).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+def default_run_path(recipe: str | Mapping[str, Any]) -> Path:
+    """A new folder below runs/, by the name of the recipe where it has one."""
+    name = Path(recipe).stem if isinstance(recipe, str) else "run"
+    first = path = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     number = 1
     while path.exists():  # two runs may begin in the same second
         number += 1

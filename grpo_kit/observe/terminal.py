@@ -82,7 +82,8 @@ def open_console(*, stderr: bool = False, quiet: bool = False) -> SafeConsole:
     file = Unbreakable(stream, ascii_only=wants_ascii(stream))
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isdecimal() and int(columns) else None if file.isatty() else PIPED_WIDTH
-    return SafeConsole(file=file, width=width, quiet=quiet)
+    # In a notebook rich would draw with its own HTML, past our stream.
+    return SafeConsole(file=file, width=width, quiet=quiet, force_jupyter=False)
 
 
 def wants_ascii(stream: Any) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -22,10 +22,11 @@ from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import line, open_console
 from grpo_kit.policy.models import model_skeleton, pick_device
 
-from .advice import USABLE, changes_that_fit, engine_room, fits
+from .advice import USABLE, Change, changes_that_fit, engine_room, fits
 from .cost import READ_SHARE, Costs, Work, parse_gpus
 from .lengths import Lengths, expected_lengths, likely_response
 from .memory import GIB, Memory, Setting, machine_memory, memory_of, setting_of
+from .outlook import Outlook
 from .shape import KNOWN, ModelShape, known_shape
 from .show_cpu import show_cpu_time
 from .simulate import STEPS, Timing, best_asynchronous, synchronous
@@ -46,7 +47,7 @@ SLOTS = 256  # vLLM's own limit of sequences decoded side by side, by default
 
 
 def plan(
-    recipe: str,
+    recipe: str | Mapping[str, Any],
     overrides: Sequence[str],
     gpus: str | None,
     *,
@@ -55,20 +56,20 @@ def plan(
     lengths: Path | None,
     mfu: float,
     picture: Path | None,
-) -> None:
-    """Print what a device has to hold, how long a step takes, and what would fit if this does not.
+    console: Console | None = None,
+) -> Outlook:
+    """Print what a device has to hold, how long a step takes, and what would fit if this does not; and return it.
 
     Args:
         gpus: None for this machine's CPU where the recipe runs on it, else one GPU of 80 GB.
     """
     config = load_recipe(recipe, overrides)
     objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
-    console = open_console()
+    console = console or open_console()
     if gpus is None and pick_device(config.device).type == "cpu":
         if picture is not None:
             raise UserError("--picture is of GPUs: say which with --gpus")
-        _plan_cpu(console, config, objective, prompt_tokens, completion_tokens, lengths)
-        return
+        return _plan_cpu(console, config, objective, prompt_tokens, completion_tokens, lengths)
     count, device = parse_gpus(gpus or ONE_GPU)
     shape = shape_of(config)
     setting = setting_of(config, objective, shape, devices=count, device="cuda", device_bytes=device.memory)
@@ -77,18 +78,20 @@ def plan(
         f"{config.algorithm} of {shape.parameters / 1e9:.2f}B parameters on {count} x {device.name} "
         f"({device.memory / GIB:.0f} GB, {device.flops / 1e12:.0f} TFLOP/s, {device.bandwidth / 1e12:.2f} TB/s)",
     )
-    _show_memory(console, setting)
+    memory, changes = _show_memory(console, setting)
     most = config.rollout.max_tokens
     prompt = float(prompt_tokens or config.data.max_prompt_tokens / 2)
     expected = expected_lengths(most, prompt, completion_tokens or most / 4, lengths)
     costs, work = Costs(shape, device, mfu), work_of(config, objective, expected.prompt, expected.mean)
+    step = None
     if not objective.recorded:
         if config.rollout.engine == "torch":
             line(console, "times are those of vLLM engines (rollout.engine: vllm or vllm_server)")
-        _show_step(console, config, costs, work, expected, count)
+        step = _show_step(console, config, costs, work, expected, count)
         if picture is not None:
             _draw(costs, work, expected, picture)
             line(console, f"synchronous against asynchronous at 8 to 512 devices: {picture}")
+    return Outlook(device.name, count, memory, setting.device_bytes, fits(setting), changes, step_seconds=step)
 
 
 def _plan_cpu(
@@ -98,7 +101,7 @@ def _plan_cpu(
     prompt_tokens: int | None,
     completion_tokens: int | None,
     recorded: Path | None,
-) -> None:
+) -> Outlook:
     """Memory and time on this machine, by what pieces of the model take here."""
     shape, memory = shape_of(config), machine_memory("cpu")
     setting = setting_of(config, objective, shape, devices=1, device="cpu", device_bytes=memory)
@@ -106,12 +109,14 @@ def _plan_cpu(
         console,
         f"{config.algorithm} of {shape.parameters / 1e9:.2f}B parameters on this machine's CPU ({memory / GIB:.0f} GB)",
     )
-    _show_memory(console, setting)
+    needed, changes = _show_memory(console, setting)
     prompt, response = _likely(config)
     expected = expected_lengths(
         config.rollout.max_tokens, float(prompt_tokens or prompt), float(completion_tokens or response), recorded
     )
-    show_cpu_time(console, config, objective, shape, expected)
+    found = show_cpu_time(console, config, objective, shape, expected)
+    seconds = {"step_seconds": found.step, "run_seconds": found.total}
+    return Outlook("cpu", 1, needed, memory, fits(setting), changes, **seconds)
 
 
 def _likely(config: Config) -> tuple[float, float]:
@@ -137,7 +142,7 @@ def shape_of(config: Config) -> ModelShape:
         raise UserError(f"{str(error).rstrip('.')}. Shapes that need no download: {', '.join(KNOWN)}.") from error
 
 
-def _show_memory(console: Console, setting: Setting) -> None:
+def _show_memory(console: Console, setting: Setting) -> tuple[Memory, list[Change]]:
     memory = memory_of(setting)
     rows = []
     for title, parts in (
@@ -151,7 +156,7 @@ def _show_memory(console: Console, setting: Setting) -> None:
     rows.append(("peak of a device", "", f"{memory.peak / GIB:.2f} of {setting.device_bytes / GIB:.0f} GB"))
     show_table(console, [Column("when"), Column("what"), Column("memory")], rows, framed=False, heading=False)
     if fits(setting):
-        return
+        return memory, []
     line(console, _why_not(setting, memory))
     changes = changes_that_fit(setting)
     for number, change in enumerate(changes):
@@ -166,6 +171,7 @@ def _show_memory(console: Console, setting: Setting) -> None:
             "  no three changes of token budget, rows, checkpointing, engine memory, LoRA and devices are enough. The largest "
             f"part is {largest} ({parts[largest] / GIB:.2f} GB): {way}",
         )
+    return memory, changes
 
 
 def _why_not(setting: Setting, memory: Memory) -> str:
@@ -177,7 +183,8 @@ def _why_not(setting: Setting, memory: Memory) -> str:
     return f"does not fit: {memory.peak / GIB:.2f} GB of {USABLE:.0%} of {setting.device_bytes / GIB:.0f} GB"
 
 
-def _show_step(console: Console, config: Config, costs: Costs, work: Work, expected: Lengths, devices: int) -> None:
+def _show_step(console: Console, config: Config, costs: Costs, work: Work, expected: Lengths, devices: int) -> float:
+    """Returns the seconds of a synchronous step."""
     context = expected.prompt + expected.mean
     slots = max(1, min(SLOTS, costs.slots(config.rollout.vllm.memory_fraction, context)))
     drawn = expected.draw(STEPS + max(AHEAD) + 1, work.sequences)
@@ -190,7 +197,8 @@ def _show_step(console: Console, config: Config, costs: Costs, work: Work, expec
         shares = f"{t.engines_idle:.0%}", f"{t.trainers_idle:.0%}"
         rows.append((name, f"{t.step:.1f}", f"{tokens / t.step:,.0f}", split, *shares, f"{t.staleness:.1f}"))
 
-    row("synchronous", synchronous(costs, work, drawn, devices, slots), f"{devices}, in turn")
+    in_turn = synchronous(costs, work, drawn, devices, slots)
+    row("synchronous", in_turn, f"{devices}, in turn")
     for ahead in AHEAD:
         timing = best_asynchronous(costs, work, drawn, devices, slots, ahead)
         if timing is not None:
@@ -202,16 +210,15 @@ def _show_step(console: Console, config: Config, costs: Costs, work: Work, expec
         f"decoding, {slots} sequences side by side on an engine",
     )
     show_table(console, columns, rows, framed=False)
+    return in_turn.step
 
 
 def _draw(costs: Costs, work: Work, expected: Lengths, target: Path) -> None:
     """Time of a step over the number of devices, long and short responses beside each other."""
-    import matplotlib
+    from matplotlib.figure import Figure  # not pyplot, whose backend and figures are a notebook's own
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), sharey=False)
+    figure = Figure(figsize=(10, 4))
+    panels = figure.subplots(1, 2, sharey=False)
     short = Lengths(expected.prompt, expected.mean / 8, max(1, expected.most // 8))
     for axes, lengths in zip(panels, (expected, short), strict=True):
         _curves(axes, costs, work, lengths)
@@ -219,7 +226,6 @@ def _draw(costs: Costs, work: Work, expected: Lengths, target: Path) -> None:
     panels[1].legend(frameon=False)
     figure.tight_layout()
     figure.savefig(target)
-    pyplot.close(figure)
 
 
 def _curves(axes: Axes, costs: Costs, work: Work, lengths: Lengths) -> None:

@@ -16,8 +16,10 @@ from .trial import Pace
 from .work import work_of
 
 
-def show_cpu_time(console: Console, config: Config, objective: Algorithm, shape: ModelShape, expected: Lengths) -> None:
-    """Time pieces of the model for a second or two; print the time of each stage, and of the whole run."""
+def show_cpu_time(
+    console: Console, config: Config, objective: Algorithm, shape: ModelShape, expected: Lengths
+) -> Forecast:
+    """Time pieces of the model for a second or two; print the time of each stage, and of the whole run, and return it."""
     work = work_of(config, objective, expected.prompt, expected.mean)
     found = forecast(config, objective, shape, work, expected.draw(1, work.sequences)[0])
     line(console, _assumed(config, objective, expected, found.pace))
@@ -29,6 +31,7 @@ def show_cpu_time(console: Console, config: Config, objective: Algorithm, shape:
     ]
     show_table(console, columns, _rows(found), framed=False)
     warn_of_dtype(console, found.pace)
+    return found
 
 
 def _rows(found: Forecast) -> list[tuple[str, str, str, str]]:

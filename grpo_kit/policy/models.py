@@ -135,7 +135,9 @@ def pick_device(name: str = "auto") -> torch.device:
         try:
             device = torch.device(name)
         except RuntimeError as error:
-            raise UserError(f"device: {name!r} is no device; give auto, cpu, cuda or cuda:0") from error
+            raise UserError(f"device: {name!r} is no device; give auto, cpu, cuda, cuda:0 or mps") from error
+        if device.type == "mps" and not torch.backends.mps.is_available():
+            raise UserError(f"device: mps is not there: torch {torch.__version__} sees no Apple GPU; give auto or cpu")
         if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
             raise UserError(
                 f"device: {name} is not there: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices; "

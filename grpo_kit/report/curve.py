@@ -15,18 +15,13 @@ def draw_learning_curve(metrics: list[dict[str, Any]], target: Path, title: str)
     A run that learns from records has no reward of its own: its loss stands there.
     """
     import matplotlib as mpl
-
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "grpo-kit"  # the same run draws the same bytes
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure  # not pyplot, whose backend and figures are a notebook's own
 
     recorded = any(m.get("data/recorded") for m in metrics)
     key, label = ("loss", "training loss") if recorded else ("reward/mean", "training reward")
     evaluated = [m for m in metrics if "eval/sampled" in m or "eval/pairs_accuracy" in m]
-    figure, all_axes = plt.subplots(
-        1 + bool(evaluated), figsize=(7, 4.6 if evaluated else 3), sharex=True, squeeze=False, layout="constrained"
-    )
-    axes = [row[0] for row in all_axes]
+    figure = Figure(figsize=(7, 4.6 if evaluated else 3), layout="constrained")
+    axes = [row[0] for row in figure.subplots(1 + bool(evaluated), sharex=True, squeeze=False)]
     if evaluated:
         _draw_accuracy(axes[0], evaluated)
     trained = [m for m in metrics if key in m]
@@ -37,9 +32,9 @@ def draw_learning_curve(metrics: list[dict[str, Any]], target: Path, title: str)
         one.grid(alpha=0.3)
         one.spines[["top", "right"]].set_visible(False)
     scratch = scratch_beside(target)
-    figure.savefig(scratch, format="svg", metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "grpo-kit"}):  # the same run draws the same bytes
+        figure.savefig(scratch, format="svg", metadata={"Date": None})
     os.replace(scratch, target)
-    plt.close(figure)
     return target
 
 

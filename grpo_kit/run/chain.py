@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.console import Console
 
 from grpo_kit.config import Config
 from grpo_kit.config.extends import STAGES, merged, read_whole, speaks_of
@@ -19,19 +20,19 @@ from grpo_kit.config.read import apply_override, read_override, validate
 from grpo_kit.config.source import KeyPath, Source, dotted
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import check_free, default_run_path
-from grpo_kit.observe.terminal import line, open_console, quote
-from grpo_kit.run.request import Latest, TrainRequest
+from grpo_kit.observe.terminal import line, quote
+from grpo_kit.run.request import Latest, Told, TrainRequest
 from grpo_kit.run.start import check_environment, check_verifiers, show_plan
 from grpo_kit.runtime import ranks
 
 EVERY = "*"  # in an override: all stages
 
 
-def is_chain(recipe: str) -> bool:
+def is_chain(recipe: str | Mapping[str, Any]) -> bool:
     return STAGES in read_whole(recipe).data
 
 
-def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str, Config]:
+def load_chain(recipe: str | Mapping[str, Any], overrides: Sequence[str], folder: Path) -> dict[str, Config]:
     """Every stage as a whole recipe, in order. folder: where the stages' run directories will be.
 
     Raises:
@@ -44,7 +45,7 @@ def load_chain(recipe: str, overrides: Sequence[str], folder: Path) -> dict[str,
     return made
 
 
-def resolve_chain(recipe: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Source]:
+def resolve_chain(recipe: str | Mapping[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], Source]:
     """A chain whose stages say everything, with every default, and where what is no default was written."""
     stages = _read_stages(recipe, overrides)
     data = {name: _valid(name, stage).model_dump(mode="json") for name, stage in stages.items()}
@@ -52,7 +53,7 @@ def resolve_chain(recipe: str, overrides: Sequence[str]) -> tuple[dict[str, Any]
     return {STAGES: data}, Source({STAGES: data}, places)
 
 
-def _read_stages(recipe: str, overrides: Sequence[str]) -> dict[str, Source]:
+def _read_stages(recipe: str | Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Source]:
     source = read_whole(recipe)
     stages_of(source)
     written = copy.deepcopy(source.data[STAGES])
@@ -114,8 +115,9 @@ def _for_stages(override: str, stages: Mapping[str, Any]) -> list[str]:
     return [override]
 
 
-def train_chain(request: TrainRequest, train_one: Callable[[TrainRequest], None]) -> None:
-    """Train the stages one after another; a stage that is finished is not trained again by ``--resume``.
+def train_chain(request: TrainRequest, told: Told, train_one: Callable[[TrainRequest], None]) -> Path | None:
+    """Train the stages one after another; a stage that is finished is not trained again by ``--resume``. Returns the folder of
+    the last one; None for a dry run.
 
     Args:
         train_one: trains a stage, whose recipe is one run, and returns when it is done.
@@ -136,25 +138,25 @@ def train_chain(request: TrainRequest, train_one: Callable[[TrainRequest], None]
         path = folder / name
         if resume and (path / "model").is_dir():
             continue
-        line(open_console(), f"stage {number} of {len(stages)}: {name}")
+        line(told.console, f"stage {number} of {len(stages)}: {name}")
         if request.dry_run:
-            _dry_run_first(config)
-            return
+            _dry_run_first(config, told.console)
+            return None
         folder.mkdir(parents=True, exist_ok=True)
         resolved = folder / f"{name}.yaml"
         resolved.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
         begun = resume and (path / "config.yaml").is_file()
         position = Latest() if begun else None
         train_one(TrainRequest(str(resolved), run_dir=path, resume=position, processes=request.processes))
+    return folder / list(stages)[-1]
 
 
-def _dry_run_first(config: Config) -> None:
+def _dry_run_first(config: Config, console: Console) -> None:
     """Later stages start from models that do not exist yet, so only the first can be checked against the machine."""
     from grpo_kit.train.preflight import preflight
 
     check_verifiers(config)
     check_environment(config)
-    console = open_console()
     show_plan(console, config, preflight(config, None))
     line(
         console, "the stages after it are valid recipes; they are checked further once the models they start from exist"

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from grpo_kit.errors import UserError
 from grpo_kit.runtime import ranks
 
 from .chain import is_chain, train_chain
-from .request import AtStep, TrainRequest
+from .request import AtStep, Told, TrainRequest
 from .start import train_here
 from .torchrun import become_torchrun, run_torchrun, train_on_ranks
 
 
-def train(request: TrainRequest) -> None:
-    """Check, then train. Nothing is written before every check has passed.
+def train(request: TrainRequest, told: Told | None = None) -> Path | None:
+    """Check, then train. Nothing is written before every check has passed. Returns the folder of the run, of several stages
+    that of the last one; None if there was nothing to train.
 
     With ``processes`` it never returns, but for a chain: this process becomes torchrun, and each that it starts comes back
     here.
     """
+    told = told or Told()
     if request.resume is not None and request.fork is not None:
         raise UserError("--resume goes on with a run, --fork begins a new one from it: give one of them")
     if is_chain(request.recipe):
         if request.fork is not None or isinstance(request.resume, AtStep):
             raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
-        train_chain(request, _train_stage)
-    elif request.processes is not None and not request.dry_run:
+        return train_chain(request, told, lambda stage: _train_stage(stage, told))
+    if request.processes is not None and not request.dry_run:
         become_torchrun(request.processes, request.arguments())
-    elif ranks.launched() and not request.dry_run:
-        train_on_ranks(request)
-    else:
-        train_here(request)
+    if ranks.launched() and not request.dry_run:
+        return train_on_ranks(request, told)
+    return train_here(request, told)
 
 
-def _train_stage(request: TrainRequest) -> None:
+def _train_stage(request: TrainRequest, told: Told) -> None:
     """Returns when the stage is trained, so that the next one can begin."""
     if request.processes is None:
-        train_here(request)
+        train_here(request, told)
     else:
         run_torchrun(request.processes, replace(request, processes=None).arguments())

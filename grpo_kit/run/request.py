@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.observe.terminal import open_console
+
+if TYPE_CHECKING:
+    from grpo_kit.train.listener import Listener
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class TrainRequest:
     """One `grpo-kit train`.
 
     Attributes:
-        recipe: a file, or the name of a shipped one; of one run, or of several stages.
+        recipe: a file, the name of a shipped one, or what such a file would say; of one run, or of several stages.
         overrides: ``key.sub=value``, each replacing one value of the recipe.
         run_dir: where the run is written; None for a new folder in runs/.
         resume: what the run in ``run_dir`` goes on from; None for a new run.
@@ -71,7 +79,7 @@ class TrainRequest:
         processes: so many of them on this machine, through torchrun; None for this one.
     """
 
-    recipe: str
+    recipe: str | Mapping[str, Any]
     overrides: tuple[str, ...] = ()
     run_dir: Path | None = None
     resume: Position | Auto | None = None
@@ -81,6 +89,8 @@ class TrainRequest:
 
     def arguments(self) -> list[str]:
         """What each process of this run is given: `grpo-kit` with these is this request, but for ``processes``."""
+        if not isinstance(self.recipe, str):
+            raise UserError("several processes read the recipe each: write it into a file, and give its name")
         options = {"--run-dir": self.run_dir, "--resume": self.resume, "--fork": self.fork}
         given = [f"{name}={value}" for name, value in options.items() if value is not None]
         return ["train", self.recipe, *self.overrides, *given]
@@ -99,3 +109,15 @@ class Checked:
     run: RunDirectory
     checkpoint: Path | None = None
     changed: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told how a run goes on: a person at a console, and the program that started it.
+
+    Attributes:
+        listener: None where no program listens.
+    """
+
+    console: Console = field(default_factory=open_console)
+    listener: Listener | None = None

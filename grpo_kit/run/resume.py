@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,9 @@ def is_there(run_dir: Path | None) -> bool:
     return (run_dir / "config.yaml").is_file()
 
 
-def open_resumed(recipe: str, overrides: Sequence[str], run_dir: Path | None, position: Position) -> Checked:
+def open_resumed(
+    recipe: str | Mapping[str, Any], overrides: Sequence[str], run_dir: Path | None, position: Position
+) -> Checked:
     """The run to go on with.
 
     Raises:

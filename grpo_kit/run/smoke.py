@@ -16,7 +16,7 @@ SHORT = {"train.steps": 2, "warm_start.steps": 20, "evaluation.tasks": 16}
 CHANCE = {"name": "grpo_kit.run.smoke_reward:by_chance"}
 
 
-def smoke_overrides(recipe: str) -> list[str]:
+def smoke_overrides(recipe: str | Mapping[str, Any]) -> list[str]:
     """Overrides for what the recipe has, and in a chain for what each stage has."""
     source = read_whole(recipe)
     if STAGES not in source.data:

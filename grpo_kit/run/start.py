@@ -16,9 +16,9 @@ from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, check_free, default_run_path
 from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.observe.tables import Column, show_table
-from grpo_kit.observe.terminal import clip, command, line, open_console, warn
+from grpo_kit.observe.terminal import clip, command, line, warn
 from grpo_kit.run.next_commands import after_training, to_resume
-from grpo_kit.run.request import Auto, Checked, Latest, Position, TrainRequest
+from grpo_kit.run.request import Auto, Checked, Latest, Position, Told, TrainRequest
 from grpo_kit.run.resume import Finished, create_fork, find_fork, is_there, open_resumed
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.interrupt import Interrupted, StopStep, stop_on_signal
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from grpo_kit.train.preflight import Plan
 
 
-def train_here(request: TrainRequest) -> None:
-    """Check and train one run in this process."""
-    console = open_console()
+def train_here(request: TrainRequest, told: Told) -> Path | None:
+    """Check and train one run in this process. Returns its folder; None if there was nothing to train."""
     begun = time.perf_counter()
-    checked = check(request, console)
-    if checked is not None:
-        train_checked(checked, console, begun)
+    checked = check(request, told.console)
+    if checked is None:
+        return None
+    train_checked(checked, told, begun)
+    return checked.run.path
 
 
 def check(request: TrainRequest, console: Console) -> Checked | None:
@@ -159,18 +160,18 @@ def check_judge(found: Verifier) -> None:
         )
 
 
-def train_checked(checked: Checked, console: Console, begun: float) -> None:
+def train_checked(checked: Checked, told: Told, begun: float) -> None:
     """Train, and say what can be done with the result. begun: by `time.perf_counter`, when this was asked for."""
     from grpo_kit.observe.console import RunConsole
     from grpo_kit.observe.profile import Profile
     from grpo_kit.train.loop import OnlineTrainer
 
-    config, run = checked.config, checked.run
+    config, run, console = checked.config, checked.run, told.console
     with stop_on_signal(config.train.stop_seconds) as stop:
         trainer, profile = None, None
         try:
             with stop.abandonable():
-                trainer = OnlineTrainer(config, run, RunConsole(console), stop)
+                trainer = OnlineTrainer(config, run, RunConsole(console), stop, told.listener)
             if config.train.profile_steps and ranks.first():
                 profile = Profile(trainer.clock, config.train.profile_steps, run.path / "profile", trainer.console.say)
             trainer.train(checked.checkpoint, checked.changed)
@@ -183,6 +184,7 @@ def train_checked(checked: Checked, console: Console, begun: float) -> None:
         except Interrupted as stopped:
             line(console, f"stopped after step {stopped.step}. Go on:")
             command(console, to_resume(run.path))
+            stopped.run = run.path
             raise
         finally:
             if profile is not None:

@@ -12,12 +12,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import EXIT_FAILED, UserError
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.terminal import line, open_console
-from grpo_kit.run.request import Auto, TrainRequest
+from grpo_kit.run.request import Auto, Told, TrainRequest
 from grpo_kit.run.start import check, train_checked
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.interrupt import end_with_parent
@@ -26,7 +27,7 @@ LAUNCH = "launch.json"
 LAUNCHER = "GRPO_KIT_LAUNCHER"  # in the environment: the name that a launcher of several torchruns has for itself
 
 
-def become_torchrun(processes: int, arguments: Sequence[str]) -> None:
+def become_torchrun(processes: int, arguments: Sequence[str]) -> NoReturn:
     """Replace this process by torchrun with so many of ``grpo-kit``; never returns."""
     if ranks.launched():
         raise UserError("--nproc is for a command that torchrun did not start: it starts torchrun itself")
@@ -55,8 +56,11 @@ def _torchrun(processes: int, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, *torchrun, "-m", "grpo_kit", *arguments]
 
 
-def train_on_ranks(request: TrainRequest) -> None:
-    """Train as one of the processes of a run. Rank 0 checks the recipe and makes the folder; the others follow."""
+def train_on_ranks(request: TrainRequest, told: Told) -> Path | None:
+    """Train as one of the processes of a run. Rank 0 checks the recipe and makes the folder; the others follow.
+
+    Returns the folder of the run; None if it was finished before.
+    """
     from grpo_kit.policy.models import pick_device
 
     begun = time.perf_counter()
@@ -65,7 +69,9 @@ def train_on_ranks(request: TrainRequest) -> None:
         raise UserError("torchrun --max-restarts needs --run-dir: a process that starts again must find its run")
     wanted = load_recipe(request.recipe, request.overrides)
     device = pick_device(wanted.device)
-    console = open_console(quiet=not ranks.first())
+    if not ranks.first():
+        told = replace(told, console=open_console(quiet=True))
+    console = told.console
     with ranks.joined(device):
         checked = None
         starters = _starters()
@@ -82,10 +88,11 @@ def train_on_ranks(request: TrainRequest) -> None:
             _quiet()
         agreed = ranks.broadcast(checked, "the checks of rank 0")
         if agreed is None:  # the run was finished before
-            return
+            return None
         if not ranks.first():
             agreed = replace(agreed, run=RunDirectory(agreed.run.path, writes=False))
-        train_checked(agreed, console, begun)
+        train_checked(agreed, told, begun)
+        return agreed.run.path
 
 
 def _starters() -> list[str]:

@@ -13,11 +13,13 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
 from grpo_kit.errors import EXIT_INTERRUPTED
 from grpo_kit.runtime import ranks
+from grpo_kit.runtime.process import Process
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHOW_CURSOR = b"\x1b[?25h"
@@ -25,7 +27,15 @@ LAST_GRACE_SECONDS = 10.0  # for a main thread that does not react; after it the
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop. saved: the step that `--resume` goes on after; None if it starts again."""
+    """A signal or a callback asked the run to stop.
+
+    Attributes:
+        step: the last one that was done.
+        saved: the step that a resumed run goes on after; None if it starts again.
+        run: the folder of the run, where it has one.
+    """
+
+    run: Path | None = None
 
     def __init__(self, step: int, saved: int | None) -> None:
         kept = "nothing was saved yet, and --resume begins again" if saved is None else "it is saved"
@@ -43,6 +53,10 @@ class StoppedAtOnce(BaseException):
     """A second signal, or the end of the time to stop in. What was on disk before stays valid."""
 
 
+class _Failed(BaseException):
+    """Raised in a thread that no signal reaches, for the failure that another thread saw."""
+
+
 class StopRequest:
     """Whether a stop was asked for, and whether the work under way may be abandoned for it.
 
@@ -54,6 +68,8 @@ class StopRequest:
         self.seconds = seconds
         self.requested = False
         self.failure: Exception | None = None
+        self.hears_signals = False
+        self._thread = threading.get_ident()
         self._abandonable = False
         self._late = False
         self._over = threading.Event()
@@ -75,9 +91,15 @@ class StopRequest:
             raise StopStep
 
     def fail(self, error: Exception) -> None:
-        """Have the main thread raise ``error`` wherever it is; for a thread that watches over it."""
+        """Have the thread of the run raise ``error`` wherever it is; for a thread that watches over it.
+
+        Beside the main thread it is raised by the next line of Python: a wait inside of a library is not cut short.
+        """
         self.failure = error
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        if self.hears_signals:
+            signal.pthread_kill(self._thread, signal.SIGTERM)
+        else:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(_Failed))
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if self.failure is not None:
@@ -101,8 +123,8 @@ class StopRequest:
             return
         self._late = True
         _write(f"not done within {self.seconds:g} s (train.stop_seconds): stopping without\n")
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
-        if not self._over.wait(LAST_GRACE_SECONDS):
+        signal.pthread_kill(self._thread, number)
+        if not self._over.wait(LAST_GRACE_SECONDS) and Process.ours:
             if os.isatty(1) and os.environ.get("TERM") != "dumb":
                 with suppress(OSError):
                     os.write(1, SHOW_CURSOR)  # a bar of progress hides it, and has no time to show it again
@@ -115,21 +137,29 @@ class StopRequest:
 @contextmanager
 def stop_on_signal(seconds: float = 60.0) -> Iterator[StopRequest]:
     """SIGINT and SIGTERM ask for a stop; a second one stops at once (but under torchrun, which repeats SIGTERM, SIGINT alone
-    does); a closed terminal does not matter. Under torchrun no SIGTERM cuts off the reason of what leaves as an exception."""
+    does); a closed terminal does not matter to a command. Under torchrun no SIGTERM cuts off the reason of what leaves as an
+    exception. Beside the main thread no signal arrives, and no handler is touched."""
     request = StopRequest(seconds)
-    previous = {number: signal.signal(number, request.handle) for number in STOP_SIGNALS}
-    previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, _leave_terminal)
+    request.hears_signals = threading.current_thread() is threading.main_thread()
+    previous: dict[int, Any] = {}
+    if request.hears_signals:
+        previous = {number: signal.signal(number, request.handle) for number in STOP_SIGNALS}
+        if Process.ours:
+            previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, _leave_terminal)
     try:
         yield request
+    except _Failed:
+        assert request.failure is not None
+        raise request.failure from None
     except BaseException:
-        if ranks.launched():
+        if ranks.launched() and request.hears_signals:
             # torchrun ends the other ranks once one has died, and each still has to say what it saw.
             previous[signal.SIGTERM] = _later
         raise
     finally:
         request.finish()
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _later(number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any
 
+from grpo_kit.runtime.coroutine import run_coroutine
 from grpo_kit.runtime.interrupt import StoppedAtOnce, StopStep
 from grpo_kit.types import Score
 from grpo_kit.verifiers.base import Verifier, VerifierError
@@ -30,7 +31,7 @@ def execute(verifier: Verifier, cases: Sequence[Case], emit: Emit, mark: Mark) -
     if verifier.many:
         return _call_many(verifier, cases, emit, mark)
     if verifier.is_async:
-        return asyncio.run(_call_async(verifier, cases, emit, mark))
+        return run_coroutine(_call_async(verifier, cases, emit, mark))
     fit = True
     for position, case in enumerate(cases):
         mark(position)

@@ -17,6 +17,7 @@ from .evaluator import Evaluator
 from .guards import Guard
 from .headline import headline
 from .keeper import Keeper
+from .listener import Listener
 from .progress import Progress, RunState, Saver
 from .randomness import unless_abandoned
 from .recorder import Recorder
@@ -27,8 +28,16 @@ from .watched import WatchedRun
 class OnlineTrainer:
     """A run of a recipe; `train` is the algorithm. What it is made of, and the weights it starts from: `assemble`."""
 
-    def __init__(self, config: Config, run: RunDirectory, console: RunConsole, stop: StopRequest | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        run: RunDirectory,
+        console: RunConsole,
+        stop: StopRequest | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self.config, self.run, self.console, self.stop = config, run, console, stop or StopRequest()
+        self.listener = listener or Listener()
         self.parts = parts = Assembly(config, run.path)
         self.clock = run_by(Clock())
         self.progress = Progress()
@@ -64,6 +73,7 @@ class OnlineTrainer:
                         if self.watch.asks_to_end():
                             self.saver.save()
                             self.watch.end(progress.step, self.keeper.saved)
+                        self.listener.after_step(metrics, self.stop)
                         self.stop.check()
             except StopStep:
                 if progress.step < steps or self.evaluator.is_due(progress.step):
@@ -118,4 +128,4 @@ class OnlineTrainer:
             with self.clock.phase("evaluate"), self.stop.abandonable(), self.groups.paused():
                 outcome = self.evaluator.measure(self.learner, self.generator, bar)
             self.evaluator.outcomes.append((step, outcome))
-            self.recorder.record_evaluation(step, outcome)
+            self.listener.after_evaluation(self.recorder.record_evaluation(step, outcome), self.stop)

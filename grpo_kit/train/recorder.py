@@ -83,10 +83,13 @@ class Recorder:
         self.watch.log(metrics)
         return metrics
 
-    def record_evaluation(self, step: int, outcome: Outcome) -> None:
+    def record_evaluation(self, step: int, outcome: Outcome) -> dict[str, Any]:
+        """Write down how good the weights of a step are; returns the line of metrics."""
         show_evaluation(self.console, "before" if step == 0 else f"step {step}", outcome)
-        self.watch.log({"step": step, **outcome.as_metrics()})
+        metrics: dict[str, Any] = {"step": step, **outcome.as_metrics()}
+        self.watch.log(metrics)
         self._write_report()
+        return metrics
 
     def _write_report(self) -> None:
         if not ranks.first():

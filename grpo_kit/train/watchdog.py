@@ -15,6 +15,7 @@ from grpo_kit.config import LimitsConfig
 from grpo_kit.errors import EXIT_FAILED, RunFailed
 from grpo_kit.observe.clock import Clock
 from grpo_kit.runtime.interrupt import StopRequest
+from grpo_kit.runtime.process import Process
 
 GRACE_SECONDS = 15.0  # for the main thread to close engines and pools; one that is stuck in a collective never will
 
@@ -27,7 +28,8 @@ class Stuck(RunFailed):
 def watch(clock: Clock, limits: LimitsConfig, folder: Path, stop: StopRequest) -> Iterator[None]:
     """Within, end the run with exit code 1 when one wait of a phase lasts longer than its limit.
 
-    All stacks go to ``stuck.txt`` in the run's folder and to standard error; the error names the phase.
+    All stacks go to ``stuck.txt`` in the run's folder and to standard error; the error names the phase. A process that is not a
+    command's own is not ended: there a thread that never comes back stays where it is.
     """
     over = threading.Event()
     longest = limits.minutes()
@@ -49,8 +51,9 @@ def watch(clock: Clock, limits: LimitsConfig, folder: Path, stop: StopRequest) -
                 stop.fail(error)
                 if not over.wait(GRACE_SECONDS):
                     print(f"error: {error}", file=sys.stderr, flush=True)
-                    _end_children()
-                    os._exit(EXIT_FAILED)
+                    if Process.ours:
+                        _end_children()
+                        os._exit(EXIT_FAILED)
                 return
 
     thread = threading.Thread(target=look, name="grpo-kit-watchdog", daemon=True)

@@ -21,5 +21,6 @@ FLOORS = (
     "train",
     "run",
     "stress",
+    "api",
     "cli",
 )
