@@ -125,8 +125,8 @@ class TaskSampler:
         size = self.source.size
         if size is not None and size > found and not self.skipped_long:
             return UserError(
-                f"{self.where}.fields.id: {size} rows have only {found} different ids, and a step asks for {count} different ones; "
-                "leave fields.id out (rows are numbered then), or mend the column"
+                f"{self.where}.fields.id: {size} rows have only {found} different ids, and a step asks for {count} different "
+                "ones; leave fields.id out (rows are numbered then), or mend the column"
             )
         share = "" if self.where == "data" else f" or {self.where}.weight,"
         data = "the data" if self.where == "data" else self.where
