@@ -23,7 +23,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "curriculum.json"
 # First number below; share of its demonstrations that hold a mistake; rows to train on, rows held out.
-LEVELS = {"easy": (0, 50, 0.02, 480, 40), "between": (50, 70, 0.6, 240, 40), "hard": (70, 100, 0.98, 480, 40)}
+LEVELS = {"easy": (0, 50, 0.02, 480, 64), "between": (50, 70, 0.6, 240, 64), "hard": (70, 100, 0.98, 480, 64)}
 WAYS = {
     "order": [],
     # Its steps sample more: fewer of them come to the same number of tokens.
@@ -53,7 +53,7 @@ verifiers: [{name: math}]
 rollout: {prompts_per_step: 16, group_size: 8, max_tokens: 40}
 optimizer: {learning_rate: 5.0e-4, schedule: constant}
 train: {steps: 40, token_budget: 4096, save_every: 1000}
-evaluation: {data: {path: held_out.jsonl, max_prompt_tokens: 32}, samples: 2, every: 20}
+evaluation: {data: {path: held_out.jsonl, max_prompt_tokens: 32}, samples: 1, every: 20}
 """
 
 
@@ -141,7 +141,9 @@ def mean_and_error(values: list[float]) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="keeps the runs; those that are there are not run again")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="keeps the runs; those that are there are not run again"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="runs at a time")
     work = (arguments := parser.parse_args()).work
