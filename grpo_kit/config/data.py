@@ -13,6 +13,8 @@ from grpo_kit.runtime.strict import Fraction, PathText, Strict
 
 from .scoring import VerifierConfig
 
+PASS_RATE = "pass_rate"  # the column that `grpo-kit data grade` writes
+
 
 class FieldMap(Strict):
     """Which columns of a data file hold what."""
@@ -50,6 +52,11 @@ class DataConfig(Strict):
     limit: PositiveInt | None = Field(
         None, description="only the first rows; of a procedural task, so many problems that come again every epoch"
     )
+    pass_rate: tuple[Fraction, Fraction] | None = Field(
+        None,
+        description="only rows whose column pass_rate, which `grpo-kit data grade` writes, lies in [from, to]; what is held out "
+        "is held out of all rows",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> DataConfig:
@@ -57,6 +64,13 @@ class DataConfig(Strict):
             raise ValueError("needs exactly one of task (procedural) and path (a dataset)")
         if "{prompt}" not in self.prompt_template:
             raise ValueError(f"prompt_template must contain {{prompt}}, found {self.prompt_template!r}")
+        if self.pass_rate is not None and self.task is not None:
+            raise ValueError(
+                "pass_rate is a column of a file, and a procedural task has none: grade its problems first (`grpo-kit data "
+                "grade`), and name the file as path"
+            )
+        if self.pass_rate is not None and self.pass_rate[0] > self.pass_rate[1]:
+            raise ValueError(f"pass_rate is [from, to], found {list(self.pass_rate)}")
         return self
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from grpo_kit.config import Config, DataConfig
+from grpo_kit.config import Config, DataConfig, DataSetConfig
+from grpo_kit.config.data import PASS_RATE
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.suggest import did_you_mean
 from grpo_kit.types import Message, Task
@@ -44,6 +45,8 @@ class DatasetSource:
             if not wanted:
                 raise UserError(f"{where}.path: {config.path} has too few rows to hold some out for evaluation")
             self.rows = self.rows.select(wanted)
+        if config.pass_rate is not None and part != "held_out":
+            self.rows = self._of_pass_rate(*config.pass_rate)
         self.fingerprint = self._fingerprint()
 
     @property
@@ -69,9 +72,36 @@ class DatasetSource:
                     f"{', '.join(columns)}.{did_you_mean(column, columns)}"
                 )
 
+    def _of_pass_rate(self, low: float, high: float) -> Rows:
+        """The rows that a model answered right so often; a row that nobody could judge is none of them."""
+        where = f"{self.where}.{PASS_RATE}"
+        if PASS_RATE not in self.rows.column_names:
+            raise UserError(
+                f"{where}: {self.config.path} has no column {PASS_RATE!r}; `grpo-kit data grade RECIPE` writes a file that has"
+            )
+        kept = []
+        for index, row in enumerate(self.rows):
+            rate = row.get(PASS_RATE)
+            if rate is None:
+                continue
+            try:
+                number = float(rate)
+            except (TypeError, ValueError):
+                raise UserError(
+                    f"{where}: row {index} of {self.config.path} has {rate!r:.40}, which is no number"
+                ) from None
+            if low <= number <= high:
+                kept.append(index)
+        if not kept:
+            raise UserError(
+                f"{where}: no row of {self.config.path} has a {PASS_RATE} from {low:g} to {high:g}; widen it"
+            )
+        return self.rows.select(kept)
+
     def _fingerprint(self) -> str:
         # Keys that came later count where they are used: runs recorded before them go on with the data they had.
-        later = {key for key in ("unmatched", "prompt_columns") if key not in self.config.model_fields_set}
+        later = {key for key in ("unmatched", "prompt_columns", PASS_RATE) if key not in self.config.model_fields_set}
+        later |= DataSetConfig.model_fields.keys() - DataConfig.model_fields.keys()  # of the mixture, not of the rows
         digest = hashlib.sha256(f"{self.part} {self.config.model_dump_json(exclude={'path', *later})}".encode())
         for row in self.rows:
             digest.update(json.dumps(row, sort_keys=True, default=str).encode())
