@@ -1,6 +1,6 @@
 """Which prompts to draw when most are too easy or too hard: an order, refilled groups, pools and Thompson sampling.
 
-    python benchmarks/curriculum.py --work /tmp/curriculum          # starts, runs, and writes results/curriculum.json
+    python benchmarks/curriculum.py --work /tmp/curriculum          # writes results/curriculum.json and docs/data.md
 
 A tiny model imitates worked solutions of two-digit additions. How many of them hold a mistake depends on the first number:
 few below 50, most from 50 on, nearly all from 70 on. So it begins with prompts that are always right, some that are right now
@@ -20,8 +20,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "curriculum.json"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "data.md"
+BEGIN, END = "<!-- curriculum: begin -->", "<!-- curriculum: end -->"
 # First number below; share of its demonstrations that hold a mistake; rows to train on, rows held out.
 LEVELS = {"easy": (0, 50, 0.02, 480, 64), "between": (50, 70, 0.6, 240, 64), "hard": (70, 100, 0.98, 480, 64)}
 WAYS = {
@@ -101,7 +104,7 @@ def read(work: Path, name: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in (work / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def summary(work: Path, name: str) -> dict[str, object]:
+def summary(work: Path, name: str) -> dict[str, Any]:
     """Accuracy by sampled tokens, and what the groups of the run were."""
     sampled, curve, steps = 0.0, [], []
     for line in read(work, name):
@@ -136,7 +139,41 @@ def at(curve: list[tuple[float, float]], tokens: float) -> float:
 
 def mean_and_error(values: list[float]) -> list[float]:
     """Mean, and its standard error over seeds."""
-    return [statistics.fmean(values), statistics.stdev(values) / len(values) ** 0.5]
+    return [
+        statistics.fmean(values),
+        statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan"),
+    ]
+
+
+def compared(work: Path, seeds: range) -> dict[str, Any]:
+    """Every way after the same number of sampled tokens: what the run that sampled least came to."""
+    runs = {way: [summary(work, f"{way}-{seed}") for seed in seeds] for way in WAYS}
+    budget = min(run["sampled_tokens"] for found in runs.values() for run in found)
+    ways = {
+        way: {
+            "accuracy_at_half": mean_and_error([at(run["curve"], budget / 2) for run in found]),
+            "accuracy": mean_and_error([at(run["curve"], budget) for run in found]),
+            "groups_without_gradient": mean_and_error([run["groups_without_gradient"] for run in found]),
+            "prompts": {name: statistics.fmean(run["prompts"][name] for run in found) for name in LEVELS},
+        }
+        for way, found in runs.items()
+    }
+    start = statistics.fmean(run["curve"][0][1] for found in runs.values() for run in found)
+    return {"sampled_tokens": budget, "seeds": len(seeds), "start": start, "ways": ways, "runs": runs}
+
+
+def table(found: dict[str, Any]) -> str:
+    tokens = found["sampled_tokens"]
+    lines = [
+        f"| from {found['start']:.1%} | after {tokens / 2000:.0f}k sampled tokens | after {tokens / 1000:.0f}k | learned from: "
+        "groups without a gradient | easy / between / hard prompts |",
+        "|---|---|---|---|---|",
+    ]
+    for way, said in found["ways"].items():
+        cells = [f"{100 * said[key][0]:.1f} ± {100 * said[key][1]:.1f} %" for key in ("accuracy_at_half", "accuracy")]
+        prompts = " / ".join(f"{100 * said['prompts'][level]:.0f} %" for level in LEVELS)
+        lines.append(f"| `{way}` | {cells[0]} | {cells[1]} | {said['groups_without_gradient'][0]:.0%} | {prompts} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -154,21 +191,12 @@ def main() -> None:
     wanted = [(f"{way}-{seed}", [f"seed={seed}", *overrides]) for seed in seeds for way, overrides in WAYS.items()]
     with ThreadPoolExecutor(arguments.workers) as pool:
         list(pool.map(lambda run: train(work, RUN, *run), wanted))
-    runs = {way: [summary(work, f"{way}-{seed}") for seed in seeds] for way in WAYS}
-    budget = min(float(run["sampled_tokens"]) for found in runs.values() for run in found)  # type: ignore[arg-type]
-    table = {
-        way: {
-            "accuracy_at_half": mean_and_error([at(run["curve"], budget / 2) for run in found]),  # type: ignore[arg-type]
-            "accuracy": mean_and_error([at(run["curve"], budget) for run in found]),  # type: ignore[arg-type]
-            "groups_without_gradient": mean_and_error([float(run["groups_without_gradient"]) for run in found]),  # type: ignore[arg-type]
-            "prompts": {name: statistics.fmean(run["prompts"][name] for run in found) for name in LEVELS},  # type: ignore[index]
-        }
-        for way, found in runs.items()
-    }
-    start = statistics.fmean(run["curve"][0][1] for found in runs.values() for run in found)  # type: ignore[index]
-    whole = {"sampled_tokens": budget, "seeds": len(seeds), "start": start, "ways": table, "runs": runs}
-    RESULTS.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({key: whole[key] for key in ("sampled_tokens", "start", "ways")}, indent=1))
+    found = compared(work, seeds)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    if rest:
+        PAGE.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    print(table(found))
 
 
 if __name__ == "__main__":
