@@ -78,7 +78,7 @@ def find_judge(config: Config, sets: Sequence[DataSet] | None = None) -> Judge:
         }
         judges = list(of_sets.values())
         first, chosen = judges[0], all(judge.chosen for judge in judges)
-        spec = first.spec if chosen else None
+        spec = first.spec if chosen else next(iter(_of_reward(config)), None)
         paid = any(judge.is_reward for judge in judges)
         return Judge(spec, first.name, paid, chosen, any(judge.of_rows for judge in judges), of_sets)
     wanted = config.evaluation.verifier if config.evaluation else None
@@ -89,11 +89,16 @@ def find_judge(config: Config, sets: Sequence[DataSet] | None = None) -> Judge:
         return Judge(None, paid_by[0], is_reward=True, chosen=False)
     assert config.only_set is not None
     tasks = _sample(config, config.only_set, sets)
-    spec = next((spec_of(entry) for entry in config.verifiers if entry.name in VERDICTS), None)
-    found = _judge(spec or _natural(config.only_set, tasks) or spec_of(config.verifiers[0]), config)
+    spec, *_ = _of_reward(config)
+    found = _judge(spec if spec.name in VERDICTS else _natural(config.only_set, tasks) or spec, config)
     if any(task.meta.get(TASK_KEY) is not None for task in tasks):
         return replace(found, is_reward=True, of_rows=True)
     return found
+
+
+def _of_reward(config: Config) -> list[VerifierSpec]:
+    """The recipe's verifiers, those that tell right from wrong first."""
+    return sorted(map(spec_of, config.verifiers), key=lambda spec: spec.name not in VERDICTS)
 
 
 def _sample(config: Config, data: DataConfig, sets: Sequence[DataSet] | None) -> list[Task]:

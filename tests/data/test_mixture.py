@@ -12,7 +12,9 @@ from grpo_kit.data.sampler import OtherData
 from grpo_kit.data.samplers import open_sampler
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
+from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.policy.scratch import build_tokenizer
+from grpo_kit.run.resume import changes
 from tests.kit.tiny import TINY_RECIPE
 
 TOKENIZER = build_tokenizer()
@@ -181,6 +183,27 @@ def test_a_limit_is_so_many_different_problems():
     assert source.fingerprint != endless.fingerprint
     with pytest.raises(UserError, match=r"data\.limit: addition at level 1 has only \d+ problems"):
         ProceduralSource("addition", 1, 0, False, limit=100_000)
+
+
+def test_what_changed_in_a_list_is_said_by_its_entry():
+    before, after = recipe([SUMS, CHAINS]), recipe([SUMS | {"weight": 5}, CHAINS])
+    assert [str(change) for change in changes(before, after)] == ["data.0.weight: 3.0 -> 5.0"]
+
+
+def test_each_data_set_is_judged_by_what_judges_it_alone():
+    letters = {"task": "sort_letters", "name": "letters", "verifiers": [{"name": "exact"}]}
+    judge = find_judge(recipe([SUMS, CHAINS, letters]))
+    assert {name: one.name for name, one in judge.of_sets.items()} == {
+        "sums": "math",
+        "chains": "math",
+        "letters": "exact",
+    }
+    assert str(judge) == "math (sums, chains) and exact (letters)"
+    chosen = find_judge(recipe([SUMS, letters], "evaluation={verifier: exact}"))
+    assert (str(chosen), chosen.chosen, chosen.spec.name) == ("exact", True, "exact")
+    # What is of none of the data sets is judged by the recipe's own.
+    own = recipe([SUMS, letters], "verifiers=[{name: length}, {name: math}]", "evaluation={data: {task: addition}}")
+    assert find_judge(own).spec.name == "math"
 
 
 REFUSED = {
