@@ -54,7 +54,7 @@ model: {path: start/model}
 data: {path: train.jsonl, max_prompt_tokens: 32}
 verifiers: [{name: math}]
 rollout: {prompts_per_step: 16, group_size: 8, max_tokens: 40}
-optimizer: {learning_rate: 5.0e-4, schedule: constant}
+optimizer: {learning_rate: 2.0e-4, schedule: constant_with_warmup, warmup_steps: 5}
 train: {steps: 40, token_budget: 4096, save_every: 1000}
 evaluation: {data: {path: held_out.jsonl, max_prompt_tokens: 32}, samples: 1, every: 20}
 """
