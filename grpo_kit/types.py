@@ -26,12 +26,16 @@ class Message(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing to solve: a prompt, its gold answer, and what else a verifier may want."""
+    """One thing to solve: a prompt, its gold answer, and what else a verifier may want.
+
+    ``data_set`` is the name of the one that it is of, where a run has several.
+    """
 
     id: str
     messages: tuple[Message, ...]
     answer: Any
     meta: dict[str, Any] = field(default_factory=dict)
+    data_set: str = ""
 
     @property
     def prompt(self) -> str:

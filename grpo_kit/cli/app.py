@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 
 from grpo_kit import __version__
 from grpo_kit.cli.algorithms import algorithms
+from grpo_kit.cli.data import app as data_app
 from grpo_kit.cli.environments import app as environments_app
 from grpo_kit.cli.evaluate import mount as mount_evaluation
 from grpo_kit.cli.explain import metrics
@@ -36,6 +37,7 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(config_app, name="config")
 app.add_typer(verifiers_app, name="verifiers")
 app.add_typer(environments_app, name="environments")
+app.add_typer(data_app, name="data")
 app.command(epilog=examples("grpo-kit algorithms", "grpo-kit algorithms dapo"))(algorithms)
 app.command(epilog=examples("grpo-kit plan quickstart/addition --gpus 1x24GB"))(plan)
 app.command(epilog=examples("grpo-kit replay runs/NAME --step 1"))(replay)

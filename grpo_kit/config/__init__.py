@@ -1,6 +1,6 @@
 """The recipe: what a YAML file may say, section by section. No torch is imported here."""
 
-from .data import ChatConfig, DataConfig, ExamplesConfig, FieldMap
+from .data import ChatConfig, CurriculumConfig, DataConfig, DataSetConfig, ExamplesConfig, FieldMap
 from .evaluation import EvaluationConfig
 from .model import LoraConfig, ModelConfig, ScratchModelConfig
 from .recipe import Config
@@ -20,7 +20,9 @@ __all__ = [
     "ChatConfig",
     "Config",
     "CriticConfig",
+    "CurriculumConfig",
     "DataConfig",
+    "DataSetConfig",
     "EvaluationConfig",
     "ExamplesConfig",
     "FieldMap",

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from grpo_kit.config import Config
+from grpo_kit.config.data import ONE, SEVERAL
 from grpo_kit.config.extends import EXTENDS, read_whole
 from grpo_kit.config.source import ENDLESS, MAX_TEXT, KeyPath, Source, dotted, paths_of, refuse_bomb
 from grpo_kit.errors import UserError
@@ -72,9 +73,9 @@ def _refuse_masked(source: Source) -> None:
 
 def apply_override(source: Source, override: str) -> None:
     """Set ``key.sub=value`` in the data; the value is read as YAML, so ``null``, ``3`` and ``[a, b]`` mean what they say."""
-    path, value = read_override(override)
+    written, value = read_override(override)
     where = f"command line ({mask_arguments([override])[0]})"
-    target = source.data
+    target, path = source.data, _numbered(source.data, written)
     for depth, part in enumerate(path[:-1], start=1):
         _check_entry(target, path[:depth], where)
         if isinstance(target, dict) and target.get(part) is None:
@@ -129,14 +130,29 @@ def _check_comment(key: str, raw: str, where: str) -> None:
         )
 
 
+def _numbered(data: Any, path: KeyPath) -> KeyPath:
+    """The same path with numbers for the entries of lists that it calls by their ``name``."""
+    found: list[str | int] = []
+    for part in path:
+        if isinstance(data, list) and isinstance(part, str):
+            named = [i for i, entry in enumerate(data) if isinstance(entry, dict) and entry.get("name") == part]
+            part = named[0] if len(named) == 1 else part
+        found.append(part)
+        inside = isinstance(data, dict) or (isinstance(data, list) and isinstance(part, int) and part < len(data))
+        data = (data.get(part) if isinstance(data, dict) else data[part]) if inside else None
+    return tuple(found)
+
+
 def _check_entry(target: Any, path: KeyPath, where: str) -> None:
     """Raises UserError if the last part of the path names nothing of a list."""
     if not isinstance(target, list):
         return
     if not isinstance(path[-1], int) or path[-1] >= len(target):
+        names = [str(entry["name"]) for entry in target if isinstance(entry, dict) and "name" in entry]
+        named = f", and named {', '.join(names)}" if names else ""
         raise UserError(
             f"{where}: {dotted(path)} is not an entry of a list of {len(target)}; they are numbered from "
-            f"{dotted(path[:-1])}.0 on"
+            f"{dotted(path[:-1])}.0 on{named}"
         )
 
 
@@ -169,7 +185,7 @@ def _floats(data: Any) -> Any:
 
 
 def _explain(problem: Any, source: Source, schema: type[BaseModel]) -> str:
-    path: KeyPath = problem["loc"]
+    path: KeyPath = tuple(part for part in problem["loc"] if part not in (ONE, SEVERAL))
     name = dotted(path) or "recipe"
     where, kind = source.place(path), problem["type"]
     if kind == "extra_forbidden" and path[-1] == EXTENDS:
@@ -243,16 +259,20 @@ def keys_of(schema: type[BaseModel], inside: str = "") -> list[tuple[str, bool]]
 def _fields_at(path: KeyPath, schema: type[BaseModel]) -> list[str]:
     """Names of the config fields at a key path."""
     model: Any = schema
-    for part in path:
+    for part, after in zip(path, (*path[1:], None), strict=False):
         if isinstance(part, str) and part in model.model_fields:
-            model = section_of(model.model_fields[part].annotation) or model
+            model = section_of(model.model_fields[part].annotation, listed=isinstance(after, int)) or model
     return list(model.model_fields)
 
 
-def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds, alone, as an option or in a list."""
-    candidates = [annotation, *_flatten(annotation)]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+def section_of(annotation: Any, listed: bool = False) -> type[BaseModel] | None:
+    """The model that a field holds, alone, as an option or in a list.
+
+    Args:
+        listed: of a field that may also hold a list of another one, that.
+    """
+    found = [c for c in (annotation, *_flatten(annotation)) if isinstance(c, type) and issubclass(c, BaseModel)]
+    return found[-1 if listed else 0] if found else None
 
 
 def _flatten(annotation: Any) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from grpo_kit.objective.rows import Objective, can_be_off
 from grpo_kit.runtime.strict import Strict
 from grpo_kit.runtime.suggest import did_you_mean
 
-from .data import ChatConfig, DataConfig, ExamplesConfig
+from .data import ChatConfig, CurriculumConfig, DataConfig, DataSection, DataSetConfig, ExamplesConfig, check_names
 from .environment import EnvironmentConfig
 from .evaluation import EvaluationConfig
 from .marks import SAFE_ON_RESUME
@@ -50,7 +50,8 @@ class Config(Strict):
     warm_start: WarmStartConfig | None = Field(
         None, description="supervised steps before the first step; null begins with the model as it is"
     )
-    data: DataConfig = Field(description="what is asked")
+    data: DataSection = Field(description="what is asked: one data set, or a list of several with a weight each")
+    curriculum: CurriculumConfig = Field(CurriculumConfig(), description="which prompts are asked next")
     chat: ChatConfig = Field(ChatConfig(), description="how prompts are put into the chat template")
     examples: ExamplesConfig | None = Field(None, description="for offline algorithms: what is learned from")
     environment: EnvironmentConfig | None = Field(
@@ -87,10 +88,51 @@ class Config(Strict):
             return "itself"
         return "older_weights" if self.rollout.max_staleness else "engine"
 
+    @property
+    def sets(self) -> tuple[DataConfig, ...]:
+        """The data sets that are trained on: the one that ``data`` is, or those that it lists."""
+        return (self.data,) if isinstance(self.data, DataConfig) else self.data
+
+    @property
+    def mixture(self) -> tuple[DataSetConfig, ...]:
+        """The data sets where there are several; empty where there is one."""
+        return () if isinstance(self.data, DataConfig) else self.data
+
+    @property
+    def only_set(self) -> DataConfig | None:
+        """The data set where there is one; None of several."""
+        return self.data if isinstance(self.data, DataConfig) else None
+
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens of the longest prompt that is trained on."""
+        return max(entry.max_prompt_tokens for entry in self.sets)
+
+    @property
+    def all_procedural(self) -> bool:
+        """Whether every prompt is of a procedural task, which has worked solutions."""
+        return all(entry.task is not None for entry in self.sets)
+
+    @property
+    def all_verifiers(self) -> list[VerifierConfig]:
+        """The recipe's verifiers, then those of data sets that have their own."""
+        return [*self.verifiers, *(v for entry in self.mixture for v in entry.verifiers or ())]
+
+    def of_set(self, entry: DataSetConfig, evaluation: dict[str, Any] | None = None) -> Config:
+        """The recipe as it would be for one of its data sets alone.
+
+        Args:
+            evaluation: keys of that section to say otherwise.
+        """
+        changed: dict[str, Any] = {"data": entry.alone(), "verifiers": entry.verifiers or self.verifiers}
+        if evaluation and self.evaluation is not None:
+            changed["evaluation"] = self.evaluation.model_copy(update=evaluation)
+        return self.model_copy(update=changed)
+
     def longest_sequence(self) -> int:
         """Tokens of the longest prompt and episode that training or evaluation may ask of the engine."""
         evaluated = self.evaluation.data if self.evaluation else None
-        prompt = max(d.max_prompt_tokens for d in (self.data, evaluated) if d is not None)
+        prompt = max(self.longest_prompt, evaluated.max_prompt_tokens if evaluated else 0)
         return prompt + self.rollout.max_tokens + self.inserted
 
     @property
@@ -117,13 +159,22 @@ class Config(Strict):
         return section if all(map(can_be_off, section.keys() - given.keys())) else given
 
     @model_validator(mode="after")
+    def _a_list_of_one_is_that_one(self) -> Config:
+        if len(self.mixture) == 1:
+            (only,) = self.mixture
+            object.__setattr__(self, "data", only.alone())
+            object.__setattr__(self, "verifiers", self.verifiers if only.verifiers is None else only.verifiers)
+        return self
+
+    @model_validator(mode="after")
     def _parts_fit(self) -> Config:
-        problems = []
-        if not self.verifiers and (self.environment is None or self.environment.tools):
+        problems = [*self._data_problems(), *self._curriculum_problems()]
+        scored = self.verifiers or (self.mixture and all(entry.verifiers for entry in self.mixture))
+        if not scored and (self.environment is None or self.environment.tools):
             problems.append("verifiers: give one at least; only an environment by name pays for its episodes itself")
         if self.environment is not None and self.examples is not None:
             problems.append("environment answers a policy that samples, and examples are what was sampled already")
-        if self.warm_start and self.data.task is None:
+        if self.warm_start and not self.all_procedural:
             problems.append("warm_start needs a procedural data.task, whose demonstrations it learns from")
         if self.rollout.prompts_per_step % self.train.updates_per_batch:
             problems.append(
@@ -151,8 +202,48 @@ class Config(Strict):
             problems.append(
                 "train.keep_best keeps the checkpoints of highest held-out accuracy, and there is no evaluation"
             )
-        if self.examples and self.examples.demonstrations and self.data.task is None:
+        if self.examples and self.examples.demonstrations and not self.all_procedural:
             problems.append("examples.demonstrations needs a procedural data.task")
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _data_problems(self) -> list[str]:
+        """What does not fit where there are several data sets."""
+        if self.only_set is not None:
+            return []
+        problems = check_names(self.mixture)
+        if self.examples is not None:
+            problems.append(
+                "data lists several data sets to sample from, and examples brings its own prompts: give data one section, which "
+                "says how the prompts of examples are framed"
+            )
+        evaluation = self.evaluation
+        if evaluation is not None and evaluation.data is not None and not (self.verifiers or evaluation.verifier):
+            problems.append(
+                "evaluation.data is of none of the data sets, which have their verifiers each: name who judges it in "
+                "evaluation.verifier, or leave evaluation.data out, and a tenth of each data set is held out"
+            )
+        return problems
+
+    def _curriculum_problems(self) -> list[str]:
+        """What does not fit a sampler that goes by what was sampled so far."""
+        if not self.curriculum.learns:
+            return []
+        named = f"curriculum.sampler {self.curriculum.sampler}"
+        problems = []
+        if self.examples is not None:
+            problems.append(f"{named} chooses prompts to sample, and examples are read in their order: leave it out")
+        if self.rollout.max_staleness:
+            problems.append(
+                f"{named} chooses the prompts of a step by what came of the steps before, and rollout.max_staleness "
+                f"{self.rollout.max_staleness} draws them earlier: set rollout.max_staleness to 0, or curriculum.sampler to order"
+            )
+        for index, entry in enumerate(self.sets):
+            if entry.task is not None and entry.limit is None:
+                at = f"data.{index}" if self.mixture else "data"
+                problems.append(
+                    f"{named} goes by what came of a prompt before, and {at}.task {entry.task} never gives one twice: set "
+                    f"{at}.limit, so many problems that come again every epoch"
+                )
+        return problems

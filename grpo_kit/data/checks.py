@@ -10,7 +10,7 @@ from typing import Any
 from grpo_kit.errors import UserError
 from grpo_kit.types import Task
 
-from .datasets import TaskSource
+from .source import TaskSource
 
 MOST_SHARED = 0.5  # of the evaluation's prompts that may be trained on before its accuracy means nothing
 
@@ -74,7 +74,7 @@ def few(wanted: int, found: int, fit: int, kind: str, where: str) -> list[str]:
     return notes
 
 
-def contradictions(source: TaskSource) -> list[str]:
+def contradictions(source: TaskSource, where: str = "data") -> list[str]:
     """What a person should know of rows with one question and several answers."""
     answers: dict[str, set[str]] = {}
     for index in range(source.size or 0):
@@ -84,17 +84,18 @@ def contradictions(source: TaskSource) -> list[str]:
     if not several:
         return []
     example = ", ".join(sorted(several[0])[:3])
-    return [f"data: {len(several)} prompts stand in several rows with different answers ({example:.80}, ...)"]
+    return [f"{where}: {len(several)} prompts stand in several rows with different answers ({example:.80}, ...)"]
 
 
-def repeated_ids(source: TaskSource) -> list[str]:
+def repeated_ids(source: TaskSource, where: str = "data") -> list[str]:
     """What a person should know of ids that stand in several rows: such rows are one task where results are looked up."""
     names = Counter(source.task(index).id for index in range(source.size or 0))
     found = [name for name, count in names.items() if count > 1]
     if not found:
         return []
     return [
-        f"data.fields.id: {len(found)} ids stand in several rows, the first being {found[0]!r:.60}: a step takes one row of each"
+        f"{where}.fields.id: {len(found)} ids stand in several rows, the first being {found[0]!r:.60}: a step takes one row "
+        "of each"
     ]
 
 

@@ -7,32 +7,23 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from grpo_kit.config import Config, DataConfig
+from grpo_kit.config import Config, DataConfig, DataSetConfig
+from grpo_kit.config.data import PASS_RATE
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.suggest import did_you_mean
 from grpo_kit.types import Message, Task
 from grpo_kit.verifiers.code import TaskError
 
 from .conversations import as_conversation, framed, read_conversation
+from .mixture import DataSet, MixedProblems, MixedSource, NamedSource, named
 from .rows import Row, Rows, read_rows
+from .source import TaskSource
 from .tasks import ProceduralSource, is_held_out
 
 Part = Literal["all", "train", "held_out"]
 EVALUATION_SEED_OFFSET = 1_000_003
-
-
-class TaskSource(Protocol):
-    """Random access to tasks; ``size`` is None for an endless source."""
-
-    @property
-    def size(self) -> int | None: ...
-
-    @property
-    def fingerprint(self) -> str: ...
-
-    def task(self, index: int) -> Task: ...
 
 
 class DatasetSource:
@@ -54,6 +45,8 @@ class DatasetSource:
             if not wanted:
                 raise UserError(f"{where}.path: {config.path} has too few rows to hold some out for evaluation")
             self.rows = self.rows.select(wanted)
+        if config.pass_rate is not None and part != "held_out":
+            self.rows = self._of_pass_rate(*config.pass_rate)
         self.fingerprint = self._fingerprint()
 
     @property
@@ -79,9 +72,36 @@ class DatasetSource:
                     f"{', '.join(columns)}.{did_you_mean(column, columns)}"
                 )
 
+    def _of_pass_rate(self, low: float, high: float) -> Rows:
+        """The rows that a model answered right so often; a row that nobody could judge is none of them."""
+        where = f"{self.where}.{PASS_RATE}"
+        if PASS_RATE not in self.rows.column_names:
+            raise UserError(
+                f"{where}: {self.config.path} has no column {PASS_RATE!r}; `grpo-kit data grade RECIPE` writes a file that has"
+            )
+        kept = []
+        for index, row in enumerate(self.rows):
+            rate = row.get(PASS_RATE)
+            if rate is None:
+                continue
+            try:
+                number = float(rate)
+            except (TypeError, ValueError):
+                raise UserError(
+                    f"{where}: row {index} of {self.config.path} has {rate!r:.40}, which is no number"
+                ) from None
+            if low <= number <= high:
+                kept.append(index)
+        if not kept:
+            raise UserError(
+                f"{where}: no row of {self.config.path} has a {PASS_RATE} from {low:g} to {high:g}; widen it"
+            )
+        return self.rows.select(kept)
+
     def _fingerprint(self) -> str:
         # Keys that came later count where they are used: runs recorded before them go on with the data they had.
-        later = {key for key in ("unmatched", "prompt_columns") if key not in self.config.model_fields_set}
+        later = {key for key in ("unmatched", "prompt_columns", PASS_RATE) if key not in self.config.model_fields_set}
+        later |= DataSetConfig.model_fields.keys() - DataConfig.model_fields.keys()  # of the mixture, not of the rows
         digest = hashlib.sha256(f"{self.part} {self.config.model_dump_json(exclude={'path', *later})}".encode())
         for row in self.rows:
             digest.update(json.dumps(row, sort_keys=True, default=str).encode())
@@ -186,11 +206,13 @@ def open_source(config: DataConfig, seed: int, part: Part = "all", where: str = 
     tasks are always split; files only when a side is asked for.
     """
     if config.task is not None:
-        return procedural_source(config, seed, held_out=part == "held_out")
+        # What is held out has no share in the limit: it is of the training problems.
+        limit = None if part == "held_out" else config.limit
+        return procedural_source(config, seed, held_out=part == "held_out", limit=limit)
     return DatasetSource(config, where, part)
 
 
-def procedural_source(config: DataConfig, seed: int, *, held_out: bool) -> ProceduralSource:
+def procedural_source(config: DataConfig, seed: int, *, held_out: bool, limit: int | None = None) -> ProceduralSource:
     """The procedural task that a ``data`` section names, in the frame that it gives every prompt."""
     assert config.task is not None
     return ProceduralSource(
@@ -200,13 +222,37 @@ def procedural_source(config: DataConfig, seed: int, *, held_out: bool) -> Proce
         held_out,
         template=config.prompt_template,
         system=config.system_prompt,
+        limit=limit,
     )
 
 
-def training_source(config: Config) -> TaskSource:
-    """What a run trains on: without the rows that its own evaluation holds out."""
+def demonstrated_source(config: Config) -> ProceduralSource | MixedProblems:
+    """The procedural tasks of a run without end, for those who learn from their worked solutions."""
+    sources = [procedural_source(entry, config.seed, held_out=False) for entry in config.sets]
+    return sources[0] if len(sources) == 1 else MixedProblems(sources)
+
+
+def training_sets(config: Config) -> tuple[DataSet, ...]:
+    """What a run trains on, set by set: without the rows that its own evaluation holds out."""
     shares_rows = config.evaluation is not None and config.evaluation.data is None
-    return open_source(config.data, config.seed, "train" if shares_rows else "all")
+    part: Part = "train" if shares_rows else "all"
+    if config.only_set is not None:
+        return (DataSet("", "data", config.only_set, open_source(config.only_set, config.seed, part)),)
+    found = []
+    for index, entry in enumerate(config.mixture):
+        source = open_source(entry, config.seed, part, f"data.{index}")
+        found.append(DataSet(entry.called, f"data.{index}", entry, NamedSource(source, entry.called), entry.weight))
+    return tuple(found)
+
+
+def as_one(sets: tuple[DataSet, ...]) -> TaskSource:
+    """One source of all data sets."""
+    return sets[0].source if len(sets) == 1 else MixedSource(sets)
+
+
+def training_source(config: Config) -> TaskSource:
+    """What a run trains on as one source."""
+    return as_one(training_sets(config))
 
 
 def evaluation_source(config: Config) -> TaskSource:
@@ -215,16 +261,25 @@ def evaluation_source(config: Config) -> TaskSource:
     seed = config.seed + EVALUATION_SEED_OFFSET
     if config.evaluation.data is not None:
         return open_source(config.evaluation.data, seed, "all", "evaluation.data")
-    return open_source(config.data, seed, "held_out")
+    assert config.only_set is not None, "of several data sets each has its own"
+    return open_source(config.only_set, seed, "held_out")
 
 
 def evaluation_tasks(config: Config) -> list[Task]:
-    """The tasks that a run is evaluated on, no problem twice."""
+    """The tasks that a run is evaluated on, no problem twice; of several data sets each has an equal part of them."""
     assert config.evaluation is not None
+    settings = config.evaluation
+    if config.mixture and settings.data is None:
+        each, over = divmod(settings.tasks, len(config.mixture))
+        found = []
+        for number, entry in enumerate(config.mixture):
+            alone = config.of_set(entry, {"tasks": max(1, each + (number < over))})
+            found += [named(task, entry.called) for task in evaluation_tasks(alone)]
+        return found
     source = evaluation_source(config)
     if isinstance(source, ProceduralSource):
-        return source.unique_tasks(config.evaluation.tasks)
-    return [source.task(i) for i in range(min(config.evaluation.tasks, source.size or 0))]
+        return source.unique_tasks(settings.tasks)
+    return [source.task(i) for i in range(min(settings.tasks, source.size or 0))]
 
 
 def _compile(pattern: str | None, where: str) -> re.Pattern[str] | None:

@@ -32,7 +32,7 @@ def held_out_groups(config: Config, tokenizer: Any, context: int) -> tuple[str, 
     recorded = read_recorded(config, examples, tokenizer)
     out = held_out_of_record(recorded)
     groups = [group for group in recorded if group.task.prompt in out]
-    groups = fitting(groups, config.data.max_prompt_tokens, context, "examples")[0] if groups else []
+    groups = fitting(groups, config.longest_prompt, context, "examples")[0] if groups else []
     # A record is in the order of its steps, and the first of them say little of what came later.
     random.Random(f"{config.seed}/held out").shuffle(groups)
     return "examples", groups
@@ -41,7 +41,8 @@ def held_out_groups(config: Config, tokenizer: Any, context: int) -> tuple[str, 
 def _demonstrated(config: Config, tokenizer: Any) -> list[Group]:
     """A right and a wrong worked solution of each of ``evaluation.tasks`` problems, no problem twice."""
     assert config.evaluation is not None
-    data = config.evaluation.data or config.data
+    data = config.evaluation.data or config.only_set
+    assert data is not None
     assert data.task is not None
     source = procedural_source(data, config.seed + EVALUATION_SEED_OFFSET, held_out=True)
     indices = source.unique_indices(config.evaluation.tasks)

@@ -72,20 +72,26 @@ def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**
     if examples.demonstrations:
         return Records(None, _demonstrations(config, examples, tokenizer, pairs), config.seed)
     groups = _without_held_out(config, read_recorded(config, examples, tokenizer), own_split)
-    kept, left_out = fitting(groups, config.data.max_prompt_tokens, context, "examples")
+    kept, left_out = fitting(groups, config.longest_prompt, context, "examples")
     return Records(len(kept), kept.__getitem__, config.seed, left_out)
 
 
 def read_recorded(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list[Group]:
     """All groups of a run's rollouts or of a file, in their order. Raises UserError where they cannot be read."""
     if examples.rollouts is None:
-        return read_pairs(config.data, str(examples.path), tokenizer, "examples")
+        return read_pairs(_framing(config), str(examples.path), tokenizer, "examples")
     try:
         groups = read_rollouts(Path(examples.rollouts))
     except UserError as error:
         raise UserError(f"examples.rollouts: {error}") from error
     _check_tokenizer(groups, tokenizer, examples.rollouts)
     return groups
+
+
+def _framing(config: Config) -> DataConfig:
+    """How prompts of a record are framed; recipes with examples have one data section."""
+    assert config.only_set is not None
+    return config.only_set
 
 
 def fitting(groups: list[Group], longest: int, context: int, where: str) -> tuple[list[Group], list[str]]:
@@ -134,7 +140,8 @@ def _without_held_out(config: Config, groups: list[Group], own_split: bool) -> l
     if config.evaluation is None or config.evaluation.data is not None:
         return groups
     # A file is split by its prompts as they are asked, a procedural task by its problems.
-    template = PLAIN if config.data.task is None else config.data.prompt_template
+    data = _framing(config)
+    template = PLAIN if data.task is None else data.prompt_template
     prompts = {g.task.prompt for g in groups}
     out = held_out_of_record(groups) if own_split else {p for p in prompts if is_held_out(unframed(p, template))}
     kept = [g for g in groups if g.task.prompt not in out]
@@ -193,7 +200,7 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
     key = (row.get("group"), name)
     group = found.get(key)
     if group is None:
-        task = Task(name, read_messages(row), row["answer"])
+        task = Task(name, read_messages(row), row["answer"], data_set=str(row.get("data_set", "")))
         prompt, weight = Prompt(name, tuple(row["prompt_ids"])), row.get("outcome_weight")
         group = Group(task, prompt, [], judge=row.get("judge"), mark=row.get("mark"), outcome_weight=weight)
         found[key] = group
@@ -261,7 +268,7 @@ def text_group(
 
 
 def _demonstrations(config: Config, examples: ExamplesConfig, tokenizer: Any, pairs: bool) -> Callable[[int], Group]:
-    source = procedural_source(config.data, config.seed, held_out=False)
+    source = procedural_source(_framing(config), config.seed, held_out=False)
 
     def group(index: int) -> Group:
         if pairs:

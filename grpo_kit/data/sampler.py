@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Protocol
 
 from grpo_kit.errors import UserError
-from grpo_kit.types import Prompt, Task
+from grpo_kit.types import Group, Prompt, Task
 
 from .chat import render
-from .datasets import TaskSource
+from .source import TaskSource
 
 
 class OtherData(UserError):
     """A state is a place in other data than what is read now."""
+
+
+class Sampler(Protocol):
+    """Chooses the prompts of a step. What it chooses depends on its state alone, and all of that is in `state_dict`.
+
+    Attributes:
+        told: tokens that every prompt is going to be longer by.
+        skipped_long: prompts that were passed over since the beginning, as they are longer than permitted.
+    """
+
+    told: int
+
+    @property
+    def skipped_long(self) -> int: ...
+
+    def next(self, count: int, drawn: Collection[str] = ()) -> list[tuple[Task, Prompt]]:
+        """See `TaskSampler.next`."""
+
+    def observe(self, groups: Sequence[Group]) -> None:
+        """Be told what came of prompts that were drawn; on every rank the same groups, in the same order."""
+
+    def statistics(self) -> dict[str, float]:
+        """What is worth logging of the state."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises OtherData if the data changed since the state was taken; nothing is changed then."""
 
 
 class TaskSampler:
@@ -24,10 +52,20 @@ class TaskSampler:
 
     Args:
         told: tokens that every prompt is going to be longer by (what the policy is told of its tools); they count.
+        where: the section that the data are of, for messages.
     """
 
-    def __init__(self, source: TaskSource, tokenizer: Any, *, seed: int, max_prompt_tokens: int, told: int = 0) -> None:
-        self.source, self.tokenizer, self.told = source, tokenizer, told
+    def __init__(
+        self,
+        source: TaskSource,
+        tokenizer: Any,
+        *,
+        seed: int,
+        max_prompt_tokens: int,
+        told: int = 0,
+        where: str = "data",
+    ) -> None:
+        self.source, self.tokenizer, self.told, self.where = source, tokenizer, told, where
         self.seed, self.max_prompt_tokens = seed, max_prompt_tokens
         self.position = 0
         self.skipped_long = 0
@@ -45,37 +83,56 @@ class TaskSampler:
         chosen: list[tuple[Task, Prompt]] = []
         seen = set(drawn)
         patience = 20 * count + 2 * (self.source.size or 0)
-        tries = 0
+        tries, turns = 0, self._turns()
         while len(chosen) < count:
             tries += 1
-            if tries > patience and drawn:
+            index = next(turns, None) if tries <= patience else None
+            if index is None and drawn:
                 return chosen
-            if tries > patience:
+            if index is None:
                 raise self._exhausted(len(chosen), count)
-            task = self.source.task(self._index(self.position))
-            self.position += 1
+            task = self.source.task(index)
             prompt = render(task, self.tokenizer)
             if len(prompt.token_ids) + self.told > self.max_prompt_tokens:
                 self.skipped_long += 1
             elif task.id not in seen:
                 seen.add(task.id)
                 chosen.append((task, prompt))
+                self._chose(index, task)
         return chosen
+
+    def _turns(self) -> Iterator[int]:
+        """Indices of the source in the order in which they are to be tried; the state is of those that were given."""
+        while True:
+            self.position += 1
+            yield self._index(self.position - 1)
+
+    def _chose(self, index: int, task: Task) -> None:
+        """A task was drawn."""
+
+    def observe(self, groups: Sequence[Group]) -> None:
+        """An order goes by nothing that is found."""
+
+    def statistics(self) -> dict[str, float]:
+        return {}
 
     def _exhausted(self, found: int, count: int) -> UserError:
         if not found:
             return UserError(
-                f"data.max_prompt_tokens: no prompt of {self.source.fingerprint} has at most {self.max_prompt_tokens} tokens"
+                f"{self.where}.max_prompt_tokens: no prompt of {self.source.fingerprint} has at most "
+                f"{self.max_prompt_tokens} tokens"
             )
         size = self.source.size
         if size is not None and size > found and not self.skipped_long:
             return UserError(
-                f"data.fields.id: {size} rows have only {found} different ids, and a step asks for {count} different ones; leave "
-                "fields.id out (rows are numbered then), or mend the column"
+                f"{self.where}.fields.id: {size} rows have only {found} different ids, and a step asks for {count} different "
+                "ones; leave fields.id out (rows are numbered then), or mend the column"
             )
+        share = "" if self.where == "data" else f" or {self.where}.weight,"
+        data = "the data" if self.where == "data" else self.where
         return UserError(
-            f"rollout.prompts_per_step: {count} different prompts are wanted at a time, and the data has only {found} of at "
-            f"most {self.max_prompt_tokens} tokens; lower rollout.prompts_per_step or raise data.max_prompt_tokens"
+            f"rollout.prompts_per_step: {count} different prompts are wanted at a time, and {data} has only {found} of at "
+            f"most {self.max_prompt_tokens} tokens; lower rollout.prompts_per_step{share} or raise {self.where}.max_prompt_tokens"
         )
 
     def _index(self, position: int) -> int:

@@ -213,10 +213,11 @@ VERIFIERS = {
 
 
 class ProceduralSource:
-    """An endless, random-access source of tasks: task i depends only on (name, level, seed, held_out, i).
+    """A random-access source of tasks, endless by itself: task i depends only on (name, level, seed, held_out, i).
 
     Args:
         template, system: what stands around each problem (`framed`); which problem is held out does not depend on them.
+        limit: only the first so many different problems.
     """
 
     def __init__(
@@ -228,18 +229,19 @@ class ProceduralSource:
         *,
         template: str = PLAIN,
         system: str | None = None,
+        limit: int | None = None,
     ) -> None:
         if name not in TASKS:
             raise UserError(f"data.task: there is no procedural task {name!r}; there are {', '.join(TASKS)}")
         self.name, self.level, self.seed, self.held_out = name, level, seed, held_out
         self.template, self.system = template, system or None
-
-    def __len__(self) -> int:
-        raise TypeError("a procedural source has no end")
+        self._chosen: list[int] | None = None
+        if limit is not None:
+            self._chosen = self.unique_indices(limit, "data.limit")
 
     @property
-    def size(self) -> None:
-        return None
+    def size(self) -> int | None:
+        return None if self._chosen is None else len(self._chosen)
 
     @property
     def fingerprint(self) -> str:
@@ -247,11 +249,13 @@ class ProceduralSource:
         frame = f"{self.system}\x1f{self.template}"
         around = "" if (self.template, self.system) == (PLAIN, None) else f":{_digest(frame):016x}"
         version = f":version={VERSIONS[self.name]}" if self.name in VERSIONS else ""
-        return f"procedural:{self.name}:level={self.level}:seed={self.seed}:held_out={self.held_out}{version}{around}"
+        limit = "" if self._chosen is None else f":limit={len(self._chosen)}"
+        return f"procedural:{self.name}:level={self.level}:seed={self.seed}:held_out={self.held_out}{limit}{version}{around}"
 
     def problem(self, index: int, slip: bool = False) -> Problem:
         """Problem ``index``, drawn again until it lies on this source's side of the split."""
         kinds = TASKS | HELD_OUT_KINDS if self.held_out else TASKS
+        index = index if self._chosen is None else self._chosen[index]
         for attempt in range(100_000):
             rng = random.Random(f"{self.name}/{self.level}/{self.seed}/{self.held_out}/{index}/{attempt}")
             problem = kinds[self.name](rng, self.level, slip)
@@ -269,7 +273,7 @@ class ProceduralSource:
         """The first ``count`` different tasks of the stream: an evaluation set counts no problem twice."""
         return [self.task(index) for index in self.unique_indices(count)]
 
-    def unique_indices(self, count: int) -> list[int]:
+    def unique_indices(self, count: int, key: str = "evaluation.tasks") -> list[int]:
         """Where in the stream they stand. Raises UserError where there are fewer."""
         found: dict[str, int] = {}
         index = last_new = 0
@@ -280,7 +284,8 @@ class ProceduralSource:
             index += 1
         if len(found) == count:
             return list(found.values())
-        raise UserError(f"evaluation.tasks: {self.name} at level {self.level} has only {len(found)} held-out problems")
+        kind = "held-out problems" if self.held_out else "problems"
+        raise UserError(f"{key}: {self.name} at level {self.level} has only {len(found)} {kind}")
 
 
 def is_held_out(identity: str) -> bool:

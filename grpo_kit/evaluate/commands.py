@@ -114,7 +114,7 @@ def evaluate_checkpoints(
 
     from .checkpoints import CheckpointEvaluation, find_model, settings_from
     from .preflight import check_verifiers, plan_evaluation, show_plan
-    from .tasks import Changes, open_task
+    from .tasks import Changes, open_tasks
 
     transformers_logging.disable_progress_bar()  # ours is the one that is drawn
 
@@ -128,7 +128,7 @@ def evaluate_checkpoints(
         raise UserError(f"--resume: there is no folder {folder}")
     for path in checkpoints:
         find_model(path)
-    opened = [open_task(name, limit, changes or Changes()) for name in tasks]
+    opened = [task for name in tasks for task in open_tasks(name, limit, changes or Changes())]
     twice = {task.name for task in opened if sum(other.name == task.name for other in opened) > 1}
     if twice:
         raise UserError(f"--tasks: {', '.join(sorted(twice))} is given twice")

@@ -5,11 +5,12 @@ A reward is what a run is paid for. Where nobody else looks, a run that learned 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from grpo_kit.config import Config, DataConfig, VerifierConfig
-from grpo_kit.data.datasets import TaskSource, training_source
+from grpo_kit.data.datasets import training_sets
+from grpo_kit.data.mixture import DataSet, unnamed
 from grpo_kit.data.tasks import VERIFIERS
 from grpo_kit.environments.lookup import SHIPPED
 from grpo_kit.environments.opening import outcome_of
@@ -35,6 +36,7 @@ class Judge:
         is_reward: whether the run is paid for what the judge says, so that it cannot tell when the reward is wrong.
         chosen: whether `evaluation.verifier` names it; it then also judges rows that name a verifier of their own.
         of_rows: whether there are such rows, and their verifiers judge them.
+        of_sets: of several data sets, who judges each; the rest is then of what none of them has.
     """
 
     spec: VerifierSpec | None
@@ -42,47 +44,72 @@ class Judge:
     is_reward: bool
     chosen: bool
     of_rows: bool = False
+    of_sets: Mapping[str, Judge] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        if self.of_sets:
+            sets: dict[str, list[str]] = {}
+            for data_set, judge in self.of_sets.items():
+                sets.setdefault(str(judge), []).append(data_set)
+            several = (f"{judge} ({', '.join(names)})" for judge, names in sets.items())
+            return next(iter(sets)) if len(sets) == 1 else " and ".join(several)
         if self.of_rows:
             return f"each row's own verifier, else {self.name}"
         known = self.name in SHIPPED if self.spec is None else self.spec.name in VERDICTS
         return f"your reward ({self.name})" if self.is_reward and not known else self.name
 
 
-def find_judge(config: Config, source: TaskSource | None = None) -> Judge:
+def find_judge(config: Config, sets: Sequence[DataSet] | None = None) -> Judge:
     """The judge of a recipe: the one it names; else the first verifier of the reward that tells right from wrong; else a
-    shipped one that fits the data; else the reward's first.
+    shipped one that fits the data; else the reward's first. Each of several data sets has its own.
 
     Args:
-        source: the training tasks, where they are open already.
+        sets: what is trained on, where it is open already.
 
     Raises:
         UserError: the named one cannot be found.
     """
+    if config.mixture:
+        sets = sets or training_sets(config)
+        parts = {entry.called: (config.of_set(entry), part) for entry, part in zip(config.mixture, sets, strict=True)}
+        of_sets = {
+            name: find_judge(alone, [replace(part, source=unnamed(part.source))])
+            for name, (alone, part) in parts.items()
+        }
+        judges = list(of_sets.values())
+        first, chosen = judges[0], all(judge.chosen for judge in judges)
+        spec = first.spec if chosen else next(iter(_of_reward(config)), None)
+        paid = any(judge.is_reward for judge in judges)
+        return Judge(spec, first.name, paid, chosen, any(judge.of_rows for judge in judges), of_sets)
     wanted = config.evaluation.verifier if config.evaluation else None
     if wanted is not None:
         return _judge(VerifierSpec(wanted.name, 1.0, wanted.options, wanted.timeout), config, chosen=True)
-    paid = outcome_of(config.environment)
-    if paid is not None and not config.verifiers:
-        return Judge(None, paid[0], is_reward=True, chosen=False)
-    tasks = _sample(config, source)
-    spec = next((_spec(entry) for entry in config.verifiers if entry.name in VERDICTS), None)
-    found = _judge(spec or _natural(config.data, tasks) or _spec(config.verifiers[0]), config)
+    paid_by = outcome_of(config.environment)
+    if paid_by is not None and not config.verifiers:
+        return Judge(None, paid_by[0], is_reward=True, chosen=False)
+    assert config.only_set is not None
+    tasks = _sample(config, config.only_set, sets)
+    spec, *_ = _of_reward(config)
+    found = _judge(spec if spec.name in VERDICTS else _natural(config.only_set, tasks) or spec, config)
     if any(task.meta.get(TASK_KEY) is not None for task in tasks):
         return replace(found, is_reward=True, of_rows=True)
     return found
 
 
-def _sample(config: Config, source: TaskSource | None) -> list[Task]:
+def _of_reward(config: Config) -> list[VerifierSpec]:
+    """The recipe's verifiers, those that tell right from wrong first."""
+    return sorted(map(spec_of, config.verifiers), key=lambda spec: spec.name not in VERDICTS)
+
+
+def _sample(config: Config, data: DataConfig, sets: Sequence[DataSet] | None) -> list[Task]:
     """The first rows of a dataset whose columns a recipe maps; other data says by its kind what judges it."""
-    if config.data.task is not None or config.data.format != "columns":
+    if data.task is not None or data.format != "columns":
         return []
-    source = source or training_source(config)
+    source = (sets or training_sets(config))[0].source
     return [source.task(i) for i in range(min(LOOKED_AT, source.size or LOOKED_AT))]
 
 
-def _spec(entry: VerifierConfig) -> VerifierSpec:
+def spec_of(entry: VerifierConfig) -> VerifierSpec:
     return VerifierSpec(entry.name, entry.weight, entry.options, entry.timeout)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from statistics import fmean
 from typing import Any
 
@@ -31,6 +32,7 @@ class EvalResult:
         sampled_low, sampled_high: 95 % interval of ``sampled``, clustered by problem; has a width at 0 % and 100 % too.
         judge: who said what is right.
         right_unmarked: share of sampled responses that would be right, but mark no answer as one; NaN where nobody looks.
+        sets: the same of each data set, where a run has several.
     """
 
     problems: int
@@ -45,6 +47,7 @@ class EvalResult:
     sampled_high: float = math.nan
     judge: str = ""
     right_unmarked: float = math.nan
+    sets: Mapping[str, EvalResult] = field(default_factory=dict)
 
     measure = "Held-out accuracy"
 
@@ -72,11 +75,16 @@ class EvalResult:
         return self.sampled
 
     def as_metrics(self) -> dict[str, float | str]:
-        numbers = asdict(self)
-        judge = numbers.pop("judge")
+        numbers = self._numbers("eval/")
+        for name, result in self.sets.items():
+            numbers |= result._numbers(f"eval/{name}/")
+        return numbers | {"evaluation/judge": self.judge}
+
+    def _numbers(self, prefix: str) -> dict[str, float | str]:
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("judge", "sets")}
         if math.isnan(self.right_unmarked):
-            del numbers["right_unmarked"]
-        return {f"eval/{name}": float(value) for name, value in numbers.items()} | {"evaluation/judge": judge}
+            del named["right_unmarked"]
+        return {f"{prefix}{name}": float(value) for name, value in named.items()}
 
     @property
     def interval(self) -> str:
@@ -88,8 +96,14 @@ class EvalResult:
     def __str__(self) -> str:
         return (
             f"held-out accuracy {self.sampled:.1%} sampled (avg@{self.samples}, 95 % {self.interval}), {self.greedy:.1%} "
-            f"greedy, on {self.problems} problems, judged by {self.judge or 'an unnamed verifier'}" + self._unmarked
+            f"greedy, on {self.problems} problems, judged by {self.judge or 'an unnamed verifier'}"
+            f"{self._unmarked}{self._of_sets}"
         )
+
+    @property
+    def _of_sets(self) -> str:
+        parts = [f"{name} {one.sampled:.1%} {one.interval} of {one.problems}" for name, one in self.sets.items()]
+        return f"; {', '.join(parts)}" if parts else ""
 
     @property
     def _unmarked(self) -> str:
@@ -101,8 +115,10 @@ class EvalResult:
 
     def cells(self) -> dict[str, str]:
         """A row of a table, by column."""
+        of_sets = {name: f"{one.sampled:.1%} {one.interval}" for name, one in self.sets.items()}
         return {
             f"sampled (avg@{self.samples})": f"{self.sampled:.1%} {self.interval}",
+            **of_sets,
             "greedy": f"{self.greedy:.1%}",
             "truncated": f"{self.truncated:.1%}",
             "mean length": f"{self.mean_length:.1f}",
@@ -111,11 +127,20 @@ class EvalResult:
     @classmethod
     def of_metrics(cls, metrics: Mapping[str, Any]) -> EvalResult | None:
         """Read back what `as_metrics` gave; None if it is not there."""
-        found = {name: metrics[f"eval/{name}"] for name in (f.name for f in fields(cls)) if f"eval/{name}" in metrics}
-        if any(f.default is MISSING and f.name not in found for f in fields(cls)):
+        whole = cls._of_numbers(metrics, "eval/")
+        if whole is None:
             return None
-        counts = {name: int(found[name]) for name in ("problems", "samples")}
-        return cls(**found | counts, judge=str(metrics.get("evaluation/judge", "")))
+        names = [m[1] for key in metrics if (m := re.fullmatch(r"eval/([^/]+)/problems", key))]
+        parts = {name: part for name in names if (part := cls._of_numbers(metrics, f"eval/{name}/")) is not None}
+        return replace(whole, judge=str(metrics.get("evaluation/judge", "")), sets=parts)
+
+    @classmethod
+    def _of_numbers(cls, metrics: Mapping[str, Any], prefix: str) -> EvalResult | None:
+        known = [f for f in fields(cls) if f.name not in ("judge", "sets")]
+        found = {f.name: metrics[f"{prefix}{f.name}"] for f in known if f"{prefix}{f.name}" in metrics}
+        if any(f.default is MISSING and f.name not in found for f in known):
+            return None
+        return cls(**found | {name: int(found[name]) for name in ("problems", "samples")})
 
 
 def evaluate(
@@ -140,7 +165,14 @@ def evaluate(
     order = [task.id for task, _ in tasks]
     sampled = answering.records(order, sampling)
     greedy = answering.records(order, replace(sampling, n=1, temperature=0.0), greedy=True)
-    return EvalResult.of([*sampled, *greedy], judge), greedy
+    found = EvalResult.of([*sampled, *greedy], judge)
+    of_set: dict[str, set[str]] = {}
+    for task, _ in tasks:
+        of_set.setdefault(task.data_set, set()).add(task.id)
+    if set(of_set) == {""}:
+        return found, greedy
+    parts = {name: [r for r in (*sampled, *greedy) if r.id in ids] for name, ids in of_set.items()}
+    return replace(found, sets={name: EvalResult.of(part) for name, part in parts.items()}), greedy
 
 
 def completions_of(tasks: int, sampling: SamplingParams) -> int:

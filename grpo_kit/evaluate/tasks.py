@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,18 @@ class Changes:
         return {role: name for role, name in named.items() if name is not None}
 
 
+def open_tasks(reference: str, limit: int | None = None, changes: Changes = Changes()) -> list[OpenTask]:
+    """`open_task`; of a recipe that trains on several data sets, one task for each: it has its own judge."""
+    recipe = _recipe(reference)
+    if recipe is None or not recipe.mixture or (recipe.evaluation and recipe.evaluation.data):
+        return [open_task(reference, limit, changes)]
+    found = []
+    for entry in recipe.mixture:
+        opened = _open_recipe(reference, recipe.of_set(entry), limit, changes)
+        found.append(replace(opened, name=f"{opened.name}/{entry.called}"))
+    return found
+
+
 def open_task(reference: str, limit: int | None = None, changes: Changes = Changes()) -> OpenTask:
     """Read a task's problems.
 
@@ -165,7 +177,8 @@ def _open_recipe(reference: str, config: Config, limit: int | None, changes: Cha
         )
     config, problems, fingerprint = held_out(config)
     assert config.evaluation is not None
-    data = config.evaluation.data or config.data
+    data = config.evaluation.data or config.only_set
+    assert data is not None
     path = Path(reference)
     name = path.stem if path.is_file() else path.resolve().name if path.is_dir() else reference
     spec = EvalTask(

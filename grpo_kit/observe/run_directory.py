@@ -238,6 +238,8 @@ def _rollout(step: int, number: int, group: Group, index: int, advantage: float,
         "token_ids": completion.token_ids,
         "logprobs": completion.logprobs,
     }
+    if group.task.data_set:
+        row["data_set"] = group.task.data_set
     if group.judge is not None:
         row |= {"judge": group.judge, "mark": group.mark}
     if completion.later_versions:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grpo_kit.config import Config
-from grpo_kit.data.datasets import procedural_source
+from grpo_kit.data.datasets import demonstrated_source
 from grpo_kit.data.records import read_rollouts
 
 from .simulate import lengths_of
@@ -53,7 +53,7 @@ def likely_response(config: Config, tokenizer: Any) -> float:
     most = config.rollout.max_tokens
     if config.warm_start is None:
         return float(most)
-    source = procedural_source(config.data, config.seed, held_out=False)
+    source = demonstrated_source(config)
     sampled = []
     for problem in map(source.problem, range(DEMONSTRATIONS)):
         turns = [text for text, _ in problem.turns] if config.environment is not None else []

@@ -97,7 +97,7 @@ def setting_of(
 ) -> Setting:
     """Read a recipe. device: cpu or cuda."""
     rollout = config.rollout
-    length = config.data.max_prompt_tokens + rollout.max_tokens + config.inserted
+    length = config.longest_prompt + rollout.max_tokens + config.inserted
     from_one_prompt = rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
     sampled = rollout.prompts_per_step * from_one_prompt
     per_update = -(-sampled // (config.train.updates_per_batch * devices))

@@ -13,8 +13,8 @@ from rich.console import Console
 from grpo_kit.config import Config
 from grpo_kit.config.read import load_recipe
 from grpo_kit.data.chat import use_arguments
-from grpo_kit.data.datasets import training_source
-from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.data.datasets import training_sets
+from grpo_kit.data.samplers import open_sampler
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.rows import Algorithm
@@ -80,7 +80,7 @@ def plan(
     )
     memory, changes = _show_memory(console, setting)
     most = config.rollout.max_tokens
-    prompt = float(prompt_tokens or config.data.max_prompt_tokens / 2)
+    prompt = float(prompt_tokens or config.longest_prompt / 2)
     expected = expected_lengths(most, prompt, completion_tokens or most / 4, lengths)
     costs, work = Costs(shape, device, mfu), work_of(config, objective, expected.prompt, expected.mean)
     step = None
@@ -122,12 +122,10 @@ def _plan_cpu(
 def _likely(config: Config) -> tuple[float, float]:
     """Mean tokens of prompts and responses; a model from the hub that need not be here leaves half of the prompts' limit."""
     if config.model.path is not None and known_shape(config.model.path) is not None:
-        return config.data.max_prompt_tokens / 2, float(config.rollout.max_tokens)
+        return config.longest_prompt / 2, float(config.rollout.max_tokens)
     tokenizer = model_skeleton(config.model)[1]
     use_arguments(tokenizer, config.chat.arguments)
-    sampler = TaskSampler(
-        training_source(config), tokenizer, seed=config.seed, max_prompt_tokens=config.data.max_prompt_tokens
-    )
+    sampler = open_sampler(config, training_sets(config), tokenizer)
     first = sampler.next(config.rollout.prompts_per_step)
     return fmean(len(prompt.token_ids) for _, prompt in first), likely_response(config, tokenizer)
 

@@ -34,9 +34,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_TEXT:
             raise ValueError(f"it has more than {MAX_TEXT:,} bytes")
         config = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace"))
-        for section in ("model", "data", "rollout", "train"):
+        for section in ("model", "rollout", "train"):
             if not isinstance(config[section], dict):
                 raise TypeError(f"{section} is no section")
+        sets = config["data"] if isinstance(config["data"], list) else [config["data"]]
+        if not sets or not all(isinstance(entry, dict) for entry in sets):
+            raise TypeError("data is no section")
         config["rollout"]["prompts_per_step"] = int(config["rollout"]["prompts_per_step"])
         config["train"]["steps"] = int(config["train"]["steps"])
         config["algorithm"] = str(config["algorithm"])
@@ -52,7 +55,8 @@ def run_head(folder: Path, config: Mapping[str, Any], metrics: Metrics, kind: Ki
     command = [str(word) for word in environment.get("argv", ())]
     done, wanted = max(table.steps, default=0), config["train"]["steps"]
     state = "" if (folder / "model").is_dir() else ", in progress or interrupted"
-    source = config["data"].get("task") or config["data"].get("path") or "recorded data"
+    sets = config["data"] if isinstance(config["data"], list) else [config["data"]]
+    source = ", ".join(str(e.get("name") or e.get("task") or e.get("path") or "recorded data") for e in sets)
     model = config["model"].get("path") or "a model from scratch"
     lines = [
         f"{algorithm_label(config['algorithm'])} on {source}",

@@ -11,6 +11,7 @@ import numpy as np
 from grpo_kit.evaluate.metrics import wilson_interval
 
 from .chart import Metrics, Panel, Series, Table, Values, Z, band, number, series_shown
+from .data_set_panels import data_panels
 from .labels import phase_label, words
 
 WINDOW = 3  # steps on either side of an evaluation whose mean reward stands beside it
@@ -52,6 +53,7 @@ def run_panels(metrics: Metrics, prompts_per_step: int, kind: Kind | None = None
         panels += _groups(table)
     panels += [
         *_answers(table, kind),
+        *data_panels(table),
         *_conversations(table),
         *_policy(table, kind),
         *_critic(table),

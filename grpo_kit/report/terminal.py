@@ -39,7 +39,8 @@ def show_examples(console: RunConsole, step: int, groups: Sequence[Group]) -> No
     best, worst = max(pairs, key=lambda p: p[2].value), min(pairs, key=lambda p: p[2].value)
     for group, completion, score, verdict in (best, worst):
         mark = _mark(verdict)
-        title = f"step {step}, reward {score.value:g}, {mark}"
+        of_set = f"{group.task.data_set}, " if group.task.data_set else ""
+        title = f"step {step}, {of_set}reward {score.value:g}, {mark}"
         said = conversation(group.task.messages, completion.turns) if completion.turns else []
         why = ended(completion.turns, completion.ending) if said else ""
         _example(console, title, STYLES[mark], group.task.prompt, completion.text, said, why)

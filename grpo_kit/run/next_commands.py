@@ -29,16 +29,18 @@ def after_training(config: Config, path: Path, failed: bool = False, accuracy: f
     steps = config.train.steps
     if not mastered and not failed and (path / "checkpoints" / f"step-{steps:06d}").is_dir():
         found.append(("go on, longer", to_fork(path, steps, f"train.steps={2 * steps}")))
-    if config.data.task and answers and mastered and not failed and _has_level(config.data.task, config.data.level + 1):
-        harder = [f"model.path={model}", "warm_start=null", f"data.level={config.data.level + 1}"]
+    data = config.only_set
+    task = None if data is None else data.task
+    if data and task and answers and mastered and not failed and _has_level(task, data.level + 1):
+        harder = [f"model.path={model}", "warm_start=null", f"data.level={data.level + 1}"]
         found.append(("go on, harder", ["grpo-kit", "train", recipe, *harder]))
     if any((path / "rollouts").glob("*")):
         found.append(("completions with their scores, here", ["grpo-kit", "rollouts", str(path)]))
-    if config.data.task and config.warm_start and answers:
+    if config.warm_start and answers:
         both = [str(path / "warm_start"), model]
         # A run is asked what it held out, as it was asked; a shipped task is the same for every run.
-        shipped = config.environment is None and config.data.task in shipped_tasks()
-        options = ["--tasks", config.data.task if shipped else str(path), "-n", "8", "--out", f"evals/{path.name}"]
+        shipped = task if config.environment is None and task in shipped_tasks() else None
+        options = ["--tasks", shipped or str(path), "-n", "8", "--out", f"evals/{path.name}"]
         found.append(("before and after", ["grpo-kit", "eval", *both, *options]))
     return found
 

@@ -51,7 +51,15 @@ def _compare(prefix: str, before: Any, after: Any) -> list[Change]:
         for key in [*before, *(k for k in after if k not in before)]:
             found += _compare(f"{prefix}.{key}" if prefix else key, before.get(key, UNSET), after.get(key, UNSET))
         return found
+    if _entries(before) and _entries(after) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [change for index, pair in pairs for change in _compare(f"{prefix}.{index}", *pair)]
     return [] if before == after else [Change(prefix, before, after)]
+
+
+def _entries(value: Any) -> bool:
+    """Whether it is a list of sections."""
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
 
 
 def unsafe(found: Sequence[Change], config: Config) -> list[Change]:

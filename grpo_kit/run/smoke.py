@@ -31,6 +31,7 @@ def _short(data: Mapping[str, Any]) -> list[str]:
     prompts, updates = (_number(data, *at) for at in (("rollout", "prompts_per_step"), ("train", "updates_per_batch")))
     if prompts is not None:  # a multiple of the updates that share them
         found.append(f"rollout.prompts_per_step={min(prompts, -(-PROMPTS // (updates or 1)) * (updates or 1))}")
+    found += _of_data_sets(data.get("data"))
     own = data.get("verifiers")
     if own is None and isinstance(data.get("environment"), dict):  # it pays for its episodes itself
         return [*found, f"verifiers={json.dumps([CHANCE])}", "scoring.max_rejected_gold=1"]
@@ -40,6 +41,13 @@ def _short(data: Mapping[str, Any]) -> list[str]:
     if _selects(data):  # chance does not know a gold answer when it sees one
         return [*found, f"verifiers={json.dumps([CHANCE])}", "scoring.max_rejected_gold=1"]
     return [*found, f"verifiers={json.dumps([*own, CHANCE])}"]
+
+
+def _of_data_sets(sets: Any) -> list[str]:
+    """Chance beside the verifiers that a data set of several has of its own."""
+    entries = enumerate(sets) if isinstance(sets, list) else ()
+    own = [(index, entry.get("verifiers")) for index, entry in entries if isinstance(entry, dict)]
+    return [f"data.{index}.verifiers={json.dumps([*named, CHANCE])}" for index, named in own if isinstance(named, list)]
 
 
 def _selects(data: Mapping[str, Any]) -> bool:

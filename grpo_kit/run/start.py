@@ -124,7 +124,7 @@ def check_verifiers(config: Config) -> None:
 
         require_ray()
     judge = config.evaluation.verifier if config.evaluation else None
-    named: list[VerifierConfig | JudgeConfig] = [*config.verifiers, *([judge] if judge else [])]
+    named: list[VerifierConfig | JudgeConfig] = [*config.all_verifiers, *([judge] if judge else [])]
     for wanted in named:
         where = "evaluation.verifier" if wanted is judge else "verifiers"
         try:

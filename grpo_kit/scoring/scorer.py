@@ -56,6 +56,14 @@ class Cluster:
     address: str | None = None
 
 
+@dataclass(frozen=True)
+class OfDataSet:
+    """Who scores the tasks of one of several data sets (`Task.data_set`), and who says which of them are right."""
+
+    specs: Sequence[VerifierSpec]
+    judge: VerifierSpec | None = None
+
+
 class Job:
     """A group on its way through the verifiers."""
 
@@ -102,6 +110,8 @@ class Scorer:
         environment: names of variables (API keys) that worker processes get beside what everybody needs.
         cluster: score on the nodes of this Ray cluster, with ``workers`` on each, and not here.
         outcome: the environment's name among the parts, and the factor of what it paid in the total.
+        data_sets: who scores and judges tasks of a data set instead of ``specs`` and ``judge``. A verifier that several of
+            them name with the same options is one, under one name in the logs.
 
     Raises:
         VerifierError: a verifier cannot be found or its options are wrong.
@@ -121,8 +131,9 @@ class Scorer:
         judge_all: bool = False,
         environment: Sequence[str] = (),
         outcome: tuple[str, float] | None = None,
+        data_sets: Mapping[str, OfDataSet] | None = None,
     ) -> None:
-        if not specs and outcome is None:
+        if not specs and outcome is None and not data_sets:
             raise VerifierError("scoring needs at least one verifier")
         if workers < 0:
             raise ValueError(f"workers must be 0 (in process) or more, got {workers}")
@@ -146,7 +157,8 @@ class Scorer:
             raise VerifierError(
                 f"the environment {outcome[0]!r} and a verifier have one name; give the verifier another"
             )
-        self._judge = None if judge is None else self._same_as(judge) or self._load(judge)
+        self._judge = None if judge is None else self._same_as(judge, self._default) or self._load(judge)
+        self._of_sets = {name: self._for_data_set(part) for name, part in (data_sets or {}).items()}
         self.judge_all = judge_all
         self._lock = threading.Lock()
         self._statistics: dict[str, VerifierStatistics] = defaultdict(VerifierStatistics)
@@ -179,12 +191,34 @@ class Scorer:
 
     # --- verifiers -------------------------------------------------------------------------------------------------
 
-    def _same_as(self, spec: VerifierSpec) -> Loaded | None:
+    def _same_as(self, spec: VerifierSpec, rewarded: Sequence[Loaded]) -> Loaded | None:
         """The verifier of the reward that ``spec`` names, where it is one of them."""
         found = get_verifier(spec.name).with_options(spec.options)
-        return next((loaded for loaded in self._default if _same(loaded.verifier, found)), None)
+        return next((loaded for loaded in rewarded if _same(loaded.verifier, found)), None)
 
-    def _load(self, spec: VerifierSpec) -> Loaded:
+    def _for_data_set(self, part: OfDataSet) -> tuple[tuple[Loaded, ...], Loaded | None]:
+        """Its verifiers with their weights, and its judge; those that are loaded already are not loaded again."""
+        rewarded: list[Loaded] = []
+        for spec in part.specs:
+            known = self._known(spec)
+            loaded = known or self._load(spec, apart=True)
+            if any(loaded.key == other.key for other in rewarded):
+                raise VerifierError(f"verifier {spec.name!r} is given twice with the same options; give it one weight")
+            rewarded.append(dataclasses.replace(loaded, weight=spec.weight * loaded.verifier.weight))
+        if part.judge is None:
+            return tuple(rewarded), None
+        paid = self._same_as(part.judge, rewarded)
+        return tuple(rewarded), paid or self._known(part.judge) or self._load(part.judge, apart=True)
+
+    def _known(self, spec: VerifierSpec) -> Loaded | None:
+        """The verifier of that function, these options and that deadline, where it is loaded."""
+        found = get_verifier(spec.name).with_options(spec.options)
+        limit = found.timeout if spec.timeout is None else spec.timeout
+        same = (known for known in self._loaded if _same(known.verifier, found) and known.verifier.timeout == limit)
+        return next(same, None)
+
+    def _load(self, spec: VerifierSpec, apart: bool = False) -> Loaded:
+        """apart: it may be there already with another deadline."""
         found = get_verifier(spec.name)
         if spec.options:
             found = found.with_options(spec.options)
@@ -192,7 +226,7 @@ class Scorer:
             if spec.timeout <= 0:
                 raise VerifierError(f"verifier {spec.name!r}: timeout must be above 0 seconds, got {spec.timeout!r}")
             found = dataclasses.replace(found, timeout=spec.timeout)
-        for other in self._loaded:
+        for other in () if apart else self._loaded:
             if _same(other.verifier, found):
                 raise VerifierError(f"verifier {spec.name!r} is given twice with the same options; give it one weight")
         taken = sum(other.verifier.name == found.name for other in self._loaded)
@@ -208,7 +242,7 @@ class Scorer:
     def _verifiers_for(self, task: Task) -> tuple[Loaded, ...]:
         name = task.meta.get(TASK_KEY)
         if name is None:
-            return self._default
+            return self._of_sets[task.data_set][0] if task.data_set in self._of_sets else self._default
         if not isinstance(name, str):
             raise VerifierError(f"task {task.id!r}: meta[{TASK_KEY!r}] must be a verifier's name, got {name!r:.100}")
         if name in self._by_spec:
@@ -223,9 +257,10 @@ class Scorer:
     def _judge_of(self, task: Task, rewarded: tuple[Loaded, ...]) -> Loaded | None:
         """None where no verifier judges: the environment does."""
         names_its_own = task.meta.get(TASK_KEY) is not None and not self.judge_all
-        if self._judge is None or names_its_own:
+        judge = self._of_sets[task.data_set][1] if task.data_set in self._of_sets else self._judge
+        if judge is None or names_its_own:
             return rewarded[0] if rewarded else None
-        return self._judge
+        return judge
 
     # --- scoring ---------------------------------------------------------------------------------------------------
 
@@ -271,8 +306,9 @@ class Scorer:
         first = job.rewarded[0].label if job.rewarded else self.outcome[0] if self.outcome is not None else ""
         job.judge = first if judge is None else judge.label
         # A judge that nobody named looks on: what is learned must not depend on it.
-        job.mark = job.judge if judge in job.rewarded or self.judge_all else first
-        beside = () if judge is None or judge in job.rewarded else (judge,)
+        paid = judge is not None and any(judge.key == loaded.key for loaded in job.rewarded)
+        job.mark = job.judge if paid or self.judge_all else first
+        beside = () if judge is None or paid else (judge,)
         for loaded in (*job.rewarded, *beside):
             own = own_of(loaded.verifier, task, group.completions)
             job.works.append(Work(loaded, context_of(loaded.verifier, task), responses, own, job.close_one))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.data.chat import render, stop_token_ids, use_arguments
-from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
+from grpo_kit.data.datasets import as_one, evaluation_tasks, training_sets
 from grpo_kit.data.records import Records, open_records
-from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.data.samplers import open_sampler
+from grpo_kit.data.source import TaskSource
 from grpo_kit.environments.episodes import Episodes
 from grpo_kit.environments.opening import Setting, check_pays, find_setting, outcome_of
-from grpo_kit.evaluate.judge import Judge, find_judge
+from grpo_kit.evaluate.judge import Judge, find_judge, spec_of
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import open_generator
 from grpo_kit.objective.algorithms import resolve_objective
@@ -28,7 +30,8 @@ from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.runtime import ranks
-from grpo_kit.scoring import Cluster, Scorer, VerifierSpec
+from grpo_kit.scoring import Cluster, OfDataSet, Scorer
+from grpo_kit.types import Task
 
 from .evaluator import AnswersEvaluation, Evaluation
 from .held_out_pairs import prepare_pairs
@@ -73,15 +76,16 @@ class Assembly:
         policy = prepare_policy(config)
         self.apart = policy.apart
         self.policy = spread(policy, config, self.objective)
-        self.tasks = training_source(config)
+        sets = training_sets(config)
+        self.tasks = as_one(sets)
         self._open = ExitStack()
         self.setting = prepare_setting(config, self.policy.tokenizer, self.tasks)
         self.episodes = open_episodes(config, self.setting, folder)
         if self.episodes is not None:
             self._open.callback(self.episodes.close)
-        self.sampler = open_sampler(config, self.tasks, self.policy.tokenizer, self.setting)
+        self.sampler = open_sampler(config, sets, self.policy.tokenizer, longer_of(self.setting))
         self.evaluation = prepare_evaluation(config, self.objective, self.policy, self.episodes, self.sampler.told)
-        self.judge = find_judge(config, self.tasks)
+        self.judge = find_judge(config, sets)
         self.scorer = open_scorer(config, folder, judge=self.judge)
         self._open.callback(self.scorer.close)
         rate = product_rate(self.policy.device, self.policy.autocast)
@@ -190,10 +194,9 @@ def open_episodes(config: Config, setting: Setting | None, folder: Path | None) 
     return setting.open(config.seed, scoring.environment, scoring.max_error_rate, scoring.error_patience, folder)
 
 
-def open_sampler(config: Config, source: TaskSource, tokenizer: Any, setting: Setting | None) -> TaskSampler:
-    told = 0 if setting is None else setting.longer(source.task(0))
-    longest = config.data.max_prompt_tokens
-    return TaskSampler(source, tokenizer, seed=config.seed, max_prompt_tokens=longest, told=told)
+def longer_of(setting: Setting | None) -> Callable[[Task], int] | None:
+    """By how many tokens an environment makes the prompt of a task longer."""
+    return None if setting is None else setting.longer
 
 
 def prepare_evaluation(
@@ -209,16 +212,29 @@ def prepare_evaluation(
         return None
     if objective.scores_responses:
         return prepare_pairs(config, policy.tokenizer, policy.context_length, objective.per_prompt)
-    longest = (settings.data or config.data).max_prompt_tokens
     rendered = [(task, render(task, policy.tokenizer)) for task in evaluation_tasks(config)]
-    tasks = [(task, prompt) for task, prompt in rendered if len(prompt.token_ids) + told <= longest]
+    tasks = [(t, prompt) for t, prompt in rendered if len(prompt.token_ids) + told <= longest_evaluated(config, t)]
     return AnswersEvaluation(tasks, replace(sampling_params(config, policy), n=settings.samples), episodes)
+
+
+def longest_evaluated(config: Config, task: Task) -> int:
+    """Tokens of the longest prompt that is evaluated, of the data set that the task is of."""
+    own = config.evaluation.data if config.evaluation else None
+    of_set = next((entry for entry in config.mixture if entry.called == task.data_set), None)
+    return (own or of_set or config.only_set or config.sets[0]).max_prompt_tokens
 
 
 def open_scorer(
     config: Config, traceback_dir: Path | None = None, workers: int | None = None, judge: Judge | None = None
 ) -> Scorer:
-    specs = [VerifierSpec(v.name, v.weight, v.options, v.timeout) for v in config.verifiers]
+    specs = [spec_of(entry) for entry in config.verifiers]
+    own = {
+        entry.called: OfDataSet(
+            [spec_of(v) for v in entry.verifiers or config.verifiers],
+            judge.of_sets[entry.called].spec if judge else None,
+        )
+        for entry in config.mixture
+    }
     scoring = config.scoring
     workers = scoring.workers if workers is None else workers
     return Scorer(
@@ -233,4 +249,5 @@ def open_scorer(
         outcome=outcome_of(config.environment),
         judge_all=judge is not None and judge.chosen,
         environment=scoring.environment,
+        data_sets=own,
     )

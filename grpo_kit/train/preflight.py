@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from grpo_kit.config import Config
+from grpo_kit.config import Config, DataConfig
 from grpo_kit.config.read import load_recipe
 from grpo_kit.data.chat import (
     NO_ARGUMENTS,
@@ -23,9 +24,12 @@ from grpo_kit.data.chat import (
     use_arguments,
 )
 from grpo_kit.data.checks import check_answers, check_evaluation, contradictions, few, prompts_of, repeated_ids
-from grpo_kit.data.datasets import TaskSource, evaluation_tasks, training_source
+from grpo_kit.data.datasets import as_one, evaluation_tasks, training_sets
+from grpo_kit.data.mixture import DataSet, MixedSource, unnamed
 from grpo_kit.data.records import open_records
 from grpo_kit.data.rows import is_one_file
+from grpo_kit.data.samplers import open_sampler
+from grpo_kit.data.source import TaskSource
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.environments.opening import Setting
 from grpo_kit.errors import UserError
@@ -43,7 +47,7 @@ from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.types import Group, Score, Task
 from grpo_kit.verifiers import get_verifier
 
-from .assemble import open_sampler, prepare_setting
+from .assemble import longer_of, longest_evaluated, prepare_setting
 from .batch import SELECTIONS
 from .pairs import mine_pairs
 
@@ -87,10 +91,10 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     device = pick_device(config.device)
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
-    source = training_source(config)
-    notes += _check_data(config, objective, source, tokenizer, context_of(skeleton.config))
-    setting = prepare_setting(config, tokenizer, source)
-    sampler = open_sampler(config, source, tokenizer, setting)
+    sets = training_sets(config)
+    notes += _check_data(config, objective, sets, tokenizer, context_of(skeleton.config))
+    setting = prepare_setting(config, tokenizer, as_one(sets))
+    sampler = open_sampler(config, sets, tokenizer, longer_of(setting))
     first = sampler.next(max(1, config.rollout.prompts_per_step))
     if setting is not None:
         first = [(task, setting.bridge.prompt(task)) for task in (setting.introduced(task) for task, _ in first)]
@@ -103,8 +107,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     if opens_thinking(first[0][0], tokenizer):
         _check_format(config)
         notes += _twice_opened(config, objective, tokenizer)
-    judge = find_judge(config, source)
-    gold = _check_gold(config, source, [task for task, _ in first], judge) if config.verifiers else GoldCheck(0, [], [])
+    gold = _check_gold_of_sets(config, sets, [task for task, _ in first], find_judge(config, sets))
     if gold.unshown:
         notes.append(
             f"{gold.unshown} of {gold.checked} tasks hold no response that passes: their tests were read, and nothing shows "
@@ -166,19 +169,17 @@ def _check_model(config: Config) -> tuple[Any, Any, list[str]]:
     return skeleton, tokenizer, notes
 
 
-def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokenizer: Any, context: int) -> list[str]:
+def _check_data(
+    config: Config, objective: Algorithm, sets: Sequence[DataSet], tokenizer: Any, context: int
+) -> list[str]:
     """What a person should know of the data. Every row is read: one that cannot be would end the run at its turn."""
-    trained, notes = prompts_of(source), contradictions(source)
-    if skipped := getattr(source, "skipped", 0):
-        key = "answer_pattern" if config.data.format == "columns" else f"format {config.data.format}"
-        notes.append(f"data.{key}: {skipped} rows without an answer are left out")
-    for section in ("data", "evaluation.data"):
-        notes += _ignored(config, section)
-    wants_answers = any(verifier_wants_answer(v.name) for v in config.verifiers)
-    if wants_answers:
-        rows = range(min(source.size or 0, GOLD_ROWS_CHECKED))
-        notes += check_answers((source.task(i) for i in rows), config.data.fields.answer, "data")
-    notes += repeated_ids(source)
+    notes, trained = [], set()
+    for part, alone in zip(sets, each_alone(config), strict=True):
+        notes += _check_set(part, alone)
+        trained |= prompts_of(part.source)
+    if config.evaluation is not None and config.evaluation.data is not None:
+        notes += _ignored("evaluation.data", config.evaluation.data)
+    wants_answers = any(verifier_wants_answer(v.name) for v in config.all_verifiers)
     if config.examples is not None:
         records = open_records(config, tokenizer, objective.learns_preferences, context, objective.scores_responses)
         notes += records.left_out
@@ -193,6 +194,25 @@ def _check_data(config: Config, objective: Algorithm, source: TaskSource, tokeni
     return notes
 
 
+def each_alone(config: Config) -> list[Config]:
+    """The recipe for each of its data sets alone."""
+    return [config.of_set(entry) for entry in config.mixture] or [config]
+
+
+def _check_set(part: DataSet, config: Config) -> list[str]:
+    """What a person should know of one data set. config: the recipe for it alone."""
+    source = unnamed(part.source)
+    notes = contradictions(source, part.where)
+    if skipped := getattr(source, "skipped", 0):
+        key = "answer_pattern" if part.config.format == "columns" else f"format {part.config.format}"
+        notes.append(f"{part.where}.{key}: {skipped} rows without an answer are left out")
+    notes += _ignored(part.where, part.config)
+    if any(verifier_wants_answer(v.name) for v in config.verifiers):
+        rows = range(min(source.size or 0, GOLD_ROWS_CHECKED))
+        notes += check_answers((source.task(i) for i in rows), part.config.fields.answer, part.where)
+    return notes + repeated_ids(source, part.where)
+
+
 def _check_evaluation(
     config: Config, objective: Algorithm, tokenizer: Any, context: int, trained: set[str], wants_answers: bool
 ) -> list[str]:
@@ -205,8 +225,7 @@ def _check_evaluation(
         fit = len(tasks)
     else:
         tasks, kind = evaluation_tasks(config), "problems"
-        longest = (own or config.data).max_prompt_tokens
-        fit = sum(len(render(task, tokenizer).token_ids) <= longest for task in tasks)
+        fit = sum(len(render(task, tokenizer).token_ids) <= longest_evaluated(config, task) for task in tasks)
     where = "evaluation" if own is None else "evaluation.data"
     # A file of its own is meant to be used whole, unless a number was asked for.
     asked = own is None or "tasks" in config.evaluation.model_fields_set
@@ -218,10 +237,9 @@ def _check_evaluation(
     return notes + check_evaluation(tasks, trained, where)
 
 
-def _ignored(config: Config, section: str) -> list[str]:
+def _ignored(section: str, data: DataConfig) -> list[str]:
     """What a section says of a data set and a single file does not have."""
-    data = config.data if section == "data" else config.evaluation and config.evaluation.data
-    if not data or data.path is None or not is_one_file(data.path):
+    if data.path is None or not is_one_file(data.path):
         return []
     said = [f"{key} {getattr(data, key)}" for key in ("subset", "split") if key in data.model_fields_set]
     return [f"{section}.{' and '.join(said)}: {data.path} is one file and is read whole"] if said else []
@@ -304,7 +322,8 @@ def context_of(model_config: Any) -> int:
 
 def _check_context(config: Config, model_config: Any) -> None:
     context = context_of(model_config)
-    for section, data in (("data", config.data), ("evaluation.data", config.evaluation and config.evaluation.data)):
+    named = [(f"data.{i}" if config.mixture else "data", entry) for i, entry in enumerate(config.sets)]
+    for section, data in (*named, ("evaluation.data", config.evaluation and config.evaluation.data)):
         answered = config.rollout.max_tokens + config.inserted
         needed = data.max_prompt_tokens + answered if data else 0
         if data and needed > context:
@@ -321,6 +340,10 @@ def _check_context(config: Config, model_config: Any) -> None:
 
 def gold_response(source: TaskSource, index: int, task: Task) -> str:
     """A response that must get full marks: the worked or reference solution, or the gold answer in a box."""
+    if isinstance(source, MixedSource):
+        number, index = source.place(index)
+        source = source.sets[number].source
+    source = unnamed(source)
     if isinstance(source, ProceduralSource):
         return source.problem(index).demonstration
     if "reference" in task.meta:
@@ -370,7 +393,22 @@ class GoldCheck:
     unshown: int = 0
 
 
-def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Judge) -> GoldCheck:
+def _check_gold_of_sets(config: Config, sets: Sequence[DataSet], first: list[Task], judge: Judge) -> GoldCheck:
+    """`_check_gold` of every data set, each by its own verifiers."""
+    whole = GoldCheck(0, [], [])
+    for part, alone in zip(sets, each_alone(config), strict=True):
+        if not alone.verifiers:
+            continue
+        own = [task for task in first if task.data_set == part.name]
+        found = _check_gold(alone, unnamed(part.source), own, judge.of_sets.get(part.name, judge), part.where)
+        whole.checked += found.checked
+        whole.unshown += found.unshown
+        whole.rejected += found.rejected
+        whole.shown += found.shown
+    return whole
+
+
+def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Judge, where: str) -> GoldCheck:
     """A gold answer that its own verifier rejects would silently teach the model that the truth is wrong.
 
     Real datasets hold a few (4 of MBPP's 974 reference solutions fail their own tests), so a small share is reported and
@@ -410,7 +448,7 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Ju
     if len(result.rejected) > config.scoring.max_rejected_gold * rows:
         raise UserError(
             f"the verifier {primary} does not accept the gold answer of {len(result.rejected)} of {rows} tasks, the first "
-            f"being {result.rejected[0]}. Mend the answer column, data.answer_pattern or the verifier; if gold answers are "
+            f"being {result.rejected[0]}. Mend the answer column, {where}.answer_pattern or the verifier; if gold answers are "
             "not meant to pass, set scoring.max_rejected_gold=1."
         )
     return result

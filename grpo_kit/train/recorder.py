@@ -20,6 +20,7 @@ from grpo_kit.types import Group
 
 from .batch import rollout_metrics
 from .checkpoint import save_model
+from .data_sets import data_set_metrics
 from .evaluator import Evaluator
 from .guards import check_trained
 from .keeper import Keeper
@@ -73,6 +74,7 @@ class Recorder:
         metrics: dict[str, Any] = {
             "step": step,
             **rollout_metrics(groups, learned.advantages, learned.dropped),
+            **data_set_metrics(groups),
             **source.statistics(),
             **learned.metrics,
             "policy_version": progress.policy_version,
@@ -124,4 +126,6 @@ class Recorder:
 
 
 def data_name(config: Config) -> str:
-    return config.data.task or Path(str(config.data.path)).stem
+    if config.only_set is None:
+        return ", ".join(entry.called for entry in config.mixture)
+    return config.only_set.task or Path(str(config.only_set.path)).stem

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from grpo_kit.config import Config, WarmStartConfig
 from grpo_kit.data.chat import end_of_turn_id, render
-from grpo_kit.data.datasets import procedural_source
+from grpo_kit.data.datasets import demonstrated_source
+from grpo_kit.data.mixture import MixedProblems
 from grpo_kit.data.problem import Problem
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.environments.opening import Setting
@@ -40,7 +41,7 @@ def start_warm(
         return
     if config.warm_start is None:
         return
-    source = procedural_source(config.data, config.seed, held_out=False)
+    source = demonstrated_source(config)
     with console.stage("warm start", config.warm_start.steps) as bar:
 
         def report(step: int, loss: float) -> None:
@@ -55,7 +56,7 @@ def start_warm(
 
 
 def demonstrations(
-    source: ProceduralSource,
+    source: ProceduralSource | MixedProblems,
     tokenizer: Any,
     start: int,
     count: int,
@@ -103,7 +104,7 @@ def _demonstration(task: Task, problem: Problem, tokenizer: Any, setting: Settin
 
 def warm_start(
     policy: Policy,
-    source: ProceduralSource,
+    source: ProceduralSource | MixedProblems,
     config: WarmStartConfig,
     *,
     token_budget: int,

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from grpo_kit.cli.app import app
-from grpo_kit.config import ChatConfig, DataConfig
+from grpo_kit.config import ChatConfig, CurriculumConfig, DataConfig, DataSetConfig
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.data.word_problems import LEVELS, read_book
 from tests.kit.places import ROOT
@@ -33,18 +33,24 @@ def test_commands_of_the_page(tmp_path, monkeypatch):
             file.write(json.dumps(row) + "\n")
     make_policy(context_length=1024).save(tmp_path / "runs" / "mine" / "model")
     commands = [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
-    assert len(commands) == 4
+    assert len(commands) == 6
     for command in commands:
         result = CliRunner().invoke(app, command[1:])
         assert result.exit_code == 0, f"{shlex.join(command)}\n{result.output}{result.exception}"
 
 
 def test_sections_of_the_page_are_recipes():
-    data, chat = map(yaml.safe_load, blocks("yaml"))
+    data, chat, several, curriculum, graded = map(yaml.safe_load, blocks("yaml"))
     read = DataConfig.model_validate(data["data"])
     assert read.prompt_template == "{prompt}\nPut the answer in \\boxed{}."
     assert ChatConfig.model_validate(chat["chat"]).arguments == {"enable_thinking": False}
     assert set(data["data"]) <= set(DataConfig.model_fields)
+    assert DataConfig.model_validate(graded["data"]).pass_rate == (0.1, 0.9)
+    sets = [DataSetConfig.model_validate(entry) for entry in several["data"]]
+    assert [(entry.called, entry.weight) for entry in sets] == [("sums", 2.0), ("letters", 1.0)]
+    assert set(curriculum["curriculum"]) == set(CurriculumConfig.model_fields)
+    said = CurriculumConfig.model_validate(curriculum["curriculum"])
+    assert said.model_dump(exclude={"sampler"}) == CurriculumConfig().model_dump(exclude={"sampler"})
 
 
 def test_the_word_problems_of_the_page_are_drawn_and_their_templates_counted():

@@ -2,6 +2,10 @@
 
 import time
 
+from grpo_kit.config import CurriculumConfig, DataConfig
+from grpo_kit.data.curriculum import PoolSampler, ThompsonSampler
+from grpo_kit.data.mixed_sampler import MixedSampler
+from grpo_kit.data.mixture import DataSet, NamedSource
 from grpo_kit.data.records import Records
 from grpo_kit.data.sampler import TaskSampler
 from grpo_kit.data.tasks import ProceduralSource
@@ -98,11 +102,28 @@ def addition_sampler(tasks=None):
     return TaskSampler(tasks, build_tokenizer(), seed=0, max_prompt_tokens=64)
 
 
-def setup(algorithm="grpo", *, easy=0, version=3, max_refills=4, tasks=None):
+def curriculum_sampler(kind, tasks=None):
+    """Of few enough prompts that they come again."""
+    tasks = tasks or ProceduralSource("addition", 1, 0, held_out=False, limit=12)
+    kinds = {"pools": PoolSampler, "thompson": ThompsonSampler}
+    return kinds[kind](tasks, build_tokenizer(), CurriculumConfig(sampler=kind), seed=0, max_prompt_tokens=64)
+
+
+def mixed_sampler(kind):
+    """Two data sets, each with a sampler of that kind."""
+    sets, samplers = [], []
+    for name, task, weight in (("sums", "addition", 2.0), ("chains", "chain_sum", 1.0)):
+        source = NamedSource(ProceduralSource(task, 1, 0, held_out=False, limit=9), name)
+        sets.append(DataSet(name, name, DataConfig(task=task), source, weight))
+        samplers.append(addition_sampler(source) if kind == "order" else curriculum_sampler(kind, source))
+    return MixedSampler(sets, samplers)
+
+
+def setup(algorithm="grpo", *, easy=0, version=3, max_refills=4, tasks=None, sampler=None):
     """What groups of a row are sampled with, from a generator and a scorer that are made up."""
     row = ALGORITHMS.get(algorithm, algorithm) if isinstance(algorithm, str) else algorithm
     generator, scorer = FakeGenerator(version), FakeScorer(easy)
-    return SamplingSetup(addition_sampler(tasks), generator, scorer, SamplingParams(n=4), row, max_refills)
+    return SamplingSetup(sampler or addition_sampler(tasks), generator, scorer, SamplingParams(n=4), row, max_refills)
 
 
 def sampled(algorithm="grpo", **options):

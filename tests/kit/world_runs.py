@@ -27,6 +27,13 @@ VARIANTS = {  # beyond the rows of the table: what else changes how work is spre
     "grpo": ("train.epochs_per_batch=2", "train.updates_per_batch=3"),
     "lora": ("algorithm=grpo", "model.lora={rank: 4}", "parallel.gradient_checkpointing=true"),
     "masked": ("algorithm=grpo", "objective.entropy_share=0.3"),
+    "mixture": (
+        "algorithm=grpo",
+        "data=[{name: sums, task: addition, limit: 8, max_prompt_tokens: 64, weight: 2}, {name: chains, task: chain_sum, "
+        "limit: 8, max_prompt_tokens: 64, verifiers: [{name: math}]}]",
+        "curriculum.sampler=thompson",
+        "train.steps=4",
+    ),
     "long": ("algorithm=grpo", "train.steps=20", "rollout.prompts_per_step=6"),
 }
 

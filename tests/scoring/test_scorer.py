@@ -10,13 +10,14 @@ import sys
 import threading
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from grpo_kit.runtime.interrupt import StopStep, stop_on_signal
-from grpo_kit.scoring import Scorer, ScoringError, VerifierSpec
+from grpo_kit.scoring import OfDataSet, Scorer, ScoringError, VerifierSpec
 from grpo_kit.scoring.channel import HEARTBEAT
 from grpo_kit.scoring.fork_server import COMMAND, WARM
 from grpo_kit.scoring.handle import Worker
@@ -392,6 +393,34 @@ def test_a_task_may_name_its_verifier():
         )
     assert [list(g.parts[0]) for g in scored] == [["number"], ["obey", "number"], ["obey"]]
     assert [s.value for s in scored[0].scores] == [1.0, 0.0]
+
+
+def test_a_data_set_has_its_own_verifiers_weights_and_judge():
+    """A verifier that two of them name is loaded once, with a weight for each; who only judges is no part of the reward."""
+    equal = f"{FILE}:equal"
+    sets = {
+        "a": OfDataSet([VerifierSpec(equal, weight=3.0)], judge=VerifierSpec(OBEY)),
+        "b": OfDataSet([VerifierSpec(OBEY, weight=0.5), VerifierSpec(equal, weight=2.0)], judge=VerifierSpec(equal)),
+    }
+    with Scorer([VerifierSpec(OBEY)], data_sets=sets) as scorer:
+        assert sorted(scorer.versions()) == ["equal", "obey"]
+        groups = [group(["ok", "no"]) for _ in range(3)]
+        for one, name in zip(groups, ("a", "b", ""), strict=True):
+            one.task = replace(one.task, data_set=name)
+        a, b, other = scorer.score_groups(groups)
+    assert [s.value for s in a.scores] == [3.0, 0.0]
+    assert [s.value for s in b.scores] == [2.5, 0.0]
+    assert [s.value for s in other.scores] == [1.0, 0.0]
+    assert (a.judge, a.mark) == ("obey", "equal")  # a judge that nobody named looks on
+    assert (b.judge, b.mark) == ("equal", "equal")
+    assert list(other.parts[0]) == ["obey"]
+    assert list(a.parts[0]) == ["equal", "obey"]
+
+
+def test_a_data_set_cannot_name_a_verifier_twice():
+    sets = {"a": OfDataSet([VerifierSpec(OBEY), VerifierSpec(OBEY, weight=2.0)])}
+    with pytest.raises(VerifierError, match="given twice"):
+        Scorer([VerifierSpec(OBEY)], data_sets=sets)
 
 
 @pytest.mark.parametrize(

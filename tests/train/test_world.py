@@ -12,7 +12,7 @@ from tests.kit.torchrun import metrics, succeed
 from tests.kit.world_runs import RATE, VARIANTS, config_of, train
 
 # One of each way through the code; the rest of the table takes a minute and is slow.
-QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "long")
+QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "mixture", "long")
 NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
 
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from grpo_kit.data.records import Records
-from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.data.sampler import Sampler
 from grpo_kit.types import Group
 
 
@@ -21,7 +21,7 @@ class RecordedGroups:
 
     recorded = True
 
-    def __init__(self, records: Records, sampler: TaskSampler) -> None:
+    def __init__(self, records: Records, sampler: Sampler) -> None:
         self.records, self.sampler = records, sampler
 
     def next(self, step: int, count: int) -> list[Group]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from grpo_kit.data.sampler import TaskSampler
+from grpo_kit.data.sampler import Sampler
 from grpo_kit.environments.episodes import Episodes
 from grpo_kit.errors import RunFailed
 from grpo_kit.generate.base import Generator, SamplingParams, sample_seed
@@ -29,7 +29,7 @@ class SamplingSetup:
         episodes: what answers the policy; None where a response is one turn.
     """
 
-    sampler: TaskSampler
+    sampler: Sampler
     generator: Generator
     scorer: Scorer
     sampling: SamplingParams
@@ -136,6 +136,7 @@ class Rounds:
             for group in groups:
                 group.greedy = greedy[group.task.id].scores[0]
         self._check_versions(groups)
+        self.setup.sampler.observe(groups)
         return groups
 
     def _stream(self, tasks: dict[str, tuple[Task, Prompt]], sampling: SamplingParams) -> Iterator[list[Completion]]:
@@ -170,7 +171,7 @@ class Rounds:
         local = aside | self.setup.scorer.statistics() | self.setup.generator.statistics()
         if self.setup.episodes is not None:
             local |= self.setup.episodes.statistics()
-        return refills | dict(local.over_ranks("gathering statistics"))
+        return refills | dict(local.over_ranks("gathering statistics")) | self.setup.sampler.statistics()
 
 
 def interleaved(groups: list[Group], fillers: list[Group]) -> list[Group]:

@@ -1,0 +1,144 @@
+"""Pass rates beside the rows, a grading that goes on where it was stopped, and the filter that uses them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from grpo_kit.cli.app import app
+from grpo_kit.config import DataConfig
+from grpo_kit.data.datasets import DatasetSource, training_sets
+from grpo_kit.errors import UserError
+from grpo_kit.evaluate import checkpoints
+from grpo_kit.types import is_right
+from tests.kit.runs import ODD, recipe
+from tests.kit.tiny import TINY_RECIPE, make_policy
+
+ROWS = [{"prompt": f"{i}+1=", "answer": str(i + 1), "note": {"row": i}} for i in range(12)]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_policy(seed=1).save(tmp_path / "model")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (tmp_path / "tiny.yaml").write_text(TINY_RECIPE)
+    return tmp_path
+
+
+def grade(*arguments, code=0):
+    # The odd texts are right, so that rates are neither 0 nor 1; nobody else judges.
+    common = [
+        ODD,
+        f"evaluation={{verifier: {ODD.partition('=')[2]}}}",
+        "data={path: rows.jsonl, max_prompt_tokens: 64}",
+    ]
+    command = ["data", "grade", "tiny.yaml", *common, "--model", "model", "--workers", "0", *map(str, arguments)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == code, f"{result.output}{result.exception}"
+    return result
+
+
+def lines(path):
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def test_every_row_has_its_pass_rate_and_is_as_it_was(here):
+    grade("--samples", 4, "--out", "graded.jsonl")
+    graded = lines("graded.jsonl")
+    assert [{k: row[k] for k in ROWS[0]} for row in graded] == ROWS  # also those that an evaluation would hold out
+    samples = lines("graded.jsonl.samples/samples.jsonl")
+    for index, row in enumerate(graded):
+        own = [s for s in samples if s["id"] == f"rows/{index}"]
+        assert len(own) == row["graded"] == 4
+        assert row["pass_rate"] == sum(is_right(s["status"], s["value"]) for s in own) / 4
+        assert all(s["value"] == sum(map(ord, s["response"])) % 2 for s in own)
+    assert len({row["pass_rate"] for row in graded}) > 1
+
+
+def test_a_grading_that_was_stopped_goes_on_and_comes_to_the_same(here, monkeypatch):
+    monkeypatch.setattr(checkpoints, "CHUNK", 16)
+    grade("--samples", 4, "--out", "straight.jsonl")
+    judged, seen = checkpoints.judged, []
+
+    def stopped(groups, *arguments, **options):
+        for records in judged(groups, *arguments, **options):
+            seen.append(records)
+            if len(seen) == 6:
+                raise KeyboardInterrupt
+            yield records
+
+    monkeypatch.setattr(checkpoints, "judged", stopped)
+    CliRunner().invoke(
+        app,
+        ["data", "grade", "tiny.yaml", ODD, f"evaluation={{verifier: {ODD.partition('=')[2]}}}",
+         "data={path: rows.jsonl, max_prompt_tokens: 64}", "--model", "model", "--workers", "0", "--samples", "4",
+         "--out", "cut.jsonl"],
+    )  # fmt: skip
+    assert not Path("cut.jsonl").exists()
+    assert 0 < len(lines("cut.jsonl.samples/samples.jsonl")) < 48
+    monkeypatch.setattr(checkpoints, "judged", judged)
+    with pytest.raises(UserError, match="go on with --resume"):
+        raise grade("--samples", 4, "--out", "cut.jsonl", code=1).exception
+    grade("--samples", 4, "--out", "cut.jsonl", "--resume")
+    assert lines("cut.jsonl") == lines("straight.jsonl")
+
+
+def test_each_of_several_data_sets_has_a_file(here):
+    sets = "data=[{name: rows, path: rows.jsonl, max_prompt_tokens: 64}, {name: sums, task: addition, limit: 5}]"
+    grade(sets, "--samples", 2, "--out", "graded.jsonl")
+    assert len(lines("graded-rows.jsonl")) == 12
+    sums = lines("graded-sums.jsonl")
+    assert len(sums) == 5
+    assert all(eval(row["prompt"].rstrip("=")) == int(row["answer"]) for row in sums)
+
+
+def test_a_pass_rate_chooses_the_rows_that_are_trained_on(here):
+    rates = [None, 0.0, 0.1, 0.5, 0.9, 1.0]
+    rows = [{"prompt": f"question {i}", "answer": "1", "pass_rate": rate} for i, rate in enumerate(rates)]
+    Path("graded.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = DataConfig(path="graded.jsonl", pass_rate=(0.1, 0.9))
+    source = DatasetSource(data)
+    assert [source.task(i).prompt for i in range(source.size)] == ["question 2", "question 3", "question 4"]
+    assert source.fingerprint != DatasetSource(DataConfig(path="graded.jsonl")).fingerprint
+    # What is held out is held out of all rows: the model is not to be asked only what it finds easy.
+    whole = DatasetSource(DataConfig(path="rows.jsonl"), part="held_out")
+    for row in (graded := lines("rows.jsonl")):
+        row["pass_rate"] = 0.0
+    graded[0]["pass_rate"] = 0.5
+    Path("hard.jsonl").write_text("".join(json.dumps(row) + "\n" for row in graded))
+    assert DatasetSource(DataConfig(path="hard.jsonl", pass_rate=(0.1, 0.9)), part="held_out").size == whole.size
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"path": "rows.jsonl", "pass_rate": [0.1, 0.9]}, "rows.jsonl has no column 'pass_rate'; `grpo-kit data grade"),
+        ({"path": "text.jsonl", "pass_rate": [0.1, 0.9]}, "data.pass_rate: row 0 of text.jsonl has 'often', which is no number"),
+        ({"path": "none.jsonl", "pass_rate": [0.1, 0.9]}, "no row of none.jsonl has a pass_rate from 0.1 to 0.9; widen it"),
+        ({"task": "addition", "pass_rate": [0.1, 0.9]}, "grade its problems first"),
+        ({"path": "rows.jsonl", "pass_rate": [0.9, 0.1]}, "pass_rate is .from, to."),
+    ],
+)  # fmt: skip
+def test_a_filter_that_cannot_be_is_refused(here, data, said):
+    for name, rate in (("text", "often"), ("none", 1.0)):
+        Path(f"{name}.jsonl").write_text(json.dumps({"prompt": "q", "answer": "1", "pass_rate": rate}) + "\n")
+    with pytest.raises(UserError, match=said):
+        training_sets(recipe("grpo", f"data={json.dumps(data)}"))
+
+
+def test_what_cannot_be_graded_is_refused_before_anything_is_written(here):
+    for arguments, said in (
+        (["data={task: addition}"], "data.task: addition has no end; set data.limit"),
+        (["--out", "graded.csv"], "written as .jsonl"),
+    ):
+        with pytest.raises(UserError, match=said):
+            raise grade(*arguments, code=1).exception
+    Path("graded.jsonl").write_text("mine")
+    with pytest.raises(UserError, match="never overwritten"):
+        raise grade(code=1).exception
+    assert Path("graded.jsonl").read_text() == "mine"
+    command = ["data", "grade", "tiny.yaml", "data={path: rows.jsonl}", "--out", "other.jsonl"]
+    with pytest.raises(UserError, match=r"model\.path: the recipe makes its model from scratch"):
+        raise CliRunner().invoke(app, command).exception
