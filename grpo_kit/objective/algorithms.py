@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import runpy
 import traceback
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from grpo_kit.errors import UserError
 
-from .rows import Algorithm, Objective
+from .rows import Algorithm, Objective, added_function
 
 _PLAIN: dict[str, Any] = {
     "baseline": "none",
@@ -145,9 +146,24 @@ def resolve_objective(name: str, overrides: Objective | Mapping[str, Any], sampl
     row = ALGORITHMS[name] if name in ALGORITHMS else _row_of_file(name)
     section = Objective.model_validate(overrides)
     row = row.model_copy(update={key: getattr(section, key) for key in section.model_fields_set})
-    if "correction" in section.model_fields_set or row.correction != "none":
-        return row
-    return row.model_copy(update={"correction": _default_correction(row, sampled_by)})
+    return row.model_copy(update=_as_it_samples(row, section, sampled_by))
+
+
+def _as_it_samples(row: Algorithm, section: Objective, sampled_by: str) -> dict[str, Any]:
+    """What neither row nor recipe sets of the correction, as the sampler, the ratio and the rejection have it."""
+    found: dict[str, Any] = {}
+    if "correction" not in section.model_fields_set and row.correction == "none":
+        found["correction"] = _default_correction(row, sampled_by)
+    if "correction_level" not in row.model_fields_set:
+        found["correction_level"] = "token" if row.ratio_level == "token" else "sequence"
+    for key, bound in zip(("rejection_low", "rejection_high"), _BANDS.get(row.rejection, ()), strict=False):
+        if key not in row.model_fields_set:
+            found[key] = bound
+    return found
+
+
+# IcePop's band of a token; a response's product and its geometric mean are held more closely.
+_BANDS = {"token": (0.5, 5.0), "sequence": (0.5, 2.0), "geometric": (0.99, 1.01)}
 
 
 def _default_correction(row: Algorithm, sampled_by: str) -> str:
@@ -165,7 +181,14 @@ def _row_of_file(name: str) -> Algorithm:
     try:
         row = runpy.run_path(path).get(attribute)
         # Checked again: a copy of a row with other values (model_copy) has been checked by nobody.
-        row = type(row).model_validate(dict(row)) if isinstance(row, Algorithm) else None
+        # What it does not set stays unset, for the sampler to decide.
+        if isinstance(row, Algorithm):
+            row = type(row).model_validate({key: getattr(row, key) for key in row.model_fields_set})
+            _takes_what_it_is_given(row, name)
+        else:
+            row = None
+    except UserError:
+        raise
     except ValidationError as error:
         listed = "; ".join(f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors())
         raise UserError(f"algorithm: {name}: {listed}") from error
@@ -178,3 +201,13 @@ def _row_of_file(name: str) -> Algorithm:
     if row is None:
         raise UserError(f"algorithm: {path} has no Algorithm called {attribute!r}")
     return row
+
+
+def _takes_what_it_is_given(row: Algorithm, name: str) -> None:
+    function = added_function("surrogate", row.surrogate)
+    given = ("logprobs", "log_ratio", "advantages", "sequence_index", "row")
+    if function is not None and len(inspect.signature(function).parameters) != len(given):
+        raise UserError(
+            f"algorithm: {name}: the surrogate {row.surrogate} takes {', '.join(inspect.signature(function).parameters)}, and is "
+            f"given {', '.join(given)}; sequence_index says to which response of the micro-batch a token belongs"
+        )

@@ -53,7 +53,7 @@ def _ratio(row: Objective, updates: int) -> list[str]:
     if row.correction == "in_ratio" and row.surrogate in ("policy_gradient", "importance"):
         found.append(
             f"objective.correction in_ratio (the default with rollout.max_staleness) with surrogate {row.surrogate}, which "
-            "bounds no ratio; use correction truncated or masked, or a surrogate such as ppo_clip"
+            "bounds no ratio; use correction truncated, or a surrogate such as ppo_clip"
         )
     if (
         row.correction == "in_ratio"
@@ -63,7 +63,11 @@ def _ratio(row: Objective, updates: int) -> list[str]:
         found.append(
             f"objective.correction in_ratio with clip_low {row.clip_low:g} and clip_high {row.clip_high:g}: the engine's "
             "rounding alone moves the ratio further than that, so most of a batch would be clipped before any update; use "
-            "correction truncated or masked"
+            "correction truncated"
+        )
+    if row.rejection in ("token", "sequence", "geometric") and row.rejection_low is None and row.rejection_high is None:
+        found.append(
+            f"objective.rejection {row.rejection} without rejection_low and rejection_high leaves nothing out; give one of them"
         )
     biased = row.surrogate == "policy_gradient" and row.selection == "all" and row.data == "sampled"
     if biased and updates > 1:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args
 
@@ -89,12 +89,37 @@ class Objective(Strict):
     penalty_target: float | None = Field(
         None, gt=0.0, description="KL(old || new) in nats per token that the penalty adapts to"
     )
-    correction: Literal["none", "truncated", "masked", "in_ratio"] = Field(
+    correction: Literal["none", "truncated", "in_ratio"] = Field(
         "none",
         description="weight of a token against the engine's own log-probability; where neither row nor recipe sets it, "
         "truncated with a vLLM engine, or in_ratio with rollout.max_staleness and a ratio of single tokens",
     )
+    correction_level: Literal["token", "sequence"] = Field(
+        "token",
+        description="whether that weight is of a token or of its whole response; where neither row nor recipe sets it, of "
+        "the response where ratio_level is not token",
+    )
     correction_cap: float = Field(2.0, ge=1.0, description="bound of the weight of the correction")
+    rejection: Literal["none", "token", "sequence", "geometric", "off_policy"] = Field(
+        "none",
+        description="what is left out for differing too much from the engine: tokens (IcePop), responses by the product or by "
+        "the geometric mean of their tokens' weights, or those of negative advantage that the policy has left",
+    )
+    rejection_low: float | None = Field(
+        0.5,
+        gt=0.0,
+        le=1.0,
+        description="trainer / engine below which it is left out; where neither row nor recipe sets it, 0.99 for geometric",
+    )
+    rejection_high: float | None = Field(
+        5.0,
+        ge=1.0,
+        description="trainer / engine above which it is left out; where neither row nor recipe sets it, 2 for sequence and "
+        "1.01 for geometric",
+    )
+    rejection_limit: float = Field(
+        0.5, gt=0.0, description="mean of log(engine / policy) in nats per token that off_policy allows"
+    )
     kl_place: Literal["loss", "reward"] = Field("loss", description="where the KL to the reference stands")
     kl_estimator: Literal["k1", "k2", "k3"] = Field("k3", description="how the KL to the reference is estimated")
     beta: float = Field(
@@ -134,6 +159,16 @@ class Objective(Strict):
         raise ValueError(
             f"null switches off {', '.join(OPTIONAL)} and nothing else; {none}leave the key out for the row's"
         )
+
+    @field_validator("correction", mode="before")
+    @classmethod
+    def _masked_is_two_choices_now(cls, value: Any) -> Any:
+        if value == "masked":
+            raise ValueError(
+                "masked is a weight and a rejection now: write correction: truncated, rejection: token, rejection_low: null, "
+                "rejection_high: 2.0 (what correction_cap was)"
+            )
+        return value
 
     @model_serializer(mode="wrap")
     def _as_it_was_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -229,6 +264,11 @@ class Objective(Strict):
         return self.correction == "in_ratio"
 
     @property
+    def rejects(self) -> bool:
+        """Whether tokens or responses are left out for what differs between engine and trainer."""
+        return self.rejection != "none"
+
+    @property
     def natural_gradient(self) -> bool:
         return self.step == "natural_gradient"
 
@@ -284,6 +324,12 @@ def declare_axis(axis: str, table: Mapping[str, object]) -> None:
     if set(table) != set(values_of(axis)):
         raise ValueError(f"{axis}: values and functions differ in {sorted(set(table) ^ set(values_of(axis)))}")
     _FUNCTIONS[axis] = table
+
+
+def added_function(axis: str, value: str) -> Callable[..., object] | None:
+    """The function of a value that a file added to an axis; None of those that are the kit's own."""
+    function = None if value in values_of(axis) else _FUNCTIONS.get(axis, {}).get(value)
+    return function if callable(function) else None
 
 
 class Algorithm(Objective):

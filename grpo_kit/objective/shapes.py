@@ -7,6 +7,7 @@ from typing import Annotated
 from torch import Tensor
 
 Tokens = Annotated[Tensor, "tokens"]  # of a micro-batch, those of all its sequences in one row; or of one sequence
+Kept = Annotated[Tensor, "tokens"]  # bool: which take part
 Sequences = Annotated[Tensor, "sequences"]
 Groups = Annotated[Tensor, "groups"]
 Pairs = Annotated[Tensor, "pairs"]

@@ -25,17 +25,23 @@ def _unbounded(loss: Tokens) -> Surrogate:
     return Surrogate(loss, never, never)
 
 
-def policy_gradient(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objective) -> Surrogate:
+def policy_gradient(
+    logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index: Tokens, row: Objective
+) -> Surrogate:
     """-A log pi: REINFORCE (Williams, 1992); with A = 1 maximum likelihood. No ratio, so on-policy data only."""
     return _unbounded(-advantages * logprobs)
 
 
-def importance(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objective) -> Surrogate:
+def importance(
+    logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index: Tokens, row: Objective
+) -> Surrogate:
     """-r A, without a bound: TRPO's objective (arXiv:1502.05477, eq. 14), whose bound is the trust region of the step."""
     return _unbounded(-log_ratio.exp() * advantages)
 
 
-def ppo_clip(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objective) -> Surrogate:
+def ppo_clip(
+    logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index: Tokens, row: Objective
+) -> Surrogate:
     """-min(r A, clip(r, 1 - low, 1 + high) A) (PPO, arXiv:1707.06347, eq. 7; two bounds: DAPO, arXiv:2503.14476).
 
     ``dual_clip`` bounds r where A < 0, where the minimum alone does not (arXiv:1912.09729, eq. 5).
@@ -51,14 +57,14 @@ def ppo_clip(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objec
     )
 
 
-def cispo(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objective) -> Surrogate:
+def cispo(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index: Tokens, row: Objective) -> Surrogate:
     """-stop(clip(r, 1 - low, 1 + high)) A log pi: no token loses its gradient (MiniMax-M1, arXiv:2506.13585, eq. 4)."""
     low, high = 1.0 - row.clip_low, 1.0 + row.clip_high
     ratio = log_ratio.detach().exp()
     return Surrogate(-ratio.clamp(low, high) * advantages * logprobs, ratio < low, ratio > high)
 
 
-def sapo(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objective) -> Surrogate:
+def sapo(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index: Tokens, row: Objective) -> Surrogate:
     """-(4 / t) sigmoid(t (r - 1)) A: a soft gate instead of a clip (SAPO, arXiv:2511.20347, eq. 5 and 6).
 
     The temperature t is higher where A <= 0, so that the gradient of unlikely tokens fades faster.
@@ -70,7 +76,9 @@ def sapo(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objective
     return _unbounded(-gate * advantages)
 
 
-def kl_penalty(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objective) -> Surrogate:
+def kl_penalty(
+    logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index: Tokens, row: Objective
+) -> Surrogate:
     """-r A + penalty * KL(old || new) (PPO, arXiv:1707.06347, eq. 8).
 
     The KL is estimated from tokens of the old policy by r - 1 - log r: unbiased, and never negative.
@@ -79,7 +87,9 @@ def kl_penalty(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Obj
     return _unbounded(-ratio * advantages + row.penalty * (ratio - 1.0 - log_ratio))
 
 
-def divergence_mask(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row: Objective) -> Surrogate:
+def divergence_mask(
+    logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index: Tokens, row: Objective
+) -> Surrogate:
     """-r A, no gradient where the step would leave |pi - pi_old| <= limit (DPPO, binary TV, arXiv:2602.04879).
 
     The probability of the token, not its ratio, says how far the policy moved: rare tokens may change by large factors.
@@ -94,7 +104,7 @@ def divergence_mask(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, row
     return Surrogate(-capped * advantages * (~(low | high)), low, high)
 
 
-SurrogateLoss = Callable[[Tokens, Tokens, Tokens, Objective], Surrogate]
+SurrogateLoss = Callable[[Tokens, Tokens, Tokens, Tokens, Objective], Surrogate]
 SURROGATES: dict[str, SurrogateLoss] = {
     "policy_gradient": policy_gradient,
     "importance": importance,

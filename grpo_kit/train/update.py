@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
-from grpo_kit.objective.correction import CORRECTIONS
+from grpo_kit.objective.correction import CORRECTIONS, LEVELS, REJECTIONS, Mismatch, spread
 from grpo_kit.objective.kl import KL_ESTIMATORS, k3
 from grpo_kit.objective.losses import RATIO_LEVELS
 from grpo_kit.objective.rows import Algorithm
@@ -154,10 +154,12 @@ class PolicyUpdater:
             return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
         remembered = batch.old_logprobs
         old_logprobs = logprobs.detach() if remembered is None else remembered
-        weight, since = self._correction(batch, old_logprobs, metrics)
+        weight, since = self._correction(batch, logprobs.detach(), old_logprobs, metrics)
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, since, batch.sequence_index)
         adapted = objective.model_copy(update={"penalty": self.adaptive.penalty})
-        surrogate = SURROGATES[objective.surrogate](logprobs, log_ratio, batch.advantages, adapted)
+        surrogate = SURROGATES[objective.surrogate](
+            logprobs, log_ratio, batch.advantages, batch.sequence_index, adapted
+        )
         token_loss = surrogate.loss * weight
         mask = batch.token_mask
         if mask is not None:
@@ -186,22 +188,34 @@ class PolicyUpdater:
         metrics.means({"kl/reference": kl})
         return self.adaptive.beta * kl if self.objective.kl_in_loss else 0.0
 
-    def _correction(self, batch: MicroBatch, old_logprobs: Tensor, metrics: Measures) -> tuple[Tensor | float, Tensor]:
-        """The weight of each token [tokens] and the log-probabilities that its ratio is taken to [tokens].
+    def _correction(
+        self, batch: MicroBatch, logprobs: Tensor, old_logprobs: Tensor, metrics: Measures
+    ) -> tuple[Tensor | float, Tensor]:
+        """The weight of each token [tokens], 0 where it is rejected, and the log-probabilities that its ratio is taken to.
 
         Records how far the engine that sampled is from ``old_logprobs``, the trainer's own at the start of the batch:
-        [tokens], without gradient.
+        [tokens], without gradient, as ``logprobs``, which are those of now.
         """
-        engine = batch.behaviour_logprobs
+        engine, objective = batch.behaviour_logprobs, self.objective
         if engine is None:
             return 1.0, old_logprobs  # demonstrations were sampled by nobody
         log_weight = old_logprobs - engine
-        weight = CORRECTIONS[self.objective.correction](log_weight, self.objective.correction_cap)
-        capped = (log_weight > math.log(self.objective.correction_cap)).float()
-        mismatch = {"mismatch/mean_logprob_difference": log_weight.abs(), "mismatch/kl": k3(engine, old_logprobs)}
-        metrics.means(mismatch | {"correction/weight": weight, "correction/capped": capped})
+        at_level = LEVELS[objective.correction_level](log_weight, batch.sequence_index)
+        weight = CORRECTIONS[objective.correction](at_level, objective.correction_cap)
+        capped = (at_level > math.log(objective.correction_cap)).float()
+        metrics.means({"correction/weight": weight, "correction/capped": capped})
+        metrics.means({"mismatch/mean_logprob_difference": log_weight.abs(), "mismatch/kl": k3(engine, old_logprobs)})
+        metrics.means(
+            {"mismatch/chi2": spread(log_weight), "mismatch/chi2_response": spread(batch.sum_sequences(log_weight))}
+        )
         metrics.add("mismatch/max_logprob_difference", Measure.max(log_weight.abs().max()))
-        return weight, engine if self.objective.ratio_to_engine else old_logprobs
+        if objective.rejects:
+            seen = Mismatch(log_weight, engine - logprobs, batch.advantages, batch.sequence_index)
+            kept = REJECTIONS[objective.rejection](seen, objective)
+            touched = batch.sum_sequences((~kept).to(log_weight.dtype)) > 0
+            metrics.means({"correction/rejected": (~kept).float(), "correction/rejected_responses": touched.float()})
+            weight = weight * kept
+        return weight, engine if objective.ratio_to_engine else old_logprobs
 
     def _adapt(self, sequences: list[TrainingSequence], metrics: Measures) -> None:
         objective, adaptive = self.objective, self.adaptive

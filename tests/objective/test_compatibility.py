@@ -33,6 +33,7 @@ REFUSED = [
     ("dapo", {"kl_estimator": "k1", "beta": 0.1}, "gradient of zero in expectation"),
     ("ppo", {"kl_estimator": "k2"}, "k2 in the reward does not give the gradient"),
     ("grpo", {"kl_place": "reward"}, "k3 in the reward does not give the gradient"),
+    ("grpo", {"rejection": "sequence", "rejection_low": None, "rejection_high": None}, "leaves nothing out"),
     ("gspo", {"correction": "in_ratio"}, "most of a batch would be clipped before any update"),
 ]
 

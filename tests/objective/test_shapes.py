@@ -13,7 +13,7 @@ from grpo_kit.objective.rows import Objective
 
 SIZES = {"tokens": 11, "sequences": 5, "groups": 3, "pairs": 7, "responses": 4}
 INDEX = {"sequence_index": "sequences", "group_index": "groups"}  # which of so many
-BOOLEAN = ("counted", "desirable")
+BOOLEAN = ("counted", "desirable", "clipped_low", "clipped_high")
 PLAIN = {Objective: Objective(), float: 0.5, int: SIZES["tokens"], str: ""}
 CHOICES = {
     "baseline": "group_mean",

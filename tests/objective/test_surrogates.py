@@ -19,6 +19,7 @@ ROW = Objective(
     penalty=0.7,
 )
 LOGPROB = -0.9
+ONE = torch.tensor([0])  # a sequence of one token
 
 
 def sigmoid(x):
@@ -58,7 +59,7 @@ def test_loss_and_gradient(name, advantage, log_ratio):
     logprob = torch.tensor([LOGPROB], dtype=torch.float64, requires_grad=True)
     ratio = RATIO_LEVELS["token"](logprob, torch.tensor([LOGPROB - log_ratio], dtype=torch.float64), torch.tensor([0]))
     a = torch.tensor([advantage], dtype=torch.float64)
-    result = SURROGATES[name](logprob, ratio, a, ROW)
+    result = SURROGATES[name](logprob, ratio, a, ONE, ROW)
     (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
     loss, slope = expected(name, LOGPROB, log_ratio, advantage)
     assert result.loss.item() == pytest.approx(loss, rel=1e-9, abs=1e-12)
@@ -68,7 +69,7 @@ def test_loss_and_gradient(name, advantage, log_ratio):
 def test_ppo_reports_where_it_clipped():
     log_ratio = torch.tensor([-1.0, -1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
     advantages = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0], dtype=torch.float64)
-    result = SURROGATES["ppo_clip"](log_ratio, log_ratio, advantages, ROW)
+    result = SURROGATES["ppo_clip"](log_ratio, log_ratio, advantages, torch.arange(5), ROW)
     assert result.clipped_low.tolist() == [False, True, False, False, False]
     assert result.clipped_high.tolist() == [False, False, False, True, False]
 
@@ -76,7 +77,7 @@ def test_ppo_reports_where_it_clipped():
 def test_dual_clip_bounds_the_loss_of_bad_tokens_that_became_likely():
     log_ratio = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
     row = Objective(dual_clip=3.0)
-    result = SURROGATES["ppo_clip"](log_ratio, log_ratio, torch.tensor([-2.0], dtype=torch.float64), row)
+    result = SURROGATES["ppo_clip"](log_ratio, log_ratio, torch.tensor([-2.0], dtype=torch.float64), ONE, row)
     assert result.loss.item() == pytest.approx(6.0)
     result.loss.sum().backward()
     assert log_ratio.grad.item() == 0.0
@@ -87,7 +88,7 @@ def test_all_surrogates_have_the_policy_gradient_where_nothing_moved():
     for name, surrogate in SURROGATES.items():
         logprob = torch.tensor([-1.2, -0.4], dtype=torch.float64, requires_grad=True)
         a = torch.tensor([0.8, -1.1], dtype=torch.float64)
-        result = surrogate(logprob, logprob - logprob.detach(), a, ROW)
+        result = surrogate(logprob, logprob - logprob.detach(), a, torch.arange(2), ROW)
         (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
         torch.testing.assert_close(gradient, -a, msg=name)
 
@@ -97,7 +98,9 @@ def test_a_rare_token_of_dppo_weighs_no_more_than_the_cap():
     row = Objective(divergence_limit=0.15, ratio_cap=20.0)
     logprob = torch.tensor([1e-3, 0.3], dtype=torch.float64).log().requires_grad_()
     old = torch.tensor([1e-6, 0.25], dtype=torch.float64).log()
-    result = SURROGATES["divergence_mask"](logprob, logprob - old, torch.ones(2, dtype=torch.float64), row)
+    result = SURROGATES["divergence_mask"](
+        logprob, logprob - old, torch.ones(2, dtype=torch.float64), torch.arange(2), row
+    )
     (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
     torch.testing.assert_close(result.loss.detach(), torch.tensor([-20.0, -1.2], dtype=torch.float64))
     torch.testing.assert_close(gradient, torch.tensor([-20.0, -1.2], dtype=torch.float64))
