@@ -60,6 +60,43 @@ ALGORITHMS: dict[str, Algorithm] = {
         summary="higher upper clip, mean over tokens, groups that agree are resampled, truncated ones masked",
         aggregation="token_mean", clip_high=0.28, dynamic_sampling=True, mask_truncated=True,
     ),
+    "lite_ppo": Algorithm(
+        paper="arXiv:2508.08221", summary="the group's mean, the batch's deviation, mean over tokens: two tricks, no more",
+        scale="batch_std", aggregation="token_mean",
+    ),
+    "opo": Algorithm(
+        paper="arXiv:2505.23585", summary="mean of the group weighted by length as baseline, exactly on policy",
+        baseline="length_weighted_mean", scale="none", surrogate="policy_gradient", aggregation="token_mean",
+    ),
+    "maxrl": Algorithm(
+        paper="arXiv:2602.02710", summary="divided by the group's success rate: the gradient of log p in place of p",
+        scale="group_mean", aggregation="token_mean",
+    ),
+    "gdpo": Algorithm(
+        paper="arXiv:2601.05242", summary="each verifier standardised within the group, their sum within the batch",
+        combine="decoupled", baseline="batch_mean", scale="batch_std", aggregation="token_mean",
+    ),
+    "pass_at_k": Algorithm(
+        paper="arXiv:2508.10751", summary="the success of sets of k responses is what counts: hard prompts and variety",
+        shape="pass_at_k", scale="bernoulli_std", aggregation="token_mean",
+    ),
+    "w_reinforce": Algorithm(
+        paper="arXiv:2506.01347", summary="wrong responses pushed down, right ones pulled up by a tenth (NSR: by nothing)",
+        shape="signed", baseline="none", scale="none", positive_weight=0.1, aggregation="token_mean",
+    ),
+    "scalerl": Algorithm(
+        paper="arXiv:2510.13786", summary="CISPO, mean over prompts, the batch's deviation, groups that agree left out",
+        scale="batch_std", surrogate="cispo", aggregation="group_token_mean", clip_low=1.0, clip_high=4.0,
+        drop_agreeing=True,
+    ),
+    "clip_cov": Algorithm(
+        paper="arXiv:2505.22617", summary="a few tokens that would end exploration have no gradient",
+        aggregation="token_mean", tokens="clip_cov",
+    ),
+    "kl_cov": Algorithm(
+        paper="arXiv:2505.22617", summary="the tokens that would end exploration pay for moving; no clip",
+        surrogate="importance", aggregation="token_mean", tokens="kl_cov",
+    ),
     "gspo": Algorithm(
         paper="arXiv:2507.18071", summary="ratio and clip of the whole sequence, length-normalised",
         ratio_level="sequence", clip_low=3e-4, clip_high=4e-4,
@@ -67,6 +104,14 @@ ALGORITHMS: dict[str, Algorithm] = {
     "gspo_token": Algorithm(
         paper="arXiv:2507.18071", summary="GSPO's ratio with each token's own gradient and advantage",
         ratio_level="sequence_token", clip_low=3e-4, clip_high=4e-4,
+    ),
+    "luspo": Algorithm(
+        paper="arXiv:2602.05261", summary="GSPO with each response weighted by its length, which it would lose",
+        ratio_level="sequence", aggregation="sequence_sum", clip_low=3e-4, clip_high=4e-4,
+    ),
+    "gmpo": Algorithm(
+        paper="arXiv:2507.20673", summary="geometric mean of clipped token ratios in place of the arithmetic one",
+        surrogate="geometric_clip", clip_low=0.4, clip_high=0.4,
     ),
     "cispo": Algorithm(
         paper="arXiv:2506.13585", summary="clips the importance weight, keeps every token's gradient",
@@ -80,6 +125,24 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="arXiv:2602.04879",
         summary="masks tokens whose probability left the trust region around the policy that sampled",
         surrogate="divergence_mask", aggregation="token_mean", correction="in_ratio",
+    ),
+    "dppo_kl": Algorithm(
+        paper="arXiv:2602.04879", summary="DPPO with the region measured by the KL of this token against any other",
+        surrogate="divergence_mask", divergence="kl", divergence_limit=0.05, aggregation="token_mean",
+        correction="in_ratio",
+    ),
+    "vespo": Algorithm(
+        paper="arXiv:2602.10693", summary="a smooth weight of the whole response's ratio that fades on both sides",
+        ratio_level="sequence_product", surrogate="vespo", aggregation="token_mean", correction="in_ratio",
+    ),
+    "topr": Algorithm(
+        paper="arXiv:2503.14286", summary="right responses imitated, wrong ones pushed down while the policy would write them",
+        shape="signed", baseline="none", scale="none", ratio_level="sequence_product", surrogate="topr",
+        aggregation="sequence_sum", correction="in_ratio",
+    ),
+    "aspo": Algorithm(
+        paper="arXiv:2510.06062", summary="the ratio flipped where the advantage is positive, so that rare tokens rise",
+        surrogate="aspo", aggregation="token_mean", dual_clip=3.0,
     ),
     "ppo": Algorithm(
         paper="arXiv:1707.06347", summary="critic, generalised advantages, clipped ratio and value, KL in the reward",

@@ -42,12 +42,32 @@ class Objective(Strict):
         description="which responses of a group are learned from: all, the right ones, or the verified: right ones, each text "
         "once and at most per_prompt; what is selected is imitated, with an advantage of 1",
     )
-    baseline: Literal["none", "moving_average", "group_mean", "leave_one_out", "batch_mean", "greedy", "critic"] = (
-        Field("group_mean", description="what is subtracted from a reward")
+    shape: Literal["none", "signed", "pass_at_k"] = Field(
+        "none",
+        description="what is compared: the reward, 1 and -1 for right and wrong, or how often a set of set_size responses of the "
+        "group succeeds with this one in it",
     )
-    scale: Literal["none", "group_std", "batch_std", "beta_density"] = Field(
+    set_size: int = Field(4, gt=0, description="responses of a set (shape pass_at_k)")
+    combine: Literal["sum", "decoupled"] = Field(
+        "sum",
+        description="how the verifiers' scores become one reward: their weighted sum, or that of each one's standard score "
+        "within the group",
+    )
+    baseline: Literal[
+        "none",
+        "moving_average",
+        "group_mean",
+        "leave_one_out",
+        "length_weighted_mean",
+        "batch_mean",
+        "greedy",
+        "critic",
+    ] = Field("group_mean", description="what is subtracted from a reward")
+    scale: Literal["none", "group_std", "batch_std", "group_mean", "bernoulli_std", "beta_density"] = Field(
         "group_std", description="what the difference of reward and baseline is divided by"
     )
+    positive_weight: float = Field(1.0, ge=0.0, description="factor of advantages above 0")
+    negative_weight: float = Field(1.0, ge=0.0, description="factor of advantages below 0")
     returns: Literal["response", "reward_to_go", "gae"] = Field(
         "response",
         description="one advantage for the whole response, or one for each token: discounted rewards-to-go, or generalised "
@@ -62,23 +82,49 @@ class Objective(Strict):
         "token", description="at what level the policy is compared with the old one"
     )
     surrogate: Literal[
-        "policy_gradient", "importance", "ppo_clip", "cispo", "sapo", "kl_penalty", "divergence_mask"
+        "policy_gradient",
+        "importance",
+        "ppo_clip",
+        "cispo",
+        "sapo",
+        "kl_penalty",
+        "divergence_mask",
+        "geometric_clip",
+        "vespo",
+        "topr",
+        "aspo",
     ] = Field("ppo_clip", description="the loss of a token, given its ratio and its advantage")
     aggregation: Literal["sequence_mean", "token_mean", "constant_length", "sequence_sum", "group_token_mean"] = Field(
         "sequence_mean", description="how much each token counts in the loss of a step"
     )
-    clip_low: float = Field(0.2, gt=0.0, description="the ratio may fall to 1 - clip_low (ppo_clip, cispo)")
-    clip_high: float = Field(0.2, gt=0.0, description="the ratio may rise to 1 + clip_high (ppo_clip, cispo)")
+    clip_low: float = Field(
+        0.2,
+        gt=0.0,
+        description="the ratio may fall to 1 - clip_low (ppo_clip, cispo, aspo), or to exp(-clip_low) (geometric_clip)",
+    )
+    clip_high: float = Field(
+        0.2,
+        gt=0.0,
+        description="the ratio may rise to 1 + clip_high (ppo_clip, cispo, aspo), or to exp(clip_high) (geometric_clip)",
+    )
     dual_clip: float | None = Field(
-        None, gt=1.0, description="upper bound of the ratio also where the advantage is negative (ppo_clip)"
+        None,
+        gt=1.0,
+        description="upper bound of the ratio also where the advantage is negative (ppo_clip); of a weight (aspo)",
     )
     gate_positive: float = Field(
         1.0, gt=0.0, description="temperature of the gate where the advantage is positive (sapo)"
     )
     gate_negative: float = Field(1.05, gt=0.0, description="temperature of the gate where it is not (sapo)")
-    divergence_limit: float = Field(
-        0.15, gt=0.0, description="largest |pi - pi_old| of the sampled token (divergence_mask)"
+    gamma_power_positive: float = Field(2.0, ge=0.0, description="k where the advantage is 0 or more (vespo)")
+    gamma_power_negative: float = Field(3.0, ge=0.0, description="k where it is negative (vespo)")
+    gamma_decay_positive: float = Field(3.0, ge=0.0, description="lambda where the advantage is 0 or more (vespo)")
+    gamma_decay_negative: float = Field(2.0, ge=0.0, description="lambda where it is negative (vespo)")
+    divergence: Literal["tv", "kl"] = Field(
+        "tv",
+        description="how far a token moved: |pi - pi_old|, or KL(old || new) of this token or another (divergence_mask)",
     )
+    divergence_limit: float = Field(0.15, gt=0.0, description="how far the sampled token may move (divergence_mask)")
     ratio_cap: float = Field(
         20.0,
         ge=1.0,
@@ -86,6 +132,11 @@ class Objective(Strict):
         "(divergence_mask)",
     )
     penalty: float = Field(1.0, ge=0.0, description="weight of KL(old || new) (kl_penalty)")
+    ratio_penalty: float = Field(
+        0.0,
+        ge=0.0,
+        description="weight of the squared log-ratio of each token, beside any surrogate with a ratio of tokens",
+    )
     penalty_target: float | None = Field(
         None, gt=0.0, description="KL(old || new) in nats per token that the penalty adapts to"
     )
@@ -125,17 +176,43 @@ class Objective(Strict):
     beta: float = Field(
         0.0, ge=0.0, description="weight of the KL to the reference, 0 needs none; of a preference loss, its own beta"
     )
+    kl_weighted: bool = Field(
+        False,
+        description="the KL in the loss is weighted by the token's ratio, which makes it that of the policy of now also after "
+        "the first update",
+    )
     kl_target: float | None = Field(
         None, gt=0.0, description="KL to the reference in nats per token that beta adapts to"
     )
     entropy_bonus: float = Field(
         0.0, ge=0.0, description="weight of the mean token entropy, which is subtracted from the loss"
     )
+    entropy_target: float | None = Field(
+        None,
+        gt=0.0,
+        description="mean token entropy in nats that entropy_bonus adapts to, by entropy_step a batch; at or below it the bonus "
+        "is used, above it is not",
+    )
+    entropy_step: float = Field(0.005, gt=0.0, description="by how much entropy_bonus adapts")
     entropy_share: float = Field(
         1.0, gt=0.0, le=1.0, description="share of tokens, those of highest entropy, that carry the policy gradient"
     )
+    tokens: Literal["all", "clip_cov", "kl_cov"] = Field(
+        "all",
+        description="all tokens alike, or those whose advantage and log-probability vary together held back: a few without "
+        "gradient (clip_cov), the highest with a penalty on |log ratio| (kl_cov)",
+    )
+    covariance_share: float = Field(2e-4, gt=0.0, le=1.0, description="share of tokens that are held back")
+    covariance_low: float = Field(1.0, description="covariance above which a token may be (clip_cov)")
+    covariance_high: float = Field(5.0, description="and below which (clip_cov)")
+    covariance_penalty: float = Field(1.0, ge=0.0, description="weight of their |log ratio| (kl_cov)")
     dynamic_sampling: bool = Field(
-        False, description="groups whose rewards all agree are replaced by freshly sampled ones"
+        False,
+        description="groups whose responses are all right or all wrong are replaced by freshly sampled ones",
+    )
+    drop_agreeing: bool = Field(
+        False,
+        description="groups whose responses are all right or all wrong take no part in the loss, its denominators or the scale",
     )
     mask_truncated: bool = Field(False, description="responses that the length limit cut take no part in the loss")
     value_clip: float | None = Field(0.2, gt=0.0, description="how far the critic's value may move from the old one")
@@ -220,8 +297,26 @@ class Objective(Strict):
     def needs_comparison(self) -> bool:
         """Whether a response is judged against others to the same prompt, so that one sample says nothing."""
         return self.family == "policy_gradient" and (
-            self.baseline in ("group_mean", "leave_one_out") or self.scale in ("group_std", "beta_density")
+            self.compares_in_groups
+            or self.scale in ("group_std", "group_mean", "bernoulli_std", "beta_density")
+            or self.combine == "decoupled"
+            or self.shape == "pass_at_k"
         )
+
+    @property
+    def compares_in_groups(self) -> bool:
+        """Whether what is subtracted from a reward is of its own group."""
+        return self.baseline in ("group_mean", "leave_one_out", "length_weighted_mean")
+
+    @property
+    def reads_marks(self) -> bool:
+        """Whether an advantage is made of who is right, and not of the reward."""
+        return self.shape != "none"
+
+    @property
+    def reads_parts(self) -> bool:
+        """Whether an advantage is made of what each verifier gave, and not of their sum."""
+        return self.combine != "sum"
 
     @property
     def cancels_in_groups(self) -> bool:
@@ -254,6 +349,16 @@ class Objective(Strict):
         return self.beta > 0.0 and self.kl_place == "loss"
 
     @property
+    def uses_entropy(self) -> bool:
+        """Whether the entropy has a part in the loss, or may get one."""
+        return self.entropy_bonus > 0.0 or self.entropy_target is not None
+
+    @property
+    def chooses_tokens(self) -> bool:
+        """Whether tokens of a step are told apart before it."""
+        return self.entropy_share < 1.0 or self.tokens != "all"
+
+    @property
     def uses_penalty(self) -> bool:
         """Whether ``penalty`` has a part in the loss."""
         return self.surrogate == "kl_penalty"
@@ -276,7 +381,13 @@ class Objective(Strict):
     def learns_without_advantage(self) -> bool:
         """Whether a token of advantage zero can still have a part in the step: in its gradient, or in its trust region."""
         return (
-            self.kl_in_loss or self.entropy_bonus > 0.0 or self.uses_penalty or self.per_token or self.natural_gradient
+            self.kl_in_loss
+            or self.uses_entropy
+            or self.uses_penalty
+            or self.ratio_penalty > 0.0
+            or self.tokens == "kl_cov"
+            or self.per_token
+            or self.natural_gradient
         )
 
     @property

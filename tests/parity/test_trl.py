@@ -13,7 +13,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from grpo_kit.objective.advantages import compute_advantages
+from grpo_kit.objective.advantages import Rewards, compute_advantages
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
 from tests.kit.optional import needs_extra
@@ -119,9 +119,8 @@ def test_group_advantages_are_trls():
     """TRL adds 1e-4 to the deviation, we add 1e-6: the difference is bounded by their ratio."""
     rewards = torch.tensor([[1.0, 0.0, 0.5, 0.0], [0.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
     index = torch.arange(2).repeat_interleave(4)
-    ours = compute_advantages(
-        rewards.flatten(), index, torch.ones(8, dtype=torch.bool), baseline="group_mean", scale="group_std"
-    )
+    known = Rewards(rewards.flatten(), index, torch.ones(8, dtype=torch.bool))
+    ours = compute_advantages(known, baseline="group_mean", scale="group_std")
     theirs = (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)
     torch.testing.assert_close(ours.view(2, 4), theirs, rtol=3e-4, atol=1e-9)
 
