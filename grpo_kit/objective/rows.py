@@ -321,7 +321,8 @@ class Objective(Strict):
     @property
     def cancels_in_groups(self) -> bool:
         """Whether the advantages of a group's responses add up to nothing."""
-        return self.family == "policy_gradient" and self.baseline == "group_mean"
+        even = self.positive_weight == self.negative_weight
+        return self.family == "policy_gradient" and self.baseline == "group_mean" and even
 
     @property
     def centres_over_batch(self) -> bool:

@@ -85,6 +85,12 @@ LABELS = {
     "dropped/error": "verifier failed",
     "dropped/timeout": "verifier too slow",
     "dropped/no_greedy_score": "no greedy score",
+    "dropped/agreeing": "all right or all wrong",
+    "dropped/no_mark": "nobody says whether it is right",
+    "tokens/held_back": "tokens held back",
+    "tokens/covariance": "covariance of advantage and log-probability",
+    "ratio/squared_log": "squared log-ratio",
+    "entropy_bonus": "weight of the entropy",
 }
 
 PHASES = {
@@ -128,6 +134,14 @@ ALGORITHMS = {
     "reward_model": "Reward model",
     "rft": "RFT",
     "offline_pg": "Offline policy gradient",
+    "lite_ppo": "Lite PPO",
+    "maxrl": "MaxRL",
+    "pass_at_k": "Pass@k training",
+    "w_reinforce": "W-REINFORCE",
+    "scalerl": "ScaleRL",
+    "clip_cov": "Clip-Cov",
+    "kl_cov": "KL-Cov",
+    "dppo_kl": "DPPO by KL",
 }
 
 

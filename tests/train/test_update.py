@@ -319,3 +319,32 @@ def test_the_policys_schedule_begins_when_the_critic_is_warm():
         step.optimizer.step()
         step.scheduler.step()
     assert rates == pytest.approx([1 - k / 8 for k in range(8)])
+
+
+def test_an_entropy_target_moves_the_bonus_from_batch_to_batch_and_is_remembered(policy):
+    """Skywork-OR1, arXiv:2505.22312: a step up at or below the target; above it a step down, and no bonus in the next batch."""
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+
+    def updater(target):
+        row = resolve_objective("grpo", {"beta": 0.0, "entropy_bonus": 0.01, "entropy_target": target})
+        config = OptimizerConfig(learning_rate=1e-9)
+        return PolicyUpdater(policy, row, config, total_updates=9, token_budget=64, temperature=1.0)
+
+    low, high = updater(50.0), updater(1e-3)
+    assert [low.update(batch.updates)["entropy_bonus"] for _ in range(3)] == pytest.approx([0.01, 0.015, 0.02])
+    assert [high.update(batch.updates)["entropy_bonus"] for _ in range(3)] == pytest.approx([0.01, 0.0, 0.0])
+    assert high.adaptive.entropy_bonus == 0.0
+    again = updater(50.0)
+    again.load_state_dict(low.state_dict())
+    assert again.update(batch.updates)["entropy_bonus"] == pytest.approx(0.025)
+
+
+def test_tokens_that_are_held_back_are_the_same_for_every_split(policy):
+    row = resolve_objective("clip_cov", {"covariance_share": 0.4, "covariance_low": -9.0, "covariance_high": 9.0})
+    batch = build_batch(groups(), row, max_tokens=8)
+    updater = PolicyUpdater(policy, row, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    metrics = updater.update(batch.updates)
+    held = [(~s.token_mask).tolist() for s in batch.sequences]
+    count = sum(map(len, held))
+    assert metrics["tokens/held_back"] == pytest.approx(int(0.4 * count) / count)
+    assert sum(map(sum, held)) == int(0.4 * count)
