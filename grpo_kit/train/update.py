@@ -216,9 +216,9 @@ class PolicyUpdater:
             loss = loss - self.adaptive.bonus * (carried * batch.entropy_weights).sum()
         return loss
 
-    def _penalties(self, batch: MicroBatch, log_ratio: Tensor, metrics: Measures) -> Tensor | float:
-        """What moving a token from the old policy costs beside the surrogate [tokens]. log_ratio: [tokens], of each token."""
-        objective, found = self.objective, 0.0
+    def _penalties(self, batch: MicroBatch, log_ratio: Tensor, metrics: Measures) -> Tensor:
+        """What moving a token from the old policy costs beside the surrogate. [tokens], as log_ratio is."""
+        objective, found = self.objective, torch.zeros_like(log_ratio)
         if objective.ratio_penalty > 0.0:  # of prime-rl's default loss, as Kimi K2.5's
             squared = log_ratio.square()
             metrics.means({"ratio/squared_log": squared})
