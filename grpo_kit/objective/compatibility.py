@@ -65,10 +65,10 @@ def _reward(row: Objective, group_size: int) -> list[str]:
             f"objective.shape {row.shape} looks at who is right alone, and combine {row.combine} at what every verifier gave; "
             "leave one of them out"
         )
-    if row.shape == "pass_at_k" and row.set_size > group_size:
+    if row.shape == "pass_at_k" and row.set_size >= group_size:
         found.append(
-            f"objective.set_size {row.set_size} is more than rollout.group_size {group_size}: there is no such set; lower it, or "
-            "sample more"
+            f"objective.set_size {row.set_size} with rollout.group_size {group_size}: every set would be the whole group, and "
+            "every advantage 0; lower it, or sample more"
         )
     if row.drop_agreeing and not row.compares_in_groups:
         found.append(

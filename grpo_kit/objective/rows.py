@@ -47,7 +47,7 @@ class Objective(Strict):
         description="what is compared: the reward, 1 and -1 for right and wrong, or how often a set of set_size responses of the "
         "group succeeds with this one in it",
     )
-    set_size: int = Field(4, gt=0, description="responses of a set (shape pass_at_k)")
+    set_size: int = Field(2, gt=0, description="responses of a set, fewer than rollout.group_size (shape pass_at_k)")
     combine: Literal["sum", "decoupled"] = Field(
         "sum",
         description="how the verifiers' scores become one reward: their weighted sum, or that of each one's standard score "

@@ -37,7 +37,7 @@ REFUSED = [
     ("ppo", {"shape": "signed"}, "shape signed makes one number of a response"),
     ("reinforce", {"combine": "decoupled"}, "combine decoupled makes one number of a response"),
     ("gdpo", {"shape": "signed"}, "leave one of them out"),
-    ("pass_at_k", {"set_size": 9}, "set_size 9 is more than rollout.group_size 8"),
+    ("pass_at_k", {"set_size": 8}, "every set would be the whole group"),
     ("maxrl", {"baseline": "leave_one_out"}, "scale group_mean is derived for the baseline group_mean"),
     ("reinforce++", {"drop_agreeing": True}, "would move the baseline"),
     ("scalerl", {"dynamic_sampling": True}, "would sample again; use one of them"),
@@ -62,7 +62,7 @@ def test_refused_with_the_reason(name, change, reason):
 
 
 def test_groups_of_one_are_for_baselines_that_need_no_group():
-    for name in ("grpo", "rloo", "dapo", "online_dpo", "bnpo"):
+    for name in ("grpo", "rloo", "dapo", "online_dpo", "bnpo", "maxrl", "gdpo", "opo", "scalerl"):
         assert "leaves nothing to compare" in refusals(ALGORITHMS[name], group_size=1)[0], name
     for name in ("reinforce", "remax", "reinforce++", "ppo"):
         assert refusals(ALGORITHMS[name], group_size=1) == [], name
