@@ -38,7 +38,7 @@ RECIPES = {
     "rft": "imitation/rft", "online_dpo": "preference/online_dpo", "sft": "imitation/sft", "dpo": "preference/dpo",
     "ipo": "preference/ipo", "kto": "preference/kto", "reward_model": "preference/reward_model",
     "offline_pg": "imitation/offline_pg", "lite_ppo": "grpo/lite_ppo", "opo": "grpo/opo", "maxrl": "grpo/maxrl",
-    "gdpo": "grpo/gdpo", "pass_at_k": "grpo/pass_at_k", "w_reinforce": "grpo/w_reinforce", "scalerl": "grpo/scalerl",
+    "gdpo": "grpo/gdpo", "pass_at_k": "grpo/pass_at_k", "scalerl": "grpo/scalerl",
     "clip_cov": "grpo/clip_cov", "kl_cov": "grpo/kl_cov", "luspo": "grpo/luspo", "gmpo": "grpo/gmpo",
     "dppo_kl": "grpo/dppo_kl", "vespo": "grpo/vespo", "topr": "grpo/topr", "aspo": "grpo/aspo",
 }  # fmt: skip

@@ -80,10 +80,6 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="arXiv:2508.10751", summary="the success of sets of k responses is what counts: hard prompts and variety",
         shape="pass_at_k", scale="bernoulli_std", aggregation="token_mean",
     ),
-    "w_reinforce": Algorithm(
-        paper="arXiv:2506.01347", summary="wrong responses pushed down, right ones pulled up by a tenth (NSR: by nothing)",
-        shape="signed", baseline="none", scale="none", positive_weight=0.1, aggregation="token_mean",
-    ),
     "scalerl": Algorithm(
         paper="arXiv:2510.13786", summary="CISPO, mean over prompts, the batch's deviation, groups that agree left out",
         scale="batch_std", surrogate="cispo", aggregation="group_token_mean", clip_low=1.0, clip_high=4.0,

@@ -137,7 +137,6 @@ ALGORITHMS = {
     "lite_ppo": "Lite PPO",
     "maxrl": "MaxRL",
     "pass_at_k": "Pass@k training",
-    "w_reinforce": "W-REINFORCE",
     "scalerl": "ScaleRL",
     "clip_cov": "Clip-Cov",
     "kl_cov": "KL-Cov",

@@ -200,7 +200,7 @@ FORMULAS = {
     "dr_grpo": dr_grpo, "bnpo": reinforce_plus_plus, "dapo": dapo, "gspo": gspo, "gspo_token": gspo_token,
     "cispo": cispo, "sapo": sapo, "dppo": dppo, "ppo": reinforce_plus_plus, "ppo_penalty": ppo_penalty, "trpo": trpo,
     "lite_ppo": reinforce_plus_plus, "opo": likelihood, "maxrl": reinforce_plus_plus, "gdpo": reinforce_plus_plus,
-    "pass_at_k": reinforce_plus_plus, "w_reinforce": reinforce_plus_plus, "scalerl": scalerl, "clip_cov": clip_cov,
+    "pass_at_k": reinforce_plus_plus, "scalerl": scalerl, "clip_cov": clip_cov,
     "kl_cov": kl_cov, "luspo": luspo, "gmpo": gmpo, "dppo_kl": dppo_kl, "vespo": vespo, "topr": topr, "aspo": aspo,
     "rft": likelihood, "sft": likelihood, "offline_pg": offline_pg,
 }  # fmt: skip

@@ -203,11 +203,15 @@ def advantages_of(groups, **overrides):
     return [a for g in batch.advantages for a in g]
 
 
+W_REINFORCE = {
+    "beta": 0.0, "shape": "signed", "baseline": "none", "scale": "none", "positive_weight": 0.1, "aggregation": "token_mean",
+}  # fmt: skip
+
+
 def test_a_shape_looks_at_marks_and_not_at_rewards():
     made = group("a", [0.9, 0.2, 0.7])
     made.parts = [{"v": Score(1.0)}, {"v": Score(0.0)}, {"v": Score.abstain("no idea")}]
-    objective = resolve_objective("w_reinforce", {})
-    batch = build_batch([made], objective, max_tokens=16)
+    batch = build_batch([made], resolve_objective("grpo", W_REINFORCE), max_tokens=16)
     assert batch.advantages == [[pytest.approx(0.1), -1.0, 0.0]]
     assert batch.dropped["no_mark"] == 1
     assert advantages_of([made], shape="pass_at_k", set_size=2) == [
@@ -220,7 +224,7 @@ def test_a_shape_looks_at_marks_and_not_at_rewards():
 def test_without_positive_ones_right_responses_are_left_out_of_the_work_alone():
     """NSR: the denominators are those of all responses, as the authors' masked mean has it."""
     made = [group("a", [1.0, 0.0], [4, 8])]
-    batch = build_batch(made, resolve_objective("w_reinforce", {"positive_weight": 0.0}), max_tokens=16)
+    batch = build_batch(made, resolve_objective("grpo", W_REINFORCE | {"positive_weight": 0.0}), max_tokens=16)
     assert [(s.advantage, s.weight) for s in batch.sequences] == [(-1.0, pytest.approx(1 / 12))]
     assert batch.dropped == {"zero_advantage": 1}
 
