@@ -357,7 +357,17 @@ class Objective(Strict):
     @property
     def chooses_tokens(self) -> bool:
         """Whether tokens of a step are told apart before it."""
-        return self.entropy_share < 1.0 or self.tokens != "all"
+        return self.entropy_share < 1.0 or self.holds_back_tokens
+
+    @property
+    def holds_back_tokens(self) -> bool:
+        """Whether tokens are held back for the covariance of advantage and log-probability."""
+        return self.tokens != "all"
+
+    @property
+    def penalises_tokens(self) -> bool:
+        """Whether those that are held back pay for moving, and keep their gradient."""
+        return self.tokens == "kl_cov"
 
     @property
     def uses_penalty(self) -> bool:
@@ -386,7 +396,7 @@ class Objective(Strict):
             or self.uses_entropy
             or self.uses_penalty
             or self.ratio_penalty > 0.0
-            or self.tokens == "kl_cov"
+            or self.penalises_tokens
             or self.per_token
             or self.natural_gradient
         )

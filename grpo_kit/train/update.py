@@ -147,11 +147,11 @@ class PolicyUpdater:
             limit = torch.cat(entropies).float().quantile(1.0 - objective.entropy_share)
             for sequence, values in zip(sequences, entropies, strict=True):
                 sequence.token_mask = values.float() >= limit
-        if objective.tokens == "all":
+        if not objective.holds_back_tokens:
             return
         found = covariance(*self._old_and_advantages(sequences))
         share = objective.covariance_share
-        if objective.tokens == "kl_cov":
+        if objective.penalises_tokens:
             chosen = kl_cov(found, share)
         else:
             seed = self.adaptive.batches * 1000 + number
@@ -159,7 +159,7 @@ class PolicyUpdater:
         metrics.add("tokens/held_back", Measure.mean(float(chosen.sum()), chosen.numel()))
         metrics.add("tokens/covariance", Measure.mean(float(found.sum()), found.numel()))
         for sequence, held in zip(sequences, chosen.split([len(s.completion_ids) for s in sequences]), strict=True):
-            if objective.tokens == "kl_cov":
+            if objective.penalises_tokens:
                 sequence.penalised = held
             else:
                 sequence.token_mask = ~held if sequence.token_mask is None else sequence.token_mask & ~held
