@@ -85,8 +85,9 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def spread(values: list[float]) -> str:
     """The mean and its standard error over seeds."""
-    error = stdev(values) / math.sqrt(len(values)) if len(values) > 1 else float("nan")
-    return f"{fmean(values):.1%} ± {100 * error:.1f}"
+    if len(values) < 2:
+        return f"{fmean(values):.1%}"
+    return f"{fmean(values):.1%} ± {100 * stdev(values) / math.sqrt(len(values)):.1f}"
 
 
 def main() -> None:
