@@ -37,7 +37,10 @@ RECIPES = {
     "sapo": "grpo/sapo", "dppo": "grpo/dppo", "ppo": "ppo/ppo", "ppo_penalty": "ppo/ppo_penalty", "trpo": "ppo/trpo",
     "rft": "imitation/rft", "online_dpo": "preference/online_dpo", "sft": "imitation/sft", "dpo": "preference/dpo",
     "ipo": "preference/ipo", "kto": "preference/kto", "reward_model": "preference/reward_model",
-    "offline_pg": "imitation/offline_pg",
+    "offline_pg": "imitation/offline_pg", "lite_ppo": "grpo/lite_ppo", "opo": "grpo/opo", "maxrl": "grpo/maxrl",
+    "gdpo": "grpo/gdpo", "pass_at_k": "grpo/pass_at_k", "scalerl": "grpo/scalerl",
+    "clip_cov": "grpo/clip_cov", "kl_cov": "grpo/kl_cov", "luspo": "grpo/luspo", "gmpo": "grpo/gmpo",
+    "dppo_kl": "grpo/dppo_kl", "vespo": "grpo/vespo", "topr": "grpo/topr", "aspo": "grpo/aspo",
 }  # fmt: skip
 MINED = ("dpo", "ipo", "kto", "offline_pg")
 # Fewer steps than the recipes have, so that all of them fit into 25 minutes on two cores; the others run as shipped.
@@ -147,7 +150,12 @@ def draw(results: list[dict[str, Any]], target: Path) -> None:
 
     columns = 6
     figure, axes = plt.subplots(
-        -(-len(results) // columns), columns, figsize=(12, 7.5), sharex=True, sharey=True, layout="constrained"
+        -(-len(results) // columns),
+        columns,
+        figsize=(12, 1.9 * -(-len(results) // columns)),
+        sharex=True,
+        sharey=True,
+        layout="constrained",
     )
     for axis in axes.flat[len(results) :]:
         axis.set_visible(False)

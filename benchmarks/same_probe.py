@@ -63,9 +63,7 @@ MORE_RUNS = {
     "warm start, reference, best": ["warm_start={steps: 4, batch_size: 4}", "objective.beta=0.05", "train.keep_best=1"],
     "rows of a file, critic": ["algorithm=ppo", "data={path: rows.jsonl, max_prompt_tokens: 64}"],
     "scoring in a worker": ["scoring.workers=1"],
-    "entropy, length, correction": [
-        "objective={entropy_bonus: 0.01, aggregation: constant_length, correction: masked}"
-    ],
+    "entropy, length, correction": ["objective={entropy_bonus: 0.01, aggregation: constant_length, rejection: token}"],
     "a seed, many rows": ["seed=7", "rollout.max_rows=4", "train.epochs_per_batch=1"],
     "online labels": ["algorithm=kto", "examples=null", "objective.data=sampled"],
     "labels of an online row": ["objective.family=labels", "objective.beta=0.1"],

@@ -92,7 +92,7 @@ def loss(policy: Policy, batch: MicroBatch, row: Objective, reference: Policy | 
     # log pi: the loss is REINFORCE. In later updates of a batch the clip ends what would move too far from the samples.
     log_ratio = token_log_ratio(logprobs, old, batch.sequence_index)
     # -min(r A, clip(r, 1 - 0.2, 1 + 0.2) A) (PPO, arXiv:1707.06347, eq. 7).
-    token_loss = ppo_clip(logprobs, log_ratio, batch.advantages, row).loss
+    token_loss = ppo_clip(logprobs, log_ratio, batch.advantages, batch.sequence_index, row).loss
     if reference is not None:
         with torch.no_grad():
             reference_logprobs, _ = reference.logprobs(batch, TEMPERATURE)

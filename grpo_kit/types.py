@@ -303,7 +303,8 @@ class Group:
     ``greedy`` is the score of the greedy response to the prompt, for algorithms that compare with it.
     ``judge`` names the part that says who is right, which need not be a part of the reward. ``mark`` names the part that says
     it to what learns: the judge's, unless it was chosen for the data and only looks on. ``outcome_weight`` is the factor of what
-    the environment of an episode paid in the total; None where that is no part of it.
+    the environment of an episode paid in the total; None where that is no part of it. ``weights`` are the factors of all
+    parts of the total, by name.
     """
 
     task: Task
@@ -315,6 +316,7 @@ class Group:
     judge: str | None = None
     mark: str | None = None
     outcome_weight: float | None = None
+    weights: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of_texts(cls, task: Task, texts: Iterable[str]) -> Group:

@@ -44,6 +44,9 @@ def _show_table() -> None:
     line(console, "`grpo-kit algorithms NAME` shows all of a row; objective.KEY=VALUE of a recipe changes any of it.")
 
 
+_CLIPS = ("ppo_clip", "cispo", "geometric_clip", "aspo")
+
+
 def _cells(row: Algorithm) -> tuple[str, ...]:
     """The columns after name and paper."""
     needs = ", ".join(row.needs()) or "-"
@@ -51,10 +54,12 @@ def _cells(row: Algorithm) -> tuple[str, ...]:
         loss = {"pairs": f"pairs: {row.pair_loss}", "labels": "labels: kto", "reward_model": "pairs: bradley_terry"}
         kl = f"implicit, beta {row.beta:g}" if row.needs_reference else "-"
         return "-", loss[row.family], "-", "-", "-", "-", kl, needs
-    clip = f"{row.clip_low:g} / {row.clip_high:g}" if row.surrogate in ("ppo_clip", "cispo") else "-"
+    clip = f"{row.clip_low:g} / {row.clip_high:g}" if row.surrogate in _CLIPS else "-"
     kl = f"{row.kl_estimator} in {row.kl_place}, {row.beta:g}" if row.beta else "-"
     surrogate = row.surrogate if row.selection == "all" else f"{row.surrogate}, {row.selection}"
-    return row.ratio_level, surrogate, clip, f"{row.baseline} / {row.scale}", row.returns, row.aggregation, kl, needs
+    compared = [row.shape] * row.reads_marks + [row.combine] * row.reads_parts
+    advantage = ", ".join([*compared, f"{row.baseline} / {row.scale}"])
+    return row.ratio_level, surrogate, clip, advantage, row.returns, row.aggregation, kl, needs
 
 
 def _show_row(name: str) -> None:

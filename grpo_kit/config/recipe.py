@@ -195,7 +195,7 @@ class Config(Strict):
         if self.rollout.max_staleness and own.model_dump().get("correction") == "none":
             problems.append(
                 "rollout.max_staleness lets older weights sample, so objective.correction must not be none: use "
-                "in_ratio, truncated or masked"
+                "in_ratio or truncated"
             )
         # Whoever writes evaluation: null has decided; where it was forgotten, nothing would ever be the best.
         if self.train.keep_best and self.evaluation is None and "evaluation" not in self.model_fields_set:

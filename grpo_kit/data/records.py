@@ -203,6 +203,7 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
         task = Task(name, read_messages(row), row["answer"], data_set=str(row.get("data_set", "")))
         prompt, weight = Prompt(name, tuple(row["prompt_ids"])), row.get("outcome_weight")
         group = Group(task, prompt, [], judge=row.get("judge"), mark=row.get("mark"), outcome_weight=weight)
+        group.weights = {str(part): float(factor) for part, factor in row.get("weights", {}).items()}
         found[key] = group
     group.completions.append(
         Completion(

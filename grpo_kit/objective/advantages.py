@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from .rows import declare_axis
-from .shapes import Groups, Sequences
+from .shapes import Groups, Sequences, Tokens
 
 # Keeps the division finite where every reward of a group is the same; such groups have advantage 0 anyway.
 EPSILON = 1e-6
@@ -27,6 +27,7 @@ class Rewards:
         values: float. group_index: long, 0 .. groups - 1. counted: bool.
         greedy: reward of each prompt's greedy response, for the baseline of that name.
         average: moving average of earlier batches' mean rewards; None before the first.
+        lengths: sampled tokens of each sequence, for the baseline that weighs by them.
     """
 
     values: Sequences
@@ -34,6 +35,7 @@ class Rewards:
     counted: Sequences
     greedy: Groups | None = None
     average: float | None = None
+    lengths: Sequences | None = None
 
 
 # --- baselines ---------------------------------------------------------------------------------------------------
@@ -81,6 +83,19 @@ def greedy(rewards: Rewards) -> Sequences:
     return rewards.greedy[rewards.group_index]
 
 
+def length_weighted_mean(rewards: Rewards) -> Sequences:
+    """Mean reward of the group, each response weighing as its tokens (OPO, arXiv:2505.23585).
+
+    The baseline of least variance weighs a response by the squared norm of its gradient, which is taken to grow with its length.
+    """
+    if rewards.lengths is None:
+        raise ValueError("the baseline length_weighted_mean needs the lengths of the responses")
+    lengths = rewards.lengths.to(rewards.values.dtype)
+    total, _ = _group_sums(rewards, rewards.values * lengths)
+    tokens, _ = _group_sums(rewards, lengths)
+    return (total / tokens.clamp(min=1))[rewards.group_index]
+
+
 # --- scales ------------------------------------------------------------------------------------------------------
 
 
@@ -100,6 +115,21 @@ def batch_std(rewards: Rewards) -> Sequences:
     chosen = rewards.values[rewards.counted]
     deviation = chosen.std() if chosen.numel() > 1 else rewards.values.new_zeros(())
     return (deviation + EPSILON).expand_as(rewards.values)
+
+
+def mean_of_group(rewards: Rewards) -> Sequences:
+    """Mean reward of each sequence's own group, where it is above 0 (MaxRL, arXiv:2602.02710). For rewards of 0 and more.
+
+    Divided by the success rate p, the gradient of p is that of log p: the hardest prompts weigh most, as in maximum likelihood.
+    """
+    mean = group_mean(rewards)
+    return torch.where(mean > 0, mean + EPSILON, torch.ones_like(mean))
+
+
+def bernoulli_std(rewards: Rewards) -> Sequences:
+    """sqrt(m (1 - m)) of the group's mean m, plus `EPSILON`: the deviation of a success of that rate. For rewards in [0, 1]."""
+    mean = group_mean(rewards).clamp(0.0, 1.0)
+    return (mean * (1.0 - mean)).sqrt() + EPSILON
 
 
 def beta_density(rewards: Rewards) -> Sequences:
@@ -130,6 +160,7 @@ BASELINES: dict[str, Statistic] = {
     "moving_average": moving_average,
     "group_mean": group_mean,
     "leave_one_out": leave_one_out,
+    "length_weighted_mean": length_weighted_mean,
     "batch_mean": batch_mean,
     "greedy": greedy,
     # Values per token come from a second network: `returns.generalised_advantages` subtracts them.
@@ -140,29 +171,26 @@ SCALES: dict[str, Statistic] = {
     "none": no_scale,
     "group_std": group_std,
     "batch_std": batch_std,
+    "group_mean": mean_of_group,
+    "bernoulli_std": bernoulli_std,
     "beta_density": beta_density,
 }
 declare_axis("scale", SCALES)
 
 
-def compute_advantages(
-    rewards: Sequences,
-    group_index: Sequences,
-    counted: Sequences,
-    *,
-    baseline: str,
-    scale: str,
-    greedy: Groups | None = None,
-    average: float | None = None,
-) -> Sequences:
+def compute_advantages(rewards: Rewards, *, baseline: str, scale: str) -> Sequences:
     """``(reward - baseline) / scale`` for each sequence; zero where not counted.
 
     Args:
-        baseline, scale: a key of `BASELINES` and of `SCALES`; the others as in `Rewards`.
+        baseline, scale: a key of `BASELINES` and of `SCALES`.
     """
-    batch = Rewards(rewards, group_index, counted, greedy, average)
-    advantages = (rewards - BASELINES[baseline](batch)) / SCALES[scale](batch)
-    return torch.where(counted, advantages, torch.zeros_like(rewards))
+    advantages = (rewards.values - BASELINES[baseline](rewards)) / SCALES[scale](rewards)
+    return torch.where(rewards.counted, advantages, torch.zeros_like(rewards.values))
+
+
+def weigh_signs(advantages: Tokens, positive: float, negative: float) -> Tokens:
+    """Advantages above and below 0, each side times its weight (W-REINFORCE, arXiv:2506.01347); of tokens or of sequences."""
+    return advantages.clamp(min=0.0) * positive + advantages.clamp(max=0.0) * negative
 
 
 def _group_sums(rewards: Rewards, values: Sequences) -> tuple[Groups, Groups]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import runpy
 import traceback
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from grpo_kit.errors import UserError
 
-from .rows import Algorithm, Objective
+from .rows import Algorithm, Objective, added_function
 
 _PLAIN: dict[str, Any] = {
     "baseline": "none",
@@ -59,6 +60,39 @@ ALGORITHMS: dict[str, Algorithm] = {
         summary="higher upper clip, mean over tokens, groups that agree are resampled, truncated ones masked",
         aggregation="token_mean", clip_high=0.28, dynamic_sampling=True, mask_truncated=True,
     ),
+    "lite_ppo": Algorithm(
+        paper="arXiv:2508.08221", summary="the group's mean, the batch's deviation, mean over tokens: two tricks, no more",
+        scale="batch_std", aggregation="token_mean",
+    ),
+    "opo": Algorithm(
+        paper="arXiv:2505.23585", summary="mean of the group weighted by length as baseline, exactly on policy",
+        baseline="length_weighted_mean", scale="none", surrogate="policy_gradient", aggregation="token_mean",
+    ),
+    "maxrl": Algorithm(
+        paper="arXiv:2602.02710", summary="divided by the group's success rate: the gradient of log p in place of p",
+        scale="group_mean", aggregation="token_mean",
+    ),
+    "gdpo": Algorithm(
+        paper="arXiv:2601.05242", summary="each verifier standardised within the group, their sum within the batch",
+        combine="decoupled", baseline="batch_mean", scale="batch_std", aggregation="token_mean",
+    ),
+    "pass_at_k": Algorithm(
+        paper="arXiv:2508.10751", summary="the success of sets of k responses is what counts: hard prompts and variety",
+        shape="pass_at_k", scale="bernoulli_std", aggregation="token_mean",
+    ),
+    "scalerl": Algorithm(
+        paper="arXiv:2510.13786", summary="CISPO, mean over prompts, the batch's deviation, groups that agree left out",
+        scale="batch_std", surrogate="cispo", aggregation="group_token_mean", clip_low=1.0, clip_high=4.0,
+        drop_agreeing=True,
+    ),
+    "clip_cov": Algorithm(
+        paper="arXiv:2505.22617", summary="a few tokens that would end exploration have no gradient",
+        aggregation="token_mean", tokens="clip_cov",
+    ),
+    "kl_cov": Algorithm(
+        paper="arXiv:2505.22617", summary="the tokens that would end exploration pay for moving; no clip",
+        surrogate="importance", aggregation="token_mean", tokens="kl_cov",
+    ),
     "gspo": Algorithm(
         paper="arXiv:2507.18071", summary="ratio and clip of the whole sequence, length-normalised",
         ratio_level="sequence", clip_low=3e-4, clip_high=4e-4,
@@ -66,6 +100,14 @@ ALGORITHMS: dict[str, Algorithm] = {
     "gspo_token": Algorithm(
         paper="arXiv:2507.18071", summary="GSPO's ratio with each token's own gradient and advantage",
         ratio_level="sequence_token", clip_low=3e-4, clip_high=4e-4,
+    ),
+    "luspo": Algorithm(
+        paper="arXiv:2602.05261", summary="GSPO with each response weighted by its length, which it would lose",
+        ratio_level="sequence", aggregation="sequence_sum", clip_low=3e-4, clip_high=4e-4,
+    ),
+    "gmpo": Algorithm(
+        paper="arXiv:2507.20673", summary="geometric mean of clipped token ratios in place of the arithmetic one",
+        surrogate="geometric_clip", clip_low=0.4, clip_high=0.4,
     ),
     "cispo": Algorithm(
         paper="arXiv:2506.13585", summary="clips the importance weight, keeps every token's gradient",
@@ -79,6 +121,24 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="arXiv:2602.04879",
         summary="masks tokens whose probability left the trust region around the policy that sampled",
         surrogate="divergence_mask", aggregation="token_mean", correction="in_ratio",
+    ),
+    "dppo_kl": Algorithm(
+        paper="arXiv:2602.04879", summary="DPPO with the region measured by the KL of this token against any other",
+        surrogate="divergence_mask", divergence="kl", divergence_limit=0.05, aggregation="token_mean",
+        correction="in_ratio",
+    ),
+    "vespo": Algorithm(
+        paper="arXiv:2602.10693", summary="a smooth weight of the whole response's ratio that fades on both sides",
+        ratio_level="sequence_product", surrogate="vespo", aggregation="token_mean", correction="in_ratio",
+    ),
+    "topr": Algorithm(
+        paper="arXiv:2503.14286", summary="right responses imitated, wrong ones pushed down while the policy would write them",
+        shape="signed", baseline="none", scale="none", ratio_level="sequence_product", surrogate="topr",
+        aggregation="sequence_sum", correction="in_ratio",
+    ),
+    "aspo": Algorithm(
+        paper="arXiv:2510.06062", summary="the ratio flipped where the advantage is positive, so that rare tokens rise",
+        surrogate="aspo", aggregation="token_mean", dual_clip=3.0,
     ),
     "ppo": Algorithm(
         paper="arXiv:1707.06347", summary="critic, generalised advantages, clipped ratio and value, KL in the reward",
@@ -145,9 +205,24 @@ def resolve_objective(name: str, overrides: Objective | Mapping[str, Any], sampl
     row = ALGORITHMS[name] if name in ALGORITHMS else _row_of_file(name)
     section = Objective.model_validate(overrides)
     row = row.model_copy(update={key: getattr(section, key) for key in section.model_fields_set})
-    if "correction" in section.model_fields_set or row.correction != "none":
-        return row
-    return row.model_copy(update={"correction": _default_correction(row, sampled_by)})
+    return row.model_copy(update=_as_it_samples(row, section, sampled_by))
+
+
+def _as_it_samples(row: Algorithm, section: Objective, sampled_by: str) -> dict[str, Any]:
+    """What neither row nor recipe sets of the correction, as the sampler, the ratio and the rejection have it."""
+    found: dict[str, Any] = {}
+    if "correction" not in section.model_fields_set and row.correction == "none":
+        found["correction"] = _default_correction(row, sampled_by)
+    if "correction_level" not in row.model_fields_set:
+        found["correction_level"] = "token" if row.ratio_level == "token" else "sequence"
+    for key, bound in zip(("rejection_low", "rejection_high"), _BANDS.get(row.rejection, ()), strict=False):
+        if key not in row.model_fields_set:
+            found[key] = bound
+    return found
+
+
+# IcePop's band of a token; a response's product and its geometric mean are held more closely.
+_BANDS = {"token": (0.5, 5.0), "sequence": (0.5, 2.0), "geometric": (0.99, 1.01)}
 
 
 def _default_correction(row: Algorithm, sampled_by: str) -> str:
@@ -165,7 +240,14 @@ def _row_of_file(name: str) -> Algorithm:
     try:
         row = runpy.run_path(path).get(attribute)
         # Checked again: a copy of a row with other values (model_copy) has been checked by nobody.
-        row = type(row).model_validate(dict(row)) if isinstance(row, Algorithm) else None
+        # What it does not set stays unset, for the sampler to decide.
+        if isinstance(row, Algorithm):
+            row = type(row).model_validate({key: getattr(row, key) for key in row.model_fields_set})
+            _takes_what_it_is_given(row, name)
+        else:
+            row = None
+    except UserError:
+        raise
     except ValidationError as error:
         listed = "; ".join(f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors())
         raise UserError(f"algorithm: {name}: {listed}") from error
@@ -178,3 +260,13 @@ def _row_of_file(name: str) -> Algorithm:
     if row is None:
         raise UserError(f"algorithm: {path} has no Algorithm called {attribute!r}")
     return row
+
+
+def _takes_what_it_is_given(row: Algorithm, name: str) -> None:
+    function = added_function("surrogate", row.surrogate)
+    given = ("logprobs", "log_ratio", "advantages", "sequence_index", "row")
+    if function is not None and len(inspect.signature(function).parameters) != len(given):
+        raise UserError(
+            f"algorithm: {name}: the surrogate {row.surrogate} takes {', '.join(inspect.signature(function).parameters)}, and is "
+            f"given {', '.join(given)}; sequence_index says to which response of the micro-batch a token belongs"
+        )

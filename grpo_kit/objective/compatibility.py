@@ -16,7 +16,10 @@ def refusals(row: Objective, *, group_size: int, updates: int = 1) -> list[str]:
     """
     if row.family != "policy_gradient":
         return _sampled_pairs(row, group_size)
-    return [*_returns(row), *_ratio(row, updates), *_groups(row, group_size), *_step(row), *_kl(row)]
+    return [
+        *_returns(row), *_reward(row, group_size), *_ratio(row, updates), *_whole(row), *_groups(row, group_size), *_step(row),
+        *_kl(row), *_entropy(row),
+    ]  # fmt: skip
 
 
 def _sampled_pairs(row: Objective, group_size: int) -> list[str]:
@@ -39,21 +42,88 @@ def _returns(row: Objective) -> list[str]:
         )
     if row.scale == "beta_density" and row.baseline != "group_mean":
         found.append("objective.scale beta_density is derived for the baseline group_mean")
+    if row.scale in ("group_mean", "bernoulli_std") and row.baseline != "group_mean":
+        found.append(
+            f"objective.scale {row.scale} is derived for the baseline group_mean, and {row.baseline} is another"
+        )
     if row.baseline == "critic" and row.scale not in ("none", "batch_std"):
         found.append(f"objective.scale {row.scale}: advantages from a critic are scaled over the batch or not at all")
     return found
 
 
+def _reward(row: Objective, group_size: int) -> list[str]:
+    """What is made of a reward before it is compared."""
+    found = []
+    if row.per_token and (row.reads_marks or row.reads_parts):
+        name = f"shape {row.shape}" if row.reads_marks else f"combine {row.combine}"
+        found.append(
+            f"objective.{name} makes one number of a response, and returns {row.returns} gives its tokens what they earned; use "
+            "returns response"
+        )
+    if row.reads_marks and row.reads_parts:
+        found.append(
+            f"objective.shape {row.shape} looks at who is right alone, and combine {row.combine} at what every verifier gave; "
+            "leave one of them out"
+        )
+    if row.shape == "pass_at_k" and row.set_size >= group_size:
+        found.append(
+            f"objective.set_size {row.set_size} with rollout.group_size {group_size}: every set would be the whole group, and "
+            "every advantage 0; lower it, or sample more"
+        )
+    if row.drop_agreeing and not row.compares_in_groups:
+        found.append(
+            f"objective.drop_agreeing with baseline {row.baseline}: a group that agrees has an advantage there, and leaving it "
+            "out would move the baseline; use group_mean, leave_one_out or length_weighted_mean"
+        )
+    if row.positive_weight == 0.0 and row.negative_weight == 0.0:
+        found.append(
+            "objective.positive_weight and negative_weight are both 0: nothing would be learned; give one of them"
+        )
+    if row.selects and (row.positive_weight, row.negative_weight) != (1.0, 1.0):
+        found.append(
+            f"objective.positive_weight and negative_weight with selection {row.selection}, which gives what it keeps an "
+            "advantage of 1; scale the learning rate instead"
+        )
+    return found
+
+
+def _whole(row: Objective) -> list[str]:
+    """Surrogates that look at whole responses."""
+    found = []
+    if row.surrogate == "geometric_clip" and row.ratio_level != "token":
+        found.append("objective.surrogate geometric_clip clips each token's own ratio; leave ratio_level at token")
+    if row.surrogate == "geometric_clip" and row.chooses_tokens:
+        found.append(
+            "objective.surrogate geometric_clip takes the mean over all tokens of a response; leave entropy_share at 1 and "
+            "tokens at all"
+        )
+    if row.surrogate in ("vespo", "topr") and row.ratio_level != "sequence_product":
+        found.append(
+            f"objective.surrogate {row.surrogate} weighs by the ratio of the whole response; it needs ratio_level "
+            "sequence_product"
+        )
+    if row.per_token and row.surrogate in ("geometric_clip", "vespo", "topr"):
+        found.append(
+            f"objective.surrogate {row.surrogate} is of responses, and returns {row.returns} gives every token its own "
+            "advantage; use returns response"
+        )
+    if row.ratio_penalty > 0.0 and row.surrogate == "policy_gradient":
+        found.append(
+            "objective.ratio_penalty with surrogate policy_gradient, which uses no ratio; use ppo_clip or cispo"
+        )
+    return found
+
+
 def _ratio(row: Objective, updates: int) -> list[str]:
     found = []
-    if row.surrogate in ("kl_penalty", "divergence_mask") and row.ratio_level != "token":
+    if row.surrogate in ("kl_penalty", "divergence_mask", "aspo") and row.ratio_level != "token":
         found.append(f"objective.surrogate {row.surrogate} measures each token's own move; it needs ratio_level token")
     if row.surrogate == "policy_gradient" and row.ratio_level != "token":
         found.append("objective.surrogate policy_gradient uses no ratio; leave ratio_level at token")
     if row.correction == "in_ratio" and row.surrogate in ("policy_gradient", "importance"):
         found.append(
             f"objective.correction in_ratio (the default with rollout.max_staleness) with surrogate {row.surrogate}, which "
-            "bounds no ratio; use correction truncated or masked, or a surrogate such as ppo_clip"
+            "bounds no ratio; use correction truncated, or a surrogate such as ppo_clip"
         )
     if (
         row.correction == "in_ratio"
@@ -63,7 +133,11 @@ def _ratio(row: Objective, updates: int) -> list[str]:
         found.append(
             f"objective.correction in_ratio with clip_low {row.clip_low:g} and clip_high {row.clip_high:g}: the engine's "
             "rounding alone moves the ratio further than that, so most of a batch would be clipped before any update; use "
-            "correction truncated or masked"
+            "correction truncated"
+        )
+    if row.rejection in ("token", "sequence", "geometric") and row.rejection_low is None and row.rejection_high is None:
+        found.append(
+            f"objective.rejection {row.rejection} without rejection_low and rejection_high leaves nothing out; give one of them"
         )
     biased = row.surrogate == "policy_gradient" and row.selection == "all" and row.data == "sampled"
     if biased and updates > 1:
@@ -87,6 +161,8 @@ def _groups(row: Objective, group_size: int) -> list[str]:
         )
     if row.data == "recorded" and row.dynamic_sampling:
         found.append("objective.dynamic_sampling samples again, and this algorithm learns from recorded data")
+    if row.dynamic_sampling and row.drop_agreeing:
+        found.append("objective.drop_agreeing leaves out what dynamic_sampling would sample again; use one of them")
     if row.dynamic_sampling and row.selection != "all":
         found.append(
             f"objective.dynamic_sampling drops the groups that are all right, which selection {row.selection} would keep"
@@ -110,6 +186,21 @@ def _kl(row: Objective) -> list[str]:
     return found
 
 
+def _entropy(row: Objective) -> list[str]:
+    found = []
+    if row.entropy_target is not None and row.natural_gradient:
+        found.append("objective.entropy_target adapts a bonus in the loss of a gradient step; use step gradient")
+    if row.tokens != "all" and row.imitates:
+        found.append(
+            f"objective.tokens {row.tokens} holds back tokens by their advantage, and imitation gives all the same"
+        )
+    if row.kl_weighted and not row.kl_in_loss:
+        found.append(
+            "objective.kl_weighted weighs the KL in the loss, and there is none; give beta a value, and kl_place loss"
+        )
+    return found
+
+
 def _step(row: Objective) -> list[str]:
     found = []
     if row.step == "natural_gradient" and row.surrogate != "importance":
@@ -117,7 +208,7 @@ def _step(row: Objective) -> list[str]:
             f"objective.step natural_gradient with surrogate {row.surrogate}: the trust region bounds the step already; "
             "use surrogate importance"
         )
-    if row.surrogate == "importance" and row.step != "natural_gradient":
+    if row.surrogate == "importance" and row.step != "natural_gradient" and row.tokens != "kl_cov":
         found.append(
             "objective.surrogate importance has no bound of its own; use step natural_gradient, or surrogate ppo_clip"
         )

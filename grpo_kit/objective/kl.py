@@ -45,3 +45,11 @@ def proportional(beta: float, measured: float, target: float, gain: float = 0.1)
     """The next weight of a KL to the reference (arXiv:1909.08593, section 2.2): moves with the relative error, within 20 %."""
     error = min(0.2, max(-0.2, measured / target - 1.0))
     return beta * (1.0 + gain * error)
+
+
+def toward(bonus: float, measured: float, target: float, step: float) -> float:
+    """The next weight of an entropy bonus (Skywork-OR1, arXiv:2505.22312): a step up at or below the target, a step down above.
+
+    Never below 0. It is used only in batches that find the entropy at or below the target.
+    """
+    return bonus + step if measured <= target else max(0.0, bonus - step)

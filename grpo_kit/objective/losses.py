@@ -24,8 +24,7 @@ def token_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_index: Toke
 
 def sequence_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_index: Tokens) -> Tokens:
     """Length-normalised log-ratio of the whole sequence, given to each of its tokens (GSPO, arXiv:2507.18071, eq. 7)."""
-    total, length = _sequence_sums(logprobs - old_logprobs, sequence_index)
-    return (total / length.clamp(min=1))[sequence_index]
+    return sequence_mean_of(logprobs - old_logprobs, sequence_index)
 
 
 def sequence_token_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_index: Tokens) -> Tokens:
@@ -36,7 +35,18 @@ def sequence_token_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_in
 
 def sequence_product_log_ratio(logprobs: Tokens, old_logprobs: Tokens, sequence_index: Tokens) -> Tokens:
     """Log-ratio of the whole response, not divided by its length: the exact importance weight (RLOO, 2402.14740)."""
-    return _sequence_sums(logprobs - old_logprobs, sequence_index)[0][sequence_index]
+    return sequence_sum_of(logprobs - old_logprobs, sequence_index)
+
+
+def sequence_sum_of(values: Tokens, sequence_index: Tokens) -> Tokens:
+    """The sum of the values of a token's whole sequence, for each token."""
+    return _sequence_sums(values, sequence_index)[0][sequence_index]
+
+
+def sequence_mean_of(values: Tokens, sequence_index: Tokens) -> Tokens:
+    """Their mean."""
+    total, length = _sequence_sums(values, sequence_index)
+    return (total / length.clamp(min=1))[sequence_index]
 
 
 def _sequence_sums(values: Tokens, sequence_index: Tokens) -> tuple[Sequences, Sequences]:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Literal, get_args
 
@@ -42,12 +42,32 @@ class Objective(Strict):
         description="which responses of a group are learned from: all, the right ones, or the verified: right ones, each text "
         "once and at most per_prompt; what is selected is imitated, with an advantage of 1",
     )
-    baseline: Literal["none", "moving_average", "group_mean", "leave_one_out", "batch_mean", "greedy", "critic"] = (
-        Field("group_mean", description="what is subtracted from a reward")
+    shape: Literal["none", "signed", "pass_at_k"] = Field(
+        "none",
+        description="what is compared: the reward, 1 and -1 for right and wrong, or how often a set of set_size responses of the "
+        "group succeeds with this one in it",
     )
-    scale: Literal["none", "group_std", "batch_std", "beta_density"] = Field(
+    set_size: int = Field(2, gt=0, description="responses of a set, fewer than rollout.group_size (shape pass_at_k)")
+    combine: Literal["sum", "decoupled"] = Field(
+        "sum",
+        description="how the verifiers' scores become one reward: their weighted sum, or that of each one's standard score "
+        "within the group",
+    )
+    baseline: Literal[
+        "none",
+        "moving_average",
+        "group_mean",
+        "leave_one_out",
+        "length_weighted_mean",
+        "batch_mean",
+        "greedy",
+        "critic",
+    ] = Field("group_mean", description="what is subtracted from a reward")
+    scale: Literal["none", "group_std", "batch_std", "group_mean", "bernoulli_std", "beta_density"] = Field(
         "group_std", description="what the difference of reward and baseline is divided by"
     )
+    positive_weight: float = Field(1.0, ge=0.0, description="factor of advantages above 0")
+    negative_weight: float = Field(1.0, ge=0.0, description="factor of advantages below 0")
     returns: Literal["response", "reward_to_go", "gae"] = Field(
         "response",
         description="one advantage for the whole response, or one for each token: discounted rewards-to-go, or generalised "
@@ -62,23 +82,49 @@ class Objective(Strict):
         "token", description="at what level the policy is compared with the old one"
     )
     surrogate: Literal[
-        "policy_gradient", "importance", "ppo_clip", "cispo", "sapo", "kl_penalty", "divergence_mask"
+        "policy_gradient",
+        "importance",
+        "ppo_clip",
+        "cispo",
+        "sapo",
+        "kl_penalty",
+        "divergence_mask",
+        "geometric_clip",
+        "vespo",
+        "topr",
+        "aspo",
     ] = Field("ppo_clip", description="the loss of a token, given its ratio and its advantage")
     aggregation: Literal["sequence_mean", "token_mean", "constant_length", "sequence_sum", "group_token_mean"] = Field(
         "sequence_mean", description="how much each token counts in the loss of a step"
     )
-    clip_low: float = Field(0.2, gt=0.0, description="the ratio may fall to 1 - clip_low (ppo_clip, cispo)")
-    clip_high: float = Field(0.2, gt=0.0, description="the ratio may rise to 1 + clip_high (ppo_clip, cispo)")
+    clip_low: float = Field(
+        0.2,
+        gt=0.0,
+        description="the ratio may fall to 1 - clip_low (ppo_clip, cispo, aspo), or to exp(-clip_low) (geometric_clip)",
+    )
+    clip_high: float = Field(
+        0.2,
+        gt=0.0,
+        description="the ratio may rise to 1 + clip_high (ppo_clip, cispo, aspo), or to exp(clip_high) (geometric_clip)",
+    )
     dual_clip: float | None = Field(
-        None, gt=1.0, description="upper bound of the ratio also where the advantage is negative (ppo_clip)"
+        None,
+        gt=1.0,
+        description="upper bound of the ratio also where the advantage is negative (ppo_clip); of a weight (aspo)",
     )
     gate_positive: float = Field(
         1.0, gt=0.0, description="temperature of the gate where the advantage is positive (sapo)"
     )
     gate_negative: float = Field(1.05, gt=0.0, description="temperature of the gate where it is not (sapo)")
-    divergence_limit: float = Field(
-        0.15, gt=0.0, description="largest |pi - pi_old| of the sampled token (divergence_mask)"
+    gamma_power_positive: float = Field(2.0, ge=0.0, description="k where the advantage is 0 or more (vespo)")
+    gamma_power_negative: float = Field(3.0, ge=0.0, description="k where it is negative (vespo)")
+    gamma_decay_positive: float = Field(3.0, ge=0.0, description="lambda where the advantage is 0 or more (vespo)")
+    gamma_decay_negative: float = Field(2.0, ge=0.0, description="lambda where it is negative (vespo)")
+    divergence: Literal["tv", "kl"] = Field(
+        "tv",
+        description="how far a token moved: |pi - pi_old|, or KL(old || new) of this token or another (divergence_mask)",
     )
+    divergence_limit: float = Field(0.15, gt=0.0, description="how far the sampled token may move (divergence_mask)")
     ratio_cap: float = Field(
         20.0,
         ge=1.0,
@@ -86,19 +132,54 @@ class Objective(Strict):
         "(divergence_mask)",
     )
     penalty: float = Field(1.0, ge=0.0, description="weight of KL(old || new) (kl_penalty)")
+    ratio_penalty: float = Field(
+        0.0,
+        ge=0.0,
+        description="weight of the squared log-ratio of each token, beside any surrogate with a ratio of tokens",
+    )
     penalty_target: float | None = Field(
         None, gt=0.0, description="KL(old || new) in nats per token that the penalty adapts to"
     )
-    correction: Literal["none", "truncated", "masked", "in_ratio"] = Field(
+    correction: Literal["none", "truncated", "in_ratio"] = Field(
         "none",
         description="weight of a token against the engine's own log-probability; where neither row nor recipe sets it, "
         "truncated with a vLLM engine, or in_ratio with rollout.max_staleness and a ratio of single tokens",
     )
+    correction_level: Literal["token", "sequence"] = Field(
+        "token",
+        description="whether that weight is of a token or of its whole response; where neither row nor recipe sets it, of "
+        "the response where ratio_level is not token",
+    )
     correction_cap: float = Field(2.0, ge=1.0, description="bound of the weight of the correction")
+    rejection: Literal["none", "token", "sequence", "geometric", "off_policy"] = Field(
+        "none",
+        description="what is left out for differing too much from the engine: tokens (IcePop), responses by the product or by "
+        "the geometric mean of their tokens' weights, or those of negative advantage that the policy has left",
+    )
+    rejection_low: float | None = Field(
+        0.5,
+        gt=0.0,
+        le=1.0,
+        description="trainer / engine below which it is left out; where neither row nor recipe sets it, 0.99 for geometric",
+    )
+    rejection_high: float | None = Field(
+        5.0,
+        ge=1.0,
+        description="trainer / engine above which it is left out; where neither row nor recipe sets it, 2 for sequence and "
+        "1.01 for geometric",
+    )
+    rejection_limit: float = Field(
+        0.5, gt=0.0, description="mean of log(engine / policy) in nats per token that off_policy allows"
+    )
     kl_place: Literal["loss", "reward"] = Field("loss", description="where the KL to the reference stands")
     kl_estimator: Literal["k1", "k2", "k3"] = Field("k3", description="how the KL to the reference is estimated")
     beta: float = Field(
         0.0, ge=0.0, description="weight of the KL to the reference, 0 needs none; of a preference loss, its own beta"
+    )
+    kl_weighted: bool = Field(
+        False,
+        description="the KL in the loss is weighted by the token's ratio, which makes it that of the policy of now also after "
+        "the first update",
     )
     kl_target: float | None = Field(
         None, gt=0.0, description="KL to the reference in nats per token that beta adapts to"
@@ -106,11 +187,32 @@ class Objective(Strict):
     entropy_bonus: float = Field(
         0.0, ge=0.0, description="weight of the mean token entropy, which is subtracted from the loss"
     )
+    entropy_target: float | None = Field(
+        None,
+        gt=0.0,
+        description="mean token entropy in nats that entropy_bonus adapts to, by entropy_step a batch; at or below it the bonus "
+        "is used, above it is not",
+    )
+    entropy_step: float = Field(0.005, gt=0.0, description="by how much entropy_bonus adapts")
     entropy_share: float = Field(
         1.0, gt=0.0, le=1.0, description="share of tokens, those of highest entropy, that carry the policy gradient"
     )
+    tokens: Literal["all", "clip_cov", "kl_cov"] = Field(
+        "all",
+        description="all tokens alike, or those whose advantage and log-probability vary together held back: a few without "
+        "gradient (clip_cov), the highest with a penalty on |log ratio| (kl_cov)",
+    )
+    covariance_share: float = Field(2e-4, gt=0.0, le=1.0, description="share of tokens that are held back")
+    covariance_low: float = Field(1.0, description="covariance above which a token may be (clip_cov)")
+    covariance_high: float = Field(5.0, description="and below which (clip_cov)")
+    covariance_penalty: float = Field(1.0, ge=0.0, description="weight of their |log ratio| (kl_cov)")
     dynamic_sampling: bool = Field(
-        False, description="groups whose rewards all agree are replaced by freshly sampled ones"
+        False,
+        description="groups whose responses are all right or all wrong are replaced by freshly sampled ones",
+    )
+    drop_agreeing: bool = Field(
+        False,
+        description="groups whose responses are all right or all wrong take no part in the loss, its denominators or the scale",
     )
     mask_truncated: bool = Field(False, description="responses that the length limit cut take no part in the loss")
     value_clip: float | None = Field(0.2, gt=0.0, description="how far the critic's value may move from the old one")
@@ -134,6 +236,16 @@ class Objective(Strict):
         raise ValueError(
             f"null switches off {', '.join(OPTIONAL)} and nothing else; {none}leave the key out for the row's"
         )
+
+    @field_validator("correction", mode="before")
+    @classmethod
+    def _masked_is_two_choices_now(cls, value: Any) -> Any:
+        if value == "masked":
+            raise ValueError(
+                "masked is a weight and a rejection now: write correction: truncated, rejection: token, rejection_low: null, "
+                "rejection_high: 2.0 (what correction_cap was)"
+            )
+        return value
 
     @model_serializer(mode="wrap")
     def _as_it_was_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -185,13 +297,32 @@ class Objective(Strict):
     def needs_comparison(self) -> bool:
         """Whether a response is judged against others to the same prompt, so that one sample says nothing."""
         return self.family == "policy_gradient" and (
-            self.baseline in ("group_mean", "leave_one_out") or self.scale in ("group_std", "beta_density")
+            self.compares_in_groups
+            or self.scale in ("group_std", "group_mean", "bernoulli_std", "beta_density")
+            or self.combine == "decoupled"
+            or self.shape == "pass_at_k"
         )
+
+    @property
+    def compares_in_groups(self) -> bool:
+        """Whether what is subtracted from a reward is of its own group."""
+        return self.baseline in ("group_mean", "leave_one_out", "length_weighted_mean")
+
+    @property
+    def reads_marks(self) -> bool:
+        """Whether an advantage is made of who is right, and not of the reward."""
+        return self.shape != "none"
+
+    @property
+    def reads_parts(self) -> bool:
+        """Whether an advantage is made of what each verifier gave, and not of their sum."""
+        return self.combine != "sum"
 
     @property
     def cancels_in_groups(self) -> bool:
         """Whether the advantages of a group's responses add up to nothing."""
-        return self.family == "policy_gradient" and self.baseline == "group_mean"
+        even = self.positive_weight == self.negative_weight
+        return self.family == "policy_gradient" and self.baseline == "group_mean" and even
 
     @property
     def centres_over_batch(self) -> bool:
@@ -219,6 +350,26 @@ class Objective(Strict):
         return self.beta > 0.0 and self.kl_place == "loss"
 
     @property
+    def uses_entropy(self) -> bool:
+        """Whether the entropy has a part in the loss, or may get one."""
+        return self.entropy_bonus > 0.0 or self.entropy_target is not None
+
+    @property
+    def chooses_tokens(self) -> bool:
+        """Whether tokens of a step are told apart before it."""
+        return self.entropy_share < 1.0 or self.holds_back_tokens
+
+    @property
+    def holds_back_tokens(self) -> bool:
+        """Whether tokens are held back for the covariance of advantage and log-probability."""
+        return self.tokens != "all"
+
+    @property
+    def penalises_tokens(self) -> bool:
+        """Whether those that are held back pay for moving, and keep their gradient."""
+        return self.tokens == "kl_cov"
+
+    @property
     def uses_penalty(self) -> bool:
         """Whether ``penalty`` has a part in the loss."""
         return self.surrogate == "kl_penalty"
@@ -229,6 +380,11 @@ class Objective(Strict):
         return self.correction == "in_ratio"
 
     @property
+    def rejects(self) -> bool:
+        """Whether tokens or responses are left out for what differs between engine and trainer."""
+        return self.rejection != "none"
+
+    @property
     def natural_gradient(self) -> bool:
         return self.step == "natural_gradient"
 
@@ -236,7 +392,13 @@ class Objective(Strict):
     def learns_without_advantage(self) -> bool:
         """Whether a token of advantage zero can still have a part in the step: in its gradient, or in its trust region."""
         return (
-            self.kl_in_loss or self.entropy_bonus > 0.0 or self.uses_penalty or self.per_token or self.natural_gradient
+            self.kl_in_loss
+            or self.uses_entropy
+            or self.uses_penalty
+            or self.ratio_penalty > 0.0
+            or self.penalises_tokens
+            or self.per_token
+            or self.natural_gradient
         )
 
     @property
@@ -284,6 +446,12 @@ def declare_axis(axis: str, table: Mapping[str, object]) -> None:
     if set(table) != set(values_of(axis)):
         raise ValueError(f"{axis}: values and functions differ in {sorted(set(table) ^ set(values_of(axis)))}")
     _FUNCTIONS[axis] = table
+
+
+def added_function(axis: str, value: str) -> Callable[..., object] | None:
+    """The function of a value that a file added to an axis; None of those that are the kit's own."""
+    function = None if value in values_of(axis) else _FUNCTIONS.get(axis, {}).get(value)
+    return function if callable(function) else None
 
 
 class Algorithm(Objective):

@@ -61,6 +61,7 @@ class TrainingSequence:
         token_advantages: [tokens], in place of ``advantage`` where every token has its own; ``returns``: [tokens], what a
             critic is to learn.
         token_mask: [tokens] bool, which tokens carry the policy gradient; None for all.
+        penalised: [tokens] bool, which tokens are held to the old policy; None for none.
     """
 
     prompt_ids: Sequence[int]
@@ -77,6 +78,7 @@ class TrainingSequence:
     token_advantages: Tensor | None = None
     returns: Tensor | None = None
     token_mask: Tensor | None = None
+    penalised: Tensor | None = None
     inserted: Sequence[tuple[int, Sequence[int]]] = ()
     fresh: bool = False
 
@@ -208,6 +210,10 @@ class MicroBatch:
     @property
     def token_mask(self) -> Tensor | None:
         return self._joined(s.token_mask for s in self.sequences)
+
+    @property
+    def penalised(self) -> Tensor | None:
+        return self._joined(s.penalised for s in self.sequences)
 
     def _joined(self, parts: Iterable[Tensor | None]) -> Tensor | None:
         known = [part for part in parts if part is not None]

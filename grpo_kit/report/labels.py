@@ -33,8 +33,12 @@ LABELS = {
     "mismatch/mean_logprob_difference": "mean difference of a token",
     "mismatch/max_logprob_difference": "largest difference of a token",
     "mismatch/kl": "KL divergence",
+    "mismatch/chi2": "chi-square divergence of a token",
+    "mismatch/chi2_response": "chi-square divergence of a response",
     "correction/weight": "mean weight",
     "correction/capped": "capped tokens",
+    "correction/rejected": "rejected tokens",
+    "correction/rejected_responses": "responses with a rejected token",
     "grad_norm": "gradient norm",
     "learning_rate": "learning rate",
     "advantage/mean_abs": "mean absolute advantage",
@@ -81,6 +85,12 @@ LABELS = {
     "dropped/error": "verifier failed",
     "dropped/timeout": "verifier too slow",
     "dropped/no_greedy_score": "no greedy score",
+    "dropped/agreeing": "all right or all wrong",
+    "dropped/no_mark": "nobody says whether it is right",
+    "tokens/held_back": "tokens held back",
+    "tokens/covariance": "covariance of advantage and log-probability",
+    "ratio/squared_log": "squared log-ratio",
+    "entropy_bonus": "weight of the entropy",
 }
 
 PHASES = {
@@ -124,6 +134,13 @@ ALGORITHMS = {
     "reward_model": "Reward model",
     "rft": "RFT",
     "offline_pg": "Offline policy gradient",
+    "lite_ppo": "Lite PPO",
+    "maxrl": "MaxRL",
+    "pass_at_k": "Pass@k training",
+    "scalerl": "ScaleRL",
+    "clip_cov": "Clip-Cov",
+    "kl_cov": "KL-Cov",
+    "dppo_kl": "DPPO by KL",
 }
 
 

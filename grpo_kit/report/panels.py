@@ -68,6 +68,9 @@ def _chart(table: Table, section: str, title: str, names: Sequence[str], y_label
     return Panel(section, title, table.x, table.series(names), y_label=y_label, **more)  # type: ignore[arg-type]
 
 
+_MISMATCH = ("mismatch/kl", "mismatch/max_logprob_difference", "mismatch/mean_logprob_difference", "mismatch/probe")
+
+
 def _share(table: Table, section: str, title: str, names: Sequence[str], y_label: str, **more: object) -> Panel:
     return _chart(table, section, title, names, y_label, **{"shown_as": "percent", **more})
 
@@ -283,9 +286,13 @@ def _policy(table: Table, kind: Kind) -> list[Panel]:
         kl,
         _share(table, "Policy", "Clipped tokens", table.names("clip/"), "share of tokens", idle=(0, 0)),
         _chart(table, "Policy", "Probability ratio, new to old", ratios, "ratio of a token", idle=(1, 1e-3)),
-        _chart(table, "Policy", "Engine against trainer", table.names("mismatch/"), "nats", idle=(0, 1e-4)),
+        _chart(table, "Policy", "Engine against trainer", _MISMATCH, "nats", idle=(0, 1e-4)),
+        _chart(
+            table, "Policy", "Engine against trainer, spread", table.names("mismatch/chi2"), "w² - 1", idle=(0, 1e-3)
+        ),
         _chart(table, "Policy", "Engine correction", ["correction/weight"], "weight of a token", idle=(1, 1e-3)),
         _share(table, "Policy", "Engine correction, capped", ["correction/capped"], "share of tokens", idle=(0, 0)),
+        _share(table, "Policy", "Left out for differing from the engine", table.names("correction/rejected"), "share"),
         loss,
         *step,
         _chart(table, "Policy", "Advantage", sizes, "mean absolute advantage"),

@@ -348,6 +348,7 @@ class Scorer:
         if self.outcome is not None:
             weights[self.outcome[0]] = group.outcome_weight = self.outcome[1]
             self._add_outcomes(group, self.outcome[0], step)
+        group.weights = weights
         for completion, part in zip(group.completions, group.parts, strict=True):
             if (failure := completion.failure) is not None:  # a verifier's word on half an episode is none
                 part |= dict.fromkeys(part, failure)

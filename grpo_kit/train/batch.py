@@ -10,10 +10,11 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from grpo_kit.objective.advantages import BASELINES, SCALES, Rewards, compute_advantages
+from grpo_kit.objective.advantages import BASELINES, SCALES, Rewards, compute_advantages, weigh_signs
 from grpo_kit.objective.kl import KL_ESTIMATORS
 from grpo_kit.objective.losses import sequence_weights
 from grpo_kit.objective.returns import generalised_advantages, reward_to_go, token_rewards, whiten
+from grpo_kit.objective.rewards import COMBINES, SHAPES
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.observe.measure import read
 from grpo_kit.policy.packing import TrainingSequence
@@ -21,6 +22,7 @@ from grpo_kit.types import Completion, Group
 
 from .adaptive import Adaptive
 from .conversations import conversation_metrics
+from .filters import agrees
 
 ZERO_ADVANTAGE = 1e-9
 
@@ -48,13 +50,19 @@ class TrainingBatch:
 class Sample:
     """One completion on its way from the group to the update: ``reward`` is what it is compared by, if it counts.
 
-    ``turns``: what of the reward was paid at the end of a turn, for returns per token.
+    ``turns``: what of the reward was paid at the end of a turn, for returns per token. ``left_out``: why it does not count
+    although it was scored.
     """
 
     sequence: TrainingSequence
     reward: float
     counts: bool
     turns: list[tuple[int, float]] = field(default_factory=list)
+    left_out: str | None = None
+
+    def leave_out(self, reason: str) -> None:
+        if self.counts:
+            self.counts, self.left_out = False, reason
 
 
 def build_batch(
@@ -79,6 +87,7 @@ def build_batch(
     adaptive = adaptive or Adaptive.of(objective)
     dropped: Counter[str] = Counter()
     samples = samples_of(groups) if samples is None else samples
+    _filter_and_shape(groups, samples, objective)
     counted = any(s.counts for group in samples for s in group)
     if objective.kl_in_reward and not objective.per_token:
         compared = [s for group in samples for s in group if s.counts and len(s.sequence.completion_ids)]
@@ -112,6 +121,62 @@ def samples_of(groups: Sequence[Group]) -> list[list[Sample]]:
     ]
 
 
+def _filter_and_shape(groups: list[Group], samples: list[list[Sample]], objective: Algorithm) -> None:
+    """Leave out what the row does not compare, and make of each reward what it does compare."""
+    for group, members in zip(groups, samples, strict=True):
+        if objective.drop_agreeing and agrees(group):
+            for sample in members:
+                sample.leave_out("agreeing")
+        if objective.reads_marks:
+            for sample, mark in zip(members, group.marks(), strict=True):
+                if not mark.counts:
+                    sample.leave_out("no_mark")
+    if not (objective.reads_marks or objective.reads_parts):
+        return
+    flat = [s for group in samples for s in group]
+    rewards = _rewards(flat)
+    if objective.reads_marks:
+        right = torch.tensor([float(m.right) for g in groups for m in g.marks()], dtype=torch.float64)
+        values = SHAPES[objective.shape](rewards, right, objective.set_size)
+    else:
+        values = COMBINES[objective.combine](rewards, *_parts(groups))
+    for sample, value in zip(flat, values.tolist(), strict=True):
+        sample.reward = value
+
+
+def _rewards(samples: list[Sample], groups: list[Group] | None = None, average: float | None = None) -> Rewards:
+    return Rewards(
+        torch.tensor([s.reward for s in samples], dtype=torch.float64),
+        torch.tensor([s.sequence.group for s in samples], dtype=torch.long),
+        torch.tensor([s.counts for s in samples], dtype=torch.bool),
+        None if groups is None else _greedy_rewards(groups),
+        average,
+        torch.tensor([len(s.sequence.completion_ids) for s in samples], dtype=torch.long),
+    )
+
+
+def _parts(groups: list[Group]) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores [sequences, parts] of the verifiers that the reward is of, where each counts, and their weights [parts].
+
+    Where a group says no weights its reward is its one part.
+    """
+    weights: dict[str, float] = {}
+    for group in groups:
+        weights |= group.weights or {"reward": 1.0}
+    rows = [
+        [group.parts[i].get(name) if group.weights else score for name in weights]
+        for group in groups
+        for i, score in enumerate(group.scores)
+    ]
+    counts = [[part is not None and part.counts for part in row] for row in rows]
+    values = [[part.value if part is not None and part.counts else 0.0 for part in row] for row in rows]
+    return (
+        torch.tensor(values, dtype=torch.float64),
+        torch.tensor(counts, dtype=torch.bool),
+        torch.tensor(list(weights.values()), dtype=torch.float64),
+    )
+
+
 def _turn_rewards(completion: Completion, weight: float | None) -> list[tuple[int, float]]:
     """(index of its last sampled token, its part of the total reward) of each turn that the environment paid for itself."""
     earned = completion.earned()
@@ -138,17 +203,14 @@ def _fill_advantages(
     if objective.per_token:
         _fill_token_advantages(flat, objective, adaptive)
         return
-    values = compute_advantages(
-        torch.tensor([s.reward for s in flat], dtype=torch.float64),
-        torch.tensor([s.sequence.group for s in flat], dtype=torch.long),
-        torch.tensor([s.counts for s in flat], dtype=torch.bool),
-        baseline=objective.baseline,
-        scale=objective.scale,
-        greedy=_greedy_rewards(groups) if objective.needs_greedy else None,
-        average=adaptive.average,
-    )
-    for sample, value in zip(flat, values.tolist(), strict=True):
+    rewards = _rewards(flat, groups if objective.needs_greedy else None, adaptive.average)
+    values = compute_advantages(rewards, baseline=objective.baseline, scale=objective.scale)
+    for sample, value in zip(flat, weigh_signs(values, *_sign_weights(objective)).tolist(), strict=True):
         sample.sequence.advantage = value
+
+
+def _sign_weights(objective: Algorithm) -> tuple[float, float]:
+    return objective.positive_weight, objective.negative_weight
 
 
 def _leave_out_uncompared(groups: list[Group], samples: list[list[Sample]]) -> None:
@@ -156,7 +218,7 @@ def _leave_out_uncompared(groups: list[Group], samples: list[list[Sample]]) -> N
     for group, members in zip(groups, samples, strict=True):
         if group.greedy is None or not group.greedy.counts:
             for sample in members:
-                sample.counts = False
+                sample.leave_out("no_greedy_score")
 
 
 def _greedy_rewards(groups: list[Group]) -> Tensor:
@@ -195,26 +257,19 @@ def _centre_and_scale(chosen: list[Sample], objective: Algorithm, adaptive: Adap
         flat = whiten(flat) if objective.scales_over_batch else flat
     else:
         of_tokens = torch.repeat_interleave(torch.arange(len(chosen)), torch.tensor(lengths))
-        groups = torch.tensor([s.sequence.group for s in chosen])
         over_batch = objective.centres_over_batch, objective.scales_over_batch
-        whole = torch.tensor([s.reward for s in chosen], dtype=torch.float64)
-        flat = _standardised(flat, whole, groups, of_tokens, objective, adaptive, over_batch)
+        flat = _standardised(flat, _rewards(chosen, None, adaptive.average), of_tokens, objective, over_batch)
+    flat = weigh_signs(flat, *_sign_weights(objective))
     for sample, part in zip(chosen, flat.split(lengths), strict=True):
         sample.sequence.token_advantages = part
 
 
 def _standardised(
-    tokens: Tensor,
-    whole: Tensor,
-    groups: Tensor,
-    of_tokens: Tensor,
-    objective: Algorithm,
-    adaptive: Adaptive,
-    over_batch: tuple[bool, bool],
+    tokens: Tensor, by_sequence: Rewards, of_tokens: Tensor, objective: Algorithm, over_batch: tuple[bool, bool]
 ) -> Tensor:
-    """(G_t - baseline) / scale. tokens: [tokens]; whole, groups: [sequences]; of_tokens: [tokens] sequence of each."""
-    by_token = Rewards(tokens, groups[of_tokens], torch.ones_like(tokens, dtype=torch.bool), average=adaptive.average)
-    by_sequence = Rewards(whole, groups, torch.ones_like(whole, dtype=torch.bool), average=adaptive.average)
+    """(G_t - baseline) / scale. tokens: [tokens]; of_tokens: [tokens] sequence of each."""
+    groups, average = by_sequence.group_index[of_tokens], by_sequence.average
+    by_token = Rewards(tokens, groups, torch.ones_like(tokens, dtype=torch.bool), average=average)
     baseline, scale = BASELINES[objective.baseline], SCALES[objective.scale]
     shift = baseline(by_token) if over_batch[0] else baseline(by_sequence)[of_tokens]
     divisor = scale(by_token) if over_batch[1] else scale(by_sequence)[of_tokens]
@@ -240,8 +295,7 @@ def _weighted(
         for index, (completion, sample) in enumerate(zip(groups[g].completions, samples[g], strict=True)):
             reason: str | None = None
             if not sample.counts:
-                status = groups[g].scores[index].status
-                reason = status if status != "ok" else "no_greedy_score"
+                reason = sample.left_out or groups[g].scores[index].status
             elif objective.mask_truncated and completion.truncated:
                 reason = "truncated"
             elif selected is not None and index not in selected:

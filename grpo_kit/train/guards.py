@@ -118,7 +118,7 @@ class Guard:
                 "bound",
                 f"step {step}: {clipped:.0%} of the tokens are clipped at the first update, before the policy has moved: the "
                 "difference between the engine and the trainer (mismatch/*) fills the bound of the ratio, and these tokens "
-                "teach nothing. Set objective.correction to truncated or masked, which keep the ratio to the trainer's own "
+                "teach nothing. Set objective.correction to truncated, which keeps the ratio to the trainer's own "
                 "policy, or widen objective.clip_low and clip_high.",
             )
 

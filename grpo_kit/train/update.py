@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
-from grpo_kit.objective.correction import CORRECTIONS
+from grpo_kit.objective.correction import CORRECTIONS, LEVELS, REJECTIONS, Mismatch, spread
 from grpo_kit.objective.kl import KL_ESTIMATORS, k3
 from grpo_kit.objective.losses import RATIO_LEVELS
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.objective.surrogates import SURROGATES
+from grpo_kit.objective.tokens import clip_cov, covariance, kl_cov
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures, read
 from grpo_kit.policy.dealing import computed, rank_batches
@@ -78,8 +79,8 @@ class PolicyUpdater:
         # Later steps of this batch meet a policy that has moved, so the one that sampled must be remembered.
         with phase("update/logprob"):
             self.annotate(sequences, several_updates=len(updates) * epochs > 1)
-        for update in updates:
-            self._mask_low_entropy(update)
+        for number, update in enumerate(updates):
+            self._choose_tokens(update, number, metrics)
         if self.critic is not None:
             self.critic.update(updates, epochs, metrics)
         warming = self.adaptive.batches < self.critic_warmup
@@ -103,7 +104,7 @@ class PolicyUpdater:
         old = (
             several_updates
             or objective.kl_in_reward
-            or objective.entropy_share < 1.0
+            or objective.chooses_tokens
             or objective.penalty_target is not None
             or objective.natural_gradient
         )
@@ -133,14 +134,49 @@ class PolicyUpdater:
 
         return computed(sequences, self._batches(sequences), compute, purpose)
 
-    def _mask_low_entropy(self, sequences: list[TrainingSequence]) -> None:
-        """Only the tokens of highest entropy of a step, over all its sequences, carry its gradient (arXiv:2506.01939)."""
-        if self.objective.entropy_share >= 1.0 or not sequences:
+    def _choose_tokens(self, sequences: list[TrainingSequence], number: int, metrics: Measures) -> None:
+        """Tell the tokens of a step apart, over all its sequences, before it is taken.
+
+        Only those of highest entropy carry its gradient (arXiv:2506.01939); those of high covariance do not, or pay for moving.
+        """
+        objective = self.objective
+        if not objective.chooses_tokens or not sequences:
             return
-        entropies = [s.entropies for s in sequences if s.entropies is not None]
-        limit = torch.cat(entropies).float().quantile(1.0 - self.objective.entropy_share)
-        for sequence, values in zip(sequences, entropies, strict=True):
-            sequence.token_mask = values.float() >= limit
+        if objective.entropy_share < 1.0:
+            entropies = [s.entropies for s in sequences if s.entropies is not None]
+            limit = torch.cat(entropies).float().quantile(1.0 - objective.entropy_share)
+            for sequence, values in zip(sequences, entropies, strict=True):
+                sequence.token_mask = values.float() >= limit
+        if not objective.holds_back_tokens:
+            return
+        found = covariance(*self._old_and_advantages(sequences))
+        share = objective.covariance_share
+        if objective.penalises_tokens:
+            chosen = kl_cov(found, share)
+        else:
+            seed = self.adaptive.batches * 1000 + number
+            chosen = ~clip_cov(found, share, objective.covariance_low, objective.covariance_high, seed)
+        metrics.add("tokens/held_back", Measure.mean(float(chosen.sum()), chosen.numel()))
+        metrics.add("tokens/covariance", Measure.mean(float(found.sum()), found.numel()))
+        for sequence, held in zip(sequences, chosen.split([len(s.completion_ids) for s in sequences]), strict=True):
+            if objective.penalises_tokens:
+                sequence.penalised = held
+            else:
+                sequence.token_mask = ~held if sequence.token_mask is None else sequence.token_mask & ~held
+
+    def _old_and_advantages(self, sequences: list[TrainingSequence]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities at the start of the batch and advantages of all tokens of a step, float64 on the host."""
+        old, advantages = [], []
+        for s in sequences:
+            assert s.old_logprobs is not None
+            old.append(s.old_logprobs.double().cpu())
+            own = (
+                torch.full_like(old[-1], s.advantage)
+                if s.token_advantages is None
+                else s.token_advantages.double().cpu()
+            )
+            advantages.append(own)
+        return torch.cat(old), torch.cat(advantages)
 
     def optimizer_step(self, sequences: list[TrainingSequence], metrics: Measures) -> None:
         self.step(self._batches(sequences), self.loss, metrics)
@@ -148,21 +184,24 @@ class PolicyUpdater:
     def loss(self, batch: MicroBatch, metrics: Measures) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
-        logprobs, entropies = self.policy.logprobs(batch, self.temperature, objective.entropy_bonus > 0.0)
+        logprobs, entropies = self.policy.logprobs(batch, self.temperature, self.adaptive.bonus > 0.0)
         self.flops += 3.0 * self.work.forward(batch.passed, batch.attention_pairs)
         if not batch.sequences:
             return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
         remembered = batch.old_logprobs
         old_logprobs = logprobs.detach() if remembered is None else remembered
-        weight, since = self._correction(batch, old_logprobs, metrics)
+        weight, since = self._correction(batch, logprobs.detach(), old_logprobs, metrics)
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, since, batch.sequence_index)
         adapted = objective.model_copy(update={"penalty": self.adaptive.penalty})
-        surrogate = SURROGATES[objective.surrogate](logprobs, log_ratio, batch.advantages, adapted)
+        surrogate = SURROGATES[objective.surrogate](
+            logprobs, log_ratio, batch.advantages, batch.sequence_index, adapted
+        )
         token_loss = surrogate.loss * weight
         mask = batch.token_mask
         if mask is not None:
             token_loss = token_loss * mask
-        token_loss = token_loss + self._reference_kl(batch, logprobs, metrics)
+        token_loss = token_loss + self._penalties(batch, logprobs - since, metrics)
+        token_loss = token_loss + self._reference_kl(batch, logprobs, since, metrics)
         low, high = surrogate.clipped_low, surrogate.clipped_high
         metrics.means({"entropy": entropies, "clip/low": low.float(), "clip/high": high.float()})
         if self.unmoved:  # what its samples brought, not what the batch moved
@@ -171,37 +210,64 @@ class PolicyUpdater:
         metrics.add("ratio/max", Measure.max(ratio.max()))
         metrics.add("ratio/min", Measure.min(ratio.min()))
         loss = (token_loss * batch.weights).sum()
-        if objective.entropy_bonus > 0.0:
+        if self.adaptive.bonus > 0.0:
             # The mean over the tokens of the step, whatever the aggregation: a coefficient means the same in every row.
             carried = entropies if mask is None else entropies * mask
-            loss = loss - objective.entropy_bonus * (carried * batch.entropy_weights).sum()
+            loss = loss - self.adaptive.bonus * (carried * batch.entropy_weights).sum()
         return loss
 
-    def _reference_kl(self, batch: MicroBatch, logprobs: Tensor, metrics: Measures) -> Tensor | float:
+    def _penalties(self, batch: MicroBatch, log_ratio: Tensor, metrics: Measures) -> Tensor:
+        """What moving a token from the old policy costs beside the surrogate. [tokens], as log_ratio is."""
+        objective, found = self.objective, torch.zeros_like(log_ratio)
+        if objective.ratio_penalty > 0.0:  # of prime-rl's default loss, as Kimi K2.5's
+            squared = log_ratio.square()
+            metrics.means({"ratio/squared_log": squared})
+            found = objective.ratio_penalty * squared
+        if (held := batch.penalised) is not None:
+            found = found + objective.covariance_penalty * log_ratio.abs() * held
+        return found
+
+    def _reference_kl(self, batch: MicroBatch, logprobs: Tensor, since: Tensor, metrics: Measures) -> Tensor | float:
         """The KL term of the loss [tokens]; 0 where it stands in the reward, which only measures it here."""
         reference = batch.reference_logprobs
         if self.reference is None or reference is None:
             return 0.0
         kl = KL_ESTIMATORS[self.objective.kl_estimator](logprobs, reference)
         metrics.means({"kl/reference": kl})
+        if (
+            self.objective.kl_weighted
+        ):  # DeepSeek-V3.2, arXiv:2512.02556, eq. 7: tokens of the old policy, a KL of the new
+            kl = kl * (logprobs - since).exp()
         return self.adaptive.beta * kl if self.objective.kl_in_loss else 0.0
 
-    def _correction(self, batch: MicroBatch, old_logprobs: Tensor, metrics: Measures) -> tuple[Tensor | float, Tensor]:
-        """The weight of each token [tokens] and the log-probabilities that its ratio is taken to [tokens].
+    def _correction(
+        self, batch: MicroBatch, logprobs: Tensor, old_logprobs: Tensor, metrics: Measures
+    ) -> tuple[Tensor | float, Tensor]:
+        """The weight of each token [tokens], 0 where it is rejected, and the log-probabilities that its ratio is taken to.
 
         Records how far the engine that sampled is from ``old_logprobs``, the trainer's own at the start of the batch:
-        [tokens], without gradient.
+        [tokens], without gradient, as ``logprobs``, which are those of now.
         """
-        engine = batch.behaviour_logprobs
+        engine, objective = batch.behaviour_logprobs, self.objective
         if engine is None:
             return 1.0, old_logprobs  # demonstrations were sampled by nobody
         log_weight = old_logprobs - engine
-        weight = CORRECTIONS[self.objective.correction](log_weight, self.objective.correction_cap)
-        capped = (log_weight > math.log(self.objective.correction_cap)).float()
-        mismatch = {"mismatch/mean_logprob_difference": log_weight.abs(), "mismatch/kl": k3(engine, old_logprobs)}
-        metrics.means(mismatch | {"correction/weight": weight, "correction/capped": capped})
+        at_level = LEVELS[objective.correction_level](log_weight, batch.sequence_index)
+        weight = CORRECTIONS[objective.correction](at_level, objective.correction_cap)
+        capped = (at_level > math.log(objective.correction_cap)).float()
+        metrics.means({"correction/weight": weight, "correction/capped": capped})
+        metrics.means({"mismatch/mean_logprob_difference": log_weight.abs(), "mismatch/kl": k3(engine, old_logprobs)})
+        metrics.means(
+            {"mismatch/chi2": spread(log_weight), "mismatch/chi2_response": spread(batch.sum_sequences(log_weight))}
+        )
         metrics.add("mismatch/max_logprob_difference", Measure.max(log_weight.abs().max()))
-        return weight, engine if self.objective.ratio_to_engine else old_logprobs
+        if objective.rejects:
+            seen = Mismatch(log_weight, engine - logprobs, batch.advantages, batch.sequence_index)
+            kept = REJECTIONS[objective.rejection](seen, objective)
+            touched = batch.sum_sequences((~kept).to(log_weight.dtype)) > 0
+            metrics.means({"correction/rejected": (~kept).float(), "correction/rejected_responses": touched.float()})
+            weight = weight * kept
+        return weight, engine if objective.ratio_to_engine else old_logprobs
 
     def _adapt(self, sequences: list[TrainingSequence], metrics: Measures) -> None:
         objective, adaptive = self.objective, self.adaptive
@@ -213,7 +279,10 @@ class PolicyUpdater:
             metrics.add("penalty", Measure.last(adaptive.penalty))
         if objective.kl_target is not None:
             metrics.add("beta", Measure.last(adaptive.beta))
+        if objective.entropy_target is not None:
+            metrics.add("entropy_bonus", Measure.last(adaptive.bonus))
         adaptive.see_kl(objective, metrics.get("kl/reference"), to_old)
+        adaptive.see_entropy(objective, metrics.get("entropy"))
         adaptive.batches += 1
 
     @torch.no_grad()

@@ -90,7 +90,7 @@ def test_correction_is_on_with_vllm_and_can_be_chosen(tiny_recipe):
     ahead = ("rollout.engine=vllm_server", "rollout.vllm.servers=[http://a:1]", "rollout.max_staleness=2")
     assert chosen(*ahead) == "in_ratio"
     assert chosen(*ahead, "objective.correction=truncated") == "truncated"
-    assert chosen("rollout.engine=vllm", "objective.correction=masked") == "masked"
+    assert chosen("rollout.engine=vllm", "objective.correction=in_ratio") == "in_ratio"
     assert chosen("rollout.engine=vllm", "objective.correction=none") == "none"
 
 

@@ -42,6 +42,8 @@ def gradient(
     updater.annotate(sequences)
     for sequence in sequences:  # an old policy that differs, so that clipping is active in places
         sequence.old_logprobs = sequence.reference_logprobs + 0.3 * sequence.behaviour_logprobs
+    if all(s.token_mask is None and s.penalised is None for s in sequences):  # chosen for the step, before it is split
+        updater._choose_tokens(list(sequences), 0, Measures())
     policy.model.zero_grad()
     total = 0.0
     for batch in updater._batches(sequences):

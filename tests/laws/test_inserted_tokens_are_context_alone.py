@@ -23,7 +23,12 @@ from tests.kit.runs import recipe
 from tests.kit.sequences import random_groups, random_sequences
 from tests.kit.tiny import make_policy
 
-PER_TOKEN_ROWS = [n for n in GRADIENT_ROWS if resolve_objective(n, {}).ratio_level == "token"]
+OF_RESPONSES = ("geometric_clip",)  # of the ratios of tokens, made one number of all turns
+PER_TOKEN_ROWS = [
+    n
+    for n in GRADIENT_ROWS
+    if resolve_objective(n, {}).ratio_level == "token" and ALGORITHMS[n].surrogate not in OF_RESPONSES
+]
 
 
 def network(dtype=torch.float64, share=False):

@@ -33,6 +33,25 @@ REFUSED = [
     ("dapo", {"kl_estimator": "k1", "beta": 0.1}, "gradient of zero in expectation"),
     ("ppo", {"kl_estimator": "k2"}, "k2 in the reward does not give the gradient"),
     ("grpo", {"kl_place": "reward"}, "k3 in the reward does not give the gradient"),
+    ("grpo", {"rejection": "sequence", "rejection_low": None, "rejection_high": None}, "leaves nothing out"),
+    ("ppo", {"shape": "signed"}, "shape signed makes one number of a response"),
+    ("reinforce", {"combine": "decoupled"}, "combine decoupled makes one number of a response"),
+    ("gdpo", {"shape": "signed"}, "leave one of them out"),
+    ("pass_at_k", {"set_size": 8}, "every set would be the whole group"),
+    ("maxrl", {"baseline": "leave_one_out"}, "scale group_mean is derived for the baseline group_mean"),
+    ("reinforce++", {"drop_agreeing": True}, "would move the baseline"),
+    ("scalerl", {"dynamic_sampling": True}, "would sample again; use one of them"),
+    ("grpo", {"positive_weight": 0.0, "negative_weight": 0.0}, "nothing would be learned"),
+    ("rft", {"positive_weight": 0.5}, "scale the learning rate instead"),
+    ("gmpo", {"ratio_level": "sequence"}, "clips each token's own ratio"),
+    ("gmpo", {"entropy_share": 0.2}, "takes the mean over all tokens of a response"),
+    ("vespo", {"ratio_level": "token"}, "needs ratio_level sequence_product"),
+    ("topr", {"ratio_level": "sequence"}, "needs ratio_level sequence_product"),
+    ("aspo", {"ratio_level": "sequence"}, "needs ratio_level token"),
+    ("opo", {"ratio_penalty": 0.1}, "uses no ratio"),
+    ("dapo", {"kl_weighted": True}, "there is none; give beta a value"),
+    ("trpo", {"entropy_target": 0.3}, "use step gradient"),
+    ("rft", {"data": "recorded", "tokens": "clip_cov"}, "imitation gives all the same"),
     ("gspo", {"correction": "in_ratio"}, "most of a batch would be clipped before any update"),
 ]
 
@@ -43,7 +62,7 @@ def test_refused_with_the_reason(name, change, reason):
 
 
 def test_groups_of_one_are_for_baselines_that_need_no_group():
-    for name in ("grpo", "rloo", "dapo", "online_dpo", "bnpo"):
+    for name in ("grpo", "rloo", "dapo", "online_dpo", "bnpo", "maxrl", "gdpo", "opo", "scalerl"):
         assert "leaves nothing to compare" in refusals(ALGORITHMS[name], group_size=1)[0], name
     for name in ("reinforce", "remax", "reinforce++", "ppo"):
         assert refusals(ALGORITHMS[name], group_size=1) == [], name

@@ -56,8 +56,38 @@ def test_overrides_replace_single_choices():
 def test_what_samples_decides_the_correction_where_nobody_else_does(name, itself, engine, older):
     found = [resolve_objective(name, {}, by).correction for by in ("itself", "engine", "older_weights")]
     assert found == [itself, engine, older]
-    assert resolve_objective(name, {"correction": "masked"}, "engine").correction == "masked"
+    assert resolve_objective(name, {"correction": "truncated"}, "older_weights").correction == "truncated"
     assert resolve_objective(name, {"correction": "none"}, "older_weights").correction == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("grpo", "token"), ("dapo", "token"), ("gspo", "sequence"), ("gspo_token", "sequence"), ("rloo", "sequence")],
+)
+def test_the_ratio_decides_what_one_weight_is_of(name, level):
+    assert resolve_objective(name, {}).correction_level == level
+    other = {"token": "sequence", "sequence": "token"}[level]
+    assert resolve_objective(name, {"correction_level": other}).correction_level == other
+
+
+@pytest.mark.parametrize(
+    ("rejection", "band"), [("token", (0.5, 5.0)), ("sequence", (0.5, 2.0)), ("geometric", (0.99, 1.01))]
+)
+def test_the_rejection_decides_its_band(rejection, band):
+    row = resolve_objective("grpo", {"rejection": rejection})
+    assert (row.rejection_low, row.rejection_high) == band
+    row = resolve_objective("grpo", {"rejection": rejection, "rejection_low": None, "rejection_high": 3.0})
+    assert (row.rejection_low, row.rejection_high) == (None, 3.0)
+
+
+def test_a_row_of_a_file_leaves_to_the_sampler_what_it_does_not_set(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from grpo_kit.objective.rows import Algorithm\n"
+        "mine = Algorithm(paper='', summary='', ratio_level='sequence', rejection='geometric')\n"
+    )
+    row = resolve_objective(f"{path}:mine", {}, "engine")
+    assert (row.correction, row.correction_level, row.rejection_low) == ("truncated", "sequence", 0.99)
 
 
 def test_null_switches_off_what_a_row_switches_on():

@@ -11,9 +11,9 @@ import torch
 import grpo_kit.objective
 from grpo_kit.objective.rows import Objective
 
-SIZES = {"tokens": 11, "sequences": 5, "groups": 3, "pairs": 7, "responses": 4}
+SIZES = {"tokens": 11, "sequences": 5, "groups": 3, "pairs": 7, "responses": 4, "parts": 2}
 INDEX = {"sequence_index": "sequences", "group_index": "groups"}  # which of so many
-BOOLEAN = ("counted", "desirable")
+BOOLEAN = ("counted", "desirable", "clipped_low", "clipped_high", "known")
 PLAIN = {Objective: Objective(), float: 0.5, int: SIZES["tokens"], str: ""}
 CHOICES = {
     "baseline": "group_mean",
@@ -76,7 +76,7 @@ def example(name, annotation):
     if name in INDEX:
         return torch.arange(count) % SIZES[INDEX[name]]
     if name in BOOLEAN:
-        return torch.arange(count) % 2 == 0
+        return (torch.arange(count) % 2 == 0).reshape(shape)
     return torch.linspace(0.1, 0.9, count, dtype=torch.float64).reshape(shape)
 
 

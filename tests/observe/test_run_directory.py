@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from grpo_kit.config.read import load_recipe
+from grpo_kit.data.records import read_step
 from grpo_kit.errors import UserError
 from grpo_kit.observe.rollout_file import rollout_lines
 from grpo_kit.observe.run_directory import RunDirectory
@@ -52,6 +53,19 @@ def test_rollouts_hold_what_is_needed_to_replay(run):
     assert (row["reward"], row["advantage"], row["policy_version"]) == (1.0, 0.5, 7)
     assert row["scores"]["math"] == {"value": 1.0, "status": "ok", "extracted": "2", "reason": "equal"}
     assert row["scores"]["format"]["status"] == "abstain"
+
+
+def test_the_factors_of_a_rewards_parts_come_back(run):
+    """What is made of parts (GDPO) is made of the same ones when a run is replayed."""
+    task = Task("t", ({"role": "user", "content": "1+1="},), "2")
+    completion = Completion("t", 0, [5, 6], [-0.1, -0.2], "2", "stop", 7)
+    parts = {"math": Score(1.0), "overlong": Score(-0.5)}
+    group = Group(
+        task, Prompt("t", (1, 2)), [completion], [Score(0.5)], [parts], weights={"math": 1.0, "overlong": 1.0}
+    )
+    run.log_rollouts(4, [group], [[0.5]])
+    (found,) = read_step(run.rollouts / "step-000004.jsonl.gz")
+    assert found.weights == group.weights
 
 
 def test_of_an_episode_the_conversation_is_held_as_well(run):

@@ -31,6 +31,7 @@ class Case:
     reference: Tensor
     mask: Tensor
     advantages: Tensor
+    behaviour: Tensor | None = None
 
     def flat(self, padded: Tensor) -> Tensor:
         return padded[self.mask.bool()]
@@ -79,9 +80,11 @@ def our_loss(case: Case, row: Algorithm, token_budget: int = 10**6, prepare: Any
         sequence.old_logprobs = case.old[i, :length]
         sequence.reference_logprobs = case.reference[i, :length]
         sequence.entropies = case.entropies[i, :length].detach()
+        if case.behaviour is not None:
+            sequence.behaviour_logprobs = case.behaviour[i, :length]
         sequences.append(sequence)
-    updater._mask_low_entropy(sequences)
     metrics = Measures()
+    updater._choose_tokens(sequences, 0, metrics)
     return sum(updater.loss(b, metrics) for b in micro_batches(sequences, token_budget, dtype=torch.float64))
 
 

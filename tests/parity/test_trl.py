@@ -13,7 +13,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from grpo_kit.objective.advantages import compute_advantages
+from grpo_kit.objective.advantages import Rewards, compute_advantages
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.objective.preference import PAIR_LOSSES, bradley_terry, kto, kto_baseline
 from tests.kit.optional import needs_extra
@@ -46,8 +46,9 @@ def trainer(case, **settings):
         "use_adaptive_entropy": False, "entropy_coef": 0.0, "vllm_importance_sampling_correction": False,
     }  # fmt: skip
     arguments = {
-        "delta": settings.pop("delta", None), "use_bias_correction_kl": False, "sapo_temperature_pos": 1.0,
-        "sapo_temperature_neg": 1.05, "steps_per_generation": 1,
+        "delta": settings.pop("delta", None), "use_bias_correction_kl": settings.pop("use_bias_correction_kl", False),
+        "sapo_temperature_pos": 1.0, "sapo_temperature_neg": 1.05, "steps_per_generation": 1, "vespo_k_pos": 2.0,
+        "vespo_lambda_pos": 3.0, "vespo_k_neg": 3.0, "vespo_lambda_neg": 2.0,
     }  # fmt: skip
     stub = SimpleNamespace(**defaults | settings)
     stub.args, stub.accelerator = SimpleNamespace(**arguments), accelerator()
@@ -57,6 +58,8 @@ def trainer(case, **settings):
     from trl import GRPOTrainer
 
     stub.get_high_entropy_mask = lambda *a: GRPOTrainer.get_high_entropy_mask(stub, *a)
+    stub.get_off_policy_mask = GRPOTrainer.get_off_policy_mask
+    stub.get_gamma_weights = GRPOTrainer.get_gamma_weights
     return stub
 
 
@@ -77,7 +80,12 @@ GRPO_LIKE = {
     "cispo": {"loss_type": "cispo", "epsilon_high": 5.0},
     "sapo": {"loss_type": "sapo"},
     "gspo": {"importance_sampling_level": "sequence", "epsilon_low": 3e-4, "epsilon_high": 4e-4},
-}
+    "luspo": {
+        "loss_type": "luspo", "importance_sampling_level": "sequence", "epsilon_low": 3e-4, "epsilon_high": 4e-4,
+    },
+    "vespo": {"loss_type": "vespo"},
+    "lite_ppo": {"loss_type": "dapo"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", GRPO_LIKE)
@@ -108,6 +116,62 @@ def test_entropy_bonus_and_mask(case):
     same(case, our_loss(case, row), GRPOTrainer._compute_loss(stub, None, inputs(case)), TOLERANCE)
 
 
+def test_gmpo(case):
+    from trl.experimental.gmpo import GMPOTrainer
+
+    stub = trainer(case, epsilon_low=0.4, epsilon_high=0.4)
+    theirs = GMPOTrainer._compute_loss(stub, None, inputs(case))
+    same(case, our_loss(case, ALGORITHMS["gmpo"]), theirs, TOLERANCE)
+
+
+def test_a_kl_weighted_by_the_ratio(case):
+    from trl import GRPOTrainer
+
+    theirs = GRPOTrainer._compute_loss(trainer(case, beta=0.04, use_bias_correction_kl=True), None, inputs(case))
+    same(case, our_loss(case, resolve_objective("grpo", {"kl_weighted": True})), theirs, TOLERANCE)
+
+
+CORRECTIONS = {
+    "token_truncate": {"correction": "truncated"},
+    "sequence_truncate": {"correction": "truncated", "correction_level": "sequence"},
+    "token_mask": {"correction": "truncated", "correction_cap": 1e9, "rejection": "token"},
+    "sequence_mask": {
+        "correction": "truncated", "correction_level": "sequence", "correction_cap": 1e9, "rejection": "sequence",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", CORRECTIONS)
+def test_corrections_are_trls_modes(case, mode):
+    """Its weights are made where responses are scored, and multiply the loss here: theirs are written out after its code."""
+    from trl import GRPOTrainer
+
+    case.behaviour = (case.old + 0.9 * torch.sin(7.0 * torch.arange(case.old.numel())).view_as(case.old)) * case.mask
+    difference = (case.old - case.behaviour) * case.mask
+    if mode.startswith("sequence"):
+        difference = difference.sum(-1, keepdim=True)
+    low, high = (0.5, 1.5) if "mask" in mode else (0.0, 2.0)
+    weight = difference.exp()
+    weight = weight.masked_fill((weight < low) | (weight > high), 0.0) if "mask" in mode else weight.clamp(max=high)
+    assert (weight == 0.0).any() or (weight == high).any()
+    stub = trainer(case, use_vllm=True, vllm_importance_sampling_correction=True)
+    theirs = GRPOTrainer._compute_loss(stub, None, {**inputs(case), "importance_sampling_ratio": weight})
+    band = {"rejection_low": low, "rejection_high": high} if "mask" in mode else {}
+    row = resolve_objective("grpo", {"beta": 0.0, **CORRECTIONS[mode], **band})
+    same(case, our_loss(case, row), theirs, TOLERANCE)
+
+
+@pytest.mark.parametrize("limit", [0.02, 0.1, 0.5])
+def test_off_policy_rejection_is_trls_sequence_mask(case, limit):
+    from trl import GRPOTrainer
+
+    case.behaviour = (case.logprobs.detach() + 0.1) * case.mask
+    stub = trainer(case, off_policy_mask_threshold=limit)
+    theirs = GRPOTrainer._compute_loss(stub, None, {**inputs(case), "sampling_per_token_logps": case.behaviour})
+    row = resolve_objective("grpo", {"beta": 0.0, "rejection": "off_policy", "rejection_limit": limit})
+    same(case, our_loss(case, row), theirs, TOLERANCE)
+
+
 def test_rloo(case):
     from trl import RLOOTrainer
 
@@ -119,9 +183,8 @@ def test_group_advantages_are_trls():
     """TRL adds 1e-4 to the deviation, we add 1e-6: the difference is bounded by their ratio."""
     rewards = torch.tensor([[1.0, 0.0, 0.5, 0.0], [0.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
     index = torch.arange(2).repeat_interleave(4)
-    ours = compute_advantages(
-        rewards.flatten(), index, torch.ones(8, dtype=torch.bool), baseline="group_mean", scale="group_std"
-    )
+    known = Rewards(rewards.flatten(), index, torch.ones(8, dtype=torch.bool))
+    ours = compute_advantages(known, baseline="group_mean", scale="group_std")
     theirs = (rewards - rewards.mean(1, keepdim=True)) / (rewards.std(1, keepdim=True) + 1e-4)
     torch.testing.assert_close(ours.view(2, 4), theirs, rtol=3e-4, atol=1e-9)
 

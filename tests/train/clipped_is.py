@@ -6,7 +6,7 @@ from grpo_kit.objective.rows import Algorithm
 from grpo_kit.objective.surrogates import SURROGATES, Surrogate
 
 
-def clipped_importance(logprobs, log_ratio, advantages, row):
+def clipped_importance(logprobs, log_ratio, advantages, sequence_index, row):
     """-clip(r, 1 - low, 1 + high) A: a gradient only inside the bounds."""
     bounded = log_ratio.exp().clamp(1 - row.clip_low, 1 + row.clip_high)
     never = torch.zeros_like(bounded, dtype=torch.bool)

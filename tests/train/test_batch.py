@@ -178,3 +178,85 @@ def test_episodes_are_alike_when_all_of_their_turns_are():
     for number, completion in enumerate(c for g in made for c in g.completions):
         completion.turns = [Turn(0, f"looking up {number % 2}"), Turn(2, "Done.")]
     assert metrics_of(made)["completions/alike"] == 0.5
+
+
+def test_groups_that_agree_take_no_part_in_loss_denominators_or_scale():
+    """By who is right: a length punished in a group that is all right is no reason to learn from it."""
+    agreeing = group("b", [1.0, 0.8], [4, 4])
+    agreeing.parts = [{"v": Score(1.0)}, {"v": Score(1.0)}]
+    groups = [group("a", [1.0, 0.0], [4, 8]), agreeing]
+    dropped = build(groups, drop_agreeing=True, scale="batch_std", aggregation="token_mean")
+    alone = build(groups[:1], scale="batch_std", aggregation="token_mean")
+    assert dropped.dropped["agreeing"] == 2
+    assert [(s.advantage, s.weight) for s in dropped.sequences] == [(s.advantage, s.weight) for s in alone.sequences]
+    assert len(build(groups, scale="batch_std", aggregation="token_mean").sequences) == 4
+
+
+def test_a_batch_of_groups_that_agree_teaches_nothing():
+    batch = build([group("a", [1.0, 1.0]), group("b", [0.0, 0.0])], drop_agreeing=True)
+    assert batch.updates == [[]]
+    assert batch.dropped == {"agreeing": 4}
+
+
+def advantages_of(groups, **overrides):
+    batch = build_batch(groups, resolve_objective("grpo", {"beta": 0.0, "scale": "none", **overrides}), max_tokens=16)
+    return [a for g in batch.advantages for a in g]
+
+
+W_REINFORCE = {
+    "beta": 0.0, "shape": "signed", "baseline": "none", "scale": "none", "positive_weight": 0.1, "aggregation": "token_mean",
+}  # fmt: skip
+
+
+def test_a_shape_looks_at_marks_and_not_at_rewards():
+    made = group("a", [0.9, 0.2, 0.7])
+    made.parts = [{"v": Score(1.0)}, {"v": Score(0.0)}, {"v": Score.abstain("no idea")}]
+    batch = build_batch([made], resolve_objective("grpo", W_REINFORCE), max_tokens=16)
+    assert batch.advantages == [[pytest.approx(0.1), -1.0, 0.0]]
+    assert batch.dropped["no_mark"] == 1
+    assert advantages_of([made], shape="pass_at_k", set_size=2) == [
+        0.0,
+        0.0,
+        0.0,
+    ]  # of two, one right: every pair succeeds
+
+
+def test_without_positive_ones_right_responses_are_left_out_of_the_work_alone():
+    """NSR: the denominators are those of all responses, as the authors' masked mean has it."""
+    made = [group("a", [1.0, 0.0], [4, 8])]
+    batch = build_batch(made, resolve_objective("grpo", W_REINFORCE | {"positive_weight": 0.0}), max_tokens=16)
+    assert [(s.advantage, s.weight) for s in batch.sequences] == [(-1.0, pytest.approx(1 / 12))]
+    assert batch.dropped == {"zero_advantage": 1}
+
+
+def test_signs_are_weighted_for_tokens_too():
+    made = [group("a", [1.0, 0.0], [2, 2])]
+    objective = resolve_objective("reinforce", {"negative_weight": 0.5, "discount": 1.0})
+    found = [s.token_advantages.tolist() for s in build_batch(made, objective, max_tokens=16).sequences]
+    assert found == [[0.5, 0.5], [-0.25, -0.25]]
+
+
+def test_opo_knows_the_lengths():
+    found = advantages_of([group("a", [1.0, 0.0], [2, 6])], baseline="length_weighted_mean")
+    assert found == pytest.approx([0.75, -0.25])
+
+
+def test_gdpo_takes_the_parts_that_the_reward_is_of():
+    """Against TRL's normalize_then_sum, written out: standard scores per verifier, weighted sum, standardised over the batch."""
+    table = [[[1.0, 3.0], [0.0, 9.0], [1.0, 5.0]], [[0.0, 2.0], [0.0, 4.0], [1.0, 9.0]]]
+    groups = []
+    for name, rows in zip("ab", table, strict=True):
+        made = group(name, [a + 0.5 * b for a, b in rows])
+        made.parts = [{"v": Score(a), "length": Score(b), "judge": Score(9.0)} for a, b in rows]
+        made.weights = {"v": 1.0, "length": 0.5}
+        groups.append(made)
+    scores = torch.tensor(table, dtype=torch.float64)
+    each = (scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True)
+    total = (each * torch.tensor([1.0, 0.5])).sum(-1).flatten()
+    wanted = (total - total.mean()) / total.std()
+    batch = build_batch(groups, resolve_objective("gdpo", {}), max_tokens=16)
+    assert [a for g in batch.advantages for a in g] == pytest.approx(wanted.tolist(), rel=1e-4)
+    for made in groups:
+        made.weights = {}
+    plain = build_batch(groups, resolve_objective("gdpo", {}), max_tokens=16)
+    assert plain.advantages != batch.advantages  # without weights the reward is the one part

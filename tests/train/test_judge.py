@@ -15,9 +15,9 @@ from grpo_kit.run.request import TrainRequest
 from grpo_kit.run.start import check_verifiers
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.train.batch import build_batch, rollout_metrics
+from grpo_kit.train.filters import agrees
 from grpo_kit.train.pairs import mine_labels
 from grpo_kit.train.preflight import preflight
-from grpo_kit.train.sources.rounds import agrees
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
 
 SOURCE = """

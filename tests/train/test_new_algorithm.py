@@ -26,9 +26,18 @@ def test_its_gradient_is_a_formula():
     row = resolve_objective(f"{FILE}:clipped_is", {"clip_low": 0.3})
     logprobs = torch.tensor([0.5, 1.2, 2.0], dtype=torch.float64).log().requires_grad_()  # the old one is 0
     advantages = torch.full((3,), 2.0, dtype=torch.float64)
-    result = SURROGATES[row.surrogate](logprobs, logprobs, advantages, row)
+    result = SURROGATES[row.surrogate](logprobs, logprobs, advantages, torch.arange(3), row)
     (gradient,) = torch.autograd.grad(result.loss.sum(), logprobs)
     torch.testing.assert_close(gradient, torch.tensor([0.0, -2.4, 0.0], dtype=torch.float64))
+
+
+def test_a_surrogate_that_knows_no_sequences_is_refused_before_anything_is_trained(tmp_path):
+    """It was called with four arguments once."""
+    lines = ("def mine_too(logprobs, log_ratio, advantages, row): ...", "SURROGATES['mine'] = mine_too")
+    with pytest.raises(
+        UserError, match=r"takes logprobs, log_ratio, advantages, row, and is given .*sequence_index, row"
+    ):
+        row_of(tmp_path, *lines, "mine = Algorithm(paper='', summary='', surrogate='mine')")
 
 
 def test_it_trains(tmp_path):

@@ -67,24 +67,31 @@ def test_loss_and_gradient_equal_the_paper():
     assert 0 < metrics["clip/low"] + metrics["clip/high"] < 1
 
 
-@pytest.mark.parametrize(("correction", "cap"), [("truncated", 1.5), ("masked", 1.5)])
-def test_tokens_are_weighted_against_the_engine_that_sampled_them(correction, cap):
-    """The gradient is that of the paper's loss with each token times min(w, cap), or 0 above it; w = trainer / engine."""
-    policy = make_policy(dtype=torch.float64)
-    objective = resolve_objective("grpo", {"beta": 0.0, "correction": correction, "correction_cap": cap})
+BAND = {"rejection": "token", "rejection_low": 0.5, "rejection_high": 1.5}
+
+
+@pytest.mark.parametrize("rejection", [{}, BAND])
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_tokens_are_weighted_against_the_engine_that_sampled_them(level, rejection):
+    """The gradient is that of the paper's loss with each token times min(w, cap), or 0 outside the band; w = trainer / engine."""
+    policy, cap = make_policy(dtype=torch.float64), 1.5
+    changes = {"correction": "truncated", "correction_level": level, "correction_cap": cap}
+    objective = resolve_objective("grpo", {"beta": 0.0, **changes, **rejection})
     batch = build_batch(groups(), objective, max_tokens=8)
     offsets = iter([-1.0, -0.2, 0.0, 0.3, 0.9] * 10)
     expected = torch.zeros((), dtype=torch.float64)
-    differences = []
+    differences, weights = [], []
     for s in batch.sequences:
         ours = logprobs(policy, s.prompt_ids, s.completion_ids)
         difference = torch.tensor([next(offsets) for _ in s.completion_ids], dtype=torch.float64)
         s.behaviour_logprobs = ours.detach() - difference
-        weight = difference.exp().clamp(max=cap)
-        if correction == "masked":
-            weight = torch.where(difference.exp() > cap, 0.0, weight)
+        at_level = difference if level == "token" else difference.sum().expand_as(difference)
+        weight = at_level.exp().clamp(max=cap)
+        if rejection:
+            weight = torch.where((difference.exp() > 1.5) | (difference.exp() < 0.5), 0.0, weight)
         expected = expected - s.weight * (weight * s.advantage * (ours - ours.detach()).exp()).sum()
         differences.append(difference)
+        weights.append(at_level)
     config = OptimizerConfig()
     updater = PolicyUpdater(policy, objective, config, total_updates=1, token_budget=12, temperature=1.0)
     metrics = Measures()
@@ -94,11 +101,46 @@ def test_tokens_are_weighted_against_the_engine_that_sampled_them(correction, ca
     expected.backward()
     theirs = torch.cat([p.grad.flatten() for p in policy.model.parameters()])
     assert (ours - theirs).norm() / theirs.norm() < 1e-6
-    difference = torch.cat(differences)
+    difference, at_level = torch.cat(differences), torch.cat(weights)
     assert metrics["mismatch/max_logprob_difference"] == pytest.approx(1.0)
     assert metrics["mismatch/mean_logprob_difference"] == pytest.approx(difference.abs().mean().item())
     assert metrics["mismatch/kl"] == pytest.approx((difference.exp() - difference - 1).mean().item())
-    assert metrics["correction/capped"] == pytest.approx((difference > math.log(cap)).double().mean().item())
+    assert metrics["mismatch/chi2"] == pytest.approx(((2 * difference).exp() - 1).mean().item())
+    of_responses = torch.stack([d.sum() for d in differences])
+    assert metrics["mismatch/chi2_response"] == pytest.approx(((2 * of_responses).exp() - 1).mean().item())
+    assert metrics["correction/capped"] == pytest.approx((at_level > math.log(cap)).double().mean().item())
+    outside = [(d.exp() > 1.5) | (d.exp() < 0.5) for d in differences]
+    if not rejection:
+        assert "correction/rejected" not in metrics
+        return
+    assert metrics["correction/rejected"] == pytest.approx(torch.cat(outside).double().mean().item())
+    assert metrics["correction/rejected_responses"] == pytest.approx(sum(bool(o.any()) for o in outside) / len(outside))
+
+
+def test_a_bad_response_that_the_policy_has_left_is_rejected_at_the_update_that_finds_it():
+    """DeepSeek-V3.2, eq. 9: the policy of now is compared with the one that sampled, not the one of the batch's start."""
+    policy = make_policy(dtype=torch.float64)
+    objective = resolve_objective("grpo", {"beta": 0.0, "rejection": "off_policy", "rejection_limit": 0.3})
+    batch = build_batch(groups(), objective, max_tokens=8)
+    expected, far = torch.zeros((), dtype=torch.float64), 0
+    for number, s in enumerate(batch.sequences):
+        ours = logprobs(policy, s.prompt_ids, s.completion_ids)
+        shift = 0.5 if number % 2 else 0.1
+        s.behaviour_logprobs = ours.detach() + shift
+        s.old_logprobs = ours.detach() + 0.05
+        if s.advantage >= 0 or shift < 0.3:
+            bounded = torch.min(
+                (ours - s.old_logprobs).exp() * s.advantage, (ours - s.old_logprobs).exp().clamp(0.8, 1.2) * s.advantage
+            )
+            expected = expected - s.weight * bounded.sum()
+        else:
+            far += len(s.completion_ids)
+    updater = PolicyUpdater(policy, objective, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    metrics = Measures()
+    loss = sum(updater.loss(b, metrics) for b in updater._batches(batch.sequences))
+    assert far
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert metrics["correction/rejected"] == pytest.approx(far / sum(len(s.completion_ids) for s in batch.sequences))
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -277,3 +319,32 @@ def test_the_policys_schedule_begins_when_the_critic_is_warm():
         step.optimizer.step()
         step.scheduler.step()
     assert rates == pytest.approx([1 - k / 8 for k in range(8)])
+
+
+def test_an_entropy_target_moves_the_bonus_from_batch_to_batch_and_is_remembered(policy):
+    """Skywork-OR1, arXiv:2505.22312: a step up at or below the target; above it a step down, and no bonus in the next batch."""
+    batch = build_batch(groups(), resolve_objective("grpo", {"beta": 0.0}), max_tokens=8)
+
+    def updater(target):
+        row = resolve_objective("grpo", {"beta": 0.0, "entropy_bonus": 0.01, "entropy_target": target})
+        config = OptimizerConfig(learning_rate=1e-9)
+        return PolicyUpdater(policy, row, config, total_updates=9, token_budget=64, temperature=1.0)
+
+    low, high = updater(50.0), updater(1e-3)
+    assert [low.update(batch.updates)["entropy_bonus"] for _ in range(3)] == pytest.approx([0.01, 0.015, 0.02])
+    assert [high.update(batch.updates)["entropy_bonus"] for _ in range(3)] == pytest.approx([0.01, 0.0, 0.0])
+    assert high.adaptive.entropy_bonus == 0.0
+    again = updater(50.0)
+    again.load_state_dict(low.state_dict())
+    assert again.update(batch.updates)["entropy_bonus"] == pytest.approx(0.025)
+
+
+def test_tokens_that_are_held_back_are_the_same_for_every_split(policy):
+    row = resolve_objective("clip_cov", {"covariance_share": 0.4, "covariance_low": -9.0, "covariance_high": 9.0})
+    batch = build_batch(groups(), row, max_tokens=8)
+    updater = PolicyUpdater(policy, row, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    metrics = updater.update(batch.updates)
+    held = [(~s.token_mask).tolist() for s in batch.sequences]
+    count = sum(map(len, held))
+    assert metrics["tokens/held_back"] == pytest.approx(int(0.4 * count) / count)
+    assert sum(map(sum, held)) == int(0.4 * count)

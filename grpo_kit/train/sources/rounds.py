@@ -15,9 +15,8 @@ from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.measure import Measures
 from grpo_kit.runtime import ranks
 from grpo_kit.scoring import Scorer
-from grpo_kit.types import Completion, Group, Prompt, Score, Task
-
-AGREEMENT = 1e-9
+from grpo_kit.train.filters import agrees
+from grpo_kit.types import Completion, Group, Prompt, Task
 
 
 @dataclass(frozen=True)
@@ -180,19 +179,3 @@ def interleaved(groups: list[Group], fillers: list[Group]) -> list[Group]:
     places = {(2 * i + 1) * total // (2 * len(fillers)) for i in range(len(fillers))}
     learned, filling = iter(groups), iter(fillers)
     return [next(filling if place in places else learned) for place in range(total)]
-
-
-def agrees(group: Group) -> bool:
-    """Whether the judge marks all responses alike (DAPO, eq. 11: all of them right, or none).
-
-    The reward is not what is compared: a punishment for length would keep groups that differ in nothing else. It decides
-    only where a group has no marks to compare.
-    """
-    values = list(_counted(group.marks()))
-    if len(values) < 2:
-        values = list(_counted(group.scores))
-    return len(values) < 2 or max(values) - min(values) < AGREEMENT
-
-
-def _counted(scores: list[Score]) -> Iterator[float]:
-    return (s.value for s in scores if s.counts)

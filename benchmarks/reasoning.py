@@ -1,0 +1,118 @@
+"""The recipe to begin with, against GRPO and DAPO as published: three seeds, as many sampled tokens.
+
+python benchmarks/reasoning.py [--seeds 0 1 2] [--workers 2] [--keep FOLDER]
+
+All start from one model, made as that of benchmarks/learn.py (two-digit addition, 60 % of the worked solutions with a mistake).
+Groups that dynamic sampling throws away cost as much to sample as others: GRPO gets as many steps as its competitor's sampled
+tokens pay for. Writes benchmarks/results/reasoning.json and the table of docs/algorithms.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from learn import EVALUATION, PAGE, train
+
+RESULTS = Path(__file__).parent / "results" / "reasoning.json"
+BEGIN, END = "<!-- reasoning: begin -->", "<!-- reasoning: end -->"
+STEPS = 20
+PER_STEP = 6_475  # tokens that 256 responses have at the start, of benchmarks/learn.py
+RECIPES = ("grpo/reasoning", "grpo/dapo", "grpo/grpo")
+
+
+def start_model(folder: Path) -> Path:
+    start = folder / "start"
+    settings = ("train.steps=400", "examples.mistakes=0.6", "rollout.prompts_per_step=64", "warm_start=null")
+    optimizer = ("optimizer.learning_rate=2e-3", "optimizer.schedule=cosine", "optimizer.warmup_steps=20")
+    train("imitation/sft", start, *settings, *optimizer, *EVALUATION)
+    return start / "model"
+
+
+def measure(recipe: str, seed: int, steps: int, start: Path, folder: Path) -> dict[str, Any]:
+    common = ("warm_start=null", "model.scratch=null", f"model.path={start}", *EVALUATION)
+    run = folder / f"{recipe.replace('/', '-')}-seed{seed}-steps{steps}"
+    found = train(recipe, run, *common, f"seed={seed}", f"train.steps={steps}")
+    trained = [r for r in found["rows"] if "reward/mean" in r]
+    first, *_, last = [r for r in found["rows"] if "eval/sampled" in r]
+    return {
+        "recipe": recipe,
+        "seed": seed,
+        "steps": len(trained),
+        "sampled_tokens": int(sum(r["tokens"] + r.get("refill/discarded_tokens", 0.0) for r in trained)),
+        "before": round(first["eval/sampled"], 4),
+        "after": round(last["eval/sampled"], 4),
+        "after_error": round(last["eval/sampled_error"], 4),
+        "greedy_after": round(last["eval/greedy"], 4),
+        "entropy_first": round(trained[0]["entropy"], 4),
+        "entropy_last": round(trained[-1]["entropy"], 4),
+        "cpu_seconds": found["cpu_seconds"],
+    }
+
+
+def write(runs: list[dict[str, Any]]) -> None:
+    RESULTS.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    if rest:
+        PAGE.write_text(f"{before}{BEGIN}\n{table(runs)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    lines = [
+        "| recipe | seeds | steps | sampled tokens | before | after | greedy after | entropy first → last |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for recipe in RECIPES:
+        of = [r for r in runs if r["recipe"] == recipe]
+        if of:
+            steps = "–".join(str(n) for n in sorted({min(r["steps"] for r in of), max(r["steps"] for r in of)}))
+            lines.append(
+                f"| `{recipe}` | {len(of)} | {steps} | {fmean(r['sampled_tokens'] for r in of):,.0f} "
+                f"| {fmean(r['before'] for r in of):.1%} | {spread([r['after'] for r in of])} "
+                f"| {spread([r['greedy_after'] for r in of])} "
+                f"| {fmean(r['entropy_first'] for r in of):.2f} → {fmean(r['entropy_last'] for r in of):.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """The mean and its standard error over seeds."""
+    if len(values) < 2:
+        return f"{fmean(values):.1%}"
+    return f"{fmean(values):.1%} ± {100 * stdev(values) / math.sqrt(len(values)):.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--keep", type=Path, help="a folder for the runs; what is finished there is not run again")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        start = start_model(folder)
+
+        def one(seed: int) -> list[dict[str, Any]]:
+            made = [measure(recipe, seed, STEPS, start, folder) for recipe in RECIPES[:2]]
+            paid = round(fmean(r["sampled_tokens"] for r in made) / PER_STEP)
+            return [*made, measure(RECIPES[2], seed, paid, start, folder)]
+
+        runs: list[dict[str, Any]] = []
+        with ThreadPoolExecutor(arguments.workers) as pool:
+            for made in pool.map(one, arguments.seeds):
+                runs += made
+                write(runs)
+                print(table(runs), flush=True)
+
+
+if __name__ == "__main__":
+    main()
