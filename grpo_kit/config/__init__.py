@@ -4,6 +4,7 @@ from .data import ChatConfig, DataConfig, ExamplesConfig, FieldMap
 from .evaluation import EvaluationConfig
 from .model import LoraConfig, ModelConfig, ScratchModelConfig
 from .recipe import Config
+from .reference import ReferenceConfig
 from .rollout import RolloutConfig, VllmConfig
 from .scoring import JudgeConfig, ScoringConfig, VerifierConfig
 from .training import (
@@ -31,6 +32,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "ParallelConfig",
+    "ReferenceConfig",
     "RolloutConfig",
     "ScoringConfig",
     "ScratchModelConfig",

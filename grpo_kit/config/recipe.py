@@ -16,6 +16,7 @@ from .environment import EnvironmentConfig
 from .evaluation import EvaluationConfig
 from .marks import SAFE_ON_RESUME
 from .model import ModelConfig
+from .reference import ReferenceConfig
 from .rollout import RolloutConfig
 from .scoring import ScoringConfig, VerifierConfig
 from .training import (
@@ -56,6 +57,7 @@ class Config(Strict):
     scoring: ScoringConfig = ScoringConfig()
     rollout: RolloutConfig = RolloutConfig()
     objective: Objective = Objective()
+    reference: ReferenceConfig = ReferenceConfig()
     critic: CriticConfig = CriticConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig

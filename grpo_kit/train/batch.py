@@ -21,6 +21,7 @@ from grpo_kit.types import Completion, Group
 
 from .adaptive import Adaptive
 from .conversations import conversation_metrics
+from .teacher import teach
 
 ZERO_ADVANTAGE = 1e-9
 
@@ -86,6 +87,10 @@ def build_batch(
         for sample, divergence in zip(compared, divergences, strict=True):
             sample.reward -= adaptive.beta * divergence
     _fill_advantages(groups, samples, objective, adaptive)
+    if objective.teaches_tokens:
+        teach((s.sequence for g in samples for s in g if s.counts and len(s.sequence.completion_ids)), objective)
+    elif objective.needs_teacher:
+        _weigh_rewards(samples, objective.reward_weight)
     parts, size = [], -(-len(groups) // updates)
     for start in range(0, len(groups), size):
         parts.append(
@@ -149,6 +154,13 @@ def _fill_advantages(
     )
     for sample, value in zip(flat, values.tolist(), strict=True):
         sample.sequence.advantage = value
+
+
+def _weigh_rewards(samples: list[list[Sample]], weight: float) -> None:
+    for sample in (s for group in samples for s in group):
+        sample.sequence.advantage *= weight
+        if sample.sequence.token_advantages is not None:
+            sample.sequence.token_advantages = weight * sample.sequence.token_advantages
 
 
 def _leave_out_uncompared(groups: list[Group], samples: list[list[Sample]]) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
+from functools import cache
+from pathlib import Path
+
 import torch
 
 from grpo_kit.config import ModelConfig, ScratchModelConfig
@@ -26,3 +31,13 @@ def make_policy(seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int)
     policy = load_policy(ModelConfig(scratch=ScratchModelConfig(**settings)), torch.device("cpu"), seed)
     policy.model.to(dtype)
     return policy
+
+
+@cache
+def teacher_folder() -> Path:
+    """A saved model of another shape and the same tokenizer, there until this process ends."""
+    held = tempfile.TemporaryDirectory(prefix="teacher-")
+    atexit.register(held.cleanup)
+    folder = Path(held.name) / "model"
+    make_policy(seed=7, hidden_size=48, intermediate_size=96).save(folder)
+    return folder

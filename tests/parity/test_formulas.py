@@ -111,7 +111,7 @@ FORMULAS = {
     "reinforce": reinforce, "remax": reinforce, "rloo": rloo, "reinforce++": reinforce_plus_plus, "grpo": grpo,
     "dr_grpo": dr_grpo, "bnpo": reinforce_plus_plus, "dapo": dapo, "gspo": gspo, "gspo_token": gspo_token,
     "cispo": cispo, "sapo": sapo, "dppo": dppo, "ppo": reinforce_plus_plus, "ppo_penalty": ppo_penalty, "trpo": trpo,
-    "rft": likelihood, "sft": likelihood, "offline_pg": offline_pg,
+    "rft": likelihood, "sft": likelihood, "offline_pg": offline_pg, "on_policy_distillation": reinforce_plus_plus,
 }  # fmt: skip
 
 
