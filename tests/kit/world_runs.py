@@ -27,6 +27,14 @@ VARIANTS = {  # beyond the rows of the table: what else changes how work is spre
     "grpo": ("train.epochs_per_batch=2", "train.updates_per_batch=3"),
     "lora": ("algorithm=grpo", "model.lora={rank: 4}", "parallel.gradient_checkpointing=true"),
     "masked": ("algorithm=grpo", "objective.entropy_share=0.3"),
+    "refresh": ("algorithm=grpo", "objective.beta=0.1", "reference.refresh=1", "train.steps=3"),
+    "refreshed_lora": (
+        "algorithm=grpo",
+        "objective.beta=0.1",
+        "reference.refresh=1",
+        "train.steps=3",
+        "model.lora={rank: 4}",
+    ),
     "long": ("algorithm=grpo", "train.steps=20", "rollout.prompts_per_step=6"),
 }
 
