@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -33,11 +34,18 @@ def make_policy(seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int)
     return policy
 
 
+TEACHER = "GRPO_KIT_TEST_TEACHER"
+
+
 @cache
 def teacher_folder() -> Path:
-    """A saved model of another shape and the same tokenizer, there until this process ends."""
-    held = tempfile.TemporaryDirectory(prefix="teacher-")
-    atexit.register(held.cleanup)
-    folder = Path(held.name) / "model"
-    make_policy(seed=7, hidden_size=48, intermediate_size=96).save(folder)
-    return folder
+    """A saved model of another shape and the same tokenizer, there until the process ends that asked first.
+
+    Processes that it starts find the same one: among several ranks only the first can save a model.
+    """
+    if TEACHER not in os.environ:
+        held = tempfile.TemporaryDirectory(prefix="teacher-")
+        atexit.register(held.cleanup)
+        os.environ[TEACHER] = str(Path(held.name) / "model")
+        make_policy(seed=7, hidden_size=48, intermediate_size=96).save(Path(os.environ[TEACHER]))
+    return Path(os.environ[TEACHER])

@@ -8,6 +8,7 @@ import torch
 
 from grpo_kit.objective.algorithms import ALGORITHMS
 from tests.kit.runs import ODD, recipe, run, weights
+from tests.kit.tiny import teacher_folder
 from tests.kit.torchrun import metrics, succeed
 from tests.kit.world_runs import RATE, VARIANTS, config_of, train
 
@@ -19,6 +20,7 @@ NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
+    teacher_folder()  # made here, for the processes that are started
     folder = tmp_path_factory.mktemp("record") / "run"
     run(recipe("grpo", ODD, "scoring.max_rejected_gold=1.0", "rollout.max_tokens=8"), folder)
     return folder
