@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from grpo_kit.config import Config
+from grpo_kit.errors import UserError
+from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, line
 
@@ -24,6 +26,13 @@ INVALID = 0.3
 EASY = 0.9
 LONG_RUN = 24.0  # hours
 MOST_CHANGES = 3
+
+
+def check_probe(config: Config) -> None:
+    """Raises UserError where there is nothing to sample."""
+    objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
+    if objective.recorded:
+        raise UserError(f"--probe samples the start policy, and {config.algorithm} learns from recorded data alone")
 
 
 def show_probe(console: Console, config: Config, plan: Plan, prompts: int) -> None:

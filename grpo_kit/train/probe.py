@@ -18,7 +18,6 @@ import torch
 from grpo_kit.config import Config
 from grpo_kit.data.datasets import training_source
 from grpo_kit.environments.episodes import Episodes, play
-from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.generate.base import SamplingParams, sample_seed
 from grpo_kit.generate.torch_engine import TorchEngine
@@ -45,12 +44,6 @@ from .warm_start import start_warm
 SAMPLING_SECONDS = 90.0  # in which samples are asked for; the fewest that mean anything are asked for all the same
 BATCH_SECONDS = 40.0  # that the longest micro-batch may take
 FEWEST_PROMPTS = 8
-
-
-def check_probe(config: Config, objective: Algorithm) -> None:
-    """Raises UserError where there is nothing to sample."""
-    if objective.recorded:
-        raise UserError(f"--probe samples the start policy, and {config.algorithm} learns from recorded data alone")
 
 
 def probe(config: Config, objective: Algorithm, shape: ModelShape, prompts: int, console: RunConsole) -> Probed:
