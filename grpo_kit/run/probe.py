@@ -54,7 +54,8 @@ def show_probe(console: Console, config: Config, plan: Plan, prompts: int) -> No
 
 def _heading(config: Config, found: Probed) -> str:
     prompts = len(found.groups)
-    fewer = f" (of {found.asked}; the time was over)" if prompts < found.asked else ""
+    why = "the time was over, and the longest are missing" if found.hurried else "there is time for so many"
+    fewer = f" (of {found.asked}: {why})" if prompts < found.asked else ""
     named = "the model with random weights" if config.model.path is None else Path(config.model.path).name
     start = f"{named}, after its warm start" if found.warmed else named
     return f"{start}: {prompts} prompts{fewer} x {found.samples} in {found.seconds:.0f} s"

@@ -43,7 +43,8 @@ from .warm_start import start_warm
 
 SAMPLING_SECONDS = 90.0  # in which samples are asked for; the fewest that mean anything are asked for all the same
 BATCH_SECONDS = 40.0  # that the longest micro-batch may take
-FEWEST_PROMPTS = 8
+FEWEST_PROMPTS = 16
+ENOUGH = 8  # prompts answered, to stop when the time is over
 
 
 def probe(config: Config, objective: Algorithm, shape: ModelShape, prompts: int, console: RunConsole) -> Probed:
@@ -70,7 +71,7 @@ def probe(config: Config, objective: Algorithm, shape: ModelShape, prompts: int,
             pace = _pace(config, policy, shape, tasks)
             with console.stage("probe", 1) as bar:
                 begun = time.perf_counter()
-                groups = _sampled(config, policy, episodes, scorer, tasks, pace)
+                groups, hurried = _sampled(config, policy, episodes, scorer, tasks, pace)
                 seconds = time.perf_counter() - begun
                 batch = _longest_batch(config, objective, policy, pace)
                 bar.advance(1, {})
@@ -78,7 +79,7 @@ def probe(config: Config, objective: Algorithm, shape: ModelShape, prompts: int,
             scorer.close()
             if episodes is not None:
                 episodes.close()
-    return _probed(config, objective, policy, groups, prompts, seconds, batch, pace)
+    return _probed(config, objective, policy, groups, prompts, hurried, seconds, batch, pace)
 
 
 def _probed(
@@ -87,6 +88,7 @@ def _probed(
     policy: Policy,
     groups: list[Group],
     asked: int,
+    hurried: bool,
     seconds: float,
     batch: LongestBatch,
     pace: Pace | None,
@@ -105,6 +107,7 @@ def _probed(
     return Probed(
         groups=groups,
         asked=asked,
+        hurried=hurried,
         group_size=config.rollout.group_size,
         limit=config.rollout.max_tokens,
         context=policy.context_length,
@@ -137,20 +140,24 @@ def _sampled(
     scorer: Scorer,
     tasks: list[tuple[Task, Prompt]],
     pace: Pace | None,
-) -> list[Group]:
-    """Groups with their scores: a sample or two of each prompt, then as many more of each as there is time for."""
+) -> tuple[list[Group], bool]:
+    """Groups with their scores: a sample or two of each prompt, then as many more of each as there is time for.
+
+    Returns:
+        the groups, and whether the time was over before the first samples of all prompts had ended.
+    """
     engine = TorchEngine(policy, config.rollout.max_rows)
     sampling = sampling_params(config, policy)
     wanted, tasks = _affordable(sampling, tasks, pace, config.rollout.max_rows)
     if episodes is not None:
         tasks = episodes.prepare(tasks)
-    begun, rounds = time.perf_counter(), 0
+    begun, rounds, hurried = time.perf_counter(), 0, False
     made: dict[str, list[Completion]] = {}
     while wanted:
         asked = replace(sampling, n=wanted, seed=sample_seed(sampling.seed, "probe", rounds))
         came, whole = _until(begun + SAMPLING_SECONDS, play(engine, tasks, asked, episodes))
         if not rounds:
-            made = came
+            made, hurried = came, not whole
         elif whole:  # of a round that was cut short the longest are missing: it would say that responses are short
             for id, more in came.items():
                 made[id] += [replace(c, sample_index=len(made[id]) + i) for i, c in enumerate(more)]
@@ -159,7 +166,7 @@ def _sampled(
         wanted = max(0, min(sampling.n - done, int((SAMPLING_SECONDS - spent) / spent * done))) if whole else 0
     groups = [Group(task, prompt, made[task.id]) for task, prompt in tasks if task.id in made]
     scored = {group.task.id: group for group in scorer.score_groups(iter(groups))}
-    return [scored[group.task.id] for group in groups]
+    return [scored[group.task.id] for group in groups], hurried
 
 
 def _until(deadline: float, stream: Iterator[list[Completion]]) -> tuple[dict[str, list[Completion]], bool]:
@@ -167,7 +174,7 @@ def _until(deadline: float, stream: Iterator[list[Completion]]) -> tuple[dict[st
     came: dict[str, list[Completion]] = {}
     for completions in stream:
         came[completions[0].task_id] = completions
-        if time.perf_counter() > deadline and len(came) >= FEWEST_PROMPTS:
+        if time.perf_counter() > deadline and len(came) >= ENOUGH:
             break
     else:
         return came, True

@@ -44,15 +44,19 @@ class Probed:
 
     Attributes:
         groups: with their scores; of ``asked`` prompts those that there was time for.
-        limits: of a response, in tokens, and of a prompt with its response where the model has one.
-        teaching: the groups that would move the policy.
+        hurried: whether the time was over before all of them had ended, so that the longest are missing.
+        group_size: of the recipe; a group here may have fewer samples.
+        limit, context: tokens that a response may have, and a prompt with its response.
+        teaching: how many groups would move the policy.
         seconds: that sampling and judging took.
-        forecast: of the run at these lengths; None on a GPU.
+        forecast: of the run at these lengths; None on a GPU. ``step_seconds``: of a step, by it or by what was measured.
         warmed: whether the policy went through the recipe's warm start first.
+        compares: whether a group teaches by the differences of its rewards.
     """
 
     groups: list[Group]
     asked: int
+    hurried: bool
     group_size: int
     limit: int
     context: int

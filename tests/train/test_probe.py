@@ -44,7 +44,7 @@ def probed(texts, algorithm="grpo", *, cut=(), group_size=4, config=None):
         groups = list(scorer.score_groups(iter(groups)))
     objective = resolve_objective(algorithm, config.objective)
     return config, Probed(
-        groups=groups, asked=12, group_size=group_size, limit=12, context=512,
+        groups=groups, asked=12, hurried=False, group_size=group_size, limit=12, context=512,
         teaching=sum(teaches(g, objective) for g in groups), seconds=1.0, batch=LongestBatch(64, 1), forecast=None,
         step_seconds=1.0, warmed=False, compares=objective.needs_comparison,
     )  # fmt: skip
@@ -164,7 +164,7 @@ def test_which_groups_teach(algorithm, rewards, teaching):
 def test_when_the_time_is_over_it_says_what_it_has(monkeypatch):
     """Nothing of a round is thrown away that is enough; what is not enough is waited for."""
     now = iter(range(100))
-    monkeypatch.setattr(probing, "FEWEST_PROMPTS", 3)
+    monkeypatch.setattr(probing, "ENOUGH", 3)
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(now)))
     closed = []
 
