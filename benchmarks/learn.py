@@ -4,7 +4,7 @@ python benchmarks/learn.py [--only grpo dpo ...] [--workers 2] [--keep FOLDER]
 
 A model is warm-started once, on worked solutions of which 60 % hold a mistake, and its rollouts are recorded once: every
 algorithm starts from it, and the offline ones learn from that record (`sft` from worked solutions, `reward_model` from right
-and wrong ones of sort_letters, as its recipe has it).
+and wrong ones of sort_letters, as its recipe has it). A teacher is a model that imitated worked solutions without mistakes.
 Each run is the shipped recipe with the start replaced. Writes benchmarks/results/learn.json, docs/learn.svg and the
 table of docs/algorithms.md after every run.
 """
