@@ -4,7 +4,7 @@ python benchmarks/learn.py [--only grpo dpo ...] [--workers 2] [--keep FOLDER]
 
 A model is warm-started once, on worked solutions of which 60 % hold a mistake, and its rollouts are recorded once: every
 algorithm starts from it, and the offline ones learn from that record (`sft` from worked solutions, `reward_model` from right
-and wrong ones of sort_letters, as its recipe has it).
+and wrong ones of sort_letters, as its recipe has it). A teacher is a model that imitated worked solutions without mistakes.
 Each run is the shipped recipe with the start replaced. Writes benchmarks/results/learn.json, docs/learn.svg and the
 table of docs/algorithms.md after every run.
 """
@@ -37,11 +37,13 @@ RECIPES = {
     "sapo": "grpo/sapo", "dppo": "grpo/dppo", "ppo": "ppo/ppo", "ppo_penalty": "ppo/ppo_penalty", "trpo": "ppo/trpo",
     "rft": "imitation/rft", "online_dpo": "preference/online_dpo", "sft": "imitation/sft", "dpo": "preference/dpo",
     "ipo": "preference/ipo", "kto": "preference/kto", "reward_model": "preference/reward_model",
-    "offline_pg": "imitation/offline_pg", "lite_ppo": "grpo/lite_ppo", "opo": "grpo/opo", "maxrl": "grpo/maxrl",
+    "offline_pg": "imitation/offline_pg", "on_policy_distillation": "grpo/grpo",
+    "lite_ppo": "grpo/lite_ppo", "opo": "grpo/opo", "maxrl": "grpo/maxrl",
     "gdpo": "grpo/gdpo", "pass_at_k": "grpo/pass_at_k", "scalerl": "grpo/scalerl",
     "clip_cov": "grpo/clip_cov", "kl_cov": "grpo/kl_cov", "luspo": "grpo/luspo", "gmpo": "grpo/gmpo",
     "dppo_kl": "grpo/dppo_kl", "vespo": "grpo/vespo", "topr": "grpo/topr", "aspo": "grpo/aspo",
 }  # fmt: skip
+TAUGHT = ("on_policy_distillation",)
 MINED = ("dpo", "ipo", "kto", "offline_pg")
 # Fewer steps than the recipes have, so that all of them fit into 25 minutes on two cores; the others run as shipped.
 STEPS = {"online": 20, "trpo": 8}
@@ -118,15 +120,21 @@ def run_all(names: list[str], folder: Path, workers: int, keep: Callable[[dict[s
     settings = ("train.steps=400", "examples.mistakes=0.6", "rollout.prompts_per_step=64", "warm_start=null")
     optimizer = ("optimizer.learning_rate=2e-3", "optimizer.schedule=cosine", "optimizer.warmup_steps=20")
     warm = train("imitation/sft", start, *settings, *optimizer, *EVALUATION)
+    teacher = folder / "teacher"
+    if set(names) & set(TAUGHT):
+        train("imitation/sft", teacher, *settings, "examples.mistakes=0", *optimizer, *EVALUATION)
     print(f"start: {warm['seconds']:.0f} s, {warm['cpu_seconds']:.0f} CPU s", flush=True)
     common = ("warm_start=null", "model.scratch=null", f"model.path={start / 'model'}", *EVALUATION)
     record = folder / "record"
     # A learning rate of (almost) nothing: what is recorded was sampled by the start, and by no better policy.
     still = ("optimizer.learning_rate=1e-12", "train.steps=20", "objective.beta=0", "evaluation=null")
-    train("grpo/grpo", record, *common, *still)
+    if set(names) & set(MINED):
+        train("grpo/grpo", record, *common, *still)
 
     def one(name: str) -> None:
         settings = [*common, *([f"examples={{rollouts: {record}}}"] if name in MINED else [])]
+        if name in TAUGHT:
+            settings += [f"algorithm={name}", f"reference.path={teacher / 'model'}"]
         if kind(name) == "sampled":
             settings.append(f"train.steps={STEPS.get(name, STEPS['online'])}")
         if name == "reward_model":

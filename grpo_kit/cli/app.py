@@ -71,6 +71,7 @@ class _Resumable(TyperCommand):
     epilog=examples(
         "grpo-kit train quickstart/addition",
         "grpo-kit train quickstart/addition train.steps=20 --dry-run",
+        "grpo-kit train grpo/gsm8k --dry-run --probe 64",
         "grpo-kit train ppo/chain --smoke",
     ),
 )
@@ -78,6 +79,14 @@ def train(
     recipe: Annotated[str, typer.Argument(help="a recipe file, or the name of a shipped one")],
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, train nothing.")] = False,
+    probe: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="PROMPTS",
+            help="With --dry-run: sample the start policy on so many, and say if it will learn.",
+        ),
+    ] = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(parser=expanded, metavar="PATH", help="Where the run is written [runs/<recipe>-<time>]."),
@@ -115,7 +124,7 @@ def train(
     if profile is not None:
         overrides = [*overrides, f"train.profile_steps={profile}"]
 
-    start(TrainRequest(recipe, tuple(overrides), run_dir, read_resume(resume), fork, dry_run, nproc))
+    start(TrainRequest(recipe, tuple(overrides), run_dir, read_resume(resume), fork, dry_run, probe, nproc))
 
 
 @app.command(

@@ -4,6 +4,7 @@ from .data import ChatConfig, CurriculumConfig, DataConfig, DataSetConfig, Examp
 from .evaluation import EvaluationConfig
 from .model import LoraConfig, ModelConfig, ScratchModelConfig
 from .recipe import Config
+from .reference import ReferenceConfig
 from .rollout import RolloutConfig, VllmConfig
 from .scoring import JudgeConfig, ScoringConfig, VerifierConfig
 from .training import (
@@ -33,6 +34,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "ParallelConfig",
+    "ReferenceConfig",
     "RolloutConfig",
     "ScoringConfig",
     "ScratchModelConfig",

@@ -52,7 +52,9 @@ class DataConfig(Strict):
     prompt_template: str = Field("{prompt}", description="must contain {prompt}")
     max_prompt_tokens: PositiveInt = Field(1024, description="rendered prompts of more tokens are passed over")
     limit: PositiveInt | None = Field(
-        None, description="only so many rows, the first ones; null takes all; of a procedural task, so many problems that come again every epoch"
+        None,
+        description="only so many rows, the first ones; null takes all; of a procedural task, so many problems that come again "
+        "every epoch",
     )
     pass_rate: tuple[Fraction, Fraction] | None = Field(
         None,

@@ -16,6 +16,7 @@ from .environment import EnvironmentConfig
 from .evaluation import EvaluationConfig
 from .marks import SAFE_ON_RESUME
 from .model import ModelConfig
+from .reference import ReferenceConfig
 from .rollout import RolloutConfig
 from .scoring import ScoringConfig, VerifierConfig
 from .training import (
@@ -65,6 +66,7 @@ class Config(Strict):
     objective: Objective = Field(
         Objective(), description="choices that replace those of the algorithm's row; see `grpo-kit algorithms NAME`"
     )
+    reference: ReferenceConfig = Field(ReferenceConfig(), description="what the KL is measured to, and who teaches")
     critic: CriticConfig = Field(
         CriticConfig(), description="the second network of algorithms with baseline critic; others ignore it"
     )

@@ -163,6 +163,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="arXiv:2402.04792", summary="DPO on the best against the worst response of each fresh group",
         family="pairs", beta=0.1, per_prompt=1,
     ),
+    # --- a stronger model teaches: its opinion of what the policy itself samples -----------------------------------
+    "on_policy_distillation": Algorithm(
+        paper="Lu 2025", summary="the teacher's log-ratio of each sampled token as its advantage (GKD, arXiv:2306.13649)",
+        baseline="none", scale="none", aggregation="token_mean", teacher="sampled", reward_weight=0.0,
+    ),
     # --- offline: groups come from files or from recorded rollouts -----------------------------------------------
     "sft": Algorithm(
         paper="arXiv:2203.02155", summary="maximum likelihood of demonstrations, or of the right responses of a record",

@@ -15,10 +15,10 @@ def refusals(row: Objective, *, group_size: int, updates: int = 1) -> list[str]:
         updates: optimizer steps made from one batch.
     """
     if row.family != "policy_gradient":
-        return _sampled_pairs(row, group_size)
+        return [*_sampled_pairs(row, group_size), *_teacher(row)]
     return [
         *_returns(row), *_reward(row, group_size), *_ratio(row, updates), *_whole(row), *_groups(row, group_size), *_step(row),
-        *_kl(row), *_entropy(row),
+        *_kl(row), *_entropy(row), *_teacher(row),
     ]  # fmt: skip
 
 
@@ -198,6 +198,36 @@ def _entropy(row: Objective) -> list[str]:
         found.append(
             "objective.kl_weighted weighs the KL in the loss, and there is none; give beta a value, and kl_place loss"
         )
+    return found
+
+
+def _teacher(row: Objective) -> list[str]:
+    found = []
+    if row.teacher == "none":
+        if row.reward_weight != 1.0:
+            found.append("objective.reward_weight weighs rewards against a teacher, and objective.teacher is none")
+        return found
+    if row.family != "policy_gradient":
+        return [
+            f"objective.teacher {row.teacher}: a teacher is offered for policy gradients, not for family {row.family}"
+        ]
+    if row.ratio_level in ("sequence", "sequence_product") and row.teacher == "sampled":
+        found.append(
+            f"objective.ratio_level {row.ratio_level} compares whole responses, and teacher sampled gives every token its "
+            "own advantage; use ratio_level token or sequence_token, or teacher vocabulary"
+        )
+    if row.selects:
+        found.append(
+            f"objective.teacher with selection {row.selection}, which imitates what it keeps; use selection all"
+        )
+    if row.recorded:
+        found.append("objective.teacher judges what the policy samples, and this algorithm learns from recorded data")
+    if row.natural_gradient:
+        found.append(
+            "objective.teacher with step natural_gradient, whose trust region knows no teacher; use step gradient"
+        )
+    if row.needs_critic:
+        found.append("objective.teacher with baseline critic: the critic learns rewards alone; use another baseline")
     return found
 
 

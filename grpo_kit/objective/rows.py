@@ -184,6 +184,15 @@ class Objective(Strict):
     kl_target: float | None = Field(
         None, gt=0.0, description="KL to the reference in nats per token that beta adapts to"
     )
+    teacher: Literal["none", "sampled", "vocabulary"] = Field(
+        "none",
+        description="what the model of reference.path teaches: nothing; log teacher - log policy of each sampled token, as its "
+        "advantage; or the reverse KL over the whole vocabulary, in the loss",
+    )
+    teacher_weight: float = Field(1.0, ge=0.0, description="weight of what the teacher says (teacher)")
+    reward_weight: float = Field(
+        1.0, ge=0.0, description="weight of the rewards' advantages beside the teacher's; 0 only measures them"
+    )
     entropy_bonus: float = Field(
         0.0, ge=0.0, description="weight of the mean token entropy, which is subtracted from the loss"
     )
@@ -283,7 +292,29 @@ class Objective(Strict):
 
     @property
     def needs_reference(self) -> bool:
-        return self.family in ("pairs", "labels") or (self.family == "policy_gradient" and self.beta > 0.0)
+        """Whether a frozen policy is compared with, a teacher or not."""
+        return self.family in ("pairs", "labels") or (
+            self.family == "policy_gradient" and (self.beta > 0.0 or self.needs_teacher)
+        )
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.family == "policy_gradient" and self.teacher != "none"
+
+    @property
+    def teaches_tokens(self) -> bool:
+        """Whether the teacher's opinion of each sampled token is a part of its advantage."""
+        return self.needs_teacher and self.teacher == "sampled"
+
+    @property
+    def teaches_distributions(self) -> bool:
+        """Whether the teacher's whole distribution at each sampled token is a part of the loss."""
+        return self.needs_teacher and self.teacher == "vocabulary"
+
+    @property
+    def reads_reference(self) -> bool:
+        """Whether the reference's log-probabilities of the sampled tokens are needed, not only its distributions."""
+        return self.needs_reference and not (self.teaches_distributions and self.beta == 0.0)
 
     @property
     def needs_critic(self) -> bool:
@@ -322,7 +353,8 @@ class Objective(Strict):
     def cancels_in_groups(self) -> bool:
         """Whether the advantages of a group's responses add up to nothing."""
         even = self.positive_weight == self.negative_weight
-        return self.family == "policy_gradient" and self.baseline == "group_mean" and even
+        grouped = self.family == "policy_gradient" and self.baseline == "group_mean" and not self.needs_teacher
+        return grouped and even
 
     @property
     def centres_over_batch(self) -> bool:
@@ -334,7 +366,7 @@ class Objective(Strict):
 
     @property
     def per_token(self) -> bool:
-        """Whether each token has an advantage of its own."""
+        """Whether rewards give each token an advantage of its own."""
         return self.returns != "response"
 
     @property
@@ -399,6 +431,7 @@ class Objective(Strict):
             or self.penalises_tokens
             or self.per_token
             or self.natural_gradient
+            or self.needs_teacher
         )
 
     @property
@@ -414,7 +447,8 @@ class Objective(Strict):
     def needs(self) -> tuple[str, ...]:
         """What a run has to hold or do beyond the policy and a verifier."""
         wanted = {
-            "reference": self.needs_reference,
+            "teacher": self.needs_teacher,
+            "reference": self.needs_reference and not self.needs_teacher,
             "critic": self.needs_critic,
             "greedy sample": self.needs_greedy,
             "recorded data": self.recorded,

@@ -16,6 +16,7 @@ from grpo_kit.policy.logprobs import CHUNK_ELEMENTS
 
 from . import heap
 from .shape import ModelShape
+from .shapes import reference_shape
 
 if TYPE_CHECKING:
     from grpo_kit.config import Config
@@ -43,6 +44,7 @@ class Setting:
         micro_batch: padded tokens that go through the model at once.
         rows, length: sequences decoded side by side, and tokens of the longest.
         reward_model: what is trained is a copy of the policy, which stays beside it.
+        other: parameters of the model of ``reference.path``, which is there in place of a copy of the policy.
         natural_gradient: TRPO's step: every device holds the whole network, and no moments.
         step_sequences, step_tokens: responses that one device learns from in an optimizer step, and their tokens.
     """
@@ -57,6 +59,7 @@ class Setting:
     checkpointing: bool = False
     lora_rank: int | None = None
     reference: bool = False
+    other: int = 0
     critic: bool = False
     reward_model: bool = False
     natural_gradient: bool = False
@@ -100,6 +103,7 @@ def setting_of(
     length = config.longest_prompt + rollout.max_tokens + config.inserted
     from_one_prompt = rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
     sampled = rollout.prompts_per_step * from_one_prompt
+    other = reference_shape(config, objective)
     per_update = -(-sampled // (config.train.updates_per_batch * devices))
     return Setting(
         shape=shape,
@@ -111,7 +115,8 @@ def setting_of(
         length=length,
         checkpointing=config.parallel.gradient_checkpointing,
         lora_rank=config.model.lora.rank if config.model.lora else None,
-        reference=objective.needs_reference and config.model.lora is None,
+        reference=objective.needs_reference and config.model.lora is None and other is None,
+        other=0 if other is None else other.parameters,
         critic=objective.needs_critic,
         reward_model=objective.scores_responses,
         natural_gradient=objective.natural_gradient,
@@ -160,13 +165,16 @@ def _kept(s: Setting) -> dict[str, int]:
         parts["compiled products"] = heap.compiled(s.rows)
     if s.reference:
         parts["reference"] = int(whole * MASTER / spread)
+    width = 2 if s.half else MASTER
+    if s.other:
+        parts["model of reference.path"] = int(s.other * width / spread)
     if s.critic:
         parts["critic and its optimizer"] = int(3 * whole * MASTER / s.devices)
     if s.reward_model:
         parts["policy that it started from"] = int(whole * MASTER / s.devices)
     if spread > 1:
         networks = 1 + s.reference + s.critic + s.reward_model
-        parts["whole copies to sample from and save"] = networks * whole * MASTER
+        parts["whole copies to sample from and save"] = networks * whole * MASTER + s.other * width
     return parts
 
 

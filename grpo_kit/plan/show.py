@@ -27,7 +27,8 @@ from .cost import READ_SHARE, Costs, Work, parse_gpus
 from .lengths import Lengths, expected_lengths, likely_response
 from .memory import GIB, Memory, Setting, machine_memory, memory_of, setting_of
 from .outlook import Outlook
-from .shape import KNOWN, ModelShape, known_shape
+from .shape import known_shape
+from .shapes import shape_of
 from .show_cpu import show_cpu_time
 from .simulate import STEPS, Timing, best_asynchronous, synchronous
 from .work import work_of
@@ -71,7 +72,7 @@ def plan(
             raise UserError("--picture is of GPUs: say which with --gpus")
         return _plan_cpu(console, config, objective, prompt_tokens, completion_tokens, lengths)
     count, device = parse_gpus(gpus or ONE_GPU)
-    shape = shape_of(config)
+    shape = shape_of(config.model)
     setting = setting_of(config, objective, shape, devices=count, device="cuda", device_bytes=device.memory)
     line(
         console,
@@ -103,7 +104,7 @@ def _plan_cpu(
     recorded: Path | None,
 ) -> Outlook:
     """Memory and time on this machine, by what pieces of the model take here."""
-    shape, memory = shape_of(config), machine_memory("cpu")
+    shape, memory = shape_of(config.model), machine_memory("cpu")
     setting = setting_of(config, objective, shape, devices=1, device="cpu", device_bytes=memory)
     line(
         console,
@@ -128,16 +129,6 @@ def _likely(config: Config) -> tuple[float, float]:
     sampler = open_sampler(config, training_sets(config), tokenizer)
     first = sampler.next(config.rollout.prompts_per_step)
     return fmean(len(prompt.token_ids) for _, prompt in first), likely_response(config, tokenizer)
-
-
-def shape_of(config: Config) -> ModelShape:
-    """The model's shape: from the table for names that it knows, else from the model's own configuration."""
-    if config.model.path is not None and (known := known_shape(config.model.path)) is not None:
-        return known
-    try:
-        return ModelShape.of(model_skeleton(config.model)[0].config)
-    except UserError as error:
-        raise UserError(f"{str(error).rstrip('.')}. Shapes that need no download: {', '.join(KNOWN)}.") from error
 
 
 def _show_memory(console: Console, setting: Setting) -> tuple[Memory, list[Change]]:

@@ -35,8 +35,8 @@ def show_cpu_time(
 
 
 def _rows(found: Forecast) -> list[tuple[str, str, str, str]]:
-    rows = [(name, _long(seconds), str(times), _long(seconds * times)) for name, seconds, times in found.stages()]
-    return [*rows, ("the run", "", "", _long(found.total))]
+    rows = [(name, duration(seconds), str(times), duration(seconds * times)) for name, seconds, times in found.stages()]
+    return [*rows, ("the run", "", "", duration(found.total))]
 
 
 def _assumed(config: Config, objective: Algorithm, expected: Lengths, pace: Pace) -> str:
@@ -63,7 +63,7 @@ def warn_of_dtype(console: Console, pace: Pace) -> None:
         )
 
 
-def _long(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """In the unit that a person would use."""
     for size, unit in ((3600.0, "h"), (60.0, "min")):
         if seconds >= size:

@@ -6,19 +6,30 @@ from grpo_kit.config import Config
 from grpo_kit.objective.rows import Algorithm
 
 from .cost import Work
+from .shapes import reference_shape, shape_of
 
 
 def work_of(config: Config, objective: Algorithm, prompt: float, completion: float) -> Work:
     """prompt, completion: mean tokens of each."""
     several = config.train.updates_per_batch * config.train.epochs_per_batch > 1
     critic = 1 if objective.needs_critic else 0
+    old = several or objective.kl_in_reward or objective.teaches_tokens
     from_one_prompt = config.rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
     return Work(
         prompts=config.rollout.prompts_per_step,
         sequences=config.rollout.prompts_per_step * from_one_prompt,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        forwards=float(objective.needs_reference) + float(several or objective.kl_in_reward) + critic,
+        forwards=_of_reference(config, objective) + float(old) + critic,
         updates=config.train.epochs_per_batch * (1 + critic),
         checkpointing=config.parallel.gradient_checkpointing,
     )
+
+
+def _of_reference(config: Config, objective: Algorithm) -> float:
+    """Passes of the reference in a step, as passes of the policy: another model's by its size."""
+    if not objective.needs_reference:
+        return 0.0
+    other = reference_shape(config, objective)
+    passes = 1 if objective.reads_reference else config.train.epochs_per_batch
+    return passes * (1.0 if other is None else other.parameters / shape_of(config.model).parameters)

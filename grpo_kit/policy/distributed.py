@@ -6,6 +6,7 @@ use the twin, which is filled from the shards when it is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -111,6 +112,10 @@ class ShardedPolicy(Policy):
         self.unsharded.load_weights(folder)
         self.shards.take()
 
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        self.unsharded.restore(weights)
+        self.shards.take()
+
 
 @dataclass
 class _Through(Policy):
@@ -121,6 +126,18 @@ class _Through(Policy):
 
     def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
         return self.root(self.plain.logprobs, batch, temperature, entropy_gradient)
+
+    def standing(self) -> contextlib.AbstractContextManager[None]:
+        return self.plain.standing()  # around the root: within it the weights are gathered copies
+
+    def follow(self, other: Policy) -> None:
+        self.plain.follow(other)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        return self.plain.snapshot()
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        self.plain.restore(weights)
 
 
 @dataclass

@@ -7,6 +7,7 @@ forward pass and again in the backward pass.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -81,29 +82,89 @@ def select_logprobs(
         entropies where that is asked for.
     """
     rows = max(1, chunk_elements // head.weight.shape[0])
-    if hidden.shape[0] <= rows:
-        return _chunk(hidden, head, targets, temperature, entropy_gradient)
-    logprobs, entropies = [], []
-    for start in range(0, hidden.shape[0], rows):
-        part, target = hidden[start : start + rows], targets[start : start + rows]
+
+    def compute(part: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        return _chunk(part, head, target, temperature, entropy_gradient)
+
+    logprobs, entropies = _in_chunks(compute, (hidden, targets), rows)
+    return logprobs, entropies
+
+
+def select_logprobs_against(
+    hidden: Tensor,
+    head: Head,
+    targets: Tensor,
+    other_hidden: Tensor,
+    other_head: Head,
+    temperature: float = 1.0,
+    chunk_elements: int = CHUNK_ELEMENTS,
+    entropy_gradient: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `select_logprobs`, and KL(this || other) of each distribution over the vocabulary that both heads have.
+
+    Models of one tokenizer may have rows of the head that no token stands for, some more than others; of these only the rows
+    that both have are compared.
+
+    Args:
+        other_hidden: [tokens, its hidden] of another model at the same positions; nothing flows back into it.
+
+    Returns:
+        logprobs, entropies and divergences, [tokens] each.
+    """
+    rows = max(1, chunk_elements // (head.weight.shape[0] + other_head.weight.shape[0]))
+
+    def compute(part: Tensor, target: Tensor, other: Tensor) -> tuple[Tensor, ...]:
+        logits = _logits(part, head, temperature)
+        with torch.no_grad():
+            others = _logits(other, other_head, temperature)
+        return *_looked_up(logits, target, entropy_gradient), _divergence(logits, others)
+
+    logprobs, entropies, divergences = _in_chunks(compute, (hidden, targets, other_hidden.detach()), rows)
+    return logprobs, entropies, divergences
+
+
+def _divergence(logits: Tensor, other_logits: Tensor) -> Tensor:
+    """KL(softmax of one || softmax of the other), over the rows of the vocabulary that both have. [tokens]"""
+    shared = min(logits.shape[-1], other_logits.shape[-1])
+    ours = torch.log_softmax(logits[:, :shared], dim=-1)
+    theirs = torch.log_softmax(other_logits[:, :shared], dim=-1)
+    return (ours.exp() * (ours - theirs)).sum(-1)
+
+
+def _in_chunks(
+    compute: Callable[..., tuple[Tensor, ...]], tensors: tuple[Tensor, ...], rows: int
+) -> tuple[Tensor, ...]:
+    """``compute`` of so many rows at a time, joined.
+
+    Recomputing a chunk's logits in the backward pass costs one matrix product and frees the whole matrix.
+    """
+    if tensors[0].shape[0] <= rows:
+        return compute(*tensors)
+    made = []
+    for start in range(0, tensors[0].shape[0], rows):
+        parts = [tensor[start : start + rows] for tensor in tensors]
         if torch.is_grad_enabled():
-            # Recomputing a chunk's logits in the backward pass costs one matrix product and frees the whole matrix.
-            result = torch.utils.checkpoint.checkpoint(
-                _chunk, part, head, target, temperature, entropy_gradient, use_reentrant=False, preserve_rng_state=False
+            made.append(
+                torch.utils.checkpoint.checkpoint(compute, *parts, use_reentrant=False, preserve_rng_state=False)
             )
         else:
-            result = _chunk(part, head, target, temperature, entropy_gradient)
-        logprobs.append(result[0])
-        entropies.append(result[1])
-    return torch.cat(logprobs), torch.cat(entropies)
+            made.append(compute(*parts))
+    return tuple(torch.cat(part) for part in zip(*made, strict=True))
 
 
 def _chunk(
     hidden: Tensor, head: Head, targets: Tensor, temperature: float, entropy_gradient: bool
 ) -> tuple[Tensor, Tensor]:
+    return _looked_up(_logits(hidden, head, temperature), targets, entropy_gradient)
+
+
+def _logits(hidden: Tensor, head: Head, temperature: float) -> Tensor:
     logits = head.logits(hidden)
-    if temperature != 1.0:
-        logits = logits / temperature
+    return logits / temperature if temperature != 1.0 else logits
+
+
+def _looked_up(logits: Tensor, targets: Tensor, entropy_gradient: bool) -> tuple[Tensor, Tensor]:
+    """Log-probability of each target [tokens], and entropy of each distribution [tokens]."""
     log_probabilities = torch.log_softmax(logits, dim=-1)
     chosen = log_probabilities.gather(-1, targets[:, None]).squeeze(-1)
     looked_at = log_probabilities if entropy_gradient else log_probabilities.detach()

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor, nn
+
 from grpo_kit.errors import UserError
 
 from .models import Policy
 from .network import AdaptedModel, Network
 from .pretrained import save_network
+from .weights import cut_like, whole_of
 
 if TYPE_CHECKING:
     from grpo_kit.config import LoraConfig
@@ -61,18 +65,55 @@ class LoraPolicy(Policy):
 
 @dataclass
 class _AdaptersOff(Policy):
+    """The policy as it was: the network without its adapters, or with the adapters of the moment that it followed last.
+
+    Attributes:
+        then: those adapters, in the order of the network's own; None for none of them.
+    """
+
     model: AdaptedModel
+    then: list[Tensor] | None = None
 
     @contextlib.contextmanager
     def precision(self) -> Iterator[None]:
-        with self.model.disable_adapter(), super().precision():
+        off = self.model.disable_adapter() if self.then is None else contextlib.nullcontext()
+        with off, super().precision():
             yield
+
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[None]:
+        if self.then is None:
+            yield
+            return
+        now = [p.detach().clone() for _, p in self._adapters()]
+        self._put(self.then)
+        try:
+            yield
+        finally:
+            self._put(now)
+
+    def follow(self, other: Policy) -> None:
+        self.then = [p.detach().clone() for _, p in self._adapters()]
+
+    def snapshot(self) -> dict[str, Tensor]:
+        named = zip((name for name, _ in self._adapters()), self.then or (), strict=True)
+        return {name: whole_of(tensor).to("cpu", copy=True) for name, tensor in named}
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        self.then = [cut_like(p, weights[name]) for name, p in self._adapters()]
+
+    def _adapters(self) -> list[tuple[str, nn.Parameter]]:
+        return [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+
+    @torch.no_grad()
+    def _put(self, weights: list[Tensor]) -> None:
+        """In place: a sharded network gathers from the very memory that it was made with."""
+        for (_, parameter), weight in zip(self._adapters(), weights, strict=True):
+            parameter.copy_(weight)
 
 
 def check_targets(model: Network, config: LoraConfig) -> None:
     """Raises UserError where no layer has one of the wanted names. model: may be without memory for its weights."""
-    from torch import nn
-
     layers = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear)})
     wanted = [] if isinstance(config.targets, str) else config.targets
     unknown = [name for name in wanted if name.rpartition(".")[2] not in layers]

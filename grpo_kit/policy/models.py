@@ -16,7 +16,7 @@ from grpo_kit.runtime import ranks
 
 from .attention import last_hidden, share_prompts, use_float32_attention
 from .gguf import model_folder
-from .logprobs import Head, head_of, select_logprobs
+from .logprobs import Head, head_of, select_logprobs, select_logprobs_against
 from .network import Backbone, CausalModel, Network
 from .packing import MicroBatch
 from .prefix import PrefixTree
@@ -106,6 +106,44 @@ class Policy:
         with self.precision():
             hidden = self.predicting(batch)
             return select_logprobs(hidden, self.head, batch.targets, temperature, entropy_gradient=entropy_gradient)
+
+    def logprobs_against(
+        self, batch: MicroBatch, teacher: Policy, temperature: float, entropy_gradient: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `logprobs`, and KL(policy || teacher) over the vocabulary before every completion token: [tokens] each."""
+        with torch.no_grad(), teacher.precision():
+            states = teacher.predicting(batch)
+        with self.precision():
+            hidden = self.predicting(batch)
+            return select_logprobs_against(
+                hidden,
+                self.head,
+                batch.targets,
+                states,
+                teacher.head,
+                temperature,
+                entropy_gradient=entropy_gradient,
+            )
+
+    def standing(self) -> contextlib.AbstractContextManager[None]:
+        """While this lasts, this policy's weights are where its passes read them: others may use the same network."""
+        return contextlib.nullcontext()
+
+    @torch.no_grad()
+    def follow(self, other: Policy) -> None:
+        """Take the weights of another policy of this shape, spread as this one is."""
+        for mine, theirs in zip(self.model.parameters(), other.model.parameters(), strict=True):
+            mine.copy_(theirs)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """A copy of all weights, in the memory of the host; every rank must ask."""
+        return {name: p.detach().to("cpu", copy=True) for name, p in self.whole().model.named_parameters()}
+
+    @torch.no_grad()
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        """Put back what `snapshot` gave, at any number of ranks."""
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(weights[name])
 
     def reference(self) -> Policy:
         """The policy as it is now, for a KL term to compare with later: a copy that takes no gradients."""

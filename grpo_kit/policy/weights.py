@@ -26,6 +26,21 @@ def exported_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
     yield from revert_weight_conversion(base, dict(_merged(base))).items()
 
 
+def whole_of(tensor: Any) -> Tensor:
+    """A tensor that may be spread over the ranks, whole; every rank must ask."""
+    return tensor.detach().full_tensor() if hasattr(tensor, "full_tensor") else tensor.detach()
+
+
+def cut_like(parameter: Any, whole: Tensor) -> Tensor:
+    """A whole tensor as ``parameter`` is: on its device, this rank's part of it where it is spread."""
+    if not hasattr(parameter, "full_tensor"):
+        return whole.to(parameter.device, parameter.dtype, copy=True)
+    from torch.distributed.tensor import distribute_tensor
+
+    placed = whole.to(parameter.device_mesh.device_type, parameter.dtype)
+    return distribute_tensor(placed, parameter.device_mesh, parameter.placements, src_data_rank=None)
+
+
 def _merged(base: Any) -> Iterator[tuple[str, Tensor]]:
     """The state of the model with every LoRA layer replaced by the plain layer that it amounts to."""
     adapted = {name: module for name, module in base.named_modules() if hasattr(module, "base_layer")}

@@ -284,6 +284,8 @@ def _policy(table: Table, kind: Kind) -> list[Panel]:
     return [
         entropy,
         kl,
+        _chart(table, "Policy", "Distance from the teacher", ["teacher/reverse_kl"], "nats per token"),
+        _share(table, "Policy", "Agreement with the teacher", ["teacher/agreement"], "chance to draw the same token"),
         _share(table, "Policy", "Clipped tokens", table.names("clip/"), "share of tokens", idle=(0, 0)),
         _chart(table, "Policy", "Probability ratio, new to old", ratios, "ratio of a token", idle=(1, 1e-3)),
         _chart(table, "Policy", "Engine against trainer", _MISMATCH, "nats", idle=(0, 1e-4)),

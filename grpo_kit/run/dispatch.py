@@ -24,6 +24,7 @@ def train(request: TrainRequest, told: Told | None = None) -> Path | None:
     told = told or Told()
     if request.resume is not None and request.fork is not None:
         raise UserError("--resume goes on with a run, --fork begins a new one from it: give one of them")
+    _check_probe(request)
     if is_chain(request.recipe):
         if request.fork is not None or isinstance(request.resume, AtStep):
             raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
@@ -33,6 +34,20 @@ def train(request: TrainRequest, told: Told | None = None) -> Path | None:
     if ranks.launched() and not request.dry_run:
         return train_on_ranks(request, told)
     return train_here(request, told)
+
+
+def _check_probe(request: TrainRequest) -> None:
+    if request.probe is None:
+        return
+    if not request.dry_run:
+        raise UserError("--probe goes with --dry-run: it samples the start policy and trains nothing")
+    if request.resume is not None or request.fork is not None:
+        raise UserError("--probe is of the policy that a new run would start from: leave --resume and --fork out")
+    if is_chain(request.recipe):
+        raise UserError(
+            f"--probe: {request.recipe} has several stages, and each begins with what the one before it left; probe a recipe of "
+            "one stage, with model.path of the model that it begins with"
+        )
 
 
 def _train_stage(request: TrainRequest, told: Told) -> None:

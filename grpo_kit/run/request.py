@@ -76,6 +76,7 @@ class TrainRequest:
         resume: what the run in ``run_dir`` goes on from; None for a new run.
         fork: ``RUN@STEP`` to begin a new run from.
         dry_run: check everything and write nothing.
+        probe: with ``dry_run``, prompts that the start policy is sampled on; None for none.
         processes: so many of them on this machine, through torchrun; None for this one.
     """
 
@@ -85,6 +86,7 @@ class TrainRequest:
     resume: Position | Auto | None = None
     fork: str | None = None
     dry_run: bool = False
+    probe: int | None = None
     processes: int | None = None
 
     def arguments(self) -> list[str]:

@@ -18,6 +18,7 @@ from grpo_kit.observe.sinks import check_sinks
 from grpo_kit.observe.tables import Column, show_table
 from grpo_kit.observe.terminal import clip, command, line, warn
 from grpo_kit.run.next_commands import after_training, to_resume
+from grpo_kit.run.probe import check_probe, show_probe
 from grpo_kit.run.request import Auto, Checked, Latest, Position, Told, TrainRequest
 from grpo_kit.run.resume import Finished, create_fork, find_fork, is_there, open_resumed
 from grpo_kit.runtime import ranks
@@ -72,6 +73,8 @@ def _check_new(request: TrainRequest, console: Console) -> Checked | None:
     path = request.run_dir or default_run_path(request.recipe)
     check_free(path)
     forked = find_fork(request.fork, config) if request.fork is not None else None
+    if request.probe is not None:
+        check_probe(config)
     plan = _preflight(config, path)
     if plan.gold_rejected:
         warn(
@@ -81,6 +84,9 @@ def _check_new(request: TrainRequest, console: Console) -> Checked | None:
         )
     for note in plan.notes:
         warn(console, note)
+    if request.probe is not None:
+        show_probe(console, config, plan, request.probe)
+        return None
     if request.dry_run:
         show_plan(console, config, plan)
         return None

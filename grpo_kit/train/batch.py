@@ -23,6 +23,7 @@ from grpo_kit.types import Completion, Group
 from .adaptive import Adaptive
 from .conversations import conversation_metrics
 from .filters import agrees
+from .teacher import teach
 
 ZERO_ADVANTAGE = 1e-9
 
@@ -95,6 +96,10 @@ def build_batch(
         for sample, divergence in zip(compared, divergences, strict=True):
             sample.reward -= adaptive.beta * divergence
     _fill_advantages(groups, samples, objective, adaptive)
+    if objective.teaches_tokens:
+        teach((s.sequence for g in samples for s in g if s.counts and len(s.sequence.completion_ids)), objective)
+    elif objective.needs_teacher:
+        _weigh_rewards(samples, objective.reward_weight)
     parts, size = [], -(-len(groups) // updates)
     for start in range(0, len(groups), size):
         parts.append(
@@ -211,6 +216,13 @@ def _fill_advantages(
 
 def _sign_weights(objective: Algorithm) -> tuple[float, float]:
     return objective.positive_weight, objective.negative_weight
+
+
+def _weigh_rewards(samples: list[list[Sample]], weight: float) -> None:
+    for sample in (s for group in samples for s in group):
+        sample.sequence.advantage *= weight
+        if sample.sequence.token_advantages is not None:
+            sample.sequence.token_advantages = weight * sample.sequence.token_advantages
 
 
 def _leave_out_uncompared(groups: list[Group], samples: list[list[Sample]]) -> None:

@@ -47,6 +47,7 @@ def _reinforcement(metrics: dict[str, Any]) -> dict[str, str]:
         "critic loss": "critic/loss",
         "explained": "critic/explained_variance",
         "entropy": "entropy",
+        "teacher kl": "teacher/reverse_kl",
         "kl": "kl/reference",
         "clip": "clip/high",
     }

@@ -50,6 +50,9 @@ class Learner(Protocol):
 
     def learn(self, groups: list[Group]) -> Learned: ...
 
+    def forget(self) -> None:
+        """Begin anew with the optimizer's moments; its schedule goes on."""
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...

@@ -15,6 +15,7 @@ from .batch import TrainingBatch, build_batch, samples_of
 from .critic import CriticUpdater
 from .learner import Learned, Learner, LearnerSettings, Trained
 from .preference import LabelLearner, PairLearner, RewardModelLearner
+from .reference import RefreshedLearner, open_reference
 from .update import PolicyUpdater
 
 
@@ -28,7 +29,8 @@ class PolicyGradientLearner:
     def learn(self, groups: list[Group]) -> Learned:
         settings, updater = self.settings, self.updater
         objective, samples = updater.objective, samples_of(groups)
-        if objective.kl_in_reward or objective.per_token:  # their advantages are made of what the networks say
+        if objective.kl_in_reward or objective.per_token or objective.teaches_tokens:
+            # Their advantages are made of what the networks say.
             updater.annotate([s.sequence for group in samples for s in group if s.counts])
         batch = build_batch(
             groups,
@@ -42,6 +44,9 @@ class PolicyGradientLearner:
             _trust_the_record(batch)
         metrics = updater.update(batch.updates, settings.epochs_per_batch)
         return Learned(batch.advantages, batch.dropped, dict(metrics))
+
+    def forget(self) -> None:
+        self.updater.step.forget()
 
     def state_dict(self) -> dict[str, Any]:
         return self.updater.state_dict()
@@ -59,10 +64,14 @@ def _trust_the_record(batch: TrainingBatch) -> None:
 
 def open_learner(config: Config, objective: Algorithm, policy: Policy) -> Learner:
     """The learner of the objective's family."""
-    return LEARNERS[objective.family](config, objective, policy)
+    reference = open_reference(config, objective, policy) if objective.needs_reference else None
+    learner = LEARNERS[objective.family](config, objective, policy, reference)
+    if reference is None or config.reference.refresh is None:
+        return learner
+    return RefreshedLearner(learner, policy, reference, config.reference)
 
 
-def _policy_gradient(config: Config, objective: Algorithm, policy: Policy) -> Learner:
+def _policy_gradient(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
     settings = LearnerSettings.of(config)
     # The policy rests while the critic warms up, and so does its schedule.
     rests = config.critic.warmup * settings.updates_per_step if objective.needs_critic else 0
@@ -73,7 +82,7 @@ def _policy_gradient(config: Config, objective: Algorithm, policy: Policy) -> Le
         total_updates=max(1, settings.total_updates - rests),
         token_budget=settings.token_budget,
         temperature=1.0 if objective.imitates else settings.temperature,
-        reference=policy.reference() if objective.needs_reference else None,
+        reference=reference,
         critic=_critic(config, objective, policy, settings) if objective.needs_critic else None,
         critic_warmup=config.critic.warmup,
     )
@@ -92,15 +101,17 @@ def _critic(config: Config, objective: Algorithm, policy: Policy, settings: Lear
     )
 
 
-def _pairs(config: Config, objective: Algorithm, policy: Policy) -> Learner:
-    return PairLearner(policy, objective, LearnerSettings.of(config), policy.reference())
+def _pairs(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
+    assert reference is not None
+    return PairLearner(policy, objective, LearnerSettings.of(config), reference)
 
 
-def _labels(config: Config, objective: Algorithm, policy: Policy) -> Learner:
-    return LabelLearner(policy, objective, LearnerSettings.of(config), policy.reference())
+def _labels(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
+    assert reference is not None
+    return LabelLearner(policy, objective, LearnerSettings.of(config), reference)
 
 
-def _reward_model(config: Config, objective: Algorithm, policy: Policy) -> Learner:
+def _reward_model(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
     model = shard_value_model(ValueModel.from_policy(policy.whole()), config.parallel)
     return RewardModelLearner(model, objective, LearnerSettings.of(config))
 

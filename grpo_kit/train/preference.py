@@ -65,6 +65,9 @@ class PreferenceLearner:
     def units(self, units: Sequence[Sequence[TrainingSequence]]) -> Iterator[MicroBatch]:
         return rank_unit_batches(units, self.settings.token_budget, self.trained.device, self.trained.model)
 
+    def forget(self) -> None:
+        self.step.forget()
+
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step.state_dict()}
 
@@ -81,9 +84,11 @@ class _AgainstReference(PreferenceLearner):
 
     @torch.no_grad()
     def remember_reference(self, sequences: list[TrainingSequence]) -> None:
-        batches = rank_batches(sequences, self.settings.token_budget, self.policy.device, self.policy.model)
+        batches = rank_batches(sequences, self.settings.token_budget, self.reference.device, self.reference.model)
         purpose = "exchanging reference_logprobs"
-        for sequence, (logprobs, _) in computed(sequences, batches, lambda b: self.reference.logprobs(b, 1.0), purpose):
+        with self.reference.standing():
+            found = computed(sequences, batches, lambda b: self.reference.logprobs(b, 1.0), purpose)
+        for sequence, (logprobs, _) in found:
             sequence.reference_logprobs = logprobs
 
     def margins(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:

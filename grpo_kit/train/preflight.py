@@ -50,6 +50,7 @@ from grpo_kit.verifiers import get_verifier
 from .assemble import longer_of, longest_evaluated, prepare_setting
 from .batch import SELECTIONS
 from .pairs import mine_pairs
+from .reference import check_reference
 
 GOLD_ROWS_CHECKED = 512
 BYTES = 4  # float32 weights, gradients and optimizer state
@@ -91,6 +92,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     device = pick_device(config.device)
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
+    notes += check_reference(config, objective, skeleton, tokenizer)
     sets = training_sets(config)
     notes += _check_data(config, objective, sets, tokenizer, context_of(skeleton.config))
     setting = prepare_setting(config, tokenizer, as_one(sets))
@@ -455,7 +457,8 @@ def _check_gold(config: Config, source: TaskSource, first: list[Task], judge: Ju
 
 
 def _disk_needed(config: Config, parameters: int) -> int:
-    checkpoint = 3 * parameters * BYTES
+    kept = 3 if config.reference.refresh is None else 4  # weights, two moments, and a reference that was refreshed
+    checkpoint = kept * parameters * BYTES
     models = 2 * parameters * BYTES  # the warm start and the final model
     return checkpoint * (config.train.keep_last + 1) + models + 2**20
 

@@ -29,6 +29,7 @@ COMPARED = (
     "grad_norm",
     "entropy",
     "kl/reference",
+    "teacher/reverse_kl",
     "clip/low",
     "clip/high",
     "ratio/max",

@@ -88,6 +88,10 @@ class GradientStep:
                 "learning_rate."
             )
 
+    def forget(self) -> None:
+        """As if no update had been taken: AdamW's moments are gone, and it counts from one. The schedule goes on."""
+        self.optimizer.state.clear()
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "optimizer": gathered_state(self.optimizer),

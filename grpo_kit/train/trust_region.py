@@ -170,6 +170,9 @@ class TrustRegionStep:
         parts = vector.split([p.numel() for p in self.parameters])
         return [part.view_as(p) for part, p in zip(parts, self.parameters, strict=True)]
 
+    def forget(self) -> None:
+        """Nothing is carried from one step to the next."""
+
     def state_dict(self) -> dict[str, Any]:
         return {}
 

@@ -27,6 +27,7 @@ from grpo_kit.runtime import ranks
 from .adaptive import Adaptive
 from .critic import CriticUpdater
 from .steps import GradientStep
+from .teacher import watch_teacher
 from .trust_region import TrustRegionStep
 
 
@@ -34,7 +35,7 @@ class PolicyUpdater:
     """Turns weighted sequences into better weights. Knows no algorithm by name.
 
     Args:
-        reference: the frozen policy of the KL term; needed only when ``objective.needs_reference``.
+        reference: the frozen policy of the KL term, or the teacher; needed only when ``objective.needs_reference``.
         critic: needed only when ``objective.needs_critic``; learns beside the policy.
         total_updates: optimizer steps that the policy takes in the whole run, for its schedule.
         critic_warmup: batches on which only the critic learns.
@@ -54,7 +55,7 @@ class PolicyUpdater:
         critic_warmup: int = 0,
     ) -> None:
         if objective.needs_reference and reference is None:
-            raise ValueError("a KL term needs a reference policy")
+            raise ValueError("a KL term or a teacher needs a reference policy")
         if objective.needs_critic and critic is None:
             raise ValueError("the baseline critic needs a critic")
         self.policy, self.objective, self.reference, self.critic = policy, objective, reference, critic
@@ -66,6 +67,7 @@ class PolicyUpdater:
             self.step = GradientStep(policy.model, config, total_updates)
         self.adaptive = Adaptive.of(objective)
         self.work, self.flops = Work.of(policy.model), 0.0
+        self.reference_work = self.work if reference is None else Work.of(reference.model)
         self.unmoved = True  # no optimizer step of the present batch was taken yet
 
     def update(self, updates: list[list[TrainingSequence]], epochs: int = 1) -> Measures:
@@ -105,6 +107,7 @@ class PolicyUpdater:
             several_updates
             or objective.kl_in_reward
             or objective.chooses_tokens
+            or objective.teaches_tokens
             or objective.penalty_target is not None
             or objective.natural_gradient
         )
@@ -112,9 +115,11 @@ class PolicyUpdater:
             missing = [s for s in sequences if s.old_logprobs is None]
             for sequence, (logprobs, entropies) in self.passed(missing, self.policy, "exchanging old_logprobs"):
                 sequence.old_logprobs, sequence.entropies = logprobs, entropies
-        if self.reference is not None:
+        if self.reference is not None and objective.reads_reference:
             missing = [s for s in sequences if s.reference_logprobs is None]
-            for sequence, (logprobs, _) in self.passed(missing, self.reference, "exchanging reference_logprobs"):
+            with self.reference.standing():
+                found = self.passed(missing, self.reference, "exchanging reference_logprobs")
+            for sequence, (logprobs, _) in found:
                 sequence.reference_logprobs = logprobs
         if self.critic is not None:
             self.critic.annotate([s for s in sequences if s.values is None])
@@ -127,12 +132,14 @@ class PolicyUpdater:
         self, sequences: list[TrainingSequence], policy: Policy, purpose: str
     ) -> list[tuple[TrainingSequence, tuple[Tensor, ...]]]:
         """Each sequence with the policy's log-probabilities [tokens] and entropies [tokens] of its completion."""
+        work = self.reference_work if policy is self.reference else self.work
 
         def compute(batch: MicroBatch) -> tuple[Tensor, Tensor]:
-            self.flops += self.work.forward(batch.passed, batch.attention_pairs)
+            self.flops += work.forward(batch.passed, batch.attention_pairs)
             return policy.logprobs(batch, self.temperature)
 
-        return computed(sequences, self._batches(sequences), compute, purpose)
+        batches = rank_batches(sequences, self.token_budget, policy.device, policy.model)
+        return computed(sequences, batches, compute, purpose)
 
     def _choose_tokens(self, sequences: list[TrainingSequence], number: int, metrics: Measures) -> None:
         """Tell the tokens of a step apart, over all its sequences, before it is taken.
@@ -184,8 +191,7 @@ class PolicyUpdater:
     def loss(self, batch: MicroBatch, metrics: Measures) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar."""
         objective = self.objective
-        logprobs, entropies = self.policy.logprobs(batch, self.temperature, self.adaptive.bonus > 0.0)
-        self.flops += 3.0 * self.work.forward(batch.passed, batch.attention_pairs)
+        logprobs, entropies, divergences = self._passed_with_gradient(batch)
         if not batch.sequences:
             return logprobs.sum()  # nothing, with the gradient that the other ranks wait for
         remembered = batch.old_logprobs
@@ -202,6 +208,7 @@ class PolicyUpdater:
             token_loss = token_loss * mask
         token_loss = token_loss + self._penalties(batch, logprobs - since, metrics)
         token_loss = token_loss + self._reference_kl(batch, logprobs, since, metrics)
+        token_loss = token_loss + self._teacher(batch, old_logprobs, divergences, metrics)
         low, high = surrogate.clipped_low, surrogate.clipped_high
         metrics.means({"entropy": entropies, "clip/low": low.float(), "clip/high": high.float()})
         if self.unmoved:  # what its samples brought, not what the batch moved
@@ -227,10 +234,34 @@ class PolicyUpdater:
             found = found + objective.covariance_penalty * log_ratio.abs() * held
         return found
 
+    def _passed_with_gradient(self, batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Log-probabilities, entropies, and the reverse KL to the teacher where it is in the loss: [tokens] each."""
+        objective = self.objective
+        self.flops += 3.0 * self.work.forward(batch.passed, batch.attention_pairs)
+        if not objective.teaches_distributions:
+            return *self.policy.logprobs(batch, self.temperature, self.adaptive.bonus > 0.0), None
+        assert self.reference is not None
+        self.flops += self.reference_work.forward(batch.passed, batch.attention_pairs)
+        return self.policy.logprobs_against(batch, self.reference, self.temperature, self.adaptive.bonus > 0.0)
+
+    def _teacher(
+        self, batch: MicroBatch, old_logprobs: Tensor, divergences: Tensor | None, metrics: Measures
+    ) -> Tensor | float:
+        """The teacher's term of the loss [tokens]; 0 where it has given advantages, which is measured here."""
+        if not self.objective.needs_teacher:
+            return 0.0
+        teacher = batch.reference_logprobs
+        if divergences is not None:
+            watch_teacher(metrics, divergences.detach(), teacher)
+            return self.objective.teacher_weight * divergences
+        assert teacher is not None
+        watch_teacher(metrics, old_logprobs - teacher, teacher)
+        return 0.0
+
     def _reference_kl(self, batch: MicroBatch, logprobs: Tensor, since: Tensor, metrics: Measures) -> Tensor | float:
         """The KL term of the loss [tokens]; 0 where it stands in the reward, which only measures it here."""
         reference = batch.reference_logprobs
-        if self.reference is None or reference is None:
+        if reference is None or self.adaptive.beta == 0.0:
             return 0.0
         kl = KL_ESTIMATORS[self.objective.kl_estimator](logprobs, reference)
         metrics.means({"kl/reference": kl})

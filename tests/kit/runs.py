@@ -15,7 +15,7 @@ from grpo_kit.runtime.interrupt import Interrupted, StopRequest
 from grpo_kit.train.checkpoint import latest_checkpoint
 from grpo_kit.train.loop import OnlineTrainer
 from grpo_kit.train.preflight import preflight
-from tests.kit.tiny import TINY_RECIPE
+from tests.kit.tiny import TINY_RECIPE, teacher_folder
 
 # Half of what a random model says is right, so that rewards differ.
 ODD = f"verifiers.0.name={Path(__file__).with_name('odd.py')}:odd"
@@ -27,6 +27,8 @@ def recipe(algorithm, *overrides):
     defaults = [f"algorithm={algorithm}", "optimizer.schedule=linear"]
     if row.data == "recorded":
         defaults.append("examples.demonstrations=true")
+    if row.needs_teacher:
+        defaults.append(f"reference.path={teacher_folder()}")
     if row.mask_truncated:
         defaults.append("objective.mask_truncated=false")  # an untrained model never ends its response
     for override in (*defaults, *overrides):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
 import torch
 
 from grpo_kit.config import ModelConfig, ScratchModelConfig
@@ -26,3 +32,20 @@ def make_policy(seed: int = 0, dtype: torch.dtype = torch.float32, **shape: int)
     policy = load_policy(ModelConfig(scratch=ScratchModelConfig(**settings)), torch.device("cpu"), seed)
     policy.model.to(dtype)
     return policy
+
+
+TEACHER = "GRPO_KIT_TEST_TEACHER"
+
+
+@cache
+def teacher_folder() -> Path:
+    """A saved model of another shape and the same tokenizer, there until the process ends that asked first.
+
+    Processes that it starts find the same one: among several ranks only the first can save a model.
+    """
+    if TEACHER not in os.environ:
+        held = tempfile.TemporaryDirectory(prefix="teacher-")
+        atexit.register(held.cleanup)
+        os.environ[TEACHER] = str(Path(held.name) / "model")
+        make_policy(seed=7, hidden_size=48, intermediate_size=96).save(Path(os.environ[TEACHER]))
+    return Path(os.environ[TEACHER])

@@ -34,6 +34,14 @@ VARIANTS = {  # beyond the rows of the table: what else changes how work is spre
         "curriculum.sampler=thompson",
         "train.steps=4",
     ),
+    "refresh": ("algorithm=grpo", "objective.beta=0.1", "reference.refresh=1", "train.steps=3"),
+    "refreshed_lora": (
+        "algorithm=grpo",
+        "objective.beta=0.1",
+        "reference.refresh=1",
+        "train.steps=3",
+        "model.lora={rank: 4}",
+    ),
     "long": ("algorithm=grpo", "train.steps=20", "rollout.prompts_per_step=6"),
 }
 

@@ -19,7 +19,7 @@ ROWS = {
     name: row.model_copy(update={"beta": 0.0, "kl_place": "loss", "entropy_bonus": 0.0})
     for name, row in ALGORITHMS.items()
     if row.family == "policy_gradient" and row.data == "sampled" and row.baseline != "critic" and row.selection == "all"
-    and row.step == "gradient"
+    and row.step == "gradient" and not row.needs_teacher
 }  # fmt: skip
 
 

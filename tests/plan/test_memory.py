@@ -11,9 +11,13 @@ from grpo_kit.plan import heap
 from grpo_kit.plan.advice import changes_that_fit, fits
 from grpo_kit.plan.memory import Setting, activation_bytes, memory_of, saved_per_token, setting_of
 from grpo_kit.plan.shape import KNOWN, ModelShape, known_shape
+from grpo_kit.plan.shapes import shape_of
+from grpo_kit.plan.work import work_of
 from grpo_kit.policy.attention import use_float32_attention
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy
+from tests.kit.runs import recipe
+from tests.kit.tiny import make_policy
 
 SEVEN = Setting(KNOWN["qwen2.5-7b"], 8, "cuda", True, 2048, 256, 1280, engine="vllm", engine_share=0.4)
 SEVEN = replace(SEVEN, device_bytes=80 * 2**30)
@@ -213,3 +217,19 @@ def test_the_nearest_change_that_fits_does_fit():
 def test_an_engine_without_room_does_not_fit():
     assert not fits(replace(SEVEN, engine_share=0.15))
     assert "memory_fraction" in changes_that_fit(replace(SEVEN, engine_share=0.15))[0].text
+
+
+def test_a_model_of_reference_path_is_counted_by_its_own_shape():
+    objective = resolve_objective("on_policy_distillation", {})
+    config = recipe("on_policy_distillation")
+    teacher = sum(p.numel() for p in make_policy(seed=7, hidden_size=48, intermediate_size=96).model.parameters())
+    own = shape_of(config.model)
+    for overrides, width in (((), 4), (("model.dtype=bfloat16",), 2), (("model.lora={rank: 4}",), 4)):
+        config = recipe("on_policy_distillation", *overrides)
+        kept = memory_of(setting_of(config, objective, own, devices=1, device="cpu", device_bytes=0)).kept
+        assert kept["model of reference.path"] == pytest.approx(width * teacher, rel=0.01)
+        assert "reference" not in kept
+    work = work_of(recipe("on_policy_distillation"), objective, 10.0, 6.0)
+    assert work.forwards == pytest.approx(
+        1.0 + teacher / own.parameters, rel=0.01
+    )  # the policy's own, and the teacher's

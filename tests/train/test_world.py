@@ -8,16 +8,19 @@ import torch
 
 from grpo_kit.objective.algorithms import ALGORITHMS
 from tests.kit.runs import ODD, recipe, run, weights
+from tests.kit.tiny import teacher_folder
 from tests.kit.torchrun import metrics, succeed
 from tests.kit.world_runs import RATE, VARIANTS, config_of, train
 
 # One of each way through the code; the rest of the table takes a minute and is slow.
-QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "mixture", "long")
+QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "mixture", "long",
+         "on_policy_distillation", "refresh", "refreshed_lora")  # fmt: skip
 NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
 
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
+    teacher_folder()  # made here, for the processes that are started
     folder = tmp_path_factory.mktemp("record") / "run"
     run(recipe("grpo", ODD, "scoring.max_rejected_gold=1.0", "rollout.max_tokens=8"), folder)
     return folder
@@ -87,7 +90,7 @@ def cut_back(folder, target, step):
 
 
 @pytest.mark.parametrize("processes", [1, 4])
-@pytest.mark.parametrize("name", ["ppo"])
+@pytest.mark.parametrize("name", ["ppo", "refresh", "refreshed_lora"])
 def test_a_checkpoint_of_two_ranks_goes_on_at_another_number(name, processes, two_ranks, record, tmp_path):
     config = config_of(name, record)
     folder = two_ranks / "saving" / name
