@@ -9,7 +9,7 @@ from .cost import Work
 
 
 def work_of(config: Config, objective: Algorithm, prompt: float, completion: float) -> Work:
-    """prompt, completion: mean tokens of each."""
+    """prompt, completion: mean tokens of each. What an environment inserts counts as the most that it may be."""
     several = config.train.updates_per_batch * config.train.epochs_per_batch > 1
     critic = 1 if objective.needs_critic else 0
     from_one_prompt = config.rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
@@ -21,4 +21,5 @@ def work_of(config: Config, objective: Algorithm, prompt: float, completion: flo
         forwards=float(objective.needs_reference) + float(several or objective.kl_in_reward) + critic,
         updates=config.train.epochs_per_batch * (1 + critic),
         checkpointing=config.parallel.gradient_checkpointing,
+        inserted_tokens=float(config.inserted),
     )
