@@ -77,7 +77,10 @@ class Process:
         return self._suspected[1] + SECOND_LOOK_SECONDS - now
 
     def marked(self) -> tuple[int, int, float]:
-        return HEARTBEAT.unpack_from(self.heartbeat, 0)
+        """The request that it is at, the position in it, and since when."""
+        request, position, since = HEARTBEAT.unpack_from(self.heartbeat, 0)
+        # What runs there may have written into it: no time, or one that is to come, would put its deadline off for ever.
+        return request, position, since if since <= time.monotonic() else self.heard
 
     @property
     def busy(self) -> bool:
