@@ -150,6 +150,9 @@ class ClusterEpisodes:
                 self._post(line.home, End(line.key))
                 line.home = None
 
+    def settle(self) -> None:
+        """Nothing is put off."""
+
     def statistics(self) -> Measures:
         """Nodes at work; since the last call: nodes lost, episodes whose call was made again on another."""
         with self._lock:

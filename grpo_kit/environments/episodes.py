@@ -126,6 +126,8 @@ class Episodes:
         finally:
             for line in lines:
                 pool.end(line)
+            if lines:
+                pool.settle()
         return came
 
     def _prepare(self, task: Task, prompt: Prompt, content: bytes | Score, heard: Heard) -> tuple[Task, Prompt]:

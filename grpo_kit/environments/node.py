@@ -100,6 +100,7 @@ class EpisodeNode:
                 self._pool.say(self._lines[each.key], each.text, each.raw)
             else:
                 self._pool.end(self._lines.pop(each.key))
+        self._pool.settle()
 
     def _put(self, key: int, heard: Heard) -> None:
         with self._some:

@@ -194,8 +194,12 @@ class EpisodePool(Processes[Player]):
         self._ask(told)
 
     def end(self, line: Line) -> None:
-        """Nothing more is wanted of it: what is under way is dropped, and it is closed."""
-        self._ask(lambda: self._over(line))
+        """Nothing more is wanted of it: what is under way is dropped, and it is closed, at the latest after `settle`."""
+        self._ask(lambda: self._over(line), soon=self._cost >= CHEAP_SECONDS)
+
+    def settle(self) -> None:
+        """Have all that was asked done now."""
+        self._ask(lambda: None)
 
     def statistics(self) -> Measures:
         """As `ClusterEpisodes.statistics`; of one machine there is nothing to say."""

@@ -166,6 +166,7 @@ class Round:
         for played in self._played.values():
             self._close(played)
         self._played.clear()
+        self._rules.pool.settle()
         self._rules.tally.round_ended(self._ended["failed"], sum(self._ended.values()))
 
     def __enter__(self) -> Round:
