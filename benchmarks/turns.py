@@ -43,6 +43,9 @@ class AtOnce:
         over = turn.turn + 1 >= self.turns or not turn.tokens_left
         self.ready.append(Reply(turn.task_id, turn.sample_index, None if over else INSERTED))
 
+    def watch(self, told: Callable[[], None]) -> None:
+        """Nothing comes later."""
+
     def take(self, wait: bool) -> list[Reply]:
         ready, self.ready = self.ready, []
         return ready

@@ -35,6 +35,9 @@ class EnvironmentConfig(Strict):
     )
     weight: float = Field(1.0, description="factor of the environment's own reward in the total")
     workers: Annotated[PositiveInt, SAFE_ON_RESUME] = Field(1, description="processes that the calls run in")
+    executor: Annotated[Literal["local", "ray"], SAFE_ON_RESUME] = Field(
+        "local", description="ray: so many workers on every node of the Ray cluster of scoring.ray_address"
+    )
     memory_mb: Annotated[int, Field(ge=0)] = Field(
         4096, description="MiB that a worker may take on top of its imports; 0 sets no limit"
     )

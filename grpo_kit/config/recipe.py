@@ -174,8 +174,9 @@ class Config(Strict):
         scored = self.verifiers or (self.mixture and all(entry.verifiers for entry in self.mixture))
         if not scored and (self.environment is None or self.environment.tools):
             problems.append("verifiers: give one at least; only an environment by name pays for its episodes itself")
-        if self.environment is not None and self.examples is not None:
-            problems.append("environment answers a policy that samples, and examples are what was sampled already")
+        executors = {self.scoring.executor, self.environment.executor if self.environment else "local"}
+        if self.scoring.ray_address and "ray" not in executors:
+            problems.append("scoring.ray_address is for scoring.executor: ray, or environment.executor: ray")
         if self.warm_start and not self.all_procedural:
             problems.append("warm_start needs a procedural data.task, whose demonstrations it learns from")
         if self.rollout.prompts_per_step % self.train.updates_per_batch:
@@ -185,7 +186,13 @@ class Config(Strict):
             )
         own, row = self.objective, ALGORITHMS.get(self.algorithm)
         decides = own if "data" in own.model_fields_set else row  # a row of a file is asked when it is read
-        if decides is not None and decides.recorded != (self.examples is not None):
+        if self.environment is not None and ((decides and decides.recorded) or self.examples is not None):
+            problems.append(
+                "environment answers a policy while it samples, and here all is sampled already "
+                f"({'examples' if self.examples is not None else f'algorithm {self.algorithm}'}); leave the environment out, or "
+                "use an algorithm that samples, such as grpo, without examples"
+            )
+        elif decides is not None and decides.recorded != (self.examples is not None):
             problems.append(
                 f"algorithm {self.algorithm} "
                 + (

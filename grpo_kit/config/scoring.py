@@ -66,6 +66,4 @@ class ScoringConfig(Strict):
     def _executor_fits(self) -> ScoringConfig:
         if self.executor == "ray" and self.workers == 0:
             raise ValueError("executor ray needs workers: how many on each node; 0 scores in the trainer's own thread")
-        if self.ray_address and self.executor != "ray":
-            raise ValueError("ray_address is for executor: ray")
         return self

@@ -46,7 +46,8 @@ class Answer:
         done: whether it is over.
         reward: of the whole episode, told with its end; None for no opinion.
         turn_reward: for this turn alone, where rewards come along the way.
-        calls, invalid, failed: calls of tools in the turn; of them not understood; of them failed with `ToolError`.
+        calls, invalid, failed: calls of tools in the turn; of them not understood; of them failed with `ToolError`. A turn
+            without a call that was not understood has ``invalid`` 1 as well.
     """
 
     messages: tuple[Message, ...] = ()
@@ -91,6 +92,7 @@ class Environment:
         tools: JSON schemas of the functions that the policy may call, as chat templates take them; empty for none.
         origin: where it was found, for messages.
         cases: scripted episodes that `grpo-kit environments test` plays.
+        speaks_first: whether an episode can say something before the first turn; where it never does, none is opened to hear it.
         pays: whether it can say what an episode is worth; with tools alone it cannot, and verifiers judge the answer.
     """
 
@@ -102,4 +104,5 @@ class Environment:
     tools: tuple[dict[str, Any], ...] = ()
     origin: str = ""
     cases: tuple[Any, ...] = field(default=())
+    speaks_first: bool = True
     pays: bool = True

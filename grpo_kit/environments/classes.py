@@ -115,7 +115,7 @@ class PartsEpisode:
                     result = self._run(made.reply(**_chosen(part.reply, offered)))
                 except ToolError as error:
                     said = _message("user", shortened(str(error)))
-                    return Answer((said,), calls=1, invalid=1)
+                    return Answer((said,), invalid=1)
                 return as_answer(result, f"{part.name}.reply ({part.origin})")
         return Answer(done=True)
 

@@ -17,11 +17,13 @@ from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.data.bridge import Bridge
 from grpo_kit.generate.base import Generator, SamplingParams, UnderWay, sample_seed
 from grpo_kit.observe.measure import Measures
+from grpo_kit.scoring import Cluster
 from grpo_kit.scoring.processes import Importable
 from grpo_kit.types import Completion, Message, Prompt, Score, Task
 
-from .base import Environment
-from .pool import EpisodePool, Heard
+from .base import Answer, Environment
+from .players import Wanted, open_players
+from .pool import SILENT, Heard, packed
 from .round import Inbox, Prepared, Round, Rules
 from .tally import Tally
 
@@ -50,9 +52,11 @@ class Episodes:
         max_error_rate, error_patience: a round with a larger share of failed episodes is broken; so many in a row stop the run.
         traceback_dir: where the first traceback is written.
         introduced: a task with what the policy is told of its tools, where the chat template does not tell it.
+        cluster: play on the nodes of this Ray cluster, and not here.
 
     Raises:
         EnvironmentFailed: it cannot be loaded in a worker process.
+        UserError: there is no such cluster.
     """
 
     def __init__(
@@ -67,12 +71,13 @@ class Episodes:
         error_patience: int = 3,
         traceback_dir: Path | None = None,
         introduced: Callable[[Task], Task] | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
-        self.seed, self._introduced = seed, introduced
+        self.seed, self._introduced, self._speaks_first = seed, introduced, environment.speaks_first
         self._lock = threading.Lock()
         self._prepared: OrderedDict[bytes, Prepared] = OrderedDict()
         self._closed = False
-        pool = EpisodePool(
+        wanted = Wanted(
             settings.workers,
             settings.memory_mb,
             address,
@@ -80,6 +85,7 @@ class Episodes:
             settings.options,
             sorted({*variables, *_named_variables(settings.options)}),
         )
+        pool = open_players(wanted, environment.version, cluster)
         tally = Tally(environment, max_error_rate, error_patience, traceback_dir)
         self.rules = Rules(pool, bridge, settings, settings.turns or environment.turns, tally)
         atexit.register(self.close)
@@ -93,22 +99,39 @@ class Episodes:
             UserError: the template refuses the conversation.
             EnvironmentFailed: no worker can be started.
         """
-        pool = self.rules.pool
-        inbox, came = Inbox(pool), dict[int, Heard]()
-        lines = [
-            pool.begin(task, self._seed_of(task), partial(inbox.put, number)) for number, (task, _) in enumerate(pairs)
+        contents = [packed(task) for task, _ in pairs]
+        came = self._begun([task for task, _ in pairs], contents)
+        return [
+            self._prepare(task, prompt, content, came[number])
+            for number, ((task, prompt), content) in enumerate(zip(pairs, contents, strict=True))
         ]
+
+    def _begun(self, tasks: Sequence[Task], contents: Sequence[bytes | Score]) -> dict[int, Heard]:
+        """What episodes of the tasks begin with, by their number."""
+        pool, tally = self.rules.pool, self.rules.tally
+        came = {n: Heard(Answer(), digest=SILENT) for n in range(len(tasks)) if not self._speaks_first}
+        for number, content in enumerate(contents):
+            if isinstance(content, Score):
+                came[number] = Heard(failure=content)
+                tally.call(came[number], tasks[number], "")
+        lines, inbox = [], Inbox(pool)
+        for number, content in enumerate(contents):
+            if number not in came and isinstance(content, bytes):
+                lines.append(pool.begin(content, self._seed_of(tasks[number]), partial(inbox.put, number)))
         try:
-            while len(came) < len(lines):
-                came.update(inbox.take(wait=True))
+            while len(came) < len(tasks):
+                for number, heard in inbox.take(wait=True):
+                    came[number] = heard
+                    tally.call(heard, tasks[number], "")
         finally:
             for line in lines:
                 pool.end(line)
-        return [self._prepare(task, prompt, came[number]) for number, (task, prompt) in enumerate(pairs)]
+            if lines:
+                pool.settle()
+        return came
 
-    def _prepare(self, task: Task, prompt: Prompt, heard: Heard) -> tuple[Task, Prompt]:
+    def _prepare(self, task: Task, prompt: Prompt, content: bytes | Score, heard: Heard) -> tuple[Task, Prompt]:
         rules, made, failure = self.rules, task, heard.failure
-        rules.tally.call(heard, task, "")
         if heard.full:
             failure = Score(status="error", reason="it begins with more than any prompt has room for")
         with rules.bridge_lock:
@@ -122,7 +145,13 @@ class Episodes:
         with self._lock:
             name = _name(made)
             self._prepared[name] = Prepared(
-                task, self._seed_of(task), heard.digest, failure, made.messages, len(prompt.token_ids)
+                task,
+                self._seed_of(task),
+                content if isinstance(content, bytes) else b"",
+                heard.digest,
+                failure,
+                made.messages,
+                len(prompt.token_ids),
             )
             self._prepared.move_to_end(name)
             while len(self._prepared) > MOST_PREPARED:

@@ -10,7 +10,7 @@ import importlib
 import importlib.metadata
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.modules import FILE_MODULE, load_module
 from grpo_kit.runtime.suggest import did_you_mean
+from grpo_kit.scoring.places import file_here, file_text
 
 from .base import Environment
 from .classes import Part
@@ -70,6 +71,40 @@ class EnvironmentSpec:
         name = None if self.name is None else located(self.name)
         tools = tuple(located(reference) for reference in self.tools)
         return EnvironmentSpec(name, tools, self.options, self.format, self.turns, self.timeout)
+
+
+@dataclass(frozen=True)
+class Address:
+    """How a worker process finds an environment. spec: `EnvironmentSpec.located`."""
+
+    spec: EnvironmentSpec
+
+    @property
+    def name(self) -> str:
+        return self.spec.name or ", ".join(self.spec.tools)
+
+    @property
+    def _references(self) -> tuple[str, ...]:
+        return self.spec.tools if self.spec.name is None else (self.spec.name,)
+
+    def resolve(self) -> Environment:
+        return self.spec.find()
+
+    def texts(self) -> dict[str, str]:
+        """The files that it stands in, by their paths: for a machine without this one's disk."""
+        sources = (reference.rpartition(":")[0] for reference in self._references)
+        return {source: text for source in sources if (text := file_text(source)) is not None}
+
+    def here(self, texts: Mapping[str, str], folder: Path) -> Address:
+        """The same on another machine, files written into a folder where they are not there already."""
+        paths = {s: file_here(s, text, folder / str(number)) for number, (s, text) in enumerate(texts.items())}
+
+        def moved(reference: str) -> str:
+            source, _, name = reference.rpartition(":")
+            return f"{paths[source]}:{name}" if source in paths else reference
+
+        tools, name = tuple(map(moved, self.spec.tools)), self.spec.name
+        return Address(replace(self.spec, name=None if name is None else moved(name), tools=tools))
 
 
 def get_environment(

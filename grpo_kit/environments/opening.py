@@ -12,12 +12,13 @@ from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.data.bridge import QUESTION, Bridge
 from grpo_kit.data.chat import NO_ARGUMENTS
 from grpo_kit.errors import UserError
+from grpo_kit.scoring import Cluster
 from grpo_kit.types import Message, Task
 
 from .base import Environment
 from .episodes import Episodes
 from .formats import Call, format_of_template, instructions, read, takes_tools, write
-from .lookup import EnvironmentSpec, get_environment
+from .lookup import Address, EnvironmentSpec, get_environment
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Setting:
         max_error_rate: float = 0.5,
         error_patience: int = 3,
         traceback_dir: Path | None = None,
+        cluster: Cluster | None = None,
     ) -> Episodes:
         """Start its processes. See `Episodes`."""
         return Episodes(
@@ -83,21 +85,8 @@ class Setting:
             error_patience,
             traceback_dir,
             introduced=self.introduced,
+            cluster=cluster,
         )
-
-
-@dataclass(frozen=True)
-class Address:
-    """How a worker process finds an environment."""
-
-    spec: EnvironmentSpec
-
-    @property
-    def name(self) -> str:
-        return self.spec.name or ", ".join(self.spec.tools)
-
-    def resolve(self) -> Environment:
-        return self.spec.find()
 
 
 def outcome_of(settings: EnvironmentConfig | None) -> tuple[str, float] | None:
@@ -140,7 +129,8 @@ def find_setting(
     place = takes_tools(template)
     bridge = Bridge(tokenizer, environment.tools if place else (), arguments)
     told = instructions(environment.tools, format) if environment.tools and not place else ""
-    roles = ("tool",) if environment.tools else ("user",)
+    # Where there are both tools and a reply, turns without a call are answered as the user does.
+    roles = (*(["tool"] * bool(environment.tools)), *(["user"] * (environment.pays or not environment.tools)))
     if settings.fresh:
         bridge.check_whole(roles, opening or (QUESTION,))
     else:

@@ -18,19 +18,22 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from grpo_kit.errors import RunFailed
+from grpo_kit.observe.measure import Measures
 from grpo_kit.scoring.channel import CHANNEL_LOST, LOADING, MAX_ATTEMPTS, RECYCLE, TEXT_LIMIT, TRACEBACK_LIMIT
 from grpo_kit.scoring.processes import IMPORT_SECONDS, Importable, Process, Processes
 from grpo_kit.types import Message, Score, Task
 
 from .base import Answer
-from .worker import CLOSE, KEYS, MOST_CHARACTERS, OPEN, REPLY
+from .worker import BEGUN, CLOSE, KEYS, MOST_CHARACTERS, OPEN, REPLY
 
 # What waits in a worker's socket while the trainer's thread holds the interpreter: so many seconds, in calls. Where calls are
 # slow it is little, since an episode that has been sent to one worker cannot be taken by another that is free.
 AHEAD_SECONDS = 0.03
 FEWEST_AHEAD, MOST_AHEAD = 2, 64
 MOST_REPLY = 16 * MOST_CHARACTERS  # bytes; every character may be written as an escape of twelve
-CLOSING = -1  # the index of the call that closes an episode
+# Episodes that a busy worker closes with one call, where calls take less than so many seconds. What an episode holds (a
+# process, files) is held until then.
+CLOSED_TOGETHER, CHEAP_SECONDS = 16, 1e-3
 
 
 class EnvironmentFailed(RunFailed):
@@ -55,6 +58,15 @@ class Heard:
     digest: bytes = b""
 
 
+def packed(task: Task) -> bytes | Score:
+    """A task as it travels to a worker, or why it cannot."""
+    try:
+        return pickle.dumps(task, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # whatever a user's own class raises
+        reason = f"the task's answer or meta cannot be sent to a worker: {type(error).__name__}: {error}"
+        return Score(status="error", reason=reason[:TEXT_LIMIT])
+
+
 @dataclass(eq=False)
 class Line:
     """One episode, as the trainer's side keeps it.
@@ -62,6 +74,7 @@ class Line:
     Its calls are numbered: 0 opens it and begins, i tells it turn i - 1.
 
     Attributes:
+        content: the task, see `packed`.
         heard: digests of the answers so far; those that it gives again are compared with them.
         said: (text, raw) of the turns that it has to answer.
         home: the worker that its object lives in; None where it has none.
@@ -71,7 +84,7 @@ class Line:
     """
 
     key: int
-    task: Task
+    content: bytes
     seed: int
     deliver: Callable[[Heard], None]
     heard: list[bytes] = field(default_factory=list)
@@ -82,7 +95,6 @@ class Line:
     queued: bool = False
     over: bool = False
     deaths: int = 0
-    content: bytes = b""  # the task, pickled
 
     @property
     def waits(self) -> bool:
@@ -94,11 +106,11 @@ class Player(Process):
 
     def __init__(self, number: int, channel: socket.socket, heartbeat: Any, timeout: float) -> None:
         super().__init__(number, channel, heartbeat)
-        self.calls: deque[tuple[int, Line, int]] = (
-            deque()
-        )  # id, episode, number of the call; in the order of their answers
+        # id, episode (None: some are closed), numbers of the episode's calls that it makes; in the order of their answers
+        self.calls: deque[tuple[int, Line | None, range]] = deque()
         self.ready: deque[Line] = deque()  # episodes that live here and have something to be told
         self.lines: set[Line] = set()
+        self.over: list[int] = []  # keys of episodes that lived here and are to be closed
         self._timeout = timeout
 
     @property
@@ -143,7 +155,8 @@ class EpisodePool(Processes[Player]):
     ) -> None:
         self.timeout = timeout
         self.replayed = 0  # calls that were made again
-        self._address, self._options = address, dict(options)
+        # Pickled once: a worker reads it when it opens its first episode. Options it makes anew for each, which may change them.
+        self._found = pickle.dumps((address, pickle.dumps(dict(options))), pickle.HIGHEST_PROTOCOL)
         self._unbound: deque[Line] = deque()
         self._cost = AHEAD_SECONDS / 8  # seconds of a call, smoothed
         self._keys, self._calls = itertools.count(1), itertools.count(1)
@@ -151,14 +164,23 @@ class EpisodePool(Processes[Player]):
 
     # --- from any thread -------------------------------------------------------------------------------------------
 
-    def begin(self, task: Task, seed: int, deliver: Callable[[Heard], None], heard: bytes = b"") -> Line:
+    def begin(
+        self,
+        content: bytes,
+        seed: int,
+        deliver: Callable[[Heard], None],
+        heard: Sequence[bytes] = (),
+        said: Sequence[tuple[str, str]] = (),
+    ) -> Line:
         """A new episode. ``deliver`` is told the answer of every call, in the pool's thread.
 
         Args:
-            heard: digest of what it began with elsewhere, which it must begin with again; its beginning is then not delivered.
+            content: the task, see `packed`.
+            heard: digests of its beginning and of its answers elsewhere, which must be the same again, and are not delivered.
+            said: the turns that were told there.
         """
-        line = Line(next(self._keys), task, seed, deliver, [heard] if heard else [])
-        if not heard:
+        line = Line(next(self._keys), content, seed, deliver, [*heard], [*said])
+        if line.waits:
             self._ask(lambda: self._schedule(line))
         return line
 
@@ -172,8 +194,16 @@ class EpisodePool(Processes[Player]):
         self._ask(told)
 
     def end(self, line: Line) -> None:
-        """Nothing more is wanted of it: what is under way is dropped, and it is closed."""
-        self._ask(lambda: self._over(line))
+        """Nothing more is wanted of it: what is under way is dropped, and it is closed, at the latest after `settle`."""
+        self._ask(lambda: self._over(line), soon=self._cost >= CHEAP_SECONDS)
+
+    def settle(self) -> None:
+        """Have all that was asked done now."""
+        self._ask(lambda: None)
+
+    def statistics(self) -> Measures:
+        """As `ClusterEpisodes.statistics`; of one machine there is nothing to say."""
+        return Measures()
 
     # --- the pool's thread -----------------------------------------------------------------------------------------
 
@@ -181,15 +211,17 @@ class EpisodePool(Processes[Player]):
         return Player(number, channel, heartbeat, self.timeout)
 
     def _schedule(self, line: Line) -> None:
-        if line.queued or not (line.waits or (line.over and line.home is not None)):
+        if line.queued or not line.waits:
             return
         line.queued = True
         (self._unbound if line.home is None else line.home.ready).append(line)
 
     def _over(self, line: Line) -> None:
-        if not line.over:
-            line.over = True
-            self._schedule(line)
+        line.over = True
+        if line.home is not None:
+            line.home.lines.discard(line)
+            line.home.over.append(line.key)
+            line.home = None
 
     def _fill(self) -> None:
         for ahead in range(max(FEWEST_AHEAD, min(MOST_AHEAD, int(AHEAD_SECONDS / max(self._cost, 1e-9))))):
@@ -198,61 +230,60 @@ class EpisodePool(Processes[Player]):
                     # those that live here first: nobody else can answer them
                     line = (worker.ready or self._unbound).popleft()
                     line.queued = False
-                    self._tell(worker, line)
+                    if not line.over:
+                        self._tell(worker, line)
+        together = CLOSED_TOGETHER if self._cost < CHEAP_SECONDS else 1
+        for worker in self._workers.values():
+            while worker.over and worker.ending is None and (not worker.calls or len(worker.over) >= together):
+                over, worker.over = worker.over[:CLOSED_TOGETHER], worker.over[CLOSED_TOGETHER:]
+                self._call(worker, None, range(0), (CLOSE, over))
 
     def _tell(self, worker: Player, line: Line) -> None:
-        """Send the next call of an episode."""
-        if line.over:
-            if line.home is not None:
-                worker.lines.discard(line)
-                line.home = None
-                self._call(worker, line, CLOSING, (CLOSE, line.key))
-            return
+        """Send the next call of an episode; its first turn goes with what opens it."""
         if line.sent == 0:
-            try:
-                line.content = line.content or pickle.dumps(line.task, pickle.HIGHEST_PROTOCOL)
-                request = pickle.dumps((OPEN, line.key, self._address, self._options, line.content, line.seed))
-            except Exception as error:  # whatever a user's own class raises
-                reason = f"the task's answer or meta cannot be sent to a worker: {type(error).__name__}: {error}"
-                self._fail(line, Score(status="error", reason=reason[:TEXT_LIMIT]))
-                return
+            first = line.said[0] if line.said else ()
+            request: Any = (OPEN, line.key, self._found, line.content, line.seed, *first)
             worker.lines.add(line)
             line.home = worker
             line.homes += 1
-            self._call(worker, line, 0, request)
+            made = range(2 if first else 1)
         else:
-            self._call(worker, line, line.sent, (REPLY, line.key, *line.said[line.sent - 1]))
-        line.sent += 1
+            request = (REPLY, line.key, *line.said[line.sent - 1])
+            made = range(line.sent, line.sent + 1)
+        self._call(worker, line, made, request)
+        line.sent = made.stop
         if line.sent <= len(line.said):
             line.queued = True
             worker.ready.appendleft(line)
 
-    def _call(self, worker: Player, line: Line, index: int, request: Any) -> None:
+    def _call(self, worker: Player, line: Line | None, made: range, request: Any) -> None:
         number = next(self._calls)
-        payload = request if isinstance(request, bytes) else pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
-        self._send(worker, number, 1, payload)
-        worker.calls.append((number, line, index))
+        self._send(worker, number, 1, pickle.dumps(request, pickle.HIGHEST_PROTOCOL))
+        worker.calls.append((number, line, made))
 
     def _take(self, worker: Player, message: Any) -> None:
         number, seconds, result = message
-        called, line, index = worker.calls[0]
+        called, line, made = worker.calls[0]
         if number != called:
             raise ValueError("an answer to nothing that was asked")
-        heard = _heard(result, seconds, opening=index == 0)
+        answers = _heard(result, seconds, made)
         worker.calls.popleft()
-        self._cost += 0.1 * (heard.seconds - self._cost)
-        if index == CLOSING or line.over:
-            return
+        self._cost += 0.1 * (seconds - self._cost)
+        for index, heard in zip(made, answers, strict=False):
+            if line is not None and not line.over:
+                self._hear(line, index, heard)
+
+    def _hear(self, line: Line, index: int, heard: Heard) -> None:
+        """The answer to a call of an episode."""
         if index < len(line.heard):
             self.replayed += line.homes > 1
             if heard.failure is not None or heard.digest != line.heard[index]:
                 self._fail(line, _different(index, heard), heard.traceback)
-            return
-        if heard.failure is not None:
+        elif heard.failure is not None:
             self._fail(line, heard.failure, heard.traceback, heard.seconds)
-            return
-        line.heard.append(heard.digest)
-        line.deliver(heard)
+        else:
+            line.heard.append(heard.digest)
+            line.deliver(heard)
 
     def _fail(self, line: Line, score: Score, traceback: str = "", seconds: float = 0.0) -> None:
         if line.over:
@@ -273,8 +304,9 @@ class EpisodePool(Processes[Player]):
         if guilty is not None and status is not None:
             told = self.broken if status == CHANNEL_LOST << 8 else worker.ending
             score = told or Score(status="error", reason=self.describe_death(status, fault))
-            self._fail(guilty[1], score, seconds=self.timeout if score.status == "timeout" else 0.0)
-        elif (suspect := guilty or blind) is not None:
+            if guilty[1] is not None:
+                self._fail(guilty[1], score, seconds=self.timeout if score.status == "timeout" else 0.0)
+        elif (suspect := guilty or blind) is not None and suspect[1] is not None:
             self._count_death(suspect[1])
         for line in worker.lines:
             self._schedule(line)
@@ -297,26 +329,39 @@ def _different(index: int, heard: Heard) -> Score:
     return Score(status="error", reason=reason[:TEXT_LIMIT])
 
 
-def _heard(result: Any, seconds: Any, opening: bool) -> Heard:
-    """Read what a worker sent. Raises ValueError, TypeError or KeyError for what no worker of ours sends."""
+def _heard(result: Any, seconds: Any, made: range) -> list[Heard]:
+    """Read what a worker sent: an answer to each of the calls, or to those before the one that failed.
+
+    Raises ValueError, TypeError or KeyError for what no worker of ours sends.
+    """
     if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or not isinstance(result, dict):
         raise ValueError("not an answer")
+    begun, heard = result.pop(BEGUN, None), []
+    if begun is not None:
+        heard.append(_spoken(begun, Answer(tuple(map(_message, begun))), 0.0 if result else seconds))
     if "error" in result:
         score = Score(status="error", reason=str(result["error"])[:TEXT_LIMIT])
-        return Heard(failure=score, seconds=seconds, traceback=str(result["traceback"])[:TRACEBACK_LIMIT])
-    if not result:
-        return Heard(Answer(done=True), seconds=seconds)
-    messages = tuple(_message(m) for m in result["messages"])
-    if opening:
-        answer = Answer(messages)
-    else:
+        heard.append(Heard(failure=score, seconds=seconds, traceback=str(result["traceback"])[:TRACEBACK_LIMIT]))
+    elif result:
         reward = None if result["reward"] is None else float(result["reward"])
         counts = (int(result[name]) for name in ("calls", "invalid", "failed"))
+        messages = tuple(map(_message, result["messages"]))
         answer = Answer(messages, bool(result["done"]), reward, float(result["turn_reward"]), *counts)
         if not all(map(math.isfinite, (reward or 0.0, answer.turn_reward))):
             raise ValueError("not a number")
+        heard.append(_spoken(result, answer, seconds))
+    if (len(heard) != len(made) and "error" not in result) or (begun is not None and made.start):
+        raise ValueError("not an answer to these calls")
+    return heard
+
+
+# The digest of the beginning of an episode that says nothing before its first turn.
+SILENT = hashlib.blake2b(b"[]", digest_size=16).digest()
+
+
+def _spoken(result: Any, answer: Answer, seconds: float) -> Heard:
     digest = hashlib.blake2b(repr(result).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    full = sum(len(str(value)) for message in messages for value in message.values()) >= MOST_CHARACTERS
+    full = sum(len(str(value)) for message in answer.messages for value in message.values()) >= MOST_CHARACTERS
     return Heard(answer, seconds=seconds, full=full, digest=digest)
 
 

@@ -170,6 +170,7 @@ def assemble(
         tuple(tool.schema for part in parts for tool in part.tools),
         first.origin if len(parts) == 1 else ", ".join(part.origin for part in parts),
         tuple(first.cases()) if len(parts) == 1 and first.cases is not None else (),
+        speaks_first=any(part.begin is not None for part in parts),
         pays=bool(replying),
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from grpo_kit.errors import UserError
 from grpo_kit.generate.base import Reply, SampledTurn
 from grpo_kit.types import Ending, Message, Score, Task, Turn
 
-from .pool import EnvironmentFailed, EpisodePool, Heard, Line
+from .players import Players, Told
+from .pool import EnvironmentFailed, Heard
 from .tally import Tally
 
 WAKE_SECONDS = 0.5  # how often somebody who waits looks whether the pool still lives
@@ -34,7 +35,7 @@ class Rules:
         turns: of an episode at most.
     """
 
-    pool: EpisodePool
+    pool: Players
     bridge: Bridge
     settings: EnvironmentConfig
     turns: int
@@ -49,6 +50,7 @@ class Prepared:
     Attributes:
         task: as it was, without what episodes begin with.
         seed: of each of its episodes: all samples of a group are given the same one.
+        content: as it travels to a worker.
         digest: of what they begin with.
         failure: why they cannot begin.
         opening: the messages of the prompt. length: its tokens.
@@ -56,6 +58,7 @@ class Prepared:
 
     task: Task
     seed: int
+    content: bytes = b""
     digest: bytes = b""
     failure: Score | None = None
     opening: tuple[Message, ...] = ()
@@ -67,7 +70,7 @@ class Played:
     """An episode of a round. at: the turn that has no reply yet. invalid: calls in a row."""
 
     at: SampledTurn
-    line: Line | None = None
+    line: Told | None = None
     turns: list[Turn] = field(default_factory=list)
     sampled: int = 0
     inserted: int = 0
@@ -78,15 +81,17 @@ class Played:
 class Inbox:
     """What the pool's thread has heard, for somebody who waits for it."""
 
-    def __init__(self, pool: EpisodePool) -> None:
+    def __init__(self, pool: Players) -> None:
         self._pool = pool
         self._came: deque[tuple[Any, Heard]] = deque()
         self._some = threading.Condition()
+        self.told: Callable[[], None] = lambda: None  # is called, in the pool's thread, whenever something has come
 
     def put(self, key: Any, heard: Heard) -> None:
         with self._some:
             self._came.append((key, heard))
             self._some.notify()
+        self.told()
 
     def take(self, wait: bool) -> list[tuple[Any, Heard]]:
         """What came since the last call. Raises EnvironmentFailed where nothing can come any more."""
@@ -135,11 +140,15 @@ class Round:
         pool, bridge = self._rules.pool, self._rules.bridge
         if played.line is None:
             deliver = partial(self._inbox.put, key)
-            played.line = pool.begin(prepared.task, prepared.seed, deliver, prepared.digest)
+            played.line = pool.begin(prepared.content, prepared.seed, deliver, [prepared.digest])
         with self._rules.bridge_lock:
             raw = bridge.raw(turn.token_ids, turn.text)
         self._waiting += 1
         pool.say(played.line, turn.text, raw)
+
+    def watch(self, told: Callable[[], None]) -> None:
+        """See `Replies.watch`."""
+        self._inbox.told = told
 
     def take(self, wait: bool) -> list[Reply]:
         """See `Replies.take`."""
@@ -157,6 +166,7 @@ class Round:
         for played in self._played.values():
             self._close(played)
         self._played.clear()
+        self._rules.pool.settle()
         self._rules.tally.round_ended(self._ended["failed"], sum(self._ended.values()))
 
     def __enter__(self) -> Round:

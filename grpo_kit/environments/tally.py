@@ -12,7 +12,8 @@ from grpo_kit.scoring.statistics import Latencies
 from grpo_kit.types import Task
 
 from .base import Environment
-from .pool import EnvironmentFailed, EpisodePool, Heard
+from .players import Players
+from .pool import EnvironmentFailed, Heard
 
 SHOWN = 4_000  # characters of a turn beside a traceback
 
@@ -77,7 +78,7 @@ class Tally:
                 f"{self._broken_rounds} rounds in a row. First failure: {self._first_failure}.{kept} Mend the environment."
             )
 
-    def summary(self, pool: EpisodePool) -> Measures:
+    def summary(self, pool: Players) -> Measures:
         now = (pool.replaced, pool.replayed)
         with self._lock:
             counts, self._counts = self._counts, Counter()
@@ -85,4 +86,4 @@ class Tally:
             before, self._told = self._told, now
         found = {name: Measure.sum(counts[name]) for name in ("count", "error", "timeout")} | latencies.summary()
         found |= {"restarts": Measure.sum(now[0] - before[0]), "replayed": Measure.sum(now[1] - before[1])}
-        return Measures({f"environment/{name}": measure for name, measure in found.items()})
+        return Measures({f"environment/{name}": measure for name, measure in found.items()}) | pool.statistics()

@@ -13,16 +13,18 @@ import pickle
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from grpo_kit.scoring.channel import CHANNEL_LOST, HEARTBEAT, IDLE, LENGTH, LOADING, RECYCLE, receive_request
+from grpo_kit.scoring.channel import CHANNEL_LOST, HEARTBEAT, IDLE, LENGTH, LOADING, RECYCLE, Requests
 from grpo_kit.scoring.execute import failure
 from grpo_kit.types import plain_number
 
 from .base import Answer, Environment, Episode
 
 OPEN, REPLY, CLOSE = "open", "reply", "close"
+BEGUN = "begun"  # the key of the messages that an episode begins with
 RUNNING = 0  # position of a heartbeat: the environment's own code has the process
 MOST_CHARACTERS = 2**18  # of an answer's messages together: far more than fit into any episode
 MOST_MESSAGES = 64
@@ -33,9 +35,9 @@ KEYS = ("role", "content", "name", "tool_call_id")
 def serve(channel: socket.socket, heartbeat_fd: int) -> None:
     """Serve requests until the channel closes. Never returns."""
     heartbeat = mmap.mmap(heartbeat_fd, HEARTBEAT.size)
-    stage, own = Stage(), os.getpid()
+    stage, requests, own = Stage(), Requests(channel), os.getpid()
     while True:
-        request = receive_request(channel)
+        request = requests.next()
         if request is None:
             os._exit(CHANNEL_LOST)
         call, _, payload = request
@@ -63,33 +65,47 @@ class Stage:
     def __init__(self) -> None:
         self.episodes: dict[int, Episode] = {}
         self.environment: Environment | None = None
+        self.options = b""
 
-    def call(self, payload: bytearray, begins: Callable[[], None]) -> tuple[dict[str, Any], float, bool]:
-        """What a request is answered with, the seconds that the environment took, and whether the process is fit for more."""
-        started = time.perf_counter()
+    def call(self, payload: memoryview, begins: Callable[[], None]) -> tuple[dict[str, Any], float, bool]:
+        """What a request is answered with, the seconds that the environment took, and whether the process is fit for more.
+
+        A request to open an episode may hold the first turn, and one to close holds all that are to be closed.
+        """
+        started, result = time.perf_counter(), dict[str, Any]()
         try:
             kind, key, *rest = pickle.loads(payload)
+            if kind == CLOSE:
+                self._close(key, begins)
+                return result, time.perf_counter() - started, True
             if kind == OPEN:
-                address, options, content, seed = rest
+                found, content, seed, *rest = rest
                 if self.environment is None:
+                    address, self.options = pickle.loads(found)
                     self.environment = address.resolve()
                 task = pickle.loads(content)
                 begins()
                 started = time.perf_counter()
-                self.episodes[key] = self.environment.open(task, seed, options)
-                result = {"messages": _messages(self.episodes[key].begin())}
-            elif kind == REPLY:
+                self.episodes[key] = self.environment.open(task, seed, pickle.loads(self.options))
+                result[BEGUN] = _messages(self.episodes[key].begin())
+            if rest:
                 begins()
-                result = encode(self.episodes[key].reply(*rest))
-            else:
-                begins()
-                self.episodes.pop(key).close()
-                result = {}
+                started = time.perf_counter()
+                result |= encode(self.episodes[key].reply(*rest))
         except BaseException as error:
             score, trace = failure(error)
             fit = not isinstance(error, MemoryError)  # what filled the memory may still be referenced
-            return {"error": score.reason, "traceback": trace}, time.perf_counter() - started, fit
+            result |= {"error": score.reason, "traceback": trace}
+            return result, time.perf_counter() - started, fit
         return result, time.perf_counter() - started, True
+
+    def _close(self, keys: Sequence[int], begins: Callable[[], None]) -> None:
+        """One that fails keeps none of the others open."""
+        with ExitStack() as stack:
+            for key in keys:
+                if (episode := self.episodes.pop(key, None)) is not None:  # it may never have been opened
+                    stack.callback(episode.close)
+                    stack.callback(begins)
 
 
 def encode(answer: Any) -> dict[str, Any]:

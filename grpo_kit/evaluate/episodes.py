@@ -2,53 +2,51 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from grpo_kit.observe.episode_numbers import Counts, shares_by_ending
+
 from .metrics import cluster_bootstrap
 from .records import Record
 
-Number = Callable[[Record], float | None]
+Number = Callable[[Counts], float | None]
 
 
 def episode_metrics(records: Sequence[Record]) -> dict[str, Any]:
     """Means over problems of the problem's mean, with errors clustered by problem; empty where nothing has turns.
 
-    ``turns``, ``calls`` and ``seconds`` in the environment are of an episode, ``invalid`` and ``failed`` shares of its calls;
-    ``endings`` are shares of all episodes.
+    ``turns``, ``calls`` and ``seconds`` in the environment are of an episode, ``misread`` is the share of its turns that called
+    nothing and were not understood, ``invalid`` and ``failed`` are shares of its calls; ``endings`` are shares of all episodes.
     """
     played = [record for record in records if record.turns]
     if not played:
         return {}
-    endings = Counter(record.ending or "unknown" for record in played)
     found: dict[str, Any] = {name: cluster_bootstrap(_by_problem(played, number)) for name, number in NUMBERS.items()}
-    return found | {"endings": {name: count / len(played) for name, count in endings.most_common()}}
+    return found | {"endings": dict(shares_by_ending(played))}
 
 
 def _by_problem(records: Sequence[Record], number: Number) -> list[float]:
     problems: dict[str, list[float]] = defaultdict(list)
     for record in records:
-        if (value := number(record)) is not None:
+        if (value := number(Counts.of(record))) is not None:
             problems[record.id].append(value)
     return [fmean(values) for values in problems.values()]
 
 
-def _calls(record: Record) -> int:
-    return sum(turn.calls for turn in record.turns)
-
-
-def _share(record: Record, count: int) -> float | None:
-    return count / calls if (calls := _calls(record)) else None
+def _share(count: int, whole: int) -> float | None:
+    return count / whole if whole else None
 
 
 NUMBERS: dict[str, Number] = {
-    "turns": lambda record: len(record.turns),
-    "calls": _calls,
-    "invalid": lambda record: _share(record, sum(turn.invalid for turn in record.turns)),
-    "failed": lambda record: _share(record, sum(turn.failed for turn in record.turns)),
-    "seconds": lambda record: sum(turn.seconds for turn in record.turns),
+    "turns": lambda counts: counts.turns,
+    "misread": lambda counts: _share(counts.misread, counts.turns),
+    "calls": lambda counts: counts.calls,
+    "invalid": lambda counts: _share(counts.invalid, counts.calls),
+    "failed": lambda counts: _share(counts.failed, counts.calls),
+    "seconds": lambda counts: counts.seconds,
 }
 
 
@@ -56,7 +54,9 @@ def episode_notes(found: Mapping[str, Any]) -> list[str]:
     """A line on the episodes of a task. found: of `episode_metrics`, as a results file holds it; empty for none."""
     if not found:
         return []
-    parts = [f"{_number(found['turns'])} turns"]
+    misread = found.get("misread", {}).get("value")  # results of an older kit have none
+    unheard = f" ({_number(found['misread'], 100)} % of them not understood)" if misread else ""
+    parts = [f"{_number(found['turns'])} turns{unheard}"]
     if found["calls"]["value"]:
         wrong = f"{_number(found['invalid'], 100)} % of them not understood, {_number(found['failed'], 100)} % failed"
         parts.append(f"{_number(found['calls'])} calls ({wrong})")

@@ -101,6 +101,10 @@ class Replies(Protocol):
     def submit(self, turn: SampledTurn) -> None:
         """Ask for a reply; returns at once. Every turn gets exactly one, also one that was cut by its limit."""
 
+    def watch(self, told: Callable[[], None]) -> None:
+        """Have ``told`` called, in any thread, whenever a reply has come that was not there when its turn was submitted: for
+        an engine that waits for other things as well."""
+
     def take(self, wait: bool) -> list[Reply]:
         """The replies that have come since the last call. ``wait``: at least one, where any is under way.
 

@@ -92,10 +92,11 @@ class SlotLayer(CacheLayerMixin):
         self.keys[destination, :, : self.visible] = self.keys[origin, :, : self.visible]
         self.values[destination, :, : self.visible] = self.values[origin, :, : self.visible]
 
-    def take_out(self, row: int, kept: Tensor) -> None:
-        """Copy a row's first columns. kept: [2, heads, columns, head_dim], keys and values."""
-        for name, copy in zip(("keys", "values"), kept, strict=True):
-            copy.copy_(getattr(self, name)[row, :, : kept.shape[2]])
+    def begin_of(self, row: int, count: int) -> tuple[Tensor, Tensor]:
+        """A row's first keys and values, not copied: two of [heads, columns, head_dim]."""
+        assert self.keys is not None
+        assert self.values is not None
+        return self.keys[row, :, :count], self.values[row, :, :count]
 
     def put_back(self, row: int, kept: Tensor) -> None:
         """Fill a slot behind the running ones with what was taken out."""
@@ -172,12 +173,8 @@ class SlotCache(Cache):
 
     def take_out(self, row: int, columns: int) -> Tensor:
         """A copy of a row's first columns in every layer: [layers, 2, heads, columns, head_dim]."""
-        keys = self.slot_layers[0].keys
-        assert keys is not None
-        kept = keys.new_empty(len(self.slot_layers), 2, keys.shape[1], columns, keys.shape[3])
-        for layer, part in zip(self.slot_layers, kept, strict=True):
-            layer.take_out(row, part)
-        return kept
+        kept = torch.stack([part for layer in self.slot_layers for part in layer.begin_of(row, columns)])
+        return kept.unflatten(0, (-1, 2))
 
     def put_back(self, row: int, kept: Tensor) -> None:
         """What `take_out` gave, into the slot behind the running ones."""

@@ -28,8 +28,7 @@ from .vllm_http import ServerLost, VllmServer
 from .vllm_request import Request, Sample, first_requests, hand_over, next_request
 from .vllm_upkeep import Follower, Owner, Upkeep
 
-SECONDS_BETWEEN_REPLIES = 0.02  # looks for replies, while servers are asked as well
-_Answer = tuple[Request, list[Sample] | BaseException]
+_Answer = tuple[Request, list[Sample] | BaseException] | None  # None: an environment has replied
 
 
 class VllmServers:
@@ -124,6 +123,8 @@ class VllmServers:
         most = min(len(waiting), limit * len(self.fleet.servers)) or 1
         workers, stop = ThreadPoolExecutor(most, "grpo-kit-vllm"), threading.Event()
         answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+        if episodes.replies is not None:
+            episodes.replies.watch(lambda: answers.put(None))
         with self.fleet.changed:
             call = next(self._calls)
             self._unsent[call] = len(waiting)
@@ -133,11 +134,7 @@ class VllmServers:
                 while waiting and (episodes.replies is None or asked < most):
                     workers.submit(self._answer, waiting.popleft(), limit, stop, call, answers)
                     asked += 1
-                found = (
-                    list(_come(answers, SECONDS_BETWEEN_REPLIES if episodes.away else SECONDS_BETWEEN_LOOKS))
-                    if asked
-                    else []
-                )
+                found = [come for come in _come(answers) if come is not None] if asked else []
                 if not self._cared_for and time.monotonic() >= look:
                     self._bring_back()
                     look = time.monotonic() + SECONDS_BETWEEN_LOOKS
@@ -233,9 +230,9 @@ class VllmServers:
         raise RunFailed("generation was stopped")
 
 
-def _come(answers: queue.SimpleQueue[_Answer], seconds: float) -> Iterator[_Answer]:
+def _come(answers: queue.SimpleQueue[_Answer]) -> Iterator[_Answer]:
     """The answers that have come; waits a while for the first."""
     with contextlib.suppress(queue.Empty):
-        yield answers.get(timeout=seconds)
+        yield answers.get(timeout=SECONDS_BETWEEN_LOOKS)
         while True:
             yield answers.get_nowait()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from grpo_kit.types import Ending, Turn
 
@@ -20,6 +20,42 @@ class Played(Protocol):
     def ending(self) -> Ending | None: ...
 
 
+class Counts(NamedTuple):
+    """What is counted of one episode, or of several together.
+
+    Attributes:
+        misread: turns that called nothing and were not understood.
+        calls: of tools. invalid, failed: of them, that were not understood, and that failed in the tool.
+        seconds: that the environment took.
+    """
+
+    turns: int
+    misread: int
+    calls: int
+    invalid: int
+    failed: int
+    seconds: float
+
+    @classmethod
+    def of(cls, *episodes: Played) -> Counts:
+        turns = [turn for episode in episodes for turn in episode.turns]
+        calling = [turn for turn in turns if turn.calls]
+        return cls(
+            turns=len(turns),
+            misread=sum(turn.invalid > 0 for turn in turns if not turn.calls),
+            calls=sum(turn.calls for turn in calling),
+            invalid=sum(turn.invalid for turn in calling),
+            failed=sum(turn.failed for turn in calling),
+            seconds=sum(turn.seconds for turn in turns),
+        )
+
+
+def shares_by_ending(episodes: Sequence[Played]) -> Mapping[str, float]:
+    """Shares of episodes by what ended them, the largest first; no entry for what ended none."""
+    counts = Counter(episode.ending or "unknown" for episode in episodes)
+    return {ending: count / len(episodes) for ending, count in counts.most_common()}
+
+
 @dataclass(frozen=True, slots=True)
 class EpisodeNumbers:
     """Of the completions that are episodes.
@@ -27,6 +63,7 @@ class EpisodeNumbers:
     Attributes:
         turns, calls, seconds: of an episode, the mean; seconds are those that its environment took.
         most_turns: of any.
+        misread: share of the turns that called nothing and were not understood.
         invalid, failed: shares of the calls that were not understood, and that failed in the tool; 0 where there were none.
         endings: shares of the episodes by what ended them; no entry for what ended none.
     """
@@ -34,11 +71,12 @@ class EpisodeNumbers:
     episodes: int
     turns: float
     most_turns: int
+    misread: float
     calls: float
     invalid: float
     failed: float
     seconds: float
-    endings: dict[str, float]
+    endings: Mapping[str, float]
 
     @classmethod
     def of(cls, completions: Sequence[Played]) -> EpisodeNumbers | None:
@@ -46,16 +84,15 @@ class EpisodeNumbers:
         episodes = [completion for completion in completions if completion.turns]
         if not episodes:
             return None
-        turns = [turn for episode in episodes for turn in episode.turns]
-        calls = sum(turn.calls for turn in turns)
-        endings = Counter(str(episode.ending) for episode in episodes)
+        counts = Counts.of(*episodes)
         return cls(
             episodes=len(episodes),
-            turns=len(turns) / len(episodes),
+            turns=counts.turns / len(episodes),
             most_turns=max(len(episode.turns) for episode in episodes),
-            calls=calls / len(episodes),
-            invalid=sum(turn.invalid for turn in turns) / max(1, calls),
-            failed=sum(turn.failed for turn in turns) / max(1, calls),
-            seconds=sum(turn.seconds for turn in turns) / len(episodes),
-            endings={ending: count / len(episodes) for ending, count in sorted(endings.items())},
+            misread=counts.misread / counts.turns,
+            calls=counts.calls / len(episodes),
+            invalid=counts.invalid / max(1, counts.calls),
+            failed=counts.failed / max(1, counts.calls),
+            seconds=counts.seconds / len(episodes),
+            endings=shares_by_ending(episodes),
         )

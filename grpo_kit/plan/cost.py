@@ -67,6 +67,7 @@ class Work:
     Attributes:
         forwards: passes without gradient over every token (reference, old policy), in passes of the policy.
         updates: passes with gradient (epochs); critic adds its own.
+        inserted_tokens: that an environment writes into each; they pass through the layers and get no logits.
     """
 
     prompts: int
@@ -76,6 +77,12 @@ class Work:
     forwards: float
     updates: float
     checkpointing: bool
+    inserted_tokens: float = 0.0
+
+    @property
+    def context(self) -> float:
+        """Tokens of a sequence, those included that nobody sampled."""
+        return self.prompt_tokens + self.completion_tokens + self.inserted_tokens
 
 
 def flops_per_token(shape: ModelShape, context: float) -> float:
@@ -94,7 +101,7 @@ class Costs:
 
     def update(self, work: Work, devices: int) -> float:
         """Forward, backward and the passes beside them, shared by ``devices``."""
-        context = work.prompt_tokens + work.completion_tokens
+        context = work.context
         tokens = work.sequences * context
         passes = work.forwards + work.updates * (4 if work.checkpointing else 3)
         return tokens * passes * flops_per_token(self.shape, context) / (devices * self.device.flops * self.mfu)
@@ -109,8 +116,8 @@ class Costs:
         return DECODE_OVERHEAD + max(reading, arithmetic)
 
     def prefill(self, work: Work, devices: int) -> float:
-        """Each prompt once, whatever the group size."""
-        tokens = work.prompts * work.prompt_tokens
+        """Each prompt once, whatever the group size, and what is inserted into each sequence."""
+        tokens = work.prompts * work.prompt_tokens + work.sequences * work.inserted_tokens
         each = flops_per_token(self.shape, work.prompt_tokens)
         return tokens * each / (devices * self.device.flops * PREFILL_MFU)
 

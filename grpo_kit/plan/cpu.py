@@ -66,7 +66,7 @@ def forecast(config: Config, objective: Algorithm, shape: ModelShape, work: Work
         work: of one step.
         lengths: [sequences] tokens of the responses of one step.
     """
-    context = int(work.prompt_tokens + work.completion_tokens)
+    context = int(work.context)
     pace = measure(
         shape,
         half=config.model.dtype == "bfloat16",
@@ -104,13 +104,15 @@ def _slots(config: Config) -> int:
 
 
 def _sampling(pace: Pace, config: Config, work: Work, lengths: np.ndarray) -> float:
-    """Prompts once each; then every token costs its row, and every decoding step what it costs beside its rows.
+    """Prompts once each, and what an environment inserts; then every token costs its row, and every decoding step what it costs
+    beside its rows.
 
     There are as many steps as the longest response has tokens, or more where not all have a slot.
     """
     tokens = float(lengths.sum())
     steps = max(float(lengths.max(initial=0.0)), tokens / _slots(config))
-    return work.prompts * work.prompt_tokens * pace.forward + steps * pace.decode_step + tokens * pace.decode_row
+    read = work.prompts * work.prompt_tokens + len(lengths) * work.inserted_tokens
+    return read * pace.forward + steps * pace.decode_step + tokens * pace.decode_row
 
 
 def _forward(pace: Pace, work: Work, shared: bool) -> float:
@@ -126,7 +128,7 @@ def _train(pace: Pace, work: Work, shared: bool) -> float:
 def _passed(work: Work, shared: bool) -> float:
     """Tokens that go through the layers. shared: a prompt once for all of its responses."""
     prompts = min(work.prompts, work.sequences) if shared else work.sequences
-    return prompts * work.prompt_tokens + work.sequences * work.completion_tokens
+    return prompts * work.prompt_tokens + work.sequences * (work.completion_tokens + work.inserted_tokens)
 
 
 def _evaluation(pace: Pace, config: Config, work: Work, lengths: np.ndarray) -> float:

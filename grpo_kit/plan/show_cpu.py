@@ -46,9 +46,10 @@ def _assumed(config: Config, objective: Algorithm, expected: Lengths, pace: Pace
     engine = (
         "" if objective.recorded or config.rollout.engine == "torch" else "; sampling as with rollout.engine: torch"
     )
+    inserted = f", {config.inserted} tokens inserted into each at most" if config.inserted else ""
     return (
         f"by pieces of this model, timed here and now with {threads} (its matrix products: {told}); prompts of "
-        f"{expected.prompt:.0f} tokens, responses of {expected.mean:.0f} {longest}, every response trained on{engine}"
+        f"{expected.prompt:.0f} tokens, responses of {expected.mean:.0f} {longest}{inserted}, every response trained on{engine}"
     )
 
 

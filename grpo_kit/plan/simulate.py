@@ -76,7 +76,7 @@ class _Pool:
 
 def synchronous(costs: Costs, work: Work, lengths: np.ndarray, devices: int, slots: int) -> Timing:
     """All devices sample, then all devices train. lengths: [steps, sequences]."""
-    context = work.prompt_tokens + work.completion_tokens
+    context = work.context
     update, sync = costs.update(work, devices), costs.sync()
     generated = []
     for batch in lengths[:STEPS]:
@@ -100,7 +100,7 @@ def asynchronous(
     costs: Costs, work: Work, lengths: np.ndarray, engines: int, trainers: int, slots: int, ahead: int
 ) -> Timing:
     """Engines sample up to ``ahead`` versions before the trainer's. lengths: [steps, sequences]."""
-    context = work.prompt_tokens + work.completion_tokens
+    context = work.context
     update = costs.update(work, trainers)
     per_batch = costs.prefill(work, engines)
     pool = _Pool(costs, engines, slots, context)

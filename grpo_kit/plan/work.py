@@ -10,7 +10,7 @@ from .shapes import reference_shape, shape_of
 
 
 def work_of(config: Config, objective: Algorithm, prompt: float, completion: float) -> Work:
-    """prompt, completion: mean tokens of each."""
+    """prompt, completion: mean tokens of each. What an environment inserts counts as the most that it may be."""
     several = config.train.updates_per_batch * config.train.epochs_per_batch > 1
     critic = 1 if objective.needs_critic else 0
     old = several or objective.kl_in_reward or objective.teaches_tokens
@@ -23,6 +23,7 @@ def work_of(config: Config, objective: Algorithm, prompt: float, completion: flo
         forwards=_of_reference(config, objective) + float(old) + critic,
         updates=config.train.epochs_per_batch * (1 + critic),
         checkpointing=config.parallel.gradient_checkpointing,
+        inserted_tokens=float(config.inserted),
     )
 
 

@@ -45,7 +45,7 @@ def conversation(opening: Sequence[Message], turns: Sequence[Turn], tokens: int 
     said = [_message(m, "prompt") for m in opening]
     ends = [*(turn.start for turn in turns[1:]), tokens]
     for number, (turn, end) in enumerate(zip(turns, ends, strict=True), start=1):
-        length = f"{end - turn.start} tokens" if tokens else ""
+        length = counted(end - turn.start, "token") if tokens else ""
         note = ", ".join(part for part in (length, *_facts(turn)) if part)
         said.append(Said(f"turn {number}", turn.text, "sampled", note))
         said += [_message(m, "inserted") for m in turn.replies]
@@ -58,9 +58,9 @@ def _message(message: Message, kind: Literal["prompt", "inserted"]) -> Said:
 
 def _facts(turn: Turn) -> list[str]:
     wrong = [f"{turn.invalid} not understood"] * bool(turn.invalid) + [f"{turn.failed} failed"] * bool(turn.failed)
-    calls = f"{turn.calls} call{'s' * (turn.calls != 1)}" + (f" ({', '.join(wrong)})" if wrong else "")
+    calls = counted(turn.calls, "call") if turn.calls else ""
     return [
-        calls if turn.calls else "",
+        f"{calls} ({', '.join(wrong)})" if calls and wrong else calls or ", ".join(wrong),
         f"paid {turn.reward:g}" if turn.reward else "",
         f"{turn.seconds:.2f} s" if turn.seconds >= LEAST_SECONDS else "",
     ]
@@ -69,6 +69,11 @@ def _facts(turn: Turn) -> list[str]:
 def ended(turns: Sequence[Turn], ending: str | None) -> str:
     """Why an episode ended, in words, after how many turns and calls."""
     calls = sum(turn.calls for turn in turns)
-    parts = [f"{len(turns)} turn{'s' * (len(turns) != 1)}", f"{calls} calls" if calls else ""]
+    parts = [counted(len(turns), "turn"), counted(calls, "call") if calls else ""]
     why = ENDINGS.get(ending or "", "why it ended is not known")
     return f"ended: {why}, after {', '.join(part for part in parts if part)}"
+
+
+def counted(count: int, what: str) -> str:
+    """1 token, 2 tokens."""
+    return f"{count} {what}{'s' * (count != 1)}"

@@ -70,6 +70,7 @@ LABELS = {
     "turns/mean": "mean",
     "turns/max": "most",
     **{f"turns/ended_{name}": said for name, said in ENDINGS.items()},
+    "turns/misread": "not understood",
     "calls/mean": "calls",
     "calls/invalid": "not understood",
     "calls/failed": "failed in the tool",

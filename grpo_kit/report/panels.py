@@ -254,6 +254,7 @@ def _conversations(table: Table) -> list[Panel]:
     return [
         _chart(table, "Conversations", "Turns of an episode", turns, "turns", idle=(1, 0)),
         _share(table, "Conversations", "Why episodes ended", table.names("turns/ended_"), "share of episodes"),
+        _share(table, "Conversations", "Turns not understood", ["turns/misread"], "share of turns", idle=(0, 0)),
         _chart(table, "Conversations", "Calls of tools", ["calls/mean"], "calls of an episode", idle=(0, 0)),
         _share(table, "Conversations", "Calls that went wrong", calls, "share of calls", idle=(0, 0)),
         _chart(table, "Conversations", "Reward from the environment", ["environment/reward"], "reward"),

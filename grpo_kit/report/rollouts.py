@@ -21,7 +21,7 @@ from grpo_kit.observe.terminal import clip, line, shown
 from grpo_kit.runtime.condition import condition
 
 from .build import evaluated_rows, read_evaluations
-from .conversation import STYLES, ended
+from .conversation import STYLES, counted, ended
 from .rows import Row, rollout_rows
 
 SORTS: dict[str, Callable[[Row], float]] = {
@@ -141,12 +141,13 @@ def show_one(console: Console, row: Row, everything: list[Row]) -> None:
         line(console, f"sample {row.sample}, {ended(row.turns, row.ending)}", "bold")
     else:
         _panel(console, "prompt", row.prompt)
-        title = f"sample {row.sample}, {row.finish or 'end unknown'}, {len(row.token_ids)} tokens"
+        title = f"sample {row.sample}, {row.finish or 'end unknown'}, {counted(len(row.token_ids), 'token')}"
         _panel(console, title, row.response)
     line(console, f"gold {row.answer}", "bold")
     for name, score in row.scores.items():
         value = f"{score['value']:g}" if score["status"] == "ok" else score["status"]
-        said = f"{name}: {value}, extracted {score['extracted']}, {score['reason']}"
+        found = "" if score["extracted"] is None else f"extracted {score['extracted']}"
+        said = ", ".join(part for part in (f"{name}: {value}", found, score["reason"]) if part)
         line(console, " ".join(said.split()))  # one line each, so that no text looks like another verifier's
     columns = (
         Column("sample", right=True),

@@ -148,6 +148,10 @@ def check_environment(config: Config) -> None:
     settings = config.environment
     if settings is None:
         return
+    if settings.executor == "ray":
+        from grpo_kit.scoring.cluster import require_ray
+
+        require_ray()
     for reference in (settings.name,) if settings.name is not None else settings.tools:
         try:
             get_part(reference)

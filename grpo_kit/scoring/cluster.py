@@ -9,7 +9,6 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any
 
 from grpo_kit.errors import UserError
@@ -17,11 +16,11 @@ from grpo_kit.observe.measure import Measure, Measures
 
 from .channel import MAX_ATTEMPTS
 from .node import Node, deliver, fail, remote_of
+from .places import Place, close_places, open_places
 from .work import ScoringError, Work
 
 # Groups on their way to a node for each of its workers: enough to keep it busy, few to lose with it.
 GROUPS_AHEAD = 2
-SECONDS_TO_START = 120.0
 SECONDS_TO_ANSWER = 10.0
 THREADS = 64  # of a node's actor; each waits for one group
 
@@ -63,14 +62,6 @@ def join_cluster(ray: Any, address: str | None, option: str, log_to_driver: bool
                 signal.signal(number, handler)
 
 
-class _Place:
-    """One node of the cluster, as the trainer sees it."""
-
-    def __init__(self, number: int, name: str, actor: Any) -> None:
-        self.number, self.name, self.actor = number, name, actor
-        self.under_way: set[Work] = set()
-
-
 class ClusterPool:
     """Scores `Work` on every node of a Ray cluster (see `Pool`, whose interface this is).
 
@@ -100,36 +91,7 @@ class ClusterPool:
         self._texts: dict[int, str | None] = {}
         self._lost_with: Counter[Work] = Counter()
         self._counts: Counter[str] = Counter()
-        self._places = self._open(workers, memory_mb)
-
-    def _open(self, workers: int, memory_mb: int) -> list[_Place]:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        import grpo_kit
-
-        ray, actor = self._ray, self._ray.remote(Node)
-        places: list[_Place] = []
-        for node in ray.nodes():
-            if node["Alive"] and node["Resources"].get("CPU"):
-                fixed = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                settings = {"num_cpus": 0, "max_concurrency": THREADS, "max_restarts": 0, "scheduling_strategy": fixed}
-                places.append(
-                    _Place(
-                        len(places),
-                        f"{node['NodeName']} ({node['NodeID'][:8]})",
-                        actor.options(**settings).remote(workers, memory_mb, self._environment),
-                    )
-                )
-        if not places:
-            raise UserError("scoring.executor ray: the cluster has no node with a CPU")
-        versions = ray.get([p.actor.kit_version.remote() for p in places], timeout=SECONDS_TO_START)
-        for place, version in zip(places, versions, strict=True):
-            if version != grpo_kit.__version__:
-                raise UserError(
-                    f"scoring.executor ray: node {place.name} has grpo-kit {version}, and this is {grpo_kit.__version__}; "
-                    "install the same on every node"
-                )
-        return places
+        self._places = open_places(ray, Node, (workers, memory_mb, self._environment), THREADS, "scoring.executor")
 
     # --- the interface of a pool -------------------------------------------------------------------------------------
 
@@ -154,10 +116,7 @@ class ClusterPool:
     def close(self) -> None:
         with self._lock:
             places, self._places, self._queue = self._places, [], deque()
-        for place in places:
-            with suppress(self._ray.exceptions.RayError):  # a node that is gone has nothing left to close
-                self._ray.get(place.actor.close.remote(), timeout=10.0)
-            self._ray.kill(place.actor)
+        close_places(self._ray, places)
         if self._ours:
             self._ray.shutdown()
 
@@ -181,7 +140,7 @@ class ClusterPool:
                 continue
             answer.add_done_callback(lambda done, place=place, work=work: self._ended(place, work, done))
 
-    def _ended(self, place: _Place, work: Work, answer: Future[Any]) -> None:
+    def _ended(self, place: Place, work: Work, answer: Future[Any]) -> None:
         """In a thread of Ray's."""
         try:
             scored = answer.result()
@@ -200,7 +159,7 @@ class ClusterPool:
             self._fill()
         deliver(work, scored)
 
-    def _lost(self, place: _Place, reason: str) -> None:
+    def _lost(self, place: Place, reason: str) -> None:
         """Give what a lost node had under way to the others."""
         with self._lock:
             if place not in self._places:

@@ -13,6 +13,7 @@ from typing import Any
 from grpo_kit.types import Score
 from grpo_kit.verifiers.lookup import Address
 
+from .places import file_here, file_text, kit_version
 from .pool import Pool
 from .work import Loaded, ScoringError, Work
 
@@ -51,9 +52,7 @@ class Node:
         self._lock = threading.Lock()
 
     def kit_version(self) -> str:
-        import grpo_kit
-
-        return grpo_kit.__version__
+        return kit_version()
 
     def score(self, remote: Remote) -> Scored:
         """Score one group with one verifier. Raises ScoringError if the pool cannot go on."""
@@ -82,32 +81,21 @@ class Node:
             return self._loaded[remote.key]
 
     def _here(self, address: Address, text: str | None) -> Address:
-        """The file that came along, unless the very same one is here."""
         if text is None:
             return address
-        path = Path(address.source)
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            return address
-        target = self._folder / f"{len(self._loaded)}" / path.name
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-        return dataclasses.replace(address, source=str(target))
+        here = file_here(address.source, text, self._folder / f"{len(self._loaded)}")
+        return dataclasses.replace(address, source=here)
 
     def close(self) -> None:
         self.pool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def file_text(address: Address) -> str | None:
-    """What a node without the driver's disk needs of a verifier that is a file."""
-    return Path(address.source).read_text(encoding="utf-8") if address.source.endswith(".py") else None
-
-
 def remote_of(work: Work, texts: dict[int, str | None]) -> Remote:
     loaded = work.loaded
     assert loaded.address is not None
     if loaded.key not in texts:
-        texts[loaded.key] = file_text(loaded.address)
+        texts[loaded.key] = file_text(loaded.address.source)
     verifier = loaded.verifier
     return Remote(
         loaded.key,

@@ -6,6 +6,7 @@ sends and receives are non-blocking, deadlines are read from memory that the wor
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -77,7 +78,10 @@ class Process:
         return self._suspected[1] + SECOND_LOOK_SECONDS - now
 
     def marked(self) -> tuple[int, int, float]:
-        return HEARTBEAT.unpack_from(self.heartbeat, 0)
+        """The request that it is at, the position in it, and since when."""
+        request, position, since = HEARTBEAT.unpack_from(self.heartbeat, 0)
+        # What runs there may have written into it: no time, or one that is to come, would put its deadline off for ever.
+        return request, position, since if since <= time.monotonic() else self.heard
 
     @property
     def busy(self) -> bool:
@@ -168,9 +172,10 @@ class Processes(Generic[W]):
         self._wake_read.close()
         self._wake_write.close()
 
-    def _ask(self, request: Callable[[], None]) -> None:
+    def _ask(self, request: Callable[[], None], soon: bool = True) -> None:
+        """Have it done in the pool's thread. soon: or else when that is next awake."""
         self._inbox.append(request)
-        if not self._called:
+        if soon and not self._called:
             self._called = True
             self._wake()
 
@@ -185,6 +190,8 @@ class Processes(Generic[W]):
     def _run(self) -> None:
         try:
             while not self._closing:
+                while self._inbox:
+                    self._inbox.popleft()()
                 self._fill()
                 for worker in list(self._workers.values()):
                     if worker.outbox:
@@ -199,13 +206,9 @@ class Processes(Generic[W]):
         """The pool's thread has ended with `failure`."""
 
     def _woken(self, _events: int) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             self._wake_read.recv(65536)
-        except BlockingIOError:
-            return
         self._called = False  # before the inbox is read: what comes later calls again
-        while self._inbox:
-            self._inbox.popleft()()
 
     def _send(self, worker: W, request: int, count: int, payload: bytes) -> None:
         """Have a pickled request sent, together with others, as fast as the worker takes them."""

@@ -17,7 +17,7 @@ from grpo_kit.types import Score
 from grpo_kit.verifiers.base import Verifier
 from grpo_kit.verifiers.lookup import Address
 
-from .channel import CHANNEL_LOST, HEARTBEAT, IDLE, LENGTH, LOADING, RECYCLE, TEXT_LIMIT, receive_request
+from .channel import CHANNEL_LOST, HEARTBEAT, IDLE, LENGTH, LOADING, RECYCLE, TEXT_LIMIT, Requests
 from .execute import execute, failure
 from .work import cases_of
 
@@ -32,8 +32,9 @@ def serve(channel: socket.socket, heartbeat_fd: int) -> None:
     heartbeat = mmap.mmap(heartbeat_fd, HEARTBEAT.size)
     replies = Replies(channel, heartbeat)
     verifiers: dict[int, Verifier] = {}
+    requests = Requests(channel)
     while True:
-        request = receive_request(channel)
+        request = requests.next()
         if request is None:
             os._exit(CHANNEL_LOST)
         chunk, count, payload = request

@@ -191,7 +191,10 @@ def open_episodes(config: Config, setting: Setting | None, folder: Path | None) 
     scoring = config.scoring
     if setting is None:
         return None
-    return setting.open(config.seed, scoring.environment, scoring.max_error_rate, scoring.error_patience, folder)
+    cluster = Cluster(scoring.ray_address) if setting.settings.executor == "ray" else None
+    return setting.open(
+        config.seed, scoring.environment, scoring.max_error_rate, scoring.error_patience, folder, cluster
+    )
 
 
 def longer_of(setting: Setting | None) -> Callable[[Task], int] | None:

@@ -13,9 +13,10 @@ from grpo_kit.types import Ending, Group
 def conversation_metrics(groups: Sequence[Group]) -> dict[str, float]:
     """Numbers of the completions that are episodes; none where there is no environment.
 
-    ``turns/mean``, ``turns/max`` and ``turns/ended_*`` (shares of the episodes); ``calls/mean`` of an episode, ``calls/invalid``
-    and ``calls/failed`` (shares of the calls); ``length/inserted``, tokens of an episode; ``environment/seconds`` of an episode;
-    ``environment/reward``, the mean of what it paid where it paid anything.
+    ``turns/mean``, ``turns/max`` and ``turns/ended_*`` (shares of the episodes); ``turns/misread`` (share of the turns that
+    called nothing and were not understood); ``calls/mean`` of an episode, ``calls/invalid`` and ``calls/failed`` (shares of the
+    calls); ``length/inserted``, tokens of an episode; ``environment/seconds`` of an episode; ``environment/reward``, the mean of
+    what it paid where it paid anything.
     """
     episodes = [c for group in groups for c in group.completions if c.turns]
     found = EpisodeNumbers.of(episodes)
@@ -26,6 +27,7 @@ def conversation_metrics(groups: Sequence[Group]) -> dict[str, float]:
         "turns/mean": found.turns,
         "turns/max": float(found.most_turns),
         **{f"turns/ended_{ending}": found.endings.get(ending, 0.0) for ending in get_args(Ending)},
+        "turns/misread": found.misread,
         "calls/mean": found.calls,
         "calls/invalid": found.invalid,
         "calls/failed": found.failed,

@@ -132,6 +132,17 @@ def test_a_harmful_call_costs_its_own_episode(word, undisturbed):
         assert end.outcome.reason
 
 
+@pytest.mark.parametrize("since", ["nan", "inf", "1e18"])
+def test_who_forges_the_time_of_its_call_does_not_escape_the_deadline(since):
+    with (
+        open_episodes(timeout=2.0) as episodes,
+        episodes.open_round(prepared(episodes, [task("s"), task("t")])) as replies,
+    ):
+        ends = play(replies, {("s", 0): CALM, ("t", 0): ["a b", f"forge {since}", "done"]})
+    assert ends["s", 0].ending == "done"
+    assert (ends["t", 0].ending, ends["t", 0].outcome.status, len(ends["t", 0].turns)) == ("error", "timeout", 2)
+
+
 @pytest.mark.parametrize("how", ["raise", "hang", "exit", "segfault", "memory"])
 def test_an_episode_that_cannot_begin_is_an_error_of_its_own(how):
     with open_episodes(timeout=5.0 if how == "hang" else 60.0) as episodes:
@@ -217,6 +228,29 @@ def test_an_environment_that_begins_otherwise_is_found_out():
         end = play(replies, {("t", 0): ["a", "done"]})["t", 0]
     assert (end.ending, end.outcome.status) == ("error", "error")
     assert "its beginning was another" in end.outcome.reason
+
+
+def test_an_environment_that_says_nothing_first_is_opened_for_its_turns_alone():
+    """Its prompts cost no call, and an episode of one turn costs one beside its end, which it shares with others."""
+    with open_episodes(Address(speaks_first=False)) as episodes:
+        tasks = prepared(episodes, [task("s"), task("t")])
+        assert episodes.statistics()["environment/count"] == 0
+        with episodes.open_round(tasks) as replies:
+            pool, sent = episodes.rules.pool, []
+            pool._send = lambda *request, send=pool._send: sent.append(request) or send(*request)
+            ends = play(replies, {(name, sample): ["done 1"] for name in ("s", "t") for sample in range(8)})
+    assert all((end.ending, end.outcome.value) == ("done", 1.0) for end in ends.values())
+    assert 16 <= len(sent) < 32
+
+
+def test_what_answers_something_else_than_was_asked_breaks_the_channel():
+    from grpo_kit.environments.pool import _heard
+
+    reply = {"messages": [], "done": True, "reward": None, "calls": 0, "invalid": 0, "failed": 0, "turn_reward": 0.0}
+    assert [heard.answer.done for heard in _heard({"begun": [], **reply}, 0.1, range(2))] == [False, True]
+    for result, made in (({}, range(1, 2)), ({"begun": []}, range(2)), ({"begun": [], **reply}, range(1, 2))):
+        with pytest.raises(ValueError, match="not an answer to these calls"):
+            _heard(result, 0.1, made)
 
 
 def test_rounds_of_the_same_tasks_at_once_do_not_meet():

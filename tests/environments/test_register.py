@@ -110,7 +110,7 @@ def test_a_turn_that_is_not_understood():
             raise ToolError("Say a number.")
 
     answer = returning("x") and opened(Mine).reply("x", "x")
-    assert answer == Answer(({"role": "user", "content": "Say a number."},), calls=1, invalid=1)
+    assert answer == Answer(({"role": "user", "content": "Say a number."},), invalid=1)
 
 
 def test_options_are_the_constructors():

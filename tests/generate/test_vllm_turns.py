@@ -13,6 +13,7 @@ from grpo_kit.generate.vllm_http import ServerLost
 from grpo_kit.generate.vllm_request import Sample
 from grpo_kit.generate.vllm_server import VllmServers
 from grpo_kit.types import Prompt
+from tests.kit.patience import HANGS
 from tests.kit.replies import Scripted, Threaded, interleaved, one_turn, random_script
 from tests.kit.vllm import MAX_SEQUENCES, rollout, vllm_policy
 
@@ -209,6 +210,25 @@ def test_later_turns_have_the_weights_of_their_requests(generator):
     assert completion.later_versions == [(starts[1], 3), (starts[3], 4)]
     assert sum(count for _, count in completion.versions()) == len(completion.token_ids)
     assert len(pretended.asked) == 5
+
+
+def test_a_reply_wakes_an_engine_that_waits_for_its_servers(generator, monkeypatch):
+    """One request is answered only when another episode's next turn was asked for, and nobody looks by the clock."""
+    monkeypatch.setattr("grpo_kit.generate.vllm_server.SECONDS_BETWEEN_LOOKS", HANGS)
+    pretended, went_on = Pretended(generator), threading.Event()
+
+    def ask(server, request):
+        episode = request.episodes[0]
+        if episode.turn == 1:
+            went_on.set()
+        if (episode.name, episode.turn) == (("task 0", 0), 0):
+            assert went_on.wait(HANGS / 2), "the reply was not noticed"
+        return pretended.ask(server, request)
+
+    generator.fleet.ask = ask
+    replies = Threaded(lambda turn: [50, 51] if turn.turn < 1 else None)
+    found = episodes(generator, replies, SamplingParams(n=2, max_tokens=60, turn_tokens=10), prompts(1))
+    assert [len(found["task 0", sample].turns) for sample in range(2)] == [2, 2]
 
 
 def test_nothing_is_left_of_an_abandoned_call(generator):

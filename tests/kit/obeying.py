@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+import mmap
 import os
 import random
 import signal
@@ -14,6 +16,7 @@ import time
 from dataclasses import dataclass
 
 from grpo_kit.environments.base import Answer, Environment
+from grpo_kit.scoring.channel import HEARTBEAT
 from grpo_kit.types import Message
 
 HOARD = []
@@ -95,6 +98,15 @@ def write(*_):
             continue
 
 
+def forge(_, rest):
+    """Say in the place of the worker since when this call runs, and never end."""
+    for found in gc.get_objects():
+        if isinstance(found, mmap.mmap) and len(found) == HEARTBEAT.size:
+            call, position, _since = HEARTBEAT.unpack_from(found, 0)
+            HEARTBEAT.pack_into(found, 0, call, position, float(rest))
+    hang()
+
+
 def leave_file(*_):
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write("left behind")
@@ -117,6 +129,7 @@ HARM = {
     "close": lambda *_: os.closerange(3, 256),
     "write": write,
     "file": leave_file,
+    "forge": forge,
     "orphan": orphan,
     "thread": lambda *_: threading.Thread(target=time.sleep, args=(1000,), daemon=True).start(),
     "sleep": lambda _, rest: time.sleep(float(rest)),
@@ -145,9 +158,12 @@ class Address:
     name: str = "obeying"
     turns: int = 8
     timeout: float = 10.0
+    speaks_first: bool = True
 
     def resolve(self):
-        return Environment(self.name, Obeying, "1", self.timeout, self.turns, origin=__file__)
+        return Environment(
+            self.name, Obeying, "1", self.timeout, self.turns, origin=__file__, speaks_first=self.speaks_first
+        )
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ class Scripted:
         self.told = {}  # by episode: the turns so far
         self.ready = []
         self.waits = 0
+        self.come = lambda: None
+
+    def watch(self, told):
+        self.come = told
 
     def answer(self, turn: SampledTurn) -> Reply:
         told = self.told.setdefault((turn.task_id, turn.sample_index), [])
@@ -51,6 +55,8 @@ class Scripted:
             taken = [reply for left, reply in self.ready if left == 0]
             self.ready = [(left - 1, reply) for left, reply in self.ready if left]
             if taken or not wait or not self.ready:
+                if self.ready:
+                    self.come()
                 return taken
 
 
@@ -64,7 +70,7 @@ class Threaded(Scripted):
 
     def submit(self, turn):
         delay, reply = self.random.choice((0.0, self.random.uniform(0.0, self.seconds))), self.answer(turn)
-        threading.Thread(target=lambda: (time.sleep(delay), self.found.put(reply)), daemon=True).start()
+        threading.Thread(target=lambda: (time.sleep(delay), self.found.put(reply), self.come()), daemon=True).start()
 
     def take(self, wait):
         self.waits += wait

@@ -56,6 +56,12 @@ def test_what_is_done_more_than_once_counts_more_than_once():
     assert found.optimizer == 14.0
 
 
+def test_what_an_environment_inserts_passes_through_the_layers_and_is_not_decoded():
+    found, without = forecast(environment={"name": "guess_number", "max_inserted": 9}), forecast()
+    assert found.sampling == without.sampling + 8 * 9 * 1.0
+    assert found.update == without.update + 8 * 9 * 3.0
+
+
 def test_prompts_that_are_not_shared_are_passed_for_every_response():
     found = forecast(train={"steps": 5, "share_prompts": False})
     assert found.update == 8 * (16 * 3.0 + 6 * 30.0)

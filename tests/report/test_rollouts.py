@@ -9,6 +9,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.observe.terminal import SafeConsole
+from grpo_kit.report.conversation import conversation, ended
 from grpo_kit.report.rollouts import Choice, choose, read_rows, show_list, show_one
 from grpo_kit.report.terminal import show_examples
 from grpo_kit.runtime.condition import condition
@@ -99,6 +100,16 @@ def test_an_episode_is_shown_turn_by_turn(episodes, capsys):
         assert title in shown
     assert "sample 1, ended: out of turns, after 3 turns, 6 calls" in shown
     assert choose(read_rows(episodes, None), Choice(search="REPLY 2"))
+
+
+def test_counts_of_one_are_singular_and_what_nobody_said_leaves_no_comma(episodes, capsys):
+    turns = [Turn(0, "a", calls=1), Turn(1, "b", invalid=1)]
+    assert [each.note for each in conversation([], turns, 3)] == ["1 token, 1 call", "2 tokens, 1 not understood"]
+    assert ended(turns, "done").endswith("after 2 turns, 1 call")
+    row = read_rows(episodes, None)[0]
+    row.scores["game"] = {"value": 1.0, "status": "ok", "extracted": None, "reason": ""}
+    show_one(Console(width=180), row, [row])
+    assert "game: 1" in [line.strip() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_sampled_and_inserted_text_have_colours_of_their_own(episodes):

@@ -141,7 +141,7 @@ def test_metrics_of_conversations():
     one.turns = [
         Turn(0, "", calls=2, invalid=1, seconds=0.5, reward=0.25),
         Turn(2, "", calls=1, failed=1, seconds=1.0),
-        Turn(4, ""),
+        Turn(4, "", invalid=1),
     ]
     one.inserted, one.ending, one.outcome = [(2, [7] * 4), (4, [7] * 6)], "done", Score(1.0)
     two.turns, two.ending, two.outcome = [Turn(0, "", calls=1)], "turns", Score(status="error")
@@ -156,6 +156,7 @@ def test_metrics_of_conversations():
         "turns/ended_invalid": 0.0,
         "turns/ended_deadline": 0.0,
         "turns/ended_error": 0.0,
+        "turns/misread": 0.25,
         "calls/mean": 2.0,
         "calls/invalid": 0.25,
         "calls/failed": 0.25,

@@ -124,6 +124,14 @@ def test_another_version_of_the_environment_is_not_resumed(tmp_path):
     [
         (["environment={name: nobody, max_inserted: 64}"], "there is no environment or tool named 'nobody'"),
         (["environment={name: guess_number, options: {lo: 1}, max_inserted: 64}"], "lo"),
+        (
+            ["environment={name: guess_number, options: {low: x}, max_inserted: 64}"],
+            "option low is a whole number, found 'x'",
+        ),
+        (
+            ["environment={name: guess_number, options: {low: 9, high: 3}, max_inserted: 64}"],
+            "no number from low 9 to high 3",
+        ),
         (["environment={tools: [calculator, calculator], max_inserted: 64}"], "calculator"),
         (["environment={name: python, max_inserted: 64}", "verifiers=[]"], "nothing says what an episode is worth"),
         (["environment={name: guess_number, max_inserted: 4096}"], "for example environment.max_inserted=436"),
@@ -142,6 +150,12 @@ def test_what_cannot_be_played_is_refused_before_the_first_step(settings, said):
         (["environment={}"], "give either name, an environment, or tools"),
         (["environment={name: guess_number, turns: 0}"], "turns"),
         (["environment={tools: [calculator], options: {a: 1}}"], "options are for an environment's class"),
+        (
+            ["environment={tools: [calculator]}", "examples={demonstrations: true}"],
+            r"sampled already \(examples\); leave",
+        ),
+        (["environment={tools: [calculator]}", "algorithm=dpo"], r"sampled already \(algorithm dpo\); leave"),
+        (["scoring.ray_address=ray://here:1"], "for scoring.executor: ray, or environment.executor: ray"),
     ],
 )
 def test_recipes_that_make_no_sense(settings, said):

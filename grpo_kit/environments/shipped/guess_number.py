@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from grpo_kit.errors import UserError
 from grpo_kit.types import Task
 
 from ..base import Done, ToolError
@@ -33,6 +34,14 @@ class GuessNumber:
 
     def __init__(self, low: int = 1, high: int = 100) -> None:
         self.low, self.high = low, high
+
+    @staticmethod
+    def check(low: int = 1, high: int = 100) -> None:
+        for name, value in (("low", low), ("high", high)):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise UserError(f"environment guess_number: the option {name} is a whole number, found {value!r:.80}")
+        if low > high:
+            raise UserError(f"environment guess_number: there is no number from low {low} to high {high}")
 
     def begin(self, task: Task, random: Any) -> None:
         self.low, self.high = int(task.meta.get("low", self.low)), int(task.meta.get("high", self.high))
