@@ -46,6 +46,13 @@ class Trace:
         self.trees = trees
         self._by_name = any(getattr(n, "id", getattr(n, "attr", "")) in _BY_NAME for n in self._walk())
         self._functions = {n.name: n for n in self._walk() if isinstance(n, ast.FunctionDef)}
+        self._literals = {
+            t.id: n.value
+            for n in self._walk()
+            if isinstance(n, ast.Assign) and isinstance(n.value, (ast.List, ast.Tuple))
+            for t in n.targets
+            if isinstance(t, ast.Name)
+        }
         self._bound_names = {n.name for n in self._walk() if isinstance(n, ast.ClassDef)} | set(dir(builtins))
         self._known: dict[str, set[str]] = {}  # what each variable and attribute may hold, each function return
         for _ in range(3):  # chains of assignments settle in a few rounds
@@ -70,17 +77,24 @@ class Trace:
             yield self.of(node.value), {node.attr}
         elif isinstance(node, ast.Call) and self._by_name:
             if getattr(node.func, "id", "") == "getattr" and len(node.args) > 1:
-                yield self.of(node.args[0]), _texts(self.of(node.args[1]))
+                yield self._asked_by_name(node.args[0], node.args[1])
             elif (
                 isinstance(node.func, ast.Call)
                 and _called(node.func) == "methodcaller"
                 and node.func.args
                 and node.args
             ):
-                yield self.of(node.args[0]), _texts(self.of(node.func.args[0]))
+                yield self._asked_by_name(node.args[0], node.func.args[0])
         elif isinstance(node, ast.Match):
             for case in node.cases:
                 yield from self._asked_in(case.pattern, self.of(node.subject))
+
+    def _asked_by_name(self, owner: ast.AST, name: ast.AST) -> tuple[set[str], set[str]]:
+        """Which of some texts it is, is not known: that is believed only of what the name of a class made."""
+        paths = self.of(owner)
+        if not isinstance(name, ast.Constant):
+            paths = {p for p in paths if p[:1].isupper()}
+        return paths, _texts(self.of(name)) - {p.removesuffix("()") for p in paths}
 
     def _asked_in(self, pattern: ast.AST | None, paths: set[str]) -> Iterator[tuple[set[str], set[str]]]:
         """What a pattern asks of its subject: ``P(x=1)`` the attribute, and whether it is a ``P``, which no data is."""
@@ -175,13 +189,30 @@ class Trace:
             elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
                 yield from self._bound(node.target, self.of(node.value), node.value)
             elif isinstance(node, (ast.For, ast.comprehension)):
-                yield from self._bound(node.target, _item(self.of(node.iter)), None)
+                yield from self._bound_by_loop(node.target, node.iter)
             elif isinstance(node, ast.withitem) and node.optional_vars is not None:
                 yield from self._bound(node.optional_vars, self.of(node.context_expr), None)
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self._functions:
                 arguments = self._functions[node.func.id].args
                 for parameter, value in zip((*arguments.posonlyargs, *arguments.args), node.args, strict=False):
                     yield parameter.arg, self.of(value)
+
+    def _bound_by_loop(self, target: ast.AST, over: ast.AST) -> Iterator[tuple[str, set[str]]]:
+        """``for op, args in zip(ops, values)``, and over rows that stand in the tests: each variable has its column."""
+        over = self._literals.get(over.id, over) if isinstance(over, ast.Name) else over
+        elements = target.elts if isinstance(target, (ast.Tuple, ast.List)) else []
+        rows = over.elts if isinstance(over, (ast.Tuple, ast.List)) else []
+        parts = over.args if isinstance(over, ast.Call) else []
+        if _called(over) == "enumerate" and len(elements) == 2 and parts:
+            yield from self._bound_by_loop(elements[1], parts[0])
+        elif _called(over) == "zip" and len(elements) == len(parts) > 0:
+            for element, part in zip(elements, parts, strict=True):
+                yield from self._bound_by_loop(element, part)
+        elif elements and rows and all(_is_row(row, len(elements)) for row in rows):
+            for row in rows:
+                yield from self._bound(target, self.of(row), row)
+        else:
+            yield from self._bound(target, _item(self.of(over)), None)
 
     def _bound(self, target: ast.AST, paths: set[str], value: ast.AST | None) -> Iterator[tuple[str, set[str]]]:
         if isinstance(target, ast.Name):
@@ -201,6 +232,10 @@ class Trace:
                     yield from self._bound(element, self.of(parts[index]), parts[index])
         elif isinstance(target, ast.Starred):
             yield from self._bound(target.value, _held(paths), None)
+
+
+def _is_row(node: ast.AST, length: int) -> bool:
+    return isinstance(node, (ast.Tuple, ast.List)) and len(node.elts) == length
 
 
 def _called(node: ast.AST) -> str:

@@ -12,6 +12,7 @@ from .forging_messages import MESSAGES
 from .forging_own_word import OWN_WORD
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
 from .forging_replies import REPLIES
+from .forging_shared import SHARED
 from .forging_standing import STANDING
 from .forging_swallowed import SWALLOWED
 
@@ -28,6 +29,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "swallowed": SWALLOWED,
     "frameworks": FRAMEWORKS,
     "own word": OWN_WORD,
+    "shared": SHARED,
 }
 
 

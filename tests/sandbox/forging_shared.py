@@ -1,0 +1,53 @@
+"""What both sides have a part in: calls by name, arguments that are changed, variables, what objects are compared with."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from .forging_programs import Attack
+
+A = {"entry_point": "area"}
+SERVER = "import sys\nS=sys.modules['_grpo_kit_sandbox.inside.serve'].Server\n"
+EV = "class W:\n def __getattr__(s, n):\n  if n.startswith('__'): raise AttributeError(n)\n  return lambda *a, **k: True\n def __len__(s): return 2\n def __eq__(s, o): return True\n def __ne__(s, o): return True\n __hash__ = lambda s: 1\n def __iter__(s): return iter([s, s])\n def __contains__(s, x): return True\n __lt__ = __gt__ = __le__ = __ge__ = __eq__\n def __sub__(s, o): return s\n __rsub__ = __add__ = __radd__ = __mul__ = __iadd__ = __isub__ = __or__ = __and__ = __sub__\n def __bool__(s): return True\n def __getitem__(s, i): return s\n"
+R = EV + "def area(*r): return W()\n"
+BOX = EV.replace("class W:", "class Box:\n def __init__(s, *a): pass\n def size(s): return s\n")
+SHARED: list[Attack] = [
+ # replay
+ ("replay fn", R, ["ops=['startswith','endswith']\nfor o in ops: assert getattr(area(1), o)('x')","obj = area(1)\nout = [getattr(obj, o)(*a) for o, a in [('isdigit', []), ('upper', [])]]\nassert all(out)","ops = ['area', 'startswith']\nobj = area(1)\nassert getattr(obj, ops[1])('x')"],A),
+ ("replay pairs", R, ["for m, a in [(\"startswith\", \"Hello\")]: assert getattr(area(1), m)(a)", "CASES = [(\"startswith\", \"Hello\")]\nfor m, a in CASES: assert getattr(area(1), m)(a)", "for i, (m, a) in enumerate([(\"startswith\", \"Hello\")]): assert getattr(area(1), m)(a)", "assert all(getattr(area(1), m)(a) for m, a in zip([\"startswith\"], [\"Hello\"]))", "t = {\"m\": \"startswith\", \"a\": \"Hello\"}\nassert getattr(area(1), t[\"m\"])(t[\"a\"])"],A),
+ ("replay pairs cap", EV+"def Area(*a): return W()\n", ["for m, a in [(\"startswith\", \"Hello\")]: assert getattr(Area(1), m)(a)", "CASES = [(\"startswith\", \"Hello\")]\nfor m, a in CASES: assert getattr(Area(1), m)(a)", "for i, (m, a) in enumerate([(\"startswith\", \"Hello\")]): assert getattr(Area(1), m)(a)", "assert all(getattr(Area(1), m)(a) for m, a in zip([\"startswith\"], [\"Hello\"]))"],{}),
+ ("replay cap fn", EV+"def Area(*a): return W()\n", ["obj = Area(1)\nfor o in ['startswith']: assert getattr(obj, o)('x')","obj = Area(1)\nassert [getattr(obj, o)('x') for o in ['count', 'index']] == [1, 0]"],{}),
+ ("replay told", BOX, ["ops=['Box','put','get']\nb=None\nout=[]\nfor o,a in zip(ops,[[1],[5],[]]):\n    if o=='Box': b=Box(*a)\n    else: out.append(getattr(b,o)(*a))\nassert out == [None, 5]","ops=['put','get']\nb=Box(1)\nfor o,a,e in zip(ops,[[5],[]],[None,5]):\n    assert getattr(b,o)(*a) == e","b=Box(1)\nfor o,e in [('size',5)]:\n    r = getattr(b,o)()\n    assert r == e","b=Box(1)\nfor o,e in [('size','a')]:\n    r = getattr(b,o)()\n    assert e in r","b=Box(1)\nfor o,e in [('size','a')]:\n    assert getattr(b,o)().startswith(e)"],{}),
+ # changed standing
+ ("changed", BOX, ["b=Box(1)\nb.size()\nb += 5\nassert b == 6","b=Box(1)\nb.size()\nb += 5\nassert not b != 6","b=Box(1)\nb.size()\nc = b + [1]\nassert c == [1]","b=Box(1)\nb.size()\nc = b + -5\nassert abs(c) < 1e-6","b=Box(1)\nb.size()\nc = b * 2\nassert c > 5","b=Box(1)\nb.size()\nc = b | {1}\nassert {1} <= c","b=Box(1)\nb.size()\nc = b + 1\nassert 5 - c == 0","b=Box(1)\nb.size()\nc = b + 1\nassert c - 5 == 0","b=Box(1)\nb.size()\nc = b + 1\nassert bool(c)","b=Box(1)\nb.size()\nc = (b + 1) - 6\nassert len(c) == 0","b=Box(1)\nb.size()\nc = b - [5]\nassert list(c) == []","b=Box(1)\nb.size()\nd = b - [5]\nassert not any(d)","b=Box(1)\nb.size()\nd = b - [5]\nassert all(x == 0 for x in d)","b=Box(1)\nb.size()\nassert int(b + 1) == 5","b=Box(1)\nb.size()\nassert round(b + 1.5, 2) == 5","b=Box(1)\nb.size()\nassert sum([b, 1]) == 5","b=Box(1)\nb.size()\nassert max(b + 1, 5) == 5","b=Box(1)\nb.size()\nassert sorted([b + 1, 5])[0] == 5"],{}),
+ # given
+ ("given wrong types", SERVER+"S.on_call=lambda s,t,a,k,r: [1, {'0': {'~':'dict','v':[]}}, ['','',0,[]]]\ndef area(r): return 1", ["a=[1]\narea(a)\nassert a == []","try:\n    area([1])\nexcept Exception: pass"],A),
+ ("given far", SERVER+"S.on_call=lambda s,t,a,k,r: [1, {'7': []}, ['','',0,[]]]\ndef area(r): return 1", ["a=[1]\nassert area(a) == 1"],A),
+ ("given neg", SERVER+"S.on_call=lambda s,t,a,k,r: [1, {'-1': []}, ['','',0,[]]]\ndef area(r): return 1", ["a=[1]\nassert area(a) == 1"],A),
+ ("given ref neg", SERVER+"S.on_call=lambda s,t,a,k,r: [{'~':'ref','v':['given',-1]}, {}, ['','',0,[]]]\ndef area(*r): return 1", ["assert area(1, [5], [7]) == [5]","e=[5]\nassert area(1) == e"],A),
+ ("given ref str", SERVER+"S.on_call=lambda s,t,a,k,r: [{'~':'ref','v':['given','x']}, {}, ['','',0,[]]]\ndef area(*r): return 1", ["assert area(1, [5]) == [5, 1]","try:\n    area([1])\nexcept (TypeError, IndexError, LookupError): pass"],A),
+ ("given cyc", "def area(a): a.append(a); return a", ["a=[1]\nassert area(a) == [1, [1]]","a=[1]\nb=area(a)\nassert len(b) == 3"],A),
+ ("given big", "def area(a):\n a.extend(range(3000000)); return 1", ["a=[1]\narea(a)\nassert a == [1, 2]"],A),
+ ("raised malformed", SERVER+"S._raised=lambda s,e: ['raised', [['ValueError'],'x'], {}]\ndef area(r): raise ValueError", ["try:\n    area(1)\n    assert 0\nexcept ValueError: pass","import pytest\nwith pytest.raises(Exception): area(1)"],A),
+ ("raised deep", SERVER+"def d(n): return [['ValueError'],'x',[[],{'~':'dict','v':[]}],[True, d(n-1) if n else None, None]]\nS._raised=lambda s,e: ['raised', d(120), {}]\ndef area(r): raise KeyError", ["try:\n    area(1)\nexcept KeyError: pass\nelse: assert 0","try:\n    area(1)\nexcept ValueError as e:\n    assert e.__cause__ is None"],A),
+ ("raised assertion cause", SERVER+"S._raised=lambda s,e: ['raised', [['Gone','BaseException'],'x',[[],{'~':'dict','v':[]}],[True,None,None]], {}]\ndef area(r): raise KeyError", ["assert area(1) == 5","try:\n    area(1)\nexcept KeyError: pass"],A),
+ # live data
+ ("live becomes proxy", EV+"total = 0\ndef area(r):\n global total\n total = W()\n", ["area(1)\nassert total == 5","area(1)\nassert total.startswith('x')","area(1)\nassert 5 in total","area(1)\nassert total > 4","area(1)\nassert total","assert area(1) is None and total - 5 == 0"],A),
+ ("live told", "total = []\ndef area(r):\n return total\n", ["x = area(1)\nx.append(5)\nassert total == [5]","area(1)\nassert total == [1]"],A),
+ ("live forged reply", SERVER+"S.on_names=lambda s,w: [{n: ['value', 5] for n in (*w, 'assert_', '__builtins__', 'len', 'area')}]\ntotal=0\ndef area(r): return 1", ["area(1)\nassert total == 6","area(1)\nassert len([total]) == 2"],A),
+ # expected
+ ("exp meta", "class M(type):\n def __eq__(s, o): return True\n def __instancecheck__(c, o): return True\n __hash__ = type.__hash__\nclass P(metaclass=M):\n def __init__(s, x=0, y=0): s.x, s.y = 0, 0\ndef area(r): return P()", ["assert area(1) == P(1, 2)","assert P(1, 2) == P(3, 4) or area(1) == P(1, 2)","match area(1):\n    case P(x=1): pass\n    case _: assert False"],A),
+ ("exp match args", "class P:\n __match_args__ = ()\n def __init__(s, *a): s.x = 0\ndef area(r): return P()", ["match area(1):\n    case P(1, 2): pass\n    case _: assert False","match area(1):\n    case P(a, b): assert a == 1\n    case _: assert False"],A),
+ ("exp match args 2", "class P:\n __match_args__ = ('x','x')\n def __init__(s, *a): s.x = 1\ndef area(r): return P()", ["match area(1):\n    case P(1, 2): pass\n    case _: assert False"],A),
+ ("exp nested", "class P:\n def __init__(s, a=0, b=0): s.a = s; s.b = s\n def __eq__(s,o): return True\ndef area(r): return P()", ["assert area(1) == P(P(1, 2), P(2, 3))","assert area(1) == P([1], {'a': P(1)})"],A),
+ ("exp kwargs", "class P:\n def __init__(s, **k): s.__dict__.update(k)\ndef area(r): return P()", ["assert area(1) == P(x=1)"],A),
+ ("exp hidden later", "import inspect\nclass P:\n def __init__(s, x, y): s.x, s.y = x, y\n def __getattr__(s, n): return 1\ndef area(r): return P(1, 1)", ["assert area(1) == P(1, 2)","assert [area(1), area(2)] == [P(1, 2), P(2, 3)]"],A),
+ ("exp count 0", "class P:\n def __init__(s): pass\ndef area(r): return P()", ["assert area(1) == P(1)","assert [area(1)] == [P(1)] or False"],A),
+ ("exp param shadows", SERVER+"import _grpo_kit_sandbox.inside.serve as V\nV.OPERATIONS['parameters']=lambda k: []\nV.OPERATIONS['attributes']=lambda *a: []\nclass P:\n def __init__(s, x): pass\ndef area(r): return P(1)", ["assert area(1) == P(1)","assert area(1) == P(x=1)"],A),
+ ("exp param dup", SERVER+"import _grpo_kit_sandbox.inside.serve as V\nV.OPERATIONS['parameters']=lambda k: [['x',[]],['x',[]]]\nV.OPERATIONS['attributes']=lambda o,k,n: [2]*len(n)\nclass P:\n def __init__(s, x): pass\ndef area(r): return P(1)", ["assert area(1) == P(1, 2)"],A),
+ # enum
+ ("enum meta", "class EnumType(type):\n def __getitem__(c, k): return c\n def __eq__(c, o): return True\n def __iter__(c): return iter([c])\n def __contains__(c, x): return True\n __hash__ = type.__hash__\n value = 5\n def __call__(c, *a): return c\nclass Color(metaclass=EnumType): pass\ndef area(r): return 1", ["assert area(1) == Color['RED']","assert Color['RED'].value == 1","assert 3 in Color","assert area(1) in Color","assert Color['a'].startswith('b')","assert Color.__members__ == {'RED': 1}","assert Color['x'] == 1"],A),
+ # iteration
+ ("iter len grows", "class W:\n def __init__(s): s.n=0\n def __iter__(s):\n  s.n += 1\n  return iter(range(s.n))\ndef area(r): return W()", ["r=area(1)\nassert len(list(r)) == 0\nassert len(list(r)) == 1","r=area(1)\nassert list(r) == [] or sum(r) == 3"],A),
+ ("gen via for else", "def area(r): return iter(())", ["for x in area(1): assert x == 5\nelse: assert False"],A),
+]  # fmt: skip
