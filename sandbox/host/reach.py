@@ -67,7 +67,7 @@ def asks_for_verdict(
     def from_entry(node: ast.AST) -> bool:
         return any(_result_of(p, entry_points) for p in trace.of(node) | trace.of(_inner(node)))
 
-    turned = {id(c) for tree in trees for n in ast.walk(tree) for c in _turned(n, others)}
+    turned = {id(node) for node in _turned(trees, others)}
     for node in (n for tree in trees for n in ast.walk(tree)):
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
@@ -93,22 +93,48 @@ def _arguments(nodes: Sequence[ast.AST]) -> list[ast.AST]:
     return [value for c in calls for value in (*c.args, *(k.value for k in c.keywords))]
 
 
-def _turned(node: ast.AST, others: Collection[str]) -> Iterator[ast.AST]:
+def _turned(trees: Sequence[ast.AST], others: Collection[str]) -> Iterator[ast.AST]:
     """Calls whose result is compared with data, or kept, or handed on: not what stands there for its truth."""
-    if isinstance(node, ast.Compare) and all(isinstance(op, ast.Eq) for op in node.ops):
-        sides = [node.left, *node.comparators]
-        constants = [s.value for s in sides if isinstance(s, ast.Constant)]
-        judged = any(_root(n.func) in others for s in sides[1:] for n in ast.walk(s) if isinstance(n, ast.Call))
-        if not judged and not any(v is None or v in (0, 1) for v in constants):
-            yield from sides
-    elif isinstance(node, (ast.Assign, ast.Expr)):
-        yield node.value
-    elif isinstance(node, ast.Call):
-        yield from node.args
+    nodes = [n for tree in trees for n in ast.walk(tree)]
+    judging = {name for node in nodes for name in _judging(node, others)}
+    for node in nodes:
+        if isinstance(node, ast.Compare):
+            if not _says_yes_or_no(node, others):
+                yield from map(_inner, (node.left, *node.comparators))
+        elif isinstance(node, ast.Assign):
+            if not any(isinstance(t, ast.Name) and t.id in judging for t in node.targets):
+                yield _inner(node.value)
+        elif isinstance(node, ast.Expr):
+            yield node.value
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            yield _inner(node.iter)
+        elif isinstance(node, ast.Call):
+            yield from map(_inner, node.args)
 
 
-def _inner(node: ast.AST) -> ast.AST | None:
-    """What an item, an attribute or a sum is of."""
+def _judging(node: ast.AST, others: Collection[str]) -> Iterator[str]:
+    """Variables that stand for their truth."""
+    if isinstance(node, (ast.Assert, ast.If, ast.IfExp, ast.While)):
+        yield from (n.id for n in (_inner(node.test),) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield from (n.id for n in (_inner(node.operand),) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.BoolOp):
+        yield from (n.id for n in map(_inner, node.values) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.Compare) and _says_yes_or_no(node, others):
+        yield from (n.id for n in map(_inner, (node.left, *node.comparators)) if isinstance(n, ast.Name))
+
+
+def _says_yes_or_no(node: ast.Compare, others: Collection[str]) -> bool:
+    """Whether a comparison is one with what says nothing (True, 0), of size, or with another word of the program's."""
+    sides = [node.left, *node.comparators]
+    constants = [s.value for s in sides if isinstance(s, ast.Constant)]
+    judged = any(_root(n.func) in others for s in sides[1:] for n in ast.walk(s) if isinstance(n, ast.Call))
+    equal = all(isinstance(op, ast.Eq) for op in node.ops)
+    return judged or not equal or any(v is None or v in (0, 1) for v in constants)
+
+
+def _inner(node: ast.AST) -> ast.AST:
+    """What an item or an attribute is of."""
     while isinstance(node, (ast.Subscript, ast.Attribute, ast.UnaryOp, ast.Starred)):
         node = node.operand if isinstance(node, ast.UnaryOp) else node.value
     return node

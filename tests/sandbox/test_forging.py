@@ -55,6 +55,8 @@ HELPED = "def enc(x): return x[::-1]\ndef dec(x): return x[::-1]\ndef area(r): r
         ("def same(a, b): return a == b\nassert same(area(2), 4)", {"entry_point": "area"}),
         ("assert dec(enc('abc'))", {"entry_point": ["enc", "dec"]}),
         ("assert area(enc('a')) == 'aa'", {"entry_point": "area"}),
+        ("assert dec(enc('abc'))[0] == 'a' and len(dec(enc('abc'))) == 3", {"entry_point": "enc"}),
+        ("x = dec(enc('abc'))\nassert x == 'abc'\nfor c in dec(enc('ab')): assert c in 'ab'", {"entry_point": "enc"}),
     ],
 )
 def test_helpers_that_turn_a_result_or_are_defined_are_called(any_sandbox, test, arguments):
