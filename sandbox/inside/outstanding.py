@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import threading
@@ -93,6 +94,22 @@ def _watch_loops(outstanding: Outstanding) -> None:
         told(self, context)
 
     loop.call_exception_handler = hear
+    asyncio: Any = importlib.import_module("asyncio")
+    gather = asyncio.gather
+
+    def gathered(done: Any) -> None:
+        for found in done.result() if not done.cancelled() and done.exception() is None else ():
+            if isinstance(found, Exception):
+                outstanding.add(found)
+
+    @functools.wraps(gather)
+    def gather_all(*awaitables: Any, return_exceptions: bool = False) -> Any:
+        future = gather(*awaitables, return_exceptions=return_exceptions)
+        if return_exceptions:  # what is only in a list of results is looked at by a test, or by nobody
+            future.add_done_callback(gathered)
+        return future
+
+    asyncio.gather = asyncio.tasks.gather = gather_all
 
 
 def _watch_cases(outstanding: Outstanding) -> None:

@@ -250,15 +250,14 @@ class Server:
         self.connection.send(message)
 
     def run(self) -> None:
-        while True:
-            try:
+        """Answer until the tests have ended."""
+        with contextlib.suppress(EOFError, ConnectionError):
+            while True:
                 message = self.connection.receive()
-            except EOFError:
-                return
-            if message[0] == "nodes":
-                self.instances.absorb(message[1], self.decode)
-            else:
-                self.answer(message)
+                if message[0] == "nodes":
+                    self.instances.absorb(message[1], self.decode)
+                else:
+                    self.answer(message)
 
     def answer(self, message: Any) -> None:
         try:

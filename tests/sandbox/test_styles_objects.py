@@ -159,11 +159,43 @@ MORE = [
  ("replay tuple dict","class Cnt:\n def __init__(s): s.n=0\n def add(s,x=1): s.n+=x; return s.n\n def get(s): return s.n","class Cnt:\n def __init__(s): s.n=0\n def add(s,x=1): return 0\n def get(s): return s.n",'steps = [{"op": "add", "args": [2], "out": 2}, {"op": "get", "args": [], "out": 2}]\nc = Cnt()\nfor s in steps:\n    assert getattr(c, s["op"])(*s["args"]) == s["out"]',{}),
  ("replay if-chain","class LFU:\n def __init__(s, c): s.d={}\n def get(s,k): return s.d.get(k,-1)\n def put(s,k,v): s.d[k]=v","class LFU:\n def __init__(s, c): s.d={}\n def get(s,k): return -1\n def put(s,k,v): s.d[k]=v",'ops=["LFU","put","get"]\nvals=[[2],[1,1],[1]]\nfor op, v in zip(ops, vals):\n    if op == "LFU": c = LFU(*v)\n    elif op == "put": c.put(*v)\n    elif op == "get": assert c.get(*v) == 1',{}),
 ]
+ST="class Stack:\n def __init__(s): s.a=[]\n def push(s,x): s.a.append(x)\n def pop(s):\n  if not s.a: raise IndexError('empty')\n  return s.a.pop()\n def peek(s): return s.a[-1]\n def is_empty(s): return not s.a\n def __len__(s): return len(s.a)\n"
+STB=ST.replace("s.a[-1]","s.a[0]").replace("return s.a.pop()","return s.a.pop(0)").replace("not s.a\n","True\n").replace("return len(s.a)","return 0")
+LL="class ListNode:\n def __init__(s, val=0, next=None): s.val, s.next = val, next\n"
+TL="def build(xs):\n h = None\n for x in reversed(xs): h = ListNode(x, h)\n return h\ndef to_list(h):\n out = []\n while h: out.append(h.val); h = h.next\n return out\n"
+REV="class Solution:\n def reverseList(self, h):\n  p = None\n  while h: h.next, p, h = p, h, h.next\n  return p\n"
+REVB="class Solution:\n def reverseList(self, h): return h\n"
+COMMON = [
+ ("stack",ST,STB,"s = Stack()\nassert s.is_empty()\ns.push(1)\ns.push(2)\nassert len(s) == 2\nassert s.peek() == 2\nassert s.pop() == 2\nassert not s.is_empty()",{}),
+ ("stack raises",ST,STB.replace("raise IndexError('empty')","return None"),"import pytest\ns = Stack()\nwith pytest.raises(IndexError):\n    s.pop()",{}),
+ ("solution linked",REV,REVB,"assert to_list(Solution().reverseList(build([1,2,3]))) == [3,2,1]",{"setup":LL+TL}),
+ ("solution linked ep",REV,REVB,"assert to_list(Solution().reverseList(build([1,2,3]))) == [3,2,1]",{"setup":LL+TL,"entry_point":"Solution.reverseList"}),
+ ("helpers in test",REV,REVB,TL+"assert to_list(Solution().reverseList(build([1,2,3]))) == [3,2,1]",{"setup":LL,"entry_point":"Solution"}),
+ ("nodes in place","def f(h):\n h.val = 9\n h.next = None","def f(h): pass","h = ListNode(1, ListNode(2))\nf(h)\nassert h.val == 9 and h.next is None",{"setup":LL,"entry_point":"f"}),
+ ("nodes in list","def f(hs):\n for h in hs: h.val += 1","def f(hs): pass","hs = [ListNode(1), ListNode(2)]\nf(hs)\nassert [h.val for h in hs] == [2, 3]",{"setup":LL,"entry_point":"f"}),
+ ("class-level default","def f():\n n = N()\n n.val = 5\n return n","def f(): return N()","assert f().val == 5",{"setup":"class N:\n val = 0\n left = right = None\n","entry_point":"f"}),
+ ("class-level tree","def f():\n n = N()\n n.left = N()\n return n","def f(): return N()","assert f().size() == 2",{"setup":"class N:\n left = right = None\n def size(s): return 1 + (s.left.size() if s.left else 0) + (s.right.size() if s.right else 0)\n","entry_point":"f"}),
+ ("iter obj twice","class R:\n def __init__(s,n): s.n=n\n def __iter__(s): return iter(range(s.n))\ndef f(n): return R(n)","def f(n): return range(0)","r = f(3)\nassert list(r) == [0,1,2]\nassert list(r) == [0,1,2]\nassert [x for x in r] == [0,1,2]",{"entry_point":"f"}),
+ ("gen exhausted","def f(n):\n for i in range(n): yield i","def f(n): return [0,1]","g = f(2)\nassert list(g) == [0, 1]\nassert list(g) == []",{"entry_point":"f"}),
+ ("gen next then for","def f(n):\n for i in range(n): yield i","def f(n):\n for i in range(n): yield 7","g = f(3)\nassert next(g) == 0\nfor i, x in enumerate(g): assert x == i + 1",{"entry_point":"f"}),
+ ("gen stopiteration","def f(n):\n for i in range(n): yield i","def f(n):\n while True: yield 0","import pytest\ng = f(1)\nassert next(g) == 0\nwith pytest.raises(StopIteration): next(g)",{"entry_point":"f"}),
+ ("memo decorator","import functools\ndef memo(f):\n c = {}\n @functools.wraps(f)\n def w(*a):\n  if a not in c: c[a] = f(*a)\n  return c[a]\n return w","def memo(f): return f","calls = []\n@memo\ndef sq(x):\n    calls.append(x)\n    return x * x\nassert sq(3) == 9 and sq(3) == 9 and calls == [3]",{"entry_point":"memo"}),
+ ("callback list","def each(f, xs):\n for x in xs: f(x)","def each(f, xs): pass","out = []\neach(out.append, [1,2])\nassert out == [1,2]",{"entry_point":"each"}),
+ ("bank", "class InsufficientFunds(Exception): pass\nclass Account:\n def __init__(s, b=0): s.balance=b\n def withdraw(s, a):\n  if a > s.balance: raise InsufficientFunds(f'need {a}')\n  s.balance -= a","class InsufficientFunds(Exception): pass\nclass Account:\n def __init__(s, b=0): s.balance=b\n def withdraw(s, a): s.balance = 0","import pytest\na = Account(10)\nwith pytest.raises(InsufficientFunds) as e: a.withdraw(20)\nassert 'need 20' in str(e.value)\na.withdraw(3)\nassert a.balance == 7",{}),
+ ("sorted objs","class P:\n def __init__(s,n,a): s.name,s.age=n,a\ndef f(ps): return sorted(ps, key=lambda p: p.age)","class P:\n def __init__(s,n,a): s.name,s.age=n,a\ndef f(ps): return ps","ps = [P('a', 3), P('b', 1)]\nassert [p.name for p in f(ps)] == ['b', 'a']",{}),
+ ("matrix class","class M:\n def __init__(s,r): s.r=r\n def __matmul__(s,o): return M([[sum(a*b for a,b in zip(x,y)) for y in zip(*o.r)] for x in s.r])\n def __eq__(s,o): return s.r==o.r\n def __getitem__(s,ij): return s.r[ij[0]][ij[1]]","class M:\n def __init__(s,r): s.r=r\n def __matmul__(s,o): return s\n def __eq__(s,o): return s.r==o.r\n def __getitem__(s,ij): return 0","a = M([[1,2],[3,4]])\nb = M([[0,1],[1,0]])\nassert a @ b == M([[2,1],[4,3]])\nassert (a @ b)[0, 0] == 2\nassert (a @ b).r == [[2,1],[4,3]]",{}),
+ ("poly","class Poly:\n def __init__(s,*c): s.c=list(c)\n def __add__(s,o): return Poly(*[a+b for a,b in zip(s.c,o.c)])\n def __call__(s,x): return sum(c*x**i for i,c in enumerate(s.c))\n def __repr__(s): return f'Poly{tuple(s.c)}'","class Poly:\n def __init__(s,*c): s.c=list(c)\n def __add__(s,o): return s\n def __call__(s,x): return 0\n def __repr__(s): return ''","p = Poly(1, 2)\nq = p + Poly(1, 1)\nassert q(2) == 8\nassert repr(q) == 'Poly(2, 3)' and q.c == [2, 3]",{}),
+ ("queue async","import asyncio\nasync def f(n):\n q = asyncio.Queue()\n for i in range(n): await q.put(i)\n return [await q.get() for _ in range(n)]","async def f(n): return []","import asyncio\nasync def main():\n    r = await asyncio.gather(f(1), f(2), return_exceptions=True)\n    assert r == [[0], [0, 1]]\nasyncio.run(main())",{"entry_point":"f"}),
+ ("decode","def encode(s): return s[::-1]\ndef decode(s): return s[::-1]","def encode(s): return s\ndef decode(s): return 'x'","for w in ['abc', 'hello']:\n    assert decode(encode(w)) == w",{"entry_point":"encode"}),
+ ("fraction class","from math import gcd\nclass Frac:\n def __init__(s,a,b):\n  g=gcd(a,b); s.a,s.b=a//g,b//g\n def __add__(s,o): return Frac(s.a*o.b+o.a*s.b, s.b*o.b)\n def __eq__(s,o): return (s.a,s.b)==(o.a,o.b)\n def __lt__(s,o): return s.a*o.b<o.a*s.b","class Frac:\n def __init__(s,a,b): s.a,s.b=a,b\n def __add__(s,o): return s\n def __eq__(s,o): return (s.a,s.b)==(o.a,o.b)\n def __lt__(s,o): return False","assert Frac(1,2) + Frac(1,3) == Frac(5,6)\nassert Frac(1,3) < Frac(1,2)\nassert Frac(2,4) == Frac(1,2)",{}),
+]
 # fmt: on
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "test", "arguments"), [c[1:] for c in (*OBJECTS, *MORE)], ids=[c[0] for c in (*OBJECTS, *MORE)]
+    ("right", "wrong", "test", "arguments"),
+    [c[1:] for c in (*OBJECTS, *MORE, *COMMON)],
+    ids=[c[0] for c in (*OBJECTS, *MORE, *COMMON)],
 )
 def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
     result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
