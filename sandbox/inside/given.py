@@ -73,10 +73,10 @@ class Arguments:
             return value
         if not top and id(value) in self._numbers:
             return Given(self._numbers[id(value)])
-        parts = _parts(value)
-        if not parts:
+        parts = _parts(value) if self.containers else []
+        if _PLAIN.issuperset(map(type, parts)):
             return value
-        changed = [self.by_number(part) for part in parts]
+        changed = [part if type(part) in _PLAIN else self.by_number(part) for part in parts]
         if all(new is old for new, old in zip(changed, parts, strict=True)):
             return value
         if isinstance(value, tuple):
