@@ -183,6 +183,7 @@ def soak(runs: int) -> dict[str, object]:
         while done < runs:
             wrong += sum(not right for right in threads.map(one, range(done, min(runs, done + 1000))))
             done = min(runs, done + 1000)
+            print(f"{done} runs, {wrong} wrong, {time.perf_counter() - started:.0f} s: {_state()}", file=sys.stderr)
             if done % 10_000 == 0:  # a zygote is killed now and then, as an out-of-memory killer would
                 os.kill(max(_descendants()), signal.SIGKILL)
             if done == 1000:

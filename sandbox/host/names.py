@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..wire.plain import DATA_NAMES, of_data
+from . import reach
+from .paths import Trace
 
 _ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "plt": "matplotlib.pyplot", "scipy": "scipy"}
 _ALIASES |= {"sp": "scipy", "nx": "networkx", "tf": "tensorflow", "sns": "seaborn", "sklearn": "sklearn", "cv2": "cv2"}
@@ -94,6 +97,9 @@ class Script:
         objects: paths of what the tests use as objects and not as data.
         methods: what the tests ask of the objects that they make from these classes.
         exceptions: names of the program that the tests catch.
+        entry_points: names that are given as the program's.
+        not_defined: why the tests cannot be run: they leave to the program what judges it.
+        constants: attributes of the task's classes that are not the program's to set (`constants`).
     """
 
     program: list[str] = field(default_factory=list)
@@ -102,6 +108,9 @@ class Script:
     objects: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
+    entry_points: list[str] = field(default_factory=list)
+    constants: dict[str, bool] = field(default_factory=dict)
+    not_defined: str | None = None
 
 
 def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dict[str, str]:
@@ -120,19 +129,25 @@ def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dic
     return found
 
 
-def read_script(sources: Sequence[str], entry_points: Sequence[str], task_classes: Iterable[str]) -> Script:
+@functools.lru_cache(maxsize=1024)
+def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_classes: tuple[str, ...]) -> Script:
     """Raises SyntaxError for sources that do not parse."""
     trees = [ast.parse(source) for source in sources]
     read, bound = _read_and_bound(trees)
     own = referees_names(trees, entry_points)
     entry = {n.partition(".")[0] for n in entry_points}
     free = {n for n in read - bound if not hasattr(builtins, n) and n not in own} - set(task_classes)
-    uses = _uses(trees)
+    trace = Trace(trees)
+    uses = trace.asked()
     caught = _caught(trees)
     script = Script(sorted((free | entry) - set(task_classes)), own)
+    script.entry_points = sorted(entry)
+    others = set(script.program) - set(script.exceptions)
+    script.not_defined = reach.asks_for_verdict(trees, others, entry)
+    script.constants = constants(trees[0], trees[1:])
     script.exceptions = sorted(caught & {*script.program, "SystemExit"} | _asserted(trees))
-    script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trees))
-    script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree])})
+    script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
+    script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
     script.methods = sorted(_methods(script.classes, uses))
     return script
 
@@ -146,18 +161,29 @@ _CHANGING = frozenset(
 _CAP_WORDS = re.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 
 
-def _objects(trees: Sequence[ast.AST]) -> Iterator[str]:
+def _objects(trees: Sequence[ast.AST], entry: set[str]) -> Iterator[str]:
     """Paths of what the setup and one test take for objects: they ask for what no data has.
 
     Or, of the result of a function, for more than one kind of data has; or of a name in the form of a class's, since what
-    is asked of a class (``Calculator.add(1, 2)``) is no method of data. Of attributes and items that says nothing: the
-    same path may lead to a list here, and to text there.
+    is asked of a class (``Calculator.add(1, 2)``) is no method of data. A shorter name in capitals (``M.add(1, 2)``) may
+    be a constant's: it is a class's if it is an entry point, or if the tests want a result where data has none. Of
+    attributes and items that says nothing: the same path may lead to a list here, and to text there.
     """
-    for path, asked in _uses(trees).items():
+    wanted = _wanted_of_a_change(trees)
+    for path, asked in Trace(trees).asked().items():
         attributes = {name for name in asked if not name.startswith("__")}
         of_a_function = path.removesuffix("()").isidentifier()
-        if attributes - DATA_NAMES or (of_a_function and not of_data(attributes)) or _CAP_WORDS.fullmatch(path):
+        of_a_class = _CAP_WORDS.fullmatch(path) or path in entry or (path[:1].isupper() and path in wanted)
+        if attributes - DATA_NAMES or (of_a_function and not of_data(attributes)) or of_a_class:
             yield path
+
+
+def _wanted_of_a_change(trees: Sequence[ast.AST]) -> set[str]:
+    """Names of which the tests call a method that changes data, and use what it returns."""
+    unused = {id(n.value) for n in _walk(trees) if isinstance(n, ast.Expr)}
+    calls = (n for n in _walk(trees) if isinstance(n, ast.Call) and id(n) not in unused)
+    methods = (c.func for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in _CHANGING)
+    return {m.value.id for m in methods if isinstance(m.value, ast.Name)}
 
 
 def _methods(classes: Iterable[str], uses: dict[str, set[str]]) -> set[str]:
@@ -197,134 +223,38 @@ def given_by(module: ast.Module) -> tuple[set[str], bool]:
     return bound - {"*"}, len(known) == len(stars)
 
 
-# What the tests hold is traced to where it came from, as a path: ``f`` (a name of the program), ``f()`` (what it returns),
-# ``.next`` (an attribute of that name, of whatever), ``.next()``, ``f()[]`` (something in it, however deep), and ``*f()``
-# (something of the tests' own that holds such). The referee follows the same paths at run time.
-_SAME = frozenset(("sorted", "reversed", "list", "tuple", "set", "iter"))  # built-ins that keep the items
-_ITEM = frozenset(("next", "min", "max"))  # that give one of them
-_ITEMS = frozenset(("zip", "enumerate"))  # that hold them with something else
-_VIEWS = frozenset(("items", "values", "copy"))  # methods of data that keep what it holds
-_TAKEN = frozenset(("get", "pop", "popleft", "setdefault"))  # that give it
-_AWAITED = frozenset(("run", "run_until_complete", "wait_for"))
-Paths = dict[str, set[str]]
+def constants(setup: ast.Module, trees: Sequence[ast.AST]) -> dict[str, bool]:
+    """Attributes of the setup's classes by which its code decides, and that neither it nor the tests ever set in an object.
 
-
-def _item(paths: set[str]) -> set[str]:
-    return {p[1:] if p.startswith("*") else p if p.endswith("[]") else f"{p}[]" for p in paths}
-
-
-def _held(paths: set[str]) -> set[str]:
-    return {f"*{p}" for p in paths}
-
-
-def _from(node: ast.AST | None, known: Paths) -> set[str]:
-    """The paths by which an expression's value may have come."""
-    if isinstance(node, ast.Name):
-        return known.get(node.id, {node.id})
-    if isinstance(node, ast.Attribute):
-        return {f".{node.attr}"} | known.get(f".{node.attr}", set())
-    if isinstance(node, ast.Call):
-        return _from_call(node, known)
-    if isinstance(node, ast.Subscript):
-        return _item(_from(node.value, known))
-    if isinstance(node, (ast.Starred, ast.Await, ast.NamedExpr)):
-        return _from(node.value, known)
-    if isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp)):
-        return _held(_from(node.elt, known))
-    if isinstance(node, ast.DictComp):
-        return _held(_from(node.value, known))
-    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
-        return _held(_from_all(node.elts, known))
-    if isinstance(node, ast.Dict):
-        return _held(_from_all(node.values, known))
-    if isinstance(node, ast.IfExp):
-        return _from_all([node.body, node.orelse], known)
-    return _from_all(node.values, known) if isinstance(node, ast.BoolOp) else set()
-
-
-def _from_all(nodes: Iterable[ast.AST], known: Paths) -> set[str]:
-    return set().union(*(_from(node, known) for node in nodes))
-
-
-def _from_call(node: ast.Call, known: Paths) -> set[str]:
-    function = node.func.id if isinstance(node.func, ast.Name) else ""
-    if function in _SAME:
-        return _from_all(node.args, known)
-    if function in _ITEM or function in _ITEMS:
-        items = _item(_from_all(node.args, known))
-        return items if function in _ITEM else _held(items)
-    if isinstance(node.func, ast.Attribute) and node.func.attr in _AWAITED:
-        return _from_all(node.args, known) | {f".{node.func.attr}()"}
-    if isinstance(node.func, ast.Attribute) and node.func.attr in _VIEWS | _TAKEN:
-        base = _from(node.func.value, known)
-        return {f".{node.func.attr}()"} | (base if node.func.attr in _VIEWS else _item(base))
-    if f"{function}()" in known:  # a function of the tests
-        return known[f"{function}()"]
-    return {f"{p}()" for p in _from(node.func, known)}
-
-
-def _known(trees: Sequence[ast.AST]) -> Paths:
-    """What each variable and attribute of the tests may hold, and each function of theirs return."""
-    known: Paths = {}
-    for _ in range(3):  # chains of assignments settle in a few rounds
-        for target, paths in _bindings(trees, known):
-            found = paths - {target}
-            if found:
-                known.setdefault(target, set()).update(found)
-    return known
-
-
-def _bindings(trees: Sequence[ast.AST], known: Paths) -> Iterator[tuple[str, set[str]]]:
-    functions = {n.name: n for n in _walk(trees) if isinstance(n, ast.FunctionDef)}
-    for name, function in functions.items():
-        for node in ast.walk(function):
-            if isinstance(node, ast.Return) and node.value is not None:
-                yield f"{name}()", _from(node.value, known)
-    for node in _walk(trees):
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                yield from _bound(target, _from(node.value, known), node.value, known)
-        elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
-            yield from _bound(node.target, _from(node.value, known), node.value, known)
-        elif isinstance(node, (ast.For, ast.comprehension)):
-            yield from _bound(node.target, _item(_from(node.iter, known)), None, known)
-        elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-            yield from _bound(node.optional_vars, _from(node.context_expr, known), None, known)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
-            arguments = functions[node.func.id].args
-            for parameter, value in zip((*arguments.posonlyargs, *arguments.args), node.args, strict=False):
-                yield parameter.arg, _from(value, known)
-
-
-def _bound(target: ast.AST, paths: set[str], value: ast.AST | None, known: Paths) -> Iterator[tuple[str, set[str]]]:
-    if isinstance(target, ast.Name):
-        yield target.id, paths
-    elif isinstance(target, ast.Attribute):
-        yield f".{target.attr}", paths
-    elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-        yield target.value.id, _held(paths)
-    elif isinstance(target, (ast.Tuple, ast.List)):
-        parts = value.elts if isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == len(target.elts) else None
-        for index, element in enumerate(target.elts):
-            if parts is None:  # an item, or a part of one: zip() gives both in one
-                yield from _bound(element, _item(paths) | paths, None, known)
+    A program that set one would change how it is judged. The value: whether it holds a place for objects of the task
+    (``left = right = None``).
+    """
+    attributes = [n for n in _walk([setup, *trees]) if isinstance(n, ast.Attribute)]
+    assigned = {n.attr for n in attributes if not isinstance(n.ctx, ast.Load)}
+    assigned |= {str(n.args[1].value) for n in _walk([setup]) if _sets_by_name(n)}  # type: ignore[attr-defined]
+    read = {n.attr for n in _walk([setup]) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
+    by_name = any(isinstance(n, ast.Name) and n.id in ("getattr", "vars") for n in _walk([setup]))
+    found: dict[str, bool] = {}
+    for kind in (n for n in _walk([setup]) if isinstance(n, ast.ClassDef)):
+        for statement in kind.body:
+            if isinstance(statement, ast.Assign):
+                targets: list[ast.expr] = statement.targets
+            elif isinstance(statement, ast.AnnAssign) and statement.value and not (kind.decorator_list or kind.bases):
+                targets = [statement.target]
             else:
-                yield from _bound(element, _from(parts[index], known), parts[index], known)
-    elif isinstance(target, ast.Starred):
-        yield from _bound(target.value, _held(paths), None, known)
+                continue  # the field of a data class
+            names = {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+            for name in names - assigned if by_name else (names - assigned) & read:
+                found[name] = isinstance(statement.value, ast.Constant) and statement.value.value is None
+    return found
 
 
-def _uses(trees: Sequence[ast.AST]) -> Paths:
-    """For each path, the attributes that the tests ask of what came by it."""
-    known = _known(trees)
-    uses: Paths = {}
-    for node in _walk(trees):
-        if isinstance(node, ast.Attribute):
-            for path in _from(node.value, known):
-                uses.setdefault(path, set()).add(node.attr)
-    return uses
+def _sets_by_name(node: ast.AST) -> bool:
+    sets = isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _SETTING
+    return sets and len(node.args) > 1 and isinstance(node.args[1], ast.Constant)  # type: ignore[attr-defined]
 
 
+_SETTING = frozenset(("setattr", "__setattr__"))
 _OF_EXCEPTIONS = frozenset(("raises", "assertRaises", "assertRaisesRegex", "suppress", "issubclass", "assert_raises"))
 
 
@@ -368,7 +298,7 @@ def _names_in(nodes: Sequence[ast.AST]) -> set[str]:
     return {n.id for n in _walk(nodes) if isinstance(n, ast.Name)}
 
 
-def _is_class(name: str, uses: dict[str, set[str]], trees: Sequence[ast.AST]) -> bool:
+def _is_class(name: str, uses: dict[str, set[str]], trace: Trace) -> bool:
     """Whether the tests treat what ``name`` makes as objects of a class, not as data.
 
     A name in capitals alone proves nothing: a function may be called ``Area``.
@@ -376,28 +306,40 @@ def _is_class(name: str, uses: dict[str, set[str]], trees: Sequence[ast.AST]) ->
     asked = uses.get(f"{name}()", set())
     if asked - DATA_NAMES or _methods_of_a_class(name, asked):
         return True
-    for node in _walk(trees):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in ("isinstance", "issubclass") and name in _names_in(node.args[1:]):
-                return True
-            if node.func.id == "hash" and _makes(node.args, name):
-                return True
-            if node.func.id == name and not node.args and not node.keywords:  # Queue()
-                return True
-        # Objects of one class compared, or put into a set, with each other: V(1) + V(2) == V(3).
-        if isinstance(node, ast.Compare) and _makes([node.left], name) and _makes(node.comparators, name):
+    makers = {f"{name}()", *(f".{method}()" for method in uses.get(name, ()))}
+    return any(_says_class(node, name, makers, trace) for node in _walk(trace.trees))
+
+
+def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> bool:
+    """``makers``: paths of what the class makes, called or by a function of its own (``P.of(1)``)."""
+
+    def both(left: ast.AST, right: ast.AST) -> bool:
+        """Objects of one class, of which one is made by its name: V(1) + V(2) == V(3), or P.of(1) == P(1, 1)."""
+        ours, theirs = trace.of(left) & makers, trace.of(right) & makers
+        return bool(ours and theirs) and f"{name}()" in ours | theirs
+
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id in ("isinstance", "issubclass") and name in _names_in(node.args[1:]):
             return True
-        if _makes([*filter(None, node.keys)] if isinstance(node, ast.Dict) else [], name):
+        if node.func.id == "hash" and _makes(node.args, name):
             return True
-        if isinstance(node, ast.Subscript) and _makes([node.slice], name):
-            return True
-        if isinstance(node, ast.Set) and sum(_makes([e], name) for e in node.elts) > 1:
-            return True
-        if isinstance(node, ast.ClassDef) and name in _names_in(node.bases):
-            return True
-        if isinstance(node, (ast.With, ast.AsyncWith)) and _makes([item.context_expr for item in node.items], name):
-            return True
-    return False
+        return node.func.id == name and not node.args and not node.keywords  # Queue()
+    if isinstance(node, ast.Compare):
+        return any(both(node.left, other) for other in node.comparators) or (
+            _makes([node.left], name) and _makes(node.comparators, name)
+        )
+    if isinstance(node, (ast.BinOp, ast.AugAssign)):
+        return both(*((node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)))
+    if isinstance(node, ast.Dict):
+        return _makes([*filter(None, node.keys)], name)
+    if isinstance(node, ast.Subscript):
+        return _makes([node.slice], name)
+    if isinstance(node, ast.Set):
+        return sum(_makes([e], name) for e in node.elts) > 1
+    if isinstance(node, ast.ClassDef):
+        return name in _names_in(node.bases)
+    managed = [item.context_expr for item in node.items] if isinstance(node, (ast.With, ast.AsyncWith)) else []
+    return _makes(managed, name)
 
 
 def _methods_of_a_class(name: str, attributes: set[str]) -> bool:

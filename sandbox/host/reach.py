@@ -1,10 +1,16 @@
-"""Whether tests ask the program anything: what is defined and never called would pass every program."""
+"""Whether tests ask the program anything, and do not ask it for its own verdict.
+
+What is defined and never called would pass every program, and what is called to check and defined nowhere the program may
+define: ``assert same(f(1), 5)``.
+"""
 
 from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from .paths import Trace
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BUILT_IN = frozenset(dir(builtins))
@@ -40,6 +46,108 @@ def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> st
     idle = [name for name in bodies if name not in seen]
     called = f"; {', '.join(idle[:3])} is defined and nothing calls it: call it behind its definition" if idle else ""
     return f"the tests ask the program nothing, and every program would pass{called}"
+
+
+def asks_for_verdict(
+    trees: Sequence[ast.Module], program: Collection[str], entry_points: Collection[str]
+) -> str | None:
+    """Which name of the program, no entry point, is to judge what an entry point returned; None if there is none.
+
+    It may turn it into something else (``decode(encode(x)) == x``), which is then compared; but not be told with it what it
+    is compared with, nor say yes or no.
+
+    Args:
+        program: the names in the tests that are the program's.
+    """
+    others = {name for name in program if name not in entry_points}
+    if not entry_points or not others:
+        return None
+    trace = Trace(trees)
+
+    def from_entry(node: ast.AST) -> bool:
+        return any(_result_of(p, entry_points) for p in trace.of(node) | trace.of(_inner(node)))
+
+    turned = {id(node) for node in _turned(trees, others)}
+    for node in (n for tree in trees for n in ast.walk(tree)):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            asked = [_root(s.func) for s in sides if isinstance(s, ast.Call)]
+            name = next((n for n in asked if n in others and not n[:1].isupper()), "")
+            judges = (
+                bool(name) and any(from_entry(s) for s in sides) and not any(from_entry(a) for a in _arguments(sides))
+            )
+        else:
+            name = _root(node.func) if isinstance(node, ast.Call) else ""
+            told = [from_entry(value) for value in _arguments([node])]
+            judges = name in others and any(told) and (not all(told) or id(node) not in turned)
+        if judges:
+            return (
+                f"the tests have {name}() judge what {', '.join(sorted(entry_points))} returns, and do not define it: any "
+                f"program could. Define it in the setup, or name it among the entry points if it is under test"
+            )
+    return None
+
+
+def _arguments(nodes: Sequence[ast.AST]) -> list[ast.AST]:
+    calls = [n for n in nodes if isinstance(n, ast.Call)]
+    return [value for c in calls for value in (*c.args, *(k.value for k in c.keywords))]
+
+
+def _turned(trees: Sequence[ast.AST], others: Collection[str]) -> Iterator[ast.AST]:
+    """Calls whose result is compared with data, or kept, or handed on: not what stands there for its truth."""
+    nodes = [n for tree in trees for n in ast.walk(tree)]
+    judging = {name for node in nodes for name in _judging(node, others)}
+    for node in nodes:
+        if isinstance(node, ast.Compare):
+            if not _says_yes_or_no(node, others):
+                yield from map(_inner, (node.left, *node.comparators))
+        elif isinstance(node, ast.Assign):
+            if not any(isinstance(t, ast.Name) and t.id in judging for t in node.targets):
+                yield _inner(node.value)
+        elif isinstance(node, ast.Expr):
+            yield node.value
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            yield _inner(node.iter)
+        elif isinstance(node, ast.Call):
+            yield from map(_inner, node.args)
+
+
+def _judging(node: ast.AST, others: Collection[str]) -> Iterator[str]:
+    """Variables that stand for their truth."""
+    if isinstance(node, (ast.Assert, ast.If, ast.IfExp, ast.While)):
+        yield from (n.id for n in (_inner(node.test),) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield from (n.id for n in (_inner(node.operand),) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.BoolOp):
+        yield from (n.id for n in map(_inner, node.values) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.Compare) and _says_yes_or_no(node, others):
+        yield from (n.id for n in map(_inner, (node.left, *node.comparators)) if isinstance(n, ast.Name))
+
+
+def _says_yes_or_no(node: ast.Compare, others: Collection[str]) -> bool:
+    """Whether a comparison is one with what says nothing (True, 0), of size, or with another word of the program's."""
+    sides = [node.left, *node.comparators]
+    constants = [s.value for s in sides if isinstance(s, ast.Constant)]
+    judged = any(_root(n.func) in others for s in sides[1:] for n in ast.walk(s) if isinstance(n, ast.Call))
+    equal = all(isinstance(op, ast.Eq) for op in node.ops)
+    return judged or not equal or any(v is None or v in (0, 1) for v in constants)
+
+
+def _inner(node: ast.AST) -> ast.AST:
+    """What an item or an attribute is of."""
+    while isinstance(node, (ast.Subscript, ast.Attribute, ast.UnaryOp, ast.Starred)):
+        node = node.operand if isinstance(node, ast.UnaryOp) else node.value
+    return node
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _result_of(path: str, entry_points: Collection[str]) -> bool:
+    return path.lstrip("*").partition("(")[0] in entry_points and "(" in path
 
 
 def _runs_cases(node: ast.AST) -> bool:

@@ -17,7 +17,9 @@ from .worker import Worker
 def run(worker: Worker, request: Request, setup: str, task_classes: list[str]) -> Result:
     """Judge by the referee. ``setup``: the task's code as the tests have it, ``task_classes`` the classes in it."""
     tally = Tally(request, worker.backend)
-    script = names.read_script([setup, *request.tests], request.entry_points, task_classes)
+    script = names.read_script((setup, *request.tests), tuple(request.entry_points), tuple(task_classes))
+    if script.not_defined:
+        raise TestError(script.not_defined)
     attempts = 0
     while (pending := tally.pending()) and attempts <= RESTARTS and (left := tally.remaining()):
         attempts += 1
@@ -48,7 +50,8 @@ def run(worker: Worker, request: Request, setup: str, task_classes: list[str]) -
         program["task_classes"] = task_classes
         judge: dict[str, Any] = {"mode": "referee", "setup": setup, "tests": tests, "task_classes": task_classes}
         judge |= {"names": script.program, "own": script.own, "classes": script.classes, "objects": script.objects}
-        judge |= {"methods": script.methods, "exceptions": script.exceptions}
+        judge |= {"methods": script.methods, "exceptions": script.exceptions, "entry_points": script.entry_points}
+        judge["constants"] = script.constants
         # The referee holds what the program sends it as Python objects: more room than the program's own.
         roomy = left.with_(memory_mb=left.memory_mb + 512, subprocesses=False)
         judge["limits"] = roomy.as_dict()
@@ -89,7 +92,9 @@ def _settle_refereed(
         tally.set(open_tests[0], *classify.ending(referee, request.limits, worker.backend))
         return False
     if solution.stopped in ("", "partner") and solution.accepted and _left_quietly(solution):
-        reason = gone[0] if solution.stopped else "the program ended before it answered"
+        # Which of the two ends was told first is chance: that its line has ended says that it has left.
+        left = not solution.stopped or gone[0].startswith(("EOFError", "ConnectionResetError", "BrokenPipeError"))
+        reason = "the program ended before it answered" if left else gone[0]
         verdict: tuple[Verdict, str] = ("fail", reason or "the program stopped answering")
     else:
         verdict = classify.ending(solution, request.limits, worker.backend)

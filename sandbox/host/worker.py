@@ -49,6 +49,7 @@ class Worker:
         self.numbers = itertools.count()
         self.slots: dict[int, Slot] = {}
         self.ready: list[Slot] = []
+        self.last_run = -_FRESH_SECONDS
         self.scratch: str | None = None
         self.has_proc = False
         self.cgroup: Cgroup | None = None
@@ -175,7 +176,9 @@ class Worker:
         try:
             run = Run(self, list(zip(slots, jobs, strict=True)))
             run.begin()
-            if not self.ready:
+            # Where runs are far apart (or the machine is busy with something else) it would leave before it is used.
+            follows, self.last_run = run.started - self.last_run < _FRESH_SECONDS, run.started
+            if follows and not self.ready:
                 self.ready.append(self._order(self._profile(jobs[0].limits)))
             run.until_ended()
         finally:

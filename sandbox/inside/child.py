@@ -31,6 +31,7 @@ CHANNEL = 100  # out of the way of programs that count descriptors from 3
 _read, _write, _exit = os.read, os.write, os._exit
 IDLE_SECONDS = 0.2  # a child forked ahead leaves when no job comes: an idle trainer has no idle children
 SOURCE_NAME = "<solution>"
+_HELLO = codec.to_bytes(["hello"])
 
 
 def prepare_interpreter() -> None:
@@ -65,7 +66,7 @@ def main(descriptors: list[int], profile: dict[str, Any], has_proc: bool) -> NoR
         isolate.lock_down(profile, has_proc)
         os.closerange(3, CHANNEL)
         os.closerange(CHANNEL + 1, 4096)
-        send(["hello"])
+        _send_all(_HELLO)
         job, extra = receive_job()
         isolated = profile["backend"] != "none"
         isolate.set_limits(job["limits"], profile["address_space"], profile["tasks"], isolated)

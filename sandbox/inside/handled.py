@@ -16,15 +16,21 @@ import builtins
 import sys
 from collections import abc
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from .expected import Expected, Kinds, MarkExpected
 from .outstanding import Outstanding
+from .proxy import Gone, Proxy
 
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
-_ENDS = (IndexError, StopIteration)  # by which Python knows that a sequence has no more
+_OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple"))
+# Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
+_SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
+_TAKEN_FOR_ANSWERS = (LookupError, StopIteration, TypeError, AttributeError)
 # What stands for an object of the program can do all of this, whatever the object can.
 _ABILITIES: tuple[Any, ...] = (
     *(abc.Iterable, abc.Iterator, abc.Callable, abc.Awaitable, abc.AsyncIterable, abc.AsyncIterator, abc.Hashable),
@@ -34,9 +40,20 @@ _DATA: tuple[Any, ...] = (int, float, complex, str, bytes, list, tuple, dict, se
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
-def compiled(source: str, name: str):  # type: ignore[no-untyped-def]  # types.CodeType, which typeshed calls Any here
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of the program in the tests: classes that are not under test, all of them, and those of data."""
+
+    classes: frozenset[str] = frozenset()
+    program: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
+
+
+def compiled(source: str, name: str, names: Names = Names()):  # type: ignore[no-untyped-def]  # a code object
     tree = ast.parse(source)
-    tree = _Mark(tree).visit(tree)
+    if names.classes:
+        tree = MarkExpected(tree, names.classes, _ask).visit(tree)
+    tree = _Mark(tree, names).visit(tree)
     return compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
 
 
@@ -45,7 +62,8 @@ def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None =
 
 
 class _Mark(ast.NodeTransformer):
-    def __init__(self, tree: ast.AST) -> None:
+    def __init__(self, tree: ast.AST, names: Names) -> None:
+        self.names = names
         nodes = list(ast.walk(tree))
         self.own = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
         self.own |= {n.arg for n in nodes if isinstance(n, ast.arg)}
@@ -66,7 +84,7 @@ class _Mark(ast.NodeTransformer):
         outer, self.within = self.within, node.name
         self.generic_visit(node)
         self.within = outer
-        if node.name == "__getitem__":  # over which Python iterates, until it raises
+        if node.name in _SWALLOWED or any(ast.unparse(d).endswith("property") for d in node.decorator_list):
             assign, variable = self._variable(_ask("asked"))
             node.body = [assign, self._unless_raised(node.body, _ask("ended", variable))]
         return node
@@ -74,6 +92,8 @@ class _Mark(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.names.data and node.id not in self.own:
+            return _ask("now", ast.Constant(node.id))
         # The end of an iterator of the tests' own is an answer.
         if node.id != "next" or "next" in self.own or self.within == "__next__":
             return node
@@ -107,6 +127,30 @@ class _Mark(ast.NodeTransformer):
 
     visit_AsyncWith = visit_With
 
+    def visit_For(self, node: ast.For) -> ast.AST:
+        checks = any(
+            isinstance(n, ast.Assert) or ast.unparse(n).rpartition(".")[2].startswith("assert")
+            for s in node.body
+            for n in ast.walk(s)
+            if isinstance(n, (ast.Assert, ast.Name, ast.Attribute))
+        )
+        self.generic_visit(node)
+        if checks:
+            node.iter = _looped(node.iter)
+        return node
+
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:
+        self.generic_visit(node)
+        node.generators[0].iter = _looped(node.generators[0].iter)
+        return node
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.cls, ast.Name) and node.cls.id in self.names.program:
+            kinds = ast.Attribute(ast.Name(HELPER, ast.Load()), "kinds", ast.Load())
+            node.cls = ast.Attribute(kinds, node.cls.id, ast.Load())
+        return node
+
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
         sides = (node.left, *node.comparators)
@@ -120,6 +164,8 @@ class _Mark(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name == "all" and isinstance(node.func, ast.Name):
+            node.args = [_looped(a) for a in node.args]
         if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
             return _ask(name, *node.args)
         if name in _TAKING and len(node.args) > 1:
@@ -135,6 +181,14 @@ class _Mark(ast.NodeTransformer):
         if node.attr in _RAISING or (node.attr == "__next__" and self.within != "__next__"):
             return _ask("raising_method", node.value, ast.Constant(node.attr))
         return _ask("type", node.value) if node.attr == "__class__" else node
+
+
+def _looped(node: ast.expr) -> ast.expr:
+    """What is gone over, or what that is made of (``zip(found, expected)``)."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OVER:
+        node.args = [_looped(a) for a in node.args]
+        return node
+    return node if isinstance(node, (ast.Starred, ast.Constant, ast.GeneratorExp)) else _ask("looped", node)
 
 
 def _exception() -> ast.expr:
@@ -159,6 +213,9 @@ class Helper:
         number: of an object of the program, else None.
         ask: makes an operation.
         asked: how often the program was asked anything.
+        now: the value that a name of the program has by now.
+        namespace: of the tests.
+        spent: iterators of the program that have come to their end.
     """
 
     anything = BaseException
@@ -169,8 +226,19 @@ class Helper:
         number: Callable[[Any], int | None],
         ask: Callable[..., Any],
         asked: Callable[[], int],
+        now: Callable[[str], Any],
+        namespace: dict[str, Any],
+        spent: set[int],
     ) -> None:
-        self._outstanding, self._number, self._ask, self.asked = outstanding, number, ask, asked
+        self._outstanding, self._number, self.ask, self.asked, self.now = outstanding, number, ask, asked, now
+        self.kinds, self._spent = Kinds(self, namespace), spent
+
+    def expected(self, kind: Any, *args: Any, **kwargs: Any) -> Any:
+        return Expected(self.ask, kind, args, kwargs) if type(kind) is Proxy else kind(*args, **kwargs)
+
+    @staticmethod
+    def made(value: Any) -> Any:
+        return value.made() if type(value) is Expected else value
 
     def seen(self) -> list[BaseException]:
         """At the head of an ``except`` clause."""
@@ -227,10 +295,19 @@ class Helper:
             self._outstanding.add(error)
             raise
 
+    def looped(self, value: Any) -> Any:
+        """What a loop that checks goes over: behind the end of an iterator it would check nothing."""
+        if self._number(value) in self._spent:
+            raise Gone("a loop of the tests goes over an iterator of the program that has come to its end")
+        return value
+
     def ended(self, asked: int) -> None:
-        """An exception leaves a ``__getitem__`` of the tests: it is no end of theirs if the program was asked meanwhile."""
+        """An exception leaves a method of the tests that Python takes for an answer, as it does the end of an iterator.
+
+        It is none of theirs if the program was asked meanwhile.
+        """
         error = sys.exception()
-        if isinstance(error, _ENDS) and self.asked() > asked:
+        if isinstance(error, _TAKEN_FOR_ANSWERS) and self.asked() > asked:
             self._outstanding.add(error)
 
     def leaves(self, held: list[BaseException]) -> None:
@@ -260,7 +337,7 @@ class Helper:
         return function(*arguments, **named)
 
     def callable(self, value: Any) -> bool:
-        return callable(value) if self._number(value) is None else self._ask("callable", value) is True
+        return callable(value) if self._number(value) is None else self.ask("callable", value) is True
 
     def isinstance(self, value: Any, kinds: Any) -> bool:
         """What ``gather(..., return_exceptions=True)`` gives is taken by a test that asks whether it is an exception."""
@@ -274,10 +351,10 @@ class Helper:
     def _is_one(self, value: Any, kind: Any) -> bool:
         """Whether an object of the program is of a kind, which it may say of itself if no data is of that kind."""
         if any(kind is ability for ability in _ABILITIES):
-            return self._ask("isinstance", value, kind) is True
+            return self.ask("isinstance", value, kind) is True
         if builtins.isinstance(value, kind) or not builtins.isinstance(kind, builtins.type):
             return builtins.isinstance(value, kind)
-        return _of_library(kind) and self._ask("isinstance", value, kind) is True
+        return _of_library(kind) and self.ask("isinstance", value, kind) is True
 
     def same(self, left: Any, right: Any) -> bool:
         number = self._number(left)
@@ -290,11 +367,11 @@ class Helper:
     def type(self, *arguments: Any) -> Any:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
             kind = arguments[0].__class__  # of the interpreter's own, like a generator's
-            return self._ask("type", *arguments) if kind is builtins.type(arguments[0]) else kind
+            return self.ask("type", *arguments) if kind is builtins.type(arguments[0]) else kind
         return builtins.type(*arguments)
 
     def issubclass(self, kind: Any, bases: Any) -> bool:
         parts = bases if isinstance(bases, tuple) else (bases,)
         if self._number(kind) is None and all(self._number(b) is None for b in parts):
             return issubclass(kind, bases)
-        return any(self._ask("issubclass", kind, base) is True for base in parts)
+        return any(self.ask("issubclass", kind, base) is True for base in parts)

@@ -220,9 +220,9 @@ def _filter(pid: int, subprocesses: bool, landlock: bool) -> bytes:
 
 
 def warm_up(landlock: bool) -> None:
-    _settled()
+    kernel.prepare_filter(_settled())
     for subprocesses in (False, True):
-        _assembled(1, subprocesses, landlock)
+        kernel.prepare_filter(_assembled(1, subprocesses, landlock))
         _assembled(seccomp.ANY_PID, subprocesses, landlock)
 
 

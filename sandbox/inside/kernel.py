@@ -116,11 +116,20 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
+@functools.lru_cache(maxsize=8)
+def _assembled(program: bytes) -> tuple[_Program, ctypes.Array[ctypes.c_char]]:
+    buffer = ctypes.create_string_buffer(program, len(program))
+    return _Program(len(program) // 8, ctypes.addressof(buffer)), buffer
+
+
+def prepare_filter(program: bytes) -> None:
+    """Do what `install_filter` can do before a fork."""
+    _assembled(program)
+
+
 def install_filter(program: bytes) -> None:
     """Attach a seccomp filter (classic BPF, 8 bytes per instruction) to this thread and all it creates."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    fprog = _Program(len(program) // 8, ctypes.addressof(buffer))
-    _call("seccomp", 1, 0, ctypes.byref(fprog))  # SECCOMP_SET_MODE_FILTER
+    _call("seccomp", 1, 0, ctypes.byref(_assembled(program)[0]))  # SECCOMP_SET_MODE_FILTER
 
 
 def landlock_version() -> int:

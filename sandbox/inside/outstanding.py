@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import threading
@@ -63,10 +64,12 @@ def watch(outstanding: Outstanding, texts: str) -> None:
     Failed.outstanding = outstanding
     threading.excepthook = lambda about: outstanding.add(about.exc_value) if about.exc_value is not None else None
     sys.unraisablehook = lambda about: (
-        outstanding.add(about.exc_value) if isinstance(about.exc_value, AssertionError) else None
+        outstanding.add(about.exc_value) if isinstance(about.exc_value, Exception) else None
     )
     if "unittest" in texts or "TestCase" in texts:
         _watch_cases(outstanding)
+    if "asyncio" in texts:
+        _watch_loops(outstanding)
     if "mock" in texts or "inspect" in texts:
         _watch_awaitable(importlib.import_module("inspect"))
     if "futures" in texts or "PoolExecutor" in texts:
@@ -77,6 +80,36 @@ def _watch_awaitable(inspect: Any) -> None:
     """What stands for an object of the program can be awaited, whatever the object can: told is whether it is a coroutine."""
     awaitable = inspect.isawaitable
     inspect.isawaitable = lambda value: inspect.iscoroutine(value) or (type(value) is not Proxy and awaitable(value))
+
+
+def _watch_loops(outstanding: Outstanding) -> None:
+    """What an event loop logs and forgets: of a callback, and of a task that nobody awaits."""
+    loop: Any = importlib.import_module("asyncio.base_events").BaseEventLoop
+    told = loop.call_exception_handler
+
+    def hear(self: Any, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception):
+            outstanding.add(error)
+        told(self, context)
+
+    loop.call_exception_handler = hear
+    asyncio: Any = importlib.import_module("asyncio")
+    gather = asyncio.gather
+
+    def gathered(done: Any) -> None:
+        for found in done.result() if not done.cancelled() and done.exception() is None else ():
+            if isinstance(found, Exception):
+                outstanding.add(found)
+
+    @functools.wraps(gather)
+    def gather_all(*awaitables: Any, return_exceptions: bool = False) -> Any:
+        future = gather(*awaitables, return_exceptions=return_exceptions)
+        if return_exceptions:  # what is only in a list of results is looked at by a test, or by nobody
+            future.add_done_callback(gathered)
+        return future
+
+    asyncio.gather = asyncio.tasks.gather = gather_all
 
 
 def _watch_cases(outstanding: Outstanding) -> None:
@@ -102,7 +135,7 @@ def _watch_futures(outstanding: Outstanding) -> None:
     keep, kept = future.set_exception, future.exception
 
     def set_exception(self: Any, error: Any) -> None:
-        if isinstance(error, AssertionError):
+        if isinstance(error, Exception):
             outstanding.add(error)
         keep(self, error)
 
@@ -119,6 +152,19 @@ def _watch_futures(outstanding: Outstanding) -> None:
             outstanding.take(error)
         return error
 
+    call_back = future.add_done_callback
+
+    def add_done_callback(self: Any, function: Callable[[Any], Any]) -> None:
+        def call(done: Any) -> Any:
+            try:
+                return function(done)
+            except Exception as error:  # which is logged, and forgotten
+                outstanding.add(error)
+                raise
+
+        call_back(self, call)
+
+    future.add_done_callback = add_done_callback
     future.set_exception, future.result, future.exception = set_exception, result, exception
 
 

@@ -1,11 +1,13 @@
 """What the tests hold instead of an object of the program, and what it may decide: as little as can be.
 
-Three standings. An object that the tests made by calling a *class under test* (``Stack()``) is its class's own: its
+Four standings. An object that the tests made by calling a *class under test* (``Stack()``) is its class's own: its
 methods, its truth and its operators with objects of its kind are what is tested. Anything else that the program hands
 over (a result, an attribute, an item) is *opaque*: it decides no comparison, no containment, no arithmetic and no truth
 value, and a method of plain data (``startswith``, ``issuperset``) asked of it is an error, because such an argument may
 be the expected value. What arithmetic of an own object with plain data makes is *tainted*: it offers no number, so
-``abs(x - expected) < 1e-6`` is never decided by a ``__sub__`` of the program's.
+``abs(x - expected) < 1e-6`` is never decided by a ``__sub__`` of the program's. Where nothing can have been taken away
+(``+``, ``*``, ``|``, ``&``, or an object that has changed in place) it is *changed*: it may be looked into, and still is
+no number.
 
 With plain data no object of the program is ever equal, and none has an order.
 
@@ -16,13 +18,14 @@ the very object that the tests have made (``return self``).
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Protocol
 
 from ..wire import codec
 from ..wire.plain import DATA_NAMES
 
-OPAQUE, OWN, TAINTED = 0, 1, 2
+OPAQUE, OWN, TAINTED, CHANGED = 0, 1, 2, 3
+_ADDING = frozenset(("add", "mul", "or_", "and_", "iadd", "imul", "ior", "iand"))
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
 _NAMES_OF_A_KIND = frozenset(
     (
@@ -45,6 +48,7 @@ _ARE: tuple[type, ...] = (
     *(map, filter, zip, enumerate),
 )
 _KINDS = {kind.__name__: kind for kind in _ARE}
+_META = frozenset(("EnumType", "EnumMeta"))
 _MOST_ITEMS = 20_000
 
 
@@ -55,18 +59,22 @@ class Link(Protocol):
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
         lengths: what opaque objects have said their length is since the tests last called the program, by number.
+        items: what they have yielded since then: an object that yields something else each time is no data.
+        spent: iterators that have come to their end.
     """
 
     objects: frozenset[str]
     methods: frozenset[str]
     put: dict[tuple[int, str], Any]
     lengths: dict[int, int]
+    items: dict[int, Items]
+    spent: set[int]
 
     def operation(self, name: str, *operands: Any, standing: int = ..., producer: str = ...) -> Any: ...
 
     def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
-    def in_standing(self, proxy: Proxy, standing: int) -> Proxy | None: ...
+    def in_standing(self, proxy: Proxy, standing: int, make: bool = False) -> Proxy | None: ...
 
     def is_to_be_taken(self, error: BaseException | None) -> bool: ...
 
@@ -136,12 +144,18 @@ class Proxy:
         """Whether the tests use what came from here as an object, so that the reference must return one, too."""
         return standing(self) != OPAQUE or _producer(self) in self._link.objects
 
+    def _is_class(self) -> bool:
+        """Whether it is a class that the tests name: its items (``Color["RED"]``) are found by a key, and not looked at."""
+        return object.__getattribute__(self, "_named") and object.__getattribute__(self, "_class_name") in _META
+
     def _answers(self, name: str) -> bool:
         """Whether it may be asked for what plain data has, too: an object is there, or a method that returns one."""
         methods = self._link.methods
         return Proxy._is_object(self) or (name in methods and _producer(self)[1:-2] in methods)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__members__":  # of an enumeration
+            return self._link.operation("members", self)
         if name.startswith("__") and name.endswith("__") and name not in _NAMES_OF_A_KIND:
             raise AttributeError(name)
         if name in DATA_NAMES and not Proxy._answers(self, name):
@@ -186,7 +200,7 @@ class Proxy:
         return _equal(self, other, "ne")
 
     def __contains__(self, item: Any) -> bool:
-        if standing(self) == OWN:
+        if standing(self) in (OWN, CHANGED):
             return self._link.operation("contains", self, item) is True
         # To the end, so that what yields everything contains nothing.
         found = []
@@ -204,7 +218,7 @@ class Proxy:
         return self._number_of("bool", bool)
 
     def __len__(self) -> int:
-        length: int = self._number_of("len", int)
+        length: int = Proxy._answer(self, "len", int)
         if standing(self) == OPAQUE:
             self._link.lengths[self._number] = length
         return length
@@ -221,6 +235,11 @@ class Proxy:
         return self._number_of("float", float)
 
     def _number_of(self, operation: str, kind: type) -> Any:
+        if standing(self) == CHANGED:
+            raise _no_number()
+        return Proxy._answer(self, operation, kind)
+
+    def _answer(self, operation: str, kind: type) -> Any:
         value = _untainted(self)._link.operation(operation, self)
         if type(value) is not kind:
             raise Gone(f"{operation}() came back as {type(value).__name__}")
@@ -235,6 +254,8 @@ class Proxy:
     def __format__(self, how: str) -> str:
         if how and not Proxy._is_object(self):
             raise _not_data(self, "its format")
+        if how and standing(self) == CHANGED:
+            raise _no_number()
         return _untainted(self)._text("format", how) if how else str(self)
 
     def _text(self, operation: str, *operands: Any) -> str:
@@ -249,7 +270,7 @@ class Proxy:
     def __getitem__(self, key: Any) -> Any:
         if _producer(self) == ".__dict__":
             raise KeyError(key)  # of a class: mock's patch asks for it, and then for the attribute
-        if not Proxy._is_object(self):
+        if not Proxy._is_object(self) and not self._is_class():
             raise _not_data(self, "an item of it")
         return self._link.operation("getitem", self, key, producer=_inner(self))
 
@@ -260,7 +281,14 @@ class Proxy:
         self._link.operation("delitem", self, key)
 
     def __iter__(self) -> Any:
-        return _Iterator(_untainted(self)._link.operation("iter", self, producer=_producer(self)), self)
+        link, which = _untainted(self)._link, self._number
+        if standing(self) == OPAQUE and which in link.items:
+            return iter(link.items[which])
+        over = _Iterator(link.operation("iter", self, producer=_producer(self)), self)
+        if standing(self) != OPAQUE or number(over.over) == which:
+            return over
+        link.items[which] = items = Items(over)
+        return iter(items)
 
     def __next__(self) -> Any:
         return _untainted(self)._link.operation("next", self, producer=_inner(self))
@@ -318,6 +346,24 @@ class Proxy:
         raise _not_data(self, "pickling it")
 
 
+class Items:
+    """What an opaque object has yielded so far: it yields the same however often it is asked."""
+
+    def __init__(self, over: Iterator[Any]) -> None:
+        self._over, self._known = over, []  # type: Iterator[Any], list[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        position = 0
+        while True:
+            if position == len(self._known):
+                try:
+                    self._known.append(next(self._over))
+                except StopIteration:
+                    return
+            yield self._known[position]
+            position += 1
+
+
 class _Iterator:
     """Over what the program yields. ``iter()`` insists on an iterator, which plain data (a list that claims to be one) is
     not. What an opaque object has said its length is, it yields: ``zip`` would end where it does.
@@ -336,7 +382,12 @@ class _Iterator:
             value = next(self.over)
         except StopIteration:
             of: Any = self.of
-            if standing(of) == OPAQUE and of._link.lengths.get(number(of), self.count) != self.count:
+            lengths, which = of._link.lengths, number(of)
+            if number(self.over) == which:
+                of._link.spent.add(which)
+            elif standing(of) == OPAQUE:
+                lengths.setdefault(which, self.count)  # reversed, it yields as many
+            if standing(of) == OPAQUE and lengths.get(which, self.count) != self.count:
                 raise Gone("an object of the program yields not as many items as its length says") from None
             raise
         self.count += 1
@@ -360,6 +411,8 @@ class _AsyncIterator:
 
 def _equal(ours: Proxy, other: object, operation: str) -> bool:
     if not isinstance(other, Proxy):
+        if type(other).__name__ == "Expected":  # it asks for the attributes
+            return (other == ours) == (operation == "eq")
         if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told
             return (ours._text("fspath") == str(other)) == (operation == "eq")
         if other is None or standing(ours) == OWN:
@@ -378,8 +431,12 @@ def _equal(ours: Proxy, other: object, operation: str) -> bool:
 
 def _untainted(proxy: Proxy) -> Proxy:
     if standing(proxy) == TAINTED:
-        raise TypeError("the result of arithmetic with an object of the program is no number")
+        raise _no_number()
     return proxy
+
+
+def _no_number() -> TypeError:
+    return TypeError("the result of arithmetic with an object of the program is no number")
 
 
 def _unary(operation: str) -> Callable[..., Any]:
@@ -400,8 +457,9 @@ def _binary(operation: str, swapped: bool = False, order: bool = False) -> Calla
         if ranks == {OPAQUE} or (plain and order):
             raise _not_data(self, operation)
         operands = (other, self) if swapped else (self, other)
-        tainted = plain or TAINTED in ranks
-        result = self._link.operation(operation, *operands, standing=TAINTED if tainted else OWN)
+        tainted = plain or TAINTED in ranks or (CHANGED in ranks and not order)
+        rank = CHANGED if operation in _ADDING and TAINTED not in ranks else TAINTED
+        result = self._link.operation(operation, *operands, standing=rank if tainted else OWN)
         if order and type(result) is not bool:
             raise TypeError(f"{operation}: an operator of the program answered with a {type(result).__name__}")
         if tainted and not isinstance(result, Proxy):
@@ -418,9 +476,10 @@ def _in_place(operation: str) -> Callable[[Proxy, Any], Any]:
 
     def assign(self: Proxy, other: Any) -> Any:
         result = apply(self, other)
+        if number(result) != number(self) or standing(self) not in (OWN, CHANGED) or standing(result) == TAINTED:
+            return result
         counts = isinstance(other, Proxy) or hasattr(other, "__len__")
-        same = number(result) == number(self) and standing(self) == OWN and counts
-        return self if same else result
+        return self if counts else self._link.in_standing(self, CHANGED, make=True)
 
     return assign
 

@@ -20,7 +20,9 @@ from typing import Any
 from ..wire import codec
 from ..wire.instances import Instances
 from . import handled, needs, outstanding, passed, testing
-from .proxy import OPAQUE, OWN, Gone, Proxy, number, show
+from .expected import Expected
+from .given import Arguments, Given, alike, fill
+from .proxy import OPAQUE, OWN, Gone, Items, Proxy, number, show
 from .replaced import Around
 from .serve import Connection
 
@@ -48,12 +50,16 @@ class Link:
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
         self.stand_ins: list[object] = []
+        self.given: list[Any] = []  # the mutable arguments that a reply names by number
         self.put: dict[tuple[int, str], Any] = {}
         self.lengths: dict[int, int] = {}
+        self.items: dict[int, Items] = {}
+        self.spent: set[int] = set()
         self.requests = 0
         self.functions: list[Callable[..., Any]] = []
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.exceptions: dict[str, type] = {}
+        self.classes: set[str] = set()  # names of the program that it calls classes
         self.lock = threading.RLock()  # tests may have threads; a function of theirs that is called asks again
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
 
@@ -66,6 +72,10 @@ class Link:
         known = self.instances.reference(value) or passed.of_library_by_name(value)
         if known is not None:
             return {"~": "ref", "v": known}
+        if type(value) is Given:
+            return {"~": "ref", "v": ["given", value.number]}
+        if type(value) is Expected:
+            return self.encode(value.made())
         if type(value) is object:  # a stand-in, or what a function should refuse
             self.stand_ins.append(value)
             return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
@@ -90,25 +100,30 @@ class Link:
     def _resolve(self, content: Any, standing: int, producer: str) -> Any:
         if content[0] in ("node", "member", "class"):
             return self.instances.resolve(content)
-        if content[0] == "stand-in":
-            return self.stand_ins[content[1]]
+        if content[0] in ("stand-in", "given"):
+            return (self.stand_ins if content[0] == "stand-in" else self.given)[content[1]]
         kind, which, class_name = content
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
+        return self._proxy(which, class_name, standing, producer)
+
+    def _proxy(self, which: int, class_name: str, standing: int, producer: str) -> Proxy:
         key = (which, standing, producer if standing == OPAQUE else "")
         if key not in self.proxies:
             self.proxies[key] = Proxy(self, which, class_name, standing, producer)
         return self.proxies[key]
 
-    def in_standing(self, proxy: Proxy, standing: int) -> Proxy | None:
-        """The same object in another standing, if the tests hold it so."""
-        return self.proxies.get((object.__getattribute__(proxy, "_number"), standing, ""))
+    def in_standing(self, proxy: Proxy, standing: int, make: bool = False) -> Proxy | None:
+        """The same object in another standing, if the tests hold it so, or are to (``make``)."""
+        which, name, producer = (object.__getattribute__(proxy, n) for n in ("_number", "_class_name", "_producer"))
+        return self._proxy(which, name, standing, producer) if make else self.proxies.get((which, standing, ""))
 
-    def request(self, message: list[Any]) -> list[Any]:
+    def request(self, message: list[Any], given: list[Any] | None = None) -> list[Any]:
+        """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises."""
         with self.lock:
-            return self._request(message)
+            return self._request(message, given or [])
 
-    def _request(self, message: list[Any]) -> list[Any]:
+    def _request(self, message: list[Any], given: list[Any]) -> list[Any]:
         self.requests += 1
         try:
             self._send(message)
@@ -122,8 +137,9 @@ class Link:
                     self._run_function(*reply[1:])
                 elif reply[0] == "value":
                     return reply[1:]
-                elif reply[0] == "raised" and len(reply) == 4:
-                    raised = self._exception(reply[1], str(reply[2])[:500], self.decode(reply[3]))
+                elif reply[0] == "raised" and len(reply) == 3:
+                    self._change(given, reply[2])
+                    raised = self._with_causes(reply[1])
                     break
                 else:
                     raise codec.Malformed("not a reply")
@@ -160,6 +176,15 @@ class Link:
             answer = ["failed", type(error).__name__, str(error)[:500]]
         self._send(answer)
 
+    def _with_causes(self, told: list[Any]) -> BaseException:
+        names, text, parts, (suppressed, cause, context) = told
+        error = self._exception(names, str(text)[:500], self.decode(parts))
+        for name, other in (("__context__", context), ("__cause__", cause)):
+            if other is not None:
+                setattr(error, name, self._with_causes(other))
+        error.__suppress_context__ = suppressed is True
+        return error
+
     def _exception(self, names: Any, text: str, parts: Any) -> BaseException:
         """The nearest known class to what the program raised: its own if the tests name it, else a built-in one.
 
@@ -176,7 +201,7 @@ class Link:
             if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) and kind is not Exception:
                 if name == known[0] and kind.__module__ == "builtins" and not any(map(codec.holds_opaque, arguments)):
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
-                        return kind(*arguments)
+                        return self._dressed(kind(*arguments), attributes)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
                     return self._made(kind if name == known[0] else _named(known[0], kind), text, attributes)
         return (
@@ -189,16 +214,26 @@ class Link:
     def _made(kind: Any, text: str, attributes: dict[Any, Any]) -> BaseException:
         error = kind.__new__(kind)
         error.args = (text,)
+        return Link._dressed(error, attributes)
+
+    @staticmethod
+    def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:
         for attribute, value in attributes.items():
-            if type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute):
+            notes = attribute == "__notes__" and type(value) is list
+            if notes or (type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute)):
                 setattr(error, attribute, value)
         return error
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         if name in ("setitem", "delitem", "setattr", "delattr"):
-            self.lengths.clear()
+            self._forget()
         reply = self.request(["operation", name, [self.encode(o) for o in operands]])
         return self._answer(reply, 1, lambda: self.decode(reply[0], standing, producer))
+
+    def _forget(self) -> None:
+        """A call may have changed what the program's objects hold."""
+        self.lengths.clear()
+        self.items.clear()
 
     def of_library(self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the standard library where the program is."""
@@ -216,54 +251,59 @@ class Link:
             raise Gone(str(error)) from None
 
     def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        encoded = [self.encode(a) for a in args]
-        named = {k: self.encode(v) for k, v in kwargs.items()}
+        arguments = Arguments((*args, *kwargs.values()))
+        handed = arguments.by_number if arguments.shared else lambda value: value
+        encoded = [self.encode(handed(a)) for a in args]
+        named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
         label, producer = (object.__getattribute__(target, name) for name in ("_label", "_producer"))
-        self.lengths.clear()
+        self._forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
+        around = self.around.now(self.encode)
+        if arguments.shared:
+            around["given"] = arguments.table(self.encode)
         try:
-            around = self.around.now(self.encode)
-            reply = self.request(["call", self.encode(target), encoded, named, around])
+            reply = self.request(["call", self.encode(target), encoded, named, around], arguments.containers)
         except Exception as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
             raise
         standing = OWN if object.__getattribute__(target, "_makes_own") else OPAQUE
-        value, changed = self._answer(
-            reply, 3, lambda: self._result(reply, len(args), standing, f"{producer}()", around)
+        value = self._answer(
+            reply, 3, lambda: self._result(reply, arguments.containers, standing, f"{producer}()", around)
         )
-        for index, new in changed.items():
-            _replace(args[index], new)
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
 
-    def _result(
-        self, reply: list[Any], arguments: int, standing: int, producer: str, around: dict[str, Any]
-    ) -> tuple[Any, dict[int, Any]]:
+    def _result(self, reply: list[Any], given: list[Any], standing: int, producer: str, around: dict[str, Any]) -> Any:
         result, changed, told = reply
+        self._change(given, changed)
+        self.around.after(around, told)
+        return self._with_given(given, lambda: self.decode(result, standing, producer))
+
+    def _with_given(self, given: list[Any], decode: Callable[[], Any]) -> Any:
+        outer, self.given = self.given, given
+        try:
+            return decode()
+        finally:
+            self.given = outer
+
+    def _change(self, given: list[Any], changed: Any) -> None:
+        """Give the mutable arguments the content that the program's copies have after the call."""
         if type(changed) is not dict:
             raise codec.Malformed("not the arguments that a call has changed")
-        new = {int(index): self.decode(value) for index, value in changed.items()}
-        if not all(0 <= index < arguments for index in new):
-            raise codec.Malformed("an argument that was not given came back")
-        self.around.after(around, told)
-        return self.decode(result, standing, producer), new
+        new = {int(n): self._with_given(given, functools.partial(self.decode, v)) for n, v in changed.items()}
+        for index, content in new.items():
+            if not 0 <= index < len(given):
+                raise codec.Malformed("an argument that was not given came back")
+            if not alike(given[index], content):
+                raise codec.Malformed("an argument came back as another type")
+        for index, content in new.items():
+            fill(given[index], content)
 
 
 def _named(name: str, base: type) -> Any:
     """A kind of exception that the tests do not name, but may ask for its name."""
     return types.new_class(name[:100], (base,), exec_body=lambda names: names.update(__module__="solution"))
-
-
-def _replace(old: Any, new: Any) -> None:
-    """Give a mutable argument the content that the program's copy has after the call."""
-    if type(old) is not type(new):
-        raise Gone("an argument came back as another type")
-    if isinstance(old, (list, bytearray)):
-        old[:] = new
-    elif isinstance(old, (dict, set)):
-        old.clear()
-        old.update(new)
 
 
 def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
@@ -281,12 +321,48 @@ def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> N
             namespace[name] = link.exceptions[name] = type(name, (base,), {})
     for name, (kind, content) in asked.items():
         if kind in ("value", "class"):
-            namespace[name] = value = link.decode(content, producer=name)
-            if isinstance(value, Proxy):
-                object.__setattr__(value, "_label", name)
-                object.__setattr__(value, "_named", True)
-                if kind == "class" and name in job["classes"]:
+            namespace[name] = value = _named_value(link, name, content)
+            if isinstance(value, Proxy) and kind == "class":
+                link.classes.add(name)
+                if name in job["classes"]:
                     object.__setattr__(value, "_makes_own", True)
+
+
+def _named_value(link: Link, name: str, content: Any) -> Any:
+    value = link.decode(content, producer=name)
+    if isinstance(value, Proxy):
+        object.__setattr__(value, "_label", name)
+        object.__setattr__(value, "_named", True)
+    return value
+
+
+class _Data:
+    """Names of the program that stand for data: what they stand for by now, since a call may have changed that."""
+
+    def __init__(self, link: Link, namespace: dict[str, Any], names: Sequence[str]) -> None:
+        self.link, self.namespace = link, namespace
+        found = {n: namespace[n] for n in names if n in namespace and not isinstance(namespace[n], (Proxy, type))}
+        self.bound = {n: value for n, value in found.items() if codec.is_data(value)}
+        self.looked_at = link.requests
+
+    def now(self, name: str) -> Any:
+        bound, link = self.bound[name], self.link
+        if self.namespace.get(name) is not bound:  # the tests have assigned it
+            return self.namespace[name]
+        if link.requests != self.looked_at:
+            (found,) = link.request(["names", list(self.bound)])
+            for other, (kind, content) in found.items():
+                if kind == "value" and other in self.bound and self.namespace.get(other) is self.bound[other]:
+                    self._bind(other, _named_value(link, other, content))
+            self.looked_at = link.requests
+        return self.namespace[name]
+
+    def _bind(self, name: str, value: Any) -> None:
+        bound = self.bound[name]
+        if type(bound) is type(value) and isinstance(bound, (list, dict, set)):
+            fill(bound, value)  # other names that the tests have for it see it, too
+        else:
+            self.namespace[name] = self.bound[name] = value
 
 
 def _imported(name: str, origin: str) -> Any:
@@ -324,8 +400,21 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__
     namespace["__builtins__"] = builtins
-    namespace[handled.HELPER] = handled.Helper(link.outstanding, number, link.operation, lambda: link.requests)
     return namespace
+
+
+def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> handled.Names:
+    """Give the tests their helper; returns what their names are, for how they are read."""
+    own = {*job["own"], *job["exceptions"]}
+    data = _Data(link, namespace, [n for n in job["names"] if n not in own])
+    asked = (number, link.operation, lambda: link.requests)
+    namespace[handled.HELPER] = handled.Helper(link.outstanding, *asked, data.now, namespace, link.spent)
+    program = frozenset(n for n in job["names"] if n not in own)
+    under_test = {*job["classes"], *job["entry_points"]}
+    # Where it is said what is under test, the rest is a class, or nothing: without that, it may be a function.
+    others = (program if job["entry_points"] else program & link.classes) - under_test
+    others = frozenset(n for n in others if n[:1].isupper())
+    return handled.Names(others, program, frozenset(data.bound))
 
 
 def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> None:
@@ -333,15 +422,21 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     connection = Connection(descriptor, job["limits"]["reply_kb"] * 1024)
     link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]))
     index = 0
+
+    def before(position: int) -> list[str]:
+        return [text for _, text in job["tests"][:position]]
+
     try:
         namespace = _prepare(job, link)
         _bind_names(link, job, namespace)
+        names = _help(job, link, namespace)
         exec(handled.compiled(job["setup"], "<setup>"), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
+        link.instances.constants = job["constants"]
         link.exceptions.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         for position, (index, test) in enumerate(job["tests"]):
-            send(["test", index, *_judge_one(test, namespace, link, [text for _, text in job["tests"][:position]])])
+            send(["test", index, *_judge_one(test, namespace, link, names, before(position))])
     except TaskBroken as error:
         send(["task", str(error)])
     except Gone as error:
@@ -351,12 +446,14 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     send(["done"])
 
 
-def _judge_one(test: str, namespace: dict[str, Any], link: Link, before: Sequence[str]) -> tuple[str, str]:
+def _judge_one(
+    test: str, namespace: dict[str, Any], link: Link, names: handled.Names, before: Sequence[str]
+) -> tuple[str, str]:
     link.last = ""
     link.outstanding.clear()
     asked = link.requests
     try:
-        exec(handled.compiled(test, "<test>"), namespace)
+        exec(handled.compiled(test, "<test>", names), namespace)
         if Gone.happened:
             raise Gone.happened[0]
     except Gone:

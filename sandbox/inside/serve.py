@@ -8,8 +8,10 @@ from __future__ import annotations
 import builtins
 import contextlib
 import copy
+import enum
 import functools
 import importlib
+import inspect
 import operator
 import os
 import struct
@@ -20,9 +22,10 @@ from typing import Any
 from ..wire import codec
 from ..wire.instances import Instances
 from . import replaced
+from .given import Arguments, Given, from_table
 
-_MUTABLE = (list, dict, set, bytearray)
 _LONGEST_PARTS = 4096  # bytes
+_MOST_CAUSES = 4
 
 _OPERATORS = (
     *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
@@ -35,6 +38,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "setattr": setattr,
     "delattr": delattr,
     "callable": callable,
+    "members": lambda o: dict(o.__members__),
+    "parameters": lambda kind: _parameters(kind),
+    "attributes": lambda o, kind, names: _attributes(o, kind, names),
     "isinstance": isinstance,
     "len": len,
     "hash": hash,
@@ -90,6 +96,28 @@ def _about(*raised: str) -> tuple[Any, Any, Any]:
         return None, None, None
     error = _counterpart(*raised)
     return type(error), error, None
+
+
+def _parameters(kind: Any) -> list[Any]:
+    """[name, [default] or []] of what an object of a class is made of."""
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return [["value", []]]
+    factories = {f.name: f.default_factory for f in getattr(kind, "__dataclass_fields__", {}).values()}
+    found = []
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"{kind.__name__} takes any number of values: compare its attributes")
+        default = [] if parameter.default is parameter.empty else [parameter.default]
+        if default and callable(factories.get(name)):
+            default = [factories[name]()]
+        found.append([name, default])
+    return found
+
+
+def _attributes(value: Any, kind: Any, names: list[str]) -> list[Any] | None:
+    if not isinstance(value, kind):
+        return None
+    return [getattr(value, name) if hasattr(value, name) else getattr(value, f"_{name}") for name in names]
 
 
 class Connection:
@@ -154,11 +182,15 @@ class Server:
         self.instances = Instances(classes, -1, by_name=True)
         self.objects: dict[int, Any] = {}
         self.stand_ins: dict[int, object] = {}
+        self.given: list[Any] = []  # the mutable arguments that a message names by number
+        self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
 
     def _reference(self, value: Any) -> Any:
+        if type(value) is Given:
+            return {"~": "ref", "v": ["given", value.number]}
         known = self.instances.reference(value)
         if known is not None:
             return {"~": "ref", "v": known}
@@ -177,6 +209,8 @@ class Server:
             return self.instances.resolve(content)
         if kind == "object":
             return self.objects[number]
+        if kind == "given":
+            return self.given[number]
         if kind == "stand-in":
             return self.stand_ins.setdefault(number, object())
         if kind == "library":
@@ -216,15 +250,14 @@ class Server:
         self.connection.send(message)
 
     def run(self) -> None:
-        while True:
-            try:
+        """Answer until the tests have ended."""
+        with contextlib.suppress(EOFError, ConnectionError):
+            while True:
                 message = self.connection.receive()
-            except EOFError:
-                return
-            if message[0] == "nodes":
-                self.instances.absorb(message[1], self.decode)
-            else:
-                self.answer(message)
+                if message[0] == "nodes":
+                    self.instances.absorb(message[1], self.decode)
+                else:
+                    self.answer(message)
 
     def answer(self, message: Any) -> None:
         try:
@@ -239,11 +272,20 @@ class Server:
             self.connection.send(self._raised(error))
 
     def _raised(self, error: BaseException) -> list[Any]:
+        changed, self.changed = self.changed, {}
+        return ["raised", self._told(error), changed]
+
+    def _told(self, error: BaseException, depth: int = 0) -> list[Any]:
+        """Names of its kind and of their bases, text, parts, and what it came from: [suppressed, cause, context]."""
         try:
             text = str(error)[:500]
         except BaseException as second:
             text = f"(its text could not be read: {type(second).__name__})"
-        return ["raised", [t.__name__[:100] for t in type(error).__mro__], text, self._parts(error)]
+        came_from: list[Any] = [bool(error.__suppress_context__)]
+        for other in (error.__cause__, error.__context__):
+            deeper = isinstance(other, BaseException) and depth < _MOST_CAUSES
+            came_from.append(self._told(other, depth + 1) if deeper and other is not None else None)
+        return [[t.__name__[:100] for t in type(error).__mro__], text, self._parts(error), came_from]
 
     def _parts(self, error: BaseException) -> Any:
         """The arguments and the attributes of an exception, as far as they are small and data."""
@@ -269,21 +311,32 @@ class Server:
         return [found]
 
     def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
-        """Call, and report which mutable arguments the call changed, and what it printed if somebody wants to know."""
-        decoded = [self.decode(a) for a in args]
-        function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
-        with replaced.put(around, self.decode) as told:
-            value = function(*decoded, **named)
-            brought = told()
-        changed = {}
-        for index, (before, after) in enumerate(zip(args, decoded, strict=True)):
-            if type(after) in _MUTABLE:
-                encoded = self.encode(after)
-                if encoded != before:
-                    changed[str(index)] = encoded
-            else:
-                self.instances.reference(after)  # an object of the task goes back as the call has left it
-        return [self.encode(value), changed, brought]
+        """Call, and report what of its arguments the call has changed, and what it printed if somebody wants to know."""
+        outer = self.given
+        try:
+            self.given = from_table(around["given"], self._decode_given) if "given" in around else []
+            decoded = [self.decode(a) for a in args]
+            function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
+            arguments = Arguments(self.given or (*decoded, *named.values()))
+            before = arguments.before()
+        finally:
+            self.given = outer
+        try:
+            with replaced.put(around, self.decode) as told:
+                value = function(*decoded, **named)
+                brought = told()
+        except BaseException:
+            with contextlib.suppress(TypeError, ValueError):
+                self.changed = arguments.changed(before, self.encode)
+            raise
+        changed = arguments.changed(before, self.encode)
+        for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
+            self.instances.reference(other)  # an object of the task goes back as the call has left it
+        return [self.encode(arguments.by_number(value)), changed, brought]
+
+    def _decode_given(self, content: Any, made: list[Any]) -> Any:
+        self.given = made
+        return self.decode(content)
 
     def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
         return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]

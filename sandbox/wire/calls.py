@@ -24,6 +24,7 @@ _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000
 _MOST_DIGITS = 1_000
 _WHOLE = (int, fractions.Fraction)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class NotCalls(Exception):
@@ -175,8 +176,7 @@ class _Planner:
         """
         if self._is_call(node):
             self._check_names(node)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id[:1].isupper():
-                self.made += 1
+            self.made += _is_made(node)
             self.calls.append((ast.unparse(node), iterate))
             self.used.append(len(self.calls) - 1)
             return _Slot(len(self.calls) - 1)
@@ -193,7 +193,10 @@ class _Planner:
         if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
             return ast.BinOp(self.expression(node.left), node.op, self.expression(node.right))
         if isinstance(node, ast.Compare):
-            return ast.Compare(self.expression(node.left), node.ops, [self.expression(c) for c in node.comparators])
+            left, sides = self.expression(node.left), zip(node.ops, node.comparators, strict=True)
+            return ast.Compare(
+                left, node.ops, [self.expression(c, iterate=isinstance(op, (ast.In, ast.NotIn))) for op, c in sides]
+            )
         if isinstance(node, ast.Subscript):
             return ast.Subscript(self.expression(node.value), self._index(node.slice), node.ctx)
         if isinstance(node, ast.Call):
@@ -316,7 +319,7 @@ def plan(
         SyntaxError: the test does not parse.
     """
     tree = ast.parse(test)
-    planner = _Planner(entry_points, foreign, given)
+    planner = _Planner(entry_points, foreign | {s.name for s in tree.body if isinstance(s, _DEFINITIONS)}, given)
     checks: list[tuple[ast.expr, tuple[int, ...]]] = []
     try:
         for statement in _flatten(tree.body):
@@ -337,7 +340,17 @@ def plan(
 
 def _with_data(check: ast.expr) -> bool:
     """Whether a check compares one result with data that stands in the test."""
-    return isinstance(check, ast.Compare) and isinstance(check.left, _Slot) and len(check.comparators) == 1
+    if not isinstance(check, ast.Compare) or not isinstance(check.left, _Slot) or len(check.comparators) != 1:
+        return False
+    return not any(isinstance(n, _Slot) for n in ast.walk(check.comparators[0]))
+
+
+def _is_made(node: ast.expr) -> bool:
+    """``V(1)``, or what a method of it returns."""
+    function = node.func if isinstance(node, ast.Call) else None
+    if isinstance(function, ast.Attribute):
+        return _is_made(function.value)
+    return isinstance(function, ast.Name) and function.id[:1].isupper()
 
 
 def _is_constant(statement: ast.stmt) -> bool:

@@ -321,6 +321,16 @@ def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:
     return made
 
 
+def record_like(value: Any, items: list[Any]) -> Any:
+    """A tuple of other items, with the names that ``value`` has for its own."""
+    made = Record(items)
+    fields = getattr(value, "_fields", None)
+    if type(fields) is not tuple or not all(map(_names_a_field, fields)):
+        return tuple(items)
+    made.names = fields
+    return made
+
+
 _DECODERS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "int": lambda c, inner: _integer(c),
     "tuple": lambda c, inner: tuple(_list(c, inner)),

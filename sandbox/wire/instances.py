@@ -28,10 +28,14 @@ class Instances:
         first: the first number for this side's own objects; the two sides count in different directions.
         by_name: take any object whose class *says* such a name (on the program's side, where the program may have
             written the class again, and where nothing is believed anyway).
+
+    Attributes:
+        constants: attributes that are not the other side's to set, and whether objects of the task may be put there.
     """
 
     def __init__(self, classes: Mapping[str, type], first: int, by_name: bool = False) -> None:
         self.classes, self.by_name = classes, by_name
+        self.constants: dict[str, bool] = {}
         self.objects: dict[int, Any] = {}
         self._numbers: dict[int, int] = {}
         self._next, self._step = first, 1 if first > 0 else -1
@@ -111,6 +115,8 @@ class Instances:
             if not self.by_name and not _free(type(target), name):
                 raise Malformed(f"an attribute in the place of {name!r} of the task's class")
             given[name] = value = decode(content)
+            if name in self.constants and not (self.constants[name] and self._may_stand_there(value)):
+                raise Malformed(f"an attribute in the place of the constant {name!r} of the task's class")
             if not self.by_name and name in DATA_NAMES and callable(value):
                 # result.startswith("x") would call it, and tell it what is expected
                 raise Malformed(f"a function of the program in the place of {name!r}")
@@ -123,6 +129,9 @@ class Instances:
                 object.__setattr__(target, name, value)
             except (AttributeError, TypeError):
                 raise Malformed(f"{name!r} is no attribute of the task's class") from None
+
+    def _may_stand_there(self, value: Any) -> bool:
+        return value is None or type(value) in self.classes.values()
 
     def resolve(self, content: Any) -> Any:
         """The object that a reference (``node``, ``member`` or ``class``) names."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from grpo_kit.sandbox import Limits, Sandbox
+from grpo_kit.sandbox import Limits, Sandbox, TestError
 
 from .forging_frameworks import FRAMEWORKS
 from .forging_messages import MESSAGES
+from .forging_own_word import OWN_WORD
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
 from .forging_replies import REPLIES
+from .forging_shared import SHARED
 from .forging_standing import STANDING
 from .forging_swallowed import SWALLOWED
 
@@ -26,6 +28,8 @@ KINDS: dict[str, Sequence[Attack]] = {
     "standing": STANDING,
     "swallowed": SWALLOWED,
     "frameworks": FRAMEWORKS,
+    "own word": OWN_WORD,
+    "shared": SHARED,
 }
 
 
@@ -40,7 +44,11 @@ def decided_by_themselves(sandbox: Sandbox, attacks: Sequence[Attack]) -> list[A
         waiting: list[list[Any]] = [tests]
         while waiting:
             some = waiting.pop()
-            result = sandbox.run_tests(program, some, limits=LIMITS, **arguments)
+            try:
+                result = sandbox.run_tests(program, some, limits=LIMITS, **arguments)
+            except TestError:  # one of them is refused, whatever the program: it pays nobody
+                waiting += [[t] for t in some] if len(some) > 1 else []
+                continue
             passed = [test for test, found in zip(some, result.tests, strict=True) if found.passed]
             if passed or result.sandbox_error:
                 wrong.append((name, program, passed, result.sandbox_error))

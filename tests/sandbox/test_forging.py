@@ -10,6 +10,7 @@ from grpo_kit.sandbox import TestError
 
 from . import as_user
 from .corpus import KINDS, LIMITS, decided_by_themselves
+from .forging_own_word import JUDGES
 from .forging_programs import NODES
 
 
@@ -33,9 +34,38 @@ def test_no_test_passes_as_an_ordinary_user(backend):
     assert not ran["wrong"]
 
 
+@pytest.mark.parametrize(
+    ("program", "tests", "arguments"), [attack[1:] for attack in JUDGES], ids=[a[0] for a in JUDGES]
+)
+def test_what_judges_and_is_defined_nowhere_is_refused(any_sandbox, program, tests, arguments):
+    for test in tests:
+        with pytest.raises(TestError, match="judge what area returns"):
+            any_sandbox.run_tests(program, [test], limits=LIMITS, **arguments)
+
+
+HELPED = "def enc(x): return x[::-1]\ndef dec(x): return x[::-1]\ndef area(r): return r * 2"
+
+
+@pytest.mark.parametrize(
+    ("test", "arguments"),
+    [
+        ("assert dec(enc('abc')) == 'abc'", {"entry_point": "enc"}),
+        ("s = 'abc'\nassert dec(enc(s)) == s", {"entry_point": "enc"}),
+        ("assert same(area(2), 4)", {"entry_point": "area", "setup": "def same(a, b): return a == b"}),
+        ("def same(a, b): return a == b\nassert same(area(2), 4)", {"entry_point": "area"}),
+        ("assert dec(enc('abc'))", {"entry_point": ["enc", "dec"]}),
+        ("assert area(enc('a')) == 'aa'", {"entry_point": "area"}),
+        ("assert dec(enc('abc'))[0] == 'a' and len(dec(enc('abc'))) == 3", {"entry_point": "enc"}),
+        ("x = dec(enc('abc'))\nassert x == 'abc'\nfor c in dec(enc('ab')): assert c in 'ab'", {"entry_point": "enc"}),
+    ],
+)
+def test_helpers_that_turn_a_result_or_are_defined_are_called(any_sandbox, test, arguments):
+    assert any_sandbox.run_tests(HELPED, [test], limits=LIMITS, **arguments).passed
+
+
 def test_the_corpus_is_as_wide_as_it_says():
     programs = {(program, test) for kind in KINDS.values() for _, program, tests, _ in kind for test in map(str, tests)}
-    assert len(programs) >= 780
+    assert len(programs) >= 940
 
 
 POINT = (

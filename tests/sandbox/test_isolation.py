@@ -240,7 +240,7 @@ def test_one_program_does_not_reach_into_another(sandbox):
     )
     for _ in range(3):
         assert sandbox.run_tests(code, ["assert f() == 0", "x = f()\nassert x == 0"], entry_point="f").passed
-    plant = "import os\ndef f():\n made = 0\n for n in range(200):\n  for place in ('..', '../..'):\n   try: open(f'{place}/{n}/x', 'w'); made += 1\n   except OSError: pass\n   try: os.mkdir(f'{place}/{n}'); made += 1\n   except OSError: pass\n return made"
+    plant = "import os\ndef f():\n made = 0\n own = os.path.basename(os.getcwd())\n for n in range(200):\n  if str(n) == own: continue\n  for place in ('..', '../..'):\n   try: open(f'{place}/{n}/x', 'w'); made += 1\n   except OSError: pass\n   try: os.mkdir(f'{place}/{n}'); made += 1\n   except OSError: pass\n return made"
     assert sandbox.run_tests(plant, ["assert f() == 0"], entry_point="f").passed
 
 

@@ -1,0 +1,207 @@
+"""What the tests say of a class of the program that is not under test: ``f(1) == P(1, 2)``, and ``case P(x=1)``.
+
+The class is the program's, and so would be its ``__eq__``. So ``P(1, 2)`` is not made: it stays with the tests, the program is
+told nothing of it, and what it gave is asked for its attributes, which are compared here with 1 and 2.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from ..wire import codec
+from .proxy import Proxy
+
+_EQUALS = frozenset(
+    ("Equal", "Equals", "NotEqual", "In", "NotIn", "ListEqual", "CountEqual", "TupleEqual", "DictEqual")
+)
+
+
+class Expected:
+    """An object of a class of the program, as the tests would make it; made where they do more than compare it."""
+
+    def __init__(self, ask: Callable[..., Any], kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.__dict__.update(_ask=ask, _kind=kind, _args=args, _kwargs=kwargs, _made=[])
+
+    def made(self) -> Any:
+        if not self._made:
+            self._made.append(self._kind(*self._args, **self._kwargs))
+        return self._made[0]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Expected):
+            return (self._kind, self._args, self._kwargs) == (other._kind, other._args, other._kwargs)
+        parameters = dict(self._ask("parameters", self._kind))
+        names = list(parameters)
+        if len(self._args) > len(names):
+            raise TypeError(f"more values than {self._kind} has parameters")
+        given = {**dict(zip(names, self._args, strict=False)), **self._kwargs}
+        wanted = {n: given[n] if n in given else _default(n, parameters[n]) for n in [*names, *given]}
+        if isinstance(other, Proxy):
+            found = self._ask("attributes", other, self._kind, list(wanted))
+        else:
+            found = list(other) if isinstance(other, codec.Record) and list(other.names) == list(wanted) else None
+        return isinstance(found, list) and len(found) == len(wanted) and found == list(wanted.values())
+
+    def __hash__(self) -> int:
+        raise TypeError("an object of a class of the program is compared by its attributes, and has no hash here")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.made(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.made(), name, value)
+
+    def __repr__(self) -> str:
+        return "<expected>"
+
+    def __bool__(self) -> bool:
+        return bool(self.made())
+
+
+def _delegated(name: str) -> Callable[..., Any]:
+    return lambda self, *operands: getattr(Proxy, name)(self.made(), *operands)
+
+
+for _name in (
+    "iter",
+    "next",
+    "len",
+    "contains",
+    "getitem",
+    "setitem",
+    "call",
+    "str",
+    "format",
+    "enter",
+    "exit",
+    "await",
+):
+    setattr(Expected, f"__{_name}__", _delegated(f"__{_name}__"))
+for _name in (
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "radd",
+    "rsub",
+    "rmul",
+    "neg",
+    "abs",
+    "int",
+    "float",
+):
+    setattr(Expected, f"__{_name}__", _delegated(f"__{_name}__"))
+
+
+def _default(name: str, default: Any) -> Any:
+    if not default:
+        raise TypeError(f"no value is given for {name!r}")
+    return default[0]
+
+
+class _Kind(type):
+    """A class for a pattern: ``case`` takes nothing else."""
+
+    of: Any
+    helper: Any
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        if isinstance(value, codec.Record):
+            return value.names == cls.__match_args__
+        return bool(cls.helper.isinstance(value, cls.of))
+
+    @property
+    def __match_args__(cls) -> tuple[str, ...]:
+        names = cls.helper.ask("getattr", cls.of, "__match_args__")
+        if type(names) is not tuple or not all(type(n) is str for n in names):
+            raise TypeError("the class has no positional patterns")
+        return names
+
+
+class Kinds:
+    """Classes of the program by name, for patterns."""
+
+    def __init__(self, helper: Any, namespace: dict[str, Any]) -> None:
+        self._helper, self._namespace = helper, namespace
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._namespace:
+            raise NameError(f"name {name!r} is not defined")
+        found = self._namespace[name]
+        return found if type(found) is not Proxy else _Kind(name, (), {"of": found, "helper": self._helper})
+
+
+class MarkExpected(ast.NodeTransformer):
+    """``P(1, 2)`` where it is compared, kept for it, or handed to a function of the tests: as `Expected`.
+
+    Not in a ``with`` or a ``try``, where it may be the making that is tested.
+
+    Args:
+        classes: names of the program in the form of a class's that are not under test.
+        marked: makes a call of the helper.
+    """
+
+    def __init__(self, tree: ast.AST, classes: frozenset[str], marked: Callable[..., ast.expr]) -> None:
+        self.classes, self.marked = classes, marked
+        self.functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+
+    def visit_With(self, node: Any) -> Any:
+        return node
+
+    visit_AsyncWith = visit_Try = visit_TryStar = visit_With
+
+    def _value(self, node: Any) -> Any:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.classes:
+            arguments = [self._value(a) for a in node.args]
+            keywords = [ast.keyword(k.arg, self._value(k.value)) for k in node.keywords]
+            return self.marked("expected", node.func, *arguments, keywords=keywords)
+        if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            node.elts = [self._value(e) for e in node.elts]
+            return node
+        if isinstance(node, ast.Dict):
+            node.values = [self._value(v) for v in node.values]
+            return node
+        return self.visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        sides = [node.left, *node.comparators]
+        if any(map(_is_literal, sides)):  # of what the class makes, this is the test
+            sides = [s if _is_literal(s) else self.marked("made", self.visit(s)) for s in sides]
+        elif all(isinstance(op, (ast.Eq, ast.NotEq, ast.In, ast.NotIn)) for op in node.ops):
+            sides = [self._value(side) for side in sides]
+        else:
+            return self.generic_visit(node)
+        node.left, node.comparators = sides[0], sides[1:]
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        node.value = self._value(node.value)
+        return node
+
+    def visit_Return(self, node: ast.Return) -> ast.AST:
+        node.value = node.value and self._value(node.value)
+        return node
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        node.iter = self._value(node.iter)
+        node.body, node.orelse = [self.visit(s) for s in node.body], [self.visit(s) for s in node.orelse]
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        compares = name.removeprefix("assert") in _EQUALS or name in ("assert_equal", "eq_") or name in self.functions
+        if not compares or (name not in self.functions and any(map(_is_literal, node.args))):
+            return self.generic_visit(node)
+        node.func, node.args = self.visit(node.func), [self._value(a) for a in node.args]
+        node.keywords = [ast.keyword(k.arg, self._value(k.value)) for k in node.keywords]
+        return node
+
+
+def _is_literal(node: ast.AST) -> bool:
+    return not any(isinstance(n, (ast.Name, ast.Call)) for n in ast.walk(node))

@@ -1,0 +1,166 @@
+"""The mutable arguments of a call, which both sides number in the same order: what a call changes in them, wherever they
+are (a keyword, a tuple, a list of lists, twice), is seen by the tests in their own, and what it returns of them is theirs.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..wire import codec
+
+_PLAIN = frozenset({type(None), bool, str, float, int, bytes})
+# The more special ones first.
+_KINDS: dict[str, type] = {
+    "counter": collections.Counter,
+    "ordered": collections.OrderedDict,
+    "default": collections.defaultdict,
+    "dict": dict,
+    "list": list,
+    "set": set,
+    "deque": collections.deque,
+    "bytearray": bytearray,
+}
+_MUTABLE = tuple(_KINDS.values())
+
+
+class Given:
+    """A mutable argument, in a message: by its number."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Arguments:
+    """The containers in some values, each once, in the order in which they are met.
+
+    Attributes:
+        shared: whether one is met twice, or within itself.
+        others: what is neither a container nor plain.
+    """
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self.containers: list[Any] = []
+        self.others: list[Any] = []
+        self.shared = False
+        self._numbers: dict[int, int] = {}
+        waiting = list(values)[::-1]
+        while waiting:
+            value = waiting.pop()
+            if type(value) in _PLAIN:
+                continue
+            if isinstance(value, tuple):
+                waiting += _parts(value)[::-1]
+            elif not (isinstance(value, _MUTABLE) or _is_array(value)):
+                self.others.append(value)
+            elif id(value) in self._numbers:
+                self.shared = True
+            else:
+                self._numbers[id(value)] = len(self.containers)
+                self.containers.append(value)
+                waiting += _parts(value)[::-1]
+
+    def table(self, encode: Callable[[Any], Any]) -> list[Any]:
+        """[kind, content] of each, in which the others are numbers."""
+        return [[_kind(value), encode(self.by_number(value, top=True))] for value in self.containers]
+
+    def by_number(self, value: Any, top: bool = False) -> Any:
+        """``value`` with these containers as `Given`; the value itself where it holds none."""
+        if type(value) in _PLAIN:
+            return value
+        if not top and id(value) in self._numbers:
+            return Given(self._numbers[id(value)])
+        parts = _parts(value) if self.containers else []
+        if _PLAIN.issuperset(map(type, parts)):
+            return value
+        changed = [part if type(part) in _PLAIN else self.by_number(part) for part in parts]
+        if all(new is old for new, old in zip(changed, parts, strict=True)):
+            return value
+        if isinstance(value, tuple):
+            return codec.record_like(value, changed)
+        copy = _empty(_kind(value))
+        fill(copy, dict(zip(dict.keys(value), changed, strict=True)) if isinstance(value, dict) else changed)
+        return copy
+
+    def before(self) -> list[Any]:
+        return [_shallow(value) for value in self.containers]
+
+    def changed(self, before: list[Any], encode: Callable[[Any], Any]) -> dict[str, Any]:
+        """The contents of those that are not what they were, by number."""
+        pairs = enumerate(zip(self.containers, before, strict=True))
+        return {str(n): encode(self.by_number(v, top=True)) for n, (v, old) in pairs if not _same(v, old)}
+
+
+def from_table(table: list[Any], decode: Callable[[Any, list[Any]], Any]) -> list[Any]:
+    """The containers that `Arguments.table` has written; ``decode`` takes them for what the numbers stand for."""
+    made = [_empty(kind) for kind, _ in table]
+    for container, (_, content) in zip(made, table, strict=True):
+        fill(container, decode(content, made))
+    return made
+
+
+def fill(container: Any, content: Any) -> None:
+    """Give a container the content of another one of its kind."""
+    if isinstance(container, (list, bytearray)):
+        container[:] = content
+    elif isinstance(container, (dict, set)):
+        container.clear()
+        if isinstance(container, dict):
+            dict.update(container, content)
+            if isinstance(container, collections.defaultdict):
+                container.default_factory = getattr(content, "default_factory", container.default_factory)
+        else:
+            container.update(content)
+    elif isinstance(container, collections.deque):
+        container.clear()
+        container.extend(content)
+    else:
+        container[...] = content
+
+
+def alike(container: Any, content: Any) -> bool:
+    """Whether ``content`` is of the kind that a container's content is of."""
+    if _is_array(container):
+        return _is_array(content) and content.shape == container.shape and content.dtype == container.dtype
+    return _kind(container) == _kind(content) if isinstance(content, _MUTABLE) else False
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and type(value).__name__ == "ndarray" and value.shape != ()
+
+
+def _kind(value: Any) -> str:
+    return next((name for name, kind in _KINDS.items() if isinstance(value, kind)), "")
+
+
+def _empty(kind: str) -> Any:
+    return _KINDS[kind]()
+
+
+def _parts(value: Any) -> list[Any]:
+    """What may hold more of them; what a set holds cannot change."""
+    if isinstance(value, dict):
+        return list(dict.values(value))
+    if isinstance(value, (list, tuple, collections.deque)):
+        return list(value)
+    return []
+
+
+def _shallow(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [part for pair in dict.items(value) for part in pair]
+    if isinstance(value, (list, collections.deque)):
+        return list(value)
+    return value.copy()
+
+
+def _same(value: Any, before: Any) -> bool:
+    if isinstance(value, (dict, list, collections.deque)):
+        now = _shallow(value)
+        return len(now) == len(before) and all(new is old for new, old in zip(now, before, strict=True))
+    if _is_array(value):
+        return bool(value.tobytes() == before.tobytes())
+    return bool(value == before)
