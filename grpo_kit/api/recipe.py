@@ -89,7 +89,7 @@ class Recipe:
     def __repr__(self) -> str:
         if self._config is None:
             return f"Recipe(stages: {', '.join(self.stages)})"
-        what = self._config.data.task or self._config.data.path
+        what = " and ".join(str(entry.task or entry.path) for entry in self._config.sets)
         return f"Recipe({self._config.algorithm} on {what}, {self._config.train.steps} steps)"
 
 

@@ -161,7 +161,7 @@ def _marking(config: Config, found: Probed) -> Iterator[str]:
 
 def _lengths(config: Config, found: Probed) -> Iterator[str]:
     most = config.rollout.max_tokens
-    room = found.context - config.data.max_prompt_tokens - config.inserted
+    room = found.context - config.longest_prompt - config.inserted
     if found.truncated >= MANY_CUT:
         finished = found.right_of_finished
         if room > most and (math.isnan(finished) or finished > found.right().value):

@@ -16,7 +16,8 @@ from statistics import fmean
 import torch
 
 from grpo_kit.config import Config
-from grpo_kit.data.datasets import training_source
+from grpo_kit.data.datasets import as_one, training_sets
+from grpo_kit.data.samplers import open_sampler
 from grpo_kit.environments.episodes import Episodes, play
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.generate.base import SamplingParams, sample_seed
@@ -37,7 +38,7 @@ from grpo_kit.runtime.threads import choose_threads
 from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Task
 
-from .assemble import open_episodes, open_sampler, open_scorer, prepare_policy, prepare_setting, sampling_params
+from .assemble import longer_of, open_episodes, open_scorer, prepare_policy, prepare_setting, sampling_params
 from .prospect import LongestBatch, Probed, teaches
 from .warm_start import start_warm
 
@@ -57,16 +58,17 @@ def probe(config: Config, objective: Algorithm, shape: ModelShape, prompts: int,
     config = config.model_copy(update={"threads": config.threads or choose_threads()})
     with tempfile.TemporaryDirectory(prefix="probe-") as folder:
         policy = prepare_policy(config)
-        source = training_source(config)
+        sets = training_sets(config)
+        source = as_one(sets)
         setting = prepare_setting(config, policy.tokenizer, source)
         start_warm(policy, config, Path(folder), console, Clock(), setting)
         torch.manual_seed(config.seed)
         if config.model.lora is not None:
             policy = attach_lora(policy, config.model.lora)
         episodes = open_episodes(config, setting, Path(folder))
-        scorer = open_scorer(config, Path(folder), judge=find_judge(config, source))
+        scorer = open_scorer(config, Path(folder), judge=find_judge(config, sets))
         try:
-            sampler = open_sampler(config, source, policy.tokenizer, setting)
+            sampler = open_sampler(config, sets, policy.tokenizer, longer_of(setting))
             tasks = sampler.next(min(prompts, source.size or prompts))
             pace = _pace(config, policy, shape, tasks)
             with console.stage("probe", 1) as bar:
@@ -208,9 +210,7 @@ def _affordable(
 
 def _longest_batch(config: Config, objective: Algorithm, policy: Policy, pace: Pace | None) -> LongestBatch:
     """Sequences of full length, as many as the token budget holds, through the policy and back."""
-    length = (
-        config.longest_sequence() if config.environment else config.data.max_prompt_tokens + config.rollout.max_tokens
-    )
+    length = config.longest_sequence() if config.environment else config.longest_prompt + config.rollout.max_tokens
     sampled = config.rollout.prompts_per_step * config.rollout.group_size
     count = max(1, min(config.train.token_budget // length, -(-sampled // config.train.updates_per_batch)))
     tokens = count * length

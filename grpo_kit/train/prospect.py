@@ -159,8 +159,8 @@ class Probed:
 
 
 def data_set_of(task: Task) -> str:
-    """The data set that a task is of; a recipe has one."""
-    return "all"
+    """The data set that a task is of."""
+    return task.data_set or "all"
 
 
 def _looked(score: Score) -> bool:
