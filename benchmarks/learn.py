@@ -41,12 +41,13 @@ RECIPES = {
     "lite_ppo": "grpo/lite_ppo", "opo": "grpo/opo", "maxrl": "grpo/maxrl",
     "gdpo": "grpo/gdpo", "pass_at_k": "grpo/pass_at_k", "scalerl": "grpo/scalerl",
     "clip_cov": "grpo/clip_cov", "kl_cov": "grpo/kl_cov", "luspo": "grpo/luspo", "gmpo": "grpo/gmpo",
-    "dppo_kl": "grpo/dppo_kl", "vespo": "grpo/vespo", "topr": "grpo/topr", "aspo": "grpo/aspo",
+    "dppo_kl": "grpo/dppo_kl", "vespo": "grpo/vespo", "aspo": "grpo/aspo",
 }  # fmt: skip
 TAUGHT = ("on_policy_distillation",)
 MINED = ("dpo", "ipo", "kto", "offline_pg")
 # Fewer steps than the recipes have, so that all of them fit into 25 minutes on two cores; the others run as shipped.
-STEPS = {"online": 20, "trpo": 8}
+# vespo is slower than the rest: after 20 steps it stood at 49.0 % (2.7 standard errors).
+STEPS = {"online": 20, "trpo": 8, "vespo": 40}
 EVALUATION = ("evaluation.tasks=192", "evaluation.samples=4", "evaluation.every=null")
 
 

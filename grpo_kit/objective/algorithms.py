@@ -131,11 +131,6 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="arXiv:2602.10693", summary="a smooth weight of the whole response's ratio that fades on both sides",
         ratio_level="sequence_product", surrogate="vespo", aggregation="token_mean", correction="in_ratio",
     ),
-    "topr": Algorithm(
-        paper="arXiv:2503.14286", summary="right responses imitated, wrong ones pushed down while the policy would write them",
-        shape="signed", baseline="none", scale="none", ratio_level="sequence_product", surrogate="topr",
-        aggregation="sequence_sum", correction="in_ratio",
-    ),
     "aspo": Algorithm(
         paper="arXiv:2510.06062", summary="the ratio flipped where the advantage is positive, so that rare tokens rise",
         surrogate="aspo", aggregation="token_mean", dual_clip=3.0,

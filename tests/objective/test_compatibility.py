@@ -46,7 +46,6 @@ REFUSED = [
     ("gmpo", {"ratio_level": "sequence"}, "clips each token's own ratio"),
     ("gmpo", {"entropy_share": 0.2}, "takes the mean over all tokens of a response"),
     ("vespo", {"ratio_level": "token"}, "needs ratio_level sequence_product"),
-    ("topr", {"ratio_level": "sequence"}, "needs ratio_level sequence_product"),
     ("aspo", {"ratio_level": "sequence"}, "needs ratio_level token"),
     ("opo", {"ratio_penalty": 0.1}, "uses no ratio"),
     ("dapo", {"kl_weighted": True}, "there is none; give beta a value"),

@@ -201,7 +201,7 @@ FORMULAS = {
     "cispo": cispo, "sapo": sapo, "dppo": dppo, "ppo": reinforce_plus_plus, "ppo_penalty": ppo_penalty, "trpo": trpo,
     "lite_ppo": reinforce_plus_plus, "opo": likelihood, "maxrl": reinforce_plus_plus, "gdpo": reinforce_plus_plus,
     "pass_at_k": reinforce_plus_plus, "scalerl": scalerl, "clip_cov": clip_cov,
-    "kl_cov": kl_cov, "luspo": luspo, "gmpo": gmpo, "dppo_kl": dppo_kl, "vespo": vespo, "topr": topr, "aspo": aspo,
+    "kl_cov": kl_cov, "luspo": luspo, "gmpo": gmpo, "dppo_kl": dppo_kl, "vespo": vespo, "aspo": aspo,
     "rft": likelihood, "sft": likelihood, "offline_pg": offline_pg, "on_policy_distillation": reinforce_plus_plus,
 }  # fmt: skip
 
@@ -212,6 +212,12 @@ def test_loss_and_gradient(case, name, token_budget):
     """The advantages are given; what a baseline or a critic makes of rewards is tested where it is defined."""
     row = resolve_objective(name, {"baseline": "none"})
     same(case, our_loss(case, row, token_budget), FORMULAS[name](case), 1e-9)
+
+
+def test_wrong_responses_that_fade_with_the_policy(case):
+    settings = {"baseline": "none", "scale": "none", "ratio_level": "sequence_product", "surrogate": "topr"}
+    row = resolve_objective("grpo", settings | {"aggregation": "sequence_sum", "correction": "in_ratio", "beta": 0.0})
+    same(case, our_loss(case, row), topr(case), 1e-9)
 
 
 def test_entropy_bonus_and_high_entropy_tokens(case):
