@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from grpo_kit.evaluate.tasks import Changes
 from grpo_kit.observe.terminal import open_console
 from grpo_kit.runtime.process import prepare_process
 
+from .overrides import plain_value
 from .run import Run
 
 Where = str | Path | Run
+Judge = str | Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def evaluate(
     greedy: bool = True,
     engine: str = "torch",
     servers: Sequence[str] = (),
-    verifier: str | None = None,
+    verifier: Judge | None = None,
     options: Mapping[str, Any] | None = None,
     prompt_field: str | None = None,
     gold_field: str | None = None,
@@ -99,7 +101,7 @@ def evaluate(
         n: completions for each problem; ``temperature``, ``top_p``, ``top_k`` and ``max_tokens`` say how they are sampled.
         greedy: also one greedy answer for each problem.
         engine: ``torch``, ``vllm``, or ``vllm_server`` with its ``servers``.
-        verifier: who judges, instead of the one that the task names; ``options`` are its keywords.
+        verifier: who judges, instead of the one that the task names: a name, or a function of a file; ``options`` are its keywords.
         prompt_field, gold_field: columns of a data file.
         chat: arguments of the chat template.
         limit: only the first problems of each task.
@@ -112,7 +114,7 @@ def evaluate(
         UserError: a checkpoint, a task or the verifier cannot be used; nothing is written then.
     """
     prepare_process()
-    judge = None if verifier is None else VerifierConfig(name=verifier, options=dict(options or {}))
+    judge = None if verifier is None else VerifierConfig(name=plain_value("verifier", verifier), options=dict(options or {}))
     values = {
         "n": n, "temperature": temperature, "top_p": top_p, "top_k": top_k, "max_tokens": max_tokens, "greedy": greedy,
         "engine": engine, "servers": tuple(servers), "seed": seed, "device": device, "dtype": dtype, "workers": workers,
@@ -133,7 +135,7 @@ def evaluate(
 
 def score(
     outputs: Where,
-    verifier: str = "math",
+    verifier: Judge = "math",
     *,
     options: Mapping[str, Any] | None = None,
     response_field: str | None = None,
@@ -152,7 +154,7 @@ def score(
 
     Args:
         outputs: a run, an evaluation, or a .jsonl, .json or .parquet file of responses.
-        verifier: a name, package.module:function or path/file.py:function; ``options`` are its keywords.
+        verifier: a name, package.module:function, path/file.py:function, or a function of a file; ``options`` are its keywords.
         response_field, gold_field, label_field, id_field, prompt_field: columns of a file; default: the usual names.
         label_threshold: a label of so much is right.
         step: of a run, which steps: 10, ``"5-20"``, ``">= 5"``; default: the last one.
@@ -168,7 +170,7 @@ def score(
     (found,) = score_file(
         Path(_place(outputs)),
         [Fields(response_field, gold_field, label_field, id_field, prompt_field)],
-        verifier,
+        plain_value("verifier", verifier),
         dict(options or {}),
         limit=limit,
         disagreements=20,

@@ -40,10 +40,15 @@ def override_texts(overrides: Overrides, keys: Mapping[str, Any]) -> tuple[str, 
 def _texts(inside: str, values: Mapping[Any, Any]) -> Iterator[str]:
     for key, value in values.items():
         name = f"{inside}{key}"
-        if isinstance(value, Mapping) and value and all(isinstance(k, str) and "." not in k for k in value):
+        if isinstance(value, Mapping) and value and all(map(_is_a_part, value)):
             yield from _texts(f"{name}.", value)
         else:
             yield f"{name}={_text(name, value)}"
+
+
+def _is_a_part(key: Any) -> bool:
+    """Of a key with dots: a name, or the number of a list's entry."""
+    return type(key) is int or (isinstance(key, str) and "." not in key)
 
 
 def _text(name: str, value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel
@@ -44,30 +45,50 @@ class Key:
     section: bool
 
 
+# Keys of the file, which are gone when a recipe is an object.
+OF_THE_FILE = {
+    key.name: key
+    for key in (
+        Key("extends", "the shipped recipe, base or file that this one lies over", "text", "null",
+            ("config/extends.py",), safe=False, section=False),
+        Key("stages", "recipes that are trained one after another, each under its name", "names with sections", "null",
+            ("run/chain.py",), safe=False, section=False),
+    )
+}  # fmt: skip
+
+
 def all_keys(schema: type[BaseModel] = Config) -> dict[str, Key]:
-    """Every key in the order of the schema."""
-    safe = {re.sub(r"\.\d+", "", key) for key in marked(schema, SAFE_ON_RESUME)}
-    return {name: _key(name, schema, safe) for name, _ in keys_of(schema)}
+    """Every key: those of the file, then the others in the order of the schema."""
+    safe = {_unnumbered(key) for key in marked(schema, SAFE_ON_RESUME)}
+    return OF_THE_FILE | {name: _key(name, schema, safe) for name, _ in keys_of(schema)}
 
 
 def _key(name: str, schema: type[BaseModel], safe: set[str]) -> Key:
-    plain = re.sub(r"\.\d+", "", name)
-    *sections, last = plain.split(".")
+    plain = _unnumbered(name)
+    *sections, last = parts = plain.split(".")
     model: Any = schema
-    for part in sections:
-        model = section_of(model.model_fields[part].annotation)
+    for part, after in pairwise(name.split(".")):
+        if not part.isdigit():
+            model = section_of(model.model_fields[part].annotation, listed=after.isdigit())
     field = model.model_fields[last]
     inside = section_of(field.annotation)
-    parts = plain.split(".")
     return Key(
         name=name,
         sentence=field.description or "",
-        kind="a section" if inside is not None else _kind(model.model_json_schema()["properties"][last]),
+        kind=_sections(field.annotation) if inside is not None else _kind(model.model_json_schema()["properties"][last]),
         default=OF_THE_ROW if sections == ["objective"] else _default(field, inside is not None),
         readers=readers_of(plain),
         safe=any(".".join(parts[:depth]) in safe for depth in range(1, len(parts) + 1)),
         section=inside is not None,
     )
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"\.\d+", "", name)
+
+
+def _sections(annotation: Any) -> str:
+    return "a section" if section_of(annotation, listed=True) is section_of(annotation) else "a section, or a list of them"
 
 
 def _default(field: Any, section: bool) -> str | None:
@@ -101,9 +122,14 @@ def find_key(wanted: str) -> Key:
     """
     keys = all_keys()
     asked = re.sub(r"^stages\.[^.]+\.", "", wanted.strip().partition("=")[0])
-    plain = {re.sub(r"\.\d+", "", name): key for name, key in keys.items()}
-    if (found := plain.get(re.sub(r"\.\d+", "", asked))) is not None:
+    plain = {_unnumbered(name): key for name, key in keys.items()}
+    if (found := plain.get(_unnumbered(asked))) is not None:
         return found
+    # An entry of a list may be called by its name, or be every one of them: data.sums.weight, data.*.weight.
+    for entries in {name[: at.start()] for name in keys for at in re.finditer(r"\.\d+", name)}:
+        among = re.fullmatch(rf"{re.escape(_unnumbered(entries))}\.[^.]+\.(.+)", _unnumbered(asked))
+        if among is not None and (found := plain.get(f"{_unnumbered(entries)}.{among[1]}")) is not None:
+            return found
     ends = [key for name, key in plain.items() if name.endswith(f".{asked}")]
     if len(ends) == 1:
         return ends[0]
@@ -115,5 +141,5 @@ def find_key(wanted: str) -> Key:
 
 def keys_below(key: Key) -> list[Key]:
     """The keys that a section holds itself."""
-    inside = re.sub(r"\.\d+", "", key.name)
-    return [one for name, one in all_keys().items() if re.sub(r"\.\d+", "", name).rpartition(".")[0] == inside]
+    inside = _unnumbered(key.name)
+    return [one for name, one in all_keys().items() if _unnumbered(name).rpartition(".")[0] == inside]

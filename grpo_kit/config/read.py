@@ -242,7 +242,10 @@ def _meant(path: KeyPath, siblings: Sequence[str], schema: type[BaseModel]) -> s
 
 
 def keys_of(schema: type[BaseModel], inside: str = "") -> list[tuple[str, bool]]:
-    """Every key of a schema with its sections (``train.steps``, ``verifiers.0.name``), and whether it has to be given."""
+    """Every key of a schema with its sections (``train.steps``, ``verifiers.0.name``), and whether it has to be given.
+
+    Of a section that may be a list of others the keys follow that those have beside its own (``data.0.weight``).
+    """
     found = []
     for name, info in schema.model_fields.items():
         key = f"{inside}{name}"
@@ -250,9 +253,14 @@ def keys_of(schema: type[BaseModel], inside: str = "") -> list[tuple[str, bool]]
         if section is None:
             found.append((key, info.is_required()))
         else:
-            entry = "0." if any(t in (list, tuple) for t in map(get_origin, [info.annotation])) else ""
+            kinds = (info.annotation, *get_args(info.annotation))  # itself, or beside None
+            entry = "0." if any(kind in (list, tuple) for kind in map(get_origin, kinds)) else ""
             found.append((key, info.is_required()))
             found += keys_of(section, f"{key}.{entry}")
+            listed = section_of(info.annotation, listed=True)
+            if listed is not None and listed is not section:
+                more = {name: field for name, field in listed.model_fields.items() if name not in section.model_fields}
+                found += [pair for pair in keys_of(listed, f"{key}.0.") if pair[0].split(".")[key.count(".") + 2] in more]
     return found
 
 

@@ -12,7 +12,7 @@ import torch
 
 from .advantages import Rewards, group_mean, group_std
 from .rows import declare_axis
-from .shapes import Parts, Scores, Sequences
+from .shapes import Scores, Sequences
 
 
 def as_scored(rewards: Rewards, right: Sequences, k: int) -> Sequences:
@@ -48,12 +48,12 @@ SHAPES: dict[str, Shape] = {"none": as_scored, "signed": signed, "pass_at_k": pa
 declare_axis("shape", SHAPES)
 
 
-def summed(rewards: Rewards, scores: Scores, known: Scores, weights: Parts) -> Sequences:
+def summed(rewards: Rewards, scores: Scores, known: Scores, weights: Scores) -> Sequences:
     """The weighted sum that was scored."""
     return rewards.values
 
 
-def decoupled(rewards: Rewards, scores: Scores, known: Scores, weights: Parts) -> Sequences:
+def decoupled(rewards: Rewards, scores: Scores, known: Scores, weights: Scores) -> Sequences:
     """Each part's standard score within the group, then the weighted sum (GDPO, arXiv:2601.05242).
 
     In a sum the part of larger spread decides, and different combinations of parts come to one number. The paper then
@@ -61,16 +61,16 @@ def decoupled(rewards: Rewards, scores: Scores, known: Scores, weights: Parts) -
 
     Args:
         scores: what each verifier gave each response. known: bool, where it had an opinion.
-        weights: of the verifiers.
+        weights: of the verifiers, which may be others for the prompts of another data set.
     """
     total = torch.zeros_like(rewards.values)
-    for part in range(len(weights)):
+    for part in range(scores.shape[1]):
         own = Rewards(scores[:, part], rewards.group_index, known[:, part] & rewards.counted)
         score = (own.values - group_mean(own)) / group_std(own)
-        total = total + weights[part] * torch.where(own.counted, score, 0.0)
+        total = total + weights[:, part] * torch.where(own.counted, score, 0.0)
     return total
 
 
-Combine = Callable[[Rewards, Scores, Scores, Parts], Sequences]
+Combine = Callable[[Rewards, Scores, Scores, Scores], Sequences]
 COMBINES: dict[str, Combine] = {"sum": summed, "decoupled": decoupled}
 declare_axis("combine", COMBINES)

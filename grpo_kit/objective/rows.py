@@ -153,8 +153,8 @@ class Objective(Strict):
     correction_cap: float = Field(2.0, ge=1.0, description="bound of the weight of the correction")
     rejection: Literal["none", "token", "sequence", "geometric", "off_policy"] = Field(
         "none",
-        description="what is left out for differing too much from the engine: tokens (IcePop), responses by the product or by "
-        "the geometric mean of their tokens' weights, or those of negative advantage that the policy has left",
+        description="what is left out for differing too much from the engine: tokens (IcePop), responses by the product or "
+        "the geometric mean of their tokens' weights, or bad ones that the policy has left",
     )
     rejection_low: float | None = Field(
         0.5,

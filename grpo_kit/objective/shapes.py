@@ -9,8 +9,7 @@ from torch import Tensor
 Tokens = Annotated[Tensor, "tokens"]  # of a micro-batch, those of all its sequences in one row; or of one sequence
 Kept = Annotated[Tensor, "tokens"]  # bool: which take part
 Sequences = Annotated[Tensor, "sequences"]
-Parts = Annotated[Tensor, "parts"]  # verifiers that the reward is of
-Scores = Annotated[Tensor, "sequences parts"]
+Scores = Annotated[Tensor, "sequences parts"]  # parts: verifiers that the reward is of
 Groups = Annotated[Tensor, "groups"]
 Pairs = Annotated[Tensor, "pairs"]
 Responses = Annotated[Tensor, "responses"]

@@ -1,8 +1,8 @@
 """What a teacher says of the policy's own samples: an advantage for each token, or the divergence of whole distributions.
 
 Both are the reverse KL, KL(policy || teacher), at the states that the policy itself reaches (on-policy distillation: K. Lu and
-Thinking Machines Lab, "On-Policy Distillation", 2025; MiniLLM, arXiv:2306.08543, eq. 1; GKD, arXiv:2306.13649, eq. 4 with the
-reverse KL as its divergence). What a token does to later states is left out: a token answers for itself alone.
+Thinking Machines Lab, "On-Policy Distillation", 2025; MiniLLM, arXiv:2306.08543; GKD, arXiv:2306.13649, with the reverse KL
+as its divergence). What a token does to later states is left out: a token answers for itself alone.
 """
 
 from __future__ import annotations

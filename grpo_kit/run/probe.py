@@ -68,7 +68,9 @@ def _answers(found: Probed) -> Iterator[tuple[str, str]]:
     sets = found.by_data_set()
     if len(sets) > 1:
         for name, groups in sets.items():
-            yield f"  {clip(name, 24)}", f"{found.right(groups).value:.1%} of {len(groups)} prompts"
+            rate = found.right(groups).value
+            share = "without a verdict, all" if math.isnan(rate) else f"{rate:.1%}"
+            yield f"  {clip(name, 24)}", f"{share} of {len(groups)} prompts"
     if found.judged < 1.0:
         yield "without a verdict", f"{1.0 - found.judged:.1%} of the responses: {_failure(found)}"
     yield "groups that teach", _teaching(found)
@@ -89,7 +91,7 @@ def _teaching(found: Probed) -> str:
     here = f"{found.teaching / len(found.groups):.0%}"
     if not found.compares:
         return here
-    likely = f"about {found.likely_to_differ(found.group_size):.0%} of groups of {found.group_size}"
+    likely = f"about {found.teaching_share(found.group_size):.0%} of groups of {found.group_size}"
     if found.samples == 1:
         return f"{likely} (one sample of each prompt was taken)"
     return f"{here} of groups of {found.samples}{f'; {likely}' if found.samples < found.group_size else ''}"
@@ -129,7 +131,7 @@ def _gb(count: int) -> str:
 def advice(config: Config, found: Probed) -> tuple[str, list[str]]:
     """Whether it would learn, in a sentence, and changes that help, the nearest first."""
     changes = [*_marking(config, found), *_calls(found), *_difficulty(config, found), *_lengths(config, found)]
-    share = found.likely_to_differ(found.group_size) if found.compares else found.teaching / len(found.groups)
+    share = found.teaching_share(found.group_size)
     if found.judged < 0.5:
         return "Nothing would be learned: most responses have no verdict.", ["mend the verifier (above)", *changes]
     if found.right().value == 0.0 and found.teaching == 0:
@@ -166,9 +168,12 @@ def _lengths(config: Config, found: Probed) -> Iterator[str]:
         finished = found.right_of_finished
         if room > most and (math.isnan(finished) or finished > found.right().value):
             raised = min(2 * most, room)
-            yield f"rollout.max_tokens={raised}: {found.truncated:.0%} are cut; of those that end {finished:.1%} are right"
+            ended = "none of them ends" if math.isnan(finished) else f"of those that end {finished:.1%} are right"
+            yield f"rollout.max_tokens={raised}: {found.truncated:.0%} are cut; {ended}"
+        elif math.isnan(finished):
+            yield "shorter answers: ask for them in prompt_template (data); none of them ends"
         else:
-            yield "shorter answers: ask for them in data.prompt_template; of those that end no more are right"
+            yield "shorter answers: ask for them in prompt_template (data); of those that end no more are right"
     longest = max(found.lengths)
     if found.truncated == 0.0 and longest < most / 3:
         yield f"rollout.max_tokens={2 * longest}: the longest response has {longest} tokens (memory, not learning)"
@@ -185,10 +190,10 @@ def _calls(found: Probed) -> Iterator[str]:
 
 def _difficulty(config: Config, found: Probed) -> Iterator[str]:
     rate, size = found.right().value, found.group_size
-    share = found.likely_to_differ(size)
+    share = found.teaching_share(size)
     if found.compares and 0.0 < rate < EASY and share < 0.5:
-        yield f"rollout.group_size={2 * size}: about {share:.0%} -> {found.likely_to_differ(2 * size):.0%} of the groups teach"
-    if rate < 0.02:
+        yield f"rollout.group_size={2 * size}: about {share:.0%} -> {found.teaching_share(2 * size):.0%} of the groups teach"
+    if rate < 0.02 and share < FEW:
         yield (
             f"a cold start: {'more steps of warm_start' if config.warm_start else 'supervised steps on worked solutions first'} "
             "(imitation/sft), a teacher (on_policy_distillation), a larger model, or easier prompts"

@@ -161,24 +161,29 @@ def _rewards(samples: list[Sample], groups: list[Group] | None = None, average: 
 
 
 def _parts(groups: list[Group]) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores [sequences, parts] of the verifiers that the reward is of, where each counts, and their weights [parts].
+    """Scores of the verifiers that the reward is of, where each counts, and their weights, all [sequences, parts].
 
-    Where a group says no weights its reward is its one part.
+    Groups of different data sets may have different verifiers, and the same ones with different weights. Where a group says
+    no weights its reward is its one part.
     """
-    weights: dict[str, float] = {}
-    for group in groups:
-        weights |= group.weights or {"reward": 1.0}
+    of_groups = [group.weights or {"reward": 1.0} for group in groups]
+    names = list(dict.fromkeys(name for weights in of_groups for name in weights))
     rows = [
-        [group.parts[i].get(name) if group.weights else score for name in weights]
+        [group.parts[i].get(name) if group.weights else score for name in names]
         for group in groups
         for i, score in enumerate(group.scores)
+    ]
+    weights = [
+        [weights.get(name, 0.0) for name in names]
+        for group, weights in zip(groups, of_groups, strict=True)
+        for _ in group.scores
     ]
     counts = [[part is not None and part.counts for part in row] for row in rows]
     values = [[part.value if part is not None and part.counts else 0.0 for part in row] for row in rows]
     return (
         torch.tensor(values, dtype=torch.float64),
         torch.tensor(counts, dtype=torch.bool),
-        torch.tensor(list(weights.values()), dtype=torch.float64),
+        torch.tensor(weights, dtype=torch.float64),
     )
 
 

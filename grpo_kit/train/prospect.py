@@ -150,6 +150,14 @@ class Probed:
             found.append(1.0 - _all(a, b, size) - _all(b, a, size))
         return fmean(found)
 
+    def teaching_share(self, size: int) -> float:
+        """Share of the groups of ``size`` expected to teach something.
+
+        A reward may tell apart what the judge calls right or wrong alike: what was seen to differ does so in a larger group too.
+        """
+        seen = self.teaching / len(self.groups)
+        return max(seen, self.likely_to_differ(size)) if self.compares else seen
+
     def by_data_set(self) -> dict[str, list[Group]]:
         """The groups of each data set, by its name."""
         found: dict[str, list[Group]] = {}

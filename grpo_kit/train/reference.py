@@ -154,7 +154,7 @@ def _notes(path: str, other: tuple[Any, Any], own: tuple[Any, Any]) -> list[str]
 
 
 class RefreshedLearner:
-    """A learner whose reference becomes the policy of then every N batches (ProRL, arXiv:2505.24864, section 2.3.2).
+    """A learner whose reference becomes the policy of then every N batches (ProRL, arXiv:2505.24864, section 2.3.1).
 
     Without it the KL term holds a long run where it began. What decides when is counted here and kept in every checkpoint,
     and so are the reference's weights from the first refresh on.

@@ -155,9 +155,34 @@ def test_evaluate_score_and_compare_are_the_commands(run, grpo_kit, tmp_path, mo
     judged = kit.score(run, verifier="math", step=1, workers=0, progress=False)
     assert len(judged.samples) == 16
     assert judged.path is None
+    by_function = kit.score(run, odd, step=1, workers=0, progress=False)
+    assert by_function.tasks == kit.score(run, f"{odd_file()}:odd", step=1, workers=0, progress=False).tasks
+    assert kit.evaluate(run, "addition", verifier=odd, **options | {"n": 1}).samples
+    for judge in (kit.score, lambda _, verifier: kit.evaluate(run, "addition", verifier=verifier)):
+        with pytest.raises(kit.UserError, match="verifier: .*stands in no file of its own"):
+            judge(run, verifier=lambda response: 1.0)
     with pytest.raises(kit.UserError, match="holds no model"):
         kit.evaluate(tmp_path, "addition", progress=False)
-    assert sorted(p.name for p in (tmp_path / "evals").iterdir()) == ["command", "first", "second"]
+    assert {p.name for p in (tmp_path / "evals").iterdir()} >= {"command", "first", "second"}
+
+
+def odd_file():
+    return ROOT / "tests" / "kit" / "odd.py"
+
+
+SETS = [{"name": "sums", "task": "addition", "limit": 8}, {"task": "chain_sum", "limit": 8, "verifiers": [{"name": odd}]}]
+
+
+def test_a_mixture_is_written_as_data():
+    recipe = grpo_kit.Recipe("quickstart/addition", data=SETS, warm_start=None)
+    assert [part.called for part in recipe.config.data] == ["sums", "chain_sum"]
+    assert recipe.config.data[1].verifiers[0].name == f"{odd_file()}:odd"
+
+
+@pytest.mark.parametrize("entry", ["0", 0])
+def test_an_entry_of_a_list_is_changed_by_its_number(entry):
+    recipe = grpo_kit.Recipe("data/mixture", {"data": {entry: {"weight": 5}}}, data__letters__weight=3)
+    assert [part.weight for part in recipe.config.data] == [5.0, 1.0, 3.0]
 
 
 def test_a_plan_is_numbers(capfd):

@@ -47,6 +47,8 @@ def test_kinds_and_defaults_are_those_of_the_declaration():
         False,
     )
     assert issubclass(LimitsConfig, BaseModel)
+    assert (KEYS["data"].kind, KEYS["model"].kind) == ("a section, or a list of them", "a section")
+    assert (KEYS["data.0.weight"].kind, KEYS["data.0.weight"].default) == ("a number", "1.0")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,16 @@ def test_kinds_and_defaults_are_those_of_the_declaration():
         ("verifiers.name", "verifiers.0.name"),
         ("verifiers.3.name", "verifiers.0.name"),
         ("stages.sft.train.steps", "train.steps"),
+        ("data.0.weight", "data.0.weight"),
+        ("data.1.path", "data.path"),
+        ("data.weight", "data.0.weight"),
+        ("data.sums.weight", "data.0.weight"),
+        ("data.sums.path", "data.path"),
+        ("data.*.verifiers.0.name", "data.0.verifiers.0.name"),
+        ("data.sums.verifiers.1.name", "data.0.verifiers.0.name"),
         ("train.steps=3", "train.steps"),
+        ("extends", "extends"),
+        ("stages", "stages"),
     ],
 )
 def test_a_key_is_found(asked, found):
@@ -82,3 +93,4 @@ def test_sections_name_their_keys():
     assert [key.name for key in keys_below(KEYS["data.fields"])] == [
         f"data.fields.{n}" for n in ("prompt", "answer", "id")
     ]
+    assert [key.name for key in keys_below(KEYS["data"])][-3:] == ["data.0.name", "data.0.weight", "data.0.verifiers"]

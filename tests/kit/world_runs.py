@@ -34,6 +34,20 @@ VARIANTS = {  # beyond the rows of the table: what else changes how work is spre
         "curriculum.sampler=thompson",
         "train.steps=4",
     ),
+    "head": ("algorithm=grpo", "objective.beta=0.1", "model.dtype=bfloat16", "model.head_dtype=float32"),
+    "head_lora": (
+        "algorithm=grpo",
+        "objective.beta=0.1",
+        "model.dtype=bfloat16",
+        "model.head_dtype=float32",
+        "model.lora={rank: 4}",
+    ),
+    "gdpo_sets": (
+        "algorithm=gdpo",
+        "data=[{name: sums, task: addition, limit: 8, max_prompt_tokens: 64, weight: 2}, {name: chains, task: chain_sum, "
+        f"limit: 8, max_prompt_tokens: 64, verifiers: [{{name: '{ODD.partition('=')[2]}', weight: 0.5}}, {{name: overlong, "
+        "options: {maximum: 8, buffer: 4}}]}]",
+    ),
     "refresh": ("algorithm=grpo", "objective.beta=0.1", "reference.refresh=1", "train.steps=3"),
     "refreshed_lora": (
         "algorithm=grpo",

@@ -77,9 +77,9 @@ def test_gdpo_standardises_each_verifier_in_its_group():
     table = torch.tensor([row for group in scores for row in group], dtype=torch.float64)
     rewards = flat([[0.0] * 3, [0.0] * 3])
     known = torch.ones_like(table, dtype=torch.bool)
-    found = COMBINES["decoupled"](rewards, table, known, torch.tensor(weights, dtype=torch.float64))
+    found = COMBINES["decoupled"](rewards, table, known, torch.tensor(weights, dtype=torch.float64).expand(6, 2))
     assert found.tolist() == pytest.approx(expected, rel=1e-12)
-    assert torch.equal(COMBINES["sum"](rewards, table, known, torch.ones(2)), rewards.values)
+    assert torch.equal(COMBINES["sum"](rewards, table, known, torch.ones(6, 2)), rewards.values)
 
 
 def test_gdpo_tells_apart_what_a_sum_makes_equal():
@@ -88,7 +88,7 @@ def test_gdpo_tells_apart_what_a_sum_makes_equal():
     rewards, known = flat([table.sum(1).tolist()]), torch.ones_like(table, dtype=torch.bool)
     of_sum = compute_advantages(rewards, baseline="group_mean", scale="group_std").tolist()
     assert of_sum[0] == of_sum[1]
-    found = COMBINES["decoupled"](rewards, table, known, torch.tensor([1.0, 1.0], dtype=torch.float64)).tolist()
+    found = COMBINES["decoupled"](rewards, table, known, torch.ones_like(table)).tolist()
     assert found[0] == pytest.approx(found[2])
     assert found[0] - found[1] > 0.2
 
@@ -97,7 +97,7 @@ def test_a_verifier_without_an_opinion_adds_nothing_and_spoils_nothing():
     table = torch.tensor([[1.0, 5.0], [0.0, 2.0], [0.0, 0.0]], dtype=torch.float64)
     known = torch.tensor([[True, True], [True, True], [True, False]])
     rewards = flat([[0.0] * 3])
-    found = COMBINES["decoupled"](rewards, table, known, torch.tensor([1.0, 1.0], dtype=torch.float64)).tolist()
+    found = COMBINES["decoupled"](rewards, table, known, torch.ones_like(table)).tolist()
     alone = [(v - 1 / 3) / (statistics.stdev([1, 0, 0]) + EPSILON) for v in (1, 0, 0)]
     pair = [(v - 3.5) / (statistics.stdev([5, 2]) + EPSILON) for v in (5, 2)]
     assert found == pytest.approx([alone[0] + pair[0], alone[1] + pair[1], alone[2]], rel=1e-12)

@@ -128,7 +128,8 @@ def limits_of(entry):
     entry = entry | next((one for one in entry.get("anyOf", []) if one["type"] != "null"), {})
     names = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
     bounds = " and ".join(f"{sign} {entry[name]:g}" for name, sign in names.items() if name in entry)
-    kind = ", ".join(f"`{value}`" for value in entry.get("enum", [])) or bounds or "`true`, `false`"
+    kind = ", ".join(f"`{value}`" for value in entry.get("enum", [])) or bounds
+    kind = kind or {"boolean": "`true`, `false`", "number": "any number"}[entry["type"]]
     return f"{kind}, or `null`" if "anyOf" in entry else kind
 
 

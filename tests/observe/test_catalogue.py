@@ -19,7 +19,13 @@ RUNS = {
     "kto": ["examples.mistakes=0.5"],
     "reward_model": [EVALUATED],
     "sft": [EVALUATED],
+    "clip_cov": [ODD, "objective.ratio_penalty=0.1", "objective.rejection=geometric", "scoring.max_rejected_gold=1"],
+    "on_policy_distillation": [ODD, "scoring.max_rejected_gold=1"],
 }
+SETS = (
+    "data=[{task: addition, limit: 16, max_prompt_tokens: 64}, {task: chain_sum, limit: 16, max_prompt_tokens: 64, "
+    "verifiers: [{name: math}]}]"
+)
 
 
 @pytest.mark.parametrize("algorithm", RUNS)
@@ -35,6 +41,13 @@ def test_every_metric_of_episodes_has_an_entry(tmp_path):
         "grpo", "train.steps=1", "environment={name: guess_number, turns: 2, max_inserted: 64}", "verifiers=[]"
     )
     run(config, tmp_path / "run")
+    unknown = _unknown(tmp_path / "run")
+    assert not unknown, f"say in grpo_kit/observe/catalogue.py what these are: {', '.join(sorted(unknown))}"
+
+
+def test_every_metric_of_a_mixture_has_an_entry(tmp_path):
+    settings = ["curriculum.sampler=pools", "objective.beta=0.05", "reference.refresh=1", "scoring.max_rejected_gold=1"]
+    run(recipe("grpo", ODD, EVALUATED, SETS, *settings, "train.steps=2"), tmp_path / "run")
     unknown = _unknown(tmp_path / "run")
     assert not unknown, f"say in grpo_kit/observe/catalogue.py what these are: {', '.join(sorted(unknown))}"
 
@@ -59,6 +72,9 @@ def test_they_are_found_by_name_and_by_beginning():
     assert [m.pattern for m in find_metrics("verifier/math/mean")] == ["verifier/*/mean"]
     assert {m.pattern for m in find_metrics("clip")} == {"clip/low", "clip/high", "clip/unmoved"}
     assert [m.pattern for m in find_metrics("loss")] == ["loss"]
+    assert [m.pattern for m in find_metrics("data/sums/right")] == ["data/*/right"]
+    assert [m.pattern for m in find_metrics("eval/sums/sampled")] == ["eval/*/*"]
+    assert {m.pattern for m in find_metrics("teacher")} == {"teacher/reverse_kl", "teacher/agreement"}
     with pytest.raises(UserError, match="Did you mean kl/reference"):
         find_metrics("kl/refrence")
     with pytest.raises(UserError, match="grpo-kit metrics"):

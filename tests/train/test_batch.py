@@ -261,3 +261,22 @@ def test_gdpo_takes_the_parts_that_the_reward_is_of():
         made.weights = {}
     plain = build_batch(groups, resolve_objective("gdpo", {}), max_tokens=16)
     assert plain.advantages != batch.advantages  # without weights the reward is the one part
+
+
+def test_gdpo_weighs_each_data_set_s_verifiers_as_that_one_does():
+    """Both sets are paid by v, with weights of their own; in the second, length is a judge's that is no part of its reward."""
+    table = [[[1.0, 3.0], [0.0, 9.0], [1.0, 5.0]], [[0.0, 2.0], [0.0, 4.0], [1.0, 9.0]]]
+    weights = [{"v": 1.0, "length": 0.5}, {"v": 0.25}]
+    groups = []
+    for name, rows, own in zip("ab", table, weights, strict=True):
+        made = group(name, [a for a, _ in rows])
+        made.parts = [{"v": Score(a), "length": Score(b)} for a, b in rows]
+        made.weights = own
+        groups.append(made)
+    scores = torch.tensor(table, dtype=torch.float64)
+    each = (scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True)
+    total = (each * torch.tensor([[[1.0, 0.5]], [[0.25, 0.0]]])).sum(-1).flatten()
+    wanted = (total - total.mean()) / total.std()
+    for order in (1, -1):
+        batch = build_batch(groups[::order], resolve_objective("gdpo", {}), max_tokens=16)
+        assert [a for g in batch.advantages[::order] for a in g] == pytest.approx(wanted.tolist(), rel=1e-4)

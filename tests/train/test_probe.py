@@ -1,5 +1,6 @@
 """Will it learn? What the probe says of answers that are made up, and of a tiny model's own."""
 
+import dataclasses
 import io
 import itertools
 import math
@@ -87,6 +88,25 @@ def test_answers_that_are_cut_ask_for_room_where_those_that_end_are_better():
     config, found = probed(lambda answer, _: [box(answer + 1), "so I begin to", "so I begin to"], cut=(1, 2))
     _, changes = advice(config, found)
     assert any(change.startswith("shorter answers") for change in changes)
+
+
+@pytest.mark.parametrize(("context", "said"), [(512, "rollout.max_tokens=24: 100% are cut; none of them ends"),
+                                               (20, "shorter answers: ask for them in prompt_template (data); none")])  # fmt: skip
+def test_where_none_ends_no_share_is_made_up(context, said):
+    config, found = probed(lambda answer, _: [box(answer), "no"], cut=(0, 1), config=recipe("grpo", "rollout.max_tokens=12"))
+    config = config.model_copy(update={"data": config.data.model_copy(update={"max_prompt_tokens": 8})})
+    changes = advice(config, dataclasses.replace(found, context=context))[1]
+    assert any(change.startswith(said) for change in changes), changes
+    assert "nan" not in " ".join(changes)
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "on_policy_distillation"])
+def test_what_teaches_without_being_right_is_no_cold_start(algorithm):
+    """A reward may differ where the judge calls nothing right, and a teacher speaks of every token."""
+    config, found = probed(lambda answer, _: [box(answer + 1), box(answer + 2)], algorithm)
+    verdict, changes = advice(config, dataclasses.replace(found, teaching=12))
+    assert verdict == "It can learn: about 100% of the groups teach something."
+    assert not any(change.startswith("a cold start") for change in changes)
 
 
 def test_rare_successes_ask_for_larger_groups():
