@@ -45,7 +45,7 @@ def grade(config: Config, model: str | None, settings: Settings, out: Path, resu
     folder = out.with_name(out.name + SAMPLES_BESIDE)
     if folder.exists() and not resume:
         raise UserError(
-            f"--out: {folder} holds the samples of a grading that was stopped: go on with --resume, or remove it"
+            f"--out: {folder} holds the samples of an earlier grading: go on with --resume, or remove it"
         )
     sets = _whole_sets(config)
     tasks = [_task_of(config, number, part) for number, part in enumerate(sets)]
