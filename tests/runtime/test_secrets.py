@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from grpo_kit.config.explain import all_keys
 from grpo_kit.config.read import load_recipe
 from grpo_kit.config.source import parse_yaml
 from grpo_kit.errors import UserError
 from grpo_kit.observe.run_directory import RunDirectory, environment
 from grpo_kit.run.resume import changes
-from grpo_kit.config.explain import all_keys
 from grpo_kit.runtime.secrets import is_secret_name, mask, mask_arguments, needed_environment
 from grpo_kit.scoring import Scorer, VerifierSpec
 from grpo_kit.types import Completion, Task
