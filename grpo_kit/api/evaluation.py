@@ -101,7 +101,8 @@ def evaluate(
         n: completions for each problem; ``temperature``, ``top_p``, ``top_k`` and ``max_tokens`` say how they are sampled.
         greedy: also one greedy answer for each problem.
         engine: ``torch``, ``vllm``, or ``vllm_server`` with its ``servers``.
-        verifier: who judges, instead of the one that the task names: a name, or a function of a file; ``options`` are its keywords.
+        verifier: who judges, instead of the one that the task names: a name, or a function of a file; ``options`` are its
+            keywords.
         prompt_field, gold_field: columns of a data file.
         chat: arguments of the chat template.
         limit: only the first problems of each task.
@@ -114,7 +115,11 @@ def evaluate(
         UserError: a checkpoint, a task or the verifier cannot be used; nothing is written then.
     """
     prepare_process()
-    judge = None if verifier is None else VerifierConfig(name=plain_value("verifier", verifier), options=dict(options or {}))
+    judge = (
+        None
+        if verifier is None
+        else VerifierConfig(name=plain_value("verifier", verifier), options=dict(options or {}))
+    )
     values = {
         "n": n, "temperature": temperature, "top_p": top_p, "top_k": top_k, "max_tokens": max_tokens, "greedy": greedy,
         "engine": engine, "servers": tuple(servers), "seed": seed, "device": device, "dtype": dtype, "workers": workers,

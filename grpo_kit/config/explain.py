@@ -75,7 +75,9 @@ def _key(name: str, schema: type[BaseModel], safe: set[str]) -> Key:
     return Key(
         name=name,
         sentence=field.description or "",
-        kind=_sections(field.annotation) if inside is not None else _kind(model.model_json_schema()["properties"][last]),
+        kind=_sections(field.annotation)
+        if inside is not None
+        else _kind(model.model_json_schema()["properties"][last]),
         default=OF_THE_ROW if sections == ["objective"] else _default(field, inside is not None),
         readers=readers_of(plain),
         safe=any(".".join(parts[:depth]) in safe for depth in range(1, len(parts) + 1)),
@@ -88,7 +90,9 @@ def _unnumbered(name: str) -> str:
 
 
 def _sections(annotation: Any) -> str:
-    return "a section" if section_of(annotation, listed=True) is section_of(annotation) else "a section, or a list of them"
+    return (
+        "a section" if section_of(annotation, listed=True) is section_of(annotation) else "a section, or a list of them"
+    )
 
 
 def _default(field: Any, section: bool) -> str | None:

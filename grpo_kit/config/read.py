@@ -260,7 +260,9 @@ def keys_of(schema: type[BaseModel], inside: str = "") -> list[tuple[str, bool]]
             listed = section_of(info.annotation, listed=True)
             if listed is not None and listed is not section:
                 more = {name: field for name, field in listed.model_fields.items() if name not in section.model_fields}
-                found += [pair for pair in keys_of(listed, f"{key}.0.") if pair[0].split(".")[key.count(".") + 2] in more]
+                found += [
+                    pair for pair in keys_of(listed, f"{key}.0.") if pair[0].split(".")[key.count(".") + 2] in more
+                ]
     return found
 
 

@@ -22,7 +22,7 @@ from grpo_kit.scoring.processes import Importable
 from grpo_kit.types import Completion, Message, Prompt, Score, Task
 
 from .base import Answer, Environment
-from .players import Wanted, open_players
+from .players import Players, Wanted
 from .pool import SILENT, Heard, packed
 from .round import Inbox, Prepared, Round, Rules
 from .tally import Tally
@@ -85,7 +85,7 @@ class Episodes:
             settings.options,
             sorted({*variables, *_named_variables(settings.options)}),
         )
-        pool = open_players(wanted, environment.version, cluster)
+        pool = _open_players(wanted, environment.version, cluster)
         tally = Tally(environment, max_error_rate, error_patience, traceback_dir)
         self.rules = Rules(pool, bridge, settings, settings.turns or environment.turns, tally)
         atexit.register(self.close)
@@ -248,3 +248,12 @@ def _name(task: Task) -> bytes:
 def _named_variables(options: Mapping[str, Any]) -> set[str]:
     """Variables that an option ``..._env`` names."""
     return {value for name, value in options.items() if name.endswith("_env") and isinstance(value, str)}
+
+
+def _open_players(wanted: Wanted, version: str, cluster: Cluster | None) -> Players:
+    """Start the processes. version: of the environment here, which is that of every node."""
+    if cluster is None:
+        return wanted.open()
+    from .cluster import ClusterEpisodes
+
+    return ClusterEpisodes(wanted, version, cluster.address)

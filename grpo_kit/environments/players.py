@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from grpo_kit.observe.measure import Measures
-from grpo_kit.scoring import Cluster
 from grpo_kit.scoring.processes import Importable
 
 from .pool import EpisodePool, Heard
@@ -59,12 +58,3 @@ class Players(Protocol):
     def statistics(self) -> Measures: ...
 
     def close(self) -> None: ...
-
-
-def open_players(wanted: Wanted, version: str, cluster: Cluster | None) -> Players:
-    """Start the processes. version: of the environment here, which is that of every node."""
-    if cluster is None:
-        return wanted.open()
-    from .cluster import ClusterEpisodes
-
-    return ClusterEpisodes(wanted, version, cluster.address)

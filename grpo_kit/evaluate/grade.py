@@ -44,9 +44,7 @@ def grade(config: Config, model: str | None, settings: Settings, out: Path, resu
         raise UserError(f"--out: {out} exists and is never overwritten: choose another file")
     folder = out.with_name(out.name + SAMPLES_BESIDE)
     if folder.exists() and not resume:
-        raise UserError(
-            f"--out: {folder} holds the samples of a grading that was stopped: go on with --resume, or remove it"
-        )
+        raise UserError(f"--out: {folder} holds the samples of an earlier grading: go on with --resume, or remove it")
     sets = _whole_sets(config)
     tasks = [_task_of(config, number, part) for number, part in enumerate(sets)]
     CheckpointEvaluation(Path(path).name, path, tasks, settings, folder, console).run()

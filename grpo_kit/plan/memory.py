@@ -44,7 +44,7 @@ class Setting:
         micro_batch: padded tokens that go through the model at once.
         rows, length: sequences decoded side by side, and tokens of the longest.
         reward_model: what is trained is a copy of the policy, which stays beside it.
-        other: parameters of the model of ``reference.path``, which is there in place of a copy of the policy.
+        other: bytes of the model of ``reference.path``, which is there in place of a copy of the policy.
         natural_gradient: TRPO's step: every device holds the whole network, and no moments.
         step_sequences, step_tokens: responses that one device learns from in an optimizer step, and their tokens.
     """
@@ -104,19 +104,20 @@ def setting_of(
     from_one_prompt = rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
     sampled = rollout.prompts_per_step * from_one_prompt
     other = reference_shape(config, objective)
+    half = config.model.dtype == "bfloat16" or (config.model.dtype == "auto" and device == "cuda")
     per_update = -(-sampled // (config.train.updates_per_batch * devices))
     return Setting(
         shape=shape,
         devices=devices,
         device=device,
-        half=config.model.dtype == "bfloat16" or (config.model.dtype == "auto" and device == "cuda"),
+        half=half,
         micro_batch=max(length, min(config.train.token_budget, per_update * length)),
         rows=min(max(rollout.max_rows, rollout.group_size), -(-rollout.prompts_per_step // devices) * from_one_prompt),
         length=length,
         checkpointing=config.parallel.gradient_checkpointing,
         lora_rank=config.model.lora.rank if config.model.lora else None,
         reference=objective.needs_reference and config.model.lora is None and other is None,
-        other=0 if other is None else other.parameters,
+        other=0 if other is None else _frozen(other, half, config.model.head_dtype == "float32"),
         critic=objective.needs_critic,
         reward_model=objective.scores_responses,
         natural_gradient=objective.natural_gradient,
@@ -128,6 +129,12 @@ def setting_of(
         fewest_rows=rollout.group_size,
         device_bytes=device_bytes,
     )
+
+
+def _frozen(shape: ModelShape, half: bool, full_head: bool) -> int:
+    """Bytes of a model that nothing is added to; with a head of float32 only its layers are halved."""
+    layers = shape.layers * shape.layer_parameters
+    return MASTER * shape.parameters - (MASTER - 2) * half * (layers if full_head else shape.parameters)
 
 
 def memory_of(setting: Setting) -> Memory:
@@ -165,16 +172,15 @@ def _kept(s: Setting) -> dict[str, int]:
         parts["compiled products"] = heap.compiled(s.rows)
     if s.reference:
         parts["reference"] = int(whole * MASTER / spread)
-    width = 2 if s.half else MASTER
     if s.other:
-        parts["model of reference.path"] = int(s.other * width / spread)
+        parts["model of reference.path"] = int(s.other / spread)
     if s.critic:
         parts["critic and its optimizer"] = int(3 * whole * MASTER / s.devices)
     if s.reward_model:
         parts["policy that it started from"] = int(whole * MASTER / s.devices)
     if spread > 1:
         networks = 1 + s.reference + s.critic + s.reward_model
-        parts["whole copies to sample from and save"] = networks * whole * MASTER + s.other * width
+        parts["whole copies to sample from and save"] = networks * whole * MASTER + s.other
     return parts
 
 

@@ -225,7 +225,7 @@ def _shard(
         "offload_policy": CPUOffloadPolicy() if parallel.cpu_offload and device.type == "cuda" else OffloadPolicy(),
         "reshard_after_forward": True,
     }
-    for block in _blocks(network):
+    for block in blocks_of(network):
         fully_shard(block, **settings)
     root = Root(network)
     if full_head:  # the head is of the root's own weights: gathered as they are
@@ -239,7 +239,7 @@ def _shard(
     return Shards(network, root, twin)
 
 
-def _blocks(network: Any) -> list[nn.Module]:
+def blocks_of(network: Any) -> list[nn.Module]:
     """The transformer's layers: what is gathered, used and freed one at a time."""
     count = network.config.num_hidden_layers
     lists = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == count]

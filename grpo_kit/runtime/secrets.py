@@ -17,6 +17,9 @@ _NAME = re.compile(
     r"($|[_.\-])",
     re.IGNORECASE,
 )
+_NO_SECRET = re.compile(
+    r"_env$|(^|[_.])(max|min|stop|eos|pad|num|prompt|turn|completion)_tokens?$|^objective\.tokens$|(^|[_.])token_budget$"
+)
 _FORM = re.compile(
     r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_\-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{12,}|xox[abp]-[A-Za-z0-9\-]{10,})"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
@@ -32,8 +35,8 @@ _NEEDED = re.compile(
 
 
 def is_secret_name(name: str) -> bool:
-    """Not of ``api_key_env``, which names a variable, nor of ``max_tokens``, whose tokens are a model's."""
-    return _NAME.search(name) is not None and not re.search(r"(_env|(^|[_.])(max|min|stop|eos|pad|num)_tokens?)$", name)
+    """Not of ``api_key_env``, which names a variable, nor of ``max_tokens`` or ``token_budget``, whose tokens are a model's."""
+    return _NAME.search(name) is not None and not _NO_SECRET.search(name)
 
 
 def restored(text: str) -> str:

@@ -14,7 +14,7 @@ from grpo_kit.data.chat import stop_token_ids
 from grpo_kit.errors import UserError
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.attention import attends_to_trees
-from grpo_kit.policy.distributed import shard_policy
+from grpo_kit.policy.distributed import blocks_of, shard_policy
 from grpo_kit.policy.models import Policy, load_policy, model_skeleton
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.runtime import ranks
@@ -44,8 +44,10 @@ def open_reference(config: Config, objective: Algorithm, policy: Policy) -> Poli
         )
     loaded.model.eval().requires_grad_(False)
     if loaded.autocast is not None:
-        # Nothing is ever added to its weights, so they need no more digits than the products that they go into.
-        for parameter in loaded.model.parameters():
+        # Nothing is ever added to its weights, so they need no more digits than the products that they go into. A head of
+        # float32 keeps its own, and with it what is gathered together with it.
+        narrow = blocks_of(loaded.model) if loaded.full_head else [loaded.model]
+        for parameter in (p for module in narrow for p in module.parameters()):
             parameter.data = parameter.data.to(loaded.autocast)
     return loaded if objective.natural_gradient else shard_policy(loaded, config.parallel)
 
@@ -95,7 +97,7 @@ def check_reference(config: Config, objective: Algorithm, skeleton: Any, tokeniz
 
 
 def _model(config: Config) -> ModelConfig:
-    return ModelConfig(path=config.reference.path, dtype=config.model.dtype)
+    return ModelConfig(path=config.reference.path, dtype=config.model.dtype, head_dtype=config.model.head_dtype)
 
 
 @contextmanager

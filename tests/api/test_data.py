@@ -159,7 +159,7 @@ def test_evaluate_score_and_compare_are_the_commands(run, grpo_kit, tmp_path, mo
     assert by_function.tasks == kit.score(run, f"{odd_file()}:odd", step=1, workers=0, progress=False).tasks
     assert kit.evaluate(run, "addition", verifier=odd, **options | {"n": 1}).samples
     for judge in (kit.score, lambda _, verifier: kit.evaluate(run, "addition", verifier=verifier)):
-        with pytest.raises(kit.UserError, match="verifier: .*stands in no file of its own"):
+        with pytest.raises(kit.UserError, match=r"verifier: .*stands in no file of its own"):
             judge(run, verifier=lambda response: 1.0)
     with pytest.raises(kit.UserError, match="holds no model"):
         kit.evaluate(tmp_path, "addition", progress=False)
@@ -170,7 +170,10 @@ def odd_file():
     return ROOT / "tests" / "kit" / "odd.py"
 
 
-SETS = [{"name": "sums", "task": "addition", "limit": 8}, {"task": "chain_sum", "limit": 8, "verifiers": [{"name": odd}]}]
+SETS = [
+    {"name": "sums", "task": "addition", "limit": 8},
+    {"task": "chain_sum", "limit": 8, "verifiers": [{"name": odd}]},
+]
 
 
 def test_a_mixture_is_written_as_data():

@@ -34,14 +34,6 @@ VARIANTS = {  # beyond the rows of the table: what else changes how work is spre
         "curriculum.sampler=thompson",
         "train.steps=4",
     ),
-    "head": ("algorithm=grpo", "objective.beta=0.1", "model.dtype=bfloat16", "model.head_dtype=float32"),
-    "head_lora": (
-        "algorithm=grpo",
-        "objective.beta=0.1",
-        "model.dtype=bfloat16",
-        "model.head_dtype=float32",
-        "model.lora={rank: 4}",
-    ),
     "gdpo_sets": (
         "algorithm=gdpo",
         "data=[{name: sums, task: addition, limit: 8, max_prompt_tokens: 64, weight: 2}, {name: chains, task: chain_sum, "

@@ -16,6 +16,7 @@ from grpo_kit.plan.work import work_of
 from grpo_kit.policy.attention import use_float32_attention
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy
+from grpo_kit.train.reference import open_reference
 from tests.kit.runs import recipe
 from tests.kit.tiny import make_policy
 
@@ -224,8 +225,11 @@ def test_a_model_of_reference_path_is_counted_by_its_own_shape():
     config = recipe("on_policy_distillation")
     teacher = sum(p.numel() for p in make_policy(seed=7, hidden_size=48, intermediate_size=96).model.parameters())
     own = shape_of(config.model)
-    for overrides, width in (((), 4), (("model.dtype=bfloat16",), 2), (("model.lora={rank: 4}",), 4)):
+    half, head = "model.dtype=bfloat16", "model.head_dtype=float32"
+    for overrides, width in (((), 4), ((half,), 2), ((half, head), None), (("model.lora={rank: 4}",), 4)):
         config = recipe("on_policy_distillation", *overrides)
+        loaded = open_reference(config, objective, make_policy()).model
+        width = width or sum(p.nbytes for p in loaded.parameters()) / teacher
         kept = memory_of(setting_of(config, objective, own, devices=1, device="cpu", device_bytes=0)).kept
         assert kept["model of reference.path"] == pytest.approx(width * teacher, rel=0.01)
         assert "reference" not in kept

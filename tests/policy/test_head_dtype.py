@@ -6,10 +6,13 @@ from grpo_kit.config import ModelConfig, ScratchModelConfig
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.decoder import can_decode
 from grpo_kit.generate.torch_engine import TorchEngine
+from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.policy.logprobs import Head, select_logprobs
 from grpo_kit.policy.models import load_policy
 from grpo_kit.policy.packing import TrainingSequence, micro_batches
+from grpo_kit.train.reference import open_reference
 from grpo_kit.types import Prompt
+from tests.kit.runs import recipe
 from tests.kit.sequences import random_sequences
 
 
@@ -70,3 +73,17 @@ def test_its_gradient_is_that_of_float32_products():
     for chunk in (10**6, 90):  # in one piece, and recomputed in the backward pass
         for found, exact in zip(gradients(True, True, chunk), wanted, strict=True):
             torch.testing.assert_close(found, exact)
+
+
+def test_a_teacher_has_the_head_of_the_policy(tmp_path):
+    tiny("float32", "same").save(tmp_path / "model")
+
+    def said(dtype, head):
+        model = f"model={{path: {tmp_path / 'model'}, dtype: {dtype}, head_dtype: {head}}}"
+        config = recipe("on_policy_distillation", model, f"reference.path={tmp_path / 'model'}")
+        row = resolve_objective(config.algorithm, config.objective)
+        return logprobs(open_reference(config, row, load_policy(config.model, torch.device("cpu"))))
+
+    exact = said("float32", "same")
+    same, full = [(said("bfloat16", head) - exact).abs().mean() for head in ("same", "float32")]
+    assert 0 < full < same / 2

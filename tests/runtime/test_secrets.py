@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from grpo_kit.config.explain import all_keys
 from grpo_kit.config.read import load_recipe
 from grpo_kit.config.source import parse_yaml
 from grpo_kit.errors import UserError
@@ -55,10 +56,16 @@ def test_names_of_secrets(name):
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize("name", ["max_tokens", "api_key_env", "answer_key", "author", "keyboard", "max_prompt_tokens"])
+@pytest.mark.parametrize("name", ["max_tokens", "api_key_env", "answer_key", "author", "keyboard", *all_keys()])
 def test_names_that_are_none(name):
     assert not isinstance(mask({name: 3})[name], str)
-    assert name == "max_prompt_tokens" or not is_secret_name(name)
+    assert not is_secret_name(name)
+
+
+def test_a_mistake_on_the_command_line_shows_what_was_typed():
+    typed = ["data.0={path: my.jsonl, max_prompt_tokens: 64}", "train.token_budget=0", "environment.turn_tokens=x"]
+    assert mask_arguments(typed) == typed
+    assert mask_arguments(["verifiers.0.options={judge_token: abcdefghij}"])[0].count("<masked") == 1
 
 
 def seen(response: str, answer: str, name_env: str = "DEFAULT_NAMED") -> float:

@@ -90,10 +90,17 @@ def test_answers_that_are_cut_ask_for_room_where_those_that_end_are_better():
     assert any(change.startswith("shorter answers") for change in changes)
 
 
-@pytest.mark.parametrize(("context", "said"), [(512, "rollout.max_tokens=24: 100% are cut; none of them ends"),
-                                               (20, "shorter answers: ask for them in prompt_template (data); none")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        (512, "rollout.max_tokens=24: 100% are cut; none of them ends"),
+        (20, "shorter answers: ask for them in prompt_template (data); none of them ends"),
+    ],
+)
 def test_where_none_ends_no_share_is_made_up(context, said):
-    config, found = probed(lambda answer, _: [box(answer), "no"], cut=(0, 1), config=recipe("grpo", "rollout.max_tokens=12"))
+    config, found = probed(
+        lambda answer, _: [box(answer), "no"], cut=(0, 1), config=recipe("grpo", "rollout.max_tokens=12")
+    )
     config = config.model_copy(update={"data": config.data.model_copy(update={"max_prompt_tokens": 8})})
     changes = advice(config, dataclasses.replace(found, context=context))[1]
     assert any(change.startswith(said) for change in changes), changes

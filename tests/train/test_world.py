@@ -14,7 +14,7 @@ from tests.kit.world_runs import RATE, VARIANTS, config_of, train
 
 # One of each way through the code; the rest of the table takes a minute and is slow.
 QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "mixture", "long",
-         "on_policy_distillation", "refresh", "refreshed_lora", "head", "head_lora", "gdpo_sets")  # fmt: skip
+         "on_policy_distillation", "refresh", "refreshed_lora", "gdpo_sets")  # fmt: skip
 NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
 
 
