@@ -21,6 +21,8 @@ TINY = (
     "model.scratch={hidden_size: 32, intermediate_size: 64, layers: 2, heads: 2, context_length: 512}",
     "scoring.workers=0",
     "train.token_budget=512",
+    "rollout.max_tokens=12",
+    "data.max_prompt_tokens=128",
     "parallel.gradient_checkpointing=false",
     "device=cpu",
 )
@@ -202,6 +204,23 @@ def test_what_only_running_it_would_tell_is_said():
     assert "# Not carried over:" in Path("recipe.yaml").read_text()
 
 
+def test_what_decides_nothing_here_is_said():
+    made, _ = imported(
+        grpo("max_steps=2, loss_type='sapo', delta=2.0, epsilon=0.1, vllm_mode='server', save_steps=0.5")
+    )
+    assert lost(made).keys() >= {"delta", "epsilon", "vllm_mode", "save_steps"}
+    Path("recipe.yaml").unlink()
+    made, config = imported(
+        grpo(
+            "max_steps=2, use_vllm=True, vllm_importance_sampling_mode='token_truncate', vllm_importance_sampling_clip_min=0.5, "
+            "loss_type='cispo', epsilon=0.1, epsilon_high=5.0"
+        )
+    )
+    assert "an upper bound alone" in lost(made)["vllm_importance_sampling_clip_min"]
+    assert (config.objective.clip_low, config.objective.clip_high) == (1.0, 4.0)
+    assert ("epsilon_high 5.0", "objective.clip_high: 4.0") in made.carried
+
+
 def test_a_name_that_is_assigned_in_a_branch_is_not_guessed():
     text = GRPO.format(settings="max_steps=2, learning_rate=rate", rewards="reward", data='load_dataset("d")["train"]')
     made, _ = imported(source("rate = 1e-3\nif big:\n    rate = 1e-5\n" + text))
@@ -216,12 +235,11 @@ def test_rows_that_code_changes_are_said():
 
 def test_tools_and_rewards_by_path(here):
     (here / "mine.py").write_text("def good(completions, **kwargs):\n    return [1.0]\n")
-    text = grpo(rewards="reward, mine.good, make()").replace
+    grpo(rewards="reward, mine.good, make()")
     name = source(
         "import mine\ndef search(text: str) -> str:\n    '''Look.'''\n"
         + Path("script.py").read_text().replace("args=args", "args=args, tools=[search], callbacks=[Watch()]")
     )
-    assert text
     made, config = imported(name)
     assert [v.name for v in config.verifiers] == ["script.py:reward", "mine.py:good"]
     assert config.environment.tools == ("script.py:search",)
@@ -260,7 +278,9 @@ def test_bad_input_is_one_paragraph_and_writes_nothing(case, here):
     (here / "parsed.py").write_text(whole.replace("args = GRPOConfig(max_steps=2)", "args = parser.parse()"))
     (here / "no_model.py").write_text(whole.replace('model="m"', "model=arguments.model"))
     (here / "circular.py").write_text(
-        whole.replace('if __name__ == "__main__":', "if True:")
+        whole.replace('if __name__ == "__main__":\n', "")
+        .replace("    args =", "args =")
+        .replace("    GRPOTrainer", "GRPOTrainer")
         .replace("return [1.0", "dataset\n    return [1.0")
         .replace("def reward", 'dataset = load_dataset("d")\ndef reward')
     )
@@ -276,7 +296,7 @@ def test_bad_input_is_one_paragraph_and_writes_nothing(case, here):
 
 def test_nothing_is_overwritten(here):
     (here / "recipe_functions.py").write_text("mine")
-    with pytest.raises(UserError, match="recipe_functions.py exists"):
+    with pytest.raises(UserError, match=r"recipe_functions\.py exists"):
         imported("grpo_gsm8k.py")
     assert not (here / "recipe.yaml").exists()
 

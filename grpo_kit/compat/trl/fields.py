@@ -152,8 +152,8 @@ OWN_FIELDS = (
     Field("vllm_gpu_memory_utilization", ("rollout.vllm.memory_fraction",), "with use_vllm", 0.3, methods=GRPO),
     Field("vllm_enable_sleep_mode", ("rollout.vllm.sleep",), "with use_vllm", False, methods=GRPO),
     # --- the loss ------------------------------------------------------------------------------------------------
-    Field("loss_type", ("objective.aggregation", "objective.surrogate", "objective.ratio_level", "objective.pair_loss",
-                        "objective.clip_low", "objective.clip_high", "algorithm", "objective.correction"),
+    Field("loss_type", ("objective.aggregation", "objective.surrogate", "objective.ratio_level",
+                        "objective.clip_low", "algorithm"),
           "GRPO: grpo, dr_grpo, bnpo, dapo, cispo, sapo, luspo, vespo; DPO: sigmoid, ipo; SFT: nll; KTO: kto. Every other one "
           "is refused by name",
           {"grpo": "dapo", "dpo": ("sigmoid",), "sft": "nll", "kto": "kto"}, methods=("grpo", "dpo", "sft", "kto")),
@@ -221,7 +221,7 @@ NOT_CARRIED = (
           methods=("grpo", "dpo", "kto")),
     _lost("ref_model_mixup_alpha", 0.6, "with sync_ref_model", methods=("grpo", "dpo", "kto")),
     _lost("ref_model_sync_steps", 512, "with sync_ref_model", methods=("grpo", "dpo", "kto")),
-    _lost("router_aux_loss_coef", None, "no loss of a router is added"),
+    _lost("router_aux_loss_coef", None, "no loss of a router is added", methods=("grpo", "dpo", "sft", "kto")),
     _lost("loss_weights", None, "losses of pairs are not mixed", methods=("dpo",)),
     _lost("label_smoothing", 0.0, "the loss of a pair knows no smoothing", methods=("dpo",)),
     _lost("f_divergence_type", "reverse_kl", "the loss is that of the reverse KL", methods=("dpo",)),

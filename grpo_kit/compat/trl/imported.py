@@ -31,3 +31,15 @@ class Imported:
         for section in sections:
             here = here.setdefault(section, {})
         here[last] = value
+
+    def has(self, key: str) -> bool:
+        """Whether the recipe says something of a key, an entry of a list being numbered."""
+        here: Any = self.recipe
+        for part in key.split("."):
+            if isinstance(here, list):
+                here = here[int(part)] if int(part) < len(here) else {}
+            elif isinstance(here, dict) and part in here:
+                here = here[part]
+            else:
+                return False
+        return True

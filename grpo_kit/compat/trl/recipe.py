@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from grpo_kit.config import Config
 from grpo_kit.config.explain import all_keys
 from grpo_kit.config.read import read_override, read_source, validate
 from grpo_kit.data.rows import is_one_file, read_file
@@ -39,6 +40,7 @@ class _Writer:
         self.fields, self.usual = fields_of(asked.method), all_keys()
         self.values: dict[str, Any] = {name: one.default_of(asked.method) for name, one in self.fields.items()}
         self.given: dict[str, Any] = {}
+        self.used: set[str] = set()
 
     def write(self) -> Imported:
         self._take_settings()
@@ -49,6 +51,7 @@ class _Writer:
         self._batches(rows)
         self._objective()
         self._rest()
+        self._unused()
         return self.made
 
     def _take_settings(self) -> None:
@@ -273,6 +276,8 @@ class _Writer:
             if "beta" in self.fields:
                 made["beta"] = float(self.values["beta"])
         self.made.recipe["algorithm"] = algorithm
+        if method != "grpo" and "loss_type" in self.given:
+            self.made.carried.append((f"loss_type {self.values['loss_type']!r:.40}", f"algorithm: {algorithm}"))
         for key, value in made.items():
             self.made.set(f"objective.{key}", value)
         row = ALGORITHMS[algorithm]
@@ -280,7 +285,8 @@ class _Writer:
             k.removeprefix("objective."): f for f in self.fields.values() for k in f.keys if k.startswith("objective.")
         }
         for key, value in made.items():
-            sources = [f.name for f in self.fields.values() if f"objective.{key}" in f.keys and f.name in self.given]
+            sources = self._sources(key)
+            self.used.update(sources)
             if sources:
                 given = ", ".join(f"{name} {self.values[name]!r:.40}" for name in sources)
                 self.made.carried.append((given, f"objective.{key}: {value}"))
@@ -288,6 +294,32 @@ class _Writer:
                 field_of = mapped[key]
                 said = f"objective.{key}: {value} (the row {algorithm} has {getattr(row, key)})"
                 self.made.defaults.append((f"{field_of.name} {self.values[field_of.name]!r}", said))
+
+    def _sources(self, key: str) -> list[str]:
+        """The given fields that a choice of the objective is made of."""
+        named = [f.name for f in self.fields.values() if f"objective.{key}" in f.keys and f.name in self.given]
+        if self.asked.method == "grpo" and key in together.LOSSES[self.values["loss_type"]]:
+            return [name for name in named if name == "loss_type"]
+        ignored = {"loss_type"}
+        if key == "clip_high" and self.values.get("epsilon_high") is not None:
+            ignored.add("epsilon")
+        return [name for name in named if name not in ignored]
+
+    def _unused(self) -> None:
+        """Say what was given, and no key came of."""
+        for name, value in self.given.items():
+            one = self.fields[name]
+            if (
+                one.convert is not None
+                or not one.keys
+                or value == one.default_of(self.asked.method)
+                or name in self.used
+            ):
+                continue
+            if not any(self.made.has(key) for key in one.keys if not key.startswith("objective.")):
+                self.made.lost.append(
+                    (f"{name} {value!r:.60}", NO_EFFECT.get(name, "it decides nothing beside the other settings"))
+                )
 
     def _rest(self) -> None:
         for key, value in together.engine(self.values).items() if self.asked.method == "grpo" else ():
@@ -310,6 +342,10 @@ class _Writer:
             self.made.lost.append((name, OTHERS.get(name, "the trainer here has no such argument")))
 
 
+NO_EFFECT = {
+    "vllm_importance_sampling_clip_min": "a truncated weight has an upper bound alone",
+    "save_steps": "a share of a run",
+}
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "generation_batch_size")
 OTHERS = {
     "callbacks": "callbacks are given in Python: docs/api.md",
@@ -345,10 +381,11 @@ def make_recipe(asked: Asked, out: Path, overrides: list[str], more_lost: dict[s
     made.lost += list((more_lost or {}).items())
     try:
         source = read_source(made.recipe, overrides)
-        config = validate(source)
+        config: Config = validate(source)
         row = resolve_objective(config.algorithm, config.objective, config.sampled_by)
     except UserError as error:
-        raise UserError(f"{asked.file}: what it asks for makes no recipe: {error}") from error
+        said = " ".join(str(error).replace("the given recipe: ", "").split())
+        raise UserError(f"{asked.file}: what it asks for makes no recipe: {said}") from error
     updates = config.train.updates_per_batch * config.train.epochs_per_batch
     made.recipe = source.data
     if found := refusals(row, group_size=config.rollout.group_size, updates=updates):

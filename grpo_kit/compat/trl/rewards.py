@@ -141,4 +141,4 @@ def reward_definitions(asked: Asked) -> list[Any]:
         return []
     known = top_level(asked.tree)
     found = (asked.names.resolve(node) for node in asked.rewards)
-    return [known[node.id] for node in found if getattr(node, "id", None) in known]
+    return [known[node.id] for node in found if isinstance(node, ast.Name) and node.id in known]

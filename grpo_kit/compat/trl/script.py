@@ -124,7 +124,9 @@ def _arguments(call: ast.Call, order: tuple[str, ...], names: Names) -> dict[str
             given[keyword.arg] = keyword.value
             continue
         whole = names.resolve(keyword.value)
-        if isinstance(whole, ast.Dict):
+        if isinstance(whole, ast.Call) and names.full_name(whole.func) == "dict" and not whole.args:
+            given |= _arguments(whole, (), names)
+        elif isinstance(whole, ast.Dict):
             for key, value in zip(whole.keys, whole.values, strict=True):
                 if isinstance(key, ast.Constant):
                     given[str(key.value)] = value

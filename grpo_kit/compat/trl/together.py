@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -123,24 +123,17 @@ def grpo_objective(values: Values) -> Keys:
     elif loss == "sapo":
         made |= {"gate_positive": values["sapo_temperature_pos"], "gate_negative": values["sapo_temperature_neg"]}
     else:
-        made |= {
-            f"gamma_power_{n}ative" if n == "neg" else f"gamma_power_{n}itive": values[f"vespo_k_{n}"] for n in SIGNS
-        }
-        made |= {
-            f"gamma_decay_{n}ative" if n == "neg" else f"gamma_decay_{n}itive": values[f"vespo_lambda_{n}"]
-            for n in SIGNS
-        }
-    if beta > 0.0 and values["use_bias_correction_kl"]:
-        if level == "sequence":
+        for sign, ours in (("pos", "positive"), ("neg", "negative")):
+            made[f"gamma_power_{ours}"] = values[f"vespo_k_{sign}"]
+            made[f"gamma_decay_{ours}"] = values[f"vespo_lambda_{sign}"]
+    if beta > 0.0:
+        if values["use_bias_correction_kl"] and level == "sequence":
             raise CannotCarry(
                 "use_bias_correction_kl with importance_sampling_level sequence weighs the KL by the ratio of the response; "
                 "here it is weighed by the token's: set use_bias_correction_kl=False, or beta=0"
             )
-        made["kl_weighted"] = True
+        made["kl_weighted"] = bool(values["use_bias_correction_kl"])
     return made | _advantages(values) | _entropy(values) | _engine_correction(values, loss)
-
-
-SIGNS = ("pos", "neg")
 
 
 def _advantages(values: Values) -> Keys:
@@ -171,7 +164,8 @@ def _engine_correction(values: Values, loss: str) -> Keys:
         if values["vllm_importance_sampling_correction"] and loss == "vespo":
             raise CannotCarry(
                 "loss_type vespo with use_vllm multiplies the engine's correction into its weight, bounded by "
-                "vllm_importance_sampling_mode, which has no counterpart: set vllm_importance_sampling_correction=False, or use_vllm=False"
+                "vllm_importance_sampling_mode, which has no counterpart: set vllm_importance_sampling_correction=False, or "
+                "use_vllm=False"
             )
         if values["vllm_importance_sampling_correction"]:
             mode = _known("vllm_importance_sampling_mode", values["vllm_importance_sampling_mode"], CORRECTIONS)
@@ -224,6 +218,3 @@ def _known(name: str, value: Any, known: Any) -> Any:
     if not isinstance(value, str) or value not in known:
         raise CannotCarry(f"{name} {value!r:.60} has no counterpart here; carried over are {', '.join(known)}")
     return value
-
-
-Objective = Callable[[Values], Keys]
