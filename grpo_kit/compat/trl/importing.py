@@ -7,7 +7,8 @@ from pathlib import Path
 from grpo_kit.errors import UserError
 
 from .fields import METHODS
-from .recipe import Imported, make_recipe
+from .imported import Imported
+from .recipe import make_recipe
 from .script import read_script
 from .text import recipe_text
 from .yaml_config import read_config

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from .recipe import Imported
+from .fields import FIELDS, METHODS, Field
+from .imported import Imported
 
 WIDTH = 110
 ORDER = ("seed", "algorithm", "model", "data", "chat", "examples", "environment", "verifiers", "rollout", "objective",
@@ -44,3 +45,35 @@ def recipe_text(made: Imported, source: Path) -> str:
     keys = [*(key for key in ORDER if key in made.recipe), *(key for key in made.recipe if key not in ORDER)]
     blocks = [yaml.safe_dump({key: made.recipe[key]}, sort_keys=False, allow_unicode=True, width=WIDTH) for key in keys]
     return "\n".join([*lines, "", "\n".join(blocks)])
+
+
+def mapping_table() -> str:
+    """The mapping as tables for docs/from_trl.md: what has a key, and what is not carried over."""
+    carried = ["| TRL | default there | here | how |", "|---|---|---|---|"]
+    lost = ["| TRL | why |", "|---|---|"]
+    for one in FIELDS:
+        of = "" if one.methods == METHODS else f" ({', '.join(one.methods)})"
+        name = f"`{one.name}`{of}{', older versions' if one.older else ''}"
+        if one.keys:
+            keys = ", ".join(f"`{key}`" for key in one.keys)
+            carried.append(f"| {name} | {'' if one.older else _default(one)} | {keys} | {one.why} |")
+        elif not one.needless:
+            lost.append(f"| {name} | {one.why} |")
+    needless = ", ".join(f"`{one.name}`" for one in FIELDS if one.needless)
+    return "\n\n".join(
+        [
+            "\n".join(carried),
+            "Said to be not carried over, where a script gives them another value than TRL's default:",
+            "\n".join(lost),
+            f"Passed over, since nothing is lost without them: {needless}.",
+        ]
+    )
+
+
+def _default(one: Field) -> str:
+    if not isinstance(one.default, dict):
+        return f"`{one.default}`"
+    values = {method: value for method, value in one.default.items() if method in one.methods}
+    return ", ".join(
+        f"{method} `{value[0] if isinstance(value, tuple) else value}`" for method, value in values.items()
+    )
