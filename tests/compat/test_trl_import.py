@@ -178,6 +178,7 @@ def test_a_config_of_the_command_line():
     )  # fmt: skip
     made, config = imported("c.yaml")
     assert [v.name for v in config.verifiers] == ["math", "my_lib.rewards:mine"]
+    assert config.only_set.fields.answer == "solution"  # what TRL's accuracy_reward reads
     assert (config.only_set.path, config.only_set.subset) == ("openai/gsm8k", "main")
     assert (config.model.lora.rank, config.rollout.engine, config.rollout.vllm.sleep) == (32, "vllm", False)
     assert (config.objective.correction, config.objective.correction_level, config.objective.correction_cap) == (
@@ -227,10 +228,48 @@ def test_a_name_that_is_assigned_in_a_branch_is_not_guessed():
     assert "it is computed, `rate`" in lost(made)["learning_rate"]
 
 
+def test_what_is_changed_on_the_way_is_not_guessed():
+    """A list that grows, a dict that is set, a field that a branch sets: what stands in the call is not what is given."""
+    text = GRPO.format(settings="max_steps=2, **more", rewards="reward", data='load_dataset("d")["train"]')
+    head = 'more = {"beta": 0.5}\nmore["beta"] = 0.1\n'
+    made, config = imported(
+        source(head + text.replace("    GRPOT", "    if debug:\n        args.temperature = 0.7\n    GRPOT"))
+    )
+    assert config.objective.beta == 0.0
+    assert config.rollout.temperature == 1.0
+    assert lost(made).keys() >= {"**more", "temperature"}
+    grown = (
+        text.replace(", **more", "")
+        .replace("[reward]", "rewards")
+        .replace("    args", "    rewards = [reward]\n    rewards.append(other)\n    args")
+    )
+    Path("recipe.yaml").unlink()
+    with pytest.raises(UserError, match="no reward could be carried over"):
+        imported(source(grown))
+
+
+def test_lists_of_lists_end():
+    lines = ["a0 = ['x', 'x']"] + [f"a{i} = [a{i - 1}, a{i - 1}]" for i in range(1, 38)]
+    text = GRPO.format(
+        settings="max_steps=2, chat_template_kwargs=a37", rewards="reward", data='load_dataset("d")["train"]'
+    )
+    made, _ = imported(source("\n".join(lines) + "\n" + text))
+    assert "it is computed" in lost(made)["chat_template_kwargs"]
+
+
 def test_rows_that_code_changes_are_said():
     made, config = imported(grpo(data='load_dataset("d")["train"].map(prepare).filter(long)'))
     assert config.only_set.path == "d"
     assert "write them once with .to_json" in dict(made.lost)["`.map(...)` (line 7), `.filter(...)` (line 7)"]
+
+
+def test_trls_own_rewards_are_the_nearest_shipped_ones():
+    name = grpo(rewards="accuracy_reward, think_format_reward, other_reward")
+    text = "from trl.rewards import accuracy_reward, other_reward, think_format_reward\n" + Path(name).read_text()
+    made, config = imported(source(text))
+    assert [(v.name, v.options) for v in config.verifiers] == [("math", {}), ("format", {"shape": "think"})]
+    assert config.only_set.fields.answer == "solution"
+    assert "TRL's own" in dict(made.lost)["reward other_reward"]
 
 
 def test_tools_and_rewards_by_path(here):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from grpo_kit.verifiers.adapters import GOLD_NAMES
@@ -16,7 +17,7 @@ HANDED_OVER = {
 }  # fmt: skip
 
 
-def read_by(functions: list[ast.AST]) -> list[str]:
+def read_by(functions: Sequence[ast.AST]) -> list[str]:
     """Columns that reward functions ask for by name, as parameters or out of their keyword arguments."""
     found: dict[str, None] = {}
     for function in functions:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_DEPTH = 40
+MAX_NODES = 20_000  # of one value, with what its names stand for: a few lines of lists of lists make billions
 MAX_TEXT = 100_000  # characters of a text that a script puts together
 
 
@@ -57,6 +58,8 @@ class Names:
         self.module = Scope()
         self.scope_of: dict[ast.AST, Scope] = {}
         self.imported: dict[str, str] = {}
+        self.certain: set[ast.stmt] = set()  # statements that run whenever their function does
+        self._left = 0
         self._read(tree.body, self.module, plain=True)
 
     def _read(self, body: list[ast.stmt], scope: Scope, plain: bool) -> None:
@@ -73,6 +76,8 @@ class Names:
                 self._read_statement(statement, scope, plain)
 
     def _read_statement(self, statement: ast.stmt, scope: Scope, plain: bool) -> None:
+        if plain:
+            self.certain.add(statement)
         blocks = [getattr(statement, name, None) or [] for name in ("body", "orelse", "finalbody")]
         blocks += [handler.body for handler in getattr(statement, "handlers", ())]
         certain = plain and is_main_guard(statement)
@@ -110,13 +115,15 @@ class Names:
 
     def value(self, node: ast.expr, depth: int = 0) -> Any:
         """A constant of Python, or `Unread`."""
+        self._left = MAX_NODES
         try:
             return self._value(self.resolve(node), depth)
         except (_Unreadable, TypeError, ValueError, ArithmeticError, RecursionError):
             return Unread(" ".join(ast.unparse(node).split())[:80], node.lineno)
 
     def _value(self, node: ast.expr, depth: int) -> Any:
-        if depth > MAX_DEPTH:
+        self._left -= 1
+        if depth > MAX_DEPTH or self._left < 0:
             raise _Unreadable
         inner = [self.resolve(part) for part in _parts(node)]
         if isinstance(node, ast.Constant):
@@ -185,6 +192,22 @@ def _computed(operation: ast.operator, left: Any, right: Any) -> Any:
     raise _Unreadable
 
 
+# Methods of lists and dicts that change what a name was assigned.
+MUTATORS = {
+    "append",
+    "extend",
+    "insert",
+    "pop",
+    "popitem",
+    "remove",
+    "clear",
+    "update",
+    "setdefault",
+    "sort",
+    "reverse",
+}
+
+
 def _bound(statement: ast.stmt, inside: set[ast.AST]) -> Iterator[tuple[str, ast.expr | None]]:
     """Names that a statement binds by itself, with what they are assigned where that is plain."""
     if isinstance(statement, ast.Assign) and all(isinstance(target, ast.Name) for target in statement.targets):
@@ -195,5 +218,11 @@ def _bound(statement: ast.stmt, inside: set[ast.AST]) -> Iterator[tuple[str, ast
             yield statement.target.id, statement.value
         return
     for node in ast.walk(statement):
-        if node not in inside and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        if node in inside:
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
             yield node.id, None
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            yield from ((name.id, None) for name in ast.walk(node.value) if isinstance(name, ast.Name))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
+            yield from ((name.id, None) for name in [node.func.value] if isinstance(name, ast.Name))

@@ -16,11 +16,11 @@ from grpo_kit.objective.compatibility import refusals
 from grpo_kit.runtime.suggest import did_you_mean
 
 from . import together
-from .columns import gold_of, mapping_of, read_by
+from .columns import gold_of, mapping_of
 from .fields import CONFIGS, LORA, LORA_LOST, Field, fields_of
 from .imported import Imported
 from .names import Unread
-from .rewards import Scores, reward_definitions
+from .rewards import Scores, columns_read
 from .script import Asked
 from .together import Batches, CannotCarry
 
@@ -201,7 +201,7 @@ class _Writer:
         )  # fmt: skip
 
     def _gold(self, columns: list[str] | None) -> None:
-        read = read_by(reward_definitions(self.asked))
+        read = columns_read(self.asked)
         gold = gold_of(read) or (gold_of(columns) if columns else None)
         column = self.asked.data.renamed.get(gold, gold) if gold else None
         if column is None and columns:
@@ -210,6 +210,8 @@ class _Writer:
                 name for name in columns if name not in read and name != self.asked.data.renamed.get("prompt", "prompt")
             ]
             column = free[0] if free else None
+        if "data.fields.answer" in self.overridden:
+            return
         if column is None:
             why = "which column is the gold answer cannot be told; data.fields.answer names one (docs/data.md)"
             self.made.lost.append(("the gold answer", why))
@@ -236,10 +238,12 @@ class _Writer:
             self.made.lost.append(("steps_per_generation", batch.note))
         count = together.steps(self.values, batch, rows)
         if count is None and "train.steps" not in self.overridden:
+            path = self.asked.data.path
+            unknown = "since it is not here" if path and is_one_file(path) else "without loading it"
             raise UserError(
-                f"{self.asked.file}: it trains for num_train_epochs {self.values['num_train_epochs']:g}, and how many rows "
-                f"{self.asked.data.path} has is not known without loading it: say train.steps=N, rows times epochs divided by "
-                f"the {batch.rows} of a step"
+                f"{self.asked.file}: it trains for num_train_epochs {self.values['num_train_epochs']:g}, and how many rows {path} "
+                f"has is not known {unknown}: say train.steps=N, which is rows times epochs, divided by the rows of a step "
+                f"({batch.rows})"
             )
         if count is not None:
             self.made.set("train.steps", count)

@@ -8,6 +8,7 @@ from typing import Any
 
 from grpo_kit.errors import UserError
 
+from .columns import read_by
 from .functions import Place, extracted, place_of, top_level, trains_when_imported
 from .imported import Imported
 from .script import Asked
@@ -19,6 +20,7 @@ SHIPPED_REWARDS: dict[str, tuple[str, dict[str, Any]]] = {
     "reasoning_accuracy_reward": ("math", {}),
     "think_format_reward": ("format", {"shape": "think"}),
 }
+JUDGES_OF_TRL = ("accuracy_reward", "reasoning_accuracy_reward")  # they read the gold answer from a column `solution`
 
 
 class Scores:
@@ -135,10 +137,13 @@ class Scores:
         return home.as_posix()
 
 
-def reward_definitions(asked: Asked) -> list[Any]:
-    """The reward functions that stand at the top of the script itself."""
-    if asked.tree is None or asked.names is None:
-        return []
-    known = top_level(asked.tree)
-    found = (asked.names.resolve(node) for node in asked.rewards)
-    return [known[node.id] for node in found if isinstance(node, ast.Name) and node.id in known]
+def columns_read(asked: Asked) -> list[str]:
+    """Columns of the data that the rewards ask for by name: those at the top of the script itself, and TRL's own."""
+    known = top_level(asked.tree) if asked.tree is not None else {}
+    nodes = [
+        asked.names.resolve(node) if asked.names and isinstance(node, ast.expr) else node for node in asked.rewards
+    ]
+    own = [known[node.id] for node in nodes if isinstance(node, ast.Name) and node.id in known]
+    names = [asked.names.full_name(node) if asked.names and isinstance(node, ast.expr) else node for node in nodes]
+    of_trl = ["solution" for name in names if isinstance(name, str) and name.rpartition(".")[2] in JUDGES_OF_TRL]
+    return read_by(own) + of_trl

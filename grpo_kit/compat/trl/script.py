@@ -76,7 +76,7 @@ def read_script(path: Path) -> Asked:
     try:
         tree = ast.parse(text)
         names = Names(tree)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, MemoryError) as error:
         raise UserError(f"{path}:{getattr(error, 'lineno', None) or 1}: it is no Python: {error}") from error
     except RecursionError:
         raise UserError(f"{path}: it is nested too deep for a training script") from None
@@ -151,7 +151,9 @@ def _settings(path: Path, node: ast.expr | None, method: str, tree: ast.Module, 
             if isinstance(statement, ast.Assign) and statement.lineno < node.lineno:
                 for target in statement.targets:
                     if isinstance(target, ast.Attribute) and ast.unparse(target.value) == node.id:
-                        found[target.attr] = names.value(statement.value)
+                        sure = statement in names.certain
+                        said = ast.unparse(statement)[:80]
+                        found[target.attr] = names.value(statement.value) if sure else Unread(said, statement.lineno)
     return found
 
 
