@@ -241,8 +241,8 @@ class _Writer:
             path = self.asked.data.path
             unknown = "since it is not here" if path and is_one_file(path) else "without loading it"
             raise UserError(
-                f"{self.asked.file}: it trains for num_train_epochs {self.values['num_train_epochs']:g}, and how many rows {path} "
-                f"has is not known {unknown}: say train.steps=N, which is rows times epochs, divided by the rows of a step "
+                f"{self.asked.file}: it trains for num_train_epochs {self.values['num_train_epochs']:g}, and how many rows "
+                f"{path} has is not known {unknown}: say train.steps=N, which is rows times epochs, divided by the rows of a step "
                 f"({batch.rows})"
             )
         if count is not None:
