@@ -242,7 +242,7 @@ class _Writer:
             unknown = "since it is not here" if path and is_one_file(path) else "without loading it"
             raise UserError(
                 f"{self.asked.file}: it trains for num_train_epochs {self.values['num_train_epochs']:g}, and how many rows "
-                f"{path} has is not known {unknown}: say train.steps=N, which is rows times epochs, divided by the rows of a step "
+                f"{path} has is not known {unknown}: say train.steps=N: rows times epochs, divided by the rows of a step "
                 f"({batch.rows})"
             )
         if count is not None:
