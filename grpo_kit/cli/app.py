@@ -18,6 +18,7 @@ from grpo_kit.cli.environments import app as environments_app
 from grpo_kit.cli.evaluate import mount as mount_evaluation
 from grpo_kit.cli.explain import metrics
 from grpo_kit.cli.help_texts import examples, expanded
+from grpo_kit.cli.importing import app as import_app
 from grpo_kit.cli.plan import plan
 from grpo_kit.cli.replay import replay
 from grpo_kit.cli.verifiers import app as verifiers_app
@@ -38,6 +39,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(verifiers_app, name="verifiers")
 app.add_typer(environments_app, name="environments")
 app.add_typer(data_app, name="data")
+app.add_typer(import_app, name="import")
 app.command(epilog=examples("grpo-kit algorithms", "grpo-kit algorithms dapo"))(algorithms)
 app.command(epilog=examples("grpo-kit plan quickstart/addition --gpus 1x24GB"))(plan)
 app.command(epilog=examples("grpo-kit replay runs/NAME --step 1"))(replay)

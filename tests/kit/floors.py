@@ -11,6 +11,7 @@ FLOORS = (
     "config",
     "observe",
     "data",
+    "compat",
     "policy",
     "generate",
     "scoring",

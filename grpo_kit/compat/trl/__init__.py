@@ -1,0 +1,1 @@
+"""TRL 1.16: its scripts and configurations as recipes. TRL is not imported, and no script is executed."""

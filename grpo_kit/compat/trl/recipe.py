@@ -1,0 +1,397 @@
+"""The recipe of what a script or a configuration asks of TRL, and what becomes of each part of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from grpo_kit.config import Config
+from grpo_kit.config.explain import all_keys
+from grpo_kit.config.read import read_override, read_source, validate
+from grpo_kit.data.rows import is_one_file, read_file
+from grpo_kit.errors import UserError
+from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
+from grpo_kit.objective.compatibility import refusals
+from grpo_kit.runtime.suggest import did_you_mean
+
+from . import together
+from .columns import gold_of, mapping_of
+from .fields import CONFIGS, LORA, LORA_LOST, Field, fields_of
+from .imported import Imported
+from .names import Unread
+from .rewards import Scores, columns_read
+from .script import Asked
+from .together import Batches, CannotCarry
+
+DEFAULT_LORA = {"r": 8, "lora_alpha": 8}  # peft's
+
+
+class _Writer:
+    """Writes the recipe part by part.
+
+    Args:
+        out: the file that the recipe is written to; functions are written beside it.
+    """
+
+    def __init__(self, asked: Asked, out: Path, overridden: set[str]) -> None:
+        self.asked, self.out, self.overridden = asked, out, overridden
+        self.made = Imported(asked.method)
+        self.fields, self.usual = fields_of(asked.method), all_keys()
+        self.values: dict[str, Any] = {name: one.default_of(asked.method) for name, one in self.fields.items()}
+        self.given: dict[str, Any] = {}
+        self.used: set[str] = set()
+
+    def write(self) -> Imported:
+        self._take_settings()
+        self._single_fields()
+        self._model()
+        rows = self._data()
+        Scores(self.asked, self.made, self.out, self.overridden, self.values).write()
+        self._batches(rows)
+        self._objective()
+        self._rest()
+        self._unused()
+        return self.made
+
+    def _take_settings(self) -> None:
+        """Sort what is given into what is known, what is unknown, and what nobody can read."""
+        for name, value in self.asked.settings.items():
+            known = self.fields.get(name)
+            if isinstance(value, Unread):
+                way = f"; say it as {known.keys[0]}=..." if known and known.keys else ""
+                self.made.lost.append((name, f"it is computed, {value}{way}"))
+            elif known is None:
+                self.made.lost.append((name, self._unknown(name)))
+            else:
+                self.values[name] = self.given[name] = value
+                if not known.keys and not known.needless and value != known.default_of(self.asked.method):
+                    self.made.lost.append((f"{name} {value!r:.60}", known.why))
+
+    def _unknown(self, name: str) -> str:
+        near = did_you_mean(name, list(self.fields))
+        return f"the mapping has no such field of {CONFIGS[self.asked.method]}, so nothing here goes by it.{near}"
+
+    def _single_fields(self) -> None:
+        for one in self.fields.values():
+            if one.convert is None or (one.name not in self.given and not one.matters):
+                continue
+            value = self.values[one.name]
+            if value is None and one.name in self.given and one.name != "bf16":
+                continue  # TRL's own default, which the kit has in its way
+            try:
+                made = one.convert(value)
+            except (TypeError, ValueError) as error:
+                self.made.lost.append((f"{one.name} {value!r:.60}", str(error)))
+                continue
+            if one.name != "beta":
+                self.made.set(one.keys[0], made)
+                self._say(one, value, f"{one.keys[0]}: {made}")
+
+    def _say(self, one: Field, value: Any, said: str) -> None:
+        if one.name in self.given:
+            self.made.carried.append((f"{one.name} {value!r:.60}", said + (f" ({one.why})" if one.why else "")))
+        elif self.usual[one.keys[0]].default != json.dumps(value):
+            self.made.defaults.append((f"{one.name} {value!r}", said))
+
+    def _model(self) -> None:
+        model = self.asked.model
+        if isinstance(model, str):
+            self.made.set("model.path", model)
+            self.made.carried.append((f"model {model}", "model.path"))
+        elif not self.overridden & {"model.path", "model.scratch"}:
+            said = f"is {model}, which only running it would tell" if isinstance(model, Unread) else "is not named"
+            raise UserError(f"{self.asked.file}: the model {said}; say model.path=NAME or folder")
+        if self.asked.reference is not None:
+            if isinstance(self.asked.reference, str):
+                self.made.set("reference.path", self.asked.reference)
+                self.made.carried.append((f"ref_model {self.asked.reference}", "reference.path"))
+            else:
+                self.made.lost.append(("ref_model", f"it is {self.asked.reference}; say reference.path=..."))
+        if self.asked.lora is not None:
+            self._lora(self.asked.lora)
+
+    def _lora(self, lora: dict[str, Any]) -> None:
+        if self.asked.method == "reward":
+            self.made.lost.append(
+                ("peft_config", "a reward model's score layer has to be trained as well: no adapters there")
+            )
+            return
+        whole = DEFAULT_LORA | lora
+        if unread := whole.pop("", None):
+            self.made.lost.append(("peft_config", f"it is {unread}; say model.lora={{rank: 16, alpha: 32}}"))
+            return
+        for name, value in whole.items():
+            if isinstance(value, Unread):
+                self.made.lost.append((f"LoraConfig.{name}", f"it is computed, {value}"))
+            elif name in LORA:
+                self.made.set(LORA[name], value)
+                said = self.made.carried if name in lora else self.made.defaults
+                said.append((f"LoraConfig.{name} {value!r:.60}", LORA[name]))
+            elif name not in ("task_type", "") and value not in (None, 0, 0.0, False, "none", {}, True):
+                self.made.lost.append(
+                    (f"LoraConfig.{name} {value!r:.60}", LORA_LOST.get(name, "adapters have no such option"))
+                )
+        if not whole.get("target_modules"):
+            self.made.defaults.append(
+                ("LoraConfig.target_modules None", "model.lora.targets: all-linear; peft goes by the model")
+            )
+
+    def _data(self) -> int | None:
+        """The section ``data`` (and ``examples``); gives the rows of a file that lies here."""
+        data, sampled = self.asked.data, self.asked.method == "grpo"
+        path = data.path
+        if not isinstance(path, str):
+            if not self.overridden & {"data", "data.path", "data.task", "examples", "examples.path"}:
+                said = f"is {data.changed[0]}, which only running it would tell" if data.changed else "is not named"
+                key = "data.path" if sampled else "examples.path"
+                raise UserError(f"{self.asked.file}: the data {said}; say {key}=FILE, or a name on the hub")
+        else:
+            self.made.set("data.path" if sampled else "examples.path", path)
+            self.made.carried.append((f"data {path}", "data.path" if sampled else "examples.path"))
+        if not sampled:
+            # Recorded prompts are framed by a section data; a procedural task there asks nothing.
+            self.made.set("data.task", "addition")
+        for key, value, usual in (
+            ("subset", data.subset, None),
+            ("split", data.split, "train"),
+            ("limit", data.limit, None),
+        ):
+            if value == usual or (key == "split" and path and is_one_file(path)):
+                continue
+            if key == "limit" and not sampled:
+                self.made.lost.append(
+                    (f"the first {value} rows", "examples are learned from whole: write these into a file")
+                )
+                continue
+            self.made.set(f"data.{key}", value)
+            self.made.carried.append((f"{key} {value}", f"data.{key}"))
+        rows = read_file(Path(path)) if path and is_one_file(path) and Path(path).is_file() else None
+        if sampled:
+            self._columns(rows.column_names if rows is not None else None)
+        elif data.changed or data.renamed:
+            self._changed_rows(data.changed or [f"renamed columns {', '.join(data.renamed)}"])
+        return None if rows is None else min(len(rows), data.limit or len(rows))
+
+    def _columns(self, columns: list[str] | None) -> None:
+        """Which column is the prompt and which the gold answer, as the script's mapping and its rewards have it."""
+        data, tree, names = self.asked.data, self.asked.tree, self.asked.names
+        mapped = None
+        if data.mapped is not None and len(data.changed) == 1 and tree is not None and names is not None:
+            mapped = mapping_of(data.mapped, tree, names)
+        if mapped is not None:
+            for key, value in mapped.items():
+                self.made.set(f"data.{key}", data.renamed.get(value, value) if key.startswith("fields.") else value)
+            keys = ", ".join(f"data.{key}" for key in mapped)
+            self.made.carried.append((f"rows mapped at {data.changed[0].partition(' ')[2].strip('()')}", keys))
+        elif data.changed and not self.overridden & {"data", "data.path"}:
+            self._changed_rows(data.changed)
+        prompt = data.renamed.get("prompt")
+        if prompt and mapped is None:
+            self.made.set("data.fields.prompt", prompt)
+            self.made.carried.append((f"column {prompt} renamed to prompt", "data.fields.prompt"))
+        if mapped is None or "fields.answer" not in mapped:
+            self._gold(columns)
+
+    def _changed_rows(self, changed: list[str]) -> None:
+        key = "data" if self.asked.method == "grpo" else "examples"
+        self.made.lost.append(
+            (", ".join(changed), "what is done to rows is code: write them once with .to_json(\"train.jsonl\"), and say "
+             f"{key}.path=train.jsonl")
+        )  # fmt: skip
+
+    def _gold(self, columns: list[str] | None) -> None:
+        read = columns_read(self.asked)
+        gold = gold_of(read) or (gold_of(columns) if columns else None)
+        column = self.asked.data.renamed.get(gold, gold) if gold else None
+        if column is None and columns:
+            # Any column serves that no reward reads: the kit wants one, and hands the others over by their names.
+            free = [
+                name for name in columns if name not in read and name != self.asked.data.renamed.get("prompt", "prompt")
+            ]
+            column = free[0] if free else None
+        if "data.fields.answer" in self.overridden:
+            return
+        if column is None:
+            why = "which column is the gold answer cannot be told; data.fields.answer names one (docs/data.md)"
+            self.made.lost.append(("the gold answer", why))
+        elif column != "answer":
+            self.made.set("data.fields.answer", column)
+            self.made.carried.append((f"column {column}", "data.fields.answer"))
+
+    def _batches(self, rows: int | None) -> None:
+        batch = together.batches(self.asked.method, self.values)
+        self.made.set("rollout.prompts_per_step", batch.rows)
+        names = [n for n in BATCH if n in self.given]
+        parts = (
+            ", ".join(f"{n} {self.values[n]}" for n in names) or f"per_device_train_batch_size {self.values[BATCH[0]]}"
+        )
+        (self.made.carried if names else self.made.defaults).append(
+            (parts, f"rollout.prompts_per_step: {batch.rows} (of one process; with several, multiply)")
+        )
+        if batch.updates > 1:
+            self.made.set("train.updates_per_batch", batch.updates)
+            self.made.carried.append(
+                (f"{batch.updates} updates of a batch", f"train.updates_per_batch: {batch.updates}")
+            )
+        if batch.note:
+            self.made.lost.append(("steps_per_generation", batch.note))
+        count = together.steps(self.values, batch, rows)
+        if count is None and "train.steps" not in self.overridden:
+            path = self.asked.data.path
+            unknown = "since it is not here" if path and is_one_file(path) else "without loading it"
+            raise UserError(
+                f"{self.asked.file}: it trains for num_train_epochs {self.values['num_train_epochs']:g}, and how many rows "
+                f"{path} has is not known {unknown}: say train.steps=N: rows times epochs, divided by the rows of a step "
+                f"({batch.rows})"
+            )
+        if count is not None:
+            self.made.set("train.steps", count)
+            long = f"max_steps {self.values['max_steps']}"
+            if int(self.values["max_steps"]) <= 0:
+                long = f"num_train_epochs {self.values['num_train_epochs']:g} of {rows} rows"
+            said = self.made.carried if {"max_steps", "num_train_epochs"} & self.given.keys() else self.made.defaults
+            said.append((long, f"train.steps: {count}"))
+        self._of_steps(batch, count)
+
+    def _of_steps(self, batch: Batches, count: int | None) -> None:
+        """What is counted in optimizer steps there."""
+        warm, unknown = together.warmup(self.values, None if count is None else count * batch.learns)
+        if unknown:
+            self.made.lost.append(("the warm-up, a share", "say optimizer.warmup_steps=N beside train.steps"))
+        elif warm:
+            self.made.set("optimizer.warmup_steps", warm)
+            self.made.carried.append(("the warm-up", f"optimizer.warmup_steps: {warm}"))
+        if isinstance(self.given.get("save_steps"), (int, float)) and self.values["save_steps"] >= 1:
+            every = max(1, int(self.values["save_steps"]) // batch.learns)
+            self.made.set("train.save_every", every)
+            self.made.carried.append((f"save_steps {self.values['save_steps']}", f"train.save_every: {every}"))
+        betas = [float(self.values["adam_beta1"]), float(self.values["adam_beta2"])]
+        if betas != [0.9, 0.999]:
+            self.made.set("optimizer.betas", betas)
+            self.made.carried.append((f"adam_beta1, adam_beta2 {betas}", "optimizer.betas"))
+
+    def _objective(self) -> None:
+        method = self.asked.method
+        if method == "grpo":
+            algorithm, made = "grpo", together.grpo_objective(self.values)
+        else:
+            algorithm, made = together.offline(method, self.values)
+            if "beta" in self.fields:
+                made["beta"] = float(self.values["beta"])
+        self.made.recipe["algorithm"] = algorithm
+        if method != "grpo" and "loss_type" in self.given:
+            self.made.carried.append((f"loss_type {self.values['loss_type']!r:.40}", f"algorithm: {algorithm}"))
+        for key, value in made.items():
+            self.made.set(f"objective.{key}", value)
+        row = ALGORITHMS[algorithm]
+        mapped = {
+            k.removeprefix("objective."): f for f in self.fields.values() for k in f.keys if k.startswith("objective.")
+        }
+        for key, value in made.items():
+            sources = self._sources(key)
+            self.used.update(sources)
+            if sources:
+                given = ", ".join(f"{name} {self.values[name]!r:.40}" for name in sources)
+                self.made.carried.append((given, f"objective.{key}: {value}"))
+            elif getattr(row, key) != value:
+                field_of = mapped[key]
+                said = f"objective.{key}: {value} (the row {algorithm} has {getattr(row, key)})"
+                self.made.defaults.append((f"{field_of.name} {self.values[field_of.name]!r}", said))
+
+    def _sources(self, key: str) -> list[str]:
+        """The given fields that a choice of the objective is made of."""
+        named = [f.name for f in self.fields.values() if f"objective.{key}" in f.keys and f.name in self.given]
+        if self.asked.method == "grpo" and key in together.LOSSES[self.values["loss_type"]]:
+            return [name for name in named if name == "loss_type"]
+        ignored = {"loss_type"}
+        if key == "clip_high" and self.values.get("epsilon_high") is not None:
+            ignored.add("epsilon")
+        return [name for name in named if name not in ignored]
+
+    def _unused(self) -> None:
+        """Say what was given, and no key came of."""
+        for name, value in self.given.items():
+            one = self.fields[name]
+            if (
+                one.convert is not None
+                or not one.keys
+                or value == one.default_of(self.asked.method)
+                or name in self.used
+            ):
+                continue
+            if not any(self.made.has(key) for key in one.keys if not key.startswith("objective.")):
+                self.made.lost.append(
+                    (f"{name} {value!r:.60}", NO_EFFECT.get(name, "it decides nothing beside the other settings"))
+                )
+
+    def _rest(self) -> None:
+        for key, value in together.engine(self.values).items() if self.asked.method == "grpo" else ():
+            self.made.set(f"rollout.{key}", value)
+            self.made.carried.append(("use_vllm", f"rollout.{key}: {value}"))
+        said = self.given.get("report_to") or []
+        wanted = [said] if isinstance(said, str) else list(said)
+        sinks = [name for name in wanted if name in ("tensorboard", "wandb", "trackio")]
+        if sinks:
+            self.made.set("logging.sinks", sinks)
+            self.made.carried.append((f"report_to {', '.join(sinks)}", "logging.sinks"))
+        for name in wanted:
+            if name not in (*sinks, "none"):
+                self.made.lost.append(
+                    (f"report_to {name}", "there is no such tracker here; metrics.jsonl has every number")
+                )
+        if self.asked.evaluates:
+            self.made.lost.append(("eval_dataset", "an evaluation section names held-out data (docs/evaluation.md)"))
+        for name in self.asked.others:
+            self.made.lost.append((name, OTHERS.get(name, "the trainer here has no such argument")))
+
+
+NO_EFFECT = {
+    "vllm_importance_sampling_clip_min": "a truncated weight has an upper bound alone",
+    "save_steps": "a share of a run",
+}
+BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation", "generation_batch_size")
+OTHERS = {
+    "callbacks": "callbacks are given in Python: docs/api.md",
+    "optimizers": "the optimizer is AdamW with the section optimizer",
+    "quantization_config": "quantised training is not offered",
+    "rollout_func": "what samples is the engine; turns are an environment's (docs/environments.md)",
+    "compute_metrics": "metrics are the kit's own: `grpo-kit metrics`",
+    "formatting_func": "what is done to rows is code: write them into a file once",
+    "data_collator": "batches are packed by the kit",
+    "reward_processing_classes": "the verifier reward_model has its own tokenizer",
+}
+
+
+def make_recipe(asked: Asked, out: Path, overrides: list[str], more_lost: dict[str, str] | None = None) -> Imported:
+    """The recipe for what is asked, checked as `load_recipe` checks one.
+
+    Args:
+        out: where it is to be written; nothing is written here.
+        overrides: ``key.sub=value`` over it, as `grpo-kit train` takes them.
+        more_lost: what else was said and has no place, with the reason.
+
+    Raises:
+        UserError: something without which there is no recipe cannot be carried over, or the recipe is refused.
+    """
+    paths = [read_override(override)[0] for override in overrides]
+    overridden = {".".join(map(str, path[:depth])) for path in paths for depth in range(1, len(path) + 1)}
+    try:
+        made = _Writer(asked, out, overridden).write()
+    except CannotCarry as problem:
+        raise UserError(f"{asked.file}: {problem}") from problem
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        raise UserError(f"{asked.file}: a setting has a value that its field cannot have: {error}") from error
+    made.lost += list((more_lost or {}).items())
+    try:
+        source = read_source(made.recipe, overrides)
+        config: Config = validate(source)
+        row = resolve_objective(config.algorithm, config.objective, config.sampled_by)
+    except UserError as error:
+        said = " ".join(str(error).replace("the given recipe: ", "").split())
+        raise UserError(f"{asked.file}: what it asks for makes no recipe: {said}") from error
+    updates = config.train.updates_per_batch * config.train.epochs_per_batch
+    made.recipe = source.data
+    if found := refusals(row, group_size=config.rollout.group_size, updates=updates):
+        raise UserError(f"{asked.file}: what it asks for makes no recipe: {'; '.join(found)}")
+    return made
