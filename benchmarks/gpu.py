@@ -3,16 +3,17 @@
     python benchmarks/gpu.py [--minutes 10] [--parts a c] [--model FOLDER] [--out FILE]
     python benchmarks/gpu.py --device cpu --shapes tiny          # all of its code, on any machine, in under three minutes
 
-Runs from the repository without an installation; parts whose packages are missing are skipped and say so. Needs no download: models
-have the shapes of the hub's with random weights, matrix products in bfloat16 over float32 weights. Utilisation is the model's
-products and causal attention, per second, against a large bfloat16 product of the same run. In order:
+Runs from the repository without an installation; parts whose packages are missing are skipped and say so. Needs no download:
+models have the shapes of the hub's with random weights, matrix products in bfloat16 over float32 weights. Utilisation is the
+model's products and causal attention, per second, against a large bfloat16 product of the same run. In order:
 
 a  the laws on this device, float32 and bfloat16, each with its tolerance; the sandbox and scoring on this kernel
 b  GRPO on word problems with SmolLM2-135M (--model, or random weights): where a step's seconds go
-c  training of the --shapes at 512 + 1,024 tokens: rate, utilisation, peak memory against the plan, prompts shared or not, compiled
+c  training of the --shapes at 512 + 1,024 tokens: rate, utilisation, peak memory against the plan, prompts shared or not
 d  the embedded engine at 64 to 1,024 rows against transformers.generate
 e  TRL's step, of the same work
 f  a run that is resumed against one that is not stopped; recorded steps replayed
+h  the training of c compiled
 g  a curve of learning, up to eight minutes
 
 With less time than a part needs at least it is left out, with the reason. A part that fails leaves its traceback, and the next
@@ -46,14 +47,19 @@ PARTS = (
     Part("d", "sampling at real shapes", "gpu_rates:sampling", KIT, 40, 150),
     Part("e", "TRL's step beside ours", "gpu_trl:beside_trl", (*KIT, "trl", "datasets"), 60, 150),
     Part("f", "resume and replay", "gpu_runs:resumed", RUNS, 30, 90),
+    Part("h", "training at real shapes, compiled", "gpu_rates:compiled", KIT, 90, 240),
     Part("g", "a curve of learning", "gpu_runs:curve", RUNS, 60, 480),
 )
 PACKAGES = (
-    "torch", "transformers", "triton", "tokenizers", "numpy", "pydantic", "pyyaml", "rich", "typer", "sympy", "mpmath", "datasets",
-    "accelerate", "safetensors", "trl", "peft", "vllm", "matplotlib",
+    "torch", "transformers", "triton", "tokenizers", "numpy", "pydantic", "pyyaml", "rich", "typer", "sympy", "mpmath",
+    "datasets", "accelerate", "safetensors", "trl", "peft", "vllm", "matplotlib",
 )  # fmt: skip
 # Before torch starts: threads that sleep, and an allocator whose segments grow, so that lengths that vary leave no holes.
-ENVIRONMENT = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
+ENVIRONMENT = {
+    "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+    "HF_HUB_OFFLINE": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
 
 
 def arguments(parts: tuple[Part, ...]) -> argparse.Namespace:
@@ -76,7 +82,11 @@ def arguments(parts: tuple[Part, ...]) -> argparse.Namespace:
 
 def machine(device: str) -> dict[str, object]:
     """What this ran on, and which packages it found. Raises SystemExit without the device that was asked for."""
-    found: dict[str, object] = {"python": platform.python_version(), "kernel": platform.release(), "cores": os.cpu_count()}
+    found: dict[str, object] = {
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "cores": os.cpu_count(),
+    }
     versions = {}
     for package in PACKAGES:
         try:

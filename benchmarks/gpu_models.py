@@ -62,8 +62,8 @@ def policy_of(shape: ModelShape, device: torch.device, *, compiled: bool = False
     if device.type == "cpu":
         use_float32_attention(policy.model)
     if compiled:
-        # A CPU's C++ compiler takes minutes for what nobody asks of it here: there only the tracing is tried.
-        backend = "inductor" if device.type == "cuda" else "aot_eager"
+        # On a CPU only the tracing is tried: a C++ compiler takes minutes for what nobody asks of it here.
+        backend = "inductor" if device.type == "cuda" else "eager"
         policy.compiled = torch.compile(policy.backbone, dynamic=True, backend=backend)
     return policy
 

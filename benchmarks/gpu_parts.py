@@ -6,6 +6,7 @@ JSON file, which is replaced whole after every figure; one part runs at a time.
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import importlib.util
 import json
@@ -68,6 +69,12 @@ class Store:
         part |= values
         self.write(content)
         return part
+
+    def begin(self, key: str, title: str, **values: Any) -> None:
+        """What an earlier run said of a part goes."""
+        content = self.read()
+        content.setdefault("parts", {})[key] = {"title": title, **values}
+        self.write(content)
 
 
 class Report:
@@ -137,6 +144,7 @@ def missing(packages: Sequence[str]) -> list[str]:
 def run_here(part: Part, options: Namespace, seconds: float) -> int:
     """The part in this process: 0, or 1 if it failed, which is written down."""
     store = Store(Path(options.out))
+    faulthandler.dump_traceback_later(seconds + GRACE / 2)  # where it hangs, before it is ended
     try:
         module, function = part.run.split(":")
         getattr(importlib.import_module(module), function)(Report(store, part, options, seconds))
@@ -168,14 +176,14 @@ def run_parts(parts: Sequence[Part], options: Namespace, command: Sequence[str])
         lacking = missing(part.needs)
         begun = time.monotonic()
         if lacking:
-            store.update(part.key, title=part.title, status="skipped", reason=f"not installed: {', '.join(lacking)}")
+            store.begin(part.key, part.title, status="skipped", reason=f"not installed: {', '.join(lacking)}")
         elif left < least:
             reason = f"needs {least:.0f} s, {max(0.0, left):.0f} s are left"
-            store.update(part.key, title=part.title, status="skipped", reason=reason)
+            store.begin(part.key, part.title, status="skipped", reason=reason)
         else:
             share = min(part.most, left)
             print(f"{part.key}: {part.title} (at most {share:.0f} s)", flush=True)
-            store.update(part.key, title=part.title, status="running", found={})
+            store.begin(part.key, part.title, status="running", found={})
             _in_a_process(store, part, share, command)
             store.update(part.key, seconds=round(time.monotonic() - begun, 1))
         said = store.read()["parts"][part.key]
@@ -191,7 +199,9 @@ def _in_a_process(store: Store, part: Part, seconds: float, command: Sequence[st
         try:
             process.wait(timeout=seconds + GRACE)
         except subprocess.TimeoutExpired:
-            store.update(part.key, status="failed", reason=f"ended after {seconds + GRACE:.0f} s; the figures before stand")
+            store.update(
+                part.key, status="failed", reason=f"ended after {seconds + GRACE:.0f} s; the figures before stand"
+            )
         finally:
             _end(process)
     if store.read()["parts"][part.key]["status"] == "running":

@@ -150,6 +150,11 @@ def training(report: Report) -> None:
     for name in report.options.shapes:
         _train_shape(report, name, products)
         forget(report.device)
+
+
+def compiled(report: Report) -> None:
+    """Apart from the rest: cutting the graph into forward and backward took many minutes at times (AOT autograd, torch 2.13)."""
+    products = product_rate(report.device)
     for name in report.options.shapes:
         with report.case(f"{name}, compiled", 90.0) as put:
             if put is not None:
@@ -254,5 +259,3 @@ def _theirs(policy: Policy, halved: Any, rows: int, prompt: int, tokens: int) ->
         return int(found[:, prompt:].numel())
 
     return run
-
-

@@ -16,13 +16,13 @@ import grpo_kit
 from grpo_kit.train.replay import replay_step
 
 # Random weights are never right: half of all texts are, so that there is something to learn from.
-VERIFIER = '''from grpo_kit.verifiers import verifier
+VERIFIER = """from grpo_kit.verifiers import verifier
 
 
 @verifier(name="odd", timeout=5.0)
 def odd(response: str) -> float:
     return float(sum(map(ord, response)) % 2)
-'''
+"""
 ASK = "{prompt}\nSolve it step by step in one or two lines, then end with 'The answer is' and the number."
 SPLIT = ("tokens_per_second", "utilisation", "length/mean", "tokens")
 RESUME_TOLERANCE = 1e-3  # relative; sums of gradients may be added up in another order
@@ -46,7 +46,11 @@ def _word_problems(report: Report, folder: Path) -> tuple[dict[str, Any], str]:
         "data": {"task": "word_problems", "level": 1, "prompt_template": ASK, "max_prompt_tokens": 400},
         "verifiers": [{"name": "math"}] if given else _odd(folder),
         "scoring": {"max_rejected_gold": 1.0},
-        "rollout": {"prompts_per_step": 2 if small else 32, "group_size": 4 if small else 8, "max_tokens": 8 if small else 96},
+        "rollout": {
+            "prompts_per_step": 2 if small else 32,
+            "group_size": 4 if small else 8,
+            "max_tokens": 8 if small else 96,
+        },
         "objective": {"beta": 0.0},
         "optimizer": {"learning_rate": 2.0e-5},
         "train": {"steps": 3 if small else 8, "token_budget": 2048 if small else 16384},
@@ -67,7 +71,9 @@ def step_split(report: Report) -> None:
             later = seen[1:]
             if later:
                 names = [n for n in later[0] if n.startswith("seconds/") or n in SPLIT]
-                report.put("step", {n: fmean(float(m.get(n, 0.0)) for m in later) for n in names} | {"steps": len(later)})
+                report.put(
+                    "step", {n: fmean(float(m.get(n, 0.0)) for m in later) for n in names} | {"steps": len(later)}
+                )
             return report.left() < 5.0
 
         grpo_kit.train(recipe, run_dir=Path(temporary) / "run", on_step=heard, progress=False)
