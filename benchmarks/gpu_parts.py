@@ -10,6 +10,7 @@ import faulthandler
 import importlib
 import importlib.util
 import json
+import math
 import os
 import signal
 import subprocess
@@ -35,7 +36,7 @@ class Part:
         run: ``module:function``; called with a `Report`.
         needs: packages without which nothing of it can be measured.
         least, most: seconds below which it is not begun, and that it may take where time is short.
-        least_tiny: as ``least``, with tiny shapes.
+        least_tiny, most_tiny: the same with tiny shapes, which prove the code and measure nothing.
     """
 
     key: str
@@ -45,6 +46,7 @@ class Part:
     least: float
     most: float
     least_tiny: float = 5.0
+    most_tiny: float = math.inf
 
 
 class Store:
@@ -172,7 +174,8 @@ def run_parts(parts: Sequence[Part], options: Namespace, command: Sequence[str])
     store, ends, good = Store(Path(options.out)), time.monotonic() + 60.0 * options.minutes, True
     for part in parts:
         left = ends - time.monotonic()
-        least = part.least_tiny if options.shapes == ["tiny"] else part.least
+        tiny = options.shapes == ["tiny"]
+        least, most = (part.least_tiny, part.most_tiny) if tiny else (part.least, part.most)
         lacking = missing(part.needs)
         begun = time.monotonic()
         if lacking:
@@ -181,7 +184,7 @@ def run_parts(parts: Sequence[Part], options: Namespace, command: Sequence[str])
             reason = f"needs {least:.0f} s, {max(0.0, left):.0f} s are left"
             store.begin(part.key, part.title, status="skipped", reason=reason)
         else:
-            share = min(part.most, left)
+            share = min(most, left)
             print(f"{part.key}: {part.title} (at most {share:.0f} s)", flush=True)
             store.begin(part.key, part.title, status="running", found={})
             _in_a_process(store, part, share, command)

@@ -153,7 +153,7 @@ def training(report: Report) -> None:
 
 
 def compiled(report: Report) -> None:
-    """Apart from the rest: cutting the graph into forward and backward took many minutes at times (AOT autograd, torch 2.13)."""
+    """Apart from the rest, and late: compiling alone can use up the time of a part."""
     products = product_rate(report.device)
     for name in report.options.shapes:
         with report.case(f"{name}, compiled", 90.0) as put:
