@@ -119,5 +119,5 @@ def test_tests_import_no_tests():
 
 def test_tests_stand_as_the_rooms_do():
     folders = {p.name for p in (HOUSE / "tests").iterdir() if p.is_dir() and not p.name.startswith("__")}
-    assert folders - set(FLOORS) == {"docs", "golden", "kit", "laws", "parity"}
+    assert folders - set(FLOORS) == {"benchmarks", "docs", "golden", "kit", "laws", "parity"}
     assert sorted(p.name for p in (HOUSE / "tests").glob("test_*.py")) == ["test_packaging.py"]

@@ -1,6 +1,5 @@
 """The page: its data, and the page itself in a headless Chromium where there is one."""
 
-import base64
 import gzip
 import json
 import re
@@ -25,19 +24,12 @@ from grpo_kit.scoring import VerifierSpec
 from grpo_kit.train.batch import rollout_metrics
 from grpo_kit.types import Turn
 from tests.kit.episodes import episode_groups
+from tests.kit.pages import index_of, unpack
 from tests.kit.patience import wait_until
 from tests.kit.report_runs import HOSTILE, HOSTILE_TEXTS, make_run
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--window-size=1500,1800")  # fmt: skip
-
-
-def unpack(text):
-    return json.loads(gzip.decompress(base64.b64decode(text)))
-
-
-def index_of(page):
-    return unpack(re.search(r'id="index">([^<]*)<', page)[1])
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(tmp_path):

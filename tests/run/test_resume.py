@@ -14,7 +14,7 @@ from tests.kit.places import ROOT
 
 # A key that is added here lets a run go on with another value: it must decide nothing of what is learned.
 REVIEWED = (
-    "environment.workers",
+    "environment.workers", "environment.executor",
     "scoring.workers", "scoring.executor", "scoring.ray_address", "scoring.max_error_rate", "scoring.error_patience",
     "scoring.max_rejected_gold",
     "rollout.vllm.servers", "rollout.vllm.launch", "rollout.vllm.devices", "rollout.vllm.weights_folder",

@@ -11,6 +11,7 @@ from grpo_kit.evaluate.tasks import open_tasks
 from grpo_kit.report.build import write_report
 from grpo_kit.train.checkpoint import latest_checkpoint, load_state
 from grpo_kit.train.replay import replay_step
+from tests.kit.pages import index_of
 from tests.kit.runs import ODD, recipe, run, weights
 
 SETS = (
@@ -98,7 +99,7 @@ def test_metrics_rollouts_and_evaluation_are_told_data_set_by_data_set(finished)
 def test_a_finished_run_is_replayed_shown_and_asked_what_it_held_out(finished):
     folder = finished("thompson mixture")
     assert replay_step(folder, 4).difference < 1e-5
-    assert "sums, sorting" in write_report(folder, limit=20).read_text(encoding="utf-8")
+    assert "sums, sorting" in str(index_of(write_report(folder, limit=20).read_text(encoding="utf-8"))["head"])
     tasks = open_tasks(str(folder))
     assert [task.name for task in tasks] == ["straight/sums", "straight/sorting"]
     assert [task.spec.verifier.name for task in tasks] == ["math", "exact"]

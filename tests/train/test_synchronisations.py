@@ -70,8 +70,9 @@ def learner_for(algorithm, token_budget, *overrides):
 
 
 SMALL, LARGE = 8, 10**6  # one response after another, and all at once
-# What is left to its row: the number of sequences of a micro-batch, which the ratio of whole sequences asks the device for.
-PER_MICRO_BATCH = {"gspo": {"_local_scalar_dense": 1}}
+# What is left to its row: the number of sequences of a micro-batch, for which the ratio of whole sequences asks the device, and
+# so does the correction at their level.
+PER_MICRO_BATCH = {"gspo": {"_local_scalar_dense": 2}}
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "ppo", "dapo", "gspo", "dpo", "kto", "reward_model"])
