@@ -22,9 +22,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from pages import put
+
 RESULTS = Path(__file__).parent / "results" / "curriculum.json"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "data.md"
-BEGIN, END = "<!-- curriculum: begin -->", "<!-- curriculum: end -->"
 # First number below; share of its demonstrations that hold a mistake; rows to train on, rows held out.
 LEVELS = {"easy": (0, 50, 0.02, 480, 64), "between": (50, 70, 0.6, 240, 64), "hard": (70, 100, 0.98, 480, 64)}
 WAYS = {
@@ -193,9 +194,7 @@ def main() -> None:
         list(pool.map(lambda run: train(work, RUN, *run), wanted))
     found = compared(work, seeds)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    if rest:
-        PAGE.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    put(PAGE, "curriculum", table(found))
     print(table(found))
 
 

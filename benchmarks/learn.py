@@ -25,11 +25,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from pages import put
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results" / "learn.json"
 PICTURE = ROOT / "docs" / "learn.svg"
 PAGE = ROOT / "docs" / "algorithms.md"
-BEGIN, END = "<!-- learn: begin -->", "<!-- learn: end -->"
 RECIPES = {
     "reinforce": "reinforce/reinforce", "rloo": "reinforce/rloo", "remax": "reinforce/remax",
     "reinforce++": "reinforce/reinforce_plus_plus", "grpo": "grpo/grpo", "dr_grpo": "grpo/dr_grpo", "bnpo": "grpo/bnpo",
@@ -216,8 +217,7 @@ def write(runs: list[dict[str, Any]], workers: int) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(summary, indent=1) + "\n")
     draw(runs, PICTURE)
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(runs)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    put(PAGE, "learn", table(runs))
 
 
 def table(runs: list[dict[str, Any]]) -> str:

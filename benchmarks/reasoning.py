@@ -21,9 +21,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 from learn import EVALUATION, PAGE, train
+from pages import put
 
 RESULTS = Path(__file__).parent / "results" / "reasoning.json"
-BEGIN, END = "<!-- reasoning: begin -->", "<!-- reasoning: end -->"
 STEPS = 20
 PER_STEP = 6_475  # tokens that 256 responses have at the start, of benchmarks/learn.py
 RECIPES = ("grpo/reasoning", "grpo/dapo", "grpo/grpo")
@@ -60,9 +60,7 @@ def measure(recipe: str, seed: int, steps: int, start: Path, folder: Path) -> di
 
 def write(runs: list[dict[str, Any]]) -> None:
     RESULTS.write_text(json.dumps({"runs": runs}, indent=1) + "\n")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    if rest:
-        PAGE.write_text(f"{before}{BEGIN}\n{table(runs)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    put(PAGE, "reasoning", table(runs))
 
 
 def table(runs: list[dict[str, Any]]) -> str:

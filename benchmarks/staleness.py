@@ -23,10 +23,11 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from pages import put
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results" / "staleness.json"
 PAGE = ROOT / "docs" / "scaling.md"
-BEGIN, END = "<!-- staleness: begin -->", "<!-- staleness: end -->"
 BOUNDS = (0, 1, 2, 4)
 EVALUATION = ("evaluation.tasks=192", "evaluation.samples=4", "evaluation.every=null")
 # What happens between steps and is no part of one.
@@ -134,10 +135,7 @@ def key(run: dict[str, Any]) -> tuple[float, str, int, int]:
 
 def write(runs: list[dict[str, Any]]) -> None:
     RESULTS.write_text(json.dumps({"cores": os.cpu_count(), "runs": runs}, indent=1) + "\n")
-    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    if not begin:
-        raise SystemExit(f"{PAGE} has no place for the table: {BEGIN}")
-    PAGE.write_text(f"{before}{BEGIN}\n{table(runs)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    put(PAGE, "staleness", table(runs))
 
 
 def main() -> None:

@@ -241,7 +241,7 @@ def _longest_batch(config: Config, objective: Algorithm, policy: Policy, pace: P
     policy.model.train()
     try:
         for batch in micro_batches(sequences, tokens, policy.device):
-            logprobs, _ = policy.logprobs(batch, config.rollout.temperature, objective.entropy_bonus > 0.0)
+            logprobs, _ = policy.logprobs(batch, config.rollout.temperature, objective.uses_entropy)
             (-(logprobs * batch.weights).sum()).backward()
     except torch.OutOfMemoryError:
         return LongestBatch(tokens, count, beside=beside, why="more than the device has: it ran out of memory")
