@@ -19,7 +19,8 @@ class Clock:
         self.region: Callable[[str], AbstractContextManager[None]] | None = None  # entered with every phase
         self._started = time.perf_counter()
         self._inner = [0.0]
-        self._active: list[tuple[str, float]] = []  # innermost last, with when it was entered or came back to
+        # Innermost last, with when it was entered or come back to; the first is what no phase claims.
+        self._active: list[tuple[str, float]] = [("", self._started)]
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -33,21 +34,19 @@ class Clock:
             now = time.perf_counter()
             elapsed = now - begun
             self._active.pop()
-            if self._active:
-                self._active[-1] = (self._active[-1][0], now)
+            self._active[-1] = (self._active[-1][0], now)
             own = elapsed - self._inner.pop()
             self._inner[-1] += elapsed
             self.seconds[name] = self.seconds.get(name, 0.0) + own
 
     def waiting(self) -> tuple[str, float]:
-        """The phase that the run is in, and for how many seconds nothing has begun or ended; for another thread."""
-        name, since = (self._active or [("", time.perf_counter())])[-1]
+        """The phase that the run is in (none: ""), and for how many seconds nothing has begun or ended; for another thread."""
+        name, since = self._active[-1]
         return name, time.perf_counter() - since
 
     def touch(self) -> None:
         """Say that the present phase gets on."""
-        if self._active:
-            self._active[-1] = (self._active[-1][0], time.perf_counter())
+        self._active[-1] = (self._active[-1][0], time.perf_counter())
 
     def iterate(self, name: str, items: Iterable[T]) -> Iterator[T]:
         """Charge the time that an iterator takes to produce its items to a phase."""

@@ -42,8 +42,9 @@ def watch(clock: Clock, limits: LimitsConfig, folder: Path, stop: StopRequest) -
             limit = longest.get(phase, limits.other) * 60.0
             if seconds > limit:
                 key = phase if phase in longest else "other"
+                where = f"for {phase!r}" if phase else "between two phases, where callbacks are called"
                 error = Stuck(
-                    f"stuck: waited {seconds:.0f} s for {phase!r} (limit {limit:.0f} s). The stacks of all threads are in "
+                    f"stuck: waited {seconds:.0f} s {where} (limit {limit:.0f} s). The stacks of all threads are in "
                     f"{folder / 'stuck.txt'}. The run can go on with --resume; raise limits.{key} (minutes) if this much is "
                     "normal here."
                 )

@@ -41,6 +41,24 @@ def test_iterators_are_charged_for_producing_not_for_what_is_done_with_the_items
     assert clock.seconds == {"generate": 3.0}
 
 
+def test_waiting_outside_of_every_phase_is_waiting(time):
+    """Callbacks are called there: one that hangs has to be seen."""
+    clock = Clock()
+    time[0] += 2
+    assert clock.waiting() == ("", 2.0)
+    with clock.phase("update"):
+        time[0] += 3
+        assert clock.waiting() == ("update", 3.0)
+        with clock.phase("inner"):
+            time[0] += 1
+        time[0] += 4
+        assert clock.waiting() == ("update", 4.0)
+    time[0] += 5
+    assert clock.waiting() == ("", 5.0)
+    clock.touch()
+    assert clock.waiting() == ("", 0.0)
+
+
 def test_where_the_time_of_a_run_went():
     steps = [
         {
