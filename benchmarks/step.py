@@ -110,6 +110,7 @@ def compare(name: str, case: dict[str, Any], options: argparse.Namespace, model:
         "our_peak_mb": round(rounds[-1][1]["peak_mb"]),
         "loss_difference": equal["loss_difference"],
         "gradient_difference": equal["gradient_difference"],
+        **{name: equal[name] for name in ("our_gradient_error", "peer_gradient_error") if name in equal},
     }
     tolerance = REAL_TOLERANCE if "sides" in case else TOLERANCE
     if "ours" not in case and max(equal["loss_difference"], equal["gradient_difference"]) > tolerance:

@@ -296,6 +296,30 @@ class OurTrainer:
             "peer_loss": kept["loss"],
             "loss_difference": abs(loss - kept["loss"]) / scale,
             "gradient_difference": float((ours - theirs).norm() / theirs.norm()),
+            **(self.errors(kept, ours, theirs) if self.options.real and not self.options.beta else {}),
+        }
+
+    def errors(self, kept: dict[str, Any], ours: Any, theirs: Any) -> dict[str, float]:
+        """What of the difference is whose: both gradients against that of plain transformers in float64, row by row."""
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(
+            self.options.model, dtype=torch.float64, attn_implementation="sdpa"
+        )
+        model.load_state_dict(kept["weights"])
+        batch = kept["batch"]
+        rows = batch["completion_ids"].shape[0]
+        for row in range(rows):
+            prompt = batch["prompt_ids"][row][batch["prompt_mask"][row].bool()]
+            completion = batch["completion_ids"][row][batch["completion_mask"][row].bool()]
+            logits = model(torch.cat([prompt, completion])[None]).logits[0, len(prompt) - 1 : -1]
+            found = logits.log_softmax(-1).gather(-1, completion[:, None]).mean()
+            (-batch["advantages"][row].double() * found / rows).backward()
+        exact = torch.cat([p.grad.flatten() for _, p in model.named_parameters()])
+        return {
+            "our_gradient_error": float((ours - exact).norm() / exact.norm()),
+            "peer_gradient_error": float((theirs - exact).norm() / exact.norm()),
         }
 
 

@@ -24,7 +24,7 @@ from grpo_kit.errors import UserError
 from .problem import Problem, written_call
 
 # Counts in the fingerprint of the data: a run goes on only with the text that it began with.
-VERSION = 1
+VERSION = 2
 LEVELS = (1, 2, 3)
 ASIDE_SHARE = 0.2  # of the problems whose first word is a person
 DRAWS = 10_000  # of numbers, until all of a template's conditions hold
@@ -87,7 +87,7 @@ def word_problems(rng: random.Random, level: int, slip: bool = False) -> Problem
     """A problem of the templates that are trained on.
 
     Args:
-        level: 1: one addition or subtraction; 2: one multiplication or division, or two steps; 3: three steps.
+        level: 1: one addition or subtraction of whole numbers up to 55; 2: one multiplication or division, or two steps; 3: three steps.
 
     Raises:
         UserError: there is no such level.

@@ -1,0 +1,224 @@
+"""SmolLM2-135M-Instruct on word problems: what it learns, what each setting costs, whether its memory stays flat.
+
+    make fetch-model
+    python benchmarks/real_model.py learn --seeds 0 1 2     the recipe quickstart/word_problems in full, with every seed
+    python benchmarks/real_model.py settings                three steps with each setting, one after the other
+    python benchmarks/real_model.py settings --vllm .venv-vllm/bin/python
+    python benchmarks/real_model.py memory                  twenty steps of the same shape
+
+Each part writes its own entry of results/real_model.json and its table into docs/real_model.md. With settings
+every response is trained on: its reward is a number made of its text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from pages import put
+from tiny import machine
+
+RESULTS = Path(__file__).parent / "results" / "real_model.json"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_model.md"
+RECIPE = "quickstart/word_problems"
+STEPS = 3
+# Of a step of 32 responses, whatever the recipe says.
+SHAPE = [
+    "rollout.prompts_per_step=4",
+    "rollout.group_size=8",
+    "rollout.max_tokens=48",
+    "rollout.temperature=1.0",
+    "evaluation.tasks=1",
+    "evaluation.samples=1",
+    "evaluation.every=null",
+    "optimizer.learning_rate=1.0e-7",
+    "optimizer.warmup_steps=0",
+]
+DENSE = '''
+import zlib
+
+from grpo_kit.verifiers import verifier
+
+
+@verifier(name="dense", timeout=5.0, version="1")
+def dense(response: str) -> float:
+    """A number of its own for every text, so that every response has a gradient."""
+    return zlib.crc32(response.encode()) / 2**32
+'''
+LORA = "model.lora={rank: 16}"
+SETTINGS: dict[str, list[str]] = {
+    "float32": ["model.dtype=float32"],
+    "bfloat16": ["model.dtype=bfloat16"],
+    "bfloat16, float32 head": ["model.dtype=bfloat16", "model.head_dtype=float32"],
+    "bfloat16, compiled": ["model.dtype=bfloat16", "model.compile=true"],
+    "bfloat16, checkpointing": ["model.dtype=bfloat16", "parallel.gradient_checkpointing=true"],
+    "bfloat16, prompts not shared": ["model.dtype=bfloat16", "train.share_prompts=false"],
+    "bfloat16, LoRA of rank 16": ["model.dtype=bfloat16", LORA],
+    "bfloat16, KL to a reference": ["model.dtype=bfloat16", "objective.beta=0.04"],
+}
+WITH_VLLM: dict[str, list[str]] = {
+    "float32, vLLM": ["model.dtype=float32", "rollout.engine=vllm"],
+    "bfloat16, vLLM": ["model.dtype=bfloat16", "rollout.engine=vllm"],
+    "bfloat16, LoRA, vLLM": ["model.dtype=bfloat16", "rollout.engine=vllm", LORA],
+}
+
+
+def train(python: str, folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """A run in a process of its own: its lines of metrics, CPU seconds of it and its children, and its peak memory."""
+    command = [python, "-m", "grpo_kit", "train", RECIPE, *overrides, "--run-dir", str(folder)]
+    begun = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"ended with status {status}: {' '.join(command)}")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return {
+        "lines": lines,
+        "seconds": round(time.perf_counter() - begun, 1),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "peak_mb": used.ru_maxrss // 1024,
+    }
+
+
+def learn(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    runs = []
+    for seed in options.seeds:
+        ran = train(sys.executable, work / f"seed-{seed}", [f"seed={seed}", *options.set])
+        lines = ran.pop("lines")
+        asked = [line for line in lines if "eval/sampled" in line]
+        within = sum(line.get("seconds/evaluate", 0.0) for line in lines)
+        names = ("sampled", "sampled_error", "greedy")
+        curve = [{"step": a["step"], **{n: round(a[f"eval/{n}"], 4) for n in names}} for a in asked]
+        trained = sum(line.get("seconds/total", 0.0) for line in lines) - within
+        runs.append({"seed": seed, **ran, "seconds_of_training": round(trained, 1), "curve": curve})
+        print(json.dumps(runs[-1]), flush=True)
+    return {"changed": options.set, "machine": machine(), "threads": os.environ.get("OMP_NUM_THREADS"), "runs": runs}
+
+
+def table_of_learning(found: dict[str, Any]) -> str:
+    steps = [point["step"] for point in found["runs"][0]["curve"]]
+    rows = [
+        f"| seed | {' | '.join(f'step {s}' for s in steps)} | greedy, first and last | minutes of training |",
+        "|---" * (len(steps) + 3) + "|",
+    ]
+    for run in found["runs"]:
+        points = [f"{100 * p['sampled']:.1f} ± {100 * p['sampled_error']:.1f}" for p in run["curve"]]
+        greedy = f"{100 * run['curve'][0]['greedy']:.1f}, {100 * run['curve'][-1]['greedy']:.1f}"
+        rows.append(f"| {run['seed']} | {' | '.join(points)} | {greedy} | {run['seconds_of_training'] / 60:.1f} |")
+    return "\n".join(rows)
+
+
+def settings(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    dense = work / "dense.py"
+    dense.write_text(DENSE)
+    judged = [f"verifiers=[{{name: '{dense}:dense'}}]", f"train.steps={STEPS}", *SHAPE]
+    cases = [(name, sys.executable, changed) for name, changed in SETTINGS.items()]
+    if options.vllm:
+        cases += [(name, options.vllm, changed) for name, changed in WITH_VLLM.items()]
+    found = {}
+    for name, python, changed in cases:
+        if options.only and name not in options.only:
+            continue
+        ran = train(python, work / f"run-{len(found)}", [*judged, *changed])
+        steps = [line for line in ran["lines"] if line["step"] and "seconds/generate" in line][1:]
+        tokens = 32 * statistics.mean(s["length/mean"] for s in steps)
+        part = {
+            "sampling": statistics.mean(s["seconds/generate"] for s in steps),
+            "update": statistics.mean(_seconds(s, "seconds/update") for s in steps),
+            "weights to the engine": statistics.mean(s["seconds/sync"] for s in steps),
+        }
+        found[name] = {
+            "seconds": {n: round(v, 2) for n, v in part.items()},
+            "tokens": round(tokens),
+            "peak_mb": ran["peak_mb"],
+            "mismatch": statistics.mean(s["mismatch/mean_logprob_difference"] for s in steps),
+        }
+        print(name, json.dumps(found[name]), flush=True)
+    return {"threads": os.environ.get("OMP_NUM_THREADS"), "machine": machine(), "cases": found}
+
+
+def _seconds(line: dict[str, Any], name: str) -> float:
+    return sum(v for k, v in line.items() if k == name or k.startswith(f"{name}/"))
+
+
+def table_of_settings(found: dict[str, Any]) -> str:
+    rows = [
+        "| | sampling | update | weights to the engine | peak memory | engine against trainer |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, case in found["cases"].items():
+        times = " | ".join(f"{v:.1f} s" for v in case["seconds"].values())
+        rows.append(f"| {name} | {times} | {case['peak_mb'] / 1024:.1f} GB | {case['mismatch']:.1g} |")
+    return "\n".join(rows)
+
+
+def memory(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Resident memory of the process after every step, as the kernel counts it."""
+    dense = work / "dense.py"
+    dense.write_text(DENSE)
+    code = (
+        "import json, sys, grpo_kit\n"
+        "pages = []\n"
+        "def look(_):\n"
+        "    pages.append(int(open('/proc/self/statm').read().split()[1]))\n"
+        "grpo_kit.train(sys.argv[1], json.loads(sys.argv[2]), run_dir=sys.argv[3], progress=False, on_step=look)\n"
+        "print(json.dumps(pages))\n"
+    )
+    changed = dict(entry.split("=", 1) for entry in SHAPE)
+    changed |= {"train.steps": "20", "verifiers": f"[{{name: '{dense}:dense'}}]", "model.dtype": "bfloat16"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code, RECIPE, json.dumps([f"{k}={v}" for k, v in changed.items()]), str(work / "run")],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    pages = json.loads(ran.stdout.splitlines()[-1])
+    size = os.sysconf("SC_PAGE_SIZE")
+    return {"machine": machine(), "resident_mb": [round(p * size / 2**20) for p in pages]}
+
+
+def table_of_memory(found: dict[str, Any]) -> str:
+    held = found["resident_mb"]
+    shown = [1, 2, 5, 10, 15, 20]
+    return (
+        f"| after step | {' | '.join(str(s) for s in shown)} |\n"
+        f"|---{'|---' * len(shown)}|\n"
+        f"| resident, MB | {' | '.join(f'{held[s - 1]:,}' for s in shown)} |"
+    )
+
+
+PARTS = {
+    "learn": (learn, table_of_learning),
+    "settings": (settings, table_of_settings),
+    "memory": (memory, table_of_memory),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--set", nargs="*", default=[], help="keys of the recipe to change, for learn")
+    parser.add_argument("--vllm", help="python of an environment with vLLM: its settings too")
+    parser.add_argument("--only", nargs="*", choices=[*SETTINGS, *WITH_VLLM])
+    parser.add_argument("--name", help="entry of the results; default: the part")
+    options = parser.parse_args()
+    measure, table = PARTS[options.part]
+    name = options.name or options.part
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(options, Path(folder))
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(known | {name: found}, indent=1) + "\n")
+    put(PAGE, f"real_model {name}", table(found))
+
+
+if __name__ == "__main__":
+    main()
