@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -72,33 +71,32 @@ WITH_VLLM: dict[str, list[str]] = {
 
 
 def train(python: str, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """A run in a process of its own: its lines of metrics, CPU seconds of it and its children, and its peak memory."""
+    """A run in a process of its own: its lines of metrics and its peak memory."""
     command = [python, "-m", "grpo_kit", "train", RECIPE, *overrides, "--run-dir", str(folder)]
-    begun = time.perf_counter()
     process = subprocess.Popen(command)
     _, status, used = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"ended with status {status}: {' '.join(command)}")
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return {
-        "lines": lines,
-        "seconds": round(time.perf_counter() - begun, 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
-        "peak_mb": used.ru_maxrss // 1024,
-    }
+    return {"lines": _lines(folder), "peak_mb": used.ru_maxrss // 1024}
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def learn(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     runs = []
     for seed in options.seeds:
-        ran = train(sys.executable, work / f"seed-{seed}", [f"seed={seed}", *options.set])
-        lines = ran.pop("lines")
+        folder = (options.keep or work) / f"seed-{seed}"
+        if not (folder / "report.html").exists():
+            train(sys.executable, folder, [f"seed={seed}", *options.set])
+        lines = _lines(folder)
         asked = [line for line in lines if "eval/sampled" in line]
         within = sum(line.get("seconds/evaluate", 0.0) for line in lines)
         names = ("sampled", "sampled_error", "greedy")
         curve = [{"step": a["step"], **{n: round(a[f"eval/{n}"], 4) for n in names}} for a in asked]
         trained = sum(line.get("seconds/total", 0.0) for line in lines) - within
-        runs.append({"seed": seed, **ran, "seconds_of_training": round(trained, 1), "curve": curve})
+        runs.append({"seed": seed, "seconds_of_training": round(trained, 1), "curve": curve})
         print(json.dumps(runs[-1]), flush=True)
     return {"changed": options.set, "machine": machine(), "threads": os.environ.get("OMP_NUM_THREADS"), "runs": runs}
 
@@ -206,6 +204,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--keep", type=Path, help="learn: where runs are left, and those that are there already are read"
+    )
     parser.add_argument("--set", nargs="*", default=[], help="keys of the recipe to change, for learn")
     parser.add_argument("--vllm", help="python of an environment with vLLM: its settings too")
     parser.add_argument("--only", nargs="*", choices=[*SETTINGS, *WITH_VLLM])

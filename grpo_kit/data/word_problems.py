@@ -25,7 +25,7 @@ from .problem import Problem, written_call
 
 # Counts in the fingerprint of the data: a run goes on only with the text that it began with.
 VERSION = 2
-LEVELS = (1, 2, 3)
+LEVELS = (1, 2, 3, 4)
 ASIDE_SHARE = 0.2  # of the problems whose first word is a person
 DRAWS = 10_000  # of numbers, until all of a template's conditions hold
 LOOK_UP = "Look up the number that each letter in brackets stands for."
@@ -87,7 +87,8 @@ def word_problems(rng: random.Random, level: int, slip: bool = False) -> Problem
     """A problem of the templates that are trained on.
 
     Args:
-        level: 1: one addition or subtraction of whole numbers up to 55; 2: one multiplication or division, or two steps; 3: three steps.
+        level: 1: one addition of small numbers; 2: one addition or subtraction; 3: one multiplication or division, or two
+            steps; 4: three steps.
 
     Raises:
         UserError: there is no such level.
