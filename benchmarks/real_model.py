@@ -5,6 +5,7 @@
     python benchmarks/real_model.py settings                three steps with each setting, one after the other
     python benchmarks/real_model.py settings --vllm .venv-vllm/bin/python
     python benchmarks/real_model.py memory                  twenty steps of the same shape
+    python benchmarks/real_model.py transfer RUN --data FOLDER   before and after on real sets: svamp, asdiv and gsm8k_test.jsonl
 
 Each part writes its own entry of results/real_model.json and its table into docs/real_model.md. With settings
 every response is trained on: its reward is a number made of its text.
@@ -22,11 +23,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pages import put
 from tiny import machine
 
 RESULTS = Path(__file__).parent / "results" / "real_model.json"
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_model.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "real_model.md"
 RECIPE = "quickstart/word_problems"
 STEPS = 3
 # Of a step of 32 responses, whatever the recipe says.
@@ -96,9 +99,34 @@ def learn(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         names = ("sampled", "sampled_error", "greedy")
         curve = [{"step": a["step"], **{n: round(a[f"eval/{n}"], 4) for n in names}} for a in asked]
         trained = sum(line.get("seconds/total", 0.0) for line in lines) - within
-        runs.append({"seed": seed, "seconds_of_training": round(trained, 1), "curve": curve})
+        rewards = [round(line["reward/mean"], 4) for line in lines if "reward/mean" in line]
+        runs.append({"seed": seed, "seconds_of_training": round(trained, 1), "curve": curve, "rewards": rewards})
         print(json.dumps(runs[-1]), flush=True)
+    draw(runs)
     return {"changed": options.set, "machine": machine(), "threads": os.environ.get("OMP_NUM_THREADS"), "runs": runs}
+
+
+def draw(runs: list[dict[str, Any]]) -> None:
+    """The share of a step's samples that were right, and what was held out before and after."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "grpo-kit"
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    for run, colour in zip(runs, ("#1f4e79", "#c55a11", "#6aa84f"), strict=False):
+        steps = range(1, len(run["rewards"]) + 1)
+        axis.plot(steps, run["rewards"], color=colour, linewidth=1.2, label=f"samples of the step, seed {run['seed']}")
+        held = [(p["step"], p["sampled"], p["sampled_error"]) for p in run["curve"]]
+        axis.errorbar(*zip(*held, strict=True), fmt="o", color=colour, markersize=5, elinewidth=1.0, capsize=3)
+    axis.errorbar([], [], [], fmt="o", color="gray", label="held-out templates, avg@4")
+    axis.set(xlabel="GRPO step", ylabel="right", ylim=(0, 1))
+    axis.legend(frameon=False, loc="lower right", fontsize=8)
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(PAGE.with_suffix(".svg"), metadata={"Date": None})
+    plt.close(figure)
 
 
 def table_of_learning(found: dict[str, Any]) -> str:
@@ -193,16 +221,70 @@ def table_of_memory(found: dict[str, Any]) -> str:
     )
 
 
+TRANSFER = {
+    "SVAMP": ("svamp.jsonl", "fields: {answer: Answer}\n  prompt_columns: [Body, Question]\n  answer_pattern: '(.+)'"),
+    "ASDiv": (
+        "asdiv.jsonl",
+        "fields: {answer: answer}\n  prompt_columns: [body, question]\n"
+        "  answer_pattern: '^\\s*(.+?)\\s*(?:\\([^()]*\\)\\s*)?$'",
+    ),
+    "GSM8K": ("gsm8k_test.jsonl", "fields: {prompt: question, answer: answer}\n  answer_pattern: '####\\s*(.+)'"),
+}
+
+
+def transfer(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Sets of problems that people wrote, asked as the recipe asks: of the model that was trained, and of the one it was."""
+    asked = yaml.safe_load((ROOT / "recipes" / f"{RECIPE}.yaml").read_text())["data"]["prompt_template"]
+    tasks = []
+    for name, (file, columns) in TRANSFER.items():
+        path = work / f"{name}.yaml"
+        path.write_text(
+            f"data:\n  path: {options.data.resolve() / file}\n  {columns}\n  prompt_template: {json.dumps(asked)}\n"
+            "verifier: {name: math}\nmax_tokens: 96\n"
+        )
+        tasks.append(str(path))
+    before = yaml.safe_load((options.run / "config.yaml").read_text())["model"]["path"]
+    found: dict[str, Any] = {}
+    for name, model in (("before", before), ("after", str(options.run))):
+        command = [sys.executable, "-m", "grpo_kit", "eval", model, "--tasks", ",".join(tasks), "-n", "2"]
+        command += ["--temperature", "0.8", "--limit", "256", "--dtype", "bfloat16", "--out", str(work / name)]
+        subprocess.run(command, check=True)
+        results = json.loads((work / name / "results.json").read_text())["tasks"]
+        found[name] = {
+            task: {
+                part: {k: round(result["metrics"][part][k], 4) for k in ("value", "error")}
+                for part in ("avg", "greedy")
+            }
+            for task, result in results.items()
+        }
+    return {"machine": machine(), "problems": 256, **found}
+
+
+def table_of_transfer(found: dict[str, Any]) -> str:
+    rows = ["| | sampled, before | after | greedy, before | after |", "|---|---|---|---|---|"]
+    for name in TRANSFER:
+        cells = [found[when][name][part] for part in ("avg", "greedy") for when in ("before", "after")]
+        rows.append(f"| {name} | {' | '.join(_percent(c) for c in cells)} |")
+    return "\n".join(rows)
+
+
+def _percent(cell: dict[str, float]) -> str:
+    return f"{100 * cell['value']:.1f} ± {100 * cell['error']:.1f}"
+
+
 PARTS = {
     "learn": (learn, table_of_learning),
     "settings": (settings, table_of_settings),
     "memory": (memory, table_of_memory),
+    "transfer": (transfer, table_of_transfer),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
+    parser.add_argument("run", type=Path, nargs="?", help="transfer: of a run that is over")
+    parser.add_argument("--data", type=Path, help="transfer: the folder with the sets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--keep", type=Path, help="learn: where runs are left, and those that are there already are read"
