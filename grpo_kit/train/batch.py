@@ -331,7 +331,8 @@ def _weighted(
         lengths, aggregation=objective.aggregation, max_tokens=max_tokens, group_index=group_index
     )
     for sequence, weight in zip(sequences, weights.tolist(), strict=True):
-        sequence.weight = weight
+        replayed = groups[sequence.group].replayed
+        sequence.weight = weight if replayed is None else weight * replayed.weight
         sequence.entropy_weight = 1.0 / max(1.0, float(lengths.sum()))
     if objective.learns_without_advantage:
         return sequences
