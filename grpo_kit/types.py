@@ -337,6 +337,11 @@ class Group:
         """Texts that answer a task, to be judged; the prompt was never tokenised."""
         return cls(task, Prompt(task.id, ()), [Completion.of_text(task.id, i, text) for i, text in enumerate(texts)])
 
+    @property
+    def replay_weight(self) -> float:
+        """Factor of its loss: below 1 where it is learned from again more often than others."""
+        return 1.0 if self.replayed is None else self.replayed.weight
+
     def verdicts(self) -> list[Score]:
         """The judge's score of each completion: the one place that says who is right (`Score.right`).
 

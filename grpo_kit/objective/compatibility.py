@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .rows import Objective
 
+REPLAYS = ("policy_gradient",)  # families whose loss knows who sampled a token, and what a group weighs
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
 
@@ -33,7 +34,7 @@ def _replay(row: Objective) -> list[str]:
         return [
             "replay is of what a run samples itself, and this algorithm learns from recorded data: leave replay out"
         ]
-    if row.family != "policy_gradient":
+    if row.family not in REPLAYS:
         return [
             f"replay with family {row.family}: its loss knows no ratio to the policy that sampled, and no weight of a group; "
             "leave replay out, or use train.epochs_per_batch"

@@ -79,6 +79,8 @@ LABELS = {
     "environment/seconds": "seconds",
     "staleness/mean": "mean",
     "staleness/max": "oldest",
+    "replay/age_mean": "mean",
+    "replay/age_max": "oldest",
     "refill/rounds": "rounds of sampling",
     "refill/discarded_groups": "discarded groups",
     "refill/agreeing_groups_used": "agreeing groups used",

@@ -79,5 +79,5 @@ def statistics_of(drawn: Drawn, version: int) -> dict[str, float]:
     if drawn.groups:
         found["replay/age_mean"] = sum(age * count for age, count in ages) / max(1, tokens)
         found["replay/age_max"] = float(max(age for age, _ in ages))
-        found["replay/weight"] = fmean(group.replayed.weight for group in drawn.groups if group.replayed)
+        found["replay/weight"] = fmean(group.replay_weight for group in drawn.groups)
     return found
