@@ -143,8 +143,7 @@ class Objective(Strict):
     correction: Literal["none", "truncated", "in_ratio"] = Field(
         "none",
         description="weight of a token against the engine's own log-probability; where neither row nor recipe sets it, "
-        "truncated with a vLLM engine, or with rollout.max_staleness or replay in_ratio where single tokens have a bounded "
-        "ratio, and truncated elsewhere",
+        "truncated with a vLLM engine, or in_ratio with older weights and a bounded ratio of single tokens",
     )
     correction_level: Literal["token", "sequence"] = Field(
         "token",

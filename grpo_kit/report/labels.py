@@ -104,6 +104,7 @@ PHASES = {
     "score": "score",
     "data": "data",
     "gather": "gather from ranks",
+    "replay": "read earlier steps",
     "sync": "weights to the engine",
     "update": "update",
     "update/logprob": "update: log-probabilities",
