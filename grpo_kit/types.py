@@ -295,6 +295,18 @@ class Score:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Where a group comes from that is learned from again: the step of its run that recorded it, and its number there.
+
+    ``weight`` is a factor of its loss, below 1 where it is replayed more often than others.
+    """
+
+    step: int
+    number: int
+    weight: float = 1.0
+
+
 @dataclass(slots=True)
 class Group:
     """All completions of one prompt, their total rewards and each verifier's score of them.
@@ -304,7 +316,8 @@ class Group:
     ``judge`` names the part that says who is right, which need not be a part of the reward. ``mark`` names the part that says
     it to what learns: the judge's, unless it was chosen for the data and only looks on. ``outcome_weight`` is the factor of what
     the environment of an episode paid in the total; None where that is no part of it. ``weights`` are the factors of all
-    parts of the total, by name.
+    parts of the total, by name. ``replayed`` says where a group was taken from that is learned from again; None of one that
+    the step itself sampled.
     """
 
     task: Task
@@ -317,11 +330,17 @@ class Group:
     mark: str | None = None
     outcome_weight: float | None = None
     weights: dict[str, float] = field(default_factory=dict)
+    replayed: Replayed | None = None
 
     @classmethod
     def of_texts(cls, task: Task, texts: Iterable[str]) -> Group:
         """Texts that answer a task, to be judged; the prompt was never tokenised."""
         return cls(task, Prompt(task.id, ()), [Completion.of_text(task.id, i, text) for i, text in enumerate(texts)])
+
+    @property
+    def replay_weight(self) -> float:
+        """Factor of its loss: below 1 where it is learned from again more often than others."""
+        return 1.0 if self.replayed is None else self.replayed.weight
 
     def verdicts(self) -> list[Score]:
         """The judge's score of each completion: the one place that says who is right (`Score.right`).

@@ -24,6 +24,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "rollout": ("train/assemble.py", "generate"),
     "rollout.prompts_per_step": ("train/loop.py",),
     "rollout.vllm": ("generate",),
+    "replay": ("train/sources/replay_buffer.py", "train/sources/replayed.py", "train/assemble.py", "config/replay.py"),
     "objective": ("objective", "train"),
     "reference": ("train/reference.py", "train/learners.py"),
     "critic": ("train/critic.py", "train/learners.py"),

@@ -17,6 +17,7 @@ from .evaluation import EvaluationConfig
 from .marks import SAFE_ON_RESUME
 from .model import ModelConfig
 from .reference import ReferenceConfig
+from .replay import ReplayConfig
 from .rollout import RolloutConfig
 from .scoring import ScoringConfig, VerifierConfig
 from .training import (
@@ -63,6 +64,9 @@ class Config(Strict):
     )
     scoring: ScoringConfig = Field(ScoringConfig(), description="how and where verifiers run")
     rollout: RolloutConfig = Field(RolloutConfig(), description="how responses are sampled")
+    replay: ReplayConfig | None = Field(
+        None, description="groups of earlier steps that are learned from again; null learns from every group once"
+    )
     objective: Objective = Field(
         Objective(), description="choices that replace those of the algorithm's row; see `grpo-kit algorithms NAME`"
     )
@@ -86,9 +90,14 @@ class Config(Strict):
     @property
     def sampled_by(self) -> Literal["itself", "engine", "older_weights"]:
         """How far the distribution that samples may be from the one that learns."""
-        if self.rollout.engine == "torch":
-            return "itself"
-        return "older_weights" if self.rollout.max_staleness else "engine"
+        if self.rollout.max_staleness or self.replay is not None:
+            return "older_weights"
+        return "itself" if self.rollout.engine == "torch" else "engine"
+
+    @property
+    def groups_per_sampled(self) -> float:
+        """How many groups a step learns from for each that it samples."""
+        return 1.0 if self.replay is None else 1.0 / (1.0 - self.replay.share)
 
     @property
     def sets(self) -> tuple[DataConfig, ...]:
@@ -206,6 +215,11 @@ class Config(Strict):
                 "rollout.max_staleness lets older weights sample, so objective.correction must not be none: use "
                 "in_ratio or truncated"
             )
+        if self.replay is not None and self.train.log_rollouts_every > 1:
+            problems.append(
+                f"train.log_rollouts_every {self.train.log_rollouts_every} leaves steps out of the record, from which replay "
+                "draws its groups: set it to 1"
+            )
         # Whoever writes evaluation: null has decided; where it was forgotten, nothing would ever be the best.
         if self.train.keep_best and self.evaluation is None and "evaluation" not in self.model_fields_set:
             problems.append(
@@ -213,6 +227,10 @@ class Config(Strict):
             )
         if self.examples and self.examples.demonstrations and not self.all_procedural:
             problems.append("examples.demonstrations needs a procedural data.task")
+        if self.replay is not None and self.examples is not None:
+            problems.append(
+                "replay is of what a run samples itself, and examples are recorded already: leave replay out"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self

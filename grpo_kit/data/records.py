@@ -214,6 +214,7 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
             row["response"],
             row["finish"],
             row["policy_version"],
+            later_versions=[(int(index), int(version)) for index, version in row.get("later_versions", ())],
             inserted=read_inserted(row),
             turns=read_turns(row),
             ending=read_ending(row),

@@ -226,7 +226,7 @@ _BANDS = {"token": (0.5, 5.0), "sequence": (0.5, 2.0), "geometric": (0.99, 1.01)
 
 
 def _default_correction(row: Algorithm, sampled_by: str) -> str:
-    if sampled_by == "older_weights" and row.ratio_level == "token":
+    if sampled_by == "older_weights" and row.ratio_level == "token" and row.bounds_ratio:
         return "in_ratio"
     # A bound on the ratio of a whole response would be filled by the engine's rounding before anything is learned.
     return "none" if sampled_by == "itself" else "truncated"

@@ -4,22 +4,47 @@ from __future__ import annotations
 
 from .rows import Objective
 
+REPLAYS = ("policy_gradient",)  # families whose loss knows who sampled a token, and what a group weighs
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
 
-def refusals(row: Objective, *, group_size: int, updates: int = 1) -> list[str]:
+def refusals(row: Objective, *, group_size: int, updates: int = 1, replays: bool = False) -> list[str]:
     """Why this row cannot be trained; empty when it can.
 
     Args:
         group_size: samples of each prompt.
         updates: optimizer steps made from one batch.
+        replays: whether groups of earlier steps are learned from again.
     """
+    return [*_choices(row, group_size, updates), *(_replay(row) if replays else [])]
+
+
+def _choices(row: Objective, group_size: int, updates: int) -> list[str]:
     if row.family != "policy_gradient":
         return [*_sampled_pairs(row, group_size), *_teacher(row)]
     return [
         *_returns(row), *_reward(row, group_size), *_ratio(row, updates), *_whole(row), *_groups(row, group_size), *_step(row),
         *_kl(row), *_entropy(row), *_teacher(row),
     ]  # fmt: skip
+
+
+def _replay(row: Objective) -> list[str]:
+    """What would take a replayed response for one of the present policy's."""
+    if row.recorded:
+        return [
+            "replay is of what a run samples itself, and this algorithm learns from recorded data: leave replay out"
+        ]
+    if row.family not in REPLAYS:
+        return [
+            f"replay with family {row.family}: its loss knows no ratio to the policy that sampled, and no weight of a group; "
+            "leave replay out, or use train.epochs_per_batch"
+        ]
+    if row.correction == "none":
+        return [
+            "objective.correction none with replay: the ratio would be taken to the policy of now, as if that had sampled what "
+            "older ones did; use in_ratio or truncated, or leave the key out"
+        ]
+    return []
 
 
 def _sampled_pairs(row: Objective, group_size: int) -> list[str]:
@@ -120,10 +145,10 @@ def _ratio(row: Objective, updates: int) -> list[str]:
         found.append(f"objective.surrogate {row.surrogate} measures each token's own move; it needs ratio_level token")
     if row.surrogate == "policy_gradient" and row.ratio_level != "token":
         found.append("objective.surrogate policy_gradient uses no ratio; leave ratio_level at token")
-    if row.correction == "in_ratio" and row.surrogate in ("policy_gradient", "importance"):
+    if row.correction == "in_ratio" and not row.bounds_ratio:
         found.append(
-            f"objective.correction in_ratio (the default with rollout.max_staleness) with surrogate {row.surrogate}, which "
-            "bounds no ratio; use correction truncated, or a surrogate such as ppo_clip"
+            f"objective.correction in_ratio with surrogate {row.surrogate}, which bounds no ratio; use correction truncated, or "
+            "a surrogate such as ppo_clip"
         )
     if (
         row.correction == "in_ratio"

@@ -143,7 +143,7 @@ class Objective(Strict):
     correction: Literal["none", "truncated", "in_ratio"] = Field(
         "none",
         description="weight of a token against the engine's own log-probability; where neither row nor recipe sets it, "
-        "truncated with a vLLM engine, or in_ratio with rollout.max_staleness and a ratio of single tokens",
+        "truncated with a vLLM engine, or in_ratio with older weights and a bounded ratio of single tokens",
     )
     correction_level: Literal["token", "sequence"] = Field(
         "token",
@@ -405,6 +405,11 @@ class Objective(Strict):
     def uses_penalty(self) -> bool:
         """Whether ``penalty`` has a part in the loss."""
         return self.surrogate == "kl_penalty"
+
+    @property
+    def bounds_ratio(self) -> bool:
+        """Whether the surrogate has a ratio, and limits what it may do."""
+        return self.surrogate not in ("policy_gradient", "importance")
 
     @property
     def ratio_to_engine(self) -> bool:

@@ -15,6 +15,7 @@ from .clock import Clock
 
 PHASES = {
     "data": "reading and tokenising prompts",
+    "replay": "reading groups of earlier steps",
     "generate": "sampling responses",
     "score": "verifiers",
     "gather": "handing groups to every rank",

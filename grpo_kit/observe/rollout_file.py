@@ -17,6 +17,11 @@ MAX_RATIO = 100
 FREE = 16 * 2**20
 
 
+def rollout_path(folder: Path, step: int) -> Path:
+    """Where a run records the completions of a step."""
+    return folder / "rollouts" / f"step-{step:06d}.jsonl.gz"
+
+
 def rollout_steps(folder: Path) -> dict[int, Path]:
     """The rollout files of a run by step."""
     found = {path.name[5:-9]: path for path in (folder / "rollouts").glob("step-*.jsonl.gz")}

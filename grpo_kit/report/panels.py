@@ -300,6 +300,7 @@ def _policy(table: Table, kind: Kind) -> list[Panel]:
         *step,
         _chart(table, "Policy", "Advantage", sizes, "mean absolute advantage"),
         _chart(table, "Policy", "Age of the rollouts", ["staleness/mean", "staleness/max"], "policy versions"),
+        _chart(table, "Policy", "Age of what is replayed", ["replay/age_mean", "replay/age_max"], "policy versions"),
     ]
 
 

@@ -41,6 +41,8 @@ from .progress import Progress
 from .sources.ahead import GroupsAhead
 from .sources.base import GroupSource
 from .sources.recorded import RecordedGroups
+from .sources.replay_buffer import ReplayBuffer
+from .sources.replayed import ReplayedGroups
 from .sources.rounds import SamplingSetup
 from .sources.sampled import SampledGroups
 from .warm_start import start_warm
@@ -114,15 +116,17 @@ class Assembly:
         setup = SamplingSetup(
             self.sampler, generator, self.scorer, sampling, self.objective, rollout.max_refills, self.episodes
         )
-        if not rollout.max_staleness:
-            return SampledGroups(setup, clock)
-        return GroupsAhead(
-            setup,
-            clock,
-            max_staleness=rollout.max_staleness,
-            steps=self.config.train.steps,
-            version=lambda: progress.policy_version,
-        )
+        source: GroupSource = SampledGroups(setup, clock)
+        if rollout.max_staleness:
+            source = GroupsAhead(
+                setup,
+                clock,
+                max_staleness=rollout.max_staleness,
+                steps=self.config.train.steps,
+                version=lambda: progress.policy_version,
+            )
+        buffer = open_buffer(self.config, self.folder)
+        return source if buffer is None else ReplayedGroups(source, buffer, clock, lambda: progress.policy_version)
 
     def versions(self) -> dict[str, str]:
         """Of what marks and answers the policy, by name: a run goes on with the same ones."""
@@ -162,6 +166,14 @@ def prepare_records(config: Config, objective: Algorithm, policy: Policy) -> Rec
     return open_records(
         config, policy.tokenizer, objective.learns_preferences, policy.context_length, objective.scores_responses
     )
+
+
+def open_buffer(config: Config, folder: Path) -> ReplayBuffer | None:
+    """What a run replays from; None where it learns from every group once. folder: of the run."""
+    if config.replay is None:
+        return None
+    count = config.replay.groups(config.rollout.prompts_per_step)
+    return ReplayBuffer(folder, config.replay, count=count, seed=config.seed)
 
 
 def sampling_params(config: Config, policy: Policy) -> SamplingParams:

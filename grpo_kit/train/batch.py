@@ -331,7 +331,7 @@ def _weighted(
         lengths, aggregation=objective.aggregation, max_tokens=max_tokens, group_index=group_index
     )
     for sequence, weight in zip(sequences, weights.tolist(), strict=True):
-        sequence.weight = weight
+        sequence.weight = weight * groups[sequence.group].replay_weight
         sequence.entropy_weight = 1.0 / max(1.0, float(lengths.sum()))
     if objective.learns_without_advantage:
         return sequences

@@ -99,8 +99,9 @@ class Guard:
             self._once(
                 "mismatch",
                 f"step {step}: the policy that sampled is {behind:.2g} nats per token from the one that learns (mismatch/kl). "
-                "If it samples ahead, lower rollout.max_staleness or the learning rate, or set objective.correction: "
-                "in_ratio, which clips what came since. If not, the engine does not compute this policy: see mismatch/probe.",
+                "If it samples ahead or replays, lower rollout.max_staleness, replay.max_age or the learning rate, or set "
+                "objective.correction: in_ratio, which clips what came since. If not, the engine does not compute this policy: "
+                "see mismatch/probe.",
             )
 
         self._look_at_the_bound(step, metrics)

@@ -91,6 +91,7 @@ class OnlineTrainer:
             progress.policy_version += 1
             self.generator.sync(self.policy.whole().model, progress.policy_version)
         metrics = self.recorder.record_step(progress, groups, learned, self.groups)
+        self.groups.learned(progress.step, groups, learned.advantages)
         progress.trained_steps += any(name.endswith("grad_norm") for name in learned.metrics)
         self.guard.look(progress.step, metrics, self.parts.objective)
         return metrics

@@ -292,7 +292,9 @@ def _listed(names: list[str]) -> str:
 def _check_objective(config: Config, objective: Algorithm) -> None:
     train = config.train
     updates = train.updates_per_batch * train.epochs_per_batch
-    found = refusals(objective, group_size=config.rollout.group_size, updates=updates)
+    found = refusals(
+        objective, group_size=config.rollout.group_size, updates=updates, replays=config.replay is not None
+    )
     if config.model.lora is not None and objective.scores_responses:
         found.append("model.lora is not offered for reward models, whose score layer has to be trained as well")
     if objective.recorded != (config.examples is not None):

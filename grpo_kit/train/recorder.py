@@ -63,18 +63,21 @@ class Recorder:
     ) -> dict[str, Any]:
         """Write down what a step came to; returns its metrics."""
         step, train = progress.step, self.config.train
+        # What is replayed was recorded and counted in its own step.
+        fresh = [(g, a) for g, a in zip(groups, learned.advantages, strict=True) if g.replayed is None]
+        sampled, advantages = [group for group, _ in fresh], [of_group for _, of_group in fresh]
         with self.clock.phase("log"):
             if not source.recorded and step % train.log_rollouts_every == 0:
-                written = self.run.log_rollouts(step, groups, learned.advantages)
+                written = self.run.log_rollouts(step, sampled, advantages)
                 if not written:
                     self.console.warn(f"step {step}: its rollouts could not be written (no space?)")
             if step % max(1, train.steps // STEPS_SHOWN) == 0:
-                show_examples(self.console, step, groups)
-        tokens = sum(len(c.token_ids) for g in groups for c in g.completions)
+                show_examples(self.console, step, sampled)
+        tokens = sum(len(c.token_ids) for g in sampled for c in g.completions)
         metrics: dict[str, Any] = {
             "step": step,
-            **rollout_metrics(groups, learned.advantages, learned.dropped),
-            **data_set_metrics(groups),
+            **rollout_metrics(sampled, advantages, learned.dropped),
+            **data_set_metrics(sampled),
             **source.statistics(),
             **learned.metrics,
             "policy_version": progress.policy_version,

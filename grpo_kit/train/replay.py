@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,15 +14,17 @@ from grpo_kit.config.read import load_recipe
 from grpo_kit.data.records import read_step
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.observe.rollout_file import rollout_path
 from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.types import Group
 
-from .assemble import prepare_policy, prepare_records
+from .assemble import open_buffer, prepare_policy, prepare_records
 from .checkpoint import checkpoints, find_damage, load_state, step_of
 from .guards import not_finite
 from .learner import Learner
 from .learners import open_learner
+from .sources.rounds import interleaved
 
 # What of a step's metrics follows from its rollouts and weights alone.
 COMPARED = (
@@ -97,8 +100,8 @@ def replay_step(folder: Path, step: int) -> Replay:
 
 def _rollouts(run: RunDirectory, config: Config, step: int) -> Path | None:
     """The file of a step's groups; None where they come from the recipe's examples."""
-    name = f"step-{step:06d}.jsonl.gz"
-    for path in (run.dumps / name, run.rollouts / name):
+    recorded = rollout_path(run.path, step)
+    for path in (run.dumps / recorded.name, recorded):
         if path.is_file():
             return path
     if config.examples is not None:
@@ -150,10 +153,21 @@ def _prepare(
     if config.model.lora is not None:
         policy = attach_lora(policy, config.model.lora)
     learner = open_learner(config, objective, policy)
-    if start is not None:
+    state = None if start is None else load_state(start)
+    if start is not None and state is not None:
         learner.trained.load_weights(start / "model")
-        learner.load_state_dict(load_state(start)["learner"])
+        learner.load_state_dict(state["learner"])
     learner.trained.model.train()
     if path is not None:
-        return learner, read_step(path)
+        again = [] if state is None or path.parent == run.dumps else _learned_again(run, config, step, state)
+        return learner, interleaved(read_step(path), again)
     return learner, prepare_records(config, objective, policy).next(step, config.rollout.prompts_per_step)
+
+
+def _learned_again(run: RunDirectory, config: Config, step: int, state: dict[str, Any]) -> list[Group]:
+    """The groups of earlier steps that a step drew from its replay buffer; drawn from the state that it began with."""
+    buffer = open_buffer(config, run.path)
+    if buffer is None:
+        return []
+    buffer.load_state_dict(state["sampler"].get("replay"))
+    return buffer.draw(step, state["policy_version"]).groups

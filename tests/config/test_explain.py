@@ -80,7 +80,7 @@ def test_a_key_is_found(asked, found):
     [
         ("rollout.groupsize", "rollout.group_size"),
         ("grpup_size", "rollout.group_size"),
-        ("steps", r"warm_start.steps or train.steps"),
+        ("steps", r"warm_start\.steps or replay\.steps or train\.steps"),
         ("zzzzzzzz", "grpo-kit config explain"),
     ],
 )

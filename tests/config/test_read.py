@@ -65,6 +65,15 @@ def test_all_errors_at_once_with_lines_and_suggestions():
         (("  - name: math", "  - weight: 1"), "my.yaml:4: verifiers.0.name is missing"),
         (("steps: 5", "steps: 5\nrollout: {top_p: 0.9}"), "top_p cuts the distribution"),
         (("steps: 5", "steps: 5\n  updates_per_batch: 5"), "must divide rollout.prompts_per_step"),
+        (
+            ("steps: 5", "steps: 5\n  log_rollouts_every: 2\nreplay: {}"),
+            "from which replay draws its groups: set it to 1",
+        ),
+        (("steps: 5", "steps: 5\nreplay: {share: 1.0}"), "my.yaml:7: replay.share: found 1.0, must be less than 1"),
+        (
+            ("steps: 5", "steps: 5\nalgorithm: offline_pg\nexamples: {rollouts: x}\nreplay: {}"),
+            "replay is of what a run samples itself",
+        ),
         (("verifiers:\n  - name: math", "verifiers: []"), "verifiers: give one at least"),
         (("task: addition", "path: x, prompt_template: hello"), "must contain {prompt}"),
     ],

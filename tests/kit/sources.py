@@ -1,8 +1,10 @@
 """Sources of groups without a model: a generator and a scorer that are made up, and the sources over them."""
 
 import time
+from pathlib import Path
 
 from grpo_kit.config import CurriculumConfig, DataConfig
+from grpo_kit.config.replay import ReplayConfig
 from grpo_kit.data.curriculum import PoolSampler, ThompsonSampler
 from grpo_kit.data.mixed_sampler import MixedSampler
 from grpo_kit.data.mixture import DataSet, NamedSource
@@ -16,6 +18,8 @@ from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.train.sources.ahead import GroupsAhead
 from grpo_kit.train.sources.recorded import RecordedGroups
+from grpo_kit.train.sources.replay_buffer import ReplayBuffer
+from grpo_kit.train.sources.replayed import ReplayedGroups
 from grpo_kit.train.sources.rounds import SamplingSetup
 from grpo_kit.train.sources.sampled import SampledGroups
 from grpo_kit.types import Completion, Group, Prompt, Score, Task
@@ -133,6 +137,15 @@ def sampled(algorithm="grpo", **options):
 def ahead(algorithm="grpo", *, max_staleness=2, steps=6, version=lambda: 3, **options):
     made = setup(algorithm, **options)
     return GroupsAhead(made, Clock(), max_staleness=max_staleness, steps=steps, version=version)
+
+
+def replayed(fresh=sampled, folder=Path("nothing is recorded here"), count=2, version=lambda: 3, **options):
+    """What another source gives, and groups of what stands in a folder."""
+    settings = {key: options.pop(key) for key in ReplayConfig.model_fields if key in options}
+    source = fresh(**options)
+    made = ReplayedGroups(source, ReplayBuffer(folder, ReplayConfig(**settings), count=count, seed=0), Clock(), version)
+    made.setup = source.setup
+    return made
 
 
 def recorded(count=10):

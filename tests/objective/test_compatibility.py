@@ -78,3 +78,24 @@ def test_estimators_of_the_kl_stand_where_their_gradient_is_one(place, estimator
     assert refusals(row, group_size=8) == []
     off = resolve_objective("grpo", {"beta": 0.0, "kl_place": place, "kl_estimator": "k1"})
     assert refusals(off, group_size=8) == []  # without a weight there is no KL to be wrong about
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_policy_gradient_that_samples_can_replay(name):
+    row = resolve_objective(name, {}, "older_weights")
+    found = refusals(row, group_size=8, replays=True)
+    assert (found == []) == (row.family == "policy_gradient" and not row.recorded), found
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("grpo", {"correction": "none"}, "as if that had sampled what older ones did"),
+        ("online_dpo", {}, "its loss knows no ratio to the policy that sampled"),
+        ("offline_pg", {}, "this algorithm learns from recorded data"),
+    ],
+)
+def test_what_cannot_replay_is_refused_with_the_reason(name, change, reason):
+    row = resolve_objective(name, change, "older_weights")
+    assert any(reason in found for found in refusals(row, group_size=8, replays=True))
+    assert refusals(resolve_objective(name, change), group_size=8) == []

@@ -50,6 +50,13 @@ def test_overrides_replace_single_choices():
         ("gspo", "none", "truncated", "truncated"),
         ("gspo_token", "none", "truncated", "truncated"),
         ("rloo", "none", "truncated", "truncated"),
+        (
+            "reinforce",
+            "none",
+            "truncated",
+            "truncated",
+        ),  # without a ratio there is nothing that would hold what came since
+        ("trpo", "none", "truncated", "truncated"),
         ("dppo", "in_ratio", "in_ratio", "in_ratio"),  # its region is around the policy that sampled
     ],
 )

@@ -5,7 +5,7 @@ import torch
 
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.train.batch import build_batch, rollout_metrics, samples_of
-from grpo_kit.types import Completion, Group, Prompt, Score, Task, Turn
+from grpo_kit.types import Completion, Group, Prompt, Replayed, Score, Task, Turn
 
 
 def group(name, rewards, lengths=None, statuses=None):
@@ -280,3 +280,13 @@ def test_gdpo_weighs_each_data_set_s_verifiers_as_that_one_does():
     for order in (1, -1):
         batch = build_batch(groups[::order], resolve_objective("gdpo", {}), max_tokens=16)
         assert [a for g in batch.advantages[::order] for a in g] == pytest.approx(wanted.tolist(), rel=1e-4)
+
+
+def test_a_replayed_group_counts_as_much_as_its_weight_says():
+    """In the loss, and not in what it is compared with or divided by."""
+    groups = [group("fresh", [1.0, 0.0]), group("again", [1.0, 0.0])]
+    plain = build(groups).sequences
+    groups[1].replayed = Replayed(step=3, number=0, weight=0.25)
+    weighed = build(groups).sequences
+    assert [s.weight for s in weighed] == [s.weight * (0.25 if s.group == 1 else 1.0) for s in plain]
+    assert [s.advantage for s in weighed] == [s.advantage for s in plain]

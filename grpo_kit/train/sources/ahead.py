@@ -190,6 +190,9 @@ class GroupsAhead:
         }
         return kept
 
+    def learned(self, step: int, groups: list[Group], advantages: list[list[float]]) -> None:
+        """What came of a step decides nothing of the next."""
+
     def statistics(self) -> dict[str, float]:
         statistics, self._statistics = self._statistics, {}
         return statistics | {"prompts_too_long": self.setup.sampler.skipped_long}

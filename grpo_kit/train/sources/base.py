@@ -22,10 +22,13 @@ class GroupSource(Protocol):
     def recorded(self) -> bool: ...
 
     def next(self, step: int, count: int) -> list[Group]:
-        """``count`` groups to learn from in ``step``, or fewer where some cannot be learned from.
+        """``count`` groups to learn from in ``step``, or fewer where some cannot be learned from; and replayed ones beside.
 
         Raises what sampling, scoring or reading raised. One that raises, or is abandoned, leaves the source where it was.
         """
+
+    def learned(self, step: int, groups: list[Group], advantages: list[list[float]]) -> None:
+        """The groups that `next` gave were learned from with these advantages [groups][samples], and stand in the record."""
 
     def statistics(self) -> dict[str, float]:
         """What is worth logging of the step that `next` gave last, of all ranks. What is counted is told once."""

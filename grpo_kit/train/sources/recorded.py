@@ -27,6 +27,9 @@ class RecordedGroups:
     def next(self, step: int, count: int) -> list[Group]:
         return self.records.next(step, count)
 
+    def learned(self, step: int, groups: list[Group], advantages: list[list[float]]) -> None:
+        """What came of a step decides nothing of the next."""
+
     def statistics(self) -> dict[str, float]:
         return {"prompts_too_long": self.sampler.skipped_long}
 

@@ -50,6 +50,9 @@ class SampledGroups:
             self.setup.sampler.load_state_dict(self._before[step])
             raise
 
+    def learned(self, step: int, groups: list[Group], advantages: list[list[float]]) -> None:
+        """What came of a step decides nothing of the next."""
+
     def statistics(self) -> dict[str, float]:
         return self.rounds.statistics() | {"prompts_too_long": self.setup.sampler.skipped_long}
 

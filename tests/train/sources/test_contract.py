@@ -7,7 +7,7 @@ import torch
 
 from grpo_kit.data.sampler import OtherData
 from tests.kit.patience import wait_until
-from tests.kit.sources import FewTasks, ahead, curriculum_sampler, mixed_sampler, recorded, sampled
+from tests.kit.sources import FewTasks, ahead, curriculum_sampler, mixed_sampler, recorded, replayed, sampled
 
 SOURCES = {
     "sampled": sampled,
@@ -21,6 +21,8 @@ SOURCES = {
     "thompson dynamic": lambda **options: sampled("dapo", easy=2, sampler=curriculum_sampler("thompson"), **options),
     "mixture": lambda **options: sampled(sampler=mixed_sampler("order"), **options),
     "mixture ahead": lambda **options: ahead(sampler=mixed_sampler("order"), **options),
+    "replayed": replayed,
+    "replayed ahead": lambda **options: replayed(ahead, **options),
     "thompson mixture": lambda **options: sampled(sampler=mixed_sampler("thompson"), **options),
     "pools mixture dynamic": lambda **options: sampled("dapo", easy=2, sampler=mixed_sampler("pools"), **options),
 }
