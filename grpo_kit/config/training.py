@@ -110,7 +110,9 @@ class LimitsConfig(Strict):
     sync: PositiveFloat = Field(60.0, description="minutes that giving new weights to the engine may last")
     evaluate: PositiveFloat = Field(240.0, description="minutes that one wait within an evaluation may last")
     save: PositiveFloat = Field(60.0, description="minutes that a checkpoint may take")
-    other: PositiveFloat = Field(60.0, description="minutes that one wait within any other phase, or in a callback, may last")
+    other: PositiveFloat = Field(
+        60.0, description="minutes that one wait within any other phase, or in a callback, may last"
+    )
     hacking: bool | tuple[str, ...] = Field(
         False,
         description="stop, saved, at these signs of the watch; true: at every failure (docs/evaluation.md, The watch)",

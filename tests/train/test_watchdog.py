@@ -32,9 +32,9 @@ class Told:
 )
 def test_what_stands_still_is_named(tmp_path, phase, said):
     clock, told = Clock(), Told()
-    with watch(clock, LimitsConfig(generate=1e-4, other=1e-4), tmp_path, told):
-        with clock.phase(phase) if phase else nullcontext():
-            told.heard.wait()
+    within = clock.phase(phase) if phase else nullcontext()
+    with watch(clock, LimitsConfig(generate=1e-4, other=1e-4), tmp_path, told), within:
+        told.heard.wait()
     assert said in str(told.error)
     key = "generate" if phase.startswith("generate") else "other"
     assert f"raise limits.{key} (minutes)" in str(told.error)
