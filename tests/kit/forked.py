@@ -53,9 +53,12 @@ class _Server:
     def ask(self, request):
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, f"the process that forks programs ended with code {self.process.wait()}"
-        return json.loads(answer)
+        folder = None
+        while folder != request["folder"]:  # a test that was interrupted has left the answer to its own
+            answer = self.process.stdout.readline()
+            assert answer, f"the process that forks programs ended with code {self.process.wait()}"
+            folder, code = json.loads(answer)
+        return code
 
     def close(self):
         self.process.stdin.close()
@@ -71,7 +74,7 @@ def _server(pid):
 
 
 def serve():
-    """Answer each line of standard input, a request, with the exit code of its program."""
+    """Answer each line of standard input, a request, with its folder and the exit code of its program."""
     from grpo_kit.stress.zygote import import_everything, wait
 
     answers = os.fdopen(os.dup(1), "w")
@@ -84,12 +87,12 @@ def serve():
         child = os.fork()
         if child == 0:
             answers.close()
-            _become(request)
-        print(wait(child, HANGS), file=answers, flush=True)
+            os._exit(_code_of(lambda request=request: _become(request)))
+        print(json.dumps([request["folder"], wait(child, HANGS)]), file=answers, flush=True)
 
 
 def _become(request):
-    """Never returns."""
+    """Run its program with a folder, an environment and streams of its own."""
     sys.stdin.close()
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
@@ -98,7 +101,7 @@ def _become(request):
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv = [request["program"], *request["arguments"]]
-    os._exit(_code_of(_grpo_kit if request["program"] == GRPO_KIT else _torchrun))
+    {GRPO_KIT: _grpo_kit, TORCHRUN: _torchrun}[request["program"]]()
 
 
 def _grpo_kit():
