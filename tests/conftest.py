@@ -1,10 +1,9 @@
-"""Shared pieces: a tiny policy, a tiny recipe, and the real console script."""
+"""Shared pieces: a tiny policy, a tiny recipe, and the command line."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ import pytest
 import torch
 
 from grpo_kit.policy.models import Policy
-from tests.kit.patience import HANGS
+from tests.kit import forked
 from tests.kit.tiny import TINY_RECIPE, make_policy
-
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
 
 @pytest.hookimpl(trylast=True)
@@ -45,21 +42,12 @@ def tiny_recipe(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def grpo_kit(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the installed console script in an empty folder."""
-    script = Path(sys.executable).with_name("grpo-kit")
+    """Run the command line in an empty folder, in a process that begins in milliseconds."""
 
-    def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(script), *map(str, arguments)],
-            cwd=options.pop("cwd", tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=HANGS,
-            check=False,
-            # Tiny models gain nothing from more threads; a pipe has no width, whatever pytest's own terminal has.
-            env={**ENVIRONMENT, "OMP_NUM_THREADS": "1", **options.pop("env", {})},
-            **options,
-        )
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        # Tiny models gain nothing from more threads; a pipe has no width, whatever pytest's own terminal has.
+        settings = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        return forked.run(forked.GRPO_KIT, *arguments, cwd=tmp_path, env={**settings, "OMP_NUM_THREADS": "1"})
 
     return run
 

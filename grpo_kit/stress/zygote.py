@@ -80,7 +80,7 @@ def serve() -> None:
     """Answer one request a line until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _import_everything()
+    import_everything()
     for line in sys.stdin:
         request = json.loads(line)
         begun = time.perf_counter()
@@ -89,13 +89,14 @@ def serve() -> None:
             if child == 0:
                 answers.close()
                 _become_run(request, output.fileno())
-        code = _wait(child, request["timeout"])
+        code = wait(child, request["timeout"])
         text = Path("output.txt").read_text(encoding="utf-8", errors="replace")
         answers.write(json.dumps({"code": code, "seconds": time.perf_counter() - begun, "output": text}) + "\n")
         answers.flush()
 
 
-def _wait(child: int, timeout: float) -> int:
+def wait(child: int, timeout: float) -> int:
+    """The exit code of a forked process, which is killed after ``timeout`` seconds."""
     end = time.monotonic() + timeout
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -133,15 +134,19 @@ def _become_run(request: dict[str, Any], output: int) -> None:
         os._exit(code)
 
 
-def _import_everything() -> None:
+def import_everything() -> None:
+    """What a run imports, that of its first step and of its end included."""
+    import matplotlib.backends.backend_svg
     import matplotlib.pyplot  # noqa: F401
     import torch
     import transformers.models.qwen2.modeling_qwen2
     import transformers.models.qwen2.tokenization_qwen2  # noqa: F401
 
+    import grpo_kit.policy.scratch
     import grpo_kit.run.dispatch
     import grpo_kit.train.loop
-    import grpo_kit.train.preflight  # noqa: F401
+    import grpo_kit.train.preflight
+    import grpo_kit.verifiers.math  # noqa: F401
 
     torch.set_num_threads(1)
 

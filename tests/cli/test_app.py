@@ -18,6 +18,22 @@ def files_in(folder):
     return sorted(p.name for p in folder.iterdir())
 
 
+SCRIPT = Path(sys.executable).with_name("grpo-kit")
+
+
+def test_the_script_that_is_installed_says_what_every_other_test_is_told(grpo_kit):
+    """Others fork a process that has imported everything: what they are told is what a user is."""
+    words = ("train", "no/such/recipe")
+    real = subprocess.run([SCRIPT, *words], capture_output=True, text=True, timeout=HANGS, check=False)
+    forked = grpo_kit(*words)
+    assert (forked.returncode, forked.stdout, forked.stderr) == (real.returncode, real.stdout, real.stderr)
+    assert real.returncode == 2
+    assert (
+        subprocess.run([SCRIPT, "--help"], capture_output=True, text=True, check=True).stdout
+        == grpo_kit("--help").stdout
+    )
+
+
 def test_help_and_version(grpo_kit):
     shown = grpo_kit("--help")
     assert shown.returncode == 0
@@ -118,9 +134,8 @@ def test_resume_after_an_interrupt_equals_a_run_without_one(grpo_kit, tmp_path):
     recipe = tmp_path / "long.yaml"
     recipe.write_text(TINY_RECIPE.replace("steps: 3", "steps: 40"))
     assert grpo_kit("train", recipe, "--run-dir", "straight").returncode == 0
-    script = Path(sys.executable).with_name("grpo-kit")
     process = subprocess.Popen(
-        [str(script), "train", str(recipe), "--run-dir", "cut"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [str(SCRIPT), "train", str(recipe), "--run-dir", "cut"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     log = tmp_path / "cut" / "metrics.jsonl"
 

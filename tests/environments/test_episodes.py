@@ -109,7 +109,8 @@ def test_an_episode_that_takes_too_long_in_all_abstains():
         episodes.open_round(prepared(episodes, [task()])) as replies,
     ):
         end = play(replies, {("t", 0): ["sleep 0.2"] * 9})["t", 0]
-    assert (end.ending, end.outcome.status, len(end.turns)) == ("deadline", "timeout", 2)
+    assert (end.ending, end.outcome.status) == ("deadline", "timeout")
+    assert len(end.turns) <= 2  # a third cannot begin in time, a second may not
     assert "episode_seconds is 0.3" in end.outcome.reason
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -184,10 +182,9 @@ def test_show_and_ls():
     assert "options: path (needed), results, characters" in run("show", "search").output
 
 
-def test_exit_codes_of_the_program(tmp_path):
+def test_exit_codes_of_the_program(grpo_kit, tmp_path):
     def code(*words):
-        command = [sys.executable, "-m", "grpo_kit", "environments", *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        done = grpo_kit("environments", *words)
         assert "Traceback" not in done.stderr or "broken.py" in done.stderr
         return done.returncode
 

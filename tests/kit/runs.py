@@ -1,7 +1,9 @@
 """Whole runs in this process, from a tiny recipe."""
 
 import io
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from rich.console import Console
@@ -36,8 +38,16 @@ def recipe(algorithm, *overrides):
     return validate(source)
 
 
+@contextmanager
+def undrawn():
+    """Runs without their page and their curve, which cost as much as all the rest of a tiny run."""
+    with patch("grpo_kit.train.recorder.write_report"), patch("grpo_kit.train.recorder.draw_learning_curve"):
+        yield
+
+
+@undrawn()
 def run(config, folder, resume=False, stop_after=None):
-    """Train; ``stop_after`` a step somebody asks for a stop."""
+    """Train, undrawn; ``stop_after`` a step somebody asks for a stop."""
     directory = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
     if not resume:
         preflight(config, None)

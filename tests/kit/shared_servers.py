@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.kit.patience import HANGS
 from tests.kit.servers import free_port
 from tests.kit.tiny import TINY_RECIPE
-from tests.kit.torchrun import torchrun
+from tests.kit.torchrun import started_torchrun
 from tests.kit.vllm import needs_vllm
 
 ODD = Path(__file__).parents[1] / "kit" / "odd.py"
@@ -29,7 +29,7 @@ def train(folder, processes, *overrides, engine="vllm_server"):
     port = free_port()
     server = (f"rollout.vllm.servers=[http://127.0.0.1:{port}]", "rollout.vllm.launch=true")
     small = ("rollout.vllm.max_sequences=12", "rollout.vllm.cache_gb=0.1", "rollout.vllm.timeout=200")
-    return port, lambda: torchrun(
+    return port, lambda: started_torchrun(
         processes,
         *("grpo_kit", "train", recipe, "--run-dir", folder, f"rollout.engine={engine}"),
         *(server if engine == "vllm_server" else ()),

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+from tests.kit import forked
 from tests.kit.patience import HANGS
 from tests.kit.places import ROOT
 
@@ -13,16 +14,27 @@ CLOCKS = ("seconds/", "utilisation", "update/flops", "tokens_per_second", "misma
 
 
 def torchrun(processes, *arguments, options=(), **environment):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    """In processes that are forked: where torchrun itself is what a test is about, it starts one."""
+    command = ["--standalone", "--nproc-per-node", processes, *options, "-m", *arguments]
+    return forked.run(forked.TORCHRUN, *command, cwd=ROOT, env=_settings(environment))
+
+
+def started_torchrun(processes, *arguments, **environment):
+    """In new processes: for ranks that import vLLM, which starts threads and processes of its own."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
     return subprocess.run(
-        [*command, *options, "-m", *map(str, arguments)],
+        [*command, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=HANGS,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment},
+        env=_settings(environment),
     )
+
+
+def _settings(environment):
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment}
 
 
 def succeed(*arguments, **options):

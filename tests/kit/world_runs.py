@@ -13,7 +13,7 @@ from grpo_kit.runtime import ranks
 from grpo_kit.train import assemble
 from grpo_kit.train.checkpoint import latest_checkpoint
 from grpo_kit.train.loop import OnlineTrainer
-from tests.kit.runs import ODD, recipe
+from tests.kit.runs import ODD, recipe, undrawn
 
 SETTINGS = (
     "scoring.max_rejected_gold=1.0",
@@ -58,8 +58,9 @@ def config_of(name: str, record: str):
     return recipe(row, ODD, *SETTINGS, *mined, *VARIANTS.get(name, ()))
 
 
+@undrawn()
 def train(config, folder: Path, resume: bool = False) -> None:
-    """As the command does, without its checks."""
+    """As the command does, without its checks and its pictures."""
     if ranks.first():
         run = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
     ranks.barrier("the folder")

@@ -138,20 +138,24 @@ def segments(episode):
     return made
 
 
-@pytest.mark.parametrize("algorithm", GRADIENT_ROWS)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize(
+    ("algorithm", "dtype", "tolerance"),
+    [  # that float32 is as exact for every row is law 14's own test
+        *((row, torch.float64, 1e-10) for row in GRADIENT_ROWS),
+        *((row, torch.float32, 1e-5) for row in GRADIENT_ROWS[::4]),
+    ],
+)
 def test_neither_the_split_nor_sharing_prompts_changes_the_gradient(algorithm, dtype, tolerance):
     """Laws 1 and 14."""
     policy, sharing = network(dtype), network(dtype, share=True)
     sequences = as_episodes(random_groups())
     loss, whole = gradient(policy, sequences, algorithm, 10**6)
     assert whole.norm() > 0
-    for budget in (1, 64, 150):
+    for budget, other in ((1, policy), (150, policy), (64, sharing), (150, sharing)):
         shuffled = random.Random(budget).sample(sequences, len(sequences))
-        for other in (policy, sharing):
-            other_loss, found = gradient(other, deepcopy(shuffled), algorithm, budget)
-            assert (found - whole).norm() / whole.norm() < tolerance
-            assert other_loss == pytest.approx(loss, rel=tolerance * 10)
+        other_loss, found = gradient(other, deepcopy(shuffled), algorithm, budget)
+        assert (found - whole).norm() / whole.norm() < tolerance
+        assert other_loss == pytest.approx(loss, rel=tolerance * 10)
 
 
 def whole_history(episode):
@@ -167,11 +171,10 @@ def test_turns_with_prompts_of_their_own_are_one_sequence(algorithm):
     policy, sharing = network(), network(share=True)
     episodes = as_episodes(random_groups())
     loss, whole = gradient(policy, episodes, algorithm, 10**6)
-    for budget in (1, 64, 150, 10**6):
-        for other in (policy, sharing):
-            other_loss, found = gradient(other, [whole_history(e) for e in episodes], algorithm, budget)
-            assert (found - whole).norm() / whole.norm() < 1e-10
-            assert other_loss == pytest.approx(loss, rel=1e-9)
+    for budget, other in ((1, policy), (150, policy), (64, sharing), (10**6, sharing)):
+        other_loss, found = gradient(other, [whole_history(e) for e in episodes], algorithm, budget)
+        assert (found - whole).norm() / whole.norm() < 1e-10
+        assert other_loss == pytest.approx(loss, rel=1e-9)
 
 
 @pytest.mark.parametrize("share", [False, True])

@@ -21,7 +21,7 @@ from tests.kit.linear import is_linear
 
 # Lengths that are compared with twice as much, and of how many (shape, place) pairs one is measured: all cost minutes, and the
 # verifiers share their extractor, so that what is left out for one is measured for another.
-SIZES = ((1_000, 5), (8_000, 4), (64_000, 40), (500_000, 160))
+SIZES = ((1_000, 5), (8_000, 4), (64_000, 80), (500_000, 320))
 UNITS = (
     " ", "\n", "\t", "*", "_", "`", "#", "$", "\\", "{", "}", "{}", "(", ")", "[", "]", "\\(", "\\[", "\"", "'", "<", ".",
     "?", "! ", ", ", "; ", "=", "-", "/", "|", "7", "1 ", "5, ", "5\n", "$5$", "$5 and ", "①", "a", "a ", "A B ", "A) ",
@@ -115,7 +115,7 @@ def test_shapes_that_once_were_superlinear(label: str, unit: str, place: str) ->
 def test_no_mixture_of_shapes_is_worse(label: str) -> None:
     cost = verifier_of(label)
     generator = random.Random(f"law 16, {label}")
-    for _ in range(60):
+    for _ in range(40):
         unit = "".join(generator.choices(UNITS, k=generator.randint(2, 4)))
         put = generator.choice(list(PLACES.values()))
         # Behind a prefix of its own, for what needs to see something first.

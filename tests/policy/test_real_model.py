@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from grpo_kit.observe.run_directory import RunDirectory
 from grpo_kit.policy.models import load_policy
 from grpo_kit.policy.smollm2 import FOLDER, MODEL
 from grpo_kit.types import Prompt
+from tests.kit import forked
 
 FILE = Path(__file__).parents[2] / FOLDER / MODEL
 QUESTIONS = ("What is the capital of France?", "Tom has 3 apples and buys 4 more. How many apples has he now?")
@@ -95,7 +94,5 @@ def test_two_steps_of_grpo_and_the_second_one_again(policy, tmp_path):
 
 
 def train(*words):
-    done = subprocess.run(
-        [sys.executable, "-m", "grpo_kit", "train", *words], capture_output=True, text=True, check=False
-    )
+    done = forked.run(forked.GRPO_KIT, "train", *words, cwd=Path.cwd(), env=dict(os.environ))
     assert done.returncode == 0, done.stdout + done.stderr
