@@ -32,7 +32,10 @@ class Expected:
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Expected):
             return (self._kind, self._args, self._kwargs) == (other._kind, other._args, other._kwargs)
-        parameters = dict(self._ask("parameters", self._kind))
+        told = self._ask("parameters", self._kind)
+        if type(told) is not list or not all(type(p) is list and len(p) == 2 and type(p[0]) is str for p in told):
+            raise codec.NotData("not the parameters of a class")
+        parameters = dict(told)
         names = list(parameters)
         if len(self._args) > len(names):
             raise codec.NotData(f"more values than {self._kind} has parameters")
