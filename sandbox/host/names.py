@@ -158,6 +158,7 @@ _CHANGING = frozenset(
 )
 
 
+_EQUAL = re.compile(r"(\w+\.)*assert_?(not_?)?(\w+_?)?(equals?|in)", re.IGNORECASE)
 _CAP_WORDS = re.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 
 
@@ -318,6 +319,8 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
         ours, theirs = trace.of(left) & makers, trace.of(right) & makers
         return bool(ours and theirs) and f"{name}()" in ours | theirs
 
+    if isinstance(node, ast.Call) and _EQUAL.fullmatch(ast.unparse(node.func)) and len(node.args) > 1:
+        return both(*node.args[:2]) or (_makes([node.args[0]], name) and _makes([node.args[1]], name))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id in ("isinstance", "issubclass") and name in _names_in(node.args[1:]):
             return True

@@ -12,8 +12,9 @@ import builtins
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-_SAME = frozenset(("sorted", "reversed", "list", "tuple", "set", "iter"))  # built-ins that keep the items
-_ITEM = frozenset(("next", "min", "max"))  # that give one of them
+_SAME = frozenset(("sorted", "reversed", "list", "tuple", "set", "iter", "nlargest", "nsmallest"))  # keep the items
+_PUT = frozenset(("heappush", "append", "appendleft", "insert", "add"))  # that put their last argument into the first
+_ITEM = frozenset(("next", "min", "max", "heappop", "heappushpop", "heapreplace"))  # that give one of them
 _ITEMS = frozenset(("zip", "enumerate"))  # that hold them with something else
 _VIEWS = frozenset(("items", "values", "copy"))  # methods of data that keep what it holds
 _TAKEN = frozenset(("get", "pop", "popleft", "setdefault"))  # that give it
@@ -124,6 +125,8 @@ class Trace:
         if isinstance(node, ast.Subscript):
             if _called(node.value) in ("globals", "locals", "vars"):
                 return _texts(self.of(node.slice))
+            if _is_of_types(node.slice):
+                return self.of(node.value)  # Box[int]
             return _item(self.of(node.value))
         if isinstance(node, (ast.Starred, ast.Await, ast.NamedExpr)):
             return self.of(node.value)
@@ -157,6 +160,8 @@ class Trace:
 
     def _of_call(self, node: ast.Call) -> set[str]:
         function = node.func.id if isinstance(node.func, ast.Name) else ""
+        if isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") == "heapq":
+            function = node.func.attr
         if function in _SAME:
             return self._of_all(node.args)
         if function in _ITEM or function in _ITEMS:
@@ -192,6 +197,11 @@ class Trace:
                 yield from self._bound_by_loop(node.target, node.iter)
             elif isinstance(node, ast.withitem) and node.optional_vars is not None:
                 yield from self._bound(node.optional_vars, self.of(node.context_expr), None)
+            elif isinstance(node, ast.Call) and _called(node) in _PUT and node.args:
+                into = node.func.value if isinstance(node.func, ast.Attribute) else node.args[0]
+                into = node.args[0] if _called(node) == "heappush" else into
+                if isinstance(into, ast.Name):
+                    yield into.id, _held(self.of(node.args[-1]))
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self._functions:
                 arguments = self._functions[node.func.id].args
                 for parameter, value in zip((*arguments.posonlyargs, *arguments.args), node.args, strict=False):
@@ -232,6 +242,13 @@ class Trace:
                     yield from self._bound(element, self.of(parts[index]), parts[index])
         elif isinstance(target, ast.Starred):
             yield from self._bound(target.value, _held(paths), None)
+
+
+def _is_of_types(node: ast.AST) -> bool:
+    names = node.elts if isinstance(node, ast.Tuple) else [node]
+    return bool(names) and all(
+        isinstance(n, ast.Name) and isinstance(getattr(builtins, n.id, None), type) for n in names
+    )
 
 
 def _is_row(node: ast.AST, length: int) -> bool:

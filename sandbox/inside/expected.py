@@ -32,10 +32,13 @@ class Expected:
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Expected):
             return (self._kind, self._args, self._kwargs) == (other._kind, other._args, other._kwargs)
-        parameters = dict(self._ask("parameters", self._kind))
+        told = self._ask("parameters", self._kind)
+        if type(told) is not list or not all(type(p) is list and len(p) == 2 and type(p[0]) is str for p in told):
+            raise codec.NotData("not the parameters of a class")
+        parameters = dict(told)
         names = list(parameters)
         if len(self._args) > len(names):
-            raise TypeError(f"more values than {self._kind} has parameters")
+            raise codec.NotData(f"more values than {self._kind} has parameters")
         given = {**dict(zip(names, self._args, strict=False)), **self._kwargs}
         wanted = {n: given[n] if n in given else _default(n, parameters[n]) for n in [*names, *given]}
         if isinstance(other, Proxy):
@@ -140,7 +143,7 @@ class Kinds:
 class MarkExpected(ast.NodeTransformer):
     """``P(1, 2)`` where it is compared, kept for it, or handed to a function of the tests: as `Expected`.
 
-    Not in a ``with`` or a ``try``, where it may be the making that is tested.
+    In a ``with`` or a ``try`` only where it is compared: it may be the making that is tested.
 
     Args:
         classes: names of the program in the form of a class's that are not under test.
@@ -150,8 +153,12 @@ class MarkExpected(ast.NodeTransformer):
     def __init__(self, tree: ast.AST, classes: frozenset[str], marked: Callable[..., ast.expr]) -> None:
         self.classes, self.marked = classes, marked
         self.functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+        self.trying = 0
 
     def visit_With(self, node: Any) -> Any:
+        self.trying += 1
+        self.generic_visit(node)
+        self.trying -= 1
         return node
 
     visit_AsyncWith = visit_Try = visit_TryStar = visit_With
@@ -181,20 +188,29 @@ class MarkExpected(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        node.value = self._value(node.value)
+        node.value = self.visit(node.value) if self.trying else self._value(node.value)
         return node
 
     def visit_Return(self, node: ast.Return) -> ast.AST:
-        node.value = node.value and self._value(node.value)
+        node.value = node.value and (self.visit(node.value) if self.trying else self._value(node.value))
         return node
 
     def visit_For(self, node: ast.For) -> ast.AST:
-        node.iter = self._value(node.iter)
+        node.iter = self.visit(node.iter) if self.trying else self._value(node.iter)
         node.body, node.orelse = [self.visit(s) for s in node.body], [self.visit(s) for s in node.orelse]
+        return node
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
+        self.generic_visit(node)
+        if node.conversion == ord("r"):
+            node.value = self.marked("made", node.value)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name == "repr":  # of what the class makes, not of what stands for it
+            node.args = [self.marked("made", self.visit(a)) for a in node.args]
+            return node
         compares = name.removeprefix("assert") in _EQUALS or name in ("assert_equal", "eq_") or name in self.functions
         if not compares or (name not in self.functions and any(map(_is_literal, node.args))):
             return self.generic_visit(node)

@@ -21,7 +21,7 @@ from typing import Any
 
 from .expected import Expected, Kinds, MarkExpected
 from .outstanding import Outstanding
-from .proxy import Gone, Proxy
+from .proxy import Gone, Proxy, same_class
 
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable"))
@@ -164,6 +164,8 @@ class _Mark(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name == "dict" and isinstance(node.func, ast.Name) and len(node.args) == 1 and name not in self.own:
+            node.args = [_ask("pairs", *node.args)]
         if name == "all" and isinstance(node.func, ast.Name):
             node.args = [_looped(a) for a in node.args]
         if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
@@ -301,6 +303,11 @@ class Helper:
             raise Gone("a loop of the tests goes over an iterator of the program that has come to its end")
         return value
 
+    @staticmethod
+    def pairs(value: Any) -> Any:
+        """What ``dict`` goes over: it would ask an object of the program whether it has keys first."""
+        return iter(value) if type(value) is Proxy else value
+
     def ended(self, asked: int) -> None:
         """An exception leaves a method of the tests that Python takes for an answer, as it does the end of an iterator.
 
@@ -333,8 +340,14 @@ class Helper:
     def awaiting(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """``asyncio.run(f())``, which insists on a coroutine of this side."""
         if (getattr(function, "__module__", None) or "").partition(".")[0] == "asyncio":
+            if function.__name__ == "wait_for" and self._number(arguments[0]) is not None:
+                return self._in_time(*arguments, **named)
             arguments = tuple(a if self._number(a) is None else _awaited(a) for a in arguments)
         return function(*arguments, **named)
+
+    async def _in_time(self, value: Any, timeout: Any = None) -> Any:
+        """The program awaits in its own process: there the time ends it, too."""
+        return self.ask("await", value, timeout)
 
     def callable(self, value: Any) -> bool:
         return callable(value) if self._number(value) is None else self.ask("callable", value) is True
@@ -357,6 +370,9 @@ class Helper:
         return _of_library(kind) and self.ask("isinstance", value, kind) is True
 
     def same(self, left: Any, right: Any) -> bool:
+        for ours, other in ((left, right), (right, left)):
+            if type(ours) is Proxy and builtins.isinstance(other, builtins.type):
+                return same_class(ours, other)
         number = self._number(left)
         return left is right if number is None else number == self._number(right)
 

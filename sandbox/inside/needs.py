@@ -36,6 +36,8 @@ _FILES = frozenset(
 _LOGS = frozenset(("assertLogs", "assertNoLogs"))
 # Modules whose failures nobody sees, or whose tests the program writes.
 _UNSEEN = {
+    "code": "it executes text in the process of the tests",
+    "runpy": "it executes text in the process of the tests",
     "atexit": "what fails at the end of the interpreter decides nothing: assert in the test",
     "tempfile": "the program, which runs in another process, sees no file of the tests'",
     "doctest": "the examples in a program's docstrings are the program's word: assert in the test",

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from ..wire import codec
 from .proxy import Proxy
 
 
@@ -30,38 +31,50 @@ class Outstanding:
         self.errors: list[BaseException] = []
         self._all: list[BaseException] = []  # those that were taken, too
         self.to_be_taken: list[BaseException] = []  # raised by the tests for the one who manages the context
+        self.refused: list[BaseException] = []  # what nothing can take
 
     def clear(self) -> None:
-        self.errors, self._all, self.to_be_taken = [], [], []
+        self.errors, self._all, self.to_be_taken, self.refused = [], [], [], []
 
     def is_to_be_taken(self, error: BaseException | None) -> bool:
         return any(error is known for known in self.to_be_taken)
 
     def add(self, error: BaseException) -> None:
-        self.errors.append(error)
-        self._all.append(error)
+        for part in _parts(error):
+            self.errors.append(part)
+            self._all.append(part)
+
+    def refuse(self, error: BaseException) -> None:
+        self.refused.append(error)
 
     def again(self, error: BaseException) -> None:
         """An exception is raised that may have been taken before."""
-        if any(error is known for known in self._all):
-            self.errors.append(error)
+        self.errors += [part for part in _parts(error) if any(part is known for known in self._all)]
 
     def take(self, error: BaseException | None) -> list[BaseException]:
         """Take an exception and those it came from; returns which of them were outstanding."""
         found: list[BaseException] = []
         while error is not None:
-            found += [e for e in self.errors if e is error]
+            found += [e for part in _parts(error) for e in self.errors if e is part]
             error = error.__cause__ or error.__context__
         self.errors = [e for e in self.errors if not any(e is f for f in found)]
         return found
 
     def first(self) -> BaseException | None:
-        return self.errors[0] if self.errors else None
+        return next(iter(self.refused + self.errors), None)
+
+
+def _parts(error: BaseException) -> list[BaseException]:
+    """The exceptions in a group, which `except*` takes apart; else itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [part for inner in error.exceptions for part in _parts(inner)]
 
 
 def watch(outstanding: Outstanding, texts: str) -> None:
     """Hear of what fails where nobody looks: in threads, in finalizers, and in what of the library ``texts`` name."""
     Failed.outstanding = outstanding
+    codec.NotData.heard = outstanding.refuse
     threading.excepthook = lambda about: outstanding.add(about.exc_value) if about.exc_value is not None else None
     sys.unraisablehook = lambda about: (
         outstanding.add(about.exc_value) if isinstance(about.exc_value, Exception) else None

@@ -8,13 +8,12 @@ import itertools
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from .proxy import Proxy
 
-
-class _Link(Protocol):
-    def of_library(self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+# Calls a function of the library where the program is: its module, its name, and what it is called with.
+Library = Callable[[str, str, tuple[Any, ...], dict[str, Any]], Any]
 
 
 class CannotLeave(BaseException):
@@ -66,22 +65,22 @@ def of_library_by_name(value: Any) -> list[str] | None:
 _LENT = {"dataclasses": ("asdict", "astuple", "fields", "is_dataclass", "replace"), "random": ("seed",)}
 
 
-def lend_library(link: _Link, texts: str) -> None:
+def lend_library(of_library: Library, texts: str) -> None:
     """Have the program's process do what the tests ask of its objects, and of its random numbers as of their own."""
     for module, functions in _LENT.items():
         if module in texts:
             library = importlib.import_module(module)
             for name in functions:
-                setattr(library, name, _lent(link, module, name, getattr(library, name)))
+                setattr(library, name, _lent(of_library, module, name, getattr(library, name)))
 
 
-def _lent(link: _Link, module: str, name: str, here: Callable[..., Any]) -> Callable[..., Any]:
+def _lent(of_library: Library, module: str, name: str, here: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(here)
     def function(*args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[0], Proxy):
-            return link.of_library(module, name, args, kwargs)
+            return of_library(module, name, args, kwargs)
         if name == "seed":
-            link.of_library(module, name, args, kwargs)
+            of_library(module, name, args, kwargs)
         return here(*args, **kwargs)
 
     return function

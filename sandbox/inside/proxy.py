@@ -17,6 +17,7 @@ the very object that the tests have made (``return self``).
 
 from __future__ import annotations
 
+import builtins
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Protocol
@@ -49,6 +50,7 @@ _ARE: tuple[type, ...] = (
 )
 _KINDS = {kind.__name__: kind for kind in _ARE}
 _META = frozenset(("EnumType", "EnumMeta"))
+_CLASSES = frozenset(("type", "ABCMeta", "_ProtocolMeta"))
 _MOST_ITEMS = 20_000
 
 
@@ -108,9 +110,9 @@ def _inner(proxy: Proxy) -> str:
     return producer if producer.endswith("[]") else f"{producer}[]"
 
 
-def _not_data(proxy: Proxy, what: str) -> TypeError:
+def _not_data(proxy: Proxy, what: str) -> codec.NotData:
     name = object.__getattribute__(proxy, "_class_name")
-    return TypeError(f"{what}: the program handed over an object of its own ({name}) where data was expected")
+    return codec.NotData(f"{what}: the program handed over an object of its own ({name}) where data was expected")
 
 
 class Proxy:
@@ -144,9 +146,9 @@ class Proxy:
         """Whether the tests use what came from here as an object, so that the reference must return one, too."""
         return standing(self) != OPAQUE or _producer(self) in self._link.objects
 
-    def _is_class(self) -> bool:
+    def _is_class(self, kinds: frozenset[str] = _META) -> bool:
         """Whether it is a class that the tests name: its items (``Color["RED"]``) are found by a key, and not looked at."""
-        return object.__getattribute__(self, "_named") and object.__getattribute__(self, "_class_name") in _META
+        return object.__getattribute__(self, "_named") and object.__getattribute__(self, "_class_name") in kinds
 
     def _answers(self, name: str) -> bool:
         """Whether it may be asked for what plain data has, too: an object is there, or a method that returns one."""
@@ -187,7 +189,10 @@ class Proxy:
         if own is None:
             if Proxy._is_object(self) or object.__getattribute__(self, "_named"):
                 return self._number
-            raise _not_data(self, "its hash")
+            # Which is no verdict: whoever counts the items of a list then compares them one by one.
+            raise TypeError(
+                f"unhashable: an object of the program's own ({object.__getattribute__(self, '_class_name')})"
+            )
         value = self._link.operation("hash", own)
         if type(value) is not int:
             raise Gone(f"hash() came back as {type(value).__name__}")
@@ -270,6 +275,8 @@ class Proxy:
     def __getitem__(self, key: Any) -> Any:
         if _producer(self) == ".__dict__":
             raise KeyError(key)  # of a class: mock's patch asks for it, and then for the attribute
+        if self._is_class(_CLASSES) and all(isinstance(k, type) for k in (key if isinstance(key, tuple) else (key,))):
+            return self  # Box[int]
         if not Proxy._is_object(self) and not self._is_class():
             raise _not_data(self, "an item of it")
         return self._link.operation("getitem", self, key, producer=_inner(self))
@@ -346,6 +353,9 @@ class Proxy:
         raise _not_data(self, "pickling it")
 
 
+Proxy.__doc__ = property(lambda self: Proxy.__getattr__(self, "__doc__"))  # type: ignore[assignment]  # of a function, its own
+
+
 class Items:
     """What an opaque object has yielded so far: it yields the same however often it is asked."""
 
@@ -413,6 +423,10 @@ def _equal(ours: Proxy, other: object, operation: str) -> bool:
     if not isinstance(other, Proxy):
         if type(other).__name__ == "Expected":  # it asks for the attributes
             return (other == ours) == (operation == "eq")
+        if isinstance(other, type):
+            return same_class(ours, other) == (operation == "eq")
+        if type(other).__module__ == "unittest.mock":  # ANY: it answers
+            return NotImplemented
         if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told
             return (ours._text("fspath") == str(other)) == (operation == "eq")
         if other is None or standing(ours) == OWN:
@@ -429,14 +443,20 @@ def _equal(ours: Proxy, other: object, operation: str) -> bool:
     raise _not_data(ours, operation)
 
 
+def same_class(proxy: Proxy, kind: type) -> bool:
+    """Whether what the program handed over is a class of the built-ins: which one it says without being told."""
+    name = proxy._link.operation("builtin", proxy)
+    return type(name) is str and name == kind.__name__ and getattr(builtins, name, None) is kind
+
+
 def _untainted(proxy: Proxy) -> Proxy:
     if standing(proxy) == TAINTED:
         raise _no_number()
     return proxy
 
 
-def _no_number() -> TypeError:
-    return TypeError("the result of arithmetic with an object of the program is no number")
+def _no_number() -> codec.NotData:
+    return codec.NotData("the result of arithmetic with an object of the program is no number")
 
 
 def _unary(operation: str) -> Callable[..., Any]:
@@ -454,16 +474,20 @@ def _binary(operation: str, swapped: bool = False, order: bool = False) -> Calla
     def apply(self: Proxy, other: Any) -> Any:
         plain = not isinstance(other, Proxy)
         ranks = {standing(self)} if plain else {standing(self), standing(other)}
-        if ranks == {OPAQUE} or (plain and order):
+        if ranks == {OPAQUE}:
             raise _not_data(self, operation)
         operands = (other, self) if swapped else (self, other)
+        if plain and order:  # with data there is no order: a class under test may say so itself, and nothing else
+            if standing(self) == OWN:
+                self._link.operation(operation, *operands)
+            raise _not_data(self, operation)
         tainted = plain or TAINTED in ranks or (CHANGED in ranks and not order)
         rank = CHANGED if operation in _ADDING and TAINTED not in ranks else TAINTED
         result = self._link.operation(operation, *operands, standing=rank if tainted else OWN)
         if order and type(result) is not bool:
-            raise TypeError(f"{operation}: an operator of the program answered with a {type(result).__name__}")
+            raise codec.NotData(f"{operation}: an operator of the program answered with a {type(result).__name__}")
         if tainted and not isinstance(result, Proxy):
-            raise TypeError(f"{operation}: an operator of the program answered with data")
+            raise codec.NotData(f"{operation}: an operator of the program answered with data")
         return result
 
     return apply

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import handled, needs, outstanding, passed, testing
+from . import evaluated, handled, needs, outstanding, passed, testing
 from .expected import Expected
 from .given import Arguments, Given, alike, fill
 from .proxy import OPAQUE, OWN, Gone, Items, Proxy, number, show
@@ -27,6 +27,7 @@ from .replaced import Around
 from .serve import Connection
 
 _ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
+_OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 _NEVER_RAISED = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
 
 
@@ -76,6 +77,8 @@ class Link:
             return {"~": "ref", "v": ["given", value.number]}
         if type(value) is Expected:
             return self.encode(value.made())
+        if type(value).__module__ == "pathlib":
+            return {"~": "ref", "v": ["path", str(value)]}
         if type(value) is object:  # a stand-in, or what a function should refuse
             self.stand_ins.append(value)
             return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
@@ -177,8 +180,11 @@ class Link:
         self._send(answer)
 
     def _with_causes(self, told: list[Any]) -> BaseException:
-        names, text, parts, (suppressed, cause, context) = told
+        names, text, parts, (suppressed, cause, context), inner = told
         error = self._exception(names, str(text)[:500], self.decode(parts))
+        if inner is not None:
+            message, exceptions = inner
+            error = BaseExceptionGroup(str(message)[:500], [self._with_causes(e) for e in exceptions])
         for name, other in (("__context__", context), ("__cause__", cause)):
             if other is not None:
                 setattr(error, name, self._with_causes(other))
@@ -194,21 +200,27 @@ class Link:
         if type(arguments) is not list or type(attributes) is not dict:
             raise codec.Malformed("not an exception")
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        own = known[0].rpartition(":")[2] if known else ""
         for name in known:
-            kind: Any = self.exceptions.get(name)
-            if kind is None and name not in _NEVER_RAISED:
-                kind = getattr(builtins, name, None)
-            if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) and kind is not Exception:
-                if name == known[0] and kind.__module__ == "builtins" and not any(map(codec.holds_opaque, arguments)):
+            kind = self.kind_of_exception(name)
+            if kind is not None and kind is not Exception:
+                of_library = kind.__module__ == "builtins" or ":" in name
+                if name == known[0] and of_library and not any(map(codec.holds_opaque, arguments)):
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
                         return self._dressed(kind(*arguments), attributes)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
-                    return self._made(kind if name == known[0] else _named(known[0], kind), text, attributes)
-        return (
-            RemoteError(f"{names}: {text}"[:1000])
-            if not known
-            else _named(known[0], RemoteError)(f"{known[0]}: {text}")
-        )
+                    return self._made(kind if name == known[0] else _named(own, kind), text, attributes)
+        return RemoteError(f"{names}: {text}"[:1000]) if not known else _named(own, RemoteError)(f"{own}: {text}")
+
+    def kind_of_exception(self, name: str) -> Any:
+        """The tests' own class for a name that the program gave, a built-in one or one of the library; None: there is none."""
+        module, _, attribute = name.rpartition(":")
+        kind: Any = None if module else self.exceptions.get(name)
+        if kind is None and attribute not in _NEVER_RAISED:
+            top = module.partition(".")[0] or "builtins"
+            known = top in sys.stdlib_module_names and top not in _OF_FRAMEWORKS
+            kind = getattr(sys.modules.get(module or "builtins"), attribute, None) if known else None
+        return kind if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) else None
 
     @staticmethod
     def _made(kind: Any, text: str, attributes: dict[Any, Any]) -> BaseException:
@@ -220,7 +232,8 @@ class Link:
     def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:
         for attribute, value in attributes.items():
             notes = attribute == "__notes__" and type(value) is list
-            if notes or (type(attribute) is str and not attribute.startswith("_") and not hasattr(error, attribute)):
+            told = type(attribute) is str and getattr(error, attribute, None) is not None
+            if notes or (type(attribute) is str and not attribute.startswith("_") and not told):
                 setattr(error, attribute, value)
         return error
 
@@ -316,8 +329,8 @@ def _bind_names(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> N
     caught = [(len(content), n, content) for n, (kind, content) in asked.items() if kind == "exception"]
     for _, name, bases in sorted(caught):  # the fewer bases, the earlier: each finds its own
         if name in job["exceptions"]:
-            known = (link.exceptions.get(n) or getattr(builtins, n, None) for n in bases if n not in _NEVER_RAISED)
-            base = next((k for k in known if isinstance(k, type) and issubclass(k, Exception)), Exception)
+            known = (link.kind_of_exception(n) for n in bases if n not in _NEVER_RAISED)
+            base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
             namespace[name] = link.exceptions[name] = type(name, (base,), {})
     for name, (kind, content) in asked.items():
         if kind in ("value", "class"):
@@ -395,11 +408,12 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     if why or why_not:
         raise TaskBroken(why or why_not)
     link.around.watch(places, told)
-    passed.lend_library(link, told)
+    passed.lend_library(link.of_library, told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__
     namespace["__builtins__"] = builtins
+    evaluated.guard(link.of_library, texts)
     return namespace
 
 

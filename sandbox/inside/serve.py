@@ -15,6 +15,7 @@ import inspect
 import operator
 import os
 import struct
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,8 @@ from .given import Arguments, Given, from_table
 
 _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
+_MOST_IN_GROUP = 50
+_OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
 
 _OPERATORS = (
     *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
@@ -38,6 +41,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "setattr": setattr,
     "delattr": delattr,
     "callable": callable,
+    "builtin": lambda kind: _name_of_builtin(kind),
     "members": lambda o: dict(o.__members__),
     "parameters": lambda kind: _parameters(kind),
     "attributes": lambda o, kind, names: _attributes(o, kind, names),
@@ -59,7 +63,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "reversed": reversed,
     "enter": lambda o: o.__enter__(),
     "exit": lambda o, *raised: bool(o.__exit__(*_about(*raised))),
-    "await": lambda o: _wait(o),
+    "await": lambda o, *timeout: _wait(o, *timeout),
     "aiter": aiter,
     "anext": lambda o: _wait(anext(o)),
     "aenter": lambda o: _wait(o.__aenter__()),
@@ -86,8 +90,11 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-def _wait(value: Any) -> Any:
-    return _loop().run_until_complete(_awaited(value))
+def _wait(value: Any, timeout: float | None = None) -> Any:
+    loop = _loop()
+    return loop.run_until_complete(
+        _awaited(value) if timeout is None else importlib.import_module("asyncio").wait_for(_awaited(value), timeout)
+    )
 
 
 def _about(*raised: str) -> tuple[Any, Any, Any]:
@@ -118,6 +125,11 @@ def _attributes(value: Any, kind: Any, names: list[str]) -> list[Any] | None:
     if not isinstance(value, kind):
         return None
     return [getattr(value, name) if hasattr(value, name) else getattr(value, f"_{name}") for name in names]
+
+
+def _name_of_builtin(kind: Any) -> str:
+    name = kind.__name__ if isinstance(kind, type) else ""
+    return name if getattr(builtins, name, None) is kind else ""
 
 
 class Connection:
@@ -213,6 +225,8 @@ class Server:
             return self.given[number]
         if kind == "stand-in":
             return self.stand_ins.setdefault(number, object())
+        if kind == "path":
+            return importlib.import_module("pathlib").Path(number)
         if kind == "library":
             found = importlib.import_module(number)
             return operator.attrgetter(content[2])(found) if content[2] else found
@@ -276,7 +290,8 @@ class Server:
         return ["raised", self._told(error), changed]
 
     def _told(self, error: BaseException, depth: int = 0) -> list[Any]:
-        """Names of its kind and of their bases, text, parts, and what it came from: [suppressed, cause, context]."""
+        """Names of its kind and of their bases, text, parts, what it came from ([suppressed, cause, context]), and of a
+        group what is in it: [message, [exception, ...]]."""
         try:
             text = str(error)[:500]
         except BaseException as second:
@@ -285,12 +300,16 @@ class Server:
         for other in (error.__cause__, error.__context__):
             deeper = isinstance(other, BaseException) and depth < _MOST_CAUSES
             came_from.append(self._told(other, depth + 1) if deeper and other is not None else None)
-        return [[t.__name__[:100] for t in type(error).__mro__], text, self._parts(error), came_from]
+        inner = None
+        if isinstance(error, BaseExceptionGroup) and depth < _MOST_CAUSES:
+            inner = [error.message, [self._told(part, depth + 1) for part in error.exceptions[:_MOST_IN_GROUP]]]
+        return [_names_of(type(error)), text, self._parts(error), came_from, inner]
 
     def _parts(self, error: BaseException) -> Any:
         """The arguments and the attributes of an exception, as far as they are small and data."""
         with contextlib.suppress(BaseException):
             attributes = {k: v for k, v in vars(error).items() if isinstance(k, str)}
+            attributes |= {k: v for k in _OF_ERRORS if isinstance(v := getattr(error, k, None), str)}
             encoded = codec.encode([list(error.args), attributes])
             if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
                 return encoded
@@ -304,7 +323,7 @@ class Server:
                 continue
             value = self.namespace[name]
             if isinstance(value, type) and issubclass(value, BaseException):
-                found[name] = ["exception", [t.__name__ for t in value.__mro__]]
+                found[name] = ["exception", _names_of(value)]
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
@@ -340,6 +359,17 @@ class Server:
 
     def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
         return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]
+
+
+def _names_of(kind: type) -> list[str]:
+    """Of a class and its bases; those of the library with their module (``json.decoder:JSONDecodeError``)."""
+    return [_name_of(base)[:100] for base in kind.__mro__]
+
+
+def _name_of(kind: type) -> str:
+    module = str(kind.__module__)
+    of_library = module != "builtins" and module.partition(".")[0] in sys.stdlib_module_names
+    return f"{module}:{kind.__qualname__}" if of_library else kind.__name__
 
 
 def _counterpart(name: str, text: str) -> Exception:

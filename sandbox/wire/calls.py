@@ -193,6 +193,10 @@ class _Planner:
         if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
             return ast.BinOp(self.expression(node.left), node.op, self.expression(node.right))
         if isinstance(node, ast.Compare):
+            if any(isinstance(n, ast.Name) and n.id in _TYPES for s in node.comparators for n in _parts(s)) and not (
+                isinstance(node.left, ast.Call) and getattr(node.left.func, "id", "") == "type"
+            ):
+                raise NotCalls  # f(1) is int: the program's result is a class
             left, sides = self.expression(node.left), zip(node.ops, node.comparators, strict=True)
             return ast.Compare(
                 left, node.ops, [self.expression(c, iterate=isinstance(op, (ast.In, ast.NotIn))) for op, c in sides]
@@ -251,6 +255,10 @@ class _Planner:
                 raise NotCalls
             if isinstance(inner, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)):
                 raise NotCalls
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else [node]
 
 
 class _Rename(ast.NodeTransformer):

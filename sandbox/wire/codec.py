@@ -21,8 +21,9 @@ import re
 import reprlib
 import struct
 import sys
+import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from . import standard
 from .plain import DATA_NAMES
@@ -40,6 +41,21 @@ class TooDeep(ValueError):
     """A value nested deeper than `MAX_DEPTH`."""
 
 
+class NotData(TypeError):
+    """The program handed over an object of its own where data was expected: the test has failed, whatever catches this.
+
+    Attributes:
+        heard: told of each one that is made, in the process of the tests.
+    """
+
+    heard: ClassVar[Callable[[NotData], None] | None] = None
+
+    def __init__(self, message: str = "an object of the program's own where data was expected") -> None:
+        super().__init__(message)
+        if NotData.heard is not None:
+            NotData.heard(self)
+
+
 class Opaque:
     """A value that did not come across: an object of the program's. It decides nothing: whatever asks it is refused."""
 
@@ -52,10 +68,10 @@ class Opaque:
         return f"<a {self.class_name}>"
 
     def __eq__(self, other: object) -> bool:
-        raise TypeError("an object of the program's own where data was expected")
+        raise NotData
 
     def __bool__(self) -> bool:
-        raise TypeError("an object of the program's own where data was expected")
+        raise NotData
 
     __hash__ = object.__hash__
 
@@ -74,6 +90,10 @@ def holds_opaque(value: Any) -> bool:
             waiting.extend(value.values())
         elif isinstance(value, Array):
             waiting.append(value.items)
+        elif isinstance(value, collections.ChainMap):
+            waiting.extend(value.maps)
+        elif isinstance(value, types.MappingProxyType):
+            waiting.append(dict(value))
     return False
 
 
@@ -103,13 +123,18 @@ class Record(tuple):
     def _asdict(self) -> dict[str, Any]:
         return dict(zip(self.names, self, strict=True))
 
+    def _replace(self, **changes: Any) -> Record:
+        if unknown := changes.keys() - set(self.names):
+            raise ValueError(f"Got unexpected field names: {sorted(unknown)!r}")
+        return record_like(self, [changes.get(n, v) for n, v in zip(self.names, self, strict=True)])
+
     def __getattribute__(self, name: str) -> Any:
         names = super().__getattribute__("__dict__").get("names", ())
         if name not in names or name.startswith("__"):
             return super().__getattribute__(name)
         value = tuple.__getitem__(self, names.index(name))
         if name in DATA_NAMES and not is_data(value):
-            raise TypeError(f".{name}: the program handed over an object of its own where data was expected")
+            raise NotData(f".{name}: the program handed over an object of its own where data was expected")
         return value
 
 
@@ -155,6 +180,11 @@ def _text(tag: str, write: Callable[[Any], Any]) -> Callable[[Any, Callable[[Any
     return lambda value, inner: {"~": tag, "v": write(value)}
 
 
+def _encode_deque(value: Any, inner: Callable[[Any], Any]) -> Any:
+    items = [inner(v) for v in value]
+    return {"~": "deque", "v": items} if value.maxlen is None else {"~": "bounded", "v": [value.maxlen, items]}
+
+
 def _encode_dict(value: Any, inner: Callable[[Any], Any]) -> Any:
     return {"~": "dict", "v": [inner(part) for pair in dict.items(value) for part in pair]}
 
@@ -163,7 +193,7 @@ _ENCODERS: dict[type, Callable[[Any, Callable[[Any], Any]], Any]] = {
     tuple: _items("tuple"),
     set: _items("set"),
     frozenset: _items("frozenset"),
-    collections.deque: _items("deque"),
+    collections.deque: lambda v, inner: _encode_deque(v, inner),
     dict: _encode_dict,
     bytes: _text("bytes", lambda v: base64.b64encode(v).decode()),
     bytearray: _text("bytearray", lambda v: base64.b64encode(bytes(v)).decode()),
@@ -312,6 +342,13 @@ def arrays_as_numpy() -> None:
     _array_maker = make
 
 
+def _decode_bounded(content: Any, inner: Callable[[Any], Any]) -> collections.deque[Any]:
+    longest, items = content
+    if type(longest) is not int or type(items) is not list or not len(items) <= longest < _SMALL:
+        raise Malformed("not a bounded deque")
+    return collections.deque(_list(items, inner), longest)
+
+
 def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:
     names, items = content
     if type(names) is not list or len(names) != len(items) or not all(map(_names_a_field, names)):
@@ -337,6 +374,7 @@ _DECODERS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "set": lambda c, inner: set(hashable(_list(c, inner))),
     "frozenset": lambda c, inner: frozenset(hashable(_list(c, inner))),
     "deque": lambda c, inner: collections.deque(_list(c, inner)),
+    "bounded": _decode_bounded,
     "iter": _list,
     "dict": _decode_dict,
     "bytes": lambda c, inner: base64.b64decode(c, validate=True),

@@ -5,14 +5,18 @@ Each travels as what it holds, and is the same kind of thing on the other side.
 
 from __future__ import annotations
 
+import array
 import collections
+import datetime
 import re
+import types
 from collections.abc import Callable
 from typing import Any
 
 Inner = Callable[[Any], Any]
 _SOME: dict[Any, Any] = {}
 _KEYS, _VALUES, _ITEMS = VIEWS = (type(_SOME.keys()), type(_SOME.values()), type(_SOME.items()))
+_MOST_MAPS = 100  # of a chain, each of which a look-up may go through
 _MOST_SPANS = 200  # each may be as long as the text
 _FACTORIES: dict[str, Any] = {t.__name__: t for t in (int, float, str, bool, list, dict, set, tuple)} | {"": None}
 
@@ -47,6 +51,18 @@ class Match:
 
     def __getitem__(self, which: Any) -> Any:
         return self._group(which)
+
+    @property
+    def lastindex(self) -> int | None:
+        return max((i for i, (start, _) in enumerate(self._spans) if i and start >= 0), default=None)
+
+    @property
+    def lastgroup(self) -> str | None:
+        return next((name for name, index in self._starts.items() if index == self.lastindex), None)
+
+    @property
+    def re(self) -> Any:
+        return types.SimpleNamespace(pattern=self.pattern, groups=len(self._spans) - 1, groupindex=dict(self._starts))
 
     def groups(self, default: Any = None) -> tuple[Any, ...]:
         return tuple(self._group(i, default) for i in range(1, len(self._spans)))
@@ -103,6 +119,28 @@ def _decode_default(content: Any, inner: Inner) -> Any:
     return collections.defaultdict(_FACTORIES[name], data)
 
 
+def _timezone(value: datetime.timezone, inner: Inner) -> Any:
+    offset, *name = value.__getinitargs__()  # type: ignore[attr-defined]
+    return {"~": "timezone", "v": [offset.days, offset.seconds, *name]}
+
+
+def _decode_timezone(content: Any, inner: Inner) -> datetime.timezone:
+    days, seconds, *name = content
+    return datetime.timezone(datetime.timedelta(days, seconds), *name)
+
+
+def _dict(value: Any) -> dict[Any, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("content")
+    return value
+
+
+def _bytes(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise ValueError("content")
+    return value
+
+
 ENCODERS: dict[type, Callable[[Any, Inner], Any]] = {
     collections.Counter: _flat("counter"),
     collections.OrderedDict: _flat("ordered"),
@@ -111,6 +149,11 @@ ENCODERS: dict[type, Callable[[Any, Inner], Any]] = {
     _VALUES: lambda value, inner: {"~": "values", "v": [inner(v) for v in value]},
     _ITEMS: lambda value, inner: {"~": "items", "v": [inner(part) for pair in value for part in pair]},
     re.Match: _match,
+    collections.ChainMap: lambda value, inner: {"~": "chain", "v": [inner(v) for v in value.maps]},
+    types.MappingProxyType: lambda value, inner: {"~": "proxy", "v": inner(dict(value))},
+    memoryview: lambda value, inner: {"~": "memory", "v": inner(value.tobytes())},
+    array.array: lambda value, inner: {"~": "array", "v": [value.typecode, [inner(v) for v in value]]},
+    datetime.timezone: _timezone,
 }
 
 
@@ -129,4 +172,9 @@ def decoders(of_list: Callable[[Any, Inner], list[Any]], of_dict: Callable[[Any,
         "values": lambda c, inner: dict(enumerate(of_list(c, inner))).values(),
         "items": lambda c, inner: of_dict(c, inner).items(),
         "match": _decode_match,
+        "chain": lambda c, inner: collections.ChainMap(*map(_dict, of_list(c[:_MOST_MAPS], inner))),
+        "proxy": lambda c, inner: types.MappingProxyType(_dict(inner(c))),
+        "memory": lambda c, inner: memoryview(_bytes(inner(c))),
+        "array": lambda c, inner: array.array(c[0], of_list(c[1], inner)),
+        "timezone": _decode_timezone,
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from grpo_kit.sandbox import Limits, Sandbox, TestError
 
+from .forging_executed import EXECUTED, REFUSED
 from .forging_frameworks import FRAMEWORKS
 from .forging_messages import MESSAGES
 from .forging_own_word import OWN_WORD
@@ -30,6 +31,8 @@ KINDS: dict[str, Sequence[Attack]] = {
     "frameworks": FRAMEWORKS,
     "own word": OWN_WORD,
     "shared": SHARED,
+    "executed": EXECUTED,
+    "refused": REFUSED,
 }
 
 
