@@ -110,7 +110,9 @@ class LimitsConfig(Strict):
     sync: PositiveFloat = Field(60.0, description="minutes that giving new weights to the engine may last")
     evaluate: PositiveFloat = Field(240.0, description="minutes that one wait within an evaluation may last")
     save: PositiveFloat = Field(60.0, description="minutes that a checkpoint may take")
-    other: PositiveFloat = Field(60.0, description="minutes that one wait within any other phase, or in a callback, may last")
+    other: PositiveFloat = Field(
+        60.0, description="minutes that one wait within any other phase, or in a callback, may last"
+    )
     hacking: bool | tuple[str, ...] = Field(
         False,
         description="stop, saved, at these signs of the watch; true: at every failure (docs/evaluation.md, The watch)",
@@ -150,7 +152,7 @@ class ParallelConfig(Strict):
 class LoggingConfig(Strict):
     """Where metrics go besides metrics.jsonl in the run's folder."""
 
-    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
-        (), description="trackers that are given every number; each needs its package"
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio", "mlflow"], ...] = Field(
+        (), description="trackers that are given every number, samples and the learning curve; each needs its package"
     )
-    project: str = Field("grpo-kit", description="the project's name in wandb and trackio")
+    project: str = Field("grpo-kit", description="the project's name in wandb and trackio, the experiment's in MLflow")
