@@ -23,7 +23,11 @@ import grpo_kit
 count, seen = 0, []
 for found in pkgutil.walk_packages(grpo_kit.__path__, "grpo_kit.", onerror=seen.append):
     if not found.name.endswith("__main__"):
-        importlib.import_module(found.name)
+        try:
+            importlib.import_module(found.name)
+        except ModuleNotFoundError as missing:  # the bridges to them are classes of theirs
+            if missing.name.partition(".")[0] not in ("lm_eval", "inspect_ai", "anyio"):
+                raise
         count += 1
 for room in ("verifiers", "sandbox"):
     package = importlib.import_module(f"grpo_kit.{room}")
