@@ -10,6 +10,11 @@ from tests.kit.places import ROOT
 HIDE = """
 import ctypes, importlib, os, pkgutil, resource, select, signal, socket, sys
 import datasets, matplotlib.figure, psutil, torch, transformers  # others' packages are theirs to try
+from contextlib import suppress
+with suppress(ModuleNotFoundError):
+    import lm_eval.evaluator
+with suppress(ModuleNotFoundError):
+    import inspect_ai
 for module, names in {
     os: "memfd_create sched_getaffinity sched_setaffinity pidfd_open unshare setns eventfd getrandom copy_file_range "
         "sendfile posix_fadvise sched_getscheduler prlimit setresuid setresgid getresuid getxattr listxattr splice",
