@@ -95,7 +95,10 @@ def _extras() -> Iterator[Finding]:
         ("tensorboard", "tensorboard"),
         ("wandb", "wandb"),
         ("trackio", "trackio"),
+        ("mlflow", "mlflow"),
         ("ray", "ray"),
+        ("lm-eval", "lm-eval"),
+        ("inspect", "inspect-ai"),
     ):
         version = version_of(package)
         if version:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from grpo_kit.cli.help_texts import examples
+from grpo_kit.compat.foreign import ForeignTask
 from grpo_kit.errors import UserError
 
 Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="verifier option key=value, value as JSON")]
@@ -45,7 +46,11 @@ def mount(app: typer.Typer) -> None:
 def evaluate(
     checkpoints: Annotated[list[str], typer.Argument(help="run, checkpoint or model folders, or hub names")],
     tasks: Annotated[
-        str, typer.Option(help="names, name=path, task files (.yaml), data files or recipes, with commas between")
+        str,
+        typer.Option(
+            help="names, name=path, task files (.yaml), data files or recipes, with commas between; lm_eval:NAME, "
+            "inspect:FILE.py@TASK"
+        ),
     ],
     n: Annotated[int, typer.Option("-n", "--samples", min=0, help="completions per problem")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy")] = 1.0,
@@ -100,6 +105,15 @@ def evaluate(
     names = [name.strip() for name in tasks.split(",") if name.strip()]
     if not names:
         raise UserError("--tasks: name at least one task")
+    foreign = {name: ForeignTask.read(name) for name in names}
+    if any(foreign.values()):
+        usual = {"n": 1, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "greedy": True, "workers": None}
+        changed = [f"--{name.replace('_', '-')}" for name, value in usual.items() if values[name] != value]
+        given = {"--verifier": verifier, "--prompt-field": prompt_field, "--gold-field": gold_field, "--chat": chat,
+                 "--resume": resume, "--dry-run": dry_run, "--markdown": markdown}  # fmt: skip
+        changed += [name for name, value in given.items() if value]
+        _evaluate_foreign(checkpoints, foreign, values, changed, limit, out)
+        return
     evaluate_checkpoints(
         checkpoints,
         names,
@@ -111,6 +125,35 @@ def evaluate(
         changes=Changes(judge, prompt_field, gold_field, key_values(chat or [], "--chat")),
         dry_run=dry_run,
     )
+
+
+def _evaluate_foreign(
+    checkpoints: list[str],
+    tasks: dict[str, ForeignTask | None],
+    values: dict[str, Any],
+    changed: list[str],
+    limit: int | None,
+    out: Path | None,
+) -> None:
+    """Tasks of other harnesses. changed: options that were given and are theirs to decide."""
+    from grpo_kit.compat.harness import evaluate_foreign
+    from grpo_kit.evaluate.checkpoints import settings_from
+    from grpo_kit.observe.terminal import open_console
+
+    foreign = [task for task in tasks.values() if task is not None]
+    if own := [name for name, task in tasks.items() if task is None]:
+        raise UserError(
+            f"--tasks: {', '.join(own)} and tasks of another harness are evaluated in commands of their own"
+        )
+    if changed:
+        raise UserError(
+            f"{', '.join(changed)}: a task of another harness says itself how it is asked and judged; --limit, --max-tokens, "
+            "--engine, --server, --device, --dtype, --seed and --out are for it"
+        )
+    evaluate_foreign(
+        checkpoints, foreign, settings_from(values | {"workers": 0}), limit=limit, max_tokens=values["max_tokens"], out=out,
+        console=open_console(),
+    )  # fmt: skip
 
 
 def score(

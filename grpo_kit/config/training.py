@@ -152,7 +152,7 @@ class ParallelConfig(Strict):
 class LoggingConfig(Strict):
     """Where metrics go besides metrics.jsonl in the run's folder."""
 
-    sinks: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
-        (), description="trackers that are given every number; each needs its package"
+    sinks: tuple[Literal["tensorboard", "wandb", "trackio", "mlflow"], ...] = Field(
+        (), description="trackers that are given every number, samples and the learning curve; each needs its package"
     )
-    project: str = Field("grpo-kit", description="the project's name in wandb and trackio")
+    project: str = Field("grpo-kit", description="the project's name in wandb and trackio, the experiment's in MLflow")

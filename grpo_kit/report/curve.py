@@ -10,7 +10,7 @@ from grpo_kit.runtime.scratch_file import scratch_beside
 
 
 def draw_learning_curve(metrics: list[dict[str, Any]], target: Path, title: str) -> Path:
-    """Draw held-out accuracy and, on an axis of its own, the training reward against steps into an SVG file.
+    """Draw held-out accuracy and, on an axis of its own, the training reward against steps into a file: .svg or .png.
 
     A run that learns from records has no reward of its own: its loss stands there.
     """
@@ -33,7 +33,8 @@ def draw_learning_curve(metrics: list[dict[str, Any]], target: Path, title: str)
         one.spines[["top", "right"]].set_visible(False)
     scratch = scratch_beside(target)
     with mpl.rc_context({"svg.hashsalt": "grpo-kit"}):  # the same run draws the same bytes
-        figure.savefig(scratch, format="svg", metadata={"Date": None})
+        kind = target.suffix[1:]
+        figure.savefig(scratch, format=kind, metadata={"Date": None} if kind == "svg" else None)
     os.replace(scratch, target)
     return target
 

@@ -11,7 +11,7 @@ from grpo_kit.objective.algorithms import Algorithm
 from grpo_kit.observe.clock import Clock, rates, where_time_went
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.run_directory import RunDirectory
-from grpo_kit.observe.sinks import open_sinks
+from grpo_kit.observe.sinks import open_sinks, samples_of
 from grpo_kit.report import write_report
 from grpo_kit.report.curve import draw_learning_curve
 from grpo_kit.report.terminal import show_evaluation, show_examples
@@ -73,6 +73,10 @@ class Recorder:
                     self.console.warn(f"step {step}: its rollouts could not be written (no space?)")
             if step % max(1, train.steps // STEPS_SHOWN) == 0:
                 show_examples(self.console, step, sampled)
+                if self.run.sinks and not source.recorded:
+                    samples = samples_of(step, sampled, advantages)
+                    for sink in self.run.sinks:
+                        sink.log_samples(step, samples)
         tokens = sum(len(c.token_ids) for g in sampled for c in g.completions)
         metrics: dict[str, Any] = {
             "step": step,
@@ -118,6 +122,10 @@ class Recorder:
         self._write_report()
         name = f"{self.config.algorithm} on {data_name(self.config)}"
         curve = draw_learning_curve(self.run.read_metrics(), self.run.path / "curve.svg", name)
+        if self.run.sinks:
+            picture = draw_learning_curve(self.run.read_metrics(), self.run.path / "curve.png", name)
+            for sink in self.run.sinks:
+                sink.log_image(progress.step, "curve", picture)
         if (best := keeper.best()) is not None and self.config.train.keep_best:
             self.console.say(f"highest held-out accuracy of a checkpoint: that of step {best}")
         self.watch.say_in_the_end(evaluator.outcomes, evaluator.answers)

@@ -11,7 +11,6 @@ FLOORS = (
     "config",
     "observe",
     "data",
-    "compat",
     "policy",
     "generate",
     "scoring",
@@ -23,5 +22,6 @@ FLOORS = (
     "run",
     "stress",
     "api",
+    "compat",
     "cli",
 )

@@ -10,6 +10,11 @@ from tests.kit.places import ROOT
 HIDE = """
 import ctypes, importlib, os, pkgutil, resource, select, signal, socket, sys
 import datasets, matplotlib.figure, psutil, torch, transformers  # others' packages are theirs to try
+from contextlib import suppress
+with suppress(ModuleNotFoundError):
+    import lm_eval.evaluator
+with suppress(ModuleNotFoundError):
+    import inspect_ai
 for module, names in {
     os: "memfd_create sched_getaffinity sched_setaffinity pidfd_open unshare setns eventfd getrandom copy_file_range "
         "sendfile posix_fadvise sched_getscheduler prlimit setresuid setresgid getresuid getxattr listxattr splice",
@@ -23,7 +28,11 @@ import grpo_kit
 count, seen = 0, []
 for found in pkgutil.walk_packages(grpo_kit.__path__, "grpo_kit.", onerror=seen.append):
     if not found.name.endswith("__main__"):
-        importlib.import_module(found.name)
+        try:
+            importlib.import_module(found.name)
+        except ModuleNotFoundError as missing:  # the bridges to them are classes of theirs
+            if missing.name.partition(".")[0] not in ("lm_eval", "inspect_ai", "anyio"):
+                raise
         count += 1
 for room in ("verifiers", "sandbox"):
     package = importlib.import_module(f"grpo_kit.{room}")

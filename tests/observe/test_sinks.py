@@ -1,6 +1,8 @@
 """Sinks receive what metrics.jsonl receives; each is skipped where its extra is not installed."""
 
 import sqlite3
+import sys
+import types
 
 import pytest
 
@@ -71,6 +73,48 @@ def test_trackio(config, tmp_path, monkeypatch):
         assert database.execute("select count(*) from metrics where run_name = 'run'").fetchone()[0] >= 3
 
 
+def test_mlflow(config, tmp_path, monkeypatch):
+    pytest.importorskip("mlflow", reason="the mlflow extra is not installed")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    from mlflow import MlflowClient
+
+    run = write_some(config, tmp_path / "run", "mlflow")
+    name = (run.path / "mlflow_id.txt").read_text()
+    found, client = MlflowClient().get_run(name), MlflowClient()
+    assert [(m.step, m.value) for m in client.get_metric_history(name, "reward/mean")] == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "run")
+    assert found.data.params["rollout.group_size"] == "4"
+    (sink,) = sinks.open_sinks(config("mlflow"), run.path, 2)
+    sink.log(3, {"reward/mean": 0.4})
+    sink.close()
+    assert client.get_metric_history(name, "reward/mean")[-1].value == 0.4
+
+
+@pytest.mark.parametrize("name", sinks.SINKS)
+def test_no_secret_reaches_a_tracker(name, tiny_recipe, tmp_path, monkeypatch):
+    """A recipe may hold the key of a judge; what a tracker is given may be seen by others."""
+    given = []
+
+    class Tracker(types.ModuleType):
+        def __getattr__(self, attribute):
+            if attribute.startswith("__"):
+                raise AttributeError(attribute)
+            return Tracker(attribute)
+
+        def __call__(self, *args, **keys):
+            given.append((args, keys))
+            return Tracker("made")
+
+    for module in ("wandb", "trackio", "mlflow", "mlflow.entities", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, module, Tracker(module))
+    secret = "sk-1234567890abcdefghijkl"
+    verifier = f"verifiers=[{{name: judge, options: {{model: m, api_key: {secret}}}}}]"
+    sinks.SINKS[name](load_recipe(tiny_recipe, [verifier]), tmp_path, 0)
+    assert "judge" in repr(given)
+    assert secret not in repr(given)
+
+
 class Broken:
     """Fails where it is told to; counts what it was given."""
 
@@ -85,6 +129,12 @@ class Broken:
         Broken.given += 1
         if self.at == "log" and step > 1:
             raise ConnectionError("refused")
+
+    def log_samples(self, step, samples):
+        pass
+
+    def log_image(self, step, name, path):
+        pass
 
     def close(self):
         if self.at == "close":

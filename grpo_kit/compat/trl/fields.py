@@ -136,6 +136,7 @@ OWN_FIELDS = (
          "the same gradient with less memory, in more time", matters=True, convert=_yes),
     _one("torch_compile", "model.compile", False, convert=_yes),
     _one("cast_lm_head_to_fp32", "model.head_dtype", False, convert=_head, methods=GRPO),
+    _one("use_cpu", "device", False, convert=lambda value: "cpu" if _yes(value) else "auto"),
     # --- what is sampled -----------------------------------------------------------------------------------------
     _one("num_generations", "rollout.group_size", 8, methods=GRPO, matters=True),
     _one("max_completion_length", "rollout.max_tokens", 512, methods=GRPO, matters=True),
@@ -197,7 +198,7 @@ OWN_FIELDS = (
     # --- what is kept and told -----------------------------------------------------------------------------------
     Field("save_steps", ("train.save_every",), "optimizer steps there, steps here", 500),
     _one("save_total_limit", "train.keep_last", None),
-    Field("report_to", ("logging.sinks",), "tensorboard, wandb, trackio", "none"),
+    Field("report_to", ("logging.sinks",), "tensorboard, wandb, trackio, mlflow", "none"),
     _one("project", "logging.project", "huggingface"),
     Field("max_tool_calling_iterations", ("environment.turns",), "one turn more: the answer after the last call", None,
           methods=GRPO),
@@ -258,7 +259,6 @@ NOT_CARRIED = (
     _lost("load_best_model_at_end", False, "train.keep_best keeps the best of evaluations"),
     _lost("resume_from_checkpoint", None, "a run of TRL cannot be gone on with"),
     _lost("push_to_hub", False, "nothing is uploaded"),
-    _lost("use_cpu", False, "device: cpu"),
 )  # fmt: skip
 
 SAME_WITHOUT = "it changes no number that is learned"

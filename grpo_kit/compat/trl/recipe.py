@@ -331,7 +331,7 @@ class _Writer:
             self.made.carried.append(("use_vllm", f"rollout.{key}: {value}"))
         said = self.given.get("report_to") or []
         wanted = [said] if isinstance(said, str) else list(said)
-        sinks = [name for name in wanted if name in ("tensorboard", "wandb", "trackio")]
+        sinks = [name for name in wanted if name in ("tensorboard", "wandb", "trackio", "mlflow")]
         if sinks:
             self.made.set("logging.sinks", sinks)
             self.made.carried.append((f"report_to {', '.join(sinks)}", "logging.sinks"))

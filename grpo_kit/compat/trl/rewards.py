@@ -85,9 +85,13 @@ class Scores:
             self.made.carried.append((f"max_tool_calling_iterations {turns}", f"environment.turns: {int(turns) + 1}"))
 
     def _said(self, node: Any) -> str:
+        if isinstance(node, Place):
+            return node.reference
         return " ".join(ast.unparse(node).split())[:60] if isinstance(node, ast.AST) else f"{node}"[:60]
 
     def _place(self, node: Any) -> Place:
+        if isinstance(node, Place):  # a running script hands over the function itself
+            return node
         assert self.asked.tree is not None
         assert self.asked.names is not None
         return place_of(node, self.asked.file, self.asked.tree, self.asked.names)
@@ -103,8 +107,7 @@ class Scores:
             return (
                 Place(reference=f"{module}:{name}") if module else Place(why_not="the mapping knows no such reward")
             ), {}
-        assert self.asked.names is not None
-        value = self.asked.names.value(node)
+        value = None if self.asked.names is None else self.asked.names.value(node)
         if isinstance(value, str):
             return Place(reference="reward_model"), {"model": value}
         place = self._place(node)

@@ -40,7 +40,7 @@ class Asked:
     Attributes:
         settings: fields of the configuration that it gives.
         others: arguments of the trainer beside those that stand here.
-        rewards, tools: expressions of a script, or names of a configuration.
+        rewards, tools: expressions of a script, names of a configuration, or where a function is that a running script has.
     """
 
     method: str

@@ -12,7 +12,7 @@ from .fields import FIELDS, METHODS, Field
 from .imported import Imported
 
 WIDTH = 110
-ORDER = ("seed", "algorithm", "model", "data", "chat", "examples", "environment", "verifiers", "rollout", "objective",
+ORDER = ("seed", "device", "algorithm", "model", "data", "chat", "examples", "environment", "verifiers", "rollout", "objective",
          "reference", "optimizer", "train", "parallel", "logging")  # fmt: skip
 HEADINGS = {
     "carried": "Carried over:",
