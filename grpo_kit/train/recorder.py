@@ -65,7 +65,7 @@ class Recorder:
         step, train = progress.step, self.config.train
         with self.clock.phase("log"):
             if not source.recorded and step % train.log_rollouts_every == 0:
-                written = self.run.log_rollouts(step, groups, learned.advantages)
+                written = self.run.log_rollouts(step, groups, learned.advantages, learned.values)
                 if not written:
                     self.console.warn(f"step {step}: its rollouts could not be written (no space?)")
             if step % max(1, train.steps // STEPS_SHOWN) == 0:
