@@ -242,9 +242,8 @@ class Objective(Strict):
     per_prompt: int = Field(4, gt=0, description="at most so many verified responses, or pairs, of one prompt")
     bootstrap: Literal["sampled", "max", "double_max", "soft", "expectile"] = Field(
         "sampled",
-        description="what a state is worth in a return: the value of the token sampled there, of the best one, of the one "
-        "that the learning network likes best by the target network, of all of them softly, or an expectile of what was met "
-        "(family values)",
+        description="what a state is worth in a return: the token sampled there, the best one, the learning network's best by "
+        "the target network, all of them softly, or an expectile of what was met (family values)",
     )
     action_values: Literal["dueling", "logits"] = Field(
         "dueling",
