@@ -50,10 +50,14 @@ _CLIPS = ("ppo_clip", "cispo", "geometric_clip", "aspo")
 def _cells(row: Algorithm) -> tuple[str, ...]:
     """The columns after name and paper."""
     needs = ", ".join(row.needs()) or "-"
-    if row.family != "policy_gradient":
+    if row.family in ("pairs", "labels", "reward_model"):
         loss = {"pairs": f"pairs: {row.pair_loss}", "labels": "labels: kto", "reward_model": "pairs: bradley_terry"}
         kl = f"implicit, beta {row.beta:g}" if row.needs_reference else "-"
         return "-", loss[row.family], "-", "-", "-", "-", kl, needs
+    if row.learns_values:
+        form = f"{row.action_values}, {row.value_temperature:g}"
+        ahead = f"lambda {row.trace:g}" if row.bootstrap_steps is None else f"{row.bootstrap_steps} tokens"
+        return "-", f"values: {row.bootstrap}", "-", form, ahead, row.aggregation, "-", needs
     clip = f"{row.clip_low:g} / {row.clip_high:g}" if row.surrogate in _CLIPS else "-"
     kl = f"{row.kl_estimator} in {row.kl_place}, {row.beta:g}" if row.beta else "-"
     surrogate = row.surrogate if row.selection == "all" else f"{row.surrogate}, {row.selection}"

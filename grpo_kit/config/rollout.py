@@ -93,6 +93,10 @@ class RolloutConfig(Strict):
     temperature: PositiveFloat = Field(
         1.0, description="of sampling, and of the log-probabilities that are learned from"
     )
+    epsilon: Fraction = Field(
+        0.0,
+        description="share of tokens that are drawn from the whole vocabulary, all alike (family values, engine torch)",
+    )
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         1.0, description="must stay 1: a cut distribution is not the policy's"
     )
@@ -138,6 +142,11 @@ class RolloutConfig(Strict):
             raise ValueError(
                 "engine vllm_server needs vllm.servers, for example [http://127.0.0.1:8001], and vllm.launch: true if "
                 "nobody started them"
+            )
+        if self.engine != "torch" and self.epsilon:
+            raise ValueError(
+                f"epsilon {self.epsilon:g} mixes the policy with the uniform distribution, which vLLM does not sample from; use "
+                "engine: torch, or explore by temperature"
             )
         if self.engine != "torch" and self.temperature < LOWEST_VLLM_TEMPERATURE:
             raise ValueError(

@@ -23,6 +23,9 @@ class SamplingParams:
     ``turn_tokens`` those of each. ``fresh``: the ids of a reply are the whole prompt of the next turn, in place of everything
     that stood before it.
 
+    ``epsilon`` is the share of tokens that are drawn from the whole vocabulary, all alike; log-probabilities are
+    those of the mixture.
+
     ``stop_token_ids`` end a completion and are kept as its last token; ``stop`` strings end it after the token that
     completed the string (the tokens are kept, the text is cut before it).
     """
@@ -32,6 +35,7 @@ class SamplingParams:
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    epsilon: float = 0.0
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +18,7 @@ def uniforms(sampling: SamplingParams, task_id: str, sample_index: int, turn: in
 
 
 def processed_logprobs(logits: Tensor, sampling: SamplingParams) -> Tensor:
-    """Log-probabilities of the distribution that is sampled: temperature, then top-k, top-p and min-p, renormalised.
+    """Log-probabilities of the distribution that is sampled: temperature, top-k, top-p and min-p, renormalised, then epsilon.
 
     logits: [rows, vocabulary] -> same shape, float32. Greedy decoding reports the model's own distribution.
     """
@@ -37,7 +39,12 @@ def processed_logprobs(logits: Tensor, sampling: SamplingParams) -> Tensor:
         probabilities = logits.softmax(-1)
         limit = sampling.min_p * probabilities.amax(-1, keepdim=True)
         logits = logits.masked_fill(probabilities < limit, -torch.inf)
-    return torch.log_softmax(logits, -1)
+    logprobs = torch.log_softmax(logits, -1)
+    if sampling.epsilon == 0.0:
+        return logprobs
+    # A logarithm of zero is right here: a share of 1 leaves nothing of the policy.
+    own = logprobs + (math.log1p(-sampling.epsilon) if sampling.epsilon < 1.0 else -math.inf)
+    return torch.logaddexp(own, torch.full_like(own, math.log(sampling.epsilon / logits.shape[-1])))
 
 
 def draw(logprobs: Tensor, uniform: Tensor, greedy: bool) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,8 @@ def refusals(row: Objective, *, group_size: int, updates: int = 1, replays: bool
 
 
 def _choices(row: Objective, group_size: int, updates: int) -> list[str]:
+    if row.learns_values:
+        return [*_values(row), *_teacher(row)]
     if row.family != "policy_gradient":
         return [*_sampled_pairs(row, group_size), *_teacher(row)]
     return [
@@ -51,6 +53,37 @@ def _sampled_pairs(row: Objective, group_size: int) -> list[str]:
     if row.data == "sampled" and group_size < 2:
         return ["rollout.group_size 1 leaves nothing to compare a response with: there is no pair; use at least 2"]
     return []
+
+
+def _values(row: Objective) -> list[str]:
+    """What a row of action values does not read, or cannot use."""
+    found = []
+    for key, off in (
+        ("selection", "all"),
+        ("shape", "none"),
+        ("combine", "sum"),
+        ("tokens", "all"),
+        ("step", "gradient"),
+    ):
+        if getattr(row, key) != off:
+            found.append(f"objective.{key} {getattr(row, key)} is of policy gradients; family values needs {off}")
+    for key in ("beta", "entropy_bonus"):
+        if getattr(row, key) > 0.0:
+            found.append(
+                f"objective.{key} is of policy gradients; in family values value_temperature with bootstrap soft pays for entropy"
+            )
+    if row.drop_agreeing:
+        found.append("objective.drop_agreeing with family values, which compares no group: leave it false")
+    if row.bootstrap == "double_max" and not row.keeps_target:
+        found.append(
+            "objective.bootstrap double_max asks a second network for the value, and target_rate null keeps none; give "
+            "target_rate a value, or use bootstrap max"
+        )
+    if row.learns_expectile and not row.learns_states:
+        found.append("objective.bootstrap expectile needs a critic that learns it; use action_values dueling")
+    if row.target_every > 1 and not row.keeps_target:
+        found.append("objective.target_every says when the target network follows, and target_rate null keeps none")
+    return found
 
 
 def _returns(row: Objective) -> list[str]:

@@ -29,10 +29,10 @@ class Objective(Strict):
     are those of a row that does not say otherwise. null switches off what can be off.
     """
 
-    family: Literal["policy_gradient", "pairs", "labels", "reward_model"] = Field(
+    family: Literal["policy_gradient", "pairs", "labels", "reward_model", "values"] = Field(
         "policy_gradient",
-        description="what the loss is of: a token and its advantage, a pair of responses, a labelled response, or a pair that "
-        "a reward model scores",
+        description="what the loss is of: a token and its advantage, a pair of responses, a labelled response, a pair that "
+        "a reward model scores, or a token and its value",
     )
     data: Literal["sampled", "recorded"] = Field(
         "sampled", description="sampled from the policy in the loop, or recorded: files and rollouts of earlier runs"
@@ -74,7 +74,12 @@ class Objective(Strict):
         "advantages with a critic",
     )
     discount: float = Field(1.0, ge=0.0, le=1.0, description="gamma of the returns")
-    trace: float = Field(0.95, ge=0.0, le=1.0, description="lambda of generalised advantage estimation")
+    trace: float = Field(
+        0.95,
+        ge=0.0,
+        le=1.0,
+        description="lambda of generalised advantage estimation, and of the returns of family values",
+    )
     average_decay: float = Field(
         0.9, ge=0.0, le=1.0, description="decay of the moving average of mean rewards that is a baseline"
     )
@@ -235,6 +240,38 @@ class Objective(Strict):
     good_weight: float = Field(1.0, ge=0.0, description="weight of good responses (family labels)")
     bad_weight: float = Field(1.0, ge=0.0, description="weight of bad responses (family labels)")
     per_prompt: int = Field(4, gt=0, description="at most so many verified responses, or pairs, of one prompt")
+    bootstrap: Literal["sampled", "max", "double_max", "soft", "expectile"] = Field(
+        "sampled",
+        description="what a state is worth in a return: the token sampled there, the best one, the learning network's best by "
+        "the target network, all of them softly, or an expectile of what was met (family values)",
+    )
+    action_values: Literal["dueling", "logits"] = Field(
+        "dueling",
+        description="Q(s, a): a critic's value of the state plus value_temperature times the token's log-probability, or "
+        "value_temperature times its logit (family values)",
+    )
+    value_temperature: float = Field(
+        0.02, gt=0.0, description="what a nat of log-probability is worth in reward (family values)"
+    )
+    bootstrap_steps: int | None = Field(
+        None,
+        gt=0,
+        description="tokens to look ahead before bootstrapping; null: all of them, weighted by trace (family values)",
+    )
+    target_rate: float | None = Field(
+        None,
+        gt=0.0,
+        le=1.0,
+        description="share of the learning network that goes into the target network, which is bootstrapped from; 1 copies it, "
+        "null has none (family values)",
+    )
+    target_every: int = Field(1, gt=0, description="optimizer steps between two of these (target_rate)")
+    huber: float | None = Field(
+        None, gt=0.0, description="error beyond which the loss of a value is linear; null: squared (family values)"
+    )
+    expectile: float = Field(
+        0.7, gt=0.0, lt=1.0, description="which expectile of the returns the critic learns (bootstrap expectile)"
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -318,7 +355,27 @@ class Objective(Strict):
 
     @property
     def needs_critic(self) -> bool:
-        return self.baseline == "critic"
+        return self.learns_states if self.learns_values else self.baseline == "critic"
+
+    @property
+    def learns_values(self) -> bool:
+        """Whether the logits are action values."""
+        return self.family == "values"
+
+    @property
+    def learns_states(self) -> bool:
+        """Whether a critic learns what a state is worth, and the logits only by how much its tokens differ."""
+        return self.action_values == "dueling"
+
+    @property
+    def learns_expectile(self) -> bool:
+        """Whether the critic learns an expectile of the returns in place of the soft value."""
+        return self.bootstrap == "expectile"
+
+    @property
+    def keeps_target(self) -> bool:
+        """Whether a network of its own is bootstrapped from."""
+        return self.learns_values and self.target_rate is not None
 
     @property
     def needs_greedy(self) -> bool:
@@ -455,6 +512,7 @@ class Objective(Strict):
             "teacher": self.needs_teacher,
             "reference": self.needs_reference and not self.needs_teacher,
             "critic": self.needs_critic,
+            "target network": self.keeps_target,
             "greedy sample": self.needs_greedy,
             "recorded data": self.recorded,
         }

@@ -167,11 +167,21 @@ class RunDirectory:
         for path in self.path.glob("*.tmp"):
             path.unlink(missing_ok=True)
 
-    def log_rollouts(self, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
-        """Write every completion of a step with its scores, whole or not at all. False: the disk refused."""
+    def log_rollouts(
+        self,
+        step: int,
+        groups: list[Group],
+        advantages: list[list[float]],
+        values: list[list[list[float]]] | None = None,
+    ) -> bool:
+        """Write every completion of a step with its scores, whole or not at all. False: the disk refused.
+
+        Args:
+            values: [groups][samples][tokens], what each token was thought to be worth, where that is known.
+        """
         if not self.writes:
             return True
-        return _write_groups(rollout_path(self.path, step), step, groups, advantages)
+        return _write_groups(rollout_path(self.path, step), step, groups, advantages, values)
 
     def dump(self, step: int, groups: list[Group], reason: str) -> Path | None:
         """Keep a batch that nothing could be learned from, for `grpo-kit replay`. None: the disk refused."""
@@ -197,7 +207,13 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _write_groups(target: Path, step: int, groups: list[Group], advantages: list[list[float]]) -> bool:
+def _write_groups(
+    target: Path,
+    step: int,
+    groups: list[Group],
+    advantages: list[list[float]],
+    values: list[list[list[float]]] | None = None,
+) -> bool:
     scratch = target
     try:
         scratch = scratch_beside(target)
@@ -205,6 +221,8 @@ def _write_groups(target: Path, step: int, groups: list[Group], advantages: list
             for number, (group, group_advantages) in enumerate(zip(groups, advantages, strict=True)):
                 for index, completion in enumerate(group.completions):
                     row = _rollout(step, number, group, index, group_advantages[index], completion)
+                    if values is not None and values[number][index]:
+                        row["values"] = values[number][index]
                     file.write(json.dumps(row) + "\n")
         os.replace(scratch, target)
     except OSError:

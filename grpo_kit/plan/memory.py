@@ -61,6 +61,7 @@ class Setting:
     reference: bool = False
     other: int = 0
     critic: bool = False
+    target: bool = False
     reward_model: bool = False
     natural_gradient: bool = False
     step_sequences: int = 1
@@ -119,6 +120,7 @@ def setting_of(
         reference=objective.needs_reference and config.model.lora is None and other is None,
         other=0 if other is None else _frozen(other, half, config.model.head_dtype == "float32"),
         critic=objective.needs_critic,
+        target=objective.keeps_target,
         reward_model=objective.scores_responses,
         natural_gradient=objective.natural_gradient,
         step_sequences=per_update,
@@ -176,10 +178,13 @@ def _kept(s: Setting) -> dict[str, int]:
         parts["model of reference.path"] = int(s.other / spread)
     if s.critic:
         parts["critic and its optimizer"] = int(3 * whole * MASTER / s.devices)
+    if s.target:
+        copied = (s.lora_rank is None) / spread + s.critic / s.devices  # of adapters a copy is next to nothing
+        parts["target network"] = int(copied * whole * MASTER)
     if s.reward_model:
         parts["policy that it started from"] = int(whole * MASTER / s.devices)
     if spread > 1:
-        networks = 1 + s.reference + s.critic + s.reward_model
+        networks = 1 + s.reference + s.critic + s.reward_model + s.target * (s.critic + (s.lora_rank is None))
         parts["whole copies to sample from and save"] = networks * whole * MASTER + s.other
     return parts
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from grpo_kit.errors import UserError
 from grpo_kit.runtime import ranks
 
+from .logprobs import ActionLogprobs
 from .models import Policy
 from .packing import MicroBatch
 from .value_model import ValueModel
@@ -95,6 +96,9 @@ class ShardedPolicy(Policy):
     def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
         return self.shards.root(self.plain.logprobs, batch, temperature, entropy_gradient)
 
+    def actions(self, batch: MicroBatch, chosen: Tensor | None = None) -> ActionLogprobs:
+        return ActionLogprobs(*self.shards.root(self.plain.actions, batch, chosen))
+
     def whole(self) -> Policy:
         self.shards.gather()
         return self.unsharded
@@ -127,11 +131,14 @@ class _Through(Policy):
     def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
         return self.root(self.plain.logprobs, batch, temperature, entropy_gradient)
 
+    def actions(self, batch: MicroBatch, chosen: Tensor | None = None) -> ActionLogprobs:
+        return ActionLogprobs(*self.root(self.plain.actions, batch, chosen))
+
     def standing(self) -> contextlib.AbstractContextManager[None]:
         return self.plain.standing()  # around the root: within it the weights are gathered copies
 
-    def follow(self, other: Policy) -> None:
-        self.plain.follow(other)
+    def follow(self, other: Policy, rate: float = 1.0) -> None:
+        self.plain.follow(other, rate)
 
     def snapshot(self) -> dict[str, Tensor]:
         return self.plain.snapshot()

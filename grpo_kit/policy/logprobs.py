@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -121,6 +122,50 @@ def select_logprobs_against(
 
     logprobs, entropies, divergences = _in_chunks(compute, (hidden, targets, other_hidden.detach()), rows)
     return logprobs, entropies, divergences
+
+
+class ActionLogprobs(NamedTuple):
+    """What the distributions before some tokens say of actions. [tokens] each.
+
+    Attributes:
+        taken, best: log-probabilities of the target and of the most likely token; ``best_ids``: which that is.
+        chosen: of the tokens that were asked for.
+        totals: logsumexp of the logits; the other numbers are log-softmax of the same.
+        entropies: nats, without gradient.
+    """
+
+    taken: Tensor
+    best: Tensor
+    best_ids: Tensor
+    chosen: Tensor
+    totals: Tensor
+    entropies: Tensor
+
+
+def select_actions(
+    hidden: Tensor, head: Head, targets: Tensor, chosen: Tensor | None = None, chunk_elements: int = CHUNK_ELEMENTS
+) -> ActionLogprobs:
+    """As `select_logprobs` at temperature 1, with what action values are made of; ``taken`` and ``totals`` are differentiable.
+
+    Args:
+        chosen: [tokens] long: other tokens to look up in the same distributions; default the most likely ones.
+    """
+    rows = max(1, chunk_elements // head.weight.shape[0])
+    others = torch.full_like(targets, -1) if chosen is None else chosen
+
+    def compute(part: Tensor, target: Tensor, other: Tensor) -> tuple[Tensor, ...]:
+        logits = head.logits(part)
+        totals = logits.logsumexp(-1)
+        taken = logits.gather(-1, target[:, None]).squeeze(-1) - totals
+        with torch.no_grad():
+            found = logits - totals[:, None]
+            best, best_ids = found.max(-1)
+            asked = torch.where(other < 0, best_ids, other)
+            looked_up = found.gather(-1, asked[:, None]).squeeze(-1)
+            entropies = -(found.exp() * found).sum(-1)
+        return taken, best, best_ids, looked_up, totals, entropies
+
+    return ActionLogprobs(*_in_chunks(compute, (hidden, targets, others), rows))
 
 
 def _divergence(logits: Tensor, other_logits: Tensor) -> Tensor:

@@ -92,7 +92,9 @@ class _AdaptersOff(Policy):
         finally:
             self._put(now)
 
-    def follow(self, other: Policy) -> None:
+    def follow(self, other: Policy, rate: float = 1.0) -> None:
+        if rate != 1.0:
+            raise ValueError("the product of two averages is not the average of products: adapters are copied whole")
         self.then = [p.detach().clone() for _, p in self._adapters()]
 
     def snapshot(self) -> dict[str, Tensor]:

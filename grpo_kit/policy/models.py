@@ -16,7 +16,7 @@ from grpo_kit.runtime import ranks
 
 from .attention import last_hidden, share_prompts, use_float32_attention
 from .gguf import model_folder
-from .logprobs import Head, head_of, select_logprobs, select_logprobs_against
+from .logprobs import ActionLogprobs, Head, head_of, select_actions, select_logprobs, select_logprobs_against
 from .network import Backbone, CausalModel, Network
 from .packing import MicroBatch
 from .prefix import PrefixTree
@@ -125,15 +125,20 @@ class Policy:
                 entropy_gradient=entropy_gradient,
             )
 
+    def actions(self, batch: MicroBatch, chosen: Tensor | None = None) -> ActionLogprobs:
+        """What action values are made of, before every completion token of a micro-batch: see `select_actions`."""
+        with self.precision():
+            hidden = self.predicting(batch)
+            return select_actions(hidden, self.head, batch.targets, chosen)
+
     def standing(self) -> contextlib.AbstractContextManager[None]:
         """While this lasts, this policy's weights are where its passes read them: others may use the same network."""
         return contextlib.nullcontext()
 
     @torch.no_grad()
-    def follow(self, other: Policy) -> None:
-        """Take the weights of another policy of this shape, spread as this one is."""
-        for mine, theirs in zip(self.model.parameters(), other.model.parameters(), strict=True):
-            mine.copy_(theirs)
+    def follow(self, other: Policy, rate: float = 1.0) -> None:
+        """Take the weights of another policy of this shape, spread as this one is, or move by a share of the way to them."""
+        approach(self.model, other.model, rate)
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of all weights, in the memory of the host; every rank must ask."""
@@ -165,6 +170,13 @@ class Policy:
     def load_weights(self, folder: Path) -> None:
         """Copy the weights of a saved model (a checkpoint's ``model``) into this one, in place."""
         load_network(self.model, folder)
+
+
+@torch.no_grad()
+def approach(network: Network, goal: Network, rate: float) -> None:
+    """Move every weight of a network by a share of the way to another's of this shape; 1 makes them the same."""
+    for mine, theirs in zip(network.parameters(), goal.parameters(), strict=True):
+        mine.copy_(theirs) if rate == 1.0 else mine.lerp_(theirs, rate)
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ class ValueModel:
         """The score of each whole response, read at its last token, which ends the turn. [sequences]"""
         last = batch.lengths.cumsum(0) - 1
         return self._at(batch, batch.rows[last], batch.ends)
+
+    def copy(self) -> ValueModel:
+        """This network as it is now, which takes no gradients."""
+        model = copy.deepcopy(self.model).eval().requires_grad_(False)
+        return ValueModel(model, self.tokenizer, self.device, self.autocast)
 
     def whole(self) -> ValueModel:
         """This network with all its weights in this process; every rank must ask."""

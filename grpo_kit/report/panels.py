@@ -57,6 +57,7 @@ def run_panels(metrics: Metrics, prompts_per_step: int, kind: Kind | None = None
         *_conversations(table),
         *_policy(table, kind),
         *_critic(table),
+        *_values(table),
         *_trust_region(table),
     ]
     panels += [*_verifiers(table), *_time(table, kind)]
@@ -265,6 +266,16 @@ def _conversations(table: Table) -> list[Panel]:
 
 def _judge_note(table: Table) -> str:
     return f"Completions of the step{judged_by(table)}."
+
+
+def _values(table: Table) -> list[Panel]:
+    """Of runs whose logits are action values."""
+    both, note = ["values/promised", "values/realised"], "What the first token of a response was worth, and what came."
+    return [
+        _chart(table, "Values", "Returns, promised and real", both, "reward", note=note),
+        _chart(table, "Values", "Overestimation", ["values/overestimation"], "reward, mean over tokens"),
+        _chart(table, "Values", "Temporal-difference error", ["values/td_error"], "reward, mean over tokens"),
+    ]
 
 
 def _policy(table: Table, kind: Kind) -> list[Panel]:

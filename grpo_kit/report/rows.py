@@ -90,7 +90,7 @@ class Row:
         return "\n".join([self.prompt, self.response, str(self.answer), *(said.text for said in self.conversation)])
 
 
-TOKEN_VALUES = {"logprobs": "logprob", "ratios": "ratio", "token_advantages": "advantage"}
+TOKEN_VALUES = {"logprobs": "logprob", "ratios": "ratio", "token_advantages": "advantage", "values": "value"}
 
 
 def spread(steps: list[int], count: int) -> list[int]:

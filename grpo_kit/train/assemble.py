@@ -181,6 +181,7 @@ def sampling_params(config: Config, policy: Policy) -> SamplingParams:
     return SamplingParams(
         n=rollout.group_size,
         temperature=rollout.temperature,
+        epsilon=rollout.epsilon,
         max_tokens=rollout.max_tokens,
         stop=tuple(rollout.stop),
         stop_token_ids=stop_token_ids(policy.model, policy.tokenizer),
@@ -229,7 +230,7 @@ def prepare_evaluation(
         return prepare_pairs(config, policy.tokenizer, policy.context_length, objective.per_prompt)
     rendered = [(task, render(task, policy.tokenizer)) for task in evaluation_tasks(config)]
     tasks = [(t, prompt) for t, prompt in rendered if len(prompt.token_ids) + told <= longest_evaluated(config, t)]
-    return AnswersEvaluation(tasks, replace(sampling_params(config, policy), n=settings.samples), episodes)
+    return AnswersEvaluation(tasks, replace(sampling_params(config, policy), n=settings.samples, epsilon=0.0), episodes)
 
 
 def longest_evaluated(config: Config, task: Task) -> int:

@@ -21,11 +21,14 @@ class Learned:
     Attributes:
         advantages: [groups][samples], for the rollout log.
         dropped: completions that took no part in the loss, counted by reason.
+        values: [groups][samples][tokens], what each token was thought to be worth before it was learned from; None where nothing
+            says so.
     """
 
     advantages: list[list[float]]
     dropped: Counter[str]
     metrics: dict[str, float]
+    values: list[list[list[float]]] | None = None
 
 
 class Trained(Protocol):

@@ -17,6 +17,7 @@ from .learner import Learned, Learner, LearnerSettings, Trained
 from .preference import LabelLearner, PairLearner, RewardModelLearner
 from .reference import RefreshedLearner, open_reference
 from .update import PolicyUpdater
+from .values import TargetNetwork, ValueLearner, ValueNetworks
 
 
 class PolicyGradientLearner:
@@ -90,15 +91,19 @@ def _policy_gradient(config: Config, objective: Algorithm, policy: Policy, refer
 
 
 def _critic(config: Config, objective: Algorithm, policy: Policy, settings: LearnerSettings) -> CriticUpdater:
-    start = config.critic.path
-    model = ValueModel.from_policy(policy.whole()) if start is None else ValueModel.load(start, policy)
     return CriticUpdater(
-        shard_value_model(model, config.parallel),
+        _value_model(config, policy),
         config.critic.optimizer,
         clip=objective.value_clip,
         total_updates=settings.total_updates,
         token_budget=settings.token_budget,
     )
+
+
+def _value_model(config: Config, policy: Policy) -> ValueModel:
+    start = config.critic.path
+    model = ValueModel.from_policy(policy.whole()) if start is None else ValueModel.load(start, policy)
+    return shard_value_model(model, config.parallel)
 
 
 def _pairs(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
@@ -116,4 +121,29 @@ def _reward_model(config: Config, objective: Algorithm, policy: Policy, referenc
     return RewardModelLearner(model, objective, LearnerSettings.of(config))
 
 
-LEARNERS = {"policy_gradient": _policy_gradient, "pairs": _pairs, "labels": _labels, "reward_model": _reward_model}
+def _values(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
+    settings, scale = LearnerSettings.of(config), objective.value_temperature
+    critic = _value_model(config, policy) if objective.needs_critic else None
+    networks = ValueNetworks(policy, critic, scale, settings.token_budget)
+    target = None
+    if objective.target_rate is not None:
+        still = None if critic is None else shard_value_model(critic.whole().copy(), config.parallel)
+        frozen = ValueNetworks(policy.reference(), still, scale, settings.token_budget)
+        target = TargetNetwork(networks, frozen, objective.target_rate, objective.target_every)
+    return ValueLearner(
+        networks,
+        objective,
+        settings,
+        critic_config=config.critic.optimizer,
+        warmup=config.critic.warmup,
+        target=target,
+    )
+
+
+LEARNERS = {
+    "policy_gradient": _policy_gradient,
+    "pairs": _pairs,
+    "labels": _labels,
+    "reward_model": _reward_model,
+    "values": _values,
+}

@@ -297,6 +297,16 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     )
     if config.model.lora is not None and objective.scores_responses:
         found.append("model.lora is not offered for reward models, whose score layer has to be trained as well")
+    if config.rollout.epsilon and not objective.learns_values:
+        found.append(
+            f"rollout.epsilon {config.rollout.epsilon:g} has tokens sampled that the policy did not choose: family values learns "
+            "what they are worth, others would take them for the policy's own; leave it at 0"
+        )
+    if config.model.lora is not None and objective.keeps_target and objective.target_rate != 1.0:
+        found.append(
+            f"objective.target_rate {objective.target_rate:g} with model.lora: the average of adapters is not the adapter of "
+            "averages; use target_rate 1 with target_every, which copies them"
+        )
     if objective.recorded != (config.examples is not None):
         found.append("an examples section is what algorithms of data recorded learn from, and no others")
     if found:

@@ -55,3 +55,13 @@ def test_draw_follows_the_distribution():
 def test_impossible_tokens_are_never_drawn(uniform):
     logprobs = torch.tensor([[-torch.inf, 0.0, -torch.inf]])
     assert draw(logprobs, torch.tensor([uniform], dtype=torch.float64), greedy=False)[0].tolist() == [1]
+
+
+def test_epsilon_mixes_in_the_whole_vocabulary_and_the_log_probability_is_that_of_the_mixture():
+    logits = torch.tensor([[2.0, 1.0, 0.0, -30.0]])
+    own = logits.softmax(-1)
+    for epsilon in (0.1, 1.0):
+        found = processed_logprobs(logits, SamplingParams(epsilon=epsilon)).exp()
+        torch.testing.assert_close(found, (1 - epsilon) * own + epsilon / 4)
+    assert torch.equal(processed_logprobs(logits, SamplingParams()), logits.log_softmax(-1))
+    assert torch.equal(processed_logprobs(logits, SamplingParams(temperature=0.0, epsilon=0.1)), logits.log_softmax(-1))
