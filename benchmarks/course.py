@@ -3,7 +3,7 @@
 python benchmarks/course.py [--only CHAPTER ...] [--keep FOLDER]
 
 All but `dpo` are exact or sampled on token MDPs so small that every response can be listed, with the kit's own formulas
-(`grpo_kit/objective`), in seconds. `dpo` trains two shipped recipes, a CPU minute each. Writes benchmarks/results/course.json,
+(`grpo_kit/objective`), in seconds. `dpo` trains three shipped recipes, a CPU minute each. Writes benchmarks/results/course.json,
 docs/course/CHAPTER.svg and the tables of docs/course.md after every chapter.
 """
 

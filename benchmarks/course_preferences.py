@@ -19,16 +19,19 @@ Result = dict[str, Any]
 # --- 9. DPO -------------------------------------------------------------------------------------------------------
 
 
+METRICS = {  # of good and of bad responses
+    "dpo": ("pairs/chosen_logprob", "pairs/rejected_logprob"),
+    "ipo": ("pairs/chosen_logprob", "pairs/rejected_logprob"),
+    "kto": ("kto/good_logprob", "kto/bad_logprob"),
+}
+
+
 def dpo(folder: Path) -> Result:
-    """Two shipped recipes as they are: the log-probabilities of good and bad responses, on new pairs in every step."""
+    """Three shipped recipes as they are: the log-probabilities of good and bad responses, new ones in every step."""
     found: Result = {"runs": {}}
-    for name in ("dpo", "ipo"):
-        rows = train(f"preference/{name}", folder / name, "evaluation=null")["rows"]
-        pairs = [r for r in rows if "pairs/chosen_logprob" in r]
-        found["runs"][name] = {
-            "good": [r["pairs/chosen_logprob"] for r in pairs],
-            "bad": [r["pairs/rejected_logprob"] for r in pairs],
-        }
+    for name, (good, bad) in METRICS.items():
+        rows = [r for r in train(f"preference/{name}", folder / name, "evaluation=null")["rows"] if good in r]
+        found["runs"][name] = {"good": [r[good] for r in rows], "bad": [r[bad] for r in rows]}
     return found
 
 
@@ -46,7 +49,7 @@ def dpo_table(r: Result) -> str:
 
 
 def dpo_draw(figure: Any, r: Result) -> None:
-    axes = figure.subplots(1, 2, sharey=True)
+    axes = figure.subplots(1, 3, sharey=True)
     for axis, (name, run) in zip(axes, r["runs"].items(), strict=True):
         lines(axis, range(1, len(run["good"]) + 1), run, xlabel="step")
         axis.set_title(f"preference/{name}", fontsize=9)
