@@ -32,6 +32,14 @@ class OptimizerConfig(Strict):
     max_grad_norm: PositiveFloat = Field(
         1.0, description="a longer gradient is scaled down to this norm; watch grad_norm"
     )
+    moments: Literal["float32", "8bit"] = Field(
+        "float32",
+        description="how AdamW keeps the gradient's mean and square: 8bit is a quarter of the memory, rounded (one process)",
+    )
+    offload: bool = Field(
+        False,
+        description="keep the moments in the host's memory and step there: slower, for a GPU that is full (one process)",
+    )
 
 
 class WarmStartConfig(Strict):
@@ -110,7 +118,9 @@ class LimitsConfig(Strict):
     sync: PositiveFloat = Field(60.0, description="minutes that giving new weights to the engine may last")
     evaluate: PositiveFloat = Field(240.0, description="minutes that one wait within an evaluation may last")
     save: PositiveFloat = Field(60.0, description="minutes that a checkpoint may take")
-    other: PositiveFloat = Field(60.0, description="minutes that one wait within any other phase, or in a callback, may last")
+    other: PositiveFloat = Field(
+        60.0, description="minutes that one wait within any other phase, or in a callback, may last"
+    )
     hacking: bool | tuple[str, ...] = Field(
         False,
         description="stop, saved, at these signs of the watch; true: at every failure (docs/evaluation.md, The watch)",

@@ -28,7 +28,10 @@ def exported_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
 
 def whole_of(tensor: Any) -> Tensor:
     """A tensor that may be spread over the ranks, whole; every rank must ask."""
-    return tensor.detach().full_tensor() if hasattr(tensor, "full_tensor") else tensor.detach()
+    if not hasattr(tensor, "full_tensor"):
+        return tensor.detach()
+    # Shards may rest in the memory of the host, where NCCL does not reach.
+    return tensor.detach().to(tensor.device_mesh.device_type).full_tensor()
 
 
 def cut_like(parameter: Any, whole: Tensor) -> Tensor:
@@ -39,6 +42,15 @@ def cut_like(parameter: Any, whole: Tensor) -> Tensor:
 
     placed = whole.to(parameter.device_mesh.device_type, parameter.dtype)
     return distribute_tensor(placed, parameter.device_mesh, parameter.placements, src_data_rank=None)
+
+
+@torch.no_grad()
+def fill(parameter: Any, weight: Any) -> None:
+    """Copy a weight, whole or spread as ``parameter`` is, into it: where it is spread, this rank's part."""
+    cut: Any = weight if hasattr(weight, "full_tensor") else cut_like(parameter, weight)
+    if hasattr(parameter, "to_local"):
+        parameter, cut = parameter.to_local(), cut.to_local()
+    parameter.copy_(cut)
 
 
 def _merged(base: Any) -> Iterator[tuple[str, Tensor]]:
@@ -64,5 +76,5 @@ def _with_adapters(layer: Any, weight: Tensor) -> Tensor:
         return weight
     for adapter in layer.active_adapters:
         if adapter in layer.lora_A:
-            weight = weight + layer.get_delta_weight(adapter).to(weight.dtype)
+            weight = weight + layer.get_delta_weight(adapter)  # float32 beside a frozen weight of bfloat16
     return weight

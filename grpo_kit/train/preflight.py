@@ -51,6 +51,7 @@ from .assemble import longer_of, longest_evaluated, prepare_setting
 from .batch import SELECTIONS
 from .pairs import mine_pairs
 from .reference import check_reference
+from .steps import check_optimizer
 
 GOLD_ROWS_CHECKED = 512
 BYTES = 4  # float32 weights, gradients and optimizer state
@@ -89,6 +90,8 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
     _check_objective(config, objective)
     _check_temperature(config, objective)
+    check_optimizer(config.optimizer)
+    check_optimizer(config.critic.optimizer, "critic.optimizer")
     device = pick_device(config.device)
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
