@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def exported_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
+def exported_weights(model: Any, adapters: bool = True) -> Iterator[tuple[str, Tensor]]:
     """Name and tensor of every weight, without copying what need not be computed.
 
     Tied weights appear under each of their names, other than in a saved checkpoint: on reload vLLM fills embedding and
@@ -18,12 +18,13 @@ def exported_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
 
     Args:
         model: a transformers model, or a PEFT model around one, whose LoRA adapters are added to their weights.
+        adapters: False leaves them out: the frozen weights alone.
     """
     from transformers.core_model_loading import revert_weight_conversion
 
     base = model.get_base_model() if hasattr(model, "peft_config") else model
     # transformers fuses some layers (experts, for one) when it loads; engines read the checkpoint's own layout.
-    yield from revert_weight_conversion(base, dict(_merged(base))).items()
+    yield from revert_weight_conversion(base, dict(_merged(base, adapters))).items()
 
 
 def whole_of(tensor: Any) -> Tensor:
@@ -53,7 +54,7 @@ def fill(parameter: Any, weight: Any) -> None:
     parameter.copy_(cut)
 
 
-def _merged(base: Any) -> Iterator[tuple[str, Tensor]]:
+def _merged(base: Any, adapters: bool) -> Iterator[tuple[str, Tensor]]:
     """The state of the model with every LoRA layer replaced by the plain layer that it amounts to."""
     adapted = {name: module for name, module in base.named_modules() if hasattr(module, "base_layer")}
     for name, tensor in base.state_dict().items():
@@ -62,7 +63,7 @@ def _merged(base: Any) -> Iterator[tuple[str, Tensor]]:
             yield name, tensor
         elif name.startswith(f"{owner}.base_layer."):
             leaf = name.removeprefix(f"{owner}.base_layer.")
-            yield f"{owner}.{leaf}", _with_adapters(adapted[owner], tensor) if leaf == "weight" else tensor
+            yield f"{owner}.{leaf}", _with_adapters(adapted[owner], tensor) if adapters and leaf == "weight" else tensor
 
 
 def _parents(name: str) -> Iterator[str]:

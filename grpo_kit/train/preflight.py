@@ -90,6 +90,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
     _check_objective(config, objective)
     _check_temperature(config, objective)
+    _check_adapters(config)
     check_optimizer(config.optimizer)
     check_optimizer(config.critic.optimizer, "critic.optimizer")
     device = pick_device(config.device)
@@ -303,6 +304,14 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     if found:
         raise UserError(
             f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
+        )
+
+
+def _check_adapters(config: Config) -> None:
+    if config.rollout.vllm.adapters and (config.model.lora is None or config.rollout.engine != "vllm"):
+        raise UserError(
+            f"rollout.vllm.adapters: adapters alone go to rollout.engine vllm, of a recipe with model.lora; here the engine is "
+            f"{config.rollout.engine} and model.lora is {'null' if config.model.lora is None else 'set'}. Leave it out"
         )
 
 
