@@ -8,6 +8,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "seed": ("train/assemble.py",),
     "device": ("policy/models.py",),
     "threads": ("train/assemble.py",),
+    "deterministic": ("train/assemble.py",),
     "model": ("policy",),
     "warm_start": ("train/warm_start.py",),
     "warm_start.optimizer": ("train/steps.py", "train/warm_start.py"),

@@ -48,6 +48,10 @@ class Config(Strict):
     threads: PositiveInt | None = Field(
         None, description="torch threads; default: what a trial at the start finds best"
     )
+    deterministic: bool = Field(
+        False,
+        description="kernels that give the same numbers every time, slower on a GPU; one that has none ends the run",
+    )
     model: ModelConfig = Field(description="the network that learns")
     warm_start: WarmStartConfig | None = Field(
         None, description="supervised steps before the first step; null begins with the model as it is"

@@ -21,6 +21,10 @@ class ReferenceConfig(Strict):
         False, description="forget the optimizer's moments whenever the reference is refreshed"
     )
 
+    offload: bool = Field(
+        False, description="keep it in the host's memory except while it computes: for a GPU that is full (one process)"
+    )
+
     @model_validator(mode="after")
     def _one_source(self) -> ReferenceConfig:
         if self.path is not None and self.refresh is not None:

@@ -21,6 +21,9 @@ class VllmConfig(Strict):
     cache_gb: PositiveFloat = Field(1.0, description="key-value cache on a CPU, in GiB")
     max_sequences: PositiveInt = Field(256, description="sequences decoded side by side")
     sleep: bool = Field(True, description="free the engine's GPU memory while the trainer works (in process)")
+    adapters: bool = Field(
+        False, description="give the engine the adapters of model.lora alone, unmerged, after its start (in process)"
+    )
     probe_tolerance: PositiveFloat | None = Field(
         None, description="largest mean |logprob difference| of the probe; default: 1e-3 in float32, 0.1 in bfloat16"
     )

@@ -32,6 +32,14 @@ class OptimizerConfig(Strict):
     max_grad_norm: PositiveFloat = Field(
         1.0, description="a longer gradient is scaled down to this norm; watch grad_norm"
     )
+    moments: Literal["float32", "8bit"] = Field(
+        "float32",
+        description="how AdamW keeps the gradient's mean and square: 8bit is a quarter of the memory, rounded (one process)",
+    )
+    offload: bool = Field(
+        False,
+        description="keep the moments in the host's memory and step there: slower, for a GPU that is full (one process)",
+    )
 
 
 class WarmStartConfig(Strict):

@@ -152,7 +152,7 @@ def _weight(module: Any) -> Tensor:
     if module.disable_adapters:
         return weight
     for name in module.active_adapters:
-        weight = weight + module.get_delta_weight(name).to(weight.dtype)
+        weight = weight + module.get_delta_weight(name)  # float32 beside a frozen weight of bfloat16
     return weight
 
 

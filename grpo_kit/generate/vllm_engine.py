@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from grpo_kit.config import RolloutConfig
 from grpo_kit.errors import RunFailed, UserError
@@ -25,6 +26,7 @@ from grpo_kit.types import Completion, Prompt
 from .base import Replies, SamplingParams, UnderWay, check_prompts
 from .episode import OpenEpisodes
 from .probe import Probe
+from .vllm_adapters import Adapters, adapter_options, save_base
 from .vllm_options import engine_options
 from .vllm_request import Request, Sample, first_requests, hand_over, next_request
 from .vllm_status import require_vllm
@@ -51,6 +53,7 @@ class VllmEngine:
         self.max_sequences = config.vllm.max_sequences
         self.can_sleep = config.vllm.sleep and policy.device.type == "cuda"
         self.asleep = False
+        self._adapters = Adapters() if config.vllm.adapters else None
         self._llm = _load(policy, config, self.longest)
         self._version: int | None = None
         self._statistics = Measures()
@@ -64,12 +67,20 @@ class VllmEngine:
     def sync(self, model: Network, version: int) -> None:
         """See `Generator.sync`. Raises RunFailed when the engine does not compute what the trainer computes."""
         self._wake()
-        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": exported_weights(model)})
+        self._statistics.add("sync/bytes", Measure.last(self._give(model, version)))
         self._forget_prefixes()
         self._llm.llm_engine.set_weight_version(str(version))
         self._version = version
         (completions,) = self.generate([self.probe.prompt], self.probe.sampling)
         self._statistics.add("mismatch/probe", Measure.max(self.probe.check(completions, version, "vLLM")))
+
+    def _give(self, model: Network, version: int) -> int:
+        """Hand over what has changed; returns its bytes."""
+        if self._adapters is not None:
+            return self._adapters.give(self._llm.llm_engine, model, version)
+        weights = _Counted(exported_weights(model))
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
+        return weights.bytes
 
     def weights_stable(self, stable: bool) -> None:
         """See `Generator.weights_stable`. Nothing happens here while the trainer works."""
@@ -84,6 +95,8 @@ class VllmEngine:
         return statistics
 
     def close(self) -> None:
+        if self._adapters is not None:
+            self._adapters.close()
         self._llm.llm_engine.engine_core.shutdown()
 
     def generate(
@@ -132,7 +145,8 @@ class VllmEngine:
         whole = vllm.sampling_params.RequestOutputKind.FINAL_ONLY  # one output for each request, when it is complete
         settings = vllm.SamplingParams(**request.fields, output_kind=whole, flat_logprobs=True)
         prompt = vllm.TokensPrompt(prompt_token_ids=request.token_ids)
-        self._llm.llm_engine.add_request(request.name, prompt, settings)
+        adapters = None if self._adapters is None else self._adapters.request
+        self._llm.llm_engine.add_request(request.name, prompt, settings, lora_request=adapters)
         asked[request.name] = request
 
     def _samples(self, request: Request, output: Any) -> list[Sample]:
@@ -158,6 +172,18 @@ class VllmEngine:
             self.asleep = False
 
 
+class _Counted:
+    """Named weights on their way, and the bytes of those that have passed."""
+
+    def __init__(self, weights: Iterator[tuple[str, Tensor]]) -> None:
+        self.weights, self.bytes = weights, 0
+
+    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
+        for name, tensor in self.weights:
+            self.bytes += tensor.nbytes
+            yield name, tensor
+
+
 def _load(policy: Policy, config: RolloutConfig, longest: int) -> Any:
     # In one process the trainer's tensors are the engine's to read: no copy through a socket or a disk.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -168,16 +194,20 @@ def _load(policy: Policy, config: RolloutConfig, longest: int) -> Any:
         import vllm
 
         _save_architecture(policy, folder)
+        options = engine_options(policy, config, longest)
+        if config.vllm.adapters:
+            options |= adapter_options(policy)
+            save_base(policy, folder)
         if on_cpu:
             _check_head_size(policy)
         try:
             return vllm.LLM(
                 folder,
-                load_format="dummy",  # `sync` brings the weights
+                load_format="auto" if config.vllm.adapters else "dummy",  # `sync` brings what is learned
                 enable_sleep_mode=config.vllm.sleep and not on_cpu,
                 # Every rank has an engine of its own, in the process group that torchrun's processes have joined.
                 distributed_executor_backend="external_launcher" if ranks.together() else None,
-                **engine_options(policy, config, longest),
+                **options,
             )
         except (ValueError, RuntimeError, NotImplementedError) as error:
             raise UserError(f"rollout.engine vllm: vLLM could not load the model: {error}") from error

@@ -50,9 +50,11 @@ def sequence_mean_of(values: Tokens, sequence_index: Tokens) -> Tokens:
 
 
 def _sequence_sums(values: Tokens, sequence_index: Tokens) -> tuple[Sequences, Sequences]:
-    """Sum of the values of each sequence, and its length."""
-    sequences = int(sequence_index.max()) + 1 if sequence_index.numel() else 0
-    zeros = values.new_zeros(sequences)
+    """Sum of the values of each sequence, and its length: as many of both as there are tokens, the last ones of nobody.
+
+    Every sequence has a token, so there are not more of them; how many there are, a device would have to be waited for.
+    """
+    zeros = values.new_zeros(sequence_index.numel())
     length = zeros.index_add(0, sequence_index, torch.ones_like(values.detach()))
     return zeros.index_add(0, sequence_index, values), length
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from grpo_kit.policy.eight_bit import BLOCK
 from grpo_kit.policy.logprobs import CHUNK_ELEMENTS
 
 from . import heap
@@ -19,7 +20,7 @@ from .shape import ModelShape
 from .shapes import reference_shape
 
 if TYPE_CHECKING:
-    from grpo_kit.config import Config
+    from grpo_kit.config import Config, OptimizerConfig
     from grpo_kit.objective.rows import Algorithm
 
 MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments: all are kept in float32
@@ -43,7 +44,9 @@ class Setting:
         half: matrix products run in bfloat16 (autocast).
         micro_batch: padded tokens that go through the model at once.
         rows, length: sequences decoded side by side, and tokens of the longest.
-        reward_model: what is trained is a copy of the policy, which stays beside it.
+        narrow_base: the frozen matrices below adapters are in bfloat16.
+        moments, critic_moments: bytes of the optimizer's state on the device for each trained number.
+        reference_away: in the host's memory while it computes nothing.
         other: bytes of the model of ``reference.path``, which is there in place of a copy of the policy.
         natural_gradient: TRPO's step: every device holds the whole network, and no moments.
         step_sequences, step_tokens: responses that one device learns from in an optimizer step, and their tokens.
@@ -58,11 +61,14 @@ class Setting:
     length: int
     checkpointing: bool = False
     lora_rank: int | None = None
+    narrow_base: bool = False
+    moments: float = 2 * MASTER
+    critic_moments: float = 2 * MASTER
     reference: bool = False
+    reference_away: bool = False
     other: int = 0
     critic: bool = False
     target: bool = False
-    reward_model: bool = False
     natural_gradient: bool = False
     step_sequences: int = 1
     step_tokens: int = 0
@@ -117,11 +123,14 @@ def setting_of(
         length=length,
         checkpointing=config.parallel.gradient_checkpointing,
         lora_rank=config.model.lora.rank if config.model.lora else None,
+        narrow_base=config.model.lora is not None and config.model.lora.base_dtype == "bfloat16",
+        moments=_moments(config.optimizer, device),
+        critic_moments=_moments(config.critic.optimizer, device),
+        reference_away=config.reference.offload and device != "cpu",
         reference=objective.needs_reference and config.model.lora is None and other is None,
         other=0 if other is None else _frozen(other, half, config.model.head_dtype == "float32"),
         critic=objective.needs_critic,
         target=objective.keeps_target,
-        reward_model=objective.scores_responses,
         natural_gradient=objective.natural_gradient,
         step_sequences=per_update,
         step_tokens=per_update * rollout.max_tokens,
@@ -131,6 +140,13 @@ def setting_of(
         fewest_rows=rollout.group_size,
         device_bytes=device_bytes,
     )
+
+
+def _moments(optimizer: OptimizerConfig, device: str) -> float:
+    """Bytes on the device for each number that is trained."""
+    if optimizer.offload and device != "cpu":
+        return 0.0
+    return 2.0 * (1 + 4 / BLOCK) if optimizer.moments == "8bit" else 2.0 * MASTER
 
 
 def _frozen(shape: ModelShape, half: bool, full_head: bool) -> int:
@@ -165,27 +181,37 @@ def _trained(s: Setting) -> int:
 
 def _kept(s: Setting) -> dict[str, int]:
     whole, trained, spread = s.shape.parameters, _trained(s), s.spread
-    parts = {"runtime": int(RUNTIME[s.device] * GIB), "weights": int(whole * MASTER / spread)}
+    parts = {"runtime": int(RUNTIME[s.device] * GIB), "weights": int((whole * MASTER - 2 * _narrow(s)) / spread)}
     if s.lora_rank is not None:
         parts["adapters"] = int(trained * MASTER / spread)
     if not s.natural_gradient:
-        parts["optimizer"] = int(2 * trained * MASTER / spread)
+        parts["optimizer"] = int(trained * s.moments / spread)
     if s.half and s.device == "cpu" and s.engine == "torch":
         parts["compiled products"] = heap.compiled(s.rows)
-    if s.reference:
-        parts["reference"] = int(whole * MASTER / spread)
-    if s.other:
-        parts["model of reference.path"] = int(s.other / spread)
+    if not s.reference_away:
+        parts |= _reference(s)
     if s.critic:
-        parts["critic and its optimizer"] = int(3 * whole * MASTER / s.devices)
+        parts["critic and its optimizer"] = int(whole * (MASTER + s.critic_moments) / s.devices)
     if s.target:
         copied = (s.lora_rank is None) / spread + s.critic / s.devices  # of adapters a copy is next to nothing
         parts["target network"] = int(copied * whole * MASTER)
-    if s.reward_model:
-        parts["policy that it started from"] = int(whole * MASTER / s.devices)
-    if spread > 1:
-        networks = 1 + s.reference + s.critic + s.reward_model + s.target * (s.critic + (s.lora_rank is None))
-        parts["whole copies to sample from and save"] = networks * whole * MASTER + s.other
+    if spread > 1 or (s.critic and s.devices > 1):
+        parts["whole copies to sample from and save"] = ((spread > 1) + s.critic) * whole * MASTER
+    return parts
+
+
+def _narrow(s: Setting) -> int:
+    """Numbers of the frozen matrices that are in bfloat16."""
+    return s.narrow_base * s.shape.layers * sum(i * o for i, o in s.shape.linears)
+
+
+def _reference(s: Setting) -> dict[str, int]:
+    """The frozen network that is compared with, a device's part of it."""
+    parts = {}
+    if s.reference:
+        parts["reference"] = int(s.shape.parameters * MASTER / s.devices)
+    if s.other:
+        parts["model of reference.path"] = int(s.other / s.devices)
     return parts
 
 
@@ -197,6 +223,9 @@ def _update(s: Setting) -> dict[str, int]:
     else:
         chunk = min(s.micro_batch * s.shape.vocabulary, max(CHUNK_ELEMENTS, s.shape.vocabulary))
         parts |= {"logits": LOGIT_COPIES * MASTER * chunk, **_gradients(s, parts["activations"])}
+    if s.reference_away:  # it computes before there are activations or gradients
+        there = sum(size for name, size in parts.items() if "gradients" in name or name == "activations")
+        parts["reference beyond the activations"] = max(0, sum(_reference(s).values()) - there)
     if s.device == "cpu":
         parts["holes in the heap"] = heap.holes(
             s.shape,
@@ -208,7 +237,7 @@ def _update(s: Setting) -> dict[str, int]:
         )
     if s.half:  # autocast keeps a copy of every weight until the pass is over; sharded, of the layers in flight
         layers = s.shape.layers if s.spread == 1 else 2
-        parts["weights in bfloat16"] = 2 * (layers * s.shape.layer_parameters + s.shape.embedding)
+        parts["weights in bfloat16"] = 2 * (layers * s.shape.layer_parameters + s.shape.embedding - _narrow(s))
     elif s.spread > 1:
         parts["gathered weights"] = MASTER * (2 * s.shape.layer_parameters + s.shape.embedding)
     return parts

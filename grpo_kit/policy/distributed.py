@@ -1,13 +1,15 @@
 """Networks whose weights, gradients and optimizer state are spread over the ranks by PyTorch's FSDP2 (`fully_shard`).
 
-A sharded network stands beside its whole twin: training goes through the shards, while generating, saving and loading
-use the twin, which is filled from the shards when it is asked for.
+A network that is trained stands beside its whole twin: training goes through the shards, while generating, saving and
+loading use the twin, which is filled from the shards when it is asked for. A frozen one has none: nothing but passes is
+ever asked of it, and those go through its shards.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,7 @@ from .logprobs import ActionLogprobs
 from .models import Policy
 from .packing import MicroBatch
 from .value_model import ValueModel
+from .weights import whole_of
 
 if TYPE_CHECKING:
     from grpo_kit.config import ParallelConfig
@@ -61,7 +64,7 @@ class Shards:
     def gather(self) -> Any:
         """The twin with the weights of now. Every rank must call it."""
         for shard, whole in zip(self.network.parameters(), self.twin.parameters(), strict=True):
-            whole.copy_(_whole(shard, whole.device))
+            whole.copy_(whole_of(shard))
         return self.twin
 
     @torch.no_grad()
@@ -72,11 +75,6 @@ class Shards:
         for shard, whole in zip(self.network.parameters(), self.twin.parameters(), strict=True):
             part = distribute_tensor(whole.detach(), shard.device_mesh, shard.placements, src_data_rank=None)
             shard.to_local().copy_(part.to_local())
-
-
-def _whole(shard: Any, device: torch.device) -> Tensor:
-    # Shards may rest in the memory of the host, where NCCL does not reach.
-    return shard.detach().to(device).full_tensor()
 
 
 @dataclass
@@ -107,7 +105,13 @@ class ShardedPolicy(Policy):
         if type(self.plain) is not Policy:  # adapters off: the same shards, read otherwise
             off = self.plain.reference()
             return _Through(off.model, off.tokenizer, off.device, off.autocast, root=self.shards.root, plain=off)
-        return shard_policy(self.whole().reference(), self.parallel)
+        return _through(self.unsharded.copied(_skeleton(self.unsharded.model)), self.parallel, self.shards.network)
+
+    def let_go(self) -> None:
+        self.unsharded.let_go()
+        self.model = self.plain.model = self.unsharded.model
+        self.shards = Shards(self.model, Root(self.model), self.model)
+        gc.collect()  # FSDP2's modules and their hooks hold each other
 
     def save(self, folder: Path, shard_gb: float | None = None) -> None:
         self.whole().save(folder, shard_gb)
@@ -116,14 +120,10 @@ class ShardedPolicy(Policy):
         self.unsharded.load_weights(folder)
         self.shards.take()
 
-    def restore(self, weights: dict[str, Tensor]) -> None:
-        self.unsharded.restore(weights)
-        self.shards.take()
-
 
 @dataclass
 class _Through(Policy):
-    """A policy that computes through another one's root."""
+    """A frozen policy that computes through a root: its own, or the one of the policy that it shares its weights with."""
 
     root: Root = field(kw_only=True)
     plain: Policy = field(kw_only=True)
@@ -182,9 +182,11 @@ def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
         return policy
     if policy.compiled is not None:
         raise UserError("model.compile is not offered with several processes; set model.compile=false")
-    shards = _shard(policy.model, policy.device, policy.autocast, parallel, full_head=policy.full_head)
-    twin = copy.copy(policy)
-    twin.model = shards.twin
+    whole = copy.copy(policy)
+    _agree(policy.model)
+    whole.model = copy.deepcopy(policy.model).requires_grad_(False)
+    root = _shard(policy.model, policy.device, policy.autocast, parallel, full_head=policy.full_head)
+    shards = Shards(policy.model, root, whole.model)
     return ShardedPolicy(
         shards.network,
         policy.tokenizer,
@@ -193,21 +195,62 @@ def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
         full_head=policy.full_head,
         shards=shards,
         plain=policy,
-        unsharded=twin,
+        unsharded=whole,
         parallel=parallel,
     )
+
+
+def shard_frozen(policy: Policy, parallel: ParallelConfig) -> Policy:
+    """A policy that is never trained, sampled from or saved, spread over the ranks without a whole copy beside it."""
+    if not ranks.together():
+        return policy
+    _agree(policy.model)
+    return _through(policy, parallel)
+
+
+def _through(policy: Policy, parallel: ParallelConfig, shards: Any = None) -> _Through:
+    """The policy behind a root of its own. shards: a sharded network whose weights of now it takes, having none."""
+    root = _shard(policy.model, policy.device, policy.autocast, parallel, full_head=policy.full_head)
+    network: Any = policy.model
+    if shards is not None:
+        own = {id(p): nn.Parameter(p.detach().clone(), requires_grad=False) for p in shards.parameters()}
+        weights = {name: own[id(p)] for name, p in shards.state_dict(keep_vars=True).items() if id(p) in own}
+        network.load_state_dict(weights, strict=False, assign=True)
+    return _Through(
+        network,
+        policy.tokenizer,
+        policy.device,
+        policy.autocast,
+        full_head=policy.full_head,
+        root=root,
+        plain=policy,
+    )
+
+
+def _skeleton(network: Any) -> Any:
+    """A copy of a network without memory for its weights; weights that are tied stay so."""
+    empty = {id(p): nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=False) for p in network.parameters()}
+    return copy.deepcopy(network, empty)
 
 
 def shard_value_model(model: ValueModel, parallel: ParallelConfig) -> ValueModel:
     """The value model spread over the ranks of the run; as it is where there are none."""
     if not ranks.together():
         return model
-    shards = _shard(model.model, model.device, model.autocast, parallel)
     twin = copy.copy(model)
-    twin.model = shards.twin
+    _agree(model.model)
+    twin.model = copy.deepcopy(model.model).requires_grad_(False)
+    shards = Shards(model.model, _shard(model.model, model.device, model.autocast, parallel), twin.model)
     return ShardedValueModel(
         shards.network, model.tokenizer, model.device, model.autocast, shards=shards, plain=model, unsharded=twin
     )
+
+
+@torch.no_grad()
+def _agree(network: Any) -> None:
+    """Rank 0 decides what everybody starts from."""
+    for parameter in network.parameters():
+        dist.broadcast(parameter, 0)
 
 
 def _shard(
@@ -216,14 +259,11 @@ def _shard(
     precision: torch.dtype | None,
     parallel: ParallelConfig,
     full_head: bool = False,
-) -> Shards:
+) -> Root:
+    """Cut a network in place, layer by layer."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
-    with torch.no_grad():
-        for parameter in network.parameters():  # rank 0 decides what everybody starts from
-            dist.broadcast(parameter, 0)
-    twin = copy.deepcopy(network).requires_grad_(False)
     mesh = init_device_mesh(device.type, (ranks.world_size(),))
     settings: dict[str, Any] = {
         "mesh": mesh,
@@ -243,7 +283,7 @@ def _shard(
             # The loss is divided by global denominators already: ranks add up, they do not average.
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
-    return Shards(network, root, twin)
+    return root
 
 
 def blocks_of(network: Any) -> list[nn.Module]:
@@ -261,9 +301,8 @@ def gathered_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     state = optimizer.state_dict()
     if not ranks.together():
         return state
-    device = ranks_device(optimizer)
     whole = {
-        index: {name: _whole(v, device).cpu() if hasattr(v, "full_tensor") else v for name, v in values.items()}
+        index: {name: whole_of(v).cpu() if hasattr(v, "full_tensor") else v for name, v in values.items()}
         for index, values in state["state"].items()
     }
     return {"state": whole, "param_groups": state["param_groups"]}
@@ -287,19 +326,7 @@ def load_gathered_state(optimizer: torch.optim.Optimizer, state: dict[str, Any])
     optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
 
 
-def ranks_device(optimizer: torch.optim.Optimizer) -> torch.device:
-    """Where the collectives of an optimizer's parameters work."""
-    from torch.distributed.tensor import DTensor
-
-    first = optimizer.param_groups[0]["params"][0]
-    return torch.device(first.device_mesh.device_type) if isinstance(first, DTensor) else first.device
-
-
 def clip_gradients(parameters: Iterable[Tensor], limit: float) -> Tensor:
     """Scale the gradients of all ranks down to a common norm of at most ``limit``; returns the norm before, a scalar."""
     norm: Any = nn.utils.clip_grad_norm_(list(parameters), limit)
-    return _whole(norm, ranks_of(norm)) if hasattr(norm, "full_tensor") else norm
-
-
-def ranks_of(tensor: Any) -> torch.device:
-    return torch.device(tensor.device_mesh.device_type)
+    return whole_of(norm) if hasattr(norm, "full_tensor") else norm

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from grpo_kit.errors import UserError
+from grpo_kit.runtime import ranks
 
 from .models import Policy
 from .network import AdaptedModel, Network
@@ -128,7 +129,7 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
     """Give a policy fresh adapters (a zero change at first) and freeze everything else.
 
     Raises:
-        UserError: peft is not installed, or no layer has one of the wanted names.
+        UserError: peft is not installed, no layer has one of the wanted names, or ``base_dtype`` does not go with the rest.
     """
     try:
         from peft import LoraConfig as PeftConfig
@@ -143,6 +144,8 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
         model = get_peft_model(policy.model, settings)
     except ValueError as error:
         raise UserError(f"model.lora.targets: {str(error).splitlines()[0]}") from error
+    if config.base_dtype == "bfloat16":
+        _narrow(model, policy)
     return LoraPolicy(
         model,
         policy.tokenizer,
@@ -151,3 +154,17 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
         generation_config=policy.generation_config,
         full_head=policy.full_head,
     )
+
+
+def _narrow(model: AdaptedModel, policy: Policy) -> None:
+    """Keep the frozen matrices below adapters in bfloat16, which is all that autocast reads of them.
+
+    Norms and embeddings stay as they are: they are not inputs of products, and the stream between layers has their precision.
+    """
+    if policy.autocast is not torch.bfloat16:
+        raise UserError("model.lora.base_dtype bfloat16 needs products in bfloat16; set model.dtype=bfloat16")
+    if ranks.world_size() > 1:
+        raise UserError("model.lora.base_dtype bfloat16 is for one process; several spread a base of float32 over them")
+    for layer in model.modules():
+        if isinstance(base := getattr(layer, "base_layer", None), nn.Linear):
+            base.weight.data = base.weight.data.to(torch.bfloat16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from grpo_kit.runtime import ranks
 from .attention import last_hidden, share_prompts, use_float32_attention
 from .gguf import model_folder
 from .logprobs import ActionLogprobs, Head, head_of, select_actions, select_logprobs, select_logprobs_against
+from .moving import moved
 from .network import Backbone, CausalModel, Network
 from .packing import MicroBatch
 from .prefix import PrefixTree
@@ -30,6 +32,7 @@ from .pretrained import (
     not_loadable,
     save_network,
 )
+from .weights import fill, whole_of
 
 if TYPE_CHECKING:
     from grpo_kit.config import ModelConfig
@@ -137,30 +140,36 @@ class Policy:
 
     @torch.no_grad()
     def follow(self, other: Policy, rate: float = 1.0) -> None:
-        """Take the weights of another policy of this shape, spread as this one is, or move by a share of the way to them."""
+        """Take the weights of another policy of this shape, whole or spread, or move by a share of the way to them."""
         approach(self.model, other.model, rate)
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of all weights, in the memory of the host; every rank must ask."""
-        return {name: p.detach().to("cpu", copy=True) for name, p in self.whole().model.named_parameters()}
+        return {name: whole_of(p).to("cpu", copy=True) for name, p in self.model.named_parameters()}
 
-    @torch.no_grad()
     def restore(self, weights: dict[str, Tensor]) -> None:
         """Put back what `snapshot` gave, at any number of ranks."""
         for name, parameter in self.model.named_parameters():
-            parameter.copy_(weights[name])
+            fill(parameter, weights[name])
 
     def reference(self) -> Policy:
         """The policy as it is now, for a KL term to compare with later: a copy that takes no gradients."""
-        import copy
+        return self.copied(copy.deepcopy(self.model))
 
-        model = copy.deepcopy(self.model).eval().requires_grad_(False)
+    def copied(self, model: CausalModel) -> Policy:
+        """A frozen policy on a copy of this one's network."""
         # Not compiled: one pass without gradients gains less than a second compilation costs.
-        return Policy(model, self.tokenizer, self.device, self.autocast, full_head=self.full_head)
+        frozen = model.eval().requires_grad_(False)
+        return Policy(frozen, self.tokenizer, self.device, self.autocast, full_head=self.full_head)
 
     def whole(self) -> Policy:
         """This policy with all its weights in this process; every rank must ask."""
         return self
+
+    def let_go(self) -> None:
+        """Give up the memory of all weights: no pass is asked of this policy any more."""
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data.new_empty(0)
 
     def save(self, folder: Path, shard_gb: float | None = None) -> None:
         """Write a Hugging Face folder that transformers and vLLM load as it is. shard_gb: largest file of weights."""
@@ -176,7 +185,31 @@ class Policy:
 def approach(network: Network, goal: Network, rate: float) -> None:
     """Move every weight of a network by a share of the way to another's of this shape; 1 makes them the same."""
     for mine, theirs in zip(network.parameters(), goal.parameters(), strict=True):
-        mine.copy_(theirs) if rate == 1.0 else mine.lerp_(theirs, rate)
+        if rate == 1.0:
+            fill(mine, theirs)
+        else:
+            mine.lerp_(theirs, rate)
+
+
+@dataclass
+class RestingPolicy(Policy):
+    """A frozen policy whose weights are in the host's memory, and on its device only while it stands."""
+
+    def __post_init__(self) -> None:
+        for parameter in self.model.parameters():
+            at_rest = parameter.data.cpu()
+            parameter.data = at_rest.pin_memory() if self.device.type == "cuda" else at_rest
+
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[None]:
+        at_rest = [(parameter, parameter.data) for parameter in self.model.parameters()]
+        for parameter, weights in at_rest:
+            parameter.data = moved(weights, self.device)
+        try:
+            yield
+        finally:
+            for parameter, weights in at_rest:
+                parameter.data = weights
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from .moving import moved
+
 
 @dataclass(frozen=True, eq=False)
 class PrefixTree:
@@ -63,11 +65,11 @@ class PrefixTree:
         shape = (len(groups), most, longest_branch)
         visible = torch.cat([in_trunk[:, None, None].expand(*shape, -1), causal.expand(*shape, -1)], dim=-1)
         return cls(
-            torch.tensor([positions]).to(device),
-            torch.tensor(trunks).view(len(groups), longest).to(device),
-            torch.tensor(branches_at).view(shape).to(device),
-            visible.flatten(0, 1)[:, None].to(device),
-            torch.tensor(places).to(device),
+            moved(torch.tensor([positions]), device),
+            moved(torch.tensor(trunks).view(len(groups), longest), device),
+            moved(torch.tensor(branches_at).view(shape), device),
+            moved(visible.flatten(0, 1)[:, None], device),
+            moved(torch.tensor(places), device),
         )
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:

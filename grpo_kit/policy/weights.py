@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def exported_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
+def exported_weights(model: Any, adapters: bool = True) -> Iterator[tuple[str, Tensor]]:
     """Name and tensor of every weight, without copying what need not be computed.
 
     Tied weights appear under each of their names, other than in a saved checkpoint: on reload vLLM fills embedding and
@@ -18,17 +18,21 @@ def exported_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
 
     Args:
         model: a transformers model, or a PEFT model around one, whose LoRA adapters are added to their weights.
+        adapters: False leaves them out: the frozen weights alone.
     """
     from transformers.core_model_loading import revert_weight_conversion
 
     base = model.get_base_model() if hasattr(model, "peft_config") else model
     # transformers fuses some layers (experts, for one) when it loads; engines read the checkpoint's own layout.
-    yield from revert_weight_conversion(base, dict(_merged(base))).items()
+    yield from revert_weight_conversion(base, dict(_merged(base, adapters))).items()
 
 
 def whole_of(tensor: Any) -> Tensor:
     """A tensor that may be spread over the ranks, whole; every rank must ask."""
-    return tensor.detach().full_tensor() if hasattr(tensor, "full_tensor") else tensor.detach()
+    if not hasattr(tensor, "full_tensor"):
+        return tensor.detach()
+    # Shards may rest in the memory of the host, where NCCL does not reach.
+    return tensor.detach().to(tensor.device_mesh.device_type).full_tensor()
 
 
 def cut_like(parameter: Any, whole: Tensor) -> Tensor:
@@ -41,7 +45,16 @@ def cut_like(parameter: Any, whole: Tensor) -> Tensor:
     return distribute_tensor(placed, parameter.device_mesh, parameter.placements, src_data_rank=None)
 
 
-def _merged(base: Any) -> Iterator[tuple[str, Tensor]]:
+@torch.no_grad()
+def fill(parameter: Any, weight: Any) -> None:
+    """Copy a weight, whole or spread as ``parameter`` is, into it: where it is spread, this rank's part."""
+    cut: Any = weight if hasattr(weight, "full_tensor") else cut_like(parameter, weight)
+    if hasattr(parameter, "to_local"):
+        parameter, cut = parameter.to_local(), cut.to_local()
+    parameter.copy_(cut)
+
+
+def _merged(base: Any, adapters: bool) -> Iterator[tuple[str, Tensor]]:
     """The state of the model with every LoRA layer replaced by the plain layer that it amounts to."""
     adapted = {name: module for name, module in base.named_modules() if hasattr(module, "base_layer")}
     for name, tensor in base.state_dict().items():
@@ -50,7 +63,7 @@ def _merged(base: Any) -> Iterator[tuple[str, Tensor]]:
             yield name, tensor
         elif name.startswith(f"{owner}.base_layer."):
             leaf = name.removeprefix(f"{owner}.base_layer.")
-            yield f"{owner}.{leaf}", _with_adapters(adapted[owner], tensor) if leaf == "weight" else tensor
+            yield f"{owner}.{leaf}", _with_adapters(adapted[owner], tensor) if adapters and leaf == "weight" else tensor
 
 
 def _parents(name: str) -> Iterator[str]:
@@ -64,5 +77,5 @@ def _with_adapters(layer: Any, weight: Tensor) -> Tensor:
         return weight
     for adapter in layer.active_adapters:
         if adapter in layer.lora_A:
-            weight = weight + layer.get_delta_weight(adapter).to(weight.dtype)
+            weight = weight + layer.get_delta_weight(adapter)  # float32 beside a frozen weight of bfloat16
     return weight

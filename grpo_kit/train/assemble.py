@@ -30,6 +30,7 @@ from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.runtime import ranks
+from grpo_kit.runtime.deterministic import use_deterministic_kernels
 from grpo_kit.scoring import Cluster, OfDataSet, Scorer
 from grpo_kit.types import Task
 
@@ -37,6 +38,7 @@ from .evaluator import AnswersEvaluation, Evaluation
 from .held_out_pairs import prepare_pairs
 from .learner import Learner
 from .learners import open_learner
+from .longest import try_longest
 from .progress import Progress
 from .sources.ahead import GroupsAhead
 from .sources.base import GroupSource
@@ -102,11 +104,18 @@ class Assembly:
         torch.manual_seed(config.seed)  # what comes must not depend on whether the warm start was made just now
         if config.model.lora is not None:  # from here on the weights are the base, and adapters are what is trained
             self.policy = spread(attach_lora(self.policy.whole(), config.model.lora), config, self.objective)
-        generator = open_generator(config.rollout, config.longest_sequence(), self.policy.whole(), self.folder)
+        scores = self.objective.scores_responses
+        if self.policy.device.type == "cuda" and not (scores or self.objective.natural_gradient):
+            try_longest(self.policy, config, self.objective)
+        rollout = config.rollout.model_copy(update={"engine": "torch"}) if scores else config.rollout
+        generator = open_generator(rollout, config.longest_sequence(), self.policy.whole(), self.folder)
         self._open.callback(generator.close)
         groups = self._group_source(generator, progress, clock)
         self._open.callback(groups.close)
-        return Opened(self.policy, generator, groups, open_learner(config, self.objective, self.policy))
+        learner = open_learner(config, self.objective, self.policy)
+        if scores:  # what learns began as a copy, and nobody answers anything
+            self.policy.let_go()
+        return Opened(self.policy, generator, groups, learner)
 
     def _group_source(self, generator: Generator, progress: Progress, clock: Clock) -> GroupSource:
         rollout = self.config.rollout
@@ -152,6 +161,8 @@ def spread(policy: Policy, config: Config, objective: Algorithm) -> Policy:
 def prepare_policy(config: Config) -> Policy:
     """The policy of a recipe on its device, its tokenizer with the recipe's arguments of the chat template."""
     torch.manual_seed(config.seed)
+    if config.deterministic:
+        use_deterministic_kernels()
     if config.threads:
         torch.set_num_threads(config.threads)
     policy = load_policy(config.model, pick_device(config.device), config.seed)

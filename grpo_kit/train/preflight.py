@@ -51,6 +51,7 @@ from .assemble import longer_of, longest_evaluated, prepare_setting
 from .batch import SELECTIONS
 from .pairs import mine_pairs
 from .reference import check_reference
+from .steps import check_optimizer
 
 GOLD_ROWS_CHECKED = 512
 BYTES = 4  # float32 weights, gradients and optimizer state
@@ -89,6 +90,9 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
     _check_objective(config, objective)
     _check_temperature(config, objective)
+    _check_adapters(config)
+    check_optimizer(config.optimizer)
+    check_optimizer(config.critic.optimizer, "critic.optimizer")
     device = pick_device(config.device)
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
@@ -312,6 +316,14 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     if found:
         raise UserError(
             f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
+        )
+
+
+def _check_adapters(config: Config) -> None:
+    if config.rollout.vllm.adapters and (config.model.lora is None or config.rollout.engine != "vllm"):
+        raise UserError(
+            f"rollout.vllm.adapters: adapters alone go to rollout.engine vllm, of a recipe with model.lora; here the engine is "
+            f"{config.rollout.engine} and model.lora is {'null' if config.model.lora is None else 'set'}. Leave it out"
         )
 
 

@@ -68,7 +68,9 @@ class Recorder:
         sampled, advantages = [group for group, _ in fresh], [of_group for _, of_group in fresh]
         with self.clock.phase("log"):
             if not source.recorded and step % train.log_rollouts_every == 0:
-                worth = learned.values and [v for g, v in zip(groups, learned.values, strict=True) if g.replayed is None]
+                worth = learned.values and [
+                    v for g, v in zip(groups, learned.values, strict=True) if g.replayed is None
+                ]
                 written = self.run.log_rollouts(step, sampled, advantages, worth)
                 if not written:
                     self.console.warn(f"step {step}: its rollouts could not be written (no space?)")

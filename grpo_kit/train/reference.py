@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from grpo_kit.data.chat import stop_token_ids
 from grpo_kit.errors import UserError
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.attention import attends_to_trees
-from grpo_kit.policy.distributed import blocks_of, shard_policy
-from grpo_kit.policy.models import Policy, load_policy, model_skeleton
+from grpo_kit.policy.distributed import blocks_of, shard_frozen
+from grpo_kit.policy.models import Policy, RestingPolicy, load_policy, model_skeleton
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Group
@@ -27,13 +28,15 @@ PROBE = "The answer is \\boxed{12345.67}, so x² + 3·7 ≠ -0.5.\n\n    def f(a
 
 
 def open_reference(config: Config, objective: Algorithm, policy: Policy) -> Policy:
-    """The policy as it is now, or the model of ``reference.path``; spread as the policy is.
+    """The policy as it is now, or the model of ``reference.path``; spread over the ranks, also where the policy is not.
 
     Raises:
         UserError: that model cannot be loaded or used.
     """
     if config.reference.path is None:
-        return policy.reference()
+        own = policy.reference()
+        whole = objective.natural_gradient and own.model is not policy.model
+        return shard_frozen(own, config.parallel) if whole else _rested(own, config)
     with torch.random.fork_rng(devices=[]), _spoken_of():
         loaded = load_policy(_model(config), policy.device)
     apart = loaded.share_prompts() if attends_to_trees(policy.model) else None
@@ -49,7 +52,14 @@ def open_reference(config: Config, objective: Algorithm, policy: Policy) -> Poli
         narrow = blocks_of(loaded.model) if loaded.full_head else [loaded.model]
         for parameter in (p for module in narrow for p in module.parameters()):
             parameter.data = parameter.data.to(loaded.autocast)
-    return loaded if objective.natural_gradient else shard_policy(loaded, config.parallel)
+    return _rested(shard_frozen(loaded, config.parallel), config)
+
+
+def _rested(reference: Policy, config: Config) -> Policy:
+    if not config.reference.offload or reference.device.type == "cpu":
+        return reference
+    settings = {f.name: getattr(reference, f.name) for f in fields(Policy)}
+    return RestingPolicy(**settings)
 
 
 def check_reference(config: Config, objective: Algorithm, skeleton: Any, tokenizer: Any) -> list[str]:
@@ -80,6 +90,8 @@ def check_reference(config: Config, objective: Algorithm, skeleton: Any, tokeniz
             "objective.teacher vocabulary needs both output heads in one process and is not offered with several; use teacher "
             "sampled, which is"
         )
+    if settings.offload:
+        _check_offload(config, objective)
     if path is None:
         return []
     if path.startswith(("http://", "https://")):
@@ -94,6 +106,18 @@ def check_reference(config: Config, objective: Algorithm, skeleton: Any, tokeniz
     _check_vocabulary(path, its_tokenizer, tokenizer, _rows(other), _rows(skeleton))
     _check_context(config, path, other)
     return _notes(path, (other, its_tokenizer), (skeleton, tokenizer))
+
+
+def _check_offload(config: Config, objective: Algorithm) -> None:
+    why = None
+    if ranks.world_size() > 1:
+        why = "several processes spread it over their devices; parallel.cpu_offload=true keeps the shards in the host's memory"
+    elif config.model.lora is not None and config.reference.path is None:
+        why = "with model.lora the reference is the policy with its adapters off, and takes no memory"
+    elif objective.teaches_distributions:
+        why = "objective.teacher vocabulary asks the teacher in every micro-batch; teacher sampled asks it once a step"
+    if why is not None:
+        raise UserError(f"reference.offload: {why}. Leave it out")
 
 
 def _model(config: Config) -> ModelConfig:

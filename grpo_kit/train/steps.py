@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import get_scheduler
 
 from grpo_kit.config import OptimizerConfig
-from grpo_kit.errors import RunFailed
+from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures, read
 from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
+from grpo_kit.policy.eight_bit import AdamW8bit
 from grpo_kit.policy.network import Network
 from grpo_kit.policy.packing import MicroBatch
 from grpo_kit.runtime import ranks
+
+from .on_host import on_host
 
 MAX_SKIPPED_IN_A_ROW = 3
 
@@ -56,11 +60,11 @@ class GradientStep:
                 self.optimizer.step()
             # The schedule counts updates that moved the weights: a skipped one uses up no part of warm-up or decay.
             self.scheduler.step()
-        self.optimizer.zero_grad(set_to_none=True)  # or their memory would be missing while responses are sampled
+        self.model.zero_grad(set_to_none=True)  # or their memory would be missing while responses are sampled
 
     def backward(self, batches: Iterable[MicroBatch], loss: Loss, metrics: Measures) -> tuple[float, float | None]:
         """The loss of the step and its gradient's norm before clipping; None if there was nothing to learn from."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         parts: list[Tensor] = []
         for batch in batches:
             with phase(f"update/{self.prefix}forward"):
@@ -118,24 +122,43 @@ class GradientStep:
 
 
 def build_optimizer(model: Network, config: OptimizerConfig, total: int) -> tuple[torch.optim.Optimizer, Any]:
-    """AdamW (no decay on vectors: biases and norms) and its schedule over ``total`` steps."""
+    """AdamW (no decay on vectors: biases and norms) and its schedule over ``total`` steps.
+
+    Raises:
+        UserError: its moments cannot be kept as it is asked for.
+    """
+    check_optimizer(config)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=config.betas,
-        eps=config.epsilon,
-        fused=parameters[0].device.type in ("cpu", "cuda"),
-    )
+    away = config.offload and parameters[0].device.type != "cpu"
+    optimizer = on_host(parameters, partial(_adamw, config)) if away else _adamw(config, parameters)
     scheduler = get_scheduler(config.schedule, optimizer, config.warmup_steps, total)
     scheduler.lr_lambdas = [_rising(rate, config.warmup_steps) for rate in scheduler.lr_lambdas]
     for group, rate in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
         group["lr"] = group["initial_lr"] * rate(0)
     scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
     return optimizer, scheduler
+
+
+def _adamw(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.moments == "8bit":
+        return AdamW8bit(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, fused=fused)
+
+
+def check_optimizer(config: OptimizerConfig, where: str = "optimizer") -> None:
+    """Raises UserError where its moments cannot be kept as it is asked for."""
+    if ranks.world_size() > 1 and config.moments == "8bit":
+        raise UserError(
+            f"{where}.moments 8bit: blocks of moments do not fit the shards of several processes, which spread AdamW's moments "
+            "over all of them already; leave it out, or run one process"
+        )
+    if ranks.world_size() > 1 and config.offload:
+        raise UserError(f"{where}.offload is for one process; with several set parallel.cpu_offload=true")
 
 
 def _rising(rate: Callable[[int], float], warmup: int) -> Callable[[int], float]:

@@ -132,6 +132,6 @@ def warm_start(
         clip_gradients(policy.model.parameters(), config.optimizer.max_grad_norm)
         optimizer.step()
         scheduler.step()
-        optimizer.zero_grad(set_to_none=True)
+        policy.model.zero_grad(set_to_none=True)
         report(step + 1, total)
     return total

@@ -115,9 +115,13 @@ def test_gradients_are_there_while_the_policy_is_updated():
     assert memory_of(replace(CPU, critic=True)).kept["critic and its optimizer"] == 3 * 4 * WEIGHTS
 
 
-def test_every_network_has_a_whole_copy_on_every_rank():
+def test_every_network_that_is_trained_has_a_whole_copy_on_every_rank():
     many = replace(CPU, devices=4, reference=True, critic=True)
-    assert memory_of(many).kept["whole copies to sample from and save"] == 3 * 4 * WEIGHTS
+    assert memory_of(many).kept["whole copies to sample from and save"] == 2 * 4 * WEIGHTS
+    assert memory_of(many).kept["reference"] == WEIGHTS
+    whole = memory_of(replace(many, natural_gradient=True)).kept
+    assert (whole["weights"], whole["reference"]) == (4 * WEIGHTS, WEIGHTS)
+    assert whole["whole copies to sample from and save"] == 4 * WEIGHTS  # the critic's
     assert memory_of(replace(many, step_sequences=9)).update["gradients"] == WEIGHTS
 
 
@@ -186,7 +190,7 @@ def test_what_is_sharded_and_what_is_not():
     for part in ("weights", "optimizer", "reference"):
         assert many.kept[part] == pytest.approx(one.kept[part] / 8, abs=1)
     assert many.update["gradients"] == pytest.approx(one.update["gradients"] / 8, abs=1)
-    assert many.kept["whole copies to sample from and save"] == 2 * one.kept["weights"]
+    assert many.kept["whole copies to sample from and save"] == one.kept["weights"]
     assert many.update["activations"] == one.update["activations"]
     assert memory_of(replace(SEVEN, checkpointing=True)).update["activations"] < many.update["activations"] / 5
     lora = memory_of(replace(SEVEN, lora_rank=16, reference=False))
@@ -204,7 +208,8 @@ def test_sampling_and_updating_are_never_there_together():
 
 def test_the_nearest_change_that_fits_does_fit():
     assert fits(SEVEN)
-    assert not fits(replace(SEVEN, reference=True))  # whose whole copy is one network too many
+    assert fits(replace(SEVEN, reference=True))
+    assert not fits(replace(SEVEN, critic=True))  # whose whole copy is one network too many
     assert changes_that_fit(replace(SEVEN, micro_batch=32768))[0].text == "train.token_budget=4096"
     assert not fits(replace(SEVEN, micro_batch=8192))  # so it is the mildest
     alone = replace(SEVEN, devices=1)

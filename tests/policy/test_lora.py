@@ -9,8 +9,14 @@ from transformers import AutoModelForCausalLM
 
 from grpo_kit.config import LoraConfig
 from grpo_kit.errors import UserError
+from grpo_kit.generate.decoder import Decoder
+from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.plan.memory import memory_of, setting_of
+from grpo_kit.plan.shapes import shape_of
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.packing import micro_batches
+from grpo_kit.policy.weights import exported_weights
+from grpo_kit.runtime import ranks
 from tests.kit.optional import needs_extra
 from tests.kit.runs import recipe, run, weights
 from tests.kit.sequences import random_sequences
@@ -91,3 +97,55 @@ def test_a_run_with_adapters_resumes_exactly_and_leaves_the_base_alone(algorithm
     assert any(not torch.equal(straight[k], base[k]) for k in straight)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 2
+
+
+def narrow(base_dtype):
+    policy = make_policy(hidden_size=64, intermediate_size=128)
+    policy.autocast = torch.bfloat16
+    torch.manual_seed(0)  # adapters begin at random
+    policy = attach_lora(policy, LoraConfig(rank=4, base_dtype=base_dtype))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in policy.model.named_parameters():
+            if "base_layer.weight" in name:  # as of a checkpoint of bfloat16, which most are
+                parameter.copy_(parameter.bfloat16())
+            if "lora_B" in name:
+                parameter.normal_(std=0.2, generator=generator)
+    return policy
+
+
+def test_a_base_of_bfloat16_is_half_of_the_memory_and_nothing_else():
+    wide, half = narrow("float32"), narrow("bfloat16")
+    found = []
+    for policy in (wide, half):
+        (batch,) = micro_batches(random_sequences(4), 10**6)
+        chosen, _ = policy.logprobs(batch, 1.0)
+        chosen.sum().backward()
+        gradients = [p.grad for p in policy.model.parameters() if p.requires_grad]
+        exported = dict(exported_weights(policy.model))
+        with policy.precision():
+            decoded = [layer.qkv for layer in Decoder(policy).layers]
+        found.append([chosen.detach(), logprobs(policy.reference()), *gradients, *exported.values(), *decoded])
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(*found, strict=True))
+    frozen = [
+        sum(p.nbytes for n, p in policy.model.named_parameters() if "base_layer.weight" in n) for policy in (wide, half)
+    ]
+    assert frozen[0] == 2 * frozen[1] > 0
+    lora = "model.lora={rank: 4, base_dtype: bfloat16}"
+    shape = "model.scratch={hidden_size: 64, intermediate_size: 128, layers: 2, heads: 2, context_length: 512}"
+    config = recipe("grpo", shape, lora, "model.dtype=bfloat16")
+    setting = setting_of(
+        config, resolve_objective("grpo", {}), shape_of(config.model), devices=1, device="cpu", device_bytes=0
+    )
+    kept = memory_of(setting).kept
+    assert kept["weights"] + kept["adapters"] == pytest.approx(sum(p.nbytes for p in half.model.parameters()), rel=0.01)
+
+
+def test_a_base_of_bfloat16_needs_products_in_bfloat16(monkeypatch):
+    with pytest.raises(UserError, match=r"model\.dtype=bfloat16"):
+        attach_lora(make_policy(), LoraConfig(rank=4, base_dtype="bfloat16"))
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
+    policy = make_policy()
+    policy.autocast = torch.bfloat16
+    with pytest.raises(UserError, match="one process"):
+        attach_lora(policy, LoraConfig(rank=4, base_dtype="bfloat16"))

@@ -1,0 +1,78 @@
+"""Adapters as vLLM's own: the engine is given the frozen weights once, when it starts, and then adapters alone."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grpo_kit.errors import UserError
+from grpo_kit.policy.lora import LoraPolicy
+from grpo_kit.policy.models import Policy
+from grpo_kit.policy.weights import exported_weights
+
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
+
+
+def adapter_options(policy: Policy) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM`` for the adapters of a policy.
+
+    Raises:
+        UserError: it has none, or they are too wide.
+    """
+    if not isinstance(policy, LoraPolicy):
+        raise UserError("rollout.vllm.adapters: there are none; set model.lora, or leave it out")
+    model: Any = policy.model
+    rank = max(config.r for config in model.peft_config.values())
+    if rank > RANKS[-1]:
+        raise UserError(
+            f"rollout.vllm.adapters: vLLM takes adapters of rank {RANKS[-1]} at most, model.lora.rank is {rank}"
+        )
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": next(r for r in RANKS if r >= rank)}
+
+
+def save_base(policy: Policy, folder: str) -> None:
+    """The frozen weights as vLLM loads them, in the engine's precision."""
+    from safetensors.torch import save_file
+
+    dtype = policy.autocast or torch.float32
+    named = exported_weights(policy.model, adapters=False)
+    # Tied weights stand under both names; the file format wants each to have memory of its own.
+    tensors = {name: t.to("cpu", dtype, copy=True).contiguous() for name, t in named}
+    save_file(tensors, Path(folder) / "model.safetensors", {"format": "pt"})
+
+
+class Adapters:
+    """The adapters that an engine has: one version at a time, which every request names.
+
+    Attributes:
+        request: vLLM's name for them; None before the first `give`.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="grpo-kit-adapters-")
+        self.request: Any = None
+
+    def give(self, engine: Any, model: Any, version: int) -> int:
+        """Replace the engine's adapters by those of now; returns their bytes.
+
+        Args:
+            engine: a ``vllm.LLMEngine``.
+            model: the network with peft's adapters.
+        """
+        from vllm.lora.request import LoRARequest
+
+        if self.request is not None:
+            engine.remove_lora(self.request.lora_int_id)
+            shutil.rmtree(self.request.lora_path)
+        target = Path(self._folder.name) / str(version)
+        model.save_pretrained(target, save_embedding_layers=False)
+        self.request = LoRARequest(f"policy-{version}", version + 1, str(target))
+        engine.add_lora(self.request)
+        return (target / "adapter_model.safetensors").stat().st_size
+
+    def close(self) -> None:
+        self._folder.cleanup()
