@@ -57,7 +57,7 @@ def test_the_word_problems_of_the_page_are_drawn_and_their_templates_counted():
     """The samples are the second problem of every level, as seed 0 draws it; the last one is held out."""
     samples = blocks("text")[0].split("\n\n")
     for level, sample in zip(LEVELS, samples, strict=True):
-        problem = ProceduralSource("word_problems", level, 0, level == 3).problem(1)
+        problem = ProceduralSource("word_problems", level, 0, level == LEVELS[-1]).problem(1)
         assert [line.strip() for line in sample.splitlines()] == [problem.prompt, problem.demonstration]
     book = read_book()
     for level in LEVELS:
