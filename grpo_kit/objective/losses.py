@@ -49,7 +49,7 @@ def sequence_mean_of(values: Tokens, sequence_index: Tokens) -> Tokens:
     return (total / length.clamp(min=1))[sequence_index]
 
 
-def _sequence_sums(values: Tokens, sequence_index: Tokens) -> tuple[Sequences, Sequences]:
+def _sequence_sums(values: Tokens, sequence_index: Tokens) -> tuple[Tokens, Tokens]:
     """Sum of the values of each sequence, and its length: as many of both as there are tokens, the last ones of nobody.
 
     Every sequence has a token, so there are not more of them; how many there are, a device would have to be waited for.

@@ -1,7 +1,7 @@
 """Whole runs in this process, from a tiny recipe."""
 
 import io
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
@@ -45,9 +45,13 @@ def undrawn():
         yield
 
 
-@undrawn()
-def run(config, folder, resume=False, stop_after=None):
-    """Train, undrawn; ``stop_after`` a step somebody asks for a stop."""
+def run(config, folder, resume=False, stop_after=None, drawn=False):
+    """Train, undrawn unless it is asked for; ``stop_after`` a step somebody asks for a stop."""
+    with nullcontext() if drawn else undrawn():
+        return _run(config, folder, resume, stop_after)
+
+
+def _run(config, folder, resume, stop_after):
     directory = RunDirectory.open(folder) if resume else RunDirectory.create(folder, config)
     if not resume:
         preflight(config, None)

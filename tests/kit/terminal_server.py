@@ -54,9 +54,9 @@ def serve(descriptor: int) -> None:
     import grpo_kit.evaluate.checkpoints
     import grpo_kit.evaluate.commands
     import grpo_kit.report  # noqa: F401
-    from grpo_kit.stress.zygote import _import_everything
+    from grpo_kit.stress.zygote import import_everything
 
-    _import_everything()
+    import_everything()
     with socket.socket(fileno=descriptor) as asked, asked.makefile("r") as requests:
         for line in requests:
             request = json.loads(line)

@@ -19,11 +19,11 @@ def torchrun(processes, *arguments, options=(), **environment):
     return forked.run(forked.TORCHRUN, *command, cwd=ROOT, env=_settings(environment))
 
 
-def started_torchrun(processes, *arguments, **environment):
-    """In new processes: for ranks that import vLLM, which starts threads and processes of its own."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+def started_torchrun(processes, *arguments, options=(), **environment):
+    """In new processes: for ranks that import vLLM, which starts threads and processes of its own, and for those that die."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     return subprocess.run(
-        [*command, *map(str, arguments)],
+        [*command, *options, "-m", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,

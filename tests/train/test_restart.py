@@ -5,14 +5,16 @@ import torch
 
 from tests.kit.restarts import ON_RANK_1, logged, recipe  # noqa: F401
 from tests.kit.runs import weights
-from tests.kit.torchrun import torchrun
+from tests.kit.torchrun import started_torchrun, torchrun
 
 pytestmark = pytest.mark.slow
 
 
 def train(recipe, folder, *options, fail_at=0, how="kill"):
+    """Whose death torchrun tells first is a matter of how its ranks were started."""
     environment = {"FAIL_AT": str(fail_at), "FAIL_HOW": how, "FAIL_MARK": str(recipe.with_name("failed"))}
-    return torchrun(2, "grpo_kit", "train", recipe, "--run-dir", folder, options=options, **environment)
+    start = started_torchrun if fail_at else torchrun
+    return start(2, "grpo_kit", "train", recipe, "--run-dir", folder, options=options, **environment)
 
 
 def test_a_killed_rank_is_restarted_from_the_last_checkpoint(recipe, tmp_path):

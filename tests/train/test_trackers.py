@@ -30,7 +30,7 @@ def test_a_tracker_is_given(algorithm, tmp_path, monkeypatch):
     given = Tracker()
     monkeypatch.setitem(sinks.SINKS, "wandb", lambda *_: given)
     config = recipe(algorithm, ODD, "scoring.max_rejected_gold=1", "logging.sinks=[wandb]", "train.steps=2")
-    run(config, tmp_path / "run")
+    run(config, tmp_path / "run", drawn=True)
     assert given.steps == [1, 2]
     assert given.images == [(2, "curve", b"\x89PNG")]
     if algorithm == "dpo":  # it samples nothing
