@@ -117,7 +117,7 @@ def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dic
     """Names that tests read without defining them and that are modules, or from modules, by convention."""
     entry = {n.partition(".")[0] for n in entry_points}
     read, bound = _read_and_bound(trees)
-    free = read - bound - entry
+    free = read - bound - entry - _variables(trees)
     bases = {n.value.id for n in _walk(trees) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}
     called = {n.func.id for n in _walk(trees) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     found = {n: _ALIASES[n] for n in free & _ALIASES.keys() & bases}
@@ -127,6 +127,35 @@ def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dic
     if entry or others:  # where nothing else is the program's, what is called is the function under test
         found |= {n: conventional[n] for n in free & conventional.keys() if n not in found}
     return found
+
+
+def _variables(trees: Sequence[ast.AST]) -> set[str]:
+    """Names that modules offer for functions, and that the tests use as variables of the program: compared, looked into or
+    changed, and never called (``log == ["a"]``, ``count == 2``, ``queue[0]``).
+    """
+    used: set[str] = set()
+    called: set[str] = set()
+    for node in _walk(trees):
+        if isinstance(node, ast.Compare):
+            used |= {s.id for s in (node.left, *node.comparators) if isinstance(s, ast.Name)}
+        elif isinstance(node, (ast.Subscript, ast.For, ast.comprehension)):
+            over = node.value if isinstance(node, ast.Subscript) else node.iter
+            used |= {over.id} if isinstance(over, ast.Name) else set()
+        elif isinstance(node, ast.Call):
+            called |= {node.func.id} if isinstance(node.func, ast.Name) else set()
+            if isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+                used |= {node.func.value.id} if isinstance(node.func.value, ast.Name) else set()
+            elif isinstance(node.func, ast.Name) and node.func.id in _LOOKING:
+                used |= {a.id for a in node.args if isinstance(a, ast.Name)}
+    functions = {
+        n for n in _IF_NAMED if _IF_NAMED[n].partition(":")[0] not in _OF_CONSTANTS and n.islower()
+    } - _NO_VARIABLES
+    return used & (functions | sys.stdlib_module_names) - called
+
+
+_LOOKING = frozenset(("len", "sum", "sorted", "list", "set", "dict", "tuple", "any", "all"))
+_OF_CONSTANTS = frozenset(("string", "datetime"))  # whose names are compared, and never called
+_NO_VARIABLES = frozenset(("inf", "nan", "pi", "tau"))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -46,7 +46,12 @@ class Trace:
     def __init__(self, trees: Sequence[ast.AST]) -> None:
         self.trees = trees
         self._by_name = any(getattr(n, "id", getattr(n, "attr", "")) in _BY_NAME for n in self._walk())
-        self._functions = {n.name: n for n in self._walk() if isinstance(n, ast.FunctionDef)}
+        self._functions: dict[str, ast.FunctionDef | ast.Lambda] = {
+            n.name: n for n in self._walk() if isinstance(n, ast.FunctionDef)
+        }
+        for node in self._walk():
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+                self._functions |= {t.id: node.value for t in node.targets if isinstance(t, ast.Name)}
         self._literals = {
             t.id: n.value
             for n in self._walk()
@@ -202,10 +207,29 @@ class Trace:
                 into = node.args[0] if _called(node) == "heappush" else into
                 if isinstance(into, ast.Name):
                     yield into.id, _held(self.of(node.args[-1]))
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self._functions:
-                arguments = self._functions[node.func.id].args
-                for parameter, value in zip((*arguments.posonlyargs, *arguments.args), node.args, strict=False):
-                    yield parameter.arg, self.of(value)
+            elif isinstance(node, ast.Call) and (called := self._function(node.func)) is not None:
+                yield from self._bound_by_call(called.args, node)
+
+    def _function(self, node: ast.AST) -> ast.FunctionDef | ast.Lambda | None:
+        """Which function or method of the tests a call is one of."""
+        if isinstance(node, ast.Lambda):
+            return node
+        return self._functions.get(getattr(node, "id", getattr(node, "attr", "")))
+
+    def _bound_by_call(self, parameters: ast.arguments, call: ast.Call) -> Iterator[tuple[str, set[str]]]:
+        positional = [p.arg for p in (*parameters.posonlyargs, *parameters.args)]
+        if isinstance(call.func, ast.Attribute) and positional[:1] in (["self"], ["cls"]):
+            positional = positional[1:]
+        for name, value in zip(positional, call.args, strict=False):
+            yield name, self.of(value)
+        if parameters.vararg is not None:
+            yield parameters.vararg.arg, _held(self._of_all(call.args[len(positional) :]))
+        named = {*positional, *(p.arg for p in parameters.kwonlyargs)}
+        for keyword in call.keywords:
+            if keyword.arg in named:
+                yield str(keyword.arg), self.of(keyword.value)
+            elif parameters.kwarg is not None:
+                yield parameters.kwarg.arg, _held(self.of(keyword.value))
 
     def _bound_by_loop(self, target: ast.AST, over: ast.AST) -> Iterator[tuple[str, set[str]]]:
         """``for op, args in zip(ops, values)``, and over rows that stand in the tests: each variable has its column."""

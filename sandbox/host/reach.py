@@ -76,16 +76,41 @@ def asks_for_verdict(
             judges = (
                 bool(name) and any(from_entry(s) for s in sides) and not any(from_entry(a) for a in _arguments(sides))
             )
+        elif isinstance(node, ast.Call):
+            name, values = _asked(node, others, trace)
+            told = [from_entry(value) for value in values]
+            kept = id(node) in turned and getattr(node.func, "id", "") not in ("filter", "partial")
+            judges = bool(name) and any(told) and not (all(told) and kept)
         else:
-            name = _root(node.func) if isinstance(node, ast.Call) else ""
-            told = [from_entry(value) for value in _arguments([node])]
-            judges = name in others and any(told) and (not all(told) or id(node) not in turned)
+            continue
         if judges:
             return (
                 f"the tests have {name}() judge what {', '.join(sorted(entry_points))} returns, and do not define it: any "
                 f"program could. Define it in the setup, or name it among the entry points if it is under test"
             )
     return None
+
+
+_HANDING = frozenset(("map", "filter", "partial", "starmap", "reduce", "submit"))
+
+
+def _asked(call: ast.Call, others: Collection[str], trace: Trace) -> tuple[str, list[ast.AST]]:
+    """Which of these names a call asks in the end, and what it is told: itself (``same(f(1), 5)``), by what hands it on
+    (``map(same, found, expected)``), or by what it has made (``checker.verify(f(1))``).
+    """
+    values = _arguments([call])
+    if (name := _root(call.func)) in others:
+        return name, values
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    if name in _HANDING and call.args and _root(call.args[0]) in others:
+        return _root(call.args[0]), values[1:]
+    of = call.func.value if isinstance(call.func, ast.Attribute) else call.func
+    if isinstance(of, ast.Call):
+        name, before = _asked(of, others, trace)
+        if name:  # partial(same, 5)(f(1)), expect(f(1)).equal(5)
+            return name, [*values, *before]
+    made = sorted(p.partition("(")[0] for p in trace.of(of) if p.endswith("()"))
+    return next((n for n in made if n in others), ""), values
 
 
 def _arguments(nodes: Sequence[ast.AST]) -> list[ast.AST]:
@@ -100,7 +125,7 @@ def _turned(trees: Sequence[ast.AST], others: Collection[str]) -> Iterator[ast.A
     for node in nodes:
         if isinstance(node, ast.Compare):
             if not _says_yes_or_no(node, others):
-                yield from map(_inner, (node.left, *node.comparators))
+                yield from map(_inner, map(_element, (node.left, *node.comparators)))
         elif isinstance(node, ast.Assign):
             if not any(isinstance(t, ast.Name) and t.id in judging for t in node.targets):
                 yield _inner(node.value)
@@ -108,7 +133,7 @@ def _turned(trees: Sequence[ast.AST], others: Collection[str]) -> Iterator[ast.A
             yield node.value
         elif isinstance(node, (ast.For, ast.comprehension)):
             yield _inner(node.iter)
-        elif isinstance(node, ast.Call):
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") not in ("all", "any", "bool"):
             yield from map(_inner, node.args)
 
 
@@ -127,10 +152,15 @@ def _judging(node: ast.AST, others: Collection[str]) -> Iterator[str]:
 def _says_yes_or_no(node: ast.Compare, others: Collection[str]) -> bool:
     """Whether a comparison is one with what says nothing (True, 0), of size, or with another word of the program's."""
     sides = [node.left, *node.comparators]
-    constants = [s.value for s in sides if isinstance(s, ast.Constant)]
+    inner = [e for s in sides for e in (s.elts if isinstance(s, (ast.List, ast.Tuple)) else [s])]
+    constants = [s.value for s in inner if isinstance(s, ast.Constant)]
     judged = any(_root(n.func) in others for s in sides[1:] for n in ast.walk(s) if isinstance(n, ast.Call))
     equal = all(isinstance(op, ast.Eq) for op in node.ops)
     return judged or not equal or any(v is None or v in (0, 1) for v in constants)
+
+
+def _element(node: ast.expr) -> ast.expr:
+    return node.elt if isinstance(node, (ast.ListComp, ast.SetComp)) else node
 
 
 def _inner(node: ast.AST) -> ast.AST:

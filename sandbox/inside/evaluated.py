@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
+from . import passed
 from .passed import Library
 from .proxy import Proxy
 
@@ -49,6 +50,9 @@ _PARTS: tuple[type[ast.AST], ...] = (
     *(ast.IfExp, ast.Subscript, ast.Slice, ast.Call, ast.keyword, ast.Starred, ast.Name, ast.Attribute),
     *(ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),
 )
+# What calls whatever it is given: a pool, a mock, and the referee for a program that was given something of the tests'.
+_RELAYS = frozenset(("asyncio", "concurrent", "contextlib", "functools", "sched", "threading", "unittest"))
+_RELAYS |= {__name__.partition(".")[0]}
 
 
 class Own:
@@ -99,6 +103,7 @@ def _scope(names: Any, local: Any) -> tuple[Any, Any, bool]:
     frame = sys._getframe(2)
     module = sys.modules.get(str(frame.f_globals.get("__name__")))
     by_tests = module is None or vars(module) is not frame.f_globals or module.__name__ == "__tests__"
+    by_tests = by_tests or str(frame.f_globals.get("__name__")).partition(".")[0] in _RELAYS
     if names is None:
         return frame.f_globals, frame.f_locals if local is None else local, by_tests
     return names, names if local is None else local, by_tests
@@ -144,8 +149,10 @@ def guard(library: Library, texts: Sequence[str]) -> None:
     for name in ("eval", "exec", "compile"):
         if name in told:
             setattr(builtins, name, getattr(own, name))
+            passed.OF_LIBRARY.append((getattr(builtins, name), ["library", "builtins", name]))
     if "pickle" in told:
         _guard_pickle(importlib.import_module("pickle"), library)
+        _guard_pickle_in_c(importlib.import_module("pickle"))
     if "marshal" in told:
         _guard_marshal(importlib.import_module("marshal"))
 
@@ -186,6 +193,12 @@ def _guard_pickle(pickle: Any, library: Library) -> None:
     pickle.dumps, pickle.loads = keep, read
     pickle.load = lambda file, **named: Plain(file, **named).load()
     pickle.Unpickler = pickle._Unpickler = Plain
+
+
+def _guard_pickle_in_c(pickle: Any) -> None:
+    accelerated: Any = importlib.import_module("_pickle")
+    accelerated.loads, accelerated.load, accelerated.Unpickler = pickle.loads, pickle.load, pickle.Unpickler
+    pickle._loads, pickle._load = pickle.loads, pickle.load
 
 
 def _guard_marshal(marshal: Any) -> None:

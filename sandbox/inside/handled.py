@@ -23,6 +23,7 @@ from .expected import Expected, Kinds, MarkExpected
 from .outstanding import Outstanding
 from .proxy import Gone, Proxy, same_class
 
+_compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
@@ -54,7 +55,7 @@ def compiled(source: str, name: str, names: Names = Names()):  # type: ignore[no
     if names.classes:
         tree = MarkExpected(tree, names.classes, _ask).visit(tree)
     tree = _Mark(tree, names).visit(tree)
-    return compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
+    return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
 
 
 def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None = None) -> ast.Call:

@@ -28,6 +28,10 @@ ITERATORS: tuple[Any, ...] = (
 )
 
 
+# What stands in the place of something of the library's for the tests, and what the program has there: its own.
+OF_LIBRARY: list[tuple[Any, list[str]]] = []
+
+
 def is_mock(value: Any) -> bool:
     mock = sys.modules.get("unittest.mock")
     return mock is not None and isinstance(value, mock.NonCallableMock)
@@ -47,6 +51,9 @@ def of_library_by_name(value: Any) -> list[str] | None:
     """
     if isinstance(value, types.ModuleType):
         return ["library", value.__name__, ""] if value.__name__ in sys.stdlib_module_names else None
+    for stands_for, path in OF_LIBRARY:
+        if stands_for is value:
+            return path
     module = getattr(getattr(value, "__objclass__", value), "__module__", None)
     name = getattr(value, "__qualname__", None)
     if (

@@ -52,6 +52,8 @@ _KINDS = {kind.__name__: kind for kind in _ARE}
 _META = frozenset(("EnumType", "EnumMeta"))
 _CLASSES = frozenset(("type", "ABCMeta", "_ProtocolMeta"))
 _MOST_ITEMS = 20_000
+# Called without arguments, they say what an object holds: it is told nothing, and what they give is compared as data.
+_GIVING = frozenset(("to_list", "to_dict"))
 
 
 class Link(Protocol):
@@ -161,7 +163,9 @@ class Proxy:
         if name.startswith("__") and name.endswith("__") and name not in _NAMES_OF_A_KIND:
             raise AttributeError(name)
         if name in DATA_NAMES and not Proxy._answers(self, name):
-            raise _not_data(self, f".{name}")
+            if name not in _GIVING:
+                raise _not_data(self, f".{name}")
+            return lambda: self._link.call(self._link.operation("getattr", self, name, producer=f".{name}"), (), {})
         if (self._number, name) in self._link.put:
             return self._link.put[self._number, name]
         value = self._link.operation("getattr", self, name, producer=f".{name}")

@@ -11,6 +11,7 @@ import builtins
 import contextlib
 import functools
 import importlib
+import re
 import sys
 import threading
 import types
@@ -25,7 +26,9 @@ from .given import Arguments, Given, alike, fill
 from .proxy import OPAQUE, OWN, Gone, Items, Proxy, number, show
 from .replaced import Around
 from .serve import Connection
+from .streams import Streams
 
+_exec = builtins.exec  # that of the tests is another one (`evaluated`)
 _ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
 _OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 _NEVER_RAISED = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
@@ -50,6 +53,7 @@ class Link:
         self.outstanding = outstanding.Outstanding()
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
+        self.streams = Streams()
         self.stand_ins: list[object] = []
         self.given: list[Any] = []  # the mutable arguments that a reply names by number
         self.put: dict[tuple[int, str], Any] = {}
@@ -77,6 +81,10 @@ class Link:
             return {"~": "ref", "v": ["given", value.number]}
         if type(value) is Expected:
             return self.encode(value.made())
+        if (stream := self.streams.number(value, new=True)) is not None:
+            return {"~": "ref", "v": ["stream", *self.streams.named(stream)]}
+        if type(value) is re.Pattern and type(value.pattern) is str:
+            return {"~": "ref", "v": ["pattern", value.pattern, value.flags]}
         if type(value).__module__ == "pathlib":
             return {"~": "ref", "v": ["path", str(value)]}
         if type(value) is object:  # a stand-in, or what a function should refuse
@@ -105,6 +113,8 @@ class Link:
             return self.instances.resolve(content)
         if content[0] in ("stand-in", "given"):
             return (self.stand_ins if content[0] == "stand-in" else self.given)[content[1]]
+        if content[0] == "stream" and content[1] in self.streams.known:
+            return self.streams.known[content[1]]
         kind, which, class_name = content
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
@@ -273,6 +283,8 @@ class Link:
         self._forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self.around.now(self.encode)
+        if streams := self.streams.changed():
+            around["streams"] = streams
         if arguments.shared:
             around["given"] = arguments.table(self.encode)
         try:
@@ -304,6 +316,7 @@ class Link:
         """Give the mutable arguments the content that the program's copies have after the call."""
         if type(changed) is not dict:
             raise codec.Malformed("not the arguments that a call has changed")
+        self.streams.put(changed.pop("streams", []))
         new = {int(n): self._with_given(given, functools.partial(self.decode, v)) for n, v in changed.items()}
         for index, content in new.items():
             if not 0 <= index < len(given):
@@ -444,7 +457,7 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         namespace = _prepare(job, link)
         _bind_names(link, job, namespace)
         names = _help(job, link, namespace)
-        exec(handled.compiled(job["setup"], "<setup>"), namespace)
+        _exec(handled.compiled(job["setup"], "<setup>"), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         link.instances.constants = job["constants"]
@@ -467,7 +480,7 @@ def _judge_one(
     link.outstanding.clear()
     asked = link.requests
     try:
-        exec(handled.compiled(test, "<test>", names), namespace)
+        _exec(handled.compiled(test, "<test>", names), namespace)
         if Gone.happened:
             raise Gone.happened[0]
     except Gone:

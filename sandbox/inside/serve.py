@@ -14,6 +14,7 @@ import importlib
 import inspect
 import operator
 import os
+import re
 import struct
 import sys
 import types
@@ -24,6 +25,7 @@ from ..wire import codec
 from ..wire.instances import Instances
 from . import replaced
 from .given import Arguments, Given, from_table
+from .streams import Streams
 
 _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
@@ -194,6 +196,7 @@ class Server:
         self.instances = Instances(classes, -1, by_name=True)
         self.objects: dict[int, Any] = {}
         self.stand_ins: dict[int, object] = {}
+        self.streams = Streams()
         self.given: list[Any] = []  # the mutable arguments that a message names by number
         self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
 
@@ -209,6 +212,8 @@ class Server:
         stand_in = next((n for n, known in self.stand_ins.items() if known is value), None)
         if stand_in is not None:
             return {"~": "ref", "v": ["stand-in", stand_in]}
+        if (stream := self.streams.number(value)) is not None:
+            return {"~": "ref", "v": ["stream", stream]}
         self.objects[id(value)] = value  # kept alive, so that the number stays its own
         return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100]]}
 
@@ -225,6 +230,12 @@ class Server:
             return self.given[number]
         if kind == "stand-in":
             return self.stand_ins.setdefault(number, object())
+        if kind == "stream":
+            if number not in self.streams.known:
+                self.streams.put([content[1:]], make=True)
+            return self.streams.known[number]
+        if kind == "pattern":
+            return re.compile(number, content[2])
         if kind == "path":
             return importlib.import_module("pathlib").Path(number)
         if kind == "library":
@@ -332,6 +343,7 @@ class Server:
     def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
         """Call, and report what of its arguments the call has changed, and what it printed if somebody wants to know."""
         outer = self.given
+        self.streams.put(around.get("streams", []), make=True)
         try:
             self.given = from_table(around["given"], self._decode_given) if "given" in around else []
             decoded = [self.decode(a) for a in args]
@@ -346,12 +358,17 @@ class Server:
                 brought = told()
         except BaseException:
             with contextlib.suppress(TypeError, ValueError):
-                self.changed = arguments.changed(before, self.encode)
+                self.changed = self._changed(arguments, before)
             raise
-        changed = arguments.changed(before, self.encode)
+        changed = self._changed(arguments, before)
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
         return [self.encode(arguments.by_number(value)), changed, brought]
+
+    def _changed(self, arguments: Arguments, before: list[Any]) -> dict[str, Any]:
+        changed = arguments.changed(before, self.encode)
+        streams = self.streams.changed()
+        return {**changed, "streams": streams} if streams else changed
 
     def _decode_given(self, content: Any, made: list[Any]) -> Any:
         self.given = made

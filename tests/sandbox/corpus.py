@@ -12,6 +12,7 @@ from .forging_frameworks import FRAMEWORKS
 from .forging_messages import MESSAGES
 from .forging_own_word import OWN_WORD
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
+from .forging_relayed import RELAYED
 from .forging_replies import REPLIES
 from .forging_shared import SHARED
 from .forging_standing import STANDING
@@ -33,6 +34,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "shared": SHARED,
     "executed": EXECUTED,
     "refused": REFUSED,
+    "relayed": RELAYED,
 }
 
 
