@@ -222,11 +222,11 @@ class ValueLearner:
                         dropped["truncated"] += 1
                     elif completion.token_ids:
                         chosen.append(Response.of(sample))
-            self._weigh([r.sequence for r in chosen])
+            self._weigh([r.sequence for r in chosen], groups)
             found.append(chosen)
         return found
 
-    def _weigh(self, sequences: list[TrainingSequence]) -> None:
+    def _weigh(self, sequences: list[TrainingSequence], groups: list[Group]) -> None:
         if not sequences:
             return
         weights = sequence_weights(
@@ -236,7 +236,7 @@ class ValueLearner:
             group_index=torch.tensor([s.group for s in sequences]),
         )
         for sequence, weight in zip(sequences, weights.tolist(), strict=True):
-            sequence.weight = weight
+            sequence.weight = weight * groups[sequence.group].replay_weight
 
     def _targets(self, responses: list[Response]) -> None:
         """What is to be learned of each response, at the weights of now."""
