@@ -84,6 +84,10 @@ def _values(row: Objective) -> list[str]:
             found.append(
                 f"objective.{key} is of policy gradients; in family values value_temperature with bootstrap soft pays for entropy"
             )
+    if row.entropy_target is not None:
+        found.append(
+            "objective.entropy_target adapts a bonus of policy gradients, and family values has none; leave it out"
+        )
     if row.drop_agreeing:
         found.append("objective.drop_agreeing with family values, which compares no group: leave it false")
     if row.bootstrap == "double_max" and not row.keeps_target:

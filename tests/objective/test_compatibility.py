@@ -89,6 +89,12 @@ def test_values_of_any_policy_can_be_learned_from_what_older_ones_sampled(bootst
     assert refusals(row, group_size=8, replays=True) == []
 
 
+def test_what_values_do_not_read_is_refused_or_not_made():
+    found = refusals(resolve_objective("grpo", VALUES | {"entropy_target": 0.5}), group_size=8)
+    assert any("adapts a bonus of policy gradients" in reason for reason in found)
+    assert not resolve_objective("remax", VALUES).needs_greedy
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_policy_gradient_that_samples_can_replay(name):
     row = resolve_objective(name, {}, "older_weights")
