@@ -15,7 +15,7 @@ from grpo_kit.runtime import ranks
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.on_host import on_host
 from grpo_kit.train.preflight import preflight
-from grpo_kit.train.reference import check_reference
+from grpo_kit.train.reference import check_reference, open_reference
 from grpo_kit.train.steps import check_optimizer
 from tests.kit.groups import groups
 from tests.kit.runs import recipe
@@ -176,6 +176,15 @@ def test_a_resting_reference_is_on_its_device_while_it_stands(monkeypatch):
         assert all(torch.equal(p, 2 * weights[name]) for name, p in resting.model.named_parameters())
     assert on_device == [policy.device] * len(weights)
     assert all(torch.equal(p, weights[name]) for name, p in resting.model.named_parameters())
+
+
+@pytest.mark.parametrize("row", ["grpo", "trpo"])
+def test_a_reference_rests_whatever_the_step(row):
+    config = recipe(row, "reference.offload=true", "objective.beta=0.1")
+    policy = make_policy()
+    policy.device = torch.device("meta")  # any that is not the host
+    reference = open_reference(config, resolve_objective(row, config.objective), policy)
+    assert isinstance(reference, models.RestingPolicy)
 
 
 def test_several_processes_are_told_what_to_set(monkeypatch):
