@@ -268,7 +268,7 @@ def _rollout(step: int, number: int, group: Group, index: int, advantage: float,
         row |= {"messages": list(group.task.messages), **episode}
     if group.outcome_weight is not None:
         row["outcome_weight"] = group.outcome_weight
-    if len(group.weights) > 1:
+    if len(group.weights) > 1 or set(group.weights.values()) - {1.0}:
         row["weights"] = group.weights
     if group.greedy is not None:
         row["greedy"] = {"value": group.greedy.value, "status": group.greedy.status}
