@@ -99,19 +99,21 @@ def open_resumed(
         listed = "\n".join(f"  {change}" for change in refused)
         raise UserError(
             f"--resume: the recipe differs from the one that {run_dir} was started with, in what is learned:\n{listed}\n"
-            f"{_way_on(run, checkpoint, refused)}"
+            f"{_way_on(run, checkpoint, refused, fits=before.model == config.model and not _misfits(before, config))}"
         )
     _refuse_finished(run, checkpoint, config)
     return Checked(config, run, checkpoint, [str(change) for change in found])
 
 
-def _way_on(run: RunDirectory, checkpoint: Path | None, refused: Sequence[Change]) -> str:
-    """What can be done instead of resuming with another recipe."""
+def _way_on(run: RunDirectory, checkpoint: Path | None, refused: Sequence[Change], fits: bool) -> str:
+    """What can be done instead of resuming with another recipe. fits: whether that could go on from the checkpoint at all."""
     from grpo_kit.train.checkpoint import step_of
 
     continued = "" if (run.path / "model").is_dir() else f"To continue that run:\n  {pasted(to_resume(run.path))}\n"
     if checkpoint is None:
         return continued.rstrip()
+    if not fits:
+        return f"{continued}A new run can begin with its weights alone: model.path={checkpoint / 'model'}"
     changed = [f"{change.key}={_written(change.after)}" for change in refused]
     forked = pasted(to_fork(run.path, step_of(checkpoint), *changed))
     return f"{continued}To go on with these changes in a new run:\n  {forked}"

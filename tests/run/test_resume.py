@@ -100,6 +100,9 @@ def test_a_fork_that_would_look_for_what_a_checkpoint_has_not_is_refused(row, ch
     if reason is None:
         assert find_fork(f"{tmp_path / 'run'}@1", config).step == 1
         return
+    with pytest.raises(UserError, match="can begin with its weights alone") as error:  # and is not told to fork
+        resume.open_resumed(config.model_dump(mode="json"), [], tmp_path / "run", Latest())
+    assert "--fork" not in str(error.value)
     with pytest.raises(UserError, match="would not fit") as error:
         find_fork(f"{tmp_path / 'run'}@1", config)
     assert reason in str(error.value)
