@@ -35,6 +35,7 @@ from grpo_kit.environments.opening import Setting
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.engines import check_engine
+from grpo_kit.generate.vllm_adapters import check_rank
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.compatibility import refusals
 from grpo_kit.objective.rows import Algorithm
@@ -334,6 +335,8 @@ def _check_adapters(config: Config) -> None:
             f"rollout.vllm.adapters: adapters alone go to rollout.engine vllm, of a recipe with model.lora; here the engine is "
             f"{config.rollout.engine} and model.lora is {'null' if config.model.lora is None else 'set'}. Leave it out"
         )
+    if config.rollout.vllm.adapters and config.model.lora is not None:
+        check_rank(config.model.lora.rank)
 
 
 def _check_temperature(config: Config, objective: Algorithm) -> None:

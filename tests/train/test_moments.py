@@ -208,6 +208,7 @@ def test_a_reference_that_cannot_rest_is_refused(overrides):
         ("trpo", ("optimizer.moments=8bit",), "natural_gradient keeps none"),
         ("trpo", ("optimizer.offload=true",), "natural_gradient keeps none"),
         ("grpo", ("model.lora={rank: 4, base_dtype: bfloat16}",), "set model.dtype=bfloat16"),
+        ("grpo", ("model.lora={rank: 600}", "rollout={engine: vllm, vllm: {adapters: true}}"), "of rank 512 at most"),
     ],
 )
 def test_what_would_be_without_effect_or_end_a_run_later_is_refused_at_the_start(row, overrides, message):
