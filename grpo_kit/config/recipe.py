@@ -99,9 +99,10 @@ class Config(Strict):
         return "itself" if self.rollout.engine == "torch" else "engine"
 
     @property
-    def groups_per_sampled(self) -> float:
-        """How many groups a step learns from for each that it samples."""
-        return 1.0 if self.replay is None else 1.0 / (1.0 - self.replay.share)
+    def groups_learned(self) -> int:
+        """Groups that a step learns from: those that it samples, and those that it replays."""
+        sampled = self.rollout.prompts_per_step
+        return sampled + (0 if self.replay is None else self.replay.groups(sampled))
 
     @property
     def sets(self) -> tuple[DataConfig, ...]:

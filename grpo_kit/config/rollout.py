@@ -25,7 +25,7 @@ class VllmConfig(Strict):
         False, description="give the engine the adapters of model.lora alone, unmerged, after its start (in process)"
     )
     probe_tolerance: PositiveFloat | None = Field(
-        None, description="largest mean |logprob difference| of the probe; default: 1e-3 in float32, 0.1 in bfloat16"
+        None, description="largest mean |logprob difference| of the probe; default: 1e-4 in float32, 0.1 in bfloat16"
     )
     servers: Annotated[tuple[str, ...], SAFE_ON_RESUME] = Field(
         (), description="base URLs, one per server: http://host:port"

@@ -15,7 +15,7 @@ from grpo_kit.config import Config, DataConfig, ExamplesConfig
 from grpo_kit.errors import UserError
 from grpo_kit.observe.episode_record import read_ending, read_inserted, read_messages, read_outcome, read_turns
 from grpo_kit.observe.rollout_file import rollout_lines
-from grpo_kit.types import Completion, Group, Message, Prompt, Score, Task
+from grpo_kit.types import Completion, Group, Message, Prompt, Replayed, Score, Task
 
 from .chat import end_of_turn_id, render
 from .conversations import PLAIN, unframed
@@ -204,6 +204,8 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
         prompt, weight = Prompt(name, tuple(row["prompt_ids"])), row.get("outcome_weight")
         group = Group(task, prompt, [], judge=row.get("judge"), mark=row.get("mark"), outcome_weight=weight)
         group.weights = {str(part): float(factor) for part, factor in row.get("weights", {}).items()}
+        if again := row.get("replayed"):
+            group.replayed = Replayed(int(again["step"]), int(again["number"]), float(again["weight"]))
         found[key] = group
     group.completions.append(
         Completion(

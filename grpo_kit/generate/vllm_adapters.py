@@ -27,11 +27,16 @@ def adapter_options(policy: Policy) -> dict[str, Any]:
         raise UserError("rollout.vllm.adapters: there are none; set model.lora, or leave it out")
     model: Any = policy.model
     rank = max(config.r for config in model.peft_config.values())
+    check_rank(rank)
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": next(r for r in RANKS if r >= rank)}
+
+
+def check_rank(rank: int) -> None:
+    """Raises UserError for adapters that are too wide."""
     if rank > RANKS[-1]:
         raise UserError(
             f"rollout.vllm.adapters: vLLM takes adapters of rank {RANKS[-1]} at most, model.lora.rank is {rank}"
         )
-    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": next(r for r in RANKS if r >= rank)}
 
 
 def save_base(policy: Policy, folder: str) -> None:

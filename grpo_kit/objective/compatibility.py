@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .rows import Objective
 
-REPLAYS = ("policy_gradient",)  # families whose loss knows who sampled a token, and what a group weighs
+# Families whose loss knows who sampled a token, or does not mind, and what a group weighs.
+REPLAYS = ("policy_gradient", "values")
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
 
@@ -41,12 +42,23 @@ def _replay(row: Objective) -> list[str]:
             f"replay with family {row.family}: its loss knows no ratio to the policy that sampled, and no weight of a group; "
             "leave replay out, or use train.epochs_per_batch"
         ]
+    if row.learns_values:
+        return _replayed_values(row)
     if row.correction == "none":
         return [
             "objective.correction none with replay: the ratio would be taken to the policy of now, as if that had sampled what "
             "older ones did; use in_ratio or truncated, or leave the key out"
         ]
     return []
+
+
+def _replayed_values(row: Objective) -> list[str]:
+    if row.bootstrap != "sampled":
+        return []
+    return [
+        "objective.bootstrap sampled with replay: it learns the values of the policy that samples, and the tokens of older ones "
+        "are not what this one would go on with; use bootstrap max, double_max, soft or expectile, or leave replay out"
+    ]
 
 
 def _sampled_pairs(row: Objective, group_size: int) -> list[str]:
@@ -72,6 +84,10 @@ def _values(row: Objective) -> list[str]:
             found.append(
                 f"objective.{key} is of policy gradients; in family values value_temperature with bootstrap soft pays for entropy"
             )
+    if row.entropy_target is not None:
+        found.append(
+            "objective.entropy_target adapts a bonus of policy gradients, and family values has none; leave it out"
+        )
     if row.drop_agreeing:
         found.append("objective.drop_agreeing with family values, which compares no group: leave it false")
     if row.bootstrap == "double_max" and not row.keeps_target:

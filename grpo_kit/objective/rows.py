@@ -379,7 +379,7 @@ class Objective(Strict):
 
     @property
     def needs_greedy(self) -> bool:
-        return self.baseline == "greedy"
+        return self.baseline == "greedy" and not self.learns_values
 
     @property
     def needs_comparison(self) -> bool:

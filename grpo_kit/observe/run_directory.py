@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -267,10 +268,12 @@ def _rollout(step: int, number: int, group: Group, index: int, advantage: float,
         row |= {"messages": list(group.task.messages), **episode}
     if group.outcome_weight is not None:
         row["outcome_weight"] = group.outcome_weight
-    if len(group.weights) > 1:
+    if len(group.weights) > 1 or set(group.weights.values()) - {1.0}:
         row["weights"] = group.weights
     if group.greedy is not None:
         row["greedy"] = {"value": group.greedy.value, "status": group.greedy.status}
+    if group.replayed is not None:  # of a batch that is kept whole; a step's record has what it sampled
+        row["replayed"] = asdict(group.replayed)
     return row
 
 

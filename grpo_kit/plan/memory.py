@@ -109,10 +109,10 @@ def setting_of(
     rollout = config.rollout
     length = config.longest_prompt + rollout.max_tokens + config.inserted
     from_one_prompt = rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
-    sampled = rollout.prompts_per_step * from_one_prompt
+    learned = config.groups_learned * from_one_prompt
     other = reference_shape(config, objective)
     half = config.model.dtype == "bfloat16" or (config.model.dtype == "auto" and device == "cuda")
-    per_update = -(-sampled // (config.train.updates_per_batch * devices))
+    per_update = -(-learned // (config.train.updates_per_batch * devices))
     return Setting(
         shape=shape,
         devices=devices,

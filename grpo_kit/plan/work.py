@@ -14,18 +14,24 @@ def work_of(config: Config, objective: Algorithm, prompt: float, completion: flo
     several = config.train.updates_per_batch * config.train.epochs_per_batch > 1
     critic = 1 if objective.needs_critic else 0
     old = several or objective.kl_in_reward or objective.teaches_tokens
-    again = config.groups_per_sampled
+    again = config.groups_learned / config.rollout.prompts_per_step
+    looks = _looks(config, objective) if objective.learns_values else float(old) + critic
     from_one_prompt = config.rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
     return Work(
         prompts=config.rollout.prompts_per_step,
         sequences=config.rollout.prompts_per_step * from_one_prompt,
         prompt_tokens=prompt,
         completion_tokens=completion,
-        forwards=again * (_of_reference(config, objective) + float(old) + critic),
+        forwards=again * (_of_reference(config, objective) + looks),
         updates=again * config.train.epochs_per_batch * (1 + critic),
         checkpointing=config.parallel.gradient_checkpointing,
         inserted_tokens=float(config.inserted),
     )
+
+
+def _looks(config: Config, objective: Algorithm) -> float:
+    """Passes that say what goals are made of, in family values: of policy, critic and their targets, each epoch."""
+    return float(config.train.epochs_per_batch * (1 + objective.needs_critic) * (1 + objective.keeps_target))
 
 
 def _of_reference(config: Config, objective: Algorithm) -> float:

@@ -176,6 +176,20 @@ class ShardedValueModel(ValueModel):
         self.shards.take()
 
 
+@dataclass
+class _ValuesThrough(ValueModel):
+    """A frozen critic that computes through its root, without a whole twin."""
+
+    root: Root = field(kw_only=True)
+    plain: ValueModel = field(kw_only=True)
+
+    def values(self, batch: MicroBatch) -> Tensor:
+        return self.root(self.plain.values, batch)
+
+    def rewards(self, batch: MicroBatch) -> Tensor:
+        return self.root(self.plain.rewards, batch)
+
+
 def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
     """The policy spread over the ranks of the run; as it is where there are none."""
     if not ranks.together():
@@ -244,6 +258,15 @@ def shard_value_model(model: ValueModel, parallel: ParallelConfig) -> ValueModel
     return ShardedValueModel(
         shards.network, model.tokenizer, model.device, model.autocast, shards=shards, plain=model, unsharded=twin
     )
+
+
+def shard_frozen_values(model: ValueModel, parallel: ParallelConfig) -> ValueModel:
+    """A value model that is never trained or saved, spread over the ranks without a whole copy beside it."""
+    if not ranks.together():
+        return model
+    _agree(model.model)
+    root = _shard(model.model, model.device, model.autocast, parallel)
+    return _ValuesThrough(model.model, model.tokenizer, model.device, model.autocast, root=root, plain=model)
 
 
 @torch.no_grad()

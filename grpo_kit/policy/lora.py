@@ -125,6 +125,16 @@ def check_targets(model: Network, config: LoraConfig) -> None:
         raise UserError(f"model.lora.targets: {what}; there are {', '.join(layers)}, or all-linear")
 
 
+def check_base(config: LoraConfig, precision: torch.dtype | None) -> None:
+    """Raises UserError where ``base_dtype`` does not go with the rest. precision: of matrix products; None: float32."""
+    if config.base_dtype == "float32":
+        return
+    if precision is not torch.bfloat16:
+        raise UserError("model.lora.base_dtype bfloat16 needs products in bfloat16; set model.dtype=bfloat16")
+    if ranks.world_size() > 1:
+        raise UserError("model.lora.base_dtype bfloat16 is for one process; several spread a base of float32 over them")
+
+
 def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
     """Give a policy fresh adapters (a zero change at first) and freeze everything else.
 
@@ -144,8 +154,9 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
         model = get_peft_model(policy.model, settings)
     except ValueError as error:
         raise UserError(f"model.lora.targets: {str(error).splitlines()[0]}") from error
+    check_base(config, policy.autocast)
     if config.base_dtype == "bfloat16":
-        _narrow(model, policy)
+        _narrow(model)
     return LoraPolicy(
         model,
         policy.tokenizer,
@@ -156,15 +167,11 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
     )
 
 
-def _narrow(model: AdaptedModel, policy: Policy) -> None:
+def _narrow(model: AdaptedModel) -> None:
     """Keep the frozen matrices below adapters in bfloat16, which is all that autocast reads of them.
 
     Norms and embeddings stay as they are: they are not inputs of products, and the stream between layers has their precision.
     """
-    if policy.autocast is not torch.bfloat16:
-        raise UserError("model.lora.base_dtype bfloat16 needs products in bfloat16; set model.dtype=bfloat16")
-    if ranks.world_size() > 1:
-        raise UserError("model.lora.base_dtype bfloat16 is for one process; several spread a base of float32 over them")
     for layer in model.modules():
         if isinstance(base := getattr(layer, "base_layer", None), nn.Linear):
             base.weight.data = base.weight.data.to(torch.bfloat16)

@@ -254,7 +254,7 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
         tokenizer.pad_token = tokenizer.eos_token
     # Master weights stay float32: at RL learning rates a bfloat16 weight often rounds the update away.
     disable_dropout(model)
-    precision = _autocast_dtype(config.dtype, device)
+    precision = autocast_dtype(config.dtype, device)
     policy = Policy(model.float().to(device), tokenizer, device, precision, generation_config=generation_config)
     policy.full_head = config.head_dtype == "float32"
     if device.type == "cpu" and policy.autocast is not None:
@@ -290,7 +290,8 @@ def model_skeleton(config: ModelConfig) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _autocast_dtype(name: str, device: torch.device) -> torch.dtype | None:
+def autocast_dtype(name: str, device: torch.device) -> torch.dtype | None:
+    """What matrix products are made in, of ``model.dtype`` on a device; None: float32."""
     if name == "float32" or (name == "auto" and device.type == "cpu"):
         return None
     if name == "auto" and not torch.cuda.is_bf16_supported():

@@ -99,19 +99,21 @@ def open_resumed(
         listed = "\n".join(f"  {change}" for change in refused)
         raise UserError(
             f"--resume: the recipe differs from the one that {run_dir} was started with, in what is learned:\n{listed}\n"
-            f"{_way_on(run, checkpoint, refused)}"
+            f"{_way_on(run, checkpoint, refused, fits=before.model == config.model and not _misfits(before, config))}"
         )
     _refuse_finished(run, checkpoint, config)
     return Checked(config, run, checkpoint, [str(change) for change in found])
 
 
-def _way_on(run: RunDirectory, checkpoint: Path | None, refused: Sequence[Change]) -> str:
-    """What can be done instead of resuming with another recipe."""
+def _way_on(run: RunDirectory, checkpoint: Path | None, refused: Sequence[Change], fits: bool) -> str:
+    """What can be done instead of resuming with another recipe. fits: whether that could go on from the checkpoint at all."""
     from grpo_kit.train.checkpoint import step_of
 
     continued = "" if (run.path / "model").is_dir() else f"To continue that run:\n  {pasted(to_resume(run.path))}\n"
     if checkpoint is None:
         return continued.rstrip()
+    if not fits:
+        return f"{continued}A new run can begin with its weights alone: model.path={checkpoint / 'model'}"
     changed = [f"{change.key}={_written(change.after)}" for change in refused]
     forked = pasted(to_fork(run.path, step_of(checkpoint), *changed))
     return f"{continued}To go on with these changes in a new run:\n  {forked}"
@@ -180,10 +182,40 @@ def find_fork(text: str, config: Config) -> Fork:
     before = load_recipe(origin.path / "config.yaml", complete=False)
     if before.model != config.model:
         raise UserError(f"--fork {text}: the model section must be that of {folder}; its weights would not fit another")
+    if found := _misfits(before, config):
+        raise UserError(
+            f"--fork {text}: the checkpoint's optimizer and networks would not fit: {', '.join(map(str, found))}. Keep what it "
+            f"was, or begin a run with its weights alone: model.path={checkpoint / 'model'}"
+        )
     at = step_of(checkpoint)
     if at >= config.train.steps:
         raise UserError(f"--fork {text}: {at} steps are done there; give train.steps a larger number than that")
     return Fork(origin, checkpoint, at, changes(before, config))
+
+
+def _misfits(before: Config, after: Config) -> list[Change]:
+    """What a learner would look for in a checkpoint and not find; what it would find too much is passed over."""
+    from grpo_kit.objective.algorithms import resolve_objective
+
+    same = (before.algorithm, before.objective) == (after.algorithm, after.objective)  # a row's file may be gone by now
+    now = resolve_objective(after.algorithm, after.objective, after.sampled_by)
+    then = now if same else resolve_objective(before.algorithm, before.objective, before.sampled_by)
+    preferences = ("pairs", "labels")  # one learner's state is the other's
+    if then.family != now.family and not (then.family in preferences and now.family in preferences):
+        return [Change("objective.family", then.family, now.family)]
+    asked = [
+        ("a critic", then.needs_critic, now.needs_critic),
+        ("a target network", then.keeps_target, now.keeps_target),
+        ("objective.step gradient", not then.natural_gradient, not now.natural_gradient),
+    ]
+    found = [Change(what, was, is_now) for what, was, is_now in asked if is_now and not was]
+    for where, used, was, is_now in (
+        ("optimizer", not now.natural_gradient, before.optimizer, after.optimizer),
+        ("critic.optimizer", now.needs_critic, before.critic.optimizer, after.critic.optimizer),
+    ):
+        if used and was.moments != is_now.moments:
+            found.append(Change(f"{where}.moments", was.moments, is_now.moments))
+    return found
 
 
 def create_fork(fork: Fork, path: Path, config: Config) -> tuple[RunDirectory, Path]:

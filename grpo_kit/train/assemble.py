@@ -77,12 +77,14 @@ class Assembly:
     def __init__(self, config: Config, folder: Path) -> None:
         self.config, self.folder = config, folder
         self.objective = resolve_objective(config.algorithm, config.objective, config.sampled_by)
+        self._open = ExitStack()
+        # Of the process, which may have more to do than this run.
+        self._open.callback(torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled())
         policy = prepare_policy(config)
         self.apart = policy.apart
         self.policy = spread(policy, config, self.objective)
         sets = training_sets(config)
         self.tasks = as_one(sets)
-        self._open = ExitStack()
         self.setting = prepare_setting(config, self.policy.tokenizer, self.tasks)
         self.episodes = open_episodes(config, self.setting, folder)
         if self.episodes is not None:

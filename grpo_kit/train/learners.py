@@ -6,7 +6,7 @@ from typing import Any
 
 from grpo_kit.config import Config
 from grpo_kit.objective.rows import Algorithm
-from grpo_kit.policy.distributed import shard_value_model
+from grpo_kit.policy.distributed import shard_frozen_values, shard_value_model
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.types import Group
@@ -127,7 +127,7 @@ def _values(config: Config, objective: Algorithm, policy: Policy, reference: Pol
     networks = ValueNetworks(policy, critic, scale, settings.token_budget)
     target = None
     if objective.target_rate is not None:
-        still = None if critic is None else shard_value_model(critic.whole().copy(), config.parallel)
+        still = None if critic is None else shard_frozen_values(critic.whole().copy(), config.parallel)
         frozen = ValueNetworks(policy.reference(), still, scale, settings.token_budget)
         target = TargetNetwork(networks, frozen, objective.target_rate, objective.target_every)
     return ValueLearner(

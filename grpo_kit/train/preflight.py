@@ -35,14 +35,15 @@ from grpo_kit.environments.opening import Setting
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.engines import check_engine
+from grpo_kit.generate.vllm_adapters import check_rank
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.objective.compatibility import refusals
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.plan.lengths import likely_response
 from grpo_kit.plan.memory import Memory, machine_memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
-from grpo_kit.policy.lora import check_targets
-from grpo_kit.policy.models import model_skeleton, pick_device
+from grpo_kit.policy.lora import check_base, check_targets
+from grpo_kit.policy.models import autocast_dtype, model_skeleton, pick_device
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.types import Group, Score, Task
 from grpo_kit.verifiers import get_verifier
@@ -93,7 +94,11 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     _check_adapters(config)
     check_optimizer(config.optimizer)
     check_optimizer(config.critic.optimizer, "critic.optimizer")
+    if config.warm_start is not None:
+        check_optimizer(config.warm_start.optimizer, "warm_start.optimizer")
     device = pick_device(config.device)
+    if config.model.lora is not None:
+        check_base(config.model.lora, autocast_dtype(config.model.dtype, device))
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
     notes += check_reference(config, objective, skeleton, tokenizer)
@@ -301,6 +306,11 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
     )
     if config.model.lora is not None and objective.scores_responses:
         found.append("model.lora is not offered for reward models, whose score layer has to be trained as well")
+    if objective.natural_gradient and (config.optimizer.moments != "float32" or config.optimizer.offload):
+        found.append(
+            "optimizer.moments and optimizer.offload say how AdamW keeps its moments, and objective.step natural_gradient keeps "
+            "none; leave them out"
+        )
     if config.rollout.epsilon and not objective.learns_values:
         found.append(
             f"rollout.epsilon {config.rollout.epsilon:g} has tokens sampled that the policy did not choose: family values learns "
@@ -325,6 +335,8 @@ def _check_adapters(config: Config) -> None:
             f"rollout.vllm.adapters: adapters alone go to rollout.engine vllm, of a recipe with model.lora; here the engine is "
             f"{config.rollout.engine} and model.lora is {'null' if config.model.lora is None else 'set'}. Leave it out"
         )
+    if config.rollout.vllm.adapters and config.model.lora is not None:
+        check_rank(config.model.lora.rank)
 
 
 def _check_temperature(config: Config, objective: Algorithm) -> None:

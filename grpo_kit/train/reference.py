@@ -36,7 +36,7 @@ def open_reference(config: Config, objective: Algorithm, policy: Policy) -> Poli
     if config.reference.path is None:
         own = policy.reference()
         whole = objective.natural_gradient and own.model is not policy.model
-        return shard_frozen(own, config.parallel) if whole else _rested(own, config)
+        return _rested(shard_frozen(own, config.parallel) if whole else own, config)
     with torch.random.fork_rng(devices=[]), _spoken_of():
         loaded = load_policy(_model(config), policy.device)
     apart = loaded.share_prompts() if attends_to_trees(policy.model) else None

@@ -30,7 +30,7 @@ from grpo_kit.objective.values import (
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.dealing import computed, rank_batches
-from grpo_kit.policy.models import Policy, approach
+from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.types import Group
@@ -144,7 +144,7 @@ class TargetNetwork:
         self.age, self.moved = 0, True
         self.still.policy.follow(self.networks.policy, self.rate)
         if self.still.critic is not None and self.networks.critic is not None:
-            approach(self.still.critic.model, self.networks.critic.model, self.rate)
+            self.still.critic.follow(self.networks.critic, self.rate)
 
     def state_dict(self) -> dict[str, Any]:
         critic = self.still.critic
@@ -152,7 +152,7 @@ class TargetNetwork:
             "age": self.age,
             "moved": self.moved,
             "policy": self.still.policy.snapshot() if self.moved else None,
-            "critic": None if critic is None else critic.whole().model.state_dict(),
+            "critic": None if critic is None else critic.snapshot(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -160,8 +160,7 @@ class TargetNetwork:
         if self.moved:
             self.still.policy.restore(state["policy"])
         if self.still.critic is not None:
-            self.still.critic.whole().model.load_state_dict(state["critic"])
-            self.still.critic.take_whole()
+            self.still.critic.restore(state["critic"])
 
 
 class ValueLearner:
@@ -222,11 +221,11 @@ class ValueLearner:
                         dropped["truncated"] += 1
                     elif completion.token_ids:
                         chosen.append(Response.of(sample))
-            self._weigh([r.sequence for r in chosen])
+            self._weigh([r.sequence for r in chosen], groups)
             found.append(chosen)
         return found
 
-    def _weigh(self, sequences: list[TrainingSequence]) -> None:
+    def _weigh(self, sequences: list[TrainingSequence], groups: list[Group]) -> None:
         if not sequences:
             return
         weights = sequence_weights(
@@ -236,7 +235,7 @@ class ValueLearner:
             group_index=torch.tensor([s.group for s in sequences]),
         )
         for sequence, weight in zip(sequences, weights.tolist(), strict=True):
-            sequence.weight = weight
+            sequence.weight = weight * groups[sequence.group].replay_weight
 
     def _targets(self, responses: list[Response]) -> None:
         """What is to be learned of each response, at the weights of now."""

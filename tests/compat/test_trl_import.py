@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from grpo_kit.cli.app import app
 from grpo_kit.compat.trl.importing import import_trl
+from grpo_kit.compat.trl.plain import VERBATIM
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from tests.kit.optional import needs_extra
@@ -255,6 +256,23 @@ def test_lists_of_lists_end():
     )
     made, _ = imported(source("\n".join(lines) + "\n" + text))
     assert "it is computed" in lost(made)["chat_template_kwargs"]
+
+
+def test_prompts_of_plain_text_get_no_chat_template():
+    """As in TRL; messages keep the model's own, and what cannot be told without loading is said."""
+    made, config = imported(grpo(data='load_dataset("json", data_files="problems.jsonl", split="train")'))
+    assert config.chat.arguments["chat_template"] == VERBATIM
+    assert "no chat template" not in lost(made)
+    Path("recipe.yaml").unlink()
+    mapped = 'load_dataset("d")["train"].map(lambda row: {"prompt": "Q: " + row["q"], "answer": row["a"]})'
+    assert "chat_template" in imported(grpo(data=mapped))[1].chat.arguments
+    Path("recipe.yaml").unlink()
+    made, config = imported("grpo_gsm8k.py")
+    assert config.chat.arguments == {}
+    Path("recipe.yaml").unlink()
+    made, config = imported(grpo())
+    assert config.chat.arguments == {}
+    assert "cannot be told without loading" in dict(made.lost)["prompts of plain text"]
 
 
 def test_rows_that_code_changes_are_said():

@@ -1,11 +1,13 @@
 """The probe's verdict on engines that are right, stale, mislabelled or report another distribution. Needs no vLLM."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from grpo_kit.config.rollout import VllmConfig
 from grpo_kit.errors import RunFailed
-from grpo_kit.generate.probe import Probe
+from grpo_kit.generate.probe import TOLERANCES, Probe
 from grpo_kit.generate.torch_engine import TorchEngine
 from tests.kit.tiny import make_policy
 
@@ -20,6 +22,13 @@ def test_an_engine_with_the_trainers_weights_passes(policy, temperature):
     probe = Probe(policy, temperature, None)
     assert len(probe.prompt.token_ids) > 128  # more than a block of any key-value cache
     assert probe.check(answers(policy, probe), 0, "it") < 1e-5
+
+
+def test_the_key_says_the_tolerances_that_are_used():
+    said = str(VllmConfig.model_fields["probe_tolerance"].description)
+    assert [float(text) for text in re.findall(r"([\d.e-]+) in (?:float32|bfloat16)", said)] == list(
+        TOLERANCES.values()
+    )
 
 
 def test_other_weights_fail(policy):

@@ -9,7 +9,7 @@ import torch
 from grpo_kit.config import ParallelConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.policy.dealing import computed, rank_batches
-from grpo_kit.policy.distributed import shard_policy
+from grpo_kit.policy.distributed import shard_frozen_values, shard_policy, shard_value_model
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.runtime import ranks
 from grpo_kit.train.reference import open_reference
@@ -62,6 +62,26 @@ def _logprobs(policy) -> torch.Tensor:
     return torch.cat([next(logprobs for s, (logprobs, _) in found if s is wanted) for wanted in sequences])
 
 
+def critic() -> dict[str, object]:
+    """Bytes of a frozen critic, as of a target network, and of all its weights; and what it says after following another."""
+    policy = make_policy()
+    still, moved = ValueModel.from_policy(policy), ValueModel.from_policy(policy)
+    network = sum(p.numel() * p.element_size() for p in still.model.parameters())
+    moved = shard_value_model(moved, ParallelConfig())
+    for parameter in moved.model.parameters():
+        parameter.data.add_(0.1)
+    still.model.requires_grad_(False)
+    before = held()
+    frozen = shard_frozen_values(still, ParallelConfig())
+    del still
+    taken = held() - before + network
+    with torch.no_grad():
+        frozen.follow(moved, 0.25)
+    kept = frozen.snapshot()
+    frozen.restore(kept)
+    return {"bytes": ranks.all_gather(taken, "bytes"), "weights": network, "score": kept["score.weight"]}
+
+
 def let_go() -> dict[str, object]:
     """Bytes of a sharded policy before and after a reward model was made of it that does not need it any more."""
     before = held()
@@ -77,6 +97,6 @@ def let_go() -> dict[str, object]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with ranks.joined(torch.device("cpu")):
-        result = {kind: opened(kind) for kind in ROWS} | {"let go": let_go()}
+        result = {kind: opened(kind) for kind in ROWS} | {"let go": let_go(), "critic": critic()}
         if ranks.first():
             torch.save(result, Path(sys.argv[1]))

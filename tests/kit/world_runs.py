@@ -48,6 +48,19 @@ VARIANTS = {  # beyond the rows of the table: what else changes how work is spre
         "train.steps=3",
         "model.lora={rank: 4}",
     ),
+    "replay": ("algorithm=grpo", "replay={steps: 2, priority_exponent: 0.6}", "train.steps=3"),
+    "dqn": (
+        "algorithm=grpo",
+        "objective={family: values, bootstrap: double_max, target_rate: 0.2, value_temperature: 0.1, beta: 0}",
+        "replay={steps: 2}",
+        "train.steps=3",
+    ),
+    "dqn_lora": (
+        "algorithm=grpo",
+        "objective={family: values, bootstrap: max, target_rate: 1, target_every: 2, value_temperature: 0.1, beta: 0}",
+        "model.lora={rank: 4}",
+        "train.steps=3",
+    ),
     "long": ("algorithm=grpo", "train.steps=20", "rollout.prompts_per_step=6"),
 }
 

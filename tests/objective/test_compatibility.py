@@ -80,6 +80,21 @@ def test_estimators_of_the_kl_stand_where_their_gradient_is_one(place, estimator
     assert refusals(off, group_size=8) == []  # without a weight there is no KL to be wrong about
 
 
+VALUES = {"family": "values", "aggregation": "token_mean", "beta": 0.0}
+
+
+@pytest.mark.parametrize("bootstrap", ["max", "double_max", "soft", "expectile"])
+def test_values_of_any_policy_can_be_learned_from_what_older_ones_sampled(bootstrap):
+    row = resolve_objective("grpo", VALUES | {"bootstrap": bootstrap, "target_rate": 1.0}, "older_weights")
+    assert refusals(row, group_size=8, replays=True) == []
+
+
+def test_what_values_do_not_read_is_refused_or_not_made():
+    found = refusals(resolve_objective("grpo", VALUES | {"entropy_target": 0.5}), group_size=8)
+    assert any("adapts a bonus of policy gradients" in reason for reason in found)
+    assert not resolve_objective("remax", VALUES).needs_greedy
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_policy_gradient_that_samples_can_replay(name):
     row = resolve_objective(name, {}, "older_weights")
@@ -93,6 +108,7 @@ def test_every_policy_gradient_that_samples_can_replay(name):
         ("grpo", {"correction": "none"}, "as if that had sampled what older ones did"),
         ("online_dpo", {}, "its loss knows no ratio to the policy that sampled"),
         ("offline_pg", {}, "this algorithm learns from recorded data"),
+        ("grpo", VALUES | {"bootstrap": "sampled"}, "the tokens of older ones are not what this one would go on with"),
     ],
 )
 def test_what_cannot_replay_is_refused_with_the_reason(name, change, reason):

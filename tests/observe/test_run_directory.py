@@ -66,6 +66,9 @@ def test_the_factors_of_a_rewards_parts_come_back(run):
     run.log_rollouts(4, [group], [[0.5]])
     (found,) = read_step(run.rollouts / "step-000004.jsonl.gz")
     assert found.weights == group.weights
+    group.weights = {"math": 0.5}  # of one part as well: replayed, it stands beside groups whose weights are known
+    run.log_rollouts(5, [group], [[0.5]])
+    assert read_step(run.rollouts / "step-000005.jsonl.gz")[0].weights == {"math": 0.5}
 
 
 def test_of_an_episode_the_conversation_is_held_as_well(run):

@@ -170,6 +170,26 @@ def test_what_a_recipe_says_of_a_rank():
     assert setting.rows == 2 * 4  # two whole groups on the busiest rank
 
 
+def test_what_is_replayed_is_learned_from_beside_what_is_sampled():
+    settings = []
+    for overrides in ((), ("replay={share: 0.5}",)):
+        config = recipe("grpo", "train.token_budget=100000", *overrides)
+        objective = resolve_objective("grpo", config.objective, config.sampled_by)
+        settings.append(setting_of(config, objective, SMALL, devices=1, device="cpu", device_bytes=0))
+    once, again = settings
+    assert again.step_sequences == 2 * once.step_sequences
+    assert again.micro_batch == 2 * once.micro_batch
+    assert again.rows == once.rows
+
+
+def test_goals_of_values_take_passes_of_every_network():
+    values = "objective={family: values, bootstrap: max, target_rate: 1.0, beta: 0}"
+    for more, passes in (((), 4), (("objective.action_values=logits",), 2), (("replay={share: 0.5}",), 8)):
+        config = recipe("grpo", values, *more)
+        objective = resolve_objective("grpo", config.objective, config.sampled_by)
+        assert work_of(config, objective, 10.0, 6.0).forwards == passes
+
+
 @pytest.mark.parametrize("kv_heads", [8, 4])
 def test_parameters_are_counted(kv_heads):
     model = qwen2(3, kv_heads)

@@ -42,5 +42,12 @@ def test_a_plan_counts_them(two):
     assert own.kept["whole copies to sample from and save"] == 2 * own.kept["weights"]  # the policy's
 
 
+def test_the_target_of_a_critic_has_no_whole_copy(two):
+    assert max(two["critic"]["bytes"]) < 0.55 * two["critic"]["weights"]
+    torch.testing.assert_close(
+        two["critic"]["score"], torch.full_like(two["critic"]["score"], 0.025)
+    )  # a quarter of 0.1
+
+
 def test_a_reward_model_does_not_keep_the_policy_that_it_started_from(two):
     assert max(two["let go"]["left"]) < 0.05 * two["let go"]["policy"]

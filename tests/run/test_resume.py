@@ -8,9 +8,12 @@ from grpo_kit.config import Config
 from grpo_kit.config.marks import SAFE_ON_RESUME, marked
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
+from grpo_kit.observe.run_directory import RunDirectory
+from grpo_kit.run import resume
 from grpo_kit.run.request import AtStep, Auto, Latest, TrainRequest, read_resume
-from grpo_kit.run.resume import changes, unsafe
+from grpo_kit.run.resume import changes, find_fork, unsafe
 from tests.kit.places import ROOT
+from tests.kit.runs import recipe
 
 # A key that is added here lets a run go on with another value: it must decide nothing of what is learned.
 REVIEWED = (
@@ -73,3 +76,34 @@ def test_where_a_run_goes_on_is_read_once(text, position):
 def test_a_place_that_is_none_is_refused():
     with pytest.raises(UserError, match="--resume best: give a step, auto, or nothing for the newest checkpoint"):
         read_resume("best")
+
+
+DQN = "objective={family: values, bootstrap: max, target_rate: 0.5, beta: 0}"
+
+
+@pytest.mark.parametrize(
+    ("row", "changed", "reason"),
+    [
+        ("grpo", ("optimizer.moments=8bit",), "optimizer.moments: 'float32' -> '8bit'"),
+        ("ppo", ("critic.optimizer.moments=8bit",), "critic.optimizer.moments"),
+        ("grpo", (DQN,), "objective.family: 'policy_gradient' -> 'values'"),
+        ("grpo", ("algorithm=ppo",), "a critic: False -> True"),
+        ("trpo", ("algorithm=grpo",), "objective.step gradient"),
+        ("grpo", ("objective.beta=0.5", "optimizer.offload=true", "critic.optimizer.moments=8bit"), None),
+        ("ppo", ("algorithm=grpo",), None),
+    ],
+)
+def test_a_fork_that_would_look_for_what_a_checkpoint_has_not_is_refused(row, changed, reason, tmp_path, monkeypatch):
+    RunDirectory.create(tmp_path / "run", recipe(row))
+    monkeypatch.setattr(resume, "_checkpoint", lambda *_: tmp_path / "run" / "checkpoints" / "step-000001")
+    config = recipe(row, "train.steps=9", *changed)
+    if reason is None:
+        assert find_fork(f"{tmp_path / 'run'}@1", config).step == 1
+        return
+    with pytest.raises(UserError, match="can begin with its weights alone") as error:  # and is not told to fork
+        resume.open_resumed(config.model_dump(mode="json"), [], tmp_path / "run", Latest())
+    assert "--fork" not in str(error.value)
+    with pytest.raises(UserError, match="would not fit") as error:
+        find_fork(f"{tmp_path / 'run'}@1", config)
+    assert reason in str(error.value)
+    assert "model.path=" in str(error.value)

@@ -12,7 +12,7 @@ from grpo_kit.policy import packing
 from grpo_kit.policy.packing import TrainingSequence, micro_batches
 from grpo_kit.train.assemble import prepare_policy
 from grpo_kit.train.longest import try_longest
-from tests.kit.runs import recipe
+from tests.kit.runs import recipe, run
 from tests.kit.tiny import make_policy
 
 SETTINGS = ("train.token_budget=200", "data.max_prompt_tokens=30", "rollout.max_tokens=20")
@@ -86,3 +86,10 @@ def test_deterministic_kernels_are_asked_for(monkeypatch):
     prepare_policy(recipe("grpo", "deterministic=true"))
     assert asked == [True]
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+
+
+def test_kernels_are_what_they_were_when_a_run_is_over(tmp_path, monkeypatch):
+    """In a notebook the next run, or anything else, may have an operation of which there is no deterministic kernel."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    run(recipe("grpo", "deterministic=true", "scoring.max_rejected_gold=1.0", "train.steps=1"), tmp_path / "run")
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -14,7 +14,8 @@ from grpo_kit.policy.eight_bit import BLOCK, WHOLE, AdamW8bit, codebook, quantis
 from grpo_kit.runtime import ranks
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.on_host import on_host
-from grpo_kit.train.reference import check_reference
+from grpo_kit.train.preflight import preflight
+from grpo_kit.train.reference import check_reference, open_reference
 from grpo_kit.train.steps import check_optimizer
 from tests.kit.groups import groups
 from tests.kit.runs import recipe
@@ -177,6 +178,15 @@ def test_a_resting_reference_is_on_its_device_while_it_stands(monkeypatch):
     assert all(torch.equal(p, weights[name]) for name, p in resting.model.named_parameters())
 
 
+@pytest.mark.parametrize("row", ["grpo", "trpo"])
+def test_a_reference_rests_whatever_the_step(row):
+    config = recipe(row, "reference.offload=true", "objective.beta=0.1")
+    policy = make_policy()
+    policy.device = torch.device("meta")  # any that is not the host
+    reference = open_reference(config, resolve_objective(row, config.objective), policy)
+    assert isinstance(reference, models.RestingPolicy)
+
+
 def test_several_processes_are_told_what_to_set(monkeypatch):
     monkeypatch.setattr(ranks, "world_size", lambda: 2)
     for settings in (OptimizerConfig(moments="8bit"), OptimizerConfig(offload=True)):
@@ -190,3 +200,24 @@ def test_a_reference_that_cannot_rest_is_refused(overrides):
     config = recipe(row, "reference.offload=true", *overrides, *(["objective.beta=0.1"] if row == "grpo" else []))
     with pytest.raises(UserError, match=r"reference\.offload"):
         check_reference(config, resolve_objective(row, config.objective), None, None)
+
+
+@pytest.mark.parametrize(
+    ("row", "overrides", "message"),
+    [
+        ("trpo", ("optimizer.moments=8bit",), "natural_gradient keeps none"),
+        ("trpo", ("optimizer.offload=true",), "natural_gradient keeps none"),
+        ("grpo", ("model.lora={rank: 4, base_dtype: bfloat16}",), "set model.dtype=bfloat16"),
+        ("grpo", ("model.lora={rank: 600}", "rollout={engine: vllm, vllm: {adapters: true}}"), "of rank 512 at most"),
+    ],
+)
+def test_what_would_be_without_effect_or_end_a_run_later_is_refused_at_the_start(row, overrides, message):
+    """The base of adapters is narrowed after a warm start, which may have taken hours."""
+    with pytest.raises(UserError, match=message):
+        preflight(recipe(row, "scoring.max_rejected_gold=1.0", *overrides), None)
+
+
+def test_a_warm_start_is_asked_for_its_moments_too(monkeypatch):
+    monkeypatch.setattr(ranks, "world_size", lambda: 2)
+    with pytest.raises(UserError, match=r"warm_start\.optimizer\.moments"):
+        preflight(recipe("grpo", "warm_start={steps: 1, optimizer: {moments: 8bit}}"), None)

@@ -1,6 +1,7 @@
 """The learner of action values on a real model: its loss and gradients against formulas, law 1, and its target network."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from grpo_kit.train.learner import LearnerSettings
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.preflight import preflight
 from grpo_kit.train.values import TargetNetwork, ValueLearner, ValueNetworks
+from grpo_kit.types import Replayed
 from tests.kit.episodes import episode_groups
 from tests.kit.runs import ODD, recipe, run, weights
 from tests.kit.tiny import make_policy
@@ -222,6 +224,24 @@ def test_a_run_goes_on_exactly(tmp_path):
     assert {name for line in lines for name in line if metric_of(name) is None} == set()
     rows = next(rollout_lines(rollout_steps(tmp_path / "straight")[1]))
     assert len(rows["values"]) == len(rows["token_ids"])  # what the page colours
+
+
+def test_older_groups_are_learned_from_again_and_weigh_what_the_buffer_says(tmp_path):
+    whole, half = (ours(learner_of("max"), groups)["policy"] for groups in (episode_groups((2, 2)), _replayed(0.5)))
+    assert half[0] == pytest.approx(0.5 * whole[0])
+    config = _config("train.steps=3", "train.save_every=1", "rollout.max_tokens=8", "replay={steps: 2, share: 0.5}")
+    preflight(config, None)
+    run(config, tmp_path / "straight")
+    run(config, tmp_path / "cut", stop_after=2)
+    run(config, tmp_path / "cut", resume=True)
+    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
+    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["replay/groups"] for line in lines if "loss" in line] == [0.0, 4.0, 4.0]
+
+
+def _replayed(weight):
+    return [replace(group, replayed=Replayed(1, 0, weight)) for group in episode_groups((2, 2))]
 
 
 def test_what_is_promised_and_what_came_of_it_are_measured():

@@ -14,7 +14,8 @@ from tests.kit.world_runs import RATE, VARIANTS, config_of, train
 
 # One of each way through the code; the rest of the table takes a minute and is slow.
 QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "mixture", "long",
-         "on_policy_distillation", "refresh", "refreshed_lora", "gdpo_sets")  # fmt: skip
+         "on_policy_distillation", "refresh", "refreshed_lora", "gdpo_sets", "replay", "dqn",
+         "dqn_lora")  # fmt: skip
 NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
 
 
@@ -90,7 +91,7 @@ def cut_back(folder, target, step):
 
 
 @pytest.mark.parametrize("processes", [1, 4])
-@pytest.mark.parametrize("name", ["ppo", "refresh", "refreshed_lora"])
+@pytest.mark.parametrize("name", ["ppo", "refresh", "refreshed_lora", "dqn"])
 def test_a_checkpoint_of_two_ranks_goes_on_at_another_number(name, processes, two_ranks, record, tmp_path):
     config = config_of(name, record)
     folder = two_ranks / "saving" / name

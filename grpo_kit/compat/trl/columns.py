@@ -70,6 +70,15 @@ def mapping_of(node: ast.expr, tree: ast.Module, names: Names) -> dict[str, Any]
     return found if "fields.prompt" in found else None
 
 
+def maps_to_messages(node: ast.expr, tree: ast.Module, names: Names) -> bool:
+    """Whether the prompt that a readable mapping makes is a list of messages, and not text."""
+    returned, _ = _returned(node, tree, names)
+    pairs = zip(returned.keys, returned.values, strict=True) if returned is not None else ()
+    return any(
+        k is not None and names.value(k) == "prompt" and isinstance(names.resolve(v), ast.List) for k, v in pairs
+    )
+
+
 def _returned(node: ast.expr, tree: ast.Module, names: Names) -> tuple[ast.Dict | None, str]:
     function: Any = names.resolve(node)
     if isinstance(function, ast.Name):

@@ -23,9 +23,8 @@ from grpo_kit.verifiers.adapters import GOLD_NAMES
 
 from .fields import LORA, LORA_LOST
 from .functions import Place, extracted, trains_when_imported
+from .plain import VERBATIM, verbatim
 
-# Rows of plain text are read as they are, as TRL reads them: no chat template stands around them.
-VERBATIM = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 NO_GOLD = "(no gold answer)"  # a recipe's data have a column of them; rewards that need none get this one
 
 
@@ -198,10 +197,7 @@ def chat_template(model: Any, tokenizer: Any, given: bool, text: bool) -> str | 
                 "give that as model"
             )
         template = None if own.chat_template == tokenizer.chat_template else tokenizer.chat_template
-    if text:
-        ids, begin = tokenizer("a")["input_ids"], tokenizer.bos_token_id
-        template = ("{{ bos_token }}" if begin is not None and ids[:1] == [begin] else "") + VERBATIM
-    return template
+    return verbatim(tokenizer) if text else template
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -16,10 +16,11 @@ from grpo_kit.objective.compatibility import refusals
 from grpo_kit.runtime.suggest import did_you_mean
 
 from . import together
-from .columns import gold_of, mapping_of
+from .columns import gold_of, mapping_of, maps_to_messages
 from .fields import CONFIGS, LORA, LORA_LOST, Field, fields_of
 from .imported import Imported
 from .names import Unread
+from .plain import VERBATIM, verbatim_of
 from .rewards import Scores, columns_read
 from .script import Asked
 from .together import Batches, CannotCarry
@@ -168,17 +169,23 @@ class _Writer:
             self.made.carried.append((f"{key} {value}", f"data.{key}"))
         rows = read_file(Path(path)) if path and is_one_file(path) and Path(path).is_file() else None
         if sampled:
-            self._columns(rows.column_names if rows is not None else None)
+            self._columns(rows)
         elif data.changed or data.renamed:
             self._changed_rows(data.changed or [f"renamed columns {', '.join(data.renamed)}"])
         return None if rows is None else min(len(rows), data.limit or len(rows))
 
-    def _columns(self, columns: list[str] | None) -> None:
-        """Which column is the prompt and which the gold answer, as the script's mapping and its rewards have it."""
+    def _columns(self, rows: Any) -> None:
+        """Which column is the prompt and which the gold answer, as the script's mapping and its rewards have it.
+
+        Args:
+            rows: of a file that lies here; None of others.
+        """
         data, tree, names = self.asked.data, self.asked.tree, self.asked.names
-        mapped = None
+        columns = rows.column_names if rows is not None else None
+        mapped, messages = None, False
         if data.mapped is not None and len(data.changed) == 1 and tree is not None and names is not None:
             mapped = mapping_of(data.mapped, tree, names)
+            messages = maps_to_messages(data.mapped, tree, names)
         if mapped is not None:
             for key, value in mapped.items():
                 self.made.set(f"data.{key}", data.renamed.get(value, value) if key.startswith("fields.") else value)
@@ -192,6 +199,27 @@ class _Writer:
             self.made.carried.append((f"column {prompt} renamed to prompt", "data.fields.prompt"))
         if mapped is None or "fields.answer" not in mapped:
             self._gold(columns)
+        if not messages and (mapped is not None or not data.changed):
+            column = self.made.recipe.get("data", {}).get("fields", {}).get("prompt", "prompt")
+            text = True if mapped and "prompt_template" in mapped else None
+            if text is None and rows is not None and column in rows.column_names and len(rows):
+                text = isinstance(rows[0][column], str)
+            self._framing(text)
+
+    def _framing(self, text: bool | None) -> None:
+        """No chat template around prompts of plain text, as in TRL. text: None where that cannot be told."""
+        if text is False or self.overridden & {"chat", "chat.arguments", "chat.arguments.chat_template"}:
+            return
+        if text is None:
+            why = (
+                "TRL puts no chat template around them, and whether these are cannot be told without loading the data: if they "
+                f'are, give chat.arguments.chat_template the value "{VERBATIM}"'
+            )
+            self.made.lost.append(("prompts of plain text", why))
+            return
+        template, said = verbatim_of(self.asked.model)
+        self.made.set("chat.arguments.chat_template", template)
+        self.made.carried.append(("prompts of plain text", f"chat.arguments.chat_template ({said})"))
 
     def _changed_rows(self, changed: list[str]) -> None:
         key = "data" if self.asked.method == "grpo" else "examples"
@@ -392,6 +420,7 @@ def make_recipe(asked: Asked, out: Path, overrides: list[str], more_lost: dict[s
         raise UserError(f"{asked.file}: what it asks for makes no recipe: {said}") from error
     updates = config.train.updates_per_batch * config.train.epochs_per_batch
     made.recipe = source.data
-    if found := refusals(row, group_size=config.rollout.group_size, updates=updates):
+    replays = config.replay is not None
+    if found := refusals(row, group_size=config.rollout.group_size, updates=updates, replays=replays):
         raise UserError(f"{asked.file}: what it asks for makes no recipe: {'; '.join(found)}")
     return made

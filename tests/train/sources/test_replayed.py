@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from grpo_kit.config.replay import ReplayConfig
+from grpo_kit.data.records import read_step
 from grpo_kit.errors import UserError
 from grpo_kit.observe.rollout_file import rollout_path
 from grpo_kit.observe.run_directory import RunDirectory
@@ -221,3 +222,15 @@ def test_scores_keep_what_takes_no_part(run):
     run.log_rollouts(1, groups, [[1.0] * 4] * COUNT)
     source.learned(1, groups, [[1.0] * 4] * COUNT)
     assert {g.scores[1].status for g in again(source.next(2, COUNT))} == {"abstain"}
+
+
+def test_a_batch_that_is_kept_says_what_was_replayed_and_its_weight(run):
+    """`grpo-kit replay` learns from it again with the weights that it had."""
+    source = replayed(folder=run.path)
+    step_of(source, 1, run)
+    groups = source.next(2, COUNT)
+    for group in groups:
+        group.parts = group.parts or [{"math": score} for score in group.scores]
+    groups = [replace(g, replayed=replace(g.replayed, weight=0.25)) if g.replayed else g for g in groups]
+    assert again(groups)
+    assert [g.replayed for g in read_step(run.dump(2, groups, "not finite"))] == [g.replayed for g in groups]
