@@ -158,6 +158,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="arXiv:2402.04792", summary="DPO on the best against the worst response of each fresh group",
         family="pairs", beta=0.1, per_prompt=1,
     ),
+    # --- action values: the logits say what each token is worth -----------------------------------------------------
+    "sarsa": Algorithm(
+        paper="Rummery & Niranjan 1994", summary="a token is worth what the sampling policy gets after it",
+        family="values", bootstrap="sampled", value_temperature=0.005, baseline="none", scale="none",
+        aggregation="token_mean",
+    ),
     # --- a stronger model teaches: its opinion of what the policy itself samples -----------------------------------
     "on_policy_distillation": Algorithm(
         paper="Lu 2025", summary="the teacher's log-ratio of each sampled token as its advantage (GKD, arXiv:2306.13649)",
