@@ -42,7 +42,8 @@ RECIPES = {
     "lite_ppo": "grpo/lite_ppo", "opo": "grpo/opo", "maxrl": "grpo/maxrl",
     "gdpo": "grpo/gdpo", "pass_at_k": "grpo/pass_at_k", "scalerl": "grpo/scalerl",
     "clip_cov": "grpo/clip_cov", "kl_cov": "grpo/kl_cov", "luspo": "grpo/luspo", "gmpo": "grpo/gmpo",
-    "dppo_kl": "grpo/dppo_kl", "vespo": "grpo/vespo", "aspo": "grpo/aspo", "sarsa": "values/sarsa",
+    "dppo_kl": "grpo/dppo_kl", "vespo": "grpo/vespo", "aspo": "grpo/aspo",
+    "sarsa": "values/sarsa", "q_learning": "values/q_learning",
 }  # fmt: skip
 TAUGHT = ("on_policy_distillation",)
 MINED = ("dpo", "ipo", "kto", "offline_pg")

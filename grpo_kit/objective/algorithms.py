@@ -22,6 +22,13 @@ _PLAIN: dict[str, Any] = {
     "aggregation": "token_mean",
 }
 
+_VALUES: dict[str, Any] = {
+    "baseline": "none",
+    "scale": "none",
+    "aggregation": "token_mean",
+    "value_temperature": 0.005,
+}
+
 ALGORITHMS: dict[str, Algorithm] = {
     # --- online: the policy samples, a verifier judges -----------------------------------------------------------
     "reinforce": Algorithm(
@@ -161,8 +168,11 @@ ALGORITHMS: dict[str, Algorithm] = {
     # --- action values: the logits say what each token is worth -----------------------------------------------------
     "sarsa": Algorithm(
         paper="Rummery & Niranjan 1994", summary="a token is worth what the sampling policy gets after it",
-        family="values", bootstrap="sampled", value_temperature=0.005, baseline="none", scale="none",
-        aggregation="token_mean",
+        family="values", bootstrap="sampled", **_VALUES,
+    ),
+    "q_learning": Algorithm(
+        paper="Watkins 1989", summary="a token is worth what the best tokens would get after it, whoever samples",
+        family="values", bootstrap="max", trace=1.0, **_VALUES,
     ),
     # --- a stronger model teaches: its opinion of what the policy itself samples -----------------------------------
     "on_policy_distillation": Algorithm(
