@@ -174,6 +174,10 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="Watkins 1989", summary="a token is worth what the best tokens would get after it, whoever samples",
         family="values", bootstrap="max", trace=1.0, **_VALUES,
     ),
+    "dqn": Algorithm(
+        paper="arXiv:1509.06461", summary="Q-learning with a target network, double maximum and Huber loss (arXiv:1312.5602)",
+        family="values", bootstrap="double_max", target_rate=0.2, huber=0.5, trace=1.0, **_VALUES,
+    ),
     # --- a stronger model teaches: its opinion of what the policy itself samples -----------------------------------
     "on_policy_distillation": Algorithm(
         paper="Lu 2025", summary="the teacher's log-ratio of each sampled token as its advantage (GKD, arXiv:2306.13649)",
