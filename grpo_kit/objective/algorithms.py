@@ -178,6 +178,10 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="arXiv:1509.06461", summary="Q-learning with a target network, double maximum and Huber loss (arXiv:1312.5602)",
         family="values", bootstrap="double_max", target_rate=0.2, huber=0.5, trace=1.0, **_VALUES,
     ),
+    "soft_q": Algorithm(
+        paper="arXiv:2106.07704", summary="entropy is paid: consistent along any path, whoever sampled it (arXiv:1702.08892)",
+        family="values", bootstrap="soft", trace=1.0, **_VALUES,
+    ),
     # --- a stronger model teaches: its opinion of what the policy itself samples -----------------------------------
     "on_policy_distillation": Algorithm(
         paper="Lu 2025", summary="the teacher's log-ratio of each sampled token as its advantage (GKD, arXiv:2306.13649)",

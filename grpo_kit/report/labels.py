@@ -155,6 +155,7 @@ ALGORITHMS = {
     "kl_cov": "KL-Cov",
     "dppo_kl": "DPPO by KL",
     "q_learning": "Q-learning",
+    "soft_q": "Soft Q-learning",
 }
 
 
