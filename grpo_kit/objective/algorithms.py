@@ -152,6 +152,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         baseline="critic", scale="batch_std", returns="gae", surrogate="kl_penalty", aggregation="token_mean",
         penalty_target=0.01,
     ),
+    "a2c": Algorithm(
+        paper="arXiv:1602.01783", summary="actor and critic: the return beyond what the critic promised, one update, no clip",
+        baseline="critic", scale="batch_std", returns="gae", trace=1.0, surrogate="policy_gradient",
+        aggregation="token_mean", value_clip=None,
+    ),
     "trpo": Algorithm(
         paper="arXiv:1502.05477", summary="natural gradient within a KL trust region; for small models or LoRA",
         surrogate="importance", aggregation="token_mean", step="natural_gradient",
