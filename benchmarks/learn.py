@@ -43,6 +43,8 @@ RECIPES = {
     "gdpo": "grpo/gdpo", "pass_at_k": "grpo/pass_at_k", "scalerl": "grpo/scalerl",
     "clip_cov": "grpo/clip_cov", "kl_cov": "grpo/kl_cov", "luspo": "grpo/luspo", "gmpo": "grpo/gmpo",
     "dppo_kl": "grpo/dppo_kl", "vespo": "grpo/vespo", "aspo": "grpo/aspo",
+    "sarsa": "values/sarsa", "q_learning": "values/q_learning", "dqn": "values/dqn", "soft_q": "values/soft_q",
+    "a2c": "ppo/a2c",
 }  # fmt: skip
 TAUGHT = ("on_policy_distillation",)
 MINED = ("dpo", "ipo", "kto", "offline_pg")

@@ -22,6 +22,13 @@ _PLAIN: dict[str, Any] = {
     "aggregation": "token_mean",
 }
 
+_VALUES: dict[str, Any] = {
+    "baseline": "none",
+    "scale": "none",
+    "aggregation": "token_mean",
+    "value_temperature": 0.005,
+}
+
 ALGORITHMS: dict[str, Algorithm] = {
     # --- online: the policy samples, a verifier judges -----------------------------------------------------------
     "reinforce": Algorithm(
@@ -145,6 +152,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         baseline="critic", scale="batch_std", returns="gae", surrogate="kl_penalty", aggregation="token_mean",
         penalty_target=0.01,
     ),
+    "a2c": Algorithm(
+        paper="arXiv:1602.01783", summary="actor and critic: the return beyond what the critic promised, one update, no clip",
+        baseline="critic", scale="batch_std", returns="gae", trace=1.0, surrogate="policy_gradient",
+        aggregation="token_mean", value_clip=None,
+    ),
     "trpo": Algorithm(
         paper="arXiv:1502.05477", summary="natural gradient within a KL trust region; for small models or LoRA",
         surrogate="importance", aggregation="token_mean", step="natural_gradient",
@@ -157,6 +169,23 @@ ALGORITHMS: dict[str, Algorithm] = {
     "online_dpo": Algorithm(
         paper="arXiv:2402.04792", summary="DPO on the best against the worst response of each fresh group",
         family="pairs", beta=0.1, per_prompt=1,
+    ),
+    # --- action values: the logits say what each token is worth -----------------------------------------------------
+    "sarsa": Algorithm(
+        paper="Rummery & Niranjan 1994", summary="a token is worth what the sampling policy gets after it",
+        family="values", bootstrap="sampled", **_VALUES,
+    ),
+    "q_learning": Algorithm(
+        paper="Watkins 1989", summary="a token is worth what the best tokens would get after it, whoever samples",
+        family="values", bootstrap="max", trace=1.0, **_VALUES,
+    ),
+    "dqn": Algorithm(
+        paper="arXiv:1509.06461", summary="Q-learning with a target network, double maximum and Huber loss (arXiv:1312.5602)",
+        family="values", bootstrap="double_max", target_rate=0.2, huber=0.5, trace=1.0, **_VALUES,
+    ),
+    "soft_q": Algorithm(
+        paper="arXiv:2106.07704", summary="entropy is paid: consistent along any path, whoever sampled it (arXiv:1702.08892)",
+        family="values", bootstrap="soft", trace=1.0, **_VALUES,
     ),
     # --- a stronger model teaches: its opinion of what the policy itself samples -----------------------------------
     "on_policy_distillation": Algorithm(

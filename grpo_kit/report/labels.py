@@ -154,6 +154,8 @@ ALGORITHMS = {
     "clip_cov": "Clip-Cov",
     "kl_cov": "KL-Cov",
     "dppo_kl": "DPPO by KL",
+    "q_learning": "Q-learning",
+    "soft_q": "Soft Q-learning",
 }
 
 

@@ -7,7 +7,7 @@ from grpo_kit.objective.algorithms import ALGORITHMS
 from tests.parity import test_formulas
 
 # Families whose formulas are one test for all of their rows.
-BY_FAMILY = {"pairs", "labels", "reward_model"}
+BY_FAMILY = {"pairs", "labels", "reward_model", "values"}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -14,6 +14,7 @@ RUNS = {
     "grpo": [ODD, EVALUATED, "objective.beta=0.05", "objective.dynamic_sampling=true", "scoring.max_rejected_gold=1"],
     "ppo": [ODD, "critic.warmup=1", "scoring.max_rejected_gold=1"],
     "trpo": [ODD, "scoring.max_rejected_gold=1"],
+    "dqn": [ODD, "scoring.max_rejected_gold=1"],
     "remax": [ODD, "replay={}", "scoring.max_rejected_gold=1"],
     "dpo": [],
     "kto": ["examples.mistakes=0.5"],

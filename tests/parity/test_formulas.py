@@ -202,6 +202,7 @@ FORMULAS = {
     "lite_ppo": reinforce_plus_plus, "opo": likelihood, "maxrl": reinforce_plus_plus, "gdpo": reinforce_plus_plus,
     "pass_at_k": reinforce_plus_plus, "scalerl": scalerl, "clip_cov": clip_cov,
     "kl_cov": kl_cov, "luspo": luspo, "gmpo": gmpo, "dppo_kl": dppo_kl, "vespo": vespo, "aspo": aspo,
+    "a2c": likelihood,
     "rft": likelihood, "sft": likelihood, "offline_pg": offline_pg, "on_policy_distillation": reinforce_plus_plus,
 }  # fmt: skip
 

@@ -63,7 +63,11 @@ def ours(learner, groups):
             model.zero_grad()
             parts = [loss(batch, into) for batch in batches]
             sum(parts).backward()
-            found[name] = float(sum(parts)), torch.cat([p.grad.flatten() for p in model.parameters()]), len(parts)
+            found[name] = (
+                float(sum(parts).detach()),
+                torch.cat([p.grad.flatten() for p in model.parameters()]),
+                len(parts),
+            )
 
         return step
 
