@@ -1,6 +1,7 @@
 """The console script, as a user runs it."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -135,7 +136,14 @@ def test_resume_after_an_interrupt_equals_a_run_without_one(grpo_kit, tmp_path):
     recipe.write_text(TINY_RECIPE.replace("steps: 3", "steps: 40"))
     assert grpo_kit("train", recipe, "--run-dir", "straight").returncode == 0
     process = subprocess.Popen(
-        [str(SCRIPT), "train", str(recipe), "--run-dir", "cut"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [str(SCRIPT), "train", str(recipe), "--run-dir", "cut"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+        },  # as the others have it: sums over more threads are rounded otherwise
+        stderr=subprocess.PIPE,
+        text=True,
     )
     log = tmp_path / "cut" / "metrics.jsonl"
 
