@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import torch
 from rich.console import Console
 
 from grpo_kit.config.read import apply_override, validate
@@ -79,3 +80,17 @@ def weights(folder):
     from safetensors.torch import load_file
 
     return load_file(folder / "model" / "model.safetensors")
+
+
+def same_when_resumed(config, folder, stop_after=1):
+    """Train without a break into ``straight``, and stopped after a step and resumed into ``cut``: the same weights, bit for bit.
+
+    Returns the trainer of the first.
+    """
+    trainer = run(config, folder / "straight")
+    run(config, folder / "cut", stop_after=stop_after)
+    run(config, folder / "cut", resume=True)
+    straight, cut = weights(folder / "straight"), weights(folder / "cut")
+    assert straight.keys() == cut.keys()
+    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    return trainer

@@ -18,7 +18,7 @@ from grpo_kit.policy.packing import micro_batches
 from grpo_kit.policy.weights import exported_weights
 from grpo_kit.runtime import ranks
 from tests.kit.optional import needs_extra
-from tests.kit.runs import recipe, run, weights
+from tests.kit.runs import recipe, same_when_resumed, weights
 from tests.kit.sequences import random_sequences
 from tests.kit.tiny import make_policy
 
@@ -85,16 +85,13 @@ def test_a_run_with_adapters_resumes_exactly_and_leaves_the_base_alone(algorithm
         algorithm, "model.lora={rank: 2}", "train.steps=2", "train.save_every=1", "rollout.max_tokens=8",
         f"verifiers.0.name={ODD}:odd", "scoring.max_rejected_gold=1.0",
     )  # fmt: skip
-    trainer = run(config, tmp_path / "straight")
-    run(config, tmp_path / "cut", stop_after=1)
-    run(config, tmp_path / "cut", resume=True)
-    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
-    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    trainer = same_when_resumed(config, tmp_path)
     base = make_policy(hidden_size=32).model.state_dict()
     trained = trainer.policy.model.get_base_model().state_dict()
     frozen = {k.replace(".base_layer", ""): v for k, v in trained.items() if "lora" not in k}
     assert all(torch.equal(frozen[k], v) for k, v in base.items())
-    assert any(not torch.equal(straight[k], base[k]) for k in straight)
+    saved = weights(tmp_path / "straight")
+    assert any(not torch.equal(saved[k], base[k]) for k in saved)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 2
 

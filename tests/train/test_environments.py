@@ -20,7 +20,7 @@ from grpo_kit.train.assemble import open_scorer
 from grpo_kit.train.preflight import preflight
 from grpo_kit.types import Task
 from tests.kit.played import ENDS_TURNS
-from tests.kit.runs import ODD, recipe, run, weights
+from tests.kit.runs import ODD, recipe, run, same_when_resumed, weights
 
 PLAYED = Path(__file__).parents[1] / "kit" / "played.py"
 ONE_TURN = f"environment={{name: '{PLAYED}:OneTurn', max_inserted: 32}}"
@@ -66,11 +66,7 @@ def test_one_turn_is_the_run_without_an_environment(algorithm, tmp_path):
 @pytest.mark.parametrize("algorithm", ["grpo", "ppo", "reinforce"])
 def test_several_turns_and_an_exact_resume(algorithm, tmp_path):
     config = recipe(algorithm, "verifiers=[]", *SHORT, "rollout.max_tokens=48", COUNTING, ENDS_TURNS)
-    run(config, tmp_path / "straight")
-    run(config, tmp_path / "cut", stop_after=1)
-    run(config, tmp_path / "cut", resume=True)
-    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
-    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    same_when_resumed(config, tmp_path)
     assert metrics(tmp_path / "straight")[-1] == metrics(tmp_path / "cut")[-1]
     found = rollouts(tmp_path / "straight", 2)
     assert len({len(row["turns"]) for row in found}) > 1

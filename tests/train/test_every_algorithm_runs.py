@@ -7,7 +7,7 @@ import torch
 
 from grpo_kit.objective.algorithms import ALGORITHMS
 from grpo_kit.policy.models import load_policy
-from tests.kit.runs import ODD, recipe, run, weights
+from tests.kit.runs import ODD, recipe, run, same_when_resumed, weights
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +23,13 @@ def test_two_steps_and_an_exact_resume(algorithm, record, tmp_path):
     mined = [f"examples={{rollouts: {record}}}"] if algorithm == "offline_pg" else []
     settings = ("scoring.max_rejected_gold=1.0", "train.steps=2", "train.save_every=1", "rollout.max_tokens=8")
     config = recipe(algorithm, ODD, *settings, *mined)
-    run(config, tmp_path / "straight")
-    run(config, tmp_path / "cut", stop_after=1)
-    run(config, tmp_path / "cut", resume=True)
-    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
-    assert straight.keys() == cut.keys()
-    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    same_when_resumed(config, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
     assert [m["step"] for m in lines] == [1, 2]
     start = load_policy(config.model, torch.device("cpu"), config.seed).model.state_dict()
     if ALGORITHMS[algorithm].family != "reward_model":
-        assert any(not torch.equal(straight[name], start[name]) for name in straight)
+        saved = weights(tmp_path / "straight")
+        assert any(not torch.equal(saved[name], start[name]) for name in saved)
     assert all(abs(m.get("loss", 0.0)) < 1e3 for m in lines)
 
 

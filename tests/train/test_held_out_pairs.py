@@ -22,7 +22,7 @@ from grpo_kit.train.held_out_pairs import PairEvaluation
 from grpo_kit.train.loop import OnlineTrainer
 from grpo_kit.train.pairs import Pair
 from grpo_kit.train.preflight import preflight
-from tests.kit.runs import recipe, run, weights
+from tests.kit.runs import recipe, same_when_resumed
 from tests.kit.tiny import make_policy
 
 RUN = ("train.steps=4", "train.save_every=2", "data.task=sort_letters", "optimizer.learning_rate=1e-2")
@@ -126,12 +126,8 @@ def test_a_run_shows_pair_accuracy_and_asks_no_policy(tmp_path):
 
 def test_a_resumed_run_measures_the_same(tmp_path):
     config = recipe("reward_model", *RUN, *SHORT)
-    run(config, tmp_path / "straight")
-    run(config, tmp_path / "cut", stop_after=2)
-    run(config, tmp_path / "cut", resume=True)
+    same_when_resumed(config, tmp_path, stop_after=2)
     assert metrics_of(tmp_path / "cut") == metrics_of(tmp_path / "straight")
-    whole, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
-    assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
 def test_pairs_of_a_file_of_their_own(tmp_path):

@@ -3,13 +3,12 @@
 import json
 
 import pytest
-import torch
 
 from grpo_kit.data.records import read_step
 from grpo_kit.errors import UserError
 from grpo_kit.observe.rollout_file import rollout_path
 from grpo_kit.train.replay import replay_step
-from tests.kit.runs import ODD, recipe, run, weights
+from tests.kit.runs import ODD, recipe, run, same_when_resumed
 
 SETTINGS = (
     ODD,
@@ -40,11 +39,7 @@ def metrics(folder):
 )
 def test_a_resumed_run_is_the_one_that_was_not_stopped(algorithm, more, tmp_path):
     config = recipe(algorithm, *SETTINGS, BUFFER, *more)
-    run(config, tmp_path / "straight")
-    run(config, tmp_path / "cut", stop_after=2)
-    run(config, tmp_path / "cut", resume=True)
-    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
-    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    same_when_resumed(config, tmp_path, stop_after=2)
     assert metrics(tmp_path / "straight") == metrics(tmp_path / "cut")
     for row in metrics(tmp_path / "straight"):
         recorded = read_step(rollout_path(tmp_path / "straight", row["step"]))

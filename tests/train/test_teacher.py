@@ -17,7 +17,7 @@ from grpo_kit.train.replay import replay_step
 from grpo_kit.train.update import PolicyUpdater
 from tests.kit.episodes import episode_groups
 from tests.kit.gradients import in_full_precision
-from tests.kit.runs import ODD, recipe, run, weights
+from tests.kit.runs import ODD, recipe, run, same_when_resumed
 from tests.kit.tiny import make_policy, teacher_folder
 
 ROW = "on_policy_distillation"
@@ -190,11 +190,7 @@ class _Heads:
 def test_it_resumes_exactly_and_is_replayed(overrides, tmp_path):
     settings = ("scoring.max_rejected_gold=1.0", "train.steps=2", "train.save_every=1", "rollout.max_tokens=8")
     config = recipe(ROW, ODD, *settings, *overrides)
-    run(config, tmp_path / "straight")
-    run(config, tmp_path / "cut", stop_after=1)
-    run(config, tmp_path / "cut", resume=True)
-    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
-    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    same_when_resumed(config, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
     assert [line["teacher/reverse_kl"] > 0 for line in lines] == [True, True]
     found = replay_step(tmp_path / "straight", 2)
