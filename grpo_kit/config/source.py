@@ -111,6 +111,11 @@ def find_recipe(name: str | Path, beside: Path | None = None) -> Path:
         known |= {base: base for base in shipped_bases()}
         near = (str(Path(name).with_name(p.name)) for p in islice(path.parent.glob("*.yaml"), 1000))
         known |= {short_name(file): file for file in near}
+    if beside is None and re.fullmatch(r"[\w.*]+=.*", str(name)):
+        raise UserError(
+            f"{name!s:.60} is in the place of the recipe: name that first, then what is changed of it. (A run that is "
+            "resumed has its own, RUN/config.yaml; `grpo-kit recipes ls` lists the shipped ones.)"
+        )
     meant = closest(short_name(str(name)), known)
     hint = f" Did you mean {known[meant]}?" if meant else ""
     where = name if beside is None else path

@@ -14,4 +14,3 @@ Groups = Annotated[Tensor, "groups"]
 Pairs = Annotated[Tensor, "pairs"]
 Responses = Annotated[Tensor, "responses"]
 Scalar = Annotated[Tensor, ""]
-ActionValues = Annotated[Tensor, "tokens actions"]  # of every action in the state before each token

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 
 from .rows import declare_axis
-from .shapes import ActionValues, Tokens
+from .shapes import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,10 @@ def maximum(states: StateValues) -> Bootstrapped:
 def double_maximum(states: StateValues) -> Bootstrapped:
     """The token that one network likes best, valued by the other (double DQN, arXiv:1509.06461, eq. 4).
 
-    Whoever takes the maximum of noisy values picks the luckiest noise; the other network's noise is another.
+    Whoever takes the maximum of noisy values picks the luckiest noise; the other network's noise is another. A return goes on
+    through that token alone.
     """
-    follows = (states.taken >= states.best).to(states.best.dtype)
+    follows = (states.taken == states.chosen).to(states.best.dtype)
     return Bootstrapped(states.chosen, follows, torch.zeros_like(states.best))
 
 
@@ -159,18 +160,3 @@ def expectile_weights(errors: Tokens, expectile: float) -> Tokens:
         errors: value minus target.
     """
     return 2.0 * torch.where(errors > 0, 1.0 - expectile, expectile)
-
-
-def soft_state_values(action_values: ActionValues, temperature: float) -> Tokens:
-    """V(s) = temperature * logsumexp_a(Q(s, a) / temperature)."""
-    return temperature * (action_values / temperature).logsumexp(-1)
-
-
-def policy_state_values(action_values: ActionValues, logprobs: ActionValues, temperature: float) -> Tokens:
-    """V(s) = E_pi[Q(s, a) - temperature * log pi(a | s)], over all actions (discrete SAC, arXiv:1910.07207)."""
-    return (logprobs.exp() * (action_values - temperature * logprobs)).sum(-1)
-
-
-def temperature_loss(entropies: Tokens, log_temperature: float, target: float) -> Tokens:
-    """Its gradient by ``log_temperature`` raises the temperature where the entropy is below ``target`` (arXiv:1910.07207)."""
-    return log_temperature * (entropies - target)

@@ -12,15 +12,27 @@ from grpo_kit.objective.values import (
     StateValues,
     error_loss,
     expectile_weights,
-    policy_state_values,
-    soft_state_values,
     stepped_returns,
-    temperature_loss,
     traced_returns,
 )
 from tests.kit.token_mdp import brackets, cliff, lottery
 
 TEMPERATURE = 0.2
+
+
+def soft_state_values(action_values, temperature):
+    """V(s) = temperature * logsumexp_a(Q(s, a) / temperature)."""
+    return temperature * (action_values / temperature).logsumexp(-1)
+
+
+def policy_state_values(action_values, logprobs, temperature):
+    """V(s) = E_pi[Q(s, a) - temperature * log pi(a | s)], over all actions (discrete SAC, arXiv:1910.07207)."""
+    return (logprobs.exp() * (action_values - temperature * logprobs)).sum(-1)
+
+
+def temperature_loss(entropies, log_temperature, target):
+    """Its gradient by ``log_temperature`` raises the temperature where the entropy is below ``target`` (arXiv:1910.07207)."""
+    return log_temperature * (entropies - target)
 
 
 class Table:

@@ -19,7 +19,7 @@ from grpo_kit.train.preflight import preflight
 from grpo_kit.train.values import TargetNetwork, ValueLearner, ValueNetworks
 from grpo_kit.types import Replayed
 from tests.kit.episodes import episode_groups
-from tests.kit.runs import ODD, recipe, run, weights
+from tests.kit.runs import ODD, recipe, same_when_resumed
 from tests.kit.tiny import make_policy
 
 SCALE, DISCOUNT, TRACE = 0.3, 0.9, 0.8
@@ -118,13 +118,13 @@ def formula(learner, groups, bootstrap, dueling):
             goal = rewards[t] + DISCOUNT * after
             row.append(goal)
             mine_alone.append(1 - DISCOUNT * of_states)
-            mine, best = float(their_q[t, ids[t]]), float(their_q[t].max())
             kept, extra = TRACE, 0.0
             if bootstrap == "sampled":
-                value = mine
+                value = float(their_q[t, ids[t]])
             elif bootstrap in ("max", "double_max"):
-                value = best if bootstrap == "max" else float(their_q[t, q[t].argmax()])
-                kept = TRACE if mine >= best else 0.0
+                liked = (their_q if bootstrap == "max" else q)[t].argmax()
+                value = float(their_q[t, liked])
+                kept = TRACE if ids[t] == liked else 0.0
             else:
                 value = float(their_state[t])
                 extra = -SCALE * float(their_logprobs[t, ids[t]]) if bootstrap == "soft" else 0.0
@@ -219,11 +219,7 @@ def _config(*more):
 
 def test_a_run_goes_on_exactly(tmp_path):
     config = _config("train.steps=2", "train.save_every=1", "rollout.max_tokens=8", "rollout.epsilon=0.1")
-    run(config, tmp_path / "straight")
-    run(config, tmp_path / "cut", stop_after=1)
-    run(config, tmp_path / "cut", resume=True)
-    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
-    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    same_when_resumed(config, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
     assert {name for line in lines for name in line if metric_of(name) is None} == set()
     rows = next(rollout_lines(rollout_steps(tmp_path / "straight")[1]))
@@ -235,11 +231,7 @@ def test_older_groups_are_learned_from_again_and_weigh_what_the_buffer_says(tmp_
     assert half[0] == pytest.approx(0.5 * whole[0])
     config = _config("train.steps=3", "train.save_every=1", "rollout.max_tokens=8", "replay={steps: 2, share: 0.5}")
     preflight(config, None)
-    run(config, tmp_path / "straight")
-    run(config, tmp_path / "cut", stop_after=2)
-    run(config, tmp_path / "cut", resume=True)
-    straight, cut = weights(tmp_path / "straight"), weights(tmp_path / "cut")
-    assert all(torch.equal(straight[name], cut[name]) for name in straight)
+    same_when_resumed(config, tmp_path, stop_after=2)
     lines = [json.loads(line) for line in (tmp_path / "straight" / "metrics.jsonl").read_text().splitlines()]
     assert [line["replay/groups"] for line in lines if "loss" in line] == [0.0, 4.0, 4.0]
 
