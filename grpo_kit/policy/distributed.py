@@ -104,7 +104,7 @@ class ShardedPolicy(Policy):
     def reference(self) -> Policy:
         if type(self.plain) is not Policy:  # adapters off: the same shards, read otherwise
             off = self.plain.reference()
-            return _Through(off.model, off.tokenizer, off.device, off.autocast, root=self.shards.root, plain=off)
+            return _over(off, self.shards.root)
         return _through(self.unsharded.copied(_skeleton(self.unsharded.model)), self.parallel, self.shards.network)
 
     def let_go(self) -> None:
@@ -230,8 +230,12 @@ def _through(policy: Policy, parallel: ParallelConfig, shards: Any = None) -> _T
         own = {id(p): nn.Parameter(p.detach().clone(), requires_grad=False) for p in shards.parameters()}
         weights = {name: own[id(p)] for name, p in shards.state_dict(keep_vars=True).items() if id(p) in own}
         network.load_state_dict(weights, strict=False, assign=True)
+    return _over(policy, root)
+
+
+def _over(policy: Policy, root: Root) -> _Through:
     return _Through(
-        network,
+        policy.model,
         policy.tokenizer,
         policy.device,
         policy.autocast,

@@ -32,14 +32,14 @@ from .pretrained import (
     not_loadable,
     save_network,
 )
-from .weights import fill, whole_of
+from .weights import Weighted
 
 if TYPE_CHECKING:
     from grpo_kit.config import ModelConfig
 
 
 @dataclass
-class Policy:
+class Policy(Weighted):
     """A causal language model with what is needed to train it.
 
     Attributes:
@@ -138,20 +138,6 @@ class Policy:
         """While this lasts, this policy's weights are where its passes read them: others may use the same network."""
         return contextlib.nullcontext()
 
-    @torch.no_grad()
-    def follow(self, other: Policy, rate: float = 1.0) -> None:
-        """Take the weights of another policy of this shape, whole or spread, or move by a share of the way to them."""
-        approach(self.model, other.model, rate)
-
-    def snapshot(self) -> dict[str, Tensor]:
-        """A copy of all weights, in the memory of the host; every rank must ask."""
-        return {name: whole_of(p).to("cpu", copy=True) for name, p in self.model.named_parameters()}
-
-    def restore(self, weights: dict[str, Tensor]) -> None:
-        """Put back what `snapshot` gave, at any number of ranks."""
-        for name, parameter in self.model.named_parameters():
-            fill(parameter, weights[name])
-
     def reference(self) -> Policy:
         """The policy as it is now, for a KL term to compare with later: a copy that takes no gradients."""
         return self.copied(copy.deepcopy(self.model))
@@ -179,16 +165,6 @@ class Policy:
     def load_weights(self, folder: Path) -> None:
         """Copy the weights of a saved model (a checkpoint's ``model``) into this one, in place."""
         load_network(self.model, folder)
-
-
-@torch.no_grad()
-def approach(network: Network, goal: Network, rate: float) -> None:
-    """Move every weight of a network by a share of the way to another's of this shape; 1 makes them the same."""
-    for mine, theirs in zip(network.parameters(), goal.parameters(), strict=True):
-        if rate == 1.0:
-            fill(mine, theirs)
-        else:
-            mine.lerp_(theirs, rate)
 
 
 @dataclass

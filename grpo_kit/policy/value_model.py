@@ -14,15 +14,15 @@ from grpo_kit.data.chat import end_of_turn_id
 from grpo_kit.errors import UserError
 
 from .attention import attends_to_trees, last_hidden, share_prompts
-from .models import Policy, approach, disable_dropout
+from .models import Policy, disable_dropout
 from .network import ScoredNetwork
 from .packing import MicroBatch
 from .pretrained import load_network, load_whole, shards
-from .weights import fill, whole_of
+from .weights import Weighted
 
 
 @dataclass
-class ValueModel:
+class ValueModel(Weighted):
     """A sequence-classification network with a single label.
 
     Attributes:
@@ -95,19 +95,6 @@ class ValueModel:
         """This network as it is now, which takes no gradients."""
         model = copy.deepcopy(self.model).eval().requires_grad_(False)
         return ValueModel(model, self.tokenizer, self.device, self.autocast)
-
-    def follow(self, other: ValueModel, rate: float = 1.0) -> None:
-        """Take the weights of another one of this shape, whole or spread, or move by a share of the way to them."""
-        approach(self.model, other.model, rate)
-
-    def snapshot(self) -> dict[str, Tensor]:
-        """A copy of all weights, in the memory of the host; every rank must ask."""
-        return {name: whole_of(p).to("cpu", copy=True) for name, p in self.model.named_parameters()}
-
-    def restore(self, weights: dict[str, Tensor]) -> None:
-        """Put back what `snapshot` gave, at any number of ranks."""
-        for name, parameter in self.model.named_parameters():
-            fill(parameter, weights[name])
 
     def whole(self) -> ValueModel:
         """This network with all its weights in this process; every rank must ask."""

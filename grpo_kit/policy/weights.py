@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -52,6 +52,30 @@ def fill(parameter: Any, weight: Any) -> None:
     if hasattr(parameter, "to_local"):
         parameter, cut = parameter.to_local(), cut.to_local()
     parameter.copy_(cut)
+
+
+class Weighted:
+    """Something whose network's weights are copied, put back, and moved towards those of another one of its shape."""
+
+    model: Any
+
+    @torch.no_grad()
+    def follow(self, other: Self, rate: float = 1.0) -> None:
+        """Take the other's weights, whole or spread over the ranks, or move by a share of the way to them."""
+        for mine, theirs in zip(self.model.parameters(), other.model.parameters(), strict=True):
+            if rate == 1.0:
+                fill(mine, theirs)
+            else:
+                mine.lerp_(theirs, rate)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """A copy of all weights, in the memory of the host; every rank must ask."""
+        return {name: whole_of(p).to("cpu", copy=True) for name, p in self.model.named_parameters()}
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        """Put back what `snapshot` gave, at any number of ranks."""
+        for name, parameter in self.model.named_parameters():
+            fill(parameter, weights[name])
 
 
 def _merged(base: Any, adapters: bool) -> Iterator[tuple[str, Tensor]]:
