@@ -22,7 +22,7 @@ from .attacks import attacks, random_turn
 from .base import Answer, Environment, Episode
 from .cases import Case
 from .formats import Call, Format, write
-from .lookup import EnvironmentSpec
+from .lookup import EnvironmentSpec, get_part
 
 RANDOM_EPISODES = 5
 GROUND = Case((), prompt="What is the answer?", answer="42")  # what is played on where there are neither cases nor data
@@ -120,10 +120,10 @@ def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None, tasks: S
     Raises:
         UserError: the environment is not there, or its options are not its own.
     """
+    spec = with_example(spec, cases)
     environment = spec.find()
-    chosen = list(environment.cases if cases is None else cases)
-    if spec.options:
-        chosen = [replace(case, options={**case.options, **spec.options}) for case in chosen]
+    given = list(environment.cases if cases is None else cases)
+    chosen = [replace(case, options={**spec.options, **case.options}) for case in given]
     trial = _Trial(environment, spec.format)
     rows: list[Row] = []
     rehearsed: list[tuple[Case, Played]] = []
@@ -132,7 +132,7 @@ def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None, tasks: S
         rows.append(played.row("case", case.label or f"case {number}", _missed(case, played)))
         rehearsed.append((case, played))
     grounds = [Case((), prompt=t.prompt, answer=t.answer, meta=t.meta, options=spec.options) for t in tasks]
-    grounds = grounds or chosen or [replace(GROUND, options=spec.options)]
+    grounds = grounds or [replace(case, options={**case.options, **spec.options}) for case in given or [GROUND]]
     for number in range(RANDOM_EPISODES):
         case = replace(grounds[number % len(grounds)], seed=number)
         played = trial.wandering(case, random.Random(f"random policy {number}"))
@@ -141,6 +141,15 @@ def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None, tasks: S
     gold = max((p.reward for c, p in rehearsed if c in chosen and p.reward is not None), default=0.0)
     rows += trial.attacked(grounds[0], gold)
     return rows + list(trial.replayed([(c, p) for c, p in rehearsed if not p.problem]))
+
+
+def with_example(spec: EnvironmentSpec, cases: Sequence[Case] | None = None) -> EnvironmentSpec:
+    """With the options of its first case for those that its class needs and nobody gave: so it can be tried by itself."""
+    part = None if spec.name is None else get_part(spec.name)
+    if part is None or all(optional or name in spec.options for name, optional in part.options.items()):
+        return spec
+    own = part.cases() if cases is None and part.cases is not None else cases or ()
+    return replace(spec, options={**next((case.options for case in own), {}), **spec.options})
 
 
 def _missed(case: Case, played: Played) -> str:
@@ -302,7 +311,8 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 def conversation(spec: EnvironmentSpec, case: Case) -> tuple[list[Message], Mapping[str, Any]]:
     """The messages of a scripted episode, and how it ended: for people."""
-    played = _Trial(spec.find(), spec.format).scripted(replace(case, options={**case.options, **spec.options}))
+    found = with_example(spec, [case]).find()
+    played = _Trial(found, spec.format).scripted(replace(case, options={**spec.options, **case.options}))
     messages = [*case.task().messages, *played.begin]
     for turn, answer in zip(played.turns, played.answers, strict=False):
         messages += [Message(role="assistant", content=turn), *answer.messages]
