@@ -78,7 +78,8 @@ def show(name: Name, option: Options = None, format: Format = CallFormat.hermes)
     line(console, f"\n{part.doc or 'no docstring'}")
     for tool in part.tools:
         line(console, f"\n{json.dumps(tool.schema, indent=2, ensure_ascii=False)}")
-    cases = list(part.cases()) if part.cases is not None else []
+    made = part.cases
+    cases = [] if made is None else find_users_own(name, lambda _: [*made()])
     if cases:
         from grpo_kit.environments.selftest import conversation
 

@@ -115,13 +115,12 @@ class Episodes:
             EnvironmentFailed: no worker can be started.
         """
         sent = {n: content for n, task in enumerate(tasks) if isinstance(content := packed(task), bytes)}
-        heard = [*self._opened(tasks, sent).values()]
-        if heard and all(one.failure is not None for one in heard):
-            environment, first = self._environment, heard[0]
-            assert first.failure is not None
+        reasons = [_why_not(heard) for heard in self._opened(tasks, sent).values()]
+        if reasons and all(reasons):
+            environment = self._environment
             raise UserError(
-                f"environment {environment.name!r} ({environment.origin}): no episode can begin. "
-                f"{first.failure.reason}. Mend it, and play it with grpo-kit environments test"
+                f"environment {environment.name!r} ({environment.origin}): no episode can begin: {reasons[0]}. Mend it, and play "
+                "it with grpo-kit environments test"
             )
 
     def _begun(self, tasks: Sequence[Task], contents: Sequence[bytes | Score]) -> dict[int, Heard]:
@@ -152,8 +151,8 @@ class Episodes:
 
     def _prepare(self, task: Task, prompt: Prompt, content: bytes | Score, heard: Heard) -> tuple[Task, Prompt]:
         rules, made, failure = self.rules, task, heard.failure
-        if heard.full:
-            failure = Score(status="error", reason="it begins with more than any prompt has room for")
+        if failure is None and (reason := _why_not(heard)):
+            failure = Score(status="error", reason=reason)
         with rules.bridge_lock:
             if failure is None and heard.answer is not None:
                 made = dataclasses.replace(
@@ -248,6 +247,13 @@ def _played(
 ) -> Iterator[list[Completion]]:
     with episodes.open_round(tasks) as replies:
         yield from generator.generate(prompts, sampling, under_way, replies)
+
+
+def _why_not(heard: Heard) -> str:
+    """Why an episode cannot begin; empty where it can."""
+    if heard.failure is not None:
+        return heard.failure.reason
+    return "it begins with more than any prompt has room for" if heard.full else ""
 
 
 def _opened(messages: tuple[Message, ...], more: Sequence[Message]) -> tuple[Message, ...]:

@@ -346,7 +346,9 @@ def _heard(result: Any, seconds: Any, made: range) -> list[Heard]:
     if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or not isinstance(result, dict):
         raise ValueError("not an answer")
     begun, heard = result.pop(BEGUN, None), []
-    if begun is not None:
+    if begun == [] and result:
+        heard.append(SAID_NOTHING)
+    elif begun is not None:
         heard.append(_spoken(begun, Answer(tuple(map(_message, begun))), 0.0 if result else seconds))
     if "error" in result:
         score = Score(status="error", reason=str(result["error"])[:TEXT_LIMIT])
@@ -366,6 +368,7 @@ def _heard(result: Any, seconds: Any, made: range) -> list[Heard]:
 
 # The digest of the beginning of an episode that says nothing before its first turn.
 SILENT = hashlib.blake2b(b"[]", digest_size=16).digest()
+SAID_NOTHING = Heard(Answer(), digest=SILENT)
 
 
 def _spoken(result: Any, answer: Answer, seconds: float) -> Heard:

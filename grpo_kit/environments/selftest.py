@@ -197,6 +197,8 @@ class _Trial:
             with self._guarded(played):
                 episode = self.environment.open(case.task(), case.seed, case.options)
                 played.begin = list(episode.begin())
+                if (size := _size(played.begin)) > LONGEST_ANSWER:
+                    played.problem = f"begins with {size:,} characters, for which no prompt has room"
             yield episode if not played.problem else None
         finally:
             if episode is not None:
@@ -209,10 +211,9 @@ class _Trial:
         with self._guarded(played):
             played.answers.append(episode.reply(text, text))
         played.seconds = max(played.seconds, time.perf_counter() - began)
-        if played.answers and not played.problem:
-            size = sum(len(message["content"]) for message in played.answers[-1].messages)
-            if size > LONGEST_ANSWER:
-                played.problem = f"answered with {size:,} characters, for which no episode has room"
+        size = _size(played.answers[-1].messages) if played.answers else 0
+        if size > LONGEST_ANSWER and not played.problem:
+            played.problem = f"answered with {size:,} characters, for which no episode has room"
 
     @contextmanager
     def _guarded(self, played: Played) -> Iterator[None]:
@@ -221,7 +222,7 @@ class _Trial:
                 yield
         except _Late:
             played.problem = f"took longer than the timeout of {self.environment.timeout:g} s"
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             played.problem = (
                 f"raised {_said(error)}; ToolError tells the policy what it got wrong, all else ends the episode"
             )
@@ -272,6 +273,10 @@ def _differs(before: Played, after: Played) -> str:
     return "" if len(before.answers) == len(after.answers) else f"ended after another number of turns{hint}"
 
 
+def _size(messages: Sequence[Message]) -> int:
+    return sum(len(message["content"]) for message in messages)
+
+
 def _contents(messages: Sequence[Message]) -> str:
     return "\n".join(message["content"] for message in messages)
 
@@ -282,7 +287,7 @@ def _written(turn: Any, format: Format) -> str:
     return write([turn] if isinstance(turn, Call) else list(turn), format)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """The exception, and the line of the user's own code that it comes from."""
     ours = str(Path(__file__).parent)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]

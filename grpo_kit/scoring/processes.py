@@ -268,7 +268,7 @@ class Processes(Generic[W]):
             payload = bytes(worker.inbox[LENGTH.size : LENGTH.size + size])
             del worker.inbox[: LENGTH.size + size]
             try:
-                self._take(worker, json.loads(payload))
+                self._take(worker, json.loads(payload.decode()))
             except (ValueError, TypeError, IndexError, KeyError, StopIteration, RecursionError):
                 self._kill(worker, self.broken)
         return True

@@ -160,9 +160,11 @@ def test_where_no_episode_can_begin_nothing_is_learned():
     with open_episodes() as episodes:
         episodes.rehearse([task("s"), task("t", "raise")])
         with pytest.raises(
-            UserError, match=r"environment 'obeying' .*: no episode can begin\. ValueError: boom \(.*:\d+\)"
+            UserError, match=r"environment 'obeying' .*: no episode can begin: ValueError: boom \(.*:\d+\)"
         ):
             episodes.rehearse([task("s", "raise"), task("t", "exit")])
+        with pytest.raises(UserError, match="it begins with more than any prompt has room for"):
+            episodes.rehearse([task("s", "first " + "x" * 2**19)])
         assert episodes.statistics()["environment/count"] == 0
 
 
@@ -258,6 +260,8 @@ def test_an_environment_that_says_nothing_first_is_opened_for_its_turns_alone():
     """Its prompts cost no call, and an episode of one turn costs one beside its end, which it shares with others."""
     with open_episodes(Address(speaks_first=False)) as episodes:
         tasks = prepared(episodes, [task("s"), task("t")])
+        with pytest.raises(UserError, match="it begins with more than any prompt has room for"):
+            episodes.rehearse([task("s", "first " + "x" * 2**19)])
         assert episodes.statistics()["environment/count"] == 0
         with episodes.open_round(tasks) as replies:
             pool, sent = episodes.rules.pool, []
