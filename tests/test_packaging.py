@@ -39,7 +39,7 @@ def test_every_package_of_the_checkout_is_in_the_wheel(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     for top in ("grpo_kit", "verifiers", "sandbox", "recipes"):
         for path in (ROOT / top).rglob("*"):
-            if path.suffix in (".py", ".yaml"):
+            if path.suffix in (".py", ".yaml", ".jsonl"):
                 relative = path.relative_to(ROOT).as_posix()
                 assert (relative if top == "grpo_kit" else f"grpo_kit/{relative}") in names
 

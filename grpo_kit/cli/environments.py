@@ -78,13 +78,16 @@ def show(name: Name, option: Options = None, format: Format = CallFormat.hermes)
     line(console, f"\n{part.doc or 'no docstring'}")
     for tool in part.tools:
         line(console, f"\n{json.dumps(tool.schema, indent=2, ensure_ascii=False)}")
-    cases = list(part.cases()) if part.cases is not None else []
+    made = part.cases
+    cases = [] if made is None else find_users_own(name, lambda _: [*made()])
     if cases:
         from grpo_kit.environments.selftest import conversation
 
         spec = EnvironmentSpec(name, options=key_values(option or [], "--option"), format=format.value)
-        messages, end = conversation(spec, cases[0])
-        _print_conversation(messages, end)
+        try:
+            _print_conversation(*conversation(spec, cases[0]))
+        except UserError as error:
+            line(console, f"\nNo episode can be shown: {error}")
 
 
 @app.command(
@@ -127,14 +130,14 @@ def check(
 ) -> None:
     """Play its cases, a random policy and attacks, all of it twice; exit code 1 when something is wrong."""
     from grpo_kit.environments.lookup import EnvironmentSpec
-    from grpo_kit.environments.selftest import examine, read_cases
+    from grpo_kit.environments.selftest import examine, read_cases, with_example
 
     spec = EnvironmentSpec(name, options=key_values(option or [], "--option"), format=format.value)
-    found = find_users_own(name, lambda _: spec.find())
     try:
         chosen = None if cases is None else read_cases(cases)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from error
+    found = find_users_own(name, lambda _: with_example(spec, chosen).find())
     rows = examine(spec, chosen, [] if data is None else _tasks_of(data))
     _print_rows(found.name, rows)
     if any(row.problem for row in rows):

@@ -13,7 +13,10 @@ from grpo_kit.errors import UserError
 
 Found = TypeVar("Found")
 HOUSE = str(Path(__file__).parents[1])
-LOOKUP = ("/verifiers/lookup.py", "/environments/lookup.py", "/runtime/modules.py")
+LOOKUP = (
+    *("/verifiers/lookup.py", "/environments/lookup.py", "/runtime/modules.py"),
+    *("/environments/register.py", "/environments/selftest.py"),
+)
 
 
 def find_users_own(name: str, find: Callable[[str], Found]) -> Found:
@@ -28,7 +31,7 @@ def find_users_own(name: str, find: Callable[[str], Found]) -> Found:
         return find(name)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The user's own frames only: ours and the import system's would hide the line that matters.
         frames = traceback.extract_tb(error.__traceback__)
         own = [

@@ -28,6 +28,7 @@ from grpo_kit.verifiers.foreign import evaluation_in
 from grpo_kit.verifiers.json_schema import Checker
 
 from .base import Done, Say, ToolError
+from .rubric import reward_functions
 from .tools import Tool, describe, function_schema
 
 _NUMBER = re.compile(r"-?[0-9]{1,9}(?![0-9])")
@@ -267,8 +268,13 @@ def _service(made: Callable[..., Any], schema: Any, **_: Any) -> Service:
 class Conversation(Wrapper):
     """verifiers: ``env_response(messages, state)`` answers a turn, unless ``is_completed(messages, state)``.
 
-    The reward is what the object leaves in ``state["reward"]``, if anything; a rubric's work is a verifier's here.
+    The reward is what its ``rubric`` pays for the whole conversation, or, without reward functions, what the object leaves in
+    ``state["reward"]``, if anything.
     """
+
+    def __init__(self, made: Callable[..., Any], **options: Any) -> None:
+        super().__init__(made, **options)
+        self.paying = reward_functions(getattr(self.inner, "rubric", None))
 
     async def begin(self, task: Task) -> None:
         self.messages: list[dict[str, Any]] = [dict(message) for message in task.messages]
@@ -294,14 +300,24 @@ class Conversation(Wrapper):
         self.state["responses"].append(response)
         self.state["trajectory"].append({"completion": [self.messages[-1]], "prompt": self.messages[:-1]})
         if await self._ask("is_completed"):
-            return Done(self.state.get("reward"))
+            return await self._end()
         said = await self._ask("env_response")
         if isinstance(said, tuple):  # their releases of before gave the state back too
             said, self.state = said
         listed = [said] if isinstance(said, (str, Mapping)) else list(said)
         messages = [{"role": "user", "content": one} if isinstance(one, str) else dict(one) for one in listed]
         self._add(messages)
-        return Done(self.state.get("reward")) if self.state.get("final_env_response") else messages
+        return await self._end() if self.state.get("final_env_response") else messages
+
+    async def _end(self) -> Done:
+        if not self.paying:
+            return Done(self.state.get("reward"))
+        episode = {name: self.state.get(name) for name in ("prompt", "completion", "answer", "info", "task")}
+        offered = {**self.state["info"], **episode, "state": self.state}
+        paid = 0.0
+        for one in self.paying:
+            paid += one.weight * await settled(one.function(**accepted(one.function, {**offered, **one.objects})))
+        return Done(paid)
 
     async def _ask(self, name: str) -> Any:
         method = getattr(self.inner, name)

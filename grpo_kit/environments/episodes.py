@@ -15,6 +15,7 @@ from typing import Any
 
 from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.data.bridge import Bridge
+from grpo_kit.errors import UserError
 from grpo_kit.generate.base import Generator, SamplingParams, UnderWay, sample_seed
 from grpo_kit.observe.measure import Measures
 from grpo_kit.scoring import Cluster
@@ -73,7 +74,7 @@ class Episodes:
         introduced: Callable[[Task], Task] | None = None,
         cluster: Cluster | None = None,
     ) -> None:
-        self.seed, self._introduced, self._speaks_first = seed, introduced, environment.speaks_first
+        self.seed, self._introduced, self._environment = seed, introduced, environment
         self._lock = threading.Lock()
         self._prepared: OrderedDict[bytes, Prepared] = OrderedDict()
         self._closed = False
@@ -106,23 +107,41 @@ class Episodes:
             for number, ((task, prompt), content) in enumerate(zip(pairs, contents, strict=True))
         ]
 
+    def rehearse(self, tasks: Sequence[Task]) -> None:
+        """Begin an episode of each, before anything is learned.
+
+        Raises:
+            UserError: none can begin.
+            EnvironmentFailed: no worker can be started.
+        """
+        sent = {n: content for n, task in enumerate(tasks) if isinstance(content := packed(task), bytes)}
+        reasons = [_why_not(heard) for heard in self._opened(tasks, sent).values()]
+        if reasons and all(reasons):
+            environment = self._environment
+            raise UserError(
+                f"environment {environment.name!r} ({environment.origin}): no episode can begin: {reasons[0]}. Mend it, and play "
+                "it with grpo-kit environments test"
+            )
+
     def _begun(self, tasks: Sequence[Task], contents: Sequence[bytes | Score]) -> dict[int, Heard]:
         """What episodes of the tasks begin with, by their number."""
-        pool, tally = self.rules.pool, self.rules.tally
-        came = {n: Heard(Answer(), digest=SILENT) for n in range(len(tasks)) if not self._speaks_first}
-        for number, content in enumerate(contents):
-            if isinstance(content, Score):
-                came[number] = Heard(failure=content)
-                tally.call(came[number], tasks[number], "")
-        lines, inbox = [], Inbox(pool)
-        for number, content in enumerate(contents):
-            if number not in came and isinstance(content, bytes):
-                lines.append(pool.begin(content, self._seed_of(tasks[number]), partial(inbox.put, number)))
+        tally = self.rules.tally
+        came = {n: Heard(Answer(), digest=SILENT) for n in range(len(tasks)) if not self._environment.speaks_first}
+        told = {n: Heard(failure=content) for n, content in enumerate(contents) if isinstance(content, Score)}
+        sent = {n: content for n, content in enumerate(contents) if n not in came and isinstance(content, bytes)}
+        told |= self._opened(tasks, sent)
+        for number, heard in told.items():
+            tally.call(heard, tasks[number], "")
+        return came | told
+
+    def _opened(self, tasks: Sequence[Task], sent: Mapping[int, bytes]) -> dict[int, Heard]:
+        """Open episodes of some of the tasks, hear what they begin with, and close them."""
+        pool, came = self.rules.pool, dict[int, Heard]()
+        inbox = Inbox(pool)
+        lines = [pool.begin(content, self._seed_of(tasks[n]), partial(inbox.put, n)) for n, content in sent.items()]
         try:
-            while len(came) < len(tasks):
-                for number, heard in inbox.take(wait=True):
-                    came[number] = heard
-                    tally.call(heard, tasks[number], "")
+            while len(came) < len(lines):
+                came |= dict(inbox.take(wait=True))
         finally:
             for line in lines:
                 pool.end(line)
@@ -132,8 +151,8 @@ class Episodes:
 
     def _prepare(self, task: Task, prompt: Prompt, content: bytes | Score, heard: Heard) -> tuple[Task, Prompt]:
         rules, made, failure = self.rules, task, heard.failure
-        if heard.full:
-            failure = Score(status="error", reason="it begins with more than any prompt has room for")
+        if failure is None and (reason := _why_not(heard)):
+            failure = Score(status="error", reason=reason)
         with rules.bridge_lock:
             if failure is None and heard.answer is not None:
                 made = dataclasses.replace(
@@ -228,6 +247,13 @@ def _played(
 ) -> Iterator[list[Completion]]:
     with episodes.open_round(tasks) as replies:
         yield from generator.generate(prompts, sampling, under_way, replies)
+
+
+def _why_not(heard: Heard) -> str:
+    """Why an episode cannot begin; empty where it can."""
+    if heard.failure is not None:
+        return heard.failure.reason
+    return "it begins with more than any prompt has room for" if heard.full else ""
 
 
 def _opened(messages: tuple[Message, ...], more: Sequence[Message]) -> tuple[Message, ...]:

@@ -24,18 +24,9 @@ from .base import Environment
 from .classes import Part
 from .formats import Format
 from .register import REGISTRY, assemble, of_class, of_function
+from .shipped import SHIPPED
 
 ENTRY_POINT_GROUP = "grpo_kit.environments"
-
-# Which module holds which shipped name. Loaded on first use: a process that plays one does not pay for what others import.
-SHIPPED = {
-    "calculator": "calculator",
-    "guess_number": "guess_number",
-    "python": "python",
-    "search": "search",
-    "tool_word_problems": "tool_word_problems",
-    "wordle": "wordle",
-}
 
 
 @dataclass(frozen=True)

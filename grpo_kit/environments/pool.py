@@ -34,6 +34,8 @@ MOST_REPLY = 16 * MOST_CHARACTERS  # bytes; every character may be written as an
 # Episodes that a busy worker closes with one call, where calls take less than so many seconds. What an episode holds (a
 # process, files) is held until then.
 CLOSED_TOGETHER, CHEAP_SECONDS = 16, 1e-3
+# How long the first of such answers waits for those behind it: to be woken costs more than to read one.
+GATHER_SECONDS = 5e-4
 
 
 class EnvironmentFailed(RunFailed):
@@ -185,13 +187,13 @@ class EpisodePool(Processes[Player]):
         return line
 
     def say(self, line: Line, text: str, raw: str) -> None:
-        """Tell it a turn; the answer to the one before must have been delivered."""
+        """Tell it a turn, at the latest with `settle`; the answer to the one before must have been delivered."""
 
         def told() -> None:
             line.said.append((text, raw))
             self._schedule(line)
 
-        self._ask(told)
+        self._ask(told, soon=False)
 
     def end(self, line: Line) -> None:
         """Nothing more is wanted of it: what is under way is dropped, and it is closed, at the latest after `settle`."""
@@ -223,18 +225,25 @@ class EpisodePool(Processes[Player]):
             line.home.over.append(line.key)
             line.home = None
 
+    def _gathering(self) -> float:
+        more = self._cost < CHEAP_SECONDS and any(len(worker.calls) > 1 for worker in self._workers.values())
+        return GATHER_SECONDS if more else 0.0
+
     def _fill(self) -> None:
+        workers = [worker for worker in self._workers.values() if worker.ending is None]
         for ahead in range(max(FEWEST_AHEAD, min(MOST_AHEAD, int(AHEAD_SECONDS / max(self._cost, 1e-9))))):
-            for worker in list(self._workers.values()):
-                while len(worker.calls) == ahead and worker.ending is None and (worker.ready or self._unbound):
+            if not self._unbound and not any(worker.ready for worker in workers):
+                break
+            for worker in workers:
+                while len(worker.calls) == ahead and (worker.ready or self._unbound):
                     # those that live here first: nobody else can answer them
                     line = (worker.ready or self._unbound).popleft()
                     line.queued = False
                     if not line.over:
                         self._tell(worker, line)
         together = CLOSED_TOGETHER if self._cost < CHEAP_SECONDS else 1
-        for worker in self._workers.values():
-            while worker.over and worker.ending is None and (not worker.calls or len(worker.over) >= together):
+        for worker in workers:
+            while worker.over and (not worker.calls or len(worker.over) >= together):
                 over, worker.over = worker.over[:CLOSED_TOGETHER], worker.over[CLOSED_TOGETHER:]
                 self._call(worker, None, range(0), (CLOSE, over))
 
@@ -337,7 +346,9 @@ def _heard(result: Any, seconds: Any, made: range) -> list[Heard]:
     if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or not isinstance(result, dict):
         raise ValueError("not an answer")
     begun, heard = result.pop(BEGUN, None), []
-    if begun is not None:
+    if begun == [] and result:
+        heard.append(SAID_NOTHING)
+    elif begun is not None:
         heard.append(_spoken(begun, Answer(tuple(map(_message, begun))), 0.0 if result else seconds))
     if "error" in result:
         score = Score(status="error", reason=str(result["error"])[:TEXT_LIMIT])
@@ -357,6 +368,7 @@ def _heard(result: Any, seconds: Any, made: range) -> list[Heard]:
 
 # The digest of the beginning of an episode that says nothing before its first turn.
 SILENT = hashlib.blake2b(b"[]", digest_size=16).digest()
+SAID_NOTHING = Heard(Answer(), digest=SILENT)
 
 
 def _spoken(result: Any, answer: Answer, seconds: float) -> Heard:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from .adapters import adapt
 from .base import Environment, Episode
 from .classes import Part, PartsEpisode
 from .formats import Format
+from .shipped import SHIPPED
 from .tools import MARK, TIMEOUT, Settings, describe
 
 Class = TypeVar("Class", bound=Callable[..., Any])
@@ -55,9 +57,10 @@ def environment(made: Any = None, /, **settings: Any) -> Any:
     def register(made: Any) -> Any:
         part = of_class(made, **settings)
         taken = REGISTRY.get(part.name)
-        if taken is not None and taken.origin != part.origin:
+        by = "this kit" if part.name in SHIPPED and not _is_shipped(made) else taken and taken.origin
+        if by and by != part.origin:
             raise UserError(
-                f"the environment name {part.name!r} is taken by {taken.origin}; choose another with "
+                f"the environment name {part.name!r} is taken by {by}; choose another with "
                 f"@environment(name=...) in {part.origin}"
             )
         REGISTRY[part.name] = part
@@ -85,8 +88,12 @@ def of_class(
         UserError: it is no environment, or its methods want what no episode can give.
     """
     label, origin = name or made.__name__, origin_of(made)
-    if timeout <= 0 or turns < 1:
-        raise UserError(f"environment {label!r} ({origin}): timeout is above 0 seconds and turns at least 1")
+    if not _number_of(timeout, (int, float)) or timeout <= 0 or not _number_of(turns, int) or turns < 1:
+        raise UserError(
+            f"environment {label!r} ({origin}): timeout is a number above 0, of seconds, and turns a whole one of at least 1"
+        )
+    if cases is not None and not callable(cases):
+        raise UserError(f"environment {label!r} ({origin}): cases is a function that returns them")
     kind = made if isinstance(made, type) else type(_tried(made, label, origin))
     tools = tuple(describe(method, origin_of(method), bound=True) for method in _marked(kind))
     owner, foreign = kind, None
@@ -169,17 +176,28 @@ def assemble(
         turns or max((part.turns for part in parts if part.turns is not None), default=TURNS),
         tuple(tool.schema for part in parts for tool in part.tools),
         first.origin if len(parts) == 1 else ", ".join(part.origin for part in parts),
-        tuple(first.cases()) if len(parts) == 1 and first.cases is not None else (),
+        _cases_of(first) if len(parts) == 1 else (),
         speaks_first=any(part.begin is not None for part in parts),
         pays=bool(replying),
     )
+
+
+def _cases_of(part: Part) -> tuple[Any, ...]:
+    try:
+        return () if part.cases is None else tuple(part.cases())
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"environment {part.name!r} ({part.origin}): its cases cannot be had: {type(error).__name__}: {error} "
+            f"({at.filename}:{at.lineno})"
+        ) from error
 
 
 def version_of(made: Any, version: str) -> str:
     """The version that its writer gave, and a digest of the file that the code stands in. The shipped ones are the kit's own,
     whose version is raised where what they say changes, as verifiers' are."""
     target = inspect.unwrap(made) if callable(made) else made
-    if getattr(target, "__module__", "").startswith(f"{__package__}.shipped."):
+    if _is_shipped(target):
         return version
     file = getattr(sys.modules.get(getattr(target, "__module__", "")), "__file__", None)
     try:
@@ -187,6 +205,14 @@ def version_of(made: Any, version: str) -> str:
     except (OSError, TypeError):
         return version
     return f"{version}-{hashlib.sha256(text).hexdigest()[:8]}"
+
+
+def _is_shipped(made: Any) -> bool:
+    return str(getattr(made, "__module__", "")).startswith(f"{__package__}.shipped.")
+
+
+def _number_of(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def origin_of(made: Any) -> str:
@@ -228,7 +254,12 @@ def _given(made: type, method: str, offered: Sequence[str], label: str, origin: 
     if function is None:
         return None
     names = []
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+    parameters = list(inspect.signature(function).parameters.values())
+    if not isinstance(inspect.getattr_static(made, method), (staticmethod, classmethod)):
+        if not parameters or parameters[0].name in offered:
+            raise UserError(f"environment {label!r} ({origin}): the first parameter of {method} is self")
+        parameters = parameters[1:]
+    for parameter in parameters:
         if parameter.name in offered and parameter.kind is not parameter.POSITIONAL_ONLY:
             names.append(parameter.name)
         elif parameter.kind is parameter.VAR_KEYWORD:

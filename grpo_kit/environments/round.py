@@ -119,6 +119,7 @@ class Round:
         self._inbox = Inbox(rules.pool)
         self._replies: list[Reply] = []
         self._waiting = 0  # turns that the workers have
+        self._said = False  # something was, and the pool does not know
         self._ended: Counter[str] = Counter()
         self._closed = False
 
@@ -144,6 +145,7 @@ class Round:
         with self._rules.bridge_lock:
             raw = bridge.raw(turn.token_ids, turn.text)
         self._waiting += 1
+        self._said = True
         pool.say(played.line, turn.text, raw)
 
     def watch(self, told: Callable[[], None]) -> None:
@@ -152,6 +154,9 @@ class Round:
 
     def take(self, wait: bool) -> list[Reply]:
         """See `Replies.take`."""
+        if self._said:  # together: the turns of a batch end together
+            self._said = False
+            self._rules.pool.settle()
         for key, heard in self._inbox.take(wait and not self._replies and self._waiting > 0):
             self._waiting -= 1
             self._read(key, heard)

@@ -22,7 +22,7 @@ from .attacks import attacks, random_turn
 from .base import Answer, Environment, Episode
 from .cases import Case
 from .formats import Call, Format, write
-from .lookup import EnvironmentSpec
+from .lookup import EnvironmentSpec, get_part
 
 RANDOM_EPISODES = 5
 GROUND = Case((), prompt="What is the answer?", answer="42")  # what is played on where there are neither cases nor data
@@ -120,10 +120,10 @@ def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None, tasks: S
     Raises:
         UserError: the environment is not there, or its options are not its own.
     """
+    spec = with_example(spec, cases)
     environment = spec.find()
-    chosen = list(environment.cases if cases is None else cases)
-    if spec.options:
-        chosen = [replace(case, options={**case.options, **spec.options}) for case in chosen]
+    given = list(environment.cases if cases is None else cases)
+    chosen = [replace(case, options={**spec.options, **case.options}) for case in given]
     trial = _Trial(environment, spec.format)
     rows: list[Row] = []
     rehearsed: list[tuple[Case, Played]] = []
@@ -132,7 +132,7 @@ def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None, tasks: S
         rows.append(played.row("case", case.label or f"case {number}", _missed(case, played)))
         rehearsed.append((case, played))
     grounds = [Case((), prompt=t.prompt, answer=t.answer, meta=t.meta, options=spec.options) for t in tasks]
-    grounds = grounds or chosen or [replace(GROUND, options=spec.options)]
+    grounds = grounds or [replace(case, options={**case.options, **spec.options}) for case in given or [GROUND]]
     for number in range(RANDOM_EPISODES):
         case = replace(grounds[number % len(grounds)], seed=number)
         played = trial.wandering(case, random.Random(f"random policy {number}"))
@@ -141,6 +141,15 @@ def examine(spec: EnvironmentSpec, cases: Sequence[Case] | None = None, tasks: S
     gold = max((p.reward for c, p in rehearsed if c in chosen and p.reward is not None), default=0.0)
     rows += trial.attacked(grounds[0], gold)
     return rows + list(trial.replayed([(c, p) for c, p in rehearsed if not p.problem]))
+
+
+def with_example(spec: EnvironmentSpec, cases: Sequence[Case] | None = None) -> EnvironmentSpec:
+    """With the options of its first case for those that its class needs and nobody gave: so it can be tried by itself."""
+    part = None if spec.name is None else get_part(spec.name)
+    if part is None or all(optional or name in spec.options for name, optional in part.options.items()):
+        return spec
+    own = part.cases() if cases is None and part.cases is not None else cases or ()
+    return replace(spec, options={**next((case.options for case in own), {}), **spec.options})
 
 
 def _missed(case: Case, played: Played) -> str:
@@ -188,6 +197,8 @@ class _Trial:
             with self._guarded(played):
                 episode = self.environment.open(case.task(), case.seed, case.options)
                 played.begin = list(episode.begin())
+                if (size := _size(played.begin)) > LONGEST_ANSWER:
+                    played.problem = f"begins with {size:,} characters, for which no prompt has room"
             yield episode if not played.problem else None
         finally:
             if episode is not None:
@@ -200,10 +211,9 @@ class _Trial:
         with self._guarded(played):
             played.answers.append(episode.reply(text, text))
         played.seconds = max(played.seconds, time.perf_counter() - began)
-        if played.answers and not played.problem:
-            size = sum(len(message["content"]) for message in played.answers[-1].messages)
-            if size > LONGEST_ANSWER:
-                played.problem = f"answered with {size:,} characters, for which no episode has room"
+        size = _size(played.answers[-1].messages) if played.answers else 0
+        if size > LONGEST_ANSWER and not played.problem:
+            played.problem = f"answered with {size:,} characters, for which no episode has room"
 
     @contextmanager
     def _guarded(self, played: Played) -> Iterator[None]:
@@ -212,7 +222,7 @@ class _Trial:
                 yield
         except _Late:
             played.problem = f"took longer than the timeout of {self.environment.timeout:g} s"
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             played.problem = (
                 f"raised {_said(error)}; ToolError tells the policy what it got wrong, all else ends the episode"
             )
@@ -263,6 +273,10 @@ def _differs(before: Played, after: Played) -> str:
     return "" if len(before.answers) == len(after.answers) else f"ended after another number of turns{hint}"
 
 
+def _size(messages: Sequence[Message]) -> int:
+    return sum(len(message["content"]) for message in messages)
+
+
 def _contents(messages: Sequence[Message]) -> str:
     return "\n".join(message["content"] for message in messages)
 
@@ -273,7 +287,7 @@ def _written(turn: Any, format: Format) -> str:
     return write([turn] if isinstance(turn, Call) else list(turn), format)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     """The exception, and the line of the user's own code that it comes from."""
     ours = str(Path(__file__).parent)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
@@ -302,7 +316,8 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 def conversation(spec: EnvironmentSpec, case: Case) -> tuple[list[Message], Mapping[str, Any]]:
     """The messages of a scripted episode, and how it ended: for people."""
-    played = _Trial(spec.find(), spec.format).scripted(replace(case, options={**case.options, **spec.options}))
+    found = with_example(spec, [case]).find()
+    played = _Trial(found, spec.format).scripted(replace(case, options={**spec.options, **case.options}))
     messages = [*case.task().messages, *played.begin]
     for turn, answer in zip(played.turns, played.answers, strict=False):
         messages += [Message(role="assistant", content=turn), *answer.messages]

@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 from grpo_kit.types import Completion, Ending, Message, Score, Turn
 
+OF_A_TURN = tuple(field.name for field in dataclasses.fields(Turn))
+
 
 def episode_fields(completion: Completion) -> dict[str, Any]:
     """What a line says of an episode beside its sampled tokens; empty where there was no environment."""
@@ -17,7 +19,8 @@ def episode_fields(completion: Completion) -> dict[str, Any]:
     return {
         **({"fresh": True} if completion.fresh else {}),
         "inserted": completion.inserted,
-        "turns": [dataclasses.asdict(turn) for turn in completion.turns],
+        # dataclasses.asdict copies what it finds to the bottom: that was a third of what a turn without an answer cost in all
+        "turns": [{name: getattr(turn, name) for name in OF_A_TURN} for turn in completion.turns],
         "ending": completion.ending,
         "outcome": outcome and {"value": outcome.value, "status": outcome.status, "reason": outcome.reason},
     }

@@ -139,7 +139,7 @@ def check_verifiers(config: Config) -> None:
                 check_judge(found)
         except UserError as error:
             raise (UserError(f"{where}: {error}") if wanted is judge else error) from error
-        except Exception as error:  # whatever importing a file of the user's may raise
+        except (Exception, SystemExit) as error:  # whatever importing a file of the user's may raise
             raise UserError(f"{where}: {wanted.name} {import_failed(error)}") from error
 
 
@@ -157,7 +157,7 @@ def check_environment(config: Config) -> None:
             get_part(reference)
         except UserError:
             raise
-        except Exception as error:  # whatever importing a file of the user's may raise
+        except (Exception, SystemExit) as error:  # whatever importing a file of the user's may raise
             raise UserError(f"environment: {reference} {import_failed(error)}") from error
 
 

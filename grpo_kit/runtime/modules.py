@@ -35,7 +35,7 @@ def load_module(source: str, what: str, error: type[UserError] = UserError) -> M
         ) from missing
 
 
-def import_failed(error: Exception) -> str:
+def import_failed(error: BaseException) -> str:
     """What went wrong while a user's module was imported, and at which line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{error.filename}:{error.lineno}" if isinstance(error, SyntaxError) else f"{frame.filename}:{frame.lineno}"

@@ -146,6 +146,10 @@ class Processes(Generic[W]):
         """Give workers something to do (`_send`)."""
         raise NotImplementedError
 
+    def _gathering(self) -> float:
+        """Seconds to wait, after one answer has come, for others to come with it."""
+        return 0.0
+
     def _take(self, worker: W, message: Any) -> None:
         """An answer. Raises ValueError, TypeError, IndexError, KeyError or StopIteration for what no worker of ours says."""
         raise NotImplementedError
@@ -196,7 +200,10 @@ class Processes(Generic[W]):
                 for worker in list(self._workers.values()):
                     if worker.outbox:
                         self._push(worker)
-                for key, events in self._selector.select(self._enforce_deadlines()):
+                ready = self._selector.select(self._enforce_deadlines())
+                if seconds := self._gathering():
+                    time.sleep(seconds)
+                for key, events in ready:
                     key.data(events)
         except BaseException as error:
             self.failure = error
@@ -261,7 +268,7 @@ class Processes(Generic[W]):
             payload = bytes(worker.inbox[LENGTH.size : LENGTH.size + size])
             del worker.inbox[: LENGTH.size + size]
             try:
-                self._take(worker, json.loads(payload))
+                self._take(worker, json.loads(payload.decode()))
             except (ValueError, TypeError, IndexError, KeyError, StopIteration, RecursionError):
                 self._kill(worker, self.broken)
         return True

@@ -49,6 +49,8 @@ from .sources.rounds import SamplingSetup
 from .sources.sampled import SampledGroups
 from .warm_start import start_warm
 
+REHEARSED = 4  # tasks with which an environment is tried before anything is learned
+
 
 class Opened(NamedTuple):
     """What a run works with from its first step on."""
@@ -89,6 +91,7 @@ class Assembly:
         self.episodes = open_episodes(config, self.setting, folder)
         if self.episodes is not None:
             self._open.callback(self.episodes.close)
+            self.episodes.rehearse([self.tasks.task(n) for n in range(min(self.tasks.size or REHEARSED, REHEARSED))])
         self.sampler = open_sampler(config, sets, self.policy.tokenizer, longer_of(self.setting))
         self.evaluation = prepare_evaluation(config, self.objective, self.policy, self.episodes, self.sampler.told)
         self.judge = find_judge(config, sets)

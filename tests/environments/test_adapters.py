@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from grpo_kit.environments import Call, get_environment
@@ -255,6 +257,94 @@ def test_verifiers(made, reward):
     assert content(say(episode, "1")) == "1 of 5: wrong"
     assert content(say(episode, "2")) == "2 of 5: wrong"
     assert say(episode, "3") == Answer(done=True, reward=reward)
+
+
+def right(completion, answer, **kwargs):
+    return float(completion[-2]["content"] == answer)
+
+
+async def short(state, parser, width):
+    return parser.scale * width / state["turn"]
+
+
+def unpaid(completion):
+    raise ZeroDivisionError("a metric is not asked")
+
+
+class Parser:
+    scale = 10
+
+
+def rubric(*functions, weights=(), parser=None, **more):
+    return SimpleNamespace(funcs=[*functions], weights=[*weights], parser=parser, **more)
+
+
+def judged(rubric):
+    """An episode of three turns that this rubric judges."""
+
+    class Judged(OldTeacher):
+        def __init__(self):
+            self.rubric = rubric
+
+        def is_completed(self, messages, state, **kwargs):
+            return False
+
+        def env_response(self, messages, state, **kwargs):
+            if messages[-1]["content"] == state["answer"]:
+                state["final_env_response"] = True
+            return "go on"
+
+    episode = opened_and_begun(Judged)
+    assert [say(episode, turn).done for turn in ("1", "2")] == [False, False]
+    return say(episode, "3")
+
+
+@pytest.mark.parametrize(
+    ("rubric", "reward"),
+    [
+        (rubric(right, short, unpaid, weights=[0.5, 0.25, 0], parser=Parser()), 0.5 + 0.25 * 10 * 5 / 3),
+        (rubric(right), 1.0),
+        (rubric(right, class_objects={"answer": "2"}), 0.0),
+        (SimpleNamespace(reward_funcs=[right], reward_weights=[2.0]), 2.0),
+        (SimpleNamespace(rubrics=[rubric(right), rubric(right, weights=[3])]), 4.0),
+        (rubric(), None),
+    ],
+)
+def test_a_rubric_of_verifiers_pays(rubric, reward):
+    answer = judged(rubric)
+    assert answer.done
+    assert answer.reward == (reward if reward is None else pytest.approx(reward))
+
+
+def of_a_group(completions):
+    return [0.0]
+
+
+def a_list(completion) -> list[float]:
+    return [0.0]
+
+
+def of_agents(completion) -> dict[str, float]:
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("rubric", "message"),
+    [
+        (rubric(right, of_a_group), "has of_a_group, which judges the episodes of a group together"),
+        (rubric(a_list), "has a_list, which judges"),
+        (rubric(of_agents), "has of_agents, which pays several agents"),
+        (rubric(right, weights=[1, 2]), "has 1 reward functions and 2 weights"),
+    ],
+)
+def test_rubrics_that_cannot_judge_one_episode(rubric, message):
+    with pytest.raises(UserError, match=message):
+        judged(rubric)
+
+
+def test_a_reward_function_that_raises_is_no_reward_of_zero():
+    with pytest.raises(ZeroDivisionError):
+        judged(rubric(right, unpaid))
 
 
 def test_a_class_that_only_resets_is_none_of_them():

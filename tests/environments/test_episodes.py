@@ -11,6 +11,7 @@ from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.data.bridge import Bridge
 from grpo_kit.environments.episodes import Episodes
 from grpo_kit.environments.pool import EnvironmentFailed
+from grpo_kit.errors import UserError
 from grpo_kit.types import Prompt, Task
 from tests.kit.obeying import ENDS, Address, NoAddress
 from tests.kit.patience import wait_until
@@ -155,6 +156,30 @@ def test_an_episode_that_cannot_begin_is_an_error_of_its_own(how):
     assert (ends["t", 1].ending, ends["t", 1].outcome.counts) == ("error", False)
 
 
+def test_where_no_episode_can_begin_nothing_is_learned():
+    with open_episodes() as episodes:
+        episodes.rehearse([task("s"), task("t", "raise")])
+        with pytest.raises(
+            UserError, match=r"environment 'obeying' .*: no episode can begin: ValueError: boom \(.*:\d+\)"
+        ):
+            episodes.rehearse([task("s", "raise"), task("t", "exit")])
+        with pytest.raises(UserError, match="it begins with more than any prompt has room for"):
+            episodes.rehearse([task("s", "first " + "x" * 2**19)])
+        assert episodes.statistics()["environment/count"] == 0
+
+
+def test_turns_that_end_together_are_told_together(monkeypatch):
+    with open_episodes() as episodes, episodes.open_round(prepared(episodes, [task()])) as replies:
+        woken, wake = [], episodes.rules.pool._wake
+        monkeypatch.setattr(episodes.rules.pool, "_wake", lambda: (woken.append(1), wake()))
+        for sample in range(8):
+            replies.submit(said("t", sample, 0, "done"))
+        assert not woken
+        came = replies.take(wait=True)
+        while len(came) < 8:
+            came += replies.take(wait=True)
+
+
 def test_a_task_that_cannot_be_sent_is_an_error_of_its_own():
     with open_episodes() as episodes:
         tasks = prepared(episodes, [task("s"), task("t", lambda: None)])
@@ -235,6 +260,8 @@ def test_an_environment_that_says_nothing_first_is_opened_for_its_turns_alone():
     """Its prompts cost no call, and an episode of one turn costs one beside its end, which it shares with others."""
     with open_episodes(Address(speaks_first=False)) as episodes:
         tasks = prepared(episodes, [task("s"), task("t")])
+        with pytest.raises(UserError, match="it begins with more than any prompt has room for"):
+            episodes.rehearse([task("s", "first " + "x" * 2**19)])
         assert episodes.statistics()["environment/count"] == 0
         with episodes.open_round(tasks) as replies:
             pool, sent = episodes.rules.pool, []

@@ -165,6 +165,10 @@ class Wrong:
         def reply(self, response):
             return "x"
 
+    class NoSelf:
+        def reply(response):
+            return "x"
+
 
 @pytest.mark.parametrize(
     ("made", "settings", "message"),
@@ -172,8 +176,12 @@ class Wrong:
         (Wrong.NoReply, {}, "answers no turn.*reply.*@tool"),
         (Wrong.WantsText, {}, "reply wants 'respons'.*response, raw.*Did you mean response"),
         (Wrong.WantsWorld, {}, "begin wants 'world'"),
-        (Guess, {"turns": 0}, "turns at least 1"),
-        (Guess, {"timeout": 0}, "above 0 seconds"),
+        (Guess, {"turns": 0}, "turns a whole one of at least 1"),
+        (Guess, {"timeout": 0}, "a number above 0, of seconds"),
+        (Guess, {"timeout": "2"}, "a number above 0, of seconds"),
+        (Guess, {"turns": 2.5}, "a whole one of at least 1"),
+        (Guess, {"cases": []}, "cases is a function"),
+        (Wrong.NoSelf, {}, "the first parameter of reply is self"),
     ],
 )
 def test_classes_that_are_no_environments(made, settings, message):
@@ -191,6 +199,32 @@ def test_a_name_that_is_taken():
         class Other:
             def reply(self, response):
                 return "x"
+
+
+def test_a_name_of_the_kits_own_is_taken_before_its_module_is_loaded(monkeypatch):
+    monkeypatch.delitem(REGISTRY, "guess_number", raising=False)
+    with pytest.raises(UserError, match="'guess_number' is taken by this kit"):
+        environment(name="guess_number")(Guess)
+
+
+def test_static_and_class_methods_have_no_self():
+    class Static:
+        @staticmethod
+        def reply(response):
+            return Done(float(response))
+
+        @classmethod
+        def begin(cls, task):
+            return task.answer
+
+    episode = opened(Static)
+    assert episode.reply("2", "2") == Answer(done=True, reward=2.0)
+
+
+def test_cases_that_cannot_be_had():
+    part = of_class(Guess, cases=lambda: [1 / 0])
+    with pytest.raises(UserError, match=r"its cases cannot be had: ZeroDivisionError: division by zero \(.*:\d+\)"):
+        assemble([part])
 
 
 # -- tools -----------------------------------------------------------------------------------------------------------

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from grpo_kit.cli.environments import app
 from grpo_kit.environments import Call, EnvironmentSpec, get_environment
 from grpo_kit.environments.formats import write
 from grpo_kit.environments.selftest import examine
@@ -15,6 +18,10 @@ from tests.kit.optional import needs_extra
 
 needs_extra("bm25s", "search")
 ASKED = ({"role": "user", "content": "Begin."},)
+
+
+def run(*words):
+    return CliRunner().invoke(app, words)
 
 
 def say(episode, call):
@@ -62,6 +69,22 @@ def test_it_passes_the_self_test(tmp_path):
     rows = examine(EnvironmentSpec("search", options={"path": str(tmp_path)}, format="mistral"))
     assert [row for row in rows if row.problem] == []
     assert len(rows) > 20
+
+
+def test_it_is_shown_and_tested_by_its_own_example(tmp_path, monkeypatch):
+    shown = run("show", "search")
+    assert "tool    [1] Ulm" in shown.output
+    assert shown.output.rstrip().endswith("over")
+    rows = examine(EnvironmentSpec("search"))
+    assert [row for row in rows if row.problem] == []
+    assert rows[0].kind == "case"
+    (tmp_path / "a.txt").write_text("A text about cats.")
+    rows = examine(EnvironmentSpec("search", options={"path": str(tmp_path)}))
+    assert [row for row in rows if row.problem] == []  # the example keeps its texts, random policies search those given
+    monkeypatch.setitem(sys.modules, "bm25s", None)
+    without = run("show", "search")
+    assert without.exit_code == 0
+    assert "No episode can be shown: the environment search needs the package bm25s" in " ".join(without.output.split())
 
 
 @pytest.mark.parametrize(("path", "message"), [("nowhere", "nowhere does not exist"), (".", "holds no texts")])

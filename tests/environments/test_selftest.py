@@ -86,6 +86,16 @@ def test_one_that_repeats_everything(tmp_path):
     assert "1,048,576 characters" in found["attack 1 MB of x"]
 
 
+def test_one_that_begins_with_more_than_fits(tmp_path):
+    found = problems(tmp_path, "def begin(self): return 'x' * 60_000\n\n" + SOUND)
+    assert any("begins with 60,000 characters, for which no prompt has room" in problem for problem in found.values())
+
+
+def test_one_that_ends_the_process(tmp_path):
+    found = problems(tmp_path, "def reply(self, response): raise SystemExit(0)")
+    assert any("raised SystemExit: 0 (mine.py:" in problem for problem in found.values())
+
+
 def test_one_that_is_not_a_function_of_its_turns(tmp_path):
     body = "def reply(self, response):\n    return str(world.random())"
     found = problems(tmp_path, body, cases="Case(['7'], done=False)")
@@ -185,10 +195,12 @@ def test_show_and_ls():
 def test_exit_codes_of_the_program(grpo_kit, tmp_path):
     def code(*words):
         done = grpo_kit("environments", *words)
-        assert "Traceback" not in done.stderr or "broken.py" in done.stderr
+        assert "Traceback" not in done.stderr or any(file in done.stderr for file in ("broken.py", "ended.py"))
         return done.returncode
 
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "ended.py").write_text("raise SystemExit(0)\n")
+    assert code("show", "ended.py:X") == 2
     assert code("test", "wordl") == 2
     assert code("test", "wordle", "-o", "shped=1") == 2
     assert code("test", "wordle", "--cases", "missing.jsonl") == 2

@@ -12,6 +12,8 @@ from typing import Any
 from grpo_kit.errors import UserError
 
 from ..base import ToolError
+from ..cases import Case
+from ..formats import Call
 from ..register import environment
 from ..tools import tool
 
@@ -27,7 +29,19 @@ class Passage:
     text: str
 
 
-@environment(name="search", timeout=30.0, turns=6)
+def cases() -> list[Case]:
+    asked = Call("search", {"query": "Which church is the tallest of the world?"})
+    return [
+        Case(
+            [asked, "The minster of <answer>Ulm</answer>."],
+            replies=["[1] Ulm\nUlm lies on the Danube."],
+            prompt="In which town is the tallest church of the world?",
+            options={"path": str(Path(__file__).with_name("places.jsonl")), "results": 2},
+        )
+    ]
+
+
+@environment(name="search", timeout=30.0, turns=6, cases=cases)
 class Search:
     """The tool ``search`` finds the passages of your own texts that fit a query best (BM25).
 
