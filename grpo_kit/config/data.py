@@ -233,8 +233,8 @@ class ExamplesConfig(Strict):
     mistakes: Fraction = Field(0.0, description="share of single demonstrations that contain a mistake")
     tokenized: Literal["apart", "together"] = Field(
         "apart",
-        description="apart: the prompt as it is asked in sampling, then the ids of the response and of a turn's end; together: "
-        "of path, prompt and response as one text, and plain text without a chat template (as TRL does)",
+        description="apart: the prompt as in sampling, then the ids of the response and of a turn's end; together: prompt and "
+        "response as one text, plain text without a chat template, as TRL does",
     )
     learned: Literal["response", "all"] = Field(
         "response", description="all: every token of a row that is tokenised together, as texts without a prompt need"
