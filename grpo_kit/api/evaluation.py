@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_kit.config import VerifierConfig
+from grpo_kit.errors import UserError
 from grpo_kit.evaluate.commands import compare_evaluations, evaluate_checkpoints, score_file
 from grpo_kit.evaluate.compare import Comparison
 from grpo_kit.evaluate.files import Fields
@@ -17,6 +18,7 @@ from grpo_kit.evaluate.records import Record
 from grpo_kit.evaluate.show import table_rows
 from grpo_kit.evaluate.tasks import Changes
 from grpo_kit.observe.terminal import open_console
+from grpo_kit.runtime.modules import refuse_while_importing
 from grpo_kit.runtime.process import prepare_process
 
 from .overrides import plain_value
@@ -114,6 +116,7 @@ def evaluate(
     Raises:
         UserError: a checkpoint, a task or the verifier cannot be used; nothing is written then.
     """
+    refuse_while_importing("grpo_kit.evaluate")
     prepare_process()
     judge = (
         None
@@ -171,6 +174,7 @@ def score(
     Raises:
         UserError: the outputs, a field or the verifier cannot be used.
     """
+    refuse_while_importing("grpo_kit.score")
     prepare_process()
     (found,) = score_file(
         Path(_place(outputs)),
@@ -203,16 +207,26 @@ def compare(
     Raises:
         UserError: there are fewer than two, or they share no problem.
     """
-    folders = [
-        evaluation.path if isinstance(evaluation, Evaluation) else Path(evaluation) for evaluation in evaluations
-    ]
     return compare_evaluations(
-        [folder for folder in folders if folder is not None],
+        [_written(evaluation) for evaluation in evaluations],
         flips=flips,
         out=None if out is None else Path(out),
         markdown_path=None,
         console=open_console(quiet=not progress),
     )
+
+
+def _written(evaluation: str | Path | Evaluation) -> Path:
+    """The folder of an evaluation. Raises UserError where it was written nowhere."""
+    if isinstance(evaluation, Evaluation) and evaluation.path is None:
+        raise UserError(
+            f"compare: {evaluation!r} was written nowhere: give score or evaluate a folder, out='evals/mine'"
+        )
+    if not isinstance(evaluation, (str, Path, Evaluation)):
+        raise UserError(
+            f"compare: {evaluation!r:.80} is no evaluation: give folders of evaluations, or what evaluate returned"
+        )
+    return Path(evaluation.path or "") if isinstance(evaluation, Evaluation) else Path(evaluation)
 
 
 def _place(where: Where) -> str:

@@ -32,8 +32,12 @@ def override_texts(overrides: Overrides, keys: Mapping[str, Any]) -> tuple[str, 
     texts: list[str] = []
     if isinstance(overrides, Mapping):
         texts += _texts("", overrides)
-    else:
+    elif isinstance(overrides or (), (list, tuple)) and all(isinstance(text, str) for text in overrides or ()):
         texts += overrides or ()
+    else:
+        raise UserError(
+            f"overrides: give a mapping of keys to values, or a list of texts key=value; found {overrides!r:.80}"
+        )
     return (*texts, *_texts("", {name.replace("__", "."): value for name, value in keys.items()}))
 
 
@@ -76,8 +80,8 @@ def plain_value(name: str, value: Any) -> Any:
         return [plain_value(f"{name}.{index}", inner) for index, inner in enumerate(value)]
     if callable(value) and hasattr(value, "__qualname__"):
         return _reference(name, value)
-    if hasattr(value, "item"):
-        return value.item()
+    if hasattr(value, "tolist"):  # of numpy or torch; a single number becomes itself
+        return value.tolist()
     raise UserError(f"{name}: {value!r:.80} ({type(value).__name__}) cannot stand in a recipe")
 
 
@@ -87,7 +91,7 @@ def _reference(name: str, function: Any) -> str:
         file = inspect.getsourcefile(function)
     except (OSError, TypeError):
         file = None
-    if "." in function.__qualname__ or file is None or not Path(file).is_file():
+    if {".", "<"} & set(function.__qualname__) or file is None or not Path(file).is_file():
         raise UserError(
             f"{name}: {function.__qualname__} stands in no file of its own, and the processes that run it have to import it. "
             "Write it into a file at its top level (in a notebook: %%writefile my_check.py), and give "

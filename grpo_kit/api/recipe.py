@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,17 @@ class Recipe:
 
         Args:
             defaults: with every key that the recipe leaves at its default.
+
+        Raises:
+            UserError: the file cannot be written.
         """
         data = self._config.model_dump(mode="json") if defaults and self._config is not None else self._data
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
         if path is not None:
-            write_whole(Path(path), text)
+            try:
+                write_whole(Path(path), text)
+            except OSError as error:
+                raise UserError(f"{path} cannot be written: {error.strerror}") from error
         return text
 
     @property
@@ -73,12 +80,12 @@ class Recipe:
     @property
     def stages(self) -> dict[str, Any]:
         """Of a recipe of several stages, what each of them says; empty for one of a single run."""
-        return {} if self._config is not None else dict(self._data[STAGES])
+        return {} if self._config is not None else copy.deepcopy(dict(self._data[STAGES]))
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the recipe says, as plain values."""
-        return dict(self._data)
+        """What the recipe says, as plain values; a copy, which may be changed."""
+        return copy.deepcopy(dict(self._data))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.to_yaml(defaults=True) == other.to_yaml(defaults=True)

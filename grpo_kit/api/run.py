@@ -150,6 +150,8 @@ def load_run(path: str | Path) -> Run:
     Raises:
         UserError: there is no run; where a recipe of several stages was trained, the message names the runs of its stages.
     """
+    if not isinstance(path, (str, Path)):
+        raise UserError(f"load_run: {path!r:.80} is no folder; give the path of a run")
     folder = Path(path)
     stages = sorted(file.stem for file in folder.glob("*.yaml") if (folder / file.stem / "config.yaml").is_file())
     if stages and not (folder / "config.yaml").is_file():

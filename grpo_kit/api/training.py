@@ -12,6 +12,7 @@ from grpo_kit.observe.terminal import open_console
 from grpo_kit.run.dispatch import train as start
 from grpo_kit.run.request import Latest, Told, TrainRequest, read_resume
 from grpo_kit.runtime.interrupt import Interrupted
+from grpo_kit.runtime.modules import refuse_while_importing
 from grpo_kit.runtime.process import prepare_process
 from grpo_kit.train.listener import Hear, Listener
 
@@ -63,6 +64,10 @@ def train(
     One run at a time in a process, in whatever thread. In the main thread SIGINT and SIGTERM are handled while it lasts; in
     another one no handler is touched, and a callback is the way to stop it.
     """
+    refuse_while_importing("grpo_kit.train")
+    for name, hear in (("on_step", on_step), ("on_evaluation", on_evaluation)):
+        if hear is not None and not callable(hear):
+            raise UserError(f"{name}: {hear!r:.80} is no function; give one that takes the metrics of a step")
     folder = None if run_dir is None else Path(run_dir).expanduser()
     request = TrainRequest(named(recipe), override_texts(overrides, keys), folder, _position(resume), fork)
     listener = Listener(on_step, on_evaluation)

@@ -231,9 +231,21 @@ class ExamplesConfig(Strict):
         False, description="worked solutions of data.task; for pairs, each against one with a mistake"
     )
     mistakes: Fraction = Field(0.0, description="share of single demonstrations that contain a mistake")
+    tokenized: Literal["apart", "together"] = Field(
+        "apart",
+        description="apart: the prompt as in sampling, then the ids of the response and of a turn's end; together: prompt and "
+        "response as one text, plain text without a chat template, as TRL does",
+    )
+    learned: Literal["response", "all"] = Field(
+        "response", description="all: every token of a row that is tokenised together, as texts without a prompt need"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> ExamplesConfig:
+        if self.tokenized == "together" and self.path is None:
+            raise ValueError("tokenized: together is how rows of path are read; give path, or leave it out")
+        if self.learned == "all" and self.tokenized == "apart":
+            raise ValueError("learned: all needs tokenized: together")
         if (self.path is not None) + (self.rollouts is not None) + self.demonstrations != 1:
             raise ValueError("needs exactly one of path (a file), rollouts (a run directory) and demonstrations: true")
         return self

@@ -19,8 +19,15 @@ NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 def use_arguments(tokenizer: Any, arguments: Mapping[str, Any]) -> Any:
     """The same tokenizer, every rendering of which is given ``arguments`` (``enable_thinking`` and the like).
 
-    They belong to a run and not to the model, so they are not saved with the tokenizer.
+    They belong to a run and not to the model, so they are not saved with the tokenizer; but for the template of one that has
+    none, without which what is trained could not be asked anything.
+
+    Raises:
+        UserError: there is no chat template.
     """
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = arguments.get("chat_template")
+    _check_template(tokenizer)
     if arguments:
         plain = functools.partial(type(tokenizer).apply_chat_template, tokenizer)
         tokenizer.apply_chat_template = functools.partial(plain, **arguments)
@@ -45,7 +52,18 @@ def render_text(task: Task, tokenizer: Any, arguments: Mapping[str, Any] = NO_AR
     )
 
 
+def _check_template(tokenizer: Any) -> None:
+    if not tokenizer.chat_template:
+        raise UserError(
+            f"model.path: the tokenizer of {tokenizer.name_or_path or 'the model'} has no chat template. Start from the "
+            "instruction-tuned variant of the model, add one to its tokenizer_config.json, or give it as "
+            "chat.arguments.chat_template (docs/data.md)"
+        )
+
+
 def apply_template(tokenizer: Any, messages: Sequence[Message], name: str, **settings: Any) -> Any:
+    if "chat_template" not in settings:
+        _check_template(tokenizer)
     try:
         return tokenizer.apply_chat_template(list(messages), **settings)
     except (

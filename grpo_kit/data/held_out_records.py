@@ -25,7 +25,7 @@ def held_out_groups(config: Config, tokenizer: Any, context: int) -> tuple[str, 
     assert examples is not None
     data = settings.data
     if data is not None and data.path is not None:
-        groups = read_pairs(data, data.path, tokenizer, "evaluation.data")
+        groups = read_pairs(data, data.path, tokenizer, "evaluation.data", examples)
         return "evaluation.data", fitting(groups, data.max_prompt_tokens, context, "evaluation.data")[0]
     if data is not None or examples.demonstrations:
         return "evaluation", _demonstrated(config, tokenizer)

@@ -20,7 +20,8 @@ from grpo_kit.types import Completion, Group, Message, Prompt, Replayed, Score, 
 from .chat import end_of_turn_id, render
 from .conversations import PLAIN, unframed
 from .datasets import load_rows, procedural_source
-from .lessons import find_shape, read_lesson
+from .joined import joined_group
+from .lessons import Lesson, find_shape, read_lesson
 from .tasks import ProceduralSource, is_held_out
 
 RECORDED_VERSION = -1  # no policy version of this run sampled them
@@ -79,7 +80,7 @@ def open_records(config: Config, tokenizer: Any, pairs: bool, context: int = 2**
 def read_recorded(config: Config, examples: ExamplesConfig, tokenizer: Any) -> list[Group]:
     """All groups of a run's rollouts or of a file, in their order. Raises UserError where they cannot be read."""
     if examples.rollouts is None:
-        return read_pairs(_framing(config), str(examples.path), tokenizer, "examples")
+        return read_pairs(_framing(config), str(examples.path), tokenizer, "examples", examples)
     try:
         groups = read_rollouts(Path(examples.rollouts))
     except UserError as error:
@@ -230,21 +231,36 @@ def _add_rollout(found: dict[tuple[Any, str], Group], row: Mapping[str, Any]) ->
         group.greedy = Score(row["greedy"]["value"], row["greedy"]["status"])
 
 
-def read_pairs(data: DataConfig, path: str, tokenizer: Any, where: str) -> list[Group]:
+def read_pairs(data: DataConfig, path: str, tokenizer: Any, where: str, examples: ExamplesConfig) -> list[Group]:
     """A file of pairs, labelled responses or demonstrations, each row a group.
 
     Args:
         data: how prompts are framed; and the subset and split of a dataset that is no single file.
         where: the section, for messages.
+        examples: how a row becomes tokens.
     """
     rows = load_rows(data.model_copy(update={"task": None, "path": path}), where)
-    shape, made = find_shape(rows.column_names, path), []
+    together, learns_all = examples.tokenized == "together", examples.learned == "all"
+    shape, made = find_shape(rows.column_names, path, texts=learns_all), []
+    if learns_all and shape.pairs:
+        raise UserError(f"{where}.learned: {path} has pairs, which are compared by their responses; take response")
     for index, row in enumerate(rows):
-        lesson = read_lesson(row, shape, data, f"{where}.path: {path}, row {index}")
-        name = f"{where}/{index}"
-        made.append(text_group(name, lesson.prompt, lesson.texts, lesson.marks, tokenizer, margin=lesson.margin))
+        name, at = f"{where}/{index}", f"{where}.path: {path}, row {index}"
+        lesson = read_lesson(row, shape, data, at, plain=together)
+        if together:
+            made.append(joined_group(name, lesson, tokenizer, learns_all, at, RECORDED_VERSION))
+        else:
+            made.append(_sampled_group(name, lesson, tokenizer))
     if not made:
         raise UserError(f"{where}.path: {path} holds no rows")
+    return made
+
+
+def _sampled_group(name: str, lesson: Lesson, tokenizer: Any) -> Group:
+    """The group of a row whose prompt is asked as in sampling, and whose responses are what would have been sampled."""
+    made = text_group(name, lesson.prompt, lesson.texts, lesson.marks, tokenizer, margin=lesson.margin)
+    if lesson.chat:
+        made.prompt = render(made.task, tokenizer, lesson.chat)
     return made
 
 

@@ -147,15 +147,9 @@ def load_tokenizer(path: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError) as error:
         raise not_loadable(path, error) from error
-    if not getattr(tokenizer, "chat_template", None):
-        raise UserError(
-            f"model.path: the tokenizer of {path} has no chat template. Add one to its tokenizer_config.json, or start "
-            "from the instruction-tuned variant of the model."
-        )
-    return tokenizer
 
 
 def check_tokenizer(tokenizer: Any, model: Any, path: str) -> None:

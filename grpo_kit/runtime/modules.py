@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from types import ModuleType
 from grpo_kit.errors import UserError
 
 FILE_MODULE = "grpo_kit_user_"
+_now = threading.local()  # .file: the one that this thread is importing
 
 
 def load_module(source: str, what: str, error: type[UserError] = UserError) -> ModuleType:
@@ -35,6 +37,15 @@ def load_module(source: str, what: str, error: type[UserError] = UserError) -> M
         ) from missing
 
 
+def refuse_while_importing(call: str) -> None:
+    """Raises UserError where ``call`` stands at the top of a file that is imported for a function of it: it would never end."""
+    if file := getattr(_now, "file", None):
+        raise UserError(
+            f"{file} is imported by whoever runs a function of it, and calls {call} when it is: put the call behind `if __name__ "
+            '== "__main__":`, or the function into a file of its own'
+        )
+
+
 def import_failed(error: BaseException) -> str:
     """What went wrong while a user's module was imported, and at which line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -54,9 +65,12 @@ def _load_file(path: Path, what: str, error: type[UserError]) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[unique] = module
+    outer, _now.file = getattr(_now, "file", None), path
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[unique]
         raise
+    finally:
+        _now.file = outer
     return module

@@ -43,5 +43,10 @@ class Listener:
                 answer = hear(dict(metrics))
             except Exception as error:  # it is the caller's, who is given it once nothing can be lost any more
                 self.raised, answer = error, True
-        if ranks.any_rank(answer is True, "asking the callbacks"):
+        if ranks.any_rank(_is_true(answer), "asking the callbacks"):
             self.asked_to_stop = stop.requested = True
+
+
+def _is_true(answer: object) -> bool:
+    """True itself, also numpy's and torch's, which a comparison of theirs gives; not what merely counts as true."""
+    return answer is True or (str(getattr(answer, "dtype", "")) in ("bool", "torch.bool") and bool(answer))

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
+import yaml
 
 import grpo_kit
 from grpo_kit.config.read import load_recipe
@@ -197,3 +199,57 @@ def test_a_plan_is_numbers(capfd):
     here = grpo_kit.plan("quickstart/addition", threads=1, progress=False)
     assert (here.device, here.fits, here.changes) == ("cpu", True, [])
     assert here.run_seconds > here.step_seconds > 0
+
+
+def test_a_recipe_is_not_changed_through_what_it_gives():
+    recipe = grpo_kit.Recipe(yaml.safe_load(TINY_RECIPE))
+    recipe.data["train"]["steps"] = 99
+    grpo_kit.Recipe(recipe, train__steps=98)
+    assert recipe.data["train"]["steps"] == recipe.config.train.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (5, "a mapping of keys to values"),
+        ([5], "a mapping of keys to values"),
+        ({"verifiers": [{"name": lambda response: 1.0}]}, "stands in no file of its own"),
+    ],
+)
+def test_overrides_that_are_none(overrides, says):
+    with pytest.raises(grpo_kit.UserError, match=says):
+        grpo_kit.Recipe(yaml.safe_load(TINY_RECIPE), overrides)
+
+
+def test_places_that_are_none(tmp_path):
+    with pytest.raises(grpo_kit.UserError, match="is no folder"):
+        grpo_kit.load_run(None)
+    with pytest.raises(grpo_kit.UserError, match="cannot be written"):
+        grpo_kit.Recipe(yaml.safe_load(TINY_RECIPE)).to_yaml(tmp_path / "gone" / "x.yaml")
+
+
+def test_an_array_is_a_list():
+    recipe = grpo_kit.Recipe(yaml.safe_load(TINY_RECIPE), {"optimizer.betas": numpy.array([0.5, 0.25])})
+    assert recipe.config.optimizer.betas == (0.5, 0.25)
+
+
+def test_what_was_written_nowhere_is_not_passed_over(tmp_path):
+    outputs = tmp_path / "outputs.jsonl"
+    outputs.write_text('{"prompt": "1+1", "response": "2", "answer": "2"}\n')
+    found = grpo_kit.score(outputs, workers=0, progress=False)
+    with pytest.raises(grpo_kit.UserError, match="written nowhere"):
+        grpo_kit.compare(found, found, progress=False)
+    with pytest.raises(grpo_kit.UserError, match="is no evaluation"):
+        grpo_kit.compare(found.result, found, progress=False)
+
+
+def test_a_script_that_calls_when_it_is_imported_for_its_function_is_told(tmp_path):
+    """It would train, or score, once more in every process that judges."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import grpo_kit\n\ndef check(response):\n    return 1.0\n\n"
+        f"grpo_kit.score({str(tmp_path / 'outputs.jsonl')!r}, check, workers=1, progress=False)\n"
+    )
+    (tmp_path / "outputs.jsonl").write_text('{"response": "2", "answer": "2"}\n')
+    with pytest.raises(grpo_kit.UserError, match=r"calls grpo_kit\.score when it is.*__main__"):
+        grpo_kit.score(tmp_path / "outputs.jsonl", f"{script}:check", workers=0, progress=False)

@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 
+import numpy
 import pytest
 
 import grpo_kit
@@ -98,7 +99,7 @@ def test_a_callback_hears_evaluations_and_stops_at_one(recipe, tmp_path):
 
     def stop(metrics):
         heard.append((metrics["step"], metrics["eval/sampled"]))
-        return metrics["step"] == 3
+        return numpy.int64(metrics["step"]) == 3  # numpy's own True
 
     run = grpo_kit.train(recipe, run_dir=tmp_path / "run", progress=False, on_evaluation=stop)
     assert [step for step, _ in heard] == [0, 3]
@@ -144,6 +145,7 @@ def test_bad_input_is_one_error_and_nothing_is_written(recipe, tmp_path, monkeyp
         ({"overrides": {"rollout": {"temperature": -1}}}, "rollout.temperature"),
         ({"overrides": "train.steps=3"}, "is one text"),
         ({"resume": True}, "needs --run-dir"),
+        ({"on_step": 3}, "on_step: 3 is no function"),
         ({"verifiers": [{"name": lambda response: 1.0}]}, "stands in no file"),
     ]:
         with pytest.raises(grpo_kit.UserError, match=said):

@@ -156,14 +156,17 @@ def test_methods_that_learn_from_files():
     made, config = imported("sft_messages.py")
     assert (config.algorithm, config.optimizer.learning_rate, config.optimizer.schedule) == ("sft", 2e-5, "linear")
     assert ("learning_rate 2e-05", "optimizer.learning_rate: 2e-05") in made.defaults
-    assert lost(made).keys() == {"assistant_only_loss"}
+    assert lost(made).keys() == {"assistant_only_loss", "max_length"}
     Path("recipe.yaml").unlink()
     _, config = imported("kto_labels.py")
     assert (config.algorithm, config.objective.beta, config.objective.bad_weight) == ("kto", 0.3, 1.5)
     Path("recipe.yaml").unlink()
     made, config = imported("reward_config.yaml", method="reward")
     assert config.algorithm == "reward_model"
-    assert lost(made).keys() == {"center_rewards_coefficient"}
+    assert lost(made).keys() == {"center_rewards_coefficient", "max_length"}
+
+
+REWARDS = ["accuracy_reward", "trl.rewards.think_format_reward", "my_lib.rewards.mine"]
 
 
 def test_a_config_of_the_command_line():
@@ -171,14 +174,14 @@ def test_a_config_of_the_command_line():
         yaml.safe_dump(
             {
                 "model_name_or_path": "m", "dataset_name": "openai/gsm8k", "dataset_config": "main", "num_generations": 4,
-                "reward_funcs": ["accuracy_reward", "my_lib.rewards.mine"], "max_steps": 10, "use_peft": True, "lora_r": 32,
+                "reward_funcs": REWARDS, "max_steps": 10, "use_peft": True, "lora_r": 32,
                 "lora_dropout": 0.05, "attn_implementation": "sdpa", "vllm_importance_sampling_mode": "token_truncate",
                 "use_vllm": True, "gradient_accumulation_steps": 2,
             }
         )
     )  # fmt: skip
     made, config = imported("c.yaml")
-    assert [v.name for v in config.verifiers] == ["math", "my_lib.rewards:mine"]
+    assert [v.name for v in config.verifiers] == ["math", "format", "my_lib.rewards:mine"]
     assert config.only_set.fields.answer == "solution"  # what TRL's accuracy_reward reads
     assert (config.only_set.path, config.only_set.subset) == ("openai/gsm8k", "main")
     assert (config.model.lora.rank, config.rollout.engine, config.rollout.vllm.sleep) == (32, "vllm", False)
@@ -273,6 +276,73 @@ def test_prompts_of_plain_text_get_no_chat_template():
     made, config = imported(grpo())
     assert config.chat.arguments == {}
     assert "cannot be told without loading" in dict(made.lost)["prompts of plain text"]
+
+
+OFFLINE = """\
+from datasets import load_dataset
+from trl import {name}Config, {name}Trainer
+rows = load_dataset("json", data_files="{file}", split="train")
+{name}Trainer(model="m", args={name}Config({settings}), train_dataset=rows).train()
+"""
+
+
+def offline(name, file, settings="max_steps=2"):
+    return source(OFFLINE.format(name=name, file=file, settings=settings))
+
+
+def test_rows_of_a_file_are_read_as_trl_reads_them():
+    """Prompt and response as one text; of plain text without a chat, so a model without a template trains as well."""
+    for name, file in (("DPO", "pairs.jsonl"), ("KTO", "labelled.jsonl"), ("Reward", "pairs.jsonl")):
+        _, config = imported(offline(name, file))
+        assert config.examples.tokenized == "together"
+        assert config.chat.arguments["chat_template"] == VERBATIM
+        Path("recipe.yaml").unlink()
+    Path("texts.jsonl").write_text('{"text": "Once upon a time."}\n')
+    for file, learned in (("texts.jsonl", "all"), ("conversations.jsonl", "all"), ("labelled.jsonl", "response")):
+        _, config = imported(offline("SFT", file))
+        assert (config.examples.tokenized, config.examples.learned) == ("together", learned)
+        Path("recipe.yaml").unlink()
+    for given, learned in (("completion_only_loss=False", "all"), ("assistant_only_loss=True", "response")):
+        _, config = imported(offline("SFT", "labelled.jsonl", f"max_steps=2, {given}"))
+        assert config.examples.learned == learned
+        Path("recipe.yaml").unlink()
+
+
+def test_a_limit_of_trl_that_nothing_here_has_is_said_where_it_is_the_default_too():
+    assert lost(imported(offline("DPO", "pairs.jsonl"))[0])["max_length"].startswith("nothing is cut")
+    Path("recipe.yaml").unlink()
+    assert "max_length" not in lost(imported(offline("DPO", "pairs.jsonl", "max_steps=2, max_length=None"))[0])
+
+
+def test_a_model_that_is_moved_is_found_and_its_options_are_said():
+    text = Path(grpo()).read_text().replace('model="m"', "model=model")
+    head = (
+        "from transformers import AutoModelForCausalLM\n"
+        'model = AutoModelForCausalLM.from_pretrained("q", torch_dtype="auto", quantization_config=four_bits).to("cuda")\n'
+    )
+    made, config = imported(source(head + text))
+    assert config.model.path == "q"
+    assert list(lost(made)) == ["from_pretrained(quantization_config=`four_bits`", "the", "prompts"]
+
+
+def test_a_part_of_the_data_is_what_the_script_says_or_is_said():
+    """A split that only running tells, a file of a hub's name, and the first rows of shuffled ones are not guessed."""
+    for data, said in (
+        ('load_dataset("d")[split]', "`[split]` (line 7)"),
+        ('load_dataset("d", data_files="part.csv", split="train")', "whose data_files a recipe cannot say"),
+        ('load_dataset("d", split="train").shuffle(seed=1).select(range(5))', ".shuffle before the first 5 rows"),
+    ):
+        made, _ = imported(grpo(data=data))
+        assert any(said in theirs for theirs, _ in made.lost), (data, made.lost)
+        Path("recipe.yaml").unlink()
+    with pytest.raises(UserError, match=r"say data\.path"):
+        imported(grpo(data='load_dataset("text", data_files="a.txt", split="train")'))
+    with pytest.raises(UserError, match=r"the data is `Dataset.from_list\("):
+        imported(grpo(data='Dataset.from_list([{"prompt": "a"}])'))
+    _, config = imported(
+        grpo(data='load_dataset("d", split="train", token=secret).map(lambda x: {"prompt": x["q"]}).take(3)')
+    )
+    assert (config.only_set.fields.prompt, config.only_set.limit) == ("q", 3)
 
 
 def test_rows_that_code_changes_are_said():

@@ -2,10 +2,12 @@ import json
 
 import pytest
 
-from grpo_kit.config import DataConfig
+from grpo_kit.config import DataConfig, ExamplesConfig
 from grpo_kit.config.read import load_recipe
 from grpo_kit.data.lessons import find_shape, read_lesson
+from grpo_kit.data.records import read_pairs
 from grpo_kit.errors import UserError
+from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.train.preflight import preflight
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -122,3 +124,63 @@ def test_labels_of_one_kind_are_named(learn, label, kind):
     assert learn("kto", rows) == [f"examples.path: every response is {kind}, and kto learns from both kinds"]
     mixed = [{"prompt": f"{i}+1", "response": "4", "label": i % 2} for i in range(12)]
     assert learn("kto", mixed) == []
+
+
+def joined(tmp_path, row, template="", **examples):
+    (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n")
+    made = build_tokenizer()
+    settings = ExamplesConfig(path=str(tmp_path / "x.jsonl"), tokenized="together", **examples)
+    data = DataConfig(task="addition", prompt_template=template or "{prompt}")
+    (group,) = read_pairs(data, settings.path, made, "examples", settings)
+    return made.decode(group.prompt.token_ids), [made.decode(c.token_ids) for c in group.completions]
+
+
+def test_prompt_and_response_as_one_text(tmp_path):
+    """Plain text has no chat around it; a chat has. The ids are held to TRL's own in tests/parity/test_rows_of_trl.py."""
+    end, user, answers = "<|endoftext|>", "<|user|>", "<|assistant|>"
+    row = {"prompt": "2+2 =", "response": " 4"}
+    assert joined(tmp_path, row) == ("2+2 =", [" 4" + end])
+    assert joined(tmp_path, row, "Q: {prompt}") == ("Q: 2+2 =", [" 4" + end])
+    assert joined(tmp_path, row, learned="all") == ("2", ["+2 = 4" + end])
+    assert joined(tmp_path, {"text": "So it was."}, learned="all") == ("S", ["o it was." + end])
+    pair = {"chosen": "Is it? yes", "rejected": "Is it? no"}
+    assert joined(tmp_path, pair) == ("Is it?", [" yes" + end, " no" + end])
+    chat = {"messages": [USER, said("4")]}
+    assert joined(tmp_path, chat) == (f"{user}2+2{answers}", ["4" + end])
+    assert joined(tmp_path, chat, learned="all") == (user, [f"2+2{answers}4{end}"])
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    assert joined(tmp_path, chat | {"tools": json.dumps(tools)})[0].startswith(f"{user}add{user}2+2")
+
+
+def test_tools_of_a_row_reach_its_template(tmp_path):
+    """In the usual way too: a conversation with tools that its prompt does not show teaches calling what is not there."""
+    (tmp_path / "x.jsonl").write_text(
+        json.dumps({"messages": [USER, said("4")], "tools": [{"function": {"name": "add"}}]})
+    )
+    made, settings = build_tokenizer(), ExamplesConfig(path=str(tmp_path / "x.jsonl"))
+    (group,) = read_pairs(DataConfig(task="addition"), settings.path, made, "examples", settings)
+    assert made.decode(group.prompt.token_ids) == "<|user|>add<|user|>2+2<|assistant|>"
+
+
+@pytest.mark.parametrize(
+    ("row", "examples", "says"),
+    [
+        ({"text": "So it was."}, {}, "Texts without a prompt are learned with examples.learned=all"),
+        ({"chosen": "Yes", "rejected": "No"}, {}, "give the row a prompt"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, {"learned": "all"}, "compared by their responses"),
+        ({"prompt": 3, "response": "b"}, {}, "must be text"),
+        ({"messages": [USER, said("4")], "tools": "add"}, {}, "tools is text and no JSON"),
+    ],
+)
+def test_what_cannot_be_read_as_one_text_is_refused(row, examples, says, tmp_path):
+    with pytest.raises(UserError, match=says):
+        joined(tmp_path, row, **examples)
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [{"demonstrations": True, "tokenized": "together"}, {"path": "x.jsonl", "learned": "all"}],
+)
+def test_keys_that_say_nothing_are_refused(examples):
+    with pytest.raises(ValueError, match="together"):
+        ExamplesConfig(**examples)

@@ -9,6 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from grpo_kit.cli.app import app
+from grpo_kit.compat.trl.plain import VERBATIM
 from grpo_kit.config import ChatConfig, CurriculumConfig, DataConfig, DataSetConfig
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.data.word_problems import LEVELS, read_book
@@ -40,10 +41,11 @@ def test_commands_of_the_page(tmp_path, monkeypatch):
 
 
 def test_sections_of_the_page_are_recipes():
-    data, chat, several, curriculum, graded = map(yaml.safe_load, blocks("yaml"))
+    data, chat, base, several, curriculum, graded = map(yaml.safe_load, blocks("yaml"))
     read = DataConfig.model_validate(data["data"])
     assert read.prompt_template == "{prompt}\nPut the answer in \\boxed{}."
     assert ChatConfig.model_validate(chat["chat"]).arguments == {"enable_thinking": False}
+    assert ChatConfig.model_validate(base["chat"]).arguments == {"chat_template": VERBATIM}
     assert set(data["data"]) <= set(DataConfig.model_fields)
     assert DataConfig.model_validate(graded["data"]).pass_rate == (0.1, 0.9)
     sets = [DataSetConfig.model_validate(entry) for entry in several["data"]]

@@ -5,12 +5,15 @@ import torch
 from torch import nn
 
 from grpo_kit.config import ModelConfig
+from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.policy.logprobs import head_of
 from grpo_kit.policy.models import load_policy, model_skeleton
 from grpo_kit.policy.packing import micro_batches
+from grpo_kit.train.assemble import prepare_policy
+from grpo_kit.train.preflight import preflight
 from tests.kit.sequences import random_sequences
-from tests.kit.tiny import make_policy
+from tests.kit.tiny import TINY_RECIPE, make_policy
 
 
 def test_the_same_seed_builds_the_same_model():
@@ -80,11 +83,19 @@ def test_dropout_is_off(policy, tmp_path):
     assert all(m.p == 0 for m in loaded.model.modules() if isinstance(m, nn.Dropout))
 
 
-def test_a_model_without_a_chat_template_is_refused(policy, tmp_path):
+def test_a_model_without_a_chat_template_needs_one_from_the_recipe(policy, tmp_path):
     policy.tokenizer.chat_template = None
     policy.save(tmp_path / "model")
-    with pytest.raises(UserError, match="has no chat template"):
-        load_policy(ModelConfig(path=str(tmp_path / "model")), torch.device("cpu"))
+    recipe, folder = tmp_path / "recipe.yaml", f"model={{path: {tmp_path / 'model'}}}"
+    recipe.write_text(TINY_RECIPE)
+    with pytest.raises(UserError, match=r"has no chat template.*chat\.arguments\.chat_template"):
+        preflight(load_recipe(str(recipe), [folder]), None)
+    template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    config = load_recipe(str(recipe), [folder, f'chat.arguments.chat_template="{template}"'])
+    assert "<|" not in preflight(config, None).prompts[0]
+    # What was trained with it has it from then on.
+    prepared = prepare_policy(config)
+    assert prepared.tokenizer.chat_template == template
 
 
 def test_damaged_weights_are_refused(policy, tmp_path):

@@ -66,8 +66,12 @@ class _Writer:
                 self.made.lost.append((name, self._unknown(name)))
             else:
                 self.values[name] = self.given[name] = value
-                if not known.keys and not known.needless and value != known.default_of(self.asked.method):
-                    self.made.lost.append((f"{name} {value!r:.60}", known.why))
+        for name, field in self.fields.items():
+            value, usual = self.values[name], field.default_of(self.asked.method)
+            # TRL cuts by default, and None is what happens here.
+            lost = value is not None if name == "max_length" else value != usual
+            if lost and not field.keys and not field.needless:
+                self.made.lost.append((f"{name} {value!r:.60}", field.why))
 
     def _unknown(self, name: str) -> str:
         near = did_you_mean(name, list(self.fields))
@@ -103,6 +107,10 @@ class _Writer:
         elif not self.overridden & {"model.path", "model.scratch"}:
             said = f"is {model}, which only running it would tell" if isinstance(model, Unread) else "is not named"
             raise UserError(f"{self.asked.file}: the model {said}; say model.path=NAME or folder")
+        for name, value in self.asked.loaded.items():
+            if name not in LOADED_NEEDLESS and value is not None and value is not False:
+                said = f"from_pretrained({name}={value!s:.60})"
+                self.made.lost.append((said, MODEL_LOST.get(name, "models are loaded in float32, without options")))
         if self.asked.reference is not None:
             if isinstance(self.asked.reference, str):
                 self.made.set("reference.path", self.asked.reference)
@@ -123,7 +131,7 @@ class _Writer:
             self.made.lost.append(("peft_config", f"it is {unread}; say model.lora={{rank: 16, alpha: 32}}"))
             return
         for name, value in whole.items():
-            if isinstance(value, Unread):
+            if isinstance(value, Unread) and name != "task_type":
                 self.made.lost.append((f"LoraConfig.{name}", f"it is computed, {value}"))
             elif name in LORA:
                 self.made.set(LORA[name], value)
@@ -153,6 +161,8 @@ class _Writer:
         if not sampled:
             # Recorded prompts are framed by a section data; a procedural task there asks nothing.
             self.made.set("data.task", "addition")
+            self.made.set("examples.tokenized", "together")
+            self.made.defaults.append(("prompt and response as one text", "examples.tokenized: together"))
         for key, value, usual in (
             ("subset", data.subset, None),
             ("split", data.split, "train"),
@@ -167,12 +177,45 @@ class _Writer:
                 continue
             self.made.set(f"data.{key}", value)
             self.made.carried.append((f"{key} {value}", f"data.{key}"))
+            if key == "limit" and data.shuffled:
+                why = "data.limit takes the first rows as they stand: write shuffled ones into a file once"
+                self.made.lost.append((f".shuffle before the first {value} rows", why))
         rows = read_file(Path(path)) if path and is_one_file(path) and Path(path).is_file() else None
         if sampled:
             self._columns(rows)
-        elif data.changed or data.renamed:
-            self._changed_rows(data.changed or [f"renamed columns {', '.join(data.renamed)}"])
+        else:
+            self._examples(rows)
         return None if rows is None else min(len(rows), data.limit or len(rows))
+
+    def _examples(self, rows: Any) -> None:
+        """How rows of a file become tokens. rows: of a file that lies here; None of others."""
+        data = self.asked.data
+        if data.changed or data.renamed:
+            self._changed_rows(data.changed or [f"renamed columns {', '.join(data.renamed)}"])
+            rows = None
+        if self.asked.method == "sft":
+            self._learned(rows)
+        if rows is not None and len(rows) and not any(isinstance(value, list) for value in rows[0].values()):
+            self._framing(True)
+
+    def _learned(self, rows: Any) -> None:
+        """What of a row is learned: without completion_only_loss its response where it has a prompt, and all of it where not."""
+        asked = self.values["completion_only_loss"]
+        if self.given.get("assistant_only_loss"):
+            return  # said to be lost: the last message is learned
+        if asked is None and rows is None:
+            why = (
+                "TRL learns every token of rows that have no column prompt, and whether these have one cannot be told without "
+                "loading the data: if they have none, say examples.learned=all"
+            )
+            self.made.lost.append(("rows of messages, or of text", why))
+            return
+        every = "prompt" not in rows.column_names if asked is None else not asked
+        if every or asked is not None:
+            learned = "all" if every else "response"
+            self.made.set("examples.learned", learned)
+            said = (f"completion_only_loss {asked}", f"examples.learned: {learned}")
+            (self.made.defaults if asked is None else self.made.carried).append(said)
 
     def _columns(self, rows: Any) -> None:
         """Which column is the prompt and which the gold answer, as the script's mapping and its rewards have it.
@@ -374,6 +417,16 @@ class _Writer:
             self.made.lost.append((name, OTHERS.get(name, "the trainer here has no such argument")))
 
 
+# Of `from_pretrained`.
+LOADED_NEEDLESS = ("torch_dtype", "dtype", "attn_implementation", "device_map", "use_cache", "low_cpu_mem_usage", "cache_dir",
+                   "token", "num_labels", "local_files_only", "task_type")  # fmt: skip
+MODEL_LOST = {
+    "quantization_config": "quantised training is not offered",
+    "load_in_8bit": "quantised training is not offered",
+    "load_in_4bit": "quantised training is not offered",
+    "trust_remote_code": "code that comes with a model is not executed",
+    "revision": "a name on the hub is its main revision: download another one into a folder",
+}
 NO_EFFECT = {
     "vllm_importance_sampling_clip_min": "a truncated weight has an upper bound alone",
     "save_steps": "a share of a run",

@@ -101,9 +101,9 @@ class Scores:
         if isinstance(node, dict):
             return Place(reference="reward_model"), {"model": node["reward_model"]}
         if isinstance(node, str):
-            if node in SHIPPED_REWARDS:
-                return Place(reference=SHIPPED_REWARDS[node][0]), SHIPPED_REWARDS[node][1]
             module, _, name = node.rpartition(".")
+            if module.partition(".")[0] in ("", "trl") and name in SHIPPED_REWARDS:
+                return Place(reference=SHIPPED_REWARDS[name][0]), SHIPPED_REWARDS[name][1]
             return (
                 Place(reference=f"{module}:{name}") if module else Place(why_not="the mapping knows no such reward")
             ), {}

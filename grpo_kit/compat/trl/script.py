@@ -22,6 +22,7 @@ class Rows:
     Attributes:
         changed: what is done to them that a recipe cannot say, in the script's words.
         mapped: the function that rows are mapped by, where there is exactly one.
+        shuffled: whether they are before the first of them are taken.
     """
 
     path: str | None = None
@@ -31,6 +32,7 @@ class Rows:
     renamed: dict[str, str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     mapped: ast.expr | None = None
+    shuffled: bool = False
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Asked:
 
     Attributes:
         settings: fields of the configuration that it gives.
+        loaded: what ``from_pretrained`` is given for the model beside its name.
         others: arguments of the trainer beside those that stand here.
         rewards, tools: expressions of a script, names of a configuration, or where a function is that a running script has.
     """
@@ -58,6 +61,7 @@ class Asked:
     names: Names | None = None
     text: str = ""
     evaluates: bool = False
+    loaded: dict[str, Any] = field(default_factory=dict)
 
 
 def read_script(path: Path) -> Asked:
@@ -84,9 +88,9 @@ def read_script(path: Path) -> Asked:
     given = _arguments(call, order, names)
     asked = Asked(method, path, _settings(path, given.pop("args", None), method, tree, names), tree=tree, names=names)
     asked.text = text
-    asked.model = _model(given.pop("model", None), names)
+    asked.model, asked.loaded = _model(given.pop("model", None), names)
     if "ref_model" in given:
-        asked.reference = _model(given.pop("ref_model"), names)
+        asked.reference, _ = _model(given.pop("ref_model"), names)
     asked.data = _rows(given.pop("train_dataset", None), names)
     asked.evaluates = given.pop("eval_dataset", None) is not None
     asked.lora = _lora(given.pop("peft_config", None), names)
@@ -157,16 +161,24 @@ def _settings(path: Path, node: ast.expr | None, method: str, tree: ast.Module, 
     return found
 
 
-def _model(node: ast.expr | None, names: Names) -> Any:
-    """A model's name or folder, also out of ``from_pretrained``."""
+# Where a model lies and in what it is multiplied, which a recipe says elsewhere.
+MOVES = {"to", "cuda", "cpu", "float", "half", "bfloat16", "train", "eval"}
+
+
+def _model(node: ast.expr | None, names: Names) -> tuple[Any, dict[str, Any]]:
+    """A model's name or folder, also out of ``from_pretrained``, and what that is given beside it."""
     if node is None:
-        return None
+        return None, {}
     made = names.resolve(node)
+    while isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr in MOVES:
+        made = names.resolve(made.func.value)
     if isinstance(made, ast.Call) and isinstance(made.func, ast.Attribute) and made.func.attr == "from_pretrained":
-        first = made.args[0] if made.args else next((k.value for k in made.keywords if k.arg and "name" in k.arg), None)
-        return names.value(first) if first is not None else Unread(ast.unparse(made)[:80], made.lineno)
+        given = _arguments(made, ("pretrained_model_name_or_path",), names)
+        first = next((given.pop(name) for name in list(given) if "name" in name), None)
+        more = {name: names.value(value) for name, value in given.items()}
+        return (names.value(first) if first is not None else Unread(ast.unparse(made)[:80], made.lineno)), more
     value = names.value(node)
-    return value if value is None or isinstance(value, str) else Unread(ast.unparse(node)[:80], node.lineno)
+    return (value if value is None or isinstance(value, str) else Unread(ast.unparse(node)[:80], node.lineno)), {}
 
 
 def _listed(node: ast.expr | None, names: Names) -> list[ast.expr]:
@@ -200,8 +212,10 @@ def _rows(node: ast.expr | None, names: Names, depth: int = 0) -> Rows:
     made = names.resolve(node)
     if isinstance(made, ast.Subscript):
         rows, key = _rows(made.value, names, depth + 1), names.value(made.slice)
-        if isinstance(key, str):
-            rows.split = key if rows.path is not None and not rows.changed else rows.split
+        if isinstance(key, str) and rows.path is not None and not rows.changed:
+            rows.split = key
+        elif not isinstance(key, str):
+            rows.changed.append(f"`[{' '.join(ast.unparse(made.slice).split())}]` (line {made.lineno})")
         return rows
     if not isinstance(made, ast.Call):
         return Rows(changed=[str(Unread(" ".join(ast.unparse(made).split())[:60], made.lineno))])
@@ -212,6 +226,8 @@ def _rows(node: ast.expr | None, names: Names, depth: int = 0) -> Rows:
     if made.func.attr in ("from_json", "from_csv", "from_parquet", "load_from_disk") and made.args:
         path = names.value(made.args[0])
         return Rows(path) if isinstance(path, str) else Rows(changed=[str(path)])
+    if made.func.attr.startswith("from_"):  # rows that the script itself makes
+        return Rows(changed=[str(Unread(" ".join(ast.unparse(made).split())[:60], made.lineno))])
     return _changed(made, made.func, names, depth)
 
 
@@ -219,6 +235,7 @@ def _changed(made: ast.Call, function: ast.Attribute, names: Names, depth: int) 
     rows = _rows(function.value, names, depth + 1)
     first = names.value(made.args[0]) if made.args else None
     if function.attr in HARMLESS:
+        rows.shuffled |= function.attr == "shuffle" and rows.limit is None
         return rows
     if function.attr == "rename_column" and len(made.args) == 2:
         second = names.value(made.args[1])
@@ -226,8 +243,8 @@ def _changed(made: ast.Call, function: ast.Attribute, names: Names, depth: int) 
             rows.renamed[second] = rows.renamed.pop(first, first)
             return rows
     count = first if function.attr == "take" else _range(made, names) if function.attr == "select" else None
-    if isinstance(count, int) and not rows.changed:
-        rows.limit = count
+    if isinstance(count, int) and (not rows.changed or rows.mapped is not None):
+        rows.limit = count if rows.limit is None else min(count, rows.limit)
         return rows
     if function.attr == "map" and made.args and not rows.changed:
         rows.mapped = made.args[0]
@@ -244,21 +261,26 @@ def _range(made: ast.Call, names: Names) -> Any:
 
 
 BUILDERS = ("json", "csv", "parquet")
+OTHER_BUILDERS = ("text", "arrow", "pandas", "webdataset", "imagefolder", "audiofolder", "xml")
 
 
 def _loaded(call: ast.Call, names: Names) -> Rows:
     """``load_dataset``: a name on the hub, or files of a builder."""
     given = {name: names.value(node) for name, node in _arguments(call, ("path", "name"), names).items()}
-    unread = [value for value in given.values() if isinstance(value, Unread)]
+    said = " ".join(ast.unparse(call).split())[:60]
+    unread = [name for name in ("path", "name", "data_files", "split") if isinstance(given.get(name), Unread)]
     files = given.get("data_files")
     if isinstance(files, dict):
         files = files.get("train")
     if isinstance(files, list) and len(files) == 1:
         (files,) = files
     path = files if given.get("path") in BUILDERS else given.get("path")
-    if unread or not isinstance(path, str):
-        return Rows(changed=[str(Unread(" ".join(ast.unparse(call).split())[:60], call.lineno))])
+    if unread or not isinstance(path, str) or path in OTHER_BUILDERS:
+        return Rows(changed=[str(Unread(said, call.lineno))])
     rows = Rows(path, given.get("name"), given.get("split") or "train")
+    unsaid = [name for name in ("data_files", "data_dir", "revision") if given.get(name) is not None and path != files]
+    if unsaid:  # of a name on the hub, these are a part that a recipe cannot name; of a builder, where its files lie
+        rows.changed.append(f"`{said}` (line {call.lineno}), whose {' and '.join(unsaid)} a recipe cannot say")
     if "[" in rows.split:
         split, _, part = rows.split.partition("[")
         rows.split = split

@@ -18,6 +18,7 @@ UNREAD_HERE = {
     "dataset_test_split": "an evaluation section names held-out data (docs/evaluation.md)",
     "dataset_streaming": "rows are read whole",
     "model_revision": "a name on the hub is its main revision: download another one into a folder",
+    "torch_dtype": "weights are float32; model.dtype says what they are multiplied in",
     "dtype": "weights are float32; model.dtype says what they are multiplied in",
     "attn_implementation": "the kit chooses it",
     "load_in_8bit": "quantised training is not offered",
