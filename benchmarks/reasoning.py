@@ -124,7 +124,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--real-model", action="store_true", help="SmolLM2-135M in place of a tiny model; one run at a time")
+    parser.add_argument(
+        "--real-model", action="store_true", help="SmolLM2-135M in place of a tiny model; one run at a time"
+    )
     parser.add_argument("--dtype", default="float32", help="of the real model")
     parser.add_argument("--keep", type=Path, help="a folder for the runs; what is finished there is not run again")
     arguments = parser.parse_args()
