@@ -1,0 +1,187 @@
+"""Whether tests leave their verdict to the program: what is called to check and defined nowhere the program may define
+(``assert same(f(1), 5)``).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Sequence
+
+from ..wire.plain import of_data
+from .fed import Fed, arguments, asked, inner, result_of, root
+from .paths import Trace
+from .reach import DEFINITIONS
+
+
+def asks_for_verdict(
+    trees: Sequence[ast.Module], program: Collection[str], entry_points: Collection[str]
+) -> str | None:
+    """Which name of the program, no entry point, is to judge what an entry point returned; None if there is none.
+
+    It may turn it into something else (``decode(encode(x)) == x``), which is then compared; but not be told with it, or
+    later, what it is compared with, nor say yes or no. Without entry points that is told only of tests of which all that
+    is looked at is what one name of the program does with the result of another.
+
+    Args:
+        program: the names in the tests that are the program's.
+    """
+    others = set(program) - set(entry_points)
+    if not others:
+        return None
+    trace = Trace(trees)
+    fed = Fed(trees, entry_points or others, others, trace)
+    if entry_points:
+        found = next(_judges(trees, others, entry_points, trace, fed), "")
+        found = found or next((name for tree in trees for name in _unchecked([tree], trees, others, fed)), "")
+    else:
+        found = next(_unchecked(trees, trees, others, fed), "")
+    if not found:
+        return None
+    what = ", ".join(sorted(entry_points)) if entry_points else "another name of the program"
+    return (
+        f"the tests have {found}() judge what {what} returns, and do not define it: any "
+        f"program could. Define it in the setup, or name it among the entry points if it is under test"
+    )
+
+
+def _judges(
+    trees: Sequence[ast.AST], others: Collection[str], entry: Collection[str], trace: Trace, fed: Fed
+) -> Iterator[str]:
+    """Names that judge a result, in the order of the text."""
+
+    def from_entry(node: ast.AST) -> bool:
+        return any(result_of(p, entry) for p in trace.of(node) | trace.of(inner(node)))
+
+    turned = {id(node) for node in _turned(trees, others)}
+    later = _Later(trees, others, fed)
+    for node in (n for tree in trees for n in ast.walk(tree)):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            names = [root(s.func) for s in sides if isinstance(s, ast.Call)]
+            name = next((n for n in names if n in others and not n[:1].isupper()), "")
+            if name and any(map(from_entry, sides)) and not any(map(from_entry, arguments(sides))):
+                yield name
+        elif isinstance(node, ast.Call):
+            name, values = asked(node, others, trace)
+            told = [fed.is_result(value) for value in values]
+            kept = id(node) in turned and getattr(node.func, "id", "") not in ("filter", "partial")
+            if name and any(told) and not (all(told) and kept):
+                yield name
+            elif (maker := fed.maker(node.func)) and later.judges(node):
+                yield maker
+
+
+class _Later:
+    """Calls of objects that were told a result: they may answer with data, which the tests compare.
+
+    A method that is only called (``tree.insert(5)``) judges nothing if the tests look at the object themselves.
+    """
+
+    def __init__(self, trees: Sequence[ast.AST], others: Collection[str], fed: Fed) -> None:
+        nodes = [n for tree in trees for n in ast.walk(tree)]
+        self.fed = fed
+        self.alone = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}
+        self.turned = {id(n) for n in _turned(trees, others)} - self.alone
+        compared = [n for n in nodes if isinstance(n, ast.Compare) and not _says_yes_or_no(n, others)]
+        self.words = {id(inner(s)) for n in compared for s in (n.left, *n.comparators) if _with_a_word(n)}
+        # Looked at are what the tests' own comparisons and assertions have to do with, and names that data is asked of.
+        checks = [*compared, *(n for n in nodes if isinstance(n, ast.Call) and _asserts(n, others, fed))]
+        self.looked_at = {n.id for c in checks for n in ast.walk(c) if isinstance(n, ast.Name)}
+        self.attributes: dict[str, set[str]] = {}
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                self.attributes.setdefault(node.value.id, set()).add(node.attr)
+
+    def judges(self, call: ast.Call) -> bool:
+        name, values = _variable(call.func), arguments([call])
+        told = not all(map(self.fed.is_result, values))
+        if not told and (not self.fed.is_made_of(call.func) or (values and id(call) in self.alone)):
+            return False  # it hears of one more result, or says something of itself
+        direct = isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)
+        if direct and of_data(self.attributes[name]):
+            return False  # of an object of the program they fail the test
+        if id(call) in self.alone:
+            return name not in self.looked_at
+        return id(call) not in self.turned or (id(call) in self.words and told)
+
+
+def _with_a_word(node: ast.Compare) -> bool:
+    return any(isinstance(n, ast.Constant) and isinstance(n.value, str) for n in ast.walk(node))
+
+
+def _variable(node: ast.AST) -> str:
+    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _unchecked(some: Sequence[ast.AST], trees: Sequence[ast.AST], others: Collection[str], fed: Fed) -> Iterator[str]:
+    """Names of the program that are told a result in tests which assert nothing themselves, and ask such names more."""
+    bodies = {n.name: n for tree in trees for n in ast.walk(tree) if isinstance(n, DEFINITIONS)}
+    nodes = [n for tree in some for n in ast.walk(tree)]
+    seen: set[str] = set()
+    for node in nodes:  # grows
+        if isinstance(node, ast.Name) and node.id in bodies and node.id not in seen:
+            seen.add(node.id)
+            nodes += ast.walk(bodies[node.id])
+    if any(_asserts(node, others, fed) for node in nodes):
+        return
+    told = [n for n in nodes if id(n) in fed.told]
+    alone = [n.value for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+    if any(_variable(call.func) in others or fed.maker(call.func) for call in alone):
+        yield from (fed.told[id(n)] for n in told)
+
+
+def _asserts(node: ast.AST, others: Collection[str], fed: Fed) -> bool:
+    """Whether the tests themselves fail here, or have their library do it."""
+    if isinstance(node, (ast.Assert, ast.Raise)):
+        return True
+    if not isinstance(node, ast.Call) or _variable(node.func) in others or fed.maker(node.func):
+        return False
+    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    return name.startswith(("assert", "fail", "raises", "exit", "warns", "main", "_exit", "debug", "run"))
+
+
+def _turned(trees: Sequence[ast.AST], others: Collection[str]) -> Iterator[ast.AST]:
+    """Calls whose result is compared with data, or kept, or handed on: not what stands there for its truth."""
+    nodes = [n for tree in trees for n in ast.walk(tree)]
+    judging = {name for node in nodes for name in _judging(node, others)}
+    for node in nodes:
+        if isinstance(node, ast.Compare):
+            if not _says_yes_or_no(node, others):
+                yield from map(inner, map(_element, (node.left, *node.comparators)))
+        elif isinstance(node, ast.Assign):
+            if not any(isinstance(t, ast.Name) and t.id in judging for t in node.targets):
+                yield inner(node.value)
+        elif isinstance(node, ast.Expr):
+            yield node.value
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            yield inner(node.iter)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") not in ("all", "any", "bool"):
+            yield from map(inner, node.args)
+
+
+def _judging(node: ast.AST, others: Collection[str]) -> Iterator[str]:
+    """Variables that stand for their truth."""
+    if isinstance(node, (ast.Assert, ast.If, ast.IfExp, ast.While)):
+        yield from (n.id for n in (inner(node.test),) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield from (n.id for n in (inner(node.operand),) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.BoolOp):
+        yield from (n.id for n in map(inner, node.values) if isinstance(n, ast.Name))
+    elif isinstance(node, ast.Compare) and _says_yes_or_no(node, others):
+        yield from (n.id for n in map(inner, (node.left, *node.comparators)) if isinstance(n, ast.Name))
+
+
+def _says_yes_or_no(node: ast.Compare, others: Collection[str]) -> bool:
+    """Whether a comparison is one with what says nothing (True, 0), of size, or with another word of the program's."""
+    sides = [node.left, *node.comparators]
+    inner = [e for s in sides for e in (s.elts if isinstance(s, (ast.List, ast.Tuple)) else [s])]
+    constants = [s.value for s in inner if isinstance(s, ast.Constant)]
+    judged = any(root(n.func) in others for s in sides[1:] for n in ast.walk(s) if isinstance(n, ast.Call))
+    equal = all(isinstance(op, ast.Eq) for op in node.ops)
+    return judged or not equal or any(v is None or v in (0, 1) for v in constants)
+
+
+def _element(node: ast.expr) -> ast.expr:
+    return node.elt if isinstance(node, (ast.ListComp, ast.SetComp)) else node
