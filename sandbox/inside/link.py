@@ -11,7 +11,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import outstanding, passed
+from . import lent, outstanding, passed
 from .connection import Connection
 from .expected import Expected
 from .given import Arguments, Given, alike, fill
@@ -39,6 +39,8 @@ class Link:
         self.streams = Streams()
         self.stand_ins: list[object] = []
         self.given: list[Any] = []  # the mutable arguments that a reply names by number
+        self.lends = False  # the classes of the setup are on both sides, and told by name
+        self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.put: dict[tuple[int, str], Any] = {}
         self.lengths: dict[int, int] = {}
         self.items: dict[int, Items] = {}
@@ -79,12 +81,22 @@ class Link:
         if passed.is_mock(value):
             self.functions += [value, functools.partial(passed.of_mock, value)]
             return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
+        if self._lend(type(value)):
+            return {"~": "ref", "v": self.instances.reference(value)}
         if callable(value) and not isinstance(value, type):
             self.functions.append(value)
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
             binds = isinstance(value, types.FunctionType)
             return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc, binds]}
         raise passed.CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
+
+    def _lend(self, kind: type) -> bool:
+        """Give the program a class in the place of one of the tests, if that can be done."""
+        description = lent.described(kind, f"{kind.__name__}@{len(self.instances.classes)}") if self.lends else None
+        if description is not None:
+            self.instances.classes[description[0]] = kind
+            self.lent.append(description)
+        return description is not None
 
     def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         inner = producer if producer.endswith("[]") else f"{producer}[]"
@@ -156,6 +168,9 @@ class Link:
 
     def _send(self, message: list[Any]) -> None:
         nodes = self.instances.collect(self.encode)
+        if self.lent:
+            self.connection.send(["classes", self.lent])
+            self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
         self.connection.send(message)

@@ -80,6 +80,7 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         link.instances.constants = job["constants"]
+        link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         for position, (index, test) in enumerate(job["tests"]):
             send(["test", index, *_judge_one(test, namespace, link, names, before(position))])

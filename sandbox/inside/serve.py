@@ -17,7 +17,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import replaced
+from . import lent, replaced
 from .connection import Connection
 from .given import Arguments, Given, from_table
 from .operations import OPERATIONS, counterpart
@@ -133,8 +133,11 @@ class Server:
             self.answer(message)
 
     def _absorbed(self, message: list[Any]) -> bool:
-        """Take objects of the task; False for any other message."""
-        if message[0] == "nodes":
+        """Take classes of the tests, and objects of the task; False for any other message."""
+        if message[0] == "classes":
+            for description in message[1]:
+                self.instances.classes[description[0]] = lent.made(description, self.namespace.get(description[1]))
+        elif message[0] == "nodes":
             self.instances.absorb(message[1], self.decode)
         else:
             return False
