@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from .paths import Trace
 
 _HANDING = frozenset(("map", "filter", "partial", "starmap", "reduce", "submit"))
-_PASSING = frozenset(("list", "tuple", "sorted", "reversed", "iter", "next", "zip", "enumerate", "copy", "deepcopy"))
+_PASSING = frozenset(
+    ("getattr", "list", "tuple", "sorted", "reversed", "iter", "next", "zip", "enumerate", "copy", "deepcopy")
+)
 
 
 class Fed:
@@ -34,7 +36,7 @@ class Fed:
             for call, name, values in calls:
                 if name and any(map(self.is_result, values)):
                     self.told[id(call)] = name
-                    self._makers |= {name} if root(call.func) in others or _hands(call, others) else set()
+                    self._makers |= {name} if _hands(call) or meant(call.func, others, trace) else set()
             for target, value in bindings:
                 self._results |= {target} if self._contains(value) else set()
                 if target not in self._objects and (name := self.maker(value)):
@@ -93,10 +95,10 @@ def asked(call: ast.Call, others: Collection[str], trace: Trace) -> tuple[str, l
     (``map(same, found, expected)``), or by what it has made (``checker.verify(f(1))``).
     """
     values = arguments([call])
-    if (name := root(call.func)) in others:
+    if name := meant(call.func, others, trace):
         return name, values
-    if _hands(call, others):
-        return root(call.args[0]), values[1:]
+    if _hands(call) and (name := meant(call.args[0], others, trace)):
+        return name, values[1:]
     of = call.func.value if isinstance(call.func, ast.Attribute) else call.func
     if isinstance(of, ast.Call):
         name, before = asked(of, others, trace)
@@ -106,9 +108,15 @@ def asked(call: ast.Call, others: Collection[str], trace: Trace) -> tuple[str, l
     return next((n for n in made if n in others), ""), values
 
 
-def _hands(call: ast.Call, others: Collection[str]) -> bool:
-    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-    return name in _HANDING and bool(call.args) and root(call.args[0]) in others
+def meant(node: ast.AST, others: Collection[str], trace: Trace) -> str:
+    """Which of these names a function is, or is an attribute of, under whatever name; or none."""
+    if (name := root(node)) in others:
+        return name
+    return min(trace.of(node) & set(others), default="") if isinstance(node, ast.Name) else ""
+
+
+def _hands(call: ast.Call) -> bool:
+    return getattr(call.func, "id", getattr(call.func, "attr", "")) in _HANDING and bool(call.args)
 
 
 def arguments(nodes: Sequence[ast.AST]) -> list[ast.AST]:

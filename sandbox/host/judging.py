@@ -30,11 +30,11 @@ def asks_for_verdict(
         return None
     trace = Trace(trees)
     fed = Fed(trees, entry_points or others, others, trace)
+    found = ""
     if entry_points:
         found = next(_judges(trees, others, entry_points, trace, fed), "")
-        found = found or next((name for tree in trees for name in _unchecked([tree], trees, others, fed)), "")
-    else:
-        found = next(_unchecked(trees, trees, others, fed), "")
+    if not found:
+        found = next((name for tree in trees for name in _unchecked(tree, trees, others, entry_points, fed)), "")
     if not found:
         return None
     what = ", ".join(sorted(entry_points)) if entry_points else "another name of the program"
@@ -65,7 +65,9 @@ def _judges(
             name, values = asked(node, others, trace)
             told = [fed.is_result(value) for value in values]
             kept = id(node) in turned and getattr(node.func, "id", "") not in ("filter", "partial")
-            if name and any(told) and not (all(told) and kept):
+            handed = [root(value) in entry for value in values]
+            judged = any(told) and not (all(told) and kept)
+            if name and (judged or (any(handed) and not all(handed) and not later.compares(node))):
                 yield name
             elif (maker := fed.maker(node.func)) and later.judges(node):
                 yield maker
@@ -83,7 +85,9 @@ class _Later:
         self.alone = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}
         self.turned = {id(n) for n in _turned(trees, others)} - self.alone
         compared = [n for n in nodes if isinstance(n, ast.Compare) and not _says_yes_or_no(n, others)]
-        self.words = {id(inner(s)) for n in compared for s in (n.left, *n.comparators) if _with_a_word(n)}
+        self.words = {
+            id(call) for n in compared if _with_a_word(n) for call in ast.walk(n) if isinstance(call, ast.Call)
+        }
         # Looked at are what the tests' own comparisons and assertions have to do with, and names that data is asked of.
         checks = [*compared, *(n for n in nodes if isinstance(n, ast.Call) and _asserts(n, others, fed))]
         self.looked_at = {n.id for c in checks for n in ast.walk(c) if isinstance(n, ast.Name)}
@@ -91,6 +95,10 @@ class _Later:
         for node in nodes:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 self.attributes.setdefault(node.value.id, set()).add(node.attr)
+
+    def compares(self, call: ast.Call) -> bool:
+        """Whether the tests look at what a call returns, or it stands there for what it does."""
+        return id(call) in self.turned | self.alone
 
     def judges(self, call: ast.Call) -> bool:
         name, values = _variable(call.func), arguments([call])
@@ -115,10 +123,15 @@ def _variable(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _unchecked(some: Sequence[ast.AST], trees: Sequence[ast.AST], others: Collection[str], fed: Fed) -> Iterator[str]:
-    """Names of the program that are told a result in tests which assert nothing themselves, and ask such names more."""
-    bodies = {n.name: n for tree in trees for n in ast.walk(tree) if isinstance(n, DEFINITIONS)}
-    nodes = [n for tree in some for n in ast.walk(tree)]
+def _unchecked(
+    tree: ast.AST, trees: Sequence[ast.AST], others: Collection[str], entry: Collection[str], fed: Fed
+) -> Iterator[str]:
+    """Names of the program that have to do with a result in a test which asserts nothing itself.
+
+    With a test belong those that share a variable with it, or ask the program for something else than entry points.
+    """
+    bodies = {n.name: n for t in trees for n in ast.walk(t) if isinstance(n, DEFINITIONS)}
+    nodes = [n for t in _with(tree, trees, others) for n in ast.walk(t)]
     seen: set[str] = set()
     for node in nodes:  # grows
         if isinstance(node, ast.Name) and node.id in bodies and node.id not in seen:
@@ -126,10 +139,19 @@ def _unchecked(some: Sequence[ast.AST], trees: Sequence[ast.AST], others: Collec
             nodes += ast.walk(bodies[node.id])
     if any(_asserts(node, others, fed) for node in nodes):
         return
-    told = [n for n in nodes if id(n) in fed.told]
-    alone = [n.value for n in nodes if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
-    if any(_variable(call.func) in others or fed.maker(call.func) for call in alone):
-        yield from (fed.told[id(n)] for n in told)
+    names = {n.id for n in nodes if isinstance(n, ast.Name)}
+    told = [fed.told[id(n)] for n in nodes if id(n) in fed.told]
+    yield from told or (sorted(names & set(others)) if names & set(entry) else [])
+
+
+def _with(tree: ast.AST, trees: Sequence[ast.AST], others: Collection[str]) -> list[ast.AST]:
+    def shared(of: ast.AST) -> set[str]:
+        return {n.id for n in ast.walk(of) if isinstance(n, ast.Name) and n.id in bound}
+
+    bound = {n.id for t in trees for n in ast.walk(t) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    ours = shared(tree)
+    asks = [t for t in trees if any(isinstance(n, ast.Name) and n.id in others for n in ast.walk(t))]
+    return [t for t in trees if t is tree or ours & shared(t) or any(t is other for other in asks)]
 
 
 def _asserts(node: ast.AST, others: Collection[str], fed: Fed) -> bool:
@@ -140,6 +162,9 @@ def _asserts(node: ast.AST, others: Collection[str], fed: Fed) -> bool:
         return False
     name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
     return name.startswith(("assert", "fail", "raises", "exit", "warns", "main", "_exit", "debug", "run"))
+
+
+_FOR_TRUTH = frozenset(("all", "any", "bool", "isinstance", "callable", "hasattr", "print", "id"))
 
 
 def _turned(trees: Sequence[ast.AST], others: Collection[str]) -> Iterator[ast.AST]:
@@ -157,7 +182,7 @@ def _turned(trees: Sequence[ast.AST], others: Collection[str]) -> Iterator[ast.A
             yield node.value
         elif isinstance(node, (ast.For, ast.comprehension)):
             yield inner(node.iter)
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") not in ("all", "any", "bool"):
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") not in _FOR_TRUTH:
             yield from map(inner, node.args)
 
 

@@ -17,7 +17,7 @@ the very object that the tests have made (``return self``).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..wire import codec
 
@@ -69,8 +69,6 @@ class Held:
     which it came (`names`).
     """
 
-    _link: Link
-    _number: int
     __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_named", "_number", "_producer", "_standing")
 
     def __init__(self, link: Link, number: int, class_name: str, rank: int, producer: str) -> None:
@@ -85,6 +83,10 @@ class Held:
             ("_producer", producer),
         ):
             object.__setattr__(self, name, value)
+
+    if TYPE_CHECKING:  # an annotation in the class would be found where a function of the program has its own
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def _is_object(self) -> bool:
         """Whether the tests use what came from here as an object, so that the reference must return one, too."""
