@@ -34,7 +34,7 @@ def asks_for_verdict(
     if entry_points:
         found = next(_judges(trees, others, entry_points, trace, fed), "")
     if not found:
-        found = next((name for tree in trees for name in _unchecked(tree, trees, others, entry_points, fed)), "")
+        found = next(_Unchecked(trees, others, entry_points, fed).judges(), "")
     if not found:
         return None
     what = ", ".join(sorted(entry_points)) if entry_points else "another name of the program"
@@ -123,35 +123,46 @@ def _variable(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _unchecked(
-    tree: ast.AST, trees: Sequence[ast.AST], others: Collection[str], entry: Collection[str], fed: Fed
-) -> Iterator[str]:
-    """Names of the program that have to do with a result in a test which asserts nothing itself.
+class _Unchecked:
+    """Tests that assert nothing themselves, and names of the program that have to do with a result in them.
 
     With a test belong those that share a variable with it, or ask the program for something else than entry points.
     """
-    bodies = {n.name: n for t in trees for n in ast.walk(t) if isinstance(n, DEFINITIONS)}
-    nodes = [n for t in _with(tree, trees, others) for n in ast.walk(t)]
-    seen: set[str] = set()
-    for node in nodes:  # grows
-        if isinstance(node, ast.Name) and node.id in bodies and node.id not in seen:
-            seen.add(node.id)
-            nodes += ast.walk(bodies[node.id])
-    if any(_asserts(node, others, fed) for node in nodes):
-        return
-    names = {n.id for n in nodes if isinstance(n, ast.Name)}
-    told = [fed.told[id(n)] for n in nodes if id(n) in fed.told]
-    yield from told or (sorted(names & set(others)) if names & set(entry) else [])
 
+    def __init__(self, trees: Sequence[ast.AST], others: Collection[str], entry: Collection[str], fed: Fed) -> None:
+        self.others, self.entry, self.fed = set(others), set(entry), fed
+        self.nodes = [list(ast.walk(tree)) for tree in trees]
+        self.names = [{n.id for n in nodes if isinstance(n, ast.Name)} for nodes in self.nodes]
+        self.bodies = {n.name: n for nodes in self.nodes for n in nodes if isinstance(n, DEFINITIONS)}
+        stored = (
+            n for nodes in self.nodes for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)
+        )
+        self.own = {n.id for n in stored} | self.bodies.keys()
 
-def _with(tree: ast.AST, trees: Sequence[ast.AST], others: Collection[str]) -> list[ast.AST]:
-    def shared(of: ast.AST) -> set[str]:
-        return {n.id for n in ast.walk(of) if isinstance(n, ast.Name) and n.id in bound}
+    def judges(self) -> Iterator[str]:
+        for index in range(1, len(self.nodes)):  # the first one is the setup
+            if not self._checks([index]) and not self._checks(which := self._with(index)):
+                names = set().union(*(self.names[i] for i in which))
+                told = [self.fed.told[id(n)] for i in which for n in self.nodes[i] if id(n) in self.fed.told]
+                yield from told or (sorted(names & self.others) if names & self.entry else [])
 
-    bound = {n.id for t in trees for n in ast.walk(t) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-    ours = shared(tree)
-    asks = [t for t in trees if any(isinstance(n, ast.Name) and n.id in others for n in ast.walk(t))]
-    return [t for t in trees if t is tree or ours & shared(t) or any(t is other for other in asks)]
+    def _checks(self, which: Sequence[int]) -> bool:
+        nodes = [n for i in which for n in self.nodes[i]]
+        seen: set[str] = set()
+        for node in nodes:  # grows
+            if isinstance(node, ast.Name) and node.id in self.bodies and node.id not in seen:
+                seen.add(node.id)
+                nodes += ast.walk(self.bodies[node.id])
+        return any(_asserts(node, self.others, self.fed) for node in nodes)
+
+    def _with(self, index: int) -> list[int]:
+        found = {i for i, names in enumerate(self.names) if i == index or names & self.others}
+        while True:
+            shared = self.own & set().union(*(self.names[i] for i in found))
+            more = {i for i, names in enumerate(self.names) if i not in found and names & shared}
+            if not more:
+                return sorted(found)
+            found |= more
 
 
 def _asserts(node: ast.AST, others: Collection[str], fed: Fed) -> bool:
@@ -164,7 +175,7 @@ def _asserts(node: ast.AST, others: Collection[str], fed: Fed) -> bool:
     return name.startswith(("assert", "fail", "raises", "exit", "warns", "main", "_exit", "debug", "run"))
 
 
-_FOR_TRUTH = frozenset(("all", "any", "bool", "isinstance", "callable", "hasattr", "print", "id"))
+_FOR_TRUTH = frozenset(("all", "any", "bool", "isinstance", "callable", "hasattr"))
 
 
 def _turned(trees: Sequence[ast.AST], others: Collection[str]) -> Iterator[ast.AST]:
