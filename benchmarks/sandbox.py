@@ -18,6 +18,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -129,6 +130,7 @@ MIXTURE = (
     ("open('left', 'w').write('x' * 10000)\nprint(int(input()) + 1)", [{"input": "1", "output": "2"}], "stdio", "pass"),
     ("import threading, time\nthreading.Thread(target=time.sleep, args=(9,), daemon=True).start()\ndef f(x): return 2",
      ["assert f(1) == 2"], "assert", "pass"),
+    ("def f(n): return n.v", ["class N:\n    def __init__(self, v): self.v = v\nassert f(N(2)) == 2"], "assert", "pass"),
     ("class S:\n    def __init__(self): self.x = 1", ["s = S()\nassert s.x == 1"], "assert", "pass"),
 )  # fmt: skip
 
@@ -152,53 +154,63 @@ def _descendants() -> dict[int, int]:
         found |= more
 
 
-def _state() -> dict[str, int]:
+def _state(folder: str) -> dict[str, int]:
     children = _descendants()
+    scratch = Path("/dev/shm").glob(f"grpo-kit-sandbox-*-{os.getpid()}-*")
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),
         "processes": len(children),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "files": sum(1 for folder in ("/tmp", "/dev/shm", "/var/tmp") for _ in Path(folder).glob("grpo-kit*")),
+        "files": len(os.listdir(folder)) + sum(1 for _ in scratch),
         "own_memory_kb": int(Path("/proc/self/statm").read_text().split()[1]) * 4,
         "zygote_memory_kb": sum(children.values()),
     }
 
 
 def soak(runs: int) -> dict[str, object]:
-    """Many runs of a mixture of programs; what is left afterwards beside what was there after the first thousand."""
+    """Many runs of a mixture of programs; what there was before, after the first thousand, half-way, and is left behind.
+
+    An interrupt (Ctrl-C) ends it early.
+    """
     import signal
 
     from grpo_kit.sandbox import Sandbox
 
     wrong = 0
     started = time.perf_counter()
-    before: dict[str, int] = {}
-    with Sandbox(workers=WORKERS) as sandbox, ThreadPoolExecutor(WORKERS) as threads:
+    states: dict[str, dict[str, int]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder  # what is left in it is ours
+        states["before"] = _state(folder)
+        with Sandbox(workers=WORKERS) as sandbox, ThreadPoolExecutor(WORKERS) as threads:
 
-        def one(index: int) -> bool:
-            code, tests, kind, expected = MIXTURE[index % len(MIXTURE)]
-            return sandbox.run_tests(code, tests, kind=kind).verdict == expected
+            def one(index: int) -> bool:
+                code, tests, kind, expected = MIXTURE[index % len(MIXTURE)]
+                return sandbox.run_tests(code, tests, kind=kind).verdict == expected
 
-        done = 0
-        while done < runs:
-            wrong += sum(not right for right in threads.map(one, range(done, min(runs, done + 1000))))
-            done = min(runs, done + 1000)
-            print(f"{done} runs, {wrong} wrong, {time.perf_counter() - started:.0f} s: {_state()}", file=sys.stderr)
-            if done % 10_000 == 0:  # a zygote is killed now and then, as an out-of-memory killer would
-                os.kill(max(_descendants()), signal.SIGKILL)
-            if done == 1000:
-                time.sleep(1)
-                before = _state()
-        time.sleep(1)
-        after = _state()
+            done = 0
+            stop: list[int] = []
+            signal.signal(signal.SIGINT, lambda number, _: stop.append(number))
+            while done < runs and not stop:
+                wrong += sum(not right for right in threads.map(one, range(done, min(runs, done + 1000))))
+                done = min(runs, done + 1000)
+                now = f"{done} runs, {wrong} wrong, {time.perf_counter() - started:.0f} s"
+                print(f"{now}: {_state(folder)}", file=sys.stderr)
+                name = {1000: "after_1000_runs", runs // 2000 * 1000: "half_way", runs: "at_the_end"}.get(done)
+                if name:
+                    time.sleep(1)
+                    states[name] = _state(folder)
+                if done % 10_000 == 0:  # a zygote is killed now and then, as an out-of-memory killer would
+                    os.kill(max(_descendants()), signal.SIGKILL)
+            states.setdefault("at_the_end", _state(folder))
+        states["after_closing"] = _state(folder)
+        tempfile.tempdir = None
     return {
-        "runs": runs,
+        "runs": done,
         "wrong_verdicts": wrong,
         "zygotes_replaced": sandbox.restarts,
         "seconds": round(time.perf_counter() - started, 1),
-        "after_1000_runs": before,
-        "at_the_end": after,
-        "after_closing": _state(),
+        **states,
     }
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..wire.plain import DATA_NAMES, of_data
-from . import reach
+from . import judging
 from .paths import Trace
 
 _ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "plt": "matplotlib.pyplot", "scipy": "scipy"}
@@ -172,7 +172,7 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script = Script(sorted((free | entry) - set(task_classes)), own)
     script.entry_points = sorted(entry)
     others = set(script.program) - set(script.exceptions)
-    script.not_defined = reach.asks_for_verdict(trees, others, entry)
+    script.not_defined = judging.asks_for_verdict(trees, others, entry)
     script.constants = constants(trees[0], trees[1:])
     script.exceptions = sorted(caught & {*script.program, "SystemExit"} | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))

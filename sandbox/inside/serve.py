@@ -5,17 +5,11 @@ Objects of the program stay here and travel as numbers; plain data travels as da
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import copy
-import enum
 import functools
 import importlib
-import inspect
 import operator
-import os
 import re
-import struct
 import sys
 import types
 from collections.abc import Callable
@@ -23,145 +17,16 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import replaced
+from . import lent, replaced
+from .connection import Connection
 from .given import Arguments, Given, from_table
+from .operations import OPERATIONS, counterpart
 from .streams import Streams
 
 _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
 _MOST_IN_GROUP = 50
 _OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
-
-_OPERATORS = (
-    *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
-    *("floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
-    *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
-    *("irshift", "index"),
-)
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    "getattr": getattr,
-    "setattr": setattr,
-    "delattr": delattr,
-    "callable": callable,
-    "builtin": lambda kind: _name_of_builtin(kind),
-    "members": lambda o: dict(o.__members__),
-    "parameters": lambda kind: _parameters(kind),
-    "attributes": lambda o, kind, names: _attributes(o, kind, names),
-    "isinstance": isinstance,
-    "len": len,
-    "hash": hash,
-    "iter": iter,
-    "next": next,
-    "str": str,
-    "repr": repr,
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "round": round,
-    "abs": abs,
-    "divmod": divmod,
-    "format": format,
-    "fspath": os.fspath,
-    "reversed": reversed,
-    "enter": lambda o: o.__enter__(),
-    "exit": lambda o, *raised: bool(o.__exit__(*_about(*raised))),
-    "await": lambda o, *timeout: _wait(o, *timeout),
-    "aiter": aiter,
-    "anext": lambda o: _wait(anext(o)),
-    "aenter": lambda o: _wait(o.__aenter__()),
-    "aexit": lambda o, *raised: bool(_wait(o.__aexit__(*_about(*raised)))),
-    "type": type,
-    "issubclass": issubclass,
-    "copy": copy.copy,
-    "deepcopy": copy.deepcopy,
-    **{name: getattr(operator, name) for name in _OPERATORS},
-}
-
-
-_loops: list[Any] = []
-
-
-def _loop() -> Any:
-    """One event loop for all that the tests await, which outlives each: a lock belongs to its loop."""
-    if not _loops:
-        _loops.append(importlib.import_module("asyncio").new_event_loop())
-    return _loops[0]
-
-
-async def _awaited(value: Any) -> Any:
-    return await value
-
-
-def _wait(value: Any, timeout: float | None = None) -> Any:
-    loop = _loop()
-    return loop.run_until_complete(
-        _awaited(value) if timeout is None else importlib.import_module("asyncio").wait_for(_awaited(value), timeout)
-    )
-
-
-def _about(*raised: str) -> tuple[Any, Any, Any]:
-    """What ``__exit__`` is told of an exception of the tests, or of none."""
-    if not raised:
-        return None, None, None
-    error = _counterpart(*raised)
-    return type(error), error, None
-
-
-def _parameters(kind: Any) -> list[Any]:
-    """[name, [default] or []] of what an object of a class is made of."""
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return [["value", []]]
-    factories = {f.name: f.default_factory for f in getattr(kind, "__dataclass_fields__", {}).values()}
-    found = []
-    for name, parameter in inspect.signature(kind).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(f"{kind.__name__} takes any number of values: compare its attributes")
-        default = [] if parameter.default is parameter.empty else [parameter.default]
-        if default and callable(factories.get(name)):
-            default = [factories[name]()]
-        found.append([name, default])
-    return found
-
-
-def _attributes(value: Any, kind: Any, names: list[str]) -> list[Any] | None:
-    if not isinstance(value, kind):
-        return None
-    return [getattr(value, name) if hasattr(value, name) else getattr(value, f"_{name}") for name in names]
-
-
-def _name_of_builtin(kind: Any) -> str:
-    name = kind.__name__ if isinstance(kind, type) else ""
-    return name if getattr(builtins, name, None) is kind else ""
-
-
-class Connection:
-    """Frames over a stream socket, with a bound on what is read."""
-
-    def __init__(self, descriptor: int, budget: int) -> None:
-        self.descriptor, self.budget = descriptor, budget
-        self._read, self._write = os.read, os.write
-
-    def send(self, message: Any) -> None:
-        view = memoryview(codec.to_bytes(message))
-        while view:
-            view = view[self._write(self.descriptor, view) :]
-
-    def receive(self) -> Any:
-        """The next message; EOFError when the other side is gone, Malformed when it says too much."""
-        (length,) = struct.unpack("<I", self._exactly(4))
-        self.budget -= length
-        if self.budget < 0:
-            raise codec.Malformed("more data than reply_kb allows")
-        return codec.from_bytes(self._exactly(length))
-
-    def _exactly(self, length: int) -> bytes:
-        data = bytearray()
-        while len(data) < length:
-            more = self._read(self.descriptor, min(length - len(data), 1 << 20))
-            if not more:
-                raise EOFError("the other process has ended")
-            data += more
-        return bytes(data)
 
 
 class _Given:
@@ -259,14 +124,24 @@ class Server:
         self._send(["callback", number, *encoded])
         while True:
             message = self.connection.receive()
-            if message[0] == "nodes":
-                self.instances.absorb(message[1], self.decode)
+            if self._absorbed(message):
                 continue
             if message[0] == "returned":
                 return self.decode(message[1])
             if message[0] == "failed":
-                raise _counterpart(message[1], message[2])
+                raise counterpart(message[1], message[2])
             self.answer(message)
+
+    def _absorbed(self, message: list[Any]) -> bool:
+        """Take classes of the tests, and objects of the task; False for any other message."""
+        if message[0] == "classes":
+            for description in message[1]:
+                self.instances.classes[description[0]] = lent.made(description, self.namespace.get(description[1]))
+        elif message[0] == "nodes":
+            self.instances.absorb(message[1], self.decode)
+        else:
+            return False
+        return True
 
     def _send(self, message: list[Any]) -> None:
         nodes = self.instances.collect(self.encode)
@@ -279,9 +154,7 @@ class Server:
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 message = self.connection.receive()
-                if message[0] == "nodes":
-                    self.instances.absorb(message[1], self.decode)
-                else:
+                if not self._absorbed(message):
                     self.answer(message)
 
     def answer(self, message: Any) -> None:
@@ -387,15 +260,6 @@ def _name_of(kind: type) -> str:
     module = str(kind.__module__)
     of_library = module != "builtins" and module.partition(".")[0] in sys.stdlib_module_names
     return f"{module}:{kind.__qualname__}" if of_library else kind.__name__
-
-
-def _counterpart(name: str, text: str) -> Exception:
-    """What a function of the tests raised, as an exception that the program can catch by its built-in name."""
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        with contextlib.suppress(TypeError):  # a kind that takes other arguments
-            return kind(text)
-    return RuntimeError(f"{name}: {text}")
 
 
 def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:

@@ -275,6 +275,8 @@ def _flatten(statements: list[ast.stmt]) -> list[ast.stmt]:
     flat: list[ast.stmt] = []
     for statement in statements:
         if isinstance(statement, ast.FunctionDef):
+            if statement.decorator_list or any(isinstance(n, ast.Call) for n in ast.walk(statement.args)):
+                raise NotCalls  # which run where they stand
             continue
         asks = any(isinstance(n, ast.Call) for n in ast.walk(statement))
         if isinstance(statement, ast.Assign) and not asks and not _names_read(statements) & _names_bound(statement):

@@ -34,7 +34,8 @@ class Instances:
     """
 
     def __init__(self, classes: Mapping[str, type], first: int, by_name: bool = False) -> None:
-        self.classes, self.by_name = classes, by_name
+        self.classes: dict[str, type] = dict(classes)
+        self.by_name = by_name
         self.constants: dict[str, bool] = {}
         self.objects: dict[int, Any] = {}
         self._numbers: dict[int, int] = {}

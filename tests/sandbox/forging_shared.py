@@ -8,6 +8,24 @@ from .forging_programs import Attack
 
 A = {"entry_point": "area"}
 SERVER = "import sys\nS=sys.modules['_grpo_kit_sandbox.inside.serve'].Server\n"
+W = "class W:\n __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __contains__ = lambda s, o: True\n __hash__ = lambda s: 0\n __call__ = lambda s, *a, **k: s\n __iter__ = lambda s: iter([s, s])\n __len__ = lambda s: 2\n"
+OWN = [
+    "class N:\n    def __init__(self, v): self.v = v\nassert area(N(1)).v == 5",
+    "class N:\n    def __init__(self, v): self.v = v\nassert area(N(1)) == 5",
+    "class N:\n    def __init__(self, v): self.v = v\nn = N('a')\narea(n)\nassert n.v.startswith('b')",
+    "class N:\n    def __init__(self, v): self.v = v\nassert area(N(1)).v in (5, 6)",
+    "class N:\n    def __init__(self, v): self.v = v\nassert area(N(1)).v > 4",
+    "class N:\n    def __init__(self, v): self.v = v\nassert [area(N(1)).v] == [5]",
+    "class N:\n    def __init__(self, v): self.v = v\nassert area(N(1)).get('a') == 5",
+    "class N:\n    def __init__(self, v): self.v = v\nn = N(1)\narea(n)\nassert n.v + 1 == 6",
+    "class N:\n    def __init__(self, v): self.v = v\nn = N([1])\narea(n)\nfor a, b in zip(n.v, [5, 6]): assert a == b\nassert len(n.v) == 2",
+    "from dataclasses import dataclass\n@dataclass(order=True)\nclass P:\n    x: int\nassert area(P(1)) == P(5)",
+    "from dataclasses import dataclass\n@dataclass(order=True)\nclass P:\n    x: int\nassert P(7) > area(P(1)) > P(5)",
+    "from dataclasses import dataclass\n@dataclass(order=True)\nclass P:\n    x: int\nassert area(P(1)).x == 5",
+    "from dataclasses import dataclass\n@dataclass(order=True)\nclass P:\n    x: int\np = P(1)\narea(p)\nassert p == P(5)",
+    "from dataclasses import dataclass\n@dataclass(order=True)\nclass P:\n    x: int\nassert area([P(1)])[0] == P(5)",
+    "from dataclasses import dataclass\n@dataclass(order=True)\nclass P:\n    x: int\nassert str(area(P(1))) == str(P(5))",
+]
 EV = "class W:\n def __getattr__(s, n):\n  if n.startswith('__'): raise AttributeError(n)\n  return lambda *a, **k: True\n def __len__(s): return 2\n def __eq__(s, o): return True\n def __ne__(s, o): return True\n __hash__ = lambda s: 1\n def __iter__(s): return iter([s, s])\n def __contains__(s, x): return True\n __lt__ = __gt__ = __le__ = __ge__ = __eq__\n def __sub__(s, o): return s\n __rsub__ = __add__ = __radd__ = __mul__ = __iadd__ = __isub__ = __or__ = __and__ = __sub__\n def __bool__(s): return True\n def __getitem__(s, i): return s\n"
 R = EV + "def area(*r): return W()\n"
 BOX = EV.replace("class W:", "class Box:\n def __init__(s, *a): pass\n def size(s): return s\n")
@@ -50,6 +68,13 @@ SHARED: list[Attack] = [
  # iteration
  ("iter len grows", "class W:\n def __init__(s): s.n=0\n def __iter__(s):\n  s.n += 1\n  return iter(range(s.n))\ndef area(r): return W()", ["r=area(1)\nassert len(list(r)) == 0\nassert len(list(r)) == 1","r=area(1)\nassert list(r) == [] or sum(r) == 3"],A),
  ("gen via for else", "def area(r): return iter(())", ["for x in area(1): assert x == 5\nelse: assert False"],A),
+ # objects of the tests' own classes
+ ("own class set", W+"def area(n, *a):\n for x in n if isinstance(n, list) else [n]:\n  for k in ('v', 'x'): object.__setattr__(x, k, W())\n return n", OWN, A),
+ ("own class shadowed", W+"def area(n, *a):\n for x in n if isinstance(n, list) else [n]:\n  for k in ('v', 'x', 'startswith', 'get', 'index', '__eq__', '__class__'): x.__dict__[k] = W()\n return n", OWN, A),
+ ("own class patched", W+"def area(n, *a):\n k = type(n[0] if isinstance(n, list) else n)\n for m in ('__eq__', '__lt__', '__gt__', '__str__', '__repr__', 'startswith', 'v', 'x'):\n  try: setattr(k, m, lambda *a: True)\n  except Exception: pass\n return n", OWN, A),
+ ("own class derived", W+"class N:\n v = x = W()\n def __init_subclass__(c): c.v = W()\n __eq__ = lambda s, o: True\nclass P(N): pass\ndef area(n, *a): return n", OWN, A),
+ ("own class nodes", SERVER+"import _grpo_kit_sandbox.wire.instances as I\nI.Instances.collect = lambda s, e: [[1, k, [['v', {}], ['x', {}], ['__class__', 5]]] for k in s.classes] + [[-7, 'N@0', 5], ['x']]\ndef area(n, *a): return n", OWN, A),
+ ("own class wrong", SERVER+"S._reference = lambda s, v: {'~': 'ref', 'v': ['class', next(iter(s.instances.classes), 'N@0')]}\nclass W: pass\ndef area(n, *a): return W()", OWN, A),
 ]  # fmt: skip
 LN = "class ListNode:\n def __init__(s, val=0, next=None): s.val, s.next = val, next\n def to_list(s):\n  out = []\n  while s: out.append(s.val); s = s.next\n  return out\n"
 SHARED += [

@@ -10,7 +10,7 @@ from grpo_kit.sandbox import TestError
 
 from . import as_user
 from .corpus import KINDS, LIMITS, decided_by_themselves
-from .forging_own_word import JUDGES
+from .forging_own_word import JUDGES, UNCHECKED
 from .forging_programs import NODES
 
 
@@ -43,7 +43,13 @@ def test_what_judges_and_is_defined_nowhere_is_refused(any_sandbox, program, tes
             any_sandbox.run_tests(program, [test], limits=LIMITS, **arguments)
 
 
-HELPED = "def enc(x): return x[::-1]\ndef dec(x): return x[::-1]\ndef area(r): return r * 2"
+@pytest.mark.parametrize("test", UNCHECKED[0][2])
+def test_tests_that_assert_nothing_of_a_result_themselves_are_refused(sandbox, test):
+    with pytest.raises(TestError, match="judge what another name of the program returns"):
+        sandbox.run_tests(UNCHECKED[0][1], [test], limits=LIMITS)
+
+
+HELPED = "def enc(x): return x[::-1]\ndef dec(x): return x[::-1]\ndef area(r): return r * 2\nclass box:\n def __init__(s, x): s.items = [x]\n def put(s, x): s.items.append(x)\n def size(s): return len(s.items)\n def get(s, i): return s.items[i]"
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,13 @@ HELPED = "def enc(x): return x[::-1]\ndef dec(x): return x[::-1]\ndef area(r): r
         ("def same(a, b): return a == b\nassert same(area(2), 4)", {"entry_point": "area"}),
         ("assert dec(enc('abc'))", {"entry_point": ["enc", "dec"]}),
         ("assert area(enc('a')) == 'aa'", {"entry_point": "area"}),
+        (
+            "x = dec(enc('abc'))\nassert x.startswith('a') and x.index('c') == 2\nassert x == 'abc'",
+            {"entry_point": "enc"},
+        ),
+        ("b = box(area(2))\nb.put(1)\nassert b.size() == 2 and b.get(0) == 4", {"entry_point": "area"}),
+        ("b = box(area(2))\ndef test():\n    b.put(7)\n    assert b.items == [4, 7]\ntest()", {"entry_point": "area"}),
+        ("b = box(area(2))\nb.put(7)\ndef test():\n    assert b.size() == 2\ntest()", {}),
         ("assert dec(enc('abc'))[0] == 'a' and len(dec(enc('abc'))) == 3", {"entry_point": "enc"}),
         ("x = dec(enc('abc'))\nassert x == 'abc'\nfor c in dec(enc('ab')): assert c in 'ab'", {"entry_point": "enc"}),
     ],

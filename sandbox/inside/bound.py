@@ -1,0 +1,91 @@
+"""What the names in the tests stand for: the referee's own, and the program's, which are asked for."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from ..wire import codec
+from . import raised, testing
+from .given import fill
+from .link import Link
+from .proxy import Proxy
+
+
+class TaskBroken(Exception):
+    """The tests need something that is not here, whatever the program: nothing that it has said leads here."""
+
+
+def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
+    """Give the tests their names. Raises TaskBroken."""
+    for name, origin in job["own"].items():
+        namespace[name] = _imported(name, origin)
+    link.raised.kinds.update({n: getattr(builtins, n) for n in job["exceptions"] if n in raised.NEVER})
+    wanted = [n for n in job["names"] if n not in job["own"]]
+    (found,) = link.request(["names", wanted])
+    asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
+    caught = [(len(content), n, content) for n, (kind, content) in asked.items() if kind == "exception"]
+    for _, name, bases in sorted(caught):  # the fewer bases, the earlier: each finds its own
+        if name in job["exceptions"]:
+            known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
+            base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
+            namespace[name] = link.raised.kinds[name] = type(name, (base,), {})
+    for name, (kind, content) in asked.items():
+        if kind in ("value", "class"):
+            namespace[name] = value = _named_value(link, name, content)
+            if isinstance(value, Proxy) and kind == "class":
+                link.classes.add(name)
+                if name in job["classes"]:
+                    object.__setattr__(value, "_makes_own", True)
+
+
+def _named_value(link: Link, name: str, content: Any) -> Any:
+    value = link.decode(content, producer=name)
+    if isinstance(value, Proxy):
+        object.__setattr__(value, "_label", name)
+        object.__setattr__(value, "_named", True)
+    return value
+
+
+class Data:
+    """Names of the program that stand for data: what they stand for by now, since a call may have changed that."""
+
+    def __init__(self, link: Link, namespace: dict[str, Any], names: Sequence[str]) -> None:
+        self.link, self.namespace = link, namespace
+        found = {n: namespace[n] for n in names if n in namespace and not isinstance(namespace[n], (Proxy, type))}
+        self.bound = {n: value for n, value in found.items() if codec.is_data(value)}
+        self.looked_at = link.requests
+
+    def now(self, name: str) -> Any:
+        bound, link = self.bound[name], self.link
+        if self.namespace.get(name) is not bound:  # the tests have assigned it
+            return self.namespace[name]
+        if link.requests != self.looked_at:
+            (found,) = link.request(["names", list(self.bound)])
+            for other, (kind, content) in found.items():
+                if kind == "value" and other in self.bound and self.namespace.get(other) is self.bound[other]:
+                    self._bind(other, _named_value(link, other, content))
+            self.looked_at = link.requests
+        return self.namespace[name]
+
+    def _bind(self, name: str, value: Any) -> None:
+        bound = self.bound[name]
+        if type(bound) is type(value) and isinstance(bound, (list, dict, set)):
+            fill(bound, value)  # other names that the tests have for it see it, too
+        else:
+            self.namespace[name] = self.bound[name] = value
+
+
+def _imported(name: str, origin: str) -> Any:
+    module, _, attribute = origin.partition(":")
+    try:
+        if module == "unittest" and attribute.startswith("assert"):
+            return testing.assertion(attribute)
+        found = importlib.import_module(module)
+        return getattr(found, attribute) if attribute else found
+    except ImportError:
+        raise TaskBroken(f"the tests use {name!r} without importing it, and {module} is not preloaded") from None
+    except AttributeError:
+        raise TaskBroken(f"the tests use {name!r}, and there is no {attribute} in {module} here") from None

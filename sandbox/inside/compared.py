@@ -1,0 +1,132 @@
+"""What decides where an object of the program is compared, ordered or calculated with: equality, and the operators."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+from ..wire import codec
+from .held import CHANGED, OPAQUE, OWN, TAINTED, Gone, Held, not_data, number, standing, untainted
+
+_ADDING = frozenset(("add", "mul", "or_", "and_", "iadd", "imul", "ior", "iand"))
+
+
+class Compared(Held):
+    """The part of a proxy that takes other values beside it."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        own = self._link.in_standing(self, OWN)
+        if own is None:
+            if Held._is_object(self) or object.__getattribute__(self, "_named"):
+                return self._number
+            # Which is no verdict: whoever counts the items of a list then compares them one by one.
+            raise TypeError(
+                f"unhashable: an object of the program's own ({object.__getattribute__(self, '_class_name')})"
+            )
+        value = self._link.operation("hash", own)
+        if type(value) is not int:
+            raise Gone(f"hash() came back as {type(value).__name__}")
+        return hash(value)
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other, "eq")
+
+    def __ne__(self, other: object) -> bool:
+        return _equal(self, other, "ne")
+
+
+def _equal(ours: Held, other: object, operation: str) -> bool:
+    if not isinstance(other, Held):
+        if type(other).__name__ == "Expected":  # it asks for the attributes
+            return (other == ours) == (operation == "eq")
+        if isinstance(other, type):
+            return same_class(ours, other) == (operation == "eq")
+        if type(other).__module__ == "unittest.mock":  # ANY: it answers
+            return NotImplemented
+        if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told
+            return (ours._text("fspath") == str(other)) == (operation == "eq")
+        if other is None or standing(ours) == OWN:
+            return operation == "ne"
+        raise not_data(ours, operation)
+    if number(ours) == number(other):
+        return operation == "eq"
+    if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
+        return ours._link.operation(operation, ours, other) is True
+    if operation == "eq":
+        return False
+    if any(object.__getattribute__(held, "_named") for held in (ours, other)):
+        return True  # another object than the named one
+    raise not_data(ours, operation)
+
+
+def same_class(held: Held, kind: type) -> bool:
+    """Whether what the program handed over is a class of the built-ins: which one it says without being told."""
+    name = held._link.operation("builtin", held)
+    return type(name) is str and name == kind.__name__ and getattr(builtins, name, None) is kind
+
+
+def _unary(operation: str) -> Callable[..., Any]:
+    def apply(self: Held, *operands: Any) -> Any:
+        if standing(untainted(self)) != OWN:
+            raise not_data(self, operation)
+        return self._link.operation(operation, self, *operands, standing=OWN)
+
+    return apply
+
+
+def _binary(operation: str, swapped: bool = False, order: bool = False) -> Callable[[Held, Any], Any]:
+    """An operator with two operands; with plain data only where the rules of `held` allow it."""
+
+    def apply(self: Held, other: Any) -> Any:
+        plain = not isinstance(other, Held)
+        ranks = {standing(self)} if plain else {standing(self), standing(other)}
+        if ranks == {OPAQUE}:
+            raise not_data(self, operation)
+        operands = (other, self) if swapped else (self, other)
+        if plain and order:  # with data there is no order: a class under test may say so itself, and nothing else
+            if standing(self) == OWN:
+                self._link.operation(operation, *operands)
+            raise not_data(self, operation)
+        tainted = plain or TAINTED in ranks or (CHANGED in ranks and not order)
+        rank = CHANGED if operation in _ADDING and TAINTED not in ranks else TAINTED
+        result = self._link.operation(operation, *operands, standing=rank if tainted else OWN)
+        if order and type(result) is not bool:
+            raise codec.NotData(f"{operation}: an operator of the program answered with a {type(result).__name__}")
+        if tainted and not isinstance(result, Held):
+            raise codec.NotData(f"{operation}: an operator of the program answered with data")
+        return result
+
+    return apply
+
+
+def _in_place(operation: str) -> Callable[[Held, Any], Any]:
+    """``x += other``. An object that has changed and is still itself stays what it was, unless a number was taken from it:
+    what it says then is no number."""
+    apply = _binary(operation)
+
+    def assign(self: Held, other: Any) -> Any:
+        result = apply(self, other)
+        if number(result) != number(self) or standing(self) not in (OWN, CHANGED) or standing(result) == TAINTED:
+            return result
+        counts = isinstance(other, Held) or hasattr(other, "__len__")
+        return self if counts else self._link.in_standing(self, CHANGED, make=True)
+
+    return assign
+
+
+_ARITHMETIC = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
+)
+for _name in ("neg", "pos", "abs", "round", "invert"):
+    setattr(Compared, f"__{_name}__", _unary(_name))
+for _name in ("lt", "le", "gt", "ge"):
+    setattr(Compared, f"__{_name}__", _binary(_name, order=True))
+for _name in _ARITHMETIC:
+    setattr(Compared, f"__{_name.rstrip('_')}__", _binary(_name))
+    setattr(Compared, f"__r{_name.rstrip('_')}__", _binary(_name, swapped=True))
+    if _name != "divmod":
+        setattr(Compared, f"__i{_name.rstrip('_')}__", _in_place(f"i{_name.rstrip('_')}"))

@@ -1,0 +1,84 @@
+"""Objects of a class that a test defines, as data: if they are nothing but what they hold.
+
+The class stays with the tests, whose text is not the program's to read. In its place the program has one of the same name:
+derived from its own, if it has one, else a data class with the same fields, or an empty one. So a class with methods cannot
+be handed over: they would have to run on both sides, on an object that both change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import Any
+
+_OF_EVERY_CLASS = frozenset(
+    ("__module__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__slots__", "__qualname__", "__init__")
+)
+_OF_DATA_CLASSES = frozenset(("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__hash__"))
+_GENERATED = "<string>"  # the file that `dataclasses` says its functions come from
+_FACTORIES: dict[str, type] = {kind.__name__: kind for kind in (list, dict, set)}
+_PLAIN = (type(None), bool, int, float, str)
+
+
+def described(kind: type, label: str) -> list[Any] | None:
+    """[label, name, attributes that are None, fields or None, options] of a class of the tests; None: it has to stay there."""
+    if type(kind) is not type or kind.__module__ != "__tests__" or kind.__bases__ != (object,):
+        return None
+    options: dict[str, bool] = {}
+    fields: list[list[Any]] | None = None
+    nones: list[str] = []
+    if dataclasses.is_dataclass(kind):
+        fields = [_field(field) for field in dataclasses.fields(kind)]
+        if any(not field for field in fields):
+            return None
+        parameters: Any = vars(kind)["__dataclass_params__"]
+        options = {name: getattr(parameters, name) for name in ("init", "repr", "eq", "order", "unsafe_hash", "frozen")}
+    of_fields = {field[0] for field in fields or ()}
+    for name, value in vars(kind).items():
+        if name in _OF_EVERY_CLASS or name in of_fields or isinstance(value, types.MemberDescriptorType):
+            continue
+        if fields is not None and (name in _OF_DATA_CLASSES or _is_generated(value)):
+            continue
+        if value is not None or name.startswith("__"):
+            return None
+        nones.append(name)
+    return [label, kind.__name__, nones, fields, options]
+
+
+def _is_generated(value: Any) -> bool:
+    function = getattr(value, "__wrapped__", value)
+    return isinstance(function, types.FunctionType) and function.__code__.co_filename == _GENERATED
+
+
+def _field(field: dataclasses.Field[Any]) -> list[Any]:
+    """[name, whether it has a default, the default, the default's factory]; nothing if that cannot be told."""
+    factory = "" if field.default_factory is dataclasses.MISSING else getattr(field.default_factory, "__name__", "?")
+    has_default = field.default is not dataclasses.MISSING
+    if not (field.init and field.repr and field.compare) or field.kw_only or field.hash is not None:
+        return []
+    if (factory and _FACTORIES.get(factory) is not field.default_factory) or (
+        has_default and type(field.default) not in _PLAIN
+    ):
+        return []
+    return [field.name, has_default, field.default if has_default else None, factory]
+
+
+def made(description: list[Any], own: Any) -> type:
+    """The program's class in the place of one of the tests. ``own``: what the program has under that name."""
+    _, name, nones, fields, options = description
+    if isinstance(own, type):
+        try:
+            return type(own)(name, (own,), {})
+        except Exception:  # a class from which none can be derived
+            own = None
+    if fields is None:
+        return type(name, (), dict.fromkeys(nones))
+    as_fields = []
+    for field, has_default, default, factory in fields:
+        if factory:
+            as_fields.append((field, object, dataclasses.field(default_factory=_FACTORIES[factory])))
+        else:
+            as_fields.append(
+                (field, object, dataclasses.field(default=default) if has_default else dataclasses.field())
+            )
+    return dataclasses.make_dataclass(name, as_fields, **options)

@@ -1,0 +1,124 @@
+"""What can be asked of an object of the program, beyond calling it: by name, and with operands."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import copy
+import enum
+import importlib
+import inspect
+import operator
+import os
+from collections.abc import Callable
+from typing import Any
+
+_OPERATORS = (
+    *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
+    *("floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
+    *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
+    *("irshift", "index"),
+)
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "getattr": getattr,
+    "setattr": setattr,
+    "delattr": delattr,
+    "callable": callable,
+    "builtin": lambda kind: _name_of_builtin(kind),
+    "members": lambda o: dict(o.__members__),
+    "parameters": lambda kind: _parameters(kind),
+    "attributes": lambda o, kind, names: _attributes(o, kind, names),
+    "isinstance": isinstance,
+    "len": len,
+    "hash": hash,
+    "iter": iter,
+    "next": next,
+    "str": str,
+    "repr": repr,
+    "bool": bool,
+    "int": int,
+    "float": float,
+    "round": round,
+    "abs": abs,
+    "divmod": divmod,
+    "format": format,
+    "fspath": os.fspath,
+    "reversed": reversed,
+    "enter": lambda o: o.__enter__(),
+    "exit": lambda o, *raised: bool(o.__exit__(*_about(*raised))),
+    "await": lambda o, *timeout: _wait(o, *timeout),
+    "aiter": aiter,
+    "anext": lambda o: _wait(anext(o)),
+    "aenter": lambda o: _wait(o.__aenter__()),
+    "aexit": lambda o, *raised: bool(_wait(o.__aexit__(*_about(*raised)))),
+    "type": type,
+    "issubclass": issubclass,
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    **{name: getattr(operator, name) for name in _OPERATORS},
+}
+
+
+_loops: list[Any] = []
+
+
+def _loop() -> Any:
+    """One event loop for all that the tests await, which outlives each: a lock belongs to its loop."""
+    if not _loops:
+        _loops.append(importlib.import_module("asyncio").new_event_loop())
+    return _loops[0]
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def _wait(value: Any, timeout: float | None = None) -> Any:
+    loop = _loop()
+    return loop.run_until_complete(
+        _awaited(value) if timeout is None else importlib.import_module("asyncio").wait_for(_awaited(value), timeout)
+    )
+
+
+def _about(*raised: str) -> tuple[Any, Any, Any]:
+    """What ``__exit__`` is told of an exception of the tests, or of none."""
+    if not raised:
+        return None, None, None
+    error = counterpart(*raised)
+    return type(error), error, None
+
+
+def _parameters(kind: Any) -> list[Any]:
+    """[name, [default] or []] of what an object of a class is made of."""
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return [["value", []]]
+    factories = {f.name: f.default_factory for f in getattr(kind, "__dataclass_fields__", {}).values()}
+    found = []
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"{kind.__name__} takes any number of values: compare its attributes")
+        default = [] if parameter.default is parameter.empty else [parameter.default]
+        if default and callable(factories.get(name)):
+            default = [factories[name]()]
+        found.append([name, default])
+    return found
+
+
+def _attributes(value: Any, kind: Any, names: list[str]) -> list[Any] | None:
+    if not isinstance(value, kind):
+        return None
+    return [getattr(value, name) if hasattr(value, name) else getattr(value, f"_{name}") for name in names]
+
+
+def _name_of_builtin(kind: Any) -> str:
+    name = kind.__name__ if isinstance(kind, type) else ""
+    return name if getattr(builtins, name, None) is kind else ""
+
+
+def counterpart(name: str, text: str) -> Exception:
+    """What a function of the tests raised, as an exception that the program can catch by its built-in name."""
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        with contextlib.suppress(TypeError):  # a kind that takes other arguments
+            return kind(text)
+    return RuntimeError(f"{name}: {text}")

@@ -1,0 +1,92 @@
+"""What the program has raised, as an exception of the tests: of its own kind if they name it, else of the nearest known one."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from ..wire import codec
+
+_OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
+NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
+
+
+class RemoteError(Exception):
+    """An exception of the program that has no built-in counterpart."""
+
+
+class Raised:
+    """Exceptions of the program.
+
+    Attributes:
+        kinds: those that the tests name, by name.
+    """
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, type] = {}
+
+    def as_here(self, told: list[Any], decode: Callable[[Any], Any]) -> BaseException:
+        names, text, parts, (suppressed, cause, context), inner = told
+        error = self._nearest(names, str(text)[:500], decode(parts))
+        if inner is not None:
+            message, exceptions = inner
+            error = BaseExceptionGroup(str(message)[:500], [self.as_here(e, decode) for e in exceptions])
+        for name, other in (("__context__", context), ("__cause__", cause)):
+            if other is not None:
+                setattr(error, name, self.as_here(other, decode))
+        error.__suppress_context__ = suppressed is True
+        return error
+
+    def _nearest(self, names: Any, text: str, parts: Any) -> BaseException:
+        """The nearest known class to what the program raised: its own if the tests name it, else a built-in one.
+
+        ``parts``: its arguments and its other attributes.
+        """
+        arguments, attributes = parts
+        if type(arguments) is not list or type(attributes) is not dict:
+            raise codec.Malformed("not an exception")
+        known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        own = known[0].rpartition(":")[2] if known else ""
+        for name in known:
+            kind = self.kind(name)
+            if kind is not None and kind is not Exception:
+                of_library = kind.__module__ == "builtins" or ":" in name
+                if name == known[0] and of_library and not any(map(codec.holds_opaque, arguments)):
+                    with contextlib.suppress(Exception):  # arguments that this kind does not take
+                        return _dressed(kind(*arguments), attributes)
+                with contextlib.suppress(TypeError):  # a kind that cannot be made without them
+                    return _made(kind if name == known[0] else _named(own, kind), text, attributes)
+        return RemoteError(f"{names}: {text}"[:1000]) if not known else _named(own, RemoteError)(f"{own}: {text}")
+
+    def kind(self, name: str) -> Any:
+        """The tests' own class for a name that the program gave, a built-in one or one of the library; None: there is none."""
+        module, _, attribute = name.rpartition(":")
+        kind: Any = None if module else self.kinds.get(name)
+        if kind is None and attribute not in NEVER:
+            top = module.partition(".")[0] or "builtins"
+            known = top in sys.stdlib_module_names and top not in _OF_FRAMEWORKS
+            kind = getattr(sys.modules.get(module or "builtins"), attribute, None) if known else None
+        return kind if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) else None
+
+
+def _made(kind: Any, text: str, attributes: dict[Any, Any]) -> BaseException:
+    error = kind.__new__(kind)
+    error.args = (text,)
+    return _dressed(error, attributes)
+
+
+def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:
+    for attribute, value in attributes.items():
+        notes = attribute == "__notes__" and type(value) is list
+        told = type(attribute) is str and getattr(error, attribute, None) is not None
+        if notes or (type(attribute) is str and not attribute.startswith("_") and not told):
+            setattr(error, attribute, value)
+    return error
+
+
+def _named(name: str, base: type) -> Any:
+    """A kind of exception that the tests do not name, but may ask for its name."""
+    return types.new_class(name[:100], (base,), exec_body=lambda names: names.update(__module__="solution"))

@@ -1,0 +1,186 @@
+"""How the text of a test is rewritten before it runs, so that its own text says which exceptions of the program it took.
+
+``all(map(f, xs))`` takes a StopIteration of ``f`` for the end of the list, ``hasattr`` an AttributeError for an answer.
+So an exception of the program is a failure unless the test's own text took it: each ``except`` clause says that it saw
+the exception, and each ``with`` block that it did not let it through. What was seen and raised again, at once or later,
+was not taken. In the same way decides an assertion of the tests, whatever swallows it (a thread, a runner of cases), and
+the end of an iterator that ``next`` met: ``map`` would take it for its own.
+
+What Python answers about a `proxy` and not about what it stands for (``is``, ``type``, ``id``) is asked of the `helper`.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from dataclasses import dataclass
+from typing import Any
+
+from .expected import MarkExpected
+
+_compile = builtins.compile  # that of the tests is another one (`evaluated`)
+HELPER = "__referee__"  # the name of a `Helper` among the tests' names
+_ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable"))
+_TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
+_RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
+_OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple"))
+# Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
+_SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
+_AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of the program in the tests: classes that are not under test, all of them, and those of data."""
+
+    classes: frozenset[str] = frozenset()
+    program: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
+
+
+def compiled(source: str, name: str, names: Names = Names()):  # type: ignore[no-untyped-def]  # a code object
+    tree = ast.parse(source)
+    if names.classes:
+        tree = MarkExpected(tree, names.classes, _ask).visit(tree)
+    tree = _Mark(tree, names).visit(tree)
+    return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
+
+
+def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None = None) -> ast.Call:
+    return ast.Call(ast.Attribute(ast.Name(HELPER, ast.Load()), method, ast.Load()), list(arguments), keywords or [])
+
+
+class _Mark(ast.NodeTransformer):
+    def __init__(self, tree: ast.AST, names: Names) -> None:
+        self.names = names
+        nodes = list(ast.walk(tree))
+        self.own = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        self.own |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+        self.count = 0
+        self.within = ""  # the innermost function
+
+    def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
+        self.count += 1
+        name = f"__held_{self.count}__"
+        return ast.Assign([ast.Name(name, ast.Store())], value), ast.Name(name, ast.Load())
+
+    @staticmethod
+    def _unless_raised(body: list[ast.stmt], call: ast.Call) -> ast.stmt:
+        """``body``, and ``call`` if an exception leaves it."""
+        return ast.Try(body, [ast.ExceptHandler(_exception(), None, [ast.Expr(call), ast.Raise()])], [], [])
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        outer, self.within = self.within, node.name
+        self.generic_visit(node)
+        self.within = outer
+        if node.name in _SWALLOWED or any(ast.unparse(d).endswith("property") for d in node.decorator_list):
+            assign, variable = self._variable(_ask("asked"))
+            node.body = [assign, self._unless_raised(node.body, _ask("ended", variable))]
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.names.data and node.id not in self.own:
+            return _ask("now", ast.Constant(node.id))
+        # The end of an iterator of the tests' own is an answer.
+        if node.id != "next" or "next" in self.own or self.within == "__next__":
+            return node
+        return ast.Attribute(ast.Name(HELPER, ast.Load()), "next", ast.Load())
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        self.generic_visit(node)
+        failed = _ask("failed", *([node.msg] if node.msg else []))
+        return ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), node.test), [ast.Raise(failed)], []), node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        self.generic_visit(node)
+        if node.exc is not None:
+            node.exc = _ask("raising", node.exc)
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        self.generic_visit(node)
+        assign, variable = self._variable(_ask("seen"))
+        node.body = [assign, self._unless_raised(node.body, _ask("not_taken", variable))]
+        return node
+
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> Any:
+        last = node.body[-1]
+        self.generic_visit(node)
+        if isinstance(last, ast.Raise) and last.exc is not None:  # nothing is left undone when it is taken
+            last.exc = _ask("to_be_taken", last.exc)
+        assign, variable = self._variable(ast.List([], ast.Load()))
+        node.body = [self._unless_raised(node.body, _ask("leaves", variable))]
+        return [assign, node, ast.Expr(_ask("taken", variable))]
+
+    visit_AsyncWith = visit_With
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        checks = any(
+            isinstance(n, ast.Assert) or ast.unparse(n).rpartition(".")[2].startswith("assert")
+            for s in node.body
+            for n in ast.walk(s)
+            if isinstance(n, (ast.Assert, ast.Name, ast.Attribute))
+        )
+        self.generic_visit(node)
+        if checks:
+            node.iter = _looped(node.iter)
+        return node
+
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:
+        self.generic_visit(node)
+        node.generators[0].iter = _looped(node.generators[0].iter)
+        return node
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.cls, ast.Name) and node.cls.id in self.names.program:
+            kinds = ast.Attribute(ast.Name(HELPER, ast.Load()), "kinds", ast.Load())
+            node.cls = ast.Attribute(kinds, node.cls.id, ast.Load())
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        sides = (node.left, *node.comparators)
+        if len(sides) != 2 or not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+            return node
+        if any(isinstance(side, ast.Constant) for side in sides):
+            return node
+        same = _ask("same", *sides)
+        return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name == "dict" and isinstance(node.func, ast.Name) and len(node.args) == 1 and name not in self.own:
+            node.args = [_ask("pairs", *node.args)]
+        if name == "all" and isinstance(node.func, ast.Name):
+            node.args = [_looped(a) for a in node.args]
+        if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
+            return _ask(name, *node.args)
+        if name in _TAKING and len(node.args) > 1:
+            return _ask("taking", node.func, *node.args, keywords=node.keywords)
+        if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:
+            return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        if node.attr in _RAISING or (node.attr == "__next__" and self.within != "__next__"):
+            return _ask("raising_method", node.value, ast.Constant(node.attr))
+        return _ask("type", node.value) if node.attr == "__class__" else node
+
+
+def _looped(node: ast.expr) -> ast.expr:
+    """What is gone over, or what that is made of (``zip(found, expected)``)."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OVER:
+        node.args = [_looped(a) for a in node.args]
+        return node
+    return node if isinstance(node, (ast.Starred, ast.Constant, ast.GeneratorExp)) else _ask("looped", node)
+
+
+def _exception() -> ast.expr:
+    return ast.Attribute(ast.Name(HELPER, ast.Load()), "anything", ast.Load())
