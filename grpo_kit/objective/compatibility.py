@@ -87,9 +87,14 @@ def _values(row: Objective) -> list[str]:
             found.append(
                 f"objective.{key} is of policy gradients; in family values value_temperature with bootstrap soft pays for entropy"
             )
-    if row.entropy_target is not None:
+    if row.entropy_target is not None and not row.learns_twins:
         found.append(
-            "objective.entropy_target adapts a bonus of policy gradients, and family values has none; leave it out"
+            "objective.entropy_target adapts a bonus of policy gradients, or the temperature of action_values twins; leave it out"
+        )
+    if row.learns_twins and row.bootstrap != "soft":
+        found.append(
+            f"objective.action_values twins with bootstrap {row.bootstrap}: its policy is paid for entropy, and what a state is "
+            "worth is that policy's soft value; use bootstrap soft"
         )
     if row.drop_agreeing:
         found.append("objective.drop_agreeing with family values, which compares no group: leave it false")

@@ -16,7 +16,8 @@ from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.train.learner import LearnerSettings
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.preflight import preflight
-from grpo_kit.train.values import TargetNetwork, ValueLearner, ValueNetworks
+from grpo_kit.train.target import TargetNetwork
+from grpo_kit.train.values import ValueLearner, ValueNetworks
 from grpo_kit.types import Replayed
 from tests.kit.episodes import episode_groups
 from tests.kit.runs import ODD, recipe, same_when_resumed
@@ -274,8 +275,8 @@ def test_an_average_of_adapters_is_refused():
 def test_an_empty_batch_changes_nothing():
     metrics = Measures()
     learner = learner_of("sampled")
-    learner._targets([])
-    learner._take_steps([], metrics)
+    learner.set_goals([])
+    learner.take_steps([], metrics)
     assert "grad_norm" not in metrics
 
 
