@@ -206,7 +206,7 @@ def _misfits(before: Config, after: Config) -> list[Change]:
     asked = [
         ("a critic", then.needs_critic, now.needs_critic),
         ("action_values twins", then.learns_twins, now.learns_twins),
-        ("a target network", then.keeps_target, now.keeps_target),
+        ("a target network", then.keeps_target and then.learns_twins == now.learns_twins, now.keeps_target),
         ("objective.step gradient", not then.natural_gradient, not now.natural_gradient),
     ]
     found = [Change(what, was, is_now) for what, was, is_now in asked if is_now and not was]
