@@ -251,8 +251,8 @@ class Objective(Strict):
     )
     action_values: Literal["dueling", "logits", "twins"] = Field(
         "dueling",
-        description="Q(s, a): a critic's value of the state plus value_temperature times the token's log-probability, "
-        "value_temperature times its logit, or the smaller of two networks that the policy follows (family values)",
+        description="Q(s, a): a critic's value of the state plus value_temperature times the log-probability, "
+        "value_temperature times the logit, or the smaller of two networks' (family values)",
     )
     value_temperature: float = Field(
         0.02,
