@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from .rows import declare_axis
-from .shapes import Tokens
+from .shapes import Actions, Scalar, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +96,10 @@ def expectile(states: StateValues) -> Bootstrapped:
     return Bootstrapped(states.soft, torch.ones_like(states.soft), torch.zeros_like(states.soft))
 
 
-def policy_state_values(action_values: Tensor, logprobs: Tensor, temperature: float) -> Tokens:
+def policy_state_values(action_values: Actions, logprobs: Actions, temperature: float) -> Tokens:
     """V(s) = E_pi[Q(s, a) - temperature * log pi(a | s)], over all actions (discrete SAC, arXiv:1910.07207, eq. 10).
 
     Its gradient by the policy is what an actor climbs (eq. 12): that of -temperature * KL(pi || softmax(Q / temperature)).
-
-    Args:
-        action_values, logprobs: [..., vocabulary], of a state.
     """
     return (logprobs.exp() * (action_values - temperature * logprobs)).sum(-1)
 
@@ -121,7 +117,7 @@ def retraced(values: Tokens, action_values: Tokens, log_ratios: Tokens) -> Boots
     return Bootstrapped(values, log_ratios.exp().clamp(max=1.0), values - action_values)
 
 
-def temperature_loss(entropy: float, log_temperature: Tensor, target: float) -> Tensor:
+def temperature_loss(entropy: float, log_temperature: Scalar, target: float) -> Scalar:
     """Its gradient raises the logarithm of the temperature where the entropy is below ``target`` (arXiv:1910.07207, eq. 11).
 
     Args:

@@ -23,9 +23,9 @@ from grpo_kit.train.soft_actor_critic import SoftActorCritic, Temperature
 from grpo_kit.train.target import TargetNetwork
 from grpo_kit.types import Replayed
 from tests.kit.episodes import episode_groups
+from tests.kit.networks import far, gradient, moved
 from tests.kit.runs import ODD, recipe, same_when_resumed
 from tests.kit.tiny import make_policy
-from tests.train.test_values import far, gradient, moved
 
 SCALE, DISCOUNT, TRACE = 0.3, 0.9, 0.8
 ROW = {
