@@ -6,6 +6,11 @@ from .rows import Objective
 
 # Families whose loss knows who sampled a token, or does not mind, and what a group weighs.
 REPLAYS = ("policy_gradient", "values")
+# Choices of policy gradients that family values does not read: they stay at what a row has that says nothing of them.
+NOT_OF_VALUES = (
+    "selection", "shape", "combine", "tokens", "step", "positive_weight", "negative_weight", "clip_low", "clip_high",
+    "dual_clip", "ratio_penalty", "rejection", "entropy_share", "penalty_target", "kl_target", "kl_weighted", "value_clip",
+)  # fmt: skip
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
 
@@ -70,23 +75,26 @@ def _sampled_pairs(row: Objective, group_size: int) -> list[str]:
 def _values(row: Objective) -> list[str]:
     """What a row of action values does not read, or cannot use."""
     found = []
-    for key, off in (
-        ("selection", "all"),
-        ("shape", "none"),
-        ("combine", "sum"),
-        ("tokens", "all"),
-        ("step", "gradient"),
-    ):
-        if getattr(row, key) != off:
-            found.append(f"objective.{key} {getattr(row, key)} is of policy gradients; family values needs {off}")
+    for key in NOT_OF_VALUES:
+        off, is_now = Objective.model_fields[key].default, getattr(row, key)
+        if is_now != off:
+            needed = "null" if off is None else f"{off:g}" if isinstance(off, float) else off
+            found.append(
+                f"objective.{key} {is_now} is of policy gradients; family values needs {needed}, as it is by default"
+            )
     for key in ("beta", "entropy_bonus"):
         if getattr(row, key) > 0.0:
             found.append(
                 f"objective.{key} is of policy gradients; in family values value_temperature with bootstrap soft pays for entropy"
             )
-    if row.entropy_target is not None:
+    if row.entropy_target is not None and not row.learns_twins:
         found.append(
-            "objective.entropy_target adapts a bonus of policy gradients, and family values has none; leave it out"
+            "objective.entropy_target adapts a bonus of policy gradients, or the temperature of action_values twins; leave it out"
+        )
+    if row.learns_twins and row.bootstrap != "soft":
+        found.append(
+            f"objective.action_values twins with bootstrap {row.bootstrap}: its policy is paid for entropy, and what a state is "
+            "worth is that policy's soft value; use bootstrap soft"
         )
     if row.drop_agreeing:
         found.append("objective.drop_agreeing with family values, which compares no group: leave it false")

@@ -205,9 +205,13 @@ class Objective(Strict):
         None,
         gt=0.0,
         description="mean token entropy in nats that entropy_bonus adapts to, by entropy_step a batch; at or below it the bonus "
-        "is used, above it is not",
+        "is used, above it is not; with action_values twins, that value_temperature adapts to",
     )
-    entropy_step: float = Field(0.005, gt=0.0, description="by how much entropy_bonus adapts")
+    entropy_step: float = Field(
+        0.005,
+        gt=0.0,
+        description="by how much entropy_bonus adapts, or the learning rate of the logarithm of value_temperature",
+    )
     entropy_share: float = Field(
         1.0, gt=0.0, le=1.0, description="share of tokens, those of highest entropy, that carry the policy gradient"
     )
@@ -245,13 +249,16 @@ class Objective(Strict):
         description="what a state is worth in a return: the token sampled there, the best one, the learning network's best by "
         "the target network, all of them softly, or an expectile of what was met (family values)",
     )
-    action_values: Literal["dueling", "logits"] = Field(
+    action_values: Literal["dueling", "logits", "twins"] = Field(
         "dueling",
-        description="Q(s, a): a critic's value of the state plus value_temperature times the token's log-probability, or "
-        "value_temperature times its logit (family values)",
+        description="Q(s, a): a critic's value of the state plus value_temperature times the log-probability, "
+        "value_temperature times the logit, or the smaller of two networks' (family values)",
     )
     value_temperature: float = Field(
-        0.02, gt=0.0, description="what a nat of log-probability is worth in reward (family values)"
+        0.02,
+        gt=0.0,
+        description="what a nat of log-probability is worth in reward, and what one of entropy is paid; with twins and "
+        "entropy_target, at first (family values)",
     )
     bootstrap_steps: int | None = Field(
         None,
@@ -359,13 +366,18 @@ class Objective(Strict):
 
     @property
     def learns_values(self) -> bool:
-        """Whether the logits are action values."""
+        """Whether the value of a token is learned: the logits are action values, or follow them."""
         return self.family == "values"
 
     @property
     def learns_states(self) -> bool:
         """Whether a critic learns what a state is worth, and the logits only by how much its tokens differ."""
         return self.action_values == "dueling"
+
+    @property
+    def learns_twins(self) -> bool:
+        """Whether the policy is a network of its own, which follows the smaller of two others' action values."""
+        return self.learns_values and self.action_values == "twins"
 
     @property
     def learns_expectile(self) -> bool:
@@ -512,7 +524,9 @@ class Objective(Strict):
             "teacher": self.needs_teacher,
             "reference": self.needs_reference and not self.needs_teacher,
             "critic": self.needs_critic,
-            "target network": self.keeps_target,
+            "two critics": self.learns_twins,
+            "target network": self.keeps_target and not self.learns_twins,
+            "their targets": self.keeps_target and self.learns_twins,
             "greedy sample": self.needs_greedy,
             "recorded data": self.recorded,
         }

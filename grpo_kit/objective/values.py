@@ -8,6 +8,9 @@ Boltzmann exploration at that temperature and every engine does it unchanged:
 
 V is the soft value of the state. A critic learns it (the dueling form, arXiv:1511.06581, with the log-probabilities as
 advantages, as in path consistency learning, arXiv:1702.08892), or the logits themselves hold it.
+
+Of an actor and twins (soft actor-critic, arXiv:1801.01290; of discrete actions, arXiv:1910.07207) the policy is a network of its
+own, which follows the smaller of two networks of action values, and the temperature follows the policy's entropy.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import NamedTuple
 import torch
 
 from .rows import declare_axis
-from .shapes import Tokens
+from .shapes import Actions, Scalar, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,36 @@ def soft(states: StateValues) -> Bootstrapped:
 def expectile(states: StateValues) -> Bootstrapped:
     """The critic's value, an upper expectile over the tokens that the data hold (ILQL, arXiv:2206.11871)."""
     return Bootstrapped(states.soft, torch.ones_like(states.soft), torch.zeros_like(states.soft))
+
+
+def policy_state_values(action_values: Actions, logprobs: Actions, temperature: float) -> Tokens:
+    """V(s) = E_pi[Q(s, a) - temperature * log pi(a | s)], over all actions (discrete SAC, arXiv:1910.07207, eq. 10).
+
+    Its gradient by the policy is what an actor climbs (eq. 12): that of -temperature * KL(pi || softmax(Q / temperature)).
+    """
+    return (logprobs.exp() * (action_values - temperature * logprobs)).sum(-1)
+
+
+def retraced(values: Tokens, action_values: Tokens, log_ratios: Tokens) -> Bootstrapped:
+    """What a policy of its own is worth, along tokens that another may have sampled (Retrace, arXiv:1606.02647, section 3.2).
+
+    A return goes on through a token by min(1, pi / mu), and is told how much that token is worth beyond its state: whatever the
+    share, it then expects V(s).
+
+    Args:
+        values: of `policy_state_values`. action_values: of the sampled tokens.
+        log_ratios: log pi - log mu of them, mu being who sampled.
+    """
+    return Bootstrapped(values, log_ratios.exp().clamp(max=1.0), values - action_values)
+
+
+def temperature_loss(entropy: float, log_temperature: Scalar, target: float) -> Scalar:
+    """Its gradient raises the logarithm of the temperature where the entropy is below ``target`` (arXiv:1910.07207, eq. 11).
+
+    Args:
+        entropy, target: nats per token.
+    """
+    return log_temperature * (entropy - target)
 
 
 Bootstrap = Callable[[StateValues], Bootstrapped]

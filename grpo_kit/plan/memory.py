@@ -48,6 +48,7 @@ class Setting:
         moments, critic_moments: bytes of the optimizer's state on the device for each trained number.
         reference_away: in the host's memory while it computes nothing.
         other: bytes of the model of ``reference.path``, which is there in place of a copy of the policy.
+        twins: two networks of action values are trained beside it.
         natural_gradient: TRPO's step: every device holds the whole network, and no moments.
         step_sequences, step_tokens: responses that one device learns from in an optimizer step, and their tokens.
     """
@@ -68,6 +69,7 @@ class Setting:
     reference_away: bool = False
     other: int = 0
     critic: bool = False
+    twins: bool = False
     target: bool = False
     natural_gradient: bool = False
     step_sequences: int = 1
@@ -130,6 +132,7 @@ def setting_of(
         reference=objective.needs_reference and config.model.lora is None and other is None,
         other=0 if other is None else _frozen(other, half, config.model.head_dtype == "float32"),
         critic=objective.needs_critic,
+        twins=objective.learns_twins,
         target=objective.keeps_target,
         natural_gradient=objective.natural_gradient,
         step_sequences=per_update,
@@ -192,8 +195,11 @@ def _kept(s: Setting) -> dict[str, int]:
         parts |= _reference(s)
     if s.critic:
         parts["critic and its optimizer"] = int(whole * (MASTER + s.critic_moments) / s.devices)
+    if s.twins:
+        parts["two critics and their optimizers"] = int(2 * whole * (MASTER + s.critic_moments))
     if s.target:
-        copied = (s.lora_rank is None) / spread + s.critic / s.devices  # of adapters a copy is next to nothing
+        of_policy = s.lora_rank is None and not s.twins  # of adapters a copy is next to nothing
+        copied = of_policy / spread + s.critic / s.devices + 2 * s.twins
         parts["target network"] = int(copied * whole * MASTER)
     if spread > 1 or (s.critic and s.devices > 1):
         parts["whole copies to sample from and save"] = ((spread > 1) + s.critic) * whole * MASTER

@@ -12,7 +12,7 @@ from .shapes import reference_shape, shape_of
 def work_of(config: Config, objective: Algorithm, prompt: float, completion: float) -> Work:
     """prompt, completion: mean tokens of each. What an environment inserts counts as the most that it may be."""
     several = config.train.updates_per_batch * config.train.epochs_per_batch > 1
-    critic = 1 if objective.needs_critic else 0
+    critic = 2 if objective.learns_twins else int(objective.needs_critic)
     old = several or objective.kl_in_reward or objective.teaches_tokens
     again = config.groups_learned / config.rollout.prompts_per_step
     looks = _looks(config, objective) if objective.learns_values else float(old) + critic
@@ -31,6 +31,9 @@ def work_of(config: Config, objective: Algorithm, prompt: float, completion: flo
 
 def _looks(config: Config, objective: Algorithm) -> float:
     """Passes that say what goals are made of, in family values: of policy, critic and their targets, each epoch."""
+    if objective.learns_twins:
+        # Of three networks for either pair of twins; then of the policy for each twin's step, and of both for the policy's.
+        return float(config.train.epochs_per_batch * (3 * (1 + objective.keeps_target) + 4))
     return float(config.train.epochs_per_batch * (1 + objective.needs_critic) * (1 + objective.keeps_target))
 
 

@@ -87,7 +87,7 @@ def select_logprobs(
     def compute(part: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         return _chunk(part, head, target, temperature, entropy_gradient)
 
-    logprobs, entropies = _in_chunks(compute, (hidden, targets), rows)
+    logprobs, entropies = in_chunks(compute, (hidden, targets), rows)
     return logprobs, entropies
 
 
@@ -120,7 +120,7 @@ def select_logprobs_against(
             others = _logits(other, other_head, temperature)
         return *_looked_up(logits, target, entropy_gradient), _divergence(logits, others)
 
-    logprobs, entropies, divergences = _in_chunks(compute, (hidden, targets, other_hidden.detach()), rows)
+    logprobs, entropies, divergences = in_chunks(compute, (hidden, targets, other_hidden.detach()), rows)
     return logprobs, entropies, divergences
 
 
@@ -165,7 +165,7 @@ def select_actions(
             entropies = -(found.exp() * found).sum(-1)
         return taken, best, best_ids, looked_up, totals, entropies
 
-    return ActionLogprobs(*_in_chunks(compute, (hidden, targets, others), rows))
+    return ActionLogprobs(*in_chunks(compute, (hidden, targets, others), rows))
 
 
 def _divergence(logits: Tensor, other_logits: Tensor) -> Tensor:
@@ -176,9 +176,7 @@ def _divergence(logits: Tensor, other_logits: Tensor) -> Tensor:
     return (ours.exp() * (ours - theirs)).sum(-1)
 
 
-def _in_chunks(
-    compute: Callable[..., tuple[Tensor, ...]], tensors: tuple[Tensor, ...], rows: int
-) -> tuple[Tensor, ...]:
+def in_chunks(compute: Callable[..., tuple[Tensor, ...]], tensors: tuple[Tensor, ...], rows: int) -> tuple[Tensor, ...]:
     """``compute`` of so many rows at a time, joined.
 
     Recomputing a chunk's logits in the backward pass costs one matrix product and frees the whole matrix.

@@ -61,6 +61,7 @@ LABELS = {
     "values/promised": "promised",
     "values/realised": "came",
     "values/overestimation": "promised minus what came",
+    "values/temperature": "temperature",
     "pairs/accuracy": "training pairs",
     "pairs/margin": "margin",
     "pairs/chosen_logprob": "chosen response",

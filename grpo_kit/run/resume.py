@@ -205,13 +205,14 @@ def _misfits(before: Config, after: Config) -> list[Change]:
         return [Change("objective.family", then.family, now.family)]
     asked = [
         ("a critic", then.needs_critic, now.needs_critic),
-        ("a target network", then.keeps_target, now.keeps_target),
+        ("action_values twins", then.learns_twins, now.learns_twins),
+        ("a target network", then.keeps_target and then.learns_twins == now.learns_twins, now.keeps_target),
         ("objective.step gradient", not then.natural_gradient, not now.natural_gradient),
     ]
     found = [Change(what, was, is_now) for what, was, is_now in asked if is_now and not was]
     for where, used, was, is_now in (
         ("optimizer", not now.natural_gradient, before.optimizer, after.optimizer),
-        ("critic.optimizer", now.needs_critic, before.critic.optimizer, after.critic.optimizer),
+        ("critic.optimizer", now.needs_critic or now.learns_twins, before.critic.optimizer, after.critic.optimizer),
     ):
         if used and was.moments != is_now.moments:
             found.append(Change(f"{where}.moments", was.moments, is_now.moments))

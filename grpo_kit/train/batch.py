@@ -321,7 +321,7 @@ def _weighted(
                 if selected is not None:
                     sample.sequence.advantage = 1.0  # selection is the judgement: what is kept is imitated
                 sequences.append(sample.sequence)
-            else:
+            elif groups[g].replayed is None:  # or it would be counted again whenever it comes
                 dropped[reason] += 1
     if not sequences:
         return []
@@ -336,7 +336,8 @@ def _weighted(
     if objective.learns_without_advantage:
         return sequences
     kept = [s for s in sequences if abs(s.advantage) > ZERO_ADVANTAGE]
-    dropped["zero_advantage"] += len(sequences) - len(kept)
+    fresh = [s for s in sequences if groups[s.group].replayed is None]
+    dropped["zero_advantage"] += sum(abs(s.advantage) <= ZERO_ADVANTAGE for s in fresh)
     return kept
 
 

@@ -8,6 +8,7 @@ from grpo_kit.config import Config
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.distributed import shard_frozen_values, shard_value_model
 from grpo_kit.policy.models import Policy
+from grpo_kit.policy.twins import Twins
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.types import Group
 
@@ -16,8 +17,10 @@ from .critic import CriticUpdater
 from .learner import Learned, Learner, LearnerSettings, Trained
 from .preference import LabelLearner, PairLearner, RewardModelLearner
 from .reference import RefreshedLearner, open_reference
+from .soft_actor_critic import SoftActorCritic
+from .target import TargetNetwork
 from .update import PolicyUpdater
-from .values import TargetNetwork, ValueLearner, ValueNetworks
+from .values import ValueLearner, ValueNetworks
 
 
 class PolicyGradientLearner:
@@ -123,6 +126,8 @@ def _reward_model(config: Config, objective: Algorithm, policy: Policy, referenc
 
 def _values(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
     settings, scale = LearnerSettings.of(config), objective.value_temperature
+    if objective.learns_twins:
+        return _actor_critic(config, objective, policy, settings)
     critic = _value_model(config, policy) if objective.needs_critic else None
     networks = ValueNetworks(policy, critic, scale, settings.token_budget)
     target = None
@@ -132,6 +137,22 @@ def _values(config: Config, objective: Algorithm, policy: Policy, reference: Pol
         target = TargetNetwork(networks, frozen, objective.target_rate, objective.target_every)
     return ValueLearner(
         networks,
+        objective,
+        settings,
+        critic_config=config.critic.optimizer,
+        warmup=config.critic.warmup,
+        target=target,
+    )
+
+
+def _actor_critic(config: Config, objective: Algorithm, policy: Policy, settings: LearnerSettings) -> Learner:
+    twins = Twins.from_policy(policy, objective.value_temperature, config.seed)
+    target = None
+    if objective.target_rate is not None:
+        target = TargetNetwork(twins, twins.copy(), objective.target_rate, objective.target_every)
+    return SoftActorCritic(
+        policy,
+        twins,
         objective,
         settings,
         critic_config=config.critic.optimizer,

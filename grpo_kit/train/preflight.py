@@ -45,6 +45,7 @@ from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.lora import check_base, check_targets
 from grpo_kit.policy.models import autocast_dtype, model_skeleton, pick_device
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
+from grpo_kit.runtime import ranks
 from grpo_kit.types import Group, Score, Task
 from grpo_kit.verifiers import get_verifier
 
@@ -321,12 +322,34 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
             f"objective.target_rate {objective.target_rate:g} with model.lora: the average of adapters is not the adapter of "
             "averages; use target_rate 1 with target_every, which copies them"
         )
+    if objective.learns_twins:
+        found += _against_twins(config)
     if objective.recorded != (config.examples is not None):
         found.append("an examples section is what algorithms of data recorded learn from, and no others")
     if found:
         raise UserError(
             f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
         )
+
+
+def _against_twins(config: Config) -> list[str]:
+    """What two networks of action values, copies of the policy that learn, do not go with."""
+    found = []
+    if config.model.lora is not None:
+        found.append(
+            "objective.action_values twins with model.lora: the twins are whole networks all of whose weights are trained, which "
+            "is what adapters save; leave model.lora out, or use action_values dueling"
+        )
+    if ranks.world_size() > 1:
+        found.append(
+            "objective.action_values twins with several processes: values over the whole vocabulary are of three networks at "
+            "once, and FSDP2 gathers one; run one process, or use action_values dueling"
+        )
+    if config.critic.path is not None:
+        found.append(
+            "critic.path is a critic of states, and action_values twins begin as copies of the policy; leave it out"
+        )
+    return found
 
 
 def _check_adapters(config: Config) -> None:

@@ -6,66 +6,27 @@ sampled token's value is to become. Then the policy and the critic take one step
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
-from grpo_kit.objective.losses import sequence_weights
-from grpo_kit.objective.returns import token_rewards
 from grpo_kit.objective.rows import Algorithm
-from grpo_kit.objective.values import (
-    BOOTSTRAPS,
-    Bootstrapped,
-    StateValues,
-    error_loss,
-    expectile_weights,
-    stepped_returns,
-    traced_returns,
-)
+from grpo_kit.objective.values import BOOTSTRAPS, StateValues, error_loss, expectile_weights
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.dealing import computed, rank_batches
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import MicroBatch, TrainingSequence
 from grpo_kit.policy.value_model import ValueModel
-from grpo_kit.types import Group
+from grpo_kit.policy.weights import Weighted
 
-from .batch import Sample, samples_of
-from .learner import Learned, LearnerSettings, Trained
+from .learner import LearnerSettings
 from .steps import GradientStep
-
-
-@dataclass(slots=True)
-class Response:
-    """A scored response on its way to the update; [tokens] float64 on the host, as things are before the step.
-
-    Attributes:
-        sequence: what goes through the networks. It is given the values of its states as ``values``, the log-probabilities of its
-            tokens as ``old_logprobs``, and the goals as ``returns``.
-        bonus: what soft values pay for a token beside its reward.
-        state_values, action_values: of the networks that learn. goals: what the latter are to become.
-        own: by how much a token's error grows where all states are worth one more; its goal grows by the rest.
-    """
-
-    sequence: TrainingSequence
-    rewards: Tensor
-    bonus: Tensor
-    state_values: Tensor
-    action_values: Tensor
-    goals: Tensor
-    own: Tensor
-
-    @classmethod
-    def of(cls, sample: Sample) -> Response:
-        """One that nobody has looked at yet."""
-        count = len(sample.sequence.completion_ids)
-        rewards = token_rewards(sample.reward, count, turns=sample.turns)
-        return cls(sample.sequence, rewards, *(torch.zeros_like(rewards) for _ in range(5)))
+from .target import TargetNetwork
+from .valued_responses import Response, ResponseLearner, level_of, returns_of, shares_of_states
 
 
 class ValueNetworks:
@@ -117,6 +78,10 @@ class ValueNetworks:
             found |= {id(s): (_host(values), *found[id(s)][1:]) for s, (values,) in states}
         return found
 
+    def parts(self) -> dict[str, Weighted]:
+        """Its networks, by name."""
+        return {"policy": self.policy} | ({} if self.critic is None else {"critic": self.critic})
+
     def batches(self, sequences: list[TrainingSequence]) -> Iterator[MicroBatch]:
         return rank_batches(sequences, self.token_budget, self.policy.device, self.policy.model)
 
@@ -125,45 +90,7 @@ def _host(values: Tensor) -> Tensor:
     return values.cpu() if values.dtype == torch.long else values.to("cpu", torch.float64)
 
 
-class TargetNetwork:
-    """The networks of some optimizer steps ago, or an average of the past, which change more slowly than those that learn.
-
-    A value that is moved towards itself one token later runs after its own tail; towards a network that stands still it
-    arrives (arXiv:1312.5602; averaged, arXiv:1509.02971).
-    """
-
-    def __init__(self, networks: ValueNetworks, still: ValueNetworks, rate: float, every: int) -> None:
-        self.networks, self.still, self.rate, self.every = networks, still, rate, every
-        self.age, self.moved = 0, False
-
-    def follow(self) -> None:
-        """Count an optimizer step, and move where it is time."""
-        self.age += 1
-        if self.age < self.every:
-            return
-        self.age, self.moved = 0, True
-        self.still.policy.follow(self.networks.policy, self.rate)
-        if self.still.critic is not None and self.networks.critic is not None:
-            self.still.critic.follow(self.networks.critic, self.rate)
-
-    def state_dict(self) -> dict[str, Any]:
-        critic = self.still.critic
-        return {
-            "age": self.age,
-            "moved": self.moved,
-            "policy": self.still.policy.snapshot() if self.moved else None,
-            "critic": None if critic is None else critic.snapshot(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.age, self.moved = state["age"], state["moved"]
-        if self.moved:
-            self.still.policy.restore(state["policy"])
-        if self.still.critic is not None:
-            self.still.critic.restore(state["critic"])
-
-
-class ValueLearner:
+class ValueLearner(ResponseLearner):
     """Moves each sampled token's value towards what followed it.
 
     Args:
@@ -179,66 +106,18 @@ class ValueLearner:
         *,
         critic_config: OptimizerConfig,
         warmup: int = 0,
-        target: TargetNetwork | None = None,
+        target: TargetNetwork[ValueNetworks] | None = None,
     ) -> None:
-        self.networks, self.objective, self.settings = networks, objective, settings
-        self.trained: Trained = networks.policy
+        super().__init__(networks.policy, objective, settings)
+        self.networks = networks
         self.warmup, self.target = (warmup if networks.critic is not None else 0), target
-        self.batches = 0  # learned from so far
         total = max(1, settings.total_updates - self.warmup * settings.updates_per_step)
         self.step = GradientStep(networks.policy.model, settings.optimizer, total)
         self.critic_step: GradientStep | None = None
         if networks.critic is not None:
             self.critic_step = GradientStep(networks.critic.model, critic_config, settings.total_updates, "critic/")
 
-    def learn(self, groups: list[Group]) -> Learned:
-        dropped: Counter[str] = Counter()
-        samples = samples_of(groups)
-        updates = self._updates(groups, samples, dropped)
-        metrics = Measures()
-        for epoch in range(self.settings.epochs_per_batch):
-            for responses in updates:
-                self._targets(responses)
-                if epoch == 0:
-                    watch_values(responses, self.objective.discount, metrics)
-                self._take_steps([r.sequence for r in responses], metrics)
-        self.batches += 1
-        known = {id(r.sequence): r for update in updates for r in update}
-        advantages = [[_advantage(known.get(id(s.sequence))) for s in group] for group in samples]
-        values = [[_values(known.get(id(s.sequence))) for s in group] for group in samples]
-        return Learned(advantages, dropped, dict(metrics.over_ranks("adding up the metrics of an update")), values)
-
-    def _updates(self, groups: list[Group], samples: list[list[Sample]], dropped: Counter[str]) -> list[list[Response]]:
-        """The responses that count, of each optimizer step, weighted within it."""
-        found, size = [], -(-len(groups) // self.settings.updates_per_batch)
-        for start in range(0, len(groups), size):
-            chosen = []
-            for group, members in zip(groups[start : start + size], samples[start : start + size], strict=True):
-                for completion, score, sample in zip(group.completions, group.scores, members, strict=True):
-                    if not sample.counts:
-                        dropped[score.status] += 1
-                    elif self.objective.mask_truncated and completion.truncated:
-                        dropped["truncated"] += 1
-                    elif completion.token_ids:
-                        chosen.append(Response.of(sample))
-            self._weigh([r.sequence for r in chosen], groups)
-            found.append(chosen)
-        return found
-
-    def _weigh(self, sequences: list[TrainingSequence], groups: list[Group]) -> None:
-        if not sequences:
-            return
-        weights = sequence_weights(
-            torch.tensor([len(s.completion_ids) for s in sequences], dtype=torch.float64),
-            aggregation=self.objective.aggregation,
-            max_tokens=self.settings.max_tokens,
-            group_index=torch.tensor([s.group for s in sequences]),
-        )
-        for sequence, weight in zip(sequences, weights.tolist(), strict=True):
-            sequence.weight = weight * groups[sequence.group].replay_weight
-
-    def _targets(self, responses: list[Response]) -> None:
-        """What is to be learned of each response, at the weights of now."""
+    def set_goals(self, responses: list[Response]) -> None:
         objective, scale = self.objective, self.objective.value_temperature
         sequences = [r.sequence for r in responses]
         with phase("update/values"):
@@ -257,13 +136,14 @@ class ValueLearner:
             response.goals = returns_of(response.rewards, bootstrapped, objective)
             response.own = 1.0 - shares_of_states(bootstrapped, objective)
             response.sequence.old_logprobs = taken
-        level = 0.0 if self.networks.critic is None else level_of(responses)
+        level = 0.0 if self.networks.critic is None else level_of(responses, [r.action_values for r in responses])
         for response in responses:
             response.sequence.values = response.state_values + level * response.own
             response.sequence.returns = response.goals
 
-    def _take_steps(self, sequences: list[TrainingSequence], metrics: Measures) -> None:
+    def take_steps(self, responses: list[Response], metrics: Measures) -> None:
         """One step of the policy and one of the critic: together the gradient of one loss at one point."""
+        sequences = [r.sequence for r in responses]
         warming = self.batches < self.warmup
         if not warming:
             self.step(self.networks.batches(sequences), self.loss, metrics)
@@ -331,56 +211,3 @@ class ValueLearner:
             self.critic_step.load_state_dict(state["critic"]["step"])
         if self.target is not None:
             self.target.load_state_dict(state["target"])
-
-
-def returns_of(rewards: Tensor, seen: Bootstrapped, objective: Algorithm) -> Tensor:
-    """What the values of a response's tokens are to become. [tokens]"""
-    if objective.bootstrap_steps is not None:
-        return stepped_returns(rewards, seen.values, seen.bonus, objective.discount, objective.bootstrap_steps)
-    return traced_returns(rewards, *seen, objective.discount, objective.trace)
-
-
-def shares_of_states(seen: Bootstrapped, objective: Algorithm) -> Tensor:
-    """By how much each return grows where all states that it is bootstrapped from are worth one more. [tokens]"""
-    none, one = torch.zeros_like(seen.values), torch.ones_like(seen.values)
-    return returns_of(none, Bootstrapped(one, seen.follows, none), objective)
-
-
-def level_of(responses: list[Response]) -> float:
-    """The number that, added to the values of all states of a step, leaves the least squared error.
-
-    A critic is always a little late. What all states are worth too much says nothing about any token, and would make the last
-    tokens, whose goals hold no state, less likely in every response. So on the policy's side of the loss it is solved for, and
-    only what differs between tokens is left. The critic learns the level from its own errors.
-    """
-    of_tokens = [(r.sequence.weight, r.own, r.goals - r.action_values) for r in responses]
-    squares = sum(weight * float(own.square().sum()) for weight, own, _ in of_tokens)
-    missing = sum(weight * float((own * errors).sum()) for weight, own, errors in of_tokens)
-    return missing / squares if squares > 0.0 else 0.0
-
-
-def watch_values(responses: list[Response], discount: float, metrics: Measures) -> None:
-    """How large the values are, and by how much they promise more than the responses then brought."""
-    if not responses:
-        return
-    promised = torch.cat([r.action_values for r in responses])
-    realised = [
-        traced_returns(r.rewards, r.rewards, torch.ones_like(r.rewards), r.bonus, discount, 1.0) for r in responses
-    ]
-    metrics.means(
-        {
-            "values/mean": promised,
-            "values/promised": torch.stack([r.action_values[0] for r in responses]),
-            "values/realised": torch.stack([r[0] for r in realised]),
-            "values/overestimation": promised - torch.cat(realised),
-        }
-    )
-
-
-def _advantage(response: Response | None) -> float:
-    """The mean over tokens of what they are to be worth beyond their states; 0 of what takes no part."""
-    return 0.0 if response is None else float((response.goals - response.state_values).mean())
-
-
-def _values(response: Response | None) -> list[float]:
-    return [] if response is None else [round(v, 5) for v in response.action_values.tolist()]

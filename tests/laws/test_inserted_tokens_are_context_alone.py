@@ -52,6 +52,8 @@ def learned(algorithm, share):
     assert any(not torch.equal(state[name], value) for name, value in before.items())
     if objective.needs_critic:
         state |= learner.state_dict()["critic"]["model"]
+    for number, twin in enumerate(learner.state_dict().get("twins", ())):
+        state |= {f"{name} of twin {number}": value for name, value in twin["model"].items()}
     return {k: v for k, v in metrics.items() if not k.endswith("seconds")}, state
 
 

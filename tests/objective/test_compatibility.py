@@ -89,6 +89,25 @@ def test_values_of_any_policy_can_be_learned_from_what_older_ones_sampled(bootst
     assert refusals(row, group_size=8, replays=True) == []
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("positive_weight", 0.1),
+        ("rejection", "token"),
+        ("clip_high", 0.28),
+        ("dual_clip", 3.0),
+        ("value_clip", None),
+        ("entropy_share", 0.2),
+        ("selection", "right"),
+    ],
+)
+def test_choices_of_policy_gradients_are_no_choices_of_values(key, value):
+    row = resolve_objective("dqn", {key: value})
+    (found,) = refusals(row, group_size=8)
+    assert found.startswith(f"objective.{key} {value} is of policy gradients; family values needs ")
+    assert refusals(resolve_objective("dqn", {}), group_size=8) == []
+
+
 def test_what_values_do_not_read_is_refused_or_not_made():
     found = refusals(resolve_objective("grpo", VALUES | {"entropy_target": 0.5}), group_size=8)
     assert any("adapts a bonus of policy gradients" in reason for reason in found)

@@ -12,7 +12,10 @@ from grpo_kit.objective.values import (
     StateValues,
     error_loss,
     expectile_weights,
+    policy_state_values,
+    retraced,
     stepped_returns,
+    temperature_loss,
     traced_returns,
 )
 from tests.kit.token_mdp import brackets, cliff, lottery
@@ -23,16 +26,6 @@ TEMPERATURE = 0.2
 def soft_state_values(action_values, temperature):
     """V(s) = temperature * logsumexp_a(Q(s, a) / temperature)."""
     return temperature * (action_values / temperature).logsumexp(-1)
-
-
-def policy_state_values(action_values, logprobs, temperature):
-    """V(s) = E_pi[Q(s, a) - temperature * log pi(a | s)], over all actions (discrete SAC, arXiv:1910.07207)."""
-    return (logprobs.exp() * (action_values - temperature * logprobs)).sum(-1)
-
-
-def temperature_loss(entropies, log_temperature, target):
-    """Its gradient by ``log_temperature`` raises the temperature where the entropy is below ``target`` (arXiv:1910.07207)."""
-    return log_temperature * (entropies - target)
 
 
 class Table:
@@ -152,26 +145,49 @@ def test_soft_q_learning_learns_the_soft_optimum_along_any_path(how, sentences, 
     assert (truth - sentences.solve(lambda q: q.amax(-1))).max() > 0.1  # another optimum than the hard one
 
 
-def test_sac_learns_the_soft_optimum_and_its_policy(sentences, uniform):
-    """Twin values from their own batches, the smaller of them bootstrapped from; the policy follows by its own gradient."""
+@pytest.mark.parametrize("trace", [0.0, 0.9], ids="trace {}".format)
+def test_sac_learns_the_soft_optimum_and_its_policy(trace, sentences, uniform):
+    """Twin values from their own batches, the smaller of them bootstrapped from; the policy follows by its own gradient.
+
+    Another policy samples throughout, the uniform one, and returns go on through what it sampled as Retrace has them.
+    """
     generator = torch.Generator().manual_seed(0)
     twins = [torch.zeros_like(sentences.rewards) for _ in range(2)]
     logits = torch.zeros_like(sentences.rewards).requires_grad_()
-    for _ in range(50):
-        states, actions, rewards, exist = sentences.sample(uniform, 512, generator, anywhere=True)
-        for _ in range(5):
-            smaller = torch.minimum(*twins)
-            worth = policy_state_values(smaller, logits.log_softmax(-1), TEMPERATURE)
-            (gradient,) = torch.autograd.grad(-worth.sum(), logits)
-            with torch.no_grad():
-                logits -= 8.0 * gradient
-        after = sentences.after(worth.detach())[states, actions]
+    for _ in range(60):
         for twin in twins:
-            twin[states[exist], actions[exist]] = (rewards + sentences.discount * after)[exist]
+            states, actions, rewards, exist = sentences.sample(uniform, 512, generator, anywhere=True)
+            smaller = torch.minimum(*twins)
+            for _ in range(5):
+                worth = policy_state_values(smaller, logits.log_softmax(-1), TEMPERATURE)
+                (gradient,) = torch.autograd.grad(-worth.sum(), logits)
+                with torch.no_grad():
+                    logits -= 8.0 * gradient
+            ratios = (logits.detach().log_softmax(-1) - uniform.log())[states, actions]
+            seen = retraced(worth.detach()[states], smaller[states, actions], ratios)
+            goals = traced_returns(rewards, *(part * exist for part in seen), sentences.discount, trace)
+            met = torch.zeros_like(twin).index_put((states, actions), exist.to(twin.dtype), accumulate=True)
+            summed = torch.zeros_like(twin).index_put((states, actions), goals * exist, accumulate=True)
+            twin.copy_(torch.where(met > 0, summed / met.clamp(min=1), twin))
     truth = sentences.solve(lambda q: soft_state_values(q, TEMPERATURE))
     assert (torch.minimum(*twins) - truth).abs().max() < 0.02
     policy = logits.detach().softmax(-1)
     assert (policy - (truth / TEMPERATURE).softmax(-1)).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("trace", [0.5, 1.0])
+def test_a_return_expects_the_value_of_the_policy_that_learns_whoever_sampled(trace, sentences, uniform):
+    """Retrace at its fixed point, where rewards are certain: every return is the value of its token, whoever sampled on."""
+    policy = torch.rand(uniform.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3)).softmax(-1)
+    policy = (4 * policy.log()).softmax(-1)
+    truth = sentences.solve(lambda q: policy_state_values(q, policy.log(), TEMPERATURE))
+    states, actions, rewards, exist = sentences.sample(uniform, 4096, torch.Generator().manual_seed(0), anywhere=True)
+    worth = policy_state_values(truth, policy.log(), TEMPERATURE)[states]
+    found = retraced(worth, truth[states, actions], (policy / uniform).log()[states, actions])
+    assert (found.follows[exist] <= 1).all()
+    assert (found.follows[exist] < 0.9).any()
+    off = traced_returns(rewards, *(part * exist for part in found), sentences.discount, trace) - truth[states, actions]
+    assert off[exist].abs().max() < 1e-9
 
 
 def test_the_temperature_of_sac_finds_the_entropy_that_is_asked_for():
@@ -181,7 +197,7 @@ def test_the_temperature_of_sac_finds_the_entropy_that_is_asked_for():
         logprobs = (values / torch.tensor(log_temperature).exp()).log_softmax(-1)
         entropies = -(logprobs.exp() * logprobs).sum(-1)
         probe = torch.tensor(log_temperature, dtype=torch.float64, requires_grad=True)
-        (gradient,) = torch.autograd.grad(temperature_loss(entropies, probe, target).sum(), probe)
+        (gradient,) = torch.autograd.grad(temperature_loss(float(entropies), probe, target), probe)
         log_temperature -= 0.2 * float(gradient)
     assert float(entropies) == pytest.approx(target, abs=1e-3)
     assert log_temperature < 0.0

@@ -182,6 +182,17 @@ def test_what_is_replayed_is_learned_from_beside_what_is_sampled():
     assert again.rows == once.rows
 
 
+def test_twins_are_two_networks_more_and_their_targets_two():
+    beside = memory_of(replace(CPU, twins=True, target=True)).kept
+    assert beside["two critics and their optimizers"] == 2 * 3 * 4 * WEIGHTS
+    assert beside["target network"] == 2 * 4 * WEIGHTS
+    config = recipe("soft_q", "objective={action_values: twins, target_rate: 0.2}")
+    objective = resolve_objective("soft_q", config.objective, config.sampled_by)
+    assert setting_of(config, objective, SMALL, devices=1, device="cpu", device_bytes=0).twins
+    assert work_of(config, objective, 10.0, 6.0).forwards == 10
+    assert work_of(config, objective, 10.0, 6.0).updates == 3
+
+
 def test_goals_of_values_take_passes_of_every_network():
     values = "objective={family: values, bootstrap: max, target_rate: 1.0, beta: 0}"
     for more, passes in (((), 4), (("objective.action_values=logits",), 2), (("replay={share: 0.5}",), 8)):

@@ -78,6 +78,7 @@ def test_a_place_that_is_none_is_refused():
         read_resume("best")
 
 
+TWINS = "objective={action_values: twins, target_rate: 0.5}"
 DQN = "objective={family: values, bootstrap: max, target_rate: 0.5, beta: 0}"
 
 
@@ -88,6 +89,8 @@ DQN = "objective={family: values, bootstrap: max, target_rate: 0.5, beta: 0}"
         ("ppo", ("critic.optimizer.moments=8bit",), "critic.optimizer.moments"),
         ("grpo", (DQN,), "objective.family: 'policy_gradient' -> 'values'"),
         ("grpo", ("algorithm=ppo",), "a critic: False -> True"),
+        ("soft_q", (TWINS,), "action_values twins: False -> True"),
+        ("dqn", ("algorithm=soft_q", TWINS), "a target network: False -> True"),  # it has another's
         ("trpo", ("algorithm=grpo",), "objective.step gradient"),
         ("grpo", ("objective.beta=0.5", "optimizer.offload=true", "critic.optimizer.moments=8bit"), None),
         ("ppo", ("algorithm=grpo",), None),

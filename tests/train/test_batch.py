@@ -1,5 +1,7 @@
 """Advantages, the gate and the denominators of a batch of groups."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,6 +34,14 @@ def test_weights_count_every_judged_completion_even_those_not_trained_on():
     assert [s.weight for s in skipped.sequences] == pytest.approx([1 / (4 * 4), 1 / (4 * 8)])
     assert [s.weight for s in kept.sequences][:2] == [s.weight for s in skipped.sequences]
     assert skipped.dropped == {"zero_advantage": 2}
+
+
+def test_what_is_left_out_is_counted_when_it_was_sampled_and_not_whenever_it_comes_again():
+    groups = [group("a", [1.0, 0.0, 0.0], [4, 8, 9], ["ok", "ok", "error"]), group("b", [1.0, 1.0], [4, 9])]
+    again = [replace(g, replayed=Replayed(1, 0, 1.0)) for g in groups]
+    fresh = build(groups, mask_truncated=True).dropped
+    assert fresh == {"error": 1, "truncated": 1, "zero_advantage": 1}
+    assert build([*groups, *again], mask_truncated=True).dropped == fresh
 
 
 def metrics_of(groups):

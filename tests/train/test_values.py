@@ -16,9 +16,11 @@ from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.train.learner import LearnerSettings
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.preflight import preflight
-from grpo_kit.train.values import TargetNetwork, ValueLearner, ValueNetworks
+from grpo_kit.train.target import TargetNetwork
+from grpo_kit.train.values import ValueLearner, ValueNetworks
 from grpo_kit.types import Replayed
 from tests.kit.episodes import episode_groups
+from tests.kit.networks import far, gradient, moved
 from tests.kit.runs import ODD, recipe, same_when_resumed
 from tests.kit.tiny import make_policy
 
@@ -26,14 +28,6 @@ SCALE, DISCOUNT, TRACE = 0.3, 0.9, 0.8
 ROW = {"value_temperature": SCALE, "discount": DISCOUNT, "trace": TRACE, "aggregation": "token_mean"}
 ROW |= {"family": "values", "baseline": "none", "scale": "none"}
 BOOTSTRAPS = ["sampled", "max", "double_max", "soft", "expectile"]
-
-
-def moved(model, seed):
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
-    return model
 
 
 def networks(seed, dueling, token_budget=10**6):
@@ -144,17 +138,6 @@ def formula(learner, groups, bootstrap, dueling):
         off = states - goals
         of_critic = (torch.where(off > 0, 0.3, 0.7) * off.square()).mean()
     return 0.5 * (errors + level * own).square().mean(), of_critic
-
-
-def gradient(loss, model):
-    found = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True, allow_unused=True)
-    pairs = zip(found, model.parameters(), strict=True)
-    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs])
-
-
-def far(mine, theirs):
-    assert theirs.norm() > 0
-    return float((mine - theirs).norm() / theirs.norm())
 
 
 @pytest.mark.parametrize("token_budget", [10**6, 40])
@@ -274,8 +257,8 @@ def test_an_average_of_adapters_is_refused():
 def test_an_empty_batch_changes_nothing():
     metrics = Measures()
     learner = learner_of("sampled")
-    learner._targets([])
-    learner._take_steps([], metrics)
+    learner.set_goals([])
+    learner.take_steps([], metrics)
     assert "grad_norm" not in metrics
 
 
