@@ -48,7 +48,12 @@ class ModelConfig(Strict):
     path: PathText | None = Field(None, description="a Hugging Face folder, a .gguf file, or a name on the hub")
     scratch: ScratchModelConfig | None = Field(None, description="a tiny model from random weights instead of a path")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of matrix products; weights stay float32. auto: bfloat16 on a GPU, float32 on a CPU"
+        "auto", description="of matrix products; weights are weight_dtype. auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    weight_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of the layers' matrices, which are trained. bfloat16: half the memory of weights and gradients, no copy of "
+        "float32, every update rounded at random and right on average (one process, beside products in bfloat16)",
     )
     head_dtype: Literal["same", "float32"] = Field(
         "same",

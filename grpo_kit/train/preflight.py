@@ -44,6 +44,7 @@ from grpo_kit.plan.memory import Memory, machine_memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.lora import check_base, check_targets
 from grpo_kit.policy.models import autocast_dtype, model_skeleton, pick_device
+from grpo_kit.policy.narrow import check_narrow
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.types import Group, Score, Task
 from grpo_kit.verifiers import get_verifier
@@ -99,6 +100,13 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     device = pick_device(config.device)
     if config.model.lora is not None:
         check_base(config.model.lora, autocast_dtype(config.model.dtype, device))
+    if config.model.weight_dtype == "bfloat16":
+        check_narrow(
+            autocast_dtype(config.model.dtype, device),
+            adapters=config.model.lora is not None,
+            natural_gradient=objective.natural_gradient,
+            averages=objective.keeps_target and objective.target_rate != 1.0,
+        )
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
     notes += check_reference(config, objective, skeleton, tokenizer)
