@@ -35,10 +35,10 @@ class LoraConfig(Strict):
     targets: tuple[str, ...] | Literal["all-linear"] = Field(
         "all-linear", description="names of the layers that get adapters"
     )
-    base_dtype: Literal["float32", "bfloat16"] = Field(
+    base_dtype: Literal["float32", "bfloat16", "nf4"] = Field(
         "float32",
         description="of the frozen matrices below the adapters. bfloat16 is half of their memory and, beside products in "
-        "bfloat16, the same log-probabilities (one process)",
+        "bfloat16, the same log-probabilities; nf4 (QLoRA) is an eighth, rounded to four bits (one process)",
     )
 
 

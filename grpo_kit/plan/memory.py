@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from grpo_kit.policy import four_bit
 from grpo_kit.policy.eight_bit import BLOCK
 from grpo_kit.policy.logprobs import CHUNK_ELEMENTS
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments in float32
 GIB = 2**30
-MATRIX = {"float32": MASTER, "bfloat16": 2}
+MATRIX = {"float32": MASTER, "bfloat16": 2, "nf4": four_bit.BYTES}
 RUNTIME = {"cpu": 0.45, "cuda": 0.8}  # GiB: interpreter and libraries; context, kernels and collectives' buffers
 LOGIT_COPIES = 4  # of one chunk of logits while its gradient is computed
 # Of TRPO, while a product is made: the gradient, what is solved for, solution, residual, direction, the product, and its part
@@ -302,6 +303,8 @@ def _sampling(s: Setting) -> dict[str, int]:
     joined = shape.hidden * (shape.query + 2 * shape.key + (2 if shape.gate else 1) * shape.intermediate)
     if s.half or s.lora_rank is not None:
         joined = sum(i * o for i, o in shape.linears)
+    if s.matrix == four_bit.BYTES:  # decoded by the model's own forward
+        joined = 0
     return {
         "key-value cache, at most": s.rows * s.length * 2 * shape.layers * shape.key * width,
         "logits of a step": 5 * MASTER * s.rows * shape.vocabulary,

@@ -99,7 +99,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         check_optimizer(config.warm_start.optimizer, "warm_start.optimizer")
     device = pick_device(config.device)
     if config.model.lora is not None:
-        check_base(config.model.lora, autocast_dtype(config.model.dtype, device))
+        check_base(config.model.lora, autocast_dtype(config.model.dtype, device), device)
     if config.model.weight_dtype == "bfloat16":
         check_narrow(
             autocast_dtype(config.model.dtype, device),
@@ -319,6 +319,8 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
             "optimizer.moments and optimizer.offload say how AdamW keeps its moments, and objective.step natural_gradient keeps "
             "none; leave them out"
         )
+    if objective.natural_gradient and config.model.lora is not None and config.model.lora.base_dtype == "nf4":
+        found.append("model.lora.base_dtype nf4 has no second derivatives, which objective.step natural_gradient needs")
     if config.rollout.epsilon and not objective.learns_values:
         found.append(
             f"rollout.epsilon {config.rollout.epsilon:g} has tokens sampled that the policy did not choose: family values learns "
