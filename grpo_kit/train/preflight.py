@@ -340,12 +340,17 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
 
 
 def _check_adapters(config: Config) -> None:
-    if config.rollout.vllm.adapters and (config.model.lora is None or config.rollout.engine != "vllm"):
+    vllm = config.rollout.vllm
+    if vllm.adapters and (config.model.lora is None or config.rollout.engine == "torch"):
         raise UserError(
-            f"rollout.vllm.adapters: adapters alone go to rollout.engine vllm, of a recipe with model.lora; here the engine is "
-            f"{config.rollout.engine} and model.lora is {'null' if config.model.lora is None else 'set'}. Leave it out"
+            f"rollout.vllm.adapters: adapters alone go to engines vllm and vllm_server, of a recipe with model.lora; here the "
+            f"engine is {config.rollout.engine} and model.lora is {'null' if config.model.lora is None else 'set'}. Leave it out"
         )
-    if config.rollout.vllm.adapters and config.model.lora is not None:
+    if vllm.adapters and config.rollout.engine == "vllm_server" and vllm.transfer == "nccl":
+        raise UserError(
+            "rollout.vllm.adapters: adapters reach servers through a folder; leave rollout.vllm.transfer out"
+        )
+    if vllm.adapters and config.model.lora is not None:
         check_rank(config.model.lora.rank)
 
 
