@@ -52,8 +52,8 @@ class ModelConfig(Strict):
     )
     weight_dtype: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="of the layers' matrices, which are trained. bfloat16: half the memory of weights and gradients, no copy of "
-        "float32, every update rounded at random and right on average (one process, beside products in bfloat16)",
+        description="of the layers' matrices, which are trained; bfloat16 keeps them and their gradients in half the memory, "
+        "each update rounded at random (one process, beside products in bfloat16)",
     )
     head_dtype: Literal["same", "float32"] = Field(
         "same",
