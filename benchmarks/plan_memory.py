@@ -39,6 +39,7 @@ device: cpu
 GRPO = "algorithm=grpo", "objective.beta=0"
 CHECKPOINTING = (*GRPO, "parallel.gradient_checkpointing=true")
 ADAPTERS = (*GRPO, "model.lora.rank=16")
+NARROW, EIGHT_BIT = (*GRPO, "model.weight_dtype=bfloat16"), "optimizer.moments=8bit"
 RECORDED, PREFERENCE = "grpo, 25M", "dpo, 25M"  # the second learns from the responses of the first
 DEMONSTRATIONS = "algorithm=sft", "examples.demonstrations=true"
 LIMITS = "data.max_prompt_tokens=8", "rollout.max_tokens=28"
@@ -64,6 +65,8 @@ RUNS: dict[str, tuple[int, int, int, int, str, int, int, int, tuple[str, ...]]] 
     "ppo with critic, 22M": (384, 1056, 12, 6, "float32", 4, 4096, 1, ("algorithm=ppo",)),
     "grpo, square feed-forward, 17M": (640, 640, 6, 10, "float32", 8, 8192, 1, GRPO),
     "checkpointing in bfloat16, 25M": (512, 1408, 8, 8, "bfloat16", 8, 8192, 1, CHECKPOINTING),
+    "weights in bfloat16, 25M": (512, 1408, 8, 8, "bfloat16", 16, 8192, 1, NARROW),
+    "weights in bfloat16, moments in a byte, 50M": (512, 1408, 16, 8, "bfloat16", 8, 4096, 1, (*NARROW, EIGHT_BIT)),
     "sft, limits far above its lengths, 25M": (512, 1408, 8, 8, "float32", 32, 4096, 1, DEMONSTRATIONS),
     "sft, limits at its lengths, 25M": (512, 1408, 8, 8, "float32", 32, 4096, 1, (*DEMONSTRATIONS, *LIMITS)),
 }

@@ -91,6 +91,7 @@ def _engines() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     for extra, package in (
         ("peft", "peft"),
+        ("qlora", "bitsandbytes"),
         ("gguf", "gguf"),
         ("tensorboard", "tensorboard"),
         ("wandb", "wandb"),

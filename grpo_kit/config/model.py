@@ -35,10 +35,10 @@ class LoraConfig(Strict):
     targets: tuple[str, ...] | Literal["all-linear"] = Field(
         "all-linear", description="names of the layers that get adapters"
     )
-    base_dtype: Literal["float32", "bfloat16"] = Field(
+    base_dtype: Literal["float32", "bfloat16", "nf4"] = Field(
         "float32",
         description="of the frozen matrices below the adapters. bfloat16 is half of their memory and, beside products in "
-        "bfloat16, the same log-probabilities (one process)",
+        "bfloat16, the same log-probabilities; nf4 (QLoRA) is an eighth, rounded to four bits (one process)",
     )
 
 
@@ -48,7 +48,12 @@ class ModelConfig(Strict):
     path: PathText | None = Field(None, description="a Hugging Face folder, a .gguf file, or a name on the hub")
     scratch: ScratchModelConfig | None = Field(None, description="a tiny model from random weights instead of a path")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of matrix products; weights stay float32. auto: bfloat16 on a GPU, float32 on a CPU"
+        "auto", description="of matrix products; weights are weight_dtype. auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    weight_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of the layers' matrices, which are trained; bfloat16 keeps them and their gradients in half the memory, "
+        "each update rounded at random (one process, beside products in bfloat16)",
     )
     head_dtype: Literal["same", "float32"] = Field(
         "same",

@@ -10,6 +10,7 @@ READERS: dict[str, tuple[str, ...]] = {
     "threads": ("train/assemble.py",),
     "deterministic": ("train/assemble.py",),
     "model": ("policy",),
+    "model.weight_dtype": ("policy/narrow.py", "train/assemble.py"),
     "warm_start": ("train/warm_start.py",),
     "warm_start.optimizer": ("train/steps.py", "train/warm_start.py"),
     "data": ("data",),

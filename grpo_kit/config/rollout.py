@@ -22,7 +22,7 @@ class VllmConfig(Strict):
     max_sequences: PositiveInt = Field(256, description="sequences decoded side by side")
     sleep: bool = Field(True, description="free the engine's GPU memory while the trainer works (in process)")
     adapters: bool = Field(
-        False, description="give the engine the adapters of model.lora alone, unmerged, after its start (in process)"
+        False, description="give the engine the adapters of model.lora alone, unmerged, after its start"
     )
     probe_tolerance: PositiveFloat | None = Field(
         None, description="largest mean |logprob difference| of the probe; default: 1e-4 in float32, 0.1 in bfloat16"

@@ -175,9 +175,14 @@ def can_decode(policy: Policy) -> bool:
 
 def _readable(block: nn.Module) -> bool:
     projections = [m for name, m in block.named_children() if name.endswith("_proj")]
-    return all(type(m) is nn.Linear or (hasattr(m, "get_delta_weight") and not m.merged) for m in projections) and all(
+    return all(type(m) is nn.Linear or _adapted(m) for m in projections) and all(
         m.bias is None for name, m in block.named_children() if name in ("gate_proj", "up_proj", "down_proj")
     )
+
+
+def _adapted(module: Any) -> bool:
+    """Adapters over a matrix that may be copied: one of four bits is kept so because whole ones have no place."""
+    return hasattr(module, "get_delta_weight") and not module.merged and type(module.base_layer) is nn.Linear
 
 
 def _hooked(module: nn.Module) -> bool:

@@ -19,14 +19,15 @@ from grpo_kit.policy.models import Policy
 from grpo_kit.policy.network import Network
 from grpo_kit.policy.weights import exported_weights
 
+from .vllm_adapters import ADAPTERS, save_adapters
 from .vllm_http import ServerLost, VllmServer
 
 
 class Transfer(Protocol):
     """Hands the weights of one policy version to any number of servers."""
 
-    def prepare(self, model: Network, version: int) -> None:
-        """From now on, `give` hands out these weights."""
+    def prepare(self, model: Network, version: int) -> int | None:
+        """From now on, `give` hands out these weights. Returns the bytes that a server is given; None if nobody counts them."""
 
     def give(self, server: VllmServer) -> None:
         """Bring ``server`` to the prepared version, nothing older in its caches. Raises ServerLost."""
@@ -38,8 +39,12 @@ class Transfer(Protocol):
         """Leave nothing behind."""
 
 
-def open_transfer(policy: Policy, kind: str, folder: Path, warn: Callable[[str], None]) -> Transfer:
+def open_transfer(
+    policy: Policy, kind: str, folder: Path, warn: Callable[[str], None], adapters: bool = False
+) -> Transfer:
     """kind: ``rollout.vllm.transfer``. Raises UserError if NCCL is asked for where there is none."""
+    if adapters:
+        return AdapterTransfer(folder)
     dtype = policy.autocast or torch.float32
     by_folder = FolderTransfer(folder, dtype)
     if kind == "folder":
@@ -77,7 +82,7 @@ class FolderTransfer:
         self.weights: Path | None = None
         self.older: Path | None = None
 
-    def prepare(self, model: Network, version: int) -> None:
+    def prepare(self, model: Network, version: int) -> int:
         from safetensors.torch import save_file
 
         self.forget_older()
@@ -86,6 +91,10 @@ class FolderTransfer:
         # Tied weights stand under both names; the file format wants each to have memory of its own.
         tensors = {name: t.to("cpu", copy=True).contiguous() for name, t in _wire(model, self.dtype)}
         save_file(tensors, target / "model.safetensors", {"format": "pt"})
+        self._replace(target, version)
+        return sum(tensor.nbytes for tensor in tensors.values())
+
+    def _replace(self, target: Path, version: int) -> None:
         self.older = self.weights if self.weights != target else None
         self.weights, self.version = target, version
 
@@ -102,6 +111,28 @@ class FolderTransfer:
         for folder in (self.older, self.weights):
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+class AdapterTransfer(FolderTransfer):
+    """Adapters alone, as a folder that every server reads from the same path; a server has one version of them at a time.
+
+    They replace those of before under one name, so that requests which were frozen meanwhile go on with them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, torch.float32)
+
+    def prepare(self, model: Network, version: int) -> int:
+        self.forget_older()
+        target = self.folder / f"adapters-{version}"
+        size = save_adapters(model, target)
+        self._replace(target, version)
+        return size
+
+    def give(self, server: VllmServer) -> None:
+        named = {"lora_name": ADAPTERS, "lora_path": str(self.weights), "load_inplace": True}
+        with server.updating(self.version):
+            server.call("/v1/load_lora_adapter", named, parsed=False)
 
 
 @dataclass(frozen=True)
@@ -163,10 +194,11 @@ class NcclTransfer:
         self._lines: dict[str, Any] = {}
         self._one_at_a_time = threading.Lock()  # one trainer GPU sends
 
-    def prepare(self, model: Network, version: int) -> None:
+    def prepare(self, model: Network, version: int) -> int | None:
         self.source.model, self.version = model, version
         if self.failed and self.fallback is not None:
-            self.fallback.prepare(model, version)
+            return self.fallback.prepare(model, version)
+        return None
 
     def give(self, server: VllmServer) -> None:
         with self._one_at_a_time:

@@ -1,4 +1,4 @@
-"""Adapters as vLLM's own: the engine is given the frozen weights once, when it starts, and then adapters alone."""
+"""Adapters as vLLM's own: an engine is given the frozen weights once, when it starts, and then adapters alone."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from grpo_kit.policy.lora import LoraPolicy
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.weights import exported_weights
 
+from .vllm_options import save_architecture
+
+ADAPTERS = "policy"  # what servers call them
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM makes room for
 
 
 def adapter_options(policy: Policy) -> dict[str, Any]:
-    """Arguments of ``vllm.LLM`` for the adapters of a policy.
+    """Arguments of ``vllm.LLM``, or of a server, for the adapters of a policy.
 
     Raises:
         UserError: it has none, or they are too wide.
@@ -39,19 +42,26 @@ def check_rank(rank: int) -> None:
         )
 
 
-def save_base(policy: Policy, folder: str) -> None:
-    """The frozen weights as vLLM loads them, in the engine's precision."""
+def save_base(policy: Policy, folder: Path) -> None:
+    """The model without its adapters as vLLM loads it, in the engine's precision."""
     from safetensors.torch import save_file
 
+    save_architecture(policy, folder)
     dtype = policy.autocast or torch.float32
     named = exported_weights(policy.model, adapters=False)
     # Tied weights stand under both names; the file format wants each to have memory of its own.
     tensors = {name: t.to("cpu", dtype, copy=True).contiguous() for name, t in named}
-    save_file(tensors, Path(folder) / "model.safetensors", {"format": "pt"})
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def save_adapters(model: Any, folder: Path) -> int:
+    """Write the adapters alone as vLLM loads them; returns their bytes. model: the network with peft's adapters."""
+    model.save_pretrained(folder, save_embedding_layers=False)
+    return (folder / "adapter_model.safetensors").stat().st_size
 
 
 class Adapters:
-    """The adapters that an engine has: one version at a time, which every request names.
+    """The adapters that an engine in this process has: one version at a time, which every request names.
 
     Attributes:
         request: vLLM's name for them; None before the first `give`.
@@ -74,10 +84,10 @@ class Adapters:
             engine.remove_lora(self.request.lora_int_id)
             shutil.rmtree(self.request.lora_path)
         target = Path(self._folder.name) / str(version)
-        model.save_pretrained(target, save_embedding_layers=False)
+        size = save_adapters(model, target)
         self.request = LoRARequest(f"policy-{version}", version + 1, str(target))
         engine.add_lora(self.request)
-        return (target / "adapter_model.safetensors").stat().st_size
+        return size
 
     def close(self) -> None:
         self._folder.cleanup()

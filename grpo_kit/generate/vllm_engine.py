@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 import tempfile
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from .base import Replies, SamplingParams, UnderWay, check_prompts
 from .episode import OpenEpisodes
 from .probe import Probe
 from .vllm_adapters import Adapters, adapter_options, save_base
-from .vllm_options import engine_options
+from .vllm_options import engine_options, save_architecture
 from .vllm_request import Request, Sample, first_requests, hand_over, next_request
 from .vllm_status import require_vllm
 
@@ -193,11 +193,12 @@ def _load(policy: Policy, config: RolloutConfig, longest: int) -> Any:
         warnings.simplefilter("ignore", FutureWarning)
         import vllm
 
-        _save_architecture(policy, folder)
         options = engine_options(policy, config, longest)
         if config.vllm.adapters:
             options |= adapter_options(policy)
-            save_base(policy, folder)
+            save_base(policy, Path(folder))
+        else:
+            save_architecture(policy, Path(folder))
         if on_cpu:
             _check_head_size(policy)
         try:
@@ -223,15 +224,6 @@ def _trainer_undisturbed() -> Iterator[None]:
         finally:
             torch.set_num_threads = set_threads
             torch.set_num_threads(threads)
-
-
-def _save_architecture(policy: Policy, folder: str) -> None:
-    model: Any = policy.model
-    base = model.get_base_model() if hasattr(model, "peft_config") else model
-    config = copy.deepcopy(base.config)
-    config.architectures = [type(base).__name__]
-    config.save_pretrained(folder)
-    policy.tokenizer.save_pretrained(folder)
 
 
 def _check_head_size(policy: Policy) -> None:

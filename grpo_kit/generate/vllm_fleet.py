@@ -6,13 +6,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from grpo_kit.config import RolloutConfig
+from grpo_kit.errors import UserError
 from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.models import Policy
 
 from .episode import OpenEpisodes
 from .probe import Probe
+from .vllm_adapters import ADAPTERS
 from .vllm_http import ServerLost, VllmServer
 from .vllm_request import Request, Sample, first_requests, hand_over
 
@@ -33,6 +36,7 @@ class Fleet:
 
     def __init__(self, policy: Policy, rollout: RolloutConfig, probe: Probe) -> None:
         self.tokenizer, self.probe = policy.tokenizer, probe
+        self.adapters = rollout.vllm.adapters
         self.in_flight_updates = rollout.vllm.update == "in_flight"
         self.servers = [VllmServer(url, rollout.vllm.timeout, self.in_flight_updates) for url in rollout.vllm.servers]
         self.changed = threading.Condition()
@@ -64,6 +68,11 @@ class Fleet:
         statistics.add("engine/servers", Measure.min(len(self.ready)))
         self.counts.clear()
         return statistics
+
+    def brought(self, size: int | None) -> None:
+        """Each server is about to be given so many bytes; None: nobody counted them."""
+        if size is not None:
+            self._statistics.add("sync/bytes", Measure.last(size))
 
     def retire(self, version: int) -> None:
         """Begin nothing more with the weights of before, and wait for what is under way: another thread may be sampling.
@@ -132,8 +141,7 @@ class Fleet:
         """What one server samples. Raises ServerLost, also for an answer of weights that no ready server has."""
         begun = self.version
         assert begun is not None
-        body = {"token_ids": request.token_ids, "sampling_params": request.fields}
-        answer = server.call("/inference/v1/generate", body)
+        answer = self._answer(server, {"token_ids": request.token_ids, "sampling_params": request.fields})
         samples = []
         for choice in sorted(answer["choices"], key=lambda c: c["index"]):
             if choice["finish_reason"] == "abort":
@@ -147,3 +155,11 @@ class Fleet:
             logprobs = [position["logprob"] for position in choice["logprobs"]["content"]]
             samples.append(Sample(choice["token_ids"], logprobs, choice["finish_reason"], changes))
         return samples
+
+    def _answer(self, server: VllmServer, body: dict[str, Any]) -> Any:
+        if not self.adapters:
+            return server.call("/inference/v1/generate", body)
+        try:
+            return server.call("/inference/v1/generate", body | {"model": ADAPTERS})
+        except UserError as error:  # it offers this path, or the probe had not passed
+            raise ServerLost(f"it has no adapters: was it restarted? ({error})") from error

@@ -54,8 +54,13 @@ class VllmServer:
         self.last_error = "it has not answered yet"
         self.process: ServerProcess | None = None
 
-    def call(self, path: str, body: dict[str, Any] | None = None, timeout: float | None = None) -> Any:
+    def call(
+        self, path: str, body: dict[str, Any] | None = None, timeout: float | None = None, parsed: bool = True
+    ) -> Any:
         """POST ``body`` as JSON, or GET without one; returns the parsed answer, or None for an empty one.
+
+        Args:
+            parsed: False for an answer that is words to a person: None is returned.
 
         Raises:
             ServerLost: no answer, a broken one, or a failure of the server (5xx).
@@ -68,14 +73,14 @@ class VllmServer:
         try:
             with OPENER.open(request, timeout=timeout or self.timeout) as answer:
                 text = answer.read()
-                return json.loads(text) if text else None
+                return json.loads(text) if text and parsed else None
         except urllib.error.HTTPError as error:
             detail = error.read()[:500].decode(errors="replace")
             if error.code in (403, 404):
                 raise UserError(
                     f"rollout.vllm.servers: {self.url} does not offer {path} ({error.code}). It must be vLLM 0.32, started "
                     "with VLLM_SERVER_DEV_MODE=1 (to take weights) and --enable-scale-out (token ids in, token ids out); "
-                    "docs/vllm.md has the command"
+                    "for adapters alone with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1; docs/vllm.md has the command"
                 ) from error
             if error.code < 500:
                 raise RunFailed(f"{self.url}{path} refused the request ({error.code}): {detail}") from error
@@ -115,11 +120,12 @@ class ServerProcess:
         arguments: of ``python -m vllm.entrypoints.openai.api_server``.
         devices: CUDA_VISIBLE_DEVICES, or None to leave it.
         log: where its output goes; kept with the run.
+        adapters: it may be given adapters.
     """
 
-    def __init__(self, arguments: Sequence[str], devices: str | None, log: Path) -> None:
+    def __init__(self, arguments: Sequence[str], devices: str | None, log: Path, adapters: bool = False) -> None:
         self.command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments]
-        self.devices, self.log = devices, log
+        self.devices, self.log, self.adapters = devices, log, adapters
         self.popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -127,6 +133,7 @@ class ServerProcess:
         # The model is a folder here: a server needs no key but the one that its own clients show.
         environment = {k: v for k, v in needed_environment(["VLLM_API_KEY"]).items() if k not in OF_TORCHRUN}
         environment["VLLM_SERVER_DEV_MODE"] = "1"
+        environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = str(int(self.adapters))
         # Set for the engine in process; a server of its own keeps its scheduler in a process of its own.
         environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
         if self.devices is not None:

@@ -11,6 +11,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.policy.models import Policy
 from grpo_kit.runtime import ranks
 
+from .vllm_adapters import adapter_options, save_base
 from .vllm_http import ServerProcess, VllmServer, host_and_port
 from .vllm_options import engine_options, flags
 from .vllm_status import require_vllm
@@ -38,7 +39,10 @@ def launch_servers(
             "them; start servers yourself (docs/vllm.md) and name them by addresses that every machine reaches"
         )
     start = folder / "start"
-    policy.save(start)
+    if rollout.vllm.adapters:
+        save_base(policy, start)
+    else:
+        policy.save(start)
     for index, server in enumerate(servers):
         host, port = host_and_port(server.url)
         if host in EVERY_ADDRESS:
@@ -52,7 +56,7 @@ def launch_servers(
             raise UserError(f"rollout.vllm.launch: a server answers at {server.url} already; choose another port")
         devices = rollout.vllm.devices[index] if rollout.vllm.devices else None
         arguments = server_arguments(policy, rollout, longest, start, host, port)
-        server.process = ServerProcess(arguments, devices, folder / f"server-{port}.log")
+        server.process = ServerProcess(arguments, devices, folder / f"server-{port}.log", rollout.vllm.adapters)
         server.process.start()
 
 
@@ -70,6 +74,8 @@ def server_arguments(
         "enable_scale_out": True,
         "disable_uvicorn_access_log": True,
     }
-    if policy.device.type == "cuda":
+    if rollout.vllm.adapters:
+        options |= adapter_options(policy)
+    elif policy.device.type == "cuda":
         options["weight_transfer_config"] = json.dumps({"backend": "nccl"})
     return flags(options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +38,16 @@ def engine_options(policy: Policy, rollout: RolloutConfig, longest: int) -> dict
         options["kv_cache_memory_bytes"] = int(rollout.vllm.cache_gb * 2**30)
         options["max_num_batched_tokens"] = max(CPU_PREFILL_TOKENS, longest)
     return options
+
+
+def save_architecture(policy: Policy, folder: Path) -> None:
+    """Config and tokenizer of the model, without adapters."""
+    model: Any = policy.model
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    config = copy.deepcopy(base.config)
+    config.architectures = [type(base).__name__]
+    config.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
 
 
 def flags(options: dict[str, Any]) -> list[str]:

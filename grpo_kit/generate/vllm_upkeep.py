@@ -54,13 +54,13 @@ class Owner:
     def __init__(self, fleet: Fleet, policy: Policy, rollout: RolloutConfig, longest: int, folder: Path) -> None:
         self.fleet, self.timeout, self.folder = fleet, rollout.vllm.timeout, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.transfer = open_transfer(policy, rollout.vllm.transfer, folder, warnings.warn)
+        self.transfer = open_transfer(policy, rollout.vllm.transfer, folder, warnings.warn, rollout.vllm.adapters)
         if rollout.vllm.launch:
             launch_servers(fleet.servers, policy, rollout, longest, folder)
 
     def renew(self, model: Network, version: int) -> None:
         fleet = self.fleet
-        self.transfer.prepare(model, version)
+        fleet.brought(self.transfer.prepare(model, version))
         first, fleet.version = fleet.version is None, version
         deadline = time.monotonic() + self.timeout
         while fleet.missing if first else not fleet.ready:

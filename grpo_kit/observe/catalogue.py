@@ -156,7 +156,7 @@ CATALOGUE: tuple[Metric, ...] = (
        "above 1: a few responses carry all the weight of a correction by responses"),
     _M("mismatch/probe", "largest mean difference when new weights were probed in the engine", "nats",
        "below rollout.vllm.probe_tolerance"),
-    _M("sync/bytes", "what the engine in the trainer's process was given when the weights last changed", "bytes"),
+    _M("sync/bytes", "what an engine, or each server, was given when the weights last changed (not by NCCL)", "bytes"),
     _M("correction/weight", "mean weight of a token against the engine's log-probability", "", "near 1"),
     _M("correction/capped", "tokens whose weight met objective.correction_cap", "share", "near 0", "above 0.1"),
     _M("correction/rejected", "tokens that objective.rejection leaves out", "share", "near 0", "above 0.1"),

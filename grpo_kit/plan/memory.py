@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from grpo_kit.policy import four_bit
 from grpo_kit.policy.eight_bit import BLOCK
 from grpo_kit.policy.logprobs import CHUNK_ELEMENTS
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from grpo_kit.config import Config, OptimizerConfig
     from grpo_kit.objective.rows import Algorithm
 
-MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments: all are kept in float32
+MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments in float32
 GIB = 2**30
+MATRIX = {"float32": MASTER, "bfloat16": 2, "nf4": four_bit.BYTES}
 RUNTIME = {"cpu": 0.45, "cuda": 0.8}  # GiB: interpreter and libraries; context, kernels and collectives' buffers
 LOGIT_COPIES = 4  # of one chunk of logits while its gradient is computed
 # Of TRPO, while a product is made: the gradient, what is solved for, solution, residual, direction, the product, and its part
@@ -44,7 +46,7 @@ class Setting:
         half: matrix products run in bfloat16 (autocast).
         micro_batch: padded tokens that go through the model at once.
         rows, length: sequences decoded side by side, and tokens of the longest.
-        narrow_base: the frozen matrices below adapters are in bfloat16.
+        matrix: bytes of a number in the layers' matrices: frozen ones below adapters, or trained ones, and of their gradients.
         moments, critic_moments: bytes of the optimizer's state on the device for each trained number.
         reference_away: in the host's memory while it computes nothing.
         other: bytes of the model of ``reference.path``, which is there in place of a copy of the policy.
@@ -62,7 +64,7 @@ class Setting:
     length: int
     checkpointing: bool = False
     lora_rank: int | None = None
-    narrow_base: bool = False
+    matrix: float = MASTER
     moments: float = 2 * MASTER
     critic_moments: float = 2 * MASTER
     reference: bool = False
@@ -112,7 +114,7 @@ def setting_of(
     length = config.longest_prompt + rollout.max_tokens + config.inserted
     from_one_prompt = rollout.group_size if not objective.recorded else 2 if objective.learns_preferences else 1
     learned = config.groups_learned * from_one_prompt
-    other = reference_shape(config, objective)
+    other, lora = reference_shape(config, objective), config.model.lora
     half = config.model.dtype == "bfloat16" or (config.model.dtype == "auto" and device == "cuda")
     per_update = -(-learned // (config.train.updates_per_batch * devices))
     return Setting(
@@ -124,12 +126,12 @@ def setting_of(
         rows=min(max(rollout.max_rows, rollout.group_size), -(-rollout.prompts_per_step // devices) * from_one_prompt),
         length=length,
         checkpointing=config.parallel.gradient_checkpointing,
-        lora_rank=config.model.lora.rank if config.model.lora else None,
-        narrow_base=config.model.lora is not None and config.model.lora.base_dtype == "bfloat16",
+        lora_rank=lora.rank if lora else None,
+        matrix=MATRIX[lora.base_dtype if lora else config.model.weight_dtype],
         moments=_moments(config.optimizer, device),
         critic_moments=_moments(config.critic.optimizer, device),
         reference_away=config.reference.offload and device != "cpu",
-        reference=objective.needs_reference and config.model.lora is None and other is None,
+        reference=objective.needs_reference and lora is None and other is None,
         other=0 if other is None else _frozen(other, half, config.model.head_dtype == "float32"),
         critic=objective.needs_critic,
         twins=objective.learns_twins,
@@ -172,7 +174,7 @@ def _gradients(s: Setting, activations: int) -> dict[str, int]:
 
     The first micro-batch finds none, and its gradients come as its activations go.
     """
-    size = _trained(s) * MASTER // s.spread
+    size = int(_trained(s) * MASTER - (s.lora_rank is None) * _spared(s)) // s.spread
     if s.several_batches:
         return {"gradients": size}
     return {"gradients beyond the activations": max(0, size - activations)}
@@ -183,8 +185,9 @@ def _trained(s: Setting) -> int:
 
 
 def _kept(s: Setting) -> dict[str, int]:
-    whole, trained, spread = s.shape.parameters, _trained(s), s.spread
-    parts = {"runtime": int(RUNTIME[s.device] * GIB), "weights": int((whole * MASTER - 2 * _narrow(s)) / spread)}
+    trained, spread = _trained(s), s.spread
+    whole = s.shape.parameters * MASTER - _spared(s)
+    parts = {"runtime": int(RUNTIME[s.device] * GIB), "weights": int(whole / spread)}
     if s.lora_rank is not None:
         parts["adapters"] = int(trained * MASTER / spread)
     if not s.natural_gradient:
@@ -194,28 +197,33 @@ def _kept(s: Setting) -> dict[str, int]:
     if not s.reference_away:
         parts |= _reference(s)
     if s.critic:
-        parts["critic and its optimizer"] = int(whole * (MASTER + s.critic_moments) / s.devices)
+        parts["critic and its optimizer"] = int((whole + s.shape.parameters * s.critic_moments) / s.devices)
     if s.twins:
-        parts["two critics and their optimizers"] = int(2 * whole * (MASTER + s.critic_moments))
+        parts["two critics and their optimizers"] = int(2 * (whole + s.shape.parameters * s.critic_moments))
     if s.target:
         of_policy = s.lora_rank is None and not s.twins  # of adapters a copy is next to nothing
         copied = of_policy / spread + s.critic / s.devices + 2 * s.twins
-        parts["target network"] = int(copied * whole * MASTER)
+        parts["target network"] = int(copied * whole)
     if spread > 1 or (s.critic and s.devices > 1):
-        parts["whole copies to sample from and save"] = ((spread > 1) + s.critic) * whole * MASTER
+        parts["whole copies to sample from and save"] = int(((spread > 1) + s.critic) * whole)
     return parts
 
 
-def _narrow(s: Setting) -> int:
-    """Numbers of the frozen matrices that are in bfloat16."""
-    return s.narrow_base * s.shape.layers * sum(i * o for i, o in s.shape.linears)
+def _matrices(s: Setting) -> int:
+    """Numbers in the matrices of the layers."""
+    return s.shape.layers * sum(i * o for i, o in s.shape.linears)
+
+
+def _spared(s: Setting) -> float:
+    """Bytes that matrices of fewer than four a number spare."""
+    return (MASTER - s.matrix) * _matrices(s)
 
 
 def _reference(s: Setting) -> dict[str, int]:
     """The frozen network that is compared with, a device's part of it."""
     parts = {}
     if s.reference:
-        parts["reference"] = int(s.shape.parameters * MASTER / s.devices)
+        parts["reference"] = int((s.shape.parameters * MASTER - _spared(s)) / s.devices)
     if s.other:
         parts["model of reference.path"] = int(s.other / s.devices)
     return parts
@@ -243,7 +251,8 @@ def _update(s: Setting) -> dict[str, int]:
         )
     if s.half:  # autocast keeps a copy of every weight until the pass is over; sharded, of the layers in flight
         layers = s.shape.layers if s.spread == 1 else 2
-        parts["weights in bfloat16"] = 2 * (layers * s.shape.layer_parameters + s.shape.embedding - _narrow(s))
+        narrow = _matrices(s) if s.matrix < MASTER else 0
+        parts["weights in bfloat16"] = 2 * (layers * s.shape.layer_parameters + s.shape.embedding - narrow)
     elif s.spread > 1:
         parts["gathered weights"] = MASTER * (2 * s.shape.layer_parameters + s.shape.embedding)
     return parts
@@ -300,6 +309,8 @@ def _sampling(s: Setting) -> dict[str, int]:
     joined = shape.hidden * (shape.query + 2 * shape.key + (2 if shape.gate else 1) * shape.intermediate)
     if s.half or s.lora_rank is not None:
         joined = sum(i * o for i, o in shape.linears)
+    if s.matrix == four_bit.BYTES:  # decoded by the model's own forward
+        joined = 0
     return {
         "key-value cache, at most": s.rows * s.length * 2 * shape.layers * shape.key * width,
         "logits of a step": 5 * MASTER * s.rows * shape.vocabulary,

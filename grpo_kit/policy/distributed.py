@@ -24,6 +24,7 @@ from grpo_kit.runtime import ranks
 
 from .logprobs import ActionLogprobs
 from .models import Policy
+from .network import blocks_of
 from .packing import MicroBatch
 from .value_model import ValueModel
 from .weights import whole_of
@@ -313,13 +314,6 @@ def _shard(
     return root
 
 
-def blocks_of(network: Any) -> list[nn.Module]:
-    """The transformer's layers: what is gathered, used and freed one at a time."""
-    count = network.config.num_hidden_layers
-    lists = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
-    return list(lists[0]) if lists else []
-
-
 # --- tensors of optimizers ------------------------------------------------------------------------------------------
 
 
@@ -355,5 +349,14 @@ def load_gathered_state(optimizer: torch.optim.Optimizer, state: dict[str, Any])
 
 def clip_gradients(parameters: Iterable[Tensor], limit: float) -> Tensor:
     """Scale the gradients of all ranks down to a common norm of at most ``limit``; returns the norm before, a scalar."""
-    norm: Any = nn.utils.clip_grad_norm_(list(parameters), limit)
+    parameters = list(parameters)
+    if any(
+        p.dtype is torch.bfloat16 for p in parameters
+    ):  # of one process; their own norms would have their own few digits
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norms = [torch.linalg.vector_norm(g, dtype=torch.float32) for g in gradients]
+        total = torch.linalg.vector_norm(torch.stack(norms))
+        nn.utils.clip_grads_with_norm_(parameters, limit, total)
+        return total
+    norm: Any = nn.utils.clip_grad_norm_(parameters, limit)
     return whole_of(norm) if hasattr(norm, "full_tensor") else norm

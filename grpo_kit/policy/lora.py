@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from grpo_kit.errors import UserError
 from grpo_kit.runtime import ranks
 
+from .four_bit import FourBitLinear, check_four_bit
 from .models import Policy
 from .network import AdaptedModel, Network
 from .pretrained import save_network
@@ -125,9 +126,16 @@ def check_targets(model: Network, config: LoraConfig) -> None:
         raise UserError(f"model.lora.targets: {what}; there are {', '.join(layers)}, or all-linear")
 
 
-def check_base(config: LoraConfig, precision: torch.dtype | None) -> None:
+def check_base(config: LoraConfig, precision: torch.dtype | None, device: torch.device) -> None:
     """Raises UserError where ``base_dtype`` does not go with the rest. precision: of matrix products; None: float32."""
     if config.base_dtype == "float32":
+        return
+    if config.base_dtype == "nf4":
+        if ranks.world_size() > 1:
+            raise UserError(
+                "model.lora.base_dtype nf4 is for one process: FSDP2 does not shard packed matrices; leave it out"
+            )
+        check_four_bit(device)
         return
     if precision is not torch.bfloat16:
         raise UserError("model.lora.base_dtype bfloat16 needs products in bfloat16; set model.dtype=bfloat16")
@@ -154,9 +162,9 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
         model = get_peft_model(policy.model, settings)
     except ValueError as error:
         raise UserError(f"model.lora.targets: {str(error).splitlines()[0]}") from error
-    check_base(config, policy.autocast)
-    if config.base_dtype == "bfloat16":
-        _narrow(model)
+    check_base(config, policy.autocast, policy.device)
+    if config.base_dtype != "float32":
+        _shrink(model, config.base_dtype, policy.autocast)
     return LoraPolicy(
         model,
         policy.tokenizer,
@@ -167,11 +175,14 @@ def attach_lora(policy: Policy, config: LoraConfig) -> LoraPolicy:
     )
 
 
-def _narrow(model: AdaptedModel) -> None:
-    """Keep the frozen matrices below adapters in bfloat16, which is all that autocast reads of them.
+def _shrink(model: AdaptedModel, dtype: str, precision: torch.dtype | None) -> None:
+    """Keep the frozen matrices below adapters in bfloat16, which is all that autocast reads of them, or in four bits.
 
     Norms and embeddings stay as they are: they are not inputs of products, and the stream between layers has their precision.
     """
-    for layer in model.modules():
+    for layer in list(model.modules()):
         if isinstance(base := getattr(layer, "base_layer", None), nn.Linear):
-            base.weight.data = base.weight.data.to(torch.bfloat16)
+            if dtype == "nf4":
+                layer.base_layer = FourBitLinear(base, precision or torch.float32)
+            else:
+                base.weight.data = base.weight.data.to(torch.bfloat16)

@@ -228,7 +228,7 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
     check_tokenizer(tokenizer, model, config.path or "the scratch model")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    # Master weights stay float32: at RL learning rates a bfloat16 weight often rounds the update away.
+    # Master weights are float32: rounded to the nearest bfloat16 most updates of RL would be lost (narrow.py).
     disable_dropout(model)
     precision = autocast_dtype(config.dtype, device)
     policy = Policy(model.float().to(device), tokenizer, device, precision, generation_config=generation_config)

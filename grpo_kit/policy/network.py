@@ -99,3 +99,10 @@ class ScoredNetwork(Network, Protocol):
     def base_model(self) -> Backbone: ...
 
     def score(self, hidden: Tensor) -> Tensor: ...
+
+
+def blocks_of(network: Any) -> list[nn.Module]:
+    """The transformer's layers: of several processes what is gathered, used and freed one at a time."""
+    count = network.config.num_hidden_layers
+    lists = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
+    return list(lists[0]) if lists else []

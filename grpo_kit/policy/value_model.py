@@ -15,6 +15,7 @@ from grpo_kit.errors import UserError
 
 from .attention import attends_to_trees, last_hidden, share_prompts
 from .models import Policy, disable_dropout
+from .narrow import is_narrow, narrow
 from .network import ScoredNetwork
 from .packing import MicroBatch
 from .pretrained import load_network, load_whole, shards
@@ -71,9 +72,11 @@ class ValueModel(Weighted):
         return cls(network.to(policy.device), policy.tokenizer, policy.device, policy.autocast)._like(policy)
 
     def _like(self, policy: Policy) -> ValueModel:
-        """This one, sharing prompts where the policy does and this network can."""
+        """This one, its weights kept as the policy's are, and sharing prompts where the policy does and this network can."""
         if attends_to_trees(policy.model):
             share_prompts(self.model, self.model.base_model)
+        if is_narrow(policy.model):
+            narrow(self.model)
         return self
 
     def _at(self, batch: MicroBatch, rows: Tensor, columns: Tensor) -> Tensor:

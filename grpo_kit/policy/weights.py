@@ -8,6 +8,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from .four_bit import FourBitLinear
+
 
 @torch.no_grad()
 def exported_weights(model: Any, adapters: bool = True) -> Iterator[tuple[str, Tensor]]:
@@ -87,13 +89,24 @@ def _merged(base: Any, adapters: bool) -> Iterator[tuple[str, Tensor]]:
             yield name, tensor
         elif name.startswith(f"{owner}.base_layer."):
             leaf = name.removeprefix(f"{owner}.base_layer.")
-            yield f"{owner}.{leaf}", _with_adapters(adapted[owner], tensor) if adapters and leaf == "weight" else tensor
+            if leaf == "weight":
+                yield f"{owner}.{leaf}", _whole(adapted[owner], adapters)
+            elif "." not in leaf:  # of a matrix of four bits the state names the scales too
+                yield f"{owner}.{leaf}", tensor
 
 
 def _parents(name: str) -> Iterator[str]:
     while "." in name:
         name = name.rpartition(".")[0]
         yield name
+
+
+def _whole(layer: Any, adapters: bool) -> Tensor:
+    """The matrix of an adapted layer; in the host's memory where its own device was not to hold all of them whole."""
+    small = isinstance(layer.base_layer, FourBitLinear)
+    weight = layer.base_layer.whole() if small else layer.base_layer.weight.detach()
+    weight = _with_adapters(layer, weight) if adapters else weight
+    return weight.cpu() if small else weight
 
 
 def _with_adapters(layer: Any, weight: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
+from grpo_kit.policy.narrow import narrow
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.deterministic import use_deterministic_kernels
 from grpo_kit.scoring import Cluster, OfDataSet, Scorer
@@ -173,6 +174,8 @@ def prepare_policy(config: Config) -> Policy:
     policy = load_policy(config.model, pick_device(config.device), config.seed)
     if config.train.share_prompts:
         policy.share_prompts()
+    if config.model.weight_dtype == "bfloat16":
+        narrow(policy.model)
     use_arguments(policy.tokenizer, config.chat.arguments)
     return policy
 

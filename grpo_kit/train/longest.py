@@ -7,7 +7,7 @@ import torch
 from grpo_kit.config import Config
 from grpo_kit.errors import UserError
 from grpo_kit.objective.rows import Algorithm
-from grpo_kit.plan.memory import GIB, Setting, memory_of, setting_of
+from grpo_kit.plan.memory import GIB, MASTER, Setting, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence, micro_batches
@@ -70,6 +70,9 @@ def _too_much(config: Config, setting: Setting, room: dict[str, int], total: int
         ways.append("parallel.gradient_checkpointing=true")
     if ranks.world_size() == 1 and config.optimizer.moments == "float32":
         ways.append("optimizer.moments=8bit")
+    if ranks.world_size() == 1 and setting.half and setting.matrix == MASTER:
+        key = "model.weight_dtype" if setting.lora_rank is None else "model.lora.base_dtype"
+        ways.append(f"{key}=bfloat16")
     if setting.lora_rank is None:
         ways.append("model.lora.rank=16")
     beside = ", ".join(f"{name} {size / GIB:.1f}" for name, size in room.items() if size)

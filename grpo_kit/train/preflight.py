@@ -44,6 +44,7 @@ from grpo_kit.plan.memory import Memory, machine_memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
 from grpo_kit.policy.lora import check_base, check_targets
 from grpo_kit.policy.models import autocast_dtype, model_skeleton, pick_device
+from grpo_kit.policy.narrow import check_narrow
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Group, Score, Task
@@ -99,7 +100,14 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
         check_optimizer(config.warm_start.optimizer, "warm_start.optimizer")
     device = pick_device(config.device)
     if config.model.lora is not None:
-        check_base(config.model.lora, autocast_dtype(config.model.dtype, device))
+        check_base(config.model.lora, autocast_dtype(config.model.dtype, device), device)
+    if config.model.weight_dtype == "bfloat16":
+        check_narrow(
+            autocast_dtype(config.model.dtype, device),
+            adapters=config.model.lora is not None,
+            natural_gradient=objective.natural_gradient,
+            averages=objective.keeps_target and objective.target_rate != 1.0,
+        )
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
     notes += check_reference(config, objective, skeleton, tokenizer)
@@ -312,6 +320,8 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
             "optimizer.moments and optimizer.offload say how AdamW keeps its moments, and objective.step natural_gradient keeps "
             "none; leave them out"
         )
+    if objective.natural_gradient and config.model.lora is not None and config.model.lora.base_dtype == "nf4":
+        found.append("model.lora.base_dtype nf4 has no second derivatives, which objective.step natural_gradient needs")
     if config.rollout.epsilon and not objective.learns_values:
         found.append(
             f"rollout.epsilon {config.rollout.epsilon:g} has tokens sampled that the policy did not choose: family values learns "
@@ -353,12 +363,17 @@ def _against_twins(config: Config) -> list[str]:
 
 
 def _check_adapters(config: Config) -> None:
-    if config.rollout.vllm.adapters and (config.model.lora is None or config.rollout.engine != "vllm"):
+    vllm = config.rollout.vllm
+    if vllm.adapters and (config.model.lora is None or config.rollout.engine == "torch"):
         raise UserError(
-            f"rollout.vllm.adapters: adapters alone go to rollout.engine vllm, of a recipe with model.lora; here the engine is "
-            f"{config.rollout.engine} and model.lora is {'null' if config.model.lora is None else 'set'}. Leave it out"
+            f"rollout.vllm.adapters: adapters alone go to engines vllm and vllm_server, of a recipe with model.lora; here the "
+            f"engine is {config.rollout.engine} and model.lora is {'null' if config.model.lora is None else 'set'}. Leave it out"
         )
-    if config.rollout.vllm.adapters and config.model.lora is not None:
+    if vllm.adapters and config.rollout.engine == "vllm_server" and vllm.transfer == "nccl":
+        raise UserError(
+            "rollout.vllm.adapters: adapters reach servers through a folder; leave rollout.vllm.transfer out"
+        )
+    if vllm.adapters and config.model.lora is not None:
         check_rank(config.model.lora.rank)
 
 

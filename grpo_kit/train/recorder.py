@@ -112,6 +112,14 @@ class Recorder:
             except Exception as error:  # a picture of the run must not end the run
                 self.console.warn(f"report.html could not be written: {error!r}")
 
+    def _draw_curve(self, name: str) -> Path | None:
+        title = f"{self.config.algorithm} on {data_name(self.config)}"
+        try:
+            return draw_learning_curve(self.run.read_metrics(), self.run.path / name, title)
+        except Exception as error:  # as above: matplotlib may be missing where nothing was installed
+            self.console.warn(f"{name} could not be drawn: {error!r}")
+            return None
+
     def finish(self, trained: Trained, progress: Progress, keeper: Keeper, evaluator: Evaluator) -> None:
         """Write the model, the page and the curve, and say how it went.
 
@@ -123,10 +131,8 @@ class Recorder:
             return
         save_model(whole, self.run.path / "model", self.config.train.shard_gb)
         self._write_report()
-        name = f"{self.config.algorithm} on {data_name(self.config)}"
-        curve = draw_learning_curve(self.run.read_metrics(), self.run.path / "curve.svg", name)
-        if self.run.sinks:
-            picture = draw_learning_curve(self.run.read_metrics(), self.run.path / "curve.png", name)
+        curve = self._draw_curve("curve.svg")
+        if self.run.sinks and (picture := self._draw_curve("curve.png")) is not None:
             for sink in self.run.sinks:
                 sink.log_image(progress.step, "curve", picture)
         if (best := keeper.best()) is not None and self.config.train.keep_best:
@@ -135,7 +141,7 @@ class Recorder:
         # The last evaluation belongs to no step.
         spent = where_time_went([*self.run.read_metrics(), self.clock.finish()])
         self.console.say(f"time of the steps and evaluations: {spent}")
-        self.console.say(f"run: {self.run.path}\nmodel: {self.run.path / 'model'}\nlearning curve: {curve}")
+        self.console.say(f"run: {self.run.path}\nmodel: {self.run.path / 'model'}\nlearning curve: {curve or 'none'}")
         check_trained(progress.step, progress.trained_steps, self.run.metrics_path)
 
 

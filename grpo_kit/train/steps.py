@@ -15,8 +15,8 @@ from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed, UserError
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures, read
+from grpo_kit.policy.compact_adamw import CompactAdamW
 from grpo_kit.policy.distributed import clip_gradients, gathered_state, load_gathered_state
-from grpo_kit.policy.eight_bit import AdamW8bit
 from grpo_kit.policy.network import Network
 from grpo_kit.policy.packing import MicroBatch
 from grpo_kit.runtime import ranks
@@ -144,8 +144,10 @@ def _adamw(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.opt
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    if config.moments == "8bit":
-        return AdamW8bit(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon)
+    if config.moments == "8bit" or any(p.dtype is torch.bfloat16 for p in parameters):
+        return CompactAdamW(
+            groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, moments=config.moments
+        )
     fused = parameters[0].device.type in ("cpu", "cuda")
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=config.epsilon, fused=fused)
 

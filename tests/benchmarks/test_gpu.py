@@ -111,3 +111,23 @@ def test_a_case_that_does_not_fit_is_left_out(tmp_path, monkeypatch):
     with report.case("long", 1000.0) as put:
         assert put is None
     assert report.found["long"]["skipped"].startswith("needs 1000 s, ")
+
+
+def test_the_package_is_whole_where_nothing_is_installed(tmp_path):
+    """``-S``: without site-packages, where the tests' own installation is."""
+    sys.path.insert(0, str(SCRIPT.parent))
+    try:
+        package = importlib.import_module("gpu").laid_out(ROOT, tmp_path)
+    finally:
+        sys.path.remove(str(SCRIPT.parent))
+    code = "import grpo_kit.sandbox.wire, grpo_kit.verifiers; print(grpo_kit.__path__, grpo_kit.sandbox.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(package)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.count(str(tmp_path)) == 2
+    assert (package / "grpo_kit" / "recipes" / "bases" / "tiny.yaml").is_file()

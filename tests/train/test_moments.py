@@ -10,7 +10,8 @@ from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.plan.memory import memory_of, setting_of
 from grpo_kit.plan.shapes import shape_of
 from grpo_kit.policy import models
-from grpo_kit.policy.eight_bit import BLOCK, WHOLE, AdamW8bit, codebook, quantised, restored
+from grpo_kit.policy.compact_adamw import WHOLE, CompactAdamW
+from grpo_kit.policy.eight_bit import BLOCK, codebook, quantised, restored
 from grpo_kit.runtime import ranks
 from grpo_kit.train.learners import open_learner
 from grpo_kit.train.on_host import on_host
@@ -85,7 +86,7 @@ def test_it_goes_where_adamw_goes():
     start = nn.utils.parameters_to_vector(plain.parameters()).detach().clone()
     settings = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
     of_plain = moved(torch.optim.AdamW(plain.parameters(), weight_decay=0.0, **settings), plain, 60)
-    of_small = moved(AdamW8bit(small.parameters(), **settings), small, 60)
+    of_small = moved(CompactAdamW(small.parameters(), **settings), small, 60)
     assert of_plain[-1] < 0.5 * of_plain[0]
     assert of_small[-1] == pytest.approx(of_plain[-1], rel=0.02)
     ends = [nn.utils.parameters_to_vector(network.parameters()).detach() for network in (plain, small)]
@@ -94,7 +95,7 @@ def test_it_goes_where_adamw_goes():
 
 def test_small_weights_move_as_adamw_moves_them():
     ends = []
-    for make in (torch.optim.AdamW, AdamW8bit):
+    for make in (torch.optim.AdamW, CompactAdamW):
         weight = nn.Parameter(torch.linspace(-1, 1, WHOLE - 1))
         optimizer = make([weight], lr=1e-2, betas=(0.9, 0.99), eps=1e-8)
         optimizer.param_groups[0]["weight_decay"] = 0.1
