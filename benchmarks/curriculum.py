@@ -27,7 +27,8 @@ from pages import put
 RESULTS = Path(__file__).parent / "results" / "curriculum.json"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "data.md"
 # First number below; share of its demonstrations that hold a mistake; rows to train on, rows held out.
-LEVELS = {"easy": (0, 50, 0.02, 480, 64), "between": (50, 70, 0.6, 240, 64), "hard": (70, 100, 0.98, 480, 64)}
+# Few rows: what a prompt has shown says something only when it comes again, here four or five times.
+LEVELS = {"easy": (0, 50, 0.02, 120, 64), "between": (50, 70, 0.6, 48, 64), "hard": (70, 100, 0.98, 120, 64)}
 WAYS = {
     "order": [],
     # Its steps sample more: fewer of them come to the same number of tokens.
@@ -54,7 +55,7 @@ threads: 1
 model: {path: start/model}
 data: {path: train.jsonl, max_prompt_tokens: 32}
 verifiers: [{name: math}]
-rollout: {prompts_per_step: 16, group_size: 8, max_tokens: 40}
+rollout: {prompts_per_step: 32, group_size: 4, max_tokens: 40}
 optimizer: {learning_rate: 2.0e-4, schedule: constant_with_warmup, warmup_steps: 5}
 train: {steps: 40, token_budget: 4096, save_every: 1000}
 evaluation: {data: {path: held_out.jsonl, max_prompt_tokens: 32}, samples: 1, every: 20}

@@ -38,13 +38,8 @@ def launch_servers(
             "rollout.vllm.launch starts servers on the machine of rank 0, where the ranks of other machines do not reach "
             "them; start servers yourself (docs/vllm.md) and name them by addresses that every machine reaches"
         )
-    start = folder / "start"
-    if rollout.vllm.adapters:
-        save_base(policy, start)
-    else:
-        policy.save(start)
-    for index, server in enumerate(servers):
-        host, port = host_and_port(server.url)
+    for server in servers:
+        host, _ = host_and_port(server.url)
         if host in EVERY_ADDRESS:
             raise UserError(
                 f"rollout.vllm.launch: {server.url} would open the server's development endpoints, by which anybody can "
@@ -54,6 +49,13 @@ def launch_servers(
             raise UserError(f"rollout.vllm.launch: {server.url} is not on this machine; start that server there")
         if server.healthy():
             raise UserError(f"rollout.vllm.launch: a server answers at {server.url} already; choose another port")
+    start = folder / "start"
+    if rollout.vllm.adapters:
+        save_base(policy, start)
+    else:
+        policy.save(start)
+    for index, server in enumerate(servers):
+        host, port = host_and_port(server.url)
         devices = rollout.vllm.devices[index] if rollout.vllm.devices else None
         arguments = server_arguments(policy, rollout, longest, start, host, port)
         server.process = ServerProcess(arguments, devices, folder / f"server-{port}.log", rollout.vllm.adapters)

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import get_scheduler
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed, UserError
@@ -127,6 +126,8 @@ def build_optimizer(model: Network, config: OptimizerConfig, total: int) -> tupl
     Raises:
         UserError: its moments cannot be kept as it is asked for.
     """
+    from transformers import get_scheduler  # imports peft, and what peft can use: seconds that a dry run does without
+
     check_optimizer(config)
     parameters = [p for p in model.parameters() if p.requires_grad]
     away = config.offload and parameters[0].device.type != "cpu"

@@ -179,7 +179,7 @@ def test_no_server_is_launched_on_every_address(monkeypatch, tmp_path, host):
     from grpo_kit.generate import vllm_launch
 
     monkeypatch.setattr(vllm_launch, "require_vllm", lambda device: None)
-    policy = SimpleNamespace(device=SimpleNamespace(type="cpu"), save=lambda path: None)
+    policy = SimpleNamespace(device=SimpleNamespace(type="cpu"))  # nothing of it is saved before the refusal
     servers = [SimpleNamespace(url=f"http://{host}:8000")]
     with pytest.raises(UserError, match="development endpoints"):
         vllm_launch.launch_servers(servers, policy, SimpleNamespace(), 400, tmp_path)
