@@ -10,6 +10,7 @@ from typing import Any
 from ..wire import codec
 from . import raised, testing
 from .given import fill
+from .held import about
 from .link import Link
 from .proxy import Proxy
 
@@ -31,21 +32,21 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
         if name in job["exceptions"]:
             known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
             base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
-            namespace[name] = link.raised.kinds[name] = type(name, (base,), {})
+            namespace[name] = link.raised.kinds[name] = type(name, (base,), {"__getattr__": raised.asked})
     for name, (kind, content) in asked.items():
         if kind in ("value", "class"):
             namespace[name] = value = _named_value(link, name, content)
             if isinstance(value, Proxy) and kind == "class":
                 link.classes.add(name)
                 if name in job["classes"]:
-                    object.__setattr__(value, "_makes_own", True)
+                    about(value).makes_own = True
 
 
 def _named_value(link: Link, name: str, content: Any) -> Any:
     value = link.decode(content, producer=name)
     if isinstance(value, Proxy):
-        object.__setattr__(value, "_label", name)
-        object.__setattr__(value, "_named", True)
+        about(value).label = name
+        about(value).named = True
     return value
 
 

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
-from .held import CHANGED, OPAQUE, OWN, TAINTED, Gone, Held, not_data, number, standing, untainted
+from .held import (
+    CHANGED,
+    OPAQUE,
+    OWN,
+    TAINTED,
+    Gone,
+    Held,
+    about,
+    is_object,
+    not_data,
+    number,
+    standing,
+    text,
+    untainted,
+)
 
+_ROUNDING = frozenset(("ceil", "floor"))  # what Python rounds as a float where no method says otherwise
 _ADDING = frozenset(("add", "mul", "or_", "and_", "iadd", "imul", "ior", "iand"))
 
 
@@ -18,15 +34,13 @@ class Compared(Held):
     __slots__ = ()
 
     def __hash__(self) -> int:
-        own = self._link.in_standing(self, OWN)
+        own = about(self).link.in_standing(self, OWN)
         if own is None:
-            if Held._is_object(self) or object.__getattribute__(self, "_named"):
-                return self._number
+            if is_object(self) or about(self).named:
+                return about(self).number
             # Which is no verdict: whoever counts the items of a list then compares them one by one.
-            raise TypeError(
-                f"unhashable: an object of the program's own ({object.__getattribute__(self, '_class_name')})"
-            )
-        value = self._link.operation("hash", own)
+            raise TypeError(f"unhashable: an object of the program's own ({about(self).class_name})")
+        value = about(self).link.operation("hash", own)
         if type(value) is not int:
             raise Gone(f"hash() came back as {type(value).__name__}")
         return hash(value)
@@ -47,32 +61,37 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
         if type(other).__module__ == "unittest.mock":  # ANY: it answers
             return NotImplemented
         if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told
-            return (ours._text("fspath") == str(other)) == (operation == "eq")
-        if other is None or standing(ours) == OWN:
+            return (text(ours, "fspath") == str(other)) == (operation == "eq")
+        if other is None:
             return operation == "ne"
+        if standing(ours) == OWN:  # of a subclass of list, what it holds, without being told
+            held = about(ours).link.operation("data", ours)
+            return (held is not None and not isinstance(held, Held) and held == other) == (operation == "eq")
         raise not_data(ours, operation)
     if number(ours) == number(other):
         return operation == "eq"
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
-        return ours._link.operation(operation, ours, other) is True
+        return about(ours).link.operation(operation, ours, other) is True
     if operation == "eq":
         return False
-    if any(object.__getattribute__(held, "_named") for held in (ours, other)):
+    if any(about(held).named for held in (ours, other)):
         return True  # another object than the named one
     raise not_data(ours, operation)
 
 
 def same_class(held: Held, kind: type) -> bool:
     """Whether what the program handed over is a class of the built-ins: which one it says without being told."""
-    name = held._link.operation("builtin", held)
+    name = about(held).link.operation("builtin", held)
     return type(name) is str and name == kind.__name__ and getattr(builtins, name, None) is kind
 
 
 def _unary(operation: str) -> Callable[..., Any]:
     def apply(self: Held, *operands: Any) -> Any:
+        if operation in _ROUNDING and standing(self) == OPAQUE:
+            return getattr(math, operation)(float(self))
         if standing(untainted(self)) != OWN:
             raise not_data(self, operation)
-        return self._link.operation(operation, self, *operands, standing=OWN)
+        return about(self).link.operation(operation, self, *operands, standing=OWN)
 
     return apply
 
@@ -80,19 +99,21 @@ def _unary(operation: str) -> Callable[..., Any]:
 def _binary(operation: str, swapped: bool = False, order: bool = False) -> Callable[[Held, Any], Any]:
     """An operator with two operands; with plain data only where the rules of `held` allow it."""
 
-    def apply(self: Held, other: Any) -> Any:
-        plain = not isinstance(other, Held)
-        ranks = {standing(self)} if plain else {standing(self), standing(other)}
-        if ranks == {OPAQUE}:
+    def apply(self: Held, other: Any, *modulus: Any) -> Any:
+        objects = [held for held in (self, other, *modulus) if isinstance(held, Held)]
+        plain = len(objects) < 2 + len(modulus)
+        ranks = set(map(standing, objects))
+        members = not plain and all(about(held).named and about(held).of_own for held in objects)
+        if ranks == {OPAQUE} and not members:
             raise not_data(self, operation)
-        operands = (other, self) if swapped else (self, other)
+        operands = (other, self) if swapped else (self, other, *modulus)
         if plain and order:  # with data there is no order: a class under test may say so itself, and nothing else
             if standing(self) == OWN:
-                self._link.operation(operation, *operands)
+                about(self).link.operation(operation, *operands)
             raise not_data(self, operation)
         tainted = plain or TAINTED in ranks or (CHANGED in ranks and not order)
         rank = CHANGED if operation in _ADDING and TAINTED not in ranks else TAINTED
-        result = self._link.operation(operation, *operands, standing=rank if tainted else OWN)
+        result = about(self).link.operation(operation, *operands, standing=rank if tainted else OWN)
         if order and type(result) is not bool:
             raise codec.NotData(f"{operation}: an operator of the program answered with a {type(result).__name__}")
         if tainted and not isinstance(result, Held):
@@ -112,7 +133,7 @@ def _in_place(operation: str) -> Callable[[Held, Any], Any]:
         if number(result) != number(self) or standing(self) not in (OWN, CHANGED) or standing(result) == TAINTED:
             return result
         counts = isinstance(other, Held) or hasattr(other, "__len__")
-        return self if counts else self._link.in_standing(self, CHANGED, make=True)
+        return self if counts else about(self).link.in_standing(self, CHANGED, make=True)
 
     return assign
 
@@ -121,7 +142,7 @@ _ARITHMETIC = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
     *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
 )
-for _name in ("neg", "pos", "abs", "round", "invert"):
+for _name in ("neg", "pos", "abs", "round", "invert", "ceil", "floor", "trunc"):
     setattr(Compared, f"__{_name}__", _unary(_name))
 for _name in ("lt", "le", "gt", "ge"):
     setattr(Compared, f"__{_name}__", _binary(_name, order=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..wire import codec
@@ -18,53 +19,75 @@ _EQUALS = frozenset(
 )
 
 
+@dataclass(slots=True)
+class _Wanted:
+    """A call of a class of the program, which is made when it has to be."""
+
+    ask: Callable[..., Any]
+    kind: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    made: list[Any] = field(default_factory=list)
+
+    def of_tests(self) -> tuple[Any, ...]:
+        return self.kind, self.args, self.kwargs
+
+
 class Expected:
     """An object of a class of the program, as the tests would make it; made where they do more than compare it."""
 
     def __init__(self, ask: Callable[..., Any], kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.__dict__.update(_ask=ask, _kind=kind, _args=args, _kwargs=kwargs, _made=[])
-
-    def made(self) -> Any:
-        if not self._made:
-            self._made.append(self._kind(*self._args, **self._kwargs))
-        return self._made[0]
+        self.__dict__["__referees__"] = _Wanted(ask, kind, args, kwargs)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Expected):
-            return (self._kind, self._args, self._kwargs) == (other._kind, other._args, other._kwargs)
-        told = self._ask("parameters", self._kind)
+            return _wanted(self).of_tests() == _wanted(other).of_tests()
+        ask, kind, args, kwargs = (wanted := _wanted(self)).ask, wanted.kind, wanted.args, wanted.kwargs
+        told = ask("parameters", kind)
         if type(told) is not list or not all(type(p) is list and len(p) == 2 and type(p[0]) is str for p in told):
             raise codec.NotData("not the parameters of a class")
         parameters = dict(told)
         names = list(parameters)
-        if len(self._args) > len(names):
-            raise codec.NotData(f"more values than {self._kind} has parameters")
-        given = {**dict(zip(names, self._args, strict=False)), **self._kwargs}
-        wanted = {n: given[n] if n in given else _default(n, parameters[n]) for n in [*names, *given]}
+        if len(args) > len(names):
+            raise codec.NotData(f"more values than {kind} has parameters")
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        attributes = {n: given[n] if n in given else _default(n, parameters[n]) for n in [*names, *given]}
         if isinstance(other, Proxy):
-            found = self._ask("attributes", other, self._kind, list(wanted))
+            found = ask("attributes", other, kind, list(attributes))
         else:
-            found = list(other) if isinstance(other, codec.Record) and list(other.names) == list(wanted) else None
-        return isinstance(found, list) and len(found) == len(wanted) and found == list(wanted.values())
+            found = list(other) if isinstance(other, codec.Record) and list(other._fields) == list(attributes) else None
+        return isinstance(found, list) and len(found) == len(attributes) and found == list(attributes.values())
 
     def __hash__(self) -> int:
         raise TypeError("an object of a class of the program is compared by its attributes, and has no hash here")
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.made(), name)
+        return getattr(made(self), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self.made(), name, value)
+        setattr(made(self), name, value)
 
     def __repr__(self) -> str:
         return "<expected>"
 
     def __bool__(self) -> bool:
-        return bool(self.made())
+        return bool(made(self))
+
+
+def _wanted(expected: Expected) -> _Wanted:
+    return object.__getattribute__(expected, "__dict__")["__referees__"]
+
+
+def made(expected: Expected) -> Any:
+    """The object itself, made by the program."""
+    wanted = _wanted(expected)
+    if not wanted.made:
+        wanted.made.append(wanted.kind(*wanted.args, **wanted.kwargs))
+    return wanted.made[0]
 
 
 def _delegated(name: str) -> Callable[..., Any]:
-    return lambda self, *operands: getattr(Proxy, name)(self.made(), *operands)
+    return lambda self, *operands: getattr(Proxy, name)(made(self), *operands)
 
 
 for _name in (
@@ -116,7 +139,7 @@ class _Kind(type):
 
     def __instancecheck__(cls, value: Any) -> bool:
         if isinstance(value, codec.Record):
-            return value.names == cls.__match_args__
+            return value._fields == cls.__match_args__
         return bool(cls.helper.isinstance(value, cls.of))
 
     @property

@@ -17,6 +17,7 @@ the very object that the tests have made (``return self``).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..wire import codec
@@ -28,6 +29,7 @@ class Link(Protocol):
     """What a proxy asks of the referee's end of the connection.
 
     Attributes:
+        under_test: names of the program that are given, or used as classes.
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
         lengths: what opaque objects have said their length is since the tests last called the program, by number.
@@ -35,6 +37,7 @@ class Link(Protocol):
         spent: iterators that have come to their end.
     """
 
+    under_test: frozenset[str]
     objects: frozenset[str]
     methods: frozenset[str]
     put: dict[tuple[int, str], Any]
@@ -62,60 +65,79 @@ class Gone(BaseException):
         Gone.happened.append(self)
 
 
+@dataclass(slots=True, eq=False)
+class About:
+    """What the referee knows of an object of the program.
+
+    Attributes:
+        makes_own: it is a class under test.
+        named: it is something that the tests name.
+        of_own: it is an attribute of a class under test: a member, if that is an enumeration.
+        producer: the path by which it came (`names`).
+    """
+
+    link: Link
+    number: int
+    class_name: str
+    standing: int
+    producer: str
+    label: str
+    makes_own: bool = False
+    named: bool = False
+    of_own: bool = False
+
+
 class Held:
     """An object of the program, in one standing.
 
-    ``_makes_own``: a class under test; ``_named``: something that the tests name; ``_producer``: the path by
-    which it came (`names`).
+    All names but one are the program's, since the tests may ask an object for any: what is known of it has a name that no
+    program uses, and what can be done with it is no method.
     """
 
-    __slots__ = ("_class_name", "_label", "_link", "_makes_own", "_named", "_number", "_producer", "_standing")
+    __slots__ = ("__referees__",)
 
     def __init__(self, link: Link, number: int, class_name: str, rank: int, producer: str) -> None:
-        for name, value in (
-            ("_link", link),
-            ("_number", number),
-            ("_class_name", class_name),
-            ("_standing", rank),
-            ("_makes_own", False),
-            ("_named", False),
-            ("_label", class_name),
-            ("_producer", producer),
-        ):
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "__referees__", About(link, number, class_name, rank, producer, class_name))
 
     if TYPE_CHECKING:  # an annotation in the class would be found where a function of the program has its own
 
         def __getattr__(self, name: str) -> Any: ...
 
-    def _is_object(self) -> bool:
-        """Whether the tests use what came from here as an object, so that the reference must return one, too."""
-        return standing(self) != OPAQUE or producer(self) in self._link.objects
 
-    def _answer(self, operation: str, kind: type) -> Any:
-        value = untainted(self)._link.operation(operation, self)
-        if type(value) is not kind:
-            raise Gone(f"{operation}() came back as {type(value).__name__}")
-        return value
+def about(held: Held) -> About:
+    return object.__getattribute__(held, "__referees__")
 
-    def _text(self, operation: str, *operands: Any) -> str:
-        value = self._link.operation(operation, self, *operands)
-        if type(value) is not str:
-            raise Gone(f"{operation}() came back as {type(value).__name__}")
-        return value
+
+def is_object(held: Held) -> bool:
+    """Whether the tests use what came from here as an object, so that the reference must return one, too."""
+    return standing(held) != OPAQUE or producer(held) in about(held).link.objects
+
+
+def answer(held: Held, operation: str, kind: type) -> Any:
+    value = about(untainted(held)).link.operation(operation, held)
+    if type(value) is not kind:
+        raise Gone(f"{operation}() came back as {type(value).__name__}")
+    return value
+
+
+def text(held: Held, operation: str, *operands: Any) -> str:
+    value = about(held).link.operation(operation, held, *operands)
+    if type(value) is not str:
+        raise Gone(f"{operation}() came back as {type(value).__name__}")
+    return value
 
 
 def standing(held: Held) -> int:
-    return object.__getattribute__(held, "_standing")
+    return about(held).standing
 
 
 def number(value: Any) -> int | None:
     """Which object of the program it is; None for what is none."""
-    return object.__getattribute__(value, "_number") if isinstance(value, Held) else None
+    return about(value).number if isinstance(value, Held) else None
 
 
 def producer(held: Held) -> str:
-    return object.__getattribute__(held, "_producer")
+    return about(held).producer
 
 
 def inner(held: Held) -> str:
@@ -124,7 +146,7 @@ def inner(held: Held) -> str:
 
 
 def not_data(held: Held, what: str) -> codec.NotData:
-    name = object.__getattribute__(held, "_class_name")
+    name = about(held).class_name
     return codec.NotData(f"{what}: the program handed over an object of its own ({name}) where data was expected")
 
 

@@ -8,9 +8,10 @@ from collections import abc
 from collections.abc import Callable
 from typing import Any
 
+from ..wire import codec
 from .compared import same_class
-from .expected import Expected, Kinds
-from .held import Gone
+from .expected import Expected, Kinds, made
+from .held import OWN, Gone, about, standing
 from .outstanding import Outstanding
 from .proxy import Proxy
 
@@ -66,7 +67,7 @@ class Helper:
 
     @staticmethod
     def made(value: Any) -> Any:
-        return value.made() if type(value) is Expected else value
+        return made(value) if type(value) is Expected else value
 
     def seen(self) -> list[BaseException]:
         """At the head of an ``except`` clause."""
@@ -116,6 +117,13 @@ class Helper:
 
         return call
 
+    def exception(self, owner: Any) -> Any:
+        """What a future or a task keeps: asked for, it is taken, unless an assertion of the tests."""
+        found = owner.exception()
+        if isinstance(found, Exception) and not isinstance(found, AssertionError):
+            self._outstanding.take(found)
+        return found
+
     def next(self, iterator: Any, *default: Any) -> Any:
         try:
             return builtins.next(iterator, *default)
@@ -129,10 +137,12 @@ class Helper:
             raise Gone("a loop of the tests goes over an iterator of the program that has come to its end")
         return value
 
-    @staticmethod
-    def pairs(value: Any) -> Any:
+    def pairs(self, value: Any) -> Any:
         """What ``dict`` goes over: it would ask an object of the program whether it has keys first."""
-        return iter(value) if type(value) is Proxy else value
+        if type(value) is not Proxy:
+            return value
+        held = self.ask("data", value) if standing(value) == OWN else None
+        return held if type(held) is dict else iter(value)
 
     def ended(self, asked: int) -> None:
         """An exception leaves a method of the tests that Python takes for an answer, as it does the end of an iterator.
@@ -193,6 +203,8 @@ class Helper:
             return self.ask("isinstance", value, kind) is True
         if builtins.isinstance(value, kind) or not builtins.isinstance(kind, builtins.type):
             return builtins.isinstance(value, kind)
+        if standing(value) == OWN and any(issubclass(data, kind) for data in codec.DATA):
+            return builtins.isinstance(self.ask("data", value), kind)
         return _of_library(kind) and self.ask("isinstance", value, kind) is True
 
     def same(self, left: Any, right: Any) -> bool:
@@ -202,6 +214,22 @@ class Helper:
         number = self._number(left)
         return left is right if number is None else number == self._number(right)
 
+    def hasattr(self, value: Any, name: str) -> bool:
+        """What stands for an object of the program has all methods that Python calls by itself."""
+        if self._number(value) is None or not (name.startswith("__") and name.endswith("__")):
+            return builtins.hasattr(value, name)
+        try:
+            self.ask("getattr", value, name)
+        except AttributeError:
+            return False
+        return True
+
+    def dir(self, *value: Any) -> Any:
+        return self.ask("dir", *value) if value and self._number(value[0]) is not None else builtins.dir(*value)
+
+    def vars(self, value: Any) -> Any:
+        return builtins.vars(value) if self._number(value) is None else self.ask("vars", value)
+
     def id(self, value: Any) -> int:
         number = self._number(value)
         return id(value) if number is None else number
@@ -210,10 +238,18 @@ class Helper:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
             kind = arguments[0].__class__  # of the interpreter's own, like a generator's
             return self.ask("type", *arguments) if kind is builtins.type(arguments[0]) else kind
+        if len(arguments) == 1 and builtins.isinstance(arguments[0], Exception):
+            self.isinstance(*arguments, Exception)
         return builtins.type(*arguments)
 
     def issubclass(self, kind: Any, bases: Any) -> bool:
         parts = bases if isinstance(bases, tuple) else (bases,)
         if self._number(kind) is None and all(self._number(b) is None for b in parts):
             return issubclass(kind, bases)
-        return any(self.ask("issubclass", kind, base) is True for base in parts)
+        return any(self._is_below(kind, base) for base in parts)
+
+    def _is_below(self, kind: Any, base: Any) -> bool:
+        """A class of the tests is below one of the program's that has a name there, and below what is a built-in one."""
+        if self._number(kind) is None and self._number(base) is not None and not about(base).named:
+            return any(same_class(base, known) for known in kind.__mro__)
+        return self.ask("issubclass", kind, base) is True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .held import OPAQUE, Gone, Held, number, standing
+from .held import OPAQUE, Gone, Held, about, number, standing
 
 
 class Items:
@@ -45,9 +45,9 @@ class OverItems:
             value = next(self.over)
         except StopIteration:
             of: Any = self.of
-            lengths, which = of._link.lengths, number(of)
+            lengths, which = about(of).link.lengths, about(of).number
             if number(self.over) == which:
-                of._link.spent.add(which)
+                about(of).link.spent.add(which)
             elif standing(of) == OPAQUE:
                 lengths.setdefault(which, self.count)  # reversed, it yields as many
             if standing(of) == OPAQUE and lengths.get(which, self.count) != self.count:

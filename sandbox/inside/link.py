@@ -11,11 +11,11 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import lent, outstanding, passed
+from . import lent, outstanding, passed, raised
 from .connection import Connection
-from .expected import Expected
+from .expected import Expected, made
 from .given import Arguments, Given, alike, fill
-from .held import OPAQUE, OWN, Gone, number
+from .held import OPAQUE, OWN, Gone, about, number
 from .iterated import Items
 from .proxy import Proxy, show
 from .raised import Raised
@@ -29,8 +29,13 @@ class Link:
     """A connection to the program's process, and what of it the tests hold by now."""
 
     def __init__(
-        self, connection: Connection, objects: frozenset[str] = frozenset(), methods: frozenset[str] = frozenset()
+        self,
+        connection: Connection,
+        objects: frozenset[str] = frozenset(),
+        methods: frozenset[str] = frozenset(),
+        under_test: frozenset[str] = frozenset(),
     ) -> None:
+        self.under_test = under_test
         self.connection, self.objects, self.methods = connection, objects, methods
         self.instances = Instances({}, 1)
         self.outstanding = outstanding.Outstanding()
@@ -65,7 +70,7 @@ class Link:
         if type(value) is Given:
             return {"~": "ref", "v": ["given", value.number]}
         if type(value) is Expected:
-            return self.encode(value.made())
+            return self.encode(made(value))
         if (stream := self.streams.number(value, new=True)) is not None:
             return {"~": "ref", "v": ["stream", *self.streams.named(stream)]}
         if type(value) is re.Pattern and type(value.pattern) is str:
@@ -83,6 +88,10 @@ class Link:
             return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
         if self._lend(type(value)):
             return {"~": "ref", "v": self.instances.reference(value)}
+        if type(value) is slice:
+            return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
+        if isinstance(value, BaseException):
+            return {"~": "ref", "v": ["exception", raised.names_of(type(value)), self.encode(list(value.args))]}
         if callable(value) and not isinstance(value, type):
             self.functions.append(value)
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
@@ -123,8 +132,13 @@ class Link:
 
     def in_standing(self, proxy: Proxy, standing: int, make: bool = False) -> Proxy | None:
         """The same object in another standing, if the tests hold it so, or are to (``make``)."""
-        which, name, producer = (object.__getattribute__(proxy, n) for n in ("_number", "_class_name", "_producer"))
-        return self._proxy(which, name, standing, producer) if make else self.proxies.get((which, standing, ""))
+        known = about(proxy)
+        which = known.number
+        return (
+            self._proxy(which, known.class_name, standing, known.producer)
+            if make
+            else self.proxies.get((which, standing, ""))
+        )
 
     def request(self, message: list[Any], given: list[Any] | None = None) -> list[Any]:
         """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises."""
@@ -147,15 +161,15 @@ class Link:
                     return reply[1:]
                 elif reply[0] == "raised" and len(reply) == 3:
                     self._change(given, reply[2])
-                    raised = self.raised.as_here(reply[1], self.decode)
+                    error = self.raised.as_here(reply[1], self.decode)
                     break
                 else:
                     raise codec.Malformed("not a reply")
-        except Exception as error:  # of the connection or of what came over it: nothing that a test may catch
-            raise Gone(f"{type(error).__name__}: {error}"[:300]) from None
-        if not self._is_an_answer(message, raised):
-            self.outstanding.add(raised)
-        raise raised
+        except Exception as broken:  # of the connection or of what came over it: nothing that a test may catch
+            raise Gone(f"{type(broken).__name__}: {broken}"[:300]) from None
+        if not self._is_an_answer(message, error):
+            self.outstanding.add(error)
+        raise error
 
     @staticmethod
     def _is_an_answer(message: list[Any], raised: BaseException) -> bool:
@@ -198,11 +212,13 @@ class Link:
         self.lengths.clear()
         self.items.clear()
 
-    def of_library(self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def of_library(
+        self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], standing: int = OPAQUE
+    ) -> Any:
         """Call a function of the standard library where the program is."""
         encoded, named = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
         reply = self.request(["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, {}])
-        return self._answer(reply, 3, lambda: self.decode(reply[0], OPAQUE, f"{name}()"))
+        return self._answer(reply, 3, lambda: self.decode(reply[0], standing, f"{name}()"))
 
     @staticmethod
     def _answer(reply: list[Any], length: int, decode: Callable[[], Any]) -> Any:
@@ -219,10 +235,12 @@ class Link:
         encoded = [self.encode(handed(a)) for a in args]
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
-        label, producer = (object.__getattribute__(target, name) for name in ("_label", "_producer"))
+        label, producer = about(target).label, about(target).producer
         self._forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self.around.now(self.encode)
+        if about(target).makes_own and f"{producer}()" in self.objects:
+            around["object"] = True  # though it be of a subclass of list: its own methods are asked
         if streams := self.streams.changed():
             around["streams"] = streams
         if arguments.shared:
@@ -232,7 +250,7 @@ class Link:
         except Exception as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
             raise
-        standing = OWN if object.__getattribute__(target, "_makes_own") else OPAQUE
+        standing = OWN if about(target).makes_own else OPAQUE
         value = self._answer(
             reply, 3, lambda: self._result(reply, arguments.containers, standing, f"{producer}()", around)
         )

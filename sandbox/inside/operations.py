@@ -8,14 +8,17 @@ import copy
 import enum
 import importlib
 import inspect
+import math
 import operator
 import os
 from collections.abc import Callable
 from typing import Any
 
+from ..wire import codec
+
 _OPERATORS = (
     *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
-    *("floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
+    *("floordiv", "mod", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
     *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
     *("irshift", "index"),
 )
@@ -41,6 +44,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "round": round,
     "abs": abs,
     "divmod": divmod,
+    "pow": pow,
     "format": format,
     "fspath": os.fspath,
     "reversed": reversed,
@@ -53,6 +57,14 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "aexit": lambda o, *raised: bool(_wait(o.__aexit__(*_about(*raised)))),
     "type": type,
     "issubclass": issubclass,
+    "data": codec.data_of,
+    "dir": dir,
+    "vars": lambda o: dict(vars(o)),
+    "bytes": bytes,
+    "complex": complex,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "trunc": math.trunc,
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     **{name: getattr(operator, name) for name in _OPERATORS},

@@ -10,10 +10,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from .held import OPAQUE, standing
 from .proxy import Proxy
 
 # Calls a function of the library where the program is: its module, its name, and what it is called with.
-Library = Callable[[str, str, tuple[Any, ...], dict[str, Any]], Any]
+Library = Callable[..., Any]
 
 
 class CannotLeave(BaseException):
@@ -85,7 +86,8 @@ def _lent(of_library: Library, module: str, name: str, here: Callable[..., Any])
     @functools.wraps(here)
     def function(*args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[0], Proxy):
-            return of_library(module, name, args, kwargs)
+            held = standing(args[0]) if name == "replace" else OPAQUE  # another object of its class
+            return of_library(module, name, args, kwargs, held)
         if name == "seed":
             of_library(module, name, args, kwargs)
         return here(*args, **kwargs)

@@ -8,7 +8,22 @@ from typing import Any
 from ..wire import codec
 from ..wire.plain import DATA_NAMES
 from .compared import Compared
-from .held import CHANGED, OPAQUE, OWN, inner, no_number, not_data, number, producer, standing, untainted
+from .held import (
+    CHANGED,
+    OPAQUE,
+    OWN,
+    about,
+    answer,
+    inner,
+    is_object,
+    no_number,
+    not_data,
+    number,
+    producer,
+    standing,
+    text,
+    untainted,
+)
 from .iterated import Items, OverAwaited, OverItems
 
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
@@ -24,7 +39,17 @@ _NAMES_OF_A_KIND = frozenset(
             "__dict__",
             "__code__",
         ),
-        *("__defaults__", "__kwdefaults__"),
+        *(
+            "__defaults__",
+            "__kwdefaults__",
+            "__mro__",
+            "__bases__",
+            "__base__",
+            "__abstractmethods__",
+            "__slots__",
+            "__match_args__",
+            "__subclasses__",
+        ),
     )
 )
 # What an object may say that it is: it gains nothing by it, since none of these is data.
@@ -48,51 +73,45 @@ class Proxy(Compared):
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         """For ``isinstance(f(), types.GeneratorType)``, wherever it is asked."""
-        return _KINDS.get(object.__getattribute__(self, "_class_name"), Proxy)
-
-    def _is_class(self, kinds: frozenset[str] = _META) -> bool:
-        """Whether it is a class that the tests name: its items (``Color["RED"]``) are found by a key, and not looked at."""
-        return object.__getattribute__(self, "_named") and object.__getattribute__(self, "_class_name") in kinds
-
-    def _answers(self, name: str) -> bool:
-        """Whether it may be asked for what plain data has, too: an object is there, or a method that returns one."""
-        methods = self._link.methods
-        return Proxy._is_object(self) or (name in methods and producer(self)[1:-2] in methods)
+        return _KINDS.get(about(self).class_name, Proxy)
 
     def __getattr__(self, name: str) -> Any:
         if name == "__members__":  # of an enumeration
-            return self._link.operation("members", self)
+            return about(self).link.operation("members", self)
         if name.startswith("__") and name.endswith("__") and name not in _NAMES_OF_A_KIND:
             raise AttributeError(name)
-        if name in DATA_NAMES and not Proxy._answers(self, name):
+        if name in DATA_NAMES and not _answers(self, name):
             if name not in _GIVING:
                 raise not_data(self, f".{name}")
-            return lambda: self._link.call(self._link.operation("getattr", self, name, producer=f".{name}"), (), {})
-        if (self._number, name) in self._link.put:
-            return self._link.put[self._number, name]
-        value = self._link.operation("getattr", self, name, producer=f".{name}")
+            return lambda: about(self).link.call(
+                about(self).link.operation("getattr", self, name, producer=f".{name}"), (), {}
+            )
+        if (about(self).number, name) in about(self).link.put:
+            return about(self).link.put[about(self).number, name]
+        value = about(self).link.operation("getattr", self, name, producer=f".{name}")
         if isinstance(value, Proxy):
-            object.__setattr__(value, "_label", f"{self._label}.{name}")
-            if object.__getattribute__(self, "_named"):
-                object.__setattr__(value, "_named", True)  # a member of an enumeration, for one
+            about(value).label = f"{about(self).label}.{name}"
+            if about(self).named:
+                about(value).named = True  # a member of an enumeration, for one
+                about(value).of_own = about(self).label in about(self).link.under_test
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._link.operation("setattr", self, name, value)
-        self._link.put.pop((self._number, name), None)
+        about(self).link.operation("setattr", self, name, value)
+        about(self).link.put.pop((about(self).number, name), None)
         if callable(value) and not isinstance(value, Proxy):
-            self._link.put[self._number, name] = value
+            about(self).link.put[about(self).number, name] = value
 
     def __delattr__(self, name: str) -> None:
-        self._link.operation("delattr", self, name)
-        self._link.put.pop((self._number, name), None)
+        about(self).link.operation("delattr", self, name)
+        about(self).link.put.pop((about(self).number, name), None)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._link.call(self, args, kwargs)
+        return about(self).link.call(self, args, kwargs)
 
     def __contains__(self, item: Any) -> bool:
         if standing(self) in (OWN, CHANGED):
-            return self._link.operation("contains", self, item) is True
+            return about(self).link.operation("contains", self, item) is True
         # To the end, so that what yields everything contains nothing.
         found = []
         for value in iter(self):
@@ -103,66 +122,71 @@ class Proxy(Compared):
 
     def __bool__(self) -> bool:
         if standing(self) == OPAQUE:
-            if Proxy._is_object(self):
+            if is_object(self):
                 return True  # an object is there, whatever it says of itself
             raise not_data(self, "its truth")
-        return self._number_of("bool", bool)
+        return _number_of(self, "bool", bool)
 
     def __len__(self) -> int:
-        length: int = Proxy._answer(self, "len", int)
+        length: int = answer(self, "len", int)
         if standing(self) == OPAQUE:
-            self._link.lengths[self._number] = length
+            about(self).link.lengths[about(self).number] = length
         return length
 
     def __index__(self) -> int:
         if standing(self) != OWN:
             raise not_data(self, "its index")
-        return self._number_of("index", int)
+        return _number_of(self, "index", int)
 
     def __int__(self) -> int:
-        return self._number_of("int", int)
+        return _number_of(self, "int", int)
 
     def __float__(self) -> float:
-        return self._number_of("float", float)
+        return _number_of(self, "float", float)
 
-    def _number_of(self, operation: str, kind: type) -> Any:
-        if standing(self) == CHANGED:
-            raise no_number()
-        return Proxy._answer(self, operation, kind)
+    def __complex__(self) -> complex:
+        if standing(self) != OWN:
+            raise not_data(self, "its complex")
+        return answer(self, "complex", complex)
+
+    def __bytes__(self) -> bytes:
+        return answer(self, "bytes", bytes) if standing(self) == OWN else bytes(list(self))
 
     def __str__(self) -> str:
-        return self._text("str")
+        return text(self, "str")
 
     def __repr__(self) -> str:
-        return self._text("repr")
+        return text(self, "repr")
 
     def __format__(self, how: str) -> str:
-        if how and not Proxy._is_object(self):
+        if how and not is_object(self):
             raise not_data(self, "its format")
         if how and standing(self) == CHANGED:
             raise no_number()
-        return untainted(self)._text("format", how) if how else str(self)
+        return text(untainted(self), "format", how) if how or standing(self) == OWN else str(self)
 
     def __instancecheck__(self, value: Any) -> bool:
-        return isinstance(value, Proxy) and self._link.operation("isinstance", value, self) is True
+        if codec.is_member(value, about(self).label):
+            return True
+        return isinstance(value, Proxy) and about(self).link.operation("isinstance", value, self) is True
 
     def __getitem__(self, key: Any) -> Any:
         if producer(self) == ".__dict__":
             raise KeyError(key)  # of a class: mock's patch asks for it, and then for the attribute
-        if self._is_class(_CLASSES) and all(isinstance(k, type) for k in (key if isinstance(key, tuple) else (key,))):
+        if _is_class(self, _CLASSES) and all(isinstance(k, type) for k in (key if isinstance(key, tuple) else (key,))):
             return self  # Box[int]
-        if not Proxy._is_object(self) and not self._is_class():
+        if not is_object(self) and not _is_class(self):
             raise not_data(self, "an item of it")
-        return self._link.operation("getitem", self, key, producer=inner(self))
+        return about(self).link.operation("getitem", self, key, producer=inner(self))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._link.operation("setitem", self, key, value)
+        about(self).link.operation("setitem", self, key, value)
 
     def __delitem__(self, key: Any) -> None:
-        self._link.operation("delitem", self, key)
+        about(self).link.operation("delitem", self, key)
 
     def __iter__(self) -> Any:
-        link, which = untainted(self)._link, self._number
+        link, which = about(untainted(self)).link, about(self).number
         if standing(self) == OPAQUE and which in link.items:
             return iter(link.items[which])
         over = OverItems(link.operation("iter", self, producer=producer(self)), self)
@@ -172,66 +196,91 @@ class Proxy(Compared):
         return iter(items)
 
     def __next__(self) -> Any:
-        return untainted(self)._link.operation("next", self, producer=inner(self))
+        return about(untainted(self)).link.operation("next", self, producer=inner(self))
 
     def __reversed__(self) -> Any:
-        return OverItems(untainted(self)._link.operation("reversed", self, producer=producer(self)), self)
+        return OverItems(about(untainted(self)).link.operation("reversed", self, producer=producer(self)), self)
 
     def __aiter__(self) -> Any:
-        return OverAwaited(untainted(self)._link.operation("aiter", self, producer=producer(self)))
+        return OverAwaited(about(untainted(self)).link.operation("aiter", self, producer=producer(self)))
 
     async def __anext__(self) -> Any:
-        return untainted(self)._link.operation("anext", self, producer=inner(self))
+        return about(untainted(self)).link.operation("anext", self, producer=inner(self))
 
     def __enter__(self) -> Any:
-        return self._entered("enter")
+        return _entered(self, "enter")
 
-    def __exit__(self, *about: Any) -> bool:
-        return self._left("exit", *about)
+    def __exit__(self, *raised: Any) -> bool:
+        return _left(self, "exit", *raised)
 
     async def __aenter__(self) -> Any:
-        return self._entered("aenter")
+        return _entered(self, "aenter")
 
-    async def __aexit__(self, *about: Any) -> bool:
-        return self._left("aexit", *about)
-
-    def _entered(self, operation: str) -> Any:
-        entered = untainted(self)._link.operation(operation, self, producer=producer(self))
-        return self if number(entered) == self._number else entered
-
-    def _left(self, operation: str, kind: Any, error: Any, _: Any) -> bool:
-        """Told of, and let take, is only what the tests raise at the end of the block: it hides nothing of theirs."""
-        if standing(self) != OWN or not self._link.is_to_be_taken(error):
-            self._link.operation(operation, self)
-            return False
-        return self._link.operation(operation, self, type(error).__name__, str(error)) is True
+    async def __aexit__(self, *raised: Any) -> bool:
+        return _left(self, "aexit", *raised)
 
     def __await__(self) -> Any:
         yield from ()
-        return self._link.operation("await", self, producer=producer(self))
+        return about(self).link.operation("await", self, producer=producer(self))
 
     def __copy__(self) -> Any:
-        return self._copied("copy")
+        return _copied(self, "copy")
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return self._copied("deepcopy")
-
-    def _copied(self, operation: str) -> Any:
-        if object.__getattribute__(self, "_named"):
-            return self
-        if not Proxy._is_object(self):
-            raise not_data(self, "a copy of it")
-        return self._link.operation(operation, self, standing=standing(self), producer=producer(self))
+        return _copied(self, "deepcopy")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise not_data(self, "pickling it")
 
 
+def _is_class(held: Proxy, kinds: frozenset[str] = _META) -> bool:
+    """Whether it is a class that the tests name: its items (``Color["RED"]``) are found by a key, and not looked at."""
+    return about(held).named and about(held).class_name in kinds
+
+
+def _answers(held: Proxy, name: str) -> bool:
+    """Whether it may be asked for what plain data has, too: an object is there, or a method that returns one."""
+    methods = about(held).link.methods
+    return is_object(held) or (name in methods and producer(held)[1:-2] in methods)
+
+
+def _number_of(held: Proxy, operation: str, kind: type) -> Any:
+    if standing(held) == CHANGED:
+        raise no_number()
+    return answer(held, operation, kind)
+
+
+def _entered(held: Proxy, operation: str) -> Any:
+    entered = about(untainted(held)).link.operation(operation, held, producer=producer(held))
+    return held if number(entered) == about(held).number else entered
+
+
+def _left(held: Proxy, operation: str, kind: Any, error: Any, _: Any) -> bool:
+    """Told of is only what the tests raise at the end of the block, and a class under test may take it: it hides nothing of
+    theirs."""
+    if standing(held) not in (OWN, OPAQUE) or not about(held).link.is_to_be_taken(error):
+        about(held).link.operation(operation, held)
+        return False
+    taken = about(held).link.operation(operation, held, type(error).__name__, str(error)) is True
+    if taken and standing(held) == OPAQUE:
+        raise not_data(held, "taking an exception of the tests")
+    return taken
+
+
+def _copied(held: Proxy, operation: str) -> Any:
+    if about(held).named:
+        return held
+    if not is_object(held):
+        raise not_data(held, "a copy of it")
+    return about(held).link.operation(operation, held, standing=standing(held), producer=producer(held))
+
+
 Proxy.__doc__ = property(lambda self: Proxy.__getattr__(self, "__doc__"))  # type: ignore[assignment]  # of a function, its own
+Proxy.__slots__ = property(lambda self: Proxy.__getattr__(self, "__slots__"))  # type: ignore[assignment]  # of a class, its own
 
 
 def show(value: Any) -> str:
     """A bounded repr. That of a proxy would be the program's own text, and a message to it."""
     if isinstance(value, Proxy):
-        return f"<a {object.__getattribute__(value, '_class_name')}>"
+        return f"<a {about(value).class_name}>"
     return codec.show(value)

@@ -9,13 +9,31 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
+from .held import Held
 
 _OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
 
 
+_HELD = "__referees__"
+
+
+def asked(error: BaseException, name: str) -> Any:
+    """An attribute of an exception that did not come with it, a method for one: the program's object is asked."""
+    held = error.__dict__.get(_HELD)
+    if held is None or name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(held, name)
+
+
 class RemoteError(Exception):
     """An exception of the program that has no built-in counterpart."""
+
+
+def names_of(kind: type) -> list[str]:
+    """Of a class of the tests and its bases: by its module and name if it is the library's, else by the program's name."""
+    known = {base: base.__module__.partition(".")[0] in sys.stdlib_module_names for base in kind.__mro__[:-1]}
+    return [f"{base.__module__}:{base.__qualname__}" if known[base] else base.__name__ for base in known]
 
 
 class Raised:
@@ -29,11 +47,15 @@ class Raised:
         self.kinds: dict[str, type] = {}
 
     def as_here(self, told: list[Any], decode: Callable[[Any], Any]) -> BaseException:
-        names, text, parts, (suppressed, cause, context), inner = told
+        names, text, parts, (suppressed, cause, context), inner, *held = told
         error = self._nearest(names, str(text)[:500], decode(parts))
         if inner is not None:
             message, exceptions = inner
             error = BaseExceptionGroup(str(message)[:500], [self.as_here(e, decode) for e in exceptions])
+        for found in map(decode, held):
+            if not isinstance(found, Held):
+                raise codec.Malformed("not an exception as an object")
+            error.__dict__[_HELD] = found
         for name, other in (("__context__", context), ("__cause__", cause)):
             if other is not None:
                 setattr(error, name, self.as_here(other, decode))
@@ -89,4 +111,6 @@ def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:
 
 def _named(name: str, base: type) -> Any:
     """A kind of exception that the tests do not name, but may ask for its name."""
-    return types.new_class(name[:100], (base,), exec_body=lambda names: names.update(__module__="solution"))
+    return types.new_class(
+        name[:100], (base,), exec_body=lambda names: names.update(__module__="solution", __getattr__=asked)
+    )

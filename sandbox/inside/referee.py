@@ -56,9 +56,8 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     asked = (number, link.operation, lambda: link.requests)
     namespace[rewritten.HELPER] = Helper(link.outstanding, *asked, data.now, namespace, link.spent)
     program = frozenset(n for n in job["names"] if n not in own)
-    under_test = {*job["classes"], *job["entry_points"]}
     # Where it is said what is under test, the rest is a class, or nothing: without that, it may be a function.
-    others = (program if job["entry_points"] else program & link.classes) - under_test
+    others = (program if job["entry_points"] else program & link.classes) - link.under_test
     others = frozenset(n for n in others if n[:1].isupper())
     return rewritten.Names(others, program, frozenset(data.bound))
 
@@ -66,7 +65,8 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
 def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> None:
     """Run each test; report [ "test", index, verdict, reason ] for each, or ["gone", index, reason] and stop."""
     connection = Connection(descriptor, job["limits"]["reply_kb"] * 1024)
-    link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]))
+    under_test = frozenset((*job["classes"], *job["entry_points"]))
+    link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]), under_test)
     index = 0
 
     def before(position: int) -> list[str]:

@@ -20,7 +20,7 @@ from .expected import MarkExpected
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
-_ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable"))
+_ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable", "hasattr", "dir", "vars"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
 _OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple"))
@@ -159,6 +159,8 @@ class _Mark(ast.NodeTransformer):
             node.args = [_looped(a) for a in node.args]
         if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
             return _ask(name, *node.args)
+        if name == "exception" and isinstance(node.func, ast.Attribute) and not node.args:
+            return _ask("exception", node.func.value)
         if name in _TAKING and len(node.args) > 1:
             return _ask("taking", node.func, *node.args, keywords=node.keywords)
         if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:

@@ -23,6 +23,7 @@ from .given import Arguments, Given, from_table
 from .operations import OPERATIONS, counterpart
 from .streams import Streams
 
+_METHODS = (types.FunctionType, property, classmethod, staticmethod)
 _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
 _MOST_IN_GROUP = 50
@@ -79,6 +80,9 @@ class Server:
             return {"~": "ref", "v": ["stand-in", stand_in]}
         if (stream := self.streams.number(value)) is not None:
             return {"~": "ref", "v": ["stream", stream]}
+        return self._held(value)
+
+    def _held(self, value: Any) -> Any:
         self.objects[id(value)] = value  # kept alive, so that the number stays its own
         return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100]]}
 
@@ -93,6 +97,10 @@ class Server:
             return self.objects[number]
         if kind == "given":
             return self.given[number]
+        if kind == "slice":
+            return slice(*self.decode(number))
+        if kind == "exception":
+            return self._exception(number, self.decode(content[2]))
         if kind == "stand-in":
             return self.stand_ins.setdefault(number, object())
         if kind == "stream":
@@ -117,6 +125,16 @@ class Server:
         function.__name__ = function.__qualname__ = content[2]
         function.__doc__ = content[3]
         return function if content[4] else functools.partial(function)  # which becomes no method in a class
+
+    def _exception(self, names: list[str], arguments: list[Any]) -> Any:
+        """Of the first kind that there is here, by its name and by those of its bases."""
+        for module, _, name in (known.rpartition(":") for known in names):
+            owner = importlib.import_module(module) if module else None
+            kind = self.namespace.get(name) if owner is None else getattr(owner, name, None)
+            if isinstance(kind, type) and issubclass(kind, BaseException):
+                with contextlib.suppress(TypeError):  # a kind that takes other arguments
+                    return kind(*arguments)
+        return Exception(*arguments)
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
@@ -175,7 +193,7 @@ class Server:
 
     def _told(self, error: BaseException, depth: int = 0) -> list[Any]:
         """Names of its kind and of their bases, text, parts, what it came from ([suppressed, cause, context]), and of a
-        group what is in it: [message, [exception, ...]]."""
+        group what is in it: [message, [exception, ...]]; and the exception as an object."""
         try:
             text = str(error)[:500]
         except BaseException as second:
@@ -187,7 +205,7 @@ class Server:
         inner = None
         if isinstance(error, BaseExceptionGroup) and depth < _MOST_CAUSES:
             inner = [error.message, [self._told(part, depth + 1) for part in error.exceptions[:_MOST_IN_GROUP]]]
-        return [_names_of(type(error)), text, self._parts(error), came_from, inner]
+        return [_names_of(type(error)), text, self._parts(error), came_from, inner, self._held(error)]
 
     def _parts(self, error: BaseException) -> Any:
         """The arguments and the attributes of an exception, as far as they are small and data."""
@@ -234,6 +252,8 @@ class Server:
                 self.changed = self._changed(arguments, before)
             raise
         changed = self._changed(arguments, before)
+        if "object" in around and _has_methods(type(value)):
+            return [self._held(value), changed, brought]
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
         return [self.encode(arguments.by_number(value)), changed, brought]
@@ -251,6 +271,12 @@ class Server:
         return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]
 
 
+def _has_methods(kind: type) -> bool:
+    """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``."""
+    own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
+    return any(not n.startswith("_") and isinstance(v, _METHODS) for base in own for n, v in vars(base).items())
+
+
 def _names_of(kind: type) -> list[str]:
     """Of a class and its bases; those of the library with their module (``json.decoder:JSONDecodeError``)."""
     return [_name_of(base)[:100] for base in kind.__mro__]
@@ -263,4 +289,5 @@ def _name_of(kind: type) -> str:
 
 
 def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:
+    codec.records_as_sent()
     Server(Connection(descriptor, budget), namespace, classes).run()

@@ -14,6 +14,7 @@ import base64
 import collections
 import datetime
 import decimal
+import enum
 import fractions
 import functools
 import json
@@ -31,6 +32,7 @@ from .plain import DATA_NAMES
 MAX_DEPTH = 150
 _PLAIN = frozenset({type(None), bool, str, float})
 _SMALL = 1 << 63
+_LONGEST_MEMBER = 400
 
 
 class Malformed(ValueError):
@@ -97,6 +99,12 @@ def holds_opaque(value: Any) -> bool:
     return False
 
 
+def data_of(value: Any) -> Any:
+    """What an object of a subclass of built-in data holds, read through the base class; None for any other object."""
+    base = next((b for b in type(value).__mro__ if b in _BASES), None)
+    return None if base is None else _BASES[base](value)
+
+
 def is_data(value: Any) -> bool:
     """Whether one decoded value (not what it may hold) is data: an object of the program's may answer when called."""
     return value is None or isinstance(value, (*_BASES, *_ENCODERS, Array))
@@ -117,19 +125,18 @@ class Array:
 class Record(tuple):
     """A named tuple as data: a tuple whose items also have names."""
 
-    names: tuple[str, ...]
-    _fields = property(lambda self: self.names)
+    _fields: tuple[str, ...]  # no field begins with an underscore
 
     def _asdict(self) -> dict[str, Any]:
-        return dict(zip(self.names, self, strict=True))
+        return dict(zip(self._fields, self, strict=True))
 
     def _replace(self, **changes: Any) -> Record:
-        if unknown := changes.keys() - set(self.names):
+        if unknown := changes.keys() - set(self._fields):
             raise ValueError(f"Got unexpected field names: {sorted(unknown)!r}")
-        return record_like(self, [changes.get(n, v) for n, v in zip(self.names, self, strict=True)])
+        return record_like(self, [changes.get(n, v) for n, v in zip(self._fields, self, strict=True)])
 
     def __getattribute__(self, name: str) -> Any:
-        names = super().__getattribute__("__dict__").get("names", ())
+        names = super().__getattribute__("__dict__").get("_fields", ())
         if name not in names or name.startswith("__"):
             return super().__getattribute__(name)
         value = tuple.__getitem__(self, names.index(name))
@@ -154,13 +161,22 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
         return encoder(value, lambda v: encode(v, unknown, False, depth + 1))
     if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
         return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in value]}
-    fields = getattr(kind, "_fields", None)
+    fields = value._fields if kind is Record else getattr(kind, "_fields", None)
     if issubclass(kind, tuple) and type(fields) is tuple and all(map(_names_a_field, fields)):
         names = [n[:100] for n in fields]
+        if _kinds is not None and kind is not Record:
+            _kinds[fields] = kind if _kinds.get(fields, kind) is kind else None  # two of the same fields
         return {"~": "record", "v": [names, [encode(v, unknown, False, depth + 1) for v in tuple.__iter__(value)]]}
     base = next((b for b in kind.__mro__ if b in _BASES), None)
     if base is not None:
-        return encode(_BASES[base](value), unknown, False, depth + 1)
+        data = encode(_BASES[base](value), unknown, False, depth + 1)
+        name = getattr(value, "name", None) if isinstance(value, (enum.Enum, Member)) else None
+        if base.__name__ not in _MEMBERS or not isinstance(name, str) or (base is str and len(value) > 200):
+            return data
+        return {
+            "~": "member",
+            "v": [base.__name__, (value.of if isinstance(value, Member) else kind.__name__)[:100], name[:100], data],
+        }
     if kind.__module__ == "numpy":
         return _encode_numpy(value, depth)
     if unknown is not None:
@@ -222,6 +238,9 @@ _BASES: dict[type, Callable[[Any], Any]] = {
     collections.OrderedDict: lambda v: collections.OrderedDict(dict.items(v)),
     dict: lambda v: dict(dict.items(v)),
 }
+
+
+DATA = tuple(_BASES)
 
 
 def _encode_numpy(value: Any, depth: int) -> Any:
@@ -353,9 +372,63 @@ def _decode_record(content: Any, inner: Callable[[Any], Any]) -> Record:
     names, items = content
     if type(names) is not list or len(names) != len(items) or not all(map(_names_a_field, names)):
         raise Malformed("not a record")
+    kind = (_kinds or {}).get(tuple(names))
+    if kind is not None:
+        return tuple.__new__(kind, _list(items, inner))
     made = Record(_list(items, inner))
-    made.names = tuple(names)
+    made._fields = tuple(names)
     return made
+
+
+# Named tuples that this process has sent, by their fields, so that they come back as what they are: where the program runs,
+# and nobody else has anything to fear of it.
+_kinds: dict[tuple[str, ...], Any] | None = None
+
+
+def records_as_sent() -> None:
+    global _kinds
+    _kinds = {}
+
+
+class Member:
+    """A member of an enumeration of numbers or text, as the number that it is, with its name."""
+
+    of: str
+    name: str
+    value = property(lambda self: self.plain)
+    plain: Any
+
+
+class _MemberInt(Member, int):
+    pass
+
+
+class _MemberStr(Member, str):
+    pass
+
+
+_MEMBERS: dict[str, Any] = {"int": _MemberInt, "str": _MemberStr}
+
+
+@functools.lru_cache(maxsize=1000)
+def _member(kind: str, of: str, name: str, data: Any) -> Any:  # the same one each time, for who asks with ``is``
+    made = _MEMBERS[kind](data)
+    made.of, made.name, made.plain = of, name, data
+    return made
+
+
+def _decode_member(content: Any, inner: Callable[[Any], Any]) -> Any:
+    kind, of, name, data = content
+    _strings([kind, of, name], 3)
+    value = inner(data)
+    if type(value).__name__ != kind or len(f"{of}{name}{value if kind == 'str' else ''}") > _LONGEST_MEMBER:
+        raise Malformed("not a member of an enumeration")
+    return _member(kind, of, name, value)
+
+
+def is_member(value: Any, of: str) -> bool:
+    """Whether it is a member of an enumeration of this name."""
+    return isinstance(value, Member) and value.of == of
 
 
 def record_like(value: Any, items: list[Any]) -> Any:
@@ -364,7 +437,7 @@ def record_like(value: Any, items: list[Any]) -> Any:
     fields = getattr(value, "_fields", None)
     if type(fields) is not tuple or not all(map(_names_a_field, fields)):
         return tuple(items)
-    made.names = fields
+    made._fields = fields
     return made
 
 
@@ -389,6 +462,7 @@ _DECODERS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "timedelta": lambda c, inner: datetime.timedelta(*map(int, c)),
     "ellipsis": lambda c, inner: ...,
     "record": _decode_record,
+    "member": _decode_member,
     "ndarray": _decode_array,
     "opaque": lambda c, inner: Opaque(str(c)[:100]),
     **standard.decoders(_list, _decode_dict),

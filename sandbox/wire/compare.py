@@ -91,6 +91,8 @@ def same_value(actual: Any, expected: Any, tolerance: float | None = None) -> bo
     A number and a text are never alike. True and 1 are, as in Python and with the datasets' own graders. A dict whose
     expected keys are texts may have numbers for keys: JSON knows no other.
     """
+    if isinstance(actual, codec.Member):
+        actual = actual.plain
     if isinstance(actual, codec.Array):
         actual = actual.items
     if isinstance(expected, (list, tuple)):

@@ -7,6 +7,7 @@ from typing import Any
 
 from grpo_kit.sandbox import Limits, Sandbox, TestError
 
+from .forging_answering import ANSWERING
 from .forging_executed import EXECUTED, REFUSED
 from .forging_frameworks import FRAMEWORKS
 from .forging_messages import MESSAGES
@@ -35,6 +36,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "executed": EXECUTED,
     "refused": REFUSED,
     "relayed": RELAYED,
+    "answering": ANSWERING,
 }
 
 

@@ -1,0 +1,69 @@
+"""Classes that are data with methods of their own, members of enumerations that are numbers, exceptions with methods, and
+what is asked of an object by names that a referee might take for its own: each passes a right program and fails a wrong one.
+"""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from grpo_kit.sandbox.inside.expected import Expected
+from grpo_kit.sandbox.inside.proxy import Proxy
+
+from .corpus import LIMITS
+
+PERMISSIONS = "from enum import Flag, auto\nclass Perm(Flag):\n R = auto()\n W = auto()\n X = auto()\n"
+LEVEL = "from enum import IntEnum\nclass Level(IntEnum):\n LOW = 1\n HIGH = 3\n"
+POINT = "from typing import NamedTuple\nclass P(NamedTuple):\n x: float\n y: float = 0\n def dist(s, o): return abs(s.x - o.x) + abs(s.y - o.y)\n @property\n def norm(s): return s.x + s.y\n @classmethod\n def origin(cls): return cls(0, 0)\n"
+LRU = "from collections import OrderedDict\nclass LRUCache(OrderedDict):\n def __init__(s, n):\n  super().__init__()\n  s.n = n\n def get(s, k):\n  if k not in s: return -1\n  s.move_to_end(k)\n  return s[k]\n def put(s, k, v):\n  s[k] = v\n  s.move_to_end(k)\n  if len(s) > s.n: s.popitem(last=False)\n"
+TREE = "class T:\n def __init__(s, v): s._left = s._right = None; s._answer = v; s._label = s._text = 'l'; s._number = 4; s._link = 1; s.made = 2; s._kind = 'k'\n def add(s, v):\n  if v < s._answer: s._left = T(v)\n  else: s._right = T(v)\n"
+ERROR = "class E(Exception):\n def __init__(s, need, have):\n  super().__init__(f'need {need}, have {have}')\n  s.need, s.have = need, have\n def short(s): return s.need - s.have\n info = property(lambda s: (s.need, str(s)))\ndef f(a, b): raise E(a, b)\n"
+FAILING = "import asyncio\nasync def f(n):\n if n < 0: raise ValueError('bad')\n return n\n"
+THROWN = "def f():\n got = []\n while True:\n  try: got.append((yield len(got)))\n  except ValueError as e: got.append(str(e))\n"
+NAMES = "from collections import namedtuple\nR = namedtuple('R', 'names ages')\ndef f(n): return R(['a'], [n])\n"
+CONTEXT = "from contextlib import contextmanager\n@contextmanager\ndef f(note):\n try: yield 1\n except Exception as e:\n  note(str(e))\n  raise\n"
+
+# (name, a right program, what of it a wrong one has instead, tests, arguments)
+# fmt: off
+KINDS: list[tuple[str, str, tuple[str, str], list[str], dict[str, Any]]] = [
+ ("an ordered dict with methods", LRU, ("last=False", "last=True"), ["c = LRUCache(1)\nc.put(1, 1)\nc.put(2, 2)\nassert c.get(1) == -1 and c.get(2) == 2"], {"entry_point": "LRUCache"}),
+ ("a dict with methods", "class Bag(dict):\n def add(s, k, n=1): s[k] = s.get(k, 0) + n\n def total(s): return sum(s.values())\n", ("+ n", "+ 1"), ["b = Bag()\nb.add('a')\nb.add('b', 2)\nassert b.total() == 3 and b['b'] == 2 and 'a' in b and len(b) == 2\nassert b == {'a': 1, 'b': 2} and sorted(b) == ['a', 'b'] and dict(b) == {'a': 1, 'b': 2} and isinstance(b, dict)"], {"entry_point": "Bag"}),
+ ("a list with methods", "class Unique(list):\n def append(s, x):\n  if x not in s: super().append(x)\n def first(s): return s[0]\n", ("x not in s", "True"), ["u = Unique([1])\nu.append(1)\nu.append(2)\nassert u == [1, 2] and u.first() == 1 and len(u) == 2 and u[1] == 2 and u[:1] == [1]"], {"entry_point": "Unique"}),
+ ("a number with methods", "class Money(float):\n def cents(s): return int(s * 100)\n", ("* 100", "* 10"), ["m = Money(1.5)\nassert m.cents() == 150 and m == 1.5"], {"entry_point": "Money"}),
+ ("a named tuple with methods", POINT, ("s.x + s.y", "s.x"), ["p = P(3, 4)\nassert p.dist(P.origin()) == 7 and p.norm == 7 and p.y == 4 and p[0] == 3 and p == P(3, 4) and p == (3, 4)\nx, y = p\nassert x + y == 7 and len(p) == 2 and isinstance(p, tuple) and p._replace(x=1) == P(1, 4)"], {"entry_point": "P"}),
+ ("a named tuple that comes back", POINT + "def f(n): return P(n, n)\ndef g(p): return p.norm + p.dist(P(0)) + isinstance(p, P)\n", ("s.x + s.y", "s.x"), ["p = f(3)\nassert g(p) == 13"], {"entry_point": ["f", "g"]}),
+ ("fields called names", NAMES, ("[n]", "[0]"), ["r = f(3)\nassert r.names == ['a'] and r._fields == ('names', 'ages') and r._asdict() == {'names': ['a'], 'ages': [3]}"], {"entry_point": "f"}),
+ ("members that are numbers", LEVEL + "def f(n): return Level.HIGH if n > 5 else Level.LOW\n", ("n > 5", "n > 99"), ["assert f(9) is Level.HIGH and f(1) == 1 and f(9) > f(1)\nassert f(9).name == 'HIGH' and isinstance(f(1), Level) and Level(3) is Level.HIGH and Level['LOW'] == 1"], {"entry_point": ["f", "Level"]}),
+ ("members that are text", "from enum import Enum\nclass S(str, Enum):\n ON = 'on'\n OFF = 'off'\ndef f(x): return S.ON if x else S.OFF\n", ("if x", "if not x"), ["assert f(1) == 'on' and f(0) is S.OFF and f(1).value == 'on' and f(1).name == 'ON' and S('off') == S.OFF"], {"entry_point": ["f", "S"]}),
+ ("flags", PERMISSIONS, ("W = auto()", "W = 1"), ["p = Perm.R | Perm.W\nassert Perm.R in p and Perm.X not in p and p == Perm(3) and (p & Perm.R) == Perm.R and not Perm.R & Perm.W"], {"entry_point": "Perm"}),
+ ("an exception with methods", ERROR, ("s.need - s.have", "s.have - s.need"), ["try:\n    f(5, 2)\n    assert False\nexcept E as e:\n    assert e.need == 5 and e.short() == 3 and e.info == (5, 'need 5, have 2')", "import pytest\nwith pytest.raises(E) as e: f(5, 2)\nassert e.value.short() == 3"], {"entry_point": ["f", "E"]}),
+ ("an exception thrown into a generator", THROWN, ("str(e)", "'b'"), ["g = f()\nnext(g)\nassert g.send(1) == 1 and g.throw(ValueError('x')) == 2 and list(g.gi_frame.f_locals['got']) == [1, 'x']"], {"entry_point": "f"}),
+ ("an exception as an argument", "def f(e): return f'{type(e).__name__}: {e}'", ("{e}", "{e.args}"), ["e = ValueError('bad')\nassert f(e) == 'ValueError: bad' and f(KeyError(1)) == 'KeyError: 1'"], {"entry_point": "f"}),
+ ("a context that is told of an exception", CONTEXT, ("note(str(e))", "pass"), ["got = []\ntry:\n    with f(got.append) as n: raise ValueError('v')\nexcept ValueError: pass\nassert got == ['v']"], {"entry_point": "f"}),
+ ("a failed task", FAILING, ("n < 0", "False"), ["import asyncio\nasync def main():\n    t = asyncio.create_task(f(-1))\n    await asyncio.wait([t])\n    assert t.exception() is not None\nasyncio.run(main())", "import asyncio\nasync def main():\n    r = await asyncio.gather(f(1), f(-1), return_exceptions=True)\n    assert r[0] == 1 and type(r[1]) is ValueError and str(r[1]) == 'bad'\nasyncio.run(main())"], {"entry_point": "f"}),
+ ("names of the referee's", TREE, ("s._left = T(v)", "s._right = T(v)"), ["t = T(5)\nt.add(3)\nt.add(8)\nassert t._left._answer == 3 and t._right._answer == 8\nassert (t._label, t._text, t._number, t._link, t.made, t._kind) == ('l', 'l', 4, 1, 2, 'k')"], {"entry_point": "T"}),
+ ("hasattr, dir and vars", "class S:\n def __init__(s): s.a = []\n def push(s, x): s.a.append(x)\n def __len__(s): return len(s.a)\n", ("__len__", "length"), ["s = S()\ns.push(1)\nassert hasattr(s, '__len__') and not hasattr(s, '__iter__') and not hasattr(S, '__enter__') and hasattr(S, 'push')\nassert 'push' in dir(s) and vars(s) == {'a': [1]}"], {"entry_point": "S"}),
+ ("slots and bases", "class A: pass\nclass Point(A):\n __slots__ = ('x', 'y')\n def __init__(s, x, y): s.x, s.y = x, y\n", ("('x', 'y')", "('y', 'x')"), ["assert Point.__slots__ == ('x', 'y') and [k.__name__ for k in Point.__mro__] == ['Point', 'A', 'object'] and Point.__bases__ == (A,)"], {"entry_point": ["Point", "A"]}),
+ ("slices", "class L:\n def __init__(s, a): s.a = a\n def __getitem__(s, k): return s.a[k]\n def __setitem__(s, k, v): s.a[k] = v\n def whole(s): return list(s.a)\n", ("s.a[k] = v", "s.a.append(v)"), ["l = L([1, 2, 3])\nassert l[1:] == [2, 3] and l[-1] == 3\nl[0:2] = [7]\nassert l.whole() == [7, 3]"], {"entry_point": "L"}),
+ ("a format without one", "class Temp:\n def __init__(s, c): s.c = c\n def __format__(s, spec): return f'{s.c:{spec or \".1f\"}}C'\n def half(s): return Temp(s.c / 2)\n", (".1f", ".3f"), ["t = Temp(1)\nassert f'{t}' == '1.0C' and f'{t:.2f}' == '1.00C' and t.half().c == 0.5"], {"entry_point": "Temp"}),
+ ("a power with a modulus, bytes and rounding", "import math\nclass N:\n def __init__(s, x): s.x = x\n def __pow__(s, n, m=None): return N(pow(s.x, n, m))\n def __bytes__(s): return bytes([s.x])\n def __ceil__(s): return N(math.ceil(s.x))\n def __complex__(s): return complex(s.x)\n def up(s): return s.x + 1\n", ("n, m)", "n)"), ["a = N(3)\nassert a.up() == 4 and pow(a, 2).x == 9 and pow(a, 2, 5).x == 4 and bytes(a) == b'\\x03' and complex(a) == 3\nimport math\nassert math.ceil(N(1.5)).x == 2"], {"entry_point": "N"}),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("right", "instead", "tests", "arguments"), [k[1:] for k in KINDS], ids=[k[0] for k in KINDS])
+def test_a_style_tells_right_from_wrong(any_sandbox, right, instead, tests, arguments):
+    assert instead[0] in right
+    for test in tests:
+        result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
+        assert result.passed, (test, result.reason)
+        wrong = right.replace(*instead)
+        assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed, test
+
+
+@pytest.mark.parametrize("kind", [Proxy, Expected])
+def test_what_stands_for_an_object_has_no_name_that_a_program_might_ask(kind):
+    assert not [n for n in dir(kind) if not (n.startswith("__") and n.endswith("__"))]
