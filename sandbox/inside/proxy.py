@@ -8,7 +8,7 @@ from typing import Any
 from ..wire import codec
 from ..wire.plain import DATA_NAMES
 from .compared import Compared
-from .held import CHANGED, OPAQUE, OWN, inner, no_number, not_data, number, producer, standing, untainted
+from .held import CHANGED, OPAQUE, OWN, Gone, inner, no_number, not_data, number, producer, standing, untainted
 from .iterated import Items, OverAwaited, OverItems
 
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
@@ -112,6 +112,8 @@ class Proxy(Compared):
         length: int = Proxy._answer(self, "len", int)
         if standing(self) == OPAQUE:
             self._link.lengths[self._number] = length
+            if self._link.yielded.get(self._number, length) != length:
+                raise Gone("an object of the program says another length than it has yielded items")
         return length
 
     def __index__(self) -> int:
