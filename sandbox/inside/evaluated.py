@@ -20,6 +20,7 @@ from ..wire import codec
 from . import passed
 from .passed import Library
 from .proxy import Proxy
+from .texts import Handed
 
 _eval, _exec, _compile = builtins.eval, builtins.exec, builtins.compile
 _DATA: dict[str, tuple[str, ...]] = {
@@ -60,31 +61,35 @@ class Own:
 
     Args:
         texts: the sources of the setup and the tests.
+        handed: what the program has handed over as text.
     """
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], handed: Handed) -> None:
+        self._handed = handed
         nodes = (node for text in texts for node in ast.walk(ast.parse(text)))
         self._texts = {
             node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
         }
         self._codes: list[Any] = []
 
-    def _is_own(self, source: Any) -> bool:
+    def is_own(self, source: Any) -> bool:
         return any(source is code for code in self._codes) or (type(source) in (str, bytes) and source in self._texts)
 
     def eval(self, source: Any, names: Any = None, local: Any = None, /) -> Any:
         names, local, by_tests = _scope(names, local)
         # A single name may be a key somewhere in the tests, and the name of what is expected: only the program's are looked up.
         single = isinstance(source, str) and source.strip().isidentifier()
-        if not by_tests or (self._is_own(source) and not single):
+        if not by_tests or (self.is_own(source) and not single):
             return _eval(source, names, local)
         if not isinstance(source, str):
             raise codec.NotData("the tests evaluate what is not theirs")
+        if not self._handed.keeps_apart(source):
+            raise codec.NotData("the tests evaluate text that is not theirs, and no operand where it stands")
         return _expression(source, {**names, **local})
 
     def exec(self, source: Any, names: Any = None, local: Any = None, /, **named: Any) -> None:
         names, local, by_tests = _scope(names, local)
-        if by_tests and not self._is_own(source):
+        if by_tests and not self.is_own(source):
             raise codec.NotData("the tests execute text that does not stand in them")
         _exec(source, names, local, **named)
 
@@ -92,7 +97,7 @@ class Own:
         code = _compile(source, *arguments, **named)
         if not isinstance(code, types.CodeType) or not _scope(None, None)[2]:
             return code
-        if not self._is_own(source):  # that it can be compiled is all that is to be known of it
+        if not self.is_own(source):  # that it can be compiled is all that is to be known of it
             return _compile("raise TypeError('text that does not stand in the tests')", "<text>", "exec")
         self._codes.append(code)
         return code
@@ -142,10 +147,11 @@ def _meant(name: str, names: dict[str, Any]) -> Any:
     raise codec.NotData(f"the tests evaluate text that is not theirs, and which names {name!r:.40}")
 
 
-def guard(library: Library, texts: Sequence[str]) -> None:
+def guard(library: Library, texts: Sequence[str], handed: Handed) -> None:
     """Put these in the place of the built-in ones, as far as the tests use any."""
     told = " ".join(texts)
-    own = Own(texts)
+    own = Own(texts, handed)
+    handed.is_own = own.is_own
     for name in ("eval", "exec", "compile"):
         if name in told:
             setattr(builtins, name, getattr(own, name))

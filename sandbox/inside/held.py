@@ -33,6 +33,7 @@ class Link(Protocol):
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
         lengths: what opaque objects have said their length is since the tests last called the program, by number.
+        yielded: how many items they have yielded since then, to the end.
         items: what they have yielded since then: an object that yields something else each time is no data.
         spent: iterators that have come to their end.
     """
@@ -42,6 +43,7 @@ class Link(Protocol):
     methods: frozenset[str]
     put: dict[tuple[int, str], Any]
     lengths: dict[int, int]
+    yielded: dict[int, int]
     items: dict[int, Any]
     spent: set[int]
 

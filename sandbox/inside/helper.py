@@ -14,6 +14,7 @@ from .expected import Expected, Kinds, made
 from .held import OWN, Gone, about, standing
 from .outstanding import Outstanding
 from .proxy import Proxy
+from .texts import Handed, check_template
 
 _TAKEN_FOR_ANSWERS = (LookupError, StopIteration, TypeError, AttributeError)
 # What stands for an object of the program can do all of this, whatever the object can.
@@ -41,10 +42,11 @@ class Helper:
     Args:
         number: of an object of the program, else None.
         ask: makes an operation.
-        asked: how often the program was asked anything.
+        asked: how often the program was asked anything in this thread.
         now: the value that a name of the program has by now.
         namespace: of the tests.
         spent: iterators of the program that have come to their end.
+        handed: texts of the program.
     """
 
     anything = BaseException
@@ -58,9 +60,11 @@ class Helper:
         now: Callable[[str], Any],
         namespace: dict[str, Any],
         spent: set[int],
+        handed: Handed,
     ) -> None:
         self._outstanding, self._number, self.ask, self.asked, self.now = outstanding, number, ask, asked, now
         self.kinds, self._spent = Kinds(self, namespace), spent
+        self._handed, self.look_up, self.getattr = handed, handed.look_up, handed.get
 
     def expected(self, kind: Any, *args: Any, **kwargs: Any) -> Any:
         return Expected(self.ask, kind, args, kwargs) if type(kind) is Proxy else kind(*args, **kwargs)
@@ -69,24 +73,43 @@ class Helper:
     def made(value: Any) -> Any:
         return made(value) if type(value) is Expected else value
 
+    def format(self, template: Any, method: str, /, *arguments: Any, **named: Any) -> Any:
+        """``template.format(...)``."""
+        if type(template) is str and not self._handed.is_own(template):
+            check_template(template, [*arguments, *named.values()])
+        return getattr(template, method)(*arguments, **named)
+
+    def own(self, template: Any) -> Any:
+        """A template that is filled in with the names of the tests."""
+        if type(template) is str and not self._handed.is_own(template):
+            raise codec.NotData("the tests fill in a template that is not theirs with their own names")
+        return template
+
     def seen(self) -> list[BaseException]:
         """At the head of an ``except`` clause."""
-        return self._outstanding.take(sys.exception())
+        return self._outstanding.see(sys.exception())
 
     def not_taken(self, seen: list[BaseException]) -> None:
         """The clause raised again, or something else."""
-        self._outstanding.errors += seen
+        self._outstanding.not_taken(seen, sys.exception())
 
-    def failed(self, *message: Any) -> BaseException:
-        """An assertion of the tests is false."""
-        error = AssertionError(*message)
+    def false(self) -> BaseException:
+        """An assertion of the tests is false, whatever becomes of its message."""
+        error = AssertionError()
         self._outstanding.add(error)
+        return error
+
+    @staticmethod
+    def failed(error: BaseException, *message: Any) -> BaseException:
+        error.args = message
         return error
 
     def raising(self, error: Any) -> Any:
         """What a ``raise`` of the tests raises."""
-        if isinstance(error, builtins.type) and issubclass(error, AssertionError):
+        if isinstance(error, builtins.type) and issubclass(error, BaseException):
             error = error()
+        if isinstance(error, BaseException):
+            self._outstanding.by_tests(error)
         if isinstance(error, AssertionError):
             self._outstanding.add(error)
         elif isinstance(error, BaseException):
@@ -153,16 +176,22 @@ class Helper:
         if isinstance(error, _TAKEN_FOR_ANSWERS) and self.asked() > asked:
             self._outstanding.add(error)
 
-    def leaves(self, held: list[BaseException]) -> None:
+    def leaves(self, held: list[tuple[BaseException, int]]) -> None:
         """An exception leaves the body of a ``with``."""
         error = sys.exception()
         assert error is not None
-        held.append(error)
+        held.append((error, self.asked()))
 
-    def taken(self, held: list[BaseException]) -> None:
-        """Behind a ``with``, which is not reached by what it let through."""
-        for error in held:
-            self._outstanding.take(error)
+    def taken(self, held: list[tuple[BaseException, int]]) -> None:
+        """Behind a ``with``, which is not reached by what it let through.
+
+        Where it asked the program meanwhile, it may be the program's word that took the exception.
+        """
+        for error, asked in held:
+            if self.asked() == asked or self._outstanding.is_to_be_taken(error):
+                self._outstanding.take(error)
+            else:
+                self._outstanding.lost(error)
 
     def taking(self, function: Callable[..., Any], kind: Any, *arguments: Any, **named: Any) -> Any:
         """``assertRaises(kind, f, x)``, which returns if it took such an exception."""

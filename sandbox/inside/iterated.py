@@ -50,6 +50,7 @@ class OverItems:
                 about(of).link.spent.add(which)
             elif standing(of) == OPAQUE:
                 lengths.setdefault(which, self.count)  # reversed, it yields as many
+                about(of).link.yielded[which] = self.count
             if standing(of) == OPAQUE and lengths.get(which, self.count) != self.count:
                 raise Gone("an object of the program yields not as many items as its length says") from None
             raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import re
+import sys
 import threading
 import types
 from collections.abc import Callable
@@ -21,6 +23,7 @@ from .proxy import Proxy, show
 from .raised import Raised
 from .replaced import Around
 from .streams import Streams
+from .texts import Handed
 
 _ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
 
@@ -42,15 +45,18 @@ class Link:
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
         self.streams = Streams()
+        self.handed = Handed()
         self.stand_ins: list[object] = []
         self.given: list[Any] = []  # the mutable arguments that a reply names by number
         self.lends = False  # the classes of the setup are on both sides, and told by name
         self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.put: dict[tuple[int, str], Any] = {}
         self.lengths: dict[int, int] = {}
+        self.yielded: dict[int, int] = {}
         self.items: dict[int, Items] = {}
         self.spent: set[int] = set()
         self.requests = 0
+        self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
         self.functions: list[Callable[..., Any]] = []
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.raised = Raised()
@@ -108,6 +114,7 @@ class Link:
         return description is not None
 
     def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
+        self.handed.hear(data)
         inner = producer if producer.endswith("[]") else f"{producer}[]"
         whole = isinstance(data, dict) and data.get("~") == "ref"
         return codec.decode(data, lambda content: self._resolve(content, standing, producer if whole else inner))
@@ -147,6 +154,8 @@ class Link:
 
     def _request(self, message: list[Any], given: list[Any]) -> list[Any]:
         self.requests += 1
+        self.asked[threading.get_ident()] += 1
+        self.outstanding.asked = True
         try:
             self._send(message)
             while True:
@@ -167,8 +176,7 @@ class Link:
                     raise codec.Malformed("not a reply")
         except Exception as broken:  # of the connection or of what came over it: nothing that a test may catch
             raise Gone(f"{type(broken).__name__}: {broken}"[:300]) from None
-        if not self._is_an_answer(message, error):
-            self.outstanding.add(error)
+        self.outstanding.of_program(error, self._is_an_answer(message, error), sys.exception())
         raise error
 
     @staticmethod
@@ -210,6 +218,7 @@ class Link:
     def _forget(self) -> None:
         """A call may have changed what the program's objects hold."""
         self.lengths.clear()
+        self.yielded.clear()
         self.items.clear()
 
     def of_library(

@@ -32,36 +32,102 @@ class Outstanding:
         self._all: list[BaseException] = []  # those that were taken, too
         self.to_be_taken: list[BaseException] = []  # raised by the tests for the one who manages the context
         self.refused: list[BaseException] = []  # what nothing can take
+        # By identity:
+        self._of_program: dict[int, BaseException] = {}
+        self._raised: dict[int, BaseException] = {}  # by a statement of the tests
+        self._seen: dict[int, BaseException] = {}  # by a clause of the tests, which is not left yet, or has taken them
+        self.asked = False  # whether the tests have asked the program anything yet
 
     def clear(self) -> None:
         self.errors, self._all, self.to_be_taken, self.refused = [], [], [], []
+        self._of_program, self._raised, self._seen = {}, {}, {}
+        self.asked = False
 
     def is_to_be_taken(self, error: BaseException | None) -> bool:
-        return any(error is known for known in self.to_be_taken)
+        return error is not None and _among(error, self.to_be_taken)
 
     def add(self, error: BaseException) -> None:
         for part in _parts(error):
             self.errors.append(part)
             self._all.append(part)
 
+    def of_program(self, error: BaseException, answer: bool, instead: BaseException | None) -> None:
+        """The program raises an exception, ``instead`` of one of the tests that no clause of theirs has seen.
+
+        That one has still been raised: the program would decide by its own which of the two a clause takes.
+        """
+        self._of_program |= {id(part): part for part in _parts(error)}
+        if not answer:
+            self.add(error)
+        if not isinstance(instead, Exception) or isinstance(instead, (StopIteration, StopAsyncIteration)):
+            return  # none, or how Python ends what it goes over
+        if not (id(instead) in self._seen or _among(instead, self.errors) or self.is_to_be_taken(instead)):
+            self.add(instead)
+
+    def by_tests(self, error: BaseException) -> None:
+        """A statement of the tests raises an exception."""
+        if not self._is_of_program(error):
+            self._raised[id(error)] = error
+
+    def _is_of_program(self, error: BaseException) -> bool:
+        return all(id(part) in self._of_program for part in _parts(error))
+
+    def _is_assertion(self, error: BaseException) -> bool:
+        return isinstance(error, AssertionError) and not self._is_of_program(error)
+
+    def lost(self, error: BaseException) -> None:
+        """Something that asked the program has swallowed an exception."""
+        if id(error) not in self._seen:
+            self.errors += [p for p in _parts(error) if isinstance(p, Exception) and not _among(p, self.errors)]
+
     def refuse(self, error: BaseException) -> None:
         self.refused.append(error)
 
     def again(self, error: BaseException) -> None:
         """An exception is raised that may have been taken before."""
-        self.errors += [part for part in _parts(error) if any(part is known for known in self._all)]
+        self.errors += [part for part in _parts(error) if _among(part, self._all)]
+
+    def see(self, error: BaseException | None) -> list[BaseException]:
+        """A clause of the tests begins with an exception, and takes it: see `take`."""
+        if error is not None:
+            self._seen[id(error)] = error
+        return self.take(error)
+
+    def not_taken(self, seen: list[BaseException], left: BaseException | None) -> None:
+        """A clause is left by an exception. What it saw was taken if another one of the program's is raised there, which
+        stands for itself; but an assertion was not: which of the two decides is not the program's to say."""
+        another = left is not None and self._is_of_program(left) and not _among(left, seen)
+        self.errors += [e for e in seen if not another or self._is_assertion(e)]
+        self._seen.pop(id(left), None)
 
     def take(self, error: BaseException | None) -> list[BaseException]:
-        """Take an exception and those it came from; returns which of them were outstanding."""
+        """Take an exception and those that the tests made it of; returns which of them were outstanding.
+
+        An exception of the program takes nothing along: Python hangs on it what it has replaced. An assertion is taken
+        along by what a statement of the tests has raised, and by nothing else.
+        """
         found: list[BaseException] = []
-        while error is not None:
-            found += [e for part in _parts(error) for e in self.errors if e is part]
-            error = error.__cause__ or error.__context__
-        self.errors = [e for e in self.errors if not any(e is f for f in found)]
+        waiting: list[tuple[BaseException | None, bool]] = [(error, True)]
+        met: set[int] = set()
+        while waiting:
+            other, by_tests = waiting.pop()
+            if other is None or id(other) in met:
+                continue
+            met.add(id(other))
+            if by_tests or not self._is_assertion(other):
+                found += [e for part in _parts(other) for e in self.errors if e is part]
+            if not self._is_of_program(other):
+                by_tests = by_tests and (self._is_assertion(other) or id(other) in self._raised)
+                waiting += [(other.__cause__, by_tests), (other.__context__, by_tests)]
+        self.errors = [e for e in self.errors if not _among(e, found)]
         return found
 
     def first(self) -> BaseException | None:
         return next(iter(self.refused + self.errors), None)
+
+
+def _among(error: BaseException, known: list[BaseException]) -> bool:
+    return any(error is one for one in known)
 
 
 def _parts(error: BaseException) -> list[BaseException]:
@@ -83,10 +149,23 @@ def watch(outstanding: Outstanding, texts: str) -> None:
         _watch_cases(outstanding)
     if "asyncio" in texts:
         _watch_loops(outstanding)
+    if "mock" in texts:
+        _watch_calls(importlib.import_module("unittest.mock"))
     if "mock" in texts or "inspect" in texts:
         _watch_awaitable(importlib.import_module("inspect"))
     if "futures" in texts or "PoolExecutor" in texts:
         _watch_futures(outstanding)
+
+
+def _watch_calls(mock: Any) -> None:
+    """``call(5)`` asks what it is compared with for its length and its items: an object of the program equals none."""
+    kind: Any = type(mock.call)
+    equal = kind.__eq__
+
+    def equals(self: Any, other: Any) -> Any:
+        return type(other) is not Proxy and equal(self, other)
+
+    kind.__eq__ = equals
 
 
 def _watch_awaitable(inspect: Any) -> None:
@@ -140,6 +219,26 @@ def _watch_cases(outstanding: Outstanding) -> None:
                 Failed("unittest.main() found no case")
 
     unittest.TestProgram.runTests = run_tests
+    _watch_skips(unittest, outstanding)
+
+
+def _watch_skips(unittest: Any, outstanding: Outstanding) -> None:
+    """A case that is skipped once the program has been asked may be skipped on the program's word: it has not passed."""
+    add = unittest.TestResult.addSkip
+
+    def add_skip(self: Any, case: Any, reason: Any) -> None:
+        method = getattr(case, getattr(case, "_testMethodName", ""), None)
+        decorated = any(getattr(found, "__unittest_skip__", False) for found in (type(case), method))
+        if outstanding.asked and not decorated:
+            outstanding.add(AssertionError("a case was skipped"))
+        add(self, case, reason)
+
+    def unless(condition: Any, reason: Any) -> Any:
+        return unittest.skip(reason) if not condition and not outstanding.asked else lambda case: case
+
+    unittest.TestResult.addSkip = add_skip
+    unittest.skipUnless = unittest.case.skipUnless = unless
+    unittest.skipIf = unittest.case.skipIf = lambda condition, reason: unless(not condition, reason)
 
 
 def _watch_futures(outstanding: Outstanding) -> None:

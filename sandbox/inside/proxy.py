@@ -12,6 +12,7 @@ from .held import (
     CHANGED,
     OPAQUE,
     OWN,
+    Gone,
     about,
     answer,
     inner,
@@ -130,7 +131,10 @@ class Proxy(Compared):
     def __len__(self) -> int:
         length: int = answer(self, "len", int)
         if standing(self) == OPAQUE:
-            about(self).link.lengths[about(self).number] = length
+            told = about(self)
+            told.link.lengths[told.number] = length
+            if told.link.yielded.get(told.number, length) != length:
+                raise Gone("an object of the program says another length than it has yielded items")
         return length
 
     def __index__(self) -> int:

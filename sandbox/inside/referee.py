@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+import threading
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from .connection import Connection
 from .held import Gone, number
 from .helper import Helper
 from .link import Link
+from .texts import Handed, guard_names
 
 _exec = builtins.exec  # that of the tests is another one (`evaluated`)
 
@@ -45,7 +47,9 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__
     namespace["__builtins__"] = builtins
-    evaluated.guard(link.of_library, texts)
+    link.handed = Handed(told)
+    evaluated.guard(link.of_library, texts, link.handed)
+    guard_names(link.handed, told)
     return namespace
 
 
@@ -53,8 +57,8 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     """Give the tests their helper; returns what their names are, for how they are read."""
     own = {*job["own"], *job["exceptions"]}
     data = bound.Data(link, namespace, [n for n in job["names"] if n not in own])
-    asked = (number, link.operation, lambda: link.requests)
-    namespace[rewritten.HELPER] = Helper(link.outstanding, *asked, data.now, namespace, link.spent)
+    asked = (number, link.operation, lambda: link.asked[threading.get_ident()])
+    namespace[rewritten.HELPER] = Helper(link.outstanding, *asked, data.now, namespace, link.spent, link.handed)
     program = frozenset(n for n in job["names"] if n not in own)
     # Where it is said what is under test, the rest is a class, or nothing: without that, it may be a function.
     others = (program if job["entry_points"] else program & link.classes) - link.under_test

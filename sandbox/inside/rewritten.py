@@ -26,6 +26,7 @@ _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exc
 _OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple"))
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
+_SCOPES = frozenset(("globals", "locals", "vars"))
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
@@ -90,7 +91,7 @@ class _Mark(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         self.generic_visit(node)
-        failed = _ask("failed", *([node.msg] if node.msg else []))
+        failed = _ask("failed", _ask("false"), *([node.msg] if node.msg else []))
         return ast.copy_location(ast.If(ast.UnaryOp(ast.Not(), node.test), [ast.Raise(failed)], []), node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
@@ -106,6 +107,9 @@ class _Mark(ast.NodeTransformer):
         return node
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> Any:
+        if len(node.items) > 1:  # of each it is told on its own what it has taken
+            inner = type(node)(node.items[1:], node.body)
+            node.items, node.body = node.items[:1], [ast.copy_location(inner, node)]
         last = node.body[-1]
         self.generic_visit(node)
         if isinstance(last, ast.Raise) and last.exc is not None:  # nothing is left undone when it is taken
@@ -155,6 +159,15 @@ class _Mark(ast.NodeTransformer):
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         if name == "dict" and isinstance(node.func, ast.Name) and len(node.args) == 1 and name not in self.own:
             node.args = [_ask("pairs", *node.args)]
+        if (
+            name == "getattr"
+            and isinstance(node.func, ast.Name)
+            and name not in self.own
+            and not _is_constant(node.args[1:])
+        ):
+            return _ask("getattr", *node.args, keywords=node.keywords)
+        if name in ("format", "format_map") and isinstance(node.func, ast.Attribute):
+            return self._filled(node, node.func)
         if name == "all" and isinstance(node.func, ast.Name):
             node.args = [_looped(a) for a in node.args]
         if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
@@ -167,6 +180,32 @@ class _Mark(ast.NodeTransformer):
             return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
         return node
 
+    def _filled(self, node: ast.Call, method: ast.Attribute) -> ast.Call:
+        """``template.format(...)``."""
+        if isinstance(method.value, ast.Constant):
+            return node
+        if any(map(self._is_scope, [*node.args, *(k.value for k in node.keywords)])):
+            method.value = _ask("own", method.value)
+            return node
+        return _ask("format", method.value, ast.Constant(method.attr), *node.args, keywords=node.keywords)
+
+    def _is_scope(self, node: ast.AST, of_object: bool = False) -> bool:
+        """``globals()``, ``locals()``, ``vars()``, which hold names of the tests."""
+        scope = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SCOPES - self.own
+        return scope and (of_object or not node.args)  # type: ignore[attr-defined]
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.ctx, ast.Load) or isinstance(node.slice, ast.Constant):
+            return node
+        return _ask("look_up", node.value, node.slice) if self._is_scope(node.value, of_object=True) else node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Mod) and self._is_scope(node.right):
+            node.left = _ask("own", node.left)
+        return node
+
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
         if not isinstance(node.ctx, ast.Load):
@@ -174,6 +213,10 @@ class _Mark(ast.NodeTransformer):
         if node.attr in _RAISING or (node.attr == "__next__" and self.within != "__next__"):
             return _ask("raising_method", node.value, ast.Constant(node.attr))
         return _ask("type", node.value) if node.attr == "__class__" else node
+
+
+def _is_constant(nodes: list[ast.expr]) -> bool:
+    return bool(nodes) and isinstance(nodes[0], ast.Constant)
 
 
 def _looped(node: ast.expr) -> ast.expr:

@@ -14,7 +14,9 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_checks_before_a_run_import_neither_peft_nor_what_peft_can_use():
-    found = run("import sys, grpo_kit.train.preflight\nprint([m for m in ('peft', 'bitsandbytes') if m in sys.modules])")
+    found = run(
+        "import sys, grpo_kit.train.preflight\nprint([m for m in ('peft', 'bitsandbytes') if m in sys.modules])"
+    )
     assert found.stdout == "[]\n"
 
 

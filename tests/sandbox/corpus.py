@@ -14,10 +14,12 @@ from .forging_messages import MESSAGES
 from .forging_own_word import OWN_WORD
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
 from .forging_relayed import RELAYED
+from .forging_replaced import REPLACED
 from .forging_replies import REPLIES
 from .forging_shared import SHARED
 from .forging_standing import STANDING
 from .forging_swallowed import SWALLOWED
+from .forging_texts import TEXTS
 
 LIMITS = Limits(cpu_s=0.3, wall_s=10)
 KINDS: dict[str, Sequence[Attack]] = {
@@ -37,6 +39,8 @@ KINDS: dict[str, Sequence[Attack]] = {
     "refused": REFUSED,
     "relayed": RELAYED,
     "answering": ANSWERING,
+    "replaced": REPLACED,
+    "texts": TEXTS,
 }
 
 

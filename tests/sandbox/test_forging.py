@@ -12,6 +12,8 @@ from . import as_user
 from .corpus import KINDS, LIMITS, decided_by_themselves
 from .forging_own_word import JUDGES, UNCHECKED
 from .forging_programs import NODES
+from .forging_replaced import HONEST as BESIDE_REPLACED
+from .forging_texts import HONEST_TEXTS
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,6 +76,16 @@ HELPED = "def enc(x): return x[::-1]\ndef dec(x): return x[::-1]\ndef area(r): r
 )
 def test_helpers_that_turn_a_result_or_are_defined_are_called(any_sandbox, test, arguments):
     assert any_sandbox.run_tests(HELPED, [test], limits=LIMITS, **arguments).passed
+
+
+@pytest.mark.parametrize(
+    ("program", "tests", "arguments"),
+    [honest[1:] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS)],
+    ids=[honest[0] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS)],
+)
+def test_what_the_tests_themselves_take_look_up_or_fill_in_passes(any_sandbox, program, tests, arguments):
+    result = any_sandbox.run_tests(program, tests, limits=LIMITS, **arguments)
+    assert [found.reason for found in result.tests if not found.passed] == []
 
 
 def test_the_corpus_is_as_wide_as_it_says():

@@ -1,0 +1,140 @@
+"""Text of the program that the tests look a name up by, fill in as a template, or evaluate a part of.
+
+``globals()[f(1)] == want`` would find whatever the program names, ``f(1).format(user)`` whatever can be reached from there, and
+in ``eval(f"{f(1)} == 24")`` the text ``1 or 5`` would take the comparison apart.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import string
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..wire import codec
+from .proxy import Proxy
+
+_LONGEST = 1000
+_TOKEN = re.compile(r"\w+|[-+*/%(),.]{1,2}")
+_NAMED = re.compile(r"\b(eval|globals|locals|vars|getattr|attrgetter)\b")
+
+
+class Handed:
+    """Texts that the program has handed over.
+
+    Args:
+        tests: the texts of the setup and the tests: where none of them looks names up or evaluates, none are kept.
+    """
+
+    def __init__(self, tests: str = "") -> None:
+        self._texts: dict[int, str] = {}  # by identity: the tests may have the same text of their own
+        self.is_own: Callable[[Any], bool] = lambda text: True  # whether a text stands in the tests
+        self.hears = _NAMED.search(tests) is not None
+
+    def hear(self, data: Any) -> None:
+        """What has come over, in its encoding."""
+        if self.hears:
+            self._texts.update((id(text), text) for text in _texts_in(data) if 1 < len(text) <= _LONGEST)
+
+    def look_up(self, names: Any, key: Any) -> Any:
+        """``globals()[key]``. Raises NotData for what the program names and is not its own."""
+        found = names[key]
+        if type(found) is not Proxy and self._is_handed(key):
+            raise codec.NotData("the tests look up what the program names")
+        return found
+
+    def get(self, owner: Any, name: Any, *default: Any) -> Any:
+        """``getattr(owner, name)``. Raises NotData for what the program names in a class or an object of the tests."""
+        if self._is_handed(name) and not _may_be_asked(owner, name):
+            raise codec.NotData("the tests look up what the program names")
+        return getattr(owner, name, *default)
+
+    def _is_handed(self, key: Any) -> bool:
+        return id(key) in self._texts
+
+    def keeps_apart(self, source: str) -> bool:
+        """Whether each text of the program within ``source`` is an operand there, or a token, and no part of it alone."""
+        texts = set(self._texts.values())
+        if source.strip() in texts:
+            return True
+        within = [text for text in texts if not _TOKEN.fullmatch(text) and text in source]
+        if not within:
+            return True
+        longest_first = "|".join(re.escape(text) for text in sorted(within, key=len, reverse=True))
+        try:
+            return _form(source) == _form(re.sub(longest_first, lambda found: f"({found[0]})", source))
+        except SyntaxError:
+            return False
+
+
+def _texts_in(data: Any) -> Iterator[str]:
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is str:
+            yield value
+        elif type(value) is list:
+            waiting += value
+        elif type(value) is dict and value.get("~") != "ref":
+            waiting += [content for name, content in value.items() if name != "~"]
+
+
+def _may_be_asked(owner: Any, name: str) -> bool:
+    """Whether an object may be asked for what the program names: one of the program's own, of the library's, or plain data."""
+    if type(owner) is Proxy:
+        return True
+    of_library = isinstance(owner, types.ModuleType) and owner.__name__.partition(".")[0] in sys.stdlib_module_names
+    return not name.startswith("_") and (of_library or not (isinstance(owner, type) or hasattr(owner, "__dict__")))
+
+
+def _form(source: str) -> str:
+    tree = ast.parse(source.strip(), mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""  # what stands in quotes is no part of the expression
+    return ast.dump(tree)
+
+
+def check_template(text: str, arguments: list[Any]) -> None:
+    """Raises NotData for a template that is not the tests' and asks for more than an attribute of their objects."""
+    for field in _fields(text):
+        attributes = field.count(".")
+        asked = attributes and any(
+            type(a) is not Proxy and (callable(a) or isinstance(a, types.ModuleType)) for a in arguments
+        )
+        if asked or attributes > 1 or "._" in field or "[_" in field:
+            raise codec.NotData("the tests fill in a template that is not theirs, and which looks into their objects")
+
+
+def _fields(text: str) -> Iterator[str]:
+    try:
+        for _, field, how, _ in string.Formatter().parse(text):
+            if field is not None:
+                yield field
+                yield from _fields(how or "")
+    except ValueError:  # no template: filling it in says so
+        return
+
+
+def guard_names(handed: Handed, tests: str) -> None:
+    """Put ``attrgetter`` in the place of the library's."""
+    if "attrgetter" not in tests:
+        return
+    library: Any = importlib.import_module("operator")
+    attrgetter = library.attrgetter
+
+    def getter(*names: Any) -> Any:
+        get = attrgetter(*names)
+
+        def ask(owner: Any) -> Any:
+            for name in names:
+                handed.get(owner, name, None)
+            return get(owner)
+
+        return ask
+
+    library.attrgetter = getter
