@@ -170,7 +170,8 @@ class _Mark(ast.NodeTransformer):
             return self._filled(node, node.func)
         if name == "all" and isinstance(node.func, ast.Name):
             node.args = [_looped(a) for a in node.args]
-        if isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own and not node.keywords:
+        asked = isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own
+        if asked and node.args and not node.keywords:  # without arguments `vars` and `dir` are of where they are called
             return _ask(name, *node.args)
         if name == "exception" and isinstance(node.func, ast.Attribute) and not node.args:
             return _ask("exception", node.func.value)
@@ -191,8 +192,12 @@ class _Mark(ast.NodeTransformer):
 
     def _is_scope(self, node: ast.AST, of_object: bool = False) -> bool:
         """``globals()``, ``locals()``, ``vars()``, which hold names of the tests."""
-        scope = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SCOPES - self.own
-        return scope and (of_object or not node.args)  # type: ignore[attr-defined]
+        if not isinstance(node, ast.Call):
+            return False
+        if ast.dump(node.func) == ast.dump(_ask("vars").func):  # of an object, and rewritten already
+            return of_object
+        scope = isinstance(node.func, ast.Name) and node.func.id in _SCOPES - self.own
+        return scope and (of_object or not node.args)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)
