@@ -147,15 +147,16 @@ class WeightMeta:
 class ModelWeights:
     """The model as vLLM's transfer engines want it (its ``WeightSource`` protocol): metadata, then a fresh pass a round."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self.model: Any = None
-        self.dtype = dtype
+        self.dtype, self.device = dtype, device
 
     def metadata(self) -> list[WeightMeta]:
         return [WeightMeta(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in self]
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        return _wire(self.model, self.dtype)
+        # Matrices that were made whole from four bits lie in the host's memory, and NCCL takes none from there.
+        return ((name, tensor.to(self.device)) for name, tensor in _wire(self.model, self.dtype))
 
 
 class ServerClient:
@@ -188,7 +189,7 @@ class NcclTransfer:
         self, device: torch.device, dtype: torch.dtype, fallback: FolderTransfer | None, warn: Callable[[str], None]
     ) -> None:
         self.device, self.fallback, self.warn = device, fallback, warn
-        self.source = ModelWeights(dtype)
+        self.source = ModelWeights(dtype, device)
         self.version = -1
         self.failed = False
         self._lines: dict[str, Any] = {}

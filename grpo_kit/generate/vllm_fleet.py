@@ -161,5 +161,9 @@ class Fleet:
             return server.call("/inference/v1/generate", body)
         try:
             return server.call("/inference/v1/generate", body | {"model": ADAPTERS})
-        except UserError as error:  # it offers this path, or the probe had not passed
+        except UserError as error:
+            if f"`{ADAPTERS}`" not in str(
+                error
+            ):  # it has no such path; where the adapters are missing it says their name
+                raise
             raise ServerLost(f"it has no adapters: was it restarted? ({error})") from error

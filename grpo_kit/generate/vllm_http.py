@@ -78,8 +78,8 @@ class VllmServer:
             detail = error.read()[:500].decode(errors="replace")
             if error.code in (403, 404):
                 raise UserError(
-                    f"rollout.vllm.servers: {self.url} does not offer {path} ({error.code}). It must be vLLM 0.32, started "
-                    "with VLLM_SERVER_DEV_MODE=1 (to take weights) and --enable-scale-out (token ids in, token ids out); "
+                    f"rollout.vllm.servers: {self.url} does not offer {path} ({error.code}: {detail}). It must be vLLM 0.32, "
+                    "started with VLLM_SERVER_DEV_MODE=1 (to take weights) and --enable-scale-out (token ids in, token ids out); "
                     "for adapters alone with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=1; docs/vllm.md has the command"
                 ) from error
             if error.code < 500:

@@ -8,8 +8,13 @@ from .rows import Objective
 REPLAYS = ("policy_gradient", "values")
 # Choices of policy gradients that family values does not read: they stay at what a row has that says nothing of them.
 NOT_OF_VALUES = (
-    "selection", "shape", "combine", "tokens", "step", "positive_weight", "negative_weight", "clip_low", "clip_high",
-    "dual_clip", "ratio_penalty", "rejection", "entropy_share", "penalty_target", "kl_target", "kl_weighted", "value_clip",
+    "returns", "surrogate", "ratio_level", "selection", "shape", "combine", "tokens", "step", "positive_weight",
+    "negative_weight", "clip_low", "clip_high", "dual_clip", "ratio_penalty", "rejection", "entropy_share", "penalty_target",
+    "kl_target", "kl_weighted", "value_clip",
+)  # fmt: skip
+# Choices of family values that no other reads.
+OF_VALUES = (
+    "bootstrap", "action_values", "value_temperature", "bootstrap_steps", "target_rate", "target_every", "huber", "expectile",
 )  # fmt: skip
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
@@ -29,10 +34,10 @@ def _choices(row: Objective, group_size: int, updates: int) -> list[str]:
     if row.learns_values:
         return [*_values(row), *_teacher(row)]
     if row.family != "policy_gradient":
-        return [*_sampled_pairs(row, group_size), *_teacher(row)]
+        return [*_no_values(row), *_sampled_pairs(row, group_size), *_teacher(row)]
     return [
-        *_returns(row), *_reward(row, group_size), *_ratio(row, updates), *_whole(row), *_groups(row, group_size), *_step(row),
-        *_kl(row), *_entropy(row), *_teacher(row),
+        *_no_values(row), *_returns(row), *_reward(row, group_size), *_ratio(row, updates), *_whole(row),
+        *_groups(row, group_size), *_step(row), *_kl(row), *_entropy(row), *_teacher(row),
     ]  # fmt: skip
 
 
@@ -70,6 +75,15 @@ def _sampled_pairs(row: Objective, group_size: int) -> list[str]:
     if row.data == "sampled" and group_size < 2:
         return ["rollout.group_size 1 leaves nothing to compare a response with: there is no pair; use at least 2"]
     return []
+
+
+def _no_values(row: Objective) -> list[str]:
+    return [
+        f"objective.{key} {getattr(row, key)} is of family values, and family {row.family} does not read it: leave it out, or "
+        "begin with a row of family values (soft_q, dqn)"
+        for key in OF_VALUES
+        if getattr(row, key) != Objective.model_fields[key].default
+    ]
 
 
 def _values(row: Objective) -> list[str]:

@@ -187,6 +187,7 @@ def _trained(s: Setting) -> int:
 def _kept(s: Setting) -> dict[str, int]:
     trained, spread = _trained(s), s.spread
     whole = s.shape.parameters * MASTER - _spared(s)
+    beside = s.shape.parameters * MASTER - (s.lora_rank is None) * _spared(s)  # beside adapters a network is of float32
     parts = {"runtime": int(RUNTIME[s.device] * GIB), "weights": int(whole / spread)}
     if s.lora_rank is not None:
         parts["adapters"] = int(trained * MASTER / spread)
@@ -197,13 +198,13 @@ def _kept(s: Setting) -> dict[str, int]:
     if not s.reference_away:
         parts |= _reference(s)
     if s.critic:
-        parts["critic and its optimizer"] = int((whole + s.shape.parameters * s.critic_moments) / s.devices)
+        parts["critic and its optimizer"] = int((beside + s.shape.parameters * s.critic_moments) / s.devices)
     if s.twins:
         parts["two critics and their optimizers"] = int(2 * (whole + s.shape.parameters * s.critic_moments))
     if s.target:
         of_policy = s.lora_rank is None and not s.twins  # of adapters a copy is next to nothing
         copied = of_policy / spread + s.critic / s.devices + 2 * s.twins
-        parts["target network"] = int(copied * whole)
+        parts["target network"] = int(copied * beside)
     if spread > 1 or (s.critic and s.devices > 1):
         parts["whole copies to sample from and save"] = int(((spread > 1) + s.critic) * whole)
     return parts

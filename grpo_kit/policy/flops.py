@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from .four_bit import FourBitLinear
 from .network import Network
 
 
@@ -32,7 +33,8 @@ class Work:
         config = getattr(model, "config", None)
         heads = getattr(config, "num_attention_heads", 0)
         width = heads * (getattr(config, "head_dim", None) or getattr(config, "hidden_size", 0) // max(1, heads))
-        weights = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear))
+        products = (m for m in model.modules() if isinstance(m, nn.Linear | FourBitLinear))
+        weights = sum(m.in_features * m.out_features for m in products)  # not of what is kept: its codes are fewer
         return cls(weights, width * getattr(config, "num_hidden_layers", 0))
 
     def forward(self, tokens: int, attention_pairs: float) -> float:

@@ -91,7 +91,7 @@ def _merged(base: Any, adapters: bool) -> Iterator[tuple[str, Tensor]]:
             leaf = name.removeprefix(f"{owner}.base_layer.")
             if leaf == "weight":
                 yield f"{owner}.{leaf}", _whole(adapted[owner], adapters)
-            elif "." not in leaf:  # of a matrix of four bits the state names the scales too
+            else:
                 yield f"{owner}.{leaf}", tensor
 
 

@@ -49,4 +49,5 @@ class Listener:
 
 def _is_true(answer: object) -> bool:
     """True itself, also numpy's and torch's, which a comparison of theirs gives; not what merely counts as true."""
-    return answer is True or (str(getattr(answer, "dtype", "")) in ("bool", "torch.bool") and bool(answer))
+    one = getattr(answer, "ndim", None) == 0 and str(getattr(answer, "dtype", "")) in ("bool", "torch.bool")
+    return answer is True or (one and bool(answer))

@@ -70,10 +70,11 @@ def _too_much(config: Config, setting: Setting, room: dict[str, int], total: int
         ways.append("parallel.gradient_checkpointing=true")
     if ranks.world_size() == 1 and config.optimizer.moments == "float32":
         ways.append("optimizer.moments=8bit")
-    if ranks.world_size() == 1 and setting.half and setting.matrix == MASTER:
+    averages = setting.lora_rank is None and setting.target  # rounded away in bfloat16 (narrow.py)
+    if ranks.world_size() == 1 and setting.half and setting.matrix == MASTER and not averages:
         key = "model.weight_dtype" if setting.lora_rank is None else "model.lora.base_dtype"
         ways.append(f"{key}=bfloat16")
-    if setting.lora_rank is None:
+    if setting.lora_rank is None and not setting.twins:
         ways.append("model.lora.rank=16")
     beside = ", ".join(f"{name} {size / GIB:.1f}" for name, size in room.items() if size)
     beside = f" and, in GiB, {beside}" if beside else ""

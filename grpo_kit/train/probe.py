@@ -215,9 +215,9 @@ def _longest_batch(config: Config, objective: Algorithm, policy: Policy, pace: P
     count = max(1, min(config.train.token_budget // length, -(-sampled // config.train.updates_per_batch)))
     tokens = count * length
     held = sum(p.numel() for p in policy.model.parameters() if p.requires_grad)
-    whole = sum(p.numel() for p in policy.model.parameters())
+    whole = sum(p.nbytes for p in policy.model.parameters())
     reference = objective.needs_reference and config.model.lora is None and config.reference.path is None
-    beside = MASTER * (2 * held + (whole if reference else 0))
+    beside = MASTER * 2 * held + (whole if reference else 0)
     if pace is not None:
         answers = count * config.rollout.max_tokens
         expected = tokens * pace.train + answers * pace.head_train

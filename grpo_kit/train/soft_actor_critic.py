@@ -148,8 +148,6 @@ class SoftActorCritic(ResponseLearner):
             warming: V is strange to the states, and its errors say nothing of tokens: their order rests as the policy does.
         """
         values, preferences = twin.taken(self.policy, batch)
-        if not batch.sequences:
-            return (values + preferences).sum()
         returns, own = batch.returns, batch.values
         assert returns is not None
         assert own is not None
@@ -164,8 +162,7 @@ class SoftActorCritic(ResponseLearner):
         """This micro-batch's part of the policy's loss, a scalar, in nats: KL(pi || softmax(Q / temperature)) and a constant."""
         temperature = self.temperature.value
         found = policy_values(self.policy, self.twins, batch, temperature)
-        if batch.sequences:
-            metrics.means({"entropy": found.entropies})
+        metrics.means({"entropy": found.entropies})
         return -(found.states / temperature * batch.weights).sum()
 
     def forget(self) -> None:
@@ -194,5 +191,10 @@ class SoftActorCritic(ResponseLearner):
 
 def _mean_entropy(sequences: list[TrainingSequence]) -> float:
     """Nats per token of the step, weighted as its loss is."""
-    known = [(s.weight, s.entropies) for s in sequences if s.entropies is not None]
-    return sum(w * float(e.sum()) for w, e in known) / max(1e-12, sum(w * len(e) for w, e in known))
+    summed = sum(s.weight * float(_entropies(s).sum()) for s in sequences)
+    return summed / max(1e-12, sum(s.weight * len(_entropies(s)) for s in sequences))
+
+
+def _entropies(sequence: TrainingSequence) -> Tensor:
+    assert sequence.entropies is not None  # `set_goals` gave them
+    return sequence.entropies

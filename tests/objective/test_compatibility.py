@@ -99,6 +99,9 @@ def test_values_of_any_policy_can_be_learned_from_what_older_ones_sampled(bootst
         ("value_clip", None),
         ("entropy_share", 0.2),
         ("selection", "right"),
+        ("returns", "gae"),
+        ("surrogate", "cispo"),
+        ("ratio_level", "sequence"),
     ],
 )
 def test_choices_of_policy_gradients_are_no_choices_of_values(key, value):
@@ -106,6 +109,29 @@ def test_choices_of_policy_gradients_are_no_choices_of_values(key, value):
     (found,) = refusals(row, group_size=8)
     assert found.startswith(f"objective.{key} {value} is of policy gradients; family values needs ")
     assert refusals(resolve_objective("dqn", {}), group_size=8) == []
+
+
+@pytest.mark.parametrize("name", [name for name, row in ALGORITHMS.items() if row.family != "values"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("action_values", "twins"),
+        ("bootstrap", "max"),
+        ("value_temperature", 0.5),
+        ("bootstrap_steps", 3),
+        ("target_rate", 0.1),
+        ("target_every", 2),
+        ("huber", 1.0),
+        ("expectile", 0.9),
+    ],
+)
+def test_choices_of_values_are_choices_of_no_other_family(name, key, value):
+    row = resolve_objective(name, {key: value})
+    found = [
+        reason for reason in refusals(row, group_size=8) if f"objective.{key} {value} is of family values" in reason
+    ]
+    assert found
+    assert f"family {row.family} does not read it" in found[0]
 
 
 def test_what_values_do_not_read_is_refused_or_not_made():

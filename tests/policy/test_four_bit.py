@@ -9,6 +9,7 @@ from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.plan.memory import memory_of, setting_of
 from grpo_kit.plan.shapes import shape_of
 from grpo_kit.policy import four_bit
+from grpo_kit.policy.flops import Work
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.packing import micro_batches
 from grpo_kit.policy.weights import exported_weights
@@ -100,6 +101,18 @@ def test_a_plan_counts_it(installed):
     setting = setting_of(config, objective, shape_of(config.model), devices=1, device="cpu", device_bytes=0)
     kept = memory_of(setting).kept
     assert kept["weights"] + kept["adapters"] == pytest.approx(measured, rel=0.01)
+
+
+@pytest.mark.parametrize("base_dtype", ["float32", "bfloat16", "nf4"])
+def test_a_critic_beside_adapters_is_counted_in_float32_whatever_the_base_is(base_dtype):
+    config = recipe("ppo", SHAPE, f"model.lora={{rank: 4, base_dtype: {base_dtype}}}")
+    shape = shape_of(config.model)
+    setting = setting_of(config, resolve_objective("ppo", {}), shape, devices=1, device="cpu", device_bytes=0)
+    assert memory_of(setting).kept["critic and its optimizer"] == 4 * shape.parameters * 3
+
+
+def test_operations_are_counted_of_matrices_in_four_bits_too(installed):
+    assert Work.of(adapted("nf4").model) == Work.of(adapted("float32").model)
 
 
 @pytest.mark.parametrize(
