@@ -72,6 +72,7 @@ class Setting:
         error_patience: int = 3,
         traceback_dir: Path | None = None,
         cluster: Cluster | None = None,
+        room: int | None = None,
     ) -> Episodes:
         """Start its processes. See `Episodes`."""
         return Episodes(
@@ -86,6 +87,7 @@ class Setting:
             traceback_dir,
             introduced=self.introduced,
             cluster=cluster,
+            room=room,
         )
 
 
