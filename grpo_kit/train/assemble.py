@@ -17,7 +17,7 @@ from grpo_kit.data.records import Records, open_records
 from grpo_kit.data.samplers import open_sampler
 from grpo_kit.data.source import TaskSource
 from grpo_kit.environments.episodes import Episodes
-from grpo_kit.environments.opening import Setting, check_pays, find_setting, outcome_of
+from grpo_kit.environments.opening import Setting, check_calls_end, check_pays, find_setting, outcome_of
 from grpo_kit.evaluate.judge import Judge, find_judge, spec_of
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import open_generator
@@ -216,7 +216,9 @@ def prepare_setting(config: Config, tokenizer: Any, source: TaskSource) -> Setti
         return None
     if not config.verifiers:
         check_pays(config.environment)
-    return find_setting(config.environment, tokenizer, source.task(0).messages)
+    setting = find_setting(config.environment, tokenizer, source.task(0).messages)
+    check_calls_end(config.rollout.stop, setting)
+    return setting
 
 
 def open_episodes(config: Config, setting: Setting | None, context: int, folder: Path | None) -> Episodes | None:
