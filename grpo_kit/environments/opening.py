@@ -134,7 +134,8 @@ def find_setting(
     # Where there are both tools and a reply, turns without a call are answered as the user does.
     roles = (*(["tool"] * bool(environment.tools)), *(["user"] * (environment.pays or not environment.tools)))
     if settings.fresh:
-        bridge.check_whole(roles, opening or (QUESTION,))
+        answered = min((settings.turns or environment.turns) - 1, 2)
+        bridge.check_whole(roles, opening or (QUESTION,), answered)
     else:
         bridge.check(roles, opening or (QUESTION,))
         _check_room(settings, environment, bridge, roles)

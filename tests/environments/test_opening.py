@@ -75,3 +75,11 @@ def test_a_stop_string_that_cuts_calls_off_is_refused_before_a_run(stop, refused
         check_calls_end([stop], setting)
     others = find_setting(EnvironmentConfig(tools=("calculator",), format="json"), chat_tokenizer("qwen2.5"))
     check_calls_end([stop], others)
+
+
+def test_a_template_that_takes_one_reply_and_no_second_is_refused_where_there_may_be_two():
+    """Mistral's wants each call in a form of its own; every episode of several calls would end as an error."""
+    settings = {"tools": ("calculator",), "history": "fresh"}
+    assert find_setting(EnvironmentConfig(**settings, turns=2), chat_tokenizer("mistral"))
+    with pytest.raises(UserError, match=r"refuses .*user, assistant, tool, assistant, tool"):
+        find_setting(EnvironmentConfig(**settings, turns=3), chat_tokenizer("mistral"))
