@@ -152,14 +152,10 @@ def accuracy(model: Path, out: Path, problems: int) -> dict[str, float]:
         said = recipe()
         task = out.with_suffix(".yaml")
         data = {key: said["data"][key] for key in ("task", "level", "prompt_template")}
-        task.write_text(
-            yaml.safe_dump(
-                {"data": data, "verifier": {"name": "math"}, "max_tokens": said["rollout"]["max_tokens"]},
-                sort_keys=False,
-            )
-        )
+        judged = {"verifier": {"name": "math"}, "max_tokens": said["rollout"]["max_tokens"]}
+        task.write_text(yaml.safe_dump({"data": data, "problems": problems, **judged}, sort_keys=False))
         command = [sys.executable, "-m", "grpo_kit", "eval", str(model), "--tasks", str(task), "-n", "2"]
-        command += ["--temperature", str(said["rollout"]["temperature"]), "--limit", str(problems)]
+        command += ["--temperature", str(said["rollout"]["temperature"])]
         subprocess.run([*command, "--dtype", "bfloat16", "--out", str(out)], check=True)
     (found,) = json.loads(results.read_text())["tasks"].values()
     sampled, greedy = found["metrics"]["avg"], found["metrics"]["greedy"]
