@@ -24,6 +24,7 @@ from .proxy import Proxy, show
 from .raised import Raised
 from .replaced import Around
 from .shaped import form_of
+from .shared import Shared
 from .streams import Streams
 from .texts import Handed
 
@@ -50,6 +51,7 @@ class Link:
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
         self.streams = Streams()
+        self.shared = Shared()
         self.handed = Handed()
         self.stand_ins: list[object] = []
         self.given: list[Any] = []  # the mutable arguments that a reply names by number
@@ -145,6 +147,10 @@ class Link:
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
         kind, which, class_name = content
+        if kind == "container" and type(which) is int:
+            found = self.decode(class_name, standing, producer)
+            of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
+            return self.shared.put(which, found) if of_object else found
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         return self._proxy(which, class_name, standing, producer)
@@ -185,6 +191,8 @@ class Link:
                     raise codec.Malformed("not a reply")
                 if reply[0] == "nodes":
                     self.instances.absorb(reply[1], self.decode)
+                elif reply[0] == "containers":
+                    self.shared.take(reply[1], self.decode)
                 elif reply[0] == "callback":
                     *asked, printed = reply[1:]
                     self.around.printed(around, printed)
@@ -220,12 +228,15 @@ class Link:
         return (operation, type(raised)) in _ANSWERS
 
     def _send(self, message: list[Any]) -> None:
+        changed = self.shared.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
+        if changed:
+            self.connection.send(["containers", changed])
         self.connection.send(message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -322,17 +333,17 @@ class Link:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
             raise
         standing = OWN if about(target).makes_own else OPAQUE
-        value = self._answer(
-            reply, 3, lambda: self._result(reply, arguments.containers, standing, f"{producer}()", around)
-        )
+        value = self._answer(reply, 3, lambda: self._result(target, reply, arguments.containers, standing, around))
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
 
-    def _result(self, reply: list[Any], given: list[Any], standing: int, producer: str, around: dict[str, Any]) -> Any:
+    def _result(self, target: Proxy, reply: list[Any], given: list[Any], standing: int, around: dict[str, Any]) -> Any:
         result, changed, told = reply
-        self._change(given, changed)
+        # A function that gives data has done with what it was given; an object, a closure or a block may keep it.
+        is_object = type(result) is dict and result.get("~") == "ref" and result["v"][0] == "object"
+        self._change(given, changed, keeps=is_object or not about(target).named)
         self.around.after(around, told)
-        return self._with_given(given, lambda: self.decode(result, standing, producer))
+        return self._with_given(given, lambda: self.decode(result, standing, f"{about(target).producer}()"))
 
     def _with_given(self, given: list[Any], decode: Callable[[], Any]) -> Any:
         outer, self.given = self.given, given
@@ -341,11 +352,12 @@ class Link:
         finally:
             self.given = outer
 
-    def _change(self, given: list[Any], changed: Any) -> None:
+    def _change(self, given: list[Any], changed: Any, keeps: bool = False) -> None:
         """Give the mutable arguments the content that the program's copies have after the call."""
         if type(changed) is not dict:
             raise codec.Malformed("not the arguments that a call has changed")
         self.streams.put(changed.pop("streams", []))
+        kept = changed.pop("kept", [])
         new = {int(n): self._with_given(given, functools.partial(self.decode, v)) for n, v in changed.items()}
         for index, content in new.items():
             if not 0 <= index < len(given):
@@ -354,6 +366,10 @@ class Link:
                 raise codec.Malformed("an argument came back as another type")
         for index, content in new.items():
             fill(given[index], content)
+        for index, shared in kept if keeps else ():
+            if type(index) is not int or type(shared) is not int or not 0 <= index < len(given):
+                raise codec.Malformed("not an argument that the program keeps")
+            self.shared.keep(shared, given[index])
 
 
 def _same_method(one: types.MethodType, other: Any) -> bool:

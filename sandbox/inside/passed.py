@@ -86,7 +86,11 @@ def of_library_by_name(value: Any) -> list[str] | None:
 
 
 # Functions of the library that look into an object, or change what is the process's own.
-_LENT = {"dataclasses": ("asdict", "astuple", "fields", "is_dataclass", "replace"), "random": ("seed",)}
+_LENT = {
+    "inspect": ("getsource", "getsourcelines"),
+    "dataclasses": ("asdict", "astuple", "fields", "is_dataclass", "replace"),
+    "random": ("seed",),
+}
 
 
 def lend_library(of_library: Library, texts: str) -> None:

@@ -20,9 +20,10 @@ from ..wire import codec
 from ..wire.instances import Instances
 from . import lent, replaced
 from .connection import Connection
-from .given import Arguments, Given, from_table
+from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
 from .shaped import shaped
+from .shared import Shared
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
@@ -70,6 +71,7 @@ class Server:
         self.objects: dict[int, Any] = {}
         self.stand_ins: dict[int, object] = {}
         self.streams = Streams()
+        self.shared = Shared()
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
         self.given: list[Any] = []  # the mutable arguments that a message names by number
         self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
@@ -192,12 +194,16 @@ class Server:
                 self.instances.classes[description[0]] = lent.made(description, self.namespace.get(description[1]))
         elif message[0] == "nodes":
             self.instances.absorb(message[1], self.decode)
+        elif message[0] == "containers":
+            self.shared.take(message[1], self.decode)
         else:
             return False
         return True
 
     def _send(self, message: list[Any]) -> None:
         with self.sending:
+            if changed := self.shared.changed(self.encode):
+                self.connection.send(["containers", changed])
             nodes = self.instances.collect(self.encode)
             if nodes:
                 self.connection.send(["nodes", nodes])
@@ -290,7 +296,13 @@ class Server:
             return [self._held(value), changed, brought]
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
-        return [self.encode(arguments.by_number(value)), changed, brought]
+        encoded = self.encode(arguments.by_number(value))
+        # What has to do with an object, and not with data alone, may keep what it was given.
+        if isinstance(function, types.MethodType) or (type(encoded) is dict and encoded["~"] == "ref"):
+            numbers = [(n, self.shared.number(c)) for n, c in enumerate(arguments.containers) if type(c) in CONTAINERS]
+            if kept := [[n, number] for n, number in numbers if number is not None]:
+                changed["kept"] = kept
+        return [encoded, changed, brought]
 
     def _changed(self, arguments: Arguments, before: list[Any]) -> dict[str, Any]:
         changed = arguments.changed(before, self.encode)
@@ -316,11 +328,18 @@ class Server:
     def on_operation(self, name: str, operands: list[Any], around: dict[str, Any] | None = None) -> list[Any]:
         decoded = [self.decode(o) for o in operands]
         if around is None:
-            return [self.encode(OPERATIONS[name](*decoded))]
+            return [self._operated(name, OPERATIONS[name](*decoded))]
         self.streams.put(around.get("streams", []), make=True)
         value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
         streams = self.streams.changed()
-        return [self.encode(value), [{"streams": streams} if streams else {}, brought]]
+        return [self._operated(name, value), [{"streams": streams} if streams else {}, brought]]
+
+    def _operated(self, name: str, value: Any) -> Any:
+        encoded = self.encode(value)
+        if name != "getattr" or type(value) not in CONTAINERS:
+            return encoded
+        number = self.shared.number(value)
+        return encoded if number is None else {"~": "ref", "v": ["container", number, encoded]}
 
 
 def _has_methods(kind: type) -> bool:
