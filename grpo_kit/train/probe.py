@@ -65,7 +65,7 @@ def probe(config: Config, objective: Algorithm, shape: ModelShape, prompts: int,
         torch.manual_seed(config.seed)
         if config.model.lora is not None:
             policy = attach_lora(policy, config.model.lora)
-        episodes = open_episodes(config, setting, Path(folder))
+        episodes = open_episodes(config, setting, policy.context_length, Path(folder))
         scorer = open_scorer(config, Path(folder), judge=find_judge(config, sets))
         try:
             sampler = open_sampler(config, sets, policy.tokenizer, longer_of(setting))
