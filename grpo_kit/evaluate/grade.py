@@ -40,8 +40,11 @@ def grade(config: Config, model: str | None, settings: Settings, out: Path, resu
     path = model or config.model.path
     if path is None:
         raise UserError("model.path: the recipe makes its model from scratch; name one to grade with: --model FOLDER")
-    if out.exists():
-        raise UserError(f"--out: {out} exists and is never overwritten: choose another file")
+    entries = config.mixture
+    targets = [out.with_name(f"{out.stem}-{entry.called}{out.suffix}") for entry in entries] if entries else [out]
+    for target in targets:
+        if target.exists():
+            raise UserError(f"--out: {target} exists and is never overwritten: choose another file")
     folder = out.with_name(out.name + SAMPLES_BESIDE)
     if folder.exists() and not resume:
         raise UserError(f"--out: {folder} holds the samples of an earlier grading: go on with --resume, or remove it")
@@ -49,8 +52,7 @@ def grade(config: Config, model: str | None, settings: Settings, out: Path, resu
     tasks = [_task_of(config, number, part) for number, part in enumerate(sets)]
     CheckpointEvaluation(Path(path).name, path, tasks, settings, folder, console).run()
     rates = _rates(folder)
-    for part, task in zip(sets, tasks, strict=True):
-        target = out if len(sets) == 1 else out.with_name(f"{out.stem}-{part.name}{out.suffix}")
+    for part, task, target in zip(sets, tasks, targets, strict=True):
         found = [rates[task.name, problem.id] for problem in task.problems]
         _write(target, _graded(part, found))
         _say(console, target, found, settings.n)
