@@ -496,13 +496,14 @@ class Objective(Strict):
 
     @property
     def learns_without_advantage(self) -> bool:
-        """Whether a token of advantage zero can still have a part in the step: in its gradient, or in its trust region."""
+        """Whether a token of advantage zero can still have a part in the step: in its gradient, in its trust region, or in which
+        tokens are chosen, by a quantile or a mean over all of them."""
         return (
             self.kl_in_loss
             or self.uses_entropy
             or self.uses_penalty
             or self.ratio_penalty > 0.0
-            or self.penalises_tokens
+            or self.chooses_tokens
             or self.per_token
             or self.natural_gradient
             or self.needs_teacher
