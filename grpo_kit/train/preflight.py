@@ -28,7 +28,7 @@ from grpo_kit.data.datasets import as_one, evaluation_tasks, training_sets
 from grpo_kit.data.mixture import DataSet, MixedSource, unnamed
 from grpo_kit.data.records import open_records
 from grpo_kit.data.rows import is_one_file
-from grpo_kit.data.samplers import open_sampler
+from grpo_kit.data.samplers import check_shares, open_sampler
 from grpo_kit.data.source import TaskSource
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.environments.opening import Setting
@@ -116,6 +116,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     setting = prepare_setting(config, tokenizer, as_one(sets))
     sampler = open_sampler(config, sets, tokenizer, longer_of(setting))
     first = sampler.next(max(1, config.rollout.prompts_per_step))
+    check_shares(config, sets, tokenizer, longer_of(setting))
     if setting is not None:
         first = [(task, setting.bridge.prompt(task)) for task in (setting.introduced(task) for task, _ in first)]
         if setting.told:
