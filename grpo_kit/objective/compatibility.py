@@ -290,6 +290,11 @@ def _entropy(row: Objective) -> list[str]:
         found.append(
             f"objective.tokens {row.tokens} holds back tokens by their advantage, and imitation gives all the same"
         )
+    if row.tokens == "clip_cov" and row.covariance_low >= row.covariance_high:
+        found.append(
+            f"objective.tokens clip_cov holds back tokens between covariance_low {row.covariance_low:g} and covariance_high "
+            f"{row.covariance_high:g}, where none can be; covariance_low must be below covariance_high"
+        )
     if row.kl_weighted and not row.kl_in_loss:
         found.append(
             "objective.kl_weighted weighs the KL in the loss, and there is none; give beta a value, and kl_place loss"
@@ -302,6 +307,8 @@ def _teacher(row: Objective) -> list[str]:
     if row.teacher == "none":
         if row.reward_weight != 1.0:
             found.append("objective.reward_weight weighs rewards against a teacher, and objective.teacher is none")
+        if row.teacher_weight != 1.0:
+            found.append("objective.teacher_weight weighs what a teacher says, and objective.teacher is none")
         return found
     if row.family != "policy_gradient":
         return [
@@ -311,6 +318,10 @@ def _teacher(row: Objective) -> list[str]:
         found.append(
             f"objective.ratio_level {row.ratio_level} compares whole responses, and teacher sampled gives every token its "
             "own advantage; use ratio_level token or sequence_token, or teacher vocabulary"
+        )
+    if row.teacher_weight == 0.0:
+        found.append(
+            "objective.teacher_weight 0 holds a teacher and does not listen to it; give it a weight, or set teacher none"
         )
     if row.selects:
         found.append(

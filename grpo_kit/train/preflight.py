@@ -36,9 +36,10 @@ from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.engines import check_engine
 from grpo_kit.generate.vllm_adapters import check_rank
-from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.objective.compatibility import refusals
-from grpo_kit.objective.rows import Algorithm
+from grpo_kit.objective.rows import Algorithm, Objective
+from grpo_kit.objective.unread import idle, unread
 from grpo_kit.plan.lengths import likely_response
 from grpo_kit.plan.memory import Memory, machine_memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
@@ -111,6 +112,7 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
     notes += check_reference(config, objective, skeleton, tokenizer)
+    notes += _idle_choices(config, objective)
     sets = training_sets(config)
     notes += _check_data(config, objective, sets, tokenizer, context_of(skeleton.config))
     setting = prepare_setting(config, tokenizer, as_one(sets))
@@ -341,6 +343,17 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
         raise UserError(
             f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
         )
+
+
+def _idle_choices(config: Config, objective: Algorithm) -> list[str]:
+    """What the recipe says of the objective to no effect."""
+    row = ALGORITHMS.get(config.algorithm, Objective())
+    said = config.objective.model_fields_set
+    changed = [key for key in said if getattr(config.objective, key) != getattr(row, key)]
+    return [
+        *unread(objective, changed),
+        *idle(objective, config.train.updates_per_batch * config.train.epochs_per_batch),
+    ]
 
 
 def _against_twins(config: Config) -> list[str]:
