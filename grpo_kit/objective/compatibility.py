@@ -156,6 +156,12 @@ def _reward(row: Objective, group_size: int) -> list[str]:
             f"objective.{name} makes one number of a response, and returns {row.returns} gives its tokens what they earned; use "
             "returns response"
         )
+    if row.needs_greedy and (row.reads_marks or row.reads_parts):
+        name = f"shape {row.shape}" if row.reads_marks else f"combine {row.combine}"
+        found.append(
+            f"objective.{name} with baseline greedy: the rewards would be on another scale than the greedy response's, which is "
+            "no part of the group; use another baseline, or leave it out"
+        )
     if row.reads_marks and row.reads_parts:
         found.append(
             f"objective.shape {row.shape} looks at who is right alone, and combine {row.combine} at what every verifier gave; "
@@ -286,7 +292,7 @@ def _entropy(row: Objective) -> list[str]:
     found = []
     if row.entropy_target is not None and row.natural_gradient:
         found.append("objective.entropy_target adapts a bonus in the loss of a gradient step; use step gradient")
-    if row.tokens != "all" and row.imitates:
+    if row.tokens != "all" and (row.imitates or row.selects):
         found.append(
             f"objective.tokens {row.tokens} holds back tokens by their advantage, and imitation gives all the same"
         )

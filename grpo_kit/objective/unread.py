@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from .compatibility import NOT_OF_VALUES
 from .rows import Objective, values_of
 
 Reads = Callable[[Objective], bool]
@@ -30,6 +31,8 @@ _REFERENCE: tuple[Reads, str] = lambda row: row.beta > 0.0, "a beta above 0"
 # Who reads a choice, as a question to the row and in words. Choices that are not here are read, or refused where they are not, or
 # for another engine than that of now (correction_level, correction_cap).
 READ_BY: dict[str, tuple[Reads, str]] = {
+    "shape": (lambda row: not row.selects, "selection all"),
+    "combine": (lambda row: not row.selects, "selection all"),
     "set_size": (lambda row: row.compares_sets, "shape pass_at_k"),
     "discount": (lambda row: row.per_token or row.learns_values, "returns reward_to_go or gae"),
     "trace": (lambda row: row.generalised_advantages or row.learns_values, "returns gae"),
@@ -68,8 +71,12 @@ def unread(row: Objective, changed: Collection[str]) -> list[str]:
         row: with a recipe's choices in it.
         changed: the keys that the recipe set to another value than the algorithm has.
     """
-    if row.family not in ("policy_gradient", "values"):
-        return []
+    if row.learns_preferences:
+        return [
+            f"objective.{key} {getattr(row, key)} is of policy gradients, and changes nothing in family {row.family}"
+            for key in (*NOT_OF_VALUES, "drop_agreeing", "entropy_bonus", "entropy_target")
+            if key in changed
+        ]
     return [
         f"objective.{key} {getattr(row, key)} is read by {READ_BY[key][1]} alone, and changes nothing here"
         for key in READ_BY

@@ -111,6 +111,13 @@ def test_other_data_sets_names_or_weights_are_other_data_and_nothing_moves(other
     assert now.state_dict() == untouched
 
 
+def test_the_data_set_whose_rows_changed_is_named(tmp_path):
+    before = sampler(recipe([SUMS, rows(tmp_path, "few", 4)]))
+    now = sampler(recipe([SUMS, rows(tmp_path, "few", 3)]))
+    with pytest.raises(OtherData, match=r"weights: data\.1 \(few\) has other rows"):
+        now.load_state_dict(before.state_dict())
+
+
 def test_a_list_of_one_is_the_section_that_it_holds():
     one = {"task": "addition", "level": 1, "max_prompt_tokens": 64}
     listed, plain = recipe([one | {"name": "sums", "weight": 2}]), recipe(one)

@@ -22,11 +22,21 @@ from tests.kit.runs import recipe
         ("kl_cov", "covariance_low", 0.5, "tokens clip_cov"),
         ("grpo", "set_size", 3, "shape pass_at_k"),
         ("dr_grpo", "kl_estimator", "k2", "a beta above 0"),
+        ("rft", "shape", "signed", "selection all"),
     ],
 )
 def test_a_choice_that_nobody_reads_is_named_with_who_would(name, key, value, reader):
     (said,) = unread(resolve_objective(name, {key: value}), [key])
     assert said.startswith(f"objective.{key} {value} is read by {reader} alone")
+
+
+@pytest.mark.parametrize(("name", "key", "value"), [("online_dpo", "shape", "signed"), ("kto", "rejection", "token")])
+def test_choices_of_policy_gradients_are_named_where_preferences_are_learned(name, key, value):
+    (said,) = unread(resolve_objective(name, {key: value}), [key])
+    assert (
+        said
+        == f"objective.{key} {value} is of policy gradients, and changes nothing in family {ALGORITHMS[name].family}"
+    )
 
 
 def test_what_is_read_is_not_named():
