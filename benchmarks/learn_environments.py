@@ -1,6 +1,6 @@
 """Do episodes learn? The shipped recipes with an environment, from their own warm start, each with several seeds.
 
-python benchmarks/learn_environments.py [--seeds 3] [--only guess_number] [--vllm] [--keep FOLDER]
+python benchmarks/learn_environments.py [--seeds 0 1 2] [--only guess_number] [--vllm] [--keep FOLDER]
 
 For every run: held-out success before and after (avg@4, standard error clustered by problem), the turns of an episode and its
 calls of tools in the first and in the last five steps, wall and CPU seconds of the whole run, warm start included.
@@ -28,7 +28,7 @@ EDGE = 5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="*", choices=RECIPES, default=RECIPES)
     parser.add_argument("--vllm", action="store_true", help="sample with vLLM in the trainer's process")
     parser.add_argument("--keep", type=Path, help="folder for the runs; default: a temporary one")
@@ -37,7 +37,7 @@ def main() -> None:
         folder = options.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         for name in options.only:
-            for seed in range(options.seeds):
+            for seed in options.seeds:
                 found = train(name, seed, folder, options.vllm)
                 write(found)
                 print(json.dumps(found))

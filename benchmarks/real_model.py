@@ -186,39 +186,65 @@ def table_of_settings(found: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+LOOK = """
+import ctypes, json, os, re, sys
+import grpo_kit
+
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+libc.fclose.argtypes = [ctypes.c_void_p]
+libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+seen = []
+
+
+def heap():
+    file = libc.fopen(sys.argv[4].encode(), b"w")
+    libc.malloc_info(0, file)
+    libc.fclose(file)
+    told = open(sys.argv[4]).read().rsplit("</heap>", 1)[1]
+
+    def size(kind):
+        return int(re.search(kind + r'.*?size="(\\d+)"', told)[1])
+
+    free = size('type="fast"') + size('type="rest"')
+    return size('system type="current"') + size('type="mmap"') - free, free
+
+
+def look(metrics):
+    used, free = heap()
+    pages = int(open("/proc/self/statm").read().split()[1])
+    seen.append([metrics["step"], pages * os.sysconf("SC_PAGE_SIZE"), used, free])
+
+
+grpo_kit.train(sys.argv[1], json.loads(sys.argv[2]), run_dir=sys.argv[3], progress=False, on_step=look)
+print(json.dumps(seen))
+"""
+
+
 def memory(options: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Resident memory of the process after every step, as the kernel counts it."""
+    """Bytes of the process after every step: resident, as the kernel counts it; in use and free in glibc's heap."""
     dense = work / "dense.py"
     dense.write_text(DENSE)
-    code = (
-        "import json, sys, grpo_kit\n"
-        "pages = []\n"
-        "def look(_):\n"
-        "    pages.append(int(open('/proc/self/statm').read().split()[1]))\n"
-        "grpo_kit.train(sys.argv[1], json.loads(sys.argv[2]), run_dir=sys.argv[3], progress=False, on_step=look)\n"
-        "print(json.dumps(pages))\n"
-    )
     changed = dict(entry.split("=", 1) for entry in SHAPE)
     changed |= {"train.steps": "20", "verifiers": f"[{{name: '{dense}:dense'}}]", "model.dtype": "bfloat16"}
+    changes = json.dumps([*(f"{k}={v}" for k, v in changed.items()), *options.set])
     ran = subprocess.run(
-        [sys.executable, "-c", code, RECIPE, json.dumps([f"{k}={v}" for k, v in changed.items()]), str(work / "run")],
+        [sys.executable, "-c", LOOK, RECIPE, changes, str(work / "run"), str(work / "heap.xml")],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
-    pages = json.loads(ran.stdout.splitlines()[-1])
-    size = os.sysconf("SC_PAGE_SIZE")
-    return {"machine": machine(), "resident_mb": [round(p * size / 2**20) for p in pages]}
+    rows = [row for row in json.loads(ran.stdout.splitlines()[-1]) if row[0]]  # without the evaluation of the start
+    names = ("resident_mb", "in_use_mb", "free_mb")
+    return {"machine": machine(), **{n: [round(row[i] / 2**20) for row in rows] for i, n in enumerate(names, 1)}}
 
 
 def table_of_memory(found: dict[str, Any]) -> str:
-    held = found["resident_mb"]
     shown = [1, 2, 5, 10, 15, 20]
-    return (
-        f"| after step | {' | '.join(str(s) for s in shown)} |\n"
-        f"|---{'|---' * len(shown)}|\n"
-        f"| resident, MB | {' | '.join(f'{held[s - 1]:,}' for s in shown)} |"
-    )
+    rows = [f"| MB after step | {' | '.join(str(s) for s in shown)} |", f"|---{'|---' * len(shown)}|"]
+    names = {"resident_mb": "resident", "in_use_mb": "in use in the heap", "free_mb": "free in the heap"}
+    rows += [f"| {name} | {' | '.join(f'{found[key][s - 1]:,}' for s in shown)} |" for key, name in names.items()]
+    return "\n".join(rows)
 
 
 TRANSFER = {

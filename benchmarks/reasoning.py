@@ -32,7 +32,7 @@ RECIPES = ("grpo/reasoning", "grpo/dapo", "grpo/grpo")
 REAL = "quickstart/word_problems"
 # A step with refills samples up to three times as many groups as one without.
 REAL_STEPS = 8
-REAL_PER_STEP = 2_600  # tokens that 64 responses of SmolLM2 have while it learns to come to the point
+REAL_PER_STEP = 1_980  # tokens that 64 responses of SmolLM2 have on average over some ten steps
 # What each recipe says of the objective, in the frame of the real model's.
 OBJECTIVES = {
     "grpo/reasoning": (
@@ -66,7 +66,7 @@ def measure(recipe: str, seed: int, steps: int, start: Path, folder: Path) -> di
 
 def measure_real(recipe: str, seed: int, steps: int, dtype: str, folder: Path) -> dict[str, Any]:
     common = (f"model.dtype={dtype}", "rollout.prompts_per_step=8", "evaluation.tasks=128", "evaluation.samples=2")
-    run = folder / f"{recipe.replace('/', '-')}-real-seed{seed}-steps{steps}"
+    run = folder / f"{recipe.replace('/', '-')}-real-{dtype}-seed{seed}-steps{steps}"
     found = train(REAL, run, *common, *OBJECTIVES[recipe], f"seed={seed}", f"train.steps={steps}")
     return told(recipe, seed, found)
 

@@ -67,11 +67,12 @@ class Prepared:
 
 @dataclass(eq=False, slots=True)
 class Played:
-    """An episode of a round. at: the turn that has no reply yet. invalid: calls in a row."""
+    """An episode of a round. at: the turn that has no reply yet. written: turns with special tokens. invalid: calls in a row."""
 
     at: SampledTurn
     line: Told | None = None
     turns: list[Turn] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
     sampled: int = 0
     inserted: int = 0
     invalid: int = 0
@@ -146,6 +147,7 @@ class Round:
             raw = bridge.raw(turn.token_ids, turn.text)
         self._waiting += 1
         self._said = True
+        played.written.append(raw)
         pool.say(played.line, turn.text, raw)
 
     def watch(self, told: Callable[[], None]) -> None:
@@ -239,7 +241,8 @@ class Round:
         if not self._rules.settings.fresh:
             return bridge.answered(played.at.token_ids, messages)
         said = [*self._tasks[key[0]].opening]
-        for text, replies in [*((t.text, t.replies) for t in played.turns), (played.at.text, messages)]:
+        answers = [*(turn.replies for turn in played.turns), messages]
+        for text, replies in zip(played.written, answers, strict=True):
             said += [Message(role="assistant", content=text), *replies]
         return [*bridge.prompt(Task(key[0], tuple(said), None)).token_ids]
 

@@ -60,8 +60,10 @@ class EvalTask(Strict):
 
     @model_validator(mode="after")
     def _procedural_has_an_end(self) -> EvalTask:
-        if (self.data.task is None) != (self.problems is None):
-            raise ValueError("problems is for procedural tasks, which have no end, and they need it")
+        if self.data.task is not None and self.problems is None:
+            raise ValueError(f"problems: say how many of {self.data.task} to ask, as in `problems: 256`; it has no end")
+        if self.data.task is None and self.problems is not None:
+            raise ValueError("problems is for procedural tasks; of a file, --limit takes the first ones")
         return self
 
 

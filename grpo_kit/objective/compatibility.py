@@ -169,6 +169,12 @@ def _reward(row: Objective, group_size: int) -> list[str]:
             f"objective.{name} makes one number of a response, and returns {row.returns} gives its tokens what they earned; use "
             "returns response"
         )
+    if row.needs_greedy and (row.reads_marks or row.reads_parts):
+        name = f"shape {row.shape}" if row.reads_marks else f"combine {row.combine}"
+        found.append(
+            f"objective.{name} with baseline greedy: the rewards would be on another scale than the greedy response's, which is "
+            "no part of the group; use another baseline, or leave it out"
+        )
     if row.reads_marks and row.reads_parts:
         found.append(
             f"objective.shape {row.shape} looks at who is right alone, and combine {row.combine} at what every verifier gave; "
@@ -299,9 +305,14 @@ def _entropy(row: Objective) -> list[str]:
     found = []
     if row.entropy_target is not None and row.natural_gradient:
         found.append("objective.entropy_target adapts a bonus in the loss of a gradient step; use step gradient")
-    if row.tokens != "all" and row.imitates:
+    if row.tokens != "all" and (row.imitates or row.selects):
         found.append(
             f"objective.tokens {row.tokens} holds back tokens by their advantage, and imitation gives all the same"
+        )
+    if row.tokens == "clip_cov" and row.covariance_low >= row.covariance_high:
+        found.append(
+            f"objective.tokens clip_cov holds back tokens between covariance_low {row.covariance_low:g} and covariance_high "
+            f"{row.covariance_high:g}, where none can be; covariance_low must be below covariance_high"
         )
     if row.kl_weighted and not row.kl_in_loss:
         found.append(
@@ -315,6 +326,8 @@ def _teacher(row: Objective) -> list[str]:
     if row.teacher == "none":
         if row.reward_weight != 1.0:
             found.append("objective.reward_weight weighs rewards against a teacher, and objective.teacher is none")
+        if row.teacher_weight != 1.0:
+            found.append("objective.teacher_weight weighs what a teacher says, and objective.teacher is none")
         return found
     if row.family != "policy_gradient":
         return [
@@ -324,6 +337,10 @@ def _teacher(row: Objective) -> list[str]:
         found.append(
             f"objective.ratio_level {row.ratio_level} compares whole responses, and teacher sampled gives every token its "
             "own advantage; use ratio_level token or sequence_token, or teacher vocabulary"
+        )
+    if row.teacher_weight == 0.0:
+        found.append(
+            "objective.teacher_weight 0 holds a teacher and does not listen to it; give it a weight, or set teacher none"
         )
     if row.selects:
         found.append(

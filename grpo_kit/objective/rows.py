@@ -412,13 +412,25 @@ class Objective(Strict):
             self.compares_in_groups
             or self.scale in ("group_std", "group_mean", "bernoulli_std", "beta_density")
             or self.combine == "decoupled"
-            or self.shape == "pass_at_k"
+            or self.compares_sets
         )
 
     @property
     def compares_in_groups(self) -> bool:
         """Whether what is subtracted from a reward is of its own group."""
         return self.baseline in ("group_mean", "leave_one_out", "length_weighted_mean")
+
+    @property
+    def compares_over_batch(self) -> bool:
+        """Whether rewards are compared with those of other prompts, of the past or of a critic, so that none teaches anything
+        where all are the same."""
+        elsewhere = self.baseline in ("moving_average", "batch_mean", "greedy", "critic")
+        return self.family == "policy_gradient" and elsewhere and not (self.selects or self.needs_teacher)
+
+    @property
+    def compares_sets(self) -> bool:
+        """Whether it is sets of responses that succeed or fail."""
+        return self.shape == "pass_at_k"
 
     @property
     def reads_marks(self) -> bool:
@@ -508,13 +520,14 @@ class Objective(Strict):
 
     @property
     def learns_without_advantage(self) -> bool:
-        """Whether a token of advantage zero can still have a part in the step: in its gradient, or in its trust region."""
+        """Whether a token of advantage zero can still have a part in the step: in its gradient, in its trust region, or in which
+        tokens are chosen, by a quantile or a mean over all of them."""
         return (
             self.kl_in_loss
             or self.uses_entropy
             or self.uses_penalty
             or self.ratio_penalty > 0.0
-            or self.penalises_tokens
+            or self.chooses_tokens
             or self.per_token
             or self.natural_gradient
             or self.needs_teacher

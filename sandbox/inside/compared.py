@@ -19,11 +19,13 @@ from .held import (
     is_object,
     not_data,
     number,
+    producer,
     standing,
     text,
     untainted,
 )
 
+TYPE = "type()"  # by which the class of an object comes
 _ROUNDING = frozenset(("ceil", "floor"))  # what Python rounds as a float where no method says otherwise
 _ADDING = frozenset(("add", "mul", "or_", "and_", "iadd", "imul", "ior", "iand"))
 
@@ -80,7 +82,12 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
 
 
 def same_class(held: Held, kind: type) -> bool:
-    """Whether what the program handed over is a class of the built-ins: which one it says without being told."""
+    """Whether what the program handed over is a class of the built-ins: which one it says without being told.
+
+    The class of an object of its own is none, whatever it says: data comes over as data.
+    """
+    if producer(held) == TYPE:
+        return False
     name = about(held).link.operation("builtin", held)
     return type(name) is str and name == kind.__name__ and getattr(builtins, name, None) is kind
 

@@ -50,7 +50,10 @@ class Expected:
         names = list(parameters)
         if len(args) > len(names):
             raise codec.NotData(f"more values than {kind} has parameters")
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        by_position = dict(zip(names, args, strict=False))
+        if by_position.keys() & kwargs.keys():
+            raise codec.NotData(f"{kind} takes more than one value for the same parameter")
+        given = {**by_position, **kwargs}
         attributes = {n: given[n] if n in given else _default(n, parameters[n]) for n in [*names, *given]}
         if isinstance(other, Proxy):
             found = ask("attributes", other, kind, list(attributes))

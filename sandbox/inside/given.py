@@ -22,7 +22,7 @@ _KINDS: dict[str, type] = {
     "deque": collections.deque,
     "bytearray": bytearray,
 }
-_MUTABLE = tuple(_KINDS.values())
+_MUTABLE = CONTAINERS = tuple(_KINDS.values())
 
 
 class Given:

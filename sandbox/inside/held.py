@@ -35,6 +35,7 @@ class Link(Protocol):
         lengths: what opaque objects have said their length is since the tests last called the program, by number.
         yielded: how many items they have yielded since then, to the end.
         items: what they have yielded since then: an object that yields something else each time is no data.
+        said: which number, text or length they have said they are since then, for the same reason.
         spent: iterators that have come to their end.
     """
 
@@ -45,6 +46,7 @@ class Link(Protocol):
     lengths: dict[int, int]
     yielded: dict[int, int]
     items: dict[int, Any]
+    said: dict[tuple[Any, ...], Any]
     spent: set[int]
 
     def operation(self, name: str, *operands: Any, standing: int = ..., producer: str = ...) -> Any: ...
@@ -96,7 +98,7 @@ class Held:
     program uses, and what can be done with it is no method.
     """
 
-    __slots__ = ("__referees__",)
+    __slots__ = ("__referees__", "__weakref__")
 
     def __init__(self, link: Link, number: int, class_name: str, rank: int, producer: str) -> None:
         object.__setattr__(self, "__referees__", About(link, number, class_name, rank, producer, class_name))
@@ -115,15 +117,27 @@ def is_object(held: Held) -> bool:
     return standing(held) != OPAQUE or producer(held) in about(held).link.objects
 
 
+def _said(held: Held, operation: str, *operands: Any) -> Any:
+    """What an object says that it is: until the tests do something with it, an opaque one says the same each time."""
+    link = about(held).link
+    if standing(held) != OPAQUE:
+        return link.operation(operation, held, *operands)
+    key = (number(held), operation, *operands)
+    if key not in link.said:
+        said = link.operation(operation, held, *operands)
+        link.said[key] = said
+    return link.said[key]
+
+
 def answer(held: Held, operation: str, kind: type) -> Any:
-    value = about(untainted(held)).link.operation(operation, held)
+    value = _said(untainted(held), operation)
     if type(value) is not kind:
         raise Gone(f"{operation}() came back as {type(value).__name__}")
     return value
 
 
 def text(held: Held, operation: str, *operands: Any) -> str:
-    value = about(held).link.operation(operation, held, *operands)
+    value = _said(held, operation, *operands)
     if type(value) is not str:
         raise Gone(f"{operation}() came back as {type(value).__name__}")
     return value

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import builtins
 import sys
+import types
 from collections import abc
 from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
-from .compared import same_class
+from ..wire.instances import Instances
+from .compared import TYPE, same_class
 from .expected import Expected, Kinds, made
 from .held import OWN, Gone, about, standing
 from .outstanding import Outstanding
 from .proxy import Proxy
-from .texts import Handed, check_template
+from .texts import Handed, Names, check_template
 
 _TAKEN_FOR_ANSWERS = (LookupError, StopIteration, TypeError, AttributeError)
 # What stands for an object of the program can do all of this, whatever the object can.
@@ -47,6 +49,7 @@ class Helper:
         namespace: of the tests.
         spent: iterators of the program that have come to their end.
         handed: texts of the program.
+        task: objects of the task's classes.
     """
 
     anything = BaseException
@@ -61,10 +64,12 @@ class Helper:
         namespace: dict[str, Any],
         spent: set[int],
         handed: Handed,
+        task: Instances,
     ) -> None:
         self._outstanding, self._number, self.ask, self.asked, self.now = outstanding, number, ask, asked, now
         self.kinds, self._spent = Kinds(self, namespace), spent
-        self._handed, self.look_up, self.getattr = handed, handed.look_up, handed.get
+        self._handed, self.look_up = handed, handed.look_up
+        self._task = task
 
     def expected(self, kind: Any, *args: Any, **kwargs: Any) -> Any:
         return Expected(self.ask, kind, args, kwargs) if type(kind) is Proxy else kind(*args, **kwargs)
@@ -75,9 +80,26 @@ class Helper:
 
     def format(self, template: Any, method: str, /, *arguments: Any, **named: Any) -> Any:
         """``template.format(...)``."""
-        if type(template) is str and not self._handed.is_own(template):
-            check_template(template, [*arguments, *named.values()])
-        return getattr(template, method)(*arguments, **named)
+        values = [*arguments, *named.values()]
+        text = values.pop(0) if template is str and values else template  # str.format(template, ...)
+        if type(text) is str and not self._handed.is_own(text):
+            check_template(text, values)
+        return builtins.getattr(template, method)(*arguments, **named)
+
+    def template(self, owner: Any, method: str) -> Any:
+        """``template.format``, to be called elsewhere."""
+        found = builtins.getattr(owner, method)
+        if not builtins.isinstance(owner, str) and owner is not str:
+            return found
+        return lambda *arguments, **named: self.format(owner, method, *arguments, **named)
+
+    def names(self, mapping: Any) -> Any:
+        """``globals()``, to be looked into."""
+        return Names(mapping, self._handed) if builtins.isinstance(mapping, (dict, types.MappingProxyType)) else mapping
+
+    def getattr(self, owner: Any, name: Any, *default: Any) -> Any:
+        found = self._handed.get(owner, name, *default)
+        return self.template(owner, name) if name in ("format", "format_map") else found
 
     def own(self, template: Any) -> Any:
         """A template that is filled in with the names of the tests."""
@@ -125,7 +147,7 @@ class Helper:
 
     def raising_method(self, owner: Any, name: str) -> Any:
         """``future.result``, which raises each time it is called; ``iterator.__next__``."""
-        method = getattr(owner, name)
+        method = builtins.getattr(owner, name)
         if not callable(method) or self._number(owner) is not None:
             return method
 
@@ -234,7 +256,8 @@ class Helper:
             return builtins.isinstance(value, kind)
         if standing(value) == OWN and any(issubclass(data, kind) for data in codec.DATA):
             return builtins.isinstance(self.ask("data", value), kind)
-        return _of_library(kind) and self.ask("isinstance", value, kind) is True
+        of_task = any(kind is known for known in self._task.classes.values()) and not issubclass(kind, codec.DATA)
+        return (of_task or _of_library(kind)) and self.ask("isinstance", value, kind) is True
 
     def same(self, left: Any, right: Any) -> bool:
         for ours, other in ((left, right), (right, left)):
@@ -266,7 +289,7 @@ class Helper:
     def type(self, *arguments: Any) -> Any:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
             kind = arguments[0].__class__  # of the interpreter's own, like a generator's
-            return self.ask("type", *arguments) if kind is builtins.type(arguments[0]) else kind
+            return self.ask("type", *arguments, producer=TYPE) if kind is builtins.type(arguments[0]) else kind
         if len(arguments) == 1 and builtins.isinstance(arguments[0], Exception):
             self.isinstance(*arguments, Exception)
         return builtins.type(*arguments)

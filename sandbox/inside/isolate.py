@@ -247,7 +247,8 @@ def set_limits(limits: dict[str, Any], base_memory: int, tasks: int, isolated: b
         _, hard = resource.getrlimit(what)
         if hard != resource.RLIM_INFINITY:
             value = min(value, hard)
-        resource.setrlimit(what, (value, value))
+        # A program may raise its stack's, as many do that recurse: the address space bounds it.
+        resource.setrlimit(what, (value, hard if what == resource.RLIMIT_STACK else value))
     if isolated:
         kernel.install_filter(_settled())
 

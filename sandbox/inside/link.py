@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import inspect
 import re
 import sys
 import threading
@@ -22,9 +23,14 @@ from .iterated import Items
 from .proxy import Proxy, show
 from .raised import Raised
 from .replaced import Around
+from .shaped import form_of
+from .shared import Shared
 from .streams import Streams
 from .texts import Handed
 
+_LONGEST_TOLD = 500
+_SAYING = frozenset(("str", "repr", "format", "int", "float", "complex", "bytes", "bool", "len", "index", "fspath"))
+_SAYING |= {"hash", "iter", "next", "type", "isinstance"}  # between which an object stays what it is
 _ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
 
 
@@ -45,6 +51,7 @@ class Link:
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
         self.streams = Streams()
+        self.shared = Shared()
         self.handed = Handed()
         self.stand_ins: list[object] = []
         self.given: list[Any] = []  # the mutable arguments that a reply names by number
@@ -54,10 +61,12 @@ class Link:
         self.lengths: dict[int, int] = {}
         self.yielded: dict[int, int] = {}
         self.items: dict[int, Items] = {}
+        self.said: dict[tuple[Any, ...], Any] = {}
         self.spent: set[int] = set()
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
         self.functions: list[Callable[..., Any]] = []
+        self.failures: list[BaseException] = []  # what they have raised
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.raised = Raised()
         self.classes: set[str] = set()  # names of the program that it calls classes
@@ -98,12 +107,23 @@ class Link:
             return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
         if isinstance(value, BaseException):
             return {"~": "ref", "v": ["exception", raised.names_of(type(value)), self.encode(list(value.args))]}
+        if inspect.iscoroutine(value):
+            self.functions.append(functools.partial(passed.awaited, value))
+            return {"~": "ref", "v": ["coroutine", len(self.functions) - 1]}
         if callable(value) and not isinstance(value, type):
-            self.functions.append(value)
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
             binds = isinstance(value, types.FunctionType)
-            return {"~": "ref", "v": ["function", len(self.functions) - 1, name, doc, binds]}
+            return {"~": "ref", "v": ["function", self._number_of(value), name, doc, binds, form_of(value)]}
         raise passed.CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
+
+    def _number_of(self, function: Callable[..., Any]) -> int:
+        """The same for one that the program has been given before: it may look for it among others."""
+        bound = isinstance(function, types.MethodType)  # made anew each time it is asked for
+        for index, known in enumerate(self.functions):
+            if known is function or (bound and type(known) is types.MethodType and _same_method(known, function)):
+                return index
+        self.functions.append(function)
+        return len(self.functions) - 1
 
     def _lend(self, kind: type) -> bool:
         """Give the program a class in the place of one of the tests, if that can be done."""
@@ -127,6 +147,10 @@ class Link:
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
         kind, which, class_name = content
+        if kind == "container" and type(which) is int:
+            found = self.decode(class_name, standing, producer)
+            of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
+            return self.shared.put(which, found) if of_object else found
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         return self._proxy(which, class_name, standing, producer)
@@ -147,12 +171,15 @@ class Link:
             else self.proxies.get((which, standing, ""))
         )
 
-    def request(self, message: list[Any], given: list[Any] | None = None) -> list[Any]:
-        """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises."""
+    def request(
+        self, message: list[Any], given: list[Any] | None = None, around: dict[str, Any] | None = None
+    ) -> list[Any]:
+        """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises, as it may
+        print (``around``: what the message takes along)."""
         with self.lock:
-            return self._request(message, given or [])
+            return self._request(message, given or [], around or {})
 
-    def _request(self, message: list[Any], given: list[Any]) -> list[Any]:
+    def _request(self, message: list[Any], given: list[Any], around: dict[str, Any]) -> list[Any]:
         self.requests += 1
         self.asked[threading.get_ident()] += 1
         self.outstanding.asked = True
@@ -164,20 +191,32 @@ class Link:
                     raise codec.Malformed("not a reply")
                 if reply[0] == "nodes":
                     self.instances.absorb(reply[1], self.decode)
+                elif reply[0] == "containers":
+                    self.shared.take(reply[1], self.decode)
                 elif reply[0] == "callback":
-                    self._run_function(*reply[1:])
+                    *asked, printed = reply[1:]
+                    self.around.printed(around, printed)
+                    self._run_function(*asked)
                 elif reply[0] == "value":
                     return reply[1:]
-                elif reply[0] == "raised" and len(reply) == 3:
+                elif reply[0] == "raised" and len(reply) == 4:
                     self._change(given, reply[2])
-                    error = self.raised.as_here(reply[1], self.decode)
+                    error = self.raised.as_here(reply[1], self.decode, self.failures)
                     break
                 else:
                     raise codec.Malformed("not a reply")
         except Exception as broken:  # of the connection or of what came over it: nothing that a test may catch
             raise Gone(f"{type(broken).__name__}: {broken}"[:300]) from None
         self.outstanding.of_program(error, self._is_an_answer(message, error), sys.exception())
+        if around and reply[3]:
+            self._told(around, reply[3])
         raise error
+
+    def _told(self, around: dict[str, Any], told: Any) -> None:
+        try:
+            self.around.after(around, told)
+        except (ValueError, TypeError, LookupError) as error:
+            raise Gone(str(error)) from None
 
     @staticmethod
     def _is_an_answer(message: list[Any], raised: BaseException) -> bool:
@@ -189,12 +228,15 @@ class Link:
         return (operation, type(raised)) in _ANSWERS
 
     def _send(self, message: list[Any]) -> None:
+        changed = self.shared.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
+        if changed:
+            self.connection.send(["containers", changed])
         self.connection.send(message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -204,22 +246,54 @@ class Link:
             answer = ["returned", self.encode(self.functions[number](*decoded, **named))]
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
-            answer = ["failed", "AssertionError", ""]
+            answer = ["failed", ["AssertionError"], "", [], self._failure(error)]
         except (Exception, passed.CannotLeave) as error:
-            answer = ["failed", type(error).__name__, str(error)[:500]]
+            told = [a for a in error.args if type(a) in (str, int, float, bool)]
+            arguments = told if len(told) == len(error.args) and len(str(told)) < _LONGEST_TOLD else []
+            answer = ["failed", raised.names_of(type(error)), str(error)[:500], arguments, self._failure(error)]
+        except Gone:
+            raise
+        except BaseException as error:  # an exit, for one: it is not the program's to end the tests
+            self.outstanding.add(error)
+            raise
         self._send(answer)
+
+    def _failure(self, error: BaseException) -> int:
+        self.failures.append(error)
+        return len(self.failures) - 1
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         if name in ("setitem", "delitem", "setattr", "delattr"):
             self._forget()
-        reply = self.request(["operation", name, [self.encode(o) for o in operands]])
-        return self._answer(reply, 1, lambda: self.decode(reply[0], standing, producer))
+        if name not in _SAYING:
+            self.said.clear()
+        message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
+        if around := self._around():  # what runs behind an attribute, an operator or a block prints, too
+            message.append(around)
+        reply = self.request(message, around=around)
+        return self._answer(reply, len(message) - 2, lambda: self._operated(reply, around, standing, producer))
+
+    def _operated(self, reply: list[Any], around: dict[str, Any], standing: int, producer: str) -> Any:
+        if around:
+            changed, told = reply[1]
+            self._change([], changed)
+            self.around.after(around, told)
+        return self.decode(reply[0], standing, producer)
+
+    def _around(self) -> dict[str, Any]:
+        around = self.around.now(self.encode)
+        if streams := self.streams.changed():
+            around["streams"] = streams
+        elif self.streams.known:
+            around["streams"] = []  # those that it has may be written to
+        return around
 
     def _forget(self) -> None:
         """A call may have changed what the program's objects hold."""
         self.lengths.clear()
         self.yielded.clear()
         self.items.clear()
+        self.said.clear()
 
     def of_library(
         self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], standing: int = OPAQUE
@@ -247,30 +321,29 @@ class Link:
         label, producer = about(target).label, about(target).producer
         self._forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
-        around = self.around.now(self.encode)
+        around = self._around()
         if about(target).makes_own and f"{producer}()" in self.objects:
             around["object"] = True  # though it be of a subclass of list: its own methods are asked
-        if streams := self.streams.changed():
-            around["streams"] = streams
         if arguments.shared:
             around["given"] = arguments.table(self.encode)
         try:
-            reply = self.request(["call", self.encode(target), encoded, named, around], arguments.containers)
+            message = ["call", self.encode(target), encoded, named, around]
+            reply = self.request(message, arguments.containers, around)
         except Exception as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
             raise
         standing = OWN if about(target).makes_own else OPAQUE
-        value = self._answer(
-            reply, 3, lambda: self._result(reply, arguments.containers, standing, f"{producer}()", around)
-        )
+        value = self._answer(reply, 3, lambda: self._result(target, reply, arguments.containers, standing, around))
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
 
-    def _result(self, reply: list[Any], given: list[Any], standing: int, producer: str, around: dict[str, Any]) -> Any:
+    def _result(self, target: Proxy, reply: list[Any], given: list[Any], standing: int, around: dict[str, Any]) -> Any:
         result, changed, told = reply
-        self._change(given, changed)
+        # A function that gives data has done with what it was given; an object, a closure or a block may keep it.
+        is_object = type(result) is dict and result.get("~") == "ref" and result["v"][0] == "object"
+        self._change(given, changed, keeps=is_object or not about(target).named)
         self.around.after(around, told)
-        return self._with_given(given, lambda: self.decode(result, standing, producer))
+        return self._with_given(given, lambda: self.decode(result, standing, f"{about(target).producer}()"))
 
     def _with_given(self, given: list[Any], decode: Callable[[], Any]) -> Any:
         outer, self.given = self.given, given
@@ -279,11 +352,12 @@ class Link:
         finally:
             self.given = outer
 
-    def _change(self, given: list[Any], changed: Any) -> None:
+    def _change(self, given: list[Any], changed: Any, keeps: bool = False) -> None:
         """Give the mutable arguments the content that the program's copies have after the call."""
         if type(changed) is not dict:
             raise codec.Malformed("not the arguments that a call has changed")
         self.streams.put(changed.pop("streams", []))
+        kept = changed.pop("kept", [])
         new = {int(n): self._with_given(given, functools.partial(self.decode, v)) for n, v in changed.items()}
         for index, content in new.items():
             if not 0 <= index < len(given):
@@ -292,3 +366,11 @@ class Link:
                 raise codec.Malformed("an argument came back as another type")
         for index, content in new.items():
             fill(given[index], content)
+        for index, shared in kept if keeps else ():
+            if type(index) is not int or type(shared) is not int or not 0 <= index < len(given):
+                raise codec.Malformed("not an argument that the program keeps")
+            self.shared.keep(shared, given[index])
+
+
+def _same_method(one: types.MethodType, other: Any) -> bool:
+    return one.__self__ is other.__self__ and one.__func__ is other.__func__

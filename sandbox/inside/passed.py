@@ -45,6 +45,22 @@ def of_mock(value: Any, name: str) -> Any:
     return getattr(value, name)
 
 
+def awaited(value: Any) -> Any:
+    """What a coroutine of the tests comes to, which the program awaits in its process.
+
+    The tests may themselves be waiting there for the program, in a loop: it is run to its end in one of its own.
+    """
+    asyncio: Any = importlib.import_module("asyncio")
+    outer = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(value)
+    finally:
+        loop.close()
+        asyncio._set_running_loop(outer)
+
+
 def of_library_by_name(value: Any) -> list[str] | None:
     """A built-in or a function, a class or a module of the standard library, by its name: each side has its own.
 
@@ -70,7 +86,11 @@ def of_library_by_name(value: Any) -> list[str] | None:
 
 
 # Functions of the library that look into an object, or change what is the process's own.
-_LENT = {"dataclasses": ("asdict", "astuple", "fields", "is_dataclass", "replace"), "random": ("seed",)}
+_LENT = {
+    "inspect": ("getsource", "getsourcelines"),
+    "dataclasses": ("asdict", "astuple", "fields", "is_dataclass", "replace"),
+    "random": ("seed",),
+}
 
 
 def lend_library(of_library: Library, texts: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
@@ -46,19 +46,26 @@ class Raised:
     def __init__(self) -> None:
         self.kinds: dict[str, type] = {}
 
-    def as_here(self, told: list[Any], decode: Callable[[Any], Any]) -> BaseException:
-        names, text, parts, (suppressed, cause, context), inner, *held = told
+    def as_here(
+        self, told: list[Any], decode: Callable[[Any], Any], failures: Sequence[BaseException] = ()
+    ) -> BaseException:
+        """``failures``: exceptions of the tests that the program has got from a function of theirs, and may let through."""
+        names, text, parts, (suppressed, cause, context), inner, of_tests, *held = told
+        if of_tests is not None:
+            if type(of_tests) is not int or not 0 <= of_tests < len(failures):
+                raise codec.Malformed("not an exception of the tests")
+            return failures[of_tests]
         error = self._nearest(names, str(text)[:500], decode(parts))
         if inner is not None:
             message, exceptions = inner
-            error = BaseExceptionGroup(str(message)[:500], [self.as_here(e, decode) for e in exceptions])
+            error = BaseExceptionGroup(str(message)[:500], [self.as_here(e, decode, failures) for e in exceptions])
         for found in map(decode, held):
             if not isinstance(found, Held):
                 raise codec.Malformed("not an exception as an object")
             error.__dict__[_HELD] = found
         for name, other in (("__context__", context), ("__cause__", cause)):
             if other is not None:
-                setattr(error, name, self.as_here(other, decode))
+                setattr(error, name, self.as_here(other, decode, failures))
         error.__suppress_context__ = suppressed is True
         return error
 

@@ -58,7 +58,9 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     own = {*job["own"], *job["exceptions"]}
     data = bound.Data(link, namespace, [n for n in job["names"] if n not in own])
     asked = (number, link.operation, lambda: link.asked[threading.get_ident()])
-    namespace[rewritten.HELPER] = Helper(link.outstanding, *asked, data.now, namespace, link.spent, link.handed)
+    namespace[rewritten.HELPER] = Helper(
+        link.outstanding, *asked, data.now, namespace, link.spent, link.handed, link.instances
+    )
     program = frozenset(n for n in job["names"] if n not in own)
     # Where it is said what is under test, the rest is a class, or nothing: without that, it may be a function.
     others = (program if job["entry_points"] else program & link.classes) - link.under_test

@@ -84,13 +84,17 @@ class Around:
                 around.setdefault("places", []).append([place.module, place.attribute, encode(standing)])
         return around
 
+    def printed(self, around: dict[str, Any], texts: list[Any]) -> None:
+        """What the program has printed since it last told, to where the tests had put their streams."""
+        for name, text in zip(_STREAMS, texts, strict=False):
+            if name in around.get("captured", ()):
+                getattr(sys, name).write(str(text))
+
     def after(self, around: dict[str, Any], told: Any) -> None:
         """Raises ValueError or TypeError for what no call brings back."""
         if type(told) is not list or len(told) != 4 or type(told[3]) is not list:
             raise ValueError("not what a call brings back")
-        for name, text in zip(_STREAMS, told, strict=False):
-            if name in around.get("captured", ()):
-                getattr(sys, name).write(str(text))
+        self.printed(around, told[:2])
         for kinds, text in told[3] if self.warnings else ():
             known = [k for k in (getattr(builtins, str(name), None) for name in kinds) if isinstance(k, type)]
             warnings.warn(str(text), next((k for k in known if issubclass(k, Warning)), UserWarning), stacklevel=2)
@@ -112,8 +116,27 @@ class _Input(io.StringIO):
         raise io.UnsupportedOperation("fileno")
 
 
+class Brought:
+    """The program's side: what of a call goes back beside its result."""
+
+    def __init__(self, streams: dict[str, io.StringIO], given: io.StringIO | None, caught: list[Any] | None) -> None:
+        self._streams, self._given, self._caught = streams, given, caught
+
+    def printed(self) -> list[str]:
+        """What was printed since this was asked last: the tests may print meanwhile."""
+        texts = [self._streams[n].getvalue() if n in self._streams else "" for n in _STREAMS]
+        for stream in self._streams.values():
+            stream.seek(0)
+            stream.truncate()
+        return texts
+
+    def told(self) -> list[Any]:
+        warned = [[[k.__name__ for k in w.category.__mro__], str(w.message)[:1000]] for w in self._caught or ()]
+        return [*self.printed(), self._given.tell() if self._given else 0, warned]
+
+
 @contextlib.contextmanager
-def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Callable[[], list[Any]]]:
+def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Brought]:
     """The program's side: for the time of a call, what the tests have put there. Gives what goes back."""
     before: list[tuple[Any, str, Any]] = []
 
@@ -136,11 +159,7 @@ def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Callab
         with warnings.catch_warnings(record=True) if "warnings" in around else contextlib.nullcontext() as caught:
             if caught is not None:
                 warnings.simplefilter("always")
-            yield lambda: [
-                *(streams[n].getvalue() if n in streams else "" for n in _STREAMS),
-                given.tell() if given else 0,
-                [[[k.__name__ for k in w.category.__mro__], str(w.message)[:1000]] for w in caught or ()],
-            ]
+            yield Brought(streams, given, caught)
     finally:
         for name, old in kept.items():
             os.environ.pop(name, None) if old is None else os.environ.update({name: old})

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .expected import MarkExpected
+from .scopes import SCOPES, MarkScopes
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
@@ -26,7 +27,7 @@ _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exc
 _OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple"))
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
-_SCOPES = frozenset(("globals", "locals", "vars"))
+_FILLING = frozenset(("format", "format_map"))
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
@@ -43,7 +44,8 @@ def compiled(source: str, name: str, names: Names = Names()):  # type: ignore[no
     tree = ast.parse(source)
     if names.classes:
         tree = MarkExpected(tree, names.classes, _ask).visit(tree)
-    tree = _Mark(tree, names).visit(tree)
+    mark = _Mark(tree, names)
+    tree = MarkScopes(mark.own, _ask).visit(mark.visit(tree))
     return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
 
 
@@ -155,6 +157,11 @@ class _Mark(ast.NodeTransformer):
         return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        filled = node.func if isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING else None
+        if filled is not None:  # its name is looked at here, and not where it is asked for
+            filled.value = self.visit(filled.value)
+            node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
+            return self._filled(node, filled)
         self.generic_visit(node)
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         if name == "dict" and isinstance(node.func, ast.Name) and len(node.args) == 1 and name not in self.own:
@@ -163,11 +170,9 @@ class _Mark(ast.NodeTransformer):
             name == "getattr"
             and isinstance(node.func, ast.Name)
             and name not in self.own
-            and not _is_constant(node.args[1:])
+            and (not _is_constant(node.args[1:]) or getattr(node.args[1], "value", "") in _FILLING)
         ):
             return _ask("getattr", *node.args, keywords=node.keywords)
-        if name in ("format", "format_map") and isinstance(node.func, ast.Attribute):
-            return self._filled(node, node.func)
         if name == "all" and isinstance(node.func, ast.Name):
             node.args = [_looped(a) for a in node.args]
         asked = isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own
@@ -196,7 +201,7 @@ class _Mark(ast.NodeTransformer):
             return False
         if ast.dump(node.func) == ast.dump(_ask("vars").func):  # of an object, and rewritten already
             return of_object
-        scope = isinstance(node.func, ast.Name) and node.func.id in _SCOPES - self.own
+        scope = isinstance(node.func, ast.Name) and node.func.id in SCOPES - self.own
         return scope and (of_object or not node.args)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
@@ -217,6 +222,8 @@ class _Mark(ast.NodeTransformer):
             return node
         if node.attr in _RAISING or (node.attr == "__next__" and self.within != "__next__"):
             return _ask("raising_method", node.value, ast.Constant(node.attr))
+        if node.attr in _FILLING and not isinstance(node.value, ast.Constant):
+            return _ask("template", node.value, ast.Constant(node.attr))
         return _ask("type", node.value) if node.attr == "__class__" else node
 
 

@@ -11,6 +11,7 @@ import importlib
 import operator
 import re
 import sys
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -19,13 +20,16 @@ from ..wire import codec
 from ..wire.instances import Instances
 from . import lent, replaced
 from .connection import Connection
-from .given import Arguments, Given, from_table
-from .operations import OPERATIONS, counterpart
+from .given import CONTAINERS, Arguments, Given, from_table
+from .operations import OPERATIONS
+from .shaped import shaped
+from .shared import Shared
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
 _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
+_OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
 _MOST_IN_GROUP = 50
 _OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
 
@@ -56,6 +60,10 @@ class _Mock:
         return self._ask(name)
 
 
+async def _come_to(function: Callable[[], Any]) -> Any:
+    return function()
+
+
 class Server:
     def __init__(self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type]) -> None:
         self.connection, self.namespace = connection, namespace
@@ -63,8 +71,14 @@ class Server:
         self.objects: dict[int, Any] = {}
         self.stand_ins: dict[int, object] = {}
         self.streams = Streams()
+        self.shared = Shared()
+        self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
         self.given: list[Any] = []  # the mutable arguments that a message names by number
         self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
+        self.told: list[Any] = []  # what that call brings back
+        self.around: list[replaced.Brought] = []  # of the calls that are under way
+        # A thread of the program may call a function of the tests while another one waits for what they ask next.
+        self.turn, self.sending = threading.RLock(), threading.Lock()
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -115,16 +129,26 @@ class Server:
             found = importlib.import_module(number)
             return operator.attrgetter(content[2])(found) if content[2] else found
 
-        def function(*args: Any, **kwargs: Any) -> Any:
+        if number not in self.functions:
+            self.functions[number] = self._function(kind, number, *content[2:])
+        return self.functions[number]
+
+    def _function(
+        self, kind: str, number: int, name: str = "", doc: str = "", binds: bool = True, form: Any = None
+    ) -> Any:
+        def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return self._call_back(number, args, kwargs)
 
+        function = shaped(form, call)
         if kind == "iterator":
             return _Given(function)
+        if kind == "coroutine":
+            return _come_to(function)
         if kind == "mock":
             return _Mock(function, lambda name: self._call_back(number + 1, (name,), {}))
-        function.__name__ = function.__qualname__ = content[2]
-        function.__doc__ = content[3]
-        return function if content[4] else functools.partial(function)  # which becomes no method in a class
+        function.__name__ = function.__qualname__ = name
+        function.__doc__ = doc
+        return function if binds else functools.partial(function)  # which becomes no method in a class
 
     def _exception(self, names: list[str], arguments: list[Any]) -> Any:
         """Of the first kind that there is here, by its name and by those of its bases."""
@@ -139,16 +163,29 @@ class Server:
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-        self._send(["callback", number, *encoded])
-        while True:
-            message = self.connection.receive()
-            if self._absorbed(message):
-                continue
-            if message[0] == "returned":
-                return self.decode(message[1])
-            if message[0] == "failed":
-                raise counterpart(message[1], message[2])
-            self.answer(message)
+        with self.turn:
+            self._send(["callback", number, *encoded, self.around[-1].printed() if self.around else []])
+            while True:
+                message = self._receive()
+                if message[0] == "returned":
+                    return self.decode(message[1])
+                if message[0] == "failed":
+                    raise self._failed(*message[1:])
+                self.answer(message)
+
+    def _failed(self, names: list[str], text: str, arguments: list[Any], which: int) -> BaseException:
+        """What a function of the tests has raised; let through, it is that one for them."""
+        error = self._exception(names, arguments or [text])
+        if type(error) is Exception:
+            error = RuntimeError(f"{names[0].rpartition(':')[2]}: {text}")
+        error.__dict__[_OF_TESTS] = which
+        return error
+
+    def _receive(self) -> Any:
+        with self.turn:
+            while self._absorbed(message := self.connection.receive()):
+                pass
+            return message
 
     def _absorbed(self, message: list[Any]) -> bool:
         """Take classes of the tests, and objects of the task; False for any other message."""
@@ -157,23 +194,26 @@ class Server:
                 self.instances.classes[description[0]] = lent.made(description, self.namespace.get(description[1]))
         elif message[0] == "nodes":
             self.instances.absorb(message[1], self.decode)
+        elif message[0] == "containers":
+            self.shared.take(message[1], self.decode)
         else:
             return False
         return True
 
     def _send(self, message: list[Any]) -> None:
-        nodes = self.instances.collect(self.encode)
-        if nodes:
-            self.connection.send(["nodes", nodes])
-        self.connection.send(message)
+        with self.sending:
+            if changed := self.shared.changed(self.encode):
+                self.connection.send(["containers", changed])
+            nodes = self.instances.collect(self.encode)
+            if nodes:
+                self.connection.send(["nodes", nodes])
+            self.connection.send(message)
 
     def run(self) -> None:
         """Answer until the tests have ended."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                message = self.connection.receive()
-                if not self._absorbed(message):
-                    self.answer(message)
+                self.answer(self._receive())
 
     def answer(self, message: Any) -> None:
         try:
@@ -185,15 +225,16 @@ class Server:
         try:
             self._send(answer)
         except (TypeError, ValueError) as error:  # more objects than go over
-            self.connection.send(self._raised(error))
+            self._send(self._raised(error))
 
     def _raised(self, error: BaseException) -> list[Any]:
         changed, self.changed = self.changed, {}
-        return ["raised", self._told(error), changed]
+        told, self.told = self.told, []
+        return ["raised", self._told(error), changed, told]
 
     def _told(self, error: BaseException, depth: int = 0) -> list[Any]:
         """Names of its kind and of their bases, text, parts, what it came from ([suppressed, cause, context]), and of a
-        group what is in it: [message, [exception, ...]]; and the exception as an object."""
+        group what is in it: [message, [exception, ...]]; which of the tests' own it is; and the exception as an object."""
         try:
             text = str(error)[:500]
         except BaseException as second:
@@ -205,7 +246,8 @@ class Server:
         inner = None
         if isinstance(error, BaseExceptionGroup) and depth < _MOST_CAUSES:
             inner = [error.message, [self._told(part, depth + 1) for part in error.exceptions[:_MOST_IN_GROUP]]]
-        return [_names_of(type(error)), text, self._parts(error), came_from, inner, self._held(error)]
+        of_tests = vars(error).get(_OF_TESTS)
+        return [_names_of(type(error)), text, self._parts(error), came_from, inner, of_tests, self._held(error)]
 
     def _parts(self, error: BaseException) -> Any:
         """The arguments and the attributes of an exception, as far as they are small and data."""
@@ -244,9 +286,7 @@ class Server:
         finally:
             self.given = outer
         try:
-            with replaced.put(around, self.decode) as told:
-                value = function(*decoded, **named)
-                brought = told()
+            value, brought = self._with(around, lambda: function(*decoded, **named))
         except BaseException:
             with contextlib.suppress(TypeError, ValueError):
                 self.changed = self._changed(arguments, before)
@@ -256,7 +296,13 @@ class Server:
             return [self._held(value), changed, brought]
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
-        return [self.encode(arguments.by_number(value)), changed, brought]
+        encoded = self.encode(arguments.by_number(value))
+        # What has to do with an object, and not with data alone, may keep what it was given.
+        if isinstance(function, types.MethodType) or (type(encoded) is dict and encoded["~"] == "ref"):
+            numbers = [(n, self.shared.number(c)) for n, c in enumerate(arguments.containers) if type(c) in CONTAINERS]
+            if kept := [[n, number] for n, number in numbers if number is not None]:
+                changed["kept"] = kept
+        return [encoded, changed, brought]
 
     def _changed(self, arguments: Arguments, before: list[Any]) -> dict[str, Any]:
         changed = arguments.changed(before, self.encode)
@@ -267,8 +313,33 @@ class Server:
         self.given = made
         return self.decode(content)
 
-    def on_operation(self, name: str, operands: list[Any]) -> list[Any]:
-        return [self.encode(OPERATIONS[name](*[self.decode(o) for o in operands]))]
+    def _with(self, around: dict[str, Any], run: Callable[[], Any]) -> tuple[Any, list[Any]]:
+        """Run something with what the tests have put around it; its result, and what it brings back."""
+        with replaced.put(around, self.decode) as brought:
+            self.around.append(brought)
+            try:
+                return run(), brought.told()
+            except BaseException:
+                self.told = brought.told()
+                raise
+            finally:
+                self.around.remove(brought)
+
+    def on_operation(self, name: str, operands: list[Any], around: dict[str, Any] | None = None) -> list[Any]:
+        decoded = [self.decode(o) for o in operands]
+        if around is None:
+            return [self._operated(name, OPERATIONS[name](*decoded))]
+        self.streams.put(around.get("streams", []), make=True)
+        value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
+        streams = self.streams.changed()
+        return [self._operated(name, value), [{"streams": streams} if streams else {}, brought]]
+
+    def _operated(self, name: str, value: Any) -> Any:
+        encoded = self.encode(value)
+        if name != "getattr" or type(value) not in CONTAINERS:
+            return encoded
+        number = self.shared.number(value)
+        return encoded if number is None else {"~": "ref", "v": ["container", number, encoded]}
 
 
 def _has_methods(kind: type) -> bool:

@@ -12,7 +12,7 @@ import re
 import string
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from ..wire import codec
@@ -20,7 +20,7 @@ from .proxy import Proxy
 
 _LONGEST = 1000
 _TOKEN = re.compile(r"\w+|[-+*/%(),.]{1,2}")
-_NAMED = re.compile(r"\b(eval|globals|locals|vars|getattr|attrgetter)\b")
+_NAMED = re.compile(r"\b(eval|globals|locals|vars|__dict__|getattr|attrgetter|methodcaller)\b")
 
 
 class Handed:
@@ -56,6 +56,14 @@ class Handed:
     def _is_handed(self, key: Any) -> bool:
         return id(key) in self._texts
 
+    def is_of_template(self, key: Any) -> bool:
+        """Whether a name was cut out of a template, and stands in a text that the program has handed over.
+
+        A name that stands in the tests is an interned text.
+        """
+        cut = isinstance(key, str) and key.isidentifier() and sys.intern(key) is not key
+        return cut and any(key in text for text in self._texts.values())
+
     def keeps_apart(self, source: str) -> bool:
         """Whether each text of the program within ``source`` is an operand there, or a token, and no part of it alone."""
         texts = set(self._texts.values())
@@ -69,6 +77,43 @@ class Handed:
             return _form(source) == _form(re.sub(longest_first, lambda found: f"({found[0]})", source))
         except SyntaxError:
             return False
+
+
+class Names(MutableMapping[Any, Any]):
+    """``globals()`` and the like in the tests: by what the program has handed over they find what is its own."""
+
+    def __init__(self, names: Any, handed: Handed) -> None:
+        self._names, self._handed = names, handed
+
+    def __getitem__(self, key: Any) -> Any:
+        found = self._names[key]
+        if type(found) is not Proxy and self._handed.is_of_template(key):
+            raise codec.NotData("the tests fill in a template that is not theirs with their own names")
+        return self._handed.look_up(self._names, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._names[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del self._names[key]
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._names
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def items(self) -> Any:
+        return self._names.items()
+
+    def values(self) -> Any:
+        return self._names.values()
+
+    def copy(self) -> Names:
+        return Names(dict(self._names), self._handed)
 
 
 def _texts_in(data: Any) -> Iterator[str]:
@@ -121,10 +166,44 @@ def _fields(text: str) -> Iterator[str]:
 
 
 def guard_names(handed: Handed, tests: str) -> None:
-    """Put ``attrgetter`` in the place of the library's."""
-    if "attrgetter" not in tests:
-        return
-    library: Any = importlib.import_module("operator")
+    """Put what finds attributes by name, and fills in templates, in the place of the library's."""
+    if "attrgetter" in tests:
+        _guard_attrgetter(importlib.import_module("operator"), handed)
+    if "methodcaller" in tests:
+        _guard_methodcaller(importlib.import_module("operator"), handed)
+    if "Formatter" in tests:
+        _guard_formatter(string.Formatter, handed)
+
+
+def _guard_methodcaller(library: Any, handed: Handed) -> None:
+    methodcaller = library.methodcaller
+
+    def caller(name: Any, *arguments: Any, **named: Any) -> Any:
+        call = methodcaller(name, *arguments, **named)
+
+        def ask(owner: Any) -> Any:
+            if name in ("format", "format_map") and type(owner) is str and not handed.is_own(owner):
+                check_template(owner, [*arguments, *named.values()])
+            handed.get(owner, name)
+            return call(owner)
+
+        return ask
+
+    library.methodcaller = caller
+
+
+def _guard_formatter(kind: Any, handed: Handed) -> None:
+    vformat = kind.vformat
+
+    def fill_in(self: Any, text: Any, arguments: Any, named: Any) -> Any:
+        if type(text) is str and not handed.is_own(text):
+            check_template(text, [*arguments, *named.values()])
+        return vformat(self, text, arguments, named)
+
+    kind.vformat = fill_in
+
+
+def _guard_attrgetter(library: Any, handed: Handed) -> None:
     attrgetter = library.attrgetter
 
     def getter(*names: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +19,13 @@ from .plain import DATA_NAMES
 
 _MOST = 200_000  # objects in one message
 _PLAIN_ATTRIBUTES = (int, float, str, bytes, bool, type(None), list, tuple, dict, set)
+# What a class may have in its body and still be nothing but the class that it is derived from.
+_OF_NO_ACCOUNT = frozenset(
+    (
+        *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__annotations__"),
+        *("__init__", "__abstractmethods__", "_abc_impl", "__firstlineno__", "__static_attributes__"),
+    )
+)
 
 
 class Instances:
@@ -61,10 +69,14 @@ class Instances:
         return ["node", number]
 
     def _class_of(self, kind: type) -> str | None:
+        """The task's class that an object is of; None for a class that has something of its own beside it: as an object of
+        the task it would be compared without that, and asked for the methods of the class that it overrides."""
         for base in type.__dict__["__mro__"].__get__(kind):
             for name, known in self.classes.items():
                 if base is known or (self.by_name and type.__dict__["__name__"].__get__(base) == name):
                     return name
+            if not _OF_NO_ACCOUNT.issuperset(type.__dict__["__dict__"].__get__(base)):
+                return None
         return None
 
     def collect(self, encode: Callable[[Any], Any]) -> list[Any]:
@@ -113,6 +125,8 @@ class Instances:
         for name, content in attributes:
             if type(name) is not str or not name.isidentifier() or (name.startswith("__") and name.endswith("__")):
                 raise Malformed("not an attribute")
+            if not self.by_name and _is_kept(type(target), name):
+                continue  # a result that a method keeps, which is found again here
             if not self.by_name and not _free(type(target), name):
                 raise Malformed(f"an attribute in the place of {name!r} of the task's class")
             given[name] = value = decode(content)
@@ -161,6 +175,12 @@ def _attributes(value: Any) -> list[tuple[str, Any]]:
                 except AttributeError:
                     continue  # a slot that was never set
     return [(n, v) for n, v in found.items() if isinstance(n, str)]
+
+
+def _is_kept(kind: type, name: str) -> bool:
+    """Whether it is the name of a ``cached_property`` of the class."""
+    found = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None)
+    return isinstance(found, functools.cached_property)
 
 
 def _free(kind: type, name: str) -> bool:

@@ -204,6 +204,12 @@ def test_task_files(tmp_path):
     (tmp_path / "odd.jsonl").write_text('{"a": "1+1", "b": "2"}\n')
     with pytest.raises(UserError, match="Write a task file"):
         open_task(str(tmp_path / "odd.jsonl"))
+    (tmp_path / "endless.yaml").write_text("data: {task: addition}\nverifier: {name: math}\n")
+    with pytest.raises(UserError, match=r"say how many of addition to ask, as in `problems: 256`"):
+        open_task(str(tmp_path / "endless.yaml"))
+    (tmp_path / "ends.yaml").write_text("data: {path: mine.jsonl}\nverifier: {name: math}\nproblems: 3\n")
+    with pytest.raises(UserError, match="problems is for procedural tasks; of a file, --limit"):
+        open_task(str(tmp_path / "ends.yaml"))
 
 
 @pytest.mark.parametrize("old_place", [False, True])

@@ -10,6 +10,7 @@ from grpo_kit.sandbox import Limits, Sandbox, TestError
 from .forging_answering import ANSWERING
 from .forging_executed import EXECUTED, REFUSED
 from .forging_frameworks import FRAMEWORKS
+from .forging_indirect import INDIRECT
 from .forging_messages import MESSAGES
 from .forging_own_word import OWN_WORD
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
@@ -41,6 +42,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "answering": ANSWERING,
     "replaced": REPLACED,
     "texts": TEXTS,
+    "indirect": INDIRECT,
 }
 
 

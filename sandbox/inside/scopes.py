@@ -1,0 +1,87 @@
+"""The tests' own names as a mapping (``globals()``, ``vars(C)``), marked where the tests look into one: see `texts.Names`.
+
+``globals()[f(1)]`` is marked by `rewritten`; this is for what keeps the mapping, copies it, or asks its methods. What is handed
+to a function stays what it is: ``exec`` and ``timeit`` want a dict.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Collection
+
+SCOPES = frozenset(("globals", "locals", "vars"))
+_FILLING = frozenset(("substitute", "safe_substitute"))
+_FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy"))
+
+
+class MarkScopes(ast.NodeTransformer):
+    """
+    Args:
+        own: names of the tests.
+        marked: makes a call of the helper.
+    """
+
+    def __init__(self, own: Collection[str], marked: Callable[..., ast.expr]) -> None:
+        self.own, self.marked = own, marked
+        self.of_object = ast.dump(marked("vars").func)  # type: ignore[attr-defined]
+
+    def _is_scope(self, node: ast.AST | None) -> bool:
+        if not isinstance(node, ast.Call) or node.args:
+            return False
+        return isinstance(node.func, ast.Name) and node.func.id in SCOPES - set(self.own)
+
+    def _is_of_object(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Attribute):
+            return node.attr == "__dict__"
+        return isinstance(node, ast.Call) and ast.dump(node.func) == self.of_object
+
+    def _marked(self, node: ast.expr) -> ast.expr:
+        return self.marked("names", node) if self._is_scope(node) else node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if self._is_scope(node.value) or (node.attr in _FINDING and self._is_of_object(node.value)):
+            node.value = self.marked("names", node.value)
+        return node
+
+    def visit_Assign(self, node: ast.Assign | ast.NamedExpr) -> ast.AST:
+        self.generic_visit(node)
+        node.value = self._marked(node.value)
+        return node
+
+    visit_NamedExpr = visit_Assign
+
+    def visit_Return(self, node: ast.Return) -> ast.AST:
+        self.generic_visit(node)
+        node.value = node.value and self._marked(node.value)
+        return node
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        self.generic_visit(node)
+        spread = [value for key, value in zip(node.keys, node.values, strict=True) if key is None]
+        return self.marked("names", node) if any(map(self._is_scope, spread)) else node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.BitOr):
+            node.left, node.right = self._marked(node.left), self._marked(node.right)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        first = node.args[0] if node.args else None
+        if isinstance(first, ast.Call) and ast.dump(first.func) == ast.dump(self.marked("pairs").func):  # type: ignore[attr-defined]
+            first = first.args[0]
+        if name == "dict" and self._is_scope(first):
+            return self.marked("names", node)
+        if name in _FILLING or isinstance(node.func, ast.Call):
+            node.args = [self._marked(a) for a in node.args]
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        looked_up = isinstance(node.ctx, ast.Load) and not isinstance(node.slice, ast.Constant)
+        if looked_up and isinstance(node.value, ast.Attribute) and self._is_of_object(node.value):
+            return self.marked("look_up", node.value, node.slice)
+        return node
