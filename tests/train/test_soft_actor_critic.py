@@ -233,7 +233,9 @@ def test_the_temperature_rises_below_the_target_and_falls_above_and_goes_on_from
 
 
 def _config(*more):
-    twins = "objective={action_values: twins, target_rate: 0.2, entropy_target: 0.5, entropy_step: 0.05}"
+    twins = (
+        "objective={action_values: twins, target_rate: 0.2, entropy_target: 0.5, entropy_step: 0.05, policy_steps: 2}"
+    )
     return recipe(
         "soft_q", twins, ODD, "scoring.max_rejected_gold=1.0", "critic.warmup=1", "rollout.max_tokens=8", *more
     )
