@@ -15,6 +15,7 @@ NOT_OF_VALUES = (
 # Choices of family values that no other reads.
 OF_VALUES = (
     "bootstrap", "action_values", "value_temperature", "bootstrap_steps", "target_rate", "target_every", "huber", "expectile",
+    "policy_steps",
 )  # fmt: skip
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
@@ -110,6 +111,16 @@ def _values(row: Objective) -> list[str]:
             f"objective.action_values twins with bootstrap {row.bootstrap}: its policy is paid for entropy, and what a state is "
             "worth is that policy's soft value; use bootstrap soft"
         )
+    if row.policy_steps > 1 and not row.learns_twins:
+        found.append(
+            f"objective.policy_steps {row.policy_steps} is of a policy that follows twins, and action_values {row.action_values} "
+            "has none; leave it out, or use action_values twins"
+        )
+    if row.weighs_by_advantage and not row.learns_expectile:
+        found.append(
+            f"objective.action_values returns with bootstrap {row.bootstrap}, which reads values of tokens off the logits: "
+            "those are a policy's here, which imitates; use bootstrap expectile"
+        )
     if row.drop_agreeing:
         found.append("objective.drop_agreeing with family values, which compares no group: leave it false")
     if row.bootstrap == "double_max" and not row.keeps_target:
@@ -118,7 +129,9 @@ def _values(row: Objective) -> list[str]:
             "target_rate a value, or use bootstrap max"
         )
     if row.learns_expectile and not row.learns_states:
-        found.append("objective.bootstrap expectile needs a critic that learns it; use action_values dueling")
+        found.append(
+            "objective.bootstrap expectile needs a critic that learns it; use action_values returns or dueling"
+        )
     if row.target_every > 1 and not row.keeps_target:
         found.append("objective.target_every says when the target network follows, and target_rate null keeps none")
     return found

@@ -127,6 +127,7 @@ def test_choices_of_policy_gradients_are_no_choices_of_values(key, value):
         ("bootstrap_steps", 3),
         ("target_rate", 0.1),
         ("target_every", 2),
+        ("policy_steps", 2),
         ("huber", 1.0),
         ("expectile", 0.9),
     ],
