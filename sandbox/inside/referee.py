@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import bound, evaluated, needs, outstanding, passed, rewritten, testing
+from . import bound, evaluated, needs, outstanding, passed, rewritten, testing, waited
 from .bound import TaskBroken
 from .connection import Connection
 from .held import Gone, number
@@ -43,6 +43,8 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
         raise TaskBroken(why or why_not)
     link.around.watch(places, told)
     passed.lend_library(link.of_library, told)
+    passed.lend_members(link.operation, told)
+    waited.watch(lambda: bool(link.functions), lambda seconds: link.request(["wait", seconds]), told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__

@@ -12,6 +12,7 @@ import operator
 import re
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
 _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
 _MOST_IN_GROUP = 50
+_sleep = time.sleep  # that of the program may be another one
 _OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
 
 
@@ -324,6 +326,11 @@ class Server:
                 raise
             finally:
                 self.around.remove(brought)
+
+    def on_wait(self, seconds: float) -> list[Any]:
+        """The tests sleep: threads of the program may call their functions meanwhile, as they do while a call is under way."""
+        _sleep(seconds)
+        return []
 
     def on_operation(self, name: str, operands: list[Any], around: dict[str, Any] | None = None) -> list[Any]:
         decoded = [self.decode(o) for o in operands]
