@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from .fed import inner, result_of, root
 from .paths import Trace
 
-_EXITS = frozenset(("exit", "quit", "sys.exit", "os._exit", "SystemExit"))
+_EXITS = frozenset(("exit", "quit", "_exit", "SystemExit"))  # however they are imported
 
 
 def ends_by_the_program(trees: Sequence[ast.AST], program: Collection[str]) -> str | None:
@@ -23,12 +23,21 @@ def ends_by_the_program(trees: Sequence[ast.AST], program: Collection[str]) -> s
     caught = {id(n) for tree in trees for n in _caught(tree)}
     calls = (n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Call) and id(n) not in caught)
     for call in calls:
-        if ast.unparse(call.func) in _EXITS and any(map(said.by_program, call.args)):
+        if _name(call.func, trees) in _EXITS and any(map(said.by_program, call.args)):
             return (
                 f"the tests end by {ast.unparse(call)[:80]}, the program's own word, and what stands behind it is never "
                 f"reached: compare it (`assert f(1) == 0`)"
             )
     return None
+
+
+def _name(function: ast.expr, trees: Sequence[ast.AST]) -> str:
+    """What is called, by the name that it has where it comes from."""
+    name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+    imports = (
+        n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module in ("sys", "os")
+    )
+    return next((alias.name for node in imports for alias in node.names if alias.asname == name), name)
 
 
 class _Said:

@@ -63,6 +63,7 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     namespace[rewritten.HELPER] = Helper(
         link.outstanding, *asked, data.now, namespace, link.spent, link.handed, link.instances
     )
+    setattr(builtins, rewritten.HELPER, namespace[rewritten.HELPER])  # for text that they execute with other names
     program = frozenset(n for n in job["names"] if n not in own)
     # Where it is said what is under test, the rest is a class, or nothing: without that, it may be a function.
     others = (program if job["entry_points"] else program & link.classes) - link.under_test

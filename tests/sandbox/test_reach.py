@@ -71,6 +71,8 @@ ENDED = (
     "import sys\ndef main():\n    return f(1)\nsys.exit(main())",
     "import sys\ndef end(code):\n    sys.exit(code)\nend(f(1))",
     "import sys\nsys.exit(len(f(1)))",
+    "import sys as s\ns.exit(f(1))",
+    "from sys import exit as bye\nbye(f(1))",
     "import sys\nassert f(1) == 0\nsys.exit(f(1) if f(1) else 0)",
 )
 ENDED_BY_THE_TESTS = (
