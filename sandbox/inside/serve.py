@@ -171,7 +171,7 @@ class Server:
             kind = self.namespace.get(name) if owner is None else getattr(owner, name, None)
             if isinstance(kind, type) and issubclass(kind, BaseException):
                 of_tests = names[0].rpartition(":")[2] != name
-                self.kinds[key] = types.new_class(names[0], (kind,)) if of_tests else kind
+                self.kinds[key] = type(names[0], (kind,), {"__module__": "__tests__"}) if of_tests else kind
                 break
         return self.kinds.get(key, Exception)
 
