@@ -79,7 +79,7 @@ def trl_side(folder: Path, steps: int, start: str) -> None:
     from trl import GRPOConfig, GRPOTrainer
 
     from grpo_kit.data.word_problems import word_problems
-    from verifiers.math import verify
+    from grpo_kit.verifiers.math import verify
 
     said = recipe()
     rng = random.Random(said["seed"])
@@ -217,7 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--until", type=float, default=0.5, help="held-out accuracy of sampled answers")
-    parser.add_argument("--first", type=int, default=8, help="the first step that is evaluated")
+    parser.add_argument("--first", type=int, default=6, help="the first step that is evaluated")
     parser.add_argument("--problems", type=int, default=256)
     parser.add_argument("--steps", type=int, default=12, help="of our side; --trl-steps of the other")
     parser.add_argument("--trl-steps", type=int, default=12)

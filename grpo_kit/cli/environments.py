@@ -64,6 +64,7 @@ def list_environments() -> None:
 def show(name: Name, option: Options = None, format: Format = CallFormat.hermes) -> None:
     """What an environment does, its options, limits, tools and their schemas, and an episode of it."""
     from grpo_kit.environments.lookup import EnvironmentSpec, get_part
+    from grpo_kit.environments.register import cases_of
     from grpo_kit.observe.terminal import line, open_console
 
     part = find_users_own(name, get_part)
@@ -78,8 +79,7 @@ def show(name: Name, option: Options = None, format: Format = CallFormat.hermes)
     line(console, f"\n{part.doc or 'no docstring'}")
     for tool in part.tools:
         line(console, f"\n{json.dumps(tool.schema, indent=2, ensure_ascii=False)}")
-    made = part.cases
-    cases = [] if made is None else find_users_own(name, lambda _: [*made()])
+    cases = find_users_own(name, lambda _: cases_of(part))
     if cases:
         from grpo_kit.environments.selftest import conversation
 

@@ -79,8 +79,11 @@ class Bridge:
                 same = self._probe_on(opening, role, sampled, content) and same
         return same
 
-    def check_whole(self, roles: Sequence[str], opening: Sequence[Message] = (QUESTION,)) -> None:
+    def check_whole(self, roles: Sequence[str], opening: Sequence[Message] = (QUESTION,), answered: int = 2) -> None:
         """Whether the template can render a conversation with replies of these roles, for turns with prompts of their own.
+
+        Args:
+            answered: how many turns have a reply; some templates take one call of a tool and refuse a second.
 
         Raises:
             UserError: the template shows no tools, or refuses or leaves out messages of these roles.
@@ -89,7 +92,8 @@ class Bridge:
             self._check_tools()
         for role in roles:
             replies = self.read([_reply(role, "Reply of the bridge")])
-            if "Reply of the bridge" not in self._text([*opening, Message(role="assistant", content=ANSWER), *replies]):
+            turn = [Message(role="assistant", content=ANSWER), *replies]
+            if self._text([*opening, *turn * answered]).count("Reply of the bridge") < answered:
                 raise self._left_out(role)
 
     def _left_out(self, role: str) -> UserError:

@@ -109,14 +109,16 @@ class CurriculumSampler(TaskSampler):
 class PoolSampler(CurriculumSampler):
     """The order of `TaskSampler`, in which a prompt that is too easy or too hard has its turn in few epochs.
 
-    Whether it has is drawn from (seed, epoch, prompt) alone. Unseen prompts and those between always have theirs.
+    Whether it has is drawn from (seed, epoch, prompt) alone. Unseen prompts and those between always have theirs. A step that a
+    whole epoch leaves short is filled with the others: its prompts are all different, so no further epoch has more of these.
     """
 
     def _turns(self) -> Iterator[int]:
         pools = self.evidence.pools()
         left_out = pools["hard"] | pools["easy"]
-        for index in super()._turns():
-            if not left_out[index] or self._revisits((self.position - 1) // len(left_out), index):
+        for passed, index in enumerate(super()._turns()):
+            short = passed >= 2 * len(left_out)  # wherever in its order the step began, a whole epoch lies behind
+            if short or not left_out[index] or self._revisits((self.position - 1) // len(left_out), index):
                 yield index
 
     def _revisits(self, epoch: int, index: int) -> bool:

@@ -60,8 +60,19 @@ class MixedSampler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raises OtherData if the data sets, their names or weights changed; nothing is changed then."""
         if state["fingerprint"] != mixed_fingerprint(self.sets):
+            found = [own["fingerprint"] for own in state["sets"]]
+            now = [part.source.fingerprint for part in self.sets]
+            other = [
+                f"{p.where} ({p.name})" for p, was in zip(self.sets, found, strict=False) if p.source.fingerprint != was
+            ]
+            which = (
+                ""
+                if len(found) != len(now) or not other
+                else f": {' and '.join(other)} has other rows, or reads them otherwise"
+            )
             raise OtherData(
                 "data: these are not the data sets that the checkpoint was trained on, or not with these names and weights"
+                + which
             )
         for sampler, own in zip(self.samplers, state["sets"], strict=True):
             sampler.load_state_dict(own)

@@ -10,7 +10,7 @@ from grpo_kit.types import Task
 
 from .curriculum import PoolSampler, ThompsonSampler
 from .mixed_sampler import MixedSampler
-from .mixture import DataSet
+from .mixture import DataSet, largest_shares
 from .sampler import Sampler, TaskSampler
 
 
@@ -24,6 +24,17 @@ def open_sampler(
     """
     made = [_of_set(config, part, tokenizer, longer) for part in sets]
     return made[0] if len(made) == 1 else MixedSampler(sets, made)
+
+
+def check_shares(
+    config: Config, sets: Sequence[DataSet], tokenizer: Any, longer: Callable[[Task], int] | None = None
+) -> None:
+    """Raises UserError where one of several data sets has fewer different prompts than some step of the run asks of it."""
+    if len(sets) < 2:
+        return
+    asked = largest_shares([part.weight for part in sets], config.rollout.prompts_per_step, config.train.steps)
+    for part, most in zip(sets, asked, strict=True):
+        _of_set(config, part, tokenizer, longer).next(most)
 
 
 def _of_set(config: Config, part: DataSet, tokenizer: Any, longer: Callable[[Task], int] | None) -> TaskSampler:

@@ -31,7 +31,7 @@ from .base import Done, Say, ToolError
 from .rubric import reward_functions
 from .tools import Tool, describe, function_schema
 
-_NUMBER = re.compile(r"-?[0-9]{1,9}(?![0-9])")
+_NUMBER = re.compile(r"-?[0-9]+")
 _MARKED = re.compile(r"\x1b\[4[0-9]m([^\x1b]*)\x1b\[0m")  # where somebody stands, as a colour behind it
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 LONGEST_ACTION = 1000  # characters at a turn's end in which a numbered action is looked for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import json
 import math
@@ -10,7 +11,10 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
+
+from pydantic import BaseModel
 
 from grpo_kit.errors import UserError
 from grpo_kit.runtime.suggest import closest, did_you_mean
@@ -102,7 +106,8 @@ class PartsEpisode:
             if part.begin is not None:
                 draw = random.Random(self._seed)
                 said = self._run(made.begin(**_chosen(part.begin, offered | {"random": draw})))
-                messages += [] if said is None else as_messages(said, f"{part.name}.begin ({part.origin})")
+                where = f"{part.name}.begin ({part.origin})"
+                messages += [] if said is None else as_messages(said, where, may_pay=False)
         return messages
 
     def reply(self, text: str, raw: str) -> Answer:
@@ -200,8 +205,13 @@ def as_answer(result: Any, where: str) -> Answer:
     return Answer(tuple(messages), turn_reward=reward)
 
 
-def as_messages(said: Any, where: str) -> list[Message]:
-    """Text as a message of the user, a message as it is, or a list of both. Raises TypeError for anything else."""
+def as_messages(said: Any, where: str, may_pay: bool = True) -> list[Message]:
+    """Text as a message of the user, a message as it is, or a list of both. Raises TypeError for anything else.
+
+    Args:
+        may_pay: whether there could have been `Say` or `Done` as well; for the message.
+    """
+    others = "a list of these, Say(...) or Done(...)" if may_pay else "or a list of these"
     listed = said if isinstance(said, (list, tuple)) else [said]
     messages = []
     for one in listed:
@@ -210,8 +220,8 @@ def as_messages(said: Any, where: str) -> list[Message]:
             continue
         if not isinstance(one, Mapping) or not isinstance(one.get("content"), str) or one.get("role") not in ROLES:
             raise TypeError(
-                f"{where} returned {one!r:.120}; return text, a message of {' or '.join(ROLES)} with text as its content, a list "
-                "of these, Say(...) or Done(...)"
+                f"{where} returned {one!r:.120}; return text, a message of {' or '.join(ROLES)} with text as its content, "
+                f"{others}"
             )
         messages.append(_message(one["role"], one["content"]))
     return messages
@@ -224,9 +234,23 @@ def as_text(result: Any) -> str:
     if result is None:
         return "(no result)"
     try:
-        return json.dumps(plain_number(result), ensure_ascii=False, default=str)
+        return json.dumps(plain_number(result), ensure_ascii=False, default=_plain)
     except (TypeError, ValueError):
         return str(result)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON knows no form of. Sets are put in order, since theirs is another one in every process."""
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=lambda member: json.dumps(member, default=str))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Enum):
+        return value.value
+    number = plain_number(value)
+    return str(value) if number is value else number
 
 
 def shortened(text: str, longest: int = LONGEST_RESULT) -> str:

@@ -54,6 +54,7 @@ class Episodes:
         traceback_dir: where the first traceback is written.
         introduced: a task with what the policy is told of its tools, where the chat template does not tell it.
         cluster: play on the nodes of this Ray cluster, and not here.
+        room: tokens that a prompt may have, what its episode begins with included.
 
     Raises:
         EnvironmentFailed: it cannot be loaded in a worker process.
@@ -73,8 +74,10 @@ class Episodes:
         traceback_dir: Path | None = None,
         introduced: Callable[[Task], Task] | None = None,
         cluster: Cluster | None = None,
+        room: int | None = None,
     ) -> None:
         self.seed, self._introduced, self._environment = seed, introduced, environment
+        self._room = room
         self._lock = threading.Lock()
         self._prepared: OrderedDict[bytes, Prepared] = OrderedDict()
         self._closed = False
@@ -115,7 +118,8 @@ class Episodes:
             EnvironmentFailed: no worker can be started.
         """
         sent = {n: content for n, task in enumerate(tasks) if isinstance(content := packed(task), bytes)}
-        reasons = [_why_not(heard) for heard in self._opened(tasks, sent).values()]
+        opened = self._opened(tasks, sent)
+        reasons = [self._made(tasks[number], heard)[2] for number, heard in opened.items()]
         if reasons and all(reasons):
             environment = self._environment
             raise UserError(
@@ -150,17 +154,12 @@ class Episodes:
         return came
 
     def _prepare(self, task: Task, prompt: Prompt, content: bytes | Score, heard: Heard) -> tuple[Task, Prompt]:
-        rules, made, failure = self.rules, task, heard.failure
-        if failure is None and (reason := _why_not(heard)):
+        made, rendered, reason = self._made(task, heard)
+        prompt = rendered or prompt
+        failure = heard.failure
+        if reason and failure is None:
             failure = Score(status="error", reason=reason)
-        with rules.bridge_lock:
-            if failure is None and heard.answer is not None:
-                made = dataclasses.replace(
-                    task, messages=_opened(task.messages, rules.bridge.read(heard.answer.messages))
-                )
-            made = made if self._introduced is None else self._introduced(made)
-            if made.messages != task.messages or rules.bridge.settings:
-                prompt = rules.bridge.prompt(made)
+            self.rules.tally.failure(Heard(failure=failure), task, "")
         with self._lock:
             name = _name(made)
             self._prepared[name] = Prepared(
@@ -176,6 +175,25 @@ class Episodes:
             while len(self._prepared) > MOST_PREPARED:
                 self._prepared.popitem(last=False)
         return made, prompt
+
+    def _made(self, task: Task, heard: Heard) -> tuple[Task, Prompt | None, str]:
+        """A task with what its episode begins with, its prompt where that is another one, and why the episode cannot begin."""
+        reason, bridge = _why_not(heard), self.rules.bridge
+        with self.rules.bridge_lock:
+            if reason or heard.answer is None:
+                return *self._rendered(task, task), reason
+            begun = dataclasses.replace(task, messages=_opened(task.messages, bridge.read(heard.answer.messages)))
+            made, prompt = self._rendered(begun, task)
+            length = len(prompt.token_ids) if prompt is not None and heard.answer.messages else 0
+            if self._room is None or length <= self._room:
+                return made, prompt, ""
+            reason = f"with what it begins with a prompt has {length} tokens, and there is room for {self._room}"
+            return *self._rendered(task, task), reason
+
+    def _rendered(self, made: Task, task: Task) -> tuple[Task, Prompt | None]:
+        made = made if self._introduced is None else self._introduced(made)
+        same = made.messages == task.messages and not self.rules.bridge.settings
+        return made, None if same else self.rules.bridge.prompt(made)
 
     def _seed_of(self, task: Task) -> int:
         return sample_seed(self.seed, f"episode\x1f{task.id}", 0)

@@ -13,6 +13,7 @@ A turn that calls nothing is an answer. One that means to call and cannot be rea
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,16 +26,32 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 # Of one turn; those behind them are not read, so that reading costs a multiple of the text's length however it is made.
 MOST_CALLS = 16
 END_OF_THINKING = "</think>"
-_TAG, _END_TAG = "<tool_call>", "</tool_call>"
+CALL_TAGS = _TAG, _END_TAG = "<tool_call>", "</tool_call>"
 _PYTHON_TAG = "<|python_tag|>"
 _TOOL_CALLS = "[TOOL_CALLS]"
 _FENCE = re.compile(r"```(?:json|tool_call|tool_code)?[ \t]*\r?\n", re.IGNORECASE)
+_MARKS: dict[Format, re.Pattern[str]] = {
+    "hermes": re.compile(re.escape(_TAG)),
+    "llama": re.compile(re.escape(_PYTHON_TAG)),
+    "mistral": re.compile(re.escape(_TOOL_CALLS)),
+    "json": _FENCE,
+}
+_BARE = re.compile(r"[\s;,]*(?=[\[{])")
 _BLANK = re.compile(r"\s*")
 _NAMED = re.compile(r"\s*([A-Za-z_][\w.-]{0,63})(?:\[CALL_ID\][A-Za-z0-9]{0,64})?(?:\[ARGS\])?\s*(?=\{)")
 _MEANT = re.compile(r'"name"\s*:')
 _ARGUMENTS = ("arguments", "parameters")
+
+
+def _finite(number: str) -> float:
+    """Raises ValueError for what is no number: Python reads ``NaN``, ``Infinity`` and ``1e999``, and no tool expects them."""
+    if not math.isfinite(value := float(number)):
+        raise ValueError(f"{number} is not finite")
+    return value
+
+
 # Line breaks in a text, as models write programs into arguments, are no reason to refuse it.
-_DECODER = json.JSONDecoder(strict=False)
+_DECODER = json.JSONDecoder(strict=False, parse_float=_finite, parse_constant=_finite)
 
 
 @dataclass(frozen=True)
@@ -108,17 +125,42 @@ def read(raw: str, format: Format) -> list[Call | Fault]:
 
     Args:
         raw: the turn with special tokens, some of which are parts of calls. What stands before the end of its reasoning
-            (``</think>``) calls nothing.
+            (the last ``</think>`` outside of a call's arguments) calls nothing.
     """
     if format not in READERS:
         raise UserError(f"environment.format: there is no format {format!r}; there are {', '.join(FORMATS)}")
     found: list[Call | Fault] = []
-    for one in READERS[format](raw.rpartition(END_OF_THINKING)[2]):
+    for one in READERS[format](_thought_through(raw, format)):
         if len(found) == MOST_CALLS:
             found.append(Fault(f"A turn may hold {MOST_CALLS} calls; those behind them were not read."))
             break
         found.append(one)
     return found
+
+
+def _thought_through(raw: str, format: Format) -> str:
+    """What stands behind the reasoning of a turn. A program or a question in the arguments of a call may hold its end as text."""
+    begin = scan = unread = 0
+    bare, at = True, raw.find(END_OF_THINKING)
+    while at >= 0 and unread <= MOST_CALLS:  # to find out that it is no JSON costs as much as all that stands before it
+        while scan < at and unread <= MOST_CALLS and (opening := _opening(raw, scan, at, format, bare)) is not None:
+            _, end = _decoded(raw, opening)
+            bare, scan, unread = end is not None, end or opening, unread + (end is None)
+        if scan <= at:
+            bare, begin, scan = True, at + len(END_OF_THINKING), at + len(END_OF_THINKING)
+        at = raw.find(END_OF_THINKING, scan)
+    return raw[begin:] if at < 0 else raw.rpartition(END_OF_THINKING)[2]
+
+
+def _opening(raw: str, start: int, stop: int, format: Format, bare: bool) -> int | None:
+    """Where the next value that may be a call begins. bare: one that nothing announces may stand at ``start``."""
+    if bare and format in ("llama", "json") and (found := _BARE.match(raw, start, stop)):
+        return found.end()
+    marked = _MARKS[format].search(raw, start, stop)
+    if marked is None:
+        return None
+    named = _NAMED.match(raw, marked.end()) if format == "mistral" else None
+    return named.end() if named else marked.end()
 
 
 def _hermes(text: str) -> Iterator[Call | Fault]:

@@ -17,7 +17,7 @@ from grpo_kit.types import Message, Task
 
 from .base import Environment
 from .episodes import Episodes
-from .formats import Call, format_of_template, instructions, read, takes_tools, write
+from .formats import CALL_TAGS, Call, example, format_of_template, instructions, read, takes_tools, write
 from .lookup import Address, EnvironmentSpec, get_environment
 
 
@@ -72,6 +72,7 @@ class Setting:
         error_patience: int = 3,
         traceback_dir: Path | None = None,
         cluster: Cluster | None = None,
+        room: int | None = None,
     ) -> Episodes:
         """Start its processes. See `Episodes`."""
         return Episodes(
@@ -86,6 +87,7 @@ class Setting:
             traceback_dir,
             introduced=self.introduced,
             cluster=cluster,
+            room=room,
         )
 
 
@@ -132,10 +134,36 @@ def find_setting(
     # Where there are both tools and a reply, turns without a call are answered as the user does.
     roles = (*(["tool"] * bool(environment.tools)), *(["user"] * (environment.pays or not environment.tools)))
     if settings.fresh:
-        bridge.check_whole(roles, opening or (QUESTION,))
+        answered = min((settings.turns or environment.turns) - 1, 2)
+        bridge.check_whole(roles, opening or (QUESTION,), answered)
     else:
         bridge.check(roles, opening or (QUESTION,))
+        _check_room(settings, environment, bridge, roles)
     return Setting(settings, environment, spec, bridge, told)
+
+
+def _check_room(settings: EnvironmentConfig, environment: Environment, bridge: Bridge, roles: Sequence[str]) -> None:
+    """Raises UserError where not even the shortest reply may be inserted, so that every episode would end with its first turn."""
+    least = min(len(bridge.answered((), bridge.read([Message(role=role, content=".")]))) for role in roles)
+    if settings.max_inserted < least and (settings.turns or environment.turns) > 1:
+        raise UserError(
+            f"environment.max_inserted: {settings.max_inserted} tokens hold no reply: with what the chat template of "
+            f"{bridge.name} writes around it the shortest has {least}. Give it "
+            "room for those of all turns, or set environment.turns: 1"
+        )
+
+
+def check_calls_end(stop: Sequence[str], setting: Setting) -> None:
+    """Raises UserError for a stop string that cuts calls off before they are closed, so that none could be read."""
+    if not setting.environment.tools or setting.spec.format != "hermes":
+        return
+    if cuts := [
+        string for string in stop if string.strip() and any(string.strip() in tag or tag in string for tag in CALL_TAGS)
+    ]:
+        raise UserError(
+            f"rollout.stop: {cuts[0]!r} is a part of how tools are called here ({example('hermes')}), and a turn's text is cut "
+            "before it. Leave it out: a turn ends with the chat template's own token"
+        )
 
 
 def introduced(messages: tuple[Message, ...], told: str, system: bool) -> tuple[Message, ...]:

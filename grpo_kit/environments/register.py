@@ -17,6 +17,7 @@ from grpo_kit.types import Task
 
 from .adapters import adapt
 from .base import Environment, Episode
+from .cases import Case
 from .classes import Part, PartsEpisode
 from .formats import Format
 from .shipped import SHIPPED
@@ -176,21 +177,29 @@ def assemble(
         turns or max((part.turns for part in parts if part.turns is not None), default=TURNS),
         tuple(tool.schema for part in parts for tool in part.tools),
         first.origin if len(parts) == 1 else ", ".join(part.origin for part in parts),
-        _cases_of(first) if len(parts) == 1 else (),
+        cases_of(first) if len(parts) == 1 else (),
         speaks_first=any(part.begin is not None for part in parts),
         pays=bool(replying),
     )
 
 
-def _cases_of(part: Part) -> tuple[Any, ...]:
+def cases_of(part: Part) -> tuple[Case, ...]:
+    """Its own scripted episodes. Raises UserError where they cannot be had."""
     try:
-        return () if part.cases is None else tuple(part.cases())
+        cases = () if part.cases is None else tuple(part.cases())
     except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if Path(f.filename).is_file() and Path(f.filename).parent != Path(__file__).parent]
+        at = (own or frames)[-1]
         raise UserError(
             f"environment {part.name!r} ({part.origin}): its cases cannot be had: {type(error).__name__}: {error} "
             f"({at.filename}:{at.lineno})"
         ) from error
+    if others := [case for case in cases if not isinstance(case, Case)]:
+        raise UserError(
+            f"environment {part.name!r} ({part.origin}): its cases are Case objects; one of them is {others[0]!r:.80}"
+        )
+    return cases
 
 
 def version_of(made: Any, version: str) -> str:

@@ -67,11 +67,12 @@ class Prepared:
 
 @dataclass(eq=False, slots=True)
 class Played:
-    """An episode of a round. at: the turn that has no reply yet. invalid: calls in a row."""
+    """An episode of a round. at: the turn that has no reply yet. written: turns with special tokens. invalid: calls in a row."""
 
     at: SampledTurn
     line: Told | None = None
     turns: list[Turn] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
     sampled: int = 0
     inserted: int = 0
     invalid: int = 0
@@ -146,6 +147,7 @@ class Round:
             raw = bridge.raw(turn.token_ids, turn.text)
         self._waiting += 1
         self._said = True
+        played.written.append(raw)
         pool.say(played.line, turn.text, raw)
 
     def watch(self, told: Callable[[], None]) -> None:
@@ -217,7 +219,7 @@ class Round:
         try:
             with rules.bridge_lock:
                 messages = rules.bridge.read(answer.messages)
-                inserted = self._next(key, messages)
+                inserted = self._next(key, messages, answer.calls)
         except (UserError, ValueError) as error:
             failure = Score(status="error", reason=str(error))
             rules.tally.failure(Heard(failure=failure), self._tasks[key[0]].task, played.at.text)
@@ -233,14 +235,16 @@ class Round:
         played.inserted = told
         self._replies.append(Reply(*key, inserted))
 
-    def _next(self, key: Key, messages: tuple[Message, ...]) -> list[int]:
-        """What stands between the turn and the next one, or the next one's whole prompt."""
+    def _next(self, key: Key, messages: tuple[Message, ...], calls: int) -> list[int]:
+        """What stands between the turn, which made so many calls, and the next one, or the next one's whole prompt."""
         played, bridge = self._played[key], self._rules.bridge
         if not self._rules.settings.fresh:
             return bridge.answered(played.at.token_ids, messages)
         said = [*self._tasks[key[0]].opening]
-        for text, replies in [*((t.text, t.replies) for t in played.turns), (played.at.text, messages)]:
-            said += [Message(role="assistant", content=text), *replies]
+        told = [(turn.text, turn.calls, turn.replies) for turn in played.turns] + [(played.at.text, calls, messages)]
+        for raw, (text, called, replies) in zip(played.written, told, strict=True):
+            # A call as it was written: special tokens may be a part of it.
+            said += [Message(role="assistant", content=raw if called else text), *replies]
         return [*bridge.prompt(Task(key[0], tuple(said), None)).token_ids]
 
     def _keep(self, played: Played, heard: Heard, messages: tuple[Message, ...]) -> None:

@@ -23,6 +23,8 @@ from .base import Answer, Environment, Episode
 from .cases import Case
 from .formats import Call, Format, write
 from .lookup import EnvironmentSpec, get_part
+from .register import cases_of
+from .worker import encode, plain_messages
 
 RANDOM_EPISODES = 5
 GROUND = Case((), prompt="What is the answer?", answer="42")  # what is played on where there are neither cases nor data
@@ -93,7 +95,11 @@ def read_cases(path: Path) -> list[Case]:
             raise ValueError(
                 f"{where}: a case is an object with 'turns', a list, and, optional, {others}; got {line[:100]}"
             )
-        cases.append(Case(**{**row, "turns": [_turn(turn, where) for turn in row["turns"]]}))
+        turns = [_turn(turn, where) for turn in row["turns"]]
+        try:
+            cases.append(Case(**{**row, "turns": turns}))
+        except TypeError as error:
+            raise ValueError(f"{where}: {error}") from error
     return cases
 
 
@@ -148,7 +154,7 @@ def with_example(spec: EnvironmentSpec, cases: Sequence[Case] | None = None) -> 
     part = None if spec.name is None else get_part(spec.name)
     if part is None or all(optional or name in spec.options for name, optional in part.options.items()):
         return spec
-    own = part.cases() if cases is None and part.cases is not None else cases or ()
+    own = cases_of(part) if cases is None else cases
     return replace(spec, options={**next((case.options for case in own), {}), **spec.options})
 
 
@@ -197,6 +203,7 @@ class _Trial:
             with self._guarded(played):
                 episode = self.environment.open(case.task(), case.seed, case.options)
                 played.begin = list(episode.begin())
+                plain_messages(played.begin)
                 if (size := _size(played.begin)) > LONGEST_ANSWER:
                     played.problem = f"begins with {size:,} characters, for which no prompt has room"
             yield episode if not played.problem else None
@@ -209,7 +216,9 @@ class _Trial:
         played.turns.append(text)
         began = time.perf_counter()
         with self._guarded(played):
-            played.answers.append(episode.reply(text, text))
+            answer = episode.reply(text, text)
+            encode(answer)  # what a worker process refuses is refused here
+            played.answers.append(answer)
         played.seconds = max(played.seconds, time.perf_counter() - began)
         size = _size(played.answers[-1].messages) if played.answers else 0
         if size > LONGEST_ANSWER and not played.problem:

@@ -165,8 +165,9 @@ def describe(function: Callable[..., Any], origin: str, bound: bool = False) -> 
         model = create_model("Arguments", __config__=_STRICT, **fields)
         schema = model.model_json_schema()
     except PydanticUserError as error:
+        why = str(error).splitlines()[0].partition(". ")[0]  # an address of their documentation follows
         raise UserError(
-            f"{where} has a parameter of a type that cannot be given as JSON ({str(error).partition('. ')[0]:.200}); use "
+            f"{where} has a parameter of a type that cannot be given as JSON ({why:.200}); use "
             "str, int, float, bool, list, dict, Literal, or None beside one of them"
         ) from error
     read = _Parameters(name, tuple(parameter.name for parameter in parameters), model).read

@@ -87,7 +87,7 @@ class Stage:
                 begins()
                 started = time.perf_counter()
                 self.episodes[key] = self.environment.open(task, seed, pickle.loads(self.options))
-                result[BEGUN] = _messages(self.episodes[key].begin())
+                result[BEGUN] = plain_messages(self.episodes[key].begin())
             if rest:
                 begins()
                 started = time.perf_counter()
@@ -117,7 +117,7 @@ def encode(answer: Any) -> dict[str, Any]:
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise ValueError(f"Answer.{name} must be a count, got {count!r:.100}")
     done = bool(answer.done)
-    messages = [] if done else _messages(answer.messages)
+    messages = [] if done else plain_messages(answer.messages)
     if not done and not messages:
         raise ValueError("an episode that is not over must answer with a message")
     reward = None if answer.reward is None else _number("reward", answer.reward)
@@ -133,7 +133,7 @@ def _number(name: str, value: Any) -> float:
     return float(value)
 
 
-def _messages(messages: Any) -> list[dict[str, str]]:
+def plain_messages(messages: Any) -> list[dict[str, str]]:
     """Messages with plain text alone. What is longer than any episode has room for is cut, which the trainer sees."""
     if messages is None:
         return []

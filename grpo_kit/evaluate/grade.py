@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from grpo_kit.config import Config
+from grpo_kit.config import Config, ModelConfig
 from grpo_kit.config.data import PASS_RATE
+from grpo_kit.data.chat import render
 from grpo_kit.data.datasets import DatasetSource, open_source
 from grpo_kit.data.mixture import DataSet
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.errors import UserError
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.observe.terminal import line
+from grpo_kit.policy.models import model_skeleton
 from grpo_kit.runtime.scratch_file import scratch_beside
 
-from .checkpoints import CheckpointEvaluation, Settings
+from .checkpoints import CheckpointEvaluation, Settings, find_model
 from .recipe_task import recipe_judge
 from .records import SAMPLES_FILE, read_records
 from .tasks import EvalTask, OpenTask
@@ -40,20 +43,23 @@ def grade(config: Config, model: str | None, settings: Settings, out: Path, resu
     path = model or config.model.path
     if path is None:
         raise UserError("model.path: the recipe makes its model from scratch; name one to grade with: --model FOLDER")
-    if out.exists():
-        raise UserError(f"--out: {out} exists and is never overwritten: choose another file")
+    entries = config.mixture
+    targets = [out.with_name(f"{out.stem}-{entry.called}{out.suffix}") for entry in entries] if entries else [out]
+    for target in targets:
+        if target.exists():
+            raise UserError(f"--out: {target} exists and is never overwritten: choose another file")
     folder = out.with_name(out.name + SAMPLES_BESIDE)
     if folder.exists() and not resume:
         raise UserError(f"--out: {folder} holds the samples of an earlier grading: go on with --resume, or remove it")
     sets = _whole_sets(config)
     tasks = [_task_of(config, number, part) for number, part in enumerate(sets)]
-    CheckpointEvaluation(Path(path).name, path, tasks, settings, folder, console).run()
+    asked = _short_enough(sets, tasks, path)
+    CheckpointEvaluation(Path(path).name, path, asked, settings, folder, console).run()
     rates = _rates(folder)
-    for part, task in zip(sets, tasks, strict=True):
-        target = out if len(sets) == 1 else out.with_name(f"{out.stem}-{part.name}{out.suffix}")
-        found = [rates[task.name, problem.id] for problem in task.problems]
+    for part, task, short, target in zip(sets, tasks, asked, targets, strict=True):
+        found = [rates.get((task.name, problem.id), (None, 0)) for problem in task.problems]
         _write(target, _graded(part, found))
-        _say(console, target, found, settings.n)
+        _say(console, target, found, settings.n, len(task.problems) - len(short.problems))
 
 
 def _whole_sets(config: Config) -> list[DataSet]:
@@ -93,6 +99,21 @@ def _task_of(config: Config, number: int, part: DataSet) -> OpenTask:
     return OpenTask(part.name or "data", spec, problems, part.source.fingerprint, size)
 
 
+def _short_enough(sets: Sequence[DataSet], tasks: Sequence[OpenTask], path: str) -> list[OpenTask]:
+    """The tasks without the prompts that training passes over for their length, which would not fit beside an answer."""
+    _, tokenizer = model_skeleton(ModelConfig(path=find_model(path)))
+    found = []
+    for part, task in zip(sets, tasks, strict=True):
+        most, arguments = part.config.max_prompt_tokens, task.spec.chat.arguments
+        short = tuple(p for p in task.problems if len(render(p, tokenizer, arguments).token_ids) <= most)
+        if not short:
+            raise UserError(
+                f"{part.where}.max_prompt_tokens: no prompt has at most {most} tokens; raise it to grade some"
+            )
+        found.append(replace(task, problems=short))
+    return found
+
+
 def _rates(folder: Path) -> dict[tuple[str, str], tuple[float | None, int]]:
     """The share of right responses to each problem, None where none was judged, and how many were."""
     right: dict[tuple[str, str], list[bool]] = {}
@@ -125,12 +146,13 @@ def _write(target: Path, rows: Iterator[dict[str, Any]]) -> None:
     os.replace(scratch, target)
 
 
-def _say(console: RunConsole, target: Path, found: Sequence[tuple[float | None, int]], samples: int) -> None:
+def _say(console: RunConsole, target: Path, found: Sequence[tuple[float | None, int]], samples: int, long: int) -> None:
     rates = [rate for rate, _ in found if rate is not None]
     never, always = sum(rate == 0.0 for rate in rates), sum(rate == 1.0 for rate in rates)
     mean = f"{sum(rates) / len(rates):.1%} right" if rates else "nothing was judged"
     line(
         console.console,
         f"{target}: {len(found)} prompts, {samples} samples each, {mean}; {never} prompts never right, {always} always, "
-        f"{len(rates) - never - always} between, {len(found) - len(rates)} unjudged",
+        f"{len(rates) - never - always} between, {len(found) - len(rates) - long} unjudged"
+        + (f", {long} too long to be asked (max_prompt_tokens)" if long else ""),
     )

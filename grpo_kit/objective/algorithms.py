@@ -187,6 +187,11 @@ ALGORITHMS: dict[str, Algorithm] = {
         paper="arXiv:2106.07704", summary="entropy is paid: consistent along any path, whoever sampled it (arXiv:1702.08892)",
         family="values", bootstrap="soft", trace=1.0, **_VALUES,
     ),
+    "sac": Algorithm(
+        paper="arXiv:1910.07207",
+        summary="a policy that follows the smaller of twin values, and is paid for entropy (arXiv:1801.01290)",
+        family="values", bootstrap="soft", action_values="twins", target_rate=0.2, trace=1.0, policy_steps=8, **_VALUES,
+    ),
     # --- a stronger model teaches: its opinion of what the policy itself samples -----------------------------------
     "on_policy_distillation": Algorithm(
         paper="Lu 2025", summary="the teacher's log-ratio of each sampled token as its advantage (GKD, arXiv:2306.13649)",
@@ -212,6 +217,11 @@ ALGORITHMS: dict[str, Algorithm] = {
     "reward_model": Algorithm(
         paper="arXiv:2203.02155", summary="Bradley-Terry on preference pairs; a verifier and a critic's start",
         family="reward_model", data="recorded",
+    ),
+    "iql": Algorithm(
+        paper="arXiv:2110.06169", summary="imitates tokens, each weighed by what it is worth beyond an optimistic critic's state",
+        family="values", data="recorded", bootstrap="expectile", action_values="returns",
+        **(_VALUES | {"value_temperature": 0.2}),
     ),
     "offline_pg": Algorithm(
         paper="arXiv:1205.4839", summary="policy gradient on recorded rollouts with capped importance weights",

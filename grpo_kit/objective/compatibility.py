@@ -15,6 +15,7 @@ NOT_OF_VALUES = (
 # Choices of family values that no other reads.
 OF_VALUES = (
     "bootstrap", "action_values", "value_temperature", "bootstrap_steps", "target_rate", "target_every", "huber", "expectile",
+    "policy_steps",
 )  # fmt: skip
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
@@ -110,6 +111,16 @@ def _values(row: Objective) -> list[str]:
             f"objective.action_values twins with bootstrap {row.bootstrap}: its policy is paid for entropy, and what a state is "
             "worth is that policy's soft value; use bootstrap soft"
         )
+    if row.policy_steps > 1 and not row.learns_twins:
+        found.append(
+            f"objective.policy_steps {row.policy_steps} is of a policy that follows twins, and action_values {row.action_values} "
+            "has none; leave it out, or use action_values twins"
+        )
+    if row.weighs_by_advantage and not row.learns_expectile:
+        found.append(
+            f"objective.action_values returns with bootstrap {row.bootstrap}, which reads values of tokens off the logits: "
+            "those are a policy's here, which imitates; use bootstrap expectile"
+        )
     if row.drop_agreeing:
         found.append("objective.drop_agreeing with family values, which compares no group: leave it false")
     if row.bootstrap == "double_max" and not row.keeps_target:
@@ -118,7 +129,9 @@ def _values(row: Objective) -> list[str]:
             "target_rate a value, or use bootstrap max"
         )
     if row.learns_expectile and not row.learns_states:
-        found.append("objective.bootstrap expectile needs a critic that learns it; use action_values dueling")
+        found.append(
+            "objective.bootstrap expectile needs a critic that learns it; use action_values returns or dueling"
+        )
     if row.target_every > 1 and not row.keeps_target:
         found.append("objective.target_every says when the target network follows, and target_rate null keeps none")
     return found
@@ -155,6 +168,12 @@ def _reward(row: Objective, group_size: int) -> list[str]:
         found.append(
             f"objective.{name} makes one number of a response, and returns {row.returns} gives its tokens what they earned; use "
             "returns response"
+        )
+    if row.needs_greedy and (row.reads_marks or row.reads_parts):
+        name = f"shape {row.shape}" if row.reads_marks else f"combine {row.combine}"
+        found.append(
+            f"objective.{name} with baseline greedy: the rewards would be on another scale than the greedy response's, which is "
+            "no part of the group; use another baseline, or leave it out"
         )
     if row.reads_marks and row.reads_parts:
         found.append(
@@ -286,9 +305,14 @@ def _entropy(row: Objective) -> list[str]:
     found = []
     if row.entropy_target is not None and row.natural_gradient:
         found.append("objective.entropy_target adapts a bonus in the loss of a gradient step; use step gradient")
-    if row.tokens != "all" and row.imitates:
+    if row.tokens != "all" and (row.imitates or row.selects):
         found.append(
             f"objective.tokens {row.tokens} holds back tokens by their advantage, and imitation gives all the same"
+        )
+    if row.tokens == "clip_cov" and row.covariance_low >= row.covariance_high:
+        found.append(
+            f"objective.tokens clip_cov holds back tokens between covariance_low {row.covariance_low:g} and covariance_high "
+            f"{row.covariance_high:g}, where none can be; covariance_low must be below covariance_high"
         )
     if row.kl_weighted and not row.kl_in_loss:
         found.append(
@@ -302,6 +326,8 @@ def _teacher(row: Objective) -> list[str]:
     if row.teacher == "none":
         if row.reward_weight != 1.0:
             found.append("objective.reward_weight weighs rewards against a teacher, and objective.teacher is none")
+        if row.teacher_weight != 1.0:
+            found.append("objective.teacher_weight weighs what a teacher says, and objective.teacher is none")
         return found
     if row.family != "policy_gradient":
         return [
@@ -311,6 +337,10 @@ def _teacher(row: Objective) -> list[str]:
         found.append(
             f"objective.ratio_level {row.ratio_level} compares whole responses, and teacher sampled gives every token its "
             "own advantage; use ratio_level token or sequence_token, or teacher vocabulary"
+        )
+    if row.teacher_weight == 0.0:
+        found.append(
+            "objective.teacher_weight 0 holds a teacher and does not listen to it; give it a weight, or set teacher none"
         )
     if row.selects:
         found.append(

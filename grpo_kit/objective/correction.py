@@ -128,6 +128,16 @@ REJECTIONS: dict[str, Rejection] = {
 declare_axis("rejection", REJECTIONS)
 
 
+def without_overflow(log_ratio: Tokens, weight: Tokens | float) -> Tokens:
+    """The log-ratio, held within what has an exponential where the weight is 0: 0 times what overflowed is not 0.
+
+    What a rejection leaves out for being far away is what overflows.
+    """
+    if isinstance(weight, float):
+        return log_ratio
+    return torch.where(weight > 0, log_ratio, log_ratio.clamp(max=_LARGEST))
+
+
 def spread(log_weight: Tokens) -> Tokens:
     """w^2 - 1, whose mean is the chi-square divergence of trainer and engine; n / (1 + mean) samples are left of n."""
     return (2.0 * log_weight.clamp(max=_LARGEST)).exp() - 1.0

@@ -249,10 +249,11 @@ class Objective(Strict):
         description="what a state is worth in a return: the token sampled there, the best one, the learning network's best by "
         "the target network, all of them softly, or an expectile of what was met (family values)",
     )
-    action_values: Literal["dueling", "logits", "twins"] = Field(
+    action_values: Literal["dueling", "logits", "twins", "returns"] = Field(
         "dueling",
         description="Q(s, a): a critic's value of the state plus value_temperature times the log-probability, "
-        "value_temperature times the logit, or the smaller of two networks' (family values)",
+        "value_temperature times the logit, the smaller of two networks', or the return, by which tokens are weighed that the "
+        "policy imitates (family values)",
     )
     value_temperature: float = Field(
         0.02,
@@ -271,6 +272,12 @@ class Objective(Strict):
         le=1.0,
         description="share of the learning network that goes into the target network, which is bootstrapped from; 1 copies it, "
         "null has none (family values)",
+    )
+    policy_steps: int = Field(
+        1,
+        gt=0,
+        description="optimizer steps of the policy after each of the twins', on as many parts of its responses "
+        "(action_values twins)",
     )
     target_every: int = Field(1, gt=0, description="optimizer steps between two of these (target_rate)")
     huber: float | None = Field(
@@ -371,13 +378,18 @@ class Objective(Strict):
 
     @property
     def learns_states(self) -> bool:
-        """Whether a critic learns what a state is worth, and the logits only by how much its tokens differ."""
-        return self.action_values == "dueling"
+        """Whether a critic learns what a state is worth, and the policy only by how much its tokens differ."""
+        return self.action_values in ("dueling", "returns")
 
     @property
     def learns_twins(self) -> bool:
         """Whether the policy is a network of its own, which follows the smaller of two others' action values."""
         return self.learns_values and self.action_values == "twins"
+
+    @property
+    def weighs_by_advantage(self) -> bool:
+        """Whether the policy imitates tokens, each weighed by how much it is worth beyond its state."""
+        return self.learns_values and self.action_values == "returns"
 
     @property
     def learns_expectile(self) -> bool:
@@ -400,13 +412,25 @@ class Objective(Strict):
             self.compares_in_groups
             or self.scale in ("group_std", "group_mean", "bernoulli_std", "beta_density")
             or self.combine == "decoupled"
-            or self.shape == "pass_at_k"
+            or self.compares_sets
         )
 
     @property
     def compares_in_groups(self) -> bool:
         """Whether what is subtracted from a reward is of its own group."""
         return self.baseline in ("group_mean", "leave_one_out", "length_weighted_mean")
+
+    @property
+    def compares_over_batch(self) -> bool:
+        """Whether rewards are compared with those of other prompts, of the past or of a critic, so that none teaches anything
+        where all are the same."""
+        elsewhere = self.baseline in ("moving_average", "batch_mean", "greedy", "critic")
+        return self.family == "policy_gradient" and elsewhere and not (self.selects or self.needs_teacher)
+
+    @property
+    def compares_sets(self) -> bool:
+        """Whether it is sets of responses that succeed or fail."""
+        return self.shape == "pass_at_k"
 
     @property
     def reads_marks(self) -> bool:
@@ -496,13 +520,14 @@ class Objective(Strict):
 
     @property
     def learns_without_advantage(self) -> bool:
-        """Whether a token of advantage zero can still have a part in the step: in its gradient, or in its trust region."""
+        """Whether a token of advantage zero can still have a part in the step: in its gradient, in its trust region, or in which
+        tokens are chosen, by a quantile or a mean over all of them."""
         return (
             self.kl_in_loss
             or self.uses_entropy
             or self.uses_penalty
             or self.ratio_penalty > 0.0
-            or self.penalises_tokens
+            or self.chooses_tokens
             or self.per_token
             or self.natural_gradient
             or self.needs_teacher

@@ -12,6 +12,8 @@ from .losses import sequence_mean_of
 from .rows import Objective, declare_axis
 from .shapes import Tokens
 
+_LEAST, _MOST = math.log(1e-8), 20.0  # of the logarithm of a ratio
+
 
 @dataclass(frozen=True, slots=True)
 class Surrogate:
@@ -25,6 +27,17 @@ class Surrogate:
 def _unbounded(loss: Tokens) -> Surrogate:
     never = torch.zeros_like(loss, dtype=torch.bool)
     return Surrogate(loss, never, never)
+
+
+def _reachable(log_ratio: Tokens, bounded: Tokens) -> Tokens:
+    """The log-ratio, where the surrogate bounds it held within what has an exponential in float32.
+
+    A bound takes the gradient of a far token away, and 0 times an exponential that overflowed is not 0.
+
+    Args:
+        bounded: bool, where the surrogate has no gradient that far out.
+    """
+    return torch.where(bounded, log_ratio.clamp(max=_MOST), log_ratio)
 
 
 def policy_gradient(
@@ -49,11 +62,14 @@ def ppo_clip(
     ``dual_clip`` bounds r where A < 0, where the minimum alone does not (arXiv:1912.09729, eq. 5).
     """
     low, high = row.clip_low, row.clip_high
-    ratio = log_ratio.exp()
+    # Of a bad token without a dual clip nothing bounds the ratio, and what overflows there must not pass for learned.
+    ratio = _reachable(log_ratio, advantages > 0 if row.dual_clip is None else torch.ones_like(advantages > 0)).exp()
     bounded = ratio.clamp(1.0 - low, 1.0 + high)
-    free = ratio if row.dual_clip is None else ratio.clamp(max=row.dual_clip)
+    gain = torch.minimum(ratio * advantages, bounded * advantages)
+    if row.dual_clip is not None:
+        gain = torch.where(advantages < 0, torch.maximum(gain, row.dual_clip * advantages), gain)
     return Surrogate(
-        -torch.minimum(free * advantages, bounded * advantages),
+        -gain,
         (ratio < 1.0 - low) & (advantages < 0),
         (ratio > 1.0 + high) & (advantages > 0),
     )
@@ -74,7 +90,8 @@ def sapo(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index
     # Not torch.where of two floats, which is float32 whatever the loss is computed in.
     positive = torch.full_like(advantages, row.gate_positive)
     temperature = positive.masked_fill(advantages <= 0, row.gate_negative)
-    gate = torch.sigmoid(temperature * (log_ratio.exp() - 1.0)) * 4.0 / temperature
+    ratio = _reachable(log_ratio, torch.ones_like(advantages > 0)).exp()
+    gate = torch.sigmoid(temperature * (ratio - 1.0)) * 4.0 / temperature
     return _unbounded(-gate * advantages)
 
 
@@ -97,8 +114,8 @@ def divergence_mask(
     The probability of the token, not its ratio, says how far the policy moved: rare tokens may change by large factors.
     ``ratio_cap`` bounds that factor as a weight, and leaves the token its gradient.
     """
-    ratio = log_ratio.exp()
-    capped = ratio * (ratio.detach().clamp(max=row.ratio_cap) / ratio.detach())
+    # The value is that of the capped ratio, the gradient its multiple of that of log pi; no quotient, which 0 and inf spoil.
+    capped = log_ratio.detach().exp().clamp(max=row.ratio_cap) * (log_ratio - log_ratio.detach()).exp()
     moved = DIVERGENCES[row.divergence](logprobs.detach(), log_ratio.detach()) > row.divergence_limit
     high = moved & (advantages > 0) & (log_ratio > 0)
     low = moved & (advantages < 0) & (log_ratio < 0)
@@ -107,8 +124,7 @@ def divergence_mask(
 
 def total_variation(logprobs: Tokens, log_ratio: Tokens) -> Tokens:
     """|pi - pi_old|: total variation of "this token or another" (arXiv:2602.04879)."""
-    probability = logprobs.exp()
-    return (probability - probability * (-log_ratio).exp()).abs()
+    return (logprobs.exp() - (logprobs - log_ratio).exp()).abs()
 
 
 def binary_kl(logprobs: Tokens, log_ratio: Tokens) -> Tokens:
@@ -149,9 +165,6 @@ def vespo(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_inde
     decay = _by_sign(advantages, row.gamma_decay_positive, row.gamma_decay_negative)
     weight = (decay + power * log_w - decay * log_w.exp()).exp()
     return _unbounded(-weight * advantages * logprobs)
-
-
-_LEAST, _MOST = math.log(1e-8), 20.0
 
 
 def _by_sign(advantages: Tokens, positive: float, negative: float) -> Tokens:

@@ -11,6 +11,9 @@ advantages, as in path consistency learning, arXiv:1702.08892), or the logits th
 
 Of an actor and twins (soft actor-critic, arXiv:1801.01290; of discrete actions, arXiv:1910.07207) the policy is a network of its
 own, which follows the smaller of two networks of action values, and the temperature follows the policy's entropy.
+
+Where a policy imitates by advantage (implicit Q-learning, arXiv:2110.06169) its logits are no values: since the next state is
+certain, Q(s, a) = r + discount * V(s') needs no network beside the critic's.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ import torch
 
 from .rows import declare_axis
 from .shapes import Actions, Scalar, Tokens
+
+LARGEST_WEIGHT = 100.0  # of a token that is imitated
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,15 @@ def temperature_loss(entropy: float, log_temperature: Scalar, target: float) -> 
         entropy, target: nats per token.
     """
     return log_temperature * (entropy - target)
+
+
+def advantage_weights(advantages: Tokens, temperature: float) -> Tokens:
+    """exp(advantage / temperature), by which a token's imitation is weighed (implicit Q-learning, arXiv:2110.06169, eq. 7).
+
+    What it leads to is the policy that sampled, times these weights: the best one within a distance of it. Bounded as in the
+    authors' code, or one token's surprise would be the gradient.
+    """
+    return (advantages / temperature).exp().clamp(max=LARGEST_WEIGHT)
 
 
 Bootstrap = Callable[[StateValues], Bootstrapped]

@@ -167,6 +167,8 @@ CATALOGUE: tuple[Metric, ...] = (
     _M("values/realised", "mean discounted return that came, with what soft values pay for entropy", "reward", "rises"),
     _M("values/overestimation", "promised minus realised, mean over all tokens", "reward", "near 0",
        "above 0 and rising: bootstrap double_max, or a slower target network"),
+    _M("values/weight", "mean weight of an imitated token (action_values returns)", "", "near 1 to 10",
+       "near 100, its bound: raise value_temperature"),
     _M("values/temperature", "what a nat of entropy is paid (action_values twins)", "reward",
        "falls where the entropy is above objective.entropy_target, and rises below"),
     _M("critic/loss", "the critic's loss", "", "falls"),

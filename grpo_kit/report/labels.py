@@ -62,6 +62,7 @@ LABELS = {
     "values/realised": "came",
     "values/overestimation": "promised minus what came",
     "values/temperature": "temperature",
+    "values/weight": "weight of an imitated token",
     "pairs/accuracy": "training pairs",
     "pairs/margin": "margin",
     "pairs/chosen_logprob": "chosen response",

@@ -275,6 +275,7 @@ def _values(table: Table) -> list[Panel]:
         _chart(table, "Values", "Returns, promised and real", both, "reward", note=note),
         _chart(table, "Values", "Overestimation", ["values/overestimation"], "reward, mean over tokens"),
         _chart(table, "Values", "Temporal-difference error", ["values/td_error"], "reward, mean over tokens"),
+        _chart(table, "Values", "Weight", ["values/weight"], "mean over imitated tokens"),
         _chart(table, "Values", "Temperature", ["values/temperature"], "reward for a nat of entropy"),
     ]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from grpo_kit.config import Config
+from grpo_kit.config import Config, VerifierConfig
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.tables import Column, show_table
@@ -24,6 +24,7 @@ MANY_CUT = 0.25
 UNMARKED = 0.03
 INVALID = 0.3
 EASY = 0.9
+ENOUGH_ENDED = 8  # responses that ended, to go by how many of them are right
 LONG_RUN = 24.0  # hours
 MOST_CHANGES = 3
 
@@ -135,11 +136,13 @@ def advice(config: Config, found: Probed) -> tuple[str, list[str]]:
     if found.judged < 0.5:
         return "Nothing would be learned: most responses have no verdict.", ["mend the verifier (above)", *changes]
     if found.right().value == 0.0 and found.teaching == 0:
-        return "Nothing would be learned: no response is right, so no group holds a difference.", changes
+        so = ", so no group holds a difference" if found.compares else ""
+        return f"Nothing would be learned: no response is right{so}.", changes
     if found.right().value > EASY and share < FEW:
         return "Little would be learned: nearly everything is right already.", ["harder prompts (data)", *changes]
     if share < FEW:
-        return f"Little would be learned: about {share:.0%} of the groups hold a difference.", changes
+        what = "hold a difference" if found.compares else "teach something"
+        return f"Little would be learned: about {share:.0%} of the groups {what}.", changes
     return f"It can learn: about {share:.0%} of the groups teach something.", changes
 
 
@@ -148,30 +151,51 @@ def _marking(config: Config, found: Probed) -> Iterator[str]:
     if math.isnan(found.unmarked) or found.unmarked < UNMARKED or found.unmarked < 0.25 * found.right().value:
         return
     raised = found.right().value + found.unmarked
-    at = next((n for n, v in enumerate(config.verifiers) if v.name == "math"), None)
-    if at is not None:
+    judging = _verifiers_of(config, found.unmarked_sets)
+    keys = [
+        f"{where}.{n}.options.last_expression=true"
+        for where, verifiers in judging.items()
+        for n, verifier in enumerate(verifiers)
+        if verifier.name == "math"
+    ]
+    if keys:
         yield (
-            f"verifiers.{at}.options.last_expression=true: {found.right().value:.1%} -> {raised:.1%} right (it also pays for an "
-            "answer that was never given)"
+            f"{' '.join(keys)}: {found.right().value:.1%} -> {raised:.1%} right (it also pays for an answer that was never given)"
         )
-    if not any(v.name == "format" for v in config.verifiers):
+    without = [where for where, verifiers in judging.items() if not any(v.name == "format" for v in verifiers)]
+    if without:
+        where = "" if without == ["verifiers"] else f" in {' and '.join(without)}"
         yield (
-            "a second verifier {name: format, weight: 0.2, options: {shape: boxed}}: the mark is learned first, and then what "
-            "is in it"
+            f"a second verifier{where} {{name: format, weight: 0.2, options: {{shape: boxed}}}}: the mark is learned first, and "
+            "then what is in it"
         )
+
+
+def _verifiers_of(config: Config, names: Collection[str]) -> dict[str, list[VerifierConfig]]:
+    """Those that score the responses of these data sets, by the key that they stand under."""
+    if not config.mixture:
+        return {"verifiers": config.verifiers}
+    found: dict[str, list[VerifierConfig]] = {}
+    for number, entry in enumerate(config.mixture):
+        if entry.called in names:
+            own = entry.verifiers
+            found["verifiers" if own is None else f"data.{number}.verifiers"] = config.verifiers if own is None else own
+    return found
 
 
 def _lengths(config: Config, found: Probed) -> Iterator[str]:
     most = config.rollout.max_tokens
     room = found.context - config.longest_prompt - config.inserted
     if found.truncated >= MANY_CUT:
-        finished = found.right_of_finished
+        ended = found.finished
+        finished = found.right_of_finished if ended >= ENOUGH_ENDED else math.nan
+        few = f"only {ended} end, too few to go by" if ended else "none of them ends"
         if room > most and (math.isnan(finished) or finished > found.right().value):
             raised = min(2 * most, room)
-            ended = "none of them ends" if math.isnan(finished) else f"of those that end {finished:.1%} are right"
-            yield f"rollout.max_tokens={raised}: {found.truncated:.0%} are cut; {ended}"
+            told = few if math.isnan(finished) else f"of those that end {finished:.1%} are right"
+            yield f"rollout.max_tokens={raised}: {found.truncated:.0%} are cut; {told}"
         elif math.isnan(finished):
-            yield "shorter answers: ask for them in prompt_template (data); none of them ends"
+            yield f"shorter answers: ask for them in prompt_template (data); {few}"
         else:
             yield "shorter answers: ask for them in prompt_template (data); of those that end no more are right"
     longest = max(found.lengths)

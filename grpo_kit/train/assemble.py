@@ -17,7 +17,7 @@ from grpo_kit.data.records import Records, open_records
 from grpo_kit.data.samplers import open_sampler
 from grpo_kit.data.source import TaskSource
 from grpo_kit.environments.episodes import Episodes
-from grpo_kit.environments.opening import Setting, check_pays, find_setting, outcome_of
+from grpo_kit.environments.opening import Setting, check_calls_end, check_pays, find_setting, outcome_of
 from grpo_kit.evaluate.judge import Judge, find_judge, spec_of
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import open_generator
@@ -89,7 +89,7 @@ class Assembly:
         sets = training_sets(config)
         self.tasks = as_one(sets)
         self.setting = prepare_setting(config, self.policy.tokenizer, self.tasks)
-        self.episodes = open_episodes(config, self.setting, folder)
+        self.episodes = open_episodes(config, self.setting, self.policy.context_length, folder)
         if self.episodes is not None:
             self._open.callback(self.episodes.close)
             self.episodes.rehearse([self.tasks.task(n) for n in range(min(self.tasks.size or REHEARSED, REHEARSED))])
@@ -216,16 +216,27 @@ def prepare_setting(config: Config, tokenizer: Any, source: TaskSource) -> Setti
         return None
     if not config.verifiers:
         check_pays(config.environment)
-    return find_setting(config.environment, tokenizer, source.task(0).messages)
+    setting = find_setting(config.environment, tokenizer, source.task(0).messages)
+    check_calls_end(config.rollout.stop, setting)
+    return setting
 
 
-def open_episodes(config: Config, setting: Setting | None, folder: Path | None) -> Episodes | None:
+def open_episodes(config: Config, setting: Setting | None, context: int, folder: Path | None) -> Episodes | None:
+    """What plays the episodes of a run, where it has any. context: tokens of the model's."""
     scoring = config.scoring
     if setting is None:
         return None
     cluster = Cluster(scoring.ray_address) if setting.settings.executor == "ray" else None
+    # vLLM holds no more than it is told at its start; the embedded engine all that the model does.
+    longest = context if config.rollout.engine == "torch" else min(config.longest_sequence(), context)
     return setting.open(
-        config.seed, scoring.environment, scoring.max_error_rate, scoring.error_patience, folder, cluster
+        config.seed,
+        scoring.environment,
+        scoring.max_error_rate,
+        scoring.error_patience,
+        folder,
+        cluster,
+        longest - config.rollout.max_tokens - config.inserted,
     )
 
 

@@ -59,7 +59,7 @@ def _pass(policy: Policy, config: Config, objective: Algorithm, setting: Setting
     sequences = [sequence] * max(1, setting.micro_batch // setting.length)
     dtype = next(policy.model.parameters()).dtype
     for batch in micro_batches(sequences, setting.micro_batch, policy.device, dtype):
-        logprobs, entropies = policy.logprobs(batch, config.rollout.temperature, objective.entropy_bonus > 0.0)
+        logprobs, entropies = policy.logprobs(batch, config.rollout.temperature, objective.uses_entropy)
         (logprobs.sum() + entropies.sum()).backward()
 
 

@@ -28,7 +28,7 @@ from grpo_kit.data.datasets import as_one, evaluation_tasks, training_sets
 from grpo_kit.data.mixture import DataSet, MixedSource, unnamed
 from grpo_kit.data.records import open_records
 from grpo_kit.data.rows import is_one_file
-from grpo_kit.data.samplers import open_sampler
+from grpo_kit.data.samplers import check_shares, open_sampler
 from grpo_kit.data.source import TaskSource
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.environments.opening import Setting
@@ -36,9 +36,10 @@ from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import Judge, find_judge
 from grpo_kit.generate.engines import check_engine
 from grpo_kit.generate.vllm_adapters import check_rank
-from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.objective.compatibility import refusals
-from grpo_kit.objective.rows import Algorithm
+from grpo_kit.objective.rows import Algorithm, Objective
+from grpo_kit.objective.unread import idle, unread
 from grpo_kit.plan.lengths import likely_response
 from grpo_kit.plan.memory import Memory, machine_memory, memory_of, setting_of
 from grpo_kit.plan.shape import ModelShape
@@ -111,11 +112,13 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     check_engine(config.rollout, device.type)
     skeleton, tokenizer, notes = _check_model(config)
     notes += check_reference(config, objective, skeleton, tokenizer)
+    notes += _idle_choices(config, objective)
     sets = training_sets(config)
     notes += _check_data(config, objective, sets, tokenizer, context_of(skeleton.config))
     setting = prepare_setting(config, tokenizer, as_one(sets))
     sampler = open_sampler(config, sets, tokenizer, longer_of(setting))
     first = sampler.next(max(1, config.rollout.prompts_per_step))
+    check_shares(config, sets, tokenizer, longer_of(setting))
     if setting is not None:
         first = [(task, setting.bridge.prompt(task)) for task in (setting.introduced(task) for task, _ in first)]
         if setting.told:
@@ -340,6 +343,17 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
         raise UserError(
             f"algorithm {config.algorithm} as configured cannot be trained:\n" + "\n".join(f"  {f}" for f in found)
         )
+
+
+def _idle_choices(config: Config, objective: Algorithm) -> list[str]:
+    """What the recipe says of the objective to no effect."""
+    row = ALGORITHMS.get(config.algorithm, Objective())
+    said = config.objective.model_fields_set
+    changed = [key for key in said if getattr(config.objective, key) != getattr(row, key)]
+    return [
+        *unread(objective, changed),
+        *idle(objective, config.train.updates_per_batch * config.train.epochs_per_batch),
+    ]
 
 
 def _against_twins(config: Config) -> list[str]:

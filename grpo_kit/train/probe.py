@@ -17,6 +17,7 @@ import torch
 
 from grpo_kit.config import Config
 from grpo_kit.data.datasets import as_one, training_sets
+from grpo_kit.data.sampler import Sampler
 from grpo_kit.data.samplers import open_sampler
 from grpo_kit.environments.episodes import Episodes, play
 from grpo_kit.evaluate.judge import find_judge
@@ -39,7 +40,7 @@ from grpo_kit.scoring import Scorer
 from grpo_kit.types import Completion, Group, Prompt, Task
 
 from .assemble import longer_of, open_episodes, open_scorer, prepare_policy, prepare_setting, sampling_params
-from .prospect import LongestBatch, Probed, teaches
+from .prospect import LongestBatch, Probed, least_wrong, teaching
 from .warm_start import start_warm
 
 SAMPLING_SECONDS = 90.0  # in which samples are asked for; the fewest that mean anything are asked for all the same
@@ -59,17 +60,16 @@ def probe(config: Config, objective: Algorithm, shape: ModelShape, prompts: int,
     with tempfile.TemporaryDirectory(prefix="probe-") as folder:
         policy = prepare_policy(config)
         sets = training_sets(config)
-        source = as_one(sets)
-        setting = prepare_setting(config, policy.tokenizer, source)
+        setting = prepare_setting(config, policy.tokenizer, as_one(sets))
         start_warm(policy, config, Path(folder), console, Clock(), setting)
         torch.manual_seed(config.seed)
         if config.model.lora is not None:
             policy = attach_lora(policy, config.model.lora)
-        episodes = open_episodes(config, setting, Path(folder))
+        episodes = open_episodes(config, setting, policy.context_length, Path(folder))
         scorer = open_scorer(config, Path(folder), judge=find_judge(config, sets))
         try:
             sampler = open_sampler(config, sets, policy.tokenizer, longer_of(setting))
-            tasks = sampler.next(min(prompts, source.size or prompts))
+            tasks = _first_prompts(sampler, prompts, config.rollout.prompts_per_step)
             pace = _pace(config, policy, shape, tasks)
             with console.stage("probe", 1) as bar:
                 begun = time.perf_counter()
@@ -81,7 +81,14 @@ def probe(config: Config, objective: Algorithm, shape: ModelShape, prompts: int,
             scorer.close()
             if episodes is not None:
                 episodes.close()
-    return _probed(config, objective, policy, groups, prompts, hurried, seconds, batch, pace)
+    return _probed(config, objective, policy, groups, len(tasks), hurried, seconds, batch, pace)
+
+
+def _first_prompts(sampler: Sampler, prompts: int, at_once: int) -> list[tuple[Task, Prompt]]:
+    """So many prompts, or all that there are: more than a step asks for at once, some data set may not have."""
+    first = sampler.next(min(prompts, at_once))
+    more = prompts - len(first)
+    return first + (sampler.next(more, {task.id for task, _ in first}) if more else [])
 
 
 def _probed(
@@ -113,13 +120,14 @@ def _probed(
         group_size=config.rollout.group_size,
         limit=config.rollout.max_tokens,
         context=policy.context_length,
-        teaching=sum(teaches(group, objective) for group in groups),
+        teaching=teaching(groups, objective),
         seconds=seconds,
         batch=batch,
         forecast=forecast,
         step_seconds=step,
         warmed=config.warm_start is not None,
         compares=objective.needs_comparison or objective.learns_from_pairs,
+        least_wrong=least_wrong(objective),
     )
 
 

@@ -52,6 +52,7 @@ class Probed:
         forecast: of the run at these lengths; None on a GPU. ``step_seconds``: of a step, by it or by what was measured.
         warmed: whether the policy went through the recipe's warm start first.
         compares: whether a group teaches by the differences of its rewards.
+        least_wrong: how many responses of a group have to be wrong for it to teach.
     """
 
     groups: list[Group]
@@ -67,6 +68,7 @@ class Probed:
     step_seconds: float
     warmed: bool
     compares: bool
+    least_wrong: int = 1
 
     @property
     def samples(self) -> int:
@@ -100,6 +102,11 @@ class Probed:
         return fmean(c.truncated for c in self.completions)
 
     @property
+    def finished(self) -> int:
+        """How many responses ended by themselves and were judged."""
+        return sum(v.counts and not c.truncated for c, v in zip(self.completions, self.verdicts, strict=True))
+
+    @property
     def right_of_finished(self) -> float:
         found = [v.right for c, v in zip(self.completions, self.verdicts, strict=True) if v.counts and not c.truncated]
         return fmean(found) if found else math.nan
@@ -113,6 +120,17 @@ class Probed:
         """Share of the responses that mark no answer, though what they say last is right; NaN where no verifier looks."""
         looked = [score.metrics[RIGHT_UNMARKED] for part in self.parts for score in part.values() if _looked(score)]
         return sum(looked) / len(self.completions) if looked else math.nan
+
+    @property
+    def unmarked_sets(self) -> set[str]:
+        """The data sets that these are of."""
+        return {
+            data_set_of(group.task)
+            for group in self.groups
+            for part in group.parts
+            for score in part.values()
+            if score.metrics.get(RIGHT_UNMARKED)
+        }
 
     @property
     def without_answer(self) -> float:
@@ -138,7 +156,7 @@ class Probed:
         return EpisodeNumbers.of(self.completions)
 
     def likely_to_differ(self, size: int) -> float:
-        """Share of the groups of ``size`` expected to hold right and wrong responses.
+        """Share of the groups of ``size`` expected to hold a right response and as many wrong ones as it takes.
 
         Each prompt's pass rate is what its samples say with a Beta prior of the weight of one sample around the mean.
         """
@@ -147,7 +165,8 @@ class Probed:
         for group in self.groups:
             marks = [v.right for v in group.verdicts() if v.counts]
             a, b = rate + sum(marks), 1 - rate + len(marks) - sum(marks)
-            found.append(1.0 - _all(a, b, size) - _all(b, a, size))
+            few = sum(_wrong(a, b, size, wrong) for wrong in range(self.least_wrong))
+            found.append(max(0.0, 1.0 - few - _wrong(a, b, size, size)))
         return fmean(found)
 
     def teaching_share(self, size: int) -> float:
@@ -156,6 +175,8 @@ class Probed:
         A reward may tell apart what the judge calls right or wrong alike: what was seen to differ does so in a larger group too.
         """
         seen = self.teaching / len(self.groups)
+        if self.least_wrong > 1 and self.samples < size:  # what a smaller group says of it is something else
+            return self.likely_to_differ(size)
         return max(seen, self.likely_to_differ(size)) if self.compares else seen
 
     def by_data_set(self) -> dict[str, list[Group]]:
@@ -175,9 +196,27 @@ def _looked(score: Score) -> bool:
     return RIGHT_UNMARKED in score.metrics
 
 
-def _all(a: float, b: float, size: int) -> float:
-    """E[p^size] where p has the distribution Beta(a, b)."""
-    return math.exp(math.lgamma(a + size) - math.lgamma(a) + math.lgamma(a + b) - math.lgamma(a + b + size))
+def _wrong(a: float, b: float, size: int, wrong: int) -> float:
+    """Chance that so many of ``size`` responses are wrong, where the chance to be right has the distribution Beta(a, b)."""
+    if wrong > size:
+        return 0.0
+    right = size - wrong
+    beta = math.lgamma(a + right) + math.lgamma(b + wrong) - math.lgamma(a + b + size)
+    prior = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    return math.comb(size, wrong) * math.exp(beta - prior)
+
+
+def least_wrong(objective: Algorithm) -> int:
+    """How many wrong responses a group needs: with fewer than a set has, every set of responses succeeds."""
+    return objective.set_size if objective.compares_sets else 1
+
+
+def teaching(groups: Sequence[Group], objective: Algorithm) -> int:
+    """How many groups would move the policy; none where all have one reward that is compared with itself."""
+    rewards = {round(s.value, 9) for group in groups for s in group.scores if s.counts}
+    if objective.compares_over_batch and len(rewards) < 2:
+        return 0
+    return sum(teaches(group, objective) for group in groups)
 
 
 def teaches(group: Group, objective: Algorithm) -> bool:
@@ -185,8 +224,12 @@ def teaches(group: Group, objective: Algorithm) -> bool:
     counted = [s.value for s in group.scores if s.counts]
     if objective.selects:
         return any(mark.right for mark in group.marks())
-    if objective.dynamic_sampling and agrees(group):
+    if (objective.dynamic_sampling or objective.drop_agreeing) and agrees(group):
         return False
+    if objective.compares_sets:
+        counted = [float(mark.right) for mark in group.marks() if mark.counts]
+        fewest = objective.set_size if len(counted) > objective.set_size else 1
+        return 1.0 in counted and counted.count(0.0) >= fewest
     if objective.needs_teacher or not (objective.needs_comparison or objective.learns_from_pairs):
         return bool(counted)
     return len(counted) > 1 and max(counted) - min(counted) > TOLERANCE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -86,7 +87,7 @@ class SoftActorCritic(ResponseLearner):
         super().__init__(policy, objective, settings)
         self.policy, self.twins, self.warmup, self.target = policy, twins, warmup, target
         total = max(1, settings.total_updates - warmup * settings.updates_per_step)
-        self.step = GradientStep(policy.model, settings.optimizer, total)
+        self.step = GradientStep(policy.model, settings.optimizer, total * objective.policy_steps)
         self.twin_steps = [GradientStep(t.model, critic_config, settings.total_updates, "critic/") for t in twins]
         self.temperature = Temperature(objective.value_temperature, objective.entropy_target, objective.entropy_step)
         self.levels = [0.0 for _ in twins]
@@ -130,7 +131,8 @@ class SoftActorCritic(ResponseLearner):
             loss = partial(self.twin_loss, twin=twin, level=level, warming=warming)
             step(self._batches(sequences), loss, metrics)
         if not warming:
-            self.step(self._batches(sequences), self.loss, metrics)
+            for part in _parts(sequences, self.objective.policy_steps):
+                self.step(self._batches(part), self.loss, metrics)
             if sequences:
                 self.temperature.see(_mean_entropy(sequences))
         if self.target is not None:
@@ -187,6 +189,15 @@ class SoftActorCritic(ResponseLearner):
         self.temperature.load_state_dict(state["temperature"])
         if self.target is not None:
             self.target.load_state_dict(state["target"])
+
+
+def _parts(sequences: list[TrainingSequence], count: int) -> list[list[TrainingSequence]]:
+    """The sequences in ``count`` parts with something of every prompt, each weighing as much as all of them.
+
+    What the policy follows has no noise of sampling, so that a part says about as much as the whole; and a policy that takes one
+    step for each of the twins' is left behind, or steps past them where its rate is theirs.
+    """
+    return [[replace(s, weight=count * s.weight) for s in sequences[number::count]] for number in range(count)]
 
 
 def _mean_entropy(sequences: list[TrainingSequence]) -> float:

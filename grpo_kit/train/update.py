@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
-from grpo_kit.objective.correction import CORRECTIONS, LEVELS, REJECTIONS, Mismatch, spread
+from grpo_kit.objective.correction import CORRECTIONS, LEVELS, REJECTIONS, Mismatch, spread, without_overflow
 from grpo_kit.objective.kl import KL_ESTIMATORS, k3
 from grpo_kit.objective.losses import RATIO_LEVELS
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.objective.surrogates import SURROGATES
-from grpo_kit.objective.tokens import clip_cov, covariance, kl_cov
+from grpo_kit.objective.tokens import clip_cov, covariance, entropy_limit, kl_cov
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures, read
 from grpo_kit.policy.dealing import computed, rank_batches
@@ -147,11 +147,12 @@ class PolicyUpdater:
         Only those of highest entropy carry its gradient (arXiv:2506.01939); those of high covariance do not, or pay for moving.
         """
         objective = self.objective
+        sequences = [s for s in sequences if len(s.completion_ids)]  # what says nothing was passed through no policy
         if not objective.chooses_tokens or not sequences:
             return
         if objective.entropy_share < 1.0:
             entropies = [s.entropies for s in sequences if s.entropies is not None]
-            limit = torch.cat(entropies).float().quantile(1.0 - objective.entropy_share)
+            limit = entropy_limit(torch.cat(entropies).float(), objective.entropy_share)
             for sequence, values in zip(sequences, entropies, strict=True):
                 sequence.token_mask = values.float() >= limit
         if not objective.holds_back_tokens:
@@ -198,6 +199,8 @@ class PolicyUpdater:
         old_logprobs = logprobs.detach() if remembered is None else remembered
         weight, since = self._correction(batch, logprobs.detach(), old_logprobs, metrics)
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, since, batch.sequence_index)
+        if objective.rejects:
+            log_ratio = without_overflow(log_ratio, weight)
         adapted = objective.model_copy(update={"penalty": self.adaptive.penalty})
         surrogate = SURROGATES[objective.surrogate](
             logprobs, log_ratio, batch.advantages, batch.sequence_index, adapted

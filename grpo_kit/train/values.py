@@ -14,7 +14,7 @@ from torch import Tensor
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.rows import Algorithm
-from grpo_kit.objective.values import BOOTSTRAPS, StateValues, error_loss, expectile_weights
+from grpo_kit.objective.values import BOOTSTRAPS, StateValues, advantage_weights, error_loss, expectile_weights
 from grpo_kit.observe.clock import phase
 from grpo_kit.observe.measure import Measure, Measures
 from grpo_kit.policy.dealing import computed, rank_batches
@@ -128,7 +128,8 @@ class ValueLearner(ResponseLearner):
         for response in responses:
             key = id(response.sequence)
             response.state_values, taken = now[key][:2]
-            response.action_values = response.state_values + scale * taken
+            # A policy that imitates says nothing of values: what a token promises is its state's.
+            response.action_values = response.state_values + (not objective.weighs_by_advantage) * scale * taken
             soft, said, best, _, chosen, _ = then[key]
             seen = StateValues(soft, soft + scale * said, soft + scale * best, soft + scale * chosen, -scale * said)
             bootstrapped = BOOTSTRAPS[objective.bootstrap](seen)
@@ -136,7 +137,8 @@ class ValueLearner(ResponseLearner):
             response.goals = returns_of(response.rewards, bootstrapped, objective)
             response.own = 1.0 - shares_of_states(bootstrapped, objective)
             response.sequence.old_logprobs = taken
-        level = 0.0 if self.networks.critic is None else level_of(responses, [r.action_values for r in responses])
+        leveled = self.networks.critic is not None and not objective.weighs_by_advantage
+        level = level_of(responses, [r.action_values for r in responses]) if leveled else 0.0
         for response in responses:
             response.sequence.values = response.state_values + level * response.own
             response.sequence.returns = response.goals
@@ -158,6 +160,8 @@ class ValueLearner(ResponseLearner):
     def loss(self, batch: MicroBatch, metrics: Measures) -> Tensor:
         """This micro-batch's part of the loss of the step, a scalar: of the logits, the critic's values being given."""
         objective, policy = self.objective, self.networks.policy
+        if objective.weighs_by_advantage:
+            return self._imitation(batch, metrics)
         if not objective.learns_states:
             found = policy.actions(batch)
             values, entropies = objective.value_temperature * (found.totals + found.taken), found.entropies
@@ -173,6 +177,18 @@ class ValueLearner(ResponseLearner):
         errors = values - batch.returns
         metrics.means({"entropy": entropies, "values/td_error": errors.abs()})
         return (error_loss(errors, objective.huber) * batch.weights).sum()
+
+    def _imitation(self, batch: MicroBatch, metrics: Measures) -> Tensor:
+        """The same of a policy that imitates tokens by what each is worth beyond its state."""
+        logprobs, entropies = self.networks.policy.logprobs(batch, 1.0)
+        if not batch.sequences:
+            return logprobs.sum()
+        assert batch.values is not None
+        assert batch.returns is not None
+        advantages = batch.returns - batch.values
+        weights = advantage_weights(advantages, self.objective.value_temperature)
+        metrics.means({"entropy": entropies, "values/td_error": advantages.abs(), "values/weight": weights})
+        return -(weights * logprobs * batch.weights).sum()
 
     def critic_loss(self, batch: MicroBatch, metrics: Measures) -> Tensor:
         """The same of the critic, the log-probabilities being given: of an expectile, only its own values count."""

@@ -126,6 +126,16 @@ def test_pools_leave_easy_and_hard_prompts_out_of_most_epochs_and_nothing_else()
         assert abs(counts[index] - expected) <= 1, index  # the last epoch is not over
 
 
+def test_a_step_is_filled_with_what_is_too_easy_where_all_else_had_its_turn():
+    """A data set no larger than two steps, nearly all of which is solved, is no reason to end a run."""
+    sampler = opened("pools", size=8, decay=1.0, revisit=1e-9)
+    for _ in range(6):
+        assert sorted(step(sampler, count=8, rate=lambda index: 0.5 if index == 3 else 1.0)) == list(range(8))
+    sampler = opened("pools", size=8, decay=1.0, revisit=1e-9)
+    drawn = [step(sampler, count=4, rate=lambda index: 0.5 if index < 4 else 1.0) for _ in range(12)]
+    assert all(sorted(indices) == [0, 1, 2, 3] for indices in drawn[2:])  # what is between comes first
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_s_further_rounds_bring_other_prompts_and_no_time_passes(kind):
     sampler = opened(kind)

@@ -7,7 +7,7 @@ import pytest
 from grpo_kit.config.read import apply_override, validate
 from grpo_kit.config.source import parse_yaml
 from grpo_kit.data.datasets import as_one, demonstrated_source, evaluation_tasks, training_sets, training_source
-from grpo_kit.data.mixture import shares
+from grpo_kit.data.mixture import largest_shares, shares
 from grpo_kit.data.sampler import OtherData
 from grpo_kit.data.samplers import open_sampler
 from grpo_kit.data.tasks import ProceduralSource
@@ -15,6 +15,7 @@ from grpo_kit.errors import UserError
 from grpo_kit.evaluate.judge import find_judge
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.run.resume import changes
+from grpo_kit.train.preflight import preflight
 from tests.kit.tiny import TINY_RECIPE
 
 TOKENIZER = build_tokenizer()
@@ -110,6 +111,13 @@ def test_other_data_sets_names_or_weights_are_other_data_and_nothing_moves(other
     assert now.state_dict() == untouched
 
 
+def test_the_data_set_whose_rows_changed_is_named(tmp_path):
+    before = sampler(recipe([SUMS, rows(tmp_path, "few", 4)]))
+    now = sampler(recipe([SUMS, rows(tmp_path, "few", 3)]))
+    with pytest.raises(OtherData, match=r"weights: data\.1 \(few\) has other rows"):
+        now.load_state_dict(before.state_dict())
+
+
 def test_a_list_of_one_is_the_section_that_it_holds():
     one = {"task": "addition", "level": 1, "max_prompt_tokens": 64}
     listed, plain = recipe([one | {"name": "sums", "weight": 2}]), recipe(one)
@@ -148,6 +156,27 @@ def test_a_data_set_that_is_used_up_within_a_step_leaves_later_steps_as_they_wer
     assert {task.data_set for task, _ in more} == {"sums"}
     later = [task.data_set for task, _ in drawn.next(8)]
     assert later.count("few") == 4
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 1.3), (3.0, 1.0, 1.0), (1.0, 2.0, 4.0), (0.01, 1.0)])
+@pytest.mark.parametrize("steps", [1, 20, 400])
+def test_the_largest_share_of_a_run_is_known_beforehand(weights, steps):
+    most, drawn = [0] * len(weights), [0] * len(weights)
+    for _ in range(steps):
+        order = shares(weights, drawn, 8)
+        counts = [order.count(number) for number in range(len(weights))]
+        drawn = [a + b for a, b in zip(drawn, counts, strict=True)]
+        most = [max(pair) for pair in zip(most, counts, strict=True)]
+    assert largest_shares(weights, 8, steps) == most
+
+
+def test_a_data_set_that_is_too_small_for_a_later_step_is_refused_before_the_first(tmp_path):
+    """A share of 3.5 prompts is 3 in the first step, and 4 in the second."""
+    sets = [rows(tmp_path, "few", 3), SUMS | {"weight": 1.3}]
+    changes = ("rollout.prompts_per_step=8", "verifiers=[{name: math}]", "scoring.max_rejected_gold=1")
+    with pytest.raises(UserError, match=r"4 different prompts are wanted at a time, and data\.0 has only 3"):
+        preflight(recipe(sets, *changes, "train.steps=2"), None)
+    assert preflight(recipe(sets, *changes, "train.steps=1"), None).prompts
 
 
 def test_the_evaluation_is_of_each_data_set_in_equal_parts_and_of_nothing_that_is_trained_on(tmp_path):

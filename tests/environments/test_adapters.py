@@ -99,7 +99,7 @@ def test_gymnasium_with_numbered_actions():
     episode = opened(Numbered)
     assert list(episode.begin()) == [{"role": "user", "content": "[0] of 3"}]
     assert content(say(episode, "I take 2, no, 1.")) == "[1] of 3"
-    for turn in ("", "left", "0", "4", "9" * 10**6):
+    for turn in ("", "left", "0", "4", "9" * 10**6, "1000000000002"):
         refused = say(episode, turn)
         assert (content(refused), refused.invalid) == ("Say a number from 1 to 3.", 1)
     assert say(episode, "2").done

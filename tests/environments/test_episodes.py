@@ -360,3 +360,22 @@ def test_a_reply_that_the_template_refuses_is_an_error_of_the_episode(monkeypatc
         end = play(replies, {("t", 0): ["a"]})["t", 0]
     assert (end.ending, end.outcome.status) == ("error", "error")
     assert "too many" in end.outcome.reason
+
+
+def test_an_episode_that_begins_with_more_than_there_is_room_for_is_an_error_of_its_own():
+    with open_episodes(arguments={"room": 100}) as episodes:
+        episodes.rehearse([task("s"), task("t", "first " + "x" * 200)])
+        with pytest.raises(
+            UserError, match=r"no episode can begin: .* a prompt has \d+ tokens, and there is room for 100"
+        ):
+            episodes.rehearse([task("t", "first " + "x" * 200)])
+        pairs = [(each, Prompt(each.id, (1,))) for each in (task("s"), task("t", "first " + "x" * 200))]
+        made = episodes.prepare(pairs)
+        assert max(len(prompt.token_ids) for _, prompt in made) <= 100
+        with episodes.open_round([each for each, _ in made]) as replies:
+            ends = play(replies, {("s", 0): CALM, ("t", 0): ["a"], ("t", 1): ["cut b"]})
+        errors = episodes.statistics()["environment/error"]
+    assert ends["s", 0].ending == "done"
+    assert {(ends["t", n].ending, ends["t", n].outcome.counts) for n in (0, 1)} == {("error", False)}
+    assert errors == 1
+    assert "there is room for 100" in ends["t", 0].outcome.reason

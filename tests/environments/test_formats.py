@@ -39,6 +39,25 @@ def test_a_program_that_holds_the_closing_tag(format):
     assert read(write([CODE, ADD], format), format) == [CODE, ADD]
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_argument_that_holds_the_end_of_reasoning(format):
+    """It ends no reasoning; a call that was thought of before the real end is none."""
+    calls = [Call("say", {"text": "so </think> it goes"}), Call("say", {"text": "</think>"})]
+    assert read(write(calls, format), format) == calls
+    assert read(f"<think>Shall I? {write([ADD], format)}</think>\n{write(calls, format)}", format) == calls
+    assert read(f"{write([ADD], format)} </think> and </think>{write(calls, format)}", format) == calls
+    assert read(f"{write(calls, format)}</think> No.", format) == []
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "[1, -1e400]"])
+def test_what_is_no_finite_number_is_no_json(format, number):
+    """A tool that rounds or counts would fail at it, and the failure would be ours and not the policy's."""
+    [fault] = read(write([Call("a", {"x": 0})], format).replace("0", number), format)
+    assert isinstance(fault, Fault)
+    assert "not valid JSON" in fault.text
+
+
 @pytest.mark.parametrize(
     ("format", "text", "calls"),
     [
@@ -154,7 +173,8 @@ UNITS = (
     '{"name": "a", "arguments": {', "[", "{", '{"', '"', "\\", "[TOOL_CALLS]", "[TOOL_CALLS]a[ARGS]", "[TOOL_CALLS][", "a",
     " ", "\n", "```json\n", "```", "```json\n{", "<|python_tag|>", "<think>", "</think>", "9", '{"name": "a"};',
     '{"name": "a", "parameters": {}} ', '[{"name": "a"}', "1,", "[1,", '```json\n{"name":"a","arguments":{}}\n```\n',
-    "```json\n{}\n```\n", "\ud800", "\0",
+    "```json\n{}\n```\n", "\ud800", "\0", '<tool_call>{"a": "</think>"}',
+    '{"a": "</think>"};', '[TOOL_CALLS]["</think>"]</think>',
 )  # fmt: skip
 OPENINGS = (
     "",

@@ -7,13 +7,17 @@ import enum
 import math
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Literal
 
+import numpy
 import pytest
 
 from grpo_kit.environments import Call, Done, Say, ToolError, environment, get_environment, tool, tools_environment
 from grpo_kit.environments.base import Answer
+from grpo_kit.environments.classes import as_text
 from grpo_kit.environments.formats import write
 from grpo_kit.environments.lookup import SHIPPED
 from grpo_kit.environments.register import REGISTRY, assemble, of_class, of_function
@@ -392,6 +396,11 @@ def of_objects(a: Guess) -> int:
     return 0
 
 
+def of_functions(a: Callable[[int], int]) -> int:
+    """Add."""
+    return 0
+
+
 def of_nothing(a: Missing) -> int:  # type: ignore[name-defined]  # noqa: F821
     """Add."""
     return 0
@@ -404,6 +413,7 @@ def of_nothing(a: Missing) -> int:  # type: ignore[name-defined]  # noqa: F821
         (silent, "no docstring"),
         (open_ended, r"takes \*\*more, which"),
         (of_objects, "of a type that cannot be given as JSON.*use str, int"),
+        (of_functions, "of a type that cannot be given as JSON [^\n]*; use str, int"),
         (of_nothing, "types cannot be read.*Missing"),
     ],
 )
@@ -420,6 +430,37 @@ class Colour(enum.Enum):
 class Place:
     x: int
     title: str = "here"
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ({"b", "a", "c"}, '["a", "b", "c"]'),
+        ({"found": frozenset({10, 9})}, '{"found": [10, 9]}'),
+        (Place(3), '{"x": 3, "title": "here"}'),
+        ([Colour.red], '["red"]'),
+        ({"n": numpy.int64(3), "m": numpy.float32(0.5)}, '{"n": 3, "m": 0.5}'),
+        (None, "(no result)"),
+        (Fraction(1, 3), '"1/3"'),
+    ],
+)
+def test_results_are_written_as_json(result, text):
+    """Sets in one order: theirs differs from process to process, and a call that is made again must be answered alike."""
+    assert as_text(result) == text
+
+
+def test_what_begins_can_be_told_apart_from_what_replies():
+    class Pays:
+        def begin(self):
+            return Done(1.0)
+
+        def reply(self, response):
+            return "x"
+
+    with pytest.raises(
+        TypeError, match=r"returned Done\(reward=1.0\); return text, a message of .*, or a list of these$"
+    ):
+        played([of_class(Pays)], ["a"])
 
 
 def test_types_that_a_call_can_give():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from typer.testing import CliRunner
 from grpo_kit.cli.app import app
 from grpo_kit.data.tasks import ProceduralSource
 from grpo_kit.environments import Call, Case, EnvironmentSpec
+from grpo_kit.environments.attacks import random_call
 from grpo_kit.environments.formats import FORMATS
-from grpo_kit.environments.lookup import SHIPPED
+from grpo_kit.environments.lookup import SHIPPED, get_part
 from grpo_kit.environments.register import REGISTRY
 from grpo_kit.environments.selftest import examine, read_cases
+from grpo_kit.errors import UserError
 
 HEAD = "import random as world, time\nfrom pathlib import Path\nfrom grpo_kit.environments import *\n"
 
@@ -206,3 +209,63 @@ def test_exit_codes_of_the_program(grpo_kit, tmp_path):
     assert code("test", "wordle", "--cases", "missing.jsonl") == 2
     assert code("show", "broken.py:X") == 2
     assert code("test", "wordle", "-o", "shaped=0.5") == 0
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("'7'", "its cases are Case objects; one of them is '7'"),
+        ("Case('7')", r"turns must be a list of texts, Calls and lists of Calls \(.*mine.py:5\)"),
+        ("Case([7])", "turns must be a list of texts, Calls and lists of Calls"),
+        ("Case(['7'], replies='no')", "replies must be a list of texts"),
+        ("Case(['7'], reward='1')", "reward must be a finite number or None"),
+        ("Case(['7'], meta=5)", "meta must be a mapping"),
+        ("Case(['7'], options=[1])", "options must be a mapping"),
+    ],
+)
+def test_cases_that_nobody_could_play(tmp_path, case, said):
+    with pytest.raises(UserError, match=said):
+        problems(tmp_path, SOUND, cases=case)
+    shown = CliRunner().invoke(app, ["environments", "show", f"{tmp_path}/mine.py:Mine"])
+    assert isinstance(shown.exception, UserError)
+
+
+@pytest.mark.parametrize("row", [{"turns": ["7"], "reward": "1"}, {"turns": ["7"], "replies": "no"}])
+def test_cases_of_a_file_that_nobody_could_play(tmp_path, row):
+    (tmp_path / "cases.jsonl").write_text(json.dumps(row))
+    with pytest.raises(ValueError, match=r"cases.jsonl.*1.* must be a"):
+        read_cases(tmp_path / "cases.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [("['no'] * 65", "65 messages in one answer; there may be 64"), ("Done(1e31)", "must be a number of at most 1e")],
+)
+def test_what_a_worker_refuses_is_no_answer_here_either(tmp_path, returned, said):
+    assert said in problems(tmp_path, f"def reply(self, response): return {returned}")["attack empty"]
+
+
+NUMBERS = """
+import enum, pydantic
+class Unit(enum.Enum): m, km = 'm', 'km'
+class Length(pydantic.BaseModel):
+    amount: float
+    unit: Unit
+    more: 'list[Length]' = []
+@tool
+def convert(length: Length, digits: int) -> str:
+    '''Convert a length.'''
+    return 'x' * digits if digits > 0 else ''
+"""
+
+
+def test_numbers_are_attacked_and_random_calls_fit_types_of_any_depth(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(HEAD + NUMBERS)
+    rows = {f"{row.kind} {row.label}": row for row in examine(EnvironmentSpec(tools=(f"{path}:convert",)))}
+    assert "OverflowError" in rows["attack convert: huge numbers"].problem
+    assert not rows["attack convert: negative numbers"].problem
+    [made] = get_part(f"{path}:convert").tools
+    draw = random.Random(0)
+    for _ in range(200):
+        made.read(random_call(draw, [made.schema], given=1.0).arguments)

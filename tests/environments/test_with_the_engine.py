@@ -5,13 +5,18 @@ import dataclasses
 import pytest
 import torch
 
+from grpo_kit.config.environment import EnvironmentConfig
 from grpo_kit.environments.episodes import play
-from grpo_kit.generate.base import SamplingParams
+from grpo_kit.environments.formats import Call, write
+from grpo_kit.environments.opening import find_setting
+from grpo_kit.generate.base import SampledTurn, SamplingParams
+from grpo_kit.generate.episode import text_of
 from grpo_kit.generate.sampling import processed_logprobs
 from grpo_kit.generate.torch_engine import TorchEngine
 from grpo_kit.types import Prompt
 from tests.kit.replies import interleaved
 from tests.kit.said import END, TOKENIZER, open_episodes, task
+from tests.kit.templates import chat_tokenizer
 
 # Many tokens end a turn, so that a model which knows nothing has several.
 SAMPLING = SamplingParams(n=4, max_tokens=60, turn_tokens=25, stop_token_ids=(END, *range(64, 256)), seed=2)
@@ -67,3 +72,18 @@ def test_an_environment_of_one_turn_is_no_environment_bit_for_bit(policy, max_ro
         other = found[completion.task_id, completion.sample_index]
         assert len(other.turns) == 1
         assert dataclasses.replace(other, turns=[], ending=None, outcome=None) == completion
+
+
+def test_turns_that_are_rendered_anew_keep_the_special_tokens_that_calls_are_made_of():
+    tokenizer = chat_tokenizer("mistral")
+    tokenizer.chat_template += "{# writes calls as [TOOL_CALLS] #}"
+    settings = EnvironmentConfig(tools=("calculator",), history="fresh", turns=2, max_inserted=2000)
+    call = tokenizer.encode(write([Call("calculator", {"expression": "2*3"})], "mistral"), add_special_tokens=False)
+    mark = tokenizer.convert_tokens_to_ids("[TOOL_CALLS]")
+    assert call[0] == mark
+    with find_setting(settings, tokenizer).open(0) as episodes:
+        [(made, _)] = episodes.prepare([(task("t"), Prompt("t", (1,)))])
+        with episodes.open_round([made]) as replies:
+            replies.submit(SampledTurn("t", 0, 0, call, text_of(tokenizer, call, ()), "stop", 1000))
+            [reply] = replies.take(wait=True)
+    assert reply.inserted.count(mark) == 1

@@ -94,6 +94,31 @@ def test_each_of_several_data_sets_has_a_file(here):
     assert all(eval(row["prompt"].rstrip("=")) == int(row["answer"]) for row in sums)
 
 
+def test_no_file_of_any_data_set_is_overwritten(here):
+    sets = "data=[{name: rows, path: rows.jsonl, max_prompt_tokens: 64}, {name: sums, task: addition, limit: 5}]"
+    Path("graded-sums.jsonl").write_text("of somebody\n")
+    with pytest.raises(UserError, match=r"graded-sums\.jsonl exists and is never overwritten"):
+        raise grade(sets, "--samples", 2, "--out", "graded.jsonl", code=1).exception
+    assert Path("graded-sums.jsonl").read_text() == "of somebody\n"
+    assert not Path("graded.jsonl.samples").exists()
+
+
+def test_prompts_that_training_passes_over_for_their_length_are_not_asked(here):
+    rows = [*ROWS[:3], {"prompt": "1+1 " * 200, "answer": "2"}]  # more than the model's context
+    Path("long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = grade("data={path: long.jsonl, max_prompt_tokens: 64}", "--samples", 2, "--out", "graded.jsonl")
+    graded = lines("graded.jsonl")
+    assert [row["prompt"] for row in graded] == [row["prompt"] for row in rows]
+    assert [row["graded"] for row in graded] == [2, 2, 2, 0]
+    assert graded[3]["pass_rate"] is None
+    assert "0 unjudged, 1 too long to be asked" in " ".join(result.output.split())
+    with pytest.raises(UserError, match="no prompt has at most 3 tokens"):
+        raise grade(
+            "data={path: long.jsonl, max_prompt_tokens: 3}", "--samples", 2, "--out", "other.jsonl", code=1
+        ).exception
+    assert not Path("other.jsonl.samples").exists()
+
+
 def test_a_pass_rate_chooses_the_rows_that_are_trained_on(here):
     rates = [None, 0.0, 0.1, 0.5, 0.9, 1.0]
     rows = [{"prompt": f"question {i}", "answer": "1", "pass_rate": rate} for i, rate in enumerate(rates)]

@@ -51,6 +51,12 @@ REFUSED = [
     ("dapo", {"kl_weighted": True}, "there is none; give beta a value"),
     ("trpo", {"entropy_target": 0.3}, "use step gradient"),
     ("rft", {"data": "recorded", "tokens": "clip_cov"}, "imitation gives all the same"),
+    ("rft", {"tokens": "kl_cov"}, "imitation gives all the same"),
+    ("remax", {"shape": "signed"}, "on another scale than the greedy response's"),
+    ("remax", {"combine": "decoupled"}, "on another scale than the greedy response's"),
+    ("clip_cov", {"covariance_low": 5.0}, "where none can be"),
+    ("on_policy_distillation", {"teacher_weight": 0.0}, "does not listen to it"),
+    ("grpo", {"teacher_weight": 0.5}, "and objective.teacher is none"),
     ("gspo", {"correction": "in_ratio"}, "most of a batch would be clipped before any update"),
 ]
 
@@ -121,6 +127,7 @@ def test_choices_of_policy_gradients_are_no_choices_of_values(key, value):
         ("bootstrap_steps", 3),
         ("target_rate", 0.1),
         ("target_every", 2),
+        ("policy_steps", 2),
         ("huber", 1.0),
         ("expectile", 0.9),
     ],

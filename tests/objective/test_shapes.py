@@ -13,7 +13,7 @@ from grpo_kit.objective.rows import Objective
 
 SIZES = {"tokens": 11, "sequences": 5, "groups": 3, "pairs": 7, "responses": 4, "parts": 2, "vocabulary": 6}
 INDEX = {"sequence_index": "sequences", "group_index": "groups"}  # which of so many
-BOOLEAN = ("counted", "desirable", "clipped_low", "clipped_high", "known")
+BOOLEAN = ("counted", "desirable", "clipped_low", "clipped_high", "known", "bounded")
 PLAIN = {Objective: Objective(), float: 0.5, int: SIZES["tokens"], str: ""}
 CHOICES = {
     "baseline": "group_mean",

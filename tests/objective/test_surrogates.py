@@ -97,6 +97,43 @@ def test_dual_clip_bounds_the_loss_of_bad_tokens_that_became_likely():
     assert log_ratio.grad.item() == 0.0
 
 
+@pytest.mark.parametrize("ratio", [0.5, 1.05, 1.2, 1.25, 1.6, 4.0])
+@pytest.mark.parametrize("bound", [1.1, 3.0])
+def test_a_dual_clip_is_the_papers_also_inside_the_clip(ratio, bound):
+    """max(min(r A, clip(r) A), c A) where A < 0 (arXiv:1912.09729, eq. 5), and nothing of it elsewhere."""
+    row = Objective(clip_low=0.2, clip_high=0.28, dual_clip=bound)
+    log_ratio = torch.full((2,), math.log(ratio), dtype=torch.float64)
+    a = torch.tensor([-2.0, 2.0], dtype=torch.float64)
+    loss = SURROGATES["ppo_clip"](log_ratio, log_ratio, a, torch.arange(2), row).loss
+    clipped = min(max(ratio, 0.8), 1.28)
+    wanted = [-max(min(ratio * -2.0, clipped * -2.0), bound * -2.0), -min(ratio * 2.0, clipped * 2.0)]
+    assert loss.tolist() == pytest.approx(wanted)
+
+
+FAR = [
+    ("ppo_clip", {}, 1.0), ("ppo_clip", {"dual_clip": 3.0}, -1.0), ("cispo", {}, 1.0), ("cispo", {}, -1.0),
+    ("sapo", {}, 1.0), ("sapo", {}, -1.0), ("divergence_mask", {}, 1.0), ("divergence_mask", {}, -1.0),
+    ("divergence_mask", {"divergence": "kl"}, 1.0), ("divergence_mask", {"divergence": "kl"}, -1.0),
+    ("vespo", {}, 1.0), ("vespo", {}, -1.0), ("topr", {}, -1.0), ("aspo", {"dual_clip": 3.0}, 1.0),
+    ("aspo", {"dual_clip": 3.0}, -1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "choices", "advantage"), FAR)
+@pytest.mark.parametrize("log_ratio", [-200.0, -110.0, 95.0, 200.0])
+def test_what_is_bounded_stays_so_where_the_ratio_overflows(name, choices, advantage, log_ratio):
+    """A response of 4000 tokens that moved by 0.03 nats each has a log-ratio of 120, whose exponential float32 has not."""
+    row = Objective(**choices)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        logprob = torch.tensor([min(0.0, log_ratio) - 0.5], dtype=dtype, requires_grad=True)
+        old = torch.tensor([-max(0.0, log_ratio) - 0.5], dtype=dtype)
+        result = SURROGATES[name](logprob, logprob - old, torch.tensor([advantage], dtype=dtype), ONE, row)
+        (gradient,) = torch.autograd.grad(result.loss.sum(), logprob)
+        found.append((result.loss.item(), gradient.item(), result.clipped_low.item(), result.clipped_high.item()))
+    assert found[0] == pytest.approx(found[1], rel=1e-4, abs=1e-6)
+
+
 def test_all_surrogates_have_the_policy_gradient_where_nothing_moved():
     """At ratio 1 every algorithm is REINFORCE: what differs is how it leaves that point."""
     for name, surrogate in SURROGATES.items():

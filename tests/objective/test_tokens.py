@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grpo_kit.objective.kl import toward
-from grpo_kit.objective.tokens import clip_cov, covariance, kl_cov
+from grpo_kit.objective.tokens import clip_cov, covariance, entropy_limit, kl_cov
 
 LOGPROBS = torch.tensor([-0.1, -3.0, -0.5, -2.0, -0.05, -1.0], dtype=torch.float64)
 ADVANTAGES = torch.tensor([2.0, 2.0, -1.0, -1.0, 4.0, 0.0], dtype=torch.float64)
@@ -43,3 +43,16 @@ def test_an_entropy_bonus_goes_toward_its_target():
     assert toward(0.01, 0.2, 0.2, 0.005) == pytest.approx(0.015)
     assert toward(0.01, 0.3, 0.2, 0.005) == pytest.approx(0.005)
     assert toward(0.002, 0.3, 0.2, 0.005) == 0.0
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("count", [1, 2, 10, 11, 37])
+def test_the_share_of_highest_entropy_is_that_above_a_quantile(count, share):
+    entropies = torch.rand(count, generator=torch.Generator().manual_seed(count))
+    chosen = entropies >= entropy_limit(entropies, share)
+    assert torch.equal(chosen, entropies >= entropies.double().quantile(1.0 - share) - 1e-7)
+
+
+def test_a_step_may_have_more_tokens_than_a_quantile_can_be_taken_of():
+    entropies = torch.arange(2**24 + 4, dtype=torch.int32).remainder(4).float()
+    assert entropy_limit(entropies, 0.25) == 3.0

@@ -9,6 +9,7 @@ import torch
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.policy import packing
+from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence, micro_batches
 from grpo_kit.train.assemble import prepare_policy
 from grpo_kit.train.longest import try_longest
@@ -47,6 +48,22 @@ def test_it_is_as_long_as_the_recipe_allows_and_leaves_nothing_behind(monkeypatc
     torch.manual_seed(5)
     tried(monkeypatch)
     assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize(
+    ("choice", "wanted"), [("beta=0.1", False), ("entropy_bonus=0.1", True), ("entropy_target=0.1", True)]
+)
+def test_the_entropy_has_its_gradient_where_it_may_come_to_have_one(monkeypatch, choice, wanted):
+    """A bonus that adapts begins at 0, and takes its memory in some later step."""
+    asked, original = [], Policy.logprobs
+
+    def logprobs(self, batch, temperature, entropy_gradient=False):
+        asked.append(entropy_gradient)
+        return original(self, batch, temperature, entropy_gradient)
+
+    monkeypatch.setattr(Policy, "logprobs", logprobs)
+    tried(monkeypatch, None, f"objective.{choice}")
+    assert set(asked) == {wanted}
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])

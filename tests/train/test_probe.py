@@ -21,7 +21,7 @@ from grpo_kit.run.dispatch import train
 from grpo_kit.run.probe import advice
 from grpo_kit.run.request import TrainRequest
 from grpo_kit.train.assemble import open_scorer
-from grpo_kit.train.prospect import LongestBatch, Probed, teaches
+from grpo_kit.train.prospect import LongestBatch, Probed, least_wrong, teaches, teaching
 from grpo_kit.types import Completion, Group, Prompt, Score
 from tests.kit.played import ENDS_TURNS
 from tests.kit.runs import recipe
@@ -46,8 +46,9 @@ def probed(texts, algorithm="grpo", *, cut=(), group_size=4, config=None):
     objective = resolve_objective(algorithm, config.objective)
     return config, Probed(
         groups=groups, asked=12, hurried=False, group_size=group_size, limit=12, context=512,
-        teaching=sum(teaches(g, objective) for g in groups), seconds=1.0, batch=LongestBatch(64, 1), forecast=None,
+        teaching=teaching(groups, objective), seconds=1.0, batch=LongestBatch(64, 1), forecast=None,
         step_seconds=1.0, warmed=False, compares=objective.needs_comparison,
+        least_wrong=least_wrong(objective),
     )  # fmt: skip
 
 
@@ -105,6 +106,78 @@ def test_where_none_ends_no_share_is_made_up(context, said):
     changes = advice(config, dataclasses.replace(found, context=context))[1]
     assert any(change.startswith(said) for change in changes), changes
     assert "nan" not in " ".join(changes)
+
+
+def test_a_few_answers_that_end_say_nothing_of_those_that_are_cut():
+    """Whoever ends early, of a thousand, has not thought; that he is wrong is no reason to ask the others for less."""
+    config, found = probed(
+        lambda answer, index: [box(answer + 1) if index < 3 else "so I begin to", "so I begin to"],
+        config=recipe("grpo", "rollout.max_tokens=12"),
+    )
+    groups = [
+        dataclasses.replace(
+            g,
+            completions=[
+                dataclasses.replace(c, finish_reason="stop" if "box" in c.text else "length") for c in g.completions
+            ],
+        )
+        for g in found.groups
+    ]
+    _, changes = advice(config, dataclasses.replace(found, groups=groups))
+    assert any(c.startswith("rollout.max_tokens=24: 88% are cut; only 3 end, too few to go by") for c in changes), (
+        changes
+    )
+
+
+def test_one_reward_for_all_teaches_nothing_where_it_is_compared_with_those_of_other_prompts():
+    for algorithm in ("reinforce", "reinforce++", "ppo"):
+        config, found = probed(lambda answer, _: [box(answer + 1), box(answer + 2)], algorithm)
+        verdict, changes = advice(config, found)
+        assert verdict == "Nothing would be learned: no response is right.", algorithm
+        assert changes[0].startswith("a cold start")
+    config, found = probed(lambda answer, index: [box(answer if index == 1 else 0), box(0)], "reinforce")
+    assert advice(config, found)[0].startswith("It can learn")
+
+
+def test_what_a_data_set_s_own_verifier_could_read_is_said_of_that_one():
+    math_of = {"verifiers": [{"name": "math"}]}
+    sets = [{"name": "a", "task": "addition"}, {"name": "b", "task": "addition"} | math_of]
+    config = recipe("grpo", f"data={sets}", "verifiers=[{name: exact}]", "rollout.max_tokens=12")
+    _, found = probed(lambda answer, _: [f"I add them and get {answer}", "I add them and get 7 or so"])
+    groups = [
+        dataclasses.replace(g, task=dataclasses.replace(g.task, data_set="ab"[i % 2]))
+        if i % 2
+        else dataclasses.replace(
+            g,
+            task=dataclasses.replace(g.task, data_set="a"),
+            parts=[{"exact": Score(0.0)} for _ in g.parts],
+        )
+        for i, g in enumerate(found.groups)
+    ]
+    _, changes = advice(config, dataclasses.replace(found, groups=groups))
+    assert changes[0].startswith("data.1.verifiers.0.options.last_expression=true: ")
+    assert changes[1].startswith("a second verifier in data.1.verifiers {name: format")
+
+
+def test_pass_at_k_needs_as_many_wrong_ones_as_a_set_has():
+    config = recipe("pass_at_k", "rollout.group_size=8", "objective.set_size=4")
+    _, found = probed(lambda answer, _: [box(answer)] * 5 + [box(0)] * 3, "pass_at_k", group_size=8, config=config)
+    assert found.teaching == 0
+    _, found = probed(lambda answer, _: [box(answer)] * 4 + [box(0)] * 4, "pass_at_k", group_size=8, config=config)
+    assert found.teaching == 12
+    _, found = probed(lambda answer, _: [box(answer), box(answer)], "pass_at_k", group_size=8, config=config)
+    found = dataclasses.replace(found, least_wrong=4)
+    assert found.teaching_share(8) < 0.01 < dataclasses.replace(found, least_wrong=1).teaching_share(8) + 0.01
+
+
+def test_a_data_set_with_fewer_prompts_than_its_share_of_the_probe_is_asked_for_all_of_them(tmp_path):
+    (tmp_path / "few.jsonl").write_text("".join(f'{{"prompt": "{i}+1=", "answer": "{i + 1}"}}\n' for i in range(4)))
+    few = f"{{name: few, path: '{tmp_path}/few.jsonl', max_prompt_tokens: 64}}"
+    config = recipe("grpo", f"data=[{few}, {{name: sums, task: addition}}]", "rollout.max_tokens=4")
+    console = RunConsole(Console(file=io.StringIO()))
+    found = probing.probe(config, resolve_objective("grpo", {}), shape_of(config.model), 16, console)
+    assert {name: len(groups) for name, groups in found.by_data_set().items()} == {"few": 4, "sums": 8}
+    assert found.asked == 12
 
 
 @pytest.mark.parametrize("algorithm", ["grpo", "on_policy_distillation"])
@@ -168,24 +241,26 @@ def test_the_expected_share_is_that_of_its_prior():
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "rewards", "teaching"),
+    ("algorithm", "rewards", "wanted"),
     [
         ("grpo", [1.0, 0.0], True),
         ("grpo", [1.0, 1.0], False),
         ("dapo", [0.5, 0.4], False),  # rewards that differ, marks that agree
+        ("scalerl", [0.5, 0.4], False),
+        ("pass_at_k", [0.5, 0.4], False),
         ("reinforce", [0.0, 0.0], True),
         ("rft", [0.0, 0.0], False),
         ("on_policy_distillation", [0.0, 0.0], True),
         ("online_dpo", [0.0, 0.0], False),
     ],
 )
-def test_which_groups_teach(algorithm, rewards, teaching):
+def test_which_groups_teach(algorithm, rewards, wanted):
     task = ProceduralSource("addition", 1, 0, held_out=False).task(0)
     scores = [Score(reward) for reward in rewards]
-    parts = [{"math": Score(0.0 if algorithm == "dapo" else reward)} for reward in rewards]
+    parts = [{"math": Score(0.0 if algorithm in ("dapo", "scalerl", "pass_at_k") else reward)} for reward in rewards]
     completions = [Completion(task.id, i, [7], [-1.0], "", "stop", 0) for i in range(2)]
     group = Group(task, Prompt(task.id, (1,)), completions, scores, parts, judge="math", mark="math")
-    assert teaches(group, resolve_objective(algorithm, {})) is teaching
+    assert teaches(group, resolve_objective(algorithm, {})) is wanted
 
 
 def test_when_the_time_is_over_it_says_what_it_has(monkeypatch):

@@ -195,6 +195,29 @@ def test_while_the_policy_rests_only_states_are_learned_and_then_all_four_move()
     assert {"values/td_error", "values/overestimation", "entropy", "critic/loss", "loss"} <= metrics.keys()
 
 
+def test_the_policy_steps_on_parts_that_make_up_the_whole_gradient():
+    """Each part weighs as much as the whole, so that at one point the mean of their gradients is that of one step."""
+    learner, groups, parts = learner_of(policy_steps=2), episode_groups((2, 2)), []
+    sequences, model = [r.sequence for r in responses_of(learner, groups)], learner.policy.model
+    learner.step = lambda batches, loss, metrics: parts.append((list(batches), loss))
+    learner.learn(groups)
+    assert len(parts) == 2
+    prompts = [[{tuple(s.prompt_ids) for s in batch.sequences} for batch in batches] for batches, _ in parts]
+    assert prompts[0] == prompts[1] == [{tuple(g.prompt.token_ids) for g in groups}]
+    # The twins have moved meanwhile, and the policy has not: what it follows now is the loss of both.
+    _, whole = step_of(learner, model, learner._batches(sequences), learner.loss)
+    found = [step_of(learner, model, batches, loss)[1] for batches, loss in parts]
+    assert far(sum(found) / 2, whole) < 1e-6
+    assert far(found[0], found[1]) > 1e-2
+
+
+def test_the_schedule_of_the_policy_counts_its_own_steps():
+    learner = learner_of(policy_steps=3)
+    learner.learn(episode_groups((4, 2)))
+    assert learner.step.scheduler.last_epoch == 3
+    assert [step.scheduler.last_epoch for step in learner.twin_steps] == [1, 1]
+
+
 def test_the_temperature_rises_below_the_target_and_falls_above_and_goes_on_from_its_state():
     first = Temperature(0.5, target=1.0, rate=0.1)
     first.see(0.2)
@@ -210,7 +233,9 @@ def test_the_temperature_rises_below_the_target_and_falls_above_and_goes_on_from
 
 
 def _config(*more):
-    twins = "objective={action_values: twins, target_rate: 0.2, entropy_target: 0.5, entropy_step: 0.05}"
+    twins = (
+        "objective={action_values: twins, target_rate: 0.2, entropy_target: 0.5, entropy_step: 0.05, policy_steps: 2}"
+    )
     return recipe(
         "soft_q", twins, ODD, "scoring.max_rejected_gold=1.0", "critic.warmup=1", "rollout.max_tokens=8", *more
     )
@@ -248,6 +273,10 @@ def test_what_is_left_out_is_counted_once():
     [
         ("model.lora={rank: 2}", "whole networks all of whose weights are trained"),
         ("objective.bootstrap=max", "what a state is worth is that policy's soft value"),
+        (
+            "objective={action_values: dueling, policy_steps: 2, target_rate: null, entropy_target: null}",
+            "follows twins, and",
+        ),
         ("critic.path=somewhere", "begin as copies of the policy"),
     ],
 )

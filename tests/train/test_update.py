@@ -1,6 +1,7 @@
 """GRPO's loss and gradient on a real model, against a float64 formula written from the paper."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -348,3 +349,48 @@ def test_tokens_that_are_held_back_are_the_same_for_every_split(policy):
     count = sum(map(len, held))
     assert metrics["tokens/held_back"] == pytest.approx(int(0.4 * count) / count)
     assert sum(map(sum, held)) == int(0.4 * count)
+
+
+@pytest.mark.parametrize("choice", [{"tokens": "clip_cov"}, {"tokens": "kl_cov"}, {"entropy_share": 0.5}])
+def test_a_response_that_says_nothing_has_no_token_to_choose(policy, choice):
+    """An episode may be over before the policy could say a word."""
+    row = resolve_objective("grpo", {"beta": 0.0, **choice})
+    first, *others = groups()
+    silent = replace(first.completions[1], token_ids=[], logprobs=[])
+    batch = build_batch(
+        [replace(first, completions=[first.completions[0], silent, first.completions[2]]), *others], row, max_tokens=8
+    )
+    updater = PolicyUpdater(policy, row, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    assert math.isfinite(updater.update(batch.updates)["grad_norm"])
+
+
+def test_tokens_are_chosen_among_all_of_a_step_also_those_of_groups_that_agree(policy):
+    """Half of the tokens are those above the median of all, and groups that all are right hold tokens of low entropy."""
+    row = resolve_objective("grpo", {"beta": 0.0, "entropy_share": 0.5})
+    agreeing = [replace(g, scores=[replace(s, value=1.0) for s in g.scores]) for g in groups()]
+    batch = build_batch([*groups(), *agreeing], row, max_tokens=8)
+    updater = PolicyUpdater(policy, row, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    updater.update(batch.updates)
+    assert len(batch.sequences) == 12
+    every = torch.cat([s.entropies for s in batch.sequences]).float()
+    assert torch.equal(torch.cat([s.token_mask for s in batch.sequences]), every >= every.quantile(0.5))
+
+
+def test_what_is_rejected_for_being_far_away_spoils_no_update(policy):
+    """The product of a response's ratios has no exponential in float32; the responses beside it are learned from."""
+    row = resolve_objective("rloo", {"beta": 0.0, "correction": "in_ratio", "rejection": "sequence"})
+    batch = build_batch(groups(), row, max_tokens=8)
+    updater = PolicyUpdater(policy, row, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    near = [
+        (s, logprobs(policy, s.prompt_ids, s.completion_ids).detach() + 0.01 * (i % 3))
+        for i, s in enumerate(batch.sequences)
+    ]
+    for sequence, recorded in near:
+        sequence.behaviour_logprobs = recorded
+    bad = next(s for s in batch.sequences if s.advantage < 0)
+    bad.behaviour_logprobs = bad.behaviour_logprobs - 100.0
+    metrics = updater.update(batch.updates)
+    assert metrics.get("skipped_updates") is None
+    assert math.isfinite(metrics["loss"])
+    assert metrics["grad_norm"] > 0
+    assert 0 < metrics["correction/rejected_responses"] < 0.5

@@ -1,6 +1,7 @@
 """The learner of action values on a real model: its loss and gradients against formulas, law 1, and its target network."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import UserError
 from grpo_kit.objective.algorithms import resolve_objective
+from grpo_kit.objective.values import advantage_weights
 from grpo_kit.observe.catalogue import metric_of
 from grpo_kit.observe.measure import Measures
 from grpo_kit.observe.rollout_file import rollout_lines, rollout_steps
@@ -159,6 +161,44 @@ def test_the_loss_and_its_gradients_are_those_of_the_formula(bootstrap, dueling,
         assert far(found["critic"][1], wanted_of_critic) < 1e-5
 
 
+@pytest.mark.parametrize("token_budget", [10**6, 40])
+def test_a_policy_that_imitates_weighs_tokens_by_their_advantage(token_budget):
+    learner, groups = learner_of("expectile", True, token_budget, action_values="returns"), episode_groups((2, 2))
+    losses, off = [], []
+    for group in groups:
+        for completion, score in zip(group.completions, group.scores, strict=True):
+            rewards = [0.0] * len(completion.token_ids)
+            ends = [*(turn.start for turn in completion.turns[1:]), len(rewards)]
+            for turn, end in zip(completion.turns, ends, strict=True):
+                rewards[end - 1] += 0.5 * turn.reward
+            rewards[-1] += score.value - sum(rewards)
+            states, logprobs = action_values(learner.networks, group.prompt.token_ids, completion)
+            with torch.no_grad():
+                then, _ = action_values(learner.target.still, group.prompt.token_ids, completion)
+            after = 0.0
+            for t in reversed(range(len(rewards))):
+                goal = rewards[t] + DISCOUNT * after
+                after = (1 - TRACE) * float(then[t]) + TRACE * goal
+                weight = min(math.exp((goal - float(states[t])) / SCALE), 100.0)
+                losses.append(-weight * logprobs[t, completion.token_ids[t]])
+                off.append(states[t] - goal)
+    off = torch.stack(off)
+    of_critic = (torch.where(off > 0, 0.3, 0.7) * off.square()).mean()
+    of_policy = torch.stack(losses).mean()
+    wanted = gradient(of_policy, learner.networks.policy.model)
+    wanted_of_critic = gradient(of_critic, learner.networks.critic.model)
+    found = ours(learner, groups)
+    assert found["policy"][0] == pytest.approx(float(of_policy), rel=1e-6)
+    assert far(found["policy"][1], wanted) < 1e-5
+    assert found["critic"][0] == pytest.approx(float(of_critic), rel=1e-6)
+    assert far(found["critic"][1], wanted_of_critic) < 1e-5
+
+
+def test_one_surprising_token_weighs_no_more_than_the_bound():
+    weights = advantage_weights(torch.tensor([-1.0, 0.0, 0.2, 5.0], dtype=torch.float64), 0.1)
+    torch.testing.assert_close(weights, torch.tensor([math.exp(-10), 1.0, math.exp(2), 100.0], dtype=torch.float64))
+
+
 def test_huber_bounds_what_one_token_weighs():
     small, large = (ours(learner_of("sampled", huber=h), episode_groups((2, 2)))["policy"][1] for h in (1e-3, None))
     assert small.norm() < 0.1 * large.norm()
@@ -239,6 +279,7 @@ def test_what_is_promised_and_what_came_of_it_are_measured():
     [
         ("objective.target_rate=null", "asks a second network for the value"),
         ("objective.beta=0.1", "objective.beta is of policy gradients"),
+        ("objective.action_values=returns", "those are a policy's here, which imitates; use bootstrap expectile"),
         ("objective.step=natural_gradient", "family values needs gradient"),
     ],
 )
