@@ -74,7 +74,8 @@ def _refuse_idle(setup: str, tests: tuple[str, ...], entry_points: frozenset[str
         trees = [ast.parse(text) for text in (setup, *tests)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # whoever runs them says which does not parse
-    if (why := reach.never_asked(trees, entry_points)) is not None:
+    why = reach.never_asked(trees, entry_points) or reach.idle_test(trees, entry_points)
+    if why is not None:
         raise TestError(why)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..wire.plain import DATA_NAMES, of_data
-from . import judging
+from . import exits, judging
 from .paths import Trace
 
 _ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "plt": "matplotlib.pyplot", "scipy": "scipy"}
@@ -98,7 +98,7 @@ class Script:
         methods: what the tests ask of the objects that they make from these classes.
         exceptions: names of the program that the tests catch.
         entry_points: names that are given as the program's.
-        not_defined: why the tests cannot be run: they leave to the program what judges it.
+        not_defined: why the tests cannot be run: they leave their verdict to the program.
         constants: attributes of the task's classes that are not the program's to set (`constants`).
     """
 
@@ -172,7 +172,7 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script = Script(sorted((free | entry) - set(task_classes)), own)
     script.entry_points = sorted(entry)
     others = set(script.program) - set(script.exceptions)
-    script.not_defined = judging.asks_for_verdict(trees, others, entry)
+    script.not_defined = judging.asks_for_verdict(trees, others, entry) or exits.ends_by_the_program(trees, others)
     script.constants = constants(trees[0], trees[1:])
     script.exceptions = sorted(caught & {*script.program, "SystemExit"} | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))

@@ -42,6 +42,44 @@ def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> st
     return f"the tests ask the program nothing, and every program would pass{called}"
 
 
+def idle_test(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> str | None:
+    """Why every program would pass one test among others, or None: its checks are defined, and no test calls them."""
+    bodies = {s.name: s for s in _statements(trees) if isinstance(s, DEFINITIONS) and s.name not in entry_points}
+    todo: list[ast.AST] = [part for s in _statements(trees) for part in _run_by(s)]
+    if any(_runs_cases(part) for part in todo):
+        return None
+    seen: set[str] = set()
+    while todo:
+        for name, _ in _names(todo.pop()):
+            if name in _BY_TEXT:
+                return None
+            if name in bodies and name not in seen:
+                seen.add(name)
+                todo.append(bodies[name])
+    for index, tree in enumerate(trees[1:]):
+        checks = [s for s in _statements([tree]) if isinstance(s, DEFINITIONS) and _is_check(s)]
+        runs = [s for s in _statements([tree]) if not isinstance(s, (*DEFINITIONS, ast.Import, ast.ImportFrom))]
+        if checks and not runs and not any(s.name in seen for s in tree.body if isinstance(s, DEFINITIONS)):
+            return (
+                f"tests[{index}] asks the program nothing, and every program would pass it: {checks[0].name} is defined and "
+                f"nothing calls it: call it behind its definition"
+            )
+    return None
+
+
+def _is_check(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    """Whether it is a test by its name or its base, and asserts."""
+    if isinstance(node, ast.ClassDef) and not any(ast.unparse(b).endswith("TestCase") for b in node.bases):
+        return False
+    if not isinstance(node, ast.ClassDef) and not node.name.startswith(("test", "check")):
+        return False
+    return any(
+        isinstance(n, ast.Assert)
+        or (isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2].startswith("assert"))
+        for n in ast.walk(node)
+    )
+
+
 def _runs_cases(node: ast.AST) -> bool:
     """Whether it calls ``unittest.main``, which finds the cases by itself."""
     calls = (n.func for n in ast.walk(node) if isinstance(n, ast.Call))

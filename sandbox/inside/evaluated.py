@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
-from . import passed
+from . import passed, rewritten
 from .passed import Library
 from .proxy import Proxy
 from .texts import Handed
@@ -91,6 +91,8 @@ class Own:
         names, local, by_tests = _scope(names, local)
         if by_tests and not self.is_own(source):
             raise codec.NotData("the tests execute text that does not stand in them")
+        if by_tests and isinstance(source, str):
+            source = rewritten.compiled(source, "<text>")
         _exec(source, names, local, **named)
 
     def compile(self, source: Any, *arguments: Any, **named: Any) -> Any:

@@ -294,6 +294,12 @@ class Helper:
             self.isinstance(*arguments, Exception)
         return builtins.type(*arguments)
 
+    def told(self, function: Any, value: Any) -> Any:
+        """``str`` and ``repr``: an exception that is kept somewhere is looked at."""
+        if builtins.isinstance(value, Exception):
+            self.isinstance(value, Exception)
+        return function(value)
+
     def issubclass(self, kind: Any, bases: Any) -> bool:
         parts = bases if isinstance(bases, tuple) else (bases,)
         if self._number(kind) is None and all(self._number(b) is None for b in parts):

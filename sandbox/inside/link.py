@@ -63,6 +63,7 @@ class Link:
         self.items: dict[int, Items] = {}
         self.said: dict[tuple[Any, ...], Any] = {}
         self.spent: set[int] = set()
+        self.running = 0  # functions of the tests that the program has called and that have not returned
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
         self.functions: list[Callable[..., Any]] = []
@@ -105,6 +106,8 @@ class Link:
             return {"~": "ref", "v": self.instances.reference(value)}
         if type(value) is slice:
             return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
+        if isinstance(value, type) and issubclass(value, Exception):
+            return {"~": "ref", "v": ["kind", self.raised.names_for_program(value)]}
         if isinstance(value, BaseException):
             return {"~": "ref", "v": ["exception", raised.names_of(type(value)), self.encode(list(value.args))]}
         if inspect.iscoroutine(value):
@@ -237,13 +240,18 @@ class Link:
             self.connection.send(["nodes", nodes])
         if changed:
             self.connection.send(["containers", changed])
-        self.connection.send(message)
+        self.connection.send(["nested", message] if self.running else message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> None:
         decoded = [self.decode(a) for a in args]
         named = {str(k): self.decode(v) for k, v in kwargs.items()}
         try:
-            answer = ["returned", self.encode(self.functions[number](*decoded, **named))]
+            self.running += 1
+            try:
+                value = self.functions[number](*decoded, **named)
+            finally:
+                self.running -= 1
+            answer = ["returned", self.encode(value)]
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
             answer = ["failed", ["AssertionError"], "", [], self._failure(error)]

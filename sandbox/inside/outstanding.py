@@ -209,6 +209,7 @@ def _watch_cases(outstanding: Outstanding) -> None:
     unittest.TestCase.failureException = Failed
     for name in ("addFailure", "addError", "addSubTest"):
         setattr(unittest.TestResult, name, _heard(getattr(unittest.TestResult, name), outstanding))
+    _watch_taking(unittest.case._AssertRaisesContext, outstanding)
     run = unittest.TestProgram.runTests
 
     def run_tests(self: Any) -> None:
@@ -220,6 +221,19 @@ def _watch_cases(outstanding: Outstanding) -> None:
 
     unittest.TestProgram.runTests = run_tests
     _watch_skips(unittest, outstanding)
+
+
+def _watch_taking(kind: Any, outstanding: Outstanding) -> None:
+    """``assertRaises`` takes what it expects by whatever name the tests call it."""
+    leave = kind.__exit__
+
+    def exit_(self: Any, raised: Any, error: Any, trace: Any) -> Any:
+        taken = leave(self, raised, error, trace)
+        if taken:
+            outstanding.take(error)
+        return taken
+
+    kind.__exit__ = exit_
 
 
 def _watch_skips(unittest: Any, outstanding: Outstanding) -> None:

@@ -113,3 +113,28 @@ def _lent(of_library: Library, module: str, name: str, here: Callable[..., Any])
         return here(*args, **kwargs)
 
     return function
+
+
+def lend_members(operation: Library, texts: str) -> None:
+    """``inspect.getmembers`` of an object of the program: names that it says, each asked for as the tests would."""
+    if "getmembers" not in texts:
+        return
+    inspect: Any = importlib.import_module("inspect")
+    here = inspect.getmembers
+
+    def getmembers(owner: Any, predicate: Callable[[Any], Any] | None = None) -> list[tuple[str, Any]]:
+        if type(owner) is not Proxy:
+            return here(owner, predicate)
+        wanted = predicate or (lambda value: True)
+        if predicate is callable:
+            wanted = lambda value: operation("callable", value) if type(value) is Proxy else callable(value)  # noqa: E731
+        found = [(name, getattr(owner, name)) for name in _members(owner, operation)]
+        return [(name, value) for name, value in found if wanted(value)]
+
+    inspect.getmembers = getmembers
+
+
+def _members(owner: Any, operation: Library) -> list[str]:
+    """What a class and its objects have of their own: of Python's methods, what stands for an object has its own."""
+    said = operation("dir", owner)
+    return sorted(n for n in said if type(n) is str and not (n.startswith("__") and n.endswith("__")))

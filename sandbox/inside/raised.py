@@ -46,6 +46,12 @@ class Raised:
     def __init__(self) -> None:
         self.kinds: dict[str, type] = {}
 
+    def names_for_program(self, kind: type) -> list[str]:
+        """How a kind of the tests is told the program, which may raise it from now on."""
+        if not issubclass(kind, AssertionError):
+            self.kinds.setdefault(kind.__name__, kind)
+        return names_of(kind)
+
     def as_here(
         self, told: list[Any], decode: Callable[[Any], Any], failures: Sequence[BaseException] = ()
     ) -> BaseException:

@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import bound, evaluated, needs, outstanding, passed, rewritten, testing
+from . import bound, evaluated, needs, outstanding, passed, rewritten, testing, waited
 from .bound import TaskBroken
 from .connection import Connection
 from .held import Gone, number
@@ -43,6 +43,8 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
         raise TaskBroken(why or why_not)
     link.around.watch(places, told)
     passed.lend_library(link.of_library, told)
+    passed.lend_members(link.operation, told)
+    waited.watch(lambda: bool(link.functions), lambda seconds: link.request(["wait", seconds]), told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__
@@ -61,6 +63,7 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     namespace[rewritten.HELPER] = Helper(
         link.outstanding, *asked, data.now, namespace, link.spent, link.handed, link.instances
     )
+    setattr(builtins, rewritten.HELPER, namespace[rewritten.HELPER])  # for text that they execute with other names
     program = frozenset(n for n in job["names"] if n not in own)
     # Where it is said what is under test, the rest is a class, or nothing: without that, it may be a function.
     others = (program if job["entry_points"] else program & link.classes) - link.under_test

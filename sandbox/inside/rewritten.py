@@ -178,6 +178,8 @@ class _Mark(ast.NodeTransformer):
         asked = isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own
         if asked and node.args and not node.keywords:  # without arguments `vars` and `dir` are of where they are called
             return _ask(name, *node.args)
+        if name in ("str", "repr") and isinstance(node.func, ast.Name) and name not in self.own and len(node.args) == 1:
+            return _ask("told", node.func, *node.args) if not node.keywords else node
         if name == "exception" and isinstance(node.func, ast.Attribute) and not node.args:
             return _ask("exception", node.func.value)
         if name in _TAKING and len(node.args) > 1:

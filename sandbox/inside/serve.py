@@ -12,6 +12,7 @@ import operator
 import re
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
 _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
 _MOST_IN_GROUP = 50
+_sleep = time.sleep  # that of the program may be another one
 _OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
 
 
@@ -72,13 +74,16 @@ class Server:
         self.stand_ins: dict[int, object] = {}
         self.streams = Streams()
         self.shared = Shared()
+        self.kinds: dict[tuple[str, ...], Any] = {}  # of exceptions, by their names
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
         self.given: list[Any] = []  # the mutable arguments that a message names by number
         self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
         self.told: list[Any] = []  # what that call brings back
         self.around: list[replaced.Brought] = []  # of the calls that are under way
         # A thread of the program may call a function of the tests while another one waits for what they ask next.
-        self.turn, self.sending = threading.RLock(), threading.Lock()
+        self.turn, self.sending = threading.Condition(threading.RLock()), threading.Lock()
+        self.inbox: list[Any] = []  # requests that such a thread has received, and that are not its to answer
+        self.calling: list[int] = []  # the thread that has called a function of the tests, once for each call under way
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -113,6 +118,8 @@ class Server:
             return self.given[number]
         if kind == "slice":
             return slice(*self.decode(number))
+        if kind == "kind":
+            return self._kind(number)
         if kind == "exception":
             return self._exception(number, self.decode(content[2]))
         if kind == "stand-in":
@@ -151,27 +158,50 @@ class Server:
         return function if binds else functools.partial(function)  # which becomes no method in a class
 
     def _exception(self, names: list[str], arguments: list[Any]) -> Any:
-        """Of the first kind that there is here, by its name and by those of its bases."""
-        for module, _, name in (known.rpartition(":") for known in names):
+        """Of the kind that there is here (`_kind`)."""
+        with contextlib.suppress(TypeError):  # a kind that takes other arguments
+            return self._kind(names)(*arguments)
+        return Exception(*arguments)
+
+    def _kind(self, names: list[str]) -> Any:
+        """A kind of exception by its name, or one of that name derived from the first of its bases that there is here."""
+        key = tuple(names)
+        for module, _, name in (known.rpartition(":") for known in names if key not in self.kinds):
             owner = importlib.import_module(module) if module else None
             kind = self.namespace.get(name) if owner is None else getattr(owner, name, None)
             if isinstance(kind, type) and issubclass(kind, BaseException):
-                with contextlib.suppress(TypeError):  # a kind that takes other arguments
-                    return kind(*arguments)
-        return Exception(*arguments)
+                of_tests = names[0].rpartition(":")[2] != name
+                self.kinds[key] = type(names[0], (kind,), {"__module__": "__tests__"}) if of_tests else kind
+                break
+        return self.kinds.get(key, Exception)
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
+        thread = threading.get_ident()
         with self.turn:
-            self._send(["callback", number, *encoded, self.around[-1].printed() if self.around else []])
-            while True:
-                message = self._receive()
-                if message[0] == "returned":
-                    return self.decode(message[1])
-                if message[0] == "failed":
-                    raise self._failed(*message[1:])
-                self.answer(message)
+            self.turn.wait_for(lambda: thread in self.calling or not self.calling)
+            self.calling.append(thread)
+            try:
+                self._send(["callback", number, *encoded, self.around[-1].printed() if self.around else []])
+                return self._returned()
+            finally:
+                self.calling.pop()
+                self.turn.notify_all()
+
+    def _returned(self) -> Any:
+        while True:
+            message = self._receive()
+            if message[0] == "returned":
+                return self.decode(message[1])
+            if message[0] == "failed":
+                raise self._failed(*message[1:])
+            if message[0] == "nested":
+                self.answer(message[1])
+            else:  # answered here, a call that waits for what this thread does (`worker.join()`) would never return
+                self.inbox.append(message)
+                self.turn.notify_all()
+                self.turn.wait_for(lambda: not self.inbox)
 
     def _failed(self, names: list[str], text: str, arguments: list[Any], which: int) -> BaseException:
         """What a function of the tests has raised; let through, it is that one for them."""
@@ -213,7 +243,15 @@ class Server:
         """Answer until the tests have ended."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                self.answer(self._receive())
+                self.answer(self._next())
+
+    def _next(self) -> Any:
+        with self.turn:
+            self.turn.wait_for(lambda: self.inbox or not self.calling)
+            if not self.inbox:
+                return self._receive()
+            self.turn.notify_all()
+            return self.inbox.pop()
 
     def answer(self, message: Any) -> None:
         try:
@@ -324,6 +362,11 @@ class Server:
                 raise
             finally:
                 self.around.remove(brought)
+
+    def on_wait(self, seconds: float) -> list[Any]:
+        """The tests sleep: threads of the program may call their functions meanwhile, as they do while a call is under way."""
+        _sleep(seconds)
+        return []
 
     def on_operation(self, name: str, operands: list[Any], around: dict[str, Any] | None = None) -> list[Any]:
         decoded = [self.decode(o) for o in operands]

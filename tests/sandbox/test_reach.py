@@ -60,3 +60,52 @@ def test_the_error_says_what_is_not_called(sandbox):
 
 def test_a_stub_of_the_program_in_the_setup_is_the_programs(sandbox):
     assert sandbox.run_tests(RIGHT, ["assert f(1) == 2"], entry_point="f", setup="def f(x):\n    pass").passed
+
+
+ENDED = (
+    "import sys\nsys.exit(f(1))",
+    "import sys\nx = f(1)\nsys.exit(x)\nassert f(2) == 3",
+    "raise SystemExit(f(1))",
+    "import sys\nsys.exit(int(f(1) or 0))",
+    "import sys\ncode = 0\ncode += f(1)\nsys.exit(code)",
+    "import sys\ndef main():\n    return f(1)\nsys.exit(main())",
+    "import sys\ndef end(code):\n    sys.exit(code)\nend(f(1))",
+    "import sys\nsys.exit(len(f(1)))",
+    "import sys as s\ns.exit(f(1))",
+    "from sys import exit as bye\nbye(f(1))",
+    "import sys\nassert f(1) == 0\nsys.exit(f(1) if f(1) else 0)",
+)
+ENDED_BY_THE_TESTS = (
+    "import sys\nassert f(1) == 2\nsys.exit(0)",
+    "import sys\nfailed = 0\nfor x in (1, 2):\n    if f(x) != x + 1: failed += 1\nsys.exit(failed)",
+    "import sys\nok = f(1) == 2\nsys.exit(0 if ok else 1)",
+    "import sys\nsys.exit(not f(1) == 2)",
+    "import sys\nfailed = [x for x in (1, 2) if f(x) != x + 1]\nsys.exit(len(failed))",
+    "import sys\nsys.exit(sum(f(x) != x + 1 for x in (1, 2)))",
+    "import sys\ntry:\n    sys.exit(f(1))\nexcept SystemExit as end:\n    assert end.code == 2",
+    "import sys\ndef main():\n    assert f(1) == 2\n    return 0\nsys.exit(main())",
+)
+
+
+@pytest.mark.parametrize("test", ENDED)
+def test_tests_that_end_by_what_the_program_says_are_refused(sandbox, test):
+    with pytest.raises(TestError, match="the program's own word"):
+        sandbox.run_tests("def f(x):\n    return 0", [test], entry_point="f")
+
+
+@pytest.mark.parametrize("test", ENDED_BY_THE_TESTS)
+def test_tests_may_end_by_a_comparison_of_theirs(sandbox, test):
+    assert sandbox.run_tests(RIGHT, [test], entry_point="f").passed
+    assert not sandbox.run_tests(WRONG, [test], entry_point="f").passed
+
+
+@pytest.mark.parametrize("label", ["a function of pytest", "a check that is not called", "a case"])
+def test_an_idle_test_among_others_is_refused(sandbox, label):
+    with pytest.raises(TestError, match=r"tests\[1\] asks the program nothing"):
+        sandbox.run_tests(RIGHT, ["assert f(1) == 2", IDLE[label]])
+
+
+def test_a_test_may_define_what_another_one_calls(sandbox):
+    tests = ["def check(g):\n    assert g(1) == 2", "import math", "check(f)"]
+    assert sandbox.run_tests(RIGHT, tests).passed
+    assert not sandbox.run_tests(WRONG, tests).passed

@@ -1,0 +1,66 @@
+"""Tests that let time pass, that ask an object for its members, and others: each passes a right program and fails a wrong one."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import pytest
+
+from .corpus import LIMITS
+
+DEBOUNCE = "import threading\ndef debounce(w):\n def d(fn):\n  t = [None]\n  def call(*a):\n   if t[0]: t[0].cancel()\n   t[0] = threading.Timer(w, lambda: fn(*a)); t[0].start()\n  return call\n return d"
+LATER = "import threading\ndef later(w, fn): threading.Timer(w, fn).start()"
+RETRY = "def retry(times, on):\n def d(fn):\n  def w(*a):\n   for i in range(times):\n    try: return fn(*a)\n    except on:\n     if i == times - 1: raise\n  return w\n return d"
+WORKER = "import threading, queue\nclass W:\n def __init__(s):\n  s.q = queue.Queue(); threading.Thread(target=s.run, daemon=True).start()\n def run(s):\n  while True:\n   s.q.get()()\n   s.q.task_done()\n def submit(s, f): s.q.put(f)\n def join(s): s.q.join()"
+NEG = "def f(x):\n if x < 0: raise ValueError('neg')\n return x"
+MEMBERS = "class A:\n def __init__(s): s.y = 3\n def m(s): return 1\n x = 2\ndef make(): return A()"
+# fmt: off
+WAITING = [
+ ('debounce', DEBOUNCE, DEBOUNCE.replace("if t[0]", "if 0"), "import time\nhits = []\n@debounce(0.3)\ndef g(x): hits.append(x)\ng(1); g(2)\ntime.sleep(0.9)\nassert hits == [2]", {'entry_point': 'debounce'}),
+ ('debounce, slept imported', DEBOUNCE, DEBOUNCE.replace("fn(*a)", "0"), "from time import sleep\nhits = []\ng = debounce(0.3)(hits.append)\ng(1)\nsleep(0.9)\nassert hits == [1]", {'entry_point': 'debounce'}),
+ ('an event that the program sets', LATER, "def later(w, fn): pass", "import threading\ndone = threading.Event()\nlater(0.02, done.set)\nassert done.wait(3)", {'entry_point': 'later'}),
+ ('an event that a callback sets', LATER, "def later(w, fn): pass", "from threading import Event\ndone, out = Event(), []\ndef g():\n    out.append(1)\n    done.set()\nlater(0.02, g)\ndone.wait(timeout=1)\nassert out == [1]", {'entry_point': 'later'}),
+ ('a sleep before a call', "def f(x): return x", "def f(x): return 0", "import time\nt = time.monotonic()\ntime.sleep(0.05)\nassert f(3) == 3 and time.monotonic() - t >= 0.05", {'entry_point': 'f'}),
+ ('members of a class', MEMBERS, MEMBERS.replace('x = 2', 'x = 1'), "import inspect\nfound = dict(inspect.getmembers(A))\nassert found['x'] == 2 and 'm' in found\nassert [n for n, _ in inspect.getmembers(A, inspect.isfunction) if not n.startswith('_')] == ['m']", {'entry_point': 'A'}),
+ ('members of an object', MEMBERS, MEMBERS.replace('y = 3', 'y = 4'), "import inspect\nfound = dict(inspect.getmembers(make()))\nassert found['y'] == 3 and 'm' in found\nassert [n for n, _ in inspect.getmembers(make(), inspect.ismethod) if not n.startswith('_')] == ['m']", {'entry_point': 'make'}),
+ ('members that can be called', MEMBERS, MEMBERS.replace('def m(s): return 1', 'm = 1'), "import inspect\nassert [n for n, _ in inspect.getmembers(make(), callable) if not n.startswith('_')] == ['m']", {'entry_point': 'make'}),
+ ('a kind of exception of the test', RETRY, RETRY.replace("range(times)", "range(1)"), "class Flaky(Exception): pass\nn = []\n@retry(3, (Flaky,))\ndef g():\n    n.append(1)\n    if len(n) < 3: raise Flaky('no')\n    return 5\nassert g() == 5 and len(n) == 3", {'entry_point': 'retry'}),
+ ('another kind than that of the test', RETRY, RETRY.replace("except on", "except Exception"), "class Flaky(Exception): pass\nn = []\n@retry(3, Flaky)\ndef g():\n    n.append(1)\n    raise KeyError('no')\ntry:\n    g()\n    assert False\nexcept KeyError: pass\nassert len(n) == 1", {'entry_point': 'retry'}),
+ ('a kind of exception of the program', "class NetErr(Exception): pass\n" + RETRY, "class NetErr(Exception): pass\n" + RETRY.replace("range(times)", "range(1)"), "import pytest\nn = []\n@retry(2, NetErr)\ndef g():\n    n.append(1)\n    raise NetErr('x')\nwith pytest.raises(NetErr): g()\nassert len(n) == 2", {'entry_point': 'retry'}),
+ ('a kind of exception to be raised', "def f(x, e):\n if x < 0: raise e('neg')\n return x", "def f(x, e):\n if x < 0: raise ValueError('neg')\n return x", "class Bad(ValueError): pass\ntry:\n    f(-1, Bad)\n    assert False\nexcept Bad as e: assert str(e) == 'neg'", {'entry_point': 'f'}),
+ ('the name of a kind of the test', "def f(e): return type(e).__name__, str(e)", "def f(e): return 'ValueError', str(e)", "class My(ValueError): pass\nassert f(My('x')) == ('My', 'x')", {'entry_point': 'f'}),
+ ('assertRaises by another name', NEG, "def f(x): return x", "import unittest\nraising = unittest.TestCase().assertRaises\nraising(ValueError, f, -1)", {'entry_point': 'f'}),
+ ('raises by another name', NEG, "def f(x): return x", "import functools, pytest\ncheck = pytest.raises\ncheck(ValueError, f, -1)\nfunctools.partial(pytest.raises, ValueError)(f, -2)", {'entry_point': 'f'}),
+ ('the text of what gather gives', "async " + NEG, "async def f(x): return x", "import asyncio\nasync def m():\n    found = await asyncio.gather(f(1), f(-1), return_exceptions=True)\n    assert found[0] == 1 and str(found[1]) == 'neg' and repr(found[1]) == \"ValueError('neg')\"\nasyncio.run(m())", {'entry_point': 'f'}),
+ ('text of the test with a clause', NEG, "def f(x): return x", "text = 'try:\\n    f(-1)\\n    ok = False\\nexcept ValueError:\\n    ok = True'\nnames = {'f': f}\nexec(text, names)\nassert names['ok'] and f(2) == 2", {'entry_point': 'f'}),
+ ('a call that waits for what a thread calls', WORKER, WORKER.replace("s.q.get()()", "s.q.get()"), "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(i))\nw.join()\nassert out == [0, 1, 2, 3, 4]", {'entry_point': 'W'}),
+ ('a thread calls what asks the program', WORKER + "\ndef f(x): return x + 1", WORKER + "\ndef f(x): return x", "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(f(i)))\nw.join()\nassert out == [1, 2, 3, 4, 5]", {'entry_point': ['W', 'f']}),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in WAITING], ids=[c[0] for c in WAITING])
+def test_a_style_tells_right_from_wrong(sandbox, right, wrong, test, arguments):
+    result = sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
+    assert result.passed, result.reason
+    assert not sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
+
+
+@pytest.mark.parametrize(
+    ("program", "test", "arguments"),
+    [
+        (
+            "class inc(Exception): pass\ndef compose(*fs): return 5",
+            "assert compose(inc, inc) == 3\nimport unittest\nunittest.TestCase().assertRaises(TypeError, inc, 'a')",
+            {"entry_point": ["inc", "compose"]},
+        ),
+        (
+            "class NetErr(Exception): pass\ndef retry(on): return 0",
+            "@retry(on=NetErr)\ndef g(): return 5\ntry:\n    assert g() == 5\nexcept NetErr: pass",
+            {"entry_point": "retry"},
+        ),
+    ],
+)
+def test_a_program_has_no_test_called_off_by_what_it_says_to_be_an_exception(sandbox, program, test, arguments):
+    result = sandbox.run_tests(program, [test], limits=LIMITS, **arguments)
+    assert result.verdict == "fail"
