@@ -51,7 +51,9 @@ class _Said:
         for node in nodes:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             value = getattr(node, "value", None)
-            for target in targets if isinstance(value, ast.expr) else ():
+            if not isinstance(value, ast.expr):
+                continue
+            for target in targets:
                 if isinstance(target, ast.Name):
                     self._bound.setdefault(target.id, []).append(value)
         self._met: set[int] = set()

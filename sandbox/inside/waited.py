@@ -37,7 +37,7 @@ def watch(is_given: Callable[[], bool], wait: Callable[[float], Any], texts: str
         sleep(seconds)
 
     if "sleep" in texts:
-        time.sleep = sleep_hearing
+        time.sleep = sleep_hearing  # type: ignore[assignment]
     if "Event" not in texts:
         return
     wait_for_event = threading.Event.wait
