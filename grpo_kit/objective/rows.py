@@ -251,9 +251,8 @@ class Objective(Strict):
     )
     action_values: Literal["dueling", "logits", "twins", "returns"] = Field(
         "dueling",
-        description="Q(s, a): a critic's value of the state plus value_temperature times the log-probability, "
-        "value_temperature times the logit, the smaller of two networks', or the return, by which tokens are weighed that the "
-        "policy imitates (family values)",
+        description="Q(s, a): a critic's value plus value_temperature times the log-probability, that times the logit, the "
+        "smaller of two networks', or the return, by which imitated tokens are weighed (family values)",
     )
     value_temperature: float = Field(
         0.02,

@@ -16,7 +16,8 @@ from tests.kit.world_runs import RATE, VARIANTS, config_of, train
 QUICK = ("grpo", "ppo", "trpo", "kto", "reward_model", "online_dpo", "lora", "masked", "mixture", "long",
          "on_policy_distillation", "refresh", "refreshed_lora", "gdpo_sets", "replay", "dqn",
          "dqn_lora")  # fmt: skip
-NAMES = [*dict.fromkeys([*ALGORITHMS, *VARIANTS])]
+# Twins are refused with several processes, before a run.
+NAMES = [n for n in dict.fromkeys([*ALGORITHMS, *VARIANTS]) if n not in ALGORITHMS or not ALGORITHMS[n].learns_twins]
 
 
 @pytest.fixture(scope="module")
