@@ -49,8 +49,10 @@ def test_grpo_and_its_relatives(case, name):
 def test_dual_clip_is_trls_delta(case):
     from trl import GRPOTrainer
 
-    theirs = GRPOTrainer._compute_loss(trainer(case, delta=1.15, epsilon_low=0.05), None, inputs(case))
-    row = resolve_objective("grpo", {"beta": 0.0, "clip_low": 0.05, "dual_clip": 1.15})
+    # Above 1 + epsilon_high, as TRL asks for: below it TRL's delta bounds the ratio where the advantage is positive, too.
+    stub = trainer(case, delta=1.15, epsilon_low=0.05, epsilon_high=0.1)
+    theirs = GRPOTrainer._compute_loss(stub, None, inputs(case))
+    row = resolve_objective("grpo", {"beta": 0.0, "clip_low": 0.05, "clip_high": 0.1, "dual_clip": 1.15})
     same(case, our_loss(case, row), theirs, TOLERANCE)
 
 
