@@ -383,6 +383,7 @@ REFUSED = {
     "weights": (lambda: grpo("max_steps=2, reward_weights=[1, 2]"), "2 numbers for 1 reward functions"),
     "not a number": (lambda: grpo("max_steps=2, learning_rate='fast'"), "optimizer.learning_rate: found 'fast'"),
     "a value of another kind": (lambda: grpo("max_steps=2, num_generations=None"), "cannot have"),
+    "delta within the clip": (lambda: grpo("max_steps=2, delta=1.15"), "delta 1.15 with epsilon_high 0.2"),
     "cap below one": (lambda: grpo("max_steps=2, loss_type='cispo'"), "epsilon_high 0.2"),
     "no script": (lambda: "gone.py", "no such file"),
     "no trainer": (lambda: source("print(1)\n"), "makes none of TRL's trainers"),

@@ -102,6 +102,15 @@ CORRECTIONS: dict[str, Keys] = {
 NO_CAP = 1.0e9  # a mask leaves out, and bounds no weight
 
 
+def _dual_clip(delta: float, high: float) -> float:
+    if delta <= 1.0 + high:
+        raise CannotCarry(
+            f"delta {delta:g} with epsilon_high {high:g}: TRL's documentation asks for more than 1 + epsilon_high; by one that is less "
+            "TRL bounds the ratio of good responses, and not that of bad ones"
+        )
+    return delta
+
+
 def grpo_objective(values: Values) -> Keys:
     """The section ``objective`` over the row grpo: every choice in which TRL's loss may differ from it is stated."""
     loss = _known("loss_type", values["loss_type"], LOSSES)
@@ -112,7 +121,7 @@ def grpo_objective(values: Values) -> Keys:
     if loss in CLIPPED:
         made |= {"clip_low": low, "clip_high": high}
         if values["delta"] is not None:
-            made["dual_clip"] = float(values["delta"])
+            made["dual_clip"] = _dual_clip(float(values["delta"]), high)
     elif loss == "cispo":
         if high <= 1.0:
             raise CannotCarry(
