@@ -105,8 +105,8 @@ NO_CAP = 1.0e9  # a mask leaves out, and bounds no weight
 def _dual_clip(delta: float, high: float) -> float:
     if delta <= 1.0 + high:
         raise CannotCarry(
-            f"delta {delta:g} with epsilon_high {high:g}: TRL's documentation asks for more than 1 + epsilon_high; by one that is "
-            "less TRL bounds the ratio of good responses, and not that of bad ones"
+            f"delta {delta:g} with epsilon_high {high:g}: TRL's documentation asks for more than 1 + epsilon_high; by one that "
+            "is less TRL bounds the ratio of good responses, and not that of bad ones"
         )
     return delta
 
