@@ -64,6 +64,9 @@ class Link:
         self.said: dict[tuple[Any, ...], Any] = {}
         self.spent: set[int] = set()
         self.running = 0  # functions of the tests that the program has called and that have not returned
+        self.early: dict[
+            int, list[Any]
+        ] = {}  # by `running` of the request: replies that came while such a function asked
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
         self.functions: list[Callable[..., Any]] = []
@@ -187,11 +190,10 @@ class Link:
         self.asked[threading.get_ident()] += 1
         self.outstanding.asked = True
         try:
-            self._send(message)
+            depth = self.running
+            self._send(["nested", depth, message] if depth else message)
             while True:
-                reply = self.connection.receive()
-                if type(reply) is not list or not reply:
-                    raise codec.Malformed("not a reply")
+                reply = self._reply(depth)
                 if reply[0] == "nodes":
                     self.instances.absorb(reply[1], self.decode)
                 elif reply[0] == "containers":
@@ -214,6 +216,29 @@ class Link:
         if around and reply[3]:
             self._told(around, reply[3])
         raise error
+
+    def _reply(self, depth: int) -> list[Any]:
+        """The next message that is for the request at this depth; one for a request further out is kept for it.
+
+        A thread of the program may have a function of the tests ask something while another thread ends the call that the tests
+        have asked for before.
+        """
+        if depth in self.early:
+            return self.early.pop(depth)
+        while True:
+            reply = self.connection.receive()
+            if type(reply) is not list or not reply:
+                raise codec.Malformed("not a reply")
+            found = 0
+            if reply[0] == "nested" and len(reply) == 3:
+                found, reply = reply[1:]
+            elif reply[0] not in ("value", "raised"):
+                return reply
+            if found == depth:
+                return reply
+            if type(found) is not int or not 0 <= found < depth or found in self.early:
+                raise codec.Malformed("not a reply")
+            self.early[found] = reply
 
     def _told(self, around: dict[str, Any], told: Any) -> None:
         try:
@@ -240,7 +265,7 @@ class Link:
             self.connection.send(["nodes", nodes])
         if changed:
             self.connection.send(["containers", changed])
-        self.connection.send(["nested", message] if self.running else message)
+        self.connection.send(message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> None:
         decoded = [self.decode(a) for a in args]

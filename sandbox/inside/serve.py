@@ -197,7 +197,7 @@ class Server:
             if message[0] == "failed":
                 raise self._failed(*message[1:])
             if message[0] == "nested":
-                self.answer(message[1])
+                self.answer(message[2], depth=message[1])
             else:  # answered here, a call that waits for what this thread does (`worker.join()`) would never return
                 self.inbox.append(message)
                 self.turn.notify_all()
@@ -253,7 +253,12 @@ class Server:
             self.turn.notify_all()
             return self.inbox.pop()
 
-    def answer(self, message: Any) -> None:
+    def answer(self, message: Any, depth: int = 0) -> None:
+        """``depth``: of how many functions of the tests, called and not returned, the message comes; the reply says it."""
+
+        def send(answer: list[Any]) -> None:
+            self._send(["nested", depth, answer] if depth else answer)
+
         try:
             answer = ["value", *getattr(self, "on_" + message[0])(*message[1:])]
         except codec.Malformed:
@@ -261,9 +266,9 @@ class Server:
         except BaseException as error:
             answer = self._raised(error)
         try:
-            self._send(answer)
+            send(answer)
         except (TypeError, ValueError) as error:  # more objects than go over
-            self._send(self._raised(error))
+            send(self._raised(error))
 
     def _raised(self, error: BaseException) -> list[Any]:
         changed, self.changed = self.changed, {}
