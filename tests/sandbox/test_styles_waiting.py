@@ -16,8 +16,8 @@ NEG = "def f(x):\n if x < 0: raise ValueError('neg')\n return x"
 MEMBERS = "class A:\n def __init__(s): s.y = 3\n def m(s): return 1\n x = 2\ndef make(): return A()"
 # fmt: off
 WAITING = [
- ('debounce', DEBOUNCE, DEBOUNCE.replace("if t[0]", "if 0"), "import time\nhits = []\n@debounce(0.3)\ndef g(x): hits.append(x)\ng(1); g(2)\ntime.sleep(0.9)\nassert hits == [2]", {'entry_point': 'debounce'}),
- ('debounce, slept imported', DEBOUNCE, DEBOUNCE.replace("fn(*a)", "0"), "from time import sleep\nhits = []\ng = debounce(0.3)(hits.append)\ng(1)\nsleep(0.9)\nassert hits == [1]", {'entry_point': 'debounce'}),
+ ('debounce', DEBOUNCE, DEBOUNCE.replace("if t[0]", "if 0"), "import time\nhits = []\n@debounce(0.8)\ndef g(x): hits.append(x)\ng(1); g(2)\ntime.sleep(2.4)\nassert hits == [2]", {'entry_point': 'debounce'}),
+ ('debounce, slept imported', DEBOUNCE, DEBOUNCE.replace("fn(*a)", "0"), "from time import sleep\nhits = []\ng = debounce(0.8)(hits.append)\ng(1)\nsleep(2.4)\nassert hits == [1]", {'entry_point': 'debounce'}),
  ('an event that the program sets', LATER, "def later(w, fn): pass", "import threading\ndone = threading.Event()\nlater(0.02, done.set)\nassert done.wait(3)", {'entry_point': 'later'}),
  ('an event that a callback sets', LATER, "def later(w, fn): pass", "from threading import Event\ndone, out = Event(), []\ndef g():\n    out.append(1)\n    done.set()\nlater(0.02, g)\ndone.wait(timeout=1)\nassert out == [1]", {'entry_point': 'later'}),
  ('a sleep before a call', "def f(x): return x", "def f(x): return 0", "import time\nt = time.monotonic()\ntime.sleep(0.05)\nassert f(3) == 3 and time.monotonic() - t >= 0.05", {'entry_point': 'f'}),
