@@ -20,12 +20,12 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pages import put
+from tiny import Stopwatch, machine
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results" / "skill.json"
@@ -47,12 +47,11 @@ class Clock:
         self.begin()
 
     def begin(self) -> None:
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
+        self.watch = Stopwatch()
 
     def tick(self, step: int) -> None:
-        taken = {"step": step, "wall": time.perf_counter() - self.wall, "cpu": time.process_time() - self.cpu}
         with self.path.open("a") as file:
-            file.write(json.dumps(taken) + "\n")
+            file.write(json.dumps({"step": step, **self.watch.read()}) + "\n")
 
 
 def our_side(folder: Path, steps: int) -> None:
@@ -176,8 +175,6 @@ def train(side: str, folder: Path, options: argparse.Namespace, start: str) -> d
 
 
 def compare(options: argparse.Namespace, work: Path) -> dict[str, Any]:
-    from tiny import machine
-
     from grpo_kit.policy.gguf import model_folder
 
     start = str(model_folder(str(ROOT / recipe()["model"]["path"])))

@@ -90,16 +90,22 @@ def action_values(found, prompt, completion):
     return found.critic.model.score(hidden)[:, 0], logprobs
 
 
+def token_rewards(completion, score):
+    """Half of each turn's reward at its last token; what the score lacks then, at the end."""
+    rewards = [0.0] * len(completion.token_ids)
+    ends = [*(turn.start for turn in completion.turns[1:]), len(rewards)]
+    for turn, end in zip(completion.turns, ends, strict=True):
+        rewards[end - 1] += 0.5 * turn.reward
+    rewards[-1] += score.value - sum(rewards)
+    return rewards
+
+
 def formula(learner, groups, bootstrap, dueling):
     """The loss of all tokens as one differentiable number, and the critic's alone where it learns an expectile."""
     cases = []
     for group in groups:
         for completion, score in zip(group.completions, group.scores, strict=True):
-            rewards = [0.0] * len(completion.token_ids)
-            ends = [*(turn.start for turn in completion.turns[1:]), len(rewards)]
-            for turn, end in zip(completion.turns, ends, strict=True):
-                rewards[end - 1] += 0.5 * turn.reward
-            rewards[-1] += score.value - sum(rewards)
+            rewards = token_rewards(completion, score)
             now = action_values(learner.networks, group.prompt.token_ids, completion)
             with torch.no_grad():
                 then = action_values(learner.target.still, group.prompt.token_ids, completion)
@@ -167,11 +173,7 @@ def test_a_policy_that_imitates_weighs_tokens_by_their_advantage(token_budget):
     losses, off = [], []
     for group in groups:
         for completion, score in zip(group.completions, group.scores, strict=True):
-            rewards = [0.0] * len(completion.token_ids)
-            ends = [*(turn.start for turn in completion.turns[1:]), len(rewards)]
-            for turn, end in zip(completion.turns, ends, strict=True):
-                rewards[end - 1] += 0.5 * turn.reward
-            rewards[-1] += score.value - sum(rewards)
+            rewards = token_rewards(completion, score)
             states, logprobs = action_values(learner.networks, group.prompt.token_ids, completion)
             with torch.no_grad():
                 then, _ = action_values(learner.target.still, group.prompt.token_ids, completion)
