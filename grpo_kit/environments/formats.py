@@ -26,7 +26,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 # Of one turn; those behind them are not read, so that reading costs a multiple of the text's length however it is made.
 MOST_CALLS = 16
 END_OF_THINKING = "</think>"
-CALL_TAGS = _TAG, _END_TAG = "<tool_call>", "</tool_call>"
+_TAG, _END_TAG = "<tool_call>", "</tool_call>"
 _PYTHON_TAG = "<|python_tag|>"
 _TOOL_CALLS = "[TOOL_CALLS]"
 _FENCE = re.compile(r"```(?:json|tool_call|tool_code)?[ \t]*\r?\n", re.IGNORECASE)

@@ -17,7 +17,7 @@ from grpo_kit.types import Message, Task
 
 from .base import Environment
 from .episodes import Episodes
-from .formats import CALL_TAGS, Call, example, format_of_template, instructions, read, takes_tools, write
+from .formats import Call, example, format_of_template, instructions, read, takes_tools, write
 from .lookup import Address, EnvironmentSpec, get_environment
 
 
@@ -154,14 +154,16 @@ def _check_room(settings: EnvironmentConfig, environment: Environment, bridge: B
 
 
 def check_calls_end(stop: Sequence[str], setting: Setting) -> None:
-    """Raises UserError for a stop string that cuts calls off before they are closed, so that none could be read."""
-    if not setting.environment.tools or setting.spec.format != "hermes":
+    """Raises UserError for a stop string that stands in every call: a turn's text is cut before it, so none could be read."""
+    if not setting.environment.tools:
         return
-    if cuts := [
-        string for string in stop if string.strip() and any(string.strip() in tag or tag in string for tag in CALL_TAGS)
-    ]:
+    format = setting.spec.format
+    call = write([Call(setting.environment.tools[0]["function"]["name"])], format)
+    if format == "hermes":
+        call = call.replace("\n", "")  # may stand on one line
+    if cuts := [string for string in stop if (string.strip() or string) in call]:
         raise UserError(
-            f"rollout.stop: {cuts[0]!r} is a part of how tools are called here ({example('hermes')}), and a turn's text is cut "
+            f"rollout.stop: {cuts[0]!r} is a part of how tools are called here ({example(format)}), and a turn's text is cut "
             "before it. Leave it out: a turn ends with the chat template's own token"
         )
 

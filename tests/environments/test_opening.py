@@ -55,26 +55,34 @@ def test_room_for_no_reply_is_refused_before_a_run():
 
 
 @pytest.mark.parametrize(
-    ("stop", "refused"),
+    ("format", "stop", "refused"),
     [
-        ("</tool_call>", True),
-        ("</tool_call>\n", True),
-        ("<tool", True),
-        ("}</tool_call>", True),
-        ("\n", False),
-        ("Answer:", False),
+        ("hermes", "</tool_call>", True),
+        ("hermes", "</tool_call>\n", True),
+        ("hermes", "<tool", True),
+        ("hermes", "}</tool_call>", True),
+        ("hermes", "\n", False),
+        ("hermes", "Answer:", False),
+        ("hermes", "```", False),
+        ("json", "```", True),
+        ("json", "```\n", True),
+        ("json", "\n", True),
+        ("json", "</tool_call>", False),
+        ("llama", "}", True),
+        ("llama", "\n", False),
+        ("mistral", "[TOOL_CALLS]", True),
+        ("mistral", "}]", True),
+        ("mistral", "```", False),
     ],
 )
-def test_a_stop_string_that_cuts_calls_off_is_refused_before_a_run(stop, refused):
+def test_a_stop_string_that_cuts_calls_off_is_refused_before_a_run(format, stop, refused):
     """A turn's text is cut before it, so no call would ever be closed."""
-    setting = find_setting(EnvironmentConfig(tools=("calculator",)), chat_tokenizer("qwen2.5"))
+    setting = find_setting(EnvironmentConfig(tools=("calculator",), format=format), chat_tokenizer("qwen2.5"))
     if refused:
         with pytest.raises(UserError, match=r"rollout.stop: .* is a part of how tools are called"):
             check_calls_end([stop], setting)
     else:
         check_calls_end([stop], setting)
-    others = find_setting(EnvironmentConfig(tools=("calculator",), format="json"), chat_tokenizer("qwen2.5"))
-    check_calls_end([stop], others)
 
 
 def test_a_template_that_takes_one_reply_and_no_second_is_refused_where_there_may_be_two():
