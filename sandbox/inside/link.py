@@ -191,6 +191,9 @@ class Link:
         self.outstanding.asked = True
         try:
             depth = self.running
+            ending: BaseException | None = (
+                None  # an exit in a function of the tests, once the call is over that it was in
+            )
             self._send(["nested", depth, message] if depth else message)
             while True:
                 reply = self._reply(depth)
@@ -201,7 +204,9 @@ class Link:
                 elif reply[0] == "callback":
                     *asked, printed = reply[1:]
                     self.around.printed(around, printed)
-                    self._run_function(*asked)
+                    ending = self._run_function(*asked) or ending
+                elif ending is not None and reply[0] in ("value", "raised"):
+                    break
                 elif reply[0] == "value":
                     return reply[1:]
                 elif reply[0] == "raised" and len(reply) == 4:
@@ -212,6 +217,8 @@ class Link:
                     raise codec.Malformed("not a reply")
         except Exception as broken:  # of the connection or of what came over it: nothing that a test may catch
             raise Gone(f"{type(broken).__name__}: {broken}"[:300]) from None
+        if ending is not None:
+            raise ending
         self.outstanding.of_program(error, self._is_an_answer(message, error), sys.exception())
         if around and reply[3]:
             self._told(around, reply[3])
@@ -267,15 +274,18 @@ class Link:
             self.connection.send(["containers", changed])
         self.connection.send(message)
 
-    def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> BaseException | None:
+        """Call a function of the tests for the program; the exit that it ended with, if it did."""
         decoded = [self.decode(a) for a in args]
         named = {str(k): self.decode(v) for k, v in kwargs.items()}
         try:
             self.running += 1
+            said, self.said = self.said, {}  # the program is at work: what its objects say may have changed
             try:
                 value = self.functions[number](*decoded, **named)
             finally:
                 self.running -= 1
+                self.said = said
             answer = ["returned", self.encode(value)]
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
@@ -288,8 +298,10 @@ class Link:
             raise
         except BaseException as error:  # an exit, for one: it is not the program's to end the tests
             self.outstanding.add(error)
-            raise
+            self._send(["failed", raised.names_of(type(error)), "", [], self._failure(error)])
+            return error
         self._send(answer)
+        return None
 
     def _failure(self, error: BaseException) -> int:
         self.failures.append(error)
@@ -297,7 +309,7 @@ class Link:
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         if name in ("setitem", "delitem", "setattr", "delattr"):
-            self._forget()
+            self.forget()
         if name not in _SAYING:
             self.said.clear()
         message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
@@ -321,8 +333,8 @@ class Link:
             around["streams"] = []  # those that it has may be written to
         return around
 
-    def _forget(self) -> None:
-        """A call may have changed what the program's objects hold."""
+    def forget(self) -> None:
+        """A call, or time that passes, may have changed what the program's objects hold."""
         self.lengths.clear()
         self.yielded.clear()
         self.items.clear()
@@ -352,7 +364,7 @@ class Link:
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
         label, producer = about(target).label, about(target).producer
-        self._forget()
+        self.forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self._around()
         if about(target).makes_own and f"{producer}()" in self.objects:

@@ -14,12 +14,15 @@ RETRY = "def retry(times, on):\n def d(fn):\n  def w(*a):\n   for i in range(tim
 WORKER = "import threading, queue\nclass W:\n def __init__(s):\n  s.q = queue.Queue(); threading.Thread(target=s.run, daemon=True).start()\n def run(s):\n  while True:\n   s.q.get()()\n   s.q.task_done()\n def submit(s, f): s.q.put(f)\n def join(s): s.q.join()"
 NEG = "def f(x):\n if x < 0: raise ValueError('neg')\n return x"
 MEMBERS = "class A:\n def __init__(s): s.y = 3\n def m(s): return 1\n x = 2\ndef make(): return A()"
+GATE = "\nclass Gate:\n def __init__(self): self.opened = threading.Event()\n def wait(self):\n  self.opened.wait()\n  return 1"
+TTL = "import time\nclass C:\n def __init__(self): self.t = time.time()\n def old(self): return time.time() - self.t > 0.2\n def __str__(self): return 'old' if self.old() else 'new'\n def __len__(self): return 0 if self.old() else 1\ndef make(): return C()"
+COUNTS = "class C:\n n = 0\n def __str__(self): return str(self.n)\n def run(self, g):\n  g(); self.n += 1; g()\ndef make(): return C()"
 # fmt: off
 WAITING = [
  ('debounce', DEBOUNCE, DEBOUNCE.replace("if t[0]", "if 0"), "import time\nhits = []\n@debounce(0.8)\ndef g(x): hits.append(x)\ng(1); g(2)\ntime.sleep(2.4)\nassert hits == [2]", {'entry_point': 'debounce'}),
  ('debounce, slept imported', DEBOUNCE, DEBOUNCE.replace("fn(*a)", "0"), "from time import sleep\nhits = []\ng = debounce(0.8)(hits.append)\ng(1)\nsleep(2.4)\nassert hits == [1]", {'entry_point': 'debounce'}),
  ('an event that the program sets', LATER, "def later(w, fn): pass", "import threading\ndone = threading.Event()\nlater(0.02, done.set)\nassert done.wait(3)", {'entry_point': 'later'}),
- ('an event that a callback sets', LATER, "def later(w, fn): pass", "from threading import Event\ndone, out = Event(), []\ndef g():\n    out.append(1)\n    done.set()\nlater(0.02, g)\ndone.wait(timeout=1)\nassert out == [1]", {'entry_point': 'later'}),
+ ('an event that a callback sets', LATER, "def later(w, fn): pass", "from threading import Event\ndone, out = Event(), []\ndef g():\n    out.append(1)\n    done.set()\nlater(0.02, g)\ndone.wait(timeout=3)\nassert out == [1]", {'entry_point': 'later'}),
  ('a sleep before a call', "def f(x): return x", "def f(x): return 0", "import time\nt = time.monotonic()\ntime.sleep(0.05)\nassert f(3) == 3 and time.monotonic() - t >= 0.05", {'entry_point': 'f'}),
  ('members of a class', MEMBERS, MEMBERS.replace('x = 2', 'x = 1'), "import inspect\nfound = dict(inspect.getmembers(A))\nassert found['x'] == 2 and 'm' in found\nassert [n for n, _ in inspect.getmembers(A, inspect.isfunction) if not n.startswith('_')] == ['m']", {'entry_point': 'A'}),
  ('members of an object', MEMBERS, MEMBERS.replace('y = 3', 'y = 4'), "import inspect\nfound = dict(inspect.getmembers(make()))\nassert found['y'] == 3 and 'm' in found\nassert [n for n, _ in inspect.getmembers(make(), inspect.ismethod) if not n.startswith('_')] == ['m']", {'entry_point': 'make'}),
@@ -35,6 +38,13 @@ WAITING = [
  ('text of the test with a clause', NEG, "def f(x): return x", "text = 'try:\\n    f(-1)\\n    ok = False\\nexcept ValueError:\\n    ok = True'\nnames = {'f': f}\nexec(text, names)\nassert names['ok'] and f(2) == 2", {'entry_point': 'f'}),
  ('a call that waits for what a thread calls', WORKER, WORKER.replace("s.q.get()()", "s.q.get()"), "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(i))\nw.join()\nassert out == [0, 1, 2, 3, 4]", {'entry_point': 'W'}),
  ('a thread calls what asks the program', WORKER + "\ndef f(x): return x + 1", WORKER + "\ndef f(x): return x", "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(f(i)))\nw.join()\nassert out == [1, 2, 3, 4, 5]", {'entry_point': ['W', 'f']}),
+ # Whoever starts a thread in a callback has it heard; what an object says may change while the tests sleep, or call.
+ ('a gate that a thread of a callback waits at', LATER + GATE, LATER + GATE.replace("self.opened.wait()", "pass"), "import threading, time\nout = []\ngate = Gate()\ndef cb(): threading.Thread(target=lambda: out.append(gate.wait()), daemon=True).start()\nlater(0.05, cb)\ntime.sleep(1.5)\nassert out == []", {'entry_point': ['later', 'Gate']}),
+ ('an event behind a short thread', LATER, LATER.replace("fn).start()", "print).start()"), "import threading\ndone = threading.Event()\nlater(0.05, lambda: threading.Timer(0.2, lambda: None).start())\nlater(0.6, done.set)\nassert done.wait(5)", {'entry_point': 'later'}),
+ ('what expires while the tests sleep', TTL, TTL.replace("> 0.2", "> 20"), "import time\nc = make()\nassert len(c) == 1 and str(c) == 'new'\ntime.sleep(0.5)\nassert len(c) == 0 and str(c) == 'old'", {'entry_point': 'make'}),
+ ('what an object says in a callback', COUNTS, COUNTS.replace("+= 1", "+= 2"), "c = make()\nseen = []\nc.run(lambda: seen.append(str(c)))\nassert seen == ['0', '1']", {'entry_point': 'make'}),
+ # An exit in a function of the tests ends the call that it is in, and no later one answers for it.
+ *[(f'{kind} in a callback', "def f(g): return g()\ndef k(x): return x + 1", "def f(g): return g()\ndef k(x): return x", f"import asyncio, sys, pytest\ndef g(): raise {kind}\nwith pytest.raises({kind}): f(g)\nassert k(1) == 2\nassert f(lambda: k(2)) == 3", {'entry_point': ['f', 'k']}) for kind in ("SystemExit", "KeyboardInterrupt", "asyncio.CancelledError", "GeneratorExit")],
 ]
 # fmt: on
 
