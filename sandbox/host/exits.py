@@ -23,21 +23,13 @@ def ends_by_the_program(trees: Sequence[ast.AST], program: Collection[str]) -> s
     caught = {id(n) for tree in trees for n in _caught(tree)}
     calls = (n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Call) and id(n) not in caught)
     for call in calls:
-        if _name(call.func, trees) in _EXITS and any(map(said.by_program, call.args)):
+        told = [*call.args, *(k.value for k in call.keywords)]
+        if said.exits(call.func) and any(map(said.by_program, told)):
             return (
                 f"the tests end by {ast.unparse(call)[:80]}, the program's own word, and what stands behind it is never "
                 f"reached: compare it (`assert f(1) == 0`)"
             )
     return None
-
-
-def _name(function: ast.expr, trees: Sequence[ast.AST]) -> str:
-    """What is called, by the name that it has where it comes from."""
-    name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-    imports = (
-        n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module in ("sys", "os")
-    )
-    return next((alias.name for node in imports for alias in node.names if alias.asname == name), name)
 
 
 class _Said:
@@ -56,7 +48,17 @@ class _Said:
             for target in targets:
                 if isinstance(target, ast.Name):
                     self._bound.setdefault(target.id, []).append(value)
+        imports = (n for n in nodes if isinstance(n, ast.ImportFrom) and n.module in ("sys", "os"))
+        self._imported = {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
         self._met: set[int] = set()
+
+    def exits(self, function: ast.expr, met: frozenset[str] = frozenset()) -> bool:
+        """Whether calling this is an exit, by whatever name it is imported or bound."""
+        name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+        if self._imported.get(name, name) in _EXITS:
+            return True
+        bound = self._bound.get(name, ()) if isinstance(function, ast.Name) and name not in met else ()
+        return any(self.exits(value, met | {name}) for value in bound)
 
     def by_program(self, node: ast.AST) -> bool:
         if id(node) in self._met:
@@ -73,7 +75,9 @@ class _Said:
             yield from (node.left, node.right)
         elif isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.Not):
             yield node.operand
-        elif isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred, ast.Await, ast.NamedExpr)):
+        elif isinstance(node, ast.Subscript):
+            yield from (node.value, node.slice)
+        elif isinstance(node, (ast.Attribute, ast.Starred, ast.Await, ast.NamedExpr)):
             yield node.value
         elif isinstance(node, (ast.GeneratorExp, ast.ListComp)):
             yield node.elt
@@ -83,6 +87,8 @@ class _Said:
             name = root(node.func)
             if name in self._functions:
                 yield from (n.value for n in ast.walk(self._functions[name]) if isinstance(n, ast.Return) and n.value)
+            elif lambdas := [v for v in self._bound.get(name, ()) if isinstance(v, ast.Lambda)]:
+                yield from (v.body for v in lambdas)
             elif isinstance(node.func, ast.Name) and hasattr(builtins, name):
                 yield from (a for a in node.args if name != "len" or isinstance(a, ast.Call))
             elif isinstance(node.func, ast.Attribute):
@@ -98,10 +104,10 @@ def _caught(tree: ast.AST) -> Iterator[ast.AST]:
     """What stands in a `try` or a block that takes an exit."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Try):
-            taking: list[ast.expr] = [h.type for h in node.handlers if h.type]
+            taking = [ast.unparse(h.type) if h.type else "BaseException" for h in node.handlers]
         elif isinstance(node, ast.With):
-            taking = [item.context_expr for item in node.items]
+            taking = [ast.unparse(item.context_expr) for item in node.items]
         else:
             continue
-        if any("SystemExit" in ast.unparse(t) for t in taking):
+        if any(kind in text for text in taking for kind in ("SystemExit", "BaseException")):
             yield from (inner for statement in node.body for inner in ast.walk(statement))

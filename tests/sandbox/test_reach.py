@@ -74,6 +74,11 @@ ENDED = (
     "import sys as s\ns.exit(f(1))",
     "from sys import exit as bye\nbye(f(1))",
     "import sys\nassert f(1) == 0\nsys.exit(f(1) if f(1) else 0)",
+    "import sys\nleave = sys.exit\nleave(f(1))",
+    "End = SystemExit\nraise End(f(1))",
+    "exit(code=f(1))",
+    "import sys\nmain = lambda: f(1)\nsys.exit(main())",
+    "import sys\nsys.exit([0, 1][f(1)])",
 )
 ENDED_BY_THE_TESTS = (
     "import sys\nassert f(1) == 2\nsys.exit(0)",
@@ -84,6 +89,8 @@ ENDED_BY_THE_TESTS = (
     "import sys\nsys.exit(sum(f(x) != x + 1 for x in (1, 2)))",
     "import sys\ntry:\n    sys.exit(f(1))\nexcept SystemExit as end:\n    assert end.code == 2",
     "import sys\ndef main():\n    assert f(1) == 2\n    return 0\nsys.exit(main())",
+    "import sys\ntry:\n    sys.exit(f(1))\nexcept BaseException as end:\n    assert end.code == 2",
+    "import sys\na = b = len\na = b\nb = a\nassert a([f(1)]) == 1 and f(1) == 2",
 )
 
 
