@@ -8,7 +8,7 @@ lengths, learning rate and clipping of quickstart/word_problems, 8 prompts x 8 r
 float32 weights), the same verifier as the reward, no KL term. Each side is a process of its own, one after the other. Weights are
 saved after every second step, and `grpo-kit eval` measures the held-out accuracy of these folders afterwards, the same for both,
 from step --first on until the first that is as accurate as --until. Compared is what the steps up to it took, in CPU seconds of
-the process: ours scores in another one, 0.1 s a step, TRL in its own. The problems are of the same templates, and not the same ones.
+the process: ours scores in another one, 0.1 s a step, TRL in its own. The problems are other ones of the same templates.
 Writes results/skill.json and the table of docs/real_model.md. Needs `pip install grpo-kit[parity,gguf]`.
 """
 
