@@ -1,9 +1,9 @@
 """Log-probability of one token, and entropy, of every row of a matrix of logits; and the gradient of the former.
 
 Every number of the matrix is exponentiated forward and backward, and what stands between takes a few operations more. Made of
-whole matrices, these are half a dozen of the matrix's size, each written to memory and read again (of 682 tokens and a vocabulary of
-49,152, a new one is 134 MB of pages that the kernel clears first). Here they are done for as many rows as a processor's cache holds,
-one block after the other.
+whole matrices, these are half a dozen of the matrix's size, each written to memory and read again; of 682 tokens and a vocabulary
+of 49,152, a new one is 134 MB of pages that the kernel clears first. Here they are done for as many rows as a processor's cache
+holds, one block after the other.
 """
 
 from __future__ import annotations
