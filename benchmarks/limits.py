@@ -1,10 +1,15 @@
 """How near forward and backward come to what this machine can do: model FLOPs utilisation against its own GEMM rate.
 
     python benchmarks/limits.py [--threads 2] [--compile]
+    python benchmarks/limits.py --model FOLDER      a real one (`make fetch-model`), and where the rest of the time is
 
 Rates are of the same run and the same threads: a 2048^3 product in float32 and bfloat16, a copy that fits no cache, and
 forward plus backward of a 30 M-parameter model with the loss of a GRPO step. Floating-point operations of the model are
 those of its products (three times the forward pass) and of causal attention; nothing else counts as work.
+
+With --model: four groups of eight answers to prompts of 85 tokens, prompts shared as in training. Beside the whole pass stand the
+time of its products alone, in the model's own shapes, and the shares of CPU time by kind of operation (torch's profiler, self
+time).
 """
 
 from __future__ import annotations
@@ -12,21 +17,33 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
+from pages import put
 from tiny import Stopwatch, build, machine, write_result
+from torch import nn
 
-from grpo_kit.config import OptimizerConfig
+from grpo_kit.config import ModelConfig, OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.attention import use_float32_attention
 from grpo_kit.policy.flops import Work
-from grpo_kit.policy.models import Policy
+from grpo_kit.policy.models import Policy, load_policy
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.train.update import PolicyUpdater
 
 TARGETS = {"float32": 0.75, "bfloat16": 0.60}
+REAL_TARGETS = {"float32": 0.75, "bfloat16": 0.45}
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_model.md"
+# What is not named here: norms, activations, rotations, log-probabilities, and what Python does between.
+KINDS = {
+    "products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "attention": ("aten::_scaled_dot_product", "aten::_fused_sdp"),
+    "copies and casts": ("aten::copy_", "aten::cat", "aten::index_select", "aten::fill_", "aten::zero_"),
+    "sums of gradients": ("aten::add_", "aten::sum", "aten::embedding_dense_backward"),
+}
 
 
 def best(work: Callable[[], Any], unit: str, rounds: int = 5) -> float:
@@ -51,6 +68,100 @@ def copy_rate(unit: str) -> float:
     return 2 * source.nbytes / best(lambda: target.copy_(source), unit)
 
 
+def real(options: argparse.Namespace, unit: str) -> None:
+    rng = random.Random(0)
+    prompts = [[rng.randrange(2, 40_000) for _ in range(85)] for _ in range(4)]
+    lengths = [[rng.randrange(30, 48) for _ in range(8)] for _ in prompts]
+    sequences = [
+        TrainingSequence(prompt, [rng.randrange(2, 40_000) for _ in range(length)], rng.gauss(0, 1), 0.01)
+        for prompt, group in zip(prompts, lengths, strict=True)
+        for length in group
+    ]
+    answered = sum(map(sum, lengths))
+    tokens = answered + sum(map(len, prompts))
+    pairs = sum(len(p) ** 2 / 2 + sum(n * (len(p) + n / 2) for n in g) for p, g in zip(prompts, lengths, strict=True))
+    found: dict[str, Any] = {"copy_gb_per_second": round(copy_rate(unit) / 1e9, 1), "tokens": [tokens, answered]}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        policy = load_policy(ModelConfig(path=options.model, dtype=name), torch.device("cpu"))
+        assert policy.share_prompts() is None  # as `train` does
+        policy.model.train()
+        updater = PolicyUpdater(
+            policy,
+            resolve_objective("grpo", {"beta": 0.0}),
+            OptimizerConfig(),
+            total_updates=1,
+            token_budget=4096,
+            temperature=0.8,
+        )
+
+        def step(updater: PolicyUpdater = updater, model: Any = policy.model) -> None:
+            model.zero_grad()
+            for batch in updater._batches(sequences):
+                updater.loss(batch, Measures()).backward()
+
+        gemm = gemm_rate(dtype, unit)
+        seconds = best(step, unit, rounds=4)
+        gemm = max(gemm, gemm_rate(dtype, unit))
+        layers = [(m.out_features, m.in_features) for m in policy.backbone.modules() if isinstance(m, nn.Linear)]
+        head = policy.head.weight.shape[0] * policy.head.weight.shape[1]
+        forward = Work(sum(o * i for o, i in layers), Work.of(policy.model).attention).forward(tokens, pairs)
+        work = 3.0 * (forward + 2.0 * head * answered)
+        alone = sum(of_shape(o, i, tokens, dtype, unit) * layers.count((o, i)) for o, i in sorted(set(layers)))
+        alone += of_shape(*policy.head.weight.shape, answered, dtype, unit)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+            step()
+        found[name] = {
+            "gemm_gflops": round(gemm / 1e9),
+            "training_gflops": round(work / seconds / 1e9),
+            "ratio": round(work / seconds / gemm, 3),
+            "target": REAL_TARGETS[name],
+            "seconds": round(seconds, 2),
+            "seconds_of_products_alone": round(alone, 2),
+            "share": shares(seen),
+        }
+        print(name, found[name], flush=True)
+    if not options.dry:
+        suffix = "_real" if options.threads == 1 else f"_real_{options.threads}_threads"
+        write_result(f"limits{suffix}", {"machine": machine(), "unit": f"{unit} seconds", "cases": found})
+        if options.threads == 1:
+            put(PAGE, "real_model limits", table(found))
+
+
+def of_shape(outputs: int, inputs: int, rows: int, dtype: torch.dtype, unit: str) -> float:
+    """Seconds of the three products of a linear layer: of the output, of the input's gradient and of the weight's."""
+    weight, states, gradient = (torch.randn(*s).to(dtype) for s in ((outputs, inputs), (rows, inputs), (rows, outputs)))
+
+    def products() -> None:
+        torch.nn.functional.linear(states, weight)
+        gradient @ weight
+        gradient.T @ states
+
+    return best(products, unit)
+
+
+def shares(seen: Any) -> dict[str, float]:
+    events = seen.key_averages()
+    whole = sum(e.self_cpu_time_total for e in events)
+    found = {k: sum(e.self_cpu_time_total for e in events if e.key.startswith(names)) for k, names in KINDS.items()}
+    return {k: round(v / whole, 3) for k, v in {**found, "the rest": whole - sum(found.values())}.items()}
+
+
+def table(found: dict[str, Any]) -> str:
+    names = ["float32", "bfloat16"]
+    rows = ["| | " + " | ".join(names) + " |", "|---|--:|--:|"]
+    for text, key in (
+        ("a product of 2048 x 2048, GFLOP/s", "gemm_gflops"),
+        ("forward and backward, GFLOP/s", "training_gflops"),
+        ("share of the former", "ratio"),
+        ("seconds", "seconds"),
+        ("its products alone, each many times over, seconds", "seconds_of_products_alone"),
+    ):
+        rows.append(f"| {text} | " + " | ".join(f"{found[n][key]:,}" for n in names) + " |")
+    for kind in found["float32"]["share"]:
+        rows.append(f"| time in {kind} | " + " | ".join(f"{100 * found[n]['share'][kind]:.0f} %" for n in names) + " |")
+    return "\n".join(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
@@ -58,10 +169,13 @@ def main() -> None:
     parser.add_argument("--shape", default="30M")
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--model", help="folder of a real model")
     parser.add_argument("--dry", action="store_true", help="write no result")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     unit = "cpu" if options.threads == 1 else "wall"
+    if options.model:
+        return real(options, unit)
     rng = random.Random(0)
     sequences = [
         TrainingSequence([5, 6, 7, 8], [rng.randrange(2, 68) for _ in range(options.length - 4)], rng.gauss(0, 1), 0.01)
@@ -103,6 +217,7 @@ def main() -> None:
     if not options.dry:
         suffix = ("" if options.threads == 1 else f"_{options.threads}_threads") + ("_compiled" * options.compile)
         write_result(f"limits{suffix}", {"machine": machine(), "unit": f"{unit} seconds", "cases": found})
+    return None
 
 
 if __name__ == "__main__":

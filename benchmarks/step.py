@@ -40,6 +40,15 @@ REAL: dict[str, dict[str, Any]] = {
     "fixed": {"tokens": 64, "fixed": True, "beta": 0.0, "target": 0.35},
     "sampled": {"tokens": 64, "fixed": False, "beta": 0.0, "target": 0.35},
     "fixed_bf16": {"tokens": 64, "fixed": True, "beta": 0.0, "ours": "bfloat16", "target": 0.22},
+    # TRL with autocast over float32 weights, as skill.py has it, in place of the float32 that the target was set against
+    "fixed_bf16_both": {
+        "tokens": 64,
+        "fixed": True,
+        "beta": 0.0,
+        "ours": "bfloat16",
+        "theirs": "bfloat16",
+        "target": 0.40,
+    },
 }
 for real in REAL.values():
     real |= {"sides": ["--real", "--prompts", "4", "--group", "8", "--micro", "32"]}
@@ -85,7 +94,7 @@ def compare(name: str, case: dict[str, Any], options: argparse.Namespace, model:
     common += case.get("sides", [])
     ours_only = ["--precision", case.get("ours", "float32"), "--token-budget", str(options.token_budget)]
     ours_only += ["--compile"] if options.compile else []
-    peer = Side("trl", *common, threads=options.threads)
+    peer = Side("trl", *common, "--precision", case.get("theirs", "float32"), threads=options.threads)
     ours = Side("ours", *common, *ours_only, threads=options.threads)
     rounds = [(peer.step(), ours.step()) for _ in range(options.steps + options.warmup)]
     equal = ours.step()
