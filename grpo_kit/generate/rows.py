@@ -17,7 +17,7 @@ from grpo_kit.types import FinishReason, Prompt
 
 from .decoder import Decoder
 from .episode import OpenEpisode, OpenEpisodes, stop_string_at, text_of
-from .sampling import draw, processed_logprobs, uniforms
+from .sampling import next_tokens, uniforms
 from .slots import SlotCache
 
 
@@ -86,7 +86,7 @@ class Rows:
         source = torch.arange(len(prompts), device=self.device).repeat_interleave(self.sampling.n)
         self.cache.insert(first, prefilled, source)
         self._begin_turn([e for p in prompts for e in self.episodes.begin(p)], lengths[source])
-        self._sample(processed_logprobs(logits, self.sampling)[source], first)
+        self._sample(logits, first, source)
 
     def replied(self, wait: bool) -> None:
         """Ask for replies. wait: until there is one, where nothing else is to be done."""
@@ -117,7 +117,7 @@ class Rows:
         self.cache.extend(first, past[:, None] + torch.arange(input_ids.shape[1], device=self.device))
         logits = self._forward(input_ids, self.cache.positions, lengths - 1)
         self._begin_turn(episodes, past + lengths)
-        self._sample(processed_logprobs(logits, self.sampling), first)
+        self._sample(logits, first)
 
     def _begin_turn(self, episodes: list[OpenEpisode], positions: Tensor) -> None:
         """Rows behind the running ones for episodes whose context is in the cache. positions: [episodes]."""
@@ -144,7 +144,7 @@ class Rows:
         self.cache.step(positions, None if more else count)
         logits = self._forward(last, positions[:, None])
         positions += 1
-        self._sample(processed_logprobs(logits, self.sampling), 0)
+        self._sample(logits, 0)
 
     def _forward(self, input_ids: Tensor, positions: Tensor, last: Tensor | None = None) -> Tensor:
         """Logits [rows, vocabulary] after more tokens of the rows that the cache was told of.
@@ -167,12 +167,13 @@ class Rows:
                 return self.head.logits(hidden[:, -1])
             return self.head.logits(hidden[torch.arange(last.shape[0], device=self.device), last])
 
-    def _sample(self, logprobs: Tensor, first: int) -> None:
-        """Draw a token for each row from ``first`` on; rows whose turn it ends leave."""
+    def _sample(self, logits: Tensor, first: int, source: Tensor | None = None) -> None:
+        """Draw a token for each row from ``first`` on (from the row of the logits that ``source`` says); rows whose turn it ends
+        leave."""
         rows = torch.arange(first, len(self.running), device=self.device)
         drawn = self.lengths[first : len(self.running)]
         uniform = self.noise[rows, drawn] if not self.sampling.greedy else drawn
-        tokens, chosen = draw(logprobs, uniform, self.sampling.greedy)
+        tokens, chosen = next_tokens(logits, self.sampling, uniform, source)
         self.tokens[rows, drawn] = tokens
         self.logprobs[rows, drawn] = chosen
         drawn += 1

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grpo_kit.policy.lookup import row_blocks
+
 from .base import SamplingParams, sample_seed
 
 
@@ -15,6 +17,28 @@ def uniforms(sampling: SamplingParams, task_id: str, sample_index: int, turn: in
     """The randomness of one turn: [turn_limit] float64 in [0, 1), a function of (seed, task, sample, turn) alone."""
     bits = np.random.Philox(key=sample_seed(sampling.seed, task_id, sample_index, turn))
     return np.random.Generator(bits).random(sampling.turn_limit)
+
+
+def next_tokens(
+    logits: Tensor, sampling: SamplingParams, uniform: Tensor, source: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """A token for each row, and its log-probability: so many rows at a time as a processor's cache holds.
+
+    Args:
+        logits: [prompts, vocabulary].
+        uniform: [rows] float64, not read if greedy.
+        source: [rows] long: which row of the logits each is drawn from; default its own.
+
+    Returns:
+        tokens [rows] long and their logprobs [rows] float32, of what `processed_logprobs` says.
+    """
+    source = torch.arange(len(logits), device=logits.device) if source is None else source
+    drawn = [
+        draw(processed_logprobs(logits[source[rows]], sampling), uniform[rows], sampling.greedy)
+        for rows in row_blocks(len(source), logits.shape[-1], logits.device)
+    ]
+    tokens, logprobs = (torch.cat(part) for part in zip(*drawn, strict=True))
+    return tokens, logprobs
 
 
 def processed_logprobs(logits: Tensor, sampling: SamplingParams) -> Tensor:

@@ -19,7 +19,7 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.decoder import Decoder
-from grpo_kit.generate.sampling import draw, processed_logprobs
+from grpo_kit.generate.sampling import next_tokens
 from grpo_kit.generate.slots import SlotCache
 from grpo_kit.policy.attention import use_float32_attention
 from grpo_kit.policy.logprobs import Head, select_logprobs
@@ -170,7 +170,7 @@ class _Trial:
         hidden = torch.randn(rows, self.shape.hidden).to(decoder.dtype)
         sampling = SamplingParams(max_tokens=1, temperature=0.9)
         uniform = torch.full((rows,), 0.5, dtype=torch.float64)
-        sampled = _best(lambda: draw(processed_logprobs(head.logits(hidden), sampling), uniform, False))
+        sampled = _best(lambda: next_tokens(head.logits(hidden), sampling, uniform))
         return self.deep * layers + self.wide * sampled
 
     def _optimizer(self) -> float:

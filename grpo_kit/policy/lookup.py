@@ -19,6 +19,12 @@ from torch.autograd.function import once_differentiable
 BLOCK_ELEMENTS = 2**17
 
 
+def row_blocks(count: int, width: int, device: torch.device) -> list[slice]:
+    """Rows of a matrix that are done together: on a GPU all of them, since each operation there is a launch."""
+    rows = max(1, BLOCK_ELEMENTS // width if device.type == "cpu" else count)
+    return [slice(start, start + rows) for start in range(0, count, rows)]
+
+
 def look_up(logits: Tensor, targets: Tensor, factor: float = 1.0) -> tuple[Tensor, Tensor]:
     """Of ``softmax(factor * logits)``: the log-probability of each row's target, and the entropy of each row.
 
@@ -38,7 +44,7 @@ class _LookUp(Function):
     def forward(ctx: Any, logits: Tensor, targets: Tensor, factor: float) -> tuple[Tensor, Tensor]:
         wide = torch.promote_types(logits.dtype, torch.float32)
         logprobs, entropies, totals = (logits.new_empty(len(logits), dtype=wide) for _ in range(3))
-        for rows in _blocks(logits):
+        for rows in row_blocks(*logits.shape, logits.device):
             above = _scaled(logits[rows], factor, wide)
             top = above.amax(-1, keepdim=True)
             above.sub_(top)
@@ -59,18 +65,11 @@ class _LookUp(Function):
         logits, targets, totals = ctx.saved_tensors
         found = torch.empty_like(logits)
         slope = (gradient * ctx.factor)[:, None]
-        for rows in _blocks(logits):
+        for rows in row_blocks(*logits.shape, logits.device):
             part = _scaled(logits[rows], ctx.factor, totals.dtype)
             part.sub_(totals[rows, None]).exp_().mul_(-slope[rows])
             found[rows] = part.scatter_add_(-1, targets[rows, None], slope[rows])
         return found, None, None
-
-
-def _blocks(logits: Tensor) -> list[slice]:
-    """Rows that are done together: on a GPU all of them, since each operation there is a launch."""
-    count, width = logits.shape
-    rows = max(1, BLOCK_ELEMENTS // width) if logits.device.type == "cpu" else max(1, count)
-    return [slice(start, start + rows) for start in range(0, count, rows)]
 
 
 def _scaled(logits: Tensor, factor: float, dtype: torch.dtype) -> Tensor:

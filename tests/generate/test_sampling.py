@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from grpo_kit.generate.base import SamplingParams
-from grpo_kit.generate.sampling import draw, processed_logprobs
+from grpo_kit.generate.sampling import draw, next_tokens, processed_logprobs
+from grpo_kit.policy import lookup
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.5, -1.0, -3.0], [0.0, 0.0, 0.0, 0.0, 5.0]])
 
@@ -65,3 +66,18 @@ def test_epsilon_mixes_in_the_whole_vocabulary_and_the_log_probability_is_that_o
         torch.testing.assert_close(found, (1 - epsilon) * own + epsilon / 4)
     assert torch.equal(processed_logprobs(logits, SamplingParams()), logits.log_softmax(-1))
     assert torch.equal(processed_logprobs(logits, SamplingParams(temperature=0.0, epsilon=0.1)), logits.log_softmax(-1))
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.5, "top_k": 3, "top_p": 0.9}, {"temperature": 0.0}])
+def test_tokens_are_drawn_block_by_block_as_from_the_whole_matrix(settings, monkeypatch):
+    monkeypatch.setattr(lookup, "BLOCK_ELEMENTS", 4 * 11)  # the last block of 7 rows is of three
+    generator = torch.Generator().manual_seed(0)
+    logits, sampling = torch.randn(3, 11, generator=generator), SamplingParams(**settings)
+    uniform = torch.rand(7, generator=generator, dtype=torch.float64)
+    source = torch.tensor([0, 2, 1, 1, 0, 2, 2])
+    whole = draw(processed_logprobs(logits, sampling)[source], uniform, sampling.greedy)
+    for found, wanted in zip(next_tokens(logits, sampling, uniform, source), whole, strict=True):
+        assert torch.equal(found, wanted)
+    alone = draw(processed_logprobs(logits, sampling), uniform[:3], sampling.greedy)
+    for found, wanted in zip(next_tokens(logits, sampling, uniform[:3]), alone, strict=True):
+        assert torch.equal(found, wanted)
