@@ -118,7 +118,8 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     setting = prepare_setting(config, tokenizer, as_one(sets))
     sampler = open_sampler(config, sets, tokenizer, longer_of(setting))
     first = sampler.next(max(1, config.rollout.prompts_per_step))
-    check_shares(config, sets, tokenizer, longer_of(setting))
+    refills = config.rollout.max_refills if objective.dynamic_sampling else 0
+    check_shares(config, sets, tokenizer, longer_of(setting), refills)
     if setting is not None:
         first = [(task, setting.bridge.prompt(task)) for task in (setting.introduced(task) for task, _ in first)]
         if setting.told:
