@@ -14,7 +14,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .lookup import look_up
 from .network import CausalModel
 
 # Logits held at once: 2^25 float32 are 128 MB. At a small vocabulary one chunk holds a whole micro-batch.
@@ -38,16 +37,12 @@ class Head:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., hidden] -> [..., vocabulary], float32."""
-        return self.finish(self.product(hidden))
-
-    def product(self, hidden: Tensor) -> Tensor:
-        """[..., hidden] -> [..., vocabulary], before scale and softcap, in the dtype of the product."""
         if not self.full:
-            return nn.functional.linear(hidden, self.weight.to(hidden.dtype), self.bias)
+            return self.finish(nn.functional.linear(hidden, self.weight.to(hidden.dtype), self.bias))
         wide = torch.promote_types(hidden.dtype, torch.float32)
         bias = None if self.bias is None else self.bias.to(wide)
         with torch.autocast(hidden.device.type, enabled=False):
-            return nn.functional.linear(hidden.to(wide), self.weight.to(wide), bias)
+            return self.finish(nn.functional.linear(hidden.to(wide), self.weight.to(wide), bias))
 
     def finish(self, raw: Tensor) -> Tensor:
         logits = raw.float() if raw.dtype in (torch.bfloat16, torch.float16) else raw
@@ -203,11 +198,7 @@ def in_chunks(compute: Callable[..., tuple[Tensor, ...]], tensors: tuple[Tensor,
 def _chunk(
     hidden: Tensor, head: Head, targets: Tensor, temperature: float, entropy_gradient: bool
 ) -> tuple[Tensor, Tensor]:
-    if entropy_gradient:
-        return _looked_up(_logits(hidden, head, temperature), targets, entropy_gradient)
-    if head.softcap is None:
-        return look_up(head.product(hidden), targets, head.scale / temperature)
-    return look_up(head.logits(hidden), targets, 1 / temperature)
+    return _looked_up(_logits(hidden, head, temperature), targets, entropy_gradient)
 
 
 def _logits(hidden: Tensor, head: Head, temperature: float) -> Tensor:
