@@ -296,6 +296,14 @@ def test_what_twins_do_not_go_with_is_refused(override, message):
         preflight(_config(override), None)
 
 
+def test_adapters_are_refused_with_one_way_out_that_holds():
+    with pytest.raises(UserError) as refused:
+        preflight(recipe("sac", ODD, "scoring.max_rejected_gold=1.0", "model.lora={rank: 2}"), None)
+    (said,) = str(refused.value).splitlines()[1:]
+    assert said.endswith("leave model.lora out, or begin with a row whose values are a critic's (soft_q)")
+    assert preflight(recipe("soft_q", ODD, "scoring.max_rejected_gold=1.0", "model.lora={rank: 2}"), None)
+
+
 def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setattr(checks.ranks, "world_size", lambda: 2)
     with pytest.raises(UserError, match="FSDP2 gathers one"):
