@@ -121,15 +121,19 @@ def opens_thinking(task: Task, tokenizer: Any) -> bool:
     return render_text(task, tokenizer).rstrip().endswith(OPENS_THINKING)
 
 
-def check_stop_strings(stop: Sequence[str], tokenizer: Any) -> None:
-    """Raises UserError for a stop string that no text can hold: special tokens are left out of what is searched."""
+def check_stop_strings(stop: Sequence[str], tokenizer: Any, where: str = "rollout.stop") -> None:
+    """Raises UserError for a stop string that no text can hold: special tokens are left out of what is searched.
+
+    Args:
+        where: the key that holds them, for the message.
+    """
     special = {str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special} | set(
         tokenizer.all_special_tokens
     )
     never = [s for s in stop if any(token in s for token in special)]
     if never:
         raise UserError(
-            f"rollout.stop: {never[0]!r} holds a special token of the model, which the text of a response never shows; the "
+            f"{where}: {never[0]!r} holds a special token of the model, which the text of a response never shows; the "
             "tokens that end a turn end responses without it"
         )
 

@@ -6,7 +6,8 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+
+import numpy as np
 
 from grpo_kit.config import DataConfig
 from grpo_kit.types import Task
@@ -125,32 +126,33 @@ def shares(weights: Sequence[float], drawn: Sequence[int], wanted: int) -> list[
     Args:
         drawn: how many prompts each has given so far; [data sets].
     """
-    given, total = list(drawn), sum(weights)
+    given, total, first = list(drawn), sum(weights), sum(drawn) + 1
     order: list[int] = []
-    for n in count(sum(drawn) + 1):
-        if len(order) == wanted:
-            return order
-        behind = [n * weight / total - done for weight, done in zip(weights, given, strict=True)]
-        order.append(behind.index(max(behind)))
-        given[order[-1]] += 1
-    raise AssertionError
+    for n in range(first, first + wanted):
+        furthest, most = 0, -math.inf
+        for number, weight in enumerate(weights):  # in plain loops: all of a run is gone through before it
+            behind = n * weight / total - given[number]
+            if behind > most:
+                furthest, most = number, behind
+        order.append(furthest)
+        given[furthest] += 1
+    return order
 
 
-def largest_shares(weights: Sequence[float], wanted: int, steps: int) -> list[int]:
-    """The most prompts that a step of ``wanted`` asks of each data set, in a run of so many steps; [data sets].
+def largest_shares(weights: Sequence[float], wanted: int, steps: int, refills: int = 0) -> list[int]:
+    """The most prompts that the first round of a step asks of each data set, in a run of so many steps; [data sets].
 
-    A share of 3.5 is 3 in one step and 4 in the next.
+    A share of 3.5 is 3 in one step and 4 in the next; with three data sets or more it may be further from its mean.
+
+    Args:
+        refills: rounds of up to ``wanted`` prompts that may follow the first of each step. They may end anywhere in the order
+            of all prompts, and the next step begins there.
     """
-    given, most = [0] * len(weights), [0] * len(weights)
-    for _ in range(min(steps, STEPS_LOOKED_AT)):
-        order = shares(weights, given, wanted)
-        now = [order.count(number) for number in range(len(weights))]
-        given = [before + more for before, more in zip(given, now, strict=True)]
-        most = [max(pair) for pair in zip(most, now, strict=True)]
-    if steps <= STEPS_LOOKED_AT:
-        return most
-    whole = [math.ceil(round(wanted * weight / sum(weights), 9)) for weight in weights]
-    return [max(pair) for pair in zip(most, whole, strict=True)]
-
-
-STEPS_LOOKED_AT = 64  # of which a longer run's are the same but for a share that is whole but for a little
+    last = (steps - 1) * wanted * (1 + refills)  # where the last step begins at the latest
+    order = np.array(shares(weights, [0] * len(weights), last + wanted))
+    found = []
+    for number in range(len(weights)):
+        given = np.concatenate(([0], np.cumsum(order == number)))
+        asked = given[wanted:] - given[:-wanted]  # from each place in the order on
+        found.append(int(asked[:: 1 if refills else wanted].max()))
+    return found

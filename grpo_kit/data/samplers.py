@@ -27,12 +27,21 @@ def open_sampler(
 
 
 def check_shares(
-    config: Config, sets: Sequence[DataSet], tokenizer: Any, longer: Callable[[Task], int] | None = None
+    config: Config,
+    sets: Sequence[DataSet],
+    tokenizer: Any,
+    longer: Callable[[Task], int] | None = None,
+    refills: int = 0,
 ) -> None:
-    """Raises UserError where one of several data sets has fewer different prompts than some step of the run asks of it."""
+    """Raises UserError where one of several data sets has fewer different prompts than some step of the run asks of it.
+
+    Args:
+        longer: see `open_sampler`. refills: see `largest_shares`.
+    """
     if len(sets) < 2:
         return
-    asked = largest_shares([part.weight for part in sets], config.rollout.prompts_per_step, config.train.steps)
+    weights = [part.weight for part in sets]
+    asked = largest_shares(weights, config.rollout.prompts_per_step, config.train.steps, refills)
     for part, most in zip(sets, asked, strict=True):
         _of_set(config, part, tokenizer, longer).next(most)
 

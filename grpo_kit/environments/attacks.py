@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,30 +12,9 @@ from grpo_kit.types import Message
 
 from .base import Environment
 from .formats import Call, Format, write
+from .schemas import WORDS, furthest, random_value
 
 MEGABYTE = 2**20
-DEEPEST = 4  # of values in values that a random policy writes
-WORDS = (
-    "yes",
-    "no",
-    "stop",
-    "help",
-    "left",
-    "right",
-    "up",
-    "down",
-    "a",
-    "the",
-    "crane",
-    "apple",
-    "1",
-    "0",
-    "-1",
-    "7",
-    "50",
-    "1e9",
-    "",
-)
 
 
 @dataclass(frozen=True)
@@ -97,20 +75,11 @@ def _calls(tools: Sequence[Mapping[str, Any]], format: Format, code: str) -> Ite
         for label, value in hostile:
             yield attack(f"{function['name']}: {label}", Call(function["name"], dict.fromkeys(texts or ("x",), value)))
         for label, number in (("huge numbers", 1e308), ("negative numbers", -1e308), ("zeros", 0.0)):
-            if numbers := _numbers(function["parameters"], number):
+            properties = function["parameters"].get("properties", {})
+            reached = {name: furthest(schema, number) for name, schema in properties.items()}
+            if numbers := {name: value for name, value in reached.items() if value is not None}:
                 legal = random_call(random.Random(0), [tool], given=1.0).arguments
                 yield attack(f"{function['name']}: {label}", Call(function["name"], {**legal, **numbers}))
-
-
-def _numbers(parameters: Mapping[str, Any], number: float) -> dict[str, Any]:
-    """The parameters that are numbers, each as far out as its limits allow."""
-    found: dict[str, Any] = {}
-    for name, schema in parameters.get("properties", {}).items():
-        if (kind := schema.get("type")) not in ("integer", "number") or "enum" in schema:
-            continue
-        value = max(min(number, schema.get("maximum", number)), schema.get("minimum", number))
-        found[name] = int(max(min(value, 10**30), -(10**30))) if kind == "integer" else value
-    return found
 
 
 def random_turn(draw: random.Random, environment: Environment, heard: Sequence[Message], format: Format) -> str:
@@ -129,29 +98,3 @@ def random_call(draw: random.Random, tools: Sequence[Mapping[str, Any]], given: 
     properties, named = parameters.get("properties", {}), parameters.get("$defs", {})
     values = {name: random_value(draw, schema, named) for name, schema in properties.items() if draw.random() < given}
     return Call(function["name"], values)
-
-
-def random_value(draw: random.Random, schema: Mapping[str, Any], named: Mapping[str, Any], depth: int = 0) -> Any:
-    """A value that fits a schema. named: schemas that others point to; they may point to themselves."""
-    schema = named.get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
-    if "anyOf" in schema:
-        return random_value(draw, draw.choice(schema["anyOf"]), named, depth + 1)
-    if "enum" in schema:
-        return draw.choice(schema["enum"])
-    kind = schema.get("type")
-    if kind == "integer":
-        return draw.randint(-3, 20)
-    if kind == "number":
-        return round(draw.uniform(-3, 20), 2)
-    if kind == "boolean":
-        return draw.random() < 0.5
-    if kind == "array":
-        shapes = schema.get("prefixItems") or [schema.get("items", {})] * draw.randint(0, 3 if depth < DEEPEST else 0)
-        return [random_value(draw, each, named, depth + 1) for each in shapes]
-    if kind == "object":
-        properties, needed = schema.get("properties", {}), schema.get("required", ())
-        kept = {name: each for name, each in properties.items() if name in needed or depth < DEEPEST}
-        return {name: random_value(draw, each, named, depth + 1) for name, each in kept.items()}
-    if kind == "null":
-        return None
-    return draw.choice((*WORDS, "2 + 3 * 4", "print(6 * 7)", "A", json.dumps({"a": 1})))

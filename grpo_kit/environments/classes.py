@@ -242,7 +242,7 @@ def as_text(result: Any) -> str:
 def _plain(value: Any) -> Any:
     """What JSON knows no form of. Sets are put in order, since theirs is another one in every process."""
     if isinstance(value, (set, frozenset)):
-        return sorted(value, key=lambda member: json.dumps(member, default=str))
+        return sorted(value, key=lambda member: json.dumps(member, default=_plain))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, BaseModel):

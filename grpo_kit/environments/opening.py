@@ -153,8 +153,12 @@ def _check_room(settings: EnvironmentConfig, environment: Environment, bridge: B
         )
 
 
-def check_calls_end(stop: Sequence[str], setting: Setting) -> None:
-    """Raises UserError for a stop string that stands in every call: a turn's text is cut before it, so none could be read."""
+def check_calls_end(stop: Sequence[str], setting: Setting, where: str = "rollout.stop") -> None:
+    """Raises UserError for a stop string that stands in every call: a turn's text is cut before it, so none could be read.
+
+    Args:
+        where: the key that holds them, for the message.
+    """
     if not setting.environment.tools:
         return
     format = setting.spec.format
@@ -163,7 +167,7 @@ def check_calls_end(stop: Sequence[str], setting: Setting) -> None:
         call = call.replace("\n", "")  # may stand on one line
     if cuts := [string for string in stop if (string.strip() or string) in call]:
         raise UserError(
-            f"rollout.stop: {cuts[0]!r} is a part of how tools are called here ({example(format)}), and a turn's text is cut "
+            f"{where}: {cuts[0]!r} is a part of how tools are called here ({example(format)}), and a turn's text is cut "
             "before it. Leave it out: a turn ends with the chat template's own token"
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from grpo_kit.data.chat import NO_ARGUMENTS, render
 from grpo_kit.environments.episodes import Episodes
-from grpo_kit.environments.opening import Setting, find_setting
+from grpo_kit.environments.opening import Setting, check_calls_end, find_setting
 from grpo_kit.errors import UserError
 from grpo_kit.types import Prompt, Task
 
@@ -46,7 +46,7 @@ def ask(task: OpenTask, tokenizer: Any, seed: int, folder: Path, opened: ExitSta
         opened: closes the processes.
 
     Raises:
-        UserError: as `find_setting` does.
+        UserError: as `task_setting` does.
         EnvironmentFailed: the environment cannot be loaded in a process of its own.
     """
     setting = task_setting(task, tokenizer)
@@ -69,14 +69,20 @@ def told(
 
 
 def task_setting(task: OpenTask, tokenizer: Any) -> Setting | None:
-    """The environment of a task, for one tokenizer; None where it has none. Raises UserError as `find_setting` does."""
+    """The environment of a task, for one tokenizer; None where it has none.
+
+    Raises:
+        UserError: as `find_setting` and `check_calls_end` do.
+    """
     if task.spec.environment is None:
         return None
     try:
         opening = task.problems[0].messages
-        return find_setting(task.spec.environment, tokenizer, opening, task.spec.chat.arguments or NO_ARGUMENTS)
+        setting = find_setting(task.spec.environment, tokenizer, opening, task.spec.chat.arguments or NO_ARGUMENTS)
     except UserError as error:
         raise UserError(f"task {task.name}: environment: {error}") from error
+    check_calls_end(task.spec.stop, setting, f"task {task.name}: stop")
+    return setting
 
 
 def setting_protocol(setting: Setting) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from grpo_kit.config import Config, ModelConfig
 from grpo_kit.config.data import PASS_RATE
-from grpo_kit.data.chat import render
 from grpo_kit.data.datasets import DatasetSource, open_source
 from grpo_kit.data.mixture import DataSet
 from grpo_kit.data.tasks import ProceduralSource
@@ -21,6 +20,7 @@ from grpo_kit.observe.terminal import line
 from grpo_kit.policy.models import model_skeleton
 from grpo_kit.runtime.scratch_file import scratch_beside
 
+from .asked import task_setting, told
 from .checkpoints import CheckpointEvaluation, Settings, find_model
 from .recipe_task import recipe_judge
 from .records import SAMPLES_FILE, read_records
@@ -35,7 +35,7 @@ def grade(config: Config, model: str | None, settings: Settings, out: Path, resu
 
     Args:
         model: instead of the recipe's.
-        resume: go on with what stands beside ``out`` of a grading that was stopped.
+        resume: go on with what stands beside ``out`` of a grading that was stopped. Files of data sets that it wrote stay.
 
     Raises:
         UserError: there is no model, the data have no end, or results stand there already.
@@ -45,10 +45,11 @@ def grade(config: Config, model: str | None, settings: Settings, out: Path, resu
         raise UserError("model.path: the recipe makes its model from scratch; name one to grade with: --model FOLDER")
     entries = config.mixture
     targets = [out.with_name(f"{out.stem}-{entry.called}{out.suffix}") for entry in entries] if entries else [out]
-    for target in targets:
-        if target.exists():
-            raise UserError(f"--out: {target} exists and is never overwritten: choose another file")
     folder = out.with_name(out.name + SAMPLES_BESIDE)
+    written = [target for target in targets if target.exists()]
+    stopped_between = resume and folder.exists() and len(written) < len(targets)
+    if written and not stopped_between:
+        raise UserError(f"--out: {written[0]} exists and is never overwritten: choose another file")
     if folder.exists() and not resume:
         raise UserError(f"--out: {folder} holds the samples of an earlier grading: go on with --resume, or remove it")
     sets = _whole_sets(config)
@@ -57,6 +58,9 @@ def grade(config: Config, model: str | None, settings: Settings, out: Path, resu
     CheckpointEvaluation(Path(path).name, path, asked, settings, folder, console).run()
     rates = _rates(folder)
     for part, task, short, target in zip(sets, tasks, asked, targets, strict=True):
+        if target in written:
+            line(console.console, f"{target}: written before, and left as it is")
+            continue
         found = [rates.get((task.name, problem.id), (None, 0)) for problem in task.problems]
         _write(target, _graded(part, found))
         _say(console, target, found, settings.n, len(task.problems) - len(short.problems))
@@ -104,8 +108,10 @@ def _short_enough(sets: Sequence[DataSet], tasks: Sequence[OpenTask], path: str)
     _, tokenizer = model_skeleton(ModelConfig(path=find_model(path)))
     found = []
     for part, task in zip(sets, tasks, strict=True):
-        most, arguments = part.config.max_prompt_tokens, task.spec.chat.arguments
-        short = tuple(p for p in task.problems if len(render(p, tokenizer, arguments).token_ids) <= most)
+        most = part.config.max_prompt_tokens
+        asked = told(task.problems, tokenizer, task, task_setting(task, tokenizer))
+        pairs = zip(task.problems, asked, strict=True)
+        short = tuple(problem for problem, (_, prompt) in pairs if len(prompt.token_ids) <= most)
         if not short:
             raise UserError(
                 f"{part.where}.max_prompt_tokens: no prompt has at most {most} tokens; raise it to grade some"

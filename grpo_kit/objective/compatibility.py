@@ -17,6 +17,7 @@ OF_VALUES = (
     "bootstrap", "action_values", "value_temperature", "bootstrap_steps", "target_rate", "target_every", "huber", "expectile",
     "policy_steps",
 )  # fmt: skip
+READERS = {"policy_steps": "sac", "expectile": "iql"}  # rows that read what others of family values do not
 NARROW_CLIP = 0.01  # bf16 against float32 moves a sequence's mean log-ratio by about 0.002
 
 
@@ -81,7 +82,7 @@ def _sampled_pairs(row: Objective, group_size: int) -> list[str]:
 def _no_values(row: Objective) -> list[str]:
     return [
         f"objective.{key} {getattr(row, key)} is of family values, and family {row.family} does not read it: leave it out, or "
-        "begin with a row of family values (soft_q, dqn)"
+        f"begin with a row that does ({READERS.get(key, 'soft_q, dqn')})"
         for key in OF_VALUES
         if getattr(row, key) != Objective.model_fields[key].default
     ]

@@ -32,7 +32,8 @@ def _unbounded(loss: Tokens) -> Surrogate:
 def _reachable(log_ratio: Tokens, bounded: Tokens) -> Tokens:
     """The log-ratio, where the surrogate bounds it held within what has an exponential in float32.
 
-    A bound takes the gradient of a far token away, and 0 times an exponential that overflowed is not 0.
+    A bound takes the gradient of a far token away, as an advantage of 0 does, and 0 times an exponential that overflowed is
+    not 0.
 
     Args:
         bounded: bool, where the surrogate has no gradient that far out.
@@ -51,7 +52,7 @@ def importance(
     logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index: Tokens, row: Objective
 ) -> Surrogate:
     """-r A, without a bound: TRPO's objective (arXiv:1502.05477, eq. 14), whose bound is the trust region of the step."""
-    return _unbounded(-log_ratio.exp() * advantages)
+    return _unbounded(-_reachable(log_ratio, advantages == 0).exp() * advantages)
 
 
 def ppo_clip(
@@ -63,7 +64,7 @@ def ppo_clip(
     """
     low, high = row.clip_low, row.clip_high
     # Of a bad token without a dual clip nothing bounds the ratio, and what overflows there must not pass for learned.
-    ratio = _reachable(log_ratio, advantages > 0 if row.dual_clip is None else torch.ones_like(advantages > 0)).exp()
+    ratio = _reachable(log_ratio, advantages >= 0 if row.dual_clip is None else torch.ones_like(advantages > 0)).exp()
     bounded = ratio.clamp(1.0 - low, 1.0 + high)
     gain = torch.minimum(ratio * advantages, bounded * advantages)
     if row.dual_clip is not None:
@@ -147,8 +148,9 @@ def geometric_clip(
     """
     bounded = log_ratio.clamp(-row.clip_low, row.clip_high)
     kept = torch.where(advantages > 0, torch.minimum(log_ratio, bounded), torch.maximum(log_ratio, bounded))
+    ratio = _reachable(sequence_mean_of(kept, sequence_index), advantages == 0).exp()
     return Surrogate(
-        -sequence_mean_of(kept, sequence_index).exp() * advantages,
+        -ratio * advantages,
         (log_ratio < -row.clip_low) & (advantages <= 0),
         (log_ratio > row.clip_high) & (advantages > 0),
     )
@@ -191,7 +193,7 @@ def aspo(logprobs: Tokens, log_ratio: Tokens, advantages: Tokens, sequence_index
     read from, also widens the clip for tokens of low entropy; that is left out.
     """
     low, high, most = 1.0 - row.clip_low, 1.0 + row.clip_high, math.inf if row.dual_clip is None else row.dual_clip
-    ratio = log_ratio.detach().exp()
+    ratio = _reachable(log_ratio.detach(), advantages == 0).exp()
     rising = advantages > 0
     stopped_low, stopped_high = (ratio < low) & (advantages < 0), (ratio > high) & rising
     weight = torch.where(rising, 1.0 / ratio.clamp(max=high), ratio.clamp(min=low)).clamp(max=most)

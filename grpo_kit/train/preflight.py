@@ -118,7 +118,8 @@ def preflight(config: Config, run_path: Path | None) -> Plan:
     setting = prepare_setting(config, tokenizer, as_one(sets))
     sampler = open_sampler(config, sets, tokenizer, longer_of(setting))
     first = sampler.next(max(1, config.rollout.prompts_per_step))
-    check_shares(config, sets, tokenizer, longer_of(setting))
+    refills = config.rollout.max_refills if objective.dynamic_sampling else 0
+    check_shares(config, sets, tokenizer, longer_of(setting), refills)
     if setting is not None:
         first = [(task, setting.bridge.prompt(task)) for task in (setting.introduced(task) for task, _ in first)]
         if setting.told:
@@ -330,7 +331,8 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
             f"rollout.epsilon {config.rollout.epsilon:g} has tokens sampled that the policy did not choose: family values learns "
             "what they are worth, others would take them for the policy's own; leave it at 0"
         )
-    if config.model.lora is not None and objective.keeps_target and objective.target_rate != 1.0:
+    averages = objective.keeps_target and objective.target_rate != 1.0 and not objective.learns_twins
+    if config.model.lora is not None and averages:
         found.append(
             f"objective.target_rate {objective.target_rate:g} with model.lora: the average of adapters is not the adapter of "
             "averages; use target_rate 1 with target_every, which copies them"
@@ -362,12 +364,12 @@ def _against_twins(config: Config) -> list[str]:
     if config.model.lora is not None:
         found.append(
             "objective.action_values twins with model.lora: the twins are whole networks all of whose weights are trained, which "
-            "is what adapters save; leave model.lora out, or use action_values dueling"
+            "is what adapters save; leave model.lora out, or begin with a row whose values are a critic's (soft_q)"
         )
     if ranks.world_size() > 1:
         found.append(
             "objective.action_values twins with several processes: values over the whole vocabulary are of three networks at "
-            "once, and FSDP2 gathers one; run one process, or use action_values dueling"
+            "once, and FSDP2 gathers one; run one process, or begin with a row whose values are a critic's (soft_q)"
         )
     if config.critic.path is not None:
         found.append(

@@ -192,11 +192,13 @@ class SoftActorCritic(ResponseLearner):
 
 
 def _parts(sequences: list[TrainingSequence], count: int) -> list[list[TrainingSequence]]:
-    """The sequences in ``count`` parts with something of every prompt, each weighing as much as all of them.
+    """The sequences in ``count`` parts with something of every prompt, each weighing as much as all of them; in fewer where
+    there are fewer sequences.
 
     What the policy follows has no noise of sampling, so that a part says about as much as the whole; and a policy that takes one
     step for each of the twins' is left behind, or steps past them where its rate is theirs.
     """
+    count = min(count, len(sequences))
     return [[replace(s, weight=count * s.weight) for s in sequences[number::count]] for number in range(count)]
 
 

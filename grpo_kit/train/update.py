@@ -199,18 +199,19 @@ class PolicyUpdater:
         old_logprobs = logprobs.detach() if remembered is None else remembered
         weight, since = self._correction(batch, logprobs.detach(), old_logprobs, metrics)
         log_ratio = RATIO_LEVELS[objective.ratio_level](logprobs, since, batch.sequence_index)
-        if objective.rejects:
-            log_ratio = without_overflow(log_ratio, weight)
+        mask = batch.token_mask
+        carried = weight if mask is None else weight * mask
+        if objective.rejects or mask is not None:
+            log_ratio = without_overflow(log_ratio, carried)
         adapted = objective.model_copy(update={"penalty": self.adaptive.penalty})
         surrogate = SURROGATES[objective.surrogate](
             logprobs, log_ratio, batch.advantages, batch.sequence_index, adapted
         )
-        token_loss = surrogate.loss * weight
-        mask = batch.token_mask
-        if mask is not None:
-            token_loss = token_loss * mask
+        token_loss = surrogate.loss * carried
         token_loss = token_loss + self._penalties(batch, logprobs - since, metrics)
-        token_loss = token_loss + self._reference_kl(batch, logprobs, since, metrics)
+        token_loss = token_loss + self._reference_kl(
+            batch, logprobs, without_overflow(logprobs - since, weight), metrics
+        )
         token_loss = token_loss + self._teacher(batch, old_logprobs, divergences, metrics)
         low, high = surrogate.clipped_low, surrogate.clipped_high
         metrics.means({"entropy": entropies, "clip/low": low.float(), "clip/high": high.float()})
@@ -261,17 +262,22 @@ class PolicyUpdater:
         watch_teacher(metrics, old_logprobs - teacher, teacher)
         return 0.0
 
-    def _reference_kl(self, batch: MicroBatch, logprobs: Tensor, since: Tensor, metrics: Measures) -> Tensor | float:
-        """The KL term of the loss [tokens]; 0 where it stands in the reward, which only measures it here."""
+    def _reference_kl(
+        self, batch: MicroBatch, logprobs: Tensor, log_ratio: Tensor, metrics: Measures
+    ) -> Tensor | float:
+        """The KL term of the loss [tokens]; 0 where it stands in the reward, which only measures it here.
+
+        Args:
+            log_ratio: of each token to the policy that it is of, [tokens].
+        """
         reference = batch.reference_logprobs
         if reference is None or self.adaptive.beta == 0.0:
             return 0.0
         kl = KL_ESTIMATORS[self.objective.kl_estimator](logprobs, reference)
         metrics.means({"kl/reference": kl})
-        if (
-            self.objective.kl_weighted
-        ):  # DeepSeek-V3.2, arXiv:2512.02556, eq. 7: tokens of the old policy, a KL of the new
-            kl = kl * (logprobs - since).exp()
+        # DeepSeek-V3.2, arXiv:2512.02556, eq. 7: tokens of the old policy, a KL of the new
+        if self.objective.kl_weighted:
+            kl = kl * log_ratio.exp()
         return self.adaptive.beta * kl if self.objective.kl_in_loss else 0.0
 
     def _correction(

@@ -158,16 +158,31 @@ def test_a_data_set_that_is_used_up_within_a_step_leaves_later_steps_as_they_wer
     assert later.count("few") == 4
 
 
-@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 1.3), (3.0, 1.0, 1.0), (1.0, 2.0, 4.0), (0.01, 1.0)])
+@pytest.mark.parametrize(
+    "weights", [(1.0, 1.0), (1.0, 1.3), (3.0, 1.0, 1.0), (1.0, 2.0, 4.0), (0.01, 1.0), (2.23, 1.2, 1.108)]
+)
 @pytest.mark.parametrize("steps", [1, 20, 400])
-def test_the_largest_share_of_a_run_is_known_beforehand(weights, steps):
+@pytest.mark.parametrize("wanted", [8, 12])
+def test_the_largest_share_of_a_run_is_known_beforehand(weights, steps, wanted):
     most, drawn = [0] * len(weights), [0] * len(weights)
     for _ in range(steps):
-        order = shares(weights, drawn, 8)
+        order = shares(weights, drawn, wanted)
         counts = [order.count(number) for number in range(len(weights))]
         drawn = [a + b for a, b in zip(drawn, counts, strict=True)]
         most = [max(pair) for pair in zip(most, counts, strict=True)]
-    assert largest_shares(weights, 8, steps) == most
+    assert largest_shares(weights, wanted, steps) == most
+
+
+def test_a_share_of_three_data_sets_may_be_more_than_one_above_its_mean_in_a_late_step():
+    assert largest_shares([2.23, 1.2, 1.108], 12, 64) == [6, 4, 3]
+    assert largest_shares([2.23, 1.2, 1.108], 12, 400) == [6, 4, 4]
+
+
+@pytest.mark.parametrize(("steps", "refills", "most"), [(50, 0, [1, 1, 1]), (50, 1, [1, 1, 2]), (1, 1, [1, 0, 1])])
+def test_after_rounds_of_dynamic_sampling_a_step_may_begin_anywhere(steps, refills, most):
+    """The order is c a b c, c a b c: two prompts at a time are never c c, and they are where a third was drawn before."""
+    assert shares([1.0, 1.0, 2.0], [0, 0, 0], 8) == [2, 0, 1, 2] * 2
+    assert largest_shares([1.0, 1.0, 2.0], 2, steps, refills) == most
 
 
 def test_a_data_set_that_is_too_small_for_a_later_step_is_refused_before_the_first(tmp_path):
@@ -177,6 +192,14 @@ def test_a_data_set_that_is_too_small_for_a_later_step_is_refused_before_the_fir
     with pytest.raises(UserError, match=r"4 different prompts are wanted at a time, and data\.0 has only 3"):
         preflight(recipe(sets, *changes, "train.steps=2"), None)
     assert preflight(recipe(sets, *changes, "train.steps=1"), None).prompts
+
+
+def test_a_data_set_that_is_too_small_for_a_step_after_other_rounds_is_refused_too(tmp_path):
+    sets = [SUMS | {"weight": 1}, CHAINS | {"weight": 1}, rows(tmp_path, "few", 1) | {"weight": 2}]
+    changes = ("rollout.prompts_per_step=2", "verifiers=[{name: math}]", "scoring.max_rejected_gold=1")
+    assert preflight(recipe(sets, *changes), None).prompts
+    with pytest.raises(UserError, match=r"2 different prompts are wanted at a time, and data\.2 has only 1"):
+        preflight(recipe(sets, *changes, "algorithm=dapo"), None)
 
 
 def test_the_evaluation_is_of_each_data_set_in_equal_parts_and_of_nothing_that_is_trained_on(tmp_path):

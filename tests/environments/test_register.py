@@ -437,6 +437,7 @@ class Place:
     [
         ({"b", "a", "c"}, '["a", "b", "c"]'),
         ({"found": frozenset({10, 9})}, '{"found": [10, 9]}'),
+        ({frozenset({8, 1}), frozenset({2})}, "[[1, 8], [2]]"),
         (Place(3), '{"x": 3, "title": "here"}'),
         ([Colour.red], '["red"]'),
         ({"n": numpy.int64(3), "m": numpy.float32(0.5)}, '{"n": 3, "m": 0.5}'),

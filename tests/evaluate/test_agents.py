@@ -159,7 +159,7 @@ def test_a_recipe_and_its_run_are_asked_as_the_run_asks_them(tmp_path):
 def test_a_dry_run_shows_what_the_policy_is_told_of_its_tools(model, tmp_path):
     task = tmp_path / "sums.yaml"
     tools = "{tools: [calculator], max_inserted: 64, turns: 3}"
-    task.write_text(TASK.replace(COUNTING, tools) + "verifier: {name: math}\n")
+    task.write_text(TASK.replace(COUNTING, tools).replace(STOPS, "[]") + "verifier: {name: math}\n")
     output = invoke("eval", model, "--tasks", task, "--dry-run", "--out", tmp_path / "a")
     said = " ".join(output.split())
     assert "at most 40 tokens, in at most 3 turns with calculator, judged by math" in said
@@ -171,8 +171,12 @@ BAD = {
     "nobody judges": (COUNTING, "{tools: [calculator]}", "verifier: name who judges"),
     "no such environment": (COUNTING, "{name: nobody}", "task bad: environment: there is no environment or tool named"),
     "no room": ("max_inserted: 128", "max_inserted: 1000", "environment.max_inserted of the task may be"),
-    "a stop that no text holds": (STOPS, "['<|user|>']", "holds a special token"),
-}
+    "a stop that no text holds": (STOPS, "['<|user|>']", "task bad: stop: '<|user|>' holds a special token"),
+    "a stop that cuts calls off": (
+        COUNTING, "{tools: [calculator], max_inserted: 64}\nverifier: {name: math}",
+        "task bad: stop: 'a' is a part of how tools are called",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -11,6 +11,7 @@ from grpo_kit.config import DataConfig
 from grpo_kit.data.datasets import DatasetSource, training_sets
 from grpo_kit.errors import UserError
 from grpo_kit.evaluate import checkpoints
+from grpo_kit.evaluate import grade as grading
 from grpo_kit.types import is_right
 from tests.kit.runs import ODD, recipe
 from tests.kit.tiny import TINY_RECIPE, make_policy
@@ -101,6 +102,45 @@ def test_no_file_of_any_data_set_is_overwritten(here):
         raise grade(sets, "--samples", 2, "--out", "graded.jsonl", code=1).exception
     assert Path("graded-sums.jsonl").read_text() == "of somebody\n"
     assert not Path("graded.jsonl.samples").exists()
+
+
+def test_a_grading_that_was_stopped_between_two_files_writes_the_other(here, monkeypatch):
+    sets = "data=[{name: rows, path: rows.jsonl, max_prompt_tokens: 64}, {name: sums, task: addition, limit: 5}]"
+    write = grading._write
+
+    def stopped(target, rows):
+        if target.name == "graded-sums.jsonl":
+            raise KeyboardInterrupt
+        write(target, rows)
+
+    monkeypatch.setattr(grading, "_write", stopped)
+    grade(sets, "--samples", 2, "--out", "graded.jsonl", code=1)
+    first = Path("graded-rows.jsonl").read_bytes()
+    monkeypatch.setattr(grading, "_write", write)
+    result = grade(sets, "--samples", 2, "--out", "graded.jsonl", "--resume")
+    assert "graded-rows.jsonl: written before, and left as it is" in result.output
+    assert Path("graded-rows.jsonl").read_bytes() == first
+    assert len(lines("graded-sums.jsonl")) == 5
+    with pytest.raises(UserError, match=r"graded-rows\.jsonl exists and is never overwritten"):
+        raise grade(sets, "--samples", 2, "--out", "graded.jsonl", "--resume", code=1).exception
+
+
+def test_a_file_that_no_grading_wrote_is_not_passed_over(here):
+    sets = "data=[{name: rows, path: rows.jsonl, max_prompt_tokens: 64}, {name: sums, task: addition, limit: 5}]"
+    Path("graded-rows.jsonl").write_text("of somebody\n")
+    with pytest.raises(UserError, match=r"graded-rows\.jsonl exists and is never overwritten"):
+        raise grade(sets, "--samples", 2, "--out", "graded.jsonl", "--resume", code=1).exception
+
+
+def test_what_the_policy_is_told_of_its_tools_counts_as_in_training(here):
+    rows, tools = (
+        "data={path: rows.jsonl, max_prompt_tokens: 12}",
+        "environment={tools: [calculator], max_inserted: 64}",
+    )
+    with pytest.raises(UserError, match=r"data.max_prompt_tokens: no prompt has at most 12 tokens"):
+        raise grade(rows, tools, "--samples", 2, "--out", "graded.jsonl", code=1).exception
+    grade(rows, "--samples", 1, "--out", "graded.jsonl")
+    assert [row["graded"] for row in lines("graded.jsonl")] == [1] * 12
 
 
 def test_prompts_that_training_passes_over_for_their_length_are_not_asked(here):

@@ -1,9 +1,12 @@
 """Combinations that cannot mean anything are refused, with the reason; everything in the table is allowed."""
 
+import re
+
 import pytest
 
 from grpo_kit.objective.algorithms import ALGORITHMS, resolve_objective
 from grpo_kit.objective.compatibility import refusals
+from grpo_kit.objective.unread import unread
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -139,6 +142,9 @@ def test_choices_of_values_are_choices_of_no_other_family(name, key, value):
     ]
     assert found
     assert f"family {row.family} does not read it" in found[0]
+    named = re.search(r"begin with a row that does \((.*)\)", found[0])[1].split(", ")
+    with_it = [resolve_objective(reader, {key: value}) for reader in named]
+    assert any(refusals(reader, group_size=8) == unread(reader, [key]) == [] for reader in with_it)
 
 
 def test_what_values_do_not_read_is_refused_or_not_made():

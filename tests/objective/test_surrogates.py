@@ -115,7 +115,11 @@ FAR = [
     ("sapo", {}, 1.0), ("sapo", {}, -1.0), ("divergence_mask", {}, 1.0), ("divergence_mask", {}, -1.0),
     ("divergence_mask", {"divergence": "kl"}, 1.0), ("divergence_mask", {"divergence": "kl"}, -1.0),
     ("vespo", {}, 1.0), ("vespo", {}, -1.0), ("topr", {}, -1.0), ("aspo", {"dual_clip": 3.0}, 1.0),
-    ("aspo", {"dual_clip": 3.0}, -1.0),
+    ("aspo", {"dual_clip": 3.0}, -1.0), ("geometric_clip", {}, 1.0),
+    # The loss of kl_penalty has no bound, whatever the advantage.
+    *((name, {}, 0.0) for name in SURROGATES if name != "kl_penalty"),
+    ("ppo_clip", {"dual_clip": 3.0}, 0.0), ("aspo", {"dual_clip": 3.0}, 0.0),
+    ("divergence_mask", {"divergence": "kl"}, 0.0),
 ]  # fmt: skip
 
 

@@ -23,6 +23,16 @@ from tests.kit.runs import recipe
         ("grpo", "set_size", 3, "shape pass_at_k"),
         ("dr_grpo", "kl_estimator", "k2", "a beta above 0"),
         ("rft", "shape", "signed", "selection all"),
+        ("rft", "scale", "group_std", "policy gradients with selection all"),
+        ("dqn", "baseline", "group_mean", "policy gradients with selection all"),
+        ("dqn", "correction", "truncated", "policy gradients"),
+        ("dqn", "expectile", 0.9, "bootstrap expectile"),
+        ("grpo", "per_prompt", 2, "pairs and selection verified"),
+        ("grpo", "value_clip", None, "baseline critic"),
+        ("kto", "pair_loss", "ipo", "family pairs"),
+        ("dpo", "good_weight", 2.0, "family labels"),
+        ("dpo", "dynamic_sampling", True, "data sampled"),
+        ("reward_model", "beta", 0.2, "a loss with a reference"),
     ],
 )
 def test_a_choice_that_nobody_reads_is_named_with_who_would(name, key, value, reader):
@@ -30,7 +40,20 @@ def test_a_choice_that_nobody_reads_is_named_with_who_would(name, key, value, re
     assert said.startswith(f"objective.{key} {value} is read by {reader} alone")
 
 
-@pytest.mark.parametrize(("name", "key", "value"), [("online_dpo", "shape", "signed"), ("kto", "rejection", "token")])
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("online_dpo", "shape", "signed"),
+        ("kto", "rejection", "token"),
+        ("dpo", "scale", "none"),
+        ("dpo", "baseline", "none"),
+        ("ipo", "aggregation", "token_mean"),
+        ("kto", "gate_positive", 3.0),
+        ("reward_model", "mask_truncated", True),
+        ("online_dpo", "correction_cap", 3.0),
+        ("online_dpo", "kl_estimator", "k2"),
+    ],
+)
 def test_choices_of_policy_gradients_are_named_where_preferences_are_learned(name, key, value):
     (said,) = unread(resolve_objective(name, {key: value}), [key])
     assert (
@@ -42,6 +65,11 @@ def test_choices_of_policy_gradients_are_named_where_preferences_are_learned(nam
 def test_what_is_read_is_not_named():
     assert unread(resolve_objective("sapo", {"gate_positive": 3.0}), ["gate_positive"]) == []
     assert unread(resolve_objective("grpo", {"clip_high": 0.3}), ["clip_high"]) == []
+    assert unread(resolve_objective("online_dpo", {"dynamic_sampling": True}), ["dynamic_sampling", "beta"]) == []
+    assert unread(resolve_objective("dqn", {"trace": 0.5}), ["trace"]) == []
+    (said,) = unread(resolve_objective("dqn", {"trace": 0.5, "bootstrap_steps": 3}), ["trace", "bootstrap_steps"])
+    assert "trace 0.5 is read by returns gae and family values without bootstrap_steps alone" in said
+    assert unread(resolve_objective("iql", {"expectile": 0.9}), ["expectile", "trace"]) == []
     added = ALGORITHMS["grpo"].model_copy(update={"surrogate": "of_a_file"})
     assert unread(added, ["clip_high", "gate_positive"]) == []
 

@@ -211,6 +211,17 @@ def test_the_policy_steps_on_parts_that_make_up_the_whole_gradient():
     assert far(found[0], found[1]) > 1e-2
 
 
+def test_fewer_responses_than_steps_make_fewer_steps_of_the_same_size():
+    """A part that holds nothing is no step, and the others do not weigh for it."""
+    learner, groups, parts = learner_of(policy_steps=7), episode_groups((2, 1)), []
+    sequences, model = [r.sequence for r in responses_of(learner, groups)], learner.policy.model
+    learner.step = lambda batches, loss, metrics: parts.append((list(batches), loss))
+    learner.learn(groups)
+    assert [sum(len(batch.sequences) for batch in batches) for batches, _ in parts] == [1] * len(sequences) == [1, 1, 1]
+    _, whole = step_of(learner, model, learner._batches(sequences), learner.loss)
+    assert far(sum(step_of(learner, model, *part)[1] for part in parts) / 3, whole) < 1e-6
+
+
 def test_the_schedule_of_the_policy_counts_its_own_steps():
     learner = learner_of(policy_steps=3)
     learner.learn(episode_groups((4, 2)))
@@ -283,6 +294,14 @@ def test_what_is_left_out_is_counted_once():
 def test_what_twins_do_not_go_with_is_refused(override, message):
     with pytest.raises(UserError, match=message):
         preflight(_config(override), None)
+
+
+def test_adapters_are_refused_with_one_way_out_that_holds():
+    with pytest.raises(UserError) as refused:
+        preflight(recipe("sac", ODD, "scoring.max_rejected_gold=1.0", "model.lora={rank: 2}"), None)
+    (said,) = str(refused.value).splitlines()[1:]
+    assert said.endswith("leave model.lora out, or begin with a row whose values are a critic's (soft_q)")
+    assert preflight(recipe("soft_q", ODD, "scoring.max_rejected_gold=1.0", "model.lora={rank: 2}"), None)
 
 
 def test_several_processes_are_refused(monkeypatch):

@@ -376,11 +376,16 @@ def test_tokens_are_chosen_among_all_of_a_step_also_those_of_groups_that_agree(p
     assert torch.equal(torch.cat([s.token_mask for s in batch.sequences]), every >= every.quantile(0.5))
 
 
-def test_what_is_rejected_for_being_far_away_spoils_no_update(policy):
-    """The product of a response's ratios has no exponential in float32; the responses beside it are learned from."""
-    row = resolve_objective("rloo", {"beta": 0.0, "correction": "in_ratio", "rejection": "sequence"})
+@pytest.mark.parametrize(
+    ("algorithm", "choices"), [("rloo", {"beta": 0.0}), ("grpo", {"beta": 0.1, "kl_weighted": True})]
+)
+def test_what_is_rejected_for_being_far_away_spoils_no_update(policy, algorithm, choices):
+    """The ratios of a response have no exponential in float32; the responses beside it are learned from."""
+    row = resolve_objective(algorithm, {**choices, "correction": "in_ratio", "rejection": "sequence"})
     batch = build_batch(groups(), row, max_tokens=8)
-    updater = PolicyUpdater(policy, row, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    updater = PolicyUpdater(
+        policy, row, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0, reference=make_policy(seed=2)
+    )
     near = [
         (s, logprobs(policy, s.prompt_ids, s.completion_ids).detach() + 0.01 * (i % 3))
         for i, s in enumerate(batch.sequences)
@@ -394,3 +399,20 @@ def test_what_is_rejected_for_being_far_away_spoils_no_update(policy):
     assert math.isfinite(metrics["loss"])
     assert metrics["grad_norm"] > 0
     assert 0 < metrics["correction/rejected_responses"] < 0.5
+
+
+def test_a_token_that_carries_no_gradient_spoils_no_update_however_far_it_went(policy):
+    """Chosen by entropy, and of an advantage below 0: nothing bounds its ratio, and 0 times infinity is not 0."""
+    row = resolve_objective("grpo", {"beta": 0.0, "entropy_share": 0.5})
+    batch = build_batch(groups(), row, max_tokens=8)
+    updater = PolicyUpdater(policy, row, OptimizerConfig(), total_updates=1, token_budget=12, temperature=1.0)
+    updater.annotate(batch.sequences)
+    for sequence in batch.sequences:
+        sequence.token_mask = torch.arange(len(sequence.completion_ids)) > 0
+        if sequence.advantage < 0:
+            sequence.old_logprobs[0] -= 100.0
+    metrics = Measures()
+    updater.optimizer_step(batch.sequences, metrics)
+    assert metrics.get("skipped_updates") is None
+    assert math.isfinite(metrics["loss"])
+    assert metrics["grad_norm"] > 0
