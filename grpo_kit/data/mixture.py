@@ -149,10 +149,15 @@ def largest_shares(weights: Sequence[float], wanted: int, steps: int, refills: i
             of all prompts, and the next step begins there.
     """
     last = (steps - 1) * wanted * (1 + refills)  # where the last step begins at the latest
-    order = np.array(shares(weights, [0] * len(weights), last + wanted))
+    seen = min(last, LOOKED_AT - LOOKED_AT % wanted)
+    order = np.array(shares(weights, [0] * len(weights), seen + wanted))
     found = []
     for number in range(len(weights)):
         given = np.concatenate(([0], np.cumsum(order == number)))
         asked = given[wanted:] - given[:-wanted]  # from each place in the order on
-        found.append(int(asked[:: 1 if refills else wanted].max()))
+        most = int(asked[:: 1 if refills else wanted].max())
+        found.append(min(wanted, most + (seen < last)))
     return found
+
+
+LOOKED_AT = 1_000_000  # prompts; of what comes later one more is thought possible

@@ -292,3 +292,9 @@ def test_an_entry_is_reached_by_its_number_and_by_its_name():
     assert (config.mixture[1].level, config.mixture[0].weight, config.mixture[0].limit) == (2, 5.0, 7)
     with pytest.raises(UserError, match=r"data\.others is not an entry of a list of 2; .* and named sums, chains"):
         recipe([SUMS, CHAINS], "data.others.level=2")
+
+
+def test_a_run_too_long_to_look_at_whole_is_thought_to_ask_for_one_more():
+    looked_at = largest_shares([2.23, 1.2, 1.108], 12, 80_000)
+    assert largest_shares([2.23, 1.2, 1.108], 12, 10**9) == [most + 1 for most in looked_at]
+    assert largest_shares([1.0, 1e-9], 4, 10**9) == [4, 1]
