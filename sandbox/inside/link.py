@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import inspect
 import re
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..wire import codec
@@ -18,8 +19,7 @@ from . import lent, outstanding, passed, raised
 from .connection import Connection
 from .expected import Expected, made
 from .given import Arguments, Given, alike, fill
-from .held import OPAQUE, OWN, Gone, about, number
-from .iterated import Items
+from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
 from .raised import Raised
 from .replaced import Around
@@ -29,8 +29,6 @@ from .streams import Streams
 from .texts import Handed
 
 _LONGEST_TOLD = 500
-_SAYING = frozenset(("str", "repr", "format", "int", "float", "complex", "bytes", "bool", "len", "index", "fspath"))
-_SAYING |= {"hash", "iter", "next", "type", "isinstance"}  # between which an object stays what it is
 _ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
 
 
@@ -58,10 +56,7 @@ class Link:
         self.lends = False  # the classes of the setup are on both sides, and told by name
         self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.put: dict[tuple[int, str], Any] = {}
-        self.lengths: dict[int, int] = {}
-        self.yielded: dict[int, int] = {}
-        self.items: dict[int, Items] = {}
-        self.said: dict[tuple[Any, ...], Any] = {}
+        self.kept = Kept()
         self.spent: set[int] = set()
         self.running = 0  # functions of the tests that the program has called and that have not returned
         self.early: dict[
@@ -152,7 +147,7 @@ class Link:
             return (self.stand_ins if content[0] == "stand-in" else self.given)[content[1]]
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
-        kind, which, class_name = content
+        kind, which, class_name, *of_class = content
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
@@ -189,11 +184,10 @@ class Link:
         self.requests += 1
         self.asked[threading.get_ident()] += 1
         self.outstanding.asked = True
-        try:
+        # An exit in a function of the tests, once the call is over that it was in.
+        ending: BaseException | None = None
+        with _broken():
             depth = self.running
-            ending: BaseException | None = (
-                None  # an exit in a function of the tests, once the call is over that it was in
-            )
             self._send(["nested", depth, message] if depth else message)
             while True:
                 reply = self._reply(depth)
@@ -215,8 +209,6 @@ class Link:
                     break
                 else:
                     raise codec.Malformed("not a reply")
-        except Exception as broken:  # of the connection or of what came over it: nothing that a test may catch
-            raise Gone(f"{type(broken).__name__}: {broken}"[:300]) from None
         if ending is not None:
             raise ending
         self.outstanding.of_program(error, self._is_an_answer(message, error), sys.exception())
@@ -262,7 +254,12 @@ class Link:
         operation = message[1] if message[0] == "operation" else ""
         return (operation, type(raised)) in _ANSWERS
 
-    def _send(self, message: list[Any]) -> None:
+    def tell(self) -> None:
+        """Have the program know what the tests have changed in what both have: its objects may be others by that."""
+        with self.lock, _broken():
+            self._tell()
+
+    def _tell(self) -> None:
         changed = self.shared.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
@@ -271,7 +268,11 @@ class Link:
         if nodes:
             self.connection.send(["nodes", nodes])
         if changed:
+            self.kept.forget()
             self.connection.send(["containers", changed])
+
+    def _send(self, message: list[Any]) -> None:
+        self._tell()
         self.connection.send(message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> BaseException | None:
@@ -280,12 +281,12 @@ class Link:
         named = {str(k): self.decode(v) for k, v in kwargs.items()}
         try:
             self.running += 1
-            said, self.said = self.said, {}  # the program is at work: what its objects say may have changed
+            kept, self.kept = self.kept, Kept()  # the program is at work: what its objects say may have changed
             try:
                 value = self.functions[number](*decoded, **named)
             finally:
                 self.running -= 1
-                self.said = said
+                self.kept = kept
             answer = ["returned", self.encode(value)]
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
@@ -308,10 +309,7 @@ class Link:
         return len(self.failures) - 1
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
-        if name in ("setitem", "delitem", "setattr", "delattr"):
-            self.forget()
-        if name not in _SAYING:
-            self.said.clear()
+        self.kept.before(name, number(operands[0]))
         message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
         if around := self._around():  # what runs behind an attribute, an operator or a block prints, too
             message.append(around)
@@ -333,17 +331,11 @@ class Link:
             around["streams"] = []  # those that it has may be written to
         return around
 
-    def forget(self) -> None:
-        """A call, or time that passes, may have changed what the program's objects hold."""
-        self.lengths.clear()
-        self.yielded.clear()
-        self.items.clear()
-        self.said.clear()
-
     def of_library(
         self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], standing: int = OPAQUE
     ) -> Any:
         """Call a function of the standard library where the program is."""
+        self.kept.before(name, None)
         encoded, named = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
         reply = self.request(["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, {}])
         return self._answer(reply, 3, lambda: self.decode(reply[0], standing, f"{name}()"))
@@ -364,7 +356,7 @@ class Link:
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
         label, producer = about(target).label, about(target).producer
-        self.forget()
+        self.kept.forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self._around()
         if about(target).makes_own and f"{producer}()" in self.objects:
@@ -415,6 +407,15 @@ class Link:
             if type(index) is not int or type(shared) is not int or not 0 <= index < len(given):
                 raise codec.Malformed("not an argument that the program keeps")
             self.shared.keep(shared, given[index])
+
+
+@contextlib.contextmanager
+def _broken() -> Iterator[None]:
+    """What is wrong with the connection, or with what came over it, is nothing that a test may catch."""
+    try:
+        yield
+    except Exception as error:
+        raise Gone(f"{type(error).__name__}: {error}"[:300]) from None
 
 
 def _same_method(one: types.MethodType, other: Any) -> bool:

@@ -131,9 +131,9 @@ class Proxy(Compared):
     def __len__(self) -> int:
         length: int = answer(self, "len", int)
         if standing(self) == OPAQUE:
-            told = about(self)
-            told.link.lengths[told.number] = length
-            if told.link.yielded.get(told.number, length) != length:
+            kept, which = about(self).link.kept, about(self).number
+            kept.lengths[which] = length
+            if kept.yielded.get(which, length) != length:
                 raise Gone("an object of the program says another length than it has yielded items")
         return length
 
@@ -191,12 +191,13 @@ class Proxy(Compared):
 
     def __iter__(self) -> Any:
         link, which = about(untainted(self)).link, about(self).number
-        if standing(self) == OPAQUE and which in link.items:
-            return iter(link.items[which])
+        link.tell()
+        if standing(self) == OPAQUE and which in link.kept.items:
+            return iter(link.kept.items[which])
         over = OverItems(link.operation("iter", self, producer=producer(self)), self)
         if standing(self) != OPAQUE or number(over.over) == which:
             return over
-        link.items[which] = items = Items(over)
+        link.kept.items[which] = items = Items(over)
         return iter(items)
 
     def __next__(self) -> Any:

@@ -11,6 +11,10 @@ from .forging_programs import Attack
 _F: dict[str, Any] = {"entry_point": "f"}
 _OPERATIONS = "import sys\nO = sys.modules['_grpo_kit_sandbox.inside.operations'].OPERATIONS\n"
 _IN_TURNS = "class W:\n n = 0\n def turn(s):\n  W.n += 1\n  return W.n % 2\n __float__ = lambda s: float('inf') if s.turn() else float('-inf')\n __int__ = lambda s: 10**9 if s.turn() else -10**9\n __str__ = __repr__ = lambda s: 'hello' if s.turn() else 'bye'\n __format__ = lambda s, how: str(s)\n __len__ = lambda s: 9 if s.turn() else 1\n __bytes__ = lambda s: b'hello' if s.turn() else b'bye'\ndef f(*a): return W()"
+# The first time that it is asked an object says another number than later.
+_SINKING = "class W:\n n, k = 9, 7\n def __float__(s):\n  s.n, n = 0, s.n\n  return float(n)\nclass It:\n def __init__(s, n=3): s.n = n\n def __iter__(s): return s\n def __next__(s):\n  if not s.n: raise StopIteration\n  s.n -= 1\n  return W()\n __aiter__ = __iter__\n async def __anext__(s):\n  if not s.n: raise StopAsyncIteration\n  s.n -= 1\n  return W()\nclass Two:\n def __init__(s): s.a = [W(), W()]\n def __iter__(s): return iter(s.a)\n"
+_RISING = "\n    assert before is None or float(before) < float(x)\n    before = x\n"
+_SHORT = "class It:\n said, n = 3, 1\n def __len__(s): return s.said\n def __iter__(s): return s\n def __next__(s):\n  if not s.n: raise StopIteration\n  s.n -= 1; s.said = 2\n  return 1\ndef f(x): return It()"
 _USER = "class User:\n    def __init__(self): self.name = 'x'\nWANT = 'secret'\n"
 _BASE = "from dataclasses import dataclass\n@dataclass\nclass Base:\n    x: int"
 _QUIT = "def leave(code): raise SystemExit(code)\n"
@@ -30,5 +34,9 @@ INDIRECT: list[Attack] = [
  ("an argument that is none, kept", _SERVER + _KEEPS.format("[[5, 1]]") + "class A:\n def __init__(s, x): s.x = x\n def value(s): return 5", ["a = A([1])\nassert a.value() == 5", "try: a = A([1])\nexcept Exception: pass"], {"entry_point": "A"}),
  ("a result that is said to be a container of before", _SERVER + "class W: pass\nsys.modules['_grpo_kit_sandbox.wire.codec']._ENCODERS[W] = lambda v, i: {'~': 'ref', 'v': ['container', 0, [0]]}\ndef f(x): return W()\ndef g(x):\n server().connection.send(['containers', [[0, [x]]]])\n return x", ["a = f(1)\nwant = [5]\ng(5)\nassert a == want"], {"entry_point": ["f", "g"]}),
  ("containers that are none", _SERVER + "M = [['containers'], ['containers', 5], ['containers', [5]], ['containers', [['a', [1]]]], ['containers', [[0, {'~': 'zz', 'v': 1}]]]]\ndef f(x):\n server().connection.send(M[x])\n return 5", [f"try: assert f({i}) == 6\nexcept (TypeError, ValueError, IndexError): pass\nassert f(9) == 5" for i in range(5)], _F),
+ ("what an iterator yields, compared with what it yields next", _SINKING + "def f(x): return It()", ["i = f(1)\na, b = next(i), next(i)\nassert float(a) > 5\nnext(i, None)\nassert float(a) < 5", "import itertools\na, b = itertools.tee(f(1))\nassert all(float(x) > 5 for x in a) and all(float(x) < 5 for x in b)"], _F),
+ ("what rises from item to item, as it is asked", _SINKING.replace("s.n, n = 0, s.n", "W.n, n = 9 - W.n, W.n").replace("n, k = 9", "n, k = 0", 1) + "def f(x):\n W.n = 0\n return It()", ["before = None\nfor x in f(1):" + _RISING, "before = None\nfor x in f(1):\n    assert x.k == 7" + _RISING, "import asyncio\nasync def m():\n  before = None\n  async for x in f(1):" + _RISING.replace("\n", "\n  ") + "\nasyncio.run(m())"], _F),
+ ("what an object yields, gone over twice", _SINKING + "def f(x): return Two()", ["r = f(1)\nassert all(float(x) > 5 for x in r) and all(float(x) < 5 for x in r)", "r = f(1)\ni = iter(r)\nx = next(i)\nassert float(x) > 5\nnext(i)\nassert float(x) < 5", "r = f(1)\nfor x, y in zip(r, r): assert x is y and float(x) > 5\nfor x in r: assert float(x) < 5"], _F),
+ ("fewer items than a length says, one taken before", _SHORT, ["r = f(1)\nassert len(r) == 3 and next(r) == 1\nfor x, y in zip(r, [2, 3]): assert x == y", "r = f(1)\nassert len(r) == 3 and next(r) == 1 and len(r) == 2\nfor x, y in zip(r, [2, 3]): assert x == y"], _F),
 ]
 # fmt: on
