@@ -114,6 +114,8 @@ class About:
         named: it is something that the tests name.
         of_own: it is an attribute of a class under test: a member, if that is an enumeration.
         producer: the path by which it came (`names`).
+        single: it is the same one wherever it comes from, as it says: a class, or a member of an enumeration.
+        library: which class of the library it says that it is.
     """
 
     link: Link
@@ -125,6 +127,8 @@ class About:
     makes_own: bool = False
     named: bool = False
     of_own: bool = False
+    single: bool = False
+    library: type | None = None
 
 
 class Held:

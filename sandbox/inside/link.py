@@ -15,7 +15,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import lent, outstanding, passed, raised
+from . import lent, library, outstanding, passed
 from .connection import Connection
 from .expected import Expected, made
 from .given import Arguments, Given, alike, fill
@@ -68,6 +68,7 @@ class Link:
         self.failures: list[BaseException] = []  # what they have raised
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.raised = Raised()
+        self.classes_of_library: dict[type, int] = {}  # by number, of the program's
         self.classes: set[str] = set()  # names of the program that it calls classes
         self.lock = threading.RLock()  # tests may have threads; a function of theirs that is called asks again
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
@@ -107,7 +108,7 @@ class Link:
         if isinstance(value, type) and issubclass(value, Exception):
             return {"~": "ref", "v": ["kind", self.raised.names_for_program(value)]}
         if isinstance(value, BaseException):
-            return {"~": "ref", "v": ["exception", raised.names_of(type(value)), self.encode(list(value.args))]}
+            return {"~": "ref", "v": ["exception", library.names_of(type(value)), self.encode(list(value.args))]}
         if inspect.iscoroutine(value):
             self.functions.append(functools.partial(passed.awaited, value))
             return {"~": "ref", "v": ["coroutine", len(self.functions) - 1]}
@@ -147,14 +148,27 @@ class Link:
             return (self.stand_ins if content[0] == "stand-in" else self.given)[content[1]]
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
-        kind, which, class_name, *of_class = content
+        kind, which, class_name, *of_library = content
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
             return self.shared.put(which, found) if of_object else found
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
-        return self._proxy(which, class_name, standing, producer)
+        proxy = self._proxy(which, class_name, standing, producer)
+        for path in of_library:
+            about(proxy).single, about(proxy).library = True, self._class_of_library(path, which)
+        return proxy
+
+    def _class_of_library(self, path: Any, which: int) -> type | None:
+        """The class of that module and name, which one object of the program is, and no other."""
+        if type(path) is not str:
+            raise codec.Malformed("not the name of a class")
+        module, _, name = path.partition(":")
+        found = library.found(module, name)
+        if isinstance(found, type) and self.classes_of_library.setdefault(found, which) != which:
+            raise codec.Malformed("two objects that are said to be one class")
+        return found if isinstance(found, type) else None
 
     def _proxy(self, which: int, class_name: str, standing: int, producer: str) -> Proxy:
         key = (which, standing, producer if standing == OPAQUE else "")
@@ -294,12 +308,12 @@ class Link:
         except (Exception, passed.CannotLeave) as error:
             told = [a for a in error.args if type(a) in (str, int, float, bool)]
             arguments = told if len(told) == len(error.args) and len(str(told)) < _LONGEST_TOLD else []
-            answer = ["failed", raised.names_of(type(error)), str(error)[:500], arguments, self._failure(error)]
+            answer = ["failed", library.names_of(type(error)), str(error)[:500], arguments, self._failure(error)]
         except Gone:
             raise
         except BaseException as error:  # an exit, for one: it is not the program's to end the tests
             self.outstanding.add(error)
-            self._send(["failed", raised.names_of(type(error)), "", [], self._failure(error)])
+            self._send(["failed", library.names_of(type(error)), "", [], self._failure(error)])
             return error
         self._send(answer)
         return None

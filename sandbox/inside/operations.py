@@ -27,7 +27,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "setattr": setattr,
     "delattr": delattr,
     "callable": callable,
-    "builtin": lambda kind: _name_of_builtin(kind),
     "members": lambda o: dict(o.__members__),
     "parameters": lambda kind: _parameters(kind),
     "attributes": lambda o, kind, names: _attributes(o, kind, names),
@@ -120,11 +119,6 @@ def _attributes(value: Any, kind: Any, names: list[str]) -> list[Any] | None:
     if not isinstance(value, kind):
         return None
     return [getattr(value, name) if hasattr(value, name) else getattr(value, f"_{name}") for name in names]
-
-
-def _name_of_builtin(kind: Any) -> str:
-    name = kind.__name__ if isinstance(kind, type) else ""
-    return name if getattr(builtins, name, None) is kind else ""
 
 
 def counterpart(name: str, text: str) -> Exception:

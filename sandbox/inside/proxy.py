@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import Any
 
-from ..wire import codec
+from ..wire import codec, shown
 from ..wire.plain import DATA_NAMES
 from .compared import Compared
 from .held import (
@@ -284,8 +285,11 @@ Proxy.__doc__ = property(lambda self: Proxy.__getattr__(self, "__doc__"))  # typ
 Proxy.__slots__ = property(lambda self: Proxy.__getattr__(self, "__slots__"))  # type: ignore[assignment]  # of a class, its own
 
 
-def show(value: Any) -> str:
-    """A bounded repr. That of a proxy would be the program's own text, and a message to it."""
-    if isinstance(value, Proxy):
-        return f"<a {about(value).class_name}>"
-    return codec.show(value)
+class _Shown(shown.Shown):
+    """The repr of a proxy would be the program's own text, and a message to it."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        return f"<a {about(x).class_name}>" if type(x) is Proxy else super().repr1(x, level)
+
+
+show = functools.partial(shown.show, how=_Shown())

@@ -6,11 +6,11 @@ Objects of the program stay here and travel as numbers; plain data travels as da
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import importlib
 import operator
 import re
-import sys
 import threading
 import time
 import types
@@ -19,7 +19,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import lent, replaced
+from . import lent, library, replaced
 from .connection import Connection
 from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
@@ -103,7 +103,11 @@ class Server:
 
     def _held(self, value: Any) -> Any:
         self.objects[id(value)] = value  # kept alive, so that the number stays its own
-        return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100]]}
+        single = isinstance(
+            value, (type, enum.Enum)
+        )  # the same one wherever it comes from; which, if it is the library's
+        told = [":".join(library.name_of(value) or ())] if single else []
+        return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100], *told]}
 
     def decode(self, data: Any) -> Any:
         return codec.decode(data, self._resolve)
@@ -397,14 +401,8 @@ def _has_methods(kind: type) -> bool:
 
 
 def _names_of(kind: type) -> list[str]:
-    """Of a class and its bases; those of the library with their module (``json.decoder:JSONDecodeError``)."""
-    return [_name_of(base)[:100] for base in kind.__mro__]
-
-
-def _name_of(kind: type) -> str:
-    module = str(kind.__module__)
-    of_library = module != "builtins" and module.partition(".")[0] in sys.stdlib_module_names
-    return f"{module}:{kind.__qualname__}" if of_library else kind.__name__
+    """Of a class of exceptions and its bases: those of the built-ins by their name alone."""
+    return [name.removeprefix("builtins:")[:100] for name in library.names_of(kind)]
 
 
 def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:
