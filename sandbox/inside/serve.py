@@ -26,6 +26,7 @@ from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Shared
 from .streams import Streams
+from .turns import Turns
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
 _LONGEST_PARTS = 4096  # bytes
@@ -80,10 +81,7 @@ class Server:
         self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
         self.told: list[Any] = []  # what that call brings back
         self.around: list[replaced.Brought] = []  # of the calls that are under way
-        # A thread of the program may call a function of the tests while another one waits for what they ask next.
-        self.turn, self.sending = threading.Condition(threading.RLock()), threading.Lock()
-        self.inbox: list[Any] = []  # requests that such a thread has received, and that are not its to answer
-        self.calling: list[int] = []  # the thread that has called a function of the tests, once for each call under way
+        self.turns, self.sending = Turns(self._receive), threading.Lock()
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -182,30 +180,14 @@ class Server:
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-        thread = threading.get_ident()
-        with self.turn:
-            self.turn.wait_for(lambda: thread in self.calling or not self.calling)
-            self.calling.append(thread)
-            try:
-                self._send(["callback", number, *encoded, self.around[-1].printed() if self.around else []])
-                return self._returned()
-            finally:
-                self.calling.pop()
-                self.turn.notify_all()
 
-    def _returned(self) -> Any:
-        while True:
-            message = self._receive()
-            if message[0] == "returned":
-                return self.decode(message[1])
-            if message[0] == "failed":
-                raise self._failed(*message[1:])
-            if message[0] == "nested":
-                self.answer(message[2], depth=message[1])
-            else:  # answered here, a call that waits for what this thread does (`worker.join()`) would never return
-                self.inbox.append(message)
-                self.turn.notify_all()
-                self.turn.wait_for(lambda: not self.inbox)
+        def send() -> None:
+            self._send(["callback", number, *encoded, self.around[-1].printed() if self.around else []])
+
+        what, *came_of_it = self.turns.call(send, self._answered)
+        if what == "failed":
+            raise self._failed(*came_of_it)
+        return self.decode(*came_of_it)
 
     def _failed(self, names: list[str], text: str, arguments: list[Any], which: int) -> BaseException:
         """What a function of the tests has raised; let through, it is that one for them."""
@@ -216,10 +198,9 @@ class Server:
         return error
 
     def _receive(self) -> Any:
-        with self.turn:
-            while self._absorbed(message := self.connection.receive()):
-                pass
-            return message
+        while self._absorbed(message := self.connection.receive()):
+            pass
+        return message
 
     def _absorbed(self, message: list[Any]) -> bool:
         """Take classes of the tests, and objects of the task; False for any other message."""
@@ -247,32 +228,26 @@ class Server:
         """Answer until the tests have ended."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                self.answer(self._next())
+                self._answered(["nested", 0, self.turns.next()])()
 
-    def _next(self) -> Any:
-        with self.turn:
-            self.turn.wait_for(lambda: self.inbox or not self.calling)
-            if not self.inbox:
-                return self._receive()
-            self.turn.notify_all()
-            return self.inbox.pop()
-
-    def answer(self, message: Any, depth: int = 0) -> None:
-        """``depth``: of how many functions of the tests, called and not returned, the message comes; the reply says it."""
-
-        def send(answer: list[Any]) -> None:
-            self._send(["nested", depth, answer] if depth else answer)
-
+    def _answered(self, message: list[Any]) -> Callable[[], None]:
+        """Work for what the tests ask; returns what sends the answer. A message says of how many functions of theirs, called and
+        not returned, it comes, and so does the answer."""
+        _, depth, (what, *content) = message
         try:
-            answer = ["value", *getattr(self, "on_" + message[0])(*message[1:])]
+            answer = ["value", *getattr(self, "on_" + what)(*content)]
         except codec.Malformed:
             raise
         except BaseException as error:
             answer = self._raised(error)
+        return functools.partial(self._reply, depth, answer)
+
+    def _reply(self, depth: int, answer: list[Any]) -> None:
         try:
-            send(answer)
+            self._send(["nested", depth, answer] if depth else answer)
         except (TypeError, ValueError) as error:  # more objects than go over
-            send(self._raised(error))
+            answer = self._raised(error)
+            self._send(["nested", depth, answer] if depth else answer)
 
     def _raised(self, error: BaseException) -> list[Any]:
         changed, self.changed = self.changed, {}

@@ -17,6 +17,9 @@ MEMBERS = "class A:\n def __init__(s): s.y = 3\n def m(s): return 1\n x = 2\ndef
 GATE = "\nclass Gate:\n def __init__(self): self.opened = threading.Event()\n def wait(self):\n  self.opened.wait()\n  return 1"
 TTL = "import time\nclass C:\n def __init__(self): self.t = time.time()\n def old(self): return time.time() - self.t > 0.2\n def __str__(self): return 'old' if self.old() else 'new'\n def __len__(self): return 0 if self.old() else 1\ndef make(): return C()"
 COUNTS = "class C:\n n = 0\n def __str__(self): return str(self.n)\n def run(self, g):\n  g(); self.n += 1; g()\ndef make(): return C()"
+RUN = "import threading\ndef run(fs):\n ts = [threading.Thread(target=f) for f in fs]\n for t in ts: t.start()\n for t in ts: t.join(5)\n"
+POOL = "from concurrent.futures import ThreadPoolExecutor\nclass Pool:\n def __init__(s, n): s.p = ThreadPoolExecutor(n)\n def submit(s, f): return s.p.submit(f)\n def wait(s, fut): return fut.result(timeout=5)\n"
+BARRIER = "class Barrier:\n def __init__(s, n): s.b = threading.Barrier(n)\n def wait(s): s.b.wait(5)\n"
 # fmt: off
 WAITING = [
  ('debounce', DEBOUNCE, DEBOUNCE.replace("if t[0]", "if 0"), "import time\nhits = []\n@debounce(0.8)\ndef g(x): hits.append(x)\ng(1); g(2)\ntime.sleep(2.4)\nassert hits == [2]", {'entry_point': 'debounce'}),
@@ -38,6 +41,12 @@ WAITING = [
  ('text of the test with a clause', NEG, "def f(x): return x", "text = 'try:\\n    f(-1)\\n    ok = False\\nexcept ValueError:\\n    ok = True'\nnames = {'f': f}\nexec(text, names)\nassert names['ok'] and f(2) == 2", {'entry_point': 'f'}),
  ('a call that waits for what a thread calls', WORKER, WORKER.replace("s.q.get()()", "s.q.get()"), "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(i))\nw.join()\nassert out == [0, 1, 2, 3, 4]", {'entry_point': 'W'}),
  ('a thread calls what asks the program', WORKER + "\ndef f(x): return x + 1", WORKER + "\ndef f(x): return x", "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(f(i)))\nw.join()\nassert out == [1, 2, 3, 4, 5]", {'entry_point': ['W', 'f']}),
+ # What a function of the tests asks may wait for a thread, and that one for a function of theirs; a lock that they hold is theirs.
+ ('a thread that a function of the tests waits for', RUN, RUN.replace("t.join(5)", "pass"), "import time\nout = []\ndef inner(): out.append(2)\ndef outer():\n    out.append(1)\n    run([inner])\n    out.append(3)\nrun([outer])\nassert out == [1, 2, 3]", {'entry_point': 'run'}),
+ ('a future that a function of the tests waits for', POOL, POOL.replace("fut.result(timeout=5)", "2"), "p = Pool(2)\nout = []\ndef child():\n    out.append(1)\n    return 2\ndef parent(): return p.wait(p.submit(child)) + 1\nassert p.wait(p.submit(parent)) == 3 and out == [1]", {'entry_point': 'Pool'}),
+ ('a barrier', RUN + BARRIER, RUN + BARRIER.replace("s.b.wait(5)", "pass"), "b = Barrier(3)\nout = []\ndef g():\n    out.append(0)\n    b.wait()\n    out.append(1)\nrun([g, g, g])\nassert out == [0, 0, 0, 1, 1, 1]", {'entry_point': ['run', 'Barrier']}),
+ ('a lock around what asks the program', RUN + "def f(x): return x + 1", RUN + "def f(x): return x", "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(f(len(out)))\nrun([g] * 6)\nassert out == [1, 2, 3, 4, 5, 6]", {'entry_point': ['run', 'f']}),
+ ('a lock around what works for a while', RUN + "def f(x):\n for _ in range(400000): pass\n return x + 1", RUN + "def f(x): return x", "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(f(len(out)))\nrun([g] * 2)\nassert out == [1, 2]", {'entry_point': ['run', 'f']}),
  # Whoever starts a thread in a callback has it heard; what an object says may change while the tests sleep, or call.
  ('a gate that a thread of a callback waits at', LATER + GATE, LATER + GATE.replace("self.opened.wait()", "pass"), "import threading, time\nout = []\ngate = Gate()\ndef cb(): threading.Thread(target=lambda: out.append(gate.wait()), daemon=True).start()\nlater(0.05, cb)\ntime.sleep(1.5)\nassert out == []", {'entry_point': ['later', 'Gate']}),
  ('an event behind a short thread', LATER, LATER.replace("fn).start()", "print).start()"), "import threading\ndone = threading.Event()\nlater(0.05, lambda: threading.Timer(0.2, lambda: None).start())\nlater(0.6, done.set)\nassert done.wait(5)", {'entry_point': 'later'}),
