@@ -29,6 +29,7 @@ from .streams import Streams
 from .texts import Handed
 
 _LONGEST_TOLD = 500
+_AWAITED = frozenset(("await", "anext", "aenter", "aexit"))
 _ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
 
 
@@ -62,6 +63,7 @@ class Link:
         self.early: dict[
             int, list[Any]
         ] = {}  # by `running` of the request: replies that came while such a function asked
+        self.awaited = False  # whether the tests have awaited anything of the program's
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
         self.functions: list[Callable[..., Any]] = []
@@ -324,6 +326,7 @@ class Link:
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         self.kept.before(name, number(operands[0]))
+        self.awaited = self.awaited or name in _AWAITED
         message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
         if around := self._around():  # what runs behind an attribute, an operator or a block prints, too
             message.append(around)
@@ -336,6 +339,17 @@ class Link:
             self._change([], changed)
             self.around.after(around, told)
         return self.decode(reply[0], standing, producer)
+
+    def listens(self) -> bool:
+        """Whether the program may say something while the tests do nothing: it has something of theirs, or works in a loop."""
+        return bool(self.functions or self.streams.known or self.shared.known or self.around.captured() or self.awaited)
+
+    def wait(self, seconds: float, in_loop: bool) -> None:
+        """Let time pass where the program is; in its event loop, if it has one."""
+        try:
+            self.operation("wait in a loop" if in_loop else "wait", seconds)
+        except Exception as error:
+            raise Gone(f"{type(error).__name__} while the tests waited") from None
 
     def _around(self) -> dict[str, Any]:
         around = self.around.now(self.encode)
@@ -351,8 +365,16 @@ class Link:
         """Call a function of the standard library where the program is."""
         self.kept.before(name, None)
         encoded, named = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-        reply = self.request(["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, {}])
-        return self._answer(reply, 3, lambda: self.decode(reply[0], standing, f"{name}()"))
+        around = self.around.now(self.encode)
+        reply = self.request(
+            ["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, around], around=around
+        )
+
+        def decode() -> Any:
+            self.around.after(around, reply[2])
+            return self.decode(reply[0], standing, f"{name}()")
+
+        return self._answer(reply, 3, decode)
 
     @staticmethod
     def _answer(reply: list[Any], length: int, decode: Callable[[], Any]) -> Any:

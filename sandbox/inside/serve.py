@@ -12,7 +12,6 @@ import importlib
 import operator
 import re
 import threading
-import time
 import types
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +32,6 @@ _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
 _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
 _MOST_IN_GROUP = 50
-_sleep = time.sleep  # that of the program may be another one
 _OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
 
 
@@ -80,7 +78,7 @@ class Server:
         self.given: list[Any] = []  # the mutable arguments that a message names by number
         self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
         self.told: list[Any] = []  # what that call brings back
-        self.around: list[replaced.Brought] = []  # of the calls that are under way
+        self.output, self.under_way = replaced.Output(), 0  # requests
         self.turns, self.sending = Turns(self._receive), threading.Lock()
 
     def encode(self, value: Any) -> Any:
@@ -182,7 +180,7 @@ class Server:
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
 
         def send() -> None:
-            self._send(["callback", number, *encoded, self.around[-1].printed() if self.around else []])
+            self._send(["callback", number, *encoded, self.output.printed()])
 
         what, *came_of_it = self.turns.call(send, self._answered)
         if what == "failed":
@@ -337,24 +335,25 @@ class Server:
 
     def _with(self, around: dict[str, Any], run: Callable[[], Any]) -> tuple[Any, list[Any]]:
         """Run something with what the tests have put around it; its result, and what it brings back."""
+        self._capture(around)
         with replaced.put(around, self.decode) as brought:
-            self.around.append(brought)
+            self.under_way += 1
             try:
-                return run(), brought.told()
+                return run(), [*self.output.printed(), *brought.told()]
             except BaseException:
-                self.told = brought.told()
+                self.told = [*self.output.printed(), *brought.told()]
                 raise
             finally:
-                self.around.remove(brought)
+                self.under_way -= 1
 
-    def on_wait(self, seconds: float) -> list[Any]:
-        """The tests sleep: threads of the program may call their functions meanwhile, as they do while a call is under way."""
-        _sleep(seconds)
-        return []
+    def _capture(self, around: dict[str, Any]) -> None:
+        if "captured" in around or not self.under_way:
+            self.output.capture(around.get("captured", {}))
 
     def on_operation(self, name: str, operands: list[Any], around: dict[str, Any] | None = None) -> list[Any]:
         decoded = [self.decode(o) for o in operands]
         if around is None:
+            self._capture({})
             return [self._operated(name, OPERATIONS[name](*decoded))]
         self.streams.put(around.get("streams", []), make=True)
         value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
