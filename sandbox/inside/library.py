@@ -19,7 +19,7 @@ def found(module: str, name: str) -> Any:
     """What has a name in a module of the library that is imported; else None."""
     owner: Any = sys.modules.get(module) if module.partition(".")[0] in sys.stdlib_module_names else None
     for part in name.split("."):
-        owner = getattr(owner, part, None)
+        owner = None if owner is None else getattr(owner, part, None)
     return owner
 
 
