@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from .fed import inner, result_of, root
 from .paths import Trace
+from .reach import BY_TEXT
 
 _EXITS = frozenset(("exit", "quit", "_exit", "SystemExit"))  # however they are imported
 
@@ -20,7 +21,7 @@ def ends_by_the_program(trees: Sequence[ast.AST], program: Collection[str]) -> s
     """
     trace = Trace(trees)
     said = _Said(trees, set(program), trace)
-    caught = {id(n) for tree in trees for n in _caught(tree)}
+    caught = _where_taken(trees)
     calls = (n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Call) and id(n) not in caught)
     for call in calls:
         told = [*call.args, *(k.value for k in call.keywords)]
@@ -100,14 +101,86 @@ class _Said:
         return any(result_of(p, self._program) for p in self._trace.of(node) | self._trace.of(inner(node)))
 
 
-def _caught(tree: ast.AST) -> Iterator[ast.AST]:
-    """What stands in a `try` or a block that takes an exit."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Try):
-            taking = [ast.unparse(h.type) if h.type else "BaseException" for h in node.handlers]
-        elif isinstance(node, ast.With):
-            taking = [ast.unparse(item.context_expr) for item in node.items]
-        else:
-            continue
-        if any(kind in text for text in taking for kind in ("SystemExit", "BaseException")):
-            yield from (inner for statement in node.body for inner in ast.walk(statement))
+_RAISES = frozenset(("raises", "assertRaises"))
+_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp)  # what stands in these runs elsewhere
+
+
+def _where_taken(trees: Sequence[ast.AST]) -> set[int]:
+    """What runs only where a clause or a block takes an exit: it stands there, or in a function that is called nowhere else."""
+    nodes = [n for tree in trees for n in ast.walk(tree)]
+    there = {id(n) for node in nodes for part in _taking(node) for n in _run_with(part)}
+    bodies = {} if any(getattr(n, "id", "") in BY_TEXT for n in nodes) else _bodies(nodes)
+    called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
+    handed = {id(n) for node in nodes for n in _handed_to_raises(node)}
+    uses = [n for n in nodes if _name(n) in bodies]
+    elsewhere = bodies.keys() - {_name(n) for n in uses}  # a framework calls them
+    while True:
+        within = there | {id(n) for name in bodies.keys() - elsewhere for part in bodies[name] for n in _run_with(part)}
+        before = len(elsewhere)
+        elsewhere |= {_name(n) for n in uses if id(n) not in handed and not (id(n) in called and id(n) in within)}
+        if len(elsewhere) == before:
+            return within
+
+
+def _bodies(nodes: Sequence[ast.AST]) -> dict[str, list[ast.AST]]:
+    """What runs when a function of the tests is called, by its name; none of one that may be called without it."""
+    found: dict[str, list[ast.AST]] = {}
+    of_classes = {id(n) for c in nodes if isinstance(c, ast.ClassDef) for part in c.body for n in _run_with(part)}
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef) and not node.decorator_list and id(node) not in of_classes:
+            waits = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for part in node.body for n in _run_with(part))
+            found.setdefault(node.name, []).extend(() if waits else node.body)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, []).append(node.value.body)
+    return found
+
+
+def _name(node: ast.AST) -> str:
+    """By what a function may be used here: its name, or an attribute of a module."""
+    name = node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) else getattr(node, "attr", "")
+    return str(name)
+
+
+def _run_with(node: ast.AST) -> Iterator[ast.AST]:
+    """What runs where this does."""
+    waiting = [node]
+    while waiting:
+        yield (part := waiting.pop())
+        waiting += () if isinstance(part, _LATER) else ast.iter_child_nodes(part)
+
+
+def _taking(node: ast.AST) -> Sequence[ast.AST]:
+    """What stands in a `try` or a block that takes an exit, and is called by a function that does."""
+    if isinstance(node, (ast.Try, ast.TryStar)):
+        return node.body if any(map(_takes, node.handlers)) else ()
+    if isinstance(node, ast.With):
+        return node.body if any(_is_exit(item.context_expr) for item in node.items) else ()
+    return [n.body for n in _handed_to_raises(node) if isinstance(n, ast.Lambda)]
+
+
+def _takes(clause: ast.ExceptHandler) -> bool:
+    takes = clause.type is None or _is_exit(clause.type)
+    return takes and not any(_lets_through(n, clause.name) for part in clause.body for n in _run_with(part))
+
+
+def _lets_through(node: ast.AST, name: str | None) -> bool:
+    """Whether it raises again what a clause calls ``name``, or ends by it."""
+    if isinstance(node, ast.Raise):
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return raised is None or root(raised) == name
+    if not isinstance(node, ast.Call) or getattr(node.func, "id", getattr(node.func, "attr", "")) not in _EXITS:
+        return False
+    return any(getattr(n, "id", "") == name for n in ast.walk(node))
+
+
+def _handed_to_raises(node: ast.AST) -> Sequence[ast.AST]:
+    """What is called by ``pytest.raises(SystemExit, main)``."""
+    if not isinstance(node, ast.Call) or getattr(node.func, "id", getattr(node.func, "attr", "")) not in _RAISES:
+        return ()
+    return node.args[1:2] if any(map(_is_exit, node.args[:1])) else ()
+
+
+def _is_exit(node: ast.AST) -> bool:
+    return any(getattr(n, "id", getattr(n, "attr", "")) in ("SystemExit", "BaseException") for n in ast.walk(node))

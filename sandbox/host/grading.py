@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..wire import calls, checks, codec, compare
+from ..wire import calls, checks, codec, compare, shown
 from ..wire.limits import Limits
 from . import classify, imported, names, reach, refereed
 from .jobs import Job, Outcome
@@ -164,8 +164,8 @@ def outputs(worker: Worker, code: str, name: str, inputs: Sequence[Sequence[Any]
     sources, _ = _function_calls(request)
     result = _by_calls(worker, request, sources, [keep] * len(sources))
     if not result.passed:
-        shown = codec.show(inputs[result.first_failure or 0])
-        raise TestError(f"{name} gives no value for {shown}: {result.verdict}: {result.reason}")
+        found = shown.show(inputs[result.first_failure or 0])
+        raise TestError(f"{name} gives no value for {found}: {result.verdict}: {result.reason}")
     return values
 
 
@@ -354,7 +354,7 @@ def _stdio(worker: Worker, request: Request) -> Result:
         if verdict == "pass" and not any(
             compare.same_text(ran.stdout, output, request.tolerance, request.layout) for output in accepted
         ):
-            verdict, reason = "fail", f"for the input {codec.show(test['input'])} it printed {codec.show(ran.stdout)}"
+            verdict, reason = "fail", f"for the input {shown.show(test['input'])} it printed {shown.show(ran.stdout)}"
         result = tally.result
         result.wall_s += ran.wall_s
         result.cpu_s += ran.cpu_s

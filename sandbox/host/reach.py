@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BUILT_IN = frozenset(dir(builtins))
 # What finds names that do not stand in the text: nothing can be said of tests that use it.
-_BY_TEXT = frozenset(("globals", "locals", "vars", "eval", "exec", "dir", "__import__", "getattr"))
+BY_TEXT = frozenset(("globals", "locals", "vars", "eval", "exec", "dir", "__import__", "getattr"))
 
 
 def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> str | None:
@@ -32,7 +32,7 @@ def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> st
     while todo:
         for name, asserted in _names(todo.pop()):
             # What an assertion is about may be the program's even if it has the name of a built-in: `sum`, in MBPP.
-            if name in entry_points or name in _BY_TEXT or (name not in own and (asserted or name not in _BUILT_IN)):
+            if name in entry_points or name in BY_TEXT or (name not in own and (asserted or name not in _BUILT_IN)):
                 return None
             if name in bodies and name not in seen:
                 seen.add(name)
@@ -51,7 +51,7 @@ def idle_test(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> str 
     seen: set[str] = set()
     while todo:
         for name, _ in _names(todo.pop()):
-            if name in _BY_TEXT:
+            if name in BY_TEXT:
                 return None
             if name in bodies and name not in seen:
                 seen.add(name)

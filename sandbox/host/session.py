@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..inside import scratch
-from ..wire import codec
+from ..wire import codec, shown
 from ..wire.limits import Limits, SandboxError
 from . import classify
 from .result import Verdict
@@ -166,7 +166,7 @@ class Session:
 
     @staticmethod
     def _text(part: Any) -> str:
-        return codec.written(part[:_LONGEST_TEXT]) if isinstance(part, str) else ""
+        return shown.written(part[:_LONGEST_TEXT]) if isinstance(part, str) else ""
 
     # -- the process -------------------------------------------------------------------------------------------------
 

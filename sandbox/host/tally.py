@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..wire import codec
+from ..wire import shown
 from ..wire.limits import Limits
 from .jobs import Outcome, killed_by
 from .result import Result, TestResult, Verdict
@@ -59,14 +59,14 @@ class Tally:
         if self.decided:
             return True  # replies that were on their way when the run was ended
         if self.verdicts[index] is None:
-            self.verdicts[index] = TestResult(verdict, codec.written(reason))
+            self.verdicts[index] = TestResult(verdict, shown.written(reason))
         self.decided = self.request.stop_at_first and verdict != "pass"
         return self.decided
 
     def fill(self, verdict: Verdict, reason: str) -> None:
         for index, known in enumerate(self.verdicts):
             if known is None:
-                self.verdicts[index] = TestResult(verdict, codec.written(reason))
+                self.verdicts[index] = TestResult(verdict, shown.written(reason))
 
     def pending(self) -> list[int]:
         return [] if self.decided else [i for i, v in enumerate(self.verdicts) if v is None]

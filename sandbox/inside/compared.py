@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +37,9 @@ class Compared(Held):
     def __hash__(self) -> int:
         own = about(self).link.in_standing(self, OWN)
         if own is None:
-            if is_object(self) or about(self).named:
+            if (kind := library_class(self)) is not None:
+                return hash(kind)
+            if is_object(self) or about(self).named or about(self).single:
                 return about(self).number
             # Which is no verdict: whoever counts the items of a list then compares them one by one.
             raise TypeError(f"unhashable: an object of the program's own ({about(self).class_name})")
@@ -59,7 +60,7 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
         if type(other).__name__ == "Expected":  # it asks for the attributes
             return (other == ours) == (operation == "eq")
         if isinstance(other, type):
-            return same_class(ours, other) == (operation == "eq")
+            return (library_class(ours) is other) == (operation == "eq")
         if type(other).__module__ == "unittest.mock":  # ANY: it answers
             return NotImplemented
         if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told
@@ -81,15 +82,12 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
     raise not_data(ours, operation)
 
 
-def same_class(held: Held, kind: type) -> bool:
-    """Whether what the program handed over is a class of the built-ins: which one it says without being told.
+def library_class(held: Held) -> type | None:
+    """Which class of the library the program has handed over: it says so without being told what is expected.
 
     The class of an object of its own is none, whatever it says: data comes over as data.
     """
-    if producer(held) == TYPE:
-        return False
-    name = about(held).link.operation("builtin", held)
-    return type(name) is str and name == kind.__name__ and getattr(builtins, name, None) is kind
+    return None if producer(held) == TYPE else about(held).library
 
 
 def _unary(operation: str) -> Callable[..., Any]:

@@ -23,6 +23,46 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from ..wire import codec
 
 OPAQUE, OWN, TAINTED, CHANGED = 0, 1, 2, 3
+# Between these an object stays what it is.
+_SAYING = frozenset(("str", "repr", "format", "int", "float", "complex", "bytes", "bool", "len", "index", "fspath"))
+_SAYING |= {"hash", "iter", "type", "isinstance"}
+# What changes an object, or has it run as a call does.
+_CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
+_CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}
+_CHANGING |= {"ilshift", "irshift"}
+
+
+class Kept:
+    """What opaque objects have said and yielded since the tests last called the program: they say and yield the same again.
+
+    Attributes:
+        lengths: what they have said their length is, by number.
+        yielded: how many items they have yielded, to the end.
+        items: what they have yielded: an object that yields something else each time is no data.
+        said: which number, text or length they have said they are, for the same reason.
+    """
+
+    def __init__(self) -> None:
+        self.lengths: dict[int, int] = {}
+        self.yielded: dict[int, int] = {}
+        self.items: dict[int, Any] = {}
+        self.said: dict[tuple[Any, ...], Any] = {}
+
+    def forget(self) -> None:
+        """A call, or time that passes, may have changed what the program's objects hold."""
+        for known in (self.lengths, self.yielded, self.items, self.said):
+            known.clear()
+
+    def before(self, operation: str, which: int | None) -> None:
+        """The tests are about to ask an object for something by an operation.
+
+        It may be another by then (an iterator that moves on), and it alone: what it has yielded may be compared with what it
+        yields (``float(before) <= float(now)``).
+        """
+        if operation in _CHANGING:
+            self.forget()
+        elif operation not in _SAYING:
+            self.said = {key: said for key, said in self.said.items() if key[0] != which}
 
 
 class Link(Protocol):
@@ -32,10 +72,7 @@ class Link(Protocol):
         under_test: names of the program that are given, or used as classes.
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
-        lengths: what opaque objects have said their length is since the tests last called the program, by number.
-        yielded: how many items they have yielded since then, to the end.
-        items: what they have yielded since then: an object that yields something else each time is no data.
-        said: which number, text or length they have said they are since then, for the same reason.
+        kept: what opaque objects have said and yielded since the tests last called the program.
         spent: iterators that have come to their end.
     """
 
@@ -43,11 +80,10 @@ class Link(Protocol):
     objects: frozenset[str]
     methods: frozenset[str]
     put: dict[tuple[int, str], Any]
-    lengths: dict[int, int]
-    yielded: dict[int, int]
-    items: dict[int, Any]
-    said: dict[tuple[Any, ...], Any]
+    kept: Kept
     spent: set[int]
+
+    def tell(self) -> None: ...
 
     def operation(self, name: str, *operands: Any, standing: int = ..., producer: str = ...) -> Any: ...
 
@@ -78,6 +114,8 @@ class About:
         named: it is something that the tests name.
         of_own: it is an attribute of a class under test: a member, if that is an enumeration.
         producer: the path by which it came (`names`).
+        single: it is the same one wherever it comes from, as it says: a class, or a member of an enumeration.
+        library: which class of the library it says that it is.
     """
 
     link: Link
@@ -89,6 +127,8 @@ class About:
     makes_own: bool = False
     named: bool = False
     of_own: bool = False
+    single: bool = False
+    library: type | None = None
 
 
 class Held:
@@ -122,11 +162,12 @@ def _said(held: Held, operation: str, *operands: Any) -> Any:
     link = about(held).link
     if standing(held) != OPAQUE:
         return link.operation(operation, held, *operands)
+    link.tell()
     key = (number(held), operation, *operands)
-    if key not in link.said:
+    if key not in link.kept.said:
         said = link.operation(operation, held, *operands)
-        link.said[key] = said
-    return link.said[key]
+        link.kept.said[key] = said
+    return link.kept.said[key]
 
 
 def answer(held: Held, operation: str, kind: type) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from .compared import TYPE, same_class
+from .compared import TYPE, library_class
 from .expected import Expected, Kinds, made
 from .held import OWN, Gone, about, standing
 from .outstanding import Outstanding
@@ -262,7 +262,7 @@ class Helper:
     def same(self, left: Any, right: Any) -> bool:
         for ours, other in ((left, right), (right, left)):
             if type(ours) is Proxy and builtins.isinstance(other, builtins.type):
-                return same_class(ours, other)
+                return library_class(ours) is other
         number = self._number(left)
         return left is right if number is None else number == self._number(right)
 
@@ -309,5 +309,5 @@ class Helper:
     def _is_below(self, kind: Any, base: Any) -> bool:
         """A class of the tests is below one of the program's that has a name there, and below what is a built-in one."""
         if self._number(kind) is None and self._number(base) is not None and not about(base).named:
-            return any(same_class(base, known) for known in kind.__mro__)
+            return library_class(base) in kind.__mro__
         return self.ask("issubclass", kind, base) is True

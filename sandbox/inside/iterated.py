@@ -45,13 +45,13 @@ class OverItems:
             value = next(self.over)
         except StopIteration:
             of: Any = self.of
-            lengths, which = about(of).link.lengths, about(of).number
+            kept, which = about(of).link.kept, about(of).number
             if number(self.over) == which:
                 about(of).link.spent.add(which)
             elif standing(of) == OPAQUE:
-                lengths.setdefault(which, self.count)  # reversed, it yields as many
-                about(of).link.yielded[which] = self.count
-            if standing(of) == OPAQUE and lengths.get(which, self.count) != self.count:
+                kept.lengths.setdefault(which, self.count)  # reversed, it yields as many
+                kept.yielded[which] = self.count
+            if standing(of) == OPAQUE and kept.lengths.get(which, self.count) != self.count:
                 raise Gone("an object of the program yields not as many items as its length says") from None
             raise
         self.count += 1

@@ -11,9 +11,8 @@ import dataclasses
 import types
 from typing import Any
 
-_OF_EVERY_CLASS = frozenset(
-    ("__module__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__slots__", "__qualname__", "__init__")
-)
+from ..wire.instances import OF_NO_ACCOUNT
+
 _OF_DATA_CLASSES = frozenset(("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__hash__"))
 _GENERATED = "<string>"  # the file that `dataclasses` says its functions come from
 _FACTORIES: dict[str, type] = {kind.__name__: kind for kind in (list, dict, set)}
@@ -35,7 +34,7 @@ def described(kind: type, label: str) -> list[Any] | None:
         options = {name: getattr(parameters, name) for name in ("init", "repr", "eq", "order", "unsafe_hash", "frozen")}
     of_fields = {field[0] for field in fields or ()}
     for name, value in vars(kind).items():
-        if name in _OF_EVERY_CLASS or name in of_fields or isinstance(value, types.MemberDescriptorType):
+        if name in OF_NO_ACCOUNT or name in of_fields or isinstance(value, types.MemberDescriptorType):
             continue
         if fields is not None and (name in _OF_DATA_CLASSES or _is_generated(value)):
             continue

@@ -1,41 +1,31 @@
-"""The referee's end of the connection: what goes over to the program, and what comes back as the tests have it."""
+"""The referee's end of the connection: what is asked of the program, and what it asks meanwhile."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
-import inspect
-import re
 import sys
 import threading
-import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..wire import codec
-from ..wire.instances import Instances
-from . import lent, outstanding, passed, raised
+from . import library, outstanding, passed
 from .connection import Connection
-from .expected import Expected, made
-from .given import Arguments, Given, alike, fill
-from .held import OPAQUE, OWN, Gone, about, number
-from .iterated import Items
+from .given import Arguments, alike, fill
+from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
-from .raised import Raised
 from .replaced import Around
-from .shaped import form_of
-from .shared import Shared
-from .streams import Streams
-from .texts import Handed
+from .values import Values
 
 _LONGEST_TOLD = 500
-_SAYING = frozenset(("str", "repr", "format", "int", "float", "complex", "bytes", "bool", "len", "index", "fspath"))
-_SAYING |= {"hash", "iter", "next", "type", "isinstance"}  # between which an object stays what it is
+_AWAITED = frozenset(("await", "anext", "aenter", "aexit"))
 _ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
 
 
-class Link:
-    """A connection to the program's process, and what of it the tests hold by now."""
+class Link(Values):
+    """A connection to the program's process."""
 
     def __init__(
         self,
@@ -44,138 +34,25 @@ class Link:
         methods: frozenset[str] = frozenset(),
         under_test: frozenset[str] = frozenset(),
     ) -> None:
+        super().__init__()
         self.under_test = under_test
         self.connection, self.objects, self.methods = connection, objects, methods
-        self.instances = Instances({}, 1)
         self.outstanding = outstanding.Outstanding()
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
-        self.streams = Streams()
-        self.shared = Shared()
-        self.handed = Handed()
-        self.stand_ins: list[object] = []
-        self.given: list[Any] = []  # the mutable arguments that a reply names by number
-        self.lends = False  # the classes of the setup are on both sides, and told by name
-        self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.put: dict[tuple[int, str], Any] = {}
-        self.lengths: dict[int, int] = {}
-        self.yielded: dict[int, int] = {}
-        self.items: dict[int, Items] = {}
-        self.said: dict[tuple[Any, ...], Any] = {}
+        self.kept = Kept()
         self.spent: set[int] = set()
         self.running = 0  # functions of the tests that the program has called and that have not returned
-        self.early: dict[
-            int, list[Any]
-        ] = {}  # by `running` of the request: replies that came while such a function asked
+        # Replies that came while such a function asked, by `running` of the request.
+        self.early: dict[int, list[Any]] = {}
+        self.awaited = False  # whether the tests have awaited anything of the program's
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
-        self.functions: list[Callable[..., Any]] = []
-        self.failures: list[BaseException] = []  # what they have raised
-        self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
-        self.raised = Raised()
+        self.failures: list[BaseException] = []  # what functions of the tests have raised
         self.classes: set[str] = set()  # names of the program that it calls classes
         self.lock = threading.RLock()  # tests may have threads; a function of theirs that is called asks again
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
-
-    def encode(self, value: Any) -> Any:
-        return codec.encode(value, self._reference)
-
-    def _reference(self, value: Any) -> Any:
-        if isinstance(value, Proxy):
-            return {"~": "ref", "v": ["object", number(value)]}
-        known = self.instances.reference(value) or passed.of_library_by_name(value)
-        if known is not None:
-            return {"~": "ref", "v": known}
-        if type(value) is Given:
-            return {"~": "ref", "v": ["given", value.number]}
-        if type(value) is Expected:
-            return self.encode(made(value))
-        if (stream := self.streams.number(value, new=True)) is not None:
-            return {"~": "ref", "v": ["stream", *self.streams.named(stream)]}
-        if type(value) is re.Pattern and type(value.pattern) is str:
-            return {"~": "ref", "v": ["pattern", value.pattern, value.flags]}
-        if type(value).__module__ == "pathlib":
-            return {"~": "ref", "v": ["path", str(value)]}
-        if type(value) is object:  # a stand-in, or what a function should refuse
-            self.stand_ins.append(value)
-            return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
-        if isinstance(value, passed.ITERATORS):
-            self.functions.append(value.__next__)
-            return {"~": "ref", "v": ["iterator", len(self.functions) - 1]}
-        if passed.is_mock(value):
-            self.functions += [value, functools.partial(passed.of_mock, value)]
-            return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
-        if self._lend(type(value)):
-            return {"~": "ref", "v": self.instances.reference(value)}
-        if type(value) is slice:
-            return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
-        if isinstance(value, type) and issubclass(value, Exception):
-            return {"~": "ref", "v": ["kind", self.raised.names_for_program(value)]}
-        if isinstance(value, BaseException):
-            return {"~": "ref", "v": ["exception", raised.names_of(type(value)), self.encode(list(value.args))]}
-        if inspect.iscoroutine(value):
-            self.functions.append(functools.partial(passed.awaited, value))
-            return {"~": "ref", "v": ["coroutine", len(self.functions) - 1]}
-        if callable(value) and not isinstance(value, type):
-            name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
-            binds = isinstance(value, types.FunctionType)
-            return {"~": "ref", "v": ["function", self._number_of(value), name, doc, binds, form_of(value)]}
-        raise passed.CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
-
-    def _number_of(self, function: Callable[..., Any]) -> int:
-        """The same for one that the program has been given before: it may look for it among others."""
-        bound = isinstance(function, types.MethodType)  # made anew each time it is asked for
-        for index, known in enumerate(self.functions):
-            if known is function or (bound and type(known) is types.MethodType and _same_method(known, function)):
-                return index
-        self.functions.append(function)
-        return len(self.functions) - 1
-
-    def _lend(self, kind: type) -> bool:
-        """Give the program a class in the place of one of the tests, if that can be done."""
-        description = lent.described(kind, f"{kind.__name__}@{len(self.instances.classes)}") if self.lends else None
-        if description is not None:
-            self.instances.classes[description[0]] = kind
-            self.lent.append(description)
-        return description is not None
-
-    def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
-        self.handed.hear(data)
-        inner = producer if producer.endswith("[]") else f"{producer}[]"
-        whole = isinstance(data, dict) and data.get("~") == "ref"
-        return codec.decode(data, lambda content: self._resolve(content, standing, producer if whole else inner))
-
-    def _resolve(self, content: Any, standing: int, producer: str) -> Any:
-        if content[0] in ("node", "member", "class"):
-            return self.instances.resolve(content)
-        if content[0] in ("stand-in", "given"):
-            return (self.stand_ins if content[0] == "stand-in" else self.given)[content[1]]
-        if content[0] == "stream" and content[1] in self.streams.known:
-            return self.streams.known[content[1]]
-        kind, which, class_name = content
-        if kind == "container" and type(which) is int:
-            found = self.decode(class_name, standing, producer)
-            of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
-            return self.shared.put(which, found) if of_object else found
-        if kind != "object" or type(which) is not int or type(class_name) is not str:
-            raise codec.Malformed("not a reference")
-        return self._proxy(which, class_name, standing, producer)
-
-    def _proxy(self, which: int, class_name: str, standing: int, producer: str) -> Proxy:
-        key = (which, standing, producer if standing == OPAQUE else "")
-        if key not in self.proxies:
-            self.proxies[key] = Proxy(self, which, class_name, standing, producer)
-        return self.proxies[key]
-
-    def in_standing(self, proxy: Proxy, standing: int, make: bool = False) -> Proxy | None:
-        """The same object in another standing, if the tests hold it so, or are to (``make``)."""
-        known = about(proxy)
-        which = known.number
-        return (
-            self._proxy(which, known.class_name, standing, known.producer)
-            if make
-            else self.proxies.get((which, standing, ""))
-        )
 
     def request(
         self, message: list[Any], given: list[Any] | None = None, around: dict[str, Any] | None = None
@@ -189,11 +66,10 @@ class Link:
         self.requests += 1
         self.asked[threading.get_ident()] += 1
         self.outstanding.asked = True
-        try:
+        # An exit in a function of the tests, once the call is over that it was in.
+        ending: BaseException | None = None
+        with _broken():
             depth = self.running
-            ending: BaseException | None = (
-                None  # an exit in a function of the tests, once the call is over that it was in
-            )
             self._send(["nested", depth, message] if depth else message)
             while True:
                 reply = self._reply(depth)
@@ -215,8 +91,6 @@ class Link:
                     break
                 else:
                     raise codec.Malformed("not a reply")
-        except Exception as broken:  # of the connection or of what came over it: nothing that a test may catch
-            raise Gone(f"{type(broken).__name__}: {broken}"[:300]) from None
         if ending is not None:
             raise ending
         self.outstanding.of_program(error, self._is_an_answer(message, error), sys.exception())
@@ -262,7 +136,12 @@ class Link:
         operation = message[1] if message[0] == "operation" else ""
         return (operation, type(raised)) in _ANSWERS
 
-    def _send(self, message: list[Any]) -> None:
+    def tell(self) -> None:
+        """Have the program know what the tests have changed in what both have: its objects may be others by that."""
+        with self.lock, _broken():
+            self._tell()
+
+    def _tell(self) -> None:
         changed = self.shared.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
@@ -271,7 +150,11 @@ class Link:
         if nodes:
             self.connection.send(["nodes", nodes])
         if changed:
+            self.kept.forget()
             self.connection.send(["containers", changed])
+
+    def _send(self, message: list[Any]) -> None:
+        self._tell()
         self.connection.send(message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> BaseException | None:
@@ -280,12 +163,12 @@ class Link:
         named = {str(k): self.decode(v) for k, v in kwargs.items()}
         try:
             self.running += 1
-            said, self.said = self.said, {}  # the program is at work: what its objects say may have changed
+            kept, self.kept = self.kept, Kept()  # the program is at work: what its objects say may have changed
             try:
                 value = self.functions[number](*decoded, **named)
             finally:
                 self.running -= 1
-                self.said = said
+                self.kept = kept
             answer = ["returned", self.encode(value)]
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
@@ -293,12 +176,12 @@ class Link:
         except (Exception, passed.CannotLeave) as error:
             told = [a for a in error.args if type(a) in (str, int, float, bool)]
             arguments = told if len(told) == len(error.args) and len(str(told)) < _LONGEST_TOLD else []
-            answer = ["failed", raised.names_of(type(error)), str(error)[:500], arguments, self._failure(error)]
+            answer = ["failed", library.names_of(type(error)), str(error)[:500], arguments, self._failure(error)]
         except Gone:
             raise
         except BaseException as error:  # an exit, for one: it is not the program's to end the tests
             self.outstanding.add(error)
-            self._send(["failed", raised.names_of(type(error)), "", [], self._failure(error)])
+            self._send(["failed", library.names_of(type(error)), "", [], self._failure(error)])
             return error
         self._send(answer)
         return None
@@ -308,10 +191,8 @@ class Link:
         return len(self.failures) - 1
 
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
-        if name in ("setitem", "delitem", "setattr", "delattr"):
-            self.forget()
-        if name not in _SAYING:
-            self.said.clear()
+        self.kept.before(name, number(operands[0]))
+        self.awaited = self.awaited or name in _AWAITED
         message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
         if around := self._around():  # what runs behind an attribute, an operator or a block prints, too
             message.append(around)
@@ -325,6 +206,17 @@ class Link:
             self.around.after(around, told)
         return self.decode(reply[0], standing, producer)
 
+    def listens(self) -> bool:
+        """Whether the program may say something while the tests do nothing: it has something of theirs, or works in a loop."""
+        return bool(self.functions or self.streams.known or self.shared.known or self.around.captured() or self.awaited)
+
+    def wait(self, seconds: float, in_loop: bool) -> None:
+        """Let time pass where the program is; in its event loop, if it has one."""
+        try:
+            self.operation("wait in a loop" if in_loop else "wait", seconds)
+        except Exception as error:
+            raise Gone(f"{type(error).__name__} while the tests waited") from None
+
     def _around(self) -> dict[str, Any]:
         around = self.around.now(self.encode)
         if streams := self.streams.changed():
@@ -333,20 +225,22 @@ class Link:
             around["streams"] = []  # those that it has may be written to
         return around
 
-    def forget(self) -> None:
-        """A call, or time that passes, may have changed what the program's objects hold."""
-        self.lengths.clear()
-        self.yielded.clear()
-        self.items.clear()
-        self.said.clear()
-
     def of_library(
         self, module: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], standing: int = OPAQUE
     ) -> Any:
         """Call a function of the standard library where the program is."""
+        self.kept.before(name, None)
         encoded, named = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-        reply = self.request(["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, {}])
-        return self._answer(reply, 3, lambda: self.decode(reply[0], standing, f"{name}()"))
+        around = self.around.now(self.encode)
+        reply = self.request(
+            ["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, around], around=around
+        )
+
+        def decode() -> Any:
+            self.around.after(around, reply[2])
+            return self.decode(reply[0], standing, f"{name}()")
+
+        return self._answer(reply, 3, decode)
 
     @staticmethod
     def _answer(reply: list[Any], length: int, decode: Callable[[], Any]) -> Any:
@@ -364,7 +258,7 @@ class Link:
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
         label, producer = about(target).label, about(target).producer
-        self.forget()
+        self.kept.forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self._around()
         if about(target).makes_own and f"{producer}()" in self.objects:
@@ -417,5 +311,10 @@ class Link:
             self.shared.keep(shared, given[index])
 
 
-def _same_method(one: types.MethodType, other: Any) -> bool:
-    return one.__self__ is other.__self__ and one.__func__ is other.__func__
+@contextlib.contextmanager
+def _broken() -> Iterator[None]:
+    """What is wrong with the connection, or with what came over it, is nothing that a test may catch."""
+    try:
+        yield
+    except Exception as error:
+        raise Gone(f"{type(error).__name__}: {error}"[:300]) from None

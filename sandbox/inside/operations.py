@@ -11,6 +11,7 @@ import inspect
 import math
 import operator
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,12 +23,12 @@ _OPERATORS = (
     *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
     *("irshift", "index"),
 )
+_sleep = time.sleep  # that of the program may be another one
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
     "setattr": setattr,
     "delattr": delattr,
     "callable": callable,
-    "builtin": lambda kind: _name_of_builtin(kind),
     "members": lambda o: dict(o.__members__),
     "parameters": lambda kind: _parameters(kind),
     "attributes": lambda o, kind, names: _attributes(o, kind, names),
@@ -67,6 +68,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "trunc": math.trunc,
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
+    "wait": _sleep,
+    "wait in a loop": lambda seconds: _wait_in_loop(seconds),
     **{name: getattr(operator, name) for name in _OPERATORS},
 }
 
@@ -90,6 +93,16 @@ def _wait(value: Any, timeout: float | None = None) -> Any:
     return loop.run_until_complete(
         _awaited(value) if timeout is None else importlib.import_module("asyncio").wait_for(_awaited(value), timeout)
     )
+
+
+def _wait_in_loop(seconds: float) -> None:
+    """The tests' event loop waits: tasks that the program has begun go on, as they would in the one loop that there is."""
+    if _loops and not _loops[0].is_running():
+        _wait(
+            importlib.import_module("asyncio.tasks").sleep(seconds)
+        )  # not `asyncio.sleep`, which the tests may have replaced
+    else:
+        _sleep(seconds)
 
 
 def _about(*raised: str) -> tuple[Any, Any, Any]:
@@ -120,11 +133,6 @@ def _attributes(value: Any, kind: Any, names: list[str]) -> list[Any] | None:
     if not isinstance(value, kind):
         return None
     return [getattr(value, name) if hasattr(value, name) else getattr(value, f"_{name}") for name in names]
-
-
-def _name_of_builtin(kind: Any) -> str:
-    name = kind.__name__ if isinstance(kind, type) else ""
-    return name if getattr(builtins, name, None) is kind else ""
 
 
 def counterpart(name: str, text: str) -> Exception:

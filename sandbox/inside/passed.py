@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from . import library
 from .held import OPAQUE, standing
 from .proxy import Proxy
 
@@ -71,18 +72,8 @@ def of_library_by_name(value: Any) -> list[str] | None:
     for stands_for, path in OF_LIBRARY:
         if stands_for is value:
             return path
-    module = getattr(getattr(value, "__objclass__", value), "__module__", None)
-    name = getattr(value, "__qualname__", None)
-    if (
-        not isinstance(module, str)
-        or not isinstance(name, str)
-        or module.partition(".")[0] not in sys.stdlib_module_names
-    ):
-        return None
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return ["library", module, name] if found is value else None
+    name = library.name_of(value)
+    return ["library", *name] if name else None
 
 
 # Functions of the library that look into an object, or change what is the process's own.
@@ -97,9 +88,9 @@ def lend_library(of_library: Library, texts: str) -> None:
     """Have the program's process do what the tests ask of its objects, and of its random numbers as of their own."""
     for module, functions in _LENT.items():
         if module in texts:
-            library = importlib.import_module(module)
+            here = importlib.import_module(module)
             for name in functions:
-                setattr(library, name, _lent(of_library, module, name, getattr(library, name)))
+                setattr(here, name, _lent(of_library, module, name, getattr(here, name)))
 
 
 def _lent(of_library: Library, module: str, name: str, here: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import Any
 
-from ..wire import codec
+from ..wire import codec, shown
 from ..wire.plain import DATA_NAMES
 from .compared import Compared
 from .held import (
@@ -131,9 +132,9 @@ class Proxy(Compared):
     def __len__(self) -> int:
         length: int = answer(self, "len", int)
         if standing(self) == OPAQUE:
-            told = about(self)
-            told.link.lengths[told.number] = length
-            if told.link.yielded.get(told.number, length) != length:
+            kept, which = about(self).link.kept, about(self).number
+            kept.lengths[which] = length
+            if kept.yielded.get(which, length) != length:
                 raise Gone("an object of the program says another length than it has yielded items")
         return length
 
@@ -191,12 +192,13 @@ class Proxy(Compared):
 
     def __iter__(self) -> Any:
         link, which = about(untainted(self)).link, about(self).number
-        if standing(self) == OPAQUE and which in link.items:
-            return iter(link.items[which])
+        link.tell()
+        if standing(self) == OPAQUE and which in link.kept.items:
+            return iter(link.kept.items[which])
         over = OverItems(link.operation("iter", self, producer=producer(self)), self)
         if standing(self) != OPAQUE or number(over.over) == which:
             return over
-        link.items[which] = items = Items(over)
+        link.kept.items[which] = items = Items(over)
         return iter(items)
 
     def __next__(self) -> Any:
@@ -283,8 +285,11 @@ Proxy.__doc__ = property(lambda self: Proxy.__getattr__(self, "__doc__"))  # typ
 Proxy.__slots__ = property(lambda self: Proxy.__getattr__(self, "__slots__"))  # type: ignore[assignment]  # of a class, its own
 
 
-def show(value: Any) -> str:
-    """A bounded repr. That of a proxy would be the program's own text, and a message to it."""
-    if isinstance(value, Proxy):
-        return f"<a {about(value).class_name}>"
-    return codec.show(value)
+class _Shown(shown.Shown):
+    """The repr of a proxy would be the program's own text, and a message to it."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        return f"<a {about(x).class_name}>" if type(x) is Proxy else super().repr1(x, level)
+
+
+show = functools.partial(shown.show, how=_Shown())

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..wire import codec
 from .held import Held
+from .library import names_of
 
 _OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
@@ -28,12 +29,6 @@ def asked(error: BaseException, name: str) -> Any:
 
 class RemoteError(Exception):
     """An exception of the program that has no built-in counterpart."""
-
-
-def names_of(kind: type) -> list[str]:
-    """Of a class of the tests and its bases: by its module and name if it is the library's, else by the program's name."""
-    known = {base: base.__module__.partition(".")[0] in sys.stdlib_module_names for base in kind.__mro__[:-1]}
-    return [f"{base.__module__}:{base.__qualname__}" if known[base] else base.__name__ for base in known]
 
 
 class Raised:

@@ -44,7 +44,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     link.around.watch(places, told)
     passed.lend_library(link.of_library, told)
     passed.lend_members(link.operation, told)
-    waited.watch(lambda: bool(link.functions), lambda seconds: link.request(["wait", seconds]), link.forget, told)
+    waited.watch(waited.Program(link.listens, link.wait, lambda: link.kept.forget()), told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__

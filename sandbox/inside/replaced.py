@@ -7,6 +7,7 @@ data as data, a function as one that is called back (`unittest.mock`'s, too). Fo
 from __future__ import annotations
 
 import builtins
+import collections
 import contextlib
 import importlib
 import io
@@ -54,6 +55,7 @@ class Around:
 
     def __init__(self) -> None:
         self.places: list[tuple[Place, Any]] = []
+        self._captured: dict[str, tuple[int, Any]] = {}  # the number of what stands, or stood last, in a stream's place
         self.environment: dict[str, str] | None = None
         self.warnings = False
 
@@ -66,9 +68,8 @@ class Around:
 
     def now(self, encode: Callable[[Any], Any]) -> dict[str, Any]:
         around: dict[str, Any] = {}
-        captured = [n for n in _STREAMS if getattr(sys, n) not in (None, getattr(sys, f"__{n}__"))]
-        if captured:
-            around["captured"] = captured
+        if captured := self.captured():
+            around["captured"] = {name: self._number(name, stream) for name, stream in captured.items()}
         if sys.stdin is not sys.__stdin__ and sys.stdin is not None:
             before = sys.stdin.tell()
             around["stdin"] = sys.stdin.read(_MOST_TEXT)
@@ -83,6 +84,18 @@ class Around:
             if (standing := place.now()) is not original:
                 around.setdefault("places", []).append([place.module, place.attribute, encode(standing)])
         return around
+
+    @staticmethod
+    def captured() -> dict[str, Any]:
+        """What the tests have put in the place of their standard streams."""
+        streams = {name: getattr(sys, name) for name in _STREAMS}
+        return {n: stream for n, stream in streams.items() if stream not in (None, getattr(sys, f"__{n}__"))}
+
+    def _number(self, name: str, stream: Any) -> int:
+        number, known = self._captured.get(name, (0, None))
+        if known is not stream:
+            number, _ = self._captured[name] = number + 1, stream
+        return number
 
     def printed(self, around: dict[str, Any], texts: list[Any]) -> None:
         """What the program has printed since it last told, to where the tests had put their streams."""
@@ -116,23 +129,59 @@ class _Input(io.StringIO):
         raise io.UnsupportedOperation("fileno")
 
 
-class Brought:
-    """The program's side: what of a call goes back beside its result."""
+class _Printed(io.StringIO):
+    """What is printed and was not taken yet; several threads may do it meanwhile."""
 
-    def __init__(self, streams: dict[str, io.StringIO], given: io.StringIO | None, caught: list[Any] | None) -> None:
-        self._streams, self._given, self._caught = streams, given, caught
+    def __init__(self) -> None:
+        super().__init__()
+        self._texts: collections.deque[str] = collections.deque()
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"string argument expected, got {type(text).__name__!r}")
+        self._texts.append(text)
+        return len(text)
+
+    def take(self) -> str:
+        return "".join(self._texts.popleft() for _ in range(len(self._texts)))
+
+
+class Output:
+    """The program's side: what it prints while the tests have put something in the place of their streams.
+
+    That is between two requests of theirs, too: threads print. It goes to what stood there at the last one.
+    """
+
+    def __init__(self) -> None:
+        self._streams = {name: _Printed() for name in _STREAMS}
+        self._own: dict[str, Any] = {}  # what stood there before
+        self._for: dict[str, int] = {}  # whose it is, by the tests' number
+
+    def capture(self, captured: dict[str, int]) -> None:
+        for name, stream in self._streams.items():
+            if self._for.get(name) != captured.get(name):
+                stream.take()
+            if name in captured and name not in self._own:
+                self._own[name] = getattr(sys, name)
+                setattr(sys, name, stream)
+            elif name not in captured and name in self._own:
+                setattr(sys, name, self._own.pop(name))
+        self._for = captured
 
     def printed(self) -> list[str]:
         """What was printed since this was asked last: the tests may print meanwhile."""
-        texts = [self._streams[n].getvalue() if n in self._streams else "" for n in _STREAMS]
-        for stream in self._streams.values():
-            stream.seek(0)
-            stream.truncate()
-        return texts
+        return [stream.take() for stream in self._streams.values()]
+
+
+class Brought:
+    """The program's side: what of a call goes back beside its result and what it prints."""
+
+    def __init__(self, given: io.StringIO | None, caught: list[Any] | None) -> None:
+        self._given, self._caught = given, caught
 
     def told(self) -> list[Any]:
         warned = [[[k.__name__ for k in w.category.__mro__], str(w.message)[:1000]] for w in self._caught or ()]
-        return [*self.printed(), self._given.tell() if self._given else 0, warned]
+        return [self._given.tell() if self._given else 0, warned]
 
 
 @contextlib.contextmanager
@@ -144,14 +193,11 @@ def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Brough
         before.append((owner, name, getattr(owner, name)))
         setattr(owner, name, value)
 
-    streams = {name: io.StringIO() for name in around.get("captured", ())}
     given = _Input(around["stdin"]) if "stdin" in around else None
     kept = {name: os.environ.get(name) for name in around.get("environment", ())}
     try:
         for name, value in around.get("environment", {}).items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-        for name, stream in streams.items():
-            replace(sys, name, stream)
         if given is not None:
             replace(sys, "stdin", given)
         for module, attribute, value in around.get("places", ()):
@@ -159,7 +205,7 @@ def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Brough
         with warnings.catch_warnings(record=True) if "warnings" in around else contextlib.nullcontext() as caught:
             if caught is not None:
                 warnings.simplefilter("always")
-            yield Brought(streams, given, caught)
+            yield Brought(given, caught)
     finally:
         for name, old in kept.items():
             os.environ.pop(name, None) if old is None else os.environ.update({name: old})

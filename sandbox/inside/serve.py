@@ -6,33 +6,32 @@ Objects of the program stay here and travel as numbers; plain data travels as da
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import importlib
 import operator
 import re
-import sys
 import threading
-import time
 import types
 from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import lent, replaced
+from . import lent, library, replaced
 from .connection import Connection
 from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Shared
 from .streams import Streams
+from .turns import Turns
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
 _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
 _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
 _MOST_IN_GROUP = 50
-_sleep = time.sleep  # that of the program may be another one
 _OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
 
 
@@ -79,11 +78,8 @@ class Server:
         self.given: list[Any] = []  # the mutable arguments that a message names by number
         self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
         self.told: list[Any] = []  # what that call brings back
-        self.around: list[replaced.Brought] = []  # of the calls that are under way
-        # A thread of the program may call a function of the tests while another one waits for what they ask next.
-        self.turn, self.sending = threading.Condition(threading.RLock()), threading.Lock()
-        self.inbox: list[Any] = []  # requests that such a thread has received, and that are not its to answer
-        self.calling: list[int] = []  # the thread that has called a function of the tests, once for each call under way
+        self.output, self.under_way = replaced.Output(), 0  # requests
+        self.turns, self.sending = Turns(self._receive), threading.Lock()
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -103,7 +99,11 @@ class Server:
 
     def _held(self, value: Any) -> Any:
         self.objects[id(value)] = value  # kept alive, so that the number stays its own
-        return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100]]}
+        single = isinstance(
+            value, (type, enum.Enum)
+        )  # the same one wherever it comes from; which, if it is the library's
+        told = [":".join(library.name_of(value) or ())] if single else []
+        return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100], *told]}
 
     def decode(self, data: Any) -> Any:
         return codec.decode(data, self._resolve)
@@ -178,30 +178,14 @@ class Server:
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-        thread = threading.get_ident()
-        with self.turn:
-            self.turn.wait_for(lambda: thread in self.calling or not self.calling)
-            self.calling.append(thread)
-            try:
-                self._send(["callback", number, *encoded, self.around[-1].printed() if self.around else []])
-                return self._returned()
-            finally:
-                self.calling.pop()
-                self.turn.notify_all()
 
-    def _returned(self) -> Any:
-        while True:
-            message = self._receive()
-            if message[0] == "returned":
-                return self.decode(message[1])
-            if message[0] == "failed":
-                raise self._failed(*message[1:])
-            if message[0] == "nested":
-                self.answer(message[2], depth=message[1])
-            else:  # answered here, a call that waits for what this thread does (`worker.join()`) would never return
-                self.inbox.append(message)
-                self.turn.notify_all()
-                self.turn.wait_for(lambda: not self.inbox)
+        def send() -> None:
+            self._send(["callback", number, *encoded, self.output.printed()])
+
+        what, *came_of_it = self.turns.call(send, self._answered)
+        if what == "failed":
+            raise self._failed(*came_of_it)
+        return self.decode(*came_of_it)
 
     def _failed(self, names: list[str], text: str, arguments: list[Any], which: int) -> BaseException:
         """What a function of the tests has raised; let through, it is that one for them."""
@@ -212,10 +196,9 @@ class Server:
         return error
 
     def _receive(self) -> Any:
-        with self.turn:
-            while self._absorbed(message := self.connection.receive()):
-                pass
-            return message
+        while self._absorbed(message := self.connection.receive()):
+            pass
+        return message
 
     def _absorbed(self, message: list[Any]) -> bool:
         """Take classes of the tests, and objects of the task; False for any other message."""
@@ -243,32 +226,26 @@ class Server:
         """Answer until the tests have ended."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                self.answer(self._next())
+                self._answered(["nested", 0, self.turns.next()])()
 
-    def _next(self) -> Any:
-        with self.turn:
-            self.turn.wait_for(lambda: self.inbox or not self.calling)
-            if not self.inbox:
-                return self._receive()
-            self.turn.notify_all()
-            return self.inbox.pop()
-
-    def answer(self, message: Any, depth: int = 0) -> None:
-        """``depth``: of how many functions of the tests, called and not returned, the message comes; the reply says it."""
-
-        def send(answer: list[Any]) -> None:
-            self._send(["nested", depth, answer] if depth else answer)
-
+    def _answered(self, message: list[Any]) -> Callable[[], None]:
+        """Work for what the tests ask; returns what sends the answer. A message says of how many functions of theirs, called and
+        not returned, it comes, and so does the answer."""
+        _, depth, (what, *content) = message
         try:
-            answer = ["value", *getattr(self, "on_" + message[0])(*message[1:])]
+            answer = ["value", *getattr(self, "on_" + what)(*content)]
         except codec.Malformed:
             raise
         except BaseException as error:
             answer = self._raised(error)
+        return functools.partial(self._reply, depth, answer)
+
+    def _reply(self, depth: int, answer: list[Any]) -> None:
         try:
-            send(answer)
+            self._send(["nested", depth, answer] if depth else answer)
         except (TypeError, ValueError) as error:  # more objects than go over
-            send(self._raised(error))
+            answer = self._raised(error)
+            self._send(["nested", depth, answer] if depth else answer)
 
     def _raised(self, error: BaseException) -> list[Any]:
         changed, self.changed = self.changed, {}
@@ -358,24 +335,25 @@ class Server:
 
     def _with(self, around: dict[str, Any], run: Callable[[], Any]) -> tuple[Any, list[Any]]:
         """Run something with what the tests have put around it; its result, and what it brings back."""
+        self._capture(around)
         with replaced.put(around, self.decode) as brought:
-            self.around.append(brought)
+            self.under_way += 1
             try:
-                return run(), brought.told()
+                return run(), [*self.output.printed(), *brought.told()]
             except BaseException:
-                self.told = brought.told()
+                self.told = [*self.output.printed(), *brought.told()]
                 raise
             finally:
-                self.around.remove(brought)
+                self.under_way -= 1
 
-    def on_wait(self, seconds: float) -> list[Any]:
-        """The tests sleep: threads of the program may call their functions meanwhile, as they do while a call is under way."""
-        _sleep(seconds)
-        return []
+    def _capture(self, around: dict[str, Any]) -> None:
+        if "captured" in around or not self.under_way:
+            self.output.capture(around.get("captured", {}))
 
     def on_operation(self, name: str, operands: list[Any], around: dict[str, Any] | None = None) -> list[Any]:
         decoded = [self.decode(o) for o in operands]
         if around is None:
+            self._capture({})
             return [self._operated(name, OPERATIONS[name](*decoded))]
         self.streams.put(around.get("streams", []), make=True)
         value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
@@ -397,14 +375,8 @@ def _has_methods(kind: type) -> bool:
 
 
 def _names_of(kind: type) -> list[str]:
-    """Of a class and its bases; those of the library with their module (``json.decoder:JSONDecodeError``)."""
-    return [_name_of(base)[:100] for base in kind.__mro__]
-
-
-def _name_of(kind: type) -> str:
-    module = str(kind.__module__)
-    of_library = module != "builtins" and module.partition(".")[0] in sys.stdlib_module_names
-    return f"{module}:{kind.__qualname__}" if of_library else kind.__name__
+    """Of a class of exceptions and its bases: those of the built-ins by their name alone."""
+    return [name.removeprefix("builtins:")[:100] for name in library.names_of(kind)]
 
 
 def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:

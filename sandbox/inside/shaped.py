@@ -25,13 +25,13 @@ _ANY_FORM: list[Any] = [
 
 
 class _Default:
-    """Stands for a default that the tests have."""
+    """Stands for a default that the tests have, and is written as one."""
 
     def __repr__(self) -> str:
         return "..."
 
 
-_DEFAULT = _Default()
+_DEFAULT, _NONE = _Default(), inspect.Parameter.empty
 
 
 def form_of(function: Any) -> list[Any] | None:
@@ -63,33 +63,17 @@ def shaped(form: list[Any] | None, call: Callable[[tuple[Any, ...], dict[str, An
     """A function of that form, which hands what it is given to ``call``."""
     waits, parameters, returned = form or _ANY_FORM
     names = [name for name, *_ in parameters]
+    shape = inspect.Signature(
+        [inspect.Parameter(n, kind, default=_DEFAULT if d else _NONE) for n, kind, d, _ in parameters]
+    )
     own = "call_" + "_".join(names)  # a name that none of them has
-    written: list[str] = []
-    before = ""
-    for name, kind, has_default, _ in parameters:
-        if before == "/" and kind != inspect.Parameter.POSITIONAL_ONLY:
-            written.append("/")
-        if kind == inspect.Parameter.KEYWORD_ONLY and before != "*":
-            written.append("*")
-        stars = {int(inspect.Parameter.VAR_POSITIONAL): "*", int(inspect.Parameter.VAR_KEYWORD): "**"}.get(kind, "")
-        written.append(f"{stars}{name}" + (f"={own}_default" if has_default else ""))
-        before = (
-            "/"
-            if kind == inspect.Parameter.POSITIONAL_ONLY
-            else "*"
-            if kind >= inspect.Parameter.VAR_POSITIONAL
-            else ""
-        )
-    if before == "/":
-        written.append("/")
     result = f"{'await ' if waits else ''}{own}(({', '.join(names)}{',' if names else ''}))"
-    text = f"{'async ' if waits else ''}def function({', '.join(written)}): return {result}"
-    namespace: dict[str, Any] = {
-        own: lambda values: call(*_handed(parameters, values)),
-        f"{own}_default": _DEFAULT,
-    }
+    text = f"{'async ' if waits else ''}def function{shape}: return {result}"
+    namespace: dict[str, Any] = {own: lambda values: call(*_handed(parameters, values))}
     exec(text, namespace)
     function = namespace["function"]
+    function.__defaults__ = (_DEFAULT,) * len(function.__defaults__ or ()) or None
+    function.__kwdefaults__ = dict.fromkeys(function.__kwdefaults__ or (), _DEFAULT) or None
     told = {name: getattr(builtins, annotation) for name, _, _, annotation in parameters if annotation}
     function.__annotations__ = told | ({"return": getattr(builtins, returned)} if returned else {})
     function.__module__ = "__tests__"

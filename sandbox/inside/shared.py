@@ -18,16 +18,16 @@ _LONGEST = 1000  # items, with those of what is in it
 
 
 class Shared:
-    """One side's containers by number."""
+    """One side's containers by number: `known`."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Any] = {}
+        self.known: dict[int, Any] = {}
         self._before: dict[int, list[Any]] = {}
         self._next = 0
 
     def number(self, container: Any) -> int | None:
         """The number of one that the program hands over or keeps; None for one that is too long to be followed."""
-        number = next((n for n, known in self._known.items() if known is container), None)
+        number = next((n for n, known in self.known.items() if known is container), None)
         if number is None:
             number = self._next
             self._next += 1
@@ -35,19 +35,19 @@ class Shared:
 
     def keep(self, number: int, container: Any) -> bool:
         """Follow a container from now on; False if it is too long for that."""
-        self._known.pop(number, None)
+        self.known.pop(number, None)
         parts = Arguments([container])
         if sum(map(len, parts.containers)) > _LONGEST:
             self._before.pop(number, None)
             return False
-        self._known[number], self._before[number] = container, parts.before()
-        for oldest in list(self._known)[:-_MOST]:
-            del self._known[oldest], self._before[oldest]
+        self.known[number], self._before[number] = container, parts.before()
+        for oldest in list(self.known)[:-_MOST]:
+            del self.known[oldest], self._before[oldest]
         return True
 
     def put(self, number: int, content: Any) -> Any:
         """Give a container what the other side's holds; returns it, or a new one."""
-        known = self._known.get(number)
+        known = self.known.get(number)
         if known is not None and alike(known, content):
             fill(known, content)
             content = known
@@ -60,13 +60,13 @@ class Shared:
             raise codec.Malformed("not containers")
         for number, content in states:
             found = decode(content)
-            if number in self._known and alike(self._known[number], found):
+            if number in self.known and alike(self.known[number], found):
                 self.put(number, found)
 
     def changed(self, encode: Callable[[Any], Any]) -> list[Any]:
         """[number, content] of those that are not what they were; the other side is told of it now."""
         found = []
-        for number, container in self._known.items():
+        for number, container in self.known.items():
             parts = Arguments([container])
             before = self._before[number]
             if len(parts.containers) != len(before) or parts.changed(before, lambda content: content):

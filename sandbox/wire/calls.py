@@ -13,11 +13,11 @@ import fractions
 import functools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import codec
+from . import codec, shown
 from .plain import DATA_NAMES
 
 _LONGEST_NUMBER = 100_000  # bits
@@ -37,8 +37,8 @@ class Raised:
     def __init__(self, description: Any = None) -> None:
         parts = description if isinstance(description, list) else []
         # Nothing but text: that of a nested list may go deeper than the stack here.
-        self.name = codec.written(parts[0][:100]) if parts and isinstance(parts[0], str) else "an unknown error"
-        self.text = codec.written(parts[1][:500]) if len(parts) > 1 and isinstance(parts[1], str) else ""
+        self.name = shown.written(parts[0][:100]) if parts and isinstance(parts[0], str) else "an unknown error"
+        self.text = shown.written(parts[1][:500]) if len(parts) > 1 and isinstance(parts[1], str) else ""
         self.errno = parts[2] if len(parts) > 2 and isinstance(parts[2], int) else None
 
     def __str__(self) -> str:
@@ -64,8 +64,8 @@ class Plan:
             except Exception as error:
                 passed, detail = False, f" ({type(error).__name__}: {error})"[:200]
             if not passed:
-                shown = [f"{_shorten(self.calls[slot][0])} returned {codec.show(values[slot])}" for slot in used]
-                return False, ("; ".join(shown) or "the check is false") + detail
+                found = [f"{_shorten(self.calls[slot][0])} returned {shown.show(values[slot])}" for slot in used]
+                return False, ("; ".join(found) or "the check is false") + detail
         return True, ""
 
     @staticmethod
@@ -193,8 +193,9 @@ class _Planner:
         if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
             return ast.BinOp(self.expression(node.left), node.op, self.expression(node.right))
         if isinstance(node, ast.Compare):
-            if any(isinstance(n, ast.Name) and n.id in _TYPES for s in node.comparators for n in _parts(s)) and not (
-                isinstance(node.left, ast.Call) and getattr(node.left.func, "id", "") == "type"
+            written = [node.left, *node.comparators]
+            if any(isinstance(n, ast.Name) and n.id in _TYPES for side in written for n in _parts(side)) and not any(
+                isinstance(side, ast.Call) and getattr(side.func, "id", "") == "type" for side in written
             ):
                 raise NotCalls  # f(1) is int: the program's result is a class
             left, sides = self.expression(node.left), zip(node.ops, node.comparators, strict=True)
@@ -257,8 +258,13 @@ class _Planner:
                 raise NotCalls
 
 
-def _parts(node: ast.expr) -> list[ast.expr]:
-    return node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else [node]
+def _parts(node: ast.expr | None) -> Iterator[ast.expr]:
+    """What a literal is made of, however deep."""
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set, ast.Dict)):
+        inner = [*node.keys, *node.values] if isinstance(node, ast.Dict) else node.elts
+        yield from (part for value in inner for part in _parts(value))
+    elif node is not None:
+        yield node
 
 
 class _Rename(ast.NodeTransformer):

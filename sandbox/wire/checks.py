@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import calls, codec, compare
+from . import calls, codec, compare, shown
 
 
 def of_assert(
@@ -46,9 +46,9 @@ def judge_function(
     name: str, arguments: list[Any], accepted: list[Any], tolerance: float | None, value: Any
 ) -> tuple[bool, str]:
     """(passed, reason) of a result that must be one of the accepted ones."""
-    shown = f"{name}({', '.join(codec.show(a) for a in arguments)})"
+    asked = f"{name}({', '.join(shown.show(a) for a in arguments)})"
     if isinstance(value, calls.Raised):
-        return False, f"{shown} raised {value}"
+        return False, f"{asked} raised {value}"
     if any(compare.same_value(value, wanted, tolerance) for wanted in accepted):
         return True, ""
-    return False, f"{shown} returned {codec.show(value)}"
+    return False, f"{asked} returned {shown.show(value)}"

@@ -19,7 +19,6 @@ import fractions
 import functools
 import json
 import re
-import reprlib
 import struct
 import sys
 import types
@@ -489,21 +488,3 @@ def from_bytes(body: bytes) -> Any:
 
 # Bound before any program runs: a program that replaces json.loads must not blind its own zygote's reading.
 _loads = functools.partial(json.loads)
-
-
-_repr = reprlib.Repr()
-_repr.maxlist = _repr.maxtuple = _repr.maxset = _repr.maxdict = 12
-_repr.maxstring = _repr.maxother = 120
-
-
-def show(value: Any) -> str:
-    """A bounded repr of plain data, for people."""
-    try:
-        return _repr.repr(value)[:300]
-    except (ValueError, RecursionError):  # an int of more digits than Python prints
-        return f"<{type(value).__name__}>"
-
-
-def written(text: str) -> str:
-    """Text that can be written to a file and tokenized: half a surrogate pair, which JSON can hold, cannot."""
-    return text.encode("utf-8", "backslashreplace").decode()

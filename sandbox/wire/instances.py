@@ -19,8 +19,8 @@ from .plain import DATA_NAMES
 
 _MOST = 200_000  # objects in one message
 _PLAIN_ATTRIBUTES = (int, float, str, bytes, bool, type(None), list, tuple, dict, set)
-# What a class may have in its body and still be nothing but the class that it is derived from.
-_OF_NO_ACCOUNT = frozenset(
+# What a class may have in its body and still be nothing but the class that it is derived from, or what its objects hold.
+OF_NO_ACCOUNT = frozenset(
     (
         *("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__annotations__"),
         *("__init__", "__abstractmethods__", "_abc_impl", "__firstlineno__", "__static_attributes__"),
@@ -75,7 +75,7 @@ class Instances:
             for name, known in self.classes.items():
                 if base is known or (self.by_name and type.__dict__["__name__"].__get__(base) == name):
                     return name
-            if not _OF_NO_ACCOUNT.issuperset(type.__dict__["__dict__"].__get__(base)):
+            if not OF_NO_ACCOUNT.issuperset(type.__dict__["__dict__"].__get__(base)):
                 return None
         return None
 

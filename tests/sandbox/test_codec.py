@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpo_kit.sandbox.wire import codec
+from grpo_kit.sandbox.wire import codec, shown
 
 scalars = st.one_of(
     st.none(),
@@ -200,4 +200,14 @@ def test_a_match_arrives_as_its_text_and_groups():
 
 
 def test_text_can_be_written():
-    assert codec.written("a\ud800ü") == "a\\ud800ü"
+    assert shown.written("a\ud800ü") == "a\\ud800ü"
+
+
+def test_what_is_shown_is_bounded_and_in_its_order():
+    assert shown.show({3: {1: {2: [4]}}, 1: set()}) == "{3: {1: {2: [4]}}, 1: set()}"
+    assert shown.show(dict.fromkeys(range(20, 0, -1))).startswith("{20: None, 19: None")
+    assert shown.show(frozenset({5})) == "frozenset({5})"
+    deep: list[object] = []
+    deep.append({"a": deep})
+    assert len(shown.show(deep)) < 300
+    assert shown.show(set(range(99))).endswith(", ...}")

@@ -79,6 +79,18 @@ ENDED = (
     "exit(code=f(1))",
     "import sys\nmain = lambda: f(1)\nsys.exit(main())",
     "import sys\nsys.exit([0, 1][f(1)])",
+    # Taken, but elsewhere too, later, or let through.
+    "import sys\ndef main(): sys.exit(f(1))\ntry: main()\nexcept SystemExit as end: assert end.code == 0\nmain()",
+    "import sys\ndef main(): sys.exit(f(1))\ndef run(g): g()\ntry: main()\nexcept SystemExit: pass\nrun(main)",
+    "import sys\ntry: main = lambda: sys.exit(f(1))\nexcept SystemExit: pass\nmain()",
+    "import sys\ntry: g = (sys.exit(f(x)) for x in [1])\nexcept SystemExit: pass\nnext(g)",
+    "import sys\ndef main():\n    yield 1\n    sys.exit(f(1))\ntry: g = main()\nexcept SystemExit: pass\nlist(g)",
+    "import sys\ntry: sys.exit(f(1))\nexcept SystemExit: raise",
+    "import sys\ntry: sys.exit(f(1))\nexcept SystemExit as end: sys.exit(end.code)",
+    "import sys\ndef main(): sys.exit(f(1))\ndef run(): main()\ntry: main()\nexcept SystemExit: pass\nrun()",
+    "import sys\ndef main(n): main(n - 1) if n else sys.exit(f(1))\nmain(2)",
+    "import sys\ndef main(): sys.exit(f(1))\ntry: main()\nexcept SystemExit: pass\nglobals()['ma' + 'in']()",
+    "import sys\nclass T:\n    def main(self): sys.exit(f(1))\ntry: T().main()\nexcept SystemExit: pass",
 )
 ENDED_BY_THE_TESTS = (
     "import sys\nassert f(1) == 2\nsys.exit(0)",
@@ -90,6 +102,14 @@ ENDED_BY_THE_TESTS = (
     "import sys\ntry:\n    sys.exit(f(1))\nexcept SystemExit as end:\n    assert end.code == 2",
     "import sys\ndef main():\n    assert f(1) == 2\n    return 0\nsys.exit(main())",
     "import sys\ntry:\n    sys.exit(f(1))\nexcept BaseException as end:\n    assert end.code == 2",
+    "import sys\ndef main(): sys.exit(f(1))\ntry: main()\nexcept SystemExit as end: assert end.code == 2",
+    "import sys\ndef end(code): sys.exit(code)\ntry:\n    end(f(1))\nexcept SystemExit as e:\n    if e.code != 2: raise KeyError",
+    "import sys\ndef main(): sys.exit(f(1))\ndef run(): main()\ntry: run()\nexcept SystemExit as e: assert e.code == 2",
+    "import sys\ndef main(n): main(n - 1) if n else sys.exit(f(1))\ntry: main(2)\nexcept SystemExit as end: assert end.code == 2",
+    "import sys, pytest\nmain = lambda: sys.exit(f(1))\nassert pytest.raises(SystemExit, main).value.code == 2",
+    "import sys, pytest\nassert pytest.raises(SystemExit, lambda: sys.exit(f(1))).value.code == 2",
+    "import sys, pytest\ndef main(): sys.exit(f(1))\ndef test():\n    with pytest.raises(SystemExit) as e: main()\n"
+    "    assert e.value.code == 2\ntest()",
     "import sys\na = b = len\na = b\nb = a\nassert a([f(1)]) == 1 and f(1) == 2",
 )
 
@@ -104,6 +124,7 @@ def test_tests_that_end_by_what_the_program_says_are_refused(sandbox, test):
 def test_tests_may_end_by_a_comparison_of_theirs(sandbox, test):
     assert sandbox.run_tests(RIGHT, [test], entry_point="f").passed
     assert not sandbox.run_tests(WRONG, [test], entry_point="f").passed
+    assert not sandbox.run_tests("def f(x):\n    return 0", [test], entry_point="f").passed
 
 
 @pytest.mark.parametrize("label", ["a function of pytest", "a check that is not called", "a case"])

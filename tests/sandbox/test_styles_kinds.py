@@ -25,6 +25,7 @@ FAILING = "import asyncio\nasync def f(n):\n if n < 0: raise ValueError('bad')\n
 THROWN = "def f():\n got = []\n while True:\n  try: got.append((yield len(got)))\n  except ValueError as e: got.append(str(e))\n"
 NAMES = "from collections import namedtuple\nR = namedtuple('R', 'names ages')\ndef f(n): return R(['a'], [n])\n"
 CONTEXT = "from contextlib import contextmanager\n@contextmanager\ndef f(note):\n try: yield 1\n except Exception as e:\n  note(str(e))\n  raise\n"
+DISPATCHED = "from functools import singledispatch\n@singledispatch\ndef f(x): return 'other'\n@f.register(int)\ndef _(x): return 'int'\nclass A: pass\n@f.register\ndef _(x: A): return 'A'\ndef make(): return A()\n"
 
 # (name, a right program, what of it a wrong one has instead, tests, arguments)
 # fmt: off
@@ -50,6 +51,10 @@ KINDS: list[tuple[str, str, tuple[str, str], list[str], dict[str, Any]]] = [
  ("slices", "class L:\n def __init__(s, a): s.a = a\n def __getitem__(s, k): return s.a[k]\n def __setitem__(s, k, v): s.a[k] = v\n def whole(s): return list(s.a)\n", ("s.a[k] = v", "s.a.append(v)"), ["l = L([1, 2, 3])\nassert l[1:] == [2, 3] and l[-1] == 3\nl[0:2] = [7]\nassert l.whole() == [7, 3]"], {"entry_point": "L"}),
  ("a format without one", "class Temp:\n def __init__(s, c): s.c = c\n def __format__(s, spec): return f'{s.c:{spec or \".1f\"}}C'\n def half(s): return Temp(s.c / 2)\n", (".1f", ".3f"), ["t = Temp(1)\nassert f'{t}' == '1.0C' and f'{t:.2f}' == '1.00C' and t.half().c == 0.5"], {"entry_point": "Temp"}),
  ("a power with a modulus, bytes and rounding", "import math\nclass N:\n def __init__(s, x): s.x = x\n def __pow__(s, n, m=None): return N(pow(s.x, n, m))\n def __bytes__(s): return bytes([s.x])\n def __ceil__(s): return N(math.ceil(s.x))\n def __complex__(s): return complex(s.x)\n def up(s): return s.x + 1\n", ("n, m)", "n)"), ["a = N(3)\nassert a.up() == 4 and pow(a, 2).x == 9 and pow(a, 2, 5).x == 4 and bytes(a) == b'\\x03' and complex(a) == 3\nimport math\nassert math.ceil(N(1.5)).x == 2"], {"entry_point": "N"}),
+ ("functions by class", DISPATCHED, ("'int'", "'i'"), ["assert f.registry[int](5) == 'int' and f.dispatch(bool)(5) == 'int'", "assert f.dispatch(bool) is f.registry[int] and f(1) == 'int'", "assert int in f.registry and str not in f.registry and f.registry[A](make()) == 'A' and f(True) == 'int'", "f.register(dict, lambda x: 'd')\nassert f({}) == 'd' and dict in f.registry and f.registry[int](1) == 'int'"], {"entry_point": ["f", "make", "A"]}),
+ ("classes of the library as data", "from decimal import Decimal\ndef f(): return {int: 1, Decimal: 2}\ndef g(): return {int, str}\ndef h(): return {'a': int, 'b': [str]}\n", ("int", "float"), ["from decimal import Decimal\nd = f()\nassert d[int] == 1 and d == {Decimal: 2, int: 1} and d.get(float) is None", "assert g() == {int, str}", "x = g()\nassert int in x and x == {str, int} and len(x) == 2", "assert h() == {'a': int, 'b': [str]}", "assert {'a': int, 'b': [str]} == h()", "x = g()\nassert float not in x"], {"entry_point": ["f", "g", "h"]}),
+ ("members of an enumeration as keys", "from enum import Enum\nclass C(Enum):\n A = 1\n B = 2\ndef f(): return {C.A: 1, C.B: 2}\n", ("C.B: 2", "C.B: 3"), ["d = f()\nassert d[C.A] == 1 and d == {C.A: 1, C.B: 2}", "d = f()\nassert sorted(k.name for k in d) == ['A', 'B'] and sum(d.values()) == 3"], {"entry_point": ["f", "C"]}),
+ ("objects in a set", "class N:\n def __init__(s, v): s.v = v\nA, B = N(1), N(2)\ndef f(): return {A, B}\n", ("N(2)", "N(3)"), ["found = f()\nassert len(found) == 2 and {n.v for n in found} == {1, 2}"], {"entry_point": "f"}),
 ]
 # fmt: on
 

@@ -17,12 +17,34 @@ MEMBERS = "class A:\n def __init__(s): s.y = 3\n def m(s): return 1\n x = 2\ndef
 GATE = "\nclass Gate:\n def __init__(self): self.opened = threading.Event()\n def wait(self):\n  self.opened.wait()\n  return 1"
 TTL = "import time\nclass C:\n def __init__(self): self.t = time.time()\n def old(self): return time.time() - self.t > 0.2\n def __str__(self): return 'old' if self.old() else 'new'\n def __len__(self): return 0 if self.old() else 1\ndef make(): return C()"
 COUNTS = "class C:\n n = 0\n def __str__(self): return str(self.n)\n def run(self, g):\n  g(); self.n += 1; g()\ndef make(): return C()"
+RUN = "import threading\ndef run(fs):\n ts = [threading.Thread(target=f) for f in fs]\n for t in ts: t.start()\n for t in ts: t.join(5)\n"
+POOL = "from concurrent.futures import ThreadPoolExecutor\nclass Pool:\n def __init__(s, n): s.p = ThreadPoolExecutor(n)\n def submit(s, f): return s.p.submit(f)\n def wait(s, fut): return fut.result(timeout=5)\n"
+BARRIER = "class Barrier:\n def __init__(s, n): s.b = threading.Barrier(n)\n def wait(s): s.b.wait(5)\n"
+TICKER = "import threading, time\nclass Ticker:\n def __init__(s, o=None): s.on, s.o, s.a = True, o, []\n def begin(s): threading.Thread(target=s.run, daemon=True).start()\n def run(s):\n  time.sleep(0.02)\n  for i in range(3):\n   print('tick', i); s.a.append(i); time.sleep(0.02)\n   if s.o: s.o.write(f'{i}')\n  s.on = False\n"
+TASK = "import asyncio\nclass Counts:\n def __init__(s): s.n = 0\n async def begin(s): s.t = asyncio.create_task(s.run())\n async def run(s):\n  while True:\n   await asyncio.sleep(0.02)\n   s.n += 1\n def count(s): return s.n\n"
+_CAPTURED = "import contextlib, io, time\nout = io.StringIO()\nt = Ticker()\nwith contextlib.redirect_stdout(out):\n"
 # fmt: off
 WAITING = [
  ('debounce', DEBOUNCE, DEBOUNCE.replace("if t[0]", "if 0"), "import time\nhits = []\n@debounce(0.8)\ndef g(x): hits.append(x)\ng(1); g(2)\ntime.sleep(2.4)\nassert hits == [2]", {'entry_point': 'debounce'}),
  ('debounce, slept imported', DEBOUNCE, DEBOUNCE.replace("fn(*a)", "0"), "from time import sleep\nhits = []\ng = debounce(0.8)(hits.append)\ng(1)\nsleep(2.4)\nassert hits == [1]", {'entry_point': 'debounce'}),
  ('an event that the program sets', LATER, "def later(w, fn): pass", "import threading\ndone = threading.Event()\nlater(0.02, done.set)\nassert done.wait(3)", {'entry_point': 'later'}),
  ('an event that a callback sets', LATER, "def later(w, fn): pass", "from threading import Event\ndone, out = Event(), []\ndef g():\n    out.append(1)\n    done.set()\nlater(0.02, g)\ndone.wait(timeout=3)\nassert out == [1]", {'entry_point': 'later'}),
+ *[(kind, LATER, "def later(w, fn): pass", test, {'entry_point': 'later'}) for kind, test in (
+  ('a queue', "import queue\nq = queue.Queue()\nlater(0.05, lambda: q.put(5))\nassert q.get(timeout=3) == 5"),
+  ('a simple queue', "from queue import SimpleQueue\nq = SimpleQueue()\nlater(0.05, lambda: q.put(5))\nassert q.get(timeout=3) == 5"),
+  ('a condition', "import threading\nc, out = threading.Condition(), []\ndef cb():\n    with c:\n        out.append(1)\n        c.notify()\nlater(0.05, cb)\nwith c: assert c.wait_for(lambda: out, timeout=3) and not c.wait(0.05)\nassert out == [1]"),
+  ('a semaphore', "import threading\ns = threading.Semaphore(0)\nlater(0.05, s.release)\nassert s.acquire(timeout=3)"),
+  ('a sleep in a loop', "import asyncio\nout = []\nasync def m():\n    later(0.05, lambda: out.append(1))\n    await asyncio.sleep(1)\n    assert out == [1]\nasyncio.run(m())"),
+  ('a future of a loop', "import asyncio\nasync def m():\n    loop = asyncio.get_running_loop()\n    found = loop.create_future()\n    later(0.05, lambda: loop.call_soon_threadsafe(found.set_result, 4))\n    assert await asyncio.wait_for(found, 3) == 4\nasyncio.run(m())"),
+  ('a function that begins a loop while one waits', "import asyncio\nout = []\nasync def g(): out.append(1)\nasync def m():\n    later(0.05, lambda: asyncio.run(g()))\n    await asyncio.sleep(1)\n    assert out == [1]\nasyncio.run(m())"),
+ )],
+ ('what a task of the program does meanwhile', TASK, TASK.replace("s.n += 1", "pass"), "import asyncio\nasync def m():\n    c = Counts()\n    await c.begin()\n    await asyncio.sleep(0.5)\n    assert c.count() >= 2\nasyncio.run(m())", {'entry_point': 'Counts'}),
+ # What threads print, write or add to a list is there after the wait, in what stood there when it was printed.
+ ('what is printed meanwhile', TICKER, TICKER.replace("'tick', i", "i"), _CAPTURED + "    t.begin()\n    time.sleep(1)\nassert out.getvalue() == 'tick 0\\ntick 1\\ntick 2\\n'", {'entry_point': 'Ticker'}),
+ ('what is printed between calls', TICKER, TICKER.replace("'tick', i", "i"), _CAPTURED + "    t.begin()\n    until = time.monotonic() + 3\n    while t.on and time.monotonic() < until: pass\n    t.on\nassert out.getvalue() == 'tick 0\\ntick 1\\ntick 2\\n'", {'entry_point': 'Ticker'}),
+ ('what is printed behind a block', TICKER, TICKER.replace("time.sleep(0.02)", "pass"), _CAPTURED + "    t.begin()\ntime.sleep(0.5)\nlater = io.StringIO()\nwith contextlib.redirect_stdout(later): t.on\nassert later.getvalue() == '' and 'tick 2' not in out.getvalue()", {'entry_point': 'Ticker'}),
+ ('what is written meanwhile', TICKER, TICKER.replace("f'{i}'", "'0'"), "import io, time\nout = io.StringIO()\nt = Ticker(out)\nassert t.on\nt.begin()\ntime.sleep(1)\nassert out.getvalue() == '012'", {'entry_point': 'Ticker'}),
+ ('what is added meanwhile', TICKER, TICKER.replace("s.a.append(i)", "s.a.append(0)"), "import time\nt = Ticker()\na = t.a\nt.begin()\ntime.sleep(1)\nassert a == [0, 1, 2]", {'entry_point': 'Ticker'}),
  ('a sleep before a call', "def f(x): return x", "def f(x): return 0", "import time\nt = time.monotonic()\ntime.sleep(0.05)\nassert f(3) == 3 and time.monotonic() - t >= 0.05", {'entry_point': 'f'}),
  ('members of a class', MEMBERS, MEMBERS.replace('x = 2', 'x = 1'), "import inspect\nfound = dict(inspect.getmembers(A))\nassert found['x'] == 2 and 'm' in found\nassert [n for n, _ in inspect.getmembers(A, inspect.isfunction) if not n.startswith('_')] == ['m']", {'entry_point': 'A'}),
  ('members of an object', MEMBERS, MEMBERS.replace('y = 3', 'y = 4'), "import inspect\nfound = dict(inspect.getmembers(make()))\nassert found['y'] == 3 and 'm' in found\nassert [n for n, _ in inspect.getmembers(make(), inspect.ismethod) if not n.startswith('_')] == ['m']", {'entry_point': 'make'}),
@@ -38,6 +60,12 @@ WAITING = [
  ('text of the test with a clause', NEG, "def f(x): return x", "text = 'try:\\n    f(-1)\\n    ok = False\\nexcept ValueError:\\n    ok = True'\nnames = {'f': f}\nexec(text, names)\nassert names['ok'] and f(2) == 2", {'entry_point': 'f'}),
  ('a call that waits for what a thread calls', WORKER, WORKER.replace("s.q.get()()", "s.q.get()"), "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(i))\nw.join()\nassert out == [0, 1, 2, 3, 4]", {'entry_point': 'W'}),
  ('a thread calls what asks the program', WORKER + "\ndef f(x): return x + 1", WORKER + "\ndef f(x): return x", "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(f(i)))\nw.join()\nassert out == [1, 2, 3, 4, 5]", {'entry_point': ['W', 'f']}),
+ # What a function of the tests asks may wait for a thread, and that one for a function of theirs; a lock that they hold is theirs.
+ ('a thread that a function of the tests waits for', RUN, RUN.replace("t.join(5)", "pass"), "import time\nout = []\ndef inner(): out.append(2)\ndef outer():\n    out.append(1)\n    run([inner])\n    out.append(3)\nrun([outer])\nassert out == [1, 2, 3]", {'entry_point': 'run'}),
+ ('a future that a function of the tests waits for', POOL, POOL.replace("fut.result(timeout=5)", "2"), "p = Pool(2)\nout = []\ndef child():\n    out.append(1)\n    return 2\ndef parent(): return p.wait(p.submit(child)) + 1\nassert p.wait(p.submit(parent)) == 3 and out == [1]", {'entry_point': 'Pool'}),
+ ('a barrier', RUN + BARRIER, RUN + BARRIER.replace("s.b.wait(5)", "pass"), "b = Barrier(3)\nout = []\ndef g():\n    out.append(0)\n    b.wait()\n    out.append(1)\nrun([g, g, g])\nassert out == [0, 0, 0, 1, 1, 1]", {'entry_point': ['run', 'Barrier']}),
+ ('a lock around what asks the program', RUN + "def f(x): return x + 1", RUN + "def f(x): return x", "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(f(len(out)))\nrun([g] * 6)\nassert out == [1, 2, 3, 4, 5, 6]", {'entry_point': ['run', 'f']}),
+ ('a lock around what works for a while', RUN + "def f(x):\n for _ in range(400000): pass\n return x + 1", RUN + "def f(x): return x", "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(f(len(out)))\nrun([g] * 2)\nassert out == [1, 2]", {'entry_point': ['run', 'f']}),
  # Whoever starts a thread in a callback has it heard; what an object says may change while the tests sleep, or call.
  ('a gate that a thread of a callback waits at', LATER + GATE, LATER + GATE.replace("self.opened.wait()", "pass"), "import threading, time\nout = []\ngate = Gate()\ndef cb(): threading.Thread(target=lambda: out.append(gate.wait()), daemon=True).start()\nlater(0.05, cb)\ntime.sleep(1.5)\nassert out == []", {'entry_point': ['later', 'Gate']}),
  ('an event behind a short thread', LATER, LATER.replace("fn).start()", "print).start()"), "import threading\ndone = threading.Event()\nlater(0.05, lambda: threading.Timer(0.2, lambda: None).start())\nlater(0.6, done.set)\nassert done.wait(5)", {'entry_point': 'later'}),

@@ -1,0 +1,159 @@
+"""How values go over to the program and come back: plain data as data, the rest by names and numbers that both sides know."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import types
+from collections.abc import Callable
+from typing import Any
+
+from ..wire import codec
+from ..wire.instances import Instances
+from . import lent, library, passed
+from .expected import Expected, made
+from .given import Given
+from .held import OPAQUE, about, number
+from .proxy import Proxy
+from .raised import Raised
+from .shaped import form_of
+from .shared import Shared
+from .streams import Streams
+from .texts import Handed
+
+
+class Values:
+    """What of the tests' the program has by now, and they of it."""
+
+    def __init__(self) -> None:
+        self.instances = Instances({}, 1)
+        self.streams = Streams()
+        self.shared = Shared()
+        self.handed = Handed()
+        self.raised = Raised()
+        self.stand_ins: list[object] = []
+        self.given: list[Any] = []  # the mutable arguments that a reply names by number
+        self.lends = False  # the classes of the setup are on both sides, and told by name
+        self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
+        self.functions: list[Callable[..., Any]] = []
+        self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
+        self.classes_of_library: dict[type, int] = {}  # by number, of the program's
+
+    def encode(self, value: Any) -> Any:
+        return codec.encode(value, self._reference)
+
+    def _reference(self, value: Any) -> Any:
+        if isinstance(value, Proxy):
+            return {"~": "ref", "v": ["object", number(value)]}
+        known = self.instances.reference(value) or passed.of_library_by_name(value)
+        if known is not None:
+            return {"~": "ref", "v": known}
+        if type(value) is Given:
+            return {"~": "ref", "v": ["given", value.number]}
+        if type(value) is Expected:
+            return self.encode(made(value))
+        if (stream := self.streams.number(value, new=True)) is not None:
+            return {"~": "ref", "v": ["stream", *self.streams.named(stream)]}
+        if type(value) is re.Pattern and type(value.pattern) is str:
+            return {"~": "ref", "v": ["pattern", value.pattern, value.flags]}
+        if type(value).__module__ == "pathlib":
+            return {"~": "ref", "v": ["path", str(value)]}
+        if type(value) is object:  # a stand-in, or what a function should refuse
+            self.stand_ins.append(value)
+            return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
+        if isinstance(value, passed.ITERATORS):
+            self.functions.append(value.__next__)
+            return {"~": "ref", "v": ["iterator", len(self.functions) - 1]}
+        if passed.is_mock(value):
+            self.functions += [value, functools.partial(passed.of_mock, value)]
+            return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
+        if self._lend(type(value)):
+            return {"~": "ref", "v": self.instances.reference(value)}
+        if type(value) is slice:
+            return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
+        if isinstance(value, type) and issubclass(value, Exception):
+            return {"~": "ref", "v": ["kind", self.raised.names_for_program(value)]}
+        if isinstance(value, BaseException):
+            return {"~": "ref", "v": ["exception", library.names_of(type(value)), self.encode(list(value.args))]}
+        if inspect.iscoroutine(value):
+            self.functions.append(functools.partial(passed.awaited, value))
+            return {"~": "ref", "v": ["coroutine", len(self.functions) - 1]}
+        if callable(value) and not isinstance(value, type):
+            name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
+            binds = isinstance(value, types.FunctionType)
+            return {"~": "ref", "v": ["function", self._number_of(value), name, doc, binds, form_of(value)]}
+        raise passed.CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
+
+    def _number_of(self, function: Callable[..., Any]) -> int:
+        """The same for one that the program has been given before: it may look for it among others."""
+        bound = isinstance(function, types.MethodType)  # made anew each time it is asked for
+        for index, known in enumerate(self.functions):
+            if known is function or (bound and type(known) is types.MethodType and _same_method(known, function)):
+                return index
+        self.functions.append(function)
+        return len(self.functions) - 1
+
+    def _lend(self, kind: type) -> bool:
+        """Give the program a class in the place of one of the tests, if that can be done."""
+        description = lent.described(kind, f"{kind.__name__}@{len(self.instances.classes)}") if self.lends else None
+        if description is not None:
+            self.instances.classes[description[0]] = kind
+            self.lent.append(description)
+        return description is not None
+
+    def decode(self, data: Any, standing: int = OPAQUE, producer: str = "") -> Any:
+        self.handed.hear(data)
+        inner = producer if producer.endswith("[]") else f"{producer}[]"
+        whole = isinstance(data, dict) and data.get("~") == "ref"
+        return codec.decode(data, lambda content: self._resolve(content, standing, producer if whole else inner))
+
+    def _resolve(self, content: Any, standing: int, producer: str) -> Any:
+        if content[0] in ("node", "member", "class"):
+            return self.instances.resolve(content)
+        if content[0] in ("stand-in", "given"):
+            return (self.stand_ins if content[0] == "stand-in" else self.given)[content[1]]
+        if content[0] == "stream" and content[1] in self.streams.known:
+            return self.streams.known[content[1]]
+        kind, which, class_name, *of_library = content
+        if kind == "container" and type(which) is int:
+            found = self.decode(class_name, standing, producer)
+            of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
+            return self.shared.put(which, found) if of_object else found
+        if kind != "object" or type(which) is not int or type(class_name) is not str:
+            raise codec.Malformed("not a reference")
+        proxy = self._proxy(which, class_name, standing, producer)
+        for path in of_library:
+            about(proxy).single, about(proxy).library = True, self._class_of_library(path, which)
+        return proxy
+
+    def _class_of_library(self, path: Any, which: int) -> type | None:
+        """The class of that module and name, which one object of the program is, and no other."""
+        if type(path) is not str:
+            raise codec.Malformed("not the name of a class")
+        module, _, name = path.partition(":")
+        found = library.found(module, name)
+        if isinstance(found, type) and self.classes_of_library.setdefault(found, which) != which:
+            raise codec.Malformed("two objects that are said to be one class")
+        return found if isinstance(found, type) else None
+
+    def _proxy(self, which: int, class_name: str, standing: int, producer: str) -> Proxy:
+        key = (which, standing, producer if standing == OPAQUE else "")
+        if key not in self.proxies:
+            link: Any = self
+            self.proxies[key] = Proxy(link, which, class_name, standing, producer)
+        return self.proxies[key]
+
+    def in_standing(self, proxy: Proxy, standing: int, make: bool = False) -> Proxy | None:
+        """The same object in another standing, if the tests hold it so, or are to (``make``)."""
+        known = about(proxy)
+        which = known.number
+        return (
+            self._proxy(which, known.class_name, standing, known.producer)
+            if make
+            else self.proxies.get((which, standing, ""))
+        )
+
+
+def _same_method(one: types.MethodType, other: Any) -> bool:
+    return one.__self__ is other.__self__ and one.__func__ is other.__func__
