@@ -12,7 +12,7 @@ from typing import Any
 from ..wire import codec
 from ..wire.instances import Instances
 from .compared import TYPE, library_class
-from .expected import Expected, Kinds, made
+from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, Gone, about, standing
 from .outstanding import Outstanding
 from .proxy import Proxy
@@ -70,9 +70,18 @@ class Helper:
         self.kinds, self._spent = Kinds(self, namespace), spent
         self._handed, self.look_up = handed, handed.look_up
         self._task = task
+        self._expected: list[Expected] = []
 
     def expected(self, kind: Any, *args: Any, **kwargs: Any) -> Any:
-        return Expected(self.ask, kind, args, kwargs) if type(kind) is Proxy else kind(*args, **kwargs)
+        if type(kind) is not Proxy:
+            return kind(*args, **kwargs)
+        self._expected.append(found := Expected(self.ask, kind, args, kwargs))
+        return found
+
+    def make_unasked(self) -> None:
+        """At the end of a test."""
+        expected, self._expected = self._expected, []
+        make_unasked(expected)
 
     @staticmethod
     def made(value: Any) -> Any:

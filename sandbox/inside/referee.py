@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import bound, evaluated, needs, outstanding, passed, rewritten, testing, waited
+from . import bound, ended, evaluated, needs, outstanding, passed, rewritten, testing, waited
 from .bound import TaskBroken
 from .connection import Connection
 from .held import Gone, number
@@ -94,7 +94,7 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         for position, (index, test) in enumerate(job["tests"]):
-            send(["test", index, *_judge_one(test, namespace, link, names, before(position))])
+            send(["test", index, *_judge_one(test, job["setup"], namespace, link, names, before(position))])
     except TaskBroken as error:
         send(["task", str(error)])
     except Gone as error:
@@ -105,13 +105,14 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
 
 
 def _judge_one(
-    test: str, namespace: dict[str, Any], link: Link, names: rewritten.Names, before: Sequence[str]
+    test: str, setup: str, namespace: dict[str, Any], link: Link, names: rewritten.Names, before: Sequence[str]
 ) -> tuple[str, str]:
     link.last = ""
     link.outstanding.clear()
     asked = link.requests
     try:
         _exec(rewritten.compiled(test, "<test>", names), namespace)
+        namespace[rewritten.HELPER].make_unasked()
         if Gone.happened:
             raise Gone.happened[0]
     except Gone:
@@ -124,6 +125,8 @@ def _judge_one(
     except SystemExit as error:  # unittest.main() ends so
         if error.code:
             return "fail", link.last or f"SystemExit: {error.code}"[:300]
+        if link.outstanding.asked and not ended.at_the_end(error, {"<setup>": setup, "<test>": test}):
+            return "fail", "the tests ended themselves before their end, once they had asked the program"
     except AssertionError:  # its message may hold the expected value
         return "fail", link.last or "an assertion failed"
     except BaseException as error:

@@ -14,6 +14,7 @@ from .forging_own_word import JUDGES, UNCHECKED
 from .forging_programs import NODES
 from .forging_replaced import HONEST as BESIDE_REPLACED
 from .forging_texts import HONEST_TEXTS
+from .forging_undone import HONEST_UNDONE
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -80,8 +81,8 @@ def test_helpers_that_turn_a_result_or_are_defined_are_called(any_sandbox, test,
 
 @pytest.mark.parametrize(
     ("program", "tests", "arguments"),
-    [honest[1:] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS)],
-    ids=[honest[0] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS)],
+    [honest[1:] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS, *HONEST_UNDONE)],
+    ids=[honest[0] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS, *HONEST_UNDONE)],
 )
 def test_what_the_tests_themselves_take_look_up_or_fill_in_passes(any_sandbox, program, tests, arguments):
     result = any_sandbox.run_tests(program, tests, limits=LIMITS, **arguments)
