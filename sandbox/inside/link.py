@@ -64,6 +64,7 @@ class Link:
         ] = {}  # by `running` of the request: replies that came while such a function asked
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
+        self.asking: collections.Counter[int] = collections.Counter()  # requests under way, by thread
         self.functions: list[Callable[..., Any]] = []
         self.failures: list[BaseException] = []  # what they have raised
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
@@ -191,8 +192,15 @@ class Link:
     ) -> list[Any]:
         """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises, as it may
         print (``around``: what the message takes along)."""
-        with self.lock:
-            return self._request(message, given or [], around or {})
+        thread = threading.get_ident()
+        self.asking[thread] += 1
+        try:
+            with self.lock:
+                return self._request(message, given or [], around or {})
+        finally:
+            self.asking[thread] -= 1
+            if not self.asking[thread]:
+                del self.asking[thread]
 
     def _request(self, message: list[Any], given: list[Any], around: dict[str, Any]) -> list[Any]:
         self.requests += 1
