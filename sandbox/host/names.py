@@ -99,7 +99,7 @@ class Script:
         exceptions: names of the program that the tests catch.
         entry_points: names that are given as the program's.
         not_defined: why the tests cannot be run: they leave their verdict to the program.
-        constants: attributes of the task's classes that are not the program's to set (`constants`).
+        assigned, read: attributes that are set, and that the setup reads (`assigned_and_read`).
     """
 
     program: list[str] = field(default_factory=list)
@@ -109,7 +109,8 @@ class Script:
     methods: list[str] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
     entry_points: list[str] = field(default_factory=list)
-    constants: dict[str, bool] = field(default_factory=dict)
+    assigned: list[str] = field(default_factory=list)
+    read: list[str] | None = None
     not_defined: str | None = None
 
 
@@ -173,7 +174,7 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.entry_points = sorted(entry)
     others = set(script.program) - set(script.exceptions)
     script.not_defined = judging.asks_for_verdict(trees, others, entry) or exits.ends_by_the_program(trees, others)
-    script.constants = constants(trees[0], trees[1:])
+    script.assigned, script.read = assigned_and_read(trees[0], trees[1:])
     script.exceptions = sorted(caught & {*script.program, "SystemExit"} | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
@@ -253,30 +254,15 @@ def given_by(module: ast.Module) -> tuple[set[str], bool]:
     return bound - {"*"}, len(known) == len(stars)
 
 
-def constants(setup: ast.Module, trees: Sequence[ast.AST]) -> dict[str, bool]:
-    """Attributes of the setup's classes by which its code decides, and that neither it nor the tests ever set in an object.
-
-    A program that set one would change how it is judged. The value: whether it holds a place for objects of the task
-    (``left = right = None``).
-    """
-    attributes = [n for n in _walk([setup, *trees]) if isinstance(n, ast.Attribute)]
-    assigned = {n.attr for n in attributes if not isinstance(n.ctx, ast.Load)}
+def assigned_and_read(setup: ast.Module, trees: Sequence[ast.AST]) -> tuple[list[str], list[str] | None]:
+    """Attributes that the setup or the tests set in an object, and those that the setup's code reads: None for any, by name."""
+    classes = {"cls", *(n.name for n in _walk([setup]) if isinstance(n, ast.ClassDef))}
+    stored = [n for n in _walk([setup, *trees]) if isinstance(n, ast.Attribute) and not isinstance(n.ctx, ast.Load)]
+    assigned = {n.attr for n in stored if getattr(n.value, "id", "") not in classes}
     assigned |= {str(n.args[1].value) for n in _walk([setup]) if _sets_by_name(n)}  # type: ignore[attr-defined]
     read = {n.attr for n in _walk([setup]) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
     by_name = any(isinstance(n, ast.Name) and n.id in ("getattr", "vars") for n in _walk([setup]))
-    found: dict[str, bool] = {}
-    for kind in (n for n in _walk([setup]) if isinstance(n, ast.ClassDef)):
-        for statement in kind.body:
-            if isinstance(statement, ast.Assign):
-                targets: list[ast.expr] = statement.targets
-            elif isinstance(statement, ast.AnnAssign) and statement.value and not (kind.decorator_list or kind.bases):
-                targets = [statement.target]
-            else:
-                continue  # the field of a data class
-            names = {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-            for name in names - assigned if by_name else (names - assigned) & read:
-                found[name] = isinstance(statement.value, ast.Constant) and statement.value.value is None
-    return found
+    return sorted(assigned), None if by_name else sorted(read)
 
 
 def _sets_by_name(node: ast.AST) -> bool:

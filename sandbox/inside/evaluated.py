@@ -70,6 +70,7 @@ class Own:
         self._texts = {
             node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
         }
+        self.texts = [text for text in self._texts if isinstance(text, str)]
         self._codes: list[Any] = []
 
     def is_own(self, source: Any) -> bool:
@@ -153,7 +154,7 @@ def guard(library: Library, texts: Sequence[str], handed: Handed) -> None:
     """Put these in the place of the built-in ones, as far as the tests use any."""
     told = " ".join(texts)
     own = Own(texts, handed)
-    handed.is_own = own.is_own
+    handed.is_own, handed.own = own.is_own, own.texts
     for name in ("eval", "exec", "compile"):
         if name in told:
             setattr(builtins, name, getattr(own, name))

@@ -7,11 +7,12 @@ told nothing of it, and what it gave is asked for its attributes, which are comp
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..wire import codec
+from .held import producer
 from .proxy import Proxy
 
 _EQUALS = frozenset(
@@ -28,9 +29,7 @@ class _Wanted:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     made: list[Any] = field(default_factory=list)
-
-    def of_tests(self) -> tuple[Any, ...]:
-        return self.kind, self.args, self.kwargs
+    compared: bool = False  # with what the program gave
 
 
 class Expected:
@@ -40,8 +39,9 @@ class Expected:
         self.__dict__["__referees__"] = _Wanted(ask, kind, args, kwargs)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Expected):
-            return _wanted(self).of_tests() == _wanted(other).of_tests()
+        if isinstance(other, Expected) or _is_made_by_tests(self, other):
+            return _equal_as_made(self, other)
+        _wanted(self).compared = True
         ask, kind, args, kwargs = (wanted := _wanted(self)).ask, wanted.kind, wanted.args, wanted.kwargs
         told = ask("parameters", kind)
         if type(told) is not list or not all(type(p) is list and len(p) == 2 and type(p[0]) is str for p in told):
@@ -87,6 +87,26 @@ def made(expected: Expected) -> Any:
     if not wanted.made:
         wanted.made.append(wanted.kind(*wanted.args, **wanted.kwargs))
     return wanted.made[0]
+
+
+def _is_made_by_tests(expected: Expected, other: object) -> bool:
+    kind = _wanted(expected).kind
+    return type(other) is Proxy and producer(other) == f"{producer(kind)}()"
+
+
+def _equal_as_made(one: Expected, other: Any) -> bool:
+    """Two that the tests have made: nothing but their class says whether they are equal."""
+    ours, theirs = made(one), made(other) if isinstance(other, Expected) else other
+    if type(ours) is not Proxy or type(theirs) is not Proxy:
+        return bool(ours == theirs)
+    return _wanted(one).ask("eq", ours, theirs) is True
+
+
+def make_unasked(expected: Iterable[Expected]) -> None:
+    """Make those that the tests have neither made nor compared with what the program gave: it may be that none can be made."""
+    for one in expected:
+        if not _wanted(one).compared:
+            made(one)
 
 
 def _delegated(name: str) -> Callable[..., Any]:

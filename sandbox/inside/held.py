@@ -25,7 +25,20 @@ from ..wire import codec
 OPAQUE, OWN, TAINTED, CHANGED = 0, 1, 2, 3
 # Between these an object stays what it is.
 _SAYING = frozenset(("str", "repr", "format", "int", "float", "complex", "bytes", "bool", "len", "index", "fspath"))
-_SAYING |= {"hash", "iter", "type", "isinstance"}
+_SAYING |= {
+    "hash",
+    "iter",
+    "reversed",
+    "aiter",
+    "type",
+    "isinstance",
+    "issubclass",
+    "getattr",
+    "callable",
+    "dir",
+    "vars",
+}
+_SAYING |= {"eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
 # What changes an object, or has it run as a call does.
 _CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
 _CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}
@@ -39,6 +52,7 @@ class Kept:
         lengths: what they have said their length is, by number.
         yielded: how many items they have yielded, to the end.
         items: what they have yielded: an object that yields something else each time is no data.
+        backward, awaited: the same for ``reversed`` and ``async for``.
         said: which number, text or length they have said they are, for the same reason.
     """
 
@@ -46,11 +60,13 @@ class Kept:
         self.lengths: dict[int, int] = {}
         self.yielded: dict[int, int] = {}
         self.items: dict[int, Any] = {}
+        self.backward: dict[int, Any] = {}
+        self.awaited: dict[int, Any] = {}
         self.said: dict[tuple[Any, ...], Any] = {}
 
     def forget(self) -> None:
         """A call, or time that passes, may have changed what the program's objects hold."""
-        for known in (self.lengths, self.yielded, self.items, self.said):
+        for known in (self.lengths, self.yielded, self.items, self.backward, self.awaited, self.said):
             known.clear()
 
     def before(self, operation: str, which: int | None) -> None:
@@ -74,8 +90,10 @@ class Link(Protocol):
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
         kept: what opaque objects have said and yielded since the tests last called the program.
         spent: iterators that have come to their end.
+        outstanding: hears of exceptions that are no answer.
     """
 
+    outstanding: Any
     under_test: frozenset[str]
     objects: frozenset[str]
     methods: frozenset[str]
@@ -174,6 +192,11 @@ def answer(held: Held, operation: str, kind: type) -> Any:
     value = _said(untainted(held), operation)
     if type(value) is not kind:
         raise Gone(f"{operation}() came back as {type(value).__name__}")
+    if standing(held) == OPAQUE and operation in ("int", "float"):
+        said = about(held).link.kept.said
+        whole, number_ = (said.get((number(held), kind)) for kind in ("int", "float"))
+        if None not in (whole, number_) and abs(whole - number_) > 1:
+            raise Gone("an object of the program says two numbers")
     return value
 
 

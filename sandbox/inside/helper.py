@@ -6,13 +6,13 @@ import builtins
 import sys
 import types
 from collections import abc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
 from .compared import TYPE, library_class
-from .expected import Expected, Kinds, made
+from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, Gone, about, standing
 from .outstanding import Outstanding
 from .proxy import Proxy
@@ -24,11 +24,34 @@ _ABILITIES: tuple[Any, ...] = (
     *(abc.Iterable, abc.Iterator, abc.Callable, abc.Awaitable, abc.AsyncIterable, abc.AsyncIterator, abc.Hashable),
     *(abc.Sized, abc.Container, abc.Reversible, abc.Generator, abc.Coroutine),
 )
-_DATA: tuple[Any, ...] = (int, float, complex, str, bytes, list, tuple, dict, set, type(None), type({}.keys()), range)
+_DATA: tuple[Any, ...] = (*codec.KINDS, float, str, list, int, type(None), type({}.keys()))
 
 
 async def _awaited(value: Any) -> Any:
     return await value
+
+
+def _again(value: Any) -> Iterator[Any]:
+    """Over an iterator that has come to its end before, and may begin anew."""
+    empty = True
+    for item in value:
+        empty = False
+        yield item
+    if empty:
+        raise _at_its_end()
+
+
+async def _again_awaited(value: Any) -> AsyncIterator[Any]:
+    empty = True
+    async for item in value:
+        empty = False
+        yield item
+    if empty:
+        raise _at_its_end()
+
+
+def _at_its_end() -> Gone:
+    return Gone("a loop of the tests goes over an iterator of the program that has come to its end")
 
 
 def _of_library(kind: Any) -> bool:
@@ -68,11 +91,20 @@ class Helper:
     ) -> None:
         self._outstanding, self._number, self.ask, self.asked, self.now = outstanding, number, ask, asked, now
         self.kinds, self._spent = Kinds(self, namespace), spent
-        self._handed, self.look_up = handed, handed.look_up
+        self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
+        self._expected: list[Expected] = []
 
     def expected(self, kind: Any, *args: Any, **kwargs: Any) -> Any:
-        return Expected(self.ask, kind, args, kwargs) if type(kind) is Proxy else kind(*args, **kwargs)
+        if type(kind) is not Proxy:
+            return kind(*args, **kwargs)
+        self._expected.append(found := Expected(self.ask, kind, args, kwargs))
+        return found
+
+    def make_unasked(self) -> None:
+        """At the end of a test."""
+        expected, self._expected = self._expected, []
+        make_unasked(expected)
 
     @staticmethod
     def made(value: Any) -> Any:
@@ -99,6 +131,8 @@ class Helper:
 
     def getattr(self, owner: Any, name: Any, *default: Any) -> Any:
         found = self._handed.get(owner, name, *default)
+        if name == "__next__" and builtins.hasattr(owner, name):
+            return self.raising_method(owner, name)
         return self.template(owner, name) if name in ("format", "format_map") else found
 
     def own(self, template: Any) -> Any:
@@ -148,7 +182,7 @@ class Helper:
     def raising_method(self, owner: Any, name: str) -> Any:
         """``future.result``, which raises each time it is called; ``iterator.__next__``."""
         method = builtins.getattr(owner, name)
-        if not callable(method) or self._number(owner) is not None:
+        if not callable(method) or (self._number(owner) is not None and name != "__next__"):
             return method
 
         def call(*arguments: Any, **named: Any) -> Any:
@@ -177,10 +211,12 @@ class Helper:
             raise
 
     def looped(self, value: Any) -> Any:
-        """What a loop that checks goes over: behind the end of an iterator it would check nothing."""
-        if self._number(value) in self._spent:
-            raise Gone("a loop of the tests goes over an iterator of the program that has come to its end")
-        return value
+        """What a loop goes over: behind the end of an iterator it would check nothing."""
+        return _again(value) if self._number(value) in self._spent else value
+
+    def looped_awaited(self, value: Any) -> Any:
+        """The same for ``async for``."""
+        return _again_awaited(value) if self._number(value) in self._spent else value
 
     def pairs(self, value: Any) -> Any:
         """What ``dict`` goes over: it would ask an object of the program whether it has keys first."""

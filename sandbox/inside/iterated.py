@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from .held import OPAQUE, Gone, Held, about, number, standing
 
+_SCALARS = (int, float, complex, bool, str, bytes, type(None))
+
 
 class Items:
-    """What an opaque object has yielded so far: it yields the same however often it is asked."""
+    """What an opaque object has yielded so far: it yields the same however often it is asked, and backward the same, too.
 
-    def __init__(self, over: Iterator[Any]) -> None:
-        self._over, self._known = over, []  # type: Iterator[Any], list[Any]
+    Args:
+        mirrored: what it has yielded the other way round.
+    """
+
+    def __init__(self, over: Iterator[Any], mirrored: Callable[[], Items | None] = lambda: None) -> None:
+        self._over, self._known, self._mirrored = over, [], mirrored  # type: Iterator[Any], list[Any], Any
+        self._ended = False
 
     def __iter__(self) -> Iterator[Any]:
         position = 0
@@ -21,6 +28,44 @@ class Items:
                 try:
                     self._known.append(next(self._over))
                 except StopIteration:
+                    self._ended = True
+                    self._agree(0)
+                    return
+                self._agree(position)
+            yield self._known[position]
+            position += 1
+
+    def _agree(self, first: int) -> None:
+        """Hold what is known from an item on against the other way round, as soon as one of them is known to its end."""
+        other = self._mirrored()
+        if other is None or not (self._ended or other._ended):
+            return
+        whole, part = (self._known, other._known) if self._ended else (other._known, self._known[first:])
+        first = 0 if self._ended else first
+        for position, item in enumerate(part, first):
+            if position >= len(whole) or _differ(item, whole[-1 - position]):
+                raise Gone("an object of the program yields something else backward")
+
+
+def _differ(one: Any, other: Any) -> bool:
+    if isinstance(one, (list, tuple)) and type(one) is type(other):
+        return len(one) != len(other) or any(map(_differ, one, other))
+    return not isinstance(one, Held) and not isinstance(other, Held) and type(one) in _SCALARS and bool(one != other)
+
+
+class AwaitedItems:
+    """`Items` for ``async for``."""
+
+    def __init__(self, over: OverAwaited) -> None:
+        self._over, self._known = over, []  # type: OverAwaited, list[Any]
+
+    async def __aiter__(self) -> AsyncIterator[Any]:  # type: ignore[override]
+        position = 0
+        while True:
+            if position == len(self._known):
+                try:
+                    self._known.append(await self._over.__anext__())
+                except StopAsyncIteration:
                     return
             yield self._known[position]
             position += 1
@@ -61,13 +106,19 @@ class OverItems:
 class OverAwaited:
     """The same for ``async for``."""
 
-    def __init__(self, over: Any) -> None:
+    def __init__(self, over: Any, of: Held) -> None:
         if not isinstance(over, Held):
             raise TypeError("aiter() of an object of the program gave no iterator")
         self.over: Any = over
+        self.of = of
 
     def __aiter__(self) -> Any:
         return self
 
     async def __anext__(self) -> Any:
-        return await self.over.__anext__()
+        try:
+            return await self.over.__anext__()
+        except StopAsyncIteration:
+            if number(self.over) == number(self.of):
+                about(self.of).link.spent.add(about(self.of).number)
+            raise

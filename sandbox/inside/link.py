@@ -49,6 +49,7 @@ class Link(Values):
         self.awaited = False  # whether the tests have awaited anything of the program's
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
+        self.asking: collections.Counter[int] = collections.Counter()  # requests under way, by thread
         self.failures: list[BaseException] = []  # what functions of the tests have raised
         self.classes: set[str] = set()  # names of the program that it calls classes
         self.lock = threading.RLock()  # tests may have threads; a function of theirs that is called asks again
@@ -59,8 +60,15 @@ class Link(Values):
     ) -> list[Any]:
         """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises, as it may
         print (``around``: what the message takes along)."""
-        with self.lock:
-            return self._request(message, given or [], around or {})
+        thread = threading.get_ident()
+        self.asking[thread] += 1
+        try:
+            with self.lock:
+                return self._request(message, given or [], around or {})
+        finally:
+            self.asking[thread] -= 1
+            if not self.asking[thread]:
+                del self.asking[thread]
 
     def _request(self, message: list[Any], given: list[Any], around: dict[str, Any]) -> list[Any]:
         self.requests += 1

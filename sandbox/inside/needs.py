@@ -14,8 +14,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from . import testing
 from .replaced import Place
+from .scopes import SCOPES
 
-_WORTH_A_LOOK = re.compile(r"\b(import|patch|class|pytest|builtins|sys|open|os|assertLogs|assertNoLogs)\b")
+_WORTH_A_LOOK = re.compile(
+    r"\b(import|patch|class|pytest|builtins|sys|open|os|assertLogs|assertNoLogs|globals|locals|vars)\b"
+)
 # The program's files are in its own process, where the tests cannot make or read any.
 _FILES = frozenset(
     (
@@ -31,6 +34,40 @@ _FILES = frozenset(
             "os.path.exists",
         ),
         *("os.path.isfile", "os.path.isdir", "os.path.getsize", "os.stat", "os.chdir", "shutil.rmtree", "shutil.copy"),
+    )
+)
+_SCOPES = SCOPES - {"vars"}  # which is asked of objects, too
+# What may be given `globals()`: it executes the tests' own text, is marked (`scopes`), or looks at them as a whole.
+_TAKING_NAMES = frozenset(
+    (
+        *(
+            "exec",
+            "eval",
+            "timeit",
+            "repeat",
+            "Timer",
+            "runctx",
+            "format",
+            "format_map",
+            "substitute",
+            "safe_substitute",
+        ),
+        *(
+            "dict",
+            "len",
+            "sorted",
+            "list",
+            "set",
+            "tuple",
+            "iter",
+            "id",
+            "type",
+            "isinstance",
+            "bool",
+            "print",
+            "update",
+        ),
+        *("copy", "get_type_hints", "itemgetter", "ask"),
     )
 )
 _LOGS = frozenset(("assertLogs", "assertNoLogs"))
@@ -59,6 +96,7 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
         id(n) for t in ast.walk(tree) if isinstance(t, ast.Try) and t.handlers for s in t.body for n in ast.walk(s)
     }
     modules = {"pytest": "pytest", **_imported(tree)}
+    called = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import) and id(node) not in tried:
             for alias in node.names:
@@ -67,10 +105,15 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
             yield from _module(node.module or "", relative=bool(node.level))
             for alias in node.names if node.module == "pytest" else ():
                 yield from _of_pytest(alias.name)
+            for alias in node.names if node.module == "builtins" else ():
+                if alias.name in {*SCOPES, "getattr"}:
+                    yield f"the tests import {alias.name} from builtins: call it by its name"
         elif isinstance(node, ast.Attribute) and (module := _dotted(node.value, modules)) in ("pytest", "pytest.mark"):
             yield from _of_pytest(f"mark.{node.attr}" if module == "pytest.mark" else node.attr)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in _FILES and "devnull" not in ast.unparse(node):
             yield f"the tests call {ast.unparse(node.func)}: they see no file of the program's, nor it one of theirs"
+        elif why := _keeps_names(node, called):
+            yield why
         elif isinstance(node, ast.Attribute) and node.attr in _LOGS:
             yield f"the tests use {node.attr}: what the program logs stays in its process"
         elif isinstance(node, ast.ClassDef):
@@ -78,22 +121,26 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
                 yield f"the tests derive {node.name} from {base.id}, which is the program's and lives in its process"
 
 
-def is_alone(test: str, before: Sequence[str], data: Collection[str]) -> bool:
-    """Whether a test does the same for every program until it first asks one.
+def _keeps_names(node: ast.AST, called: Collection[int]) -> str | None:
+    """The names of the tests in hands that may look up, or fill in, what the program says."""
+    if isinstance(node, ast.Name) and node.id in _SCOPES and isinstance(node.ctx, ast.Load) and id(node) not in called:
+        return f"the tests keep {node.id} under another name: call it where names are looked up"
+    taken: list[ast.expr] = []
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        taken += () if name in _TAKING_NAMES else (*node.args, *(k.value for k in node.keywords if k.arg))
+        taken += () if name == "format" else (k.value for k in node.keywords if not k.arg)
+    elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mod):
+        taken = [node.value]
+    if any(isinstance(t, ast.Call) and getattr(t.func, "id", "") in SCOPES and not t.args for t in taken):
+        return f"the tests hand their own names to {ast.unparse(node)[:80]}: give it those that it needs"
+    return None
 
-    Args:
-        before: the tests before it, whose variables may hold what the program said.
-        data: names that hold data now, among them the program's.
-    """
-    bound = {
-        n.id
-        for t in before
-        for n in ast.walk(ast.parse(t))
-        if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)
-    }
-    own = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-    read = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
-    return not (read - own) & {*bound, *data}
+
+def reads(texts: Sequence[str], names: Collection[str]) -> bool:
+    """Whether texts of the tests use one of these names, or look names up by text."""
+    wanted = {*names, *SCOPES} if names else set()
+    return any(isinstance(n, ast.Name) and n.id in wanted for text in texts for n in ast.walk(ast.parse(text)))
 
 
 def _module(name: str, relative: bool = False) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dis
 import functools
+import sys
 import types
 from typing import Any
 
@@ -26,7 +28,7 @@ from .held import (
     text,
     untainted,
 )
-from .iterated import Items, OverAwaited, OverItems
+from .iterated import AwaitedItems, Items, OverAwaited, OverItems
 
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
 _NAMES_OF_A_KIND = frozenset(
@@ -90,7 +92,12 @@ class Proxy(Compared):
             )
         if (about(self).number, name) in about(self).link.put:
             return about(self).link.put[about(self).number, name]
-        value = about(self).link.operation("getattr", self, name, producer=f".{name}")
+        try:
+            value = about(self).link.operation("getattr", self, name, producer=f".{name}")
+        except AttributeError as error:
+            if _reads(sys._getframe(1)):
+                about(self).link.outstanding.add(error)
+            raise
         if isinstance(value, Proxy):
             about(value).label = f"{about(self).label}.{name}"
             if about(self).named:
@@ -198,17 +205,33 @@ class Proxy(Compared):
         over = OverItems(link.operation("iter", self, producer=producer(self)), self)
         if standing(self) != OPAQUE or number(over.over) == which:
             return over
-        link.kept.items[which] = items = Items(over)
+        link.kept.items[which] = items = Items(over, lambda: link.kept.backward.get(which))
         return iter(items)
 
     def __next__(self) -> Any:
         return about(untainted(self)).link.operation("next", self, producer=inner(self))
 
     def __reversed__(self) -> Any:
-        return OverItems(about(untainted(self)).link.operation("reversed", self, producer=producer(self)), self)
+        link, which = about(untainted(self)).link, about(self).number
+        link.tell()
+        if standing(self) == OPAQUE and which in link.kept.backward:
+            return iter(link.kept.backward[which])
+        over = OverItems(link.operation("reversed", self, producer=producer(self)), self)
+        if standing(self) != OPAQUE or number(over.over) == which:
+            return over
+        link.kept.backward[which] = items = Items(over, lambda: link.kept.items.get(which))
+        return iter(items)
 
     def __aiter__(self) -> Any:
-        return OverAwaited(about(untainted(self)).link.operation("aiter", self, producer=producer(self)))
+        link, which = about(untainted(self)).link, about(self).number
+        link.tell()
+        if standing(self) == OPAQUE and which in link.kept.awaited:
+            return aiter(link.kept.awaited[which])
+        over = OverAwaited(link.operation("aiter", self, producer=producer(self)), self)
+        if standing(self) != OPAQUE or number(over.over) == which:
+            return over
+        link.kept.awaited[which] = items = AwaitedItems(over)
+        return aiter(items)
 
     async def __anext__(self) -> Any:
         return about(untainted(self)).link.operation("anext", self, producer=inner(self))
@@ -237,6 +260,13 @@ class Proxy(Compared):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise not_data(self, "pickling it")
+
+
+def _reads(frame: types.FrameType) -> bool:
+    """Whether the text of the tests reads an attribute there (``x.name``), and no function asks whether there is one."""
+    code = frame.f_code
+    reads = dis.opname[code.co_code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
+    return reads and not code.co_filename.endswith(".py") and not code.co_filename.startswith("<frozen")
 
 
 def _is_class(held: Proxy, kinds: frozenset[str] = _META) -> bool:

@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import bound, evaluated, needs, outstanding, passed, rewritten, testing, waited
+from . import bound, constants, ended, evaluated, joined, needs, outstanding, passed, rewritten, testing, waited
 from .bound import TaskBroken
 from .connection import Connection
 from .held import Gone, number
@@ -51,7 +51,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     namespace["__builtins__"] = builtins
     link.handed = Handed(told)
     evaluated.guard(link.of_library, texts, link.handed)
-    guard_names(link.handed, told)
+    guard_names(link.handed, told, link.outstanding.add)
     return namespace
 
 
@@ -78,21 +78,21 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]), under_test)
     index = 0
 
-    def before(position: int) -> list[str]:
-        return [text for _, text in job["tests"][:position]]
-
     try:
         namespace = _prepare(job, link)
         bound.bind(link, job, namespace)
         names = _help(job, link, namespace)
+        asked = link.requests
         _exec(rewritten.compiled(job["setup"], "<setup>"), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
-        link.instances.constants = job["constants"]
+        link.instances.constants = constants.constants(link.instances.classes.values(), job["assigned"], job["read"])
         link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
-        for position, (index, test) in enumerate(job["tests"]):
-            send(["test", index, *_judge_one(test, namespace, link, names, before(position))])
+        run = [job["setup"]]
+        for index, test in job["tests"]:
+            run.append(test)
+            send(["test", index, *_judge_one(run, namespace, link, names, asked)])
     except TaskBroken as error:
         send(["task", str(error)])
     except Gone as error:
@@ -103,25 +103,32 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
 
 
 def _judge_one(
-    test: str, namespace: dict[str, Any], link: Link, names: rewritten.Names, before: Sequence[str]
+    texts: Sequence[str], namespace: dict[str, Any], link: Link, names: rewritten.Names, asked: int
 ) -> tuple[str, str]:
+    """Run the last of ``texts``, the setup and the tests so far. ``asked``: the requests before the first of them."""
+    test = texts[-1]
+    threads = threading.enumerate()
     link.last = ""
     link.outstanding.clear()
-    asked = link.requests
     try:
-        _exec(rewritten.compiled(test, "<test>", names), namespace)
+        try:
+            _exec(rewritten.compiled(test, "<test>", names), namespace)
+        finally:
+            joined.join(threads, link.asking)
+        namespace[rewritten.HELPER].make_unasked()
         if Gone.happened:
             raise Gone.happened[0]
     except Gone:
         raise
     except passed.CannotLeave as error:
-        data = [n for n, value in namespace.items() if not callable(value) and not isinstance(value, types.ModuleType)]
-        if link.requests == asked and needs.is_alone(test, before, data):
+        if link.requests == asked and not needs.reads(texts, names.data):  # the program has said nothing yet
             raise TaskBroken(str(error)) from None
         return "fail", str(error)
     except SystemExit as error:  # unittest.main() ends so
         if error.code:
             return "fail", link.last or f"SystemExit: {error.code}"[:300]
+        if link.outstanding.asked and not ended.at_the_end(error, {"<setup>": texts[0], "<test>": test}):
+            return "fail", "the tests ended themselves before their end, once they had asked the program"
     except AssertionError:  # its message may hold the expected value
         return "fail", link.last or "an assertion failed"
     except BaseException as error:

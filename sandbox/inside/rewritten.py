@@ -24,10 +24,13 @@ HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable", "hasattr", "dir", "vars"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
-_OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple"))
+_OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple", "set"))
+_OVER |= {"chain", "islice", "cycle", "zip_longest"}
+_FOLDING = frozenset(("all", "set", "frozenset", "max", "min", "sum", "map", "filter"))
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
 _FILLING = frozenset(("format", "format_map"))
+_FINDING = frozenset(("__getattribute__", "getattr_static"))
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 
 
@@ -61,6 +64,7 @@ class _Mark(ast.NodeTransformer):
         self.own |= {n.arg for n in nodes if isinstance(n, ast.arg)}
         self.count = 0
         self.within = ""  # the innermost function
+        self.to_be_empty: set[ast.comprehension] = set()
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
         self.count += 1
@@ -86,6 +90,8 @@ class _Mark(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in self.names.data and node.id not in self.own:
             return _ask("now", ast.Constant(node.id))
+        if node.id == "getattr" and "getattr" not in self.own:
+            return ast.Attribute(ast.Name(HELPER, ast.Load()), "getattr", ast.Load())
         # The end of an iterator of the tests' own is an answer.
         if node.id != "next" or "next" in self.own or self.within == "__next__":
             return node
@@ -123,20 +129,19 @@ class _Mark(ast.NodeTransformer):
     visit_AsyncWith = visit_With
 
     def visit_For(self, node: ast.For) -> ast.AST:
-        checks = any(
-            isinstance(n, ast.Assert) or ast.unparse(n).rpartition(".")[2].startswith("assert")
-            for s in node.body
-            for n in ast.walk(s)
-            if isinstance(n, (ast.Assert, ast.Name, ast.Attribute))
-        )
         self.generic_visit(node)
-        if checks:
-            node.iter = _looped(node.iter)
+        node.iter = _looped(node.iter)
         return node
 
-    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.AST:
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
         self.generic_visit(node)
-        node.generators[0].iter = _looped(node.generators[0].iter)
+        node.iter = _ask("looped_awaited", node.iter)
+        return node
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        self.generic_visit(node)
+        if node not in self.to_be_empty:
+            node.iter = _ask("looped_awaited", node.iter) if node.is_async else _looped(node.iter)
         return node
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
@@ -147,6 +152,8 @@ class _Mark(ast.NodeTransformer):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        if isinstance(node.left, ast.ListComp) and not getattr(node.comparators[0], "elts", True):
+            self.to_be_empty |= {g for g in node.left.generators if not g.ifs}
         self.generic_visit(node)
         sides = (node.left, *node.comparators)
         if len(sides) != 2 or not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
@@ -166,14 +173,10 @@ class _Mark(ast.NodeTransformer):
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         if name == "dict" and isinstance(node.func, ast.Name) and len(node.args) == 1 and name not in self.own:
             node.args = [_ask("pairs", *node.args)]
-        if (
-            name == "getattr"
-            and isinstance(node.func, ast.Name)
-            and name not in self.own
-            and (not _is_constant(node.args[1:]) or getattr(node.args[1], "value", "") in _FILLING)
-        ):
-            return _ask("getattr", *node.args, keywords=node.keywords)
-        if name == "all" and isinstance(node.func, ast.Name):
+        if name in _FINDING and node.args:
+            at = 1 if name == "getattr_static" else -1
+            node.args[at:] = [_ask("named", node.args[at:][0]), *node.args[at:][1:]]
+        if name in _FOLDING and isinstance(node.func, ast.Name):
             node.args = [_looped(a) for a in node.args]
         asked = isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own
         if asked and node.args and not node.keywords:  # without arguments `vars` and `dir` are of where they are called
@@ -193,6 +196,9 @@ class _Mark(ast.NodeTransformer):
         if isinstance(method.value, ast.Constant):
             return node
         if any(map(self._is_scope, [*node.args, *(k.value for k in node.keywords)])):
+            filler = isinstance(method.value, ast.Call) or getattr(method.value, "id", "") == "str"
+            if filler and node.args:  # str.format(template, ...), Formatter().format(template, ...)
+                node.args[0] = _ask("own", node.args[0])
             method.value = _ask("own", method.value)
             return node
         return _ask("format", method.value, ast.Constant(method.attr), *node.args, keywords=node.keywords)
@@ -214,7 +220,8 @@ class _Mark(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.op, ast.Mod) and self._is_scope(node.right):
+        names = self._is_scope(node.right, of_object=True) or getattr(node.right, "attr", "") == "__dict__"
+        if isinstance(node.op, ast.Mod) and names:
             node.left = _ask("own", node.left)
         return node
 
@@ -229,16 +236,12 @@ class _Mark(ast.NodeTransformer):
         return _ask("type", node.value) if node.attr == "__class__" else node
 
 
-def _is_constant(nodes: list[ast.expr]) -> bool:
-    return bool(nodes) and isinstance(nodes[0], ast.Constant)
-
-
 def _looped(node: ast.expr) -> ast.expr:
     """What is gone over, or what that is made of (``zip(found, expected)``)."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OVER:
+    if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _OVER:
         node.args = [_looped(a) for a in node.args]
         return node
-    return node if isinstance(node, (ast.Starred, ast.Constant, ast.GeneratorExp)) else _ask("looped", node)
+    return node if isinstance(node, (ast.Starred, ast.Constant, ast.GeneratorExp, ast.Lambda)) else _ask("looped", node)
 
 
 def _exception() -> ast.expr:

@@ -56,6 +56,18 @@ class MarkScopes(ast.NodeTransformer):
         node.value = node.value and self._marked(node.value)
         return node
 
+    def visit_List(self, node: ast.List | ast.Tuple) -> ast.AST:
+        self.generic_visit(node)
+        node.elts = [self._marked(e) for e in node.elts]
+        return node
+
+    visit_Tuple = visit_List
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        self.generic_visit(node)
+        node.body = self._marked(node.body)
+        return node
+
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
         self.generic_visit(node)
         spread = [value for key, value in zip(node.keys, node.values, strict=True) if key is None]
@@ -73,7 +85,7 @@ class MarkScopes(ast.NodeTransformer):
         first = node.args[0] if node.args else None
         if isinstance(first, ast.Call) and ast.dump(first.func) == ast.dump(self.marked("pairs").func):  # type: ignore[attr-defined]
             first = first.args[0]
-        if name == "dict" and self._is_scope(first):
+        if name == "dict" and first is not None and (self._is_scope(first) or self._is_of_object(first)):
             return self.marked("names", node)
         if name in _FILLING or isinstance(node.func, ast.Call):
             node.args = [self._marked(a) for a in node.args]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import keyword
 import re
 import string
 import sys
@@ -20,7 +21,9 @@ from .proxy import Proxy
 
 _LONGEST = 1000
 _TOKEN = re.compile(r"\w+|[-+*/%(),.]{1,2}")
-_NAMED = re.compile(r"\b(eval|globals|locals|vars|__dict__|getattr|attrgetter|methodcaller)\b")
+_NAMED = re.compile(
+    r"\b(eval|globals|locals|vars|__dict__|getattr|attrgetter|methodcaller|__getattribute__|getattr_static)\b"
+)
 
 
 class Handed:
@@ -32,13 +35,25 @@ class Handed:
 
     def __init__(self, tests: str = "") -> None:
         self._texts: dict[int, str] = {}  # by identity: the tests may have the same text of their own
+        self._spoke = False  # any text at all
+        self._letters: set[str] = set()  # there is but one of each
         self.is_own: Callable[[Any], bool] = lambda text: True  # whether a text stands in the tests
+        self.own: list[str] = []  # texts that stand there
         self.hears = _NAMED.search(tests) is not None
 
     def hear(self, data: Any) -> None:
         """What has come over, in its encoding."""
         if self.hears:
-            self._texts.update((id(text), text) for text in _texts_in(data) if 1 < len(text) <= _LONGEST)
+            texts = list(_texts_in(data))
+            self._spoke = self._spoke or bool(texts)
+            self._letters.update(text for text in texts if len(text) == 1)
+            self._texts.update((id(text), text) for text in texts if 1 < len(text) <= _LONGEST)
+
+    def named(self, name: Any) -> Any:
+        """A name that something else looks up. Raises NotData."""
+        if self._is_handed(name):
+            raise codec.NotData("the tests look up what the program names")
+        return name
 
     def look_up(self, names: Any, key: Any) -> Any:
         """``globals()[key]``. Raises NotData for what the program names and is not its own."""
@@ -54,7 +69,18 @@ class Handed:
         return getattr(owner, name, *default)
 
     def _is_handed(self, key: Any) -> bool:
-        return id(key) in self._texts
+        """Whether a name is the program's: it came over, or has been made of what did, and does not stand in the tests."""
+        if id(key) in self._texts or type(key) is not str or not self._spoke:
+            return id(key) in self._texts
+        return not self.is_own(key) and (key in self._letters if len(key) == 1 else not self._is_of_tests(key))
+
+    def _is_of_tests(self, key: str) -> bool:
+        """Whether it is a name or a part of a text that stands in the tests, or put together from such texts."""
+        if sys.intern(key) is key:
+            return True
+        parts, key = [text.lower() for text in self.own if len(text) > 1], key.lower()
+        within = len(key) > 1 and any(key in text for text in parts)
+        return within or re.fullmatch(f"(?:{'|'.join(map(re.escape, parts)) or '(?!)'}|[0-9])+", key) is not None
 
     def is_of_template(self, key: Any) -> bool:
         """Whether a name was cut out of a template, and stands in a text that the program has handed over.
@@ -69,7 +95,9 @@ class Handed:
         texts = set(self._texts.values())
         if source.strip() in texts:
             return True
-        within = [text for text in texts if not _TOKEN.fullmatch(text) and text in source]
+        within = [text for text in texts if text in source and not _is_token(text)]
+        if not (self._is_composed(source, texts) or _decides_once(source)):
+            return False
         if not within:
             return True
         longest_first = "|".join(re.escape(text) for text in sorted(within, key=len, reverse=True))
@@ -77,6 +105,29 @@ class Handed:
             return _form(source) == _form(re.sub(longest_first, lambda found: f"({found[0]})", source))
         except SyntaxError:
             return False
+
+    def _is_composed(self, source: str, texts: set[str]) -> bool:
+        """Whether each part is the tests' own, or a text that came over."""
+        texts = texts | {letter for letter in self._letters if letter.isdigit()}
+        known = sorted((t for t in texts if t in source and not keyword.iskeyword(t)), key=len, reverse=True)
+        rest = re.split("|".join(map(re.escape, known)), source) if known else [source]
+        return all(any(part in text for text in self.own) for part in rest if part.strip())
+
+
+def _is_token(text: str) -> bool:
+    return _TOKEN.fullmatch(text) is not None and (not keyword.iskeyword(text) or text in ("True", "False", "None"))
+
+
+def _decides_once(source: str) -> bool:
+    """Whether an expression decides nothing, or by one comparison that is the whole of it: nothing stands beside it."""
+    try:
+        tree = ast.parse(source.strip(), mode="eval").body
+    except SyntaxError:
+        return True  # which evaluating it will say
+    if "#" in source:
+        return False
+    deciding = [n for n in ast.walk(tree) if isinstance(n, (ast.Compare, ast.BoolOp, ast.IfExp, ast.Not))]
+    return not deciding or (deciding == [tree] and isinstance(tree, ast.Compare) and len(tree.ops) == 1)
 
 
 class Names(MutableMapping[Any, Any]):
@@ -165,17 +216,21 @@ def _fields(text: str) -> Iterator[str]:
         return
 
 
-def guard_names(handed: Handed, tests: str) -> None:
-    """Put what finds attributes by name, and fills in templates, in the place of the library's."""
+def guard_names(handed: Handed, tests: str, ended: Callable[[BaseException], None]) -> None:
+    """Put what finds attributes by name, and fills in templates, in the place of the library's.
+
+    Args:
+        ended: hears of the end of an iterator that ``methodcaller("__next__")`` met.
+    """
     if "attrgetter" in tests:
         _guard_attrgetter(importlib.import_module("operator"), handed)
     if "methodcaller" in tests:
-        _guard_methodcaller(importlib.import_module("operator"), handed)
+        _guard_methodcaller(importlib.import_module("operator"), handed, ended)
     if "Formatter" in tests:
         _guard_formatter(string.Formatter, handed)
 
 
-def _guard_methodcaller(library: Any, handed: Handed) -> None:
+def _guard_methodcaller(library: Any, handed: Handed, ended: Callable[[BaseException], None]) -> None:
     methodcaller = library.methodcaller
 
     def caller(name: Any, *arguments: Any, **named: Any) -> Any:
@@ -185,7 +240,11 @@ def _guard_methodcaller(library: Any, handed: Handed) -> None:
             if name in ("format", "format_map") and type(owner) is str and not handed.is_own(owner):
                 check_template(owner, [*arguments, *named.values()])
             handed.get(owner, name)
-            return call(owner)
+            try:
+                return call(owner)
+            except StopIteration as error:
+                ended(error)
+                raise
 
         return ask
 

@@ -98,6 +98,10 @@ def holds_opaque(value: Any) -> bool:
     return False
 
 
+def _is_long(base: type, value: Any) -> bool:
+    return (str.__len__(value) if base is str else int.bit_length(value)) > 200
+
+
 def data_of(value: Any) -> Any:
     """What an object of a subclass of built-in data holds, read through the base class; None for any other object."""
     base = next((b for b in type(value).__mro__ if b in _BASES), None)
@@ -170,7 +174,7 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
     if base is not None:
         data = encode(_BASES[base](value), unknown, False, depth + 1)
         name = getattr(value, "name", None) if isinstance(value, (enum.Enum, Member)) else None
-        if base.__name__ not in _MEMBERS or not isinstance(name, str) or (base is str and len(value) > 200):
+        if base.__name__ not in _MEMBERS or not isinstance(name, str) or _is_long(base, value):
             return data
         return {
             "~": "member",
@@ -240,6 +244,7 @@ _BASES: dict[type, Callable[[Any], Any]] = {
 
 
 DATA = tuple(_BASES)
+KINDS = (*_BASES, *_ENCODERS)  # of what comes over as data
 
 
 def _encode_numpy(value: Any, depth: int) -> Any:
@@ -416,11 +421,15 @@ def _member(kind: str, of: str, name: str, data: Any) -> Any:  # the same one ea
     return made
 
 
+def _length_of_member(of: str, name: str, value: Any) -> int:
+    return len(of) + len(name) + (len(value) if isinstance(value, str) else value.bit_length())
+
+
 def _decode_member(content: Any, inner: Callable[[Any], Any]) -> Any:
     kind, of, name, data = content
     _strings([kind, of, name], 3)
     value = inner(data)
-    if type(value).__name__ != kind or len(f"{of}{name}{value if kind == 'str' else ''}") > _LONGEST_MEMBER:
+    if kind not in _MEMBERS or type(value).__name__ != kind or _length_of_member(of, name, value) > _LONGEST_MEMBER:
         raise Malformed("not a member of an enumeration")
     return _member(kind, of, name, value)
 

@@ -21,6 +21,7 @@ from .forging_shared import SHARED
 from .forging_standing import STANDING
 from .forging_swallowed import SWALLOWED
 from .forging_texts import TEXTS
+from .forging_undone import UNDONE
 
 LIMITS = Limits(cpu_s=0.3, wall_s=10)
 KINDS: dict[str, Sequence[Attack]] = {
@@ -43,6 +44,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "replaced": REPLACED,
     "texts": TEXTS,
     "indirect": INDIRECT,
+    "undone": UNDONE,
 }
 
 

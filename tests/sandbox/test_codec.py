@@ -50,6 +50,20 @@ def through(value, **options):
     return codec.decode(codec.from_bytes(codec.to_bytes(codec.encode(value, **options))[4:]))
 
 
+def test_a_member_that_is_large_is_no_member():
+    class Large(enum.IntEnum):
+        A = 1
+        B = 1 << 4000
+
+    small, large = (codec.decode(codec.encode(member)) for member in Large)
+    assert codec.is_member(small, "Large")
+    assert not codec.is_member(large, "Large")
+    assert large == 1 << 4000
+    for kind, value in (("int", 1 << 4000), ("str", "x" * 500), ("list", [1])):
+        with pytest.raises(codec.Malformed):
+            codec.decode({"~": "member", "v": [kind, "Large", "B", codec.encode(value)]})
+
+
 @given(values)
 def test_data_survives_with_its_types(value):
     back = through(value)

@@ -13,7 +13,8 @@ from .corpus import KINDS, LIMITS, decided_by_themselves
 from .forging_own_word import JUDGES, UNCHECKED
 from .forging_programs import NODES
 from .forging_replaced import HONEST as BESIDE_REPLACED
-from .forging_texts import HONEST_TEXTS
+from .forging_texts import HANDS_NAMES, HONEST_TEXTS
+from .forging_undone import HONEST_UNDONE
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -51,6 +52,12 @@ def test_tests_that_assert_nothing_of_a_result_themselves_are_refused(sandbox, t
         sandbox.run_tests(UNCHECKED[0][1], [test], limits=LIMITS)
 
 
+@pytest.mark.parametrize("test", HANDS_NAMES)
+def test_tests_that_hand_their_names_away_are_refused(sandbox, test):
+    with pytest.raises(TestError, match=r"their own names|under another name|from builtins"):
+        sandbox.run_tests("def f(x): return 1", [test], entry_point="f", limits=LIMITS)
+
+
 HELPED = "def enc(x): return x[::-1]\ndef dec(x): return x[::-1]\ndef area(r): return r * 2\nclass box:\n def __init__(s, x): s.items = [x]\n def put(s, x): s.items.append(x)\n def size(s): return len(s.items)\n def get(s, i): return s.items[i]"
 
 
@@ -80,8 +87,8 @@ def test_helpers_that_turn_a_result_or_are_defined_are_called(any_sandbox, test,
 
 @pytest.mark.parametrize(
     ("program", "tests", "arguments"),
-    [honest[1:] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS)],
-    ids=[honest[0] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS)],
+    [honest[1:] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS, *HONEST_UNDONE)],
+    ids=[honest[0] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS, *HONEST_UNDONE)],
 )
 def test_what_the_tests_themselves_take_look_up_or_fill_in_passes(any_sandbox, program, tests, arguments):
     result = any_sandbox.run_tests(program, tests, limits=LIMITS, **arguments)

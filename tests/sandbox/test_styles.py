@@ -334,6 +334,18 @@ def test_what_a_program_says_refuses_no_test(any_sandbox):
             assert not any_sandbox.run_tests(program, [test], entry_point="f", limits=LIMITS).passed or "except" in test
 
 
+def test_what_a_program_has_said_earlier_refuses_no_test(any_sandbox):
+    first = "class Box: pass\nBox.v = f(1)\nassert Box.v"
+    odd = "def f(x): return NotImplemented"  # of no kind that could be passed on
+    for tests in (
+        [first, "assert f(Box.v) == 1"],
+        ["if f(1) != 1:\n    import queue\n    Box = queue.Queue()", "f(Box)"],
+    ):
+        assert not any_sandbox.run_tests(odd, tests, entry_point="f", limits=LIMITS).passed
+    with pytest.raises(TestError, match="cannot leave"):
+        any_sandbox.run_tests(odd, ["x = 1", "import queue\nf(queue.Queue())"], entry_point="f", limits=LIMITS)
+
+
 VALUES = [
     *(0, 1, 1.0, 1 + 1e-7, 1 + 1e-5, -1, float("nan"), float("inf"), float("-inf"), True, False, None, "a", 1 / 3, 1j, 1 + 1e-7j),
     *(1e-13, [1, 2], (1, 2), [1, 2 + 1e-7], [1], {"a": 1}, {"a": 1 + 1e-8}, {"b": 1}, b"a", range(1, 3)),
