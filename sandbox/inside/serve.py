@@ -307,7 +307,7 @@ class Server:
         return [[], codec.encode({})]
 
     def on_names(self, wanted: list[str]) -> list[Any]:
-        """What each name is, for the tests to bind."""
+        """What each name is, for the tests to bind: [kind, content], and of a container that they may change its number."""
         found: dict[str, Any] = {}
         for name in wanted:
             if name not in self.namespace:
@@ -318,6 +318,8 @@ class Server:
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
+                if type(value) in CONTAINERS and (number := self.shared.number(value)) is not None:
+                    found[name].append(number)
         return [found]
 
     def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
