@@ -29,6 +29,7 @@ _OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sor
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
 _FILLING = frozenset(("format", "format_map"))
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
+_AWAITING |= {"as_completed"}
 
 
 @dataclass(frozen=True, slots=True)
