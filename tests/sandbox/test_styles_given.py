@@ -68,6 +68,12 @@ GIVEN = [
  ('what is in a variable', "state = {'n': 1, 'a': []}\ndef f(): return state['n'] + len(state['a'])", "state = {'n': 1, 'a': []}\ndef f(): return state['n']", "assert f() == 1\nstate['n'] = 10\nassert f() == 10\nstate['a'].append(4)\nassert f() == 11", {'entry_point': 'f'}),
  ('a variable by another name', 'state = set()\ndef f(x): state.add(x)', 'state = set()\ndef f(x): state.add(1)', 's = state\nf(1)\nassert s == {1} == state\ns.add(2)\nf(3)\nassert state == {1, 2, 3} and s is state', {'entry_point': 'f'}),
  ('a variable that is another by now', 'db = [1]\ndef f():\n global db\n db = [2]\ndef g(): return sum(db)', 'db = [1]\ndef f():\n db[:] = [2]\n db.append(0)\ndef g(): return 7', 'f()\nassert db == [2]\ndb.append(5)\nassert g() == 7 and db == [2, 5]', {'entry_point': ['f', 'g']}),
+ ('a parameter by the name of the function', 'def solve(x): return x + 1', 'def solve(x): return x', 'def run(solve, x): return solve(x)\nassert run(solve, 3) == 4', {}),
+ ('a parameter by the name of the function, lied of', 'def solve(x): return x + 1', 'class Yes(int):\n __eq__ = lambda s, o: True\ndef solve(x): return Yes()', 'def run(solve, x): return solve(x)\nassert run(solve, 3) == 4', {}),
+ ('a parameter of a lambda by the name of a function', 'def add(a, b): return a + b\ndef scale(x): return x * 2', 'def add(a, b): return a + b\ndef scale(x): return x * 3', 'twice = lambda scale: scale(scale(1))\nassert twice(scale) == 4\nassert add(1, 2) == 3', {}),
+ ('a variable by the name of the function', 'def total(xs): return sum(xs)', 'def total(xs): return 0', 'total = total([1, 2])\nassert total == 3', {}),
+ ('a variable of a comprehension by the name of the function', 'def n(x): return x + 1', 'def n(x): return x', 'assert n(1) == 2\nassert [n for n in range(2)] == [0, 1]', {}),
+ ("a name of the setup's by the name of the function", 'def solve(x): return x + 1', 'def solve(x): return x', 'assert twice(solve, 1) == 3', {'setup': 'def twice(solve, x): return solve(solve(x))'}),
 ]
 # fmt: on
 
