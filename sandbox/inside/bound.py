@@ -30,9 +30,12 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
     caught = [(len(content), n, content) for n, (kind, content, *_) in asked.items() if kind == "exception"]
     for _, name, bases in sorted(caught):  # the fewer bases, the earlier: each finds its own
         if name in job["exceptions"]:
-            known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
-            base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
-            namespace[name] = link.raised.kinds[name] = type(name, (base,), {"__getattr__": raised.asked})
+            namespace[name] = link.raised.kinds[name] = _exception(link, bases)
+    for name, (kind, content, *value) in asked.items():
+        if kind == "exceptions":  # ERRORS = (KeyError, ParseError)
+            caught_here = name in job["exceptions"]
+            kinds = (_exception(link, bases) for bases in content) if caught_here else ()
+            namespace[name] = tuple(kinds) if caught_here else _named_value(link, name, *value)
     for name, (kind, content, *followed) in asked.items():
         if kind in ("value", "class"):
             namespace[name] = value = _named_value(link, name, content)
@@ -49,6 +52,21 @@ def _named_value(link: Link, name: str, content: Any) -> Any:
         about(value).label = name
         about(value).named = True
     return value
+
+
+def _exception(link: Link, bases: list[str]) -> type:
+    """What stands for a class of the program's, or for one of the library that it has under another name.
+
+    What the program raises so is one, and not what the tests raise: ``ParseError = ValueError`` takes no ValueError of theirs.
+    """
+    if bases[0] in link.raised.made:
+        return link.raised.made[bases[0]]
+    known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
+    base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
+    made = link.raised.made[bases[0]] = type(bases[0].rpartition(":")[2], (base,), dict(raised.BODY))
+    if bases[0] not in raised.NEVER:
+        link.raised.kinds[bases[0]] = made
+    return made
 
 
 def _follow(link: Link, number: list[Any], value: Any) -> None:

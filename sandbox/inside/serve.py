@@ -313,8 +313,10 @@ class Server:
             if name not in self.namespace:
                 continue
             value = self.namespace[name]
-            if isinstance(value, type) and issubclass(value, BaseException):
+            if _is_exception(value):
                 found[name] = ["exception", _names_of(value)]
+            elif isinstance(value, tuple) and value and all(map(_is_exception, value)):
+                found[name] = ["exceptions", [*map(_names_of, value)], self.encode(value)]
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
@@ -400,6 +402,10 @@ def _has_methods(kind: type) -> bool:
     """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``."""
     own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
     return any(not n.startswith("_") and isinstance(v, _METHODS) for base in own for n, v in vars(base).items())
+
+
+def _is_exception(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
 
 
 def _names_of(kind: type) -> list[str]:
