@@ -12,6 +12,8 @@ import re
 import sys
 from collections.abc import Sequence
 
+from .tally import TestError
+
 # What tests call the module under test. Any other name is one, too, if an entry point is imported from it.
 _MODULES = frozenset(
     (
@@ -38,7 +40,11 @@ _INSTALLED = frozenset(
 
 @functools.lru_cache(maxsize=1024)
 def named(tests: tuple[str, ...], entry_points: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The tests without such imports, and the entry points with what was imported."""
+    """The tests without such imports, and the entry points with what was imported.
+
+    Raises:
+        TestError: they give one of the program's variables another value, which it would not hear of.
+    """
     found: list[str] = []
     changed = [_without_imports(test, entry_points, found) for test in tests]
     return tuple(changed), (*entry_points, *(n for n in dict.fromkeys(found) if n not in entry_points))
@@ -98,5 +104,7 @@ class _Inline(ast.NodeTransformer):
         self.generic_visit(node)
         if not isinstance(node.value, ast.Name) or node.value.id not in self.modules:
             return node
+        if not isinstance(node.ctx, ast.Load):
+            raise TestError(f"the tests replace {ast.unparse(node)}, which is the program's and lives in its process")
         self.names.append(node.attr)
         return ast.copy_location(ast.Name(node.attr, node.ctx), node)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from ..wire.plain import DATA_NAMES, of_data
 from . import exits, judging
 from .paths import Trace
+from .scoped import read_and_bound
 
 _ALIASES = {"np": "numpy", "pd": "pandas", "dt": "datetime", "plt": "matplotlib.pyplot", "scipy": "scipy"}
 _ALIASES |= {"sp": "scipy", "nx": "networkx", "tf": "tensorflow", "sns": "seaborn", "sklearn": "sklearn", "cv2": "cv2"}
@@ -117,7 +118,7 @@ class Script:
 def referees_names(trees: Sequence[ast.AST], entry_points: Iterable[str]) -> dict[str, str]:
     """Names that tests read without defining them and that are modules, or from modules, by convention."""
     entry = {n.partition(".")[0] for n in entry_points}
-    read, bound = _read_and_bound(trees)
+    read, bound = read_and_bound(trees)
     free = read - bound - entry - _variables(trees)
     bases = {n.value.id for n in _walk(trees) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)}
     called = {n.func.id for n in _walk(trees) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
@@ -163,7 +164,7 @@ _NO_VARIABLES = frozenset(("inf", "nan", "pi", "tau"))
 def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_classes: tuple[str, ...]) -> Script:
     """Raises SyntaxError for sources that do not parse."""
     trees = [ast.parse(source) for source in sources]
-    read, bound = _read_and_bound(trees)
+    read, bound = read_and_bound(trees)
     own = referees_names(trees, entry_points)
     entry = {n.partition(".")[0] for n in entry_points}
     free = {n for n in read - bound if not hasattr(builtins, n) and n not in own} - set(task_classes)
@@ -227,26 +228,9 @@ def _walk(trees: Sequence[ast.AST]) -> Iterator[ast.AST]:
     return (node for tree in trees for node in ast.walk(tree))
 
 
-def _read_and_bound(trees: Sequence[ast.AST]) -> tuple[set[str], set[str]]:
-    read: set[str] = set()
-    bound: set[str] = set()
-    for node in _walk(trees):
-        if isinstance(node, ast.Name):
-            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            bound.add(node.name)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bound.add(node.name)
-        elif isinstance(node, ast.alias):
-            bound.add((node.asname or node.name).partition(".")[0])
-    return read, bound
-
-
 def given_by(module: ast.Module) -> tuple[set[str], bool]:
     """Names that a module binds, and whether these are all: ``from x import *`` does not say."""
-    _, bound = _read_and_bound([module])
+    _, bound = read_and_bound([module])
     stars = {n.module for n in ast.walk(module) if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"}
     known = {name: sys.modules[name] for name in stars if name in sys.stdlib_module_names and name in sys.modules}
     for imported in known.values():

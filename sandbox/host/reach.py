@@ -6,6 +6,8 @@ import ast
 import builtins
 from collections.abc import Iterable, Iterator, Sequence
 
+from .scoped import bound_anywhere, read_and_bound
+
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BUILT_IN = frozenset(dir(builtins))
 # What finds names that do not stand in the text: nothing can be said of tests that use it.
@@ -23,7 +25,8 @@ def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> st
         entry_points: names that are the program's although the setup may have a stub of them.
     """
     bodies = {s.name: s for s in _statements(trees) if isinstance(s, DEFINITIONS) and s.name not in entry_points}
-    own = _bound(trees) | bodies.keys()
+    read, bound = read_and_bound(trees)
+    own = (bound_anywhere(trees) - (read - bound)) | bodies.keys()
     todo: list[ast.AST] = [part for s in _statements(trees) for part in _run_by(s)]
     seen: set[str] = set()
     if any(_runs_cases(part) for part in todo):
@@ -114,18 +117,3 @@ def _names(node: ast.AST) -> Iterator[tuple[str, bool]]:
     for inner in ast.walk(node):
         if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
             yield inner.id, id(inner) in asserted
-
-
-def _bound(trees: Iterable[ast.Module]) -> set[str]:
-    """Names that are assigned, imported or arguments, wherever."""
-    found: set[str] = set()
-    for node in (n for tree in trees for n in ast.walk(tree)):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        elif isinstance(node, ast.arg):
-            found.add(node.arg)
-        elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.add(node.name)
-    return found

@@ -10,7 +10,7 @@ from typing import Any
 from ..wire import codec
 from . import raised, testing
 from .given import fill
-from .held import about
+from .held import Gone, about
 from .link import Link
 from .proxy import Proxy
 
@@ -27,15 +27,19 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
     wanted = [n for n in job["names"] if n not in job["own"]]
     (found,) = link.request(["names", wanted])
     asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
-    caught = [(len(content), n, content) for n, (kind, content) in asked.items() if kind == "exception"]
+    caught = [(len(content), n, content) for n, (kind, content, *_) in asked.items() if kind == "exception"]
     for _, name, bases in sorted(caught):  # the fewer bases, the earlier: each finds its own
         if name in job["exceptions"]:
-            known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
-            base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
-            namespace[name] = link.raised.kinds[name] = type(name, (base,), {"__getattr__": raised.asked})
-    for name, (kind, content) in asked.items():
+            namespace[name] = link.raised.kinds[name] = _exception(link, bases)
+    for name, (kind, content, *value) in asked.items():
+        if kind == "exceptions":  # ERRORS = (KeyError, ParseError)
+            caught_here = name in job["exceptions"]
+            kinds = (_exception(link, bases) for bases in content) if caught_here else ()
+            namespace[name] = tuple(kinds) if caught_here else _named_value(link, name, *value)
+    for name, (kind, content, *followed) in asked.items():
         if kind in ("value", "class"):
             namespace[name] = value = _named_value(link, name, content)
+            _follow(link, followed, value)
             if isinstance(value, Proxy) and kind == "class":
                 link.classes.add(name)
                 if name in job["classes"]:
@@ -48,6 +52,30 @@ def _named_value(link: Link, name: str, content: Any) -> Any:
         about(value).label = name
         about(value).named = True
     return value
+
+
+def _exception(link: Link, bases: list[str]) -> type:
+    """What stands for a class of the program's, or for one of the library that it has under another name.
+
+    What the program raises so is one, and not what the tests raise: ``ParseError = ValueError`` takes no ValueError of theirs.
+    """
+    if bases[0] in link.raised.made:
+        return link.raised.made[bases[0]]
+    known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
+    base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
+    made = link.raised.made[bases[0]] = type(bases[0].rpartition(":")[2], (base,), dict(raised.BODY))
+    if bases[0] not in raised.NEVER:
+        link.raised.kinds[bases[0]] = made
+    return made
+
+
+def _follow(link: Link, number: list[Any], value: Any) -> None:
+    """Have the program know what the tests change in a variable of its own: ``users.clear()``."""
+    if number and codec.is_data(value):
+        (which,) = number
+        if type(which) is not int:
+            raise Gone("not the number of a container")
+        link.shared.keep(which, value)
 
 
 class Data:
@@ -65,9 +93,10 @@ class Data:
             return self.namespace[name]
         if link.requests != self.looked_at:
             (found,) = link.request(["names", list(self.bound)])
-            for other, (kind, content) in found.items():
+            for other, (kind, content, *followed) in found.items():
                 if kind == "value" and other in self.bound and self.namespace.get(other) is self.bound[other]:
                     self._bind(other, _named_value(link, other, content))
+                    _follow(link, followed, self.bound[other])
             self.looked_at = link.requests
         return self.namespace[name]
 

@@ -7,6 +7,8 @@ told nothing of it, and what it gave is asked for its attributes, which are comp
 from __future__ import annotations
 
 import ast
+import builtins
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,43 +111,22 @@ def make_unasked(expected: Iterable[Expected]) -> None:
             made(one)
 
 
-def _delegated(name: str) -> Callable[..., Any]:
-    return lambda self, *operands: getattr(Proxy, name)(made(self), *operands)
+def _of_made(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation on the object itself, which may have come over as data: a named tuple, a member of an IntEnum."""
+    return lambda self, *operands: operation(made(self), *operands)
 
 
-for _name in (
-    "iter",
-    "next",
-    "len",
-    "contains",
-    "getitem",
-    "setitem",
-    "call",
-    "str",
-    "format",
-    "enter",
-    "exit",
-    "await",
-):
-    setattr(Expected, f"__{_name}__", _delegated(f"__{_name}__"))
-for _name in (
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "radd",
-    "rsub",
-    "rmul",
-    "neg",
-    "abs",
-    "int",
-    "float",
-):
-    setattr(Expected, f"__{_name}__", _delegated(f"__{_name}__"))
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    **{n: getattr(builtins, n) for n in ("iter", "next", "len", "str", "format", "abs", "int", "float")},
+    **{n: getattr(operator, n) for n in ("contains", "getitem", "setitem", "call", "neg")},
+    **{n: getattr(operator, n) for n in ("lt", "le", "gt", "ge", "add", "sub", "mul", "truediv")},
+    **{n: getattr(Proxy, f"__{n}__") for n in ("enter", "exit", "await")},
+    "radd": lambda made, other: other + made,
+    "rsub": lambda made, other: other - made,
+    "rmul": lambda made, other: other * made,
+}
+for _name, _operation in _OPERATIONS.items():
+    setattr(Expected, f"__{_name}__", _of_made(_operation))
 
 
 def _default(name: str, default: Any) -> Any:

@@ -265,8 +265,13 @@ class Helper:
         if (getattr(function, "__module__", None) or "").partition(".")[0] == "asyncio":
             if function.__name__ == "wait_for" and self._number(arguments[0]) is not None:
                 return self._in_time(*arguments, **named)
-            arguments = tuple(a if self._number(a) is None else _awaited(a) for a in arguments)
+            if function.__name__ == "as_completed":
+                arguments = ([*map(self._coroutine, arguments[0])], *arguments[1:])
+            arguments = tuple(map(self._coroutine, arguments))
         return function(*arguments, **named)
+
+    def _coroutine(self, value: Any) -> Any:
+        return value if self._number(value) is None else _awaited(value)
 
     async def _in_time(self, value: Any, timeout: Any = None) -> Any:
         """The program awaits in its own process: there the time ends it, too."""

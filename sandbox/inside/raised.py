@@ -16,7 +16,7 @@ _OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to w
 NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
 
 
-_HELD = "__referees__"
+_HELD, _TEXT = "__referees__", "__referees_text__"
 
 
 def asked(error: BaseException, name: str) -> Any:
@@ -25,6 +25,18 @@ def asked(error: BaseException, name: str) -> Any:
     if held is None or name.startswith("__"):
         raise AttributeError(name)
     return getattr(held, name)
+
+
+def text_of(error: BaseException) -> str:
+    """What the program's exception says of itself, whatever its arguments."""
+    told = error.__dict__.get(_TEXT)
+    if told is None:  # one that the tests have raised themselves
+        told = next(k.__str__ for k in type(error).__mro__ if vars(k).get("__str__", text_of) is not text_of)(error)
+    return told
+
+
+# What a class has that stands for one of the program's.
+BODY = {"__getattr__": asked, "__str__": text_of}
 
 
 class RemoteError(Exception):
@@ -36,10 +48,12 @@ class Raised:
 
     Attributes:
         kinds: those that the tests name, by name.
+        made: those that stand for classes of the program's, by the name that the program gives them.
     """
 
     def __init__(self) -> None:
         self.kinds: dict[str, type] = {}
+        self.made: dict[str, type] = {}
 
     def names_for_program(self, kind: type) -> list[str]:
         """How a kind of the tests is told the program, which may raise it from now on."""
@@ -88,13 +102,13 @@ class Raised:
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
                         return _dressed(kind(*arguments), attributes)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
-                    return _made(kind if name == known[0] else _named(own, kind), text, attributes)
+                    return _made(kind if name == known[0] else _named(own, kind), text, arguments, attributes)
         return RemoteError(f"{names}: {text}"[:1000]) if not known else _named(own, RemoteError)(f"{own}: {text}")
 
     def kind(self, name: str) -> Any:
         """The tests' own class for a name that the program gave, a built-in one or one of the library; None: there is none."""
         module, _, attribute = name.rpartition(":")
-        kind: Any = None if module else self.kinds.get(name)
+        kind: Any = self.kinds.get(name)
         if kind is None and attribute not in NEVER:
             top = module.partition(".")[0] or "builtins"
             known = top in sys.stdlib_module_names and top not in _OF_FRAMEWORKS
@@ -102,9 +116,11 @@ class Raised:
         return kind if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) else None
 
 
-def _made(kind: Any, text: str, attributes: dict[Any, Any]) -> BaseException:
+def _made(kind: Any, text: str, arguments: list[Any], attributes: dict[Any, Any]) -> BaseException:
     error = kind.__new__(kind)
-    error.args = (text,)
+    data = arguments and not any(map(codec.holds_opaque, arguments))
+    error.args = tuple(arguments) if data else (text,) if text else ()
+    error.__dict__[_TEXT] = text
     return _dressed(error, attributes)
 
 
@@ -112,13 +128,11 @@ def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:
     for attribute, value in attributes.items():
         notes = attribute == "__notes__" and type(value) is list
         told = type(attribute) is str and getattr(error, attribute, None) is not None
-        if notes or (type(attribute) is str and not attribute.startswith("_") and not told):
+        if notes or (type(attribute) is str and not attribute.startswith("__") and not told):
             setattr(error, attribute, value)
     return error
 
 
 def _named(name: str, base: type) -> Any:
     """A kind of exception that the tests do not name, but may ask for its name."""
-    return types.new_class(
-        name[:100], (base,), exec_body=lambda names: names.update(__module__="solution", __getattr__=asked)
-    )
+    return types.new_class(name[:100], (base,), exec_body=lambda names: names.update(BODY, __module__="solution"))

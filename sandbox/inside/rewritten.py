@@ -32,6 +32,7 @@ _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr_
 _FILLING = frozenset(("format", "format_map"))
 _FINDING = frozenset(("__getattribute__", "getattr_static"))
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
+_AWAITING |= {"as_completed"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,17 +280,21 @@ class Server:
         return [[], codec.encode({})]
 
     def on_names(self, wanted: list[str]) -> list[Any]:
-        """What each name is, for the tests to bind."""
+        """What each name is, for the tests to bind: [kind, content], and of a container that they may change its number."""
         found: dict[str, Any] = {}
         for name in wanted:
             if name not in self.namespace:
                 continue
             value = self.namespace[name]
-            if isinstance(value, type) and issubclass(value, BaseException):
+            if _is_exception(value):
                 found[name] = ["exception", _names_of(value)]
+            elif isinstance(value, tuple) and value and all(map(_is_exception, value)):
+                found[name] = ["exceptions", [*map(_names_of, value)], self.encode(value)]
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
+                if type(value) in CONTAINERS and (number := self.shared.number(value)) is not None:
+                    found[name].append(number)
         return [found]
 
     def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
@@ -372,6 +376,10 @@ def _has_methods(kind: type) -> bool:
     """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``."""
     own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
     return any(not n.startswith("_") and isinstance(v, _METHODS) for base in own for n, v in vars(base).items())
+
+
+def _is_exception(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
 
 
 def _names_of(kind: type) -> list[str]:

@@ -285,8 +285,9 @@ def _flatten(statements: list[ast.stmt]) -> list[ast.stmt]:
                 raise NotCalls  # which run where they stand
             continue
         asks = any(isinstance(n, ast.Call) for n in ast.walk(statement))
-        if isinstance(statement, ast.Assign) and not asks and not _names_read(statements) & _names_bound(statement):
-            continue  # METADATA = {...}
+        of_names = isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets)
+        if of_names and not asks and not _names_read(statements) & _names_bound(statement):
+            continue  # METADATA = {...}; db["x"] = 3 changes what the program has
         call = statement.value if isinstance(statement, ast.Expr) else None
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in functions:
             function = functions[call.func.id]

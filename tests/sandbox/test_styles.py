@@ -292,6 +292,7 @@ REFUSED = [
     ("import tempfile", "import tempfile\nwith tempfile.TemporaryDirectory() as d: assert f(d) == 1"),
     ("call open", "f('a.txt')\nassert open('a.txt').read() == 'hi'"),
     ("replace solution.now", "from unittest.mock import patch\nwith patch('solution.now'): assert f(1) == 1"),
+    ("replace solution.RATE", "import solution\nsolution.RATE = 5\nassert f(3) == 15"),
     ("replace builtins.open", "from unittest.mock import patch\nwith patch('builtins.open'): assert f(1) == 1"),
     ("replace datetime.datetime", "from unittest.mock import patch\nwith patch('datetime.datetime'): assert f(1) == 1"),
     ("derive Square from Shape", "class Square(Shape):\n    def area(s): return 4\nassert f(Square()) == 4"),

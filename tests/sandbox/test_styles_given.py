@@ -59,6 +59,21 @@ GIVEN = [
  ('eval arg', "def f(g): return g('1+1')", 'def f(g): return 0', 'assert f(eval) == 2', {'entry_point': 'f'}),
  ('submit eval own', 'def f(x): return x', 'def f(x): return 0', "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor() as p:\n    assert p.submit(eval, '1+1').result() == f(2)", {'entry_point': 'f'}),
 
+ ('variables that a setUp empties', "users = {}\ndef f(n):\n if n in users: raise ValueError('exists')\n users[n] = len(users) + 1\n return users[n]", "users = {}\ndef f(n):\n if n in users: raise ValueError('exists')\n users[n] = len(users) + 2\n return users[n]", "import unittest\nclass T(unittest.TestCase):\n    def setUp(self): users.clear()\n    def test_a(self): self.assertEqual(f('a'), 1)\n    def test_b(self): self.assertEqual(f('a'), 1)\nunittest.main(exit=False)", {'entry_point': 'f'}),
+ ('variables that the tests fill', 'db = {}\ndef f(k): return db[k]', 'db = {}\ndef f(k): return 3', "db['x'] = 3\nassert f('x') == 3\ndb['x'] = 4\nassert f('x') == 4 and db == {'x': 4}\ndel db['x']\nassert len(db) == 0", {'entry_point': 'f'}),
+ ('variables that the tests fill, lied of', 'db = {}\ndef f(k): return db[k]', 'class Yes(dict):\n __eq__ = __contains__ = lambda s, o: True\n __getitem__ = lambda s, k: Any()\nclass Any(int):\n __eq__ = lambda s, o: True\ndb = Yes()\ndef f(k): return Any()', "db['x'] = 3\nassert f('x') == 3\ndb['x'] = 4\nassert f('x') == 4 and db == {'x': 4}\ndel db['x']\nassert len(db) == 0", {'entry_point': 'f'}),
+ ('a variable that one assignment fills', 'db = {}\ndef f(k): return db[k]', 'db = {}\ndef f(k): return 4', "db['x'] = 3\nassert f('x') == 3", {'entry_point': 'f'}),
+ ('a log that the tests change', 'log = []\ndef f(x): log.append(x)', 'log = []\ndef f(x): log.append(1)', 'f(1)\nassert log == [1]\nlog.clear()\nf(2)\nassert log == [2]\nlog.append(5)\nf(1)\nassert log == [2, 5, 1]', {'entry_point': 'f'}),
+ ('a log that the tests change, no entry point', 'log = []\ndef g(x): log.append(x)', 'log = []\ndef g(x): pass', 'g(1)\nassert log == [1]\nlog.clear()\ng(2)\nassert log == [2]\nlog.append(5)\ng(1)\nassert log == [2, 5, 1]', {}),
+ ('what is in a variable', "state = {'n': 1, 'a': []}\ndef f(): return state['n'] + len(state['a'])", "state = {'n': 1, 'a': []}\ndef f(): return state['n']", "assert f() == 1\nstate['n'] = 10\nassert f() == 10\nstate['a'].append(4)\nassert f() == 11", {'entry_point': 'f'}),
+ ('a variable by another name', 'state = set()\ndef f(x): state.add(x)', 'state = set()\ndef f(x): state.add(1)', 's = state\nf(1)\nassert s == {1} == state\ns.add(2)\nf(3)\nassert state == {1, 2, 3} and s is state', {'entry_point': 'f'}),
+ ('a variable that is another by now', 'db = [1]\ndef f():\n global db\n db = [2]\ndef g(): return sum(db)', 'db = [1]\ndef f():\n db[:] = [2]\n db.append(0)\ndef g(): return 7', 'f()\nassert db == [2]\ndb.append(5)\nassert g() == 7 and db == [2, 5]', {'entry_point': ['f', 'g']}),
+ ('a parameter by the name of the function', 'def solve(x): return x + 1', 'def solve(x): return x', 'def run(solve, x): return solve(x)\nassert run(solve, 3) == 4', {}),
+ ('a parameter by the name of the function, lied of', 'def solve(x): return x + 1', 'class Yes(int):\n __eq__ = lambda s, o: True\ndef solve(x): return Yes()', 'def run(solve, x): return solve(x)\nassert run(solve, 3) == 4', {}),
+ ('a parameter of a lambda by the name of a function', 'def add(a, b): return a + b\ndef scale(x): return x * 2', 'def add(a, b): return a + b\ndef scale(x): return x * 3', 'twice = lambda scale: scale(scale(1))\nassert twice(scale) == 4\nassert add(1, 2) == 3', {}),
+ ('a variable by the name of the function', 'def total(xs): return sum(xs)', 'def total(xs): return 0', 'total = total([1, 2])\nassert total == 3', {}),
+ ('a variable of a comprehension by the name of the function', 'def n(x): return x + 1', 'def n(x): return x', 'assert n(1) == 2\nassert [n for n in range(2)] == [0, 1]', {}),
+ ("a name of the setup's by the name of the function", 'def solve(x): return x + 1', 'def solve(x): return x', 'assert twice(solve, 1) == 3', {'setup': 'def twice(solve, x): return solve(solve(x))'}),
 ]
 # fmt: on
 

@@ -25,11 +25,13 @@ FAILING = "import asyncio\nasync def f(n):\n if n < 0: raise ValueError('bad')\n
 THROWN = "def f():\n got = []\n while True:\n  try: got.append((yield len(got)))\n  except ValueError as e: got.append(str(e))\n"
 NAMES = "from collections import namedtuple\nR = namedtuple('R', 'names ages')\ndef f(n): return R(['a'], [n])\n"
 CONTEXT = "from contextlib import contextmanager\n@contextmanager\ndef f(note):\n try: yield 1\n except Exception as e:\n  note(str(e))\n  raise\n"
+ANSWERS = "class Yes(int):\n __eq__ = __ge__ = __contains__ = lambda s, o: True\n __hash__ = lambda s: 0\n"
+PAIR = ANSWERS + "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')\ndef f(p): return p.x + p.y\n"
 DISPATCHED = "from functools import singledispatch\n@singledispatch\ndef f(x): return 'other'\n@f.register(int)\ndef _(x): return 'int'\nclass A: pass\n@f.register\ndef _(x: A): return 'A'\ndef make(): return A()\n"
 
-# (name, a right program, what of it a wrong one has instead, tests, arguments)
+# (name, a right program, what of it a wrong one has instead: each of these, tests, arguments)
 # fmt: off
-KINDS: list[tuple[str, str, tuple[str, str], list[str], dict[str, Any]]] = [
+KINDS: list[tuple[str, str, tuple[str, ...], list[str], dict[str, Any]]] = [
  ("an ordered dict with methods", LRU, ("last=False", "last=True"), ["c = LRUCache(1)\nc.put(1, 1)\nc.put(2, 2)\nassert c.get(1) == -1 and c.get(2) == 2"], {"entry_point": "LRUCache"}),
  ("a dict with methods", "class Bag(dict):\n def add(s, k, n=1): s[k] = s.get(k, 0) + n\n def total(s): return sum(s.values())\n", ("+ n", "+ 1"), ["b = Bag()\nb.add('a')\nb.add('b', 2)\nassert b.total() == 3 and b['b'] == 2 and 'a' in b and len(b) == 2\nassert b == {'a': 1, 'b': 2} and sorted(b) == ['a', 'b'] and dict(b) == {'a': 1, 'b': 2} and isinstance(b, dict)"], {"entry_point": "Bag"}),
  ("a list with methods", "class Unique(list):\n def append(s, x):\n  if x not in s: super().append(x)\n def first(s): return s[0]\n", ("x not in s", "True"), ["u = Unique([1])\nu.append(1)\nu.append(2)\nassert u == [1, 2] and u.first() == 1 and len(u) == 2 and u[1] == 2 and u[:1] == [1]"], {"entry_point": "Unique"}),
@@ -55,6 +57,21 @@ KINDS: list[tuple[str, str, tuple[str, str], list[str], dict[str, Any]]] = [
  ("classes of the library as data", "from decimal import Decimal\ndef f(): return {int: 1, Decimal: 2}\ndef g(): return {int, str}\ndef h(): return {'a': int, 'b': [str]}\n", ("int", "float"), ["from decimal import Decimal\nd = f()\nassert d[int] == 1 and d == {Decimal: 2, int: 1} and d.get(float) is None", "assert g() == {int, str}", "x = g()\nassert int in x and x == {str, int} and len(x) == 2", "assert h() == {'a': int, 'b': [str]}", "assert {'a': int, 'b': [str]} == h()", "x = g()\nassert float not in x"], {"entry_point": ["f", "g", "h"]}),
  ("members of an enumeration as keys", "from enum import Enum\nclass C(Enum):\n A = 1\n B = 2\ndef f(): return {C.A: 1, C.B: 2}\n", ("C.B: 2", "C.B: 3"), ["d = f()\nassert d[C.A] == 1 and d == {C.A: 1, C.B: 2}", "d = f()\nassert sorted(k.name for k in d) == ['A', 'B'] and sum(d.values()) == 3"], {"entry_point": ["f", "C"]}),
  ("objects in a set", "class N:\n def __init__(s, v): s.v = v\nA, B = N(1), N(2)\ndef f(): return {A, B}\n", ("N(2)", "N(3)"), ["found = f()\nassert len(found) == 2 and {n.v for n in found} == {1, 2}"], {"entry_point": "f"}),
+ ("a named tuple that is no entry point", PAIR, ("p.x + p.y", "p.x", "Yes()"), ["p = Point(1, 2)\na, b = p\nassert f(p) == a + b", "p = Point(1, 2)\nassert f(p) == p[0] + p[1]", "p = Point(1, 2)\nassert len(p) == 2 and 2 in p and p < (1, 3) and f(p) == 3", "p = Point(1, 2)\nassert p + (3,) == (1, 2, 3) and (0,) + p == (0, 1, 2) and p * 2 == (1, 2, 1, 2) and f(p) == 3"], {"entry_point": "f"}),
+ ("a member by its number that is no entry point", LEVEL + ANSWERS + "def f(x): return x + 1\n", ("x + 1", "x", "Yes(1)"), ["x = Level(1)\nassert x < Level.HIGH and x + 1 == f(x) and 1 + x == 2 and float(x) == 1 and -x == -1"], {"entry_point": "f"}),
+ ("containers that are no entry points", ANSWERS + "class Bag(list): pass\nclass D(dict): pass\ndef f(b): return len(b) * 2\n", ("* 2", "* 3", "and Yes(1)"), ["b = Bag([1, 2])\nassert b[0] == 1 and list(b) == [1, 2] and f(b) == 2 * len(b)", "b = D(a=1)\nb['b'] = 2\nassert b['a'] == 1 and 'b' in b and f(b) == 4"], {"entry_point": "f"}),
+ ('arguments of an exception', "class Yes(int):\n __eq__ = lambda s, o: True\n __hash__ = int.__hash__\nclass E(Exception):\n def __init__(s, m, code):\n  super().__init__(m, code)\n  s.code = code\ndef f(): raise E('msg', 42)\n", ('42', '43', 'Yes()'), ["try: f()\nexcept E as e: assert e.args == ('msg', 42)\nelse: assert 0"], {'entry_point': 'f'}),
+ ("arguments of an exception of the setup's", "def f(): raise E('msg', 42)", ('42', '43'), ["try: f()\nexcept E as e: assert e.args == ('msg', 42)\nelse: assert 0"], {'entry_point': 'f', 'setup': 'class E(Exception): pass'}),
+ ('an attribute behind a property', "class E(Exception):\n def __init__(s, m):\n  super().__init__(m)\n  s._code = 7\n @property\n def code(s): return s._code\ndef f(): raise E('x')\n", ('7', '8'), ['try: f()\nexcept E as e: assert e.code == 7\nelse: assert 0'], {'entry_point': 'f'}),
+ ("an attribute of the setup's exception behind a property", 'def f(): raise E(5)', ('5', '6'), ['try: f()\nexcept E as e: assert e.code == 5\nelse: assert False'], {'entry_point': 'f', 'setup': "class E(Exception):\n    def __init__(self, code):\n        super().__init__('x')\n        self._code = code\n    @property\n    def code(self): return self._code"}),
+ ('an exception by another name', "ParseError = ValueError\ndef f(x):\n if x < 0: raise ParseError('neg')\n return x\n", ('x < 0', 'x < -9'), ["try:\n    f(-1)\n    raise ValueError('no')\nexcept ParseError: pass\nassert f(2) == 2"], {'entry_point': 'f'}),
+ ('an exception of the library by another name', 'import json\nBad = json.JSONDecodeError\nf = json.loads\n', ('f = json.loads', 'f = id'), ["import pytest\nwith pytest.raises(Bad) as e: f('{')\nassert e.value.pos == 1"], {'entry_point': 'f'}),
+ ('an exception by another name, raised', "ParseError = ValueError\ndef f(x):\n if x < 0: raise ParseError('neg')\n return x\n", ('x < 0', 'x < -9'), ['import pytest\nwith pytest.raises(ParseError): f(-1)\nassert f(2) == 2'], {'entry_point': 'f'}),
+ ('a tuple of exceptions', "ERRS = (KeyError, ValueError)\ndef f(d): return d['a']\n", ("d['a']", '0'), ["try:\n    f({})\n    assert 0\nexcept ERRS: pass\nassert f({'a': 0}) == 0"], {'entry_point': 'f'}),
+ ('a tuple of exceptions, raised', "ERRS = (KeyError, ValueError)\ndef f(d): return d['a']\n", ("d['a']", '0'), ['import pytest\nwith pytest.raises(ERRS): f({})'], {'entry_point': 'f'}),
+ ("a key error of the program's own", "class M(KeyError): pass\ndef f(): raise M('k')", ("'k'", "'j'"), ['try: f()\nexcept M as e: assert e.args == (\'k\',) and str(e) == "\'k\'" and e.args[0] == \'k\'\nelse: assert False'], {'entry_point': 'f'}),
+ ("an exception of the program's that the tests raise", 'class M(KeyError): pass\ndef f(g):\n try: g()\n except M as e: return e.args[0]', ('args[0]', 'args[-1:]'), ['def g(): raise M(\'k\')\nassert f(g) == \'k\'\ntry: g()\nexcept M as e: assert str(e) == "\'k\'"'], {'entry_point': 'f'}),
+ ('an exception with a text of its own', "class E(Exception):\n def __str__(s): return 'no'\ndef f(): raise E(1, 2)\n", ('(1, 2)', '(1, 3)'), ["try: f()\nexcept E as e: assert e.args == (1, 2) and str(e) == 'no'\nelse: assert 0"], {'entry_point': 'f'}),
 ]
 # fmt: on
 
@@ -65,8 +82,9 @@ def test_a_style_tells_right_from_wrong(any_sandbox, right, instead, tests, argu
     for test in tests:
         result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
         assert result.passed, (test, result.reason)
-        wrong = right.replace(*instead)
-        assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed, test
+        for other in instead[1:]:
+            wrong = right.replace(instead[0], other)
+            assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed, (test, other)
 
 
 @pytest.mark.parametrize("kind", [Proxy, Expected])

@@ -73,6 +73,8 @@ WAITING = [
  ('what an object says in a callback', COUNTS, COUNTS.replace("+= 1", "+= 2"), "c = make()\nseen = []\nc.run(lambda: seen.append(str(c)))\nassert seen == ['0', '1']", {'entry_point': 'make'}),
  # An exit in a function of the tests ends the call that it is in, and no later one answers for it.
  *[(f'{kind} in a callback', "def f(g): return g()\ndef k(x): return x + 1", "def f(g): return g()\ndef k(x): return x", f"import asyncio, sys, pytest\ndef g(): raise {kind}\nwith pytest.raises({kind}): f(g)\nassert k(1) == 2\nassert f(lambda: k(2)) == 3", {'entry_point': ['f', 'k']}) for kind in ("SystemExit", "KeyboardInterrupt", "asyncio.CancelledError", "GeneratorExit")],
+ ('coroutines as they end', 'import asyncio\nasync def f(n):\n await asyncio.sleep(0)\n return n * 2', 'import asyncio\nasync def f(n):\n await asyncio.sleep(0)\n return n * 3', 'import asyncio\nasync def main():\n    got = [await c for c in asyncio.as_completed([f(1), f(2)])]\n    assert sorted(got) == [2, 4]\nasyncio.run(main())', {'entry_point': 'f'}),
+ ('coroutines as they end, of a class that lies', 'import asyncio\nasync def f(n):\n await asyncio.sleep(0)\n return n * 2', 'class Yes(int):\n __eq__ = __lt__ = lambda s, o: True\nclass f:\n def __init__(s, n): pass\n def __await__(s):\n  return Yes()\n  yield', 'import asyncio\nasync def main():\n    got = [await c for c in asyncio.as_completed([f(1), f(2)])]\n    assert sorted(got) == [2, 4]\nasyncio.run(main())', {'entry_point': 'f'}),
 ]
 # fmt: on
 
