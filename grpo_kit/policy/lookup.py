@@ -44,7 +44,7 @@ class _LookUp(Function):
     def forward(ctx: Any, logits: Tensor, targets: Tensor, factor: float) -> tuple[Tensor, Tensor]:
         wide = torch.promote_types(logits.dtype, torch.float32)
         logprobs, entropies, totals = (logits.new_empty(len(logits), dtype=wide) for _ in range(3))
-        for rows in row_blocks(*logits.shape, logits.device):
+        for rows in row_blocks(len(logits), logits.shape[1], logits.device):
             above = _scaled(logits[rows], factor, wide)
             top = above.amax(-1, keepdim=True)
             above.sub_(top)
@@ -65,7 +65,7 @@ class _LookUp(Function):
         logits, targets, totals = ctx.saved_tensors
         found = torch.empty_like(logits)
         slope = (gradient * ctx.factor)[:, None]
-        for rows in row_blocks(*logits.shape, logits.device):
+        for rows in row_blocks(len(logits), logits.shape[1], logits.device):
             part = _scaled(logits[rows], ctx.factor, totals.dtype)
             part.sub_(totals[rows, None]).exp_().mul_(-slope[rows])
             found[rows] = part.scatter_add_(-1, targets[rows, None], slope[rows])

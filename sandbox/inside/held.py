@@ -195,7 +195,7 @@ def answer(held: Held, operation: str, kind: type) -> Any:
     if standing(held) == OPAQUE and operation in ("int", "float"):
         said = about(held).link.kept.said
         whole, number_ = (said.get((number(held), kind)) for kind in ("int", "float"))
-        if None not in (whole, number_) and abs(whole - number_) > 1:
+        if whole is not None and number_ is not None and abs(whole - number_) > 1:
             raise Gone("an object of the program says two numbers")
     return value
 

@@ -59,7 +59,7 @@ class AwaitedItems:
     def __init__(self, over: OverAwaited) -> None:
         self._over, self._known = over, []  # type: OverAwaited, list[Any]
 
-    async def __aiter__(self) -> AsyncIterator[Any]:  # type: ignore[override]
+    async def __aiter__(self) -> AsyncIterator[Any]:
         position = 0
         while True:
             if position == len(self._known):

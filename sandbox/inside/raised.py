@@ -31,7 +31,8 @@ def text_of(error: BaseException) -> str:
     """What the program's exception says of itself, whatever its arguments."""
     told = error.__dict__.get(_TEXT)
     if told is None:  # one that the tests have raised themselves
-        told = next(k.__str__ for k in type(error).__mro__ if vars(k).get("__str__", text_of) is not text_of)(error)
+        kind: Any = next(k for k in type(error).__mro__ if vars(k).get("__str__", text_of) is not text_of)
+        told = kind.__str__(error)
     return told
 
 
