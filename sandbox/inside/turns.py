@@ -1,22 +1,20 @@
 """Which thread of the program's process speaks with the tests: one that answers them, or one that has them call their function.
 
 The tests do one thing at a time, and what they begin last they end first. So a thread has them call a function while none
-other runs; or on top of the last one, if that one waits for the program and nothing works there: what it asks may wait for this
-thread (`worker.join()` in a function of the tests). Not before: it may hold a lock of the tests while it asks.
+other runs; or on top of the last one, if what that one asks waits for another thread (`worker.join()` in a function of the
+tests): maybe for this one. Not before: the function may hold a lock of the tests while it asks.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-# Nothing works where less of the processor is used than this by each that waits here, in as many steps: on a busy machine, too,
-# what works is given more.
-_STEP, _STEPS, _IDLE = 0.01, 20, 0.002  # seconds
-_used = time.process_time  # that of the program may be another one
+_STEP, _STEPS = 0.01, 5  # seconds; how often a thread is found waiting until it is believed
+_THREADING = threading.Condition.wait.__code__.co_filename  # where a thread waits for another one
 
 Message = list[Any]
 
@@ -45,7 +43,6 @@ class Turns:
         self._turn = threading.Condition(threading.RLock())
         self._inbox: list[Message] = []  # requests that a thread has received, and that are not its to answer
         self._calls: list[_Call] = []
-        self._waiting = 0  # threads that want to call one
 
     def next(self) -> Message:
         """What the tests ask, beyond what their functions ask."""
@@ -87,15 +84,15 @@ class Turns:
 
     def _wait(self) -> None:
         """Until the tests can call a function."""
-        watched, before, steps = None, 0.0, 0
-        self._waiting += 1
+        watched, steps = None, 0
         while self._calls and (last := self._calls[-1]).thread != threading.get_ident():
-            if last.asks is None or last.asks is not watched or _used() > before + _IDLE * (1 + self._waiting):
-                watched, before, steps = last.asks, _used(), 0
+            frame = sys._current_frames().get(last.thread)
+            waits = frame is not None and frame.f_code.co_filename == _THREADING
+            if last.asks is None or last.asks is not watched or not waits:
+                watched, steps = last.asks, 0
             elif steps >= _STEPS:
-                break
+                return
             steps += not self._turn.wait(_STEP)
-        self._waiting -= 1
 
     def _hear(self, call: _Call) -> Message:
         while True:
