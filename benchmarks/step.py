@@ -2,7 +2,7 @@
 
     python benchmarks/step.py                   every case on one thread: compare CPU seconds
     python benchmarks/step.py --threads 2       on two: compare wall seconds (needs a quiet machine)
-    python benchmarks/step.py --only long_beta  one case
+    python benchmarks/step.py --only long_beta  one case, beside those that were measured before
     python benchmarks/step.py --model FOLDER    a real model on word problems (`make fetch-model`): 4 prompts x 8
 
 The two sides are processes that take turns, step by step, so that a change of the machine's speed meets both. In the same
@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pages import put
 from tiny import build, machine, median, write_result
 
 LONGEST = 256
@@ -52,6 +53,15 @@ REAL: dict[str, dict[str, Any]] = {
 }
 for real in REAL.values():
     real |= {"sides": ["--real", "--prompts", "4", "--group", "8", "--micro", "32"]}
+
+WORDS = {
+    "fixed": "64 tokens each, float32",
+    "sampled": "at most 64, float32",
+    "fixed_bf16": "64 tokens each, bfloat16 against float32",
+    "fixed_bf16_both": "64 tokens each, both in bfloat16",
+}
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_model.md"
 
 
 class Side:
@@ -151,16 +161,35 @@ def main() -> None:
         for name in options.only or cases:
             found[name] = compare(name, cases[name], options, model, folder)
             print(name, json.dumps(found[name]), flush=True)
-    if not options.dry and not options.only:
-        suffix = "" if options.model is None else "_real"
-        suffix += "" if options.threads == 1 else f"_{options.threads}_threads"
-        settings = {
-            "model": "Qwen2 of 3.3 M parameters" if options.model is None else Path(options.model).name,
-            "rows": "16 prompts x 8" if options.model is None else "4 prompts x 8",
-            "warmup": options.warmup,
-            "steps": options.steps,
-        }
-        write_result(f"step{suffix}", {"machine": machine(), "settings": settings, "cases": found})
+    if options.dry:
+        return
+    suffix = "" if options.model is None else "_real"
+    suffix += "" if options.threads == 1 else f"_{options.threads}_threads"
+    settings = {
+        "model": "Qwen2 of 3.3 M parameters" if options.model is None else Path(options.model).name,
+        "rows": "16 prompts x 8" if options.model is None else "4 prompts x 8",
+        "warmup": options.warmup,
+        "steps": options.steps,
+    }
+    path = RESULTS / f"step{suffix}.json"
+    known = json.loads(path.read_text())["cases"] if options.only and path.exists() else {}
+    write_result(f"step{suffix}", {"machine": machine(), "settings": settings, "cases": known | found})
+    if options.model and options.threads == 1:
+        put(PAGE, "real_model step", table(known | found))
+
+
+def table(cases: dict[str, Any]) -> str:
+    rows = [
+        "| | seconds, TRL 1.16 | grpo-kit | of it | wanted | memory, TRL | grpo-kit | of it |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, case in cases.items():
+        memory = (
+            f"{case['trl_peak_mb'] / 1024:.1f} GB | {case['our_peak_mb'] / 1024:.1f} GB | {case['memory_ratio']:.2f}"
+        )
+        times = f"{case['trl_seconds']:.0f} | {case['our_seconds']:.0f} | **{case['ratio']:.2f}** | {case['target']}"
+        rows.append(f"| {WORDS[name]} | {times} | {memory} |")
+    return "\n".join(rows)
 
 
 def tiny_model(folder: str) -> str:
