@@ -1,5 +1,6 @@
 """Which part of a response is the program, by what the task asks for."""
 
+import gc
 import time
 
 import pytest
@@ -183,11 +184,15 @@ def test_hostile_texts_take_linear_time(unit):
     def cost(size):
         text = unit * (size // len(unit))
         tries = []
-        for _ in range(2):  # the better of two: a collection of the suite's garbage may fall into one
-            start = time.process_time()
-            find_program(text, FUNCTION)
-            find_program(f"```python\n{text}", STDIO)
-            tries.append(time.process_time() - start)
+        gc.disable()  # a collection goes through all that the suite has made, and comes the sooner the more a parser makes
+        try:
+            for _ in range(3):
+                start = time.process_time()
+                find_program(text, FUNCTION)
+                find_program(f"```python\n{text}", STDIO)
+                tries.append(time.process_time() - start)
+        finally:
+            gc.enable()
         return min(tries)
 
     assert cost(12_000) < max(0.05, 24 * cost(1_500))
