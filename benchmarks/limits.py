@@ -68,6 +68,34 @@ def copy_rate(unit: str) -> float:
     return 2 * source.nbytes / best(lambda: target.copy_(source), unit)
 
 
+def a_step(
+    policy: Policy, sequences: list[TrainingSequence], token_budget: int, temperature: float
+) -> Callable[[], None]:
+    """Forward and backward pass of one update."""
+    updater = PolicyUpdater(
+        policy,
+        resolve_objective("grpo", {"beta": 0.0}),
+        OptimizerConfig(),
+        total_updates=1,
+        token_budget=token_budget,
+        temperature=temperature,
+    )
+
+    def step() -> None:
+        policy.model.zero_grad()
+        for batch in updater._batches(sequences):
+            updater.loss(batch, Measures()).backward()
+
+    return step
+
+
+def beside_products(step: Callable[[], None], dtype: torch.dtype, unit: str) -> tuple[float, float]:
+    """Operations per second of a square product, and seconds of a step between two looks at it."""
+    before = gemm_rate(dtype, unit)
+    seconds = best(step, unit, rounds=4)
+    return max(before, gemm_rate(dtype, unit)), seconds
+
+
 def real(options: argparse.Namespace, unit: str) -> None:
     rng = random.Random(0)
     prompts = [[rng.randrange(2, 40_000) for _ in range(85)] for _ in range(4)]
@@ -85,23 +113,8 @@ def real(options: argparse.Namespace, unit: str) -> None:
         policy = load_policy(ModelConfig(path=options.model, dtype=name), torch.device("cpu"))
         assert policy.share_prompts() is None  # as `train` does
         policy.model.train()
-        updater = PolicyUpdater(
-            policy,
-            resolve_objective("grpo", {"beta": 0.0}),
-            OptimizerConfig(),
-            total_updates=1,
-            token_budget=4096,
-            temperature=0.8,
-        )
-
-        def step(updater: PolicyUpdater = updater, model: Any = policy.model) -> None:
-            model.zero_grad()
-            for batch in updater._batches(sequences):
-                updater.loss(batch, Measures()).backward()
-
-        gemm = gemm_rate(dtype, unit)
-        seconds = best(step, unit, rounds=4)
-        gemm = max(gemm, gemm_rate(dtype, unit))
+        step = a_step(policy, sequences, token_budget=4096, temperature=0.8)
+        gemm, seconds = beside_products(step, dtype, unit)
         layers = [(m.out_features, m.in_features) for m in policy.backbone.modules() if isinstance(m, nn.Linear)]
         head = policy.head.weight.shape[0] * policy.head.weight.shape[1]
         forward = Work(sum(o * i for o, i in layers), Work.of(policy.model).attention).forward(tokens, pairs)
@@ -189,23 +202,8 @@ def main() -> None:
             use_float32_attention(model)
         if options.compile:
             policy.compiled = torch.compile(policy.backbone, dynamic=True)
-        updater = PolicyUpdater(
-            policy,
-            resolve_objective("grpo", {"beta": 0.0}),
-            OptimizerConfig(),
-            total_updates=1,
-            token_budget=options.rows * options.length,
-            temperature=1.0,
-        )
-
-        def step(updater: PolicyUpdater = updater, model: Any = model) -> None:
-            model.zero_grad()
-            for batch in updater._batches(sequences):
-                updater.loss(batch, Measures()).backward()
-
-        gemm = gemm_rate(dtype, unit)
-        seconds = best(step, unit, rounds=4)
-        gemm = max(gemm, gemm_rate(dtype, unit))
+        step = a_step(policy, sequences, token_budget=options.rows * options.length, temperature=1.0)
+        gemm, seconds = beside_products(step, dtype, unit)
         work = 3.0 * Work.of(model).forward(sum(s.length for s in sequences), sum(s.length**2 / 2 for s in sequences))
         found[name] = {
             "gemm_gflops": round(gemm / 1e9),
