@@ -32,10 +32,11 @@ def next_tokens(
     Returns:
         tokens [rows] long and their logprobs [rows] float32, of what `processed_logprobs` says.
     """
-    source = torch.arange(len(logits), device=logits.device) if source is None else source
+    if source is not None:  # of few prompts: filters are of each prompt, and not of each of its samples
+        return draw(processed_logprobs(logits, sampling)[source], uniform, sampling.greedy)
     drawn = [
-        draw(processed_logprobs(logits[source[rows]], sampling), uniform[rows], sampling.greedy)
-        for rows in row_blocks(len(source), logits.shape[-1], logits.device)
+        draw(processed_logprobs(logits[rows], sampling), uniform[rows], sampling.greedy)
+        for rows in row_blocks(len(logits), logits.shape[1], logits.device)
     ]
     tokens, logprobs = (torch.cat(part) for part in zip(*drawn, strict=True))
     return tokens, logprobs

@@ -123,7 +123,8 @@ def select_logprobs_against(
         logits = _logits(part, head, temperature)
         with torch.no_grad():
             others = _logits(other, other_head, temperature)
-        return *_looked_up(logits, target, entropy_gradient), _divergence(logits, others)
+        found = _looked_up(logits, target) if entropy_gradient else look_up(logits, target)
+        return *found, _divergence(logits, others)
 
     logprobs, entropies, divergences = in_chunks(compute, (hidden, targets, other_hidden.detach()), rows)
     return logprobs, entropies, divergences
@@ -204,7 +205,7 @@ def _chunk(
     hidden: Tensor, head: Head, targets: Tensor, temperature: float, entropy_gradient: bool
 ) -> tuple[Tensor, Tensor]:
     if entropy_gradient:
-        return _looked_up(_logits(hidden, head, temperature), targets, entropy_gradient)
+        return _looked_up(_logits(hidden, head, temperature), targets)
     if head.softcap is None:
         return look_up(head.product(hidden), targets, head.scale / temperature)
     return look_up(head.logits(hidden), targets, 1 / temperature)
@@ -215,9 +216,8 @@ def _logits(hidden: Tensor, head: Head, temperature: float) -> Tensor:
     return logits / temperature if temperature != 1.0 else logits
 
 
-def _looked_up(logits: Tensor, targets: Tensor, entropy_gradient: bool) -> tuple[Tensor, Tensor]:
-    """Log-probability of each target [tokens], and entropy of each distribution [tokens]."""
+def _looked_up(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """As `look_up`, with a gradient of the entropies."""
     log_probabilities = torch.log_softmax(logits, dim=-1)
     chosen = log_probabilities.gather(-1, targets[:, None]).squeeze(-1)
-    looked_at = log_probabilities if entropy_gradient else log_probabilities.detach()
-    return chosen, -(looked_at.exp() * looked_at).sum(-1)
+    return chosen, -(log_probabilities.exp() * log_probabilities).sum(-1)

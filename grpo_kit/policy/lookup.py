@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-# Of float32, 512 KB: with what is read and written beside it, in the second level of a cache.
+# Of float32, 512 KB: with what is read and written beside it, in the second level of a core's cache.
 BLOCK_ELEMENTS = 2**17
 
 
 def row_blocks(count: int, width: int, device: torch.device) -> list[slice]:
     """Rows of a matrix that are done together: on a GPU all of them, since each operation there is a launch."""
-    rows = max(1, BLOCK_ELEMENTS // width if device.type == "cpu" else count)
+    rows = max(1, torch.get_num_threads() * BLOCK_ELEMENTS // width if device.type == "cpu" else count)
     return [slice(start, start + rows) for start in range(0, count, rows)]
 
 

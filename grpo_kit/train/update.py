@@ -209,9 +209,7 @@ class PolicyUpdater:
         )
         token_loss = surrogate.loss * carried
         token_loss = token_loss + self._penalties(batch, logprobs - since, metrics)
-        token_loss = token_loss + self._reference_kl(
-            batch, logprobs, without_overflow(logprobs - since, weight), metrics
-        )
+        token_loss = token_loss + self._reference_kl(batch, logprobs, since, weight, metrics)
         token_loss = token_loss + self._teacher(batch, old_logprobs, divergences, metrics)
         low, high = surrogate.clipped_low, surrogate.clipped_high
         metrics.means({"entropy": entropies, "clip/low": low.float(), "clip/high": high.float()})
@@ -223,8 +221,8 @@ class PolicyUpdater:
         loss = (token_loss * batch.weights).sum()
         if self.adaptive.bonus > 0.0:
             # The mean over the tokens of the step, whatever the aggregation: a coefficient means the same in every row.
-            carried = entropies if mask is None else entropies * mask
-            loss = loss - self.adaptive.bonus * (carried * batch.entropy_weights).sum()
+            counted = entropies if mask is None else entropies * mask
+            loss = loss - self.adaptive.bonus * (counted * batch.entropy_weights).sum()
         return loss
 
     def _penalties(self, batch: MicroBatch, log_ratio: Tensor, metrics: Measures) -> Tensor:
@@ -263,12 +261,12 @@ class PolicyUpdater:
         return 0.0
 
     def _reference_kl(
-        self, batch: MicroBatch, logprobs: Tensor, log_ratio: Tensor, metrics: Measures
+        self, batch: MicroBatch, logprobs: Tensor, since: Tensor, weight: Tensor | float, metrics: Measures
     ) -> Tensor | float:
         """The KL term of the loss [tokens]; 0 where it stands in the reward, which only measures it here.
 
         Args:
-            log_ratio: of each token to the policy that it is of, [tokens].
+            since, weight: as `_correction` gives them.
         """
         reference = batch.reference_logprobs
         if reference is None or self.adaptive.beta == 0.0:
@@ -277,7 +275,9 @@ class PolicyUpdater:
         metrics.means({"kl/reference": kl})
         # DeepSeek-V3.2, arXiv:2512.02556, eq. 7: tokens of the old policy, a KL of the new
         if self.objective.kl_weighted:
-            kl = kl * log_ratio.exp()
+            ratio = without_overflow(logprobs - since, weight).exp()
+            # Of what is rejected the bounded ratio is no weight of the policy: it would be the whole of the update.
+            kl = kl * (ratio if isinstance(weight, float) else torch.where(weight > 0.0, ratio, 0.0))
         return self.adaptive.beta * kl if self.objective.kl_in_loss else 0.0
 
     def _correction(

@@ -70,14 +70,17 @@ def test_epsilon_mixes_in_the_whole_vocabulary_and_the_log_probability_is_that_o
 
 @pytest.mark.parametrize("settings", [{}, {"temperature": 0.5, "top_k": 3, "top_p": 0.9}, {"temperature": 0.0}])
 def test_tokens_are_drawn_block_by_block_as_from_the_whole_matrix(settings, monkeypatch):
-    monkeypatch.setattr(lookup, "BLOCK_ELEMENTS", 4 * 11)  # the last block of 7 rows is of three
+    monkeypatch.setattr(lookup, "BLOCK_ELEMENTS", 4 * 11)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert lookup.row_blocks(7, 11, torch.device("cpu")) == [slice(0, 4), slice(4, 8)]
+    assert lookup.row_blocks(7, 11, torch.device("cuda")) == [slice(0, 7)]
     generator = torch.Generator().manual_seed(0)
-    logits, sampling = torch.randn(3, 11, generator=generator), SamplingParams(**settings)
+    logits, sampling = torch.randn(7, 11, generator=generator), SamplingParams(**settings)
     uniform = torch.rand(7, generator=generator, dtype=torch.float64)
-    source = torch.tensor([0, 2, 1, 1, 0, 2, 2])
-    whole = draw(processed_logprobs(logits, sampling)[source], uniform, sampling.greedy)
-    for found, wanted in zip(next_tokens(logits, sampling, uniform, source), whole, strict=True):
+    whole = draw(processed_logprobs(logits, sampling), uniform, sampling.greedy)
+    for found, wanted in zip(next_tokens(logits, sampling, uniform), whole, strict=True):
         assert torch.equal(found, wanted)
-    alone = draw(processed_logprobs(logits, sampling), uniform[:3], sampling.greedy)
-    for found, wanted in zip(next_tokens(logits, sampling, uniform[:3]), alone, strict=True):
+    source = torch.tensor([0, 2, 1, 1, 0, 2, 2])
+    of_each = draw(processed_logprobs(logits[source], sampling), uniform, sampling.greedy)
+    for found, wanted in zip(next_tokens(logits[:3], sampling, uniform, source), of_each, strict=True):
         assert torch.equal(found, wanted)
