@@ -6,9 +6,12 @@ import json
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 DEEPEST = 4  # of values in values, beyond which the least that fits is taken
+TRIES = 50  # for each item of several that must differ
 MANY = 23  # numbers that are drawn from beside a single limit
 WORDS = (
     "yes",
@@ -35,43 +38,84 @@ WORDS = (
 Schema = Mapping[str, Any]
 
 
-def random_value(draw: random.Random, schema: Schema, named: Mapping[str, Schema], depth: int = 0) -> Any:
-    """A value that fits a schema, but for patterns and formats of texts.
+def random_value(draw: random.Random, schema: Schema, named: Mapping[str, Schema]) -> Any:
+    """A value that fits a schema, but for patterns and formats of texts, and what is said of keys that have no names.
 
     Args:
         named: schemas that others point to; they may point to themselves.
     """
-    deep = depth >= DEEPEST
-    if deep and _levels(schema, named) == math.inf:
-        return None  # of what needs another of its kind without end nothing fits
-    if schema.get("nullable") and (deep or draw.random() < 0.2):
-        return None
-    schema = _meant(schema, named)
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return draw.choice(schema["enum"])
-    if choices := _choices(schema):
-        chosen = min(choices, key=lambda each: _levels(each, named)) if deep else draw.choice(choices)
-        return random_value(draw, chosen, named, depth + 1)
-    kind = schema.get("type")
-    if kind in ("integer", "number"):
-        return _random_number(draw, schema)
-    if kind == "boolean":
-        return draw.random() < 0.5
-    if kind == "array":
+    return _Values(draw, named).of(schema, 0)
+
+
+@dataclass
+class _Values:
+    draw: random.Random
+    named: Mapping[str, Schema]
+
+    def of(self, schema: Schema, depth: int) -> Any:
+        draw, deep = self.draw, depth >= DEEPEST
+        if deep and self._flattest(schema, self._levels) == math.inf:
+            return None  # of what needs another of its kind without end nothing fits
+        if schema.get("nullable") and (deep or draw.random() < 0.2):
+            return None
+        schema = _meant(schema, self.named)
+        if "const" in schema:
+            return schema["const"]
+        if "enum" in schema:
+            return draw.choice(schema["enum"])
+        if choices := _choices(schema):
+            flattest = min(choices, key=lambda each: self._flattest(each, self._levels)) if deep else None
+            return self.of(flattest or draw.choice(choices), depth + 1)
+        kind = schema.get("type")
+        if kind in ("integer", "number"):
+            return _random_number(draw, schema)
+        if kind == "boolean":
+            return draw.random() < 0.5
+        if kind == "array":
+            return self._array(schema, depth)
+        if kind == "object":
+            properties, needed = schema.get("properties", {}), schema.get("required", ())
+            kept = {name: each for name, each in properties.items() if name in needed or not deep}
+            return {name: self.of(each, depth + 1) for name, each in kept.items()}
+        if kind == "null":
+            return None
+        text = draw.choice((*WORDS, "2 + 3 * 4", "print(6 * 7)", "A", json.dumps({"a": 1})))
+        return text.ljust(schema.get("minLength", 0), "a")[: schema.get("maxLength")]
+
+    def _array(self, schema: Schema, depth: int) -> list[Any]:
+        if shapes := schema.get("prefixItems"):
+            return [self.of(each, depth + 1) for each in shapes]
         least, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
-        count = least if deep else draw.randint(least, int(max(least, min(3, most))))
-        shapes = schema.get("prefixItems") or [schema.get("items", {})] * count
-        return [random_value(draw, each, named, depth + 1) for each in shapes]
-    if kind == "object":
-        properties, needed = schema.get("properties", {}), schema.get("required", ())
-        kept = {name: each for name, each in properties.items() if name in needed or not deep}
-        return {name: random_value(draw, each, named, depth + 1) for name, each in kept.items()}
-    if kind == "null":
-        return None
-    text = draw.choice((*WORDS, "2 + 3 * 4", "print(6 * 7)", "A", json.dumps({"a": 1})))
-    return text.ljust(schema.get("minLength", 0), "a")[: schema.get("maxLength")]
+        count = least if depth >= DEEPEST else self.draw.randint(least, int(max(least, min(3, most))))
+        found: list[Any] = []
+        for _ in range(TRIES * count):
+            item = self.of(schema.get("items", {}), depth + 1)
+            if not (schema.get("uniqueItems") and item in found):
+                found.append(item)
+            if len(found) == count:
+                break
+        return found
+
+    @cached_property
+    def _levels(self) -> dict[str, float]:
+        """Of values in values in the flattest value of each name; infinite where it needs another of its kind in itself."""
+        found = dict.fromkeys(self.named, math.inf)
+        for _ in self.named:  # the flattest value holds no name in itself
+            found = {name: self._flattest(schema, found) for name, schema in self.named.items()}
+        return found
+
+    def _flattest(self, schema: Schema, levels: Mapping[str, float]) -> float:
+        """The same of any schema. levels: of the names, as far as they are known."""
+        if schema.get("nullable"):
+            return 0
+        if (pointed := str(schema.get("$ref", "")).rpartition("/")[2]) in levels:
+            return levels[pointed]
+        if choices := _choices(schema):
+            return min(self._flattest(each, levels) for each in choices)
+        properties = schema.get("properties", {})
+        needed = [properties[name] for name in schema.get("required", ()) if name in properties]
+        needed += schema.get("prefixItems") or [schema.get("items", {})] * min(1, schema.get("minItems", 0))
+        return 1 + max((self._flattest(each, levels) for each in needed), default=0)
 
 
 def furthest(schema: Schema, number: float) -> float | None:
@@ -93,7 +137,8 @@ def _random_number(draw: random.Random, schema: Schema) -> float:
     if high == math.inf:
         high = max(20 * step, low + MANY * step)
     if schema["type"] == "number" and "multipleOf" not in schema:
-        drawn = draw.uniform(low, high)
+        share = draw.random()
+        drawn = min(max(low * (1 - share) + high * share, low), high)  # the difference of two floats may be none
         return rounded if low <= (rounded := round(drawn, 2)) <= high else drawn
     first, last = int(-(-low // step)), int(high // step)
     return draw.randint(first, max(first, last)) * step
@@ -109,27 +154,6 @@ def _limits(schema: Schema) -> tuple[float, float]:
     if schema["type"] == "number":
         return low, high
     return low if low == -math.inf else math.ceil(low), high if high == math.inf else math.floor(high)
-
-
-def _levels(schema: Schema, named: Mapping[str, Schema], above: frozenset[str] = frozenset()) -> float:
-    """Of values in values in the flattest value that fits; infinite where it needs another of its kind in itself.
-
-    Args:
-        above: what points here; the flattest value of a kind holds none of its kind.
-    """
-    if schema.get("nullable"):
-        return 0
-    if (pointed := schema.get("$ref")) in above:
-        return math.inf
-    if pointed:
-        above |= {pointed}
-    schema = _meant(schema, named)
-    if choices := _choices(schema):
-        return min(_levels(each, named, above) for each in choices)
-    properties = schema.get("properties", {})
-    needed = [properties[name] for name in schema.get("required", ()) if name in properties]
-    needed += schema.get("prefixItems") or [schema.get("items", {})] * min(1, schema.get("minItems", 0))
-    return 1 + max((_levels(each, named, above) for each in needed), default=0)
 
 
 def _choices(schema: Schema) -> list[Schema]:

@@ -81,7 +81,7 @@ def task_setting(task: OpenTask, tokenizer: Any) -> Setting | None:
         setting = find_setting(task.spec.environment, tokenizer, opening, task.spec.chat.arguments or NO_ARGUMENTS)
     except UserError as error:
         raise UserError(f"task {task.name}: environment: {error}") from error
-    check_calls_end(task.spec.stop, setting, f"task {task.name}: stop")
+    check_calls_end(task.spec.stop, setting, f"task {task.name}: stop (rollout.stop of a recipe)")
     return setting
 
 

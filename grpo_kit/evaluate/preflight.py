@@ -71,7 +71,7 @@ def plan_evaluation(evaluation: CheckpointEvaluation) -> EvaluationPlan:
 
 
 def _plan_task(evaluation: CheckpointEvaluation, task: OpenTask, tokenizer: Any, context: int) -> TaskPlan:
-    check_stop_strings(task.spec.stop, tokenizer, f"task {task.name}: stop")
+    check_stop_strings(task.spec.stop, tokenizer, f"task {task.name}: stop (rollout.stop of a recipe)")
     setting = task_setting(task, tokenizer)
     arguments = task.spec.chat.arguments if setting is None else setting.arguments
     asked = told(task.problems, tokenizer, task, setting)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import random
 import time
@@ -21,7 +20,7 @@ from grpo_kit.environments.formats import (
     write,
 )
 from grpo_kit.errors import UserError
-from tests.kit.linear import is_linear
+from tests.kit.linear import is_linear, without_collections
 
 ADD = Call("add", {"a": 1, "b": [2, {"c": None}]})
 CODE = Call("python", {"code": 'print("</tool_call>")\nx = "[TOOL_CALLS]```"'})
@@ -188,10 +187,8 @@ OPENINGS = (
 
 @pytest.fixture
 def no_collection():
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+    with without_collections():
+        yield
 
 
 @pytest.mark.usefixtures("no_collection")

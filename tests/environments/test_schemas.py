@@ -64,7 +64,13 @@ def bounded(
     """Values within limits."""
 
 
-@pytest.mark.parametrize("function", [chain, split, grow, fixed, bounded])
+def various(
+    far: Annotated[float, Field(ge=-1.7e308, le=1.7e308)], some: Annotated[set[int], Field(min_length=3)]
+) -> str:
+    """Limits whose difference is none of a float, and items that are all different."""
+
+
+@pytest.mark.parametrize("function", [various, chain, split, grow, fixed, bounded])
 def test_random_calls_are_of_their_types(function):
     tool, draw = describe(function, "here"), random.Random(0)
     for _ in range(300):
@@ -100,3 +106,22 @@ def test_one_of_several_kinds_is_read_of_a_list_and_of_one_of():
 )
 def test_numbers_go_as_far_as_their_limits(schema, least, zero, most):
     assert [furthest(schema, number) for number in (-1e308, 0.0, 1e308)] == [least, zero, most]
+
+
+def test_kinds_that_hold_each_other_are_looked_at_once_each():
+    """In the number of looks, and not in time: every kind of twelve holds any of them twice, or nothing."""
+    looked = 0
+
+    class Counted(dict):
+        def get(self, key, default=None):
+            nonlocal looked
+            looked += key == "required"
+            return super().get(key, default)
+
+    names = [f"Kind{number}" for number in range(12)]
+    any_of = {"oneOf": [{"$ref": f"#/$defs/{name}"} for name in (*names, "Leaf")]}
+    branch = {"type": "object", "properties": {"left": any_of, "right": any_of}, "required": ["left", "right"]}
+    named = {name: Counted(branch) for name in names} | {"Leaf": Counted({"type": "object"})}
+    for seed in range(20):
+        assert isinstance(random_value(random.Random(seed), any_of, named), dict)
+    assert looked < 20 * 13 * (13 + 300)

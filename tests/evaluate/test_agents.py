@@ -171,10 +171,10 @@ BAD = {
     "nobody judges": (COUNTING, "{tools: [calculator]}", "verifier: name who judges"),
     "no such environment": (COUNTING, "{name: nobody}", "task bad: environment: there is no environment or tool named"),
     "no room": ("max_inserted: 128", "max_inserted: 1000", "environment.max_inserted of the task may be"),
-    "a stop that no text holds": (STOPS, "['<|user|>']", "task bad: stop: '<|user|>' holds a special token"),
+    "a stop that no text holds": (STOPS, "['<|user|>']", "stop (rollout.stop of a recipe): '<|user|>' holds a special token"),
     "a stop that cuts calls off": (
         COUNTING, "{tools: [calculator], max_inserted: 64}\nverifier: {name: math}",
-        "task bad: stop: 'a' is a part of how tools are called",
+        "task bad: stop (rollout.stop of a recipe): 'a' is a part of how tools are called",
     ),
 }  # fmt: skip
 

@@ -6,7 +6,9 @@ text that no longer fits into a cache costs more than its length says, once; no 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from contextlib import contextmanager
 
 RATIO = 2.5
 FLOOR = 0.025  # seconds, below which the clock says nothing
@@ -41,3 +43,14 @@ def _costs(cost: Callable[[str], float], shorter: str, longer: str, floor: float
         if most <= max(floor, RATIO * least):
             break
     return least, most
+
+
+@contextmanager
+def without_collections():
+    """The collector goes through all that the suite has made, the sooner the more is made here: its time is no work of ours."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -7,7 +7,6 @@ a machine under load can make one measurement slow and no machine makes a quadra
 
 from __future__ import annotations
 
-import gc
 import random
 import time
 import zlib
@@ -17,7 +16,7 @@ from functools import partial
 import pytest
 
 from grpo_kit.verifiers import Verifier, get_verifier
-from tests.kit.linear import is_linear
+from tests.kit.linear import is_linear, without_collections
 
 # Lengths that are compared with twice as much, and of how many (shape, place) pairs one is measured: all cost minutes, and the
 # verifiers share their extractor, so that what is left out for one is measured for another.
@@ -60,11 +59,8 @@ VERIFIERS: dict[str, tuple[str, object, dict[str, object]]] = {
 
 @pytest.fixture(autouse=True)
 def no_collection() -> Iterator[None]:
-    """The collector visits every object again and again: its cost is not the verifier's."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+    with without_collections():
+        yield
 
 
 def verifier_of(label: str) -> Callable[[str], float]:

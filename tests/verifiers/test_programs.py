@@ -1,11 +1,11 @@
 """Which part of a response is the program, by what the task asks for."""
 
-import gc
 import time
 
 import pytest
 
 from grpo_kit.verifiers.programs import fenced_blocks, find_program, wanted
+from tests.kit.linear import without_collections
 
 ADD = "def add(a, b):\n    return a + b"
 MAIN = "a, b = map(int, input().split())\nprint(a + b)"
@@ -184,15 +184,12 @@ def test_hostile_texts_take_linear_time(unit):
     def cost(size):
         text = unit * (size // len(unit))
         tries = []
-        gc.disable()  # a collection goes through all that the suite has made, and comes the sooner the more a parser makes
-        try:
-            for _ in range(3):
+        for _ in range(2):
+            with without_collections():
                 start = time.process_time()
                 find_program(text, FUNCTION)
                 find_program(f"```python\n{text}", STDIO)
                 tries.append(time.process_time() - start)
-        finally:
-            gc.enable()
         return min(tries)
 
     assert cost(12_000) < max(0.05, 24 * cost(1_500))

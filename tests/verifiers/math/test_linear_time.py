@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
 
@@ -12,7 +11,7 @@ from grpo_kit.verifiers.math import equal, verify
 from grpo_kit.verifiers.math.judge.words import core, formulas_and_words, normal, pieces
 from grpo_kit.verifiers.math.read import parse_cached
 from tests.kit.attack_shapes import PIECES, Shape, mixed, repeated
-from tests.kit.linear import is_linear
+from tests.kit.linear import is_linear, without_collections
 
 SMALL = 4_000
 NEGLIGIBLE = 0.006  # seconds of CPU time below which the clock says nothing
@@ -21,12 +20,10 @@ NEGLIGIBLE = 0.006  # seconds of CPU time below which the clock says nothing
 def seconds(work: Callable[[str], object], text: str) -> float:
     parse_cached.cache_clear()
     pieces.cache_clear()
-    gc.disable()  # its passes over everything that pytest holds are no work of ours
-    start = time.process_time()
-    work(text)
-    spent = time.process_time() - start
-    gc.enable()
-    return spent
+    with without_collections():
+        start = time.process_time()
+        work(text)
+        return time.process_time() - start
 
 
 def in_a_box(text: str) -> None:
