@@ -28,7 +28,10 @@ MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments in 
 GIB = 2**30
 MATRIX = {"float32": MASTER, "bfloat16": 2, "nf4": four_bit.BYTES}
 RUNTIME = {"cpu": 0.45, "cuda": 0.8}  # GiB: interpreter and libraries; context, kernels and collectives' buffers
-LOGIT_COPIES = 4  # of one chunk of logits while its gradient is computed
+# Of one chunk of logits while its gradient is computed; gone through in blocks (policy/lookup.py), itself and its gradient.
+LOGIT_COPIES = 4
+BLOCKED_COPIES = 2
+SAMPLED_COPIES = {"cpu": 1.25, "cuda": 5}  # of a step's logits until the next tokens are drawn; in blocks on a CPU
 # Of TRPO, while a product is made: the gradient, what is solved for, solution, residual, direction, the product, and its part
 # from the present micro-batch.
 SOLVER_VECTORS = 7
@@ -51,6 +54,7 @@ class Setting:
         reference_away: in the host's memory while it computes nothing.
         other: bytes of the model of ``reference.path``, which is there in place of a copy of the policy.
         twins: two networks of action values are trained beside it.
+        reads_distributions: the loss is made of more than the log-probabilities of the tokens that were chosen.
         natural_gradient: TRPO's step: every device holds the whole network, and no moments.
         step_sequences, step_tokens: responses that one device learns from in an optimizer step, and their tokens.
     """
@@ -73,6 +77,7 @@ class Setting:
     critic: bool = False
     twins: bool = False
     target: bool = False
+    reads_distributions: bool = False
     natural_gradient: bool = False
     step_sequences: int = 1
     step_tokens: int = 0
@@ -136,6 +141,7 @@ def setting_of(
         critic=objective.needs_critic,
         twins=objective.learns_twins,
         target=objective.keeps_target,
+        reads_distributions=objective.uses_entropy or objective.teaches_distributions or objective.learns_values,
         natural_gradient=objective.natural_gradient,
         step_sequences=per_update,
         step_tokens=per_update * rollout.max_tokens,
@@ -237,7 +243,8 @@ def _update(s: Setting) -> dict[str, int]:
         parts |= {"vectors of the solver": SOLVER_VECTORS * _trained(s) * MASTER, "distributions": distributions}
     else:
         chunk = min(s.micro_batch * s.shape.vocabulary, max(CHUNK_ELEMENTS, s.shape.vocabulary))
-        parts |= {"logits": LOGIT_COPIES * MASTER * chunk, **_gradients(s, parts["activations"])}
+        copies = BLOCKED_COPIES if s.device == "cpu" and not s.reads_distributions else LOGIT_COPIES
+        parts |= {"logits": copies * MASTER * chunk, **_gradients(s, parts["activations"])}
     if s.reference_away:  # it computes before there are activations or gradients
         there = sum(size for name, size in parts.items() if "gradients" in name or name == "activations")
         parts["reference beyond the activations"] = max(0, sum(_reference(s).values()) - there)
@@ -314,7 +321,7 @@ def _sampling(s: Setting) -> dict[str, int]:
         joined = 0
     return {
         "key-value cache, at most": s.rows * s.length * 2 * shape.layers * shape.key * width,
-        "logits of a step": 5 * MASTER * s.rows * shape.vocabulary,
+        "logits of a step": int(SAMPLED_COPIES[s.device] * MASTER * s.rows * shape.vocabulary),
         "weights joined for decoding": width * shape.layers * joined,
     }
 

@@ -103,6 +103,26 @@ def test_a_natural_gradient_has_vectors_and_distributions_and_no_moments():
     assert activation_bytes(long) == 10 * (2 * 272 + 5 * 2 * 1000 * 4)
 
 
+def test_logits_that_are_gone_through_in_blocks_are_there_once_with_their_gradient():
+    chunk, step = 4 * 2**25, 4 * 3 * 16  # of float32; the most that are held at once, and of three rows
+    assert memory_of(replace(CPU, micro_batch=2**22)).update["logits"] == 2 * chunk
+    assert memory_of(replace(CPU, micro_batch=2**22, reads_distributions=True)).update["logits"] == 4 * chunk
+    assert memory_of(replace(CPU, micro_batch=2**22, device="cuda")).update["logits"] == 4 * chunk
+    assert [memory_of(replace(CPU, device=on)).generate["logits of a step"] for on in ("cpu", "cuda")] == [
+        1.25 * step,
+        5 * step,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "reads"), [("grpo", {}, False), ("grpo", {"entropy_bonus": 0.01}, True), ("soft_q", {}, True)]
+)
+def test_a_loss_reads_distributions_where_it_is_made_of_more_than_the_tokens_chosen(name, more, reads):
+    objective = resolve_objective(name, more)
+    setting = setting_of(recipe("grpo"), objective, SMALL, devices=1, device="cpu", device_bytes=0)
+    assert setting.reads_distributions is reads
+
+
 def test_gradients_are_there_while_the_policy_is_updated():
     several, one = replace(CPU, step_sequences=3), replace(CPU, step_sequences=2)  # of length 5, in micro-batches of 10
     assert memory_of(several).update["gradients"] == 4 * WEIGHTS
