@@ -2,19 +2,21 @@
 
     python benchmarks/limits.py [--threads 2] [--compile]
     python benchmarks/limits.py --model FOLDER      a real one (`make fetch-model`), and where the rest of the time is
+                                [--only float32]    on a processor without products of bfloat16
 
 Rates are of the same run and the same threads: a 2048^3 product in float32 and bfloat16, a copy that fits no cache, and
 forward plus backward of a 30 M-parameter model with the loss of a GRPO step. Floating-point operations of the model are
 those of its products (three times the forward pass) and of causal attention; nothing else counts as work.
 
-With --model: four groups of eight answers to prompts of 85 tokens, prompts shared as in training. Beside the whole pass stand the
-time of its products alone, in the model's own shapes, and the shares of CPU time by kind of operation (torch's profiler, self
-time).
+With --model: four groups of eight answers to prompts of 85 tokens, prompts shared as in training; each processor that it is run
+on has its own columns. Beside the whole pass stand the time of its products alone, in the model's own shapes, and the shares of
+CPU time by kind of operation (torch's profiler, self time).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any
 
 import torch
 from pages import put
-from tiny import Stopwatch, build, machine, write_result
+from tiny import RESULTS, Stopwatch, build, machine, write_result
 from torch import nn
 
 from grpo_kit.config import ModelConfig, OptimizerConfig
@@ -108,8 +110,10 @@ def real(options: argparse.Namespace, unit: str) -> None:
     answered = sum(map(sum, lengths))
     tokens = answered + sum(map(len, prompts))
     pairs = sum(len(p) ** 2 / 2 + sum(n * (len(p) + n / 2) for n in g) for p, g in zip(prompts, lengths, strict=True))
-    found: dict[str, Any] = {"copy_gb_per_second": round(copy_rate(unit) / 1e9, 1), "tokens": [tokens, answered]}
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+    there = {"processor": processor(), "machine": machine(), "copy_gb_per_second": round(copy_rate(unit) / 1e9, 1)}
+    found: dict[str, Any] = {}
+    for name in options.only:
+        dtype = getattr(torch, name)
         policy = load_policy(ModelConfig(path=options.model, dtype=name), torch.device("cpu"))
         assert policy.share_prompts() is None  # as `train` does
         policy.model.train()
@@ -123,7 +127,9 @@ def real(options: argparse.Namespace, unit: str) -> None:
         alone += of_shape(*policy.head.weight.shape, answered, dtype, unit)
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
             step()
-        found[name] = {
+        case = found[f"{name}, {there['processor']}"] = {
+            **there,
+            "tokens": [tokens, answered],
             "gemm_gflops": round(gemm / 1e9),
             "training_gflops": round(work / seconds / 1e9),
             "ratio": round(work / seconds / gemm, 3),
@@ -132,12 +138,21 @@ def real(options: argparse.Namespace, unit: str) -> None:
             "seconds_of_products_alone": round(alone, 2),
             "share": shares(seen),
         }
-        print(name, found[name], flush=True)
+        print(name, case, flush=True)
     if not options.dry:
-        suffix = "_real" if options.threads == 1 else f"_real_{options.threads}_threads"
-        write_result(f"limits{suffix}", {"machine": machine(), "unit": f"{unit} seconds", "cases": found})
+        name = "limits_real" if options.threads == 1 else f"limits_real_{options.threads}_threads"
+        path = RESULTS / f"{name}.json"
+        cases = (json.loads(path.read_text())["cases"] if path.exists() else {}) | found
+        write_result(name, {"unit": f"{unit} seconds", "cases": cases})
         if options.threads == 1:
-            put(PAGE, "real_model limits", table(found))
+            put(PAGE, "real_model limits", table(cases))
+
+
+def processor() -> str:
+    """By the widest products that torch has for it."""
+    if "amx_bf16" in Path("/proc/cpuinfo").read_text():
+        return "AMX"
+    return str(torch.backends.cpu.get_cpu_capability())
 
 
 def of_shape(outputs: int, inputs: int, rows: int, dtype: torch.dtype, unit: str) -> float:
@@ -159,19 +174,22 @@ def shares(seen: Any) -> dict[str, float]:
     return {k: round(v / whole, 3) for k, v in {**found, "the rest": whole - sum(found.values())}.items()}
 
 
-def table(found: dict[str, Any]) -> str:
-    names = ["float32", "bfloat16"]
-    rows = ["| | " + " | ".join(names) + " |", "|---|--:|--:|"]
-    for text, key in (
-        ("a product of 2048 x 2048, GFLOP/s", "gemm_gflops"),
-        ("forward and backward, GFLOP/s", "training_gflops"),
-        ("share of the former", "ratio"),
-        ("seconds", "seconds"),
-        ("its products alone, each many times over, seconds", "seconds_of_products_alone"),
+def table(cases: dict[str, Any]) -> str:
+    rows = ["| | " + " | ".join(cases) + " |", "|---|" + "--:|" * len(cases)]
+    for text, show in (
+        ("a product of 2048 x 2048, GFLOP/s", lambda case: f"{case['gemm_gflops']:,}"),
+        ("forward and backward, GFLOP/s", lambda case: f"{case['training_gflops']:,}"),
+        ("share of the former", lambda case: f"**{case['ratio']:.3f}**"),
+        ("wanted", lambda case: f"{case['target']:.2f}"),
+        ("seconds", lambda case: f"{case['seconds']:.2f}"),
+        ("its products alone, each many times over, seconds", lambda case: f"{case['seconds_of_products_alone']:.2f}"),
+        *(
+            (f"time in {kind}", lambda case, kind=kind: f"{100 * case['share'][kind]:.0f} %")
+            for kind in [*KINDS, "the rest"]
+        ),
+        ("load of the machine's two cores", lambda case: f"{case['machine']['load']:.1f}"),
     ):
-        rows.append(f"| {text} | " + " | ".join(f"{found[n][key]:,}" for n in names) + " |")
-    for kind in found["float32"]["share"]:
-        rows.append(f"| time in {kind} | " + " | ".join(f"{100 * found[n]['share'][kind]:.0f} %" for n in names) + " |")
+        rows.append(f"| {text} | " + " | ".join(map(show, cases.values())) + " |")
     return "\n".join(rows)
 
 
@@ -183,6 +201,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--model", help="folder of a real model")
+    parser.add_argument("--only", nargs="+", choices=[*REAL_TARGETS], default=[*REAL_TARGETS], help="with --model")
     parser.add_argument("--dry", action="store_true", help="write no result")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pages import put
-from tiny import build, machine, median, write_result
+from tiny import RESULTS, build, machine, median, write_result
 
 LONGEST = 256
 TOLERANCE = 1e-5
@@ -60,7 +60,6 @@ WORDS = {
     "fixed_bf16": "64 tokens each, bfloat16 against float32",
     "fixed_bf16_both": "64 tokens each, both in bfloat16",
 }
-RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_model.md"
 
 
@@ -113,9 +112,13 @@ def compare(name: str, case: dict[str, Any], options: argparse.Namespace, model:
     kept = rounds[options.warmup :]
     unit = "cpu" if options.threads == 1 else "wall"
     theirs, mine = [median([r[i][unit] for r in kept]) for i in (0, 1)]
-    # A ratio per round, since a round's two steps are neighbours in time; then the median over rounds.
+    # A round's two steps are neighbours in time.
+    ratios = [m[unit] / t[unit] for t, m in kept]
     result = {
-        "ratio": round(median([m[unit] / t[unit] for t, m in kept]), 3),
+        "machine": machine(),
+        "settings": settings(options),
+        "ratio": round(median(ratios), 3),
+        "ratios": [round(ratio, 3) for ratio in ratios],
         "target": case["target"],
         "unit": f"{unit} seconds, {options.threads} thread{'s' if options.threads > 1 else ''}",
         "trl_seconds": round(theirs, 3),
@@ -163,19 +166,23 @@ def main() -> None:
             print(name, json.dumps(found[name]), flush=True)
     if options.dry:
         return
-    suffix = "" if options.model is None else "_real"
-    suffix += "" if options.threads == 1 else f"_{options.threads}_threads"
-    settings = {
+    name = "step" if options.model is None else "step_real"
+    name += "" if options.threads == 1 else f"_{options.threads}_threads"
+    path = RESULTS / f"{name}.json"
+    known = json.loads(path.read_text())["cases"] if options.only and path.exists() else {}
+    write_result(name, {"cases": known | found})
+    if options.model and options.threads == 1:
+        put(PAGE, "real_model step", table(known | found))
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Of a case, which may stand beside others that were measured on another day."""
+    return {
         "model": "Qwen2 of 3.3 M parameters" if options.model is None else Path(options.model).name,
         "rows": "16 prompts x 8" if options.model is None else "4 prompts x 8",
         "warmup": options.warmup,
         "steps": options.steps,
     }
-    path = RESULTS / f"step{suffix}.json"
-    known = json.loads(path.read_text())["cases"] if options.only and path.exists() else {}
-    write_result(f"step{suffix}", {"machine": machine(), "settings": settings, "cases": known | found})
-    if options.model and options.threads == 1:
-        put(PAGE, "real_model step", table(known | found))
 
 
 def table(cases: dict[str, Any]) -> str:
@@ -187,7 +194,9 @@ def table(cases: dict[str, Any]) -> str:
         memory = (
             f"{case['trl_peak_mb'] / 1024:.1f} GB | {case['our_peak_mb'] / 1024:.1f} GB | {case['memory_ratio']:.2f}"
         )
-        times = f"{case['trl_seconds']:.0f} | {case['our_seconds']:.0f} | **{case['ratio']:.2f}** | {case['target']}"
+        spread = f"{min(case['ratios']):.2f} to {max(case['ratios']):.2f}"
+        seconds = f"{case['trl_seconds']:.0f} | {case['our_seconds']:.0f}"
+        times = f"{seconds} | **{case['ratio']:.2f}** ({spread}) | {case['target']}"
         rows.append(f"| {WORDS[name]} | {times} | {memory} |")
     return "\n".join(rows)
 
