@@ -14,11 +14,12 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import bound, constants, ended, evaluated, joined, needs, outstanding, passed, rewritten, testing, waited
+from . import bound, constants, ended, evaluated, needs, outstanding, passed, rewritten, testing, waited
 from .bound import TaskBroken
 from .connection import Connection
 from .held import Gone, number
 from .helper import Helper
+from .joined import Threads
 from .link import Link
 from .texts import Handed, guard_names
 
@@ -44,7 +45,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     link.around.watch(places, told)
     passed.lend_library(link.of_library, told)
     passed.lend_members(link.operation, told)
-    waited.watch(waited.Program(link.listens, link.wait, lambda: link.kept.forget()), told)
+    waited.watch(link.waits, told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__
@@ -90,9 +91,11 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         run = [job["setup"]]
-        for index, test in job["tests"]:
+        threads = Threads(link.asking, link.waits.waiting, link.called)
+        for position, (index, test) in enumerate(job["tests"], 1):
             run.append(test)
-            send(["test", index, *_judge_one(run, namespace, link, names, asked)])
+            threads.last = position == len(job["tests"])
+            send(["test", index, *_judge_one(run, namespace, link, names, asked, threads)])
     except TaskBroken as error:
         send(["task", str(error)])
     except Gone as error:
@@ -103,18 +106,23 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
 
 
 def _judge_one(
-    texts: Sequence[str], namespace: dict[str, Any], link: Link, names: rewritten.Names, asked: int
+    texts: Sequence[str], namespace: dict[str, Any], link: Link, names: rewritten.Names, asked: int, threads: Threads
 ) -> tuple[str, str]:
     """Run the last of ``texts``, the setup and the tests so far. ``asked``: the requests before the first of them."""
     test = texts[-1]
-    threads = threading.enumerate()
+    before = threading.enumerate()
     link.last = ""
     link.outstanding.clear()
     try:
         try:
             _exec(rewritten.compiled(test, "<test>", names), namespace)
-        finally:
-            joined.join(threads, link.asking)
+        except Exception:
+            threads.join(before, failed=True)
+            raise
+        except SystemExit:
+            threads.join(before)
+            raise
+        threads.join(before)
         namespace[rewritten.HELPER].make_unasked()
         if Gone.happened:
             raise Gone.happened[0]

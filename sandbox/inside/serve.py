@@ -9,23 +9,24 @@ import contextlib
 import enum
 import functools
 import importlib
+import itertools
 import operator
 import re
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
 from . import lent, library, replaced
 from .connection import Connection
+from .conversations import MAIN, Conversations
 from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Shared
 from .streams import Streams
-from .turns import Turns
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
 _LONGEST_PARTS = 4096  # bytes
@@ -65,6 +66,23 @@ async def _come_to(function: Callable[[], Any]) -> Any:
     return function()
 
 
+class _Here(threading.local):
+    """What a thread is about.
+
+    Attributes:
+        number: the conversation in which it answers; None: it has not been asked.
+        given: the mutable arguments that a message names by number.
+        changed: of the arguments of a call that raised.
+        told: what that call brings back.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.given: list[Any] = []
+        self.changed: dict[str, Any] = {}
+        self.told: list[Any] = []
+
+
 class Server:
     def __init__(self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type]) -> None:
         self.connection, self.namespace = connection, namespace
@@ -75,11 +93,10 @@ class Server:
         self.shared = Shared()
         self.kinds: dict[tuple[str, ...], Any] = {}  # of exceptions, by their names
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
-        self.given: list[Any] = []  # the mutable arguments that a message names by number
-        self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
-        self.told: list[Any] = []  # what that call brings back
+        self.here = _Here()
         self.output, self.under_way = replaced.Output(), 0  # requests
-        self.turns, self.sending = Turns(self._receive), threading.Lock()
+        self.conversations = Conversations(self._receive, self._unexpected)
+        self.numbers, self.sending = itertools.count(MAIN + 1), threading.RLock()
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -115,7 +132,7 @@ class Server:
         if kind == "object":
             return self.objects[number]
         if kind == "given":
-            return self.given[number]
+            return self.here.given[number]
         if kind == "slice":
             return slice(*self.decode(number))
         if kind == "kind":
@@ -178,14 +195,32 @@ class Server:
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-
-        def send() -> None:
+        with self._conversation() as in_:
             self._send(["callback", number, *encoded, self.output.printed()])
-
-        what, *came_of_it = self.turns.call(send, self._answered)
+            while (message := self.conversations.hear(in_))[0] not in ("returned", "failed"):
+                self._answer(in_, message)
+        what, *came_of_it = message
         if what == "failed":
             raise self._failed(*came_of_it)
         return self.decode(*came_of_it)
+
+    @contextlib.contextmanager
+    def _conversation(self) -> Iterator[int]:
+        """The one in which this thread answers, or a new one: what it does was not asked for by the tests."""
+        if (number := self.here.number) is not None:
+            yield number
+            return
+        self.here.number = number = next(self.numbers)
+        self.conversations.join(number)
+        try:
+            yield number
+        finally:
+            self.conversations.leave(number)
+            self.here.number = None
+
+    @staticmethod
+    def _unexpected(number: int, message: list[Any]) -> None:
+        raise codec.Malformed("nobody here has asked")
 
     def _failed(self, names: list[str], text: str, arguments: list[Any], which: int) -> BaseException:
         """What a function of the tests has raised; let through, it is that one for them."""
@@ -214,42 +249,42 @@ class Server:
         return True
 
     def _send(self, message: list[Any]) -> None:
+        number = self.here.number
         with self.sending:
             if changed := self.shared.changed(self.encode):
                 self.connection.send(["containers", changed])
             nodes = self.instances.collect(self.encode)
             if nodes:
                 self.connection.send(["nodes", nodes])
-            self.connection.send(message)
+            self.connection.send(["nested", number, message] if number else message)
 
     def run(self) -> None:
         """Answer until the tests have ended."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                self._answered(["nested", 0, self.turns.next()])()
+                self._answer(MAIN, self.conversations.hear(MAIN))
 
-    def _answered(self, message: list[Any]) -> Callable[[], None]:
-        """Work for what the tests ask; returns what sends the answer. A message says of how many functions of theirs, called and
-        not returned, it comes, and so does the answer."""
-        _, depth, (what, *content) = message
+    def _answer(self, number: int, message: list[Any]) -> None:
+        """Work for what the tests ask in a conversation."""
+        outer, self.here.number = self.here.number, number
         try:
-            answer = ["value", *getattr(self, "on_" + what)(*content)]
-        except codec.Malformed:
-            raise
-        except BaseException as error:
-            answer = self._raised(error)
-        return functools.partial(self._reply, depth, answer)
-
-    def _reply(self, depth: int, answer: list[Any]) -> None:
-        try:
-            self._send(["nested", depth, answer] if depth else answer)
-        except (TypeError, ValueError) as error:  # more objects than go over
-            answer = self._raised(error)
-            self._send(["nested", depth, answer] if depth else answer)
+            try:
+                what, *content = message
+                answer = ["value", *getattr(self, "on_" + what)(*content)]
+            except codec.Malformed:
+                raise
+            except BaseException as error:
+                answer = self._raised(error)
+            try:
+                self._send(answer)
+            except (TypeError, ValueError) as error:  # more objects than go over
+                self._send(self._raised(error))
+        finally:
+            self.here.number = outer
 
     def _raised(self, error: BaseException) -> list[Any]:
-        changed, self.changed = self.changed, {}
-        told, self.told = self.told, []
+        changed, self.here.changed = self.here.changed, {}
+        told, self.here.told = self.here.told, []
         return ["raised", self._told(error), changed, told]
 
     def _told(self, error: BaseException, depth: int = 0) -> list[Any]:
@@ -299,21 +334,21 @@ class Server:
 
     def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
         """Call, and report what of its arguments the call has changed, and what it printed if somebody wants to know."""
-        outer = self.given
+        outer = self.here.given
         self.streams.put(around.get("streams", []), make=True)
         try:
-            self.given = from_table(around["given"], self._decode_given) if "given" in around else []
+            self.here.given = from_table(around["given"], self._decode_given) if "given" in around else []
             decoded = [self.decode(a) for a in args]
             function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
-            arguments = Arguments(self.given or (*decoded, *named.values()))
+            arguments = Arguments(self.here.given or (*decoded, *named.values()))
             before = arguments.before()
         finally:
-            self.given = outer
+            self.here.given = outer
         try:
             value, brought = self._with(around, lambda: function(*decoded, **named))
         except BaseException:
             with contextlib.suppress(TypeError, ValueError):
-                self.changed = self._changed(arguments, before)
+                self.here.changed = self._changed(arguments, before)
             raise
         changed = self._changed(arguments, before)
         if "object" in around and _has_methods(type(value)):
@@ -334,7 +369,7 @@ class Server:
         return {**changed, "streams": streams} if streams else changed
 
     def _decode_given(self, content: Any, made: list[Any]) -> Any:
-        self.given = made
+        self.here.given = made
         return self.decode(content)
 
     def _with(self, around: dict[str, Any], run: Callable[[], Any]) -> tuple[Any, list[Any]]:
@@ -345,7 +380,7 @@ class Server:
             try:
                 return run(), [*self.output.printed(), *brought.told()]
             except BaseException:
-                self.told = [*self.output.printed(), *brought.told()]
+                self.here.told = [*self.output.printed(), *brought.told()]
                 raise
             finally:
                 self.under_way -= 1
