@@ -235,12 +235,18 @@ class Link(Values):
         """Whether the program may say something while the tests do nothing: it has something of theirs, or works in a loop."""
         return bool(self.functions or self.streams.known or self.shared.known or self.around.captured() or self.awaited)
 
-    def wait(self, seconds: float, in_loop: bool) -> None:
-        """Let time pass where the program is; in its event loop, if it has one."""
-        try:
-            self.operation("wait in a loop" if in_loop else "wait", seconds)
-        except Exception as error:
-            raise Gone(f"{type(error).__name__} while the tests waited") from None
+    def wait(self, seconds: float, in_loop: bool) -> bool:
+        """Let time pass where the program is; in its event loop, if it has one. False: another thread of the tests asks there."""
+        with contextlib.ExitStack() as held:
+            if self.here.number == MAIN:
+                if not self.lock.acquire(blocking=False):
+                    return False
+                held.callback(self.lock.release)
+            try:
+                self.operation("wait in a loop" if in_loop else "wait", seconds)
+            except Exception as error:
+                raise Gone(f"{type(error).__name__} while the tests waited") from None
+        return True
 
     def _around(self) -> dict[str, Any]:
         around = self.around.now(self.encode)

@@ -26,7 +26,7 @@ class Program:
     Args:
         listens: whether the program may say something while nobody asks it.
         hears: whether a thread of the tests hears what it says by now: it does so for all.
-        wait: waits where it is.
+        wait: waits where it is; False if a thread of the tests asks there.
         forget: what its objects have said so far: it may be otherwise after a while.
 
     Attributes:
@@ -37,17 +37,15 @@ class Program:
         self,
         listens: Callable[[], bool],
         hears: Callable[[], bool],
-        wait: Callable[[float, bool], None],
+        wait: Callable[[float, bool], bool],
         forget: Callable[[], None],
     ) -> None:
         self.listens, self._hears, self._wait, self.forget = listens, hears, wait, forget
         self.waiting: set[int] = set()
 
-    def is_heard(self) -> bool:
-        return self.listens() and not self._hears()
-
-    def wait(self, seconds: float, in_loop: bool = False) -> None:
-        self._wait(min(seconds, _STEP), in_loop)
+    def wait(self, seconds: float, in_loop: bool = False) -> bool:
+        """For a step, where the program is; False if another thread of the tests hears it, or asks there."""
+        return self.listens() and not self._hears() and self._wait(min(seconds, _STEP), in_loop)
 
     def wait_until(self, comes: Callable[[float], bool], timeout: float | None) -> bool:
         """Wait for what another thread does, in steps; returns whether it has come.
@@ -64,9 +62,7 @@ class Program:
             while not comes(max(0, min(seconds, until - _clock()))):
                 if (left := until - _clock()) <= 0:
                     return False
-                if heard := self.is_heard():
-                    self.wait(left)
-                seconds = 0 if heard else _STEP
+                seconds = 0 if self.wait(left) else _STEP
             return True
         finally:
             self.waiting.discard(this)
@@ -148,14 +144,12 @@ def _watch_loops(program: Program) -> None:
         if timeout == 0 or not program.listens():
             return select(self, timeout)
         timeout = _STEP if timeout is None else min(timeout, _STEP)
-        if program.is_heard():
-            outer = asyncio._get_running_loop()
-            asyncio._set_running_loop(None)
-            try:
-                program.wait(timeout, in_loop=True)
-            finally:
-                asyncio._set_running_loop(outer)
-            timeout = 0
-        return select(self, timeout)
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            waited = program.wait(timeout, in_loop=True)
+        finally:
+            asyncio._set_running_loop(outer)
+        return select(self, 0 if waited else timeout)
 
     kind.select = select_hearing
