@@ -12,6 +12,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from . import bound, constants, ended, evaluated, needs, outstanding, passed, rewritten, testing, waited
@@ -83,7 +84,10 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         namespace = _prepare(job, link)
         bound.bind(link, job, namespace)
         names = _help(job, link, namespace)
-        asked = link.requests
+        threads = Threads(link.asking, link.waits.waiting, link.called)
+        whole = _Whole(
+            link, names, threads, link.requests, {*namespace, *dir(builtins)} - names.data - {*job["exceptions"]}
+        )
         _exec(rewritten.compiled(job["setup"], "<setup>"), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
@@ -91,11 +95,10 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         run = [job["setup"]]
-        threads = Threads(link.asking, link.waits.waiting, link.called)
         for position, (index, test) in enumerate(job["tests"], 1):
             run.append(test)
             threads.last = position == len(job["tests"])
-            send(["test", index, *_judge_one(run, namespace, link, names, asked, threads)])
+            send(["test", index, *_judge_one(run, namespace, whole)])
     except TaskBroken as error:
         send(["task", str(error)])
     except Gone as error:
@@ -105,17 +108,42 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     send(["done"])
 
 
-def _judge_one(
-    texts: Sequence[str], namespace: dict[str, Any], link: Link, names: rewritten.Names, asked: int, threads: Threads
-) -> tuple[str, str]:
-    """Run the last of ``texts``, the setup and the tests so far. ``asked``: the requests before the first of them."""
-    test = texts[-1]
+@dataclass(slots=True, frozen=True)
+class _Whole:
+    """What all tests have in common.
+
+    Attributes:
+        asked: the requests before the setup.
+        given: names that stand for the same whatever the program.
+    """
+
+    link: Link
+    names: rewritten.Names
+    threads: Threads
+    asked: int
+    given: set[str]
+
+    def is_of_tests(self, texts: Sequence[str], asked: int) -> bool:
+        """Whether every program would meet what the last of ``texts`` did, ``asked`` requests before it.
+
+        Not if the program has said anything yet that this may depend on.
+        """
+        if self.link.requests == self.asked and not needs.reads(texts, self.names.data):
+            return True
+        apart = self.link.functions or threading.active_count() > 1  # which may run meanwhile
+        return self.link.requests == asked and not apart and needs.is_alone(texts, self.given)
+
+
+def _judge_one(texts: Sequence[str], namespace: dict[str, Any], whole: _Whole) -> tuple[str, str]:
+    """Run the last of ``texts``, the setup and the tests so far."""
+    test, link, threads = texts[-1], whole.link, whole.threads
+    asked = link.requests
     before = threading.enumerate()
     link.last = ""
     link.outstanding.clear()
     try:
         try:
-            _exec(rewritten.compiled(test, "<test>", names), namespace)
+            _exec(rewritten.compiled(test, "<test>", whole.names), namespace)
         except Exception:
             threads.join(before, failed=True)
             raise
@@ -129,7 +157,7 @@ def _judge_one(
     except Gone:
         raise
     except passed.CannotLeave as error:
-        if link.requests == asked and not needs.reads(texts, names.data):  # the program has said nothing yet
+        if whole.is_of_tests(texts, asked):
             raise TaskBroken(str(error)) from None
         return "fail", str(error)
     except SystemExit as error:  # unittest.main() ends so
