@@ -51,6 +51,7 @@ class Link(Values):
         self.asking: collections.Counter[int] = collections.Counter()  # requests under way, by thread
         self.failures: list[BaseException] = []  # what functions of the tests have raised
         self.classes: set[str] = set()  # names of the program that it calls classes
+        self.making: set[str] = set()  # of these, the ones under test
         self.waits = waited.Program(
             self.listens, lambda: self.conversations.reads, self.wait, lambda: self.kept.forget()
         )

@@ -91,6 +91,7 @@ OBJECTS = [
  ("list in list", CH, CHBAD, "a = []\nh([a])\nassert a == [5]", {}),
  ("list in dict", "def f(d): d['k'].append(1)", "def f(d): pass", "a = []\nf({'k': a})\nassert a == [1]", {}),
  ("star args", CH, CHBAD, "a = []\nt = (a,)\nf(*t)\nassert a == [1]", {}),
+ ("cents and dollars", "class Money:\n def __init__(s, c): s.c = c\n def plus(s, o): return Money(s.c + o.c)\n def __int__(s): return s.c\n def __float__(s): return s.c / 100", "class Money:\n def __init__(s, c): s.c = c\n def plus(s, o): return Money(s.c)\n def __int__(s): return s.c\n def __float__(s): return s.c / 100", "m = Money(200).plus(Money(350))\nassert int(m) == 550 and float(m) == 5.5", {"entry_point": "Money"}),
  ("returns same", "def f(a):\n a.append(1)\n return a", "def f(a): return a + [1]", "a = []\nb = f(a)\nassert b is a", {}),
  ("returns same 2", "def f(a):\n a.append(1)\n return a", "def f(a): return a + [1]", "a = []\nb = f(a)\nassert b == [1] and a == [1]", {}),
  ("returns new", "def f(a): return a + [1]", "def f(a):\n a.append(1)\n return a", "a = []\nb = f(a)\nassert b == [1] and b is not a and a == []", {}),
