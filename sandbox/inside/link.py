@@ -17,6 +17,7 @@ from .conversations import MAIN, Conversations
 from .given import Arguments, alike, fill
 from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
+from .raised import known_text
 from .replaced import Around
 from .values import Values
 
@@ -301,7 +302,7 @@ class Link(Values):
             message = ["call", self.encode(target), encoded, named, around]
             reply = self.request(message, arguments.containers, around)
         except Exception as error:
-            self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
+            self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {known_text(error)}"[:300])
             raise
         standing = OWN if about(target).makes_own else OPAQUE
         value = self._answer(reply, 3, lambda: self._result(target, reply, arguments.containers, standing, around))

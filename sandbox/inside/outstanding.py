@@ -11,6 +11,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from ..wire import codec
 from .proxy import Proxy
+from .raised import known_text
 
 _LOCK = threading.RLock()
 P = ParamSpec("P")
@@ -322,7 +323,7 @@ def _heard(method: Callable[..., Any], outstanding: Outstanding) -> Callable[...
         if arguments[-1] is not None:  # a subtest that passed
             kind, error, _ = arguments[-1]
             # A new one: `with self.subTest()` takes what was raised in it, after it was told.
-            outstanding.add(AssertionError(f"a case failed: {kind.__name__}: {error}"))
+            outstanding.add(AssertionError(f"a case failed: {kind.__name__}: {known_text(error)}"))
         return method(self, *arguments)
 
     return hear

@@ -36,6 +36,12 @@ def text_of(error: BaseException) -> str:
     return told
 
 
+def known_text(error: BaseException) -> str:
+    """The text of an exception, without asking the program for that of an argument."""
+    told = error.__dict__.get(_TEXT)
+    return str(error) if told is None else str(told)
+
+
 # What a class has that stands for one of the program's.
 BODY = {"__getattr__": asked, "__str__": text_of}
 
@@ -88,10 +94,10 @@ class Raised:
     def _nearest(self, names: Any, text: str, parts: Any) -> BaseException:
         """The nearest known class to what the program raised: its own if the tests name it, else a built-in one.
 
-        ``parts``: its arguments and its other attributes.
+        ``parts``: its arguments, if they have come over, and its other attributes.
         """
         arguments, attributes = parts
-        if type(arguments) is not list or type(attributes) is not dict:
+        if not isinstance(arguments, (list, type(None))) or type(attributes) is not dict:
             raise codec.Malformed("not an exception")
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
         own = known[0].rpartition(":")[2] if known else ""
@@ -99,7 +105,7 @@ class Raised:
             kind = self.kind(name)
             if kind is not None and kind is not Exception:
                 of_library = kind.__module__ == "builtins" or ":" in name
-                if name == known[0] and of_library and not any(map(codec.holds_opaque, arguments)):
+                if name == known[0] and of_library and arguments is not None and not _hold_objects(arguments):
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
                         return _dressed(kind(*arguments), attributes)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
@@ -117,12 +123,15 @@ class Raised:
         return kind if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) else None
 
 
-def _made(kind: Any, text: str, arguments: list[Any], attributes: dict[Any, Any]) -> BaseException:
+def _made(kind: Any, text: str, arguments: list[Any] | None, attributes: dict[Any, Any]) -> BaseException:
     error = kind.__new__(kind)
-    data = arguments and not any(map(codec.holds_opaque, arguments))
-    error.args = tuple(arguments) if data else (text,) if text else ()
+    error.args = (text,) if arguments is None else tuple(arguments)
     error.__dict__[_TEXT] = text
     return _dressed(error, attributes)
+
+
+def _hold_objects(arguments: list[Any]) -> bool:
+    return any(isinstance(argument, Held) or codec.holds_opaque(argument) for argument in arguments)
 
 
 def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:

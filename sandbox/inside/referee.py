@@ -22,6 +22,7 @@ from .held import Gone, number
 from .helper import Helper
 from .joined import Threads
 from .link import Link
+from .raised import known_text
 from .texts import Handed, guard_names
 
 _exec = builtins.exec  # that of the tests is another one (`evaluated`)
@@ -168,10 +169,15 @@ def _judge_one(texts: Sequence[str], namespace: dict[str, Any], whole: _Whole) -
     except AssertionError:  # its message may hold the expected value
         return "fail", link.last or "an assertion failed"
     except BaseException as error:
-        return "fail", f"{type(error).__name__}: {error}"[:300] + (f" (after {link.last})" if link.last else "")
+        return "fail", f"{type(error).__name__}: {known_text(error)}"[:300] + (
+            f" (after {link.last})" if link.last else ""
+        )
     swallowed = link.outstanding.first()
     if swallowed is not None:
         if isinstance(swallowed, AssertionError):
             return "fail", "an assertion failed in a function, a thread or a case of the tests"
-        return "fail", f"{type(swallowed).__name__} was raised, and nothing in the test took it: {swallowed}"[:300]
+        return (
+            "fail",
+            f"{type(swallowed).__name__} was raised, and nothing in the test took it: {known_text(swallowed)}"[:300],
+        )
     return "pass", ""

@@ -31,9 +31,11 @@ from .streams import Streams
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
 _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
+_MOST_ARGUMENTS = 50  # of an exception
 _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
 _MOST_IN_GROUP = 50
-_OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
+# Which are neither in their dict nor always found by their arguments.
+_OF_ERRORS = ("errno", "strerror", "filename", "filename2", "name", "path", "msg", "lineno", "offset", "text")
 
 
 class _Given:
@@ -305,14 +307,18 @@ class Server:
         return [_names_of(type(error)), text, self._parts(error), came_from, inner, of_tests, self._held(error)]
 
     def _parts(self, error: BaseException) -> Any:
-        """The arguments and the attributes of an exception, as far as they are small and data."""
+        """The arguments of an exception, objects among them, and its attributes, as far as they are small and data. None in the
+        place of the arguments: these are too many."""
+        arguments: list[Any] | None = None
+        attributes: dict[str, Any] = {}
         with contextlib.suppress(BaseException):
-            attributes = {k: v for k, v in vars(error).items() if isinstance(k, str)}
-            attributes |= {k: v for k in _OF_ERRORS if isinstance(v := getattr(error, k, None), str)}
-            encoded = codec.encode([list(error.args), attributes])
-            if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
-                return encoded
-        return [[], codec.encode({})]
+            found = {k: v for k, v in vars(error).items() if isinstance(k, str)}
+            found |= {k: v for k in _OF_ERRORS if isinstance(v := getattr(error, k, None), (str, int))}
+            attributes = {k: v for k, v in found.items() if _as_data(v)}
+            if len(error.args) <= _MOST_ARGUMENTS:
+                told = [(_as_data(a) or [self._held(a)])[0] for a in error.args]
+                arguments = told if len(codec.to_bytes(told)) < _LONGEST_PARTS else None
+        return [arguments, *(_as_data(attributes) or [codec.encode({})])]
 
     def on_names(self, wanted: list[str]) -> list[Any]:
         """What each name is, for the tests to bind: [kind, content], and of a container that they may change its number."""
@@ -405,6 +411,19 @@ class Server:
             return encoded
         number = self.shared.number(value)
         return encoded if number is None else {"~": "ref", "v": ["container", number, encoded]}
+
+
+def _as_data(value: Any) -> list[Any] | None:
+    """[its encoding], or None for what is no data, or too much."""
+    with contextlib.suppress(BaseException):
+        encoded = codec.encode(value, _no_data)
+        if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
+            return [encoded]
+    return None
+
+
+def _no_data(value: Any) -> Any:
+    raise TypeError
 
 
 def _has_methods(kind: type) -> bool:
