@@ -44,6 +44,7 @@ class Link(Values):
         self.around = Around()
         self.put: dict[tuple[int, str], Any] = {}
         self.spent: set[int] = set()
+        self.taken: collections.Counter[int] = collections.Counter()
         self.conversations = Conversations(self._receive, self._begin)
         self.called: set[threading.Thread] = set()  # in which functions run that threads of the program have called
         self.awaited = False  # whether the tests have awaited anything of the program's
@@ -244,10 +245,8 @@ class Link(Values):
                 if not self.lock.acquire(blocking=False):
                     return False
                 held.callback(self.lock.release)
-            try:
+            with _broken():
                 self.operation("wait in a loop" if in_loop else "wait", seconds)
-            except Exception as error:
-                raise Gone(f"{type(error).__name__} while the tests waited") from None
         return True
 
     def _around(self) -> dict[str, Any]:
