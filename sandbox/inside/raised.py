@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
+from . import library
 from .held import Held
-from .library import names_of
 
 _OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
@@ -66,7 +65,7 @@ class Raised:
         """How a kind of the tests is told the program, which may raise it from now on."""
         if not issubclass(kind, AssertionError):
             self.kinds.setdefault(kind.__name__, kind)
-        return names_of(kind)
+        return library.names_of(kind)
 
     def as_here(
         self, told: list[Any], decode: Callable[[Any], Any], failures: Sequence[BaseException] = ()
@@ -114,13 +113,14 @@ class Raised:
 
     def kind(self, name: str) -> Any:
         """The tests' own class for a name that the program gave, a built-in one or one of the library; None: there is none."""
-        module, _, attribute = name.rpartition(":")
         kind: Any = self.kinds.get(name)
-        if kind is None and attribute not in NEVER:
-            top = module.partition(".")[0] or "builtins"
-            known = top in sys.stdlib_module_names and top not in _OF_FRAMEWORKS
-            kind = getattr(sys.modules.get(module or "builtins"), attribute, None) if known else None
-        return kind if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) else None
+        if kind is not None:
+            return kind if issubclass(kind, (Exception, SystemExit)) else None
+        module, _, attribute = name.rpartition(":")
+        kind = library.found(module or "builtins", attribute)
+        if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, AssertionError):
+            return None
+        return None if kind.__module__.partition(".")[0] in _OF_FRAMEWORKS else kind
 
 
 def _made(kind: Any, text: str, arguments: list[Any] | None, attributes: dict[Any, Any]) -> BaseException:
