@@ -89,11 +89,21 @@ async def _awaited(value: Any) -> Any:
 
 
 def _wait(value: Any, timeout: float | None = None) -> Any:
-    if _here.loop is None:
-        _here.loop = importlib.import_module("asyncio").new_event_loop()
-    return _here.loop.run_until_complete(
-        _awaited(value) if timeout is None else importlib.import_module("asyncio").wait_for(_awaited(value), timeout)
-    )
+    asyncio: Any = importlib.import_module("asyncio")
+    outer = asyncio._get_running_loop()
+    if outer is None and _here.loop is None:
+        _here.loop = asyncio.new_event_loop()
+    # What the program awaits in the loop may be a coroutine of the tests, which awaits another one of the program's.
+    loop = asyncio.new_event_loop() if outer is not None else _here.loop
+    asyncio._set_running_loop(None)
+    try:
+        return loop.run_until_complete(
+            _awaited(value) if timeout is None else asyncio.wait_for(_awaited(value), timeout)
+        )
+    finally:
+        asyncio._set_running_loop(outer)
+        if outer is not None:
+            loop.close()
 
 
 def _wait_in_loop(seconds: float) -> None:

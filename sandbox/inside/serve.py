@@ -51,6 +51,19 @@ class _Given:
         return self._ask()
 
 
+class _GivenAwaited:
+    """The same for ``async for``."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        return self._ask()
+
+
 class _Mock:
     """A mock of the tests: they are told of each call, and give each attribute."""
 
@@ -168,6 +181,8 @@ class Server:
         function = shaped(form, call)
         if kind == "iterator":
             return _Given(function)
+        if kind == "asynchronous iterator":
+            return _GivenAwaited(function)
         if kind == "coroutine":
             return _come_to(function)
         if kind == "mock":

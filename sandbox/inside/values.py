@@ -95,6 +95,9 @@ class Values:
         if inspect.iscoroutine(value):
             self.functions.append(functools.partial(passed.awaited, value))
             return {"~": "ref", "v": ["coroutine", len(self.functions) - 1]}
+        if isinstance(value, types.AsyncGeneratorType):
+            self.functions.append(functools.partial(passed.next_awaited, value))
+            return {"~": "ref", "v": ["asynchronous iterator", len(self.functions) - 1]}
         if callable(value) and not isinstance(value, type):
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
             binds = isinstance(value, types.FunctionType)

@@ -25,6 +25,10 @@ TASK = "import asyncio\nclass Counts:\n def __init__(s): s.n = 0\n async def beg
 EVENT = RUN + "def f(x):\n threading.Event().wait(0.3)\n return x + 1"
 CHANNEL = "import threading\nclass Channel:\n def __init__(s): s.c, s.a = threading.Condition(), []\n def put(s, x):\n  with s.c: s.a.append(x); s.c.notify()\n def get(s):\n  with s.c:\n   while not s.a: s.c.wait(5)\n   return s.a.pop(0)\n"
 LOOPS = "import asyncio, threading\nasync def run(f): await asyncio.get_running_loop().run_in_executor(None, f)\nasync def slow(x):\n await asyncio.sleep(0.05)\n return x + 1"
+AWAITS = "import asyncio\nasync def slow(x):\n await asyncio.sleep(0.01)\n return x + 1\nasync def f(g):\n await asyncio.sleep(0)\n return await g()"
+TOTAL = (
+    "async def total(a):\n t = 0\n async for x in a: t += x\n return t\nasync def gen(n):\n for i in range(n): yield i"
+)
 QUEUED = "import queue, threading\nq, out = queue.Queue(), []\ndef work():\n    while (x := q.get()) is not None: out.append(f(x))\nt = threading.Thread(target=work)\nt.start()\n"
 _CAPTURED = "import contextlib, io, time\nout = io.StringIO()\nt = Ticker()\nwith contextlib.redirect_stdout(out):\n"
 # fmt: off
@@ -83,6 +87,11 @@ WAITING = [
  ('a test thread that waits for a callback', LATER, "def later(w, fn): pass", "import threading\nout = []\ndone = threading.Event()\ndef g():\n    out.append(5)\n    done.set()\nt = threading.Thread(target=lambda: (done.wait(2), out.append(6)))\nt.start()\nlater(0.05, g)\nt.join()\nassert out == [5, 6]", {'entry_point': 'later'}),
  ('a test thread that asks in a loop', LATER, "def later(w, fn): pass", "import threading, time\nout = []\nlater(0.05, lambda: out.append(5))\ndef wait():\n    until = time.time() + 2\n    while not out and time.time() < until: time.sleep(0.01)\nt = threading.Thread(target=wait)\nt.start()\nt.join()\nassert out == [5]", {'entry_point': 'later'}),
  ('a loop in a function that a thread calls', LOOPS, LOOPS.replace("x + 1", "x"), "import asyncio\nout = []\ndef g(): out.append(asyncio.run(slow(1)))\nasyncio.run(run(g))\nassert out == [2]", {'entry_point': ['run', 'slow']}),
+ # What the program awaits of the tests' own may itself await the program's.
+ ('a coroutine of the tests that awaits one of the program', AWAITS, AWAITS.replace("x + 1", "x"), "import asyncio\nasync def g(): return await slow(1)\nasync def m():\n    assert await f(g) == 2\n    assert await f(g) + await slow(1) == 4\nasyncio.run(m())", {'entry_point': ['f', 'slow']}),
+ ('an asynchronous generator of the tests', TOTAL, TOTAL.replace("t += x", "t += 1"), "import asyncio\nasync def g():\n    for i in range(3):\n        await asyncio.sleep(0.01)\n        yield i\nasync def m(): assert await total(g()) == 3 and await total(x async for x in g() if x) == 3\nasyncio.run(m())", {'entry_point': 'total'}),
+ ('an asynchronous generator of the tests over one of the program', TOTAL, TOTAL.replace("yield i", "yield 0"), "import asyncio\nasync def g(n):\n    async for i in gen(n): yield 10 * i\nasync def m(): assert await total(g(3)) == 30\nasyncio.run(m())", {'entry_point': ['total', 'gen']}),
+ ('an asynchronous generator of the tests that raises', TOTAL, TOTAL.replace("return t", "return t + 1"), "import asyncio\nasync def g():\n    yield 1\n    raise KeyError(5)\nasync def one(): yield 1\nasync def m():\n    try: await total(g())\n    except KeyError as e: assert e.args == (5,)\n    else: assert 0\n    assert await total(one()) == 1\nasyncio.run(m())", {'entry_point': 'total'}),
  # Threads that one test begins and a later one ends.
  ('a worker over several tests', "def f(x): return x + 1", "def f(x): return x", [QUEUED + "q.put(1)", "q.put(2); q.put(None); t.join()\nassert out == [2, 3]"], {'entry_point': 'f'}),
  ('a worker over several tests that fails', "def f(x): return x + 1", "def f(x): return x", [QUEUED.replace("out.append(f(x))", "assert f(x) == x + 1") + "q.put(1)", "q.put(2); q.put(None)"], {'entry_point': 'f'}),
