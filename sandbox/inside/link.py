@@ -57,9 +57,8 @@ class Link(Values):
         self.waits = waited.Program(
             self.listens, lambda: self.conversations.reads, self.wait, lambda: self.kept.forget()
         )
-        self.lock = (
-            threading.RLock()
-        )  # threads of the tests share one conversation; a function that is called asks again
+        # Threads of the tests share one conversation; a function that is called asks again.
+        self.lock = threading.RLock()
         self.sending = threading.RLock()
         self._kept = Kept()
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
