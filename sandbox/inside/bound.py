@@ -44,6 +44,7 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
                 link.classes.add(name)
                 if name in job["classes"]:
                     about(value).makes_own = True
+                    link.making.add(name)
 
 
 def _named_value(link: Link, name: str, content: Any) -> Any:

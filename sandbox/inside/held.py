@@ -17,6 +17,7 @@ the very object that the tests have made (``return self``).
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -43,13 +44,15 @@ _SAYING |= {"eq", "ne", "attributes", "parameters", "members", "data", "copy", "
 _CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
 _CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}
 _CHANGING |= {"ilshift", "irshift"}
+_TAKING = frozenset(("next", "anext"))
 
 
 class Kept:
     """What opaque objects have said and yielded since the tests last called the program: they say and yield the same again.
 
     Attributes:
-        lengths: what they have said their length is, by number.
+        lengths: how many items they may have in all, as they have said their length is, and how many were taken by then, by
+            number.
         yielded: how many items they have yielded, to the end.
         items: what they have yielded: an object that yields something else each time is no data.
         backward, awaited: the same for ``reversed`` and ``async for``.
@@ -57,7 +60,7 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self.lengths: dict[int, int] = {}
+        self.lengths: dict[int, tuple[frozenset[int], int]] = {}
         self.yielded: dict[int, int] = {}
         self.items: dict[int, Any] = {}
         self.backward: dict[int, Any] = {}
@@ -79,6 +82,22 @@ class Kept:
             self.forget()
         elif operation not in _SAYING:
             self.said = {key: said for key, said in self.said.items() if key[0] != which}
+        if operation in _TAKING and which is not None:
+            for known in (self.yielded, self.items, self.backward, self.awaited):
+                known.pop(which, None)
+
+    def states(self, which: int, length: int, taken: int) -> bool:
+        """A length is said when so many items were ``taken``: it is that of all, or of those that are left. False: it cannot
+        be, by what was said before."""
+        possible = frozenset((length, length + taken))
+        before, at = self.lengths.get(which, (possible, taken))
+        self.lengths[which] = (possible if at == taken else possible & before), taken
+        return bool(self.lengths[which][0]) and self.yielded.get(which, length) == length
+
+    def has_yielded(self, which: int, count: int, taken: int) -> bool:
+        """All items have been gone over, beside those that were ``taken``. False: that are not as many as was said."""
+        possible, _ = self.lengths.get(which, (frozenset((count,)), taken))
+        return not possible.isdisjoint((count, count + taken))
 
 
 class Link(Protocol):
@@ -86,20 +105,24 @@ class Link(Protocol):
 
     Attributes:
         under_test: names of the program that are given, or used as classes.
+        making: names of classes under test.
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
         kept: what opaque objects have said and yielded since the tests last called the program.
         spent: iterators that have come to their end.
+        taken: how many items the tests have taken of those that are their own iterators.
         outstanding: hears of exceptions that are no answer.
     """
 
     outstanding: Any
     under_test: frozenset[str]
+    making: set[str]
     objects: frozenset[str]
     methods: frozenset[str]
     put: dict[tuple[int, str], Any]
     kept: Kept
     spent: set[int]
+    taken: Counter[int]
 
     def tell(self) -> None: ...
 
@@ -192,10 +215,11 @@ def answer(held: Held, operation: str, kind: type) -> Any:
     value = _said(untainted(held), operation)
     if type(value) is not kind:
         raise Gone(f"{operation}() came back as {type(value).__name__}")
-    if standing(held) == OPAQUE and operation in ("int", "float"):
-        said = about(held).link.kept.said
-        whole, number_ = (said.get((number(held), kind)) for kind in ("int", "float"))
-        if whole is not None and number_ is not None and abs(whole - number_) > 1:
+    link = about(held).link
+    # What `int()` means for an object of a class under test (cents, of dollars) is its class's to say.
+    if standing(held) == OPAQUE and operation in ("int", "float") and about(held).class_name not in link.making:
+        whole, part = (link.kept.said.get((number(held), kind)) for kind in ("int", "float"))
+        if whole is not None and part is not None and not whole - 1 <= part <= whole + 1:
             raise Gone("an object of the program says two numbers")
     return value
 

@@ -90,13 +90,15 @@ class OverItems:
             value = next(self.over)
         except StopIteration:
             of: Any = self.of
-            kept, which = about(of).link.kept, about(of).number
+            link, which = about(of).link, about(of).number
+            kept, taken, count = link.kept, link.taken[which], self.count
             if number(self.over) == which:
-                about(of).link.spent.add(which)
+                link.spent.add(which)
+                count, taken = taken, 0
             elif standing(of) == OPAQUE:
-                kept.lengths.setdefault(which, self.count)  # reversed, it yields as many
-                kept.yielded[which] = self.count
-            if standing(of) == OPAQUE and kept.lengths.get(which, self.count) != self.count:
+                kept.yielded[which] = count  # reversed, it yields as many
+                kept.lengths.setdefault(which, (frozenset((count,)), taken))
+            if standing(of) == OPAQUE and not kept.has_yielded(which, count, taken):
                 raise Gone("an object of the program yields not as many items as its length says") from None
             raise
         self.count += 1

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..wire import codec
-from . import library, outstanding, passed
+from . import library, outstanding, passed, waited
 from .connection import Connection
+from .conversations import MAIN, Conversations
 from .given import Arguments, alike, fill
 from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
+from .raised import known_text
 from .replaced import Around
 from .values import Values
 
@@ -41,19 +43,29 @@ class Link(Values):
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
         self.put: dict[tuple[int, str], Any] = {}
-        self.kept = Kept()
         self.spent: set[int] = set()
-        self.running = 0  # functions of the tests that the program has called and that have not returned
-        # Replies that came while such a function asked, by `running` of the request.
-        self.early: dict[int, list[Any]] = {}
+        self.taken: collections.Counter[int] = collections.Counter()
+        self.conversations = Conversations(self._receive, self._begin)
+        self.called: set[threading.Thread] = set()  # in which functions run that threads of the program have called
         self.awaited = False  # whether the tests have awaited anything of the program's
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
         self.asking: collections.Counter[int] = collections.Counter()  # requests under way, by thread
         self.failures: list[BaseException] = []  # what functions of the tests have raised
         self.classes: set[str] = set()  # names of the program that it calls classes
-        self.lock = threading.RLock()  # tests may have threads; a function of theirs that is called asks again
+        self.making: set[str] = set()  # of these, the ones under test
+        self.waits = waited.Program(
+            self.listens, lambda: self.conversations.reads, self.wait, lambda: self.kept.forget()
+        )
+        # Threads of the tests share one conversation; a function that is called asks again.
+        self.lock = threading.RLock()
+        self.sending = threading.RLock()
+        self._kept = Kept()
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
+
+    @property
+    def kept(self) -> Kept:
+        return self.here.kept or self._kept
 
     def request(
         self, message: list[Any], given: list[Any] | None = None, around: dict[str, Any] | None = None
@@ -63,7 +75,7 @@ class Link(Values):
         thread = threading.get_ident()
         self.asking[thread] += 1
         try:
-            with self.lock:
+            with self.lock if self.here.number == MAIN else contextlib.nullcontext():
                 return self._request(message, given or [], around or {})
         finally:
             self.asking[thread] -= 1
@@ -77,15 +89,10 @@ class Link(Values):
         # An exit in a function of the tests, once the call is over that it was in.
         ending: BaseException | None = None
         with _broken():
-            depth = self.running
-            self._send(["nested", depth, message] if depth else message)
+            self._send(message)
             while True:
-                reply = self._reply(depth)
-                if reply[0] == "nodes":
-                    self.instances.absorb(reply[1], self.decode)
-                elif reply[0] == "containers":
-                    self.shared.take(reply[1], self.decode)
-                elif reply[0] == "callback":
+                reply = self.conversations.hear(self.here.number)
+                if reply[0] == "callback":
                     *asked, printed = reply[1:]
                     self.around.printed(around, printed)
                     ending = self._run_function(*asked) or ending
@@ -106,28 +113,37 @@ class Link(Values):
             self._told(around, reply[3])
         raise error
 
-    def _reply(self, depth: int) -> list[Any]:
-        """The next message that is for the request at this depth; one for a request further out is kept for it.
-
-        A thread of the program may have a function of the tests ask something while another thread ends the call that the tests
-        have asked for before.
-        """
-        if depth in self.early:
-            return self.early.pop(depth)
+    def _receive(self) -> list[Any]:
         while True:
-            reply = self.connection.receive()
-            if type(reply) is not list or not reply:
-                raise codec.Malformed("not a reply")
-            found = 0
-            if reply[0] == "nested" and len(reply) == 3:
-                found, reply = reply[1:]
-            elif reply[0] not in ("value", "raised"):
-                return reply
-            if found == depth:
-                return reply
-            if type(found) is not int or not 0 <= found < depth or found in self.early:
-                raise codec.Malformed("not a reply")
-            self.early[found] = reply
+            message = self.connection.receive()
+            if type(message) is not list or not message:
+                raise codec.Malformed("not a message")
+            if message[0] == "nodes":
+                self.instances.absorb(message[1], self.decode)
+            elif message[0] == "containers":
+                self.shared.take(message[1], self.decode)
+            else:
+                return message
+
+    def _begin(self, number: int, message: list[Any]) -> None:
+        """A thread of the program has a function of the tests called."""
+        if type(number) is not int or type(message) is not list or not message or message[0] != "callback":
+            raise codec.Malformed("an answer that nobody has asked for")
+        self.conversations.join(number)
+        thread = threading.Thread(target=self._run_apart, args=(number, message), daemon=True)
+        self.called.add(thread)
+        thread.start()
+
+    def _run_apart(self, number: int, message: list[Any]) -> None:
+        self.here.number = number
+        try:
+            with contextlib.suppress(Gone), _broken():
+                *asked, printed = message[1:]
+                self.around.printed({"captured": self.around.captured()}, printed)
+                self._run_function(*asked)
+        finally:
+            self.conversations.leave(number)
+            self.called.discard(threading.current_thread())
 
     def _told(self, around: dict[str, Any], told: Any) -> None:
         try:
@@ -146,7 +162,7 @@ class Link(Values):
 
     def tell(self) -> None:
         """Have the program know what the tests have changed in what both have: its objects may be others by that."""
-        with self.lock, _broken():
+        with self.sending, _broken():
             self._tell()
 
     def _tell(self) -> None:
@@ -162,21 +178,24 @@ class Link(Values):
             self.connection.send(["containers", changed])
 
     def _send(self, message: list[Any]) -> None:
-        self._tell()
-        self.connection.send(message)
+        number = self.here.number
+        with self.sending:
+            self._tell()
+            self.connection.send(["nested", number, message] if number else message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> BaseException | None:
         """Call a function of the tests for the program; the exit that it ended with, if it did."""
         decoded = [self.decode(a) for a in args]
         named = {str(k): self.decode(v) for k, v in kwargs.items()}
         try:
-            self.running += 1
-            kept, self.kept = self.kept, Kept()  # the program is at work: what its objects say may have changed
+            kept, self.here.kept = (
+                self.here.kept,
+                Kept(),
+            )  # the program is at work: what its objects say may have changed
             try:
                 value = self.functions[number](*decoded, **named)
             finally:
-                self.running -= 1
-                self.kept = kept
+                self.here.kept = kept
             answer = ["returned", self.encode(value)]
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
@@ -218,12 +237,16 @@ class Link(Values):
         """Whether the program may say something while the tests do nothing: it has something of theirs, or works in a loop."""
         return bool(self.functions or self.streams.known or self.shared.known or self.around.captured() or self.awaited)
 
-    def wait(self, seconds: float, in_loop: bool) -> None:
-        """Let time pass where the program is; in its event loop, if it has one."""
-        try:
-            self.operation("wait in a loop" if in_loop else "wait", seconds)
-        except Exception as error:
-            raise Gone(f"{type(error).__name__} while the tests waited") from None
+    def wait(self, seconds: float, in_loop: bool) -> bool:
+        """Let time pass where the program is; in its event loop, if it has one. False: another thread of the tests asks there."""
+        with contextlib.ExitStack() as held:
+            if self.here.number == MAIN:
+                if not self.lock.acquire(blocking=False):
+                    return False
+                held.callback(self.lock.release)
+            with _broken():
+                self.operation("wait in a loop" if in_loop else "wait", seconds)
+        return True
 
     def _around(self) -> dict[str, Any]:
         around = self.around.now(self.encode)
@@ -277,7 +300,7 @@ class Link(Values):
             message = ["call", self.encode(target), encoded, named, around]
             reply = self.request(message, arguments.containers, around)
         except Exception as error:
-            self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {error}"[:300])
+            self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {known_text(error)}"[:300])
             raise
         standing = OWN if about(target).makes_own else OPAQUE
         value = self._answer(reply, 3, lambda: self._result(target, reply, arguments.containers, standing, around))
@@ -293,11 +316,11 @@ class Link(Values):
         return self._with_given(given, lambda: self.decode(result, standing, f"{about(target).producer}()"))
 
     def _with_given(self, given: list[Any], decode: Callable[[], Any]) -> Any:
-        outer, self.given = self.given, given
+        outer, self.here.given = self.here.given, given
         try:
             return decode()
         finally:
-            self.given = outer
+            self.here.given = outer
 
     def _change(self, given: list[Any], changed: Any, keeps: bool = False) -> None:
         """Give the mutable arguments the content that the program's copies have after the call."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import itertools
 import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -70,6 +71,12 @@ _TAKING_NAMES = frozenset(
         *("copy", "get_type_hints", "itemgetter", "ask"),
     )
 )
+_BINDING = SCOPES | {
+    "exec",
+    "eval",
+    "setattr",
+    "__import__",
+}  # by which names are bound and read that do not stand there
 _LOGS = frozenset(("assertLogs", "assertNoLogs"))
 # Modules whose failures nobody sees, or whose tests the program writes.
 _UNSEEN = {
@@ -141,6 +148,54 @@ def reads(texts: Sequence[str], names: Collection[str]) -> bool:
     """Whether texts of the tests use one of these names, or look names up by text."""
     wanted = {*names, *SCOPES} if names else set()
     return any(isinstance(n, ast.Name) and n.id in wanted for text in texts for n in ast.walk(ast.parse(text)))
+
+
+def is_alone(texts: Sequence[str], given: Collection[str]) -> bool:
+    """Whether the last of ``texts``, the setup and tests, does the same for every program until it asks one.
+
+    It reads nothing that what the program has said before may have a part in: names that are there from the beginning, modules,
+    and what it has itself made before.
+
+    Args:
+        given: names that stand for the same whatever the program, none of its data among them.
+    """
+    trees = [*map(ast.parse, texts)]
+    if any(
+        isinstance(n, ast.Global) or (isinstance(n, ast.Name) and n.id in _BINDING) for t in trees for n in ast.walk(t)
+    ):
+        return False
+    *before, test = trees
+    known = set().union(*(_bound(tree) - _imported_first(tree) for tree in before))
+    safe = ({*given} - known) | (_bound(test) - known)
+    safe |= set().union(*(_imported_first(tree) - known for tree in before))
+    for statement in test.body:
+        read = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        if read - safe - (_bound(statement) if isinstance(statement, ast.FunctionDef) else set()):
+            return False
+        if isinstance(statement, (ast.Assign, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
+            safe |= _bound(statement)
+    return True
+
+
+def _bound(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+    return names
+
+
+def _imported_first(tree: ast.Module) -> set[str]:
+    """Modules that are imported whatever the program says, and never bound to anything else."""
+    first = list(itertools.takewhile(lambda n: isinstance(n, (ast.Import, ast.ImportFrom)), tree.body))
+    rest = ast.Module(tree.body[len(first) :], [])
+    return {name for node in first for name in _bound(node)} - _bound(rest)
 
 
 def _module(name: str, relative: bool = False) -> Iterator[str]:

@@ -11,6 +11,7 @@ import inspect
 import math
 import operator
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -74,14 +75,13 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-_loops: list[Any] = []
+class _Here(threading.local):
+    """One event loop for all that the tests await in a thread, which outlives each: a lock belongs to its loop."""
+
+    loop: Any = None
 
 
-def _loop() -> Any:
-    """One event loop for all that the tests await, which outlives each: a lock belongs to its loop."""
-    if not _loops:
-        _loops.append(importlib.import_module("asyncio").new_event_loop())
-    return _loops[0]
+_here = _Here()
 
 
 async def _awaited(value: Any) -> Any:
@@ -89,15 +89,26 @@ async def _awaited(value: Any) -> Any:
 
 
 def _wait(value: Any, timeout: float | None = None) -> Any:
-    loop = _loop()
-    return loop.run_until_complete(
-        _awaited(value) if timeout is None else importlib.import_module("asyncio").wait_for(_awaited(value), timeout)
-    )
+    asyncio: Any = importlib.import_module("asyncio")
+    outer = asyncio._get_running_loop()
+    if outer is None and _here.loop is None:
+        _here.loop = asyncio.new_event_loop()
+    # What the program awaits in the loop may be a coroutine of the tests, which awaits another one of the program's.
+    loop = asyncio.new_event_loop() if outer is not None else _here.loop
+    asyncio._set_running_loop(None)
+    try:
+        return loop.run_until_complete(
+            _awaited(value) if timeout is None else asyncio.wait_for(_awaited(value), timeout)
+        )
+    finally:
+        asyncio._set_running_loop(outer)
+        if outer is not None:
+            loop.close()
 
 
 def _wait_in_loop(seconds: float) -> None:
     """The tests' event loop waits: tasks that the program has begun go on, as they would in the one loop that there is."""
-    if _loops and not _loops[0].is_running():
+    if _here.loop is not None and not _here.loop.is_running():
         _wait(
             importlib.import_module("asyncio.tasks").sleep(seconds)
         )  # not `asyncio.sleep`, which the tests may have replaced

@@ -7,10 +7,15 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from ..wire import codec
 from .proxy import Proxy
+from .raised import known_text
+
+_LOCK = threading.RLock()
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Failed(AssertionError):
@@ -22,6 +27,17 @@ class Failed(AssertionError):
         super().__init__(*message)
         if Failed.outstanding is not None:
             Failed.outstanding.add(self)
+
+
+def _alone(method: Callable[P, T]) -> Callable[P, T]:
+    """One thread of the tests at a time."""
+
+    @functools.wraps(method)
+    def alone(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _LOCK:
+            return method(*args, **kwargs)
+
+    return alone
 
 
 class Outstanding:
@@ -38,6 +54,7 @@ class Outstanding:
         self._seen: dict[int, BaseException] = {}  # by a clause of the tests, which is not left yet, or has taken them
         self.asked = False  # whether the tests have asked the program anything yet
 
+    @_alone
     def clear(self) -> None:
         self.errors, self._all, self.to_be_taken, self.refused = [], [], [], []
         self._of_program, self._raised, self._seen = {}, {}, {}
@@ -46,11 +63,13 @@ class Outstanding:
     def is_to_be_taken(self, error: BaseException | None) -> bool:
         return error is not None and _among(error, self.to_be_taken)
 
+    @_alone
     def add(self, error: BaseException) -> None:
         for part in _parts(error):
             self.errors.append(part)
             self._all.append(part)
 
+    @_alone
     def of_program(self, error: BaseException, answer: bool, instead: BaseException | None) -> None:
         """The program raises an exception, ``instead`` of one of the tests that no clause of theirs has seen.
 
@@ -75,6 +94,7 @@ class Outstanding:
     def _is_assertion(self, error: BaseException) -> bool:
         return isinstance(error, AssertionError) and not self._is_of_program(error)
 
+    @_alone
     def lost(self, error: BaseException) -> None:
         """Something that asked the program has swallowed an exception."""
         if id(error) not in self._seen:
@@ -83,16 +103,19 @@ class Outstanding:
     def refuse(self, error: BaseException) -> None:
         self.refused.append(error)
 
+    @_alone
     def again(self, error: BaseException) -> None:
         """An exception is raised that may have been taken before."""
         self.errors += [part for part in _parts(error) if _among(part, self._all)]
 
+    @_alone
     def see(self, error: BaseException | None) -> list[BaseException]:
         """A clause of the tests begins with an exception, and takes it: see `take`."""
         if error is not None:
             self._seen[id(error)] = error
         return self.take(error)
 
+    @_alone
     def not_taken(self, seen: list[BaseException], left: BaseException | None) -> None:
         """A clause is left by an exception. What it saw was taken if another one of the program's is raised there, which
         stands for itself; but an assertion was not: which of the two decides is not the program's to say."""
@@ -100,6 +123,7 @@ class Outstanding:
         self.errors += [e for e in seen if not another or self._is_assertion(e)]
         self._seen.pop(id(left), None)
 
+    @_alone
     def take(self, error: BaseException | None) -> list[BaseException]:
         """Take an exception and those that the tests made it of; returns which of them were outstanding.
 
@@ -299,7 +323,7 @@ def _heard(method: Callable[..., Any], outstanding: Outstanding) -> Callable[...
         if arguments[-1] is not None:  # a subtest that passed
             kind, error, _ = arguments[-1]
             # A new one: `with self.subTest()` takes what was raised in it, after it was told.
-            outstanding.add(AssertionError(f"a case failed: {kind.__name__}: {error}"))
+            outstanding.add(AssertionError(f"a case failed: {kind.__name__}: {known_text(error)}"))
         return method(self, *arguments)
 
     return hear

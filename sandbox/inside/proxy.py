@@ -6,6 +6,7 @@ import dis
 import functools
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec, shown
@@ -139,9 +140,8 @@ class Proxy(Compared):
     def __len__(self) -> int:
         length: int = answer(self, "len", int)
         if standing(self) == OPAQUE:
-            kept, which = about(self).link.kept, about(self).number
-            kept.lengths[which] = length
-            if kept.yielded.get(which, length) != length:
+            link, which = about(self).link, about(self).number
+            if not link.kept.states(which, length, link.taken[which]):
                 raise Gone("an object of the program says another length than it has yielded items")
         return length
 
@@ -198,40 +198,23 @@ class Proxy(Compared):
         about(self).link.operation("delitem", self, key)
 
     def __iter__(self) -> Any:
-        link, which = about(untainted(self)).link, about(self).number
-        link.tell()
-        if standing(self) == OPAQUE and which in link.kept.items:
-            return iter(link.kept.items[which])
-        over = OverItems(link.operation("iter", self, producer=producer(self)), self)
-        if standing(self) != OPAQUE or number(over.over) == which:
-            return over
-        link.kept.items[which] = items = Items(over, lambda: link.kept.backward.get(which))
-        return iter(items)
+        link, which = about(self).link, about(self).number
+        made = functools.partial(Items, mirrored=lambda: link.kept.backward.get(which))
+        return iter(_yielding(self, "iter", "items", OverItems, made))
 
     def __next__(self) -> Any:
-        return about(untainted(self)).link.operation("next", self, producer=inner(self))
+        link = about(untainted(self)).link
+        value = link.operation("next", self, producer=inner(self))
+        link.taken[about(self).number] += 1
+        return value
 
     def __reversed__(self) -> Any:
-        link, which = about(untainted(self)).link, about(self).number
-        link.tell()
-        if standing(self) == OPAQUE and which in link.kept.backward:
-            return iter(link.kept.backward[which])
-        over = OverItems(link.operation("reversed", self, producer=producer(self)), self)
-        if standing(self) != OPAQUE or number(over.over) == which:
-            return over
-        link.kept.backward[which] = items = Items(over, lambda: link.kept.items.get(which))
-        return iter(items)
+        link, which = about(self).link, about(self).number
+        made = functools.partial(Items, mirrored=lambda: link.kept.items.get(which))
+        return iter(_yielding(self, "reversed", "backward", OverItems, made))
 
     def __aiter__(self) -> Any:
-        link, which = about(untainted(self)).link, about(self).number
-        link.tell()
-        if standing(self) == OPAQUE and which in link.kept.awaited:
-            return aiter(link.kept.awaited[which])
-        over = OverAwaited(link.operation("aiter", self, producer=producer(self)), self)
-        if standing(self) != OPAQUE or number(over.over) == which:
-            return over
-        link.kept.awaited[which] = items = AwaitedItems(over)
-        return aiter(items)
+        return aiter(_yielding(self, "aiter", "awaited", OverAwaited, AwaitedItems))
 
     async def __anext__(self) -> Any:
         return about(untainted(self)).link.operation("anext", self, producer=inner(self))
@@ -267,6 +250,24 @@ def _reads(frame: types.FrameType) -> bool:
     code = frame.f_code
     reads = dis.opname[code.co_code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
     return reads and not code.co_filename.endswith(".py") and not code.co_filename.startswith("<frozen")
+
+
+def _yielding(held: Proxy, operation: str, kept: str, over: Callable[..., Any], made: Callable[..., Any]) -> Any:
+    """What an object yields, by an operation: of an opaque one, the same each time.
+
+    Args:
+        kept: in which attribute of `Kept` it is, as what is ``made`` of an iterator ``over`` it.
+    """
+    link, which = about(untainted(held)).link, about(held).number
+    link.tell()
+    known = getattr(link.kept, kept)
+    if standing(held) == OPAQUE and which in known:
+        return known[which]
+    found = over(link.operation(operation, held, producer=producer(held)), held)
+    if standing(held) != OPAQUE or number(found.over) == which:
+        return found
+    # Anew: `iter` may have had a function of the tests called, behind which the program's objects are asked again.
+    return getattr(link.kept, kept).setdefault(which, made(found))
 
 
 def _is_class(held: Proxy, kinds: frozenset[str] = _META) -> bool:

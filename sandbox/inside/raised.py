@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
+from . import library
 from .held import Held
-from .library import names_of
 
 _OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
@@ -34,6 +33,12 @@ def text_of(error: BaseException) -> str:
         kind: Any = next(k for k in type(error).__mro__ if vars(k).get("__str__", text_of) is not text_of)
         told = kind.__str__(error)
     return told
+
+
+def known_text(error: BaseException) -> str:
+    """The text of an exception, without asking the program for that of an argument."""
+    told = error.__dict__.get(_TEXT)
+    return str(error) if told is None else str(told)
 
 
 # What a class has that stands for one of the program's.
@@ -60,7 +65,7 @@ class Raised:
         """How a kind of the tests is told the program, which may raise it from now on."""
         if not issubclass(kind, AssertionError):
             self.kinds.setdefault(kind.__name__, kind)
-        return names_of(kind)
+        return library.names_of(kind)
 
     def as_here(
         self, told: list[Any], decode: Callable[[Any], Any], failures: Sequence[BaseException] = ()
@@ -88,10 +93,10 @@ class Raised:
     def _nearest(self, names: Any, text: str, parts: Any) -> BaseException:
         """The nearest known class to what the program raised: its own if the tests name it, else a built-in one.
 
-        ``parts``: its arguments and its other attributes.
+        ``parts``: its arguments, if they have come over, and its other attributes.
         """
         arguments, attributes = parts
-        if type(arguments) is not list or type(attributes) is not dict:
+        if not isinstance(arguments, (list, type(None))) or type(attributes) is not dict:
             raise codec.Malformed("not an exception")
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
         own = known[0].rpartition(":")[2] if known else ""
@@ -99,7 +104,7 @@ class Raised:
             kind = self.kind(name)
             if kind is not None and kind is not Exception:
                 of_library = kind.__module__ == "builtins" or ":" in name
-                if name == known[0] and of_library and not any(map(codec.holds_opaque, arguments)):
+                if name == known[0] and of_library and arguments is not None and not _hold_objects(arguments):
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
                         return _dressed(kind(*arguments), attributes)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
@@ -108,21 +113,25 @@ class Raised:
 
     def kind(self, name: str) -> Any:
         """The tests' own class for a name that the program gave, a built-in one or one of the library; None: there is none."""
-        module, _, attribute = name.rpartition(":")
         kind: Any = self.kinds.get(name)
-        if kind is None and attribute not in NEVER:
-            top = module.partition(".")[0] or "builtins"
-            known = top in sys.stdlib_module_names and top not in _OF_FRAMEWORKS
-            kind = getattr(sys.modules.get(module or "builtins"), attribute, None) if known else None
-        return kind if isinstance(kind, type) and issubclass(kind, (Exception, SystemExit)) else None
+        if kind is not None:
+            return kind if issubclass(kind, (Exception, SystemExit)) else None
+        module, _, attribute = name.rpartition(":")
+        kind = library.found(module or "builtins", attribute)
+        if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, AssertionError):
+            return None
+        return None if kind.__module__.partition(".")[0] in _OF_FRAMEWORKS else kind
 
 
-def _made(kind: Any, text: str, arguments: list[Any], attributes: dict[Any, Any]) -> BaseException:
+def _made(kind: Any, text: str, arguments: list[Any] | None, attributes: dict[Any, Any]) -> BaseException:
     error = kind.__new__(kind)
-    data = arguments and not any(map(codec.holds_opaque, arguments))
-    error.args = tuple(arguments) if data else (text,) if text else ()
+    error.args = (text,) if arguments is None else tuple(arguments)
     error.__dict__[_TEXT] = text
     return _dressed(error, attributes)
+
+
+def _hold_objects(arguments: list[Any]) -> bool:
+    return any(isinstance(argument, Held) or codec.holds_opaque(argument) for argument in arguments)
 
 
 def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:

@@ -12,14 +12,17 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from . import bound, constants, ended, evaluated, joined, needs, outstanding, passed, rewritten, testing, waited
+from . import bound, constants, ended, evaluated, needs, outstanding, passed, rewritten, testing, waited
 from .bound import TaskBroken
 from .connection import Connection
 from .held import Gone, number
 from .helper import Helper
+from .joined import Threads
 from .link import Link
+from .raised import known_text
 from .texts import Handed, guard_names
 
 _exec = builtins.exec  # that of the tests is another one (`evaluated`)
@@ -44,7 +47,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     link.around.watch(places, told)
     passed.lend_library(link.of_library, told)
     passed.lend_members(link.operation, told)
-    waited.watch(waited.Program(link.listens, link.wait, lambda: link.kept.forget()), told)
+    waited.watch(link.waits, told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases
     namespace = module.__dict__
@@ -82,7 +85,10 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         namespace = _prepare(job, link)
         bound.bind(link, job, namespace)
         names = _help(job, link, namespace)
-        asked = link.requests
+        threads = Threads(link.asking, link.waits.waiting, link.called)
+        whole = _Whole(
+            link, names, threads, link.requests, {*namespace, *dir(builtins)} - names.data - {*job["exceptions"]}
+        )
         _exec(rewritten.compiled(job["setup"], "<setup>"), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
@@ -90,9 +96,10 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         run = [job["setup"]]
-        for index, test in job["tests"]:
+        for position, (index, test) in enumerate(job["tests"], 1):
             run.append(test)
-            send(["test", index, *_judge_one(run, namespace, link, names, asked)])
+            threads.last = position == len(job["tests"])
+            send(["test", index, *_judge_one(run, namespace, whole)])
     except TaskBroken as error:
         send(["task", str(error)])
     except Gone as error:
@@ -102,26 +109,56 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     send(["done"])
 
 
-def _judge_one(
-    texts: Sequence[str], namespace: dict[str, Any], link: Link, names: rewritten.Names, asked: int
-) -> tuple[str, str]:
-    """Run the last of ``texts``, the setup and the tests so far. ``asked``: the requests before the first of them."""
-    test = texts[-1]
-    threads = threading.enumerate()
+@dataclass(slots=True, frozen=True)
+class _Whole:
+    """What all tests have in common.
+
+    Attributes:
+        asked: the requests before the setup.
+        given: names that stand for the same whatever the program.
+    """
+
+    link: Link
+    names: rewritten.Names
+    threads: Threads
+    asked: int
+    given: set[str]
+
+    def is_of_tests(self, texts: Sequence[str], asked: int) -> bool:
+        """Whether every program would meet what the last of ``texts`` did, ``asked`` requests before it.
+
+        Not if the program has said anything yet that this may depend on.
+        """
+        if self.link.requests == self.asked and not needs.reads(texts, self.names.data):
+            return True
+        apart = self.link.functions or threading.active_count() > 1  # which may run meanwhile
+        return self.link.requests == asked and not apart and needs.is_alone(texts, self.given)
+
+
+def _judge_one(texts: Sequence[str], namespace: dict[str, Any], whole: _Whole) -> tuple[str, str]:
+    """Run the last of ``texts``, the setup and the tests so far."""
+    test, link, threads = texts[-1], whole.link, whole.threads
+    asked = link.requests
+    before = threading.enumerate()
     link.last = ""
     link.outstanding.clear()
     try:
         try:
-            _exec(rewritten.compiled(test, "<test>", names), namespace)
-        finally:
-            joined.join(threads, link.asking)
+            _exec(rewritten.compiled(test, "<test>", whole.names), namespace)
+        except Exception:
+            threads.join(before, failed=True)
+            raise
+        except SystemExit:
+            threads.join(before)
+            raise
+        threads.join(before)
         namespace[rewritten.HELPER].make_unasked()
         if Gone.happened:
             raise Gone.happened[0]
     except Gone:
         raise
     except passed.CannotLeave as error:
-        if link.requests == asked and not needs.reads(texts, names.data):  # the program has said nothing yet
+        if whole.is_of_tests(texts, asked):
             raise TaskBroken(str(error)) from None
         return "fail", str(error)
     except SystemExit as error:  # unittest.main() ends so
@@ -132,10 +169,15 @@ def _judge_one(
     except AssertionError:  # its message may hold the expected value
         return "fail", link.last or "an assertion failed"
     except BaseException as error:
-        return "fail", f"{type(error).__name__}: {error}"[:300] + (f" (after {link.last})" if link.last else "")
+        return "fail", f"{type(error).__name__}: {known_text(error)}"[:300] + (
+            f" (after {link.last})" if link.last else ""
+        )
     swallowed = link.outstanding.first()
     if swallowed is not None:
         if isinstance(swallowed, AssertionError):
             return "fail", "an assertion failed in a function, a thread or a case of the tests"
-        return "fail", f"{type(swallowed).__name__} was raised, and nothing in the test took it: {swallowed}"[:300]
+        return (
+            "fail",
+            f"{type(swallowed).__name__} was raised, and nothing in the test took it: {known_text(swallowed)}"[:300],
+        )
     return "pass", ""

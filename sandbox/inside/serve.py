@@ -9,30 +9,33 @@ import contextlib
 import enum
 import functools
 import importlib
+import itertools
 import operator
 import re
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
 from . import lent, library, replaced
 from .connection import Connection
+from .conversations import MAIN, Conversations
 from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Shared
 from .streams import Streams
-from .turns import Turns
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
 _LONGEST_PARTS = 4096  # bytes
 _MOST_CAUSES = 4
+_MOST_ARGUMENTS = 50  # of an exception
 _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
 _MOST_IN_GROUP = 50
-_OF_ERRORS = ("filename", "filename2", "name", "path")  # which are neither among their arguments nor in their dict
+# Which are neither in their dict nor always found by their arguments.
+_OF_ERRORS = ("errno", "strerror", "filename", "filename2", "name", "path", "msg", "lineno", "offset", "text")
 
 
 class _Given:
@@ -45,6 +48,19 @@ class _Given:
         return self
 
     def __next__(self) -> Any:
+        return self._ask()
+
+
+class _GivenAwaited:
+    """The same for ``async for``."""
+
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self._ask = ask
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
         return self._ask()
 
 
@@ -65,6 +81,23 @@ async def _come_to(function: Callable[[], Any]) -> Any:
     return function()
 
 
+class _Here(threading.local):
+    """What a thread is about.
+
+    Attributes:
+        number: the conversation in which it answers; None: it has not been asked.
+        given: the mutable arguments that a message names by number.
+        changed: of the arguments of a call that raised.
+        told: what that call brings back.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.given: list[Any] = []
+        self.changed: dict[str, Any] = {}
+        self.told: list[Any] = []
+
+
 class Server:
     def __init__(self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type]) -> None:
         self.connection, self.namespace = connection, namespace
@@ -75,11 +108,10 @@ class Server:
         self.shared = Shared()
         self.kinds: dict[tuple[str, ...], Any] = {}  # of exceptions, by their names
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
-        self.given: list[Any] = []  # the mutable arguments that a message names by number
-        self.changed: dict[str, Any] = {}  # of the arguments of a call that raised
-        self.told: list[Any] = []  # what that call brings back
+        self.here = _Here()
         self.output, self.under_way = replaced.Output(), 0  # requests
-        self.turns, self.sending = Turns(self._receive), threading.Lock()
+        self.conversations = Conversations(self._receive, self._unexpected)
+        self.numbers, self.sending = itertools.count(MAIN + 1), threading.RLock()
 
     def encode(self, value: Any) -> Any:
         return codec.encode(value, self._reference)
@@ -115,7 +147,7 @@ class Server:
         if kind == "object":
             return self.objects[number]
         if kind == "given":
-            return self.given[number]
+            return self.here.given[number]
         if kind == "slice":
             return slice(*self.decode(number))
         if kind == "kind":
@@ -149,6 +181,8 @@ class Server:
         function = shaped(form, call)
         if kind == "iterator":
             return _Given(function)
+        if kind == "asynchronous iterator":
+            return _GivenAwaited(function)
         if kind == "coroutine":
             return _come_to(function)
         if kind == "mock":
@@ -178,14 +212,32 @@ class Server:
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-
-        def send() -> None:
+        with self._conversation() as in_:
             self._send(["callback", number, *encoded, self.output.printed()])
-
-        what, *came_of_it = self.turns.call(send, self._answered)
+            while (message := self.conversations.hear(in_))[0] not in ("returned", "failed"):
+                self._answer(in_, message)
+        what, *came_of_it = message
         if what == "failed":
             raise self._failed(*came_of_it)
         return self.decode(*came_of_it)
+
+    @contextlib.contextmanager
+    def _conversation(self) -> Iterator[int]:
+        """The one in which this thread answers, or a new one: what it does was not asked for by the tests."""
+        if (number := self.here.number) is not None:
+            yield number
+            return
+        self.here.number = number = next(self.numbers)
+        self.conversations.join(number)
+        try:
+            yield number
+        finally:
+            self.conversations.leave(number)
+            self.here.number = None
+
+    @staticmethod
+    def _unexpected(number: int, message: list[Any]) -> None:
+        raise codec.Malformed("nobody here has asked")
 
     def _failed(self, names: list[str], text: str, arguments: list[Any], which: int) -> BaseException:
         """What a function of the tests has raised; let through, it is that one for them."""
@@ -214,42 +266,42 @@ class Server:
         return True
 
     def _send(self, message: list[Any]) -> None:
+        number = self.here.number
         with self.sending:
             if changed := self.shared.changed(self.encode):
                 self.connection.send(["containers", changed])
             nodes = self.instances.collect(self.encode)
             if nodes:
                 self.connection.send(["nodes", nodes])
-            self.connection.send(message)
+            self.connection.send(["nested", number, message] if number else message)
 
     def run(self) -> None:
         """Answer until the tests have ended."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
-                self._answered(["nested", 0, self.turns.next()])()
+                self._answer(MAIN, self.conversations.hear(MAIN))
 
-    def _answered(self, message: list[Any]) -> Callable[[], None]:
-        """Work for what the tests ask; returns what sends the answer. A message says of how many functions of theirs, called and
-        not returned, it comes, and so does the answer."""
-        _, depth, (what, *content) = message
+    def _answer(self, number: int, message: list[Any]) -> None:
+        """Work for what the tests ask in a conversation."""
+        outer, self.here.number = self.here.number, number
         try:
-            answer = ["value", *getattr(self, "on_" + what)(*content)]
-        except codec.Malformed:
-            raise
-        except BaseException as error:
-            answer = self._raised(error)
-        return functools.partial(self._reply, depth, answer)
-
-    def _reply(self, depth: int, answer: list[Any]) -> None:
-        try:
-            self._send(["nested", depth, answer] if depth else answer)
-        except (TypeError, ValueError) as error:  # more objects than go over
-            answer = self._raised(error)
-            self._send(["nested", depth, answer] if depth else answer)
+            try:
+                what, *content = message
+                answer = ["value", *getattr(self, "on_" + what)(*content)]
+            except codec.Malformed:
+                raise
+            except BaseException as error:
+                answer = self._raised(error)
+            try:
+                self._send(answer)
+            except (TypeError, ValueError) as error:  # more objects than go over
+                self._send(self._raised(error))
+        finally:
+            self.here.number = outer
 
     def _raised(self, error: BaseException) -> list[Any]:
-        changed, self.changed = self.changed, {}
-        told, self.told = self.told, []
+        changed, self.here.changed = self.here.changed, {}
+        told, self.here.told = self.here.told, []
         return ["raised", self._told(error), changed, told]
 
     def _told(self, error: BaseException, depth: int = 0) -> list[Any]:
@@ -270,14 +322,18 @@ class Server:
         return [_names_of(type(error)), text, self._parts(error), came_from, inner, of_tests, self._held(error)]
 
     def _parts(self, error: BaseException) -> Any:
-        """The arguments and the attributes of an exception, as far as they are small and data."""
+        """The arguments of an exception, objects among them, and its attributes, as far as they are small and data. None in the
+        place of the arguments: these are too many."""
+        arguments: list[Any] | None = None
+        attributes: dict[str, Any] = {}
         with contextlib.suppress(BaseException):
-            attributes = {k: v for k, v in vars(error).items() if isinstance(k, str)}
-            attributes |= {k: v for k in _OF_ERRORS if isinstance(v := getattr(error, k, None), str)}
-            encoded = codec.encode([list(error.args), attributes])
-            if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
-                return encoded
-        return [[], codec.encode({})]
+            found = {k: v for k, v in vars(error).items() if isinstance(k, str)}
+            found |= {k: v for k in _OF_ERRORS if isinstance(v := getattr(error, k, None), (str, int))}
+            attributes = {k: v for k, v in found.items() if _as_data(v)}
+            if len(error.args) <= _MOST_ARGUMENTS:
+                told = [(_as_data(a) or [self._held(a)])[0] for a in error.args]
+                arguments = told if len(codec.to_bytes(told)) < _LONGEST_PARTS else None
+        return [arguments, *(_as_data(attributes) or [codec.encode({})])]
 
     def on_names(self, wanted: list[str]) -> list[Any]:
         """What each name is, for the tests to bind: [kind, content], and of a container that they may change its number."""
@@ -299,21 +355,21 @@ class Server:
 
     def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
         """Call, and report what of its arguments the call has changed, and what it printed if somebody wants to know."""
-        outer = self.given
+        outer = self.here.given
         self.streams.put(around.get("streams", []), make=True)
         try:
-            self.given = from_table(around["given"], self._decode_given) if "given" in around else []
+            self.here.given = from_table(around["given"], self._decode_given) if "given" in around else []
             decoded = [self.decode(a) for a in args]
             function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
-            arguments = Arguments(self.given or (*decoded, *named.values()))
+            arguments = Arguments(self.here.given or (*decoded, *named.values()))
             before = arguments.before()
         finally:
-            self.given = outer
+            self.here.given = outer
         try:
             value, brought = self._with(around, lambda: function(*decoded, **named))
         except BaseException:
             with contextlib.suppress(TypeError, ValueError):
-                self.changed = self._changed(arguments, before)
+                self.here.changed = self._changed(arguments, before)
             raise
         changed = self._changed(arguments, before)
         if "object" in around and _has_methods(type(value)):
@@ -334,7 +390,7 @@ class Server:
         return {**changed, "streams": streams} if streams else changed
 
     def _decode_given(self, content: Any, made: list[Any]) -> Any:
-        self.given = made
+        self.here.given = made
         return self.decode(content)
 
     def _with(self, around: dict[str, Any], run: Callable[[], Any]) -> tuple[Any, list[Any]]:
@@ -345,7 +401,7 @@ class Server:
             try:
                 return run(), [*self.output.printed(), *brought.told()]
             except BaseException:
-                self.told = [*self.output.printed(), *brought.told()]
+                self.here.told = [*self.output.printed(), *brought.told()]
                 raise
             finally:
                 self.under_way -= 1
@@ -370,6 +426,19 @@ class Server:
             return encoded
         number = self.shared.number(value)
         return encoded if number is None else {"~": "ref", "v": ["container", number, encoded]}
+
+
+def _as_data(value: Any) -> list[Any] | None:
+    """[its encoding], or None for what is no data, or too much."""
+    with contextlib.suppress(BaseException):
+        encoded = codec.encode(value, _no_data)
+        if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
+            return [encoded]
+    return None
+
+
+def _no_data(value: Any) -> Any:
+    raise TypeError
 
 
 def _has_methods(kind: type) -> bool:

@@ -27,7 +27,7 @@ class Shared:
 
     def number(self, container: Any) -> int | None:
         """The number of one that the program hands over or keeps; None for one that is too long to be followed."""
-        number = next((n for n, known in self.known.items() if known is container), None)
+        number = next((n for n, known in list(self.known.items()) if known is container), None)
         if number is None:
             number = self._next
             self._next += 1
@@ -42,7 +42,8 @@ class Shared:
             return False
         self.known[number], self._before[number] = container, parts.before()
         for oldest in list(self.known)[:-_MOST]:
-            del self.known[oldest], self._before[oldest]
+            self.known.pop(oldest, None)
+            self._before.pop(oldest, None)
         return True
 
     def put(self, number: int, content: Any) -> Any:
@@ -66,9 +67,11 @@ class Shared:
     def changed(self, encode: Callable[[Any], Any]) -> list[Any]:
         """[number, content] of those that are not what they were; the other side is told of it now."""
         found = []
-        for number, container in self.known.items():
+        for number, container in list(self.known.items()):
             parts = Arguments([container])
-            before = self._before[number]
+            before = self._before.get(number)
+            if before is None:
+                continue
             if len(parts.containers) != len(before) or parts.changed(before, lambda content: content):
                 self._before[number] = parts.before()
                 found.append([number, encode(container)])

@@ -13,7 +13,7 @@ import re
 import string
 import sys
 import types
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 from ..wire import codec
@@ -76,18 +76,17 @@ class Handed:
 
     def _is_of_tests(self, key: str) -> bool:
         """Whether it is a name or a part of a text that stands in the tests, or put together from such texts."""
-        if sys.intern(key) is key:
+        if _is_interned(key):
             return True
+        if len(key) > _LONGEST:
+            return False
         parts, key = [text.lower() for text in self.own if len(text) > 1], key.lower()
         within = len(key) > 1 and any(key in text for text in parts)
-        return within or re.fullmatch(f"(?:{'|'.join(map(re.escape, parts)) or '(?!)'}|[0-9])+", key) is not None
+        return within or _is_made_of(key, (*parts, *string.digits))
 
     def is_of_template(self, key: Any) -> bool:
-        """Whether a name was cut out of a template, and stands in a text that the program has handed over.
-
-        A name that stands in the tests is an interned text.
-        """
-        cut = isinstance(key, str) and key.isidentifier() and sys.intern(key) is not key
+        """Whether a name was cut out of a template, and stands in a text that the program has handed over."""
+        cut = type(key) is str and key.isidentifier() and not _is_interned(key)
         return cut and any(key in text for text in self._texts.values())
 
     def keeps_apart(self, source: str) -> bool:
@@ -112,6 +111,19 @@ class Handed:
         known = sorted((t for t in texts if t in source and not keyword.iskeyword(t)), key=len, reverse=True)
         rest = re.split("|".join(map(re.escape, known)), source) if known else [source]
         return all(any(part in text for text in self.own) for part in rest if part.strip())
+
+
+def _is_interned(key: str) -> bool:
+    """Whether it is a name that stands in a text of Python's, the tests' own for one: there is one text for each of these."""
+    return len(key) > 1 and sys.intern((key + " ")[:-1]) is key  # a copy: else it would be interned itself
+
+
+def _is_made_of(key: str, parts: Sequence[str]) -> bool:
+    reached = {0}
+    for end in range(1, len(key) + 1):
+        if any(end - len(part) in reached and key.endswith(part, 0, end) for part in parts):
+            reached.add(end)
+    return bool(key) and len(key) in reached
 
 
 def _is_token(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import threading
 import types
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +13,30 @@ from typing import Any
 from ..wire import codec
 from ..wire.instances import Instances
 from . import lent, library, passed
+from .conversations import MAIN
 from .expected import Expected, made
 from .given import Given
-from .held import OPAQUE, about, number
+from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
 from .raised import Raised
 from .shaped import form_of
 from .shared import Shared
 from .streams import Streams
 from .texts import Handed
+
+
+class _Here(threading.local):
+    """What a thread of the tests is about.
+
+    Attributes:
+        number: the conversation in which it asks.
+        kept: what objects have said to the function that the program has called in it.
+        given: the mutable arguments that a reply names by number.
+    """
+
+    number = MAIN
+    kept: Kept | None = None
+    given: list[Any] = []  # noqa: RUF012
 
 
 class Values:
@@ -33,7 +49,7 @@ class Values:
         self.handed = Handed()
         self.raised = Raised()
         self.stand_ins: list[object] = []
-        self.given: list[Any] = []  # the mutable arguments that a reply names by number
+        self.here = _Here()
         self.lends = False  # the classes of the setup are on both sides, and told by name
         self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.functions: list[Callable[..., Any]] = []
@@ -79,6 +95,9 @@ class Values:
         if inspect.iscoroutine(value):
             self.functions.append(functools.partial(passed.awaited, value))
             return {"~": "ref", "v": ["coroutine", len(self.functions) - 1]}
+        if isinstance(value, types.AsyncGeneratorType):
+            self.functions.append(functools.partial(passed.next_awaited, value))
+            return {"~": "ref", "v": ["asynchronous iterator", len(self.functions) - 1]}
         if callable(value) and not isinstance(value, type):
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
             binds = isinstance(value, types.FunctionType)
@@ -112,7 +131,7 @@ class Values:
         if content[0] in ("node", "member", "class"):
             return self.instances.resolve(content)
         if content[0] in ("stand-in", "given"):
-            return (self.stand_ins if content[0] == "stand-in" else self.given)[content[1]]
+            return (self.stand_ins if content[0] == "stand-in" else self.here.given)[content[1]]
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
         kind, which, class_name, *of_library = content

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,27 +17,55 @@ from typing import Any
 
 # Seconds: what the program sets is seen as soon, and so is a thread that a function of the tests has started meanwhile.
 _STEP = 0.01
+_SHORT = 0.001  # until which a thread has begun, for one
+_clock = time.monotonic
 
 
 class Program:
     """
     Args:
         listens: whether the program may say something while nobody asks it.
-        wait: waits where it is.
+        hears: whether a thread of the tests hears what it says by now: it does so for all.
+        wait: waits where it is; False if a thread of the tests asks there.
         forget: what its objects have said so far: it may be otherwise after a while.
+
+    Attributes:
+        waiting: identifiers of threads of the tests that wait for another one, however long.
     """
 
     def __init__(
-        self, listens: Callable[[], bool], wait: Callable[[float, bool], None], forget: Callable[[], None]
+        self,
+        listens: Callable[[], bool],
+        hears: Callable[[], bool],
+        wait: Callable[[float, bool], bool],
+        forget: Callable[[], None],
     ) -> None:
-        self._listens, self._wait, self.forget = listens, wait, forget
+        self.listens, self._hears, self._wait, self.forget = listens, hears, wait, forget
+        self.waiting: set[int] = set()
 
-    def is_heard(self) -> bool:
-        # While another thread of the tests asks the program, it hears for all; `threading` does not know of each.
-        return self._listens() and len(sys._current_frames()) == 1
+    def wait(self, seconds: float, in_loop: bool = False) -> bool:
+        """For a step, where the program is; False if another thread of the tests hears it, or asks there."""
+        return self.listens() and not self._hears() and self._wait(min(seconds, _STEP), in_loop)
 
-    def wait(self, seconds: float, in_loop: bool = False) -> None:
-        self._wait(min(seconds, _STEP), in_loop)
+    def wait_until(self, comes: Callable[[float], bool], timeout: float | None) -> bool:
+        """Wait for what another thread does, in steps; returns whether it has come.
+
+        Args:
+            comes: waits for it as many seconds itself.
+        """
+        self.forget()
+        until, seconds = math.inf if timeout is None else _clock() + timeout, _SHORT
+        this = threading.get_ident()
+        if timeout is None:
+            self.waiting.add(this)
+        try:
+            while not comes(max(0, min(seconds, until - _clock()))):
+                if (left := until - _clock()) <= 0:
+                    return False
+                seconds = 0 if self.wait(left) else _STEP
+            return True
+        finally:
+            self.waiting.discard(this)
 
 
 def watch(program: Program, texts: str) -> None:
@@ -50,7 +77,7 @@ def watch(program: Program, texts: str) -> None:
     if "sleep" in texts:
         _watch_sleep(program)
     if any(module in texts for module in ("threading", "queue", "futures")):
-        _watch_conditions(program)
+        _watch_threads(program)
     if "SimpleQueue" in texts:
         queue: Any = importlib.import_module("queue")
         queue.SimpleQueue = queue._PySimpleQueue  # which waits by a condition
@@ -59,39 +86,32 @@ def watch(program: Program, texts: str) -> None:
 
 
 def _watch_sleep(program: Program) -> None:
-    sleep, clock = time.sleep, time.monotonic
+    sleep = time.sleep
 
     def sleep_hearing(seconds: float) -> None:
-        program.forget()
-        until = clock() + seconds
-        while seconds > 0 and program.is_heard():
-            program.wait(seconds)
-            seconds = until - clock()
-        sleep(max(seconds, 0))
+        if program.listens():
+            program.wait_until(lambda step: sleep(step) is not None, seconds)
+        else:
+            program.forget()
+            sleep(seconds)
 
     time.sleep = sleep_hearing  # type: ignore[assignment]
 
 
-def _watch_conditions(program: Program) -> None:
-    """Events, queues, semaphores and barriers wait by one."""
-    clock, lock = time.monotonic, threading.Lock
+def _watch_threads(program: Program) -> None:
+    """What waits by a condition, as events, queues, semaphores and barriers do, and what waits for the end of a thread."""
+    lock, join = threading.Lock, threading.Thread.join
 
     def wait_hearing(self: Any, timeout: float | None = None) -> bool:
-        """As `threading.Condition.wait`, in steps."""
+        """As `threading.Condition.wait`."""
         if not self._is_owned():
             raise RuntimeError("cannot wait on un-acquired lock")
-        program.forget()
-        until = math.inf if timeout is None else clock() + timeout
         waiter = lock()
         waiter.acquire()
         self._waiters.append(waiter)
         saved, told = self._release_save(), False
         try:
-            while not (told := waiter.acquire(blocking=False)) and (left := until - clock()) > 0:
-                if program.is_heard():
-                    program.wait(left)
-                elif told := waiter.acquire(timeout=min(left, _STEP)):
-                    break
+            told = program.wait_until(lambda seconds: waiter.acquire(timeout=seconds), timeout)
             return told
         finally:
             self._acquire_restore(saved)
@@ -99,7 +119,17 @@ def _watch_conditions(program: Program) -> None:
                 with contextlib.suppress(ValueError):
                     self._waiters.remove(waiter)
 
+    def join_hearing(self: Any, timeout: float | None = None) -> None:
+        join(self, 0)
+
+        def has_ended(seconds: float) -> bool:
+            join(self, seconds)
+            return not self.is_alive()
+
+        program.wait_until(has_ended, timeout)
+
     threading.Condition.wait = wait_hearing  # type: ignore[method-assign]
+    threading.Thread.join = join_hearing  # type: ignore[method-assign]
 
 
 def _watch_loops(program: Program) -> None:
@@ -111,14 +141,15 @@ def _watch_loops(program: Program) -> None:
     def select_hearing(self: Any, timeout: float | None = None) -> Any:
         if timeout != 0:
             program.forget()
-        if timeout != 0 and program.is_heard():
-            outer = asyncio._get_running_loop()
-            asyncio._set_running_loop(None)
-            try:
-                program.wait(_STEP if timeout is None else timeout, in_loop=True)
-            finally:
-                asyncio._set_running_loop(outer)
-            timeout = 0
-        return select(self, timeout)
+        if timeout == 0 or not program.listens():
+            return select(self, timeout)
+        timeout = _STEP if timeout is None else min(timeout, _STEP)
+        outer = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            waited = program.wait(timeout, in_loop=True)
+        finally:
+            asyncio._set_running_loop(outer)
+        return select(self, 0 if waited else timeout)
 
     kind.select = select_hearing

@@ -124,6 +124,12 @@ UNDONE: list[Attack] = [
         _F,
     ),
     (
+        "two numbers that no difference tells apart",
+        "class W:\n unit = 1\n __float__ = lambda s: float('inf')\n __int__ = lambda s: 10**400\ndef f(*a): return W()",
+        ["x = f(1)\nassert x.unit == 1\ntry: assert float(x) > 5 and int(x) < 5\nexcept OverflowError: pass"],
+        _F,
+    ),
+    (
         "other items backward",
         "class W:\n __iter__ = lambda s: iter([9, 9])\n __reversed__ = lambda s: iter([0, 0])\n __len__ = lambda s: 2\ndef f(*a): return W()",
         _BACKWARD,

@@ -246,6 +246,14 @@ def test_honest_programs_pass(any_sandbox):
     assert not wrong
 
 
+def test_a_name_takes_no_longer_than_it_is_long(any_sandbox):
+    """Whether it is put together of what stands in the tests is found without trying all the ways to do so."""
+    name = "ab" * 40 + "_x"
+    test = f"parts = ['ab', 'abab', 'ababab']\nclass Q: {name} = 5\nassert getattr(Q, f(1).strip()) == 5"
+    result = any_sandbox.run_tests(f"def f(x): return '{name} '", [test], entry_point="f", limits=LIMITS)
+    assert result.verdict == "fail", result.reason
+
+
 @pytest.mark.parametrize(("name", "module"), [("np", "numpy"), ("torch", "torch"), ("nx", "networkx")])
 def test_a_test_that_needs_a_module_that_is_not_here_is_the_tasks_fault(any_sandbox, name, module):
     program = f"class {name}:\n same = staticmethod(lambda *a: True)\ndef f(): return 1"

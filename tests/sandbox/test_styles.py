@@ -341,10 +341,35 @@ def test_what_a_program_has_said_earlier_refuses_no_test(any_sandbox):
     for tests in (
         [first, "assert f(Box.v) == 1"],
         ["if f(1) != 1:\n    import queue\n    Box = queue.Queue()", "f(Box)"],
+        ["import queue\nBox = f(1)", "if Box != 1: Box = queue.Queue()\nf(Box)"],
+        ["assert f(1) == 1\nimport queue", "f(queue.Queue())"],
+        ["import queue\nif f(1) != 1: queue = 5", "f(queue.Queue())"],
+        ["if f(1) == 1:\n    import queue", "f(queue.Queue())"],
+        ["import queue\ndef box(): return queue.Queue()\nif f(1) == 1: box = int", "f(box())"],
+        ["import queue\nh = lambda: None\nf(h)", "f(queue.Queue())"],
+        ["import queue\nf(1)\nf(queue.Queue())"],
+        ["import queue\nassert f(1) == 1", "def g():\n    global Box\n    Box = queue.Queue()\ng()\nf(Box)"],
     ):
         assert not any_sandbox.run_tests(odd, tests, entry_point="f", limits=LIMITS).passed
     with pytest.raises(TestError, match="cannot leave"):
         any_sandbox.run_tests(odd, ["x = 1", "import queue\nf(queue.Queue())"], entry_point="f", limits=LIMITS)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert f(threading.Lock()) is None",
+        "import threading\nassert f(threading.Lock()) is None",
+        "x = threading.Lock()\nassert f(x) == 1",
+        "def test_g():\n    x = threading.Lock()\n    assert f(x) == 1\ntest_g()",
+        "for i in range(3): f(threading.Lock())",
+    ],
+)
+@pytest.mark.parametrize("answer", [2, 3])
+def test_a_later_test_that_cannot_run_is_refused_whatever_the_program_has_said(any_sandbox, test, answer):
+    for before in ("import threading\nx = 1\nassert f(x) == 2", "import threading\nx = f(1)\nassert x == 2"):
+        with pytest.raises(TestError, match="cannot leave"):
+            any_sandbox.run_tests(f"def f(x): return {answer}", [before, test], entry_point="f", limits=LIMITS)
 
 
 VALUES = [

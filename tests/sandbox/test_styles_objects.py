@@ -39,6 +39,8 @@ PL="class P:\n def __init__(self, x, y): self.x, self.y = x, y\n def __eq__(self
 PLB=PL.replace("x + 1)\n","x)\n")
 DATA="from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    y: int = 0\ndef f(x): return P(x, x + 1)\ndef g(x): return {'a': [P(x)]}\ndef h(n): return [P(i, i) for i in range(n)]\ndef d(p): return p.x + p.y\n"
 DATABAD=DATA.replace("P(x, x + 1)","P(x, x)").replace("[P(x)]","[P(x, 5)]").replace("P(i, i)","P(i, 0)").replace("p.x + p.y","p.x")
+COUNTED = "class It:\n def __init__(s, n): s.n, s.i = n, 0\n def __iter__(s): return s\n def __next__(s):\n  if s.i == s.n: raise StopIteration\n  s.i += 1\n  return s.i\n def __len__(s): return {}\ndef f(n): return It(n)"
+BAG = "class Bag:\n def __init__(s, n): s.a = list(range(n))\n def __iter__(s): return iter(list(s.a))\n def __reversed__(s): return iter(s.a[::-1])\n def __next__(s): return s.a.pop()\n def __len__(s): return len(s.a)\ndef f(n): return Bag(n)"
 # name, a right program, a wrong one, the test, what else is given
 OBJECTS = [
  ("lru zip", LRU, LRUBAD, 'ops = ["LRUCache","put","put","get","put","get","put","get","get","get"]\nargs = [[2],[1,1],[2,2],[1],[3,3],[2],[4,4],[1],[3],[4]]\nexpected = [None,None,None,1,None,-1,None,-1,3,4]\nobj = None\nout = []\nfor op, a in zip(ops, args):\n    if op == "LRUCache":\n        obj = LRUCache(*a)\n        out.append(None)\n    else:\n        out.append(getattr(obj, op)(*a))\nassert out == expected', {}),
@@ -91,6 +93,11 @@ OBJECTS = [
  ("list in list", CH, CHBAD, "a = []\nh([a])\nassert a == [5]", {}),
  ("list in dict", "def f(d): d['k'].append(1)", "def f(d): pass", "a = []\nf({'k': a})\nassert a == [1]", {}),
  ("star args", CH, CHBAD, "a = []\nt = (a,)\nf(*t)\nassert a == [1]", {}),
+ *[(f"items of an iterator and its length, {size}: {test}", COUNTED.format(size), COUNTED.format(size).replace("s.i == s.n", "s.i == 1"), f"r = f(3)\n{test}", {"entry_point": "f"}) for size in ("s.n", "s.n - s.i") for test in (
+  "assert len(r) == 3 and next(r) == 1\nassert [*r] == [2, 3]", "assert len(r) == 3\nfor i, x in enumerate(r): assert x == i + 1 and len(r) in (3, 2 - i)\nassert i == 2",
+  "assert next(r) == 1 and len(r) in (2, 3)\nassert [*r] == [2, 3]", "assert len(r) == 3 and next(r) == 1 and len(r) in (2, 3)\nassert [*r] == [2, 3]")],
+ ("an object from which items are taken", BAG, BAG.replace("s.a.pop()", "s.a[-1]"), "r = f(3)\nassert [*r] == [0, 1, 2] and len(r) == 3\nassert next(r) == 2\nassert [*r] == [0, 1] and len(r) == 2 and [*reversed(r)] == [1, 0]\nassert next(r) == 1 and [*r] == [0]", {"entry_point": "f"}),
+ ("cents and dollars", "class Money:\n def __init__(s, c): s.c = c\n def plus(s, o): return Money(s.c + o.c)\n def __int__(s): return s.c\n def __float__(s): return s.c / 100", "class Money:\n def __init__(s, c): s.c = c\n def plus(s, o): return Money(s.c)\n def __int__(s): return s.c\n def __float__(s): return s.c / 100", "m = Money(200).plus(Money(350))\nassert int(m) == 550 and float(m) == 5.5", {"entry_point": "Money"}),
  ("returns same", "def f(a):\n a.append(1)\n return a", "def f(a): return a + [1]", "a = []\nb = f(a)\nassert b is a", {}),
  ("returns same 2", "def f(a):\n a.append(1)\n return a", "def f(a): return a + [1]", "a = []\nb = f(a)\nassert b == [1] and a == [1]", {}),
  ("returns new", "def f(a): return a + [1]", "def f(a):\n a.append(1)\n return a", "a = []\nb = f(a)\nassert b == [1] and b is not a and a == []", {}),

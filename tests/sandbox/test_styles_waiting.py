@@ -22,6 +22,14 @@ POOL = "from concurrent.futures import ThreadPoolExecutor\nclass Pool:\n def __i
 BARRIER = "class Barrier:\n def __init__(s, n): s.b = threading.Barrier(n)\n def wait(s): s.b.wait(5)\n"
 TICKER = "import threading, time\nclass Ticker:\n def __init__(s, o=None): s.on, s.o, s.a = True, o, []\n def begin(s): threading.Thread(target=s.run, daemon=True).start()\n def run(s):\n  time.sleep(0.02)\n  for i in range(3):\n   print('tick', i); s.a.append(i); time.sleep(0.02)\n   if s.o: s.o.write(f'{i}')\n  s.on = False\n"
 TASK = "import asyncio\nclass Counts:\n def __init__(s): s.n = 0\n async def begin(s): s.t = asyncio.create_task(s.run())\n async def run(s):\n  while True:\n   await asyncio.sleep(0.02)\n   s.n += 1\n def count(s): return s.n\n"
+EVENT = RUN + "def f(x):\n threading.Event().wait(0.3)\n return x + 1"
+CHANNEL = "import threading\nclass Channel:\n def __init__(s): s.c, s.a = threading.Condition(), []\n def put(s, x):\n  with s.c: s.a.append(x); s.c.notify()\n def get(s):\n  with s.c:\n   while not s.a: s.c.wait(5)\n   return s.a.pop(0)\n"
+LOOPS = "import asyncio, threading\nasync def run(f): await asyncio.get_running_loop().run_in_executor(None, f)\nasync def slow(x):\n await asyncio.sleep(0.05)\n return x + 1"
+AWAITS = "import asyncio\nasync def slow(x):\n await asyncio.sleep(0.01)\n return x + 1\nasync def f(g):\n await asyncio.sleep(0)\n return await g()"
+TOTAL = (
+    "async def total(a):\n t = 0\n async for x in a: t += x\n return t\nasync def gen(n):\n for i in range(n): yield i"
+)
+QUEUED = "import queue, threading\nq, out = queue.Queue(), []\ndef work():\n    while (x := q.get()) is not None: out.append(f(x))\nt = threading.Thread(target=work)\nt.start()\n"
 _CAPTURED = "import contextlib, io, time\nout = io.StringIO()\nt = Ticker()\nwith contextlib.redirect_stdout(out):\n"
 # fmt: off
 WAITING = [
@@ -60,13 +68,33 @@ WAITING = [
  ('text of the test with a clause', NEG, "def f(x): return x", "text = 'try:\\n    f(-1)\\n    ok = False\\nexcept ValueError:\\n    ok = True'\nnames = {'f': f}\nexec(text, names)\nassert names['ok'] and f(2) == 2", {'entry_point': 'f'}),
  ('a call that waits for what a thread calls', WORKER, WORKER.replace("s.q.get()()", "s.q.get()"), "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(i))\nw.join()\nassert out == [0, 1, 2, 3, 4]", {'entry_point': 'W'}),
  ('a thread calls what asks the program', WORKER + "\ndef f(x): return x + 1", WORKER + "\ndef f(x): return x", "out = []\nw = W()\nfor i in range(5): w.submit(lambda i=i: out.append(f(i)))\nw.join()\nassert out == [1, 2, 3, 4, 5]", {'entry_point': ['W', 'f']}),
- # What a function of the tests asks may wait for a thread, and that one for a function of theirs; a lock that they hold is theirs.
+ # What a function of the tests asks may wait for a thread, and that one for a function of theirs.
  ('a thread that a function of the tests waits for', RUN, RUN.replace("t.join(5)", "pass"), "import time\nout = []\ndef inner(): out.append(2)\ndef outer():\n    out.append(1)\n    run([inner])\n    out.append(3)\nrun([outer])\nassert out == [1, 2, 3]", {'entry_point': 'run'}),
  ('a future that a function of the tests waits for', POOL, POOL.replace("fut.result(timeout=5)", "2"), "p = Pool(2)\nout = []\ndef child():\n    out.append(1)\n    return 2\ndef parent(): return p.wait(p.submit(child)) + 1\nassert p.wait(p.submit(parent)) == 3 and out == [1]", {'entry_point': 'Pool'}),
- ('a barrier', RUN + BARRIER, RUN + BARRIER.replace("s.b.wait(5)", "pass"), "b = Barrier(3)\nout = []\ndef g():\n    out.append(0)\n    b.wait()\n    out.append(1)\nrun([g, g, g])\nassert out == [0, 0, 0, 1, 1, 1]", {'entry_point': ['run', 'Barrier']}),
+ ('a barrier', RUN + BARRIER, RUN + BARRIER.replace("s.b.wait(5)", "pass"), "import functools, time\nb = Barrier(3)\nout = []\ndef g(s):\n    time.sleep(s)\n    out.append(0)\n    b.wait()\n    out.append(1)\nrun([functools.partial(g, s) for s in (0, 0.1, 0.2)])\nassert out == [0, 0, 0, 1, 1, 1]", {'entry_point': ['run', 'Barrier']}),
  ('a lock around what asks the program', RUN + "def f(x): return x + 1", RUN + "def f(x): return x", "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(f(len(out)))\nrun([g] * 6)\nassert out == [1, 2, 3, 4, 5, 6]", {'entry_point': ['run', 'f']}),
  ('a lock around what sleeps', RUN + "import time\ndef f(x):\n time.sleep(0.3)\n return x + 1", RUN + "def f(x): return x", "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(f(len(out)))\nrun([g] * 2)\nassert out == [1, 2]", {'entry_point': ['run', 'f']}),
  ('a lock around what works for a while', RUN + "def f(x):\n for _ in range(400000): pass\n return x + 1", RUN + "def f(x): return x", "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(f(len(out)))\nrun([g] * 2)\nassert out == [1, 2]", {'entry_point': ['run', 'f']}),
+ # Each thread of the program that calls a function of the tests has one of theirs: they wait for each other as they would anywhere.
+ ('a lock around what waits', EVENT, EVENT.replace("x + 1", "x"), "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(f(len(out)))\nrun([g] * 2)\nassert out == [1, 2]", {'entry_point': ['run', 'f']}),
+ ('a lock of one thread', EVENT, EVENT.replace("x + 1", "x"), "import threading\nlock, out = threading.RLock(), []\ndef g():\n    with lock:\n        n = len(out)\n        out.append(f(n))\nrun([g] * 2)\nassert out == [1, 2]", {'entry_point': ['run', 'f']}),
+ ('a lock that the tests hold while they ask', RUN + LATER, RUN + "def later(w, fn): pass", "import threading, time\nlock, out = threading.Lock(), []\ndef g():\n    with lock: out.append(2)\nwith lock:\n    later(0.05, g)\n    time.sleep(0.3)\n    out.append(1)\ntime.sleep(0.3)\nassert out == [1, 2]", {'entry_point': ['run', 'later']}),
+ ('a lock that others do not need', RUN, "def run(fs): pass", "import threading\nlock, out = threading.Lock(), []\ndef g():\n    with lock:\n        run([lambda: out.append(1)])\n        out.append(2)\nrun([g])\nassert out == [1, 2]", {'entry_point': 'run'}),
+ ('functions that run at once', RUN, "def run(fs):\n for f in fs: f()", "import threading, time\nnow, most, lock = [0], [0], threading.Lock()\ndef g():\n    with lock:\n        now[0] += 1\n        most[0] = max(now[0], most[0])\n    time.sleep(0.5)\n    with lock: now[0] -= 1\nrun([g] * 3)\nassert most == [3] and now == [0]", {'entry_point': 'run'}),
+ ('a producer and a consumer', CHANNEL + RUN, CHANNEL.replace("s.a.append(x)", "s.a.append(0)") + RUN, "c, out = Channel(), []\ndef produce():\n    for i in range(3): c.put(i)\ndef consume():\n    for _ in range(3): out.append(c.get())\nrun([consume, produce])\nassert out == [0, 1, 2]", {'entry_point': ['Channel', 'run']}),
+ ('a barrier of the tests', RUN, "def run(fs):\n for f in fs: f()", "import threading\nb, out = threading.Barrier(2), []\ndef g():\n    b.wait(1)\n    out.append(1)\nrun([g, g])\nassert out == [1, 1]", {'entry_point': 'run'}),
+ ('which thread it is', RUN, "def run(fs):\n for f in fs: f()", "import threading\nout = []\ndef g():\n    out.append(threading.get_ident())\n    b.wait(2)\nb = threading.Barrier(2)\nrun([g, g])\nassert len(set(out)) == 2 and threading.get_ident() not in out", {'entry_point': 'run'}),
+ ('a test thread that waits for a callback', LATER, "def later(w, fn): pass", "import threading\nout = []\ndone = threading.Event()\ndef g():\n    out.append(5)\n    done.set()\nt = threading.Thread(target=lambda: (done.wait(2), out.append(6)))\nt.start()\nlater(0.05, g)\nt.join()\nassert out == [5, 6]", {'entry_point': 'later'}),
+ ('a test thread that asks in a loop', LATER, "def later(w, fn): pass", "import threading, time\nout = []\nlater(0.05, lambda: out.append(5))\ndef wait():\n    until = time.time() + 2\n    while not out and time.time() < until: time.sleep(0.01)\nt = threading.Thread(target=wait)\nt.start()\nt.join()\nassert out == [5]", {'entry_point': 'later'}),
+ ('a loop in a function that a thread calls', LOOPS, LOOPS.replace("x + 1", "x"), "import asyncio\nout = []\ndef g(): out.append(asyncio.run(slow(1)))\nasyncio.run(run(g))\nassert out == [2]", {'entry_point': ['run', 'slow']}),
+ # What the program awaits of the tests' own may itself await the program's.
+ ('a coroutine of the tests that awaits one of the program', AWAITS, AWAITS.replace("x + 1", "x"), "import asyncio\nasync def g(): return await slow(1)\nasync def m():\n    assert await f(g) == 2\n    assert await f(g) + await slow(1) == 4\nasyncio.run(m())", {'entry_point': ['f', 'slow']}),
+ ('an asynchronous generator of the tests', TOTAL, TOTAL.replace("t += x", "t += 1"), "import asyncio\nasync def g():\n    for i in range(3):\n        await asyncio.sleep(0.01)\n        yield i\nasync def m(): assert await total(g()) == 3 and await total(x async for x in g() if x) == 3\nasyncio.run(m())", {'entry_point': 'total'}),
+ ('an asynchronous generator of the tests over one of the program', TOTAL, TOTAL.replace("yield i", "yield 0"), "import asyncio\nasync def g(n):\n    async for i in gen(n): yield 10 * i\nasync def m(): assert await total(g(3)) == 30\nasyncio.run(m())", {'entry_point': ['total', 'gen']}),
+ ('an asynchronous generator of the tests that raises', TOTAL, TOTAL.replace("return t", "return t + 1"), "import asyncio\nasync def g():\n    yield 1\n    raise KeyError(5)\nasync def one(): yield 1\nasync def m():\n    try: await total(g())\n    except KeyError as e: assert e.args == (5,)\n    else: assert 0\n    assert await total(one()) == 1\nasyncio.run(m())", {'entry_point': 'total'}),
+ # Threads that one test begins and a later one ends.
+ ('a worker over several tests', "def f(x): return x + 1", "def f(x): return x", [QUEUED + "q.put(1)", "q.put(2); q.put(None); t.join()\nassert out == [2, 3]"], {'entry_point': 'f'}),
+ ('a worker over several tests that fails', "def f(x): return x + 1", "def f(x): return x", [QUEUED.replace("out.append(f(x))", "assert f(x) == x + 1") + "q.put(1)", "q.put(2); q.put(None)"], {'entry_point': 'f'}),
  # Whoever starts a thread in a callback has it heard; what an object says may change while the tests sleep, or call.
  ('a gate that a thread of a callback waits at', LATER + GATE, LATER + GATE.replace("self.opened.wait()", "pass"), "import threading, time\nout = []\ngate = Gate()\ndef cb(): threading.Thread(target=lambda: out.append(gate.wait()), daemon=True).start()\nlater(0.05, cb)\ntime.sleep(1.5)\nassert out == []", {'entry_point': ['later', 'Gate']}),
  ('an event behind a short thread', LATER, LATER.replace("fn).start()", "print).start()"), "import threading\ndone = threading.Event()\nlater(0.05, lambda: threading.Timer(0.2, lambda: None).start())\nlater(0.6, done.set)\nassert done.wait(5)", {'entry_point': 'later'}),
@@ -82,9 +110,10 @@ WAITING = [
 
 @pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in WAITING], ids=[c[0] for c in WAITING])
 def test_a_style_tells_right_from_wrong(sandbox, right, wrong, test, arguments):
-    result = sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
+    tests = [test] if isinstance(test, str) else test
+    result = sandbox.run_tests(right, tests, limits=LIMITS, **arguments)
     assert result.passed, result.reason
-    assert not sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
+    assert not sandbox.run_tests(wrong, tests, limits=LIMITS, **arguments).passed
 
 
 @pytest.mark.parametrize(
