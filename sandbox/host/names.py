@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..wire.plain import DATA_NAMES, of_data
+from ..wire.source import name_of, unparse
 from . import exits, judging
 from .paths import Trace
 from .scoped import read_and_bound
@@ -250,7 +251,7 @@ def assigned_and_read(setup: ast.Module, trees: Sequence[ast.AST]) -> tuple[list
 
 
 def _sets_by_name(node: ast.AST) -> bool:
-    sets = isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _SETTING
+    sets = isinstance(node, ast.Call) and name_of(node.func) in _SETTING
     return sets and len(node.args) > 1 and isinstance(node.args[1], ast.Constant)  # type: ignore[attr-defined]
 
 
@@ -266,7 +267,7 @@ def _caught(trees: Sequence[ast.AST]) -> set[str]:
             kinds.append(node.type)
         elif isinstance(node, ast.Call):
             function = node.func
-            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            name = name_of(function)
             if name in _OF_EXCEPTIONS:
                 kinds += node.args
     return _names_in(kinds)
@@ -289,7 +290,7 @@ def _asserted(trees: Sequence[ast.AST]) -> set[str]:
 def _asserts(body: Sequence[ast.AST]) -> bool:
     return any(
         isinstance(n, ast.Assert)
-        or (isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2].startswith("assert"))
+        or (isinstance(n, ast.Call) and unparse(n.func).rpartition(".")[2].startswith("assert"))
         for n in _walk(body)
     )
 
@@ -318,7 +319,7 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
         ours, theirs = trace.of(left) & makers, trace.of(right) & makers
         return bool(ours and theirs) and f"{name}()" in ours | theirs
 
-    if isinstance(node, ast.Call) and _EQUAL.fullmatch(ast.unparse(node.func)) and len(node.args) > 1:
+    if isinstance(node, ast.Call) and _EQUAL.fullmatch(unparse(node.func)) and len(node.args) > 1:
         return both(*node.args[:2]) or (_makes([node.args[0]], name) and _makes([node.args[1]], name))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id in ("isinstance", "issubclass") and name in _names_in(node.args[1:]):

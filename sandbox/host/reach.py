@@ -6,6 +6,7 @@ import ast
 import builtins
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..wire.source import unparse
 from .scoped import bound_anywhere, read_and_bound
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -72,13 +73,13 @@ def idle_test(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> str 
 
 def _is_check(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
     """Whether it is a test by its name or its base, and asserts."""
-    if isinstance(node, ast.ClassDef) and not any(ast.unparse(b).endswith("TestCase") for b in node.bases):
+    if isinstance(node, ast.ClassDef) and not any(unparse(b).endswith("TestCase") for b in node.bases):
         return False
     if not isinstance(node, ast.ClassDef) and not node.name.startswith(("test", "check")):
         return False
     return any(
         isinstance(n, ast.Assert)
-        or (isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2].startswith("assert"))
+        or (isinstance(n, ast.Call) and unparse(n.func).rpartition(".")[2].startswith("assert"))
         for n in ast.walk(node)
     )
 
@@ -86,16 +87,14 @@ def _is_check(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bo
 def _runs_cases(node: ast.AST) -> bool:
     """Whether it calls ``unittest.main``, which finds the cases by itself."""
     calls = (n.func for n in ast.walk(node) if isinstance(n, ast.Call))
-    return any(
-        isinstance(f, ast.Attribute) and ast.unparse(f) in ("unittest.main", "unittest.TestProgram") for f in calls
-    )
+    return any(isinstance(f, ast.Attribute) and unparse(f) in ("unittest.main", "unittest.TestProgram") for f in calls)
 
 
 def _statements(trees: Iterable[ast.Module]) -> Iterator[ast.stmt]:
     for tree in trees:
         for statement in tree.body:
             # A test is no script: its __name__ is not __main__.
-            if not (isinstance(statement, ast.If) and "__main__" in ast.unparse(statement.test)):
+            if not (isinstance(statement, ast.If) and "__main__" in unparse(statement.test)):
                 yield statement
 
 

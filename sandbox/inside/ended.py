@@ -10,6 +10,8 @@ import ast
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
+from ..wire.source import name_of
+
 _Position = tuple[int, int]  # line and column
 
 
@@ -80,4 +82,4 @@ def _last(body: Sequence[ast.stmt], where: _Position) -> ast.stmt | None:
 def _calls(statement: ast.stmt, name: str) -> bool:
     """Whether it does nothing but call that function of the tests, and once."""
     call = getattr(statement, "value", None)
-    return isinstance(call, ast.Call) and name == getattr(call.func, "id", getattr(call.func, "attr", ""))
+    return isinstance(call, ast.Call) and name == name_of(call.func)

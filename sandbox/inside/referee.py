@@ -83,7 +83,7 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         bound.bind(link, job, namespace)
         names = _help(job, link, namespace)
         asked = link.requests
-        _exec(rewritten.compiled(job["setup"], "<setup>"), namespace)
+        _exec(rewritten.compiled(job["setup"], "<setup>", taken=namespace), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         link.instances.constants = constants.constants(link.instances.classes.values(), job["assigned"], job["read"])
@@ -112,7 +112,7 @@ def _judge_one(
     link.outstanding.clear()
     try:
         try:
-            _exec(rewritten.compiled(test, "<test>", names), namespace)
+            _exec(rewritten.compiled(test, "<test>", names, namespace), namespace)
         finally:
             joined.join(threads, link.asking)
         namespace[rewritten.HELPER].make_unasked()

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from ..wire.bindings import ScopedTransformer, read_and_bound
+from ..wire.source import name_of, unparse
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes
 
@@ -29,6 +32,7 @@ _OVER |= {"chain", "islice", "cycle", "zip_longest"}
 _FOLDING = frozenset(("all", "set", "frozenset", "max", "min", "sum", "map", "filter"))
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
+_GUARDED = frozenset(("getattr", "next"))
 _FILLING = frozenset(("format", "format_map"))
 _FINDING = frozenset(("__getattribute__", "getattr_static"))
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
@@ -44,12 +48,13 @@ class Names:
     data: frozenset[str] = frozenset()
 
 
-def compiled(source: str, name: str, names: Names = Names()):  # type: ignore[no-untyped-def]  # a code object
+def compiled(source: str, name: str, names: Names = Names(), taken: Collection[str] = ()):  # type: ignore[no-untyped-def]
+    """The code of a test. ``taken``: names that it finds, and that are no built-in ones by that."""
     tree = ast.parse(source)
     if names.classes:
         tree = MarkExpected(tree, names.classes, _ask).visit(tree)
-    mark = _Mark(tree, names)
-    tree = MarkScopes(mark.own, _ask).visit(mark.visit(tree))
+    taken = {*taken, *read_and_bound(tree)[1]}
+    tree = MarkScopes(taken, _ask).visit(_Mark(names, taken).visit(tree))
     return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
 
 
@@ -57,12 +62,10 @@ def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None =
     return ast.Call(ast.Attribute(ast.Name(HELPER, ast.Load()), method, ast.Load()), list(arguments), keywords or [])
 
 
-class _Mark(ast.NodeTransformer):
-    def __init__(self, tree: ast.AST, names: Names) -> None:
+class _Mark(ScopedTransformer):
+    def __init__(self, names: Names, taken: Collection[str]) -> None:
+        super().__init__(taken)
         self.names = names
-        nodes = list(ast.walk(tree))
-        self.own = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-        self.own |= {n.arg for n in nodes if isinstance(n, ast.arg)}
         self.count = 0
         self.within = ""  # the innermost function
         self.to_be_empty: set[ast.comprehension] = set()
@@ -81,7 +84,7 @@ class _Mark(ast.NodeTransformer):
         outer, self.within = self.within, node.name
         self.generic_visit(node)
         self.within = outer
-        if node.name in _SWALLOWED or any(ast.unparse(d).endswith("property") for d in node.decorator_list):
+        if node.name in _SWALLOWED or any(unparse(d).endswith("property") for d in node.decorator_list):
             assign, variable = self._variable(_ask("asked"))
             node.body = [assign, self._unless_raised(node.body, _ask("ended", variable))]
         return node
@@ -89,14 +92,14 @@ class _Mark(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id in self.names.data and node.id not in self.own:
-            return _ask("now", ast.Constant(node.id))
-        if node.id == "getattr" and "getattr" not in self.own:
-            return ast.Attribute(ast.Name(HELPER, ast.Load()), "getattr", ast.Load())
-        # The end of an iterator of the tests' own is an answer.
-        if node.id != "next" or "next" in self.own or self.within == "__next__":
+        if not isinstance(node.ctx, ast.Load):
             return node
-        return ast.Attribute(ast.Name(HELPER, ast.Load()), "next", ast.Load())
+        if node.id in self.names.data and not self.is_local(node.id):
+            return _ask("now", ast.Constant(node.id))
+        # The end of an iterator of the tests' own is an answer.
+        if self.is_built_in(node, _GUARDED) and not (node.id == "next" and self.within == "__next__"):
+            return _ask(node.id).func
+        return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         self.generic_visit(node)
@@ -147,9 +150,8 @@ class _Mark(ast.NodeTransformer):
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.cls, ast.Name) and node.cls.id in self.names.program:
-            kinds = ast.Attribute(ast.Name(HELPER, ast.Load()), "kinds", ast.Load())
-            node.cls = ast.Attribute(kinds, node.cls.id, ast.Load())
+        if isinstance(node.cls, ast.Name) and node.cls.id in self.names.program and not self.is_local(node.cls.id):
+            node.cls = ast.Attribute(_ask("kinds").func, node.cls.id, ast.Load())
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
@@ -171,18 +173,18 @@ class _Mark(ast.NodeTransformer):
             node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
             return self._filled(node, filled)
         self.generic_visit(node)
-        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        if name == "dict" and isinstance(node.func, ast.Name) and len(node.args) == 1 and name not in self.own:
+        name = name_of(node.func)
+        if self.is_built_in(node.func, ("dict",)) and len(node.args) == 1:
             node.args = [_ask("pairs", *node.args)]
         if name in _FINDING and node.args:
             at = 1 if name == "getattr_static" else -1
             node.args[at:] = [_ask("named", node.args[at:][0]), *node.args[at:][1:]]
-        if name in _FOLDING and isinstance(node.func, ast.Name):
+        if self.is_built_in(node.func, _FOLDING):
             node.args = [_looped(a) for a in node.args]
-        asked = isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own
-        if asked and node.args and not node.keywords:  # without arguments `vars` and `dir` are of where they are called
+        # Without arguments `vars` and `dir` are of where they are called.
+        if self.is_built_in(node.func, _ASKED) and node.args and not node.keywords:
             return _ask(name, *node.args)
-        if name in ("str", "repr") and isinstance(node.func, ast.Name) and name not in self.own and len(node.args) == 1:
+        if self.is_built_in(node.func, ("str", "repr")) and len(node.args) == 1:
             return _ask("told", node.func, *node.args) if not node.keywords else node
         if name == "exception" and isinstance(node.func, ast.Attribute) and not node.args:
             return _ask("exception", node.func.value)
@@ -197,7 +199,7 @@ class _Mark(ast.NodeTransformer):
         if isinstance(method.value, ast.Constant):
             return node
         if any(map(self._is_scope, [*node.args, *(k.value for k in node.keywords)])):
-            filler = isinstance(method.value, ast.Call) or getattr(method.value, "id", "") == "str"
+            filler = isinstance(method.value, ast.Call) or name_of(method.value) == "str"
             if filler and node.args:  # str.format(template, ...), Formatter().format(template, ...)
                 node.args[0] = _ask("own", node.args[0])
             method.value = _ask("own", method.value)
@@ -210,8 +212,7 @@ class _Mark(ast.NodeTransformer):
             return False
         if ast.dump(node.func) == ast.dump(_ask("vars").func):  # of an object, and rewritten already
             return of_object
-        scope = isinstance(node.func, ast.Name) and node.func.id in SCOPES - self.own
-        return scope and (of_object or not node.args)
+        return self.is_built_in(node.func, SCOPES) and (of_object or not node.args)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)
@@ -239,7 +240,7 @@ class _Mark(ast.NodeTransformer):
 
 def _looped(node: ast.expr) -> ast.expr:
     """What is gone over, or what that is made of (``zip(found, expected)``)."""
-    if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _OVER:
+    if isinstance(node, ast.Call) and name_of(node.func) in _OVER:
         node.args = [_looped(a) for a in node.args]
         return node
     return node if isinstance(node, (ast.Starred, ast.Constant, ast.GeneratorExp, ast.Lambda)) else _ask("looped", node)

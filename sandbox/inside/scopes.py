@@ -9,26 +9,28 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Collection
 
+from ..wire.bindings import ScopedTransformer
+from ..wire.source import name_of
+
 SCOPES = frozenset(("globals", "locals", "vars"))
 _FILLING = frozenset(("substitute", "safe_substitute"))
 _FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy"))
 
 
-class MarkScopes(ast.NodeTransformer):
+class MarkScopes(ScopedTransformer):
     """
     Args:
-        own: names of the tests.
+        taken: names of the module.
         marked: makes a call of the helper.
     """
 
-    def __init__(self, own: Collection[str], marked: Callable[..., ast.expr]) -> None:
-        self.own, self.marked = own, marked
+    def __init__(self, taken: Collection[str], marked: Callable[..., ast.expr]) -> None:
+        super().__init__(taken)
+        self.marked = marked
         self.of_object = ast.dump(marked("vars").func)  # type: ignore[attr-defined]
 
     def _is_scope(self, node: ast.AST | None) -> bool:
-        if not isinstance(node, ast.Call) or node.args:
-            return False
-        return isinstance(node.func, ast.Name) and node.func.id in SCOPES - set(self.own)
+        return isinstance(node, ast.Call) and not node.args and self.is_built_in(node.func, SCOPES)
 
     def _is_of_object(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Attribute):
@@ -81,7 +83,7 @@ class MarkScopes(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        name = name_of(node.func)
         first = node.args[0] if node.args else None
         if isinstance(first, ast.Call) and ast.dump(first.func) == ast.dump(self.marked("pairs").func):  # type: ignore[attr-defined]
             first = first.args[0]
