@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Collection, Iterable
 
 
@@ -24,6 +25,8 @@ def constants(classes: Iterable[type], assigned: Collection[str], read: Collecti
             for name, held in base.__dict__.items():
                 written = f"__{name.removeprefix(private)}" if name.startswith(private) else name
                 if (written.startswith("__") and written.endswith("__")) or name in fields or written in assigned:
+                    continue
+                if inspect.isdatadescriptor(held):  # a slot, for one: the class holds no value there
                     continue
                 if read is None or written in read:
                     found.setdefault(name, held is None)

@@ -107,6 +107,7 @@ _CONSTANTS = [
     ("", "for eps in (1e-9,): pass", "eps", "", "eps"),
     ("", "pass", "eps", "Vec.eps = 1e-9", "eps"),
 ]
+_SLOTS = "class B:\n __slots__ = ('x', 'y', 'seen')\n def __init__(s, of):\n  for k, v in of: setattr(s, k, v)\n def __eq__(s, o): return (s.x, s.y) == (o.x, o.y)\n def was_seen(s): return s.seen"
 _EQUAL = ["assert f(1) == Vec(5)"]
 UNDONE: list[Attack] = [
     ("slower than the test waits", "import time\ndef f(x):\n time.sleep(0.3)\n return 1", _THREADS, _F),
@@ -237,6 +238,12 @@ HONEST_UNDONE: list[Attack] = [
             **_F,
             "setup": "from dataclasses import dataclass\n@dataclass\nclass D:\n    x: int\n    y: int = 0\n    left = None\n    def total(s): return s.x + s.y if s.left else 0",
         },
+    ),
+    (
+        "slots that the task sets by name",
+        "def f(r):\n b = B([('x', r), ('y', 2)])\n b.seen = True\n return b",
+        ["b = f(1)\nassert b == B([('x', 1), ('y', 2)]) and b.was_seen()"],
+        {**_F, "setup": _SLOTS},
     ),
     ("objects that are equal", _POINT.format(_SAME), _ALIKE, {}),
     ("the same, where another name is under test", _POINT.format(_SAME), _ALIKE, _F),

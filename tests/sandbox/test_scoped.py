@@ -1,5 +1,7 @@
 """Names of the tests are theirs in the scope that binds them, and nowhere else."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import ast
