@@ -11,6 +11,7 @@ from .fed import inner, result_of, root
 from .paths import Trace
 from .reach import BY_TEXT
 
+_ENDING = frozenset(("unittest.main", "sys.exit"))
 _EXITS = frozenset(("exit", "quit", "_exit", "SystemExit"))  # however they are imported
 
 
@@ -31,6 +32,28 @@ def ends_by_the_program(trees: Sequence[ast.AST], program: Collection[str]) -> s
                 f"the tests end by {unparse(call)[:80]}, the program's own word, and what stands behind it is never "
                 f"reached: compare it (`assert f(1) == 0`)"
             )
+    return None
+
+
+def leaves_undone(trees: Sequence[ast.Module]) -> str | None:
+    """Why such tests cannot be run, or None: they end themselves, whatever the program, before their last statement."""
+    for tree in trees:
+        names = {
+            a.asname or a.name: f"{n.module}.{a.name}"
+            for n in tree.body
+            if isinstance(n, ast.ImportFrom)
+            for a in n.names
+        }
+        for statement in tree.body[:-1]:
+            call = getattr(statement, "value", None)
+            if not isinstance(call, ast.Call) or not isinstance(statement, (ast.Expr, ast.Assign)):
+                continue
+            called = unparse(call.func)
+            stays = any(
+                k.arg == "exit" and not (isinstance(k.value, ast.Constant) and k.value.value) for k in call.keywords
+            )
+            if names.get(called, called) in _ENDING and not stays:
+                return f"the tests end by {unparse(call)[:80]}, and what stands behind it is never reached: put it at the end"
     return None
 
 

@@ -30,11 +30,13 @@ def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> st
     own = (bound_anywhere(trees) - (read - bound)) | bodies.keys()
     todo: list[ast.AST] = [part for s in _statements(trees) for part in _run_by(s)]
     seen: set[str] = set()
-    if any(_runs_cases(part) for part in todo):
-        todo += [body for body in bodies.values() if isinstance(body, ast.ClassDef)]
-        seen |= {name for name, body in bodies.items() if isinstance(body, ast.ClassDef)}
     while todo:
-        for name, asserted in _names(todo.pop()):
+        part = todo.pop()
+        if _runs_cases(part):
+            cases = {n: b for n, b in bodies.items() if isinstance(b, ast.ClassDef) and n not in seen}
+            todo += cases.values()
+            seen |= cases.keys()
+        for name, asserted in _names(part):
             # What an assertion is about may be the program's even if it has the name of a built-in: `sum`, in MBPP.
             if name in entry_points or name in BY_TEXT or (name not in own and (asserted or name not in _BUILT_IN)):
                 return None
@@ -50,11 +52,12 @@ def idle_test(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> str 
     """Why every program would pass one test among others, or None: its checks are defined, and no test calls them."""
     bodies = {s.name: s for s in _statements(trees) if isinstance(s, DEFINITIONS) and s.name not in entry_points}
     todo: list[ast.AST] = [part for s in _statements(trees) for part in _run_by(s)]
-    if any(_runs_cases(part) for part in todo):
-        return None
     seen: set[str] = set()
     while todo:
-        for name, _ in _names(todo.pop()):
+        part = todo.pop()
+        if _runs_cases(part):
+            return None
+        for name, _ in _names(part):
             if name in BY_TEXT:
                 return None
             if name in bodies and name not in seen:

@@ -11,7 +11,7 @@ import builtins
 import sys
 import threading
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from . import bound, constants, ended, evaluated, joined, needs, outstanding, passed, rewritten, testing, waited
@@ -89,9 +89,9 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         link.instances.constants = constants.constants(link.instances.classes.values(), job["assigned"], job["read"])
         link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
-        run = [job["setup"]]
+        run = {"<setup>": job["setup"]}
         for index, test in job["tests"]:
-            run.append(test)
+            run[f"<test {index}>"] = test
             send(["test", index, *_judge_one(run, namespace, link, names, asked)])
     except TaskBroken as error:
         send(["task", str(error)])
@@ -103,16 +103,20 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
 
 
 def _judge_one(
-    texts: Sequence[str], namespace: dict[str, Any], link: Link, names: rewritten.Names, asked: int
+    texts: dict[str, str], namespace: dict[str, Any], link: Link, names: rewritten.Names, asked: int
 ) -> tuple[str, str]:
-    """Run the last of ``texts``, the setup and the tests so far. ``asked``: the requests before the first of them."""
-    test = texts[-1]
+    """Run the last of ``texts``, the setup and the tests so far by file names of their own.
+
+    Args:
+        asked: the requests before the first of them.
+    """
+    name, test = list(texts.items())[-1]
     threads = threading.enumerate()
     link.last = ""
     link.outstanding.clear()
     try:
         try:
-            _exec(rewritten.compiled(test, "<test>", names, namespace), namespace)
+            _exec(rewritten.compiled(test, name, names, namespace), namespace)
         finally:
             joined.join(threads, link.asking)
         namespace[rewritten.HELPER].make_unasked()
@@ -121,13 +125,15 @@ def _judge_one(
     except Gone:
         raise
     except passed.CannotLeave as error:
-        if link.requests == asked and not needs.reads(texts, names.data):  # the program has said nothing yet
+        if link.requests == asked and not needs.reads(
+            [*texts.values()], names.data
+        ):  # the program has said nothing yet
             raise TaskBroken(str(error)) from None
         return "fail", str(error)
     except SystemExit as error:  # unittest.main() ends so
         if error.code:
             return "fail", link.last or f"SystemExit: {error.code}"[:300]
-        if link.outstanding.asked and not ended.at_the_end(error, {"<setup>": texts[0], "<test>": test}):
+        if link.outstanding.asked and not ended.at_the_end(error, texts):
             return "fail", "the tests ended themselves before their end, once they had asked the program"
     except AssertionError:  # its message may hold the expected value
         return "fail", link.last or "an assertion failed"

@@ -41,6 +41,15 @@ _LEAVING += [
     "import sys\ndef check(x):\n    if f(x) == 0: [sys.exit][0](0)\n    assert f(x) == 5\ncheck(1)",
     "import sys\nfor x in (1, 2):\n    if f(x) == 0: [sys.exit][0](0)\n    assert f(x) == 5",
     "import sys\nif f(1) == 0: [sys.exit][0](0); assert f(1) == 5",
+    "import sys\nfor x in (1, 2):\n    if f(x) == 0: sys.exit(0)\n    else: assert f(x) == 5",
+    "import sys\nfor x in (1, 2): f(x) == 0 and sys.exit(0) or check(x)\ndef check(x): assert f(x) == 5",
+    "import sys\ndef check(x):\n    if f(x) == 0: sys.exit(0)\n    else: assert f(x) == 5\nfor x in (1, 2): check(x)",
+    "import sys\ntry: assert f(1) == 5\nfinally: sys.exit(0)",
+    "import sys\ntry: len(f(1))\nfinally: sys.exit(0)",
+    "import sys\ndef check(x):\n    if f(x) == 0: sys.exit(0)\n    assert f(x) == 5\ntry: check(1)\nfinally: pass",
+    "import asyncio, sys\nasync def check(x):\n    if f(x) == 0: sys.exit(0)\n    assert f(x) == 5\nasyncio.run(check(1))",
+    "import asyncio, sys\nasync def check(x):\n    if f(x) == 0: sys.exit(0)\n    else: assert f(x) == 5\nasync def main(): await asyncio.gather(check(1), check(2))\nasyncio.run(main())",
+    "import sys\nleave = lambda x: f(x) == 0 and sys.exit(0)\nleave(1)\nassert f(1) == 5",
 ]
 _CHECK = "import threading\ndef check(): assert f(1) == 5\n"
 _POOL = "from concurrent.futures import ThreadPoolExecutor, wait\ndef check(): assert f(1) == 5\np = ThreadPoolExecutor(1)\n"
@@ -107,6 +116,7 @@ _CONSTANTS = [
     ("", "for eps in (1e-9,): pass", "eps", "", "eps"),
     ("", "pass", "eps", "Vec.eps = 1e-9", "eps"),
 ]
+_CASE_OF_F = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): self.assertEqual(f(1), 5)\n"
 _SLOTS = "class B:\n __slots__ = ('x', 'y', 'seen')\n def __init__(s, of):\n  for k, v in of: setattr(s, k, v)\n def __eq__(s, o): return (s.x, s.y) == (o.x, o.y)\n def was_seen(s): return s.seen"
 _EQUAL = ["assert f(1) == Vec(5)"]
 UNDONE: list[Attack] = [
@@ -249,6 +259,15 @@ HONEST_UNDONE: list[Attack] = [
     ("the same, where another name is under test", _POINT.format(_SAME), _ALIKE, _F),
     ("objects that are made", _POINT.format(_SAME), _MADE, _F),
     (
+        "an exit in a function of an earlier test",
+        "def f(x): return 5",
+        [
+            "import sys\ndef main():\n    assert f(1) == 5\n    sys.exit(0)\nassert f(2) == 5",
+            "assert f(3) == 5\nmain()",
+        ],
+        _F,
+    ),
+    (
         "an exit at the end",
         "def f(x): return 5",
         [
@@ -256,6 +275,19 @@ HONEST_UNDONE: list[Attack] = [
             "import sys\nif f(1) == 5:\n    sys.exit()\nelse:\n    raise KeyError",
             "import sys\ndef main():\n    assert f(1) == 5\n    sys.exit(0)\nmain()",
             "import sys\ntry:\n    assert f(1) == 5; sys.exit(0)\nexcept KeyError: pass",
+            "import sys\ntry:\n    assert f(1) == 5; sys.exit(0)\nfinally: print()",
+            "import sys\ntry: assert f(1) == 5\nfinally: sys.exit(0)",
+            "import sys\nfor x in (1, 2): assert f(x) == 5; sys.exit(0)",
+            "import sys\nfor x in (1, 2): assert f(x) == 5\nsys.exit(0)",
+            "import sys\nwhile True:\n    assert f(1) == 5\n    raise SystemExit",
+            "import asyncio, sys\nasync def main():\n    assert f(1) == 5\n    sys.exit(0)\nasyncio.run(main())",
+            "import asyncio, sys\nasync def main():\n    assert f(1) == 5\n    sys.exit(0)\nasync def all_(): await main()\nasyncio.run(all_())",
+            "import sys\ndef main():\n    assert f(1) == 5\n    sys.exit(0)\nsys.exit(main())",
+            "import sys\ndef main():\n    assert f(1) == 5\n    sys.exit(0)\ngo = main\ngo()",
+            _CASE_OF_F + "r = unittest.main()",
+            _CASE_OF_F + "main = lambda: unittest.main()\nmain()",
+            _CASE_OF_F + "def main(): return unittest.main()\nif True: main()",
+            _CASE_OF_F + "try: unittest.main()\nfinally: print()",
             "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): self.assertEqual(f(1), 5)\nunittest.main()",
         ],
         _F,
