@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from .emptied import Going
 from .held import OPAQUE, Gone, Held, about, number, standing
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None))
@@ -81,6 +82,7 @@ class OverItems:
             raise TypeError("iter() of an object of the program gave no iterator")
         self.over: Any = over
         self.of, self.count = of, 0
+        self.going = _going(over, of)
 
     def __iter__(self) -> Any:
         return self
@@ -91,16 +93,23 @@ class OverItems:
         except StopIteration:
             of: Any = self.of
             kept, which = about(of).link.kept, about(of).number
-            if number(self.over) == which:
-                about(of).link.spent.add(which)
+            if self.going is not None:
+                self.going.ended()
             elif standing(of) == OPAQUE:
                 kept.lengths.setdefault(which, self.count)  # reversed, it yields as many
                 kept.yielded[which] = self.count
             if standing(of) == OPAQUE and kept.lengths.get(which, self.count) != self.count:
                 raise Gone("an object of the program yields not as many items as its length says") from None
             raise
+        if self.going is not None and not self.count:
+            self.going.found()
         self.count += 1
         return value
+
+
+def _going(over: Held, of: Held) -> Going | None:
+    """None for what yields its items each time that it is gone over."""
+    return Going(about(of).link.emptied, about(of).number) if number(over) == about(of).number else None
 
 
 class OverAwaited:
@@ -110,15 +119,18 @@ class OverAwaited:
         if not isinstance(over, Held):
             raise TypeError("aiter() of an object of the program gave no iterator")
         self.over: Any = over
-        self.of = of
+        self.going = _going(over, of)
 
     def __aiter__(self) -> Any:
         return self
 
     async def __anext__(self) -> Any:
         try:
-            return await self.over.__anext__()
+            value = await self.over.__anext__()
         except StopAsyncIteration:
-            if number(self.over) == number(self.of):
-                about(self.of).link.spent.add(about(self.of).number)
+            if self.going is not None:
+                self.going.ended()
             raise
+        if self.going is not None:
+            self.going.found()
+        return value

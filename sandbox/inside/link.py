@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..wire import codec
-from . import library, outstanding, passed
+from . import emptied, library, outstanding, passed
 from .connection import Connection
 from .given import Arguments, alike, fill
 from .held import OPAQUE, OWN, Gone, Kept, about, number
@@ -42,7 +42,7 @@ class Link(Values):
         self.around = Around()
         self.put: dict[tuple[int, str], Any] = {}
         self.kept = Kept()
-        self.spent: set[int] = set()
+        self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)
         self.running = 0  # functions of the tests that the program has called and that have not returned
         # Replies that came while such a function asked, by `running` of the request.
         self.early: dict[int, list[Any]] = {}

@@ -11,6 +11,7 @@ from typing import Any
 from ..wire import codec, shown
 from ..wire.plain import DATA_NAMES
 from .compared import Compared
+from .emptied import place
 from .held import (
     CHANGED,
     OPAQUE,
@@ -209,7 +210,14 @@ class Proxy(Compared):
         return iter(items)
 
     def __next__(self) -> Any:
-        return about(untainted(self)).link.operation("next", self, producer=inner(self))
+        link = about(untainted(self)).link
+        try:
+            value = link.operation("next", self, producer=inner(self))
+        except StopIteration:
+            link.emptied.spent.add(about(self).number)
+            raise
+        link.emptied.places.add((about(self).number, place()))
+        return value
 
     def __reversed__(self) -> Any:
         link, which = about(untainted(self)).link, about(self).number

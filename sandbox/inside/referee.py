@@ -17,6 +17,7 @@ from typing import Any
 from . import bound, constants, ended, evaluated, joined, needs, outstanding, passed, rewritten, testing, waited
 from .bound import TaskBroken
 from .connection import Connection
+from .emptied import BehindItsEnd
 from .held import Gone, number
 from .helper import Helper
 from .link import Link
@@ -61,7 +62,7 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     data = bound.Data(link, namespace, [n for n in job["names"] if n not in own])
     asked = (number, link.operation, lambda: link.asked[threading.get_ident()])
     namespace[rewritten.HELPER] = Helper(
-        link.outstanding, *asked, data.now, namespace, link.spent, link.handed, link.instances
+        link.outstanding, *asked, data.now, namespace, link.emptied, link.handed, link.instances
     )
     setattr(builtins, rewritten.HELPER, namespace[rewritten.HELPER])  # for text that they execute with other names
     program = frozenset(n for n in job["names"] if n not in own)
@@ -114,6 +115,7 @@ def _judge_one(
     threads = threading.enumerate()
     link.last = ""
     link.outstanding.clear()
+    link.emptied.clear()
     try:
         try:
             _exec(rewritten.compiled(test, name, names, namespace), namespace)
@@ -140,6 +142,8 @@ def _judge_one(
     except BaseException as error:
         return "fail", f"{type(error).__name__}: {error}"[:300] + (f" (after {link.last})" if link.last else "")
     swallowed = link.outstanding.first()
+    if isinstance(swallowed, BehindItsEnd):
+        return "fail", str(swallowed)
     if swallowed is not None:
         if isinstance(swallowed, AssertionError):
             return "fail", "an assertion failed in a function, a thread or a case of the tests"

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection
+import itertools
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +29,13 @@ HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable", "hasattr", "dir", "vars"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
-_OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple", "set"))
-_OVER |= {"chain", "islice", "cycle", "zip_longest"}
-_FOLDING = frozenset(("all", "set", "frozenset", "max", "min", "sum", "map", "filter"))
+_OVER = frozenset(("zip", "enumerate", "map", "reversed", "iter"))
+_OVER_OF_LIBRARY = frozenset(("chain", "islice", "zip_longest", "starmap"))
+_WHOLE = frozenset(("list", "tuple", "set", "frozenset", "sorted"))
+_MAKING = _WHOLE | {"max", "min", "next", "len", "sum", "join"}
+_COMPARED = {ast.Eq: "equal", ast.NotEq: "unequal", ast.Is: "is_same", ast.IsNot: "is_other"}
+_ASSERTED = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|false|is|is_?none)", re.IGNORECASE)
+_COMPREHENSIONS = itertools.count()
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
 _GUARDED = frozenset(("getattr", "next"))
@@ -68,7 +74,8 @@ class _Mark(ScopedTransformer):
         self.names = names
         self.count = 0
         self.within = ""  # the innermost function
-        self.to_be_empty: set[ast.comprehension] = set()
+        self._controls: dict[int, ast.AST] = {}  # expressions by which it is decided what else is checked
+        self._deciding = False
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
         self.count += 1
@@ -132,21 +139,62 @@ class _Mark(ScopedTransformer):
 
     visit_AsyncWith = visit_With
 
-    def visit_For(self, node: ast.For) -> ast.AST:
-        self.generic_visit(node)
-        node.iter = _looped(node.iter)
-        return node
+    def visit(self, node: ast.AST) -> Any:
+        if self._controls.pop(id(node), None) is None:
+            return super().visit(node)
+        outer, self._deciding = self._deciding, True
+        found = super().visit(node)
+        self._deciding = outer
+        return found
 
-    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
+    def visit_If(self, node: ast.If | ast.While | ast.IfExp) -> ast.AST:
+        if isinstance(node, ast.If) and _fails(node.body):
+            node.test = ast.UnaryOp(ast.Not(), ast.copy_location(ast.UnaryOp(ast.Not(), node.test), node.test))
+        else:
+            self._controls[id(node.test)] = node.test
+        return self.generic_visit(node)
+
+    visit_While = visit_IfExp = visit_If
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        fails = _fails(node.body)
         self.generic_visit(node)
-        node.iter = _ask("looped_awaited", node.iter)
+        if fails:
+            node.iter = _ask("to_be_empty", node.iter)
         return node
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        self._controls |= {id(test): test for test in node.ifs}
+        return self.generic_visit(node)
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp) -> ast.AST:
         self.generic_visit(node)
-        if node not in self.to_be_empty:
-            node.iter = _ask("looped_awaited", node.iter) if node.is_async else _looped(node.iter)
-        return node
+        return self._listed(node) if _is_unfiltered(node) else node
+
+    visit_SetComp = visit_DictComp = visit_ListComp
+
+    @staticmethod
+    def _listed(node: ast.ListComp | ast.SetComp | ast.DictComp) -> ast.expr:
+        which = ast.Constant(next(_COMPREHENSIONS))
+        node.generators[0].iter = _ask("source", node.generators[0].iter, which)
+        return _ask("listed", node, which)
+
+    def visit_List(self, node: ast.List | ast.Tuple | ast.Set) -> ast.AST:
+        self.generic_visit(node)
+        only = node.elts[0] if len(node.elts) == 1 and isinstance(getattr(node, "ctx", ast.Load()), ast.Load) else None
+        return (
+            _ask("spread", ast.Constant(type(node).__name__.lower()), only.value)
+            if isinstance(only, ast.Starred)
+            else node
+        )
+
+    visit_Tuple = visit_Set = visit_List
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        direct = _asks_directly(node.operand)
+        self.generic_visit(node)
+        asks = isinstance(node.op, ast.Not) and not self._deciding
+        return _ask("no", node.operand, ast.Constant(direct)) if asks else node
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
         self.generic_visit(node)
@@ -155,16 +203,17 @@ class _Mark(ScopedTransformer):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        if isinstance(node.left, ast.ListComp) and not getattr(node.comparators[0], "elts", True):
-            self.to_be_empty |= {g for g in node.left.generators if not g.ifs}
+        direct = [ast.Constant(_asks_directly(side)) for side in (node.left, *node.comparators)]
         self.generic_visit(node)
         sides = (node.left, *node.comparators)
-        if len(sides) != 2 or not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+        if len(sides) != 2:
             return node
-        if any(isinstance(side, ast.Constant) for side in sides):
-            return node
-        same = _ask("same", *sides)
-        return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
+        of_identity = isinstance(node.ops[0], (ast.Is, ast.IsNot))
+        if of_identity and not any(isinstance(side, ast.Constant) for side in sides):
+            same = _ask("same", *sides)
+            return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
+        asked = _COMPARED.get(type(node.ops[0]))
+        return _ask(asked, *sides, *direct) if asked and not self._deciding else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         filled = node.func if isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING else None
@@ -179,8 +228,8 @@ class _Mark(ScopedTransformer):
         if name in _FINDING and node.args:
             at = 1 if name == "getattr_static" else -1
             node.args[at:] = [_ask("named", node.args[at:][0]), *node.args[at:][1:]]
-        if self.is_built_in(node.func, _FOLDING):
-            node.args = [_looped(a) for a in node.args]
+        if (going := self._going_over(node, name)) is not None:
+            return going
         # Without arguments `vars` and `dir` are of where they are called.
         if self.is_built_in(node.func, _ASKED) and node.args and not node.keywords:
             return _ask(name, *node.args)
@@ -193,6 +242,32 @@ class _Mark(ScopedTransformer):
         if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:
             return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
         return node
+
+    def _going_over(self, node: ast.Call, name: str) -> ast.expr | None:
+        """What goes over an iterator, or is given what was made of one."""
+        if not node.args or any(isinstance(a, ast.Starred) for a in node.args):
+            return None
+        first = node.args[0]
+        if isinstance(first, ast.GeneratorExp) and _is_unfiltered(first):
+            listed = ast.ListComp(first.elt, first.generators)
+            if self.is_built_in(node.func, ("sum",)) and isinstance(first.elt, ast.Constant) and first.elt.value == 1:
+                return _ask("len", self._listed(listed))
+        else:
+            listed = None
+        if len(node.args) == 1 and self._is_whole(node, name):
+            return _ask("whole", node.func, self._listed(listed) if listed else first, keywords=node.keywords)
+        if len(node.args) == 1 and not node.keywords and self.is_built_in(node.func, ("len",)):
+            return _ask("len", first)
+        if self.is_built_in(node.func, _OVER) or name in _OVER_OF_LIBRARY:
+            return _ask("over", node.func, *node.args, keywords=node.keywords)
+        if _ASSERTED.fullmatch(name):
+            return _ask("asserting", node.func, *node.args, keywords=node.keywords)
+        return None
+
+    def _is_whole(self, node: ast.Call, name: str) -> bool:
+        if self.is_built_in(node.func, ("max", "min")):
+            return any(k.arg == "default" for k in node.keywords)
+        return self.is_built_in(node.func, _WHOLE) or (name == "join" and isinstance(node.func, ast.Attribute))
 
     def _filled(self, node: ast.Call, method: ast.Attribute) -> ast.Call:
         """``template.format(...)``."""
@@ -238,12 +313,24 @@ class _Mark(ScopedTransformer):
         return _ask("type", node.value) if node.attr == "__class__" else node
 
 
-def _looped(node: ast.expr) -> ast.expr:
-    """What is gone over, or what that is made of (``zip(found, expected)``)."""
-    if isinstance(node, ast.Call) and name_of(node.func) in _OVER:
-        node.args = [_looped(a) for a in node.args]
-        return node
-    return node if isinstance(node, (ast.Starred, ast.Constant, ast.GeneratorExp, ast.Lambda)) else _ask("looped", node)
+def _fails(body: Sequence[ast.stmt]) -> bool:
+    """Whether a test has failed where this is reached."""
+    first = body[0]
+    if isinstance(first, ast.Assert):
+        return isinstance(first.test, ast.Constant) and not first.test.value
+    call = first.value if isinstance(first, ast.Expr) else None
+    return isinstance(first, ast.Raise) or (isinstance(call, ast.Call) and name_of(call.func) == "fail")
+
+
+def _asks_directly(node: ast.expr) -> bool:
+    """Whether an expression is what was made of an iterator, or a name for it; anything else may have come from elsewhere."""
+    if isinstance(node, ast.Call):
+        return name_of(node.func) in _MAKING
+    return isinstance(node, (ast.Name, ast.NamedExpr, ast.Attribute, ast.List, ast.Tuple, ast.Set))
+
+
+def _is_unfiltered(node: ast.AST) -> bool:
+    return len(node.generators) == 1 and not node.generators[0].ifs  # type: ignore[attr-defined]
 
 
 def _exception() -> ast.expr:
