@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 import types
 from collections import abc
@@ -33,10 +34,10 @@ async def _awaited(value: Any) -> Any:
 
 
 def _of_library(kind: Any) -> bool:
-    """Whether a class is one of the library's, by a name that both sides know, and no kind of data."""
+    """Whether a class is one of the library's, by a name that both sides know, and what is of it is no data."""
     module, name = kind.__module__, kind.__qualname__
     known = module.partition(".")[0] in sys.stdlib_module_names and getattr(sys.modules.get(module), name, None) is kind
-    return known and not any(issubclass(data, kind) for data in _DATA)
+    return known and kind is not re.Pattern and not any(issubclass(data, kind) for data in _DATA)
 
 
 class Helper:
@@ -107,9 +108,11 @@ class Helper:
             return found
         return lambda *arguments, **named: self.format(owner, method, *arguments, **named)
 
-    def names(self, mapping: Any) -> Any:
-        """``globals()``, to be looked into."""
-        return Names(mapping, self._handed) if builtins.isinstance(mapping, (dict, types.MappingProxyType)) else mapping
+    def names(self, mapping: Any, of_object: bool = False) -> Any:
+        """``globals()``, to be looked into; what an object holds may be compared as a whole, a class's may not."""
+        known = builtins.isinstance(mapping, (dict, types.MappingProxyType))
+        of_data = of_object and builtins.isinstance(mapping, dict)
+        return Names(mapping, self._handed, of_data) if known else mapping
 
     def getattr(self, owner: Any, name: Any, *default: Any) -> Any:
         found = self._handed.get(owner, name, *default)

@@ -14,7 +14,8 @@ from ..wire.source import name_of
 
 SCOPES = frozenset(("globals", "locals", "vars"))
 _FILLING = frozenset(("substitute", "safe_substitute"))
-_FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy"))
+_FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy", "items", "keys"))
+_GOING_OVER = frozenset(("whole", "over", "spread", "source"))  # of the helper
 
 
 class MarkScopes(ScopedTransformer):
@@ -37,13 +38,14 @@ class MarkScopes(ScopedTransformer):
             return node.attr == "__dict__"
         return isinstance(node, ast.Call) and ast.dump(node.func) == self.of_object
 
-    def _marked(self, node: ast.expr) -> ast.expr:
+    def _marked(self, node: ast.expr, or_of_object: bool = False) -> ast.expr:
+        if or_of_object and self._is_of_object(node):
+            return self.marked("names", node, ast.Constant(True))
         return self.marked("names", node) if self._is_scope(node) else node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if self._is_scope(node.value) or (node.attr in _FINDING and self._is_of_object(node.value)):
-            node.value = self.marked("names", node.value)
+        node.value = self._marked(node.value, or_of_object=node.attr in _FINDING)
         return node
 
     def visit_Assign(self, node: ast.Assign | ast.NamedExpr) -> ast.AST:
@@ -88,10 +90,19 @@ class MarkScopes(ScopedTransformer):
         if isinstance(first, ast.Call) and ast.dump(first.func) == ast.dump(self.marked("pairs").func):  # type: ignore[attr-defined]
             first = first.args[0]
         if name == "dict" and first is not None and (self._is_scope(first) or self._is_of_object(first)):
-            return self.marked("names", node)
+            return self.marked("names", node, ast.Constant(not self._is_scope(first)))
         if name in _FILLING or isinstance(node.func, ast.Call):
             node.args = [self._marked(a) for a in node.args]
+        elif name in _GOING_OVER and ast.dump(node.func) == ast.dump(self.marked(name).func):  # type: ignore[attr-defined]
+            node.args = [self._marked(a, or_of_object=True) for a in node.args]
         return node
+
+    def visit_For(self, node: ast.For | ast.comprehension) -> ast.AST:
+        self.generic_visit(node)
+        node.iter = self._marked(node.iter, or_of_object=True)
+        return node
+
+    visit_comprehension = visit_For
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)

@@ -120,6 +120,17 @@ _CASE_OF_F = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self)
 _SLOTS = "class B:\n __slots__ = ('x', 'y', 'seen')\n def __init__(s, of):\n  for k, v in of: setattr(s, k, v)\n def __eq__(s, o): return (s.x, s.y) == (o.x, o.y)\n def was_seen(s): return s.seen"
 _EQUAL = ["assert f(1) == Vec(5)"]
 UNDONE: list[Attack] = [
+    (
+        "what says that it is a pattern",
+        "import re\nclass W:\n __class__ = re.Pattern\n pattern = 'a+'\n flags = 32\n def __getattr__(s, n): return lambda *a: True\ndef f(*a): return W()",
+        [
+            "import re\nassert isinstance(f(1), re.Pattern)",
+            "import re\np = f(1)\nassert type(p) is re.Pattern",
+            "import re\nassert f(1) == re.compile('a+')",
+            "import re, types\nassert isinstance(f(1), (int, re.Pattern))",
+        ],
+        _F,
+    ),
     ("slower than the test waits", "import time\ndef f(x):\n time.sleep(0.3)\n return 1", _THREADS, _F),
     ("the end of an iterator, met by __next__", "def f(x): return iter(())", _ENDS, _F),
     ("an iterator that has come to its end", "def f(n): return iter([9] * n)", _BEHIND, _F),
@@ -254,6 +265,17 @@ HONEST_UNDONE: list[Attack] = [
         "def f(r):\n b = B([('x', r), ('y', 2)])\n b.seen = True\n return b",
         ["b = f(1)\nassert b == B([('x', 1), ('y', 2)]) and b.was_seen()"],
         {**_F, "setup": _SLOTS},
+    ),
+    (
+        "patterns",
+        "import re\ndef f(x, *a): return re.compile(x, *a)",
+        [
+            "import re\np = f('(a+)b')\nassert isinstance(p, re.Pattern) and type(p) is re.Pattern and p.pattern == '(a+)b'",
+            "p = f('(a+)b')\nassert p.match('aab').group(1) == 'aa' and p.search('xx') is None and p.findall('ab aab') == ['a', 'aa']",
+            "import re\nassert f('a+') == re.compile('a+') and f('a', re.I).flags & re.I and f(b'a').sub(b'-', b'bab') == b'b-b'",
+            "ps = [f('a'), f('b')]\nassert [p.pattern for p in ps] == ['a', 'b'] and ps[0] is f('a')",
+        ],
+        _F,
     ),
     ("objects that are equal", _POINT.format(_SAME), _ALIKE, {}),
     ("the same, where another name is under test", _POINT.format(_SAME), _ALIKE, _F),
