@@ -87,7 +87,8 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         _exec(rewritten.compiled(job["setup"], "<setup>", taken=namespace), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
-        link.instances.constants = constants.constants(link.instances.classes.values(), job["assigned"], job["read"])
+        known = link.instances.classes.values()
+        link.instances.constants = constants.constants(known, job["assigned"], job["read"], job["defaulted"])
         link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         run = {"<setup>": job["setup"]}
