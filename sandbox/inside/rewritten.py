@@ -15,6 +15,7 @@ import ast
 import builtins
 import itertools
 import re
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ _ASSERTED = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|false|is|is_?none)", 
 _COMPREHENSIONS = itertools.count()
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
+_DEEPEST = 10_000  # calls: a sum of some hundred terms is as deep as it is long
 _GUARDED = frozenset(("getattr", "next"))
 _FILLING = frozenset(("format", "format_map"))
 _FINDING = frozenset(("__getattribute__", "getattr_static"))
@@ -57,10 +59,15 @@ class Names:
 def compiled(source: str, name: str, names: Names = Names(), taken: Collection[str] = ()):  # type: ignore[no-untyped-def]
     """The code of a test. ``taken``: names that it finds, and that are no built-in ones by that."""
     tree = ast.parse(source)
-    if names.classes:
-        tree = MarkExpected(tree, names.classes, _ask).visit(tree)
     taken = {*taken, *read_and_bound(tree)[1]}
-    tree = MarkScopes(taken, _ask).visit(_Mark(names, taken).visit(tree))
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _DEEPEST))
+    try:
+        if names.classes:
+            tree = MarkExpected(tree, names.classes, _ask).visit(tree)
+        tree = MarkScopes(taken, _ask).visit(_Mark(names, taken).visit(tree))
+    finally:
+        sys.setrecursionlimit(limit)
     return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
 
 
