@@ -38,21 +38,19 @@ def ends_by_the_program(trees: Sequence[ast.AST], program: Collection[str]) -> s
 def leaves_undone(trees: Sequence[ast.Module]) -> str | None:
     """Why such tests cannot be run, or None: they end themselves, whatever the program, before their last statement."""
     for tree in trees:
-        names = {
-            a.asname or a.name: f"{n.module}.{a.name}"
-            for n in tree.body
-            if isinstance(n, ast.ImportFrom)
-            for a in n.names
-        }
+        imports = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+        modules = [(f"{n.module}." if isinstance(n, ast.ImportFrom) else "", a) for n in imports for a in n.names]
+        names = {a.asname or a.name: module + a.name for module, a in modules}
         for statement in tree.body[:-1]:
             call = getattr(statement, "value", None)
             if not isinstance(call, ast.Call) or not isinstance(statement, (ast.Expr, ast.Assign)):
                 continue
-            called = unparse(call.func)
+            top, dot, rest = unparse(call.func).partition(".")
+            called = names.get(top, top) + dot + rest
             stays = any(
                 k.arg == "exit" and not (isinstance(k.value, ast.Constant) and k.value.value) for k in call.keywords
             )
-            if names.get(called, called) in _ENDING and not stays:
+            if called in _ENDING and not stays:
                 return f"the tests end by {unparse(call)[:80]}, and what stands behind it is never reached: put it at the end"
     return None
 

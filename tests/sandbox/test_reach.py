@@ -96,6 +96,7 @@ CASE = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): self
 ENDED_BEFORE_THE_END = (
     CASE + "unittest.main()\nassert f(1) == 3",
     CASE + "r = unittest.main(argv=['x'])\nprint(r)",
+    CASE.replace("unittest", "ut").replace("import ut", "import unittest as ut") + "ut.main()\nassert f(1) == 3",
     CASE.replace("import unittest", "import unittest\nfrom unittest import main") + "main()\nassert f(1) == 3",
     "import sys\nassert f(1) == 2\nsys.exit(0)\nassert f(2) == 3",
 )

@@ -84,6 +84,16 @@ def test_which_names_a_module_reads_and_binds(source, read, bound):
     assert read_and_bound(ast.parse(source)) == (read, bound)
 
 
+def test_a_sum_of_some_hundred_terms_is_rewritten(any_sandbox):
+    test = (
+        "def test():\n    for i in (1, 2):\n        if i:\n            assert f(1) == "
+        + "+".join(["1"] * 600)
+        + "\ntest()"
+    )
+    assert any_sandbox.run_tests("def f(x): return 600", [test], limits=LIMITS).passed
+    assert not any_sandbox.run_tests("def f(x): return 6", [test], limits=LIMITS).passed
+
+
 LONG = "0x" + "f" * 5000
 
 
