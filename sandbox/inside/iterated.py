@@ -82,7 +82,9 @@ class OverItems:
             raise TypeError("iter() of an object of the program gave no iterator")
         self.over: Any = over
         self.of, self.count = of, 0
-        self.going = _going(over, of)
+        self.going = Going(
+            about(of).link.emptied, about(over).number
+        )  # an object may hand over the same iterator each time
 
     def __iter__(self) -> Any:
         return self
@@ -93,23 +95,17 @@ class OverItems:
         except StopIteration:
             of: Any = self.of
             kept, which = about(of).link.kept, about(of).number
-            if self.going is not None:
-                self.going.ended()
-            elif standing(of) == OPAQUE:
+            self.going.ended()
+            if number(self.over) != which and standing(of) == OPAQUE:
                 kept.lengths.setdefault(which, self.count)  # reversed, it yields as many
                 kept.yielded[which] = self.count
             if standing(of) == OPAQUE and kept.lengths.get(which, self.count) != self.count:
                 raise Gone("an object of the program yields not as many items as its length says") from None
             raise
-        if self.going is not None and not self.count:
+        if not self.count:
             self.going.found()
         self.count += 1
         return value
-
-
-def _going(over: Held, of: Held) -> Going | None:
-    """None for what yields its items each time that it is gone over."""
-    return Going(about(of).link.emptied, about(of).number) if number(over) == about(of).number else None
 
 
 class OverAwaited:
@@ -119,7 +115,7 @@ class OverAwaited:
         if not isinstance(over, Held):
             raise TypeError("aiter() of an object of the program gave no iterator")
         self.over: Any = over
-        self.going = _going(over, of)
+        self.going = Going(about(of).link.emptied, about(over).number)
 
     def __aiter__(self) -> Any:
         return self
@@ -128,9 +124,7 @@ class OverAwaited:
         try:
             value = await self.over.__anext__()
         except StopAsyncIteration:
-            if self.going is not None:
-                self.going.ended()
+            self.going.ended()
             raise
-        if self.going is not None:
-            self.going.found()
+        self.going.found()
         return value

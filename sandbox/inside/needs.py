@@ -87,6 +87,16 @@ def trees_of(texts: Sequence[str]) -> list[ast.Module]:
     return [ast.parse(text) for text in texts if _WORTH_A_LOOK.search(text)]
 
 
+def compiles(texts: Sequence[str]) -> str | None:
+    """Why one of the texts is no module, or None."""
+    for text in texts:
+        try:
+            compile(text, "<test>", "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return f"the tests do not compile: {error}"
+    return None
+
+
 def missing(trees: Sequence[ast.Module], program: Collection[str]) -> str | None:
     """Why these tests cannot be run, or None. ``program``: the names of the program that are no exceptions."""
     return next((why for tree in trees for why in _missing(tree, program)), None)

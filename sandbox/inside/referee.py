@@ -38,7 +38,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     if "pytest" in told:
         testing.install()
     trees = needs.trees_of(texts)
-    why = needs.missing(trees, set(job["names"]) - set(job["exceptions"]))
+    why = needs.compiles(texts) or needs.missing(trees, set(job["names"]) - set(job["exceptions"]))
     places, why_not = needs.places(trees)
     if why or why_not:
         raise TaskBroken(why or why_not)

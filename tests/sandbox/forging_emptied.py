@@ -58,11 +58,23 @@ _BEHIND = [
     )
 ]
 _AGAIN = "class W:\n def __init__(s, n): s.n = n\n def __iter__(s): return s\n def __next__(s):\n  s.n -= 1\n  if s.n < 0: raise StopIteration\n  return 9\ndef f(n): return W(n)"
+_SAME = (
+    "class W:\n def __init__(s, n): s.items = iter([9] * n)\n def __iter__(s): return s.items\ndef f(n): return W(n)"
+)
 _ASYNC = "import asyncio\nasync def main():\n    x = f(3)\n    assert len([v async for v in x]) == 3\n    {}\nasyncio.run(main())"
 EMPTIED: list[Attack] = [
     ("an iterator in the place of a list", "def f(n): return iter([9] * n)", _BEHIND, _F),
     ("a generator in its place", "def f(n):\n for _ in range(n): yield 9", _BEHIND, _F),
     ("one of the program's own", _AGAIN, _BEHIND, _F),
+    (
+        "an object that hands over the same iterator",
+        _SAME,
+        [
+            _FIRST + "assert f(1) != 1\n" + test
+            for test in ("for v in x: assert v == 5", "assert not any(x)", "assert list(x) != [9]")
+        ],
+        _F,
+    ),
     (
         "an asynchronous one",
         "async def f(n):\n for i in range(n): yield 9",

@@ -115,7 +115,7 @@ def test_integers_that_python_writes_in_no_other_base(any_sandbox, test, setup):
 
 
 @pytest.mark.parametrize(
-    "test", ["x = f(1)\nreturn x", "def t(x):\n    global x\nassert f(1) == 1", "x = f(1)\nnonlocal x"]
+    "test", ["x = f(1)\nreturn x", "def t(x):\n    global x\ny = f(1)\nassert y == 1", "x = f(1)\nnonlocal x"]
 )
 def test_tests_that_do_not_compile_are_refused(any_sandbox, test):
     with pytest.raises(TestError, match="do not compile"):
