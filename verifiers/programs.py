@@ -353,8 +353,12 @@ def _completed(text: str, tree: ast.Module, before: Sequence[ast.Module], behind
                 s for s in taken if not isinstance(s, ast.Assign) or not _reads_and_writes(ast.Module([s], []))[0]
             ] + lent
             missing = (missing | _missing(ast.Module(taken, []))) - defined(ast.Module(taken, []))
+    if not lent:
+        return text
+    from grpo_kit.sandbox.wire.source import unparse
+
     try:
-        return f"{ast.unparse(ast.Module(lent, []))}\n\n{text}" if lent else text
+        return f"{unparse(ast.Module(lent, []))}\n\n{text}"
     except RecursionError:
         return text
 

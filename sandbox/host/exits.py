@@ -6,10 +6,12 @@ import ast
 import builtins
 from collections.abc import Collection, Iterator, Sequence
 
+from ..wire.source import name_of, unparse
 from .fed import inner, result_of, root
 from .paths import Trace
 from .reach import BY_TEXT
 
+_ENDING = frozenset(("unittest.main", "sys.exit"))
 _EXITS = frozenset(("exit", "quit", "_exit", "SystemExit"))  # however they are imported
 
 
@@ -27,9 +29,29 @@ def ends_by_the_program(trees: Sequence[ast.AST], program: Collection[str]) -> s
         told = [*call.args, *(k.value for k in call.keywords)]
         if said.exits(call.func) and any(map(said.by_program, told)):
             return (
-                f"the tests end by {ast.unparse(call)[:80]}, the program's own word, and what stands behind it is never "
+                f"the tests end by {unparse(call)[:80]}, the program's own word, and what stands behind it is never "
                 f"reached: compare it (`assert f(1) == 0`)"
             )
+    return None
+
+
+def leaves_undone(trees: Sequence[ast.Module]) -> str | None:
+    """Why such tests cannot be run, or None: they end themselves, whatever the program, before their last statement."""
+    for tree in trees:
+        imports = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+        modules = [(f"{n.module}." if isinstance(n, ast.ImportFrom) else "", a) for n in imports for a in n.names]
+        names = {a.asname or a.name: module + a.name for module, a in modules}
+        for statement in tree.body[:-1]:
+            call = getattr(statement, "value", None)
+            if not isinstance(call, ast.Call) or not isinstance(statement, (ast.Expr, ast.Assign)):
+                continue
+            top, dot, rest = unparse(call.func).partition(".")
+            called = names.get(top, top) + dot + rest
+            stays = any(
+                k.arg == "exit" and not (isinstance(k.value, ast.Constant) and k.value.value) for k in call.keywords
+            )
+            if called in _ENDING and not stays:
+                return f"the tests end by {unparse(call)[:80]}, and what stands behind it is never reached: put it at the end"
     return None
 
 
@@ -55,7 +77,7 @@ class _Said:
 
     def exits(self, function: ast.expr, met: frozenset[str] = frozenset()) -> bool:
         """Whether calling this is an exit, by whatever name it is imported or bound."""
-        name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+        name = name_of(function)
         if self._imported.get(name, name) in _EXITS:
             return True
         bound = self._bound.get(name, ()) if isinstance(function, ast.Name) and name not in met else ()
@@ -170,17 +192,17 @@ def _lets_through(node: ast.AST, name: str | None) -> bool:
     if isinstance(node, ast.Raise):
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         return raised is None or root(raised) == name
-    if not isinstance(node, ast.Call) or getattr(node.func, "id", getattr(node.func, "attr", "")) not in _EXITS:
+    if not isinstance(node, ast.Call) or name_of(node.func) not in _EXITS:
         return False
     return any(getattr(n, "id", "") == name for n in ast.walk(node))
 
 
 def _handed_to_raises(node: ast.AST) -> Sequence[ast.AST]:
     """What is called by ``pytest.raises(SystemExit, main)``."""
-    if not isinstance(node, ast.Call) or getattr(node.func, "id", getattr(node.func, "attr", "")) not in _RAISES:
+    if not isinstance(node, ast.Call) or name_of(node.func) not in _RAISES:
         return ()
     return node.args[1:2] if any(map(_is_exit, node.args[:1])) else ()
 
 
 def _is_exit(node: ast.AST) -> bool:
-    return any(getattr(n, "id", getattr(n, "attr", "")) in ("SystemExit", "BaseException") for n in ast.walk(node))
+    return any(name_of(n) in ("SystemExit", "BaseException") for n in ast.walk(node))

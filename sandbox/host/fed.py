@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from ..wire.source import name_of
 from .paths import Trace
 
 _HANDING = frozenset(("map", "filter", "partial", "starmap", "reduce", "submit"))
@@ -116,7 +117,7 @@ def meant(node: ast.AST, others: Collection[str], trace: Trace) -> str:
 
 
 def _hands(call: ast.Call) -> bool:
-    return getattr(call.func, "id", getattr(call.func, "attr", "")) in _HANDING and bool(call.args)
+    return name_of(call.func) in _HANDING and bool(call.args)
 
 
 def arguments(nodes: Sequence[ast.AST]) -> list[ast.AST]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..wire import calls, checks, codec, compare, shown
 from ..wire.limits import Limits
+from ..wire.source import unparse
 from . import classify, imported, names, reach, refereed
 from .jobs import Job, Outcome
 from .result import Result, TestResult, Verdict
@@ -100,7 +101,7 @@ def _defined_by_tests(
     module = ast.Module(kept, [])
     given, told = names.given_by(module)
     others = frozenset(given - defined) if told or entry_points else None
-    return frozenset(defined), others, ast.unparse(module), classes
+    return frozenset(defined), others, unparse(module), classes
 
 
 @functools.lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+from ..wire.source import unparse
 from .tally import TestError
 
 # What tests call the module under test. Any other name is one, too, if an entry point is imported from it.
@@ -62,7 +63,7 @@ def _without_imports(test: str, entry_points: Sequence[str], found: list[str]) -
     if not inline.changed:
         return test
     found += inline.names
-    return ast.unparse(ast.fix_missing_locations(changed))
+    return unparse(ast.fix_missing_locations(changed))
 
 
 class _Inline(ast.NodeTransformer):
@@ -105,6 +106,6 @@ class _Inline(ast.NodeTransformer):
         if not isinstance(node.value, ast.Name) or node.value.id not in self.modules:
             return node
         if not isinstance(node.ctx, ast.Load):
-            raise TestError(f"the tests replace {ast.unparse(node)}, which is the program's and lives in its process")
+            raise TestError(f"the tests replace {unparse(node)}, which is the program's and lives in its process")
         self.names.append(node.attr)
         return ast.copy_location(ast.Name(node.attr, node.ctx), node)

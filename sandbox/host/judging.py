@@ -8,6 +8,7 @@ import ast
 from collections.abc import Collection, Iterator, Sequence
 
 from ..wire.plain import of_data
+from ..wire.source import name_of
 from .fed import Fed, arguments, asked, inner, result_of, root
 from .paths import Trace
 from .reach import DEFINITIONS
@@ -171,7 +172,7 @@ def _asserts(node: ast.AST, others: Collection[str], fed: Fed) -> bool:
         return True
     if not isinstance(node, ast.Call) or _variable(node.func) in others or fed.maker(node.func):
         return False
-    name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    name = name_of(node.func)
     return name.startswith(("assert", "fail", "raises", "exit", "warns", "main", "_exit", "debug", "run"))
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..wire.plain import DATA_NAMES, of_data
+from ..wire.source import name_of, unparse
 from . import exits, judging
 from .paths import Trace
 from .scoped import read_and_bound
@@ -101,6 +102,7 @@ class Script:
         entry_points: names that are given as the program's.
         not_defined: why the tests cannot be run: they leave their verdict to the program.
         assigned, read: attributes that are set, and that the setup reads (`assigned_and_read`).
+        defaulted: attributes that nobody sets, and that the setup's methods look for.
     """
 
     program: list[str] = field(default_factory=list)
@@ -112,6 +114,7 @@ class Script:
     entry_points: list[str] = field(default_factory=list)
     assigned: list[str] = field(default_factory=list)
     read: list[str] | None = None
+    defaulted: list[str] = field(default_factory=list)
     not_defined: str | None = None
 
 
@@ -175,7 +178,9 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.entry_points = sorted(entry)
     others = set(script.program) - set(script.exceptions)
     script.not_defined = judging.asks_for_verdict(trees, others, entry) or exits.ends_by_the_program(trees, others)
+    script.not_defined = script.not_defined or exits.leaves_undone(trees)
     script.assigned, script.read = assigned_and_read(trees[0], trees[1:])
+    script.defaulted = [n for n in defaulted(trees[0]) if n not in script.assigned]
     script.exceptions = sorted(caught & {*script.program, "SystemExit"} | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
@@ -241,16 +246,49 @@ def given_by(module: ast.Module) -> tuple[set[str], bool]:
 def assigned_and_read(setup: ast.Module, trees: Sequence[ast.AST]) -> tuple[list[str], list[str] | None]:
     """Attributes that the setup or the tests set in an object, and those that the setup's code reads: None for any, by name."""
     classes = {"cls", *(n.name for n in _walk([setup]) if isinstance(n, ast.ClassDef))}
+    of_classes = {id(n) for parameter, body in _given_classes(setup) for n in _walk(body) if name_of(n) == parameter}
     stored = [n for n in _walk([setup, *trees]) if isinstance(n, ast.Attribute) and not isinstance(n.ctx, ast.Load)]
-    assigned = {n.attr for n in stored if getattr(n.value, "id", "") not in classes}
-    assigned |= {str(n.args[1].value) for n in _walk([setup]) if _sets_by_name(n)}  # type: ignore[attr-defined]
+    by_name = [n for n in _walk([setup]) if isinstance(n, ast.Call) and _sets_by_name(n)]
+    set_in = [*((n.value, n.attr) for n in stored), *((n.args[0], str(n.args[1].value)) for n in by_name)]  # type: ignore[attr-defined]
+    assigned = {
+        name for owner, name in set_in if id(owner) not in of_classes and getattr(owner, "id", "") not in classes
+    }
     read = {n.attr for n in _walk([setup]) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
-    by_name = any(isinstance(n, ast.Name) and n.id in ("getattr", "vars") for n in _walk([setup]))
-    return sorted(assigned), None if by_name else sorted(read)
+    any_read = any(isinstance(n, ast.Name) and n.id in ("getattr", "vars") for n in _walk([setup]))
+    return sorted(assigned), None if any_read else sorted(read)
+
+
+def _given_classes(setup: ast.Module) -> Iterator[tuple[str, Sequence[ast.AST]]]:
+    """The parameters by which functions of the setup are given a class that they decorate, and their bodies."""
+    decorators = [d for n in _walk([setup]) if isinstance(n, ast.ClassDef) for d in n.decorator_list]
+    functions = {n.name: n for n in _walk([setup]) if isinstance(n, ast.FunctionDef)}
+    for decorator in decorators:
+        function = functions.get(name_of(decorator.func if isinstance(decorator, ast.Call) else decorator))
+        if function is not None and isinstance(decorator, ast.Call):  # what it returns is given the class
+            returned = {
+                name_of(n.value) for n in _walk(function.body) if isinstance(n, ast.Return) and n.value is not None
+            }
+            function = next(
+                (n for n in _walk(function.body) if isinstance(n, ast.FunctionDef) and n.name in returned), None
+            )
+        if function is not None and function.args.args:
+            yield function.args.args[0].arg, function.body
+
+
+def defaulted(setup: ast.Module) -> list[str]:
+    """Attributes that methods of the setup's classes read of their own object if it has any: ``getattr(self, "eps", 0)``."""
+    if any(name_of(n) in ("__dict__", "vars") for n in _walk([setup])):  # which may set any
+        return []
+    methods = (
+        m for n in _walk([setup]) if isinstance(n, ast.ClassDef) for m in n.body if isinstance(m, ast.FunctionDef)
+    )
+    calls = ((m.args.args[0].arg, n) for m in methods if m.args.args for n in ast.walk(m) if isinstance(n, ast.Call))
+    read = [n for own, n in calls if name_of(n.func) == "getattr" and len(n.args) == 3 and name_of(n.args[0]) == own]
+    return sorted({str(n.args[1].value) for n in read if isinstance(n.args[1], ast.Constant)})
 
 
 def _sets_by_name(node: ast.AST) -> bool:
-    sets = isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _SETTING
+    sets = isinstance(node, ast.Call) and name_of(node.func) in _SETTING
     return sets and len(node.args) > 1 and isinstance(node.args[1], ast.Constant)  # type: ignore[attr-defined]
 
 
@@ -266,7 +304,7 @@ def _caught(trees: Sequence[ast.AST]) -> set[str]:
             kinds.append(node.type)
         elif isinstance(node, ast.Call):
             function = node.func
-            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            name = name_of(function)
             if name in _OF_EXCEPTIONS:
                 kinds += node.args
     return _names_in(kinds)
@@ -289,7 +327,7 @@ def _asserted(trees: Sequence[ast.AST]) -> set[str]:
 def _asserts(body: Sequence[ast.AST]) -> bool:
     return any(
         isinstance(n, ast.Assert)
-        or (isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2].startswith("assert"))
+        or (isinstance(n, ast.Call) and unparse(n.func).rpartition(".")[2].startswith("assert"))
         for n in _walk(body)
     )
 
@@ -318,7 +356,7 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
         ours, theirs = trace.of(left) & makers, trace.of(right) & makers
         return bool(ours and theirs) and f"{name}()" in ours | theirs
 
-    if isinstance(node, ast.Call) and _EQUAL.fullmatch(ast.unparse(node.func)) and len(node.args) > 1:
+    if isinstance(node, ast.Call) and _EQUAL.fullmatch(unparse(node.func)) and len(node.args) > 1:
         return both(*node.args[:2]) or (_makes([node.args[0]], name) and _makes([node.args[1]], name))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id in ("isinstance", "issubclass") and name in _names_in(node.args[1:]):

@@ -12,6 +12,8 @@ import builtins
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..wire.source import name_of, unparse
+
 _SAME = frozenset(("sorted", "reversed", "list", "tuple", "set", "iter", "nlargest", "nsmallest"))  # keep the items
 _PUT = frozenset(("heappush", "append", "appendleft", "insert", "add"))  # that put their last argument into the first
 _ITEM = frozenset(("next", "min", "max", "heappop", "heappushpop", "heapreplace"))  # that give one of them
@@ -45,7 +47,7 @@ class Trace:
 
     def __init__(self, trees: Sequence[ast.AST]) -> None:
         self.trees = trees
-        self._by_name = any(getattr(n, "id", getattr(n, "attr", "")) in _BY_NAME for n in self._walk())
+        self._by_name = any(name_of(n) in _BY_NAME for n in self._walk())
         self._functions: dict[str, ast.FunctionDef | ast.Lambda] = {
             n.name: n for n in self._walk() if isinstance(n, ast.FunctionDef)
         }
@@ -107,7 +109,7 @@ class Trace:
         if isinstance(pattern, ast.MatchClass) and getattr(pattern.cls, "id", "") in self._bound_names:
             return  # a kind of data, or of the task's objects
         if isinstance(pattern, ast.MatchClass):
-            yield paths, {*pattern.kwd_attrs, f"({ast.unparse(pattern.cls)})"}
+            yield paths, {*pattern.kwd_attrs, f"({unparse(pattern.cls)})"}
             for name, inner in zip(pattern.kwd_attrs, pattern.kwd_patterns, strict=True):
                 yield from self._asked_in(inner, {f".{name}"})
         elif isinstance(pattern, ast.MatchSequence):
@@ -214,7 +216,7 @@ class Trace:
         """Which function or method of the tests a call is one of."""
         if isinstance(node, ast.Lambda):
             return node
-        return self._functions.get(getattr(node, "id", getattr(node, "attr", "")))
+        return self._functions.get(name_of(node))
 
     def _bound_by_call(self, parameters: ast.arguments, call: ast.Call) -> Iterator[tuple[str, set[str]]]:
         positional = [p.arg for p in (*parameters.posonlyargs, *parameters.args)]
@@ -281,5 +283,4 @@ def _is_row(node: ast.AST, length: int) -> bool:
 
 def _called(node: ast.AST) -> str:
     """The name of what an expression calls; nothing if it calls none."""
-    function = node.func if isinstance(node, ast.Call) else None
-    return getattr(function, "id", getattr(function, "attr", ""))
+    return name_of(node.func) if isinstance(node, ast.Call) else ""

@@ -6,6 +6,7 @@ import ast
 import builtins
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..wire.source import unparse
 from .scoped import bound_anywhere, read_and_bound
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -29,11 +30,13 @@ def never_asked(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> st
     own = (bound_anywhere(trees) - (read - bound)) | bodies.keys()
     todo: list[ast.AST] = [part for s in _statements(trees) for part in _run_by(s)]
     seen: set[str] = set()
-    if any(_runs_cases(part) for part in todo):
-        todo += [body for body in bodies.values() if isinstance(body, ast.ClassDef)]
-        seen |= {name for name, body in bodies.items() if isinstance(body, ast.ClassDef)}
     while todo:
-        for name, asserted in _names(todo.pop()):
+        part = todo.pop()
+        if _runs_cases(part):
+            cases = {n: b for n, b in bodies.items() if isinstance(b, ast.ClassDef) and n not in seen}
+            todo += cases.values()
+            seen |= cases.keys()
+        for name, asserted in _names(part):
             # What an assertion is about may be the program's even if it has the name of a built-in: `sum`, in MBPP.
             if name in entry_points or name in BY_TEXT or (name not in own and (asserted or name not in _BUILT_IN)):
                 return None
@@ -49,11 +52,12 @@ def idle_test(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> str 
     """Why every program would pass one test among others, or None: its checks are defined, and no test calls them."""
     bodies = {s.name: s for s in _statements(trees) if isinstance(s, DEFINITIONS) and s.name not in entry_points}
     todo: list[ast.AST] = [part for s in _statements(trees) for part in _run_by(s)]
-    if any(_runs_cases(part) for part in todo):
-        return None
     seen: set[str] = set()
     while todo:
-        for name, _ in _names(todo.pop()):
+        part = todo.pop()
+        if _runs_cases(part):
+            return None
+        for name, _ in _names(part):
             if name in BY_TEXT:
                 return None
             if name in bodies and name not in seen:
@@ -72,13 +76,13 @@ def idle_test(trees: Sequence[ast.Module], entry_points: frozenset[str]) -> str 
 
 def _is_check(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
     """Whether it is a test by its name or its base, and asserts."""
-    if isinstance(node, ast.ClassDef) and not any(ast.unparse(b).endswith("TestCase") for b in node.bases):
+    if isinstance(node, ast.ClassDef) and not any(unparse(b).endswith("TestCase") for b in node.bases):
         return False
     if not isinstance(node, ast.ClassDef) and not node.name.startswith(("test", "check")):
         return False
     return any(
         isinstance(n, ast.Assert)
-        or (isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2].startswith("assert"))
+        or (isinstance(n, ast.Call) and unparse(n.func).rpartition(".")[2].startswith("assert"))
         for n in ast.walk(node)
     )
 
@@ -86,16 +90,14 @@ def _is_check(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bo
 def _runs_cases(node: ast.AST) -> bool:
     """Whether it calls ``unittest.main``, which finds the cases by itself."""
     calls = (n.func for n in ast.walk(node) if isinstance(n, ast.Call))
-    return any(
-        isinstance(f, ast.Attribute) and ast.unparse(f) in ("unittest.main", "unittest.TestProgram") for f in calls
-    )
+    return any(isinstance(f, ast.Attribute) and unparse(f) in ("unittest.main", "unittest.TestProgram") for f in calls)
 
 
 def _statements(trees: Iterable[ast.Module]) -> Iterator[ast.stmt]:
     for tree in trees:
         for statement in tree.body:
             # A test is no script: its __name__ is not __main__.
-            if not (isinstance(statement, ast.If) and "__main__" in ast.unparse(statement.test)):
+            if not (isinstance(statement, ast.If) and "__main__" in unparse(statement.test)):
                 yield statement
 
 

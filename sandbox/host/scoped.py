@@ -1,16 +1,11 @@
-"""Which names of a script's module are read and bound in it, by Python's own rules of scopes.
-
-A parameter, a variable of a function or of a comprehension is nothing to the module: ``def run(solve, x): return solve(x)``
-leaves ``run(solve, 3)`` the program's ``solve``.
-"""
+"""Which names a script's module reads and binds."""
 
 from __future__ import annotations
 
 import ast
-import symtable
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from .tally import TestError
+from ..wire import bindings
 
 
 def read_and_bound(trees: Sequence[ast.AST]) -> tuple[set[str], set[str]]:
@@ -18,27 +13,10 @@ def read_and_bound(trees: Sequence[ast.AST]) -> tuple[set[str], set[str]]:
     read: set[str] = set()
     bound: set[str] = set()
     for tree in trees:
-        try:
-            tables = [*_tables(symtable.symtable(ast.unparse(tree), "<test>", "exec"))]
-        except SyntaxError as error:
-            raise TestError(f"the tests do not compile: {error}") from None
-        except RecursionError:  # a sum of some hundred terms: told apart no further
-            read |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-            bound |= bound_anywhere([tree])
-            continue
-        for table in tables:
-            of_module = table.get_type() == "module"
-            for symbol in table.get_symbols():
-                if of_module or symbol.is_global():
-                    read |= {symbol.get_name()} if symbol.is_referenced() else set()
-                    bound |= {symbol.get_name()} if symbol.is_assigned() or symbol.is_imported() else set()
+        read_here, bound_here = bindings.read_and_bound(tree)
+        read |= read_here
+        bound |= bound_here
     return read, bound - _bound_to_what_it_makes(trees)
-
-
-def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    yield table
-    for inner in table.get_children():
-        yield from _tables(inner)
 
 
 def _bound_to_what_it_makes(trees: Sequence[ast.AST]) -> set[str]:
@@ -57,14 +35,7 @@ def _bound_to_what_it_makes(trees: Sequence[ast.AST]) -> set[str]:
 
 def bound_anywhere(trees: Sequence[ast.AST]) -> set[str]:
     """Names that are assigned, imported, defined or parameters, in whatever scope."""
-    found: set[str] = set()
-    for node in (n for tree in trees for n in ast.walk(tree)):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        elif isinstance(node, ast.arg):
-            found.add(node.arg)
-        elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)) and node.name:
-            found.add(node.name)
-    return found
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {name for node in nodes for name in bindings.bound_by(node)} | {
+        n.arg for n in nodes if isinstance(n, ast.arg)
+    }

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from types import TracebackType
+from types import CodeType, FrameType, TracebackType
+
+from ..wire.source import name_of
 
 _Position = tuple[int, int]  # line and column
+_RUNNING = frozenset(("run", "run_until_complete", "exit"))  # what they are given is done before they do anything
 
 
 def at_the_end(error: BaseException, sources: Mapping[str, str]) -> bool:
@@ -20,13 +23,15 @@ def at_the_end(error: BaseException, sources: Mapping[str, str]) -> bool:
         sources: texts of the tests by their file names.
     """
     frames = [t for t in _all(error.__traceback__) if t.tb_frame.f_code.co_filename in sources]
-    inner = [t.tb_frame.f_code.co_name for t in frames[1:]]
-    for trace, called in zip(frames, [*inner, None], strict=True):
+    straight = False
+    for trace, inner in zip(frames, [*frames[1:], None], strict=True):
         where = _position(trace)
         code = trace.tb_frame.f_code
         body = _body(ast.parse(sources[code.co_filename]), code.co_name, where)
-        last = _last(body, where)
-        if last is None or (called is not None and not _calls(last, called)):
+        last, straight = _last(body, where, error, straight)
+        if last is None:
+            return False
+        if not (_calls(last, trace.tb_frame, inner.tb_frame.f_code) if inner else _leaves(last) or not straight):
             return False
     return True
 
@@ -50,34 +55,67 @@ def _holds(node: ast.AST, where: _Position) -> bool:
 
 
 def _body(module: ast.Module, name: str, where: _Position) -> Sequence[ast.stmt]:
-    """Of the function that runs there; that of a lambda is no statement."""
+    """Of the function that runs there."""
     if name == "<module>":
         return module.body
+    if name == "<lambda>":
+        lambdas = [n.body for n in ast.walk(module) if isinstance(n, ast.Lambda) and _holds(n, where)]
+        return [ast.copy_location(ast.Expr(lambdas[-1]), lambdas[-1])] if lambdas else []
     functions = (n for n in ast.walk(module) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
     inner = [f for f in functions if f.name == name and _holds(f, where)]
     return inner[-1].body if inner else ()
 
 
-def _last(body: Sequence[ast.stmt], where: _Position) -> ast.stmt | None:
-    """The statement there, if nothing of ``body`` remains to be done behind it."""
+def _last(
+    body: Sequence[ast.stmt], where: _Position, error: BaseException, straight: bool
+) -> tuple[ast.stmt | None, bool]:
+    """The statement there, if nothing of ``body`` remains to be done behind it, and whether a loop remains to be gone on with.
+
+    Args:
+        straight: nothing may decide whether it is reached: it stands in a loop, the rest of which it leaves undone.
+    """
     if not body or not _holds(body[-1], where):
-        return None
+        return None, straight
     last = body[-1]
     parts: list[Sequence[ast.stmt]] = []
-    if isinstance(last, ast.If):
+    if isinstance(last, (ast.For, ast.AsyncFor, ast.While)):
+        straight = straight or any(_holds(s, where) for s in last.body)
         parts = [last.body, last.orelse]
     elif isinstance(last, (ast.With, ast.AsyncWith)):
         parts = [last.body]
-    elif isinstance(last, (ast.Try, ast.TryStar)) and not last.finalbody:
-        parts = [*([] if last.orelse else [last.body]), last.orelse, *(h.body for h in last.handlers)]
-    elif isinstance(last, ast.Match):
+    elif isinstance(last, (ast.Try, ast.TryStar)):  # what stands behind `finally` is done, and has raised nothing
+        parts = [*([] if last.orelse else [last.body]), last.orelse]
+        parts += () if straight else (h.body for h in last.handlers)
+        parts += [last.finalbody] if error.__context__ is None else []
+    elif isinstance(last, ast.If) and not straight:
+        parts = [last.body, last.orelse]
+    elif isinstance(last, ast.Match) and not straight:
         parts = [case.body for case in last.cases]
-    elif isinstance(last, (ast.Expr, ast.Raise, ast.Return)):
-        return last
-    return next((found for part in parts if (found := _last(part, where)) is not None), None)
+    elif isinstance(last, (ast.Expr, ast.Raise, ast.Return, ast.Assign, ast.AnnAssign)):
+        return last, straight
+    for part in parts:
+        found, in_loop = _last(part, where, error, straight)
+        if found is not None:
+            return found, in_loop
+    return None, straight
 
 
-def _calls(statement: ast.stmt, name: str) -> bool:
+def _leaves(statement: ast.stmt) -> bool:
+    """Whether it does nothing but end, whatever the program says."""
+    call = getattr(statement, "exc" if isinstance(statement, ast.Raise) else "value", None)
+    told = call.args if isinstance(call, ast.Call) else [call]
+    return all(isinstance(t, (ast.Constant, ast.Name)) for t in told)
+
+
+def _calls(statement: ast.stmt, frame: FrameType, called: CodeType) -> bool:
     """Whether it does nothing but call that function of the tests, and once."""
     call = getattr(statement, "value", None)
-    return isinstance(call, ast.Call) and name == getattr(call.func, "id", getattr(call.func, "attr", ""))
+    while isinstance(call, ast.Await) or (
+        isinstance(call, ast.Call) and len(call.args) == 1 and name_of(call.func) in _RUNNING
+    ):
+        call = call.value if isinstance(call, ast.Await) else call.args[0]
+    if not isinstance(call, ast.Call):
+        return False
+    name = name_of(call.func)
+    found = {**frame.f_globals, **frame.f_locals}.get(name) if isinstance(call.func, ast.Name) else None
+    return name == called.co_name or getattr(found, "__code__", None) is called

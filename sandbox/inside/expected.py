@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..wire import codec
+from ..wire.source import name_of
 from .held import producer
 from .proxy import Proxy
 
@@ -234,7 +235,7 @@ class MarkExpected(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        name = name_of(node.func)
         if name == "repr":  # of what the class makes, not of what stands for it
             node.args = [self.marked("made", self.visit(a)) for a in node.args]
             return node

@@ -109,7 +109,7 @@ class Link(Protocol):
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
         kept: what opaque objects have said and yielded since the tests last called the program.
-        spent: iterators that have come to their end.
+        emptied: what is known of the ends of iterators.
         taken: how many items the tests have taken of those that are their own iterators.
         outstanding: hears of exceptions that are no answer.
     """
@@ -121,7 +121,7 @@ class Link(Protocol):
     methods: frozenset[str]
     put: dict[tuple[int, str], Any]
     kept: Kept
-    spent: set[int]
+    emptied: Any
     taken: Counter[int]
 
     def tell(self) -> None: ...

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 import types
 from collections import abc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
 from .compared import TYPE, library_class
+from .emptied import Emptied
 from .expected import Expected, Kinds, made, make_unasked
-from .held import OWN, Gone, about, standing
+from .held import OWN, about, standing
 from .outstanding import Outstanding
 from .proxy import Proxy
 from .texts import Handed, Names, check_template
@@ -31,34 +33,11 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-def _again(value: Any) -> Iterator[Any]:
-    """Over an iterator that has come to its end before, and may begin anew."""
-    empty = True
-    for item in value:
-        empty = False
-        yield item
-    if empty:
-        raise _at_its_end()
-
-
-async def _again_awaited(value: Any) -> AsyncIterator[Any]:
-    empty = True
-    async for item in value:
-        empty = False
-        yield item
-    if empty:
-        raise _at_its_end()
-
-
-def _at_its_end() -> Gone:
-    return Gone("a loop of the tests goes over an iterator of the program that has come to its end")
-
-
 def _of_library(kind: Any) -> bool:
-    """Whether a class is one of the library's, by a name that both sides know, and no kind of data."""
+    """Whether a class is one of the library's, by a name that both sides know, and what is of it is no data."""
     module, name = kind.__module__, kind.__qualname__
     known = module.partition(".")[0] in sys.stdlib_module_names and getattr(sys.modules.get(module), name, None) is kind
-    return known and not any(issubclass(data, kind) for data in _DATA)
+    return known and kind is not re.Pattern and not any(issubclass(data, kind) for data in _DATA)
 
 
 class Helper:
@@ -70,7 +49,7 @@ class Helper:
         asked: how often the program was asked anything in this thread.
         now: the value that a name of the program has by now.
         namespace: of the tests.
-        spent: iterators of the program that have come to their end.
+        emptied: what is known of the ends of iterators of the program.
         handed: texts of the program.
         task: objects of the task's classes.
     """
@@ -85,12 +64,16 @@ class Helper:
         asked: Callable[[], int],
         now: Callable[[str], Any],
         namespace: dict[str, Any],
-        spent: set[int],
+        emptied: Emptied,
         handed: Handed,
         task: Instances,
     ) -> None:
         self._outstanding, self._number, self.ask, self.asked, self.now = outstanding, number, ask, asked, now
-        self.kinds, self._spent = Kinds(self, namespace), spent
+        self.kinds, self._emptied = Kinds(self, namespace), emptied
+        self.over, self.whole, self.spread = emptied.over, emptied.whole, emptied.spread
+        self.source, self.listed, self.to_be_empty = emptied.source, emptied.listed, emptied.to_be_empty
+        self.equal, self.unequal, self.no, self.len = emptied.equal, emptied.unequal, emptied.no, emptied.len
+        self.is_same, self.is_other, self.asserting = emptied.is_same, emptied.is_other, emptied.asserting
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
         self._expected: list[Expected] = []
@@ -125,9 +108,11 @@ class Helper:
             return found
         return lambda *arguments, **named: self.format(owner, method, *arguments, **named)
 
-    def names(self, mapping: Any) -> Any:
-        """``globals()``, to be looked into."""
-        return Names(mapping, self._handed) if builtins.isinstance(mapping, (dict, types.MappingProxyType)) else mapping
+    def names(self, mapping: Any, of_object: bool = False) -> Any:
+        """``globals()``, to be looked into; what an object holds may be compared as a whole, a class's may not."""
+        known = builtins.isinstance(mapping, (dict, types.MappingProxyType))
+        of_data = of_object and builtins.isinstance(mapping, dict)
+        return Names(mapping, self._handed, of_data) if known else mapping
 
     def getattr(self, owner: Any, name: Any, *default: Any) -> Any:
         found = self._handed.get(owner, name, *default)
@@ -205,18 +190,10 @@ class Helper:
 
     def next(self, iterator: Any, *default: Any) -> Any:
         try:
-            return builtins.next(iterator, *default)
+            return self._emptied.next(iterator, *default)
         except StopIteration as error:
             self._outstanding.add(error)
             raise
-
-    def looped(self, value: Any) -> Any:
-        """What a loop goes over: behind the end of an iterator it would check nothing."""
-        return _again(value) if self._number(value) in self._spent else value
-
-    def looped_awaited(self, value: Any) -> Any:
-        """The same for ``async for``."""
-        return _again_awaited(value) if self._number(value) in self._spent else value
 
     def pairs(self, value: Any) -> Any:
         """What ``dict`` goes over: it would ask an object of the program whether it has keys first."""
@@ -305,7 +282,9 @@ class Helper:
             if type(ours) is Proxy and builtins.isinstance(other, builtins.type):
                 return library_class(ours) is other
         number = self._number(left)
-        return left is right if number is None else number == self._number(right)
+        if number is None:
+            return self.is_same(left, right, True, True)
+        return number == self._number(right)
 
     def hasattr(self, value: Any, name: str) -> bool:
         """What stands for an object of the program has all methods that Python calls by itself."""

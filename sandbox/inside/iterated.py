@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from .emptied import Going
 from .held import OPAQUE, Gone, Held, about, number, standing
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None))
@@ -81,6 +82,9 @@ class OverItems:
             raise TypeError("iter() of an object of the program gave no iterator")
         self.over: Any = over
         self.of, self.count = of, 0
+        self.going = Going(
+            about(of).link.emptied, about(over).number
+        )  # an object may hand over the same iterator each time
 
     def __iter__(self) -> Any:
         return self
@@ -92,8 +96,8 @@ class OverItems:
             of: Any = self.of
             link, which = about(of).link, about(of).number
             kept, taken, count = link.kept, link.taken[which], self.count
+            self.going.ended()
             if number(self.over) == which:
-                link.spent.add(which)
                 count, taken = taken, 0
             elif standing(of) == OPAQUE:
                 kept.yielded[which] = count  # reversed, it yields as many
@@ -101,6 +105,8 @@ class OverItems:
             if standing(of) == OPAQUE and not kept.has_yielded(which, count, taken):
                 raise Gone("an object of the program yields not as many items as its length says") from None
             raise
+        if not self.count:
+            self.going.found()
         self.count += 1
         return value
 
@@ -112,15 +118,16 @@ class OverAwaited:
         if not isinstance(over, Held):
             raise TypeError("aiter() of an object of the program gave no iterator")
         self.over: Any = over
-        self.of = of
+        self.going = Going(about(of).link.emptied, about(over).number)
 
     def __aiter__(self) -> Any:
         return self
 
     async def __anext__(self) -> Any:
         try:
-            return await self.over.__anext__()
+            value = await self.over.__anext__()
         except StopAsyncIteration:
-            if number(self.over) == number(self.of):
-                about(self.of).link.spent.add(about(self.of).number)
+            self.going.ended()
             raise
+        self.going.found()
+        return value

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..wire import codec
-from . import library, outstanding, passed, waited
+from . import emptied, library, outstanding, passed, waited
 from .connection import Connection
 from .conversations import MAIN, Conversations
 from .given import Arguments, alike, fill
@@ -43,7 +43,7 @@ class Link(Values):
         self.is_to_be_taken = self.outstanding.is_to_be_taken
         self.around = Around()
         self.put: dict[tuple[int, str], Any] = {}
-        self.spent: set[int] = set()
+        self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)
         self.taken: collections.Counter[int] = collections.Counter()
         self.conversations = Conversations(self._receive, self._begin)
         self.called: set[threading.Thread] = set()  # in which functions run that threads of the program have called

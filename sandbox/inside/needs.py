@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 
+from ..wire.source import name_of, unparse
 from . import testing
 from .replaced import Place
 from .scopes import SCOPES
@@ -93,6 +94,16 @@ def trees_of(texts: Sequence[str]) -> list[ast.Module]:
     return [ast.parse(text) for text in texts if _WORTH_A_LOOK.search(text)]
 
 
+def compiles(texts: Sequence[str]) -> str | None:
+    """Why one of the texts is no module, or None."""
+    for text in texts:
+        try:
+            compile(text, "<test>", "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return f"the tests do not compile: {error}"
+    return None
+
+
 def missing(trees: Sequence[ast.Module], program: Collection[str]) -> str | None:
     """Why these tests cannot be run, or None. ``program``: the names of the program that are no exceptions."""
     return next((why for tree in trees for why in _missing(tree, program)), None)
@@ -117,8 +128,8 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
                     yield f"the tests import {alias.name} from builtins: call it by its name"
         elif isinstance(node, ast.Attribute) and (module := _dotted(node.value, modules)) in ("pytest", "pytest.mark"):
             yield from _of_pytest(f"mark.{node.attr}" if module == "pytest.mark" else node.attr)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in _FILES and "devnull" not in ast.unparse(node):
-            yield f"the tests call {ast.unparse(node.func)}: they see no file of the program's, nor it one of theirs"
+        elif isinstance(node, ast.Call) and unparse(node.func) in _FILES and "devnull" not in unparse(node):
+            yield f"the tests call {unparse(node.func)}: they see no file of the program's, nor it one of theirs"
         elif why := _keeps_names(node, called):
             yield why
         elif isinstance(node, ast.Attribute) and node.attr in _LOGS:
@@ -134,13 +145,13 @@ def _keeps_names(node: ast.AST, called: Collection[int]) -> str | None:
         return f"the tests keep {node.id} under another name: call it where names are looked up"
     taken: list[ast.expr] = []
     if isinstance(node, ast.Call):
-        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        name = name_of(node.func)
         taken += () if name in _TAKING_NAMES else (*node.args, *(k.value for k in node.keywords if k.arg))
         taken += () if name == "format" else (k.value for k in node.keywords if not k.arg)
     elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mod):
         taken = [node.value]
     if any(isinstance(t, ast.Call) and getattr(t.func, "id", "") in SCOPES and not t.args for t in taken):
-        return f"the tests hand their own names to {ast.unparse(node)[:80]}: give it those that it needs"
+        return f"the tests hand their own names to {unparse(node)[:80]}: give it those that it needs"
     return None
 
 
@@ -257,7 +268,7 @@ def _replaced(node: ast.AST, modules: dict[str, str]) -> Iterator[str]:
             if isinstance(target, ast.Attribute) and (base := _dotted(target.value, modules)) in sys.modules:
                 yield f"{base}.{target.attr}"
     elif isinstance(node, ast.Call) and node.args:
-        function, first = ast.unparse(node.func), node.args[0]
+        function, first = unparse(node.func), node.args[0]
         if re.fullmatch(r"(.*\.)?patch", function) and isinstance(first, ast.Constant):
             yield str(first.value)
         elif re.fullmatch(r"(.*\.)?patch\.(dict|multiple)", function):
@@ -275,5 +286,5 @@ def _replaced(node: ast.AST, modules: dict[str, str]) -> Iterator[str]:
 
 def _dotted(node: ast.AST, modules: dict[str, str]) -> str:
     """The module, or what of one, that an expression names, if it is an imported one; else nothing."""
-    top, dot, rest = ast.unparse(node).partition(".")
+    top, dot, rest = unparse(node).partition(".")
     return modules[top] + dot + rest if top in modules else ""

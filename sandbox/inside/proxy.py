@@ -12,6 +12,7 @@ from typing import Any
 from ..wire import codec, shown
 from ..wire.plain import DATA_NAMES
 from .compared import Compared
+from .emptied import place
 from .held import (
     CHANGED,
     OPAQUE,
@@ -204,8 +205,13 @@ class Proxy(Compared):
 
     def __next__(self) -> Any:
         link = about(untainted(self)).link
-        value = link.operation("next", self, producer=inner(self))
+        try:
+            value = link.operation("next", self, producer=inner(self))
+        except StopIteration:
+            link.emptied.spent.add(about(self).number)
+            raise
         link.taken[about(self).number] += 1
+        link.emptied.places.add((about(self).number, place()))
         return value
 
     def __reversed__(self) -> Any:

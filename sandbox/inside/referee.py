@@ -18,6 +18,7 @@ from typing import Any
 from . import bound, constants, ended, evaluated, needs, outstanding, passed, rewritten, testing, waited
 from .bound import TaskBroken
 from .connection import Connection
+from .emptied import BehindItsEnd
 from .held import Gone, number
 from .helper import Helper
 from .joined import Threads
@@ -40,7 +41,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     if "pytest" in told:
         testing.install()
     trees = needs.trees_of(texts)
-    why = needs.missing(trees, set(job["names"]) - set(job["exceptions"]))
+    why = needs.compiles(texts) or needs.missing(trees, set(job["names"]) - set(job["exceptions"]))
     places, why_not = needs.places(trees)
     if why or why_not:
         raise TaskBroken(why or why_not)
@@ -64,7 +65,7 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     data = bound.Data(link, namespace, [n for n in job["names"] if n not in own])
     asked = (number, link.operation, lambda: link.asked[threading.get_ident()])
     namespace[rewritten.HELPER] = Helper(
-        link.outstanding, *asked, data.now, namespace, link.spent, link.handed, link.instances
+        link.outstanding, *asked, data.now, namespace, link.emptied, link.handed, link.instances
     )
     setattr(builtins, rewritten.HELPER, namespace[rewritten.HELPER])  # for text that they execute with other names
     program = frozenset(n for n in job["names"] if n not in own)
@@ -89,15 +90,16 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         whole = _Whole(
             link, names, threads, link.requests, {*namespace, *dir(builtins)} - names.data - {*job["exceptions"]}
         )
-        _exec(rewritten.compiled(job["setup"], "<setup>"), namespace)
+        _exec(rewritten.compiled(job["setup"], "<setup>", taken=namespace), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
-        link.instances.constants = constants.constants(link.instances.classes.values(), job["assigned"], job["read"])
+        known = link.instances.classes.values()
+        link.instances.constants = constants.constants(known, job["assigned"], job["read"], job["defaulted"])
         link.lends = True
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
-        run = [job["setup"]]
+        run = {"<setup>": job["setup"]}
         for position, (index, test) in enumerate(job["tests"], 1):
-            run.append(test)
+            run[f"<test {index}>"] = test
             threads.last = position == len(job["tests"])
             send(["test", index, *_judge_one(run, namespace, whole)])
     except TaskBroken as error:
@@ -135,16 +137,18 @@ class _Whole:
         return self.link.requests == asked and not apart and needs.is_alone(texts, self.given)
 
 
-def _judge_one(texts: Sequence[str], namespace: dict[str, Any], whole: _Whole) -> tuple[str, str]:
-    """Run the last of ``texts``, the setup and the tests so far."""
-    test, link, threads = texts[-1], whole.link, whole.threads
+def _judge_one(texts: dict[str, str], namespace: dict[str, Any], whole: _Whole) -> tuple[str, str]:
+    """Run the last of ``texts``, the setup and the tests so far by file names of their own."""
+    name, test = list(texts.items())[-1]
+    link, threads = whole.link, whole.threads
     asked = link.requests
     before = threading.enumerate()
     link.last = ""
     link.outstanding.clear()
+    link.emptied.clear()
     try:
         try:
-            _exec(rewritten.compiled(test, "<test>", whole.names), namespace)
+            _exec(rewritten.compiled(test, name, whole.names, namespace), namespace)
         except Exception:
             threads.join(before, failed=True)
             raise
@@ -158,13 +162,13 @@ def _judge_one(texts: Sequence[str], namespace: dict[str, Any], whole: _Whole) -
     except Gone:
         raise
     except passed.CannotLeave as error:
-        if whole.is_of_tests(texts, asked):
+        if whole.is_of_tests([*texts.values()], asked):
             raise TaskBroken(str(error)) from None
         return "fail", str(error)
     except SystemExit as error:  # unittest.main() ends so
         if error.code:
             return "fail", link.last or f"SystemExit: {error.code}"[:300]
-        if link.outstanding.asked and not ended.at_the_end(error, {"<setup>": texts[0], "<test>": test}):
+        if link.outstanding.asked and not ended.at_the_end(error, texts):
             return "fail", "the tests ended themselves before their end, once they had asked the program"
     except AssertionError:  # its message may hold the expected value
         return "fail", link.last or "an assertion failed"
@@ -173,6 +177,8 @@ def _judge_one(texts: Sequence[str], namespace: dict[str, Any], whole: _Whole) -
             f" (after {link.last})" if link.last else ""
         )
     swallowed = link.outstanding.first()
+    if isinstance(swallowed, BehindItsEnd):
+        return "fail", str(swallowed)
     if swallowed is not None:
         if isinstance(swallowed, AssertionError):
             return "fail", "an assertion failed in a function, a thread or a case of the tests"

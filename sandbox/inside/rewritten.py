@@ -13,9 +13,15 @@ from __future__ import annotations
 
 import ast
 import builtins
+import itertools
+import re
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..wire.bindings import ScopedTransformer, read_and_bound
+from ..wire.source import name_of, unparse
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes
 
@@ -24,11 +30,17 @@ HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable", "hasattr", "dir", "vars"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
-_OVER = frozenset(("zip", "enumerate", "map", "filter", "reversed", "iter", "sorted", "list", "tuple", "set"))
-_OVER |= {"chain", "islice", "cycle", "zip_longest"}
-_FOLDING = frozenset(("all", "set", "frozenset", "max", "min", "sum", "map", "filter"))
+_OVER = frozenset(("zip", "enumerate", "map", "reversed", "iter"))
+_OVER_OF_LIBRARY = frozenset(("chain", "islice", "zip_longest", "starmap"))
+_WHOLE = frozenset(("list", "tuple", "set", "frozenset", "sorted"))
+_MAKING = _WHOLE | {"max", "min", "next", "len", "sum", "join"}
+_COMPARED = {ast.Eq: "equal", ast.NotEq: "unequal", ast.Is: "is_same", ast.IsNot: "is_other"}
+_ASSERTED = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|false|is|is_?none)", re.IGNORECASE)
+_COMPREHENSIONS = itertools.count()
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
+_DEEPEST = 10_000  # calls: a sum of some hundred terms is as deep as it is long
+_GUARDED = frozenset(("getattr", "next"))
 _FILLING = frozenset(("format", "format_map"))
 _FINDING = frozenset(("__getattribute__", "getattr_static"))
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
@@ -44,12 +56,18 @@ class Names:
     data: frozenset[str] = frozenset()
 
 
-def compiled(source: str, name: str, names: Names = Names()):  # type: ignore[no-untyped-def]  # a code object
+def compiled(source: str, name: str, names: Names = Names(), taken: Collection[str] = ()):  # type: ignore[no-untyped-def]
+    """The code of a test. ``taken``: names that it finds, and that are no built-in ones by that."""
     tree = ast.parse(source)
-    if names.classes:
-        tree = MarkExpected(tree, names.classes, _ask).visit(tree)
-    mark = _Mark(tree, names)
-    tree = MarkScopes(mark.own, _ask).visit(mark.visit(tree))
+    taken = {*taken, *read_and_bound(tree)[1]}
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _DEEPEST))
+    try:
+        if names.classes:
+            tree = MarkExpected(tree, names.classes, _ask).visit(tree)
+        tree = MarkScopes(taken, _ask).visit(_Mark(names, taken).visit(tree))
+    finally:
+        sys.setrecursionlimit(limit)
     return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
 
 
@@ -57,15 +75,14 @@ def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None =
     return ast.Call(ast.Attribute(ast.Name(HELPER, ast.Load()), method, ast.Load()), list(arguments), keywords or [])
 
 
-class _Mark(ast.NodeTransformer):
-    def __init__(self, tree: ast.AST, names: Names) -> None:
+class _Mark(ScopedTransformer):
+    def __init__(self, names: Names, taken: Collection[str]) -> None:
+        super().__init__(taken)
         self.names = names
-        nodes = list(ast.walk(tree))
-        self.own = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-        self.own |= {n.arg for n in nodes if isinstance(n, ast.arg)}
         self.count = 0
         self.within = ""  # the innermost function
-        self.to_be_empty: set[ast.comprehension] = set()
+        self._controls: dict[int, ast.AST] = {}  # expressions by which it is decided what else is checked
+        self._deciding = False
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
         self.count += 1
@@ -81,7 +98,7 @@ class _Mark(ast.NodeTransformer):
         outer, self.within = self.within, node.name
         self.generic_visit(node)
         self.within = outer
-        if node.name in _SWALLOWED or any(ast.unparse(d).endswith("property") for d in node.decorator_list):
+        if node.name in _SWALLOWED or any(unparse(d).endswith("property") for d in node.decorator_list):
             assign, variable = self._variable(_ask("asked"))
             node.body = [assign, self._unless_raised(node.body, _ask("ended", variable))]
         return node
@@ -89,14 +106,14 @@ class _Mark(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id in self.names.data and node.id not in self.own:
-            return _ask("now", ast.Constant(node.id))
-        if node.id == "getattr" and "getattr" not in self.own:
-            return ast.Attribute(ast.Name(HELPER, ast.Load()), "getattr", ast.Load())
-        # The end of an iterator of the tests' own is an answer.
-        if node.id != "next" or "next" in self.own or self.within == "__next__":
+        if not isinstance(node.ctx, ast.Load):
             return node
-        return ast.Attribute(ast.Name(HELPER, ast.Load()), "next", ast.Load())
+        if node.id in self.names.data and not self.is_local(node.id):
+            return _ask("now", ast.Constant(node.id))
+        # The end of an iterator of the tests' own is an answer.
+        if self.is_built_in(node, _GUARDED) and not (node.id == "next" and self.within == "__next__"):
+            return _ask(node.id).func
+        return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         self.generic_visit(node)
@@ -129,40 +146,81 @@ class _Mark(ast.NodeTransformer):
 
     visit_AsyncWith = visit_With
 
-    def visit_For(self, node: ast.For) -> ast.AST:
-        self.generic_visit(node)
-        node.iter = _looped(node.iter)
-        return node
+    def visit(self, node: ast.AST) -> Any:
+        if self._controls.pop(id(node), None) is None:
+            return super().visit(node)
+        outer, self._deciding = self._deciding, True
+        found = super().visit(node)
+        self._deciding = outer
+        return found
 
-    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
+    def visit_If(self, node: ast.If | ast.While | ast.IfExp) -> ast.AST:
+        if isinstance(node, ast.If) and _fails(node.body):
+            node.test = ast.UnaryOp(ast.Not(), ast.copy_location(ast.UnaryOp(ast.Not(), node.test), node.test))
+        else:
+            self._controls[id(node.test)] = node.test
+        return self.generic_visit(node)
+
+    visit_While = visit_IfExp = visit_If
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        fails = _fails(node.body)
         self.generic_visit(node)
-        node.iter = _ask("looped_awaited", node.iter)
+        if fails:
+            node.iter = _ask("to_be_empty", node.iter)
         return node
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        self._controls |= {id(test): test for test in node.ifs}
+        return self.generic_visit(node)
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp) -> ast.AST:
         self.generic_visit(node)
-        if node not in self.to_be_empty:
-            node.iter = _ask("looped_awaited", node.iter) if node.is_async else _looped(node.iter)
-        return node
+        return self._listed(node) if _is_unfiltered(node) else node
+
+    visit_SetComp = visit_DictComp = visit_ListComp
+
+    @staticmethod
+    def _listed(node: ast.ListComp | ast.SetComp | ast.DictComp) -> ast.expr:
+        which = ast.Constant(next(_COMPREHENSIONS))
+        node.generators[0].iter = _ask("source", node.generators[0].iter, which)
+        return _ask("listed", node, which)
+
+    def visit_List(self, node: ast.List | ast.Tuple | ast.Set) -> ast.AST:
+        self.generic_visit(node)
+        only = node.elts[0] if len(node.elts) == 1 and isinstance(getattr(node, "ctx", ast.Load()), ast.Load) else None
+        return (
+            _ask("spread", ast.Constant(type(node).__name__.lower()), only.value)
+            if isinstance(only, ast.Starred)
+            else node
+        )
+
+    visit_Tuple = visit_Set = visit_List
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        direct = _asks_directly(node.operand)
+        self.generic_visit(node)
+        asks = isinstance(node.op, ast.Not) and not self._deciding
+        return _ask("no", node.operand, ast.Constant(direct)) if asks else node
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.cls, ast.Name) and node.cls.id in self.names.program:
-            kinds = ast.Attribute(ast.Name(HELPER, ast.Load()), "kinds", ast.Load())
-            node.cls = ast.Attribute(kinds, node.cls.id, ast.Load())
+        if isinstance(node.cls, ast.Name) and node.cls.id in self.names.program and not self.is_local(node.cls.id):
+            node.cls = ast.Attribute(_ask("kinds").func, node.cls.id, ast.Load())
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        if isinstance(node.left, ast.ListComp) and not getattr(node.comparators[0], "elts", True):
-            self.to_be_empty |= {g for g in node.left.generators if not g.ifs}
+        direct = [ast.Constant(_asks_directly(side)) for side in (node.left, *node.comparators)]
         self.generic_visit(node)
         sides = (node.left, *node.comparators)
-        if len(sides) != 2 or not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+        if len(sides) != 2:
             return node
-        if any(isinstance(side, ast.Constant) for side in sides):
-            return node
-        same = _ask("same", *sides)
-        return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
+        of_identity = isinstance(node.ops[0], (ast.Is, ast.IsNot))
+        if of_identity and not any(isinstance(side, ast.Constant) for side in sides):
+            same = _ask("same", *sides)
+            return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
+        asked = _COMPARED.get(type(node.ops[0]))
+        return _ask(asked, *sides, *direct) if asked and not self._deciding else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         filled = node.func if isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING else None
@@ -171,18 +229,18 @@ class _Mark(ast.NodeTransformer):
             node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
             return self._filled(node, filled)
         self.generic_visit(node)
-        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        if name == "dict" and isinstance(node.func, ast.Name) and len(node.args) == 1 and name not in self.own:
+        name = name_of(node.func)
+        if self.is_built_in(node.func, ("dict",)) and len(node.args) == 1:
             node.args = [_ask("pairs", *node.args)]
         if name in _FINDING and node.args:
             at = 1 if name == "getattr_static" else -1
             node.args[at:] = [_ask("named", node.args[at:][0]), *node.args[at:][1:]]
-        if name in _FOLDING and isinstance(node.func, ast.Name):
-            node.args = [_looped(a) for a in node.args]
-        asked = isinstance(node.func, ast.Name) and name in _ASKED and name not in self.own
-        if asked and node.args and not node.keywords:  # without arguments `vars` and `dir` are of where they are called
+        if (going := self._going_over(node, name)) is not None:
+            return going
+        # Without arguments `vars` and `dir` are of where they are called.
+        if self.is_built_in(node.func, _ASKED) and node.args and not node.keywords:
             return _ask(name, *node.args)
-        if name in ("str", "repr") and isinstance(node.func, ast.Name) and name not in self.own and len(node.args) == 1:
+        if self.is_built_in(node.func, ("str", "repr")) and len(node.args) == 1:
             return _ask("told", node.func, *node.args) if not node.keywords else node
         if name == "exception" and isinstance(node.func, ast.Attribute) and not node.args:
             return _ask("exception", node.func.value)
@@ -192,12 +250,38 @@ class _Mark(ast.NodeTransformer):
             return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
         return node
 
+    def _going_over(self, node: ast.Call, name: str) -> ast.expr | None:
+        """What goes over an iterator, or is given what was made of one."""
+        if not node.args or any(isinstance(a, ast.Starred) for a in node.args):
+            return None
+        first = node.args[0]
+        if isinstance(first, ast.GeneratorExp) and _is_unfiltered(first):
+            listed = ast.ListComp(first.elt, first.generators)
+            if self.is_built_in(node.func, ("sum",)) and isinstance(first.elt, ast.Constant) and first.elt.value == 1:
+                return _ask("len", self._listed(listed))
+        else:
+            listed = None
+        if len(node.args) == 1 and self._is_whole(node, name):
+            return _ask("whole", node.func, self._listed(listed) if listed else first, keywords=node.keywords)
+        if len(node.args) == 1 and not node.keywords and self.is_built_in(node.func, ("len",)):
+            return _ask("len", first)
+        if self.is_built_in(node.func, _OVER) or name in _OVER_OF_LIBRARY:
+            return _ask("over", node.func, *node.args, keywords=node.keywords)
+        if _ASSERTED.fullmatch(name):
+            return _ask("asserting", node.func, *node.args, keywords=node.keywords)
+        return None
+
+    def _is_whole(self, node: ast.Call, name: str) -> bool:
+        if self.is_built_in(node.func, ("max", "min")):
+            return any(k.arg == "default" for k in node.keywords)
+        return self.is_built_in(node.func, _WHOLE) or (name == "join" and isinstance(node.func, ast.Attribute))
+
     def _filled(self, node: ast.Call, method: ast.Attribute) -> ast.Call:
         """``template.format(...)``."""
         if isinstance(method.value, ast.Constant):
             return node
         if any(map(self._is_scope, [*node.args, *(k.value for k in node.keywords)])):
-            filler = isinstance(method.value, ast.Call) or getattr(method.value, "id", "") == "str"
+            filler = isinstance(method.value, ast.Call) or name_of(method.value) == "str"
             if filler and node.args:  # str.format(template, ...), Formatter().format(template, ...)
                 node.args[0] = _ask("own", node.args[0])
             method.value = _ask("own", method.value)
@@ -210,8 +294,7 @@ class _Mark(ast.NodeTransformer):
             return False
         if ast.dump(node.func) == ast.dump(_ask("vars").func):  # of an object, and rewritten already
             return of_object
-        scope = isinstance(node.func, ast.Name) and node.func.id in SCOPES - self.own
-        return scope and (of_object or not node.args)
+        return self.is_built_in(node.func, SCOPES) and (of_object or not node.args)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)
@@ -237,12 +320,24 @@ class _Mark(ast.NodeTransformer):
         return _ask("type", node.value) if node.attr == "__class__" else node
 
 
-def _looped(node: ast.expr) -> ast.expr:
-    """What is gone over, or what that is made of (``zip(found, expected)``)."""
-    if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in _OVER:
-        node.args = [_looped(a) for a in node.args]
-        return node
-    return node if isinstance(node, (ast.Starred, ast.Constant, ast.GeneratorExp, ast.Lambda)) else _ask("looped", node)
+def _fails(body: Sequence[ast.stmt]) -> bool:
+    """Whether a test has failed where this is reached."""
+    first = body[0]
+    if isinstance(first, ast.Assert):
+        return isinstance(first.test, ast.Constant) and not first.test.value
+    call = first.value if isinstance(first, ast.Expr) else None
+    return isinstance(first, ast.Raise) or (isinstance(call, ast.Call) and name_of(call.func) == "fail")
+
+
+def _asks_directly(node: ast.expr) -> bool:
+    """Whether an expression is what was made of an iterator, or a name for it; anything else may have come from elsewhere."""
+    if isinstance(node, ast.Call):
+        return name_of(node.func) in _MAKING
+    return isinstance(node, (ast.Name, ast.NamedExpr, ast.Attribute, ast.List, ast.Tuple, ast.Set))
+
+
+def _is_unfiltered(node: ast.AST) -> bool:
+    return len(node.generators) == 1 and not node.generators[0].ifs  # type: ignore[attr-defined]
 
 
 def _exception() -> ast.expr:

@@ -9,39 +9,43 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Collection
 
+from ..wire.bindings import ScopedTransformer
+from ..wire.source import name_of
+
 SCOPES = frozenset(("globals", "locals", "vars"))
 _FILLING = frozenset(("substitute", "safe_substitute"))
-_FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy"))
+_FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy", "items", "keys"))
+_GOING_OVER = frozenset(("whole", "over", "spread", "source"))  # of the helper
 
 
-class MarkScopes(ast.NodeTransformer):
+class MarkScopes(ScopedTransformer):
     """
     Args:
-        own: names of the tests.
+        taken: names of the module.
         marked: makes a call of the helper.
     """
 
-    def __init__(self, own: Collection[str], marked: Callable[..., ast.expr]) -> None:
-        self.own, self.marked = own, marked
+    def __init__(self, taken: Collection[str], marked: Callable[..., ast.expr]) -> None:
+        super().__init__(taken)
+        self.marked = marked
         self.of_object = ast.dump(marked("vars").func)  # type: ignore[attr-defined]
 
     def _is_scope(self, node: ast.AST | None) -> bool:
-        if not isinstance(node, ast.Call) or node.args:
-            return False
-        return isinstance(node.func, ast.Name) and node.func.id in SCOPES - set(self.own)
+        return isinstance(node, ast.Call) and not node.args and self.is_built_in(node.func, SCOPES)
 
     def _is_of_object(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Attribute):
             return node.attr == "__dict__"
         return isinstance(node, ast.Call) and ast.dump(node.func) == self.of_object
 
-    def _marked(self, node: ast.expr) -> ast.expr:
+    def _marked(self, node: ast.expr, or_of_object: bool = False) -> ast.expr:
+        if or_of_object and self._is_of_object(node):
+            return self.marked("names", node, ast.Constant(True))
         return self.marked("names", node) if self._is_scope(node) else node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if self._is_scope(node.value) or (node.attr in _FINDING and self._is_of_object(node.value)):
-            node.value = self.marked("names", node.value)
+        node.value = self._marked(node.value, or_of_object=node.attr in _FINDING)
         return node
 
     def visit_Assign(self, node: ast.Assign | ast.NamedExpr) -> ast.AST:
@@ -81,15 +85,24 @@ class MarkScopes(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        name = name_of(node.func)
         first = node.args[0] if node.args else None
         if isinstance(first, ast.Call) and ast.dump(first.func) == ast.dump(self.marked("pairs").func):  # type: ignore[attr-defined]
             first = first.args[0]
         if name == "dict" and first is not None and (self._is_scope(first) or self._is_of_object(first)):
-            return self.marked("names", node)
+            return self.marked("names", node, ast.Constant(not self._is_scope(first)))
         if name in _FILLING or isinstance(node.func, ast.Call):
             node.args = [self._marked(a) for a in node.args]
+        elif name in _GOING_OVER and ast.dump(node.func) == ast.dump(self.marked(name).func):  # type: ignore[attr-defined]
+            node.args = [self._marked(a, or_of_object=True) for a in node.args]
         return node
+
+    def visit_For(self, node: ast.For | ast.comprehension) -> ast.AST:
+        self.generic_visit(node)
+        node.iter = self._marked(node.iter, or_of_object=True)
+        return node
+
+    visit_comprehension = visit_For
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         self.generic_visit(node)

@@ -127,6 +127,8 @@ class Server:
             return {"~": "ref", "v": ["stand-in", stand_in]}
         if (stream := self.streams.number(value)) is not None:
             return {"~": "ref", "v": ["stream", stream]}
+        if type(value) is re.Pattern:
+            return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
         return self._held(value)
 
     def _held(self, value: Any) -> Any:
@@ -161,7 +163,7 @@ class Server:
                 self.streams.put([content[1:]], make=True)
             return self.streams.known[number]
         if kind == "pattern":
-            return re.compile(number, content[2])
+            return re.compile(self.decode(number), content[2])
         if kind == "path":
             return importlib.import_module("pathlib").Path(number)
         if kind == "library":

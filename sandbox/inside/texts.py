@@ -22,7 +22,7 @@ from .proxy import Proxy
 _LONGEST = 1000
 _TOKEN = re.compile(r"\w+|[-+*/%(),.]{1,2}")
 _NAMED = re.compile(
-    r"\b(eval|globals|locals|vars|__dict__|getattr|attrgetter|methodcaller|__getattribute__|getattr_static)\b"
+    r"\b(eval|globals|locals|vars|__dict__|getattr|attrgetter|getmembers|methodcaller|__getattribute__|getattr_static)\b"
 )
 
 
@@ -51,24 +51,29 @@ class Handed:
 
     def named(self, name: Any) -> Any:
         """A name that something else looks up. Raises NotData."""
-        if self._is_handed(name):
+        if self.is_handed(name):
             raise codec.NotData("the tests look up what the program names")
         return name
 
     def look_up(self, names: Any, key: Any) -> Any:
         """``globals()[key]``. Raises NotData for what the program names and is not its own."""
         found = names[key]
-        if type(found) is not Proxy and self._is_handed(key):
+        if type(found) is not Proxy and self.is_handed(key):
             raise codec.NotData("the tests look up what the program names")
         return found
 
     def get(self, owner: Any, name: Any, *default: Any) -> Any:
         """``getattr(owner, name)``. Raises NotData for what the program names in a class or an object of the tests."""
-        if self._is_handed(name) and not _may_be_asked(owner, name):
+        if self.is_handed(name) and not _may_be_asked(owner, name):
             raise codec.NotData("the tests look up what the program names")
         return getattr(owner, name, *default)
 
-    def _is_handed(self, key: Any) -> bool:
+    def key(self, name: str) -> Key:
+        key = Key(name)
+        key._handed = self
+        return key
+
+    def is_handed(self, key: Any) -> bool:
         """Whether a name is the program's: it came over, or has been made of what did, and does not stand in the tests."""
         if id(key) in self._texts or type(key) is not str or not self._spoke:
             return id(key) in self._texts
@@ -142,11 +147,29 @@ def _decides_once(source: str) -> bool:
     return not deciding or (deciding == [tree] and isinstance(tree, ast.Compare) and len(tree.ops) == 1)
 
 
+class Key(str):
+    """A name of the tests, in whatever they make of their names: what the program has handed over is not compared with it."""
+
+    __slots__ = ("_handed",)
+    _handed: Handed
+
+    def __eq__(self, other: object) -> bool:
+        same = str.__eq__(self, other)
+        if same is True and self._handed.is_handed(other):
+            raise codec.NotData("the tests look up what the program names")
+        return same
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other if isinstance(other, str) else NotImplemented
+
+    __hash__ = str.__hash__
+
+
 class Names(MutableMapping[Any, Any]):
     """``globals()`` and the like in the tests: by what the program has handed over they find what is its own."""
 
-    def __init__(self, names: Any, handed: Handed) -> None:
-        self._names, self._handed = names, handed
+    def __init__(self, names: Any, handed: Handed, of_data: bool = False) -> None:
+        self._names, self._handed, self._of_data = names, handed, of_data
 
     def __getitem__(self, key: Any) -> Any:
         found = self._names[key]
@@ -164,19 +187,15 @@ class Names(MutableMapping[Any, Any]):
         return key in self._names
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._names)
+        for name in self._names:
+            of_tests = type(name) is str and not self._of_data and type(self._names.get(name)) is not Proxy
+            yield self._handed.key(name) if of_tests else name
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def items(self) -> Any:
-        return self._names.items()
-
-    def values(self) -> Any:
-        return self._names.values()
-
     def copy(self) -> Names:
-        return Names(dict(self._names), self._handed)
+        return Names(dict(self._names), self._handed, self._of_data)
 
 
 def _texts_in(data: Any) -> Iterator[str]:
@@ -234,6 +253,8 @@ def guard_names(handed: Handed, tests: str, ended: Callable[[BaseException], Non
     Args:
         ended: hears of the end of an iterator that ``methodcaller("__next__")`` met.
     """
+    if "getmembers" in tests:
+        _guard_getmembers(importlib.import_module("inspect"), handed)
     if "attrgetter" in tests:
         _guard_attrgetter(importlib.import_module("operator"), handed)
     if "methodcaller" in tests:
@@ -272,6 +293,16 @@ def _guard_formatter(kind: Any, handed: Handed) -> None:
         return vformat(self, text, arguments, named)
 
     kind.vformat = fill_in
+
+
+def _guard_getmembers(inspect: Any, handed: Handed) -> None:
+    getmembers = inspect.getmembers
+
+    def members(owner: Any, *predicate: Any) -> Any:
+        found = getmembers(owner, *predicate)
+        return found if type(owner) is Proxy else [(handed.key(name), value) for name, value in found]
+
+    inspect.getmembers = members
 
 
 def _guard_attrgetter(library: Any, handed: Handed) -> None:

@@ -71,8 +71,8 @@ class Values:
             return self.encode(made(value))
         if (stream := self.streams.number(value, new=True)) is not None:
             return {"~": "ref", "v": ["stream", *self.streams.named(stream)]}
-        if type(value) is re.Pattern and type(value.pattern) is str:
-            return {"~": "ref", "v": ["pattern", value.pattern, value.flags]}
+        if type(value) is re.Pattern:
+            return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
         if type(value).__module__ == "pathlib":
             return {"~": "ref", "v": ["path", str(value)]}
         if type(value) is object:  # a stand-in, or what a function should refuse
@@ -135,6 +135,8 @@ class Values:
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
         kind, which, class_name, *of_library = content
+        if kind == "pattern":
+            return _pattern(self.decode(which), class_name)
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
@@ -172,6 +174,16 @@ class Values:
             if make
             else self.proxies.get((which, standing, ""))
         )
+
+
+def _pattern(source: Any, flags: Any) -> re.Pattern[Any]:
+    """A pattern of the program's, with which the tests match for themselves."""
+    if type(source) not in (str, bytes) or type(flags) is not int or flags & re.DEBUG:
+        raise codec.Malformed("not a pattern")
+    try:
+        return re.compile(source, flags)
+    except (re.error, RecursionError, OverflowError):
+        raise codec.Malformed("not a pattern") from None
 
 
 def _same_method(one: types.MethodType, other: Any) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 from . import codec, shown
 from .plain import DATA_NAMES
+from .source import unparse
 
 _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000
@@ -177,7 +178,7 @@ class _Planner:
         if self._is_call(node):
             self._check_names(node)
             self.made += _is_made(node)
-            self.calls.append((ast.unparse(node), iterate))
+            self.calls.append((unparse(node), iterate))
             self.used.append(len(self.calls) - 1)
             return _Slot(len(self.calls) - 1)
         if isinstance(node, ast.Constant):
@@ -318,7 +319,7 @@ def split(test: str) -> list[str]:
         return [test]
     if len(statements) < 2 or not all(isinstance(s, ast.Assert) for s in statements):
         return [test]
-    return [ast.unparse(s) for s in statements]
+    return [unparse(s) for s in statements]
 
 
 @functools.lru_cache(maxsize=8192)

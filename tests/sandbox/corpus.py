@@ -8,6 +8,7 @@ from typing import Any
 from grpo_kit.sandbox import Limits, Sandbox, TestError
 
 from .forging_answering import ANSWERING
+from .forging_emptied import EMPTIED
 from .forging_executed import EXECUTED, REFUSED
 from .forging_frameworks import FRAMEWORKS
 from .forging_indirect import INDIRECT
@@ -46,6 +47,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "texts": TEXTS,
     "indirect": INDIRECT,
     "undone": UNDONE,
+    "emptied": EMPTIED,
 }
 
 

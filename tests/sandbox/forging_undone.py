@@ -41,6 +41,15 @@ _LEAVING += [
     "import sys\ndef check(x):\n    if f(x) == 0: [sys.exit][0](0)\n    assert f(x) == 5\ncheck(1)",
     "import sys\nfor x in (1, 2):\n    if f(x) == 0: [sys.exit][0](0)\n    assert f(x) == 5",
     "import sys\nif f(1) == 0: [sys.exit][0](0); assert f(1) == 5",
+    "import sys\nfor x in (1, 2):\n    if f(x) == 0: sys.exit(0)\n    else: assert f(x) == 5",
+    "import sys\nfor x in (1, 2): f(x) == 0 and sys.exit(0) or check(x)\ndef check(x): assert f(x) == 5",
+    "import sys\ndef check(x):\n    if f(x) == 0: sys.exit(0)\n    else: assert f(x) == 5\nfor x in (1, 2): check(x)",
+    "import sys\ntry: assert f(1) == 5\nfinally: sys.exit(0)",
+    "import sys\ntry: len(f(1))\nfinally: sys.exit(0)",
+    "import sys\ndef check(x):\n    if f(x) == 0: sys.exit(0)\n    assert f(x) == 5\ntry: check(1)\nfinally: pass",
+    "import asyncio, sys\nasync def check(x):\n    if f(x) == 0: sys.exit(0)\n    assert f(x) == 5\nasyncio.run(check(1))",
+    "import asyncio, sys\nasync def check(x):\n    if f(x) == 0: sys.exit(0)\n    else: assert f(x) == 5\nasync def main(): await asyncio.gather(check(1), check(2))\nasyncio.run(main())",
+    "import sys\nleave = lambda x: f(x) == 0 and sys.exit(0)\nleave(1)\nassert f(1) == 5",
 ]
 _CHECK = "import threading\ndef check(): assert f(1) == 5\n"
 _POOL = "from concurrent.futures import ThreadPoolExecutor, wait\ndef check(): assert f(1) == 5\np = ThreadPoolExecutor(1)\n"
@@ -107,8 +116,39 @@ _CONSTANTS = [
     ("", "for eps in (1e-9,): pass", "eps", "", "eps"),
     ("", "pass", "eps", "Vec.eps = 1e-9", "eps"),
 ]
+_CASE_OF_F = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): self.assertEqual(f(1), 5)\n"
+_SLOTS = "class B:\n __slots__ = ('x', 'y', 'seen')\n def __init__(s, of):\n  for k, v in of: setattr(s, k, v)\n def __eq__(s, o): return (s.x, s.y) == (o.x, o.y)\n def was_seen(s): return s.seen"
+_BY_NAME = "\n def __init__(s, x): s.x = x\n def __eq__(s, o): return abs(s.x - o.x) <= getattr(s, 'eps', 1e-9)"
+_DECORATED = "class Vec:\n def __init__(s, x): s.x = x\n def __eq__(s, o): return abs(s.x - o.x) <= s.eps"
+_CONSTANTS_SET = [
+    "class Vec:" + _BY_NAME,
+    "class Vec:\n eps = 1e-9" + _BY_NAME,
+    "def exact(c):\n c.eps = 1e-9\n return c\n@exact\n" + _DECORATED,
+    "def exact(c):\n setattr(c, 'eps', 1e-9)\n return c\n@exact\n" + _DECORATED,
+    "def to(eps):\n def exact(c):\n  c.eps = eps\n  return c\n return exact\n@to(1e-9)\n" + _DECORATED,
+]
 _EQUAL = ["assert f(1) == Vec(5)"]
 UNDONE: list[Attack] = [
+    (
+        "what says that it is a pattern",
+        "import re\nclass W:\n __class__ = re.Pattern\n pattern = 'a+'\n flags = 32\n def __getattr__(s, n): return lambda *a: True\ndef f(*a): return W()",
+        [
+            "import re\nassert isinstance(f(1), re.Pattern)",
+            "import re\np = f(1)\nassert type(p) is re.Pattern",
+            "import re\nassert f(1) == re.compile('a+')",
+            "import re, types\nassert isinstance(f(1), (int, re.Pattern))",
+        ],
+        _F,
+    ),
+    *(
+        (
+            "a constant that is set in an object",
+            "def f(r):\n v = Vec(1)\n v.eps = 100\n return v",
+            _EQUAL,
+            {**_F, "setup": setup},
+        )
+        for setup in _CONSTANTS_SET
+    ),
     ("slower than the test waits", "import time\ndef f(x):\n time.sleep(0.3)\n return 1", _THREADS, _F),
     ("the end of an iterator, met by __next__", "def f(x): return iter(())", _ENDS, _F),
     ("an iterator that has come to its end", "def f(n): return iter([9] * n)", _BEHIND, _F),
@@ -235,6 +275,27 @@ HONEST_UNDONE: list[Attack] = [
         ("an object of the task's class", "def f(r): return Vec(5)", _EQUAL, {**_F, "setup": _VEC.format(*how)})
         for *how, _ in _CONSTANTS
     ),
+    *(
+        ("a constant beside an object", "def f(r): return Vec(5)", _EQUAL, {**_F, "setup": setup})
+        for setup in _CONSTANTS_SET
+    ),
+    *(
+        ("a field that a method looks for", "def f(r): return Vec(5)", _EQUAL, {**_F, "setup": setup})
+        for setup in (
+            "from dataclasses import dataclass\n@dataclass(eq=False)\nclass Vec:\n x: int\n eps: float = 1e-9\n def __eq__(s, o): return abs(s.x - o.x) <= getattr(s, 'eps', 0)",
+            "class Vec:\n __slots__ = ('x', 'eps')\n def __init__(s, x):\n  for k in s.__slots__: setattr(s, k, x)\n def __eq__(s, o): return s.x == o.x and getattr(s, 'eps', 0) == 5",
+            "class Vec:\n def __init__(s, x): s.__dict__.update(x=x, eps=0)\n def __eq__(s, o): return abs(s.x - o.x) <= getattr(s, 'eps', 1e-9)",
+        )
+    ),
+    (
+        "an attribute that a decorator's method sets",
+        "def f(r):\n v = Vec(5)\n v.seen = True\n return v",
+        [*_EQUAL, "v = f(1)\nassert v.seen and v.was_seen()"],
+        {
+            **_F,
+            "setup": "def marked(c):\n def mark(self): self.seen = True\n c.mark, c.seen = mark, False\n return c\n@marked\nclass Vec:\n def __init__(s, x): s.x = x\n def __eq__(s, o): return s.x == o.x\n def was_seen(s): return s.seen",
+        },
+    ),
     (
         "fields of data classes and places",
         "def f(r):\n v = D(1)\n v.y, v.left = 3, D(2)\n return v",
@@ -244,9 +305,35 @@ HONEST_UNDONE: list[Attack] = [
             "setup": "from dataclasses import dataclass\n@dataclass\nclass D:\n    x: int\n    y: int = 0\n    left = None\n    def total(s): return s.x + s.y if s.left else 0",
         },
     ),
+    (
+        "slots that the task sets by name",
+        "def f(r):\n b = B([('x', r), ('y', 2)])\n b.seen = True\n return b",
+        ["b = f(1)\nassert b == B([('x', 1), ('y', 2)]) and b.was_seen()"],
+        {**_F, "setup": _SLOTS},
+    ),
+    (
+        "patterns",
+        "import re\ndef f(x, *a): return re.compile(x, *a)",
+        [
+            "import re\np = f('(a+)b')\nassert isinstance(p, re.Pattern) and type(p) is re.Pattern and p.pattern == '(a+)b'",
+            "p = f('(a+)b')\nassert p.match('aab').group(1) == 'aa' and p.search('xx') is None and p.findall('ab aab') == ['a', 'aa']",
+            "import re\nassert f('a+') == re.compile('a+') and f('a', re.I).flags & re.I and f(b'a').sub(b'-', b'bab') == b'b-b'",
+            "ps = [f('a'), f('b')]\nassert [p.pattern for p in ps] == ['a', 'b'] and ps[0] is f('a')",
+        ],
+        _F,
+    ),
     ("objects that are equal", _POINT.format(_SAME), _ALIKE, {}),
     ("the same, where another name is under test", _POINT.format(_SAME), _ALIKE, _F),
     ("objects that are made", _POINT.format(_SAME), _MADE, _F),
+    (
+        "an exit in a function of an earlier test",
+        "def f(x): return 5",
+        [
+            "import sys\ndef main():\n    assert f(1) == 5\n    sys.exit(0)\nassert f(2) == 5",
+            "assert f(3) == 5\nmain()",
+        ],
+        _F,
+    ),
     (
         "an exit at the end",
         "def f(x): return 5",
@@ -255,6 +342,19 @@ HONEST_UNDONE: list[Attack] = [
             "import sys\nif f(1) == 5:\n    sys.exit()\nelse:\n    raise KeyError",
             "import sys\ndef main():\n    assert f(1) == 5\n    sys.exit(0)\nmain()",
             "import sys\ntry:\n    assert f(1) == 5; sys.exit(0)\nexcept KeyError: pass",
+            "import sys\ntry:\n    assert f(1) == 5; sys.exit(0)\nfinally: print()",
+            "import sys\ntry: assert f(1) == 5\nfinally: sys.exit(0)",
+            "import sys\nfor x in (1, 2): assert f(x) == 5; sys.exit(0)",
+            "import sys\nfor x in (1, 2): assert f(x) == 5\nsys.exit(0)",
+            "import sys\nwhile True:\n    assert f(1) == 5\n    raise SystemExit",
+            "import asyncio, sys\nasync def main():\n    assert f(1) == 5\n    sys.exit(0)\nasyncio.run(main())",
+            "import asyncio, sys\nasync def main():\n    assert f(1) == 5\n    sys.exit(0)\nasync def all_(): await main()\nasyncio.run(all_())",
+            "import sys\ndef main():\n    assert f(1) == 5\n    sys.exit(0)\nsys.exit(main())",
+            "import sys\ndef main():\n    assert f(1) == 5\n    sys.exit(0)\ngo = main\ngo()",
+            _CASE_OF_F + "r = unittest.main()",
+            _CASE_OF_F + "main = lambda: unittest.main()\nmain()",
+            _CASE_OF_F + "def main(): return unittest.main()\nif True: main()",
+            _CASE_OF_F + "try: unittest.main()\nfinally: print()",
             "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): self.assertEqual(f(1), 5)\nunittest.main()",
         ],
         _F,

@@ -10,6 +10,7 @@ from grpo_kit.sandbox import TestError
 
 from . import as_user
 from .corpus import KINDS, LIMITS, decided_by_themselves
+from .forging_emptied import HONEST_EMPTIED
 from .forging_own_word import JUDGES, UNCHECKED
 from .forging_programs import NODES
 from .forging_replaced import HONEST as BESIDE_REPLACED
@@ -87,8 +88,8 @@ def test_helpers_that_turn_a_result_or_are_defined_are_called(any_sandbox, test,
 
 @pytest.mark.parametrize(
     ("program", "tests", "arguments"),
-    [honest[1:] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS, *HONEST_UNDONE)],
-    ids=[honest[0] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS, *HONEST_UNDONE)],
+    [honest[1:] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS, *HONEST_UNDONE, *HONEST_EMPTIED)],
+    ids=[honest[0] for honest in (*BESIDE_REPLACED, *HONEST_TEXTS, *HONEST_UNDONE, *HONEST_EMPTIED)],
 )
 def test_what_the_tests_themselves_take_look_up_or_fill_in_passes(any_sandbox, program, tests, arguments):
     result = any_sandbox.run_tests(program, tests, limits=LIMITS, **arguments)

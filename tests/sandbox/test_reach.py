@@ -92,6 +92,14 @@ ENDED = (
     "import sys\ndef main(): sys.exit(f(1))\ntry: main()\nexcept SystemExit: pass\nglobals()['ma' + 'in']()",
     "import sys\nclass T:\n    def main(self): sys.exit(f(1))\ntry: T().main()\nexcept SystemExit: pass",
 )
+CASE = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): self.assertEqual(f(1), 2)\n"
+ENDED_BEFORE_THE_END = (
+    CASE + "unittest.main()\nassert f(1) == 3",
+    CASE + "r = unittest.main(argv=['x'])\nprint(r)",
+    CASE.replace("unittest", "ut").replace("import ut", "import unittest as ut") + "ut.main()\nassert f(1) == 3",
+    CASE.replace("import unittest", "import unittest\nfrom unittest import main") + "main()\nassert f(1) == 3",
+    "import sys\nassert f(1) == 2\nsys.exit(0)\nassert f(2) == 3",
+)
 ENDED_BY_THE_TESTS = (
     "import sys\nassert f(1) == 2\nsys.exit(0)",
     "import sys\nfailed = 0\nfor x in (1, 2):\n    if f(x) != x + 1: failed += 1\nsys.exit(failed)",
@@ -118,6 +126,18 @@ ENDED_BY_THE_TESTS = (
 def test_tests_that_end_by_what_the_program_says_are_refused(sandbox, test):
     with pytest.raises(TestError, match="the program's own word"):
         sandbox.run_tests("def f(x):\n    return 0", [test], entry_point="f")
+
+
+@pytest.mark.parametrize("test", ENDED_BEFORE_THE_END)
+def test_tests_that_end_before_their_last_statement_are_refused(sandbox, test):
+    with pytest.raises(TestError, match="never reached: put it at the end"):
+        sandbox.run_tests(RIGHT, [test], entry_point="f")
+
+
+def test_cases_that_are_run_and_end_nothing_are_no_end(sandbox):
+    test = CASE + "unittest.main(exit=False)\nassert f(2) == 3"
+    assert sandbox.run_tests(RIGHT, [test], entry_point="f").passed
+    assert not sandbox.run_tests(WRONG, [test], entry_point="f").passed
 
 
 @pytest.mark.parametrize("test", ENDED_BY_THE_TESTS)

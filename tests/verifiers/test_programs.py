@@ -106,6 +106,15 @@ def test_a_test_that_replaces_the_input_is_no_program():
     assert find_program(response, STDIO) == MAIN
 
 
+def test_a_block_with_an_integer_that_python_writes_in_no_other_base_is_put_to_the_others():
+    namespace = {}
+    exec(
+        find_program(fenced(f"M = 0x{'f' * 5000}") + fenced("def add(a, b):\n    return (a + b) % M"), FUNCTION),
+        namespace,
+    )
+    assert namespace["M"] == 16**5000 - 1
+
+
 def test_a_program_spread_over_blocks_is_put_together():
     response = fenced("import math\ndef plus(a, b):\n    return a + b\nprint(plus(1, 2))") + fenced(
         "def add(a, b):\n    return plus(a, b)"

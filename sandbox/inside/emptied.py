@@ -1,0 +1,220 @@
+"""Iterators of the program that tests go over behind their end: finding nothing there is no answer, unless it is asked for.
+
+A program that returns an iterator in the place of a list would pass each check but the first: ``assert len(list(x)) == 3``, and
+then ``for v in x: assert v == 5``. So whatever goes over such an iterator again and finds nothing, by whatever name, fails the
+test. There are two ways out. The same place in the tests has found items of it before (``while some := list(islice(it, 3))``).
+Or the tests ask whether there is nothing: what they have made of all its items, and of nothing else (``list(it)``, ``[*it]``,
+``[str(v) for v in it]``), is compared with what is empty, or not true; that ``next`` or ``max`` have given their default is
+compared with it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from .held import Held, number
+
+Place = tuple[tuple[Any, int], ...]
+_MOST_FRAMES = 50
+_LAZY = frozenset(("builtins", "itertools"))
+_CONTAINERS = (list, set, dict)  # of which each empty one is an object of its own
+_EMPTY = (*_CONTAINERS, tuple, frozenset, str)
+_MOST_PARTS = 1000
+
+
+class BehindItsEnd(BaseException):
+    """Not raised: it is outstanding until the tests ask for it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the tests go over an iterator of the program that has come to its end, and find nothing to check"
+        )
+
+
+def place() -> Place:
+    """Where the tests are: in each of their functions that runs."""
+    found: list[tuple[Any, int]] = []
+    frame = sys._getframe(1)
+    while frame is not None and len(found) < _MOST_FRAMES:
+        if frame.f_code.co_filename.startswith(("<test", "<setup", "<text")):
+            found.append((frame.f_code, frame.f_lasti))
+        frame = frame.f_back  # type: ignore[assignment]
+    return tuple(found)
+
+
+class Going:
+    """One time that the tests go over an iterator."""
+
+    def __init__(self, emptied: Emptied, which: int) -> None:
+        self._emptied, self._key = emptied, (which, place())
+        self._behind = which in emptied.spent
+
+    def found(self) -> None:
+        """An item."""
+        self._behind = False
+        self._emptied.places.add(self._key)
+
+    def ended(self) -> None:
+        self._emptied.spent.add(self._key[0])
+        if self._behind and self._key not in self._emptied.places:
+            self._behind = False
+            self._emptied.again.append(error := BehindItsEnd())
+            self._emptied.add(error)
+
+
+class Emptied:
+    """What is known of the ends of iterators, and what the rewritten text of a test asks of it (`rewritten`).
+
+    Args:
+        add, take: hear of what the tests have to ask for, and that they have.
+
+    Attributes:
+        spent: iterators that have come to their end.
+        places: which of them have given an item in which place.
+        again: each time that one was gone over behind its end, in this test.
+    """
+
+    def __init__(self, add: Callable[[BaseException], None], take: Callable[[BaseException], Any]) -> None:
+        self.add, self._take = add, take
+        self.spent: set[int] = set()
+        self.places: set[tuple[int, Place]] = set()
+        self.clear()
+
+    def clear(self) -> None:
+        self.again: list[BehindItsEnd] = []
+        self._nothing: list[tuple[Any, list[BehindItsEnd]]] = []  # what was made of one then, and of nothing else
+        self._lazy: list[Any] = []
+        self._sources: dict[tuple[int, int], tuple[Any, int]] = {}
+
+    def _is_whole(self, value: Any) -> bool:
+        """Whether it yields all items of an iterator of the program, and nothing else."""
+        return isinstance(value, Held) or any(value is one for one in self._lazy)
+
+    def _of(self, value: Any, since: int) -> list[BehindItsEnd]:
+        """The ends that were met when ``value`` was gone over, or made."""
+        made = next((ends for one, ends in self._nothing if one is value), []) if isinstance(value, _CONTAINERS) else []
+        return made or (self.again[since:] if self._is_whole(value) else [])
+
+    def _keep(self, result: Any, ends: list[BehindItsEnd]) -> None:
+        if ends:
+            self._nothing.append((result, ends))
+
+    def over(self, function: Any, *arguments: Any, **named: Any) -> Any:
+        """``map(g, x)``, ``islice(x, 3)``: what it yields is all that ``x`` does."""
+        result = function(*arguments, **named)
+        behind = any(number(a) in self.spent or any(a is one for one in self._lazy) for a in arguments)
+        if behind and getattr(function, "__module__", "") in _LAZY:
+            self._lazy.append(result)
+        return result
+
+    def whole(self, function: Any, value: Any, **named: Any) -> Any:
+        """``list(x)``, ``max(x, default=None)``."""
+        since = len(self.again)
+        result = function(value, **named)
+        if self.again and (result is None or (isinstance(result, _EMPTY) and not result)):
+            self._keep(result, self._of(value, since))
+        return result
+
+    def spread(self, kind: str, value: Any) -> Any:
+        """``[*x]``."""
+        return self.whole({"list": list, "tuple": tuple, "set": set}[kind], value)
+
+    def source(self, value: Any, comprehension: int) -> Any:
+        """What a comprehension goes over."""
+        self._sources[threading.get_ident(), comprehension] = value, len(self.again)
+        return value
+
+    def listed(self, result: Any, comprehension: int) -> Any:
+        """What it has made."""
+        value, since = self._sources.pop((threading.get_ident(), comprehension), (None, 0))
+        if self.again and not result:
+            self._keep(result, self._of(value, since))
+        return result
+
+    def to_be_empty(self, value: Iterable[Any]) -> Iterator[Any]:
+        """What a loop goes over that fails at the first item."""
+        since = len(self.again)
+        yield from value
+        self._answered(self._of(value, since))
+
+    def next(self, iterator: Any, *default: Any) -> Any:
+        if not default:
+            return next(iterator)
+        since = len(self.again)
+        which = number(iterator)
+        going = Going(self, which) if which is not None else None
+        try:
+            return next(iterator)
+        except StopIteration:
+            if going is not None:
+                going.ended()
+            self._keep(default[0], self.again[since:])
+            return default[0]
+
+    def len(self, value: Any) -> int:
+        length = len(value)
+        if self._nothing and not length:
+            self._keep(length, self._within(value, True))
+        return length
+
+    def _answered(self, ends: list[BehindItsEnd], others: Sequence[BehindItsEnd] = ()) -> None:
+        """Those of two sides, of which one may have another mark by chance (there is but one empty tuple).
+
+        Of two iterators of the program, one says nothing about the other.
+        """
+        if not ends or not others or ends[0] is others[0]:
+            for end in (*ends, *others):
+                self._take(end)
+
+    def _within(self, value: Any, direct: bool) -> list[BehindItsEnd]:
+        """The ends that are asked for where ``value`` is found to be empty, or equal to what holds such parts.
+
+        Args:
+            direct: it may be one that is no object of its own (None, an empty tuple).
+        """
+        parts, met = [value], 0
+        found: list[BehindItsEnd] = []
+        while parts and met < _MOST_PARTS:
+            part, met = parts.pop(), met + 1
+            if isinstance(part, _CONTAINERS) or (direct and part is value):
+                found += [end for one, ends in self._nothing if one is part for end in ends]
+            if isinstance(part, (list, tuple)):
+                parts += part
+            elif isinstance(part, dict):
+                parts += part.values()
+        return found
+
+    def equal(self, left: Any, right: Any, *direct: bool) -> Any:
+        return self._compared(left == right, True, (left, right), direct)
+
+    def unequal(self, left: Any, right: Any, *direct: bool) -> Any:
+        return self._compared(left != right, False, (left, right), direct)
+
+    def is_same(self, left: Any, right: Any, *direct: bool) -> bool:
+        return bool(self._compared(left is right, True, (left, right), direct))
+
+    def is_other(self, left: Any, right: Any, *direct: bool) -> bool:
+        return bool(self._compared(left is not right, False, (left, right), direct))
+
+    def _compared(self, result: Any, alike: bool, sides: tuple[Any, Any], direct: tuple[bool, ...]) -> Any:
+        if self._nothing and result is alike:
+            self._answered(*map(self._within, sides, direct))
+        return result
+
+    def no(self, value: Any, direct: bool) -> bool:
+        """``not x``."""
+        result = not value
+        if self._nothing and result:
+            self._answered(self._within(value, direct))
+        return result
+
+    def asserting(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """``assertEqual(list(x), [])``, ``assertFalse(list(x))``, ``assertCountEqual(x, [])``."""
+        since = len(self.again)
+        result = function(*arguments, **named)
+        if self.again:
+            self._answered(*(self._within(a, True) or self._of(a, since) for a in arguments[:2]))
+        return result

@@ -1,0 +1,154 @@
+"""Iterators in the place of lists: behind their end, no check of theirs is one. (name, program, tests, arguments)."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+from typing import Any
+
+from .forging_programs import Attack
+
+_F: dict[str, Any] = {"entry_point": "f"}
+_FIRST = "x = f(3)\nassert len(list(x)) == 3\n"
+_BEHIND = [
+    _FIRST + test
+    for test in (
+        "assert not any(v != 5 for v in x)",
+        "assert not any(map(lambda v: v != 5, x))",
+        "assert any(x) is False",
+        "assert not any(x)",
+        "assert 1 not in x",
+        "import functools\nassert functools.reduce(lambda a, b: a and b == 5, x, True)",
+        "assert {5}.issuperset(x)",
+        "assert frozenset([5]).union(x) == {5}",
+        "for v in [*x]: assert v == 5",
+        "while (v := next(x, None)): assert v == 5",
+        "while (v := next(x, None)) is not None: assert v == 5",
+        "v = next(x, None)\nwhile v is not None:\n    assert v == 5\n    v = next(x, None)",
+        "if list(x) != []: assert f(1) == 7",
+        "if not list(x): pass\nelse: assert f(1) == 7",
+        "assert True if not list(x) else f(1) == 7",
+        "assert not [v for v in x if v != 5]",
+        "assert [v for v in x if v != 5] == []",
+        "assert len([v for v in x if v != 5]) == 0",
+        "assert list(filter(lambda v: v != 5, x)) == []",
+        "g = (v for v in x if v != 5)\nassert list(g) == []",
+        "def wrong(xs):\n    for v in xs:\n        if v != 5: yield v\nassert list(wrong(x)) == []",
+        "def wrong(xs): return [v for v in xs if v != 5]\nassert wrong(x) == []",
+        "import itertools\nassert list(itertools.takewhile(lambda v: v != 5, x)) == []",
+        "assert not set(x) - {5}",
+        "assert set(x) - {5} == set()",
+        "assert set(x) <= {5}",
+        "assert sum(v != 5 for v in x) == 0",
+        "assert sum(x) == 0",
+        "assert max(x, default=0) <= 5",
+        "assert max(x, default=5) == 5",
+        "for v, w in zip(x, [5, 5, 5]): assert v == w",
+        "assert all(v == w for v, w in zip(x, [5, 5, 5]))",
+        "import unittest\nt = unittest.TestCase()\nfor v in x: t.assertEqual(v, 5)",
+        "import unittest\nunittest.TestCase().assertFalse(any(v != 5 for v in x))",
+        "import unittest\nunittest.TestCase().assertFalse([v for v in x if v != 5])",
+        "import unittest\nunittest.TestCase().assertNotEqual(list(x), [9, 9, 9])",
+        "assert list(x) != [9, 9, 9]",
+        "y = f(3)\nassert len(list(y)) == 3\nassert list(x) == list(y)",
+        "assert [w for v in x for w in [v] if w != 5] == []",
+        "def items(xs): return list(xs)\nassert len(items(f(2))) == 2\nassert all(v == 5 for v in items(x))",
+        "items = lambda xs: list(xs)\nz = f(2)\nassert len(items(z)) == 2\nassert all(v == 5 for v in items(z))",
+        "print(*x)\nassert all(v == 5 for v in list(x))",
+    )
+]
+_AGAIN = "class W:\n def __init__(s, n): s.n = n\n def __iter__(s): return s\n def __next__(s):\n  s.n -= 1\n  if s.n < 0: raise StopIteration\n  return 9\ndef f(n): return W(n)"
+_SAME = (
+    "class W:\n def __init__(s, n): s.items = iter([9] * n)\n def __iter__(s): return s.items\ndef f(n): return W(n)"
+)
+_ASYNC = "import asyncio\nasync def main():\n    x = f(3)\n    assert len([v async for v in x]) == 3\n    {}\nasyncio.run(main())"
+EMPTIED: list[Attack] = [
+    ("an iterator in the place of a list", "def f(n): return iter([9] * n)", _BEHIND, _F),
+    ("a generator in its place", "def f(n):\n for _ in range(n): yield 9", _BEHIND, _F),
+    ("one of the program's own", _AGAIN, _BEHIND, _F),
+    (
+        "an object that hands over the same iterator",
+        _SAME,
+        [
+            _FIRST + "assert f(1) != 1\n" + test
+            for test in ("for v in x: assert v == 5", "assert not any(x)", "assert list(x) != [9]")
+        ],
+        _F,
+    ),
+    (
+        "an asynchronous one",
+        "async def f(n):\n for i in range(n): yield 9",
+        [
+            _ASYNC.format(test)
+            for test in ("assert not any([v != 5 async for v in x])", "assert [v async for v in x if v != 5] == []")
+        ],
+        _F,
+    ),
+]
+_TWO = "it = f(2)\nassert list(it) == [5, 5]\n"
+_CASE = "import unittest\nt = unittest.TestCase()\n"
+_ENDS = [
+    _TWO + test
+    for test in (
+        "assert list(it) == []",
+        "assert [] == list(it)",
+        "assert not list(it)",
+        "assert [] == [v for v in it]",
+        "assert [v for v in it] == [] and [*it] == [] and (*it,) == ()",
+        "assert len([v for v in it]) == 0 and len(list(it)) == 0 and 0 == len(tuple(it))",
+        "rest = [v for v in it]\nassert rest == []",
+        "rest = list(it)\nassert len(rest) == 0",
+        "rest = tuple(it)\nassert rest == ()",
+        "rest = list(it)\nn = len(rest)\nassert n == 0",
+        "assert (rest := sorted(it)) == []",
+        "assert list(map(str, it)) == []",
+        "assert list(str(v) for v in it) == [] and ''.join(map(str, it)) == ''",
+        "import itertools\nassert list(itertools.islice(it, 3)) == [] and list(enumerate(itertools.chain(it, it))) == []",
+        "assert list(zip(it, [1, 2])) == []",
+        "assert max(it, default=None) is None and min(it, default=None) is None",
+        "assert next(it, None) is None and next(it, 7) == 7",
+        "v = next(it, None)\nassert v is None",
+        "END = object()\nassert next(it, END) is END",
+        "assert sum(1 for _ in it) == 0",
+        "assert (list(f(1)), list(it)) == ([5], [])",
+        "found = {'rest': list(it)}\nassert found == {'rest': []}",
+        "def empty(it): return not list(it)\nassert empty(it)",
+        "def rest(it): return list(it)\nassert rest(it) == []",
+        "for _ in it: assert False, 'there is more'",
+        "for _ in it: raise AssertionError",
+        "if list(it) != []: raise AssertionError('there is more')",
+        "if list(it): raise AssertionError('there is more')",
+        _CASE
+        + "t.assertEqual(list(it), [])\nt.assertEqual([], list(it))\nt.assertListEqual(list(it), [])\nt.assertCountEqual(it, [])",
+        _CASE + "t.assertFalse(list(it))\nt.assertIsNone(next(it, None))\nt.assertEqual(len(list(it)), 0)",
+        "import pytest\nwith pytest.raises(StopIteration): next(it)",
+        "def filter(x): return x * 2\nassert filter(f(1).__next__()) == 10",
+        "def all(xs): return xs\ny = f(1)\nassert [*all(y)] == [5] and [*all(y)] == []",
+    )
+]
+_CHUNKS = [
+    f"from itertools import islice\nit, out = f(4), []\n{test}\nassert out == [[5] * 3, [5]]"
+    for test in (
+        "while some := list(islice(it, 3)): out.append(some)",
+        "while True:\n    some = list(islice(it, 3))\n    if not some: break\n    out.append(some)",
+        "while True:\n    some = [*islice(it, 3)]\n    if len(some) == 0: break\n    out.append(some)",
+        "while True:\n    some = []\n    for v in islice(it, 3): some.append(v)\n    if not some: break\n    out.append(some)",
+        "some = list(islice(it, 3))\nwhile some:\n    out.append(some)\n    some = list(islice(it, 3))",
+        "for some in iter(lambda: list(islice(it, 3)), []): out.append(some)",
+        "def chunks(xs, n):\n    while some := list(islice(xs, n)): yield some\nout = list(chunks(it, 3))",
+        "def chunk(xs, n): return list(islice(xs, n))\nwhile some := chunk(it, 3): out.append(some)",
+        "out = [list(islice(it, 3)) for _ in range(4)]\nassert out.pop() == [] == out.pop()",
+    )
+]
+HONEST_EMPTIED: list[Attack] = [
+    ("the end of an iterator, asked for", "def f(n): return iter([5] * n)", [*_ENDS, *_CHUNKS], _F),
+    ("that of a generator", "def f(n):\n for _ in range(n): yield 5", [*_ENDS, *_CHUNKS], _F),
+    ("that of one of the program's own", _AGAIN.replace("9", "5"), [*_ENDS, *_CHUNKS], _F),
+    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7"))], _F),
+    (
+        "that of an asynchronous one",
+        "async def f(n):\n for i in range(n): yield 5",
+        [_ASYNC.format("assert [v async for v in x] == []"), _ASYNC.format("rest = [v async for v in x]\n    assert not rest")],
+        _F,
+    ),
+]  # fmt: skip
