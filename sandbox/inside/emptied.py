@@ -4,12 +4,13 @@ A program that returns an iterator in the place of a list would pass each check 
 then ``for v in x: assert v == 5``. So whatever goes over such an iterator again and finds nothing, by whatever name, fails the
 test. There are two ways out. The same place in the tests has found items of it before (``while some := list(islice(it, 3))``).
 Or the tests ask whether there is nothing: what they have made of all its items, and of nothing else (``list(it)``, ``[*it]``,
-``[str(v) for v in it]``), is compared with what is empty, or not true; that ``next`` or ``max`` have given their default is
-compared with it.
+``[str(v) for v in it]``), is compared with what is empty, or not true; that ``next`` of it, or ``max``, has given its default
+is compared with it.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -87,6 +88,7 @@ class Emptied:
         self.again: list[BehindItsEnd] = []
         self._nothing: list[tuple[Any, list[BehindItsEnd]]] = []  # what was made of one then, and of nothing else
         self._lazy: list[Any] = []
+        self._mapped: list[Any] = []  # those of them whose items a function makes: one may be what stands for none
         self._sources: dict[tuple[int, int], tuple[Any, int]] = {}
 
     def _is_whole(self, value: Any) -> bool:
@@ -108,6 +110,8 @@ class Emptied:
         behind = any(number(a) in self.spent or any(a is one for one in self._lazy) for a in arguments)
         if behind and getattr(function, "__module__", "") in _LAZY:
             self._lazy.append(result)
+            if isinstance(result, (map, itertools.starmap)) or any(a is one for one in self._mapped for a in arguments):
+                self._mapped.append(result)
         return result
 
     def whole(self, function: Any, value: Any, **named: Any) -> Any:
@@ -151,7 +155,8 @@ class Emptied:
         except StopIteration:
             if going is not None:
                 going.ended()
-            self._keep(default[0], self.again[since:])
+            if self._is_whole(iterator) and not any(iterator is one for one in self._mapped):
+                self._keep(default[0], self.again[since:])
             return default[0]
 
     def len(self, value: Any) -> int:
