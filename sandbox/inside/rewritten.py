@@ -16,7 +16,7 @@ import builtins
 import itertools
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,8 @@ class _Mark(ScopedTransformer):
         self.within = ""  # the innermost function
         self._controls: dict[int, ast.AST] = {}  # expressions by which it is decided what else is checked
         self._deciding = False
+        self._negated: dict[int, ast.AST] = {}  # expressions that are to be false
+        self._looked_at: set[str] = set()  # names by which it was decided that this is reached
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
         self.count += 1
@@ -154,14 +156,46 @@ class _Mark(ScopedTransformer):
         self._deciding = outer
         return found
 
+    def _decide(self, nodes: Iterable[ast.AST]) -> None:
+        self._controls |= {id(node): node for node in nodes}
+
+    def _negate(self, node: ast.AST) -> None:
+        self._negated[id(node)] = node
+
+    def _is_negated(self, node: ast.AST) -> bool:
+        return self._negated.pop(id(node), None) is not None
+
     def visit_If(self, node: ast.If | ast.While | ast.IfExp) -> ast.AST:
         if isinstance(node, ast.If) and _fails(node.body):
             node.test = ast.UnaryOp(ast.Not(), ast.copy_location(ast.UnaryOp(ast.Not(), node.test), node.test))
-        else:
-            self._controls[id(node.test)] = node.test
-        return self.generic_visit(node)
+            self._negate(node.test)
+            return self.generic_visit(node)
+        self._decide([node.test])
+        return self._visit_branches(node, _held_in(node.test))
 
     visit_While = visit_IfExp = visit_If
+
+    def visit_Match(self, node: ast.Match) -> ast.AST:
+        return self._visit_branches(node, _held_in(node.subject))
+
+    def _visit_branches(self, node: ast.AST, names: set[str]) -> ast.AST:
+        outer, self._looked_at = self._looked_at, self._looked_at | names
+        self.generic_visit(node)
+        self._looked_at = outer
+        return node
+
+    def _is_asked(self, node: ast.expr) -> bool:
+        """Whether it asks for what it finds: it does not decide what else is checked, nor was that decided by the same."""
+        return not self._deciding and self._looked_at.isdisjoint(_held_in(node))
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        negated = self._is_negated(node)
+        if isinstance(node.op, ast.Or) is not negated:  # one of them is enough
+            self._decide(node.values)
+        elif negated:
+            for value in node.values:
+                self._negate(value)
+        return self.generic_visit(node)
 
     def visit_For(self, node: ast.For) -> ast.AST:
         fails = _fails(node.body)
@@ -171,7 +205,7 @@ class _Mark(ScopedTransformer):
         return node
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
-        self._controls |= {id(test): test for test in node.ifs}
+        self._decide(node.ifs)
         return self.generic_visit(node)
 
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp) -> ast.AST:
@@ -198,9 +232,20 @@ class _Mark(ScopedTransformer):
     visit_Tuple = visit_Set = visit_List
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        direct = _asks_directly(node.operand)
+        if not isinstance(node.op, ast.Not):
+            return self.generic_visit(node)
+        negated = self._is_negated(node)
+        if isinstance(node.operand, ast.BoolOp):  # of each part it is asked on its own
+            operator = ast.And() if isinstance(node.operand.op, ast.Or) else ast.Or()
+            parts: list[ast.expr] = [ast.UnaryOp(ast.Not(), value) for value in node.operand.values]
+            both = ast.copy_location(ast.BoolOp(operator, parts), node)
+            if negated:
+                self._negate(both)
+            return self.visit(both)
+        if not negated:
+            self._negate(node.operand)
+        direct, asks = _asks_directly(node.operand), self._is_asked(node.operand)
         self.generic_visit(node)
-        asks = isinstance(node.op, ast.Not) and not self._deciding
         return _ask("no", node.operand, ast.Constant(direct)) if asks else node
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
@@ -210,6 +255,7 @@ class _Mark(ScopedTransformer):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        asks = self._is_asked(node)
         direct = [ast.Constant(_asks_directly(side)) for side in (node.left, *node.comparators)]
         self.generic_visit(node)
         sides = (node.left, *node.comparators)
@@ -220,14 +266,17 @@ class _Mark(ScopedTransformer):
             same = _ask("same", *sides)
             return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
         asked = _COMPARED.get(type(node.ops[0]))
-        return _ask(asked, *sides, *direct) if asked and not self._deciding else node
+        return _ask(asked, *sides, *direct) if asked and asks else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        if self.is_built_in(node.func, ("all",) if self._is_negated(node) else ("any",)):
+            self._decide(node.args)
         filled = node.func if isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING else None
         if filled is not None:  # its name is looked at here, and not where it is asked for
             filled.value = self.visit(filled.value)
             node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
             return self._filled(node, filled)
+        asks = all(map(self._is_asked, node.args[:2]))
         self.generic_visit(node)
         name = name_of(node.func)
         if self.is_built_in(node.func, ("dict",)) and len(node.args) == 1:
@@ -235,7 +284,7 @@ class _Mark(ScopedTransformer):
         if name in _FINDING and node.args:
             at = 1 if name == "getattr_static" else -1
             node.args[at:] = [_ask("named", node.args[at:][0]), *node.args[at:][1:]]
-        if (going := self._going_over(node, name)) is not None:
+        if (going := self._going_over(node, name, asks)) is not None:
             return going
         # Without arguments `vars` and `dir` are of where they are called.
         if self.is_built_in(node.func, _ASKED) and node.args and not node.keywords:
@@ -250,7 +299,7 @@ class _Mark(ScopedTransformer):
             return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
         return node
 
-    def _going_over(self, node: ast.Call, name: str) -> ast.expr | None:
+    def _going_over(self, node: ast.Call, name: str, asks: bool) -> ast.expr | None:
         """What goes over an iterator, or is given what was made of one."""
         if not node.args or any(isinstance(a, ast.Starred) for a in node.args):
             return None
@@ -267,7 +316,7 @@ class _Mark(ScopedTransformer):
             return _ask("len", first)
         if self.is_built_in(node.func, _OVER) or name in _OVER_OF_LIBRARY:
             return _ask("over", node.func, *node.args, keywords=node.keywords)
-        if _ASSERTED.fullmatch(name):
+        if asks and _ASSERTED.fullmatch(name):
             return _ask("asserting", node.func, *node.args, keywords=node.keywords)
         return None
 
@@ -303,6 +352,8 @@ class _Mark(ScopedTransformer):
         return _ask("look_up", node.value, node.slice) if self._is_scope(node.value, of_object=True) else node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        if isinstance(node.op, ast.BitOr):
+            self._decide((node.left, node.right))
         self.generic_visit(node)
         names = self._is_scope(node.right, of_object=True) or getattr(node.right, "attr", "") == "__dict__"
         if isinstance(node.op, ast.Mod) and names:
@@ -334,6 +385,23 @@ def _asks_directly(node: ast.expr) -> bool:
     if isinstance(node, ast.Call):
         return name_of(node.func) in _MAKING
     return isinstance(node, (ast.Name, ast.NamedExpr, ast.Attribute, ast.List, ast.Tuple, ast.Set))
+
+
+def _held_in(node: ast.AST) -> set[str]:
+    """Names that an expression looks into, not those that it calls or of which it asks what they are."""
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ast.Name):
+            found.add(part.id)
+        elif isinstance(part, ast.Compare) and isinstance(part.ops[0], (ast.Is, ast.IsNot)):
+            continue
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
+            waiting += [*part.args, *part.keywords] if part.func.id not in _ASKED else []
+        else:
+            waiting += ast.iter_child_nodes(part)
+    return found
 
 
 def _is_unfiltered(node: ast.AST) -> bool:

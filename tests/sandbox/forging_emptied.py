@@ -10,6 +10,28 @@ from .forging_programs import Attack
 
 _F: dict[str, Any] = {"entry_point": "f"}
 _FIRST = "x = f(3)\nassert len(list(x)) == 3\n"
+_ALTERNATIVES = [
+    "r = list(x)\n" + test
+    for test in (
+        "assert not r or r[0] == 5",
+        "assert True and (len(r) == 0 or r[0] == 5)",
+        "assert (r and r[0] == 5) or not r",
+        "assert r == [5, 5, 5] or r == []",
+        "assert r == [] if not r else r[0] == 5",
+        "assert not (r and r[0] != 5)",
+        "assert not not (not r or r[0] == 5)",
+        "if r and r[0] != 5: raise AssertionError",
+        "if not (r == [] or r[0] == 5): raise AssertionError",
+        "if r: assert r[0] == 5\nelse: assert r == []",
+        "match r:\n    case []: assert r == []\n    case _: assert r[0] == 5",
+        "assert any(r == e for e in ([], [5, 5, 5]))",
+        "assert not all([r, r[:1] != [5]])",
+        "assert (r == []) | (r == [5, 5, 5])",
+        "import unittest\nt = unittest.TestCase()\nt.assertTrue(not r or r[0] == 5)",
+        "import unittest\nt = unittest.TestCase()\nif r: t.assertEqual(r[0], 5)\nelse: t.assertEqual(r, [])",
+        "assert not (r := list(x)) or r[0] == 5",
+    )
+]
 _BEHIND = [
     _FIRST + test
     for test in (
@@ -52,6 +74,7 @@ _BEHIND = [
         "assert list(x) != [9, 9, 9]",
         "y = f(3)\nassert len(list(y)) == 3\nassert list(x) == list(y)",
         "assert [w for v in x for w in [v] if w != 5] == []",
+        *_ALTERNATIVES,
         "assert next((v for v in x if v != 5), None) is None",
         "n = next((v for v in x if v != 5), -1)\nassert n == -1",
         "assert next(filter(lambda v: v != 5, x), 'none') == 'none'",
@@ -125,6 +148,12 @@ _ENDS = [
         "for _ in it: raise AssertionError",
         "if list(it) != []: raise AssertionError('there is more')",
         "if list(it): raise AssertionError('there is more')",
+        "if list(it) or [*it]: raise AssertionError",
+        "assert not (list(it) or [*it])",
+        "assert not any(list(i) != [] for i in [it])",
+        "rest = list(it)\nif rest: print(rest)\nassert rest == []",
+        "if hasattr(it, '__next__') and it is not None: assert next(it, None) is None",
+        "want = []\nif want: assert list(it) == want\nelse: assert list(it) == []",
         _CASE
         + "t.assertEqual(list(it), [])\nt.assertEqual([], list(it))\nt.assertListEqual(list(it), [])\nt.assertCountEqual(it, [])",
         _CASE + "t.assertFalse(list(it))\nt.assertIsNone(next(it, None))\nt.assertEqual(len(list(it)), 0)",
