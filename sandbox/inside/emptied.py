@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ _LAZY = frozenset(("builtins", "itertools"))
 _CONTAINERS = (list, set, dict)  # of which each empty one is an object of its own
 _EMPTY = (*_CONTAINERS, tuple, frozenset, str)
 _MOST_PARTS = 1000
+_FUNCTIONS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+_PLAIN = frozenset((object, int, float, complex, bool, bytes, types.NoneType, *_FUNCTIONS))
 
 
 class BehindItsEnd(BaseException):
@@ -89,6 +92,7 @@ class Emptied:
         self._nothing: list[tuple[Any, list[BehindItsEnd]]] = []  # what was made of one then, and of nothing else
         self._lazy: list[Any] = []
         self._mapped: list[Any] = []  # those of them whose items a function makes: one may be what stands for none
+        self._sides: dict[tuple[int, int], list[list[Any]]] = {}
         self._sources: dict[tuple[int, int], tuple[Any, int]] = {}
 
     def _is_whole(self, value: Any) -> bool:
@@ -142,7 +146,7 @@ class Emptied:
         """What a loop goes over that fails at the first item."""
         since = len(self.again)
         yield from value
-        self._answered(self._of(value, since))
+        self._take_all(self._of(value, since))
 
     def next(self, iterator: Any, *default: Any) -> Any:
         if not default:
@@ -165,14 +169,25 @@ class Emptied:
             self._keep(length, self._within(value, True))
         return length
 
-    def _answered(self, ends: list[BehindItsEnd], others: Sequence[BehindItsEnd] = ()) -> None:
-        """Those of two sides, of which one may have another mark by chance (there is but one empty tuple).
+    def _take_all(self, ends: list[BehindItsEnd]) -> None:
+        for end in ends:
+            self._take(end)
 
-        Of two iterators of the program, one says nothing about the other.
+    def _answered(
+        self, sides: Sequence[Any], ends: Sequence[list[BehindItsEnd]], shared: Sequence[Sequence[Any]]
+    ) -> None:
+        """Sides are equal. What is made of an end says nothing about another, nor about itself.
+
+        Args:
+            ends: what each side holds.
+            shared: what was read for both, of each two of them.
         """
-        if not ends or not others or ends[0] is others[0]:
-            for end in (*ends, *others):
-                self._take(end)
+        for (one, other), read in zip(itertools.combinations(range(len(sides)), 2), shared, strict=True):
+            by_chance = sides[one] is sides[other] and not isinstance(
+                sides[one], _CONTAINERS
+            )  # there is but one ``()``
+            if (by_chance or not ends[one] or not ends[other]) and not any(map(_may_hold, read)):
+                self._take_all([*ends[one], *ends[other]])
 
     def _within(self, value: Any, direct: bool) -> list[BehindItsEnd]:
         """The ends that are asked for where ``value`` is found to be empty, or equal to what holds such parts.
@@ -192,34 +207,66 @@ class Emptied:
                 parts += part.values()
         return found
 
-    def equal(self, left: Any, right: Any, *direct: bool) -> Any:
-        return self._compared(left == right, True, (left, right), direct)
+    def equal(self, left: Any, right: Any, *known: Any) -> Any:
+        return self._compared(left == right, True, (left, right), *known)
 
-    def unequal(self, left: Any, right: Any, *direct: bool) -> Any:
-        return self._compared(left != right, False, (left, right), direct)
+    def unequal(self, left: Any, right: Any, *known: Any) -> Any:
+        return self._compared(left != right, False, (left, right), *known)
 
-    def is_same(self, left: Any, right: Any, *direct: bool) -> bool:
-        return bool(self._compared(left is right, True, (left, right), direct))
+    def is_same(self, left: Any, right: Any, *known: Any) -> bool:
+        return self._is(left is right, True, (left, right), *known)
 
-    def is_other(self, left: Any, right: Any, *direct: bool) -> bool:
-        return bool(self._compared(left is not right, False, (left, right), direct))
+    def is_other(self, left: Any, right: Any, *known: Any) -> bool:
+        return self._is(left is not right, False, (left, right), *known)
 
-    def _compared(self, result: Any, alike: bool, sides: tuple[Any, Any], direct: tuple[bool, ...]) -> Any:
+    def _is(
+        self, result: bool, alike: bool, sides: tuple[Any, Any], direct: Sequence[bool] = (), shared: Any = ()
+    ) -> bool:
         if self._nothing and result is alike:
-            self._answered(*map(self._within, sides, direct))
+            for ends in map(self._within, sides, direct):
+                self._take_all(ends)
+        return result
+
+    def side(self, value: Any, comparison: int, first: bool) -> Any:
+        """One of more than two that are compared."""
+        waiting = self._sides.setdefault((threading.get_ident(), comparison), [])
+        if first:
+            waiting.append([])
+        waiting[-1].append(value)
+        return value
+
+    def chained(self, result: Any, comparison: int, *known: Any) -> Any:
+        """``a == b == c``."""
+        sides = self._sides[threading.get_ident(), comparison].pop()
+        return self._compared(result, True, sides, *known)
+
+    def _compared(
+        self, result: Any, alike: bool, sides: Sequence[Any], direct: tuple[bool, ...], shared: tuple[Any, ...]
+    ) -> Any:
+        if self._nothing and result is alike:
+            self._answered(sides, [*map(self._within, sides, direct)], shared)
         return result
 
     def no(self, value: Any, direct: bool) -> bool:
         """``not x``."""
         result = not value
         if self._nothing and result:
-            self._answered(self._within(value, direct))
+            self._take_all(self._within(value, direct))
         return result
 
-    def asserting(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def asserting(self, shared: tuple[Any, ...], function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """``assertEqual(list(x), [])``, ``assertFalse(list(x))``, ``assertCountEqual(x, [])``."""
         since = len(self.again)
         result = function(*arguments, **named)
         if self.again:
-            self._answered(*(self._within(a, True) or self._of(a, since) for a in arguments[:2]))
+            sides = arguments[:2]
+            ends = [self._within(a, True) or self._of(a, since) for a in sides]
+            if len(sides) == 1:
+                self._take_all(ends[0])
+            self._answered(sides, ends, shared)
         return result
+
+
+def _may_hold(value: Any) -> bool:
+    """Whether it may be what was made of an iterator, or something that holds it."""
+    return not value if type(value) is str else type(value) not in _PLAIN

@@ -74,6 +74,7 @@ class Helper:
         self.source, self.listed, self.to_be_empty = emptied.source, emptied.listed, emptied.to_be_empty
         self.equal, self.unequal, self.no, self.len = emptied.equal, emptied.unequal, emptied.no, emptied.len
         self.is_same, self.is_other, self.asserting = emptied.is_same, emptied.is_other, emptied.asserting
+        self.side, self.chained = emptied.side, emptied.chained
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
         self._expected: list[Expected] = []
@@ -277,13 +278,13 @@ class Helper:
         of_task = any(kind is known for known in self._task.classes.values()) and not issubclass(kind, codec.DATA)
         return (of_task or _of_library(kind)) and self.ask("isinstance", value, kind) is True
 
-    def same(self, left: Any, right: Any) -> bool:
+    def same(self, left: Any, right: Any, *known: Any) -> bool:
         for ours, other in ((left, right), (right, left)):
             if type(ours) is Proxy and builtins.isinstance(other, builtins.type):
                 return library_class(ours) is other
         number = self._number(left)
         if number is None:
-            return self.is_same(left, right, True, True)
+            return self.is_same(left, right, *known)
         return number == self._number(right)
 
     def hasattr(self, value: Any, name: str) -> bool:

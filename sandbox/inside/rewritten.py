@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..wire.bindings import ScopedTransformer, read_and_bound
+from ..wire.bindings import ScopedTransformer, parts_of, read_and_bound
 from ..wire.source import name_of, unparse
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes
@@ -36,7 +36,7 @@ _WHOLE = frozenset(("list", "tuple", "set", "frozenset", "sorted"))
 _MAKING = _WHOLE | {"max", "min", "next", "len", "sum", "join"}
 _COMPARED = {ast.Eq: "equal", ast.NotEq: "unequal", ast.Is: "is_same", ast.IsNot: "is_other"}
 _ASSERTED = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|false|is|is_?none)", re.IGNORECASE)
-_COMPREHENSIONS = itertools.count()
+_NUMBERS = itertools.count()  # of comprehensions and comparisons
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
 _DEEPEST = 10_000  # calls: a sum of some hundred terms is as deep as it is long
@@ -216,7 +216,7 @@ class _Mark(ScopedTransformer):
 
     @staticmethod
     def _listed(node: ast.ListComp | ast.SetComp | ast.DictComp) -> ast.expr:
-        which = ast.Constant(next(_COMPREHENSIONS))
+        which = ast.Constant(next(_NUMBERS))
         node.generators[0].iter = _ask("source", node.generators[0].iter, which)
         return _ask("listed", node, which)
 
@@ -255,18 +255,24 @@ class _Mark(ScopedTransformer):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        asks = self._is_asked(node)
-        direct = [ast.Constant(_asks_directly(side)) for side in (node.left, *node.comparators)]
+        asks, known = self._is_asked(node), _known_of((node.left, *node.comparators))
         self.generic_visit(node)
-        sides = (node.left, *node.comparators)
+        sides = [node.left, *node.comparators]
         if len(sides) != 2:
-            return node
+            asks = asks and all(isinstance(o, ast.Eq) for o in node.ops) and not _may_wait(node)
+            return self._chained(node, known) if asks else node
         of_identity = isinstance(node.ops[0], (ast.Is, ast.IsNot))
         if of_identity and not any(isinstance(side, ast.Constant) for side in sides):
-            same = _ask("same", *sides)
+            same = _ask("same", *sides, *(known if asks else ()))
             return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
         asked = _COMPARED.get(type(node.ops[0]))
-        return _ask(asked, *sides, *direct) if asked and asks else node
+        return _ask(asked, *sides, *known) if asked and asks else node
+
+    @staticmethod
+    def _chained(node: ast.Compare, known: list[ast.expr]) -> ast.expr:
+        which, sides = ast.Constant(next(_NUMBERS)), [node.left, *node.comparators]
+        node.left, *node.comparators = [_ask("side", s, which, ast.Constant(not at)) for at, s in enumerate(sides)]
+        return _ask("chained", node, which, *known)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if self.is_built_in(node.func, ("all",) if self._is_negated(node) else ("any",)):
@@ -276,7 +282,8 @@ class _Mark(ScopedTransformer):
             filled.value = self.visit(filled.value)
             node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
             return self._filled(node, filled)
-        asks = all(map(self._is_asked, node.args[:2]))
+        asserted = _ASSERTED.fullmatch(name_of(node.func)) and all(map(self._is_asked, node.args[:2]))
+        known = _known_of(node.args[:2]) if asserted else []
         self.generic_visit(node)
         name = name_of(node.func)
         if self.is_built_in(node.func, ("dict",)) and len(node.args) == 1:
@@ -284,7 +291,7 @@ class _Mark(ScopedTransformer):
         if name in _FINDING and node.args:
             at = 1 if name == "getattr_static" else -1
             node.args[at:] = [_ask("named", node.args[at:][0]), *node.args[at:][1:]]
-        if (going := self._going_over(node, name, asks)) is not None:
+        if (going := self._going_over(node, name, known)) is not None:
             return going
         # Without arguments `vars` and `dir` are of where they are called.
         if self.is_built_in(node.func, _ASKED) and node.args and not node.keywords:
@@ -299,7 +306,7 @@ class _Mark(ScopedTransformer):
             return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
         return node
 
-    def _going_over(self, node: ast.Call, name: str, asks: bool) -> ast.expr | None:
+    def _going_over(self, node: ast.Call, name: str, known: list[ast.expr]) -> ast.expr | None:
         """What goes over an iterator, or is given what was made of one."""
         if not node.args or any(isinstance(a, ast.Starred) for a in node.args):
             return None
@@ -316,8 +323,8 @@ class _Mark(ScopedTransformer):
             return _ask("len", first)
         if self.is_built_in(node.func, _OVER) or name in _OVER_OF_LIBRARY:
             return _ask("over", node.func, *node.args, keywords=node.keywords)
-        if asks and _ASSERTED.fullmatch(name):
-            return _ask("asserting", node.func, *node.args, keywords=node.keywords)
+        if known:
+            return _ask("asserting", known[1], node.func, *node.args, keywords=node.keywords)
         return None
 
     def _is_whole(self, node: ast.Call, name: str) -> bool:
@@ -385,6 +392,43 @@ def _asks_directly(node: ast.expr) -> bool:
     if isinstance(node, ast.Call):
         return name_of(node.func) in _MAKING
     return isinstance(node, (ast.Name, ast.NamedExpr, ast.Attribute, ast.List, ast.Tuple, ast.Set))
+
+
+def _may_wait(node: ast.AST) -> bool:
+    """Whether other code may run where an expression stands before it is evaluated."""
+    return any(isinstance(part, (ast.Await, ast.Yield, ast.YieldFrom)) for part in ast.walk(node))
+
+
+def _known_of(sides: Sequence[ast.expr]) -> list[ast.expr]:
+    """Of what is compared: which sides are `_asks_directly`, and what of each two of them stands in both."""
+    direct: list[ast.expr] = [ast.Constant(_asks_directly(side)) for side in sides]
+    paths = [_paths(side) for side in sides]
+    shared: list[ast.expr] = []
+    for some, others in itertools.combinations(paths, 2):
+        names = {a[0] for a in some for b in others if a[: len(b)] == b[: len(a)]}
+        shared.append(ast.Tuple([ast.Name(name, ast.Load()) for name in sorted(names)], ast.Load()))
+    return [ast.Tuple(direct, ast.Load()), ast.Tuple(shared, ast.Load())]
+
+
+def _paths(side: ast.expr) -> list[tuple[str, ...]]:
+    """Names that are read where an expression stands, with what is read of them: ``x``, ``x.items``, ``x["a"]``."""
+    found, waiting = [], [side]  # type: list[tuple[str, ...]], list[ast.AST]
+    while waiting:
+        part = waiting.pop()
+        path: list[str] = []
+        inner = part
+        while isinstance(inner, ast.Attribute) or (
+            isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Constant)
+        ):
+            path.append(inner.attr if isinstance(inner, ast.Attribute) else repr(inner.slice.value))
+            inner = inner.value
+        if isinstance(inner, ast.Name):
+            found.append((inner.id, *reversed(path)))
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
+            waiting += [*part.args, *part.keywords]
+        else:
+            waiting += parts_of(part)
+    return found
 
 
 def _held_in(node: ast.AST) -> set[str]:

@@ -32,6 +32,29 @@ _ALTERNATIVES = [
         "assert not (r := list(x)) or r[0] == 5",
     )
 ]
+_WITH_ITSELF = [
+    "r = list(x)\n" + test
+    for test in (
+        "assert r == r and sorted(r) == r",
+        "assert r == r[::-1]",
+        "assert (r, 1) == (r[::-1], 1)",
+        "assert r == [5] * len(r)",
+        "assert r == [v for v in r if v == 5]",
+        "assert r == list(filter(lambda v: v == 5, r))",
+        "assert not r != [5 for _ in r]",
+        "assert len(r) == len(set(r))",
+        "assert len(r) == r.count(5)",
+        "assert len(r) == sum(v == 5 for v in r)",
+        "s = sorted(r)\nassert r == s",
+        "assert r == r[::-1] == sorted(r)",
+        "t = tuple(r)\nassert t == t[::-1]",
+        "s = ''.join(map(str, r))\nassert s == s[::-1]",
+        "class Kept: pass\nk = Kept()\nk.r = r\nassert k.r == k.r[::-1]",
+        "import unittest\nt = unittest.TestCase()\nt.assertEqual(r, sorted(r))",
+        "import unittest\nt = unittest.TestCase()\nt.assertEqual(r, r[::-1])",
+        "import unittest\nt = unittest.TestCase()\nt.assertCountEqual(r, [5] * len(r))",
+    )
+]
 _BEHIND = [
     _FIRST + test
     for test in (
@@ -46,6 +69,7 @@ _BEHIND = [
         "for v in [*x]: assert v == 5",
         "while (v := next(x, None)): assert v == 5",
         "while (v := next(x, None)) is not None: assert v == 5",
+        "END = object()\nwhile (v := next(x, END)) is not END: assert v == 5",
         "v = next(x, None)\nwhile v is not None:\n    assert v == 5\n    v = next(x, None)",
         "if list(x) != []: assert f(1) == 7",
         "if not list(x): pass\nelse: assert f(1) == 7",
@@ -75,6 +99,7 @@ _BEHIND = [
         "y = f(3)\nassert len(list(y)) == 3\nassert list(x) == list(y)",
         "assert [w for v in x for w in [v] if w != 5] == []",
         *_ALTERNATIVES,
+        *_WITH_ITSELF,
         "assert next((v for v in x if v != 5), None) is None",
         "n = next((v for v in x if v != 5), -1)\nassert n == -1",
         "assert next(filter(lambda v: v != 5, x), 'none') == 'none'",
@@ -138,7 +163,8 @@ _ENDS = [
         "assert next(it, None) is None and next(it, 7) == 7",
         "v = next(it, None)\nassert v is None",
         "assert next(iter(it), 7) == 7 and next(enumerate(it), None) is None",
-        "END = object()\nassert next(it, END) is END",
+        "END = object()\nassert next(it, END) is END and next(it, END) == END",
+        "END = []\nassert next(it, END) is END",
         "assert sum(1 for _ in it) == 0",
         "assert (list(f(1)), list(it)) == ([5], [])",
         "found = {'rest': list(it)}\nassert found == {'rest': []}",
@@ -151,6 +177,14 @@ _ENDS = [
         "if list(it) or [*it]: raise AssertionError",
         "assert not (list(it) or [*it])",
         "assert not any(list(i) != [] for i in [it])",
+        "a = f(1)\nassert list(a) == [5] and list(a) == list(it) == []",
+        "assert list(it) == list(f(0)) == [] and [] == [*it] == []",
+        "want, none = [], ()\nassert list(it) == want and tuple(it) == none and tuple(it) == tuple()",
+        "for n in (0, 0): assert len(list(it)) == n",
+        "import itertools\nn = 2\nassert list(itertools.islice(it, n)) == [5] * (n - 2)",
+        "case = {'it': it, 'want': []}\nassert list(case['it']) == case['want']",
+        "class Kept: pass\nk = Kept()\nk.rest, k.want = list(it), []\nassert k.rest == k.want",
+        "async def main():\n    async def rest(): return list(it)\n    assert await rest() == []\nimport asyncio\nasyncio.run(main())",
         "rest = list(it)\nif rest: print(rest)\nassert rest == []",
         "if hasattr(it, '__next__') and it is not None: assert next(it, None) is None",
         "want = []\nif want: assert list(it) == want\nelse: assert list(it) == []",
@@ -180,7 +214,7 @@ HONEST_EMPTIED: list[Attack] = [
     ("the end of an iterator, asked for", "def f(n): return iter([5] * n)", [*_ENDS, *_CHUNKS], _F),
     ("that of a generator", "def f(n):\n for _ in range(n): yield 5", [*_ENDS, *_CHUNKS], _F),
     ("that of one of the program's own", _AGAIN.replace("9", "5"), [*_ENDS, *_CHUNKS], _F),
-    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7"))], _F),
+    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7", "set(r)"))], _F),
     (
         "that of an asynchronous one",
         "async def f(n):\n for i in range(n): yield 5",
