@@ -5,7 +5,7 @@ then ``for v in x: assert v == 5``. So whatever goes over such an iterator again
 test. There are two ways out. The same place in the tests has found items of it before (``while some := list(islice(it, 3))``).
 Or the tests ask whether there is nothing: what they have made of all its items, and of nothing else (``list(it)``, ``[*it]``,
 ``[str(v) for v in it]``), is compared with what is empty, or not true; that ``next`` of it, or ``max``, has given its default
-is compared with it.
+is compared with it; or a block or a clause takes what ``next`` raises there, and fails if there is more.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ _PLAIN = frozenset((object, int, float, complex, bool, bytes, types.NoneType, *_
 
 
 class BehindItsEnd(BaseException):
-    """Not raised: it is outstanding until the tests ask for it."""
+    """Not raised: it is outstanding until the tests ask for it.
+
+    Attributes:
+        told: what ``next`` has raised for it: who asks for that asks for this, too.
+    """
+
+    told: StopIteration | None = None
 
     def __init__(self) -> None:
         super().__init__(
@@ -149,18 +155,21 @@ class Emptied:
         self._take_all(self._of(value, since))
 
     def next(self, iterator: Any, *default: Any) -> Any:
-        if not default:
-            return next(iterator)
         since = len(self.again)
         which = number(iterator)
         going = Going(self, which) if which is not None else None
         try:
             return next(iterator)
-        except StopIteration:
+        except StopIteration as error:
             if going is not None:
                 going.ended()
-            if self._is_whole(iterator) and not any(iterator is one for one in self._mapped):
-                self._keep(default[0], self.again[since:])
+            ends = self.again[since:] if self._is_whole(iterator) else []
+            if not default:
+                for end in ends:
+                    end.told = error
+                raise
+            if not any(iterator is one for one in self._mapped):
+                self._keep(default[0], ends)
             return default[0]
 
     def len(self, value: Any) -> int:

@@ -127,9 +127,9 @@ class Helper:
             raise codec.NotData("the tests fill in a template that is not theirs with their own names")
         return template
 
-    def seen(self) -> list[BaseException]:
+    def seen(self, ends: bool) -> list[BaseException]:
         """At the head of an ``except`` clause."""
-        return self._outstanding.see(sys.exception())
+        return self._outstanding.see(sys.exception(), ends)
 
     def not_taken(self, seen: list[BaseException]) -> None:
         """The clause raised again, or something else."""
@@ -172,6 +172,8 @@ class Helper:
             return method
 
         def call(*arguments: Any, **named: Any) -> Any:
+            if name == "__next__" and not arguments:
+                return self.next(owner)
             try:
                 return method(*arguments, **named)
             except BaseException as error:
@@ -218,14 +220,14 @@ class Helper:
         assert error is not None
         held.append((error, self.asked()))
 
-    def taken(self, held: list[tuple[BaseException, int]]) -> None:
+    def taken(self, held: list[tuple[BaseException, int]], ends: bool) -> None:
         """Behind a ``with``, which is not reached by what it let through.
 
         Where it asked the program meanwhile, it may be the program's word that took the exception.
         """
         for error, asked in held:
             if self.asked() == asked or self._outstanding.is_to_be_taken(error):
-                self._outstanding.take(error)
+                self._outstanding.take(error, ends)
             else:
                 self._outstanding.lost(error)
 
@@ -264,7 +266,7 @@ class Helper:
             return any(self._is_one(value, kind) for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
         found = builtins.isinstance(value, kinds)
         if found and builtins.isinstance(value, BaseException) and not builtins.isinstance(value, AssertionError):
-            self._outstanding.take(value)
+            self._outstanding.take(value, ends=False)
         return found
 
     def _is_one(self, value: Any, kind: Any) -> bool:

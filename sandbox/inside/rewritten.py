@@ -83,6 +83,7 @@ class _Mark(ScopedTransformer):
         self.within = ""  # the innermost function
         self._controls: dict[int, ast.AST] = {}  # expressions by which it is decided what else is checked
         self._deciding = False
+        self._asking: dict[int, ast.AST] = {}  # clauses that ask for the end of an iterator
         self._negated: dict[int, ast.AST] = {}  # expressions that are to be false
         self._looked_at: set[str] = set()  # names by which it was decided that this is reached
 
@@ -128,9 +129,17 @@ class _Mark(ScopedTransformer):
             node.exc = _ask("raising", node.exc)
         return node
 
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
+        if _fails_unless_raised(node):
+            self._asking |= {id(handler): handler for handler in node.handlers}
+        return self.generic_visit(node)
+
+    visit_TryStar = visit_Try
+
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        ends = self._asking.pop(id(node), None) is not None
         self.generic_visit(node)
-        assign, variable = self._variable(_ask("seen"))
+        assign, variable = self._variable(_ask("seen", ast.Constant(ends)))
         node.body = [assign, self._unless_raised(node.body, _ask("not_taken", variable))]
         return node
 
@@ -138,13 +147,15 @@ class _Mark(ScopedTransformer):
         if len(node.items) > 1:  # of each it is told on its own what it has taken
             inner = type(node)(node.items[1:], node.body)
             node.items, node.body = node.items[:1], [ast.copy_location(inner, node)]
-        last = node.body[-1]
+        last, manager = node.body[-1], node.items[0].context_expr
+        loops = any(isinstance(part, (ast.For, ast.While, ast.comprehension)) for part in ast.walk(node))
+        ends = not loops and not (isinstance(manager, ast.Call) and name_of(manager.func) == "suppress")
         self.generic_visit(node)
         if isinstance(last, ast.Raise) and last.exc is not None:  # nothing is left undone when it is taken
             last.exc = _ask("to_be_taken", last.exc)
         assign, variable = self._variable(ast.List([], ast.Load()))
         node.body = [self._unless_raised(node.body, _ask("leaves", variable))]
-        return [assign, node, ast.Expr(_ask("taken", variable))]
+        return [assign, node, ast.Expr(_ask("taken", variable, ast.Constant(ends)))]
 
     visit_AsyncWith = visit_With
 
@@ -271,7 +282,8 @@ class _Mark(ScopedTransformer):
     @staticmethod
     def _chained(node: ast.Compare, known: list[ast.expr]) -> ast.expr:
         which, sides = ast.Constant(next(_NUMBERS)), [node.left, *node.comparators]
-        node.left, *node.comparators = [_ask("side", s, which, ast.Constant(not at)) for at, s in enumerate(sides)]
+        told: list[ast.expr] = [_ask("side", s, which, ast.Constant(not at)) for at, s in enumerate(sides)]
+        node.left, node.comparators = told[0], told[1:]
         return _ask("chained", node, which, *known)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
@@ -387,6 +399,16 @@ def _fails(body: Sequence[ast.stmt]) -> bool:
     return isinstance(first, ast.Raise) or (isinstance(call, ast.Call) and name_of(call.func) == "fail")
 
 
+def _fails_unless_raised(node: ast.Try | ast.TryStar) -> bool:
+    """Whether a test asks that something raises: it fails if not, or makes nothing of what it gives (``next(x)``)."""
+    if _fails(node.body[-1:]) or (node.orelse and _fails(node.orelse)):
+        return True
+    first, *others = node.body
+    call = first.value if isinstance(first, ast.Expr) else None
+    gives = isinstance(call, ast.Call) and name_of(call.func) in ("next", "__next__")
+    return gives and not any(isinstance(part, (ast.Call, ast.Assert)) for other in others for part in ast.walk(other))
+
+
 def _asks_directly(node: ast.expr) -> bool:
     """Whether an expression is what was made of an iterator, or a name for it; anything else may have come from elsewhere."""
     if isinstance(node, ast.Call):
@@ -420,7 +442,7 @@ def _paths(side: ast.expr) -> list[tuple[str, ...]]:
         while isinstance(inner, ast.Attribute) or (
             isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Constant)
         ):
-            path.append(inner.attr if isinstance(inner, ast.Attribute) else repr(inner.slice.value))
+            path.append(inner.attr if isinstance(inner, ast.Attribute) else unparse(inner.slice))
             inner = inner.value
         if isinstance(inner, ast.Name):
             found.append((inner.id, *reversed(path)))

@@ -55,6 +55,21 @@ _WITH_ITSELF = [
         "import unittest\nt = unittest.TestCase()\nt.assertCountEqual(r, [5] * len(r))",
     )
 ]
+_CAUGHT = [
+    "try:\n    while True: assert next(x) == 5\nexcept StopIteration: pass",
+    "try:\n    while True: assert next(x) == 5\nexcept Exception as e: assert isinstance(e, StopIteration)",
+    "while True:\n    try: v = next(x)\n    except StopIteration: break\n    assert v == 5",
+    "while True:\n    try: v = x.__next__()\n    except StopIteration: break\n    assert v == 5",
+    "try: assert next(x) == 5\nexcept StopIteration: pass",
+    "try: v = next(x)\nexcept StopIteration: pass\nelse: assert v == 5",
+    "done = False\nwhile not done:\n    try: assert next(x) == 5\n    except StopIteration: done = True",
+    "def check():\n    try:\n        while True: assert next(x) == 5\n    except StopIteration: return True\nassert check()",
+    "def first():\n    try: return next(x)\n    except StopIteration: return None\nwhile (v := first()) is not None: assert v == 5",
+    "import contextlib\nwith contextlib.suppress(StopIteration): assert next(x) == 5",
+    "import contextlib\nwith contextlib.suppress(StopIteration):\n    while True: assert next(x) == 5",
+    "import pytest\nwith pytest.raises(StopIteration):\n    while True: assert next(x) == 5",
+    "import unittest\nwith unittest.TestCase().assertRaises(StopIteration):\n    while True: assert next(x) == 5",
+]
 _BEHIND = [
     _FIRST + test
     for test in (
@@ -100,6 +115,7 @@ _BEHIND = [
         "assert [w for v in x for w in [v] if w != 5] == []",
         *_ALTERNATIVES,
         *_WITH_ITSELF,
+        *_CAUGHT,
         "assert next((v for v in x if v != 5), None) is None",
         "n = next((v for v in x if v != 5), -1)\nassert n == -1",
         "assert next(filter(lambda v: v != 5, x), 'none') == 'none'",
@@ -191,7 +207,17 @@ _ENDS = [
         _CASE
         + "t.assertEqual(list(it), [])\nt.assertEqual([], list(it))\nt.assertListEqual(list(it), [])\nt.assertCountEqual(it, [])",
         _CASE + "t.assertFalse(list(it))\nt.assertIsNone(next(it, None))\nt.assertEqual(len(list(it)), 0)",
-        "import pytest\nwith pytest.raises(StopIteration): next(it)",
+        "import pytest\nwith pytest.raises(StopIteration): next(it)\npytest.raises(StopIteration, next, it)",
+        "import pytest\nwith pytest.raises(StopIteration): it.__next__()\nwith pytest.raises(StopIteration): next(iter(it))",
+        _CASE + "t.assertRaises(StopIteration, next, it)\nwith t.assertRaises(StopIteration): v = next(it)",
+        _CASE + "raising = t.assertRaises\nraising(StopIteration, next, it)",
+        "try: next(it)\nexcept StopIteration: pass\nelse: assert False",
+        "for _ in range(2):\n    try:\n        v = next(it)\n        raise AssertionError(v)\n    except StopIteration: pass",
+        "ended = False\ntry: next(it)\nexcept StopIteration: ended = True\nassert ended",
+        "try:\n    next(it)\n    ended = False\nexcept Exception as e: ended = isinstance(e, StopIteration)\nassert ended",
+        "def ended(i):\n    try: next(i)\n    except StopIteration: return True\n    return False\nassert ended(it)",
+        "i, out = f(3), []\nwhile True:\n    try: out.append(next(i))\n    except StopIteration: break\nassert out == [5] * 3",
+        "i, out = f(3), []\ntry:\n    while True: out.append(next(i))\nexcept StopIteration: pass\nassert out == [5] * 3",
         "def filter(x): return x * 2\nassert filter(f(1).__next__()) == 10",
         "def all(xs): return xs\ny = f(1)\nassert [*all(y)] == [5] and [*all(y)] == []",
     )
@@ -214,7 +240,7 @@ HONEST_EMPTIED: list[Attack] = [
     ("the end of an iterator, asked for", "def f(n): return iter([5] * n)", [*_ENDS, *_CHUNKS], _F),
     ("that of a generator", "def f(n):\n for _ in range(n): yield 5", [*_ENDS, *_CHUNKS], _F),
     ("that of one of the program's own", _AGAIN.replace("9", "5"), [*_ENDS, *_CHUNKS], _F),
-    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7", "set(r)"))], _F),
+    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7", "set(r)", "StopIteration"))], _F),
     (
         "that of an asynchronous one",
         "async def f(n):\n for i in range(n): yield 5",
