@@ -4,14 +4,16 @@ A program that returns an iterator in the place of a list would pass each check 
 then ``for v in x: assert v == 5``. So whatever goes over such an iterator again and finds nothing, by whatever name, fails the
 test. There are two ways out. The same place in the tests has found items of it before (``while some := list(islice(it, 3))``).
 Or the tests ask whether there is nothing: what they have made of all its items, and of nothing else (``list(it)``, ``[*it]``,
-``[str(v) for v in it]``), is compared with what is empty, or not true; that ``next`` or ``max`` have given their default is
-compared with it.
+``[str(v) for v in it]``), is compared with what is empty, or not true; that ``next`` of it, or ``max``, has given its default
+is compared with it; or a block or a clause takes what ``next`` raises there, and fails if there is more.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -23,10 +25,18 @@ _LAZY = frozenset(("builtins", "itertools"))
 _CONTAINERS = (list, set, dict)  # of which each empty one is an object of its own
 _EMPTY = (*_CONTAINERS, tuple, frozenset, str)
 _MOST_PARTS = 1000
+_FUNCTIONS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+_PLAIN = frozenset((object, int, float, complex, bool, bytes, types.NoneType, *_FUNCTIONS))
 
 
 class BehindItsEnd(BaseException):
-    """Not raised: it is outstanding until the tests ask for it."""
+    """Not raised: it is outstanding until the tests ask for it.
+
+    Attributes:
+        told: what ``next`` has raised for it: who asks for that asks for this, too.
+    """
+
+    told: StopIteration | None = None
 
     def __init__(self) -> None:
         super().__init__(
@@ -87,6 +97,8 @@ class Emptied:
         self.again: list[BehindItsEnd] = []
         self._nothing: list[tuple[Any, list[BehindItsEnd]]] = []  # what was made of one then, and of nothing else
         self._lazy: list[Any] = []
+        self._mapped: list[Any] = []  # those of them whose items a function makes: one may be what stands for none
+        self._sides: dict[tuple[int, int], list[list[Any]]] = {}
         self._sources: dict[tuple[int, int], tuple[Any, int]] = {}
 
     def _is_whole(self, value: Any) -> bool:
@@ -108,6 +120,8 @@ class Emptied:
         behind = any(number(a) in self.spent or any(a is one for one in self._lazy) for a in arguments)
         if behind and getattr(function, "__module__", "") in _LAZY:
             self._lazy.append(result)
+            if isinstance(result, (map, itertools.starmap)) or any(a is one for one in self._mapped for a in arguments):
+                self._mapped.append(result)
         return result
 
     def whole(self, function: Any, value: Any, **named: Any) -> Any:
@@ -138,20 +152,24 @@ class Emptied:
         """What a loop goes over that fails at the first item."""
         since = len(self.again)
         yield from value
-        self._answered(self._of(value, since))
+        self._take_all(self._of(value, since))
 
     def next(self, iterator: Any, *default: Any) -> Any:
-        if not default:
-            return next(iterator)
         since = len(self.again)
         which = number(iterator)
         going = Going(self, which) if which is not None else None
         try:
             return next(iterator)
-        except StopIteration:
+        except StopIteration as error:
             if going is not None:
                 going.ended()
-            self._keep(default[0], self.again[since:])
+            ends = self.again[since:] if self._is_whole(iterator) else []
+            if not default:
+                for end in ends:
+                    end.told = error
+                raise
+            if not any(iterator is one for one in self._mapped):
+                self._keep(default[0], ends)
             return default[0]
 
     def len(self, value: Any) -> int:
@@ -160,14 +178,25 @@ class Emptied:
             self._keep(length, self._within(value, True))
         return length
 
-    def _answered(self, ends: list[BehindItsEnd], others: Sequence[BehindItsEnd] = ()) -> None:
-        """Those of two sides, of which one may have another mark by chance (there is but one empty tuple).
+    def _take_all(self, ends: list[BehindItsEnd]) -> None:
+        for end in ends:
+            self._take(end)
 
-        Of two iterators of the program, one says nothing about the other.
+    def _answered(
+        self, sides: Sequence[Any], ends: Sequence[list[BehindItsEnd]], shared: Sequence[Sequence[Any]]
+    ) -> None:
+        """Sides are equal. What is made of an end says nothing about another, nor about itself.
+
+        Args:
+            ends: what each side holds.
+            shared: what was read for both, of each two of them.
         """
-        if not ends or not others or ends[0] is others[0]:
-            for end in (*ends, *others):
-                self._take(end)
+        for (one, other), read in zip(itertools.combinations(range(len(sides)), 2), shared, strict=True):
+            by_chance = sides[one] is sides[other] and not isinstance(
+                sides[one], _CONTAINERS
+            )  # there is but one ``()``
+            if (by_chance or not ends[one] or not ends[other]) and not any(map(_may_hold, read)):
+                self._take_all([*ends[one], *ends[other]])
 
     def _within(self, value: Any, direct: bool) -> list[BehindItsEnd]:
         """The ends that are asked for where ``value`` is found to be empty, or equal to what holds such parts.
@@ -187,34 +216,66 @@ class Emptied:
                 parts += part.values()
         return found
 
-    def equal(self, left: Any, right: Any, *direct: bool) -> Any:
-        return self._compared(left == right, True, (left, right), direct)
+    def equal(self, left: Any, right: Any, *known: Any) -> Any:
+        return self._compared(left == right, True, (left, right), *known)
 
-    def unequal(self, left: Any, right: Any, *direct: bool) -> Any:
-        return self._compared(left != right, False, (left, right), direct)
+    def unequal(self, left: Any, right: Any, *known: Any) -> Any:
+        return self._compared(left != right, False, (left, right), *known)
 
-    def is_same(self, left: Any, right: Any, *direct: bool) -> bool:
-        return bool(self._compared(left is right, True, (left, right), direct))
+    def is_same(self, left: Any, right: Any, *known: Any) -> bool:
+        return self._is(left is right, True, (left, right), *known)
 
-    def is_other(self, left: Any, right: Any, *direct: bool) -> bool:
-        return bool(self._compared(left is not right, False, (left, right), direct))
+    def is_other(self, left: Any, right: Any, *known: Any) -> bool:
+        return self._is(left is not right, False, (left, right), *known)
 
-    def _compared(self, result: Any, alike: bool, sides: tuple[Any, Any], direct: tuple[bool, ...]) -> Any:
+    def _is(
+        self, result: bool, alike: bool, sides: tuple[Any, Any], direct: Sequence[bool] = (), shared: Any = ()
+    ) -> bool:
         if self._nothing and result is alike:
-            self._answered(*map(self._within, sides, direct))
+            for ends in map(self._within, sides, direct):
+                self._take_all(ends)
+        return result
+
+    def side(self, value: Any, comparison: int, first: bool) -> Any:
+        """One of more than two that are compared."""
+        waiting = self._sides.setdefault((threading.get_ident(), comparison), [])
+        if first:
+            waiting.append([])
+        waiting[-1].append(value)
+        return value
+
+    def chained(self, result: Any, comparison: int, *known: Any) -> Any:
+        """``a == b == c``."""
+        sides = self._sides[threading.get_ident(), comparison].pop()
+        return self._compared(result, True, sides, *known)
+
+    def _compared(
+        self, result: Any, alike: bool, sides: Sequence[Any], direct: tuple[bool, ...], shared: tuple[Any, ...]
+    ) -> Any:
+        if self._nothing and result is alike:
+            self._answered(sides, [*map(self._within, sides, direct)], shared)
         return result
 
     def no(self, value: Any, direct: bool) -> bool:
         """``not x``."""
         result = not value
         if self._nothing and result:
-            self._answered(self._within(value, direct))
+            self._take_all(self._within(value, direct))
         return result
 
-    def asserting(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def asserting(self, shared: tuple[Any, ...], function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """``assertEqual(list(x), [])``, ``assertFalse(list(x))``, ``assertCountEqual(x, [])``."""
         since = len(self.again)
         result = function(*arguments, **named)
         if self.again:
-            self._answered(*(self._within(a, True) or self._of(a, since) for a in arguments[:2]))
+            sides = arguments[:2]
+            ends = [self._within(a, True) or self._of(a, since) for a in sides]
+            if len(sides) == 1:
+                self._take_all(ends[0])
+            self._answered(sides, ends, shared)
         return result
+
+
+def _may_hold(value: Any) -> bool:
+    """Whether it may be what was made of an iterator, or something that holds it."""
+    return not value if type(value) is str else type(value) not in _PLAIN

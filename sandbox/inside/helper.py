@@ -74,6 +74,7 @@ class Helper:
         self.source, self.listed, self.to_be_empty = emptied.source, emptied.listed, emptied.to_be_empty
         self.equal, self.unequal, self.no, self.len = emptied.equal, emptied.unequal, emptied.no, emptied.len
         self.is_same, self.is_other, self.asserting = emptied.is_same, emptied.is_other, emptied.asserting
+        self.side, self.chained = emptied.side, emptied.chained
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
         self._expected: list[Expected] = []
@@ -126,9 +127,9 @@ class Helper:
             raise codec.NotData("the tests fill in a template that is not theirs with their own names")
         return template
 
-    def seen(self) -> list[BaseException]:
+    def seen(self, ends: bool) -> list[BaseException]:
         """At the head of an ``except`` clause."""
-        return self._outstanding.see(sys.exception())
+        return self._outstanding.see(sys.exception(), ends)
 
     def not_taken(self, seen: list[BaseException]) -> None:
         """The clause raised again, or something else."""
@@ -171,6 +172,8 @@ class Helper:
             return method
 
         def call(*arguments: Any, **named: Any) -> Any:
+            if name == "__next__" and not arguments:
+                return self.next(owner)
             try:
                 return method(*arguments, **named)
             except BaseException as error:
@@ -217,14 +220,14 @@ class Helper:
         assert error is not None
         held.append((error, self.asked()))
 
-    def taken(self, held: list[tuple[BaseException, int]]) -> None:
+    def taken(self, held: list[tuple[BaseException, int]], ends: bool) -> None:
         """Behind a ``with``, which is not reached by what it let through.
 
         Where it asked the program meanwhile, it may be the program's word that took the exception.
         """
         for error, asked in held:
             if self.asked() == asked or self._outstanding.is_to_be_taken(error):
-                self._outstanding.take(error)
+                self._outstanding.take(error, ends)
             else:
                 self._outstanding.lost(error)
 
@@ -263,7 +266,7 @@ class Helper:
             return any(self._is_one(value, kind) for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
         found = builtins.isinstance(value, kinds)
         if found and builtins.isinstance(value, BaseException) and not builtins.isinstance(value, AssertionError):
-            self._outstanding.take(value)
+            self._outstanding.take(value, ends=False)
         return found
 
     def _is_one(self, value: Any, kind: Any) -> bool:
@@ -277,13 +280,13 @@ class Helper:
         of_task = any(kind is known for known in self._task.classes.values()) and not issubclass(kind, codec.DATA)
         return (of_task or _of_library(kind)) and self.ask("isinstance", value, kind) is True
 
-    def same(self, left: Any, right: Any) -> bool:
+    def same(self, left: Any, right: Any, *known: Any) -> bool:
         for ours, other in ((left, right), (right, left)):
             if type(ours) is Proxy and builtins.isinstance(other, builtins.type):
                 return library_class(ours) is other
         number = self._number(left)
         if number is None:
-            return self.is_same(left, right, True, True)
+            return self.is_same(left, right, *known)
         return number == self._number(right)
 
     def hasattr(self, value: Any, name: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from ..wire import codec
+from .emptied import BehindItsEnd
 from .proxy import Proxy
 from .raised import known_text
 
@@ -109,11 +110,11 @@ class Outstanding:
         self.errors += [part for part in _parts(error) if _among(part, self._all)]
 
     @_alone
-    def see(self, error: BaseException | None) -> list[BaseException]:
+    def see(self, error: BaseException | None, ends: bool) -> list[BaseException]:
         """A clause of the tests begins with an exception, and takes it: see `take`."""
         if error is not None:
             self._seen[id(error)] = error
-        return self.take(error)
+        return self.take(error, ends)
 
     @_alone
     def not_taken(self, seen: list[BaseException], left: BaseException | None) -> None:
@@ -124,11 +125,14 @@ class Outstanding:
         self._seen.pop(id(left), None)
 
     @_alone
-    def take(self, error: BaseException | None) -> list[BaseException]:
+    def take(self, error: BaseException | None, ends: bool = True) -> list[BaseException]:
         """Take an exception and those that the tests made it of; returns which of them were outstanding.
 
         An exception of the program takes nothing along: Python hangs on it what it has replaced. An assertion is taken
         along by what a statement of the tests has raised, and by nothing else.
+
+        Args:
+            ends: whether who takes what ``next`` raises asks for the end of an iterator.
         """
         found: list[BaseException] = []
         waiting: list[tuple[BaseException | None, bool]] = [(error, True)]
@@ -143,6 +147,8 @@ class Outstanding:
             if not self._is_of_program(other):
                 by_tests = by_tests and (self._is_assertion(other) or id(other) in self._raised)
                 waiting += [(other.__cause__, by_tests), (other.__context__, by_tests)]
+        if ends:
+            found += [e for e in self.errors if isinstance(e, BehindItsEnd) and id(e.told) in met]
         self.errors = [e for e in self.errors if not _among(e, found)]
         return found
 
@@ -254,7 +260,8 @@ def _watch_taking(kind: Any, outstanding: Outstanding) -> None:
     def exit_(self: Any, raised: Any, error: Any, trace: Any) -> Any:
         taken = leave(self, raised, error, trace)
         if taken:
-            outstanding.take(error)
+            # Of a block that stands in the tests it is told there whether it asks for the end of an iterator (`rewritten`).
+            outstanding.take(error, not sys._getframe(1).f_code.co_filename.startswith("<"))
         return taken
 
     kind.__exit__ = exit_

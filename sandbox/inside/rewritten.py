@@ -16,11 +16,11 @@ import builtins
 import itertools
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..wire.bindings import ScopedTransformer, read_and_bound
+from ..wire.bindings import ScopedTransformer, parts_of, read_and_bound
 from ..wire.source import name_of, unparse
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes
@@ -36,7 +36,7 @@ _WHOLE = frozenset(("list", "tuple", "set", "frozenset", "sorted"))
 _MAKING = _WHOLE | {"max", "min", "next", "len", "sum", "join"}
 _COMPARED = {ast.Eq: "equal", ast.NotEq: "unequal", ast.Is: "is_same", ast.IsNot: "is_other"}
 _ASSERTED = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|false|is|is_?none)", re.IGNORECASE)
-_COMPREHENSIONS = itertools.count()
+_NUMBERS = itertools.count()  # of comprehensions and comparisons
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
 _DEEPEST = 10_000  # calls: a sum of some hundred terms is as deep as it is long
@@ -83,6 +83,9 @@ class _Mark(ScopedTransformer):
         self.within = ""  # the innermost function
         self._controls: dict[int, ast.AST] = {}  # expressions by which it is decided what else is checked
         self._deciding = False
+        self._asking: dict[int, ast.AST] = {}  # clauses that ask for the end of an iterator
+        self._negated: dict[int, ast.AST] = {}  # expressions that are to be false
+        self._looked_at: set[str] = set()  # names by which it was decided that this is reached
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
         self.count += 1
@@ -126,9 +129,17 @@ class _Mark(ScopedTransformer):
             node.exc = _ask("raising", node.exc)
         return node
 
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
+        if _fails_unless_raised(node):
+            self._asking |= {id(handler): handler for handler in node.handlers}
+        return self.generic_visit(node)
+
+    visit_TryStar = visit_Try
+
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        ends = self._asking.pop(id(node), None) is not None
         self.generic_visit(node)
-        assign, variable = self._variable(_ask("seen"))
+        assign, variable = self._variable(_ask("seen", ast.Constant(ends)))
         node.body = [assign, self._unless_raised(node.body, _ask("not_taken", variable))]
         return node
 
@@ -136,13 +147,15 @@ class _Mark(ScopedTransformer):
         if len(node.items) > 1:  # of each it is told on its own what it has taken
             inner = type(node)(node.items[1:], node.body)
             node.items, node.body = node.items[:1], [ast.copy_location(inner, node)]
-        last = node.body[-1]
+        last, manager = node.body[-1], node.items[0].context_expr
+        loops = any(isinstance(part, (ast.For, ast.While, ast.comprehension)) for part in ast.walk(node))
+        ends = not loops and not (isinstance(manager, ast.Call) and name_of(manager.func) == "suppress")
         self.generic_visit(node)
         if isinstance(last, ast.Raise) and last.exc is not None:  # nothing is left undone when it is taken
             last.exc = _ask("to_be_taken", last.exc)
         assign, variable = self._variable(ast.List([], ast.Load()))
         node.body = [self._unless_raised(node.body, _ask("leaves", variable))]
-        return [assign, node, ast.Expr(_ask("taken", variable))]
+        return [assign, node, ast.Expr(_ask("taken", variable, ast.Constant(ends)))]
 
     visit_AsyncWith = visit_With
 
@@ -154,14 +167,46 @@ class _Mark(ScopedTransformer):
         self._deciding = outer
         return found
 
+    def _decide(self, nodes: Iterable[ast.AST]) -> None:
+        self._controls |= {id(node): node for node in nodes}
+
+    def _negate(self, node: ast.AST) -> None:
+        self._negated[id(node)] = node
+
+    def _is_negated(self, node: ast.AST) -> bool:
+        return self._negated.pop(id(node), None) is not None
+
     def visit_If(self, node: ast.If | ast.While | ast.IfExp) -> ast.AST:
         if isinstance(node, ast.If) and _fails(node.body):
             node.test = ast.UnaryOp(ast.Not(), ast.copy_location(ast.UnaryOp(ast.Not(), node.test), node.test))
-        else:
-            self._controls[id(node.test)] = node.test
-        return self.generic_visit(node)
+            self._negate(node.test)
+            return self.generic_visit(node)
+        self._decide([node.test])
+        return self._visit_branches(node, _held_in(node.test))
 
     visit_While = visit_IfExp = visit_If
+
+    def visit_Match(self, node: ast.Match) -> ast.AST:
+        return self._visit_branches(node, _held_in(node.subject))
+
+    def _visit_branches(self, node: ast.AST, names: set[str]) -> ast.AST:
+        outer, self._looked_at = self._looked_at, self._looked_at | names
+        self.generic_visit(node)
+        self._looked_at = outer
+        return node
+
+    def _is_asked(self, node: ast.expr) -> bool:
+        """Whether it asks for what it finds: it does not decide what else is checked, nor was that decided by the same."""
+        return not self._deciding and self._looked_at.isdisjoint(_held_in(node))
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        negated = self._is_negated(node)
+        if isinstance(node.op, ast.Or) is not negated:  # one of them is enough
+            self._decide(node.values)
+        elif negated:
+            for value in node.values:
+                self._negate(value)
+        return self.generic_visit(node)
 
     def visit_For(self, node: ast.For) -> ast.AST:
         fails = _fails(node.body)
@@ -171,7 +216,7 @@ class _Mark(ScopedTransformer):
         return node
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
-        self._controls |= {id(test): test for test in node.ifs}
+        self._decide(node.ifs)
         return self.generic_visit(node)
 
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.DictComp) -> ast.AST:
@@ -182,7 +227,7 @@ class _Mark(ScopedTransformer):
 
     @staticmethod
     def _listed(node: ast.ListComp | ast.SetComp | ast.DictComp) -> ast.expr:
-        which = ast.Constant(next(_COMPREHENSIONS))
+        which = ast.Constant(next(_NUMBERS))
         node.generators[0].iter = _ask("source", node.generators[0].iter, which)
         return _ask("listed", node, which)
 
@@ -198,9 +243,20 @@ class _Mark(ScopedTransformer):
     visit_Tuple = visit_Set = visit_List
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        direct = _asks_directly(node.operand)
+        if not isinstance(node.op, ast.Not):
+            return self.generic_visit(node)
+        negated = self._is_negated(node)
+        if isinstance(node.operand, ast.BoolOp):  # of each part it is asked on its own
+            operator = ast.And() if isinstance(node.operand.op, ast.Or) else ast.Or()
+            parts: list[ast.expr] = [ast.UnaryOp(ast.Not(), value) for value in node.operand.values]
+            both = ast.copy_location(ast.BoolOp(operator, parts), node)
+            if negated:
+                self._negate(both)
+            return self.visit(both)
+        if not negated:
+            self._negate(node.operand)
+        direct, asks = _asks_directly(node.operand), self._is_asked(node.operand)
         self.generic_visit(node)
-        asks = isinstance(node.op, ast.Not) and not self._deciding
         return _ask("no", node.operand, ast.Constant(direct)) if asks else node
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
@@ -210,24 +266,36 @@ class _Mark(ScopedTransformer):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        direct = [ast.Constant(_asks_directly(side)) for side in (node.left, *node.comparators)]
+        asks, known = self._is_asked(node), _known_of((node.left, *node.comparators))
         self.generic_visit(node)
-        sides = (node.left, *node.comparators)
+        sides = [node.left, *node.comparators]
         if len(sides) != 2:
-            return node
+            asks = asks and all(isinstance(o, ast.Eq) for o in node.ops) and not _may_wait(node)
+            return self._chained(node, known) if asks else node
         of_identity = isinstance(node.ops[0], (ast.Is, ast.IsNot))
         if of_identity and not any(isinstance(side, ast.Constant) for side in sides):
-            same = _ask("same", *sides)
+            same = _ask("same", *sides, *(known if asks else ()))
             return same if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), same)
         asked = _COMPARED.get(type(node.ops[0]))
-        return _ask(asked, *sides, *direct) if asked and not self._deciding else node
+        return _ask(asked, *sides, *known) if asked and asks else node
+
+    @staticmethod
+    def _chained(node: ast.Compare, known: list[ast.expr]) -> ast.expr:
+        which, sides = ast.Constant(next(_NUMBERS)), [node.left, *node.comparators]
+        told: list[ast.expr] = [_ask("side", s, which, ast.Constant(not at)) for at, s in enumerate(sides)]
+        node.left, node.comparators = told[0], told[1:]
+        return _ask("chained", node, which, *known)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        if self.is_built_in(node.func, ("all",) if self._is_negated(node) else ("any",)):
+            self._decide(node.args)
         filled = node.func if isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING else None
         if filled is not None:  # its name is looked at here, and not where it is asked for
             filled.value = self.visit(filled.value)
             node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
             return self._filled(node, filled)
+        asserted = _ASSERTED.fullmatch(name_of(node.func)) and all(map(self._is_asked, node.args[:2]))
+        known = _known_of(node.args[:2]) if asserted else []
         self.generic_visit(node)
         name = name_of(node.func)
         if self.is_built_in(node.func, ("dict",)) and len(node.args) == 1:
@@ -235,7 +303,7 @@ class _Mark(ScopedTransformer):
         if name in _FINDING and node.args:
             at = 1 if name == "getattr_static" else -1
             node.args[at:] = [_ask("named", node.args[at:][0]), *node.args[at:][1:]]
-        if (going := self._going_over(node, name)) is not None:
+        if (going := self._going_over(node, name, known)) is not None:
             return going
         # Without arguments `vars` and `dir` are of where they are called.
         if self.is_built_in(node.func, _ASKED) and node.args and not node.keywords:
@@ -250,7 +318,7 @@ class _Mark(ScopedTransformer):
             return _ask("awaiting", node.func, *node.args, keywords=node.keywords)
         return node
 
-    def _going_over(self, node: ast.Call, name: str) -> ast.expr | None:
+    def _going_over(self, node: ast.Call, name: str, known: list[ast.expr]) -> ast.expr | None:
         """What goes over an iterator, or is given what was made of one."""
         if not node.args or any(isinstance(a, ast.Starred) for a in node.args):
             return None
@@ -267,8 +335,8 @@ class _Mark(ScopedTransformer):
             return _ask("len", first)
         if self.is_built_in(node.func, _OVER) or name in _OVER_OF_LIBRARY:
             return _ask("over", node.func, *node.args, keywords=node.keywords)
-        if _ASSERTED.fullmatch(name):
-            return _ask("asserting", node.func, *node.args, keywords=node.keywords)
+        if known:
+            return _ask("asserting", known[1], node.func, *node.args, keywords=node.keywords)
         return None
 
     def _is_whole(self, node: ast.Call, name: str) -> bool:
@@ -303,6 +371,8 @@ class _Mark(ScopedTransformer):
         return _ask("look_up", node.value, node.slice) if self._is_scope(node.value, of_object=True) else node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        if isinstance(node.op, ast.BitOr):
+            self._decide((node.left, node.right))
         self.generic_visit(node)
         names = self._is_scope(node.right, of_object=True) or getattr(node.right, "attr", "") == "__dict__"
         if isinstance(node.op, ast.Mod) and names:
@@ -329,11 +399,75 @@ def _fails(body: Sequence[ast.stmt]) -> bool:
     return isinstance(first, ast.Raise) or (isinstance(call, ast.Call) and name_of(call.func) == "fail")
 
 
+def _fails_unless_raised(node: ast.Try | ast.TryStar) -> bool:
+    """Whether a test asks that something raises: it fails if not, or makes nothing of what it gives (``next(x)``)."""
+    if _fails(node.body[-1:]) or (node.orelse and _fails(node.orelse)):
+        return True
+    first, *others = node.body
+    call = first.value if isinstance(first, ast.Expr) else None
+    gives = isinstance(call, ast.Call) and name_of(call.func) in ("next", "__next__")
+    return gives and not any(isinstance(part, (ast.Call, ast.Assert)) for other in others for part in ast.walk(other))
+
+
 def _asks_directly(node: ast.expr) -> bool:
     """Whether an expression is what was made of an iterator, or a name for it; anything else may have come from elsewhere."""
     if isinstance(node, ast.Call):
         return name_of(node.func) in _MAKING
     return isinstance(node, (ast.Name, ast.NamedExpr, ast.Attribute, ast.List, ast.Tuple, ast.Set))
+
+
+def _may_wait(node: ast.AST) -> bool:
+    """Whether other code may run where an expression stands before it is evaluated."""
+    return any(isinstance(part, (ast.Await, ast.Yield, ast.YieldFrom)) for part in ast.walk(node))
+
+
+def _known_of(sides: Sequence[ast.expr]) -> list[ast.expr]:
+    """Of what is compared: which sides are `_asks_directly`, and what of each two of them stands in both."""
+    direct: list[ast.expr] = [ast.Constant(_asks_directly(side)) for side in sides]
+    paths = [_paths(side) for side in sides]
+    shared: list[ast.expr] = []
+    for some, others in itertools.combinations(paths, 2):
+        names = {a[0] for a in some for b in others if a[: len(b)] == b[: len(a)]}
+        shared.append(ast.Tuple([ast.Name(name, ast.Load()) for name in sorted(names)], ast.Load()))
+    return [ast.Tuple(direct, ast.Load()), ast.Tuple(shared, ast.Load())]
+
+
+def _paths(side: ast.expr) -> list[tuple[str, ...]]:
+    """Names that are read where an expression stands, with what is read of them: ``x``, ``x.items``, ``x["a"]``."""
+    found, waiting = [], [side]  # type: list[tuple[str, ...]], list[ast.AST]
+    while waiting:
+        part = waiting.pop()
+        path: list[str] = []
+        inner = part
+        while isinstance(inner, ast.Attribute) or (
+            isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Constant)
+        ):
+            path.append(inner.attr if isinstance(inner, ast.Attribute) else unparse(inner.slice))
+            inner = inner.value
+        if isinstance(inner, ast.Name):
+            found.append((inner.id, *reversed(path)))
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
+            waiting += [*part.args, *part.keywords]
+        else:
+            waiting += parts_of(part)
+    return found
+
+
+def _held_in(node: ast.AST) -> set[str]:
+    """Names that an expression looks into, not those that it calls or of which it asks what they are."""
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ast.Name):
+            found.add(part.id)
+        elif isinstance(part, ast.Compare) and isinstance(part.ops[0], (ast.Is, ast.IsNot)):
+            continue
+        elif isinstance(part, ast.Call) and isinstance(part.func, ast.Name):
+            waiting += [*part.args, *part.keywords] if part.func.id not in _ASKED else []
+        else:
+            waiting += ast.iter_child_nodes(part)
+    return found
 
 
 def _is_unfiltered(node: ast.AST) -> bool:

@@ -61,7 +61,7 @@ def _raising(kinds: Any, match: Any, check: Callable[[Any], bool] | None) -> Ite
     except kinds as error:
         info.value = error
         if Failed.outstanding is not None:
-            Failed.outstanding.take(error)  # whatever name the tests call this by
+            Failed.outstanding.take(error, ends=False)  # whatever name the tests call this by
     else:
         raise Failed(f"nothing of {kinds!r} was raised")
     if match is not None:
@@ -85,6 +85,8 @@ def raises(*kinds: Any, match: Any = None, check: Callable[[Any], bool] | None =
         return _raising(kind, match, check)
     with _raising(kind, None, None) as info:
         kinds[1](*kinds[2:], **named)
+    if Failed.outstanding is not None:
+        Failed.outstanding.take(info.value)
     return info
 
 

@@ -95,12 +95,17 @@ def _annotations(node: ast.AST) -> list[Any]:
     return [*(a.annotation for a in _arguments(node)), getattr(node, "returns", None)]
 
 
+def parts_of(node: ast.AST) -> Iterable[ast.AST]:
+    """The parts of a node that are evaluated in the scope where it stands."""
+    return outside(node) if isinstance(node, _OPENING) else ast.iter_child_nodes(node)
+
+
 def _nodes(parts: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """What is evaluated in one scope; of what opens another, nothing of what is evaluated there."""
     waiting = list(parts)
     while waiting:
         yield (node := waiting.pop())
-        waiting += outside(node) if isinstance(node, _OPENING) else ast.iter_child_nodes(node)
+        waiting += parts_of(node)
 
 
 def _scope(node: ast.AST, of_class: bool, parts: Iterable[ast.AST], bound: Iterable[str]) -> Scope:
