@@ -102,7 +102,7 @@ class Raised:
         own = known[0].rpartition(":")[2] if known else ""
         for name in known:
             kind = self.kind(name)
-            if kind is not None and kind is not Exception:
+            if kind is not None:
                 of_library = kind.__module__ == "builtins" or ":" in name
                 if name == known[0] and of_library and arguments is not None and not _hold_objects(arguments):
                     with contextlib.suppress(Exception):  # arguments that this kind does not take

@@ -525,6 +525,23 @@ STANDING += [
         },
     ),
     (
+        "what a class of the tests equals",
+        R,
+        [
+            f"{want}{test}"
+            for want in (
+                "class Want:\n def __init__(s, v): s.v = v\n def __eq__(s, o): return o.v == s.v\n",
+                "class Want:\n def __init__(s, v): s.v = v\n def __eq__(s, o): return s.v == o\n",
+                "class Want:\n def __init__(s, v): s.v = v\n def __eq__(s, o): return s.__dict__ == o.__dict__\n",
+                "class Expected(list):\n def __init__(s, v): s.append(v)\nWant = Expected\n",
+                "from dataclasses import dataclass\n@dataclass\nclass Want:\n v: int\n",
+            )
+            for test in ("assert area(1) == Want(5)", "assert area(1) in [Want(5)]")
+        ]
+        + ["from dataclasses import dataclass\n@dataclass\nclass Want:\n v: int\nassert area(1) != Want(5)"],
+        A,
+    ),
+    (
         "changed arguments that are none",
         "import sys\nsys.modules['_grpo_kit_sandbox.inside.serve'].Server.on_call = lambda s, t, a, k, r: [5, None, ['', '', 0, []]]\ndef area(r): return 1",
         ["class A:\n    @property\n    def p(self): return area(1)\nassert getattr(A(), 'p', 5) == 5"],
