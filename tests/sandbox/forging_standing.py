@@ -542,6 +542,36 @@ STANDING += [
         A,
     ),
     (
+        "a class of exceptions in the place of a function",
+        "class area(Exception):\n __eq__ = __ne__ = __bool__ = __contains__ = lambda s, *o: True\n __hash__ = lambda s: 1\n"
+        " def __getattr__(s, n): return lambda *a: True\n",
+        [
+            "x = area(1)\nassert x",
+            "x = area(1)\nassert x == 3",
+            "x = area(1)\nassert x != 3",
+            "x = area(1)\nassert x in [3]",
+            "x = area(1)\nassert not 3 != x",
+            "x = area(1)\nassert x or 0",
+            "x = area(1)\nassert any([x])",
+            "x = area(1)\nassert len({x, 3}) == 1",
+            "x = area(1)\nassert x.startswith('a')",
+            "try: area(1)\nexcept area: pass\nx = area(1)\nassert x",
+            "class Want(area): pass\nassert area(1) == Want(1)",
+            "import unittest\nunittest.TestCase().assertTrue(area(1))",
+            "import unittest\nunittest.TestCase().assertNotEqual(area(1), 4)",
+        ],
+        A,
+    ),
+    (
+        "an exception of the program that the tests raise",
+        "class E(Exception):\n def __init__(s, x): raise KeyError(x)\ndef area(r): raise E(r)\n",
+        [
+            "try:\n    if 5 != 6: raise E(5)\nexcept E: pass",
+            "class E2(E): pass\nraise E2(5)",
+        ],
+        A,
+    ),
+    (
         "changed arguments that are none",
         "import sys\nsys.modules['_grpo_kit_sandbox.inside.serve'].Server.on_call = lambda s, t, a, k, r: [5, None, ['', '', 0, []]]\ndef area(r): return 1",
         ["class A:\n    @property\n    def p(self): return area(1)\nassert getattr(A(), 'p', 5) == 5"],
