@@ -572,6 +572,22 @@ STANDING += [
         A,
     ),
     (
+        "an operator, and a class in the place of a function",
+        "class W:\n def __init__(s, *a): pass\n __sub__ = __rsub__ = __abs__ = __neg__ = __round__ = lambda s, *o: s\n"
+        " __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = lambda s, o: True\n __float__ = lambda s: 0.0\nArea = W\n",
+        [
+            "assert abs(Area(3)) == 9",
+            "assert abs(Area(3)) < 9",
+            "assert abs(abs(Area(3)) - 9) < 1e-6",
+            "x = Area(3) - 9\nassert abs(x) < 1e-6",
+            "assert max(Area(3), Area(4)) == 16",
+            "assert max(Area(3), Area(4)) > 15",
+            "assert -Area(3) == -9",
+            "assert round(Area(3), 2) == 9",
+        ],
+        {"entry_point": "Area"},
+    ),
+    (
         "changed arguments that are none",
         "import sys\nsys.modules['_grpo_kit_sandbox.inside.serve'].Server.on_call = lambda s, t, a, k, r: [5, None, ['', '', 0, []]]\ndef area(r): return 1",
         ["class A:\n    @property\n    def p(self): return area(1)\nassert getattr(A(), 'p', 5) == 5"],
