@@ -46,9 +46,13 @@ def held_by(error: BaseException) -> Held | None:
     return error.__dict__.get(_HELD)
 
 
+def _made_only(error: BaseException) -> Held | None:
+    """What the tests have made by a call and not raised yet decides as little as any object: ``f`` may be such a class."""
+    return error.__dict__.get(_MADE) if error.__traceback__ is None else None
+
+
 def _equals(error: BaseException, other: object) -> Any:
-    """What the tests have made by a call decides as little as any object of the program: ``f`` may be such a class."""
-    held = error.__dict__.get(_MADE)
+    held = _made_only(error)
     if held is None:
         return error is other or NotImplemented
     if not isinstance(other, BaseException):
@@ -57,12 +61,12 @@ def _equals(error: BaseException, other: object) -> Any:
 
 
 def _hash(error: BaseException) -> int:
-    held = error.__dict__.get(_MADE)
+    held = _made_only(error)
     return object.__hash__(error) if held is None else hash(held)
 
 
 def _truth(error: BaseException) -> bool:
-    held = error.__dict__.get(_MADE)
+    held = _made_only(error)
     return held is None or bool(held)
 
 
