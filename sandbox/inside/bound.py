@@ -29,7 +29,10 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
     asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
     kinds = [(len(bases), n, bases, its) for n, (kind, bases, *its) in asked.items() if kind == "exception"]
     for _, name, bases, its in sorted(kinds, key=lambda found: found[:2]):  # fewer bases first: each finds its own
-        namespace[name] = link.raised.kinds[name] = _exception(link, bases, *(_class(link, job, name, c) for c in its))
+        own = _class(link, job, name, *its)
+        if not isinstance(own, Proxy):  # what is called would be made here, and be true
+            raise Gone("not a class of exceptions")
+        namespace[name] = link.raised.kinds[name] = _exception(link, bases, own)
     for name, (kind, content, *value) in asked.items():
         if kind == "exceptions":  # ERRORS = (KeyError, ParseError)
             caught_here = name in job["exceptions"]
