@@ -363,6 +363,10 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
             return True
         if node.func.id == "hash" and _makes(node.args, name):
             return True
+        if node.func.id in ("max", "min") and len(node.args) > 1:  # of two objects, as V(1) < V(2)
+            return both(*node.args[:2])
+        if node.func.id == "abs" and node.args:  # of a difference it is how numbers are compared
+            return not isinstance(node.args[0], ast.BinOp) and f"{name}()" in trace.of(node.args[0])
         return node.func.id == name and not node.args and not node.keywords  # Queue()
     if isinstance(node, ast.Compare):
         return any(both(node.left, other) for other in node.comparators) or (

@@ -17,6 +17,8 @@ from ..wire.source import name_of, unparse
 _SAME = frozenset(("sorted", "reversed", "list", "tuple", "set", "iter", "nlargest", "nsmallest"))  # keep the items
 _PUT = frozenset(("heappush", "append", "appendleft", "insert", "add"))  # that put their last argument into the first
 _ITEM = frozenset(("next", "min", "max", "heappop", "heappushpop", "heapreplace"))  # that give one of them
+_GREATEST = frozenset(("min", "max"))  # that give one of their arguments, if there are more
+_UNARY = frozenset(("abs", "round"))  # operators by name
 _ITEMS = frozenset(("zip", "enumerate"))  # that hold them with something else
 _VIEWS = frozenset(("items", "values", "copy"))  # methods of data that keep what it holds
 _TAKEN = frozenset(("get", "pop", "popleft", "setdefault"))  # that give it
@@ -151,8 +153,9 @@ class Trace:
             return _held(self._of_all(node.values) | texts)
         if isinstance(node, ast.IfExp):
             return self._of_all([node.body, node.orelse])
-        if isinstance(node, ast.BinOp):  # of objects of a class it makes another one
-            return {p for p in self._of_all([node.left, node.right]) if p[:1].isupper()}
+        if isinstance(node, (ast.BinOp, ast.UnaryOp)):  # of objects of a class it makes another one
+            operands = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
+            return {p for p in self._of_all(operands) if p[:1].isupper()}
         if isinstance(node, ast.Constant) and self._by_name and isinstance(node.value, str):
             if node.value.isidentifier():
                 return {f"'{node.value}"} if len(node.value) < _LONGEST_NAME else set()
@@ -171,6 +174,10 @@ class Trace:
             function = node.func.attr
         if function in _SAME:
             return self._of_all(node.args)
+        if function in _GREATEST and len(node.args) > 1:
+            return set().union(*(_item(self.of(a)) if isinstance(a, ast.Starred) else self.of(a) for a in node.args))
+        if function in _UNARY:
+            return {p for p in self._of_all(node.args[:1]) if p[:1].isupper()}
         if function in _ITEM or function in _ITEMS:
             items = _item(self._of_all(node.args))
             return items if function in _ITEM else _held(items)

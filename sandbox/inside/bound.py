@@ -27,24 +27,33 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
     wanted = [n for n in job["names"] if n not in job["own"]]
     (found,) = link.request(["names", wanted])
     asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
-    caught = [(len(content), n, content) for n, (kind, content, *_) in asked.items() if kind == "exception"]
-    for _, name, bases in sorted(caught):  # the fewer bases, the earlier: each finds its own
-        if name in job["exceptions"]:
-            namespace[name] = link.raised.kinds[name] = _exception(link, bases)
+    kinds = [(len(bases), n, bases, its) for n, (kind, bases, *its) in asked.items() if kind == "exception"]
+    for _, name, bases, its in sorted(kinds, key=lambda found: found[:2]):  # fewer bases first: each finds its own
+        own = _class(link, job, name, *its)
+        if not isinstance(own, Proxy):  # what is called would be made here, and be true
+            raise Gone("not a class of exceptions")
+        namespace[name] = link.raised.kinds[name] = _exception(link, bases, own)
     for name, (kind, content, *value) in asked.items():
         if kind == "exceptions":  # ERRORS = (KeyError, ParseError)
             caught_here = name in job["exceptions"]
-            kinds = (_exception(link, bases) for bases in content) if caught_here else ()
-            namespace[name] = tuple(kinds) if caught_here else _named_value(link, name, *value)
+            known = tuple(_exception(link, bases) for bases in content) if caught_here else ()
+            namespace[name] = known if caught_here else _named_value(link, name, *value)
     for name, (kind, content, *followed) in asked.items():
-        if kind in ("value", "class"):
+        if kind == "class":
+            namespace[name] = value = _class(link, job, name, content)
+            if isinstance(value, Proxy):
+                link.classes.add(name)
+        elif kind == "value":
             namespace[name] = value = _named_value(link, name, content)
             _follow(link, followed, value)
-            if isinstance(value, Proxy) and kind == "class":
-                link.classes.add(name)
-                if name in job["classes"]:
-                    about(value).makes_own = True
-                    link.making.add(name)
+
+
+def _class(link: Link, job: dict[str, Any], name: str, content: Any) -> Any:
+    value = _named_value(link, name, content)
+    if isinstance(value, Proxy) and name in job["classes"]:
+        about(value).makes_own = True
+        link.making.add(name)
+    return value
 
 
 def _named_value(link: Link, name: str, content: Any) -> Any:
@@ -55,16 +64,17 @@ def _named_value(link: Link, name: str, content: Any) -> Any:
     return value
 
 
-def _exception(link: Link, bases: list[str]) -> type:
+def _exception(link: Link, bases: list[str], own: Any = None) -> type:
     """What stands for a class of the program's, or for one of the library that it has under another name.
 
     What the program raises so is one, and not what the tests raise: ``ParseError = ValueError`` takes no ValueError of theirs.
+    ``own``: the class itself, which makes what the tests raise of it.
     """
     if bases[0] in link.raised.made:
         return link.raised.made[bases[0]]
     known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
     base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
-    made = link.raised.made[bases[0]] = type(bases[0].rpartition(":")[2], (base,), dict(raised.BODY))
+    made = link.raised.made[bases[0]] = raised.standing_for(bases[0].rpartition(":")[2], base, own)
     if bases[0] not in raised.NEVER:
         link.raised.kinds[bases[0]] = made
     return made

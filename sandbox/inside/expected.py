@@ -15,6 +15,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.source import name_of
+from .compared import Deciding
 from .held import producer
 from .proxy import Proxy
 
@@ -35,7 +36,7 @@ class _Wanted:
     compared: bool = False  # with what the program gave
 
 
-class Expected:
+class Expected(Deciding):
     """An object of a class of the program, as the tests would make it; made where they do more than compare it."""
 
     def __init__(self, ask: Callable[..., Any], kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from .conversations import MAIN, Conversations
 from .given import Arguments, alike, fill
 from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
-from .raised import known_text
+from .raised import held_by, known_text
 from .replaced import Around
 from .values import Values
 
@@ -202,7 +202,9 @@ class Link(Values):
             answer = ["failed", ["AssertionError"], "", [], self._failure(error)]
         except (Exception, passed.CannotLeave) as error:
             told = [a for a in error.args if type(a) in (str, int, float, bool)]
-            arguments = told if len(told) == len(error.args) and len(str(told)) < _LONGEST_TOLD else []
+            arguments: Any = told if len(told) == len(error.args) and len(str(told)) < _LONGEST_TOLD else []
+            if held_by(error) is not None:
+                arguments = self.encode(error)
             answer = ["failed", library.names_of(type(error)), str(error)[:500], arguments, self._failure(error)]
         except Gone:
             raise
@@ -306,6 +308,11 @@ class Link(Values):
         value = self._answer(reply, 3, lambda: self._result(target, reply, arguments.containers, standing, around))
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
+
+    def exception(self, kind: type, held: Any) -> BaseException:
+        """What the tests have had made by a class of exceptions of the program's."""
+        reply = self.request(["told", self.encode(held)])
+        return self._answer(reply, 1, lambda: self.raised.made_by_tests(kind, held, reply[0], self.decode))
 
     def _result(self, target: Proxy, reply: list[Any], given: list[Any], standing: int, around: dict[str, Any]) -> Any:
         result, changed, told = reply

@@ -9,13 +9,13 @@ from typing import Any
 
 from ..wire import codec
 from . import library
-from .held import Held
+from .held import Held, about
 
 _OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
 
 
-_HELD, _TEXT = "__referees__", "__referees_text__"
+_HELD, _TEXT, _MADE = "__referees__", "__referees_text__", "__referees_made__"
 
 
 def asked(error: BaseException, name: str) -> Any:
@@ -41,8 +41,53 @@ def known_text(error: BaseException) -> str:
     return str(error) if told is None else str(told)
 
 
+def held_by(error: BaseException) -> Held | None:
+    """The program's object that an exception stands for."""
+    return error.__dict__.get(_HELD)
+
+
+def _made_only(error: BaseException) -> Held | None:
+    """What the tests have made by a call and not raised yet decides as little as any object: ``f`` may be such a class."""
+    return error.__dict__.get(_MADE) if error.__traceback__ is None else None
+
+
+def _equals(error: BaseException, other: object) -> Any:
+    held = _made_only(error)
+    if held is None:
+        return error is other or NotImplemented
+    if not isinstance(other, BaseException):
+        return held == other
+    return held_by(other) is not None and held == held_by(other)
+
+
+def _hash(error: BaseException) -> int:
+    held = _made_only(error)
+    return object.__hash__(error) if held is None else hash(held)
+
+
+def _truth(error: BaseException) -> bool:
+    held = _made_only(error)
+    return held is None or bool(held)
+
+
 # What a class has that stands for one of the program's.
-BODY = {"__getattr__": asked, "__str__": text_of}
+BODY = {"__getattr__": asked, "__str__": text_of, "__eq__": _equals, "__hash__": _hash, "__bool__": _truth}
+
+
+class _Kind(type):
+    """Of a class that stands for one of the program's, which makes what the tests make of it."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        own = vars(cls).get(_MADE)
+        if own is None or issubclass(cls, BaseExceptionGroup):
+            return super().__call__(*args, **kwargs)
+        made = about(own).link.call(own, args, kwargs)
+        return about(own).link.exception(cls, made) if isinstance(made, Held) else made
+
+
+def standing_for(name: str, base: type, own: Any) -> type:
+    """A class that stands for the program's ``own``; None: for one that the tests have no name for."""
+    return _Kind(name, (base,), {**BODY, _MADE: own})
 
 
 class RemoteError(Exception):
@@ -90,23 +135,29 @@ class Raised:
         error.__suppress_context__ = suppressed is True
         return error
 
+    def made_by_tests(self, kind: type, held: Held, told: list[Any], decode: Callable[[Any], Any]) -> BaseException:
+        """What a class of the program has made for the tests, and says of it."""
+        _, text, parts, *_ = told
+        arguments, attributes = _checked(decode(parts))
+        error = _made(kind, str(text)[:500], arguments, attributes)
+        error.__dict__[_HELD] = error.__dict__[_MADE] = held
+        return error
+
     def _nearest(self, names: Any, text: str, parts: Any) -> BaseException:
         """The nearest known class to what the program raised: its own if the tests name it, else a built-in one.
 
         ``parts``: its arguments, if they have come over, and its other attributes.
         """
-        arguments, attributes = parts
-        if not isinstance(arguments, (list, type(None))) or type(attributes) is not dict:
-            raise codec.Malformed("not an exception")
+        arguments, attributes = _checked(parts)
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
         own = known[0].rpartition(":")[2] if known else ""
         for name in known:
             kind = self.kind(name)
-            if kind is not None and kind is not Exception:
+            if kind is not None:
                 of_library = kind.__module__ == "builtins" or ":" in name
                 if name == known[0] and of_library and arguments is not None and not _hold_objects(arguments):
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
-                        return _dressed(kind(*arguments), attributes)
+                        return _dressed(type.__call__(kind, *arguments), attributes)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
                     return _made(kind if name == known[0] else _named(own, kind), text, arguments, attributes)
         return RemoteError(f"{names}: {text}"[:1000]) if not known else _named(own, RemoteError)(f"{own}: {text}")
@@ -121,6 +172,13 @@ class Raised:
         if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, AssertionError):
             return None
         return None if kind.__module__.partition(".")[0] in _OF_FRAMEWORKS else kind
+
+
+def _checked(parts: Any) -> tuple[list[Any] | None, dict[Any, Any]]:
+    arguments, attributes = parts
+    if not isinstance(arguments, (list, type(None))) or type(attributes) is not dict:
+        raise codec.Malformed("not an exception")
+    return arguments, attributes
 
 
 def _made(kind: Any, text: str, arguments: list[Any] | None, attributes: dict[Any, Any]) -> BaseException:

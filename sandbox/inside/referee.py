@@ -23,6 +23,7 @@ from .held import Gone, number
 from .helper import Helper
 from .joined import Threads
 from .link import Link
+from .proxy import Proxy
 from .raised import known_text
 from .texts import Handed, guard_names
 
@@ -87,9 +88,8 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         bound.bind(link, job, namespace)
         names = _help(job, link, namespace)
         threads = Threads(link.asking, link.waits.waiting, link.called)
-        whole = _Whole(
-            link, names, threads, link.requests, {*namespace, *dir(builtins)} - names.data - {*job["exceptions"]}
-        )
+        said, given = _said_and_given(job, namespace)
+        whole = _Whole(link, names, threads, link.requests, said, given)
         _exec(rewritten.compiled(job["setup"], "<setup>", taken=namespace), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
@@ -111,12 +111,20 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     send(["done"])
 
 
+def _said_and_given(job: dict[str, Any], namespace: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Names that stand for what the program says or for nothing, and those that stand for the same whatever the program."""
+    program = {n for n in job["names"] if n not in job["own"] and not isinstance(namespace.get(n), Proxy)}
+    kinds = {n for n in program if isinstance(namespace.get(n), type)}  # of exceptions: each can be passed and caught
+    return program - kinds, {*namespace, *dir(builtins)} - program - {*job["exceptions"]}
+
+
 @dataclass(slots=True, frozen=True)
 class _Whole:
     """What all tests have in common.
 
     Attributes:
         asked: the requests before the setup.
+        said: names by which the program may say something.
         given: names that stand for the same whatever the program.
     """
 
@@ -124,6 +132,7 @@ class _Whole:
     names: rewritten.Names
     threads: Threads
     asked: int
+    said: set[str]
     given: set[str]
 
     def is_of_tests(self, texts: Sequence[str], asked: int) -> bool:
@@ -131,7 +140,7 @@ class _Whole:
 
         Not if the program has said anything yet that this may depend on.
         """
-        if self.link.requests == self.asked and not needs.reads(texts, self.names.data):
+        if self.link.requests == self.asked and not needs.reads(texts, self.said):
             return True
         apart = self.link.functions or threading.active_count() > 1  # which may run meanwhile
         return self.link.requests == asked and not apart and needs.is_alone(texts, self.given)

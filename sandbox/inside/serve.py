@@ -241,9 +241,13 @@ class Server:
     def _unexpected(number: int, message: list[Any]) -> None:
         raise codec.Malformed("nobody here has asked")
 
-    def _failed(self, names: list[str], text: str, arguments: list[Any], which: int) -> BaseException:
-        """What a function of the tests has raised; let through, it is that one for them."""
-        error = self._exception(names, arguments or [text])
+    def _failed(self, names: list[str], text: str, arguments: Any, which: int) -> BaseException:
+        """What a function of the tests has raised; let through, it is that one for them.
+
+        ``arguments``: of it, or an exception of the program's own, which the tests have had made or met before.
+        """
+        own = isinstance(arguments, dict)
+        error = self.decode(arguments) if own else self._exception(names, arguments or [text])
         if type(error) is Exception:
             error = RuntimeError(f"{names[0].rpartition(':')[2]}: {text}")
         error.__dict__[_OF_TESTS] = which
@@ -345,7 +349,7 @@ class Server:
                 continue
             value = self.namespace[name]
             if _is_exception(value):
-                found[name] = ["exception", _names_of(value)]
+                found[name] = ["exception", _names_of(value), self.encode(value)]
             elif isinstance(value, tuple) and value and all(map(_is_exception, value)):
                 found[name] = ["exceptions", [*map(_names_of, value)], self.encode(value)]
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
@@ -354,6 +358,10 @@ class Server:
                 if type(value) in CONTAINERS and (number := self.shared.number(value)) is not None:
                     found[name].append(number)
         return [found]
+
+    def on_told(self, error: Any) -> list[Any]:
+        """What an exception says that the tests have had made."""
+        return [self._told(self.decode(error))]
 
     def on_call(self, target: Any, args: list[Any], kwargs: dict[str, Any], around: dict[str, Any]) -> list[Any]:
         """Call, and report what of its arguments the call has changed, and what it printed if somebody wants to know."""

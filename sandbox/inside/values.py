@@ -18,7 +18,7 @@ from .expected import Expected, made
 from .given import Given
 from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
-from .raised import Raised
+from .raised import Raised, held_by
 from .shaped import form_of
 from .shared import Shared
 from .streams import Streams
@@ -90,6 +90,8 @@ class Values:
             return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
         if isinstance(value, type) and issubclass(value, Exception):
             return {"~": "ref", "v": ["kind", self.raised.names_for_program(value)]}
+        if isinstance(value, BaseException) and (held := held_by(value)) is not None:
+            return {"~": "ref", "v": ["object", number(held)]}
         if isinstance(value, BaseException):
             return {"~": "ref", "v": ["exception", library.names_of(type(value)), self.encode(list(value.args))]}
         if inspect.iscoroutine(value):

@@ -525,6 +525,69 @@ STANDING += [
         },
     ),
     (
+        "what a class of the tests equals",
+        R,
+        [
+            f"{want}{test}"
+            for want in (
+                "class Want:\n def __init__(s, v): s.v = v\n def __eq__(s, o): return o.v == s.v\n",
+                "class Want:\n def __init__(s, v): s.v = v\n def __eq__(s, o): return s.v == o\n",
+                "class Want:\n def __init__(s, v): s.v = v\n def __eq__(s, o): return s.__dict__ == o.__dict__\n",
+                "class Expected(list):\n def __init__(s, v): s.append(v)\nWant = Expected\n",
+                "from dataclasses import dataclass\n@dataclass\nclass Want:\n v: int\n",
+            )
+            for test in ("assert area(1) == Want(5)", "assert area(1) in [Want(5)]")
+        ]
+        + ["from dataclasses import dataclass\n@dataclass\nclass Want:\n v: int\nassert area(1) != Want(5)"],
+        A,
+    ),
+    (
+        "a class of exceptions in the place of a function",
+        "class area(Exception):\n __eq__ = __ne__ = __bool__ = __contains__ = lambda s, *o: True\n __hash__ = lambda s: 1\n"
+        " def __getattr__(s, n): return lambda *a: True\n",
+        [
+            "x = area(1)\nassert x",
+            "x = area(1)\nassert x == 3",
+            "x = area(1)\nassert x != 3",
+            "x = area(1)\nassert x in [3]",
+            "x = area(1)\nassert not 3 != x",
+            "x = area(1)\nassert x or 0",
+            "x = area(1)\nassert any([x])",
+            "x = area(1)\nassert len({x, 3}) == 1",
+            "x = area(1)\nassert x.startswith('a')",
+            "try: area(1)\nexcept area: pass\nx = area(1)\nassert x",
+            "class Want(area): pass\nassert area(1) == Want(1)",
+            "import unittest\nunittest.TestCase().assertTrue(area(1))",
+            "import unittest\nunittest.TestCase().assertNotEqual(area(1), 4)",
+        ],
+        A,
+    ),
+    (
+        "an exception of the program that the tests raise",
+        "class E(Exception):\n def __init__(s, x): raise KeyError(x)\ndef area(r): raise E(r)\n",
+        [
+            "try:\n    if 5 != 6: raise E(5)\nexcept E: pass",
+            "class E2(E): pass\nraise E2(5)",
+        ],
+        A,
+    ),
+    (
+        "an operator, and a class in the place of a function",
+        "class W:\n def __init__(s, *a): pass\n __sub__ = __rsub__ = __abs__ = __neg__ = __round__ = lambda s, *o: s\n"
+        " __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = lambda s, o: True\n __float__ = lambda s: 0.0\nArea = W\n",
+        [
+            "assert abs(Area(3)) == 9",
+            "assert abs(Area(3)) < 9",
+            "assert abs(abs(Area(3)) - 9) < 1e-6",
+            "x = Area(3) - 9\nassert abs(x) < 1e-6",
+            "assert max(Area(3), Area(4)) == 16",
+            "assert max(Area(3), Area(4)) > 15",
+            "assert -Area(3) == -9",
+            "assert round(Area(3), 2) == 9",
+        ],
+        {"entry_point": "Area"},
+    ),
+    (
         "changed arguments that are none",
         "import sys\nsys.modules['_grpo_kit_sandbox.inside.serve'].Server.on_call = lambda s, t, a, k, r: [5, None, ['', '', 0, []]]\ndef area(r): return 1",
         ["class A:\n    @property\n    def p(self): return area(1)\nassert getattr(A(), 'p', 5) == 5"],

@@ -267,6 +267,24 @@ def test_numpy_when_preloaded():
         pass
 
 
+def test_an_empty_array_equals_no_number():
+    pytest.importorskip("numpy")
+    nearly = [
+        *("assert np.allclose(f(1), 9.5)", "assert allclose(f(1), 9.5)", "assert np.isclose(f(1), [9.5]).all()"),
+        *("assert np.allclose(a=9.5, b=f(1))", "assert np.array_equiv(f(1), [9.5])"),
+        *("np.testing.assert_allclose(f(1), 9.5)", "from numpy.testing import *\nassert_array_equal(f(1), 9.5)"),
+        *("import numpy.testing as npt\nnpt.assert_almost_equal([9.5], f(1))", "assert_array_almost_equal(f(1), 9.5)"),
+    ]
+    with Sandbox(workers=1, preload=["numpy"]) as made:
+        for empty in ("[]", "np.array([])", "[[]]"):
+            found = made.run_tests(f"import numpy as np\ndef f(n): return {empty}", nearly, entry_point="f")
+            assert not [t for t, one in zip(nearly, found.tests, strict=True) if one.passed]
+            both = ["np.testing.assert_array_equal(f(1), f(2))", "assert np.allclose(f(1), np.array(f(2)))"]
+            assert made.run_tests(f"import numpy as np\ndef f(n): return {empty}", both, entry_point="f").passed
+        found = made.run_tests("import numpy as np\ndef f(n): return np.array([9.5])", nearly, entry_point="f")
+        assert found.passed, found.reason
+
+
 # -- endurance -------------------------------------------------------------------------------------------------------
 
 

@@ -358,6 +358,25 @@ def test_what_a_program_has_said_earlier_refuses_no_test(any_sandbox):
 @pytest.mark.parametrize(
     "test",
     [
+        "y = X\nassert f(y) == 3",
+        "for v in [X]: assert f(v) == 3",
+        "def g():\n    assert f(X) == 3\ng()",
+        "from solution import X\ny = X\nassert f(y) == 3",
+        "x = C(X)\nassert f(x) == 3",
+        "import queue\nq = X or queue.Queue()\nassert f(q) == 3",
+        "import queue\nq = queue.Queue()\ntry: y = X\nexcept NameError: y = q\nassert f(y) == 3",
+    ],
+)
+@pytest.mark.parametrize("value", ["X = re.match('a', 'a')", "X = (KeyError, ValueError)", "Y = 1"])
+def test_what_a_name_of_the_program_stands_for_calls_no_test_off(any_sandbox, test, value):
+    program = f"import re\n{value}\nclass C:\n def __init__(s, *a): pass\ndef f(*a): return 4"
+    for tests in ([test], ["x = f(1)\nassert x == 4", test]):
+        assert not any_sandbox.run_tests(program, tests, entry_point="f", limits=LIMITS).tests[-1].passed
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
         "assert f(threading.Lock()) is None",
         "import threading\nassert f(threading.Lock()) is None",
         "x = threading.Lock()\nassert f(x) == 1",
