@@ -46,6 +46,8 @@ def run(worker: Worker, request: Request, setup: str, task_classes: list[str]) -
             return False
 
         tests = [[i, request.tests[i]] for i in pending]
+        # The kernel counts both processes' threads as one user's, and each of the program may have one of the tests'.
+        left = left.with_(processes=2 * left.processes)
         program = request.message("solution", left)
         program["task_classes"] = task_classes
         judge: dict[str, Any] = {"mode": "referee", "setup": setup, "tests": tests, "task_classes": task_classes}
