@@ -11,7 +11,8 @@ from .fed import inner, result_of, root
 from .paths import Trace
 from .reach import BY_TEXT
 
-_ENDING = frozenset(("unittest.main", "sys.exit"))
+_UNREACHED = "what stands behind it is never reached: put it at the end"
+_ENDING = frozenset(("unittest.main", "sys.exit", "exit", "quit", "os._exit"))
 _EXITS = frozenset(("exit", "quit", "_exit", "SystemExit"))  # however they are imported
 
 
@@ -35,13 +36,22 @@ def ends_by_the_program(trees: Sequence[ast.AST], program: Collection[str]) -> s
     return None
 
 
-def leaves_undone(trees: Sequence[ast.Module]) -> str | None:
-    """Why such tests cannot be run, or None: they end themselves, whatever the program, before their last statement."""
+def leaves_undone(trees: Sequence[ast.Module], known: Collection[str]) -> str | None:
+    """Why such tests cannot be run, or None: they end themselves, whatever the program, before their last statement.
+
+    Args:
+        known: names of the tests' and the program's own, which may be those of built-ins.
+    """
     for tree in trees:
         imports = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
         modules = [(f"{n.module}." if isinstance(n, ast.ImportFrom) else "", a) for n in imports for a in n.names]
         names = {a.asname or a.name: module + a.name for module, a in modules}
         for statement in tree.body[:-1]:
+            if (
+                isinstance(statement, ast.Raise)
+                and name_of(getattr(statement.exc, "func", statement.exc)) == "SystemExit"
+            ):
+                return f"the tests end by {unparse(statement)[:80]}, and {_UNREACHED}"
             call = getattr(statement, "value", None)
             if not isinstance(call, ast.Call) or not isinstance(statement, (ast.Expr, ast.Assign)):
                 continue
@@ -50,8 +60,8 @@ def leaves_undone(trees: Sequence[ast.Module]) -> str | None:
             stays = any(
                 k.arg == "exit" and not (isinstance(k.value, ast.Constant) and k.value.value) for k in call.keywords
             )
-            if called in _ENDING and not stays:
-                return f"the tests end by {unparse(call)[:80]}, and what stands behind it is never reached: put it at the end"
+            if called in _ENDING and called not in known and not stays:
+                return f"the tests end by {unparse(call)[:80]}, and {_UNREACHED}"
     return None
 
 

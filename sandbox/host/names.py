@@ -178,7 +178,7 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.entry_points = sorted(entry)
     others = set(script.program) - set(script.exceptions)
     script.not_defined = judging.asks_for_verdict(trees, others, entry) or exits.ends_by_the_program(trees, others)
-    script.not_defined = script.not_defined or exits.leaves_undone(trees)
+    script.not_defined = script.not_defined or exits.leaves_undone(trees, bound | entry)
     script.assigned, script.read = assigned_and_read(trees[0], trees[1:])
     script.defaulted = [n for n in defaulted(trees[0]) if n not in script.assigned]
     script.exceptions = sorted(caught & {*script.program, "SystemExit"} | _asserted(trees))

@@ -6,8 +6,9 @@ import ast
 import builtins
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..wire.bindings import bound_anywhere
 from ..wire.source import unparse
-from .scoped import bound_anywhere, read_and_bound
+from .scoped import read_and_bound
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BUILT_IN = frozenset(dir(builtins))

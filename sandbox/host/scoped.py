@@ -29,13 +29,5 @@ def _bound_to_what_it_makes(trees: Sequence[ast.AST]) -> set[str]:
                 n.func.id for n in ast.walk(statement.value) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
             }
             found |= {t.id for t in statement.targets if isinstance(t, ast.Name)} & called - bound
-        bound |= bound_anywhere([statement])
+        bound |= bindings.bound_anywhere([statement])
     return found
-
-
-def bound_anywhere(trees: Sequence[ast.AST]) -> set[str]:
-    """Names that are assigned, imported, defined or parameters, in whatever scope."""
-    nodes = [node for tree in trees for node in ast.walk(tree)]
-    return {name for node in nodes for name in bindings.bound_by(node)} | {
-        n.arg for n in nodes if isinstance(n, ast.arg)
-    }

@@ -23,7 +23,7 @@ from .values import Values
 
 _LONGEST_TOLD = 500
 _AWAITED = frozenset(("await", "anext", "aenter", "aexit"))
-_ANSWERS = (*(("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError)),)
+_ANSWERS = (("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError))
 
 
 class Link(Values):

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 
+from ..wire.bindings import bound_anywhere
 from ..wire.source import name_of, unparse
 from . import testing
 from .replaced import Place
@@ -176,37 +177,23 @@ def is_alone(texts: Sequence[str], given: Collection[str]) -> bool:
     ):
         return False
     *before, test = trees
-    known = set().union(*(_bound(tree) - _imported_first(tree) for tree in before))
-    safe = ({*given} - known) | (_bound(test) - known)
+    known = set().union(*(bound_anywhere([tree]) - _imported_first(tree) for tree in before))
+    safe = ({*given} - known) | (bound_anywhere([test]) - known)
     safe |= set().union(*(_imported_first(tree) - known for tree in before))
     for statement in test.body:
         read = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        if read - safe - (_bound(statement) if isinstance(statement, ast.FunctionDef) else set()):
+        if read - safe - (bound_anywhere([statement]) if isinstance(statement, ast.FunctionDef) else set()):
             return False
         if isinstance(statement, (ast.Assign, ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)):
-            safe |= _bound(statement)
+            safe |= bound_anywhere([statement])
     return True
-
-
-def _bound(tree: ast.AST) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-    return names
 
 
 def _imported_first(tree: ast.Module) -> set[str]:
     """Modules that are imported whatever the program says, and never bound to anything else."""
     first = list(itertools.takewhile(lambda n: isinstance(n, (ast.Import, ast.ImportFrom)), tree.body))
     rest = ast.Module(tree.body[len(first) :], [])
-    return {name for node in first for name in _bound(node)} - _bound(rest)
+    return {name for node in first for name in bound_anywhere([node])} - bound_anywhere([rest])
 
 
 def _module(name: str, relative: bool = False) -> Iterator[str]:

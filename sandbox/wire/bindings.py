@@ -132,6 +132,12 @@ def bound_by(node: ast.AST) -> Iterator[str]:
         yield from [node.rest] if node.rest else []
 
 
+def bound_anywhere(trees: Iterable[ast.AST]) -> set[str]:
+    """Names that are assigned, imported, defined or parameters, in whatever scope."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {name for node in nodes for name in bound_by(node)} | {n.arg for n in nodes if isinstance(n, ast.arg)}
+
+
 class ScopedTransformer(ast.NodeTransformer):
     """Knows in which scopes the node stands that it visits.
 

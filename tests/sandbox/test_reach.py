@@ -99,6 +99,10 @@ ENDED_BEFORE_THE_END = (
     CASE.replace("unittest", "ut").replace("import ut", "import unittest as ut") + "ut.main()\nassert f(1) == 3",
     CASE.replace("import unittest", "import unittest\nfrom unittest import main") + "main()\nassert f(1) == 3",
     "import sys\nassert f(1) == 2\nsys.exit(0)\nassert f(2) == 3",
+    "assert f(1) == 2\nexit()\nassert f(2) == 3",
+    "assert f(1) == 2\nraise SystemExit\nassert f(2) == 3",
+    "assert f(1) == 2\nraise SystemExit(0)\nassert f(2) == 3",
+    "import os\nassert f(1) == 2\nos._exit(0)\nassert f(2) == 3",
 )
 ENDED_BY_THE_TESTS = (
     "import sys\nassert f(1) == 2\nsys.exit(0)",
@@ -132,6 +136,13 @@ def test_tests_that_end_by_what_the_program_says_are_refused(sandbox, test):
 def test_tests_that_end_before_their_last_statement_are_refused(sandbox, test):
     with pytest.raises(TestError, match="never reached: put it at the end"):
         sandbox.run_tests(RIGHT, [test], entry_point="f")
+
+
+def test_a_function_by_the_name_of_an_exit_ends_nothing(sandbox):
+    test = "def exit(): pass\nexit()\nassert f(1) == 2"
+    assert sandbox.run_tests(RIGHT, [test], entry_point="f").passed
+    assert not sandbox.run_tests(WRONG, [test], entry_point="f").passed
+    assert sandbox.run_tests("def quit(): return 3", ["x = quit()\nassert x == 3"], entry_point="quit").passed
 
 
 def test_cases_that_are_run_and_end_nothing_are_no_end(sandbox):
