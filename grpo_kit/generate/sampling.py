@@ -32,13 +32,21 @@ def next_tokens(
     Returns:
         tokens [rows] long and their logprobs [rows] float32, of what `processed_logprobs` says.
     """
-    if source is not None:  # of few prompts: filters are of each prompt, and not of each of its samples
-        return draw(processed_logprobs(logits, sampling)[source], uniform, sampling.greedy)
-    drawn = [
-        draw(processed_logprobs(logits[rows], sampling), uniform[rows], sampling.greedy)
-        for rows in row_blocks(len(logits), logits.shape[1], logits.device)
-    ]
-    tokens, logprobs = (torch.cat(part) for part in zip(*drawn, strict=True))
+    width, device = logits.shape[1], logits.device
+    if source is None:
+        drawn = [
+            draw(processed_logprobs(logits[rows], sampling), uniform[rows], sampling.greedy)
+            for rows in row_blocks(len(logits), width, device)
+        ]
+        tokens, logprobs = (torch.cat(part) for part in zip(*drawn, strict=True))
+        return tokens, logprobs
+    tokens, logprobs = source.new_empty(len(source)), torch.empty(len(source), device=device)
+    for prompts in row_blocks(len(logits), width, device):
+        processed = processed_logprobs(logits[prompts], sampling)  # filters are of a prompt, not of each of its samples
+        of_these = ((source >= prompts.start) & (source < prompts.stop)).nonzero().squeeze(-1)
+        for block in row_blocks(len(of_these), width, device):
+            rows = of_these[block]
+            tokens[rows], logprobs[rows] = draw(processed[source[rows] - prompts.start], uniform[rows], sampling.greedy)
     return tokens, logprobs
 
 

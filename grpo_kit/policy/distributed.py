@@ -92,7 +92,7 @@ class ShardedPolicy(Policy):
     unsharded: Policy = field(kw_only=True)
     parallel: ParallelConfig = field(kw_only=True)
 
-    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = False) -> tuple[Tensor, Tensor]:
         return self.shards.root(self.plain.logprobs, batch, temperature, entropy_gradient)
 
     def actions(self, batch: MicroBatch, chosen: Tensor | None = None) -> ActionLogprobs:
@@ -129,7 +129,7 @@ class _Through(Policy):
     root: Root = field(kw_only=True)
     plain: Policy = field(kw_only=True)
 
-    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = True) -> tuple[Tensor, Tensor]:
+    def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = False) -> tuple[Tensor, Tensor]:
         return self.root(self.plain.logprobs, batch, temperature, entropy_gradient)
 
     def actions(self, batch: MicroBatch, chosen: Tensor | None = None) -> ActionLogprobs:

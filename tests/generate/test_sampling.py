@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.sampling import draw, next_tokens, processed_logprobs
@@ -80,7 +81,30 @@ def test_tokens_are_drawn_block_by_block_as_from_the_whole_matrix(settings, monk
     whole = draw(processed_logprobs(logits, sampling), uniform, sampling.greedy)
     for found, wanted in zip(next_tokens(logits, sampling, uniform), whole, strict=True):
         assert torch.equal(found, wanted)
-    source = torch.tensor([0, 2, 1, 1, 0, 2, 2])
+    source = torch.tensor([0, 5, 1, 1, 0, 5, 2])
     of_each = draw(processed_logprobs(logits[source], sampling), uniform, sampling.greedy)
-    for found, wanted in zip(next_tokens(logits[:3], sampling, uniform, source), of_each, strict=True):
+    for found, wanted in zip(next_tokens(logits[:6], sampling, uniform, source), of_each, strict=True):
         assert torch.equal(found, wanted)
+
+
+class Largest(TorchDispatchMode):
+    """Numbers of the largest tensor that is made."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for each in made if isinstance(made, (list, tuple)) else [made]:
+            if isinstance(each, torch.Tensor) and each.shape != (4, 500):  # views of all logits are not made
+                self.count = max(self.count, each.numel())
+        return made
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.5, "top_k": 3, "top_p": 0.9}, {"temperature": 0.0}])
+def test_first_tokens_of_many_samples_are_drawn_within_a_block_each(settings, monkeypatch):
+    monkeypatch.setattr(lookup, "BLOCK_ELEMENTS", 3 * 500)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    logits, source = torch.randn(4, 500), torch.arange(4).repeat_interleave(64)
+    with Largest() as largest:
+        next_tokens(logits, SamplingParams(**settings), torch.rand(256, dtype=torch.float64), source)
+    assert 2 * 500 <= largest.count <= 3 * 500

@@ -194,11 +194,11 @@ def test_hostile_texts_take_linear_time(unit):
         text = unit * (size // len(unit))
         tries = []
         for _ in range(2):
-            with without_collections():
-                start = time.process_time()
-                find_program(text, FUNCTION)
-                find_program(f"```python\n{text}", STDIO)
-                tries.append(time.process_time() - start)
+            start = time.process_time()
+            find_program(text, FUNCTION)
+            find_program(f"```python\n{text}", STDIO)
+            tries.append(time.process_time() - start)
         return min(tries)
 
-    assert cost(12_000) < max(0.05, 24 * cost(1_500))
+    with without_collections():
+        assert cost(12_000) < max(0.05, 24 * cost(1_500))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,13 +17,18 @@ SMALL = 4_000
 NEGLIGIBLE = 0.006  # seconds of CPU time below which the clock says nothing
 
 
+@pytest.fixture(autouse=True)
+def no_collection() -> Iterator[None]:
+    with without_collections():
+        yield
+
+
 def seconds(work: Callable[[str], object], text: str) -> float:
     parse_cached.cache_clear()
     pieces.cache_clear()
-    with without_collections():
-        start = time.process_time()
-        work(text)
-        return time.process_time() - start
+    start = time.process_time()
+    work(text)
+    return time.process_time() - start
 
 
 def in_a_box(text: str) -> None:
