@@ -28,9 +28,12 @@ MASTER = 4  # bytes of a weight, a gradient, and each of AdamW's two moments in 
 GIB = 2**30
 MATRIX = {"float32": MASTER, "bfloat16": 2, "nf4": four_bit.BYTES}
 RUNTIME = {"cpu": 0.45, "cuda": 0.8}  # GiB: interpreter and libraries; context, kernels and collectives' buffers
-# Of one chunk of logits while its gradient is computed; gone through in blocks (policy/lookup.py), itself and its gradient.
+# Of one chunk of logits while its gradient is computed: of the natural gradient and on a GPU; where the loss reads distributions;
+# gone through in blocks (policy/lookup.py), itself and its gradient; and what a softcap adds to that.
 LOGIT_COPIES = 4
+READ_COPIES = 5
 BLOCKED_COPIES = 2
+SOFTCAP_COPIES = 1
 SAMPLED_COPIES = {"cpu": 1.25, "cuda": 5}  # of a step's logits until the next tokens are drawn; in blocks on a CPU
 # Of TRPO, while a product is made: the gradient, what is solved for, solution, residual, direction, the product, and its part
 # from the present micro-batch.
@@ -243,8 +246,7 @@ def _update(s: Setting) -> dict[str, int]:
         parts |= {"vectors of the solver": SOLVER_VECTORS * _trained(s) * MASTER, "distributions": distributions}
     else:
         chunk = min(s.micro_batch * s.shape.vocabulary, max(CHUNK_ELEMENTS, s.shape.vocabulary))
-        copies = BLOCKED_COPIES if s.device == "cpu" and not s.reads_distributions else LOGIT_COPIES
-        parts |= {"logits": copies * MASTER * chunk, **_gradients(s, parts["activations"])}
+        parts |= {"logits": _logit_copies(s) * MASTER * chunk, **_gradients(s, parts["activations"])}
     if s.reference_away:  # it computes before there are activations or gradients
         there = sum(size for name, size in parts.items() if "gradients" in name or name == "activations")
         parts["reference beyond the activations"] = max(0, sum(_reference(s).values()) - there)
@@ -303,6 +305,14 @@ def saved_per_token(shape: ModelShape, *, half: bool, device: str, lora_rank: in
         return MASTER * (streams * h + 2 * q + 2 * k) + 2 * (5 * h + q + inner) + narrow
     outputs = 2 if lora_rank is None else 3  # of attention: adapters keep it in their own layout as well
     return MASTER * streams * h + 2 * (5 * h + outputs * q + 2 * k + inner) + narrow
+
+
+def _logit_copies(s: Setting) -> int:
+    if s.reads_distributions:
+        return READ_COPIES
+    if s.device != "cpu":
+        return LOGIT_COPIES
+    return BLOCKED_COPIES + SOFTCAP_COPIES * s.shape.softcap
 
 
 def _sampling(s: Setting) -> dict[str, int]:

@@ -15,6 +15,7 @@ class ModelShape:
         heads, kv_heads: query heads, and the heads of keys and values that they share.
         gate: whether the feed-forward network has a gate (three matrices a layer, otherwise two).
         tied: whether the output head is the embedding.
+        softcap: whether logits are bounded by a tanh.
     """
 
     hidden: int
@@ -27,6 +28,7 @@ class ModelShape:
     tied: bool
     bias: bool = False
     gate: bool = True
+    softcap: bool = False
 
     @classmethod
     def of(cls, config: Any) -> ModelShape:
@@ -43,6 +45,7 @@ class ModelShape:
             tied=bool(getattr(config, "tie_word_embeddings", False)),
             bias=config.model_type == "qwen2" or bool(getattr(config, "attention_bias", False)),
             gate=config.model_type not in ("gpt2", "gpt_neox", "opt", "phi"),
+            softcap=bool(getattr(config, "final_logit_softcapping", None)),
         )
 
     @property

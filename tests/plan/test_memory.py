@@ -106,7 +106,9 @@ def test_a_natural_gradient_has_vectors_and_distributions_and_no_moments():
 def test_logits_that_are_gone_through_in_blocks_are_there_once_with_their_gradient():
     chunk, step = 4 * 2**25, 4 * 3 * 16  # of float32; the most that are held at once, and of three rows
     assert memory_of(replace(CPU, micro_batch=2**22)).update["logits"] == 2 * chunk
-    assert memory_of(replace(CPU, micro_batch=2**22, reads_distributions=True)).update["logits"] == 4 * chunk
+    assert memory_of(replace(CPU, micro_batch=2**22, reads_distributions=True)).update["logits"] == 5 * chunk
+    capped = replace(CPU, micro_batch=2**22, shape=replace(SMALL, softcap=True))
+    assert memory_of(capped).update["logits"] == 3 * chunk
     assert memory_of(replace(CPU, micro_batch=2**22, device="cuda")).update["logits"] == 4 * chunk
     assert [memory_of(replace(CPU, device=on)).generate["logits of a step"] for on in ("cpu", "cuda")] == [
         1.25 * step,
@@ -115,7 +117,14 @@ def test_logits_that_are_gone_through_in_blocks_are_there_once_with_their_gradie
 
 
 @pytest.mark.parametrize(
-    ("name", "more", "reads"), [("grpo", {}, False), ("grpo", {"entropy_bonus": 0.01}, True), ("soft_q", {}, True)]
+    ("name", "more", "reads"),
+    [
+        ("grpo", {}, False),
+        ("grpo", {"entropy_bonus": 0.01}, True),
+        ("grpo", {"entropy_target": 0.3}, True),
+        ("on_policy_distillation", {"teacher": "vocabulary"}, True),
+        ("soft_q", {}, True),
+    ],
 )
 def test_a_loss_reads_distributions_where_it_is_made_of_more_than_the_tokens_chosen(name, more, reads):
     objective = resolve_objective(name, more)
