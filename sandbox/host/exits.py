@@ -47,9 +47,9 @@ def leaves_undone(trees: Sequence[ast.Module], known: Collection[str]) -> str | 
         modules = [(f"{n.module}." if isinstance(n, ast.ImportFrom) else "", a) for n in imports for a in n.names]
         names = {a.asname or a.name: module + a.name for module, a in modules}
         for statement in tree.body[:-1]:
-            if isinstance(statement, ast.Raise) and (raised := statement.exc):
-                if name_of(raised.func if isinstance(raised, ast.Call) else raised) == "SystemExit":
-                    return f"the tests end by {unparse(statement)[:80]}, and {_UNREACHED}"
+            raised = statement.exc if isinstance(statement, ast.Raise) else None
+            if raised and name_of(raised.func if isinstance(raised, ast.Call) else raised) == "SystemExit":
+                return f"the tests end by {unparse(statement)[:80]}, and {_UNREACHED}"
             call = getattr(statement, "value", None)
             if not isinstance(call, ast.Call) or not isinstance(statement, (ast.Expr, ast.Assign)):
                 continue
