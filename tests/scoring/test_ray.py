@@ -17,12 +17,9 @@ def cluster():
     yield from open_cluster()
 
 
-def score(groups, cluster=None, disturb=lambda seen: None, spec=CODE):
+def score(groups, cluster=None, spec=CODE, hand_out=lambda pool, groups: groups):
     with Scorer([spec], workers=1, cluster=cluster) as scorer:
-        found = []
-        for g in scorer.score_groups(groups):
-            found.append(g)
-            disturb(len(found))
+        found = list(scorer.score_groups(hand_out(scorer._pool, groups)))
         return scores(found), scorer.statistics()
 
 
@@ -83,12 +80,17 @@ def test_sandboxed_programs_on_two_nodes_of_which_one_dies(cluster):
     assert min(spread) > 0
     assert sum(spread) == count * SIZE
 
-    def kill(seen):
-        if seen == 2:
+    def kill_half_way(pool, groups):
+        """No answer is taken in before the node is dead: it had work, and more waits, however fast all of it is."""
+        groups = list(groups)
+        yield from groups[: count // 2]
+        with pool._lock:
+            yield from groups[count // 2 :]
             kill_node(cluster)
 
-    found, statistics = score(programs(count), where, kill)
+    found, statistics = score(programs(count), where, hand_out=kill_half_way)
     assert found == expected
     assert statistics["scoring/lost_nodes"] == 1
     assert statistics["scoring/nodes"] == 1
+    assert statistics["scoring/moved_groups"] > 0
     assert statistics["verifier/code/count"] == count * SIZE
