@@ -19,6 +19,8 @@ from .problem import Problem, written_call
 from .word_problems import (
     VERSION,
     of_held_out_templates,
+    one_step_held_out,
+    one_step_problems,
     tool_word_problems,
     tool_word_problems_held_out,
     word_problems,
@@ -182,6 +184,7 @@ TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "one_line_function": one_line_function,
     "word_problems": word_problems,
     "word_problems_seen": word_problems,
+    "one_step_problems": one_step_problems,
     "big_arithmetic": big_arithmetic,
     "guess_number": guess_number,
     "tool_word_problems": tool_word_problems,
@@ -190,11 +193,12 @@ TASKS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
 # Tasks whose held-out problems are of other kinds than those that are trained on, not only other numbers.
 HELD_OUT_KINDS: dict[str, Callable[[random.Random, int, bool], Problem]] = {
     "word_problems": of_held_out_templates,
+    "one_step_problems": one_step_held_out,
     "tool_word_problems": tool_word_problems_held_out,
 }
 
 # Of tasks whose text may change from one release to the next: it counts in the fingerprint.
-VERSIONS = {"word_problems": VERSION, "word_problems_seen": VERSION, "tool_word_problems": VERSION}
+VERSIONS = dict.fromkeys(("word_problems", "word_problems_seen", "one_step_problems", "tool_word_problems"), VERSION)
 
 # The shipped verifier that tells whether an answer to a task is right.
 VERIFIERS = {
@@ -206,6 +210,7 @@ VERIFIERS = {
     "one_line_function": "code",
     "word_problems": "math",
     "word_problems_seen": "math",
+    "one_step_problems": "math",
     "big_arithmetic": "math",
     "guess_number": "number",
     "tool_word_problems": "math",

@@ -11,7 +11,7 @@ import functools
 import operator
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from .problem import Problem, written_call
 # Counts in the fingerprint of the data: a run goes on only with the text that it began with.
 VERSION = 2
 LEVELS = (1, 2, 3, 4)
+ONE_STEP_LEVELS = {1: "+-", 2: "+-*/"}  # the operations of each
 ASIDE_SHARE = 0.2  # of the problems whose first word is a person
 DRAWS = 10_000  # of numbers, until all of a template's conditions hold
 LOOK_UP = "Look up the number that each letter in brackets stands for."
@@ -78,9 +79,14 @@ class Book:
     nouns: Mapping[str, list[str]]
     asides: tuple[Mapping[str, Any], ...]
     templates: tuple[Template, ...]
+    one_step: tuple[Template, ...]
 
     def templates_of(self, level: int, held_out: bool) -> list[Template]:
         return [t for t in self.templates if (t.level, t.held_out) == (level, held_out)]
+
+    def one_step_of(self, operation: str, held_out: bool) -> list[Template]:
+        found = self.templates_of(1, held_out) if operation == "+" else self.one_step
+        return [t for t in found if t.held_out == held_out and operation in t.answer]
 
 
 def word_problems(rng: random.Random, level: int, slip: bool = False) -> Problem:
@@ -99,6 +105,23 @@ def word_problems(rng: random.Random, level: int, slip: bool = False) -> Problem
 def of_held_out_templates(rng: random.Random, level: int, slip: bool = False) -> Problem:
     """As `word_problems`, of the templates that no training source draws from."""
     return _problem(rng, level, slip, held_out=True)
+
+
+def one_step_problems(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """One operation of whole numbers up to 100, each operation as often as the others.
+
+    Args:
+        level: 1: additions and subtractions; 2: multiplications and divisions, too.
+
+    Raises:
+        UserError: there is no such level.
+    """
+    return _one_step(rng, level, slip, held_out=False)
+
+
+def one_step_held_out(rng: random.Random, level: int, slip: bool = False) -> Problem:
+    """As `one_step_problems`, of the templates that no training source draws from."""
+    return _one_step(rng, level, slip, held_out=True)
 
 
 def tool_word_problems(rng: random.Random, level: int, slip: bool = False) -> Problem:
@@ -131,14 +154,24 @@ def _hidden(problem: Problem) -> Problem:
 @functools.cache
 def read_book() -> Book:
     source = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
-    templates = tuple(Template(**entry) for entry in source["templates"])
-    return Book(source["people"], source["nouns"], tuple(source["asides"]), templates)
+    templates, one_step = (tuple(Template(**entry) for entry in source[name]) for name in ("templates", "one_step"))
+    return Book(source["people"], source["nouns"], tuple(source["asides"]), templates, one_step)
 
 
 def _problem(rng: random.Random, level: int, slip: bool, held_out: bool) -> Problem:
-    if level not in LEVELS:
-        raise UserError(f"data.level: word_problems has the levels {', '.join(map(str, LEVELS))}, found {level}")
+    _check("word_problems", level, LEVELS)
     return fill(read_book(), rng.choice(read_book().templates_of(level, held_out)), rng, slip)
+
+
+def _one_step(rng: random.Random, level: int, slip: bool, held_out: bool) -> Problem:
+    _check("one_step_problems", level, ONE_STEP_LEVELS)
+    operation = rng.choice(ONE_STEP_LEVELS[level])
+    return fill(read_book(), rng.choice(read_book().one_step_of(operation, held_out)), rng, slip)
+
+
+def _check(task: str, level: int, levels: Iterable[int]) -> None:
+    if level not in levels:
+        raise UserError(f"data.level: {task} has the levels {', '.join(map(str, levels))}, found {level}")
 
 
 def fill(book: Book, template: Template, rng: random.Random, slip: bool = False) -> Problem:

@@ -11,11 +11,12 @@ from fractions import Fraction
 import pytest
 
 from grpo_kit.data.tasks import HELD_OUT_KINDS, TASKS, ProceduralSource
-from grpo_kit.data.word_problems import LEVELS, VERSION, fill, plural, read_book
+from grpo_kit.data.word_problems import LEVELS, ONE_STEP_LEVELS, VERSION, fill, plural, read_book
 from grpo_kit.errors import UserError
 from grpo_kit.verifiers import get_verifier
 
 BOOK = read_book()
+TEMPLATES = (*BOOK.templates, *BOOK.one_step)
 PER_TEMPLATE = 40
 # Of what the version says; whoever changes a template raises VERSION and puts the new digest here.
 DIGESTS = {2: "4312167540dde483be89a26172cb7b1ab74b3f706eb2c079422866f40cc68431"}
@@ -27,7 +28,7 @@ def problems(template, count=PER_TEMPLATE, slip=False):
 
 @functools.cache
 def every():
-    return [(template, problem) for template in BOOK.templates for problem in problems(template)]
+    return [(template, problem) for template in TEMPLATES for problem in problems(template)]
 
 
 def evaluate(node):
@@ -41,7 +42,7 @@ def evaluate(node):
 
 def test_there_are_many_templates_of_every_level_and_operation_on_both_sides():
     assert len(BOOK.templates) >= 60
-    assert len({t.name for t in BOOK.templates}) == len(BOOK.templates)
+    assert len({t.name for t in TEMPLATES}) == len(TEMPLATES)
     for held_out, least in ((False, 12), (True, 6)):
         for level in LEVELS:
             found = BOOK.templates_of(level, held_out)
@@ -83,7 +84,7 @@ def test_nothing_is_negative_none_or_in_parts():
 
 def test_the_math_verifier_pays_the_worked_solution_and_no_slip():
     math = get_verifier("math")
-    for template in BOOK.templates:
+    for template in TEMPLATES:
         for right, wrong in zip(problems(template, 10), problems(template, 10, slip=True), strict=True):
             assert (right.prompt, right.answer) == (wrong.prompt, wrong.answer)
             assert math(response=right.demonstration, answer=right.answer).value == 1.0
@@ -133,6 +134,22 @@ def test_some_problems_hold_numbers_that_have_no_part_in_them():
     assert 0.08 < len(beside) / len(every()) < 0.5
 
 
+@pytest.mark.parametrize("level", ONE_STEP_LEVELS)
+def test_one_step_problems_are_of_each_operation_in_equal_parts(level):
+    trained, unseen = (ProceduralSource("one_step_problems", level, 0, held_out) for held_out in (False, True))
+    names = [{p.meta["template"] for p in map(source.problem, range(400))} for source in (trained, unseen)]
+    assert len(names[0]) == {1: 35, 2: 59}[level]
+    assert len(names[1]) == {1: 12, 2: 20}[level]
+    assert not names[0] & names[1]
+    for source in (trained, unseen):
+        expressions = [p.meta["expression"] for p in map(source.problem, range(400))]
+        counts = {o: sum(f" {o} " in e for e in expressions) for o in ONE_STEP_LEVELS[level]}
+        assert sum(counts.values()) == 400
+        assert min(counts.values()) > 0.7 * 400 / len(counts)
+        assert all(evaluate(ast.parse(e, mode="eval").body) <= 100 for e in expressions)
+    assert len(unseen.unique_tasks(256)) == 256
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_held_out_problems_are_of_templates_that_are_never_trained_on(level):
     def drawn(name, held_out, count):
@@ -161,6 +178,8 @@ def test_the_text_of_a_version_stays_as_it_is():
     assert ProceduralSource("word_problems", 1, 0, False).fingerprint.endswith(f":version={VERSION}")
 
 
-def test_levels_beyond_the_last_are_refused():
-    with pytest.raises(UserError, match="word_problems has the levels 1, 2, 3, 4, found 5"):
-        ProceduralSource("word_problems", 5, 0, False).task(0)
+@pytest.mark.parametrize(("task", "levels"), [("word_problems", LEVELS), ("one_step_problems", ONE_STEP_LEVELS)])
+def test_levels_beyond_the_last_are_refused(task, levels):
+    beyond = max(levels) + 1
+    with pytest.raises(UserError, match=f"{task} has the levels {', '.join(map(str, levels))}, found {beyond}"):
+        ProceduralSource(task, beyond, 0, False).task(0)

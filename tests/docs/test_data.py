@@ -12,7 +12,7 @@ from grpo_kit.cli.app import app
 from grpo_kit.compat.trl.plain import VERBATIM
 from grpo_kit.config import ChatConfig, CurriculumConfig, DataConfig, DataSetConfig
 from grpo_kit.data.tasks import ProceduralSource
-from grpo_kit.data.word_problems import LEVELS, read_book
+from grpo_kit.data.word_problems import LEVELS, ONE_STEP_LEVELS, read_book
 from tests.kit.places import ROOT
 from tests.kit.tiny import make_policy
 
@@ -66,3 +66,11 @@ def test_the_word_problems_of_the_page_are_drawn_and_their_templates_counted():
         trained, held_out = (len(book.templates_of(level, side)) for side in (False, True))
         assert re.search(rf"\| {level} \|[^|]+\| {trained} \| {held_out} \|", PAGE)
     assert f"from {len(book.templates)} templates" in PAGE
+
+
+def test_the_one_step_problem_of_the_page_is_drawn_and_the_templates_counted():
+    problem = ProceduralSource("one_step_problems", 2, 0, False).problem(1)
+    assert [line.strip() for line in blocks("text")[1].splitlines()] == [problem.prompt, problem.demonstration]
+    for level, operations in ONE_STEP_LEVELS.items():
+        found = [[t for o in operations for t in read_book().one_step_of(o, side)] for side in (False, True)]
+        assert re.search(rf"\| {level} \|[^|]+\| {len(found[0])} \| {len(found[1])} \|", PAGE)
