@@ -7,6 +7,7 @@
     python benchmarks/real_model.py settings --vllm .venv-vllm/bin/python
     python benchmarks/real_model.py memory                  twenty steps of the same shape
     python benchmarks/real_model.py transfer RUN --data FOLDER   before and after on real sets: svamp, asdiv and gsm8k_test.jsonl
+    python benchmarks/real_model.py mixed RUN    what a run of quickstart/one_step_problems holds out, before and after
 
 Each part writes its own entry of results/real_model.json and its table into docs/real_model.md. With settings
 every response is trained on: its reward is a number made of its text.
@@ -32,6 +33,7 @@ RESULTS = Path(__file__).parent / "results" / "real_model.json"
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "real_model.md"
 RECIPE = "quickstart/word_problems"
+CURVE = ("sampled", "sampled_error", "greedy")
 STEPS = 3
 # Of a step of 32 responses, whatever the recipe says.
 SHAPE = [
@@ -95,8 +97,7 @@ def learn(options: argparse.Namespace, work: Path) -> dict[str, Any]:
         lines = _lines(folder)
         asked = [line for line in lines if "eval/sampled" in line]
         within = sum(line.get("seconds/evaluate", 0.0) for line in lines)
-        names = ("sampled", "sampled_error", "greedy")
-        curve = [{"step": a["step"], **{n: round(a[f"eval/{n}"], 4) for n in names}} for a in asked]
+        curve = [{"step": a["step"], **{n: round(a[f"eval/{n}"], 4) for n in CURVE}} for a in asked]
         trained = sum(line.get("seconds/total", 0.0) for line in lines) - within
         rewards = [round(line["reward/mean"], 4) for line in lines if "reward/mean" in line]
         runs.append({"seed": seed, "seconds_of_training": round(trained, 1), "curve": curve, "rewards": rewards})
@@ -269,12 +270,17 @@ def transfer(options: argparse.Namespace, work: Path) -> dict[str, Any]:
             "verifier: {name: math}\nmax_tokens: 96\n"
         )
         tasks.append(str(path))
-    before = yaml.safe_load((options.run / "config.yaml").read_text())["model"]["path"]
+    found = ask(options, work, tasks, ["-n", "2", "--temperature", "0.8", "--limit", str(options.problems)])
+    return {"machine": machine(), "problems": options.problems, "dtype": options.dtype, **found}
+
+
+def ask(options: argparse.Namespace, work: Path, tasks: list[str], how: list[str]) -> dict[str, Any]:
+    """Of the model that a run began with and of the one that it has made: the shares of right answers to each task."""
+    before = _config(options.run)["model"]["path"]
     found: dict[str, Any] = {}
     for name, model in (("before", before), ("after", str(options.run))):
-        command = [sys.executable, "-m", "grpo_kit", "eval", model, "--tasks", ",".join(tasks), "-n", "2"]
-        command += ["--temperature", "0.8", "--limit", str(options.problems), "--dtype", options.dtype]
-        command += ["--out", str(work / name)]
+        command = [sys.executable, "-m", "grpo_kit", "eval", model, "--tasks", ",".join(tasks), *how]
+        command += ["--dtype", options.dtype, "--out", str(work / name)]
         subprocess.run(command, check=True)
         results = json.loads((work / name / "results.json").read_text())["tasks"]
         found[name] = {
@@ -284,7 +290,46 @@ def transfer(options: argparse.Namespace, work: Path) -> dict[str, Any]:
             }
             for task, result in results.items()
         }
-    return {"machine": machine(), "problems": options.problems, "dtype": options.dtype, **found}
+    return found
+
+
+def _config(run: Path) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((run / "config.yaml").read_text())
+    return config
+
+
+def mixed(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """What a run holds out, four samples of each problem; and how long its cold start and its steps took."""
+    temperature = str(_config(options.run)["rollout"]["temperature"])
+    how = ["-n", "4", "--temperature", temperature, "--limit", str(options.problems)]
+    found = {k: next(iter(v.values())) for k, v in ask(options, work, [str(options.run)], how).items()}
+    lines = _lines(options.run)
+    steps = [line for line in lines if line["step"]]
+    asked = [line for line in lines if "eval/sampled" in line]
+    return {
+        "machine": machine(),
+        "problems": options.problems,
+        "dtype": options.dtype,
+        "steps": steps[-1]["step"],
+        "seconds_of_steps": round(sum(s["seconds/total"] - s.get("seconds/evaluate", 0.0) for s in steps)),
+        "curve": [{"step": a["step"], **{n: round(a[f"eval/{n}"], 4) for n in CURVE}} for a in asked],
+        "rewards": [round(s["reward/mean"], 4) for s in steps],
+        **found,
+    }
+
+
+def table_of_mixed(found: dict[str, Any]) -> str:
+    rows = ["| | sampled | greedy |", "|---|---|---|", f"| the model as it comes | {_both(found['before'])} |"]
+    for point in found["curve"]:
+        name = "after the cold start" if not point["step"] else f"after {point['step']} steps"
+        greedy = f"{100 * point['greedy']:.1f}"
+        sampled = f"{100 * point['sampled']:.1f} ± {100 * point['sampled_error']:.1f}"
+        rows.append(f"| {name}, fewer problems | {sampled} | {greedy} |")
+    return "\n".join([*rows, f"| after {found['steps']} steps | {_both(found['after'])} |"])
+
+
+def _both(found: dict[str, Any]) -> str:
+    return f"{_percent(found['avg'])} | {_percent(found['greedy'])}"
 
 
 def table_of_transfer(found: dict[str, Any]) -> str:
@@ -304,17 +349,18 @@ PARTS = {
     "settings": (settings, table_of_settings),
     "memory": (memory, table_of_memory),
     "transfer": (transfer, table_of_transfer),
+    "mixed": (mixed, table_of_mixed),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("run", type=Path, nargs="?", help="transfer: of a run that is over")
+    parser.add_argument("run", type=Path, nargs="?", help="transfer and mixed: of a run that is over")
     parser.add_argument("--data", type=Path, help="transfer: the folder with the sets")
-    parser.add_argument("--problems", type=int, default=256, help="transfer: of each set, the first so many")
+    parser.add_argument("--problems", type=int, default=256, help="transfer and mixed: of each set, the first so many")
     parser.add_argument(
-        "--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="settings and transfer: model.dtype"
+        "--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="settings, transfer and mixed: model.dtype"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(

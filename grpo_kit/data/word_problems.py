@@ -108,7 +108,7 @@ def of_held_out_templates(rng: random.Random, level: int, slip: bool = False) ->
 
 
 def one_step_problems(rng: random.Random, level: int, slip: bool = False) -> Problem:
-    """One operation of whole numbers up to 100, each operation as often as the others.
+    """One operation of small numbers, each operation as often as the others.
 
     Args:
         level: 1: additions and subtractions; 2: multiplications and divisions, too.
