@@ -102,7 +102,7 @@ class Data:
         bound, link = self.bound[name], self.link
         if self.namespace.get(name) is not bound:  # the tests have assigned it
             return self.namespace[name]
-        if link.requests != self.looked_at:
+        if link.requests != self.looked_at or link.asking:
             (found,) = link.request(["names", list(self.bound)])
             for other, (kind, content, *followed) in found.items():
                 if kind == "value" and other in self.bound and self.namespace.get(other) is self.bound[other]:

@@ -15,6 +15,7 @@ import re
 import threading
 import types
 from collections.abc import Callable, Iterator
+from threading import Thread  # that of the program may be another one
 from typing import Any
 
 from ..wire import codec
@@ -110,7 +111,7 @@ class Server:
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
         self.here = _Here()
         self.output, self.under_way = replaced.Output(), 0  # requests
-        self.conversations = Conversations(self._receive, self._unexpected)
+        self.conversations = Conversations(self._receive, self._begin)
         self.numbers, self.sending = itertools.count(MAIN + 1), threading.RLock()
 
     def encode(self, value: Any) -> Any:
@@ -237,9 +238,25 @@ class Server:
             self.conversations.leave(number)
             self.here.number = None
 
-    @staticmethod
-    def _unexpected(number: int, message: list[Any]) -> None:
-        raise codec.Malformed("nobody here has asked")
+    def _begin(self, number: int, message: list[Any]) -> None:
+        """A thread of the tests asks: it has one here, which is the same one for the program as long as it lives."""
+        if message[0] == "end":  # of one that could not be begun
+            return
+        self.conversations.join(number)
+        try:
+            Thread(target=self._answer_apart, args=(number, message), daemon=True).start()
+        except RuntimeError as error:  # too many threads
+            self.conversations.leave(number)
+            outer, self.here.number = self.here.number, number
+            self._send(self._raised(error))
+            self.here.number = outer
+
+    def _answer_apart(self, number: int, message: list[Any]) -> None:
+        with contextlib.suppress(EOFError, ConnectionError):
+            while message[0] != "end":
+                self._answer(number, message)
+                message = self.conversations.hear(number)
+        self.conversations.leave(number)
 
     def _failed(self, names: list[str], text: str, arguments: Any, which: int) -> BaseException:
         """What a function of the tests has raised; let through, it is that one for them.
@@ -259,7 +276,7 @@ class Server:
         return message
 
     def _absorbed(self, message: list[Any]) -> bool:
-        """Take classes of the tests, and objects of the task; False for any other message."""
+        """Take what is no request: classes of the tests, objects, containers, that several threads may ask; False for those."""
         if message[0] == "classes":
             for description in message[1]:
                 self.instances.classes[description[0]] = lent.made(description, self.namespace.get(description[1]))
@@ -267,6 +284,9 @@ class Server:
             self.instances.absorb(message[1], self.decode)
         elif message[0] == "containers":
             self.shared.take(message[1], self.decode)
+        elif message[0] == "several":
+            with contextlib.suppress(RuntimeError):  # too many threads: then they are answered one after the other
+                Thread(target=self.conversations.read_on, daemon=True).start()
         else:
             return False
         return True

@@ -7,6 +7,7 @@ same container is the same one for the tests.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ class Shared:
         self.known: dict[int, Any] = {}
         self._before: dict[int, list[Any]] = {}
         self._next = 0
+        self._lock = threading.RLock()  # whoever reads takes them, while others look for what has changed
 
     def number(self, container: Any) -> int | None:
         """The number of one that the program hands over or keeps; None for one that is too long to be followed."""
@@ -35,25 +37,27 @@ class Shared:
 
     def keep(self, number: int, container: Any) -> bool:
         """Follow a container from now on; False if it is too long for that."""
-        self.known.pop(number, None)
-        parts = Arguments([container])
-        if sum(map(len, parts.containers)) > _LONGEST:
-            self._before.pop(number, None)
-            return False
-        self.known[number], self._before[number] = container, parts.before()
-        for oldest in list(self.known)[:-_MOST]:
-            self.known.pop(oldest, None)
-            self._before.pop(oldest, None)
-        return True
+        with self._lock:
+            self.known.pop(number, None)
+            parts = Arguments([container])
+            if sum(map(len, parts.containers)) > _LONGEST:
+                self._before.pop(number, None)
+                return False
+            self.known[number], self._before[number] = container, parts.before()
+            for oldest in list(self.known)[:-_MOST]:
+                self.known.pop(oldest, None)
+                self._before.pop(oldest, None)
+            return True
 
     def put(self, number: int, content: Any) -> Any:
         """Give a container what the other side's holds; returns it, or a new one."""
-        known = self.known.get(number)
-        if known is not None and alike(known, content):
-            fill(known, content)
-            content = known
-        self.keep(number, content)
-        return content
+        with self._lock:
+            known = self.known.get(number)
+            if known is not None and alike(known, content):
+                fill(known, content)
+                content = known
+            self.keep(number, content)
+            return content
 
     def take(self, states: Any, decode: Callable[[Any], Any]) -> None:
         """What the other side has changed. Raises Malformed."""
@@ -67,12 +71,13 @@ class Shared:
     def changed(self, encode: Callable[[Any], Any]) -> list[Any]:
         """[number, content] of those that are not what they were; the other side is told of it now."""
         found = []
-        for number, container in list(self.known.items()):
-            parts = Arguments([container])
-            before = self._before.get(number)
-            if before is None:
-                continue
-            if len(parts.containers) != len(before) or parts.changed(before, lambda content: content):
-                self._before[number] = parts.before()
-                found.append([number, encode(container)])
-        return found
+        with self._lock:
+            for number, container in list(self.known.items()):
+                parts = Arguments([container])
+                before = self._before.get(number)
+                if before is None:
+                    continue
+                if len(parts.containers) != len(before) or parts.changed(before, lambda content: content):
+                    self._before[number] = parts.before()
+                    found.append((number, container))
+        return [[number, encode(container)] for number, container in found]

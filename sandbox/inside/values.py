@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
@@ -29,12 +30,14 @@ class _Here(threading.local):
     """What a thread of the tests is about.
 
     Attributes:
-        number: the conversation in which it asks.
+        number: the conversation in which it asks; None: it has not asked yet.
+        turn: for those that have one together.
         kept: what objects have said to the function that the program has called in it.
         given: the mutable arguments that a reply names by number.
     """
 
-    number = MAIN
+    number: int | None = None
+    turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     kept: Kept | None = None
     given: list[Any] = []  # noqa: RUF012
 
@@ -50,6 +53,7 @@ class Values:
         self.raised = Raised()
         self.stand_ins: list[object] = []
         self.here = _Here()
+        self.here.number = MAIN
         self.lends = False  # the classes of the setup are on both sides, and told by name
         self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.functions: list[Callable[..., Any]] = []
