@@ -24,6 +24,9 @@ COUNTING = "import threading, time\ncount = 0\nclass Stop:\n def __init__(s): s.
 LOGGER = "import threading\nclass Logger:\n def __init__(s, out): s.out, s.l = out, threading.Lock()\n def log(s, x):\n  with s.l: s.out.append(x)\n"
 _LOGGED = "l = Logger(out)\ndef g(k):\n    for i in range(5): l.log(k * 5 + i)\nts = [threading.Thread(target=g, args=(k,)) for k in range(4)]\n"
 _RUN = "for t in ts: t.start()\nfor t in ts: t.join()\n"
+ASK = "import os, warnings\ndef ask(g): g(); return input()\ndef setting(g): g(); return os.environ.get('MODE')\ndef warn(g): g(); warnings.warn('careful')\n"
+# Two calls, of which the first to begin is the first to end, while the other one is under way.
+_OVERLAPPING = "import os, threading, warnings\nfrom unittest.mock import patch\nout = []\none, two = threading.Event(), threading.Event()\ndef first():\n    one.set()\n    two.wait(2)\ndef second():\n    two.set()\n    ts[0].join(2)\ndef overlap(f):\n    global ts\n    ts = [threading.Thread(target=lambda g=g: out.append(f(g))) for g in (first, second)]\n    ts[0].start()\n    one.wait(2)\n    ts[1].start()\n    for t in ts: t.join()\n"
 _F = {"entry_point": ["call", "f", "run"]}
 # fmt: off
 THREADS = [
@@ -53,6 +56,9 @@ THREADS = [
  ("a list that the program keeps", LOGGER, LOGGER.replace("(x)", "(0)"), "import threading\nout = []\n" + _LOGGED + _RUN + "assert sorted(out) == list(range(20))", {"entry_point": "Logger"}),
  ("a stream that the program keeps", LOGGER.replace("append(x)", "write(f'{x} ')"), LOGGER.replace("append(x)", "write('0 ')"), "import io, threading\nout = io.StringIO()\n" + _LOGGED + _RUN + "assert sorted(map(int, out.getvalue().split())) == list(range(20))", {"entry_point": "Logger"}),
  ("what is printed", LOGGER.replace("s.out.append", "print"), LOGGER.replace("s.out.append(x)", "print(0)"), "import contextlib, io, threading\nout = io.StringIO()\n" + _LOGGED + "with contextlib.redirect_stdout(out):\n    for t in ts: t.start()\n    for t in ts: t.join()\nassert sorted(map(int, out.getvalue().split())) == list(range(20))", {"entry_point": "Logger"}),
+ ("what stands in the place of a function", ASK, ASK.replace("input()", "'x'"), _OVERLAPPING + "with patch('builtins.input', lambda: 'x'): overlap(ask)\nassert out == ['x', 'x']\ntry: ask(lambda: 0)\nexcept EOFError: pass\nelse: assert False", {"entry_point": "ask"}),
+ ("what stands in the environment", ASK, ASK.replace("os.environ.get('MODE')", "'x'"), _OVERLAPPING + "with patch.dict('os.environ', MODE='x'): overlap(setting)\nassert out == ['x', 'x'] and setting(lambda: 0) is None", {"entry_point": "setting"}),
+ ("what warnings are heard by", ASK, ASK.replace("'careful'", "'care'"), _OVERLAPPING + "with warnings.catch_warnings(record=True) as heard:\n    warnings.simplefilter('always')\n    overlap(warn)\n    warn(lambda: 0)\nassert [str(w.message) for w in heard] == ['careful'] * 3", {"entry_point": "warn"}),
 ]
 # fmt: on
 
