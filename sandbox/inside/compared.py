@@ -23,6 +23,7 @@ from .held import (
     text,
     untainted,
 )
+from .raised import made_where_the_program_is
 
 TYPE = "type()"  # by which the class of an object comes
 _ROUNDING = frozenset(("ceil", "floor"))  # what Python rounds as a float where no method says otherwise
@@ -97,10 +98,14 @@ def _of_tests(kind: type) -> bool:
 
 
 def library_class(held: Held) -> type | None:
-    """Which class of the library the program has handed over: it says so without being told what is expected.
+    """Which class of the library the program has handed over: it says so without being told what is expected; or that of the
+    tests which stands for one of its exceptions.
 
-    The class of an object of its own is none, whatever it says: data comes over as data.
+    The class of an object of its own is none of the library, whatever it says: data comes over as data.
     """
+    for kind in about(held).link.raised.made.values():
+        if number(made_where_the_program_is(kind)) == about(held).number:
+            return kind
     return None if producer(held) == TYPE else about(held).library
 
 

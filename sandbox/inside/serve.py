@@ -108,6 +108,7 @@ class Server:
         self.streams = Streams()
         self.shared = Shared()
         self.kinds: dict[tuple[str, ...], Any] = {}  # of exceptions, by their names
+        self.named: dict[str, Any] = {}  # classes of exceptions
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
         self.here = _Here()
         self.output, self.under_way = replaced.Output(), 0  # requests
@@ -345,7 +346,7 @@ class Server:
         if isinstance(error, BaseExceptionGroup) and depth < _MOST_CAUSES:
             inner = [error.message, [self._told(part, depth + 1) for part in error.exceptions[:_MOST_IN_GROUP]]]
         of_tests = vars(error).get(_OF_TESTS)
-        return [_names_of(type(error)), text, self._parts(error), came_from, inner, of_tests, self._held(error)]
+        return [self._names_of(type(error)), text, self._parts(error), came_from, inner, of_tests, self._held(error)]
 
     def _parts(self, error: BaseException) -> Any:
         """The arguments of an exception, objects among them, and its attributes, as far as they are small and data. None in the
@@ -365,19 +366,41 @@ class Server:
         """What each name is, for the tests to bind: [kind, content], and of a container that they may change its number."""
         found: dict[str, Any] = {}
         for name in wanted:
-            if name not in self.namespace:
+            top, *inner = name.split(".")
+            if top not in self.namespace:
                 continue
-            value = self.namespace[name]
+            owner, value = None, self.namespace[top]
+            for attribute in inner:  # Stack.Empty
+                owner, value = value, getattr(value, attribute, None) if isinstance(value, type) else None
             if _is_exception(value):
-                found[name] = ["exception", _names_of(value), self.encode(value)]
+                of = [self.encode(owner)] if inner else []
+                found[name] = ["exception", self._names_of(value), self.encode(value), *of]
+            elif inner:
+                continue
             elif isinstance(value, tuple) and value and all(map(_is_exception, value)):
-                found[name] = ["exceptions", [*map(_names_of, value)], self.encode(value)]
+                found[name] = ["exceptions", [*map(self._names_of, value)], self.encode(value)]
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
                 if type(value) in CONTAINERS and (number := self.shared.number(value)) is not None:
                     found[name].append(number)
         return [found]
+
+    def _names_of(self, kind: type) -> list[str]:
+        """Of a class of exceptions and its bases: those of the built-ins by their name alone, and no two classes by one."""
+        return [
+            self._name(base, name.removeprefix("builtins:")[:100], ":" in name)
+            for base, name in zip(kind.__mro__, library.names_of(kind), strict=False)
+        ]
+
+    def _name(self, kind: type, name: str, of_library: bool) -> str:
+        first = self.namespace.get(name)
+        if of_library or kind.__module__ == "__tests__":
+            return name
+        if self.named.setdefault(name, first if _is_exception(first) else kind) is not kind:
+            name = f"{name}#{id(kind)}"
+            self.named[name] = kind  # kept, so that the number stays its own
+        return name
 
     def on_told(self, error: Any) -> list[Any]:
         """What an exception says that the tests have had made."""
@@ -479,11 +502,6 @@ def _has_methods(kind: type) -> bool:
 
 def _is_exception(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
-
-
-def _names_of(kind: type) -> list[str]:
-    """Of a class of exceptions and its bases: those of the built-ins by their name alone."""
-    return [name.removeprefix("builtins:")[:100] for name in library.names_of(kind)]
 
 
 def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:

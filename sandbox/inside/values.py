@@ -19,7 +19,7 @@ from .expected import Expected, made
 from .given import Given
 from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
-from .raised import Raised, held_by
+from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
 from .shared import Shared
 from .streams import Streams
@@ -93,6 +93,8 @@ class Values:
         if type(value) is slice:
             return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
         if isinstance(value, type) and issubclass(value, Exception):
+            if (own := made_where_the_program_is(value)) is not None:
+                return self._reference(own)
             return {"~": "ref", "v": ["kind", self.raised.names_for_program(value)]}
         if isinstance(value, BaseException) and (held := held_by(value)) is not None:
             return {"~": "ref", "v": ["object", number(held)]}
