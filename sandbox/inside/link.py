@@ -192,16 +192,19 @@ class Link(Values):
             self._tell()
 
     def _tell(self) -> None:
-        changed = self.shared.changed(self.encode)
+        changed, results = self.shared.changed(self.encode), self.results.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
-        if changed:
+        if changed or results:
             self.kept.forget()
+        if changed:
             self.connection.send(["containers", changed])
+        if results:
+            self.connection.send(["results", results])
 
     def _send(self, message: list[Any]) -> None:
         number = self.here.number

@@ -12,6 +12,7 @@ import importlib
 import itertools
 import operator
 import re
+import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from .conversations import MAIN, Conversations
 from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
 from .shaped import shaped
-from .shared import Shared
+from .shared import Shared, results
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
@@ -106,7 +107,7 @@ class Server:
         self.objects: dict[int, Any] = {}
         self.stand_ins: dict[int, object] = {}
         self.streams = Streams()
-        self.shared = Shared()
+        self.shared, self.results = Shared(), results()
         self.kinds: dict[tuple[str, ...], Any] = {}  # of exceptions, by their names
         self.named: dict[str, Any] = {}  # classes of exceptions
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
@@ -285,6 +286,8 @@ class Server:
             self.instances.absorb(message[1], self.decode)
         elif message[0] == "containers":
             self.shared.take(message[1], self.decode)
+        elif message[0] == "results":
+            self.results.take_of_own(message[1], self.decode)
         elif message[0] == "several":
             with contextlib.suppress(RuntimeError):  # too many threads: then they are answered one after the other
                 Thread(target=self.conversations.read_on, daemon=True).start()
@@ -430,6 +433,9 @@ class Server:
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
         encoded = self.encode(arguments.by_number(value))
+        of_object = isinstance(function, types.MethodType) and _references(value) > _ALONE  # which has it by now, too
+        if of_object and not any(value is given for given in arguments.containers):
+            encoded = self._followed(self.results, "result", value, encoded)
         # What has to do with an object, and not with data alone, may keep what it was given.
         if isinstance(function, types.MethodType) or (type(encoded) is dict and encoded["~"] == "ref"):
             numbers = [(n, self.shared.number(c)) for n, c in enumerate(arguments.containers) if type(c) in CONTAINERS]
@@ -475,10 +481,14 @@ class Server:
 
     def _operated(self, name: str, value: Any) -> Any:
         encoded = self.encode(value)
-        if name != "getattr" or type(value) not in CONTAINERS:
-            return encoded
-        number = self.shared.number(value)
-        return encoded if number is None else {"~": "ref", "v": ["container", number, encoded]}
+        if name == "getitem":
+            return self._followed(self.results, "result", value, encoded)
+        return self._followed(self.shared, "container", value, encoded) if name == "getattr" else encoded
+
+    @staticmethod
+    def _followed(among: Shared, kind: str, value: Any, encoded: Any) -> Any:
+        number = among.number(value) if type(value) in CONTAINERS else None
+        return encoded if number is None else {"~": "ref", "v": [kind, number, encoded]}
 
 
 def _as_data(value: Any) -> list[Any] | None:
@@ -492,6 +502,18 @@ def _as_data(value: Any) -> list[Any] | None:
 
 def _no_data(value: Any) -> Any:
     raise TypeError
+
+
+def _references(value: Any) -> int:
+    return sys.getrefcount(value)
+
+
+def _alone() -> int:
+    value: list[Any] = []
+    return _references(value)
+
+
+_ALONE = _alone()  # of what one function holds, and nothing else
 
 
 def _has_methods(kind: type) -> bool:

@@ -21,7 +21,7 @@ from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
 from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
-from .shared import Shared
+from .shared import Shared, results
 from .streams import Streams
 from .texts import Handed
 
@@ -48,7 +48,7 @@ class Values:
     def __init__(self) -> None:
         self.instances = Instances({}, 1)
         self.streams = Streams()
-        self.shared = Shared()
+        self.shared, self.results = Shared(), results()
         self.handed = Handed()
         self.raised = Raised()
         self.stand_ins: list[object] = []
@@ -149,6 +149,10 @@ class Values:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
             return self.shared.put(which, found) if of_object else found
+        if kind == "result" and type(which) is int:
+            found = self.decode(class_name, standing, producer)
+            self.results.keep(which, found)
+            return found
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         proxy = self._proxy(which, class_name, standing, producer)
