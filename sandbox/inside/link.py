@@ -23,13 +23,16 @@ from .replaced import Around
 from .values import Values
 
 _LONGEST_TOLD = 500
-_MOST_THREADS = 16  # of the tests', that have one of their own where the program is
 _AWAITED = frozenset(("await", "anext", "aenter", "aexit"))
 _ANSWERS = (("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError))
 
 
 class Link(Values):
-    """A connection to the program's process."""
+    """A connection to the program's process.
+
+    Args:
+        most_threads: of the tests', that have one of their own there.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Link(Values):
         objects: frozenset[str] = frozenset(),
         methods: frozenset[str] = frozenset(),
         under_test: frozenset[str] = frozenset(),
+        most_threads: int = 16,
     ) -> None:
         super().__init__()
         self.under_test = under_test
@@ -62,6 +66,7 @@ class Link(Values):
         self.turns = Turns()
         # Conversations that threads of the tests have begun: for whom they are.
         self.begun: dict[int, tuple[list[threading.Thread], threading.RLock]] = {}
+        self.most_threads = most_threads
         self.numbers, self.several = itertools.count(MAIN - 1, -1), False
         self.sending = threading.RLock()
         self._kept = Kept()
@@ -97,7 +102,7 @@ class Link(Values):
                     del self.begun[number]
                     self.conversations.leave(number)
                     self.connection.send(["nested", number, ["end"]])
-            if len(self.begun) < _MOST_THREADS:
+            if len(self.begun) < self.most_threads:
                 number = next(self.numbers)
                 self.conversations.join(number)
                 self.begun[number] = [], threading.RLock()
