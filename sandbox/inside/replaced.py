@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -207,11 +207,11 @@ def _end(call: object, owner: Any, name: str) -> None:
 
 
 def _get(owner: Any, name: str) -> Any:
-    return owner.get(name) if owner is os.environ else getattr(owner, name)
+    return owner.get(name) if isinstance(owner, MutableMapping) else getattr(owner, name)
 
 
 def _set(owner: Any, name: str, value: Any) -> None:
-    if owner is not os.environ:
+    if not isinstance(owner, MutableMapping):  # which `os.environ` is; the program may have put another one there
         setattr(owner, name, value)
     elif value is None:
         owner.pop(name, None)
