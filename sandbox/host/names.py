@@ -98,7 +98,7 @@ class Script:
         classes: names of the program that the tests use as classes.
         objects: paths of what the tests use as objects and not as data.
         methods: what the tests ask of the objects that they make from these classes.
-        exceptions: names of the program that the tests catch.
+        exceptions: names of the program that the tests catch, and paths (``Stack.Empty``).
         entry_points: names that are given as the program's.
         not_defined: why the tests cannot be run: they leave their verdict to the program.
         assigned, read: attributes that are set, and that the setup reads (`assigned_and_read`).
@@ -181,7 +181,8 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.not_defined = script.not_defined or exits.leaves_undone(trees, bound | entry)
     script.assigned, script.read = assigned_and_read(trees[0], trees[1:])
     script.defaulted = [n for n in defaulted(trees[0]) if n not in script.assigned]
-    script.exceptions = sorted(caught & {*script.program, "SystemExit"} | _asserted(trees))
+    inner = {n for n in caught if "." in n and n.partition(".")[0] in script.program}
+    script.exceptions = sorted(caught & {*script.program, "SystemExit"} | inner | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
     script.methods = sorted(_methods(script.classes, uses))
@@ -297,7 +298,8 @@ _OF_EXCEPTIONS = frozenset(("raises", "assertRaises", "assertRaisesRegex", "supp
 
 
 def _caught(trees: Sequence[ast.AST]) -> set[str]:
-    """Names used as kinds of exceptions: in ``except``, and as arguments of assertRaises, raises and suppress."""
+    """Names used as kinds of exceptions: in ``except``, and as arguments of assertRaises, raises and suppress; ``Stack.Empty``
+    as a whole."""
     kinds: list[ast.AST] = []
     for node in _walk(trees):
         if isinstance(node, ast.ExceptHandler) and node.type is not None:
@@ -307,7 +309,16 @@ def _caught(trees: Sequence[ast.AST]) -> set[str]:
             name = name_of(function)
             if name in _OF_EXCEPTIONS:
                 kinds += node.args
-    return _names_in(kinds)
+    return set(_names_and_paths(kinds))
+
+
+def _names_and_paths(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        path = unparse(node) if isinstance(node, (ast.Name, ast.Attribute)) else ""
+        if path.replace(".", "").isidentifier():
+            yield path
+        else:
+            yield from _names_and_paths(ast.iter_child_nodes(node))
 
 
 def _asserted(trees: Sequence[ast.AST]) -> set[str]:

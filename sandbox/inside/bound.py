@@ -24,15 +24,19 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
     for name, origin in job["own"].items():
         namespace[name] = _imported(name, origin)
     link.raised.kinds.update({n: getattr(builtins, n) for n in job["exceptions"] if n in raised.NEVER})
-    wanted = [n for n in job["names"] if n not in job["own"]]
+    wanted = [*(n for n in job["names"] if n not in job["own"]), *(n for n in job["exceptions"] if "." in n)]
     (found,) = link.request(["names", wanted])
     asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
     kinds = [(len(bases), n, bases, its) for n, (kind, bases, *its) in asked.items() if kind == "exception"]
     for _, name, bases, its in sorted(kinds, key=lambda found: found[:2]):  # fewer bases first: each finds its own
-        own = _class(link, job, name, *its)
+        own, *owner = (_class(link, job, name, content) for content in its)
         if not isinstance(own, Proxy):  # what is called would be made here, and be true
             raise Gone("not a class of exceptions")
-        namespace[name] = link.raised.kinds[name] = _exception(link, bases, own)
+        made = _exception(link, bases, own)
+        if "." not in name:
+            namespace[name] = link.raised.kinds[name] = made
+        for holder in owner:
+            link.put[about(holder).number, name.rpartition(".")[2]] = made
     for name, (kind, content, *value) in asked.items():
         if kind == "exceptions":  # ERRORS = (KeyError, ParseError)
             caught_here = name in job["exceptions"]
@@ -74,7 +78,7 @@ def _exception(link: Link, bases: list[str], own: Any = None) -> type:
         return link.raised.made[bases[0]]
     known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
     base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
-    made = link.raised.made[bases[0]] = raised.standing_for(bases[0].rpartition(":")[2], base, own)
+    made = link.raised.made[bases[0]] = raised.standing_for(raised.short(bases[0]), base, own)
     if bases[0] not in raised.NEVER:
         link.raised.kinds[bases[0]] = made
     return made
@@ -102,7 +106,7 @@ class Data:
         bound, link = self.bound[name], self.link
         if self.namespace.get(name) is not bound:  # the tests have assigned it
             return self.namespace[name]
-        if link.requests != self.looked_at:
+        if link.requests != self.looked_at or link.asking:
             (found,) = link.request(["names", list(self.bound)])
             for other, (kind, content, *followed) in found.items():
                 if kind == "value" and other in self.bound and self.namespace.get(other) is self.bound[other]:

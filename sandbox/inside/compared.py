@@ -23,6 +23,7 @@ from .held import (
     text,
     untainted,
 )
+from .raised import made_where_the_program_is
 
 TYPE = "type()"  # by which the class of an object comes
 _ROUNDING = frozenset(("ceil", "floor"))  # what Python rounds as a float where no method says otherwise
@@ -63,7 +64,7 @@ class Compared(Held):
 
 def _equal(ours: Held, other: object, operation: str) -> bool:
     if not isinstance(other, Held):
-        if isinstance(other, Deciding) or _of_tests(type(other)):  # it asks for the attributes
+        if isinstance(other, Deciding) or _of_tests(type(other), "__eq__"):  # it asks for the attributes
             decided = getattr(type(other), f"__{operation}__")(other, ours)
             if decided is NotImplemented:
                 raise not_data(ours, operation)
@@ -91,16 +92,20 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
     raise not_data(ours, operation)
 
 
-def _of_tests(kind: type) -> bool:
-    """Whether a class of the tests' or of the task's has an ``__eq__`` of its own, which looks at the object as they would."""
-    return next(base for base in kind.__mro__ if "__eq__" in vars(base)).__module__ == "__tests__"
+def _of_tests(kind: type, method: str) -> bool:
+    """Whether a class of the tests' or of the task's has such a method of its own, which looks at the object as they would."""
+    return next((base.__module__ for base in kind.__mro__ if method in vars(base)), "") == "__tests__"
 
 
 def library_class(held: Held) -> type | None:
-    """Which class of the library the program has handed over: it says so without being told what is expected.
+    """Which class of the library the program has handed over: it says so without being told what is expected; or that of the
+    tests which stands for one of its exceptions.
 
-    The class of an object of its own is none, whatever it says: data comes over as data.
+    The class of an object of its own is none of the library, whatever it says: data comes over as data.
     """
+    for kind in about(held).link.raised.made.values():
+        if number(made_where_the_program_is(kind)) == about(held).number:
+            return kind
     return None if producer(held) == TYPE else about(held).library
 
 
@@ -115,8 +120,14 @@ def _unary(operation: str) -> Callable[..., Any]:
     return apply
 
 
-def _binary(operation: str, swapped: bool = False, order: bool = False) -> Callable[[Held, Any], Any]:
-    """An operator with two operands; with plain data only where the rules of `held` allow it."""
+def _binary(
+    operation: str, swapped: bool = False, order: bool = False, reflected: str = ""
+) -> Callable[[Held, Any], Any]:
+    """An operator with two operands; with plain data only where the rules of `held` allow it.
+
+    Args:
+        reflected: the method by which an object of the tests' on the other side says itself what comes of it.
+    """
 
     def apply(self: Held, other: Any, *modulus: Any) -> Any:
         objects = [held for held in (self, other, *modulus) if isinstance(held, Held)]
@@ -124,7 +135,12 @@ def _binary(operation: str, swapped: bool = False, order: bool = False) -> Calla
         ranks = set(map(standing, objects))
         members = not plain and all(about(held).named and about(held).of_own for held in objects)
         if ranks == {OPAQUE} and not members:
-            raise not_data(self, operation)
+            decided = NotImplemented
+            if reflected and _of_tests(type(other), reflected):
+                decided = getattr(type(other), reflected)(other, self)
+            if decided is NotImplemented:
+                raise not_data(self, operation)
+            return decided
         operands = (other, self) if swapped else (self, other, *modulus)
         if plain and order:  # with data there is no order: a class under test may say so itself, and nothing else
             if standing(self) == OWN:
@@ -142,10 +158,10 @@ def _binary(operation: str, swapped: bool = False, order: bool = False) -> Calla
     return apply
 
 
-def _in_place(operation: str) -> Callable[[Held, Any], Any]:
+def _in_place(operation: str, reflected: str) -> Callable[[Held, Any], Any]:
     """``x += other``. An object that has changed and is still itself stays what it was, unless a number was taken from it:
     what it says then is no number."""
-    apply = _binary(operation)
+    apply = _binary(operation, reflected=reflected)
 
     def assign(self: Held, other: Any) -> Any:
         result = apply(self, other)
@@ -163,10 +179,11 @@ _ARITHMETIC = (
 )
 for _name in ("neg", "pos", "abs", "round", "invert", "ceil", "floor", "trunc"):
     setattr(Compared, f"__{_name}__", _unary(_name))
-for _name in ("lt", "le", "gt", "ge"):
-    setattr(Compared, f"__{_name}__", _binary(_name, order=True))
+for _name, _other in (("lt", "gt"), ("le", "ge"), ("gt", "lt"), ("ge", "le")):
+    setattr(Compared, f"__{_name}__", _binary(_name, order=True, reflected=f"__{_other}__"))
 for _name in _ARITHMETIC:
-    setattr(Compared, f"__{_name.rstrip('_')}__", _binary(_name))
-    setattr(Compared, f"__r{_name.rstrip('_')}__", _binary(_name, swapped=True))
+    _short = _name.rstrip("_")
+    setattr(Compared, f"__{_short}__", _binary(_name, reflected=f"__r{_short}__"))
+    setattr(Compared, f"__r{_short}__", _binary(_name, swapped=True))
     if _name != "divmod":
-        setattr(Compared, f"__i{_name.rstrip('_')}__", _in_place(f"i{_name.rstrip('_')}"))
+        setattr(Compared, f"__i{_short}__", _in_place(f"i{_short}", f"__r{_short}__"))

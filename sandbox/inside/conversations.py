@@ -1,18 +1,20 @@
-"""Which thread a message is for: each thread of the program that has the tests call a function speaks with one of theirs.
+"""Which thread a message is for: each thread of one side that asks the other speaks with a thread there.
 
 In a conversation the two sides take turns, and what is begun last ends first. Conversations know nothing of each other: a
-function of the tests may wait for another one, and hold a lock while it asks the program.
+function of the tests may wait for another one, and hold a lock while it asks the program; so may what they call in threads.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 Message = list[Any]
 
-MAIN = 0  # the conversation that the tests begin
+MAIN = 0  # of the thread that runs the tests; others of theirs are below, those of the program's threads above
 
 
 class _Condition(threading.Condition):
@@ -51,14 +53,25 @@ class Conversations:
                 if self._broken is not None:
                     raise self._broken
                 self.reads = True
-            try:
-                self._take(self._receive())
-            except BaseException as error:
-                self._broken = error
-            finally:
-                with self._changed:
-                    self.reads = False
-                    self._changed.notify_all()
+            self._read()
+
+    def read_on(self) -> None:
+        """Read whenever nobody else does: whoever would hear the next message may be at work."""
+        while self._broken is None:
+            with self._changed:
+                self._changed.wait_for(lambda: not self.reads)
+                self.reads = True
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            self._take(self._receive())
+        except BaseException as error:
+            self._broken = error
+        finally:
+            with self._changed:
+                self.reads = False
+                self._changed.notify_all()
 
     def _take(self, message: Message) -> None:
         number = MAIN
@@ -68,3 +81,54 @@ class Conversations:
             self._received[number].append(message)
         else:
             self._begin(number, message)
+
+
+class _Here(threading.local):
+    has_taken = False
+
+
+class Turns:
+    """Of calls that take along what the tests have once, one goes over at a time: each brings back what it has made of its own
+    copy. Not while a function of the tests runs, which may wait for another call.
+    """
+
+    def __init__(self) -> None:
+        self._changed = _Condition()
+        self._taken: Counter[Any] = Counter()
+        self._functions = self._wanting = 0
+        self._here = _Here()
+
+    def are_wanted(self) -> bool:
+        return self._wanting > 0
+
+    @contextlib.contextmanager
+    def taken(self, things: Collection[Any]) -> Iterator[None]:
+        """For the time of a call with these ``things``, and of what it asks before it goes over."""
+        if not things or self._here.has_taken:
+            yield
+            return
+        with self._changed:
+            self._wanting += 1
+            self._changed.wait_for(lambda: self._functions or self._taken.keys().isdisjoint(things))
+            self._taken.update(things)
+        self._here.has_taken = True
+        try:
+            yield
+        finally:
+            self._here.has_taken = False
+            with self._changed:
+                self._wanting -= 1
+                self._taken -= Counter(things)
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def given_up(self) -> Iterator[None]:
+        """For the time of a function that the program has called."""
+        with self._changed:
+            self._functions += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._functions -= 1

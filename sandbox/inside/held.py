@@ -17,6 +17,8 @@ the very object that the tests have made (``return self``).
 
 from __future__ import annotations
 
+import dis
+import types
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -112,9 +114,11 @@ class Link(Protocol):
         emptied: what is known of the ends of iterators.
         taken: how many items the tests have taken of those that are their own iterators.
         outstanding: hears of exceptions that are no answer.
+        raised: kinds of exceptions.
     """
 
     outstanding: Any
+    raised: Any
     under_test: frozenset[str]
     making: set[str]
     objects: frozenset[str]
@@ -249,6 +253,13 @@ def producer(held: Held) -> str:
 def inner(held: Held) -> str:
     path = producer(held)
     return path if path.endswith("[]") else f"{path}[]"
+
+
+def is_read(frame: types.FrameType) -> bool:
+    """Whether the text of the tests reads an attribute there (``x.name``), and no function asks whether there is one."""
+    code = frame.f_code
+    reads = dis.opname[code.co_code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
+    return reads and not code.co_filename.endswith(".py") and not code.co_filename.startswith("<frozen")
 
 
 def not_data(held: Held, what: str) -> codec.NotData:

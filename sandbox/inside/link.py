@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Any
 from ..wire import codec
 from . import emptied, library, outstanding, passed, waited
 from .connection import Connection
-from .conversations import MAIN, Conversations
+from .conversations import MAIN, Conversations, Turns
 from .given import Arguments, alike, fill
 from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
@@ -27,7 +28,11 @@ _ANSWERS = (("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", 
 
 
 class Link(Values):
-    """A connection to the program's process."""
+    """A connection to the program's process.
+
+    Args:
+        most_threads: of the tests', that have one of their own there.
+    """
 
     def __init__(
         self,
@@ -35,6 +40,7 @@ class Link(Values):
         objects: frozenset[str] = frozenset(),
         methods: frozenset[str] = frozenset(),
         under_test: frozenset[str] = frozenset(),
+        most_threads: int = 16,
     ) -> None:
         super().__init__()
         self.under_test = under_test
@@ -57,8 +63,11 @@ class Link(Values):
         self.waits = waited.Program(
             self.listens, lambda: self.conversations.reads, self.wait, lambda: self.kept.forget()
         )
-        # Threads of the tests share one conversation; a function that is called asks again.
-        self.lock = threading.RLock()
+        self.turns = Turns()
+        # Conversations that threads of the tests have begun: for whom they are.
+        self.begun: dict[int, tuple[list[threading.Thread], threading.RLock]] = {}
+        self.most_threads = most_threads
+        self.numbers, self.several = itertools.count(MAIN - 1, -1), False
         self.sending = threading.RLock()
         self._kept = Kept()
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
@@ -75,12 +84,33 @@ class Link(Values):
         thread = threading.get_ident()
         self.asking[thread] += 1
         try:
-            with self.lock if self.here.number == MAIN else contextlib.nullcontext():
+            if self.here.number is None:
+                self.here.number, self.here.turn = self._conversation()
+            with self.here.turn:
                 return self._request(message, given or [], around or {})
         finally:
+            self.requests += 1  # what came of it, others may not have seen
             self.asking[thread] -= 1
             if not self.asking[thread]:
                 del self.asking[thread]
+
+    def _conversation(self) -> tuple[int, contextlib.AbstractContextManager[Any]]:
+        """One of this thread's own, as long as there are not too many. Those of threads that have ended do so, too."""
+        with self.sending, _broken():
+            for number, (threads, _) in list(self.begun.items()):
+                if not any(t.is_alive() for t in threads):
+                    del self.begun[number]
+                    self.conversations.leave(number)
+                    self.connection.send(["nested", number, ["end"]])
+            if len(self.begun) < self.most_threads:
+                number = next(self.numbers)
+                self.conversations.join(number)
+                self.begun[number] = [], threading.RLock()
+            else:
+                number = min(self.begun, key=lambda n: len(self.begun[n][0]))
+            threads, turn = self.begun[number]
+            threads.append(threading.current_thread())
+            return number, turn
 
     def _request(self, message: list[Any], given: list[Any], around: dict[str, Any]) -> list[Any]:
         self.requests += 1
@@ -91,7 +121,7 @@ class Link(Values):
         with _broken():
             self._send(message)
             while True:
-                reply = self.conversations.hear(self.here.number)
+                reply = self.conversations.hear(self.here.number or MAIN)
                 if reply[0] == "callback":
                     *asked, printed = reply[1:]
                     self.around.printed(around, printed)
@@ -127,7 +157,8 @@ class Link(Values):
 
     def _begin(self, number: int, message: list[Any]) -> None:
         """A thread of the program has a function of the tests called."""
-        if type(number) is not int or type(message) is not list or not message or message[0] != "callback":
+        begins = type(message) is list and message and message[0] == "callback"
+        if type(number) is not int or number < MAIN or not begins:
             raise codec.Malformed("an answer that nobody has asked for")
         self.conversations.join(number)
         thread = threading.Thread(target=self._run_apart, args=(number, message), daemon=True)
@@ -166,20 +197,26 @@ class Link(Values):
             self._tell()
 
     def _tell(self) -> None:
-        changed = self.shared.changed(self.encode)
+        changed, results = self.shared.changed(self.encode), self.results.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
-        if changed:
+        if changed or results:
             self.kept.forget()
+        if changed:
             self.connection.send(["containers", changed])
+        if results:
+            self.connection.send(["results", results])
 
     def _send(self, message: list[Any]) -> None:
         number = self.here.number
         with self.sending:
+            if not self.several and threading.active_count() > 1:
+                self.several = True
+                self.connection.send(["several"])
             self._tell()
             self.connection.send(["nested", number, message] if number else message)
 
@@ -193,7 +230,8 @@ class Link(Values):
                 Kept(),
             )  # the program is at work: what its objects say may have changed
             try:
-                value = self.functions[number](*decoded, **named)
+                with self.turns.given_up():
+                    value = self.functions[number](*decoded, **named)
             finally:
                 self.here.kept = kept
             answer = ["returned", self.encode(value)]
@@ -222,11 +260,12 @@ class Link(Values):
     def operation(self, name: str, *operands: Any, standing: int = OPAQUE, producer: str = "") -> Any:
         self.kept.before(name, number(operands[0]))
         self.awaited = self.awaited or name in _AWAITED
-        message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
-        if around := self._around():  # what runs behind an attribute, an operator or a block prints, too
-            message.append(around)
-        reply = self.request(message, around=around)
-        return self._answer(reply, len(message) - 2, lambda: self._operated(reply, around, standing, producer))
+        with self._turn():
+            message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
+            if around := self._around():  # what runs behind an attribute, an operator or a block prints, too
+                message.append(around)
+            reply = self.request(message, around=around)
+            return self._answer(reply, len(message) - 2, lambda: self._operated(reply, around, standing, producer))
 
     def _operated(self, reply: list[Any], around: dict[str, Any], standing: int, producer: str) -> Any:
         if around:
@@ -240,14 +279,12 @@ class Link(Values):
         return bool(self.functions or self.streams.known or self.shared.known or self.around.captured() or self.awaited)
 
     def wait(self, seconds: float, in_loop: bool) -> bool:
-        """Let time pass where the program is; in its event loop, if it has one. False: another thread of the tests asks there."""
-        with contextlib.ExitStack() as held:
-            if self.here.number == MAIN:
-                if not self.lock.acquire(blocking=False):
-                    return False
-                held.callback(self.lock.release)
-            with _broken():
-                self.operation("wait in a loop" if in_loop else "wait", seconds)
+        """Let time pass where the program is; in its event loop, if it has one. False: others ask there, or this thread has not
+        asked yet."""
+        if self.here.number is None or self.turns.are_wanted():
+            return False
+        with _broken():
+            self.operation("wait in a loop" if in_loop else "wait", seconds)
         return True
 
     def _around(self) -> dict[str, Any]:
@@ -263,17 +300,18 @@ class Link(Values):
     ) -> Any:
         """Call a function of the standard library where the program is."""
         self.kept.before(name, None)
-        encoded, named = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
-        around = self.around.now(self.encode)
-        reply = self.request(
-            ["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, around], around=around
-        )
+        with self._turn():
+            encoded, named = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
+            around = self.around.now(self.encode)
+            reply = self.request(
+                ["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, around], around=around
+            )
 
-        def decode() -> Any:
-            self.around.after(around, reply[2])
-            return self.decode(reply[0], standing, f"{name}()")
+            def decode() -> Any:
+                self.around.after(around, reply[2])
+                return self.decode(reply[0], standing, f"{name}()")
 
-        return self._answer(reply, 3, decode)
+            return self._answer(reply, 3, decode)
 
     @staticmethod
     def _answer(reply: list[Any], length: int, decode: Callable[[], Any]) -> Any:
@@ -286,6 +324,21 @@ class Link(Values):
 
     def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         arguments = Arguments((*args, *kwargs.values()))
+        with self._turn(arguments):
+            return self._call(target, arguments, args, kwargs)
+
+    def _turn(self, arguments: Arguments | None = None) -> contextlib.AbstractContextManager[None]:
+        """That of a call with these ``arguments``: a container goes along with one at a time, and so do objects of the task,
+        streams and what stands in the place of the library's."""
+        things: list[Any] = []
+        if arguments is not None:
+            things += map(id, arguments.containers)
+            things += ["objects"] if any(type(o).__module__ == "__tests__" for o in arguments.others) else []
+        if self.streams.known or self.around.now(lambda standing: None):
+            things.append("around")
+        return self.turns.taken(things)
+
+    def _call(self, target: Proxy, arguments: Arguments, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         handed = arguments.by_number if arguments.shared else lambda value: value
         encoded = [self.encode(handed(a)) for a in args]
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
@@ -304,6 +357,8 @@ class Link(Values):
         except Exception as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {known_text(error)}"[:300])
             raise
+        finally:
+            self.kept.forget()
         standing = OWN if about(target).makes_own else OPAQUE
         value = self._answer(reply, 3, lambda: self._result(target, reply, arguments.containers, standing, around))
         self.last = self.last.replace("did not return", f"returned {show(value)}")

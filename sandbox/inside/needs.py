@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 
-from ..wire.bindings import bound_anywhere
+from ..wire.bindings import ScopedTransformer, bound_anywhere, read_and_bound
 from ..wire.source import name_of, unparse
 from . import testing
 from .replaced import Place
@@ -107,10 +107,25 @@ def compiles(texts: Sequence[str]) -> str | None:
 
 def missing(trees: Sequence[ast.Module], program: Collection[str]) -> str | None:
     """Why these tests cannot be run, or None. ``program``: the names of the program that are no exceptions."""
-    return next((why for tree in trees for why in _missing(tree, program)), None)
+    taken: set[str] = set().union(*(read_and_bound(tree)[1] for tree in trees))
+    return next((why for tree in trees for why in _missing(tree, program, taken)), None)
 
 
-def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
+class _Scopes(ScopedTransformer):
+    """Where ``globals``, ``locals`` and ``vars`` are no names of the tests' own: `found`, by identity."""
+
+    def __init__(self, tree: ast.Module, taken: Collection[str]) -> None:
+        super().__init__(taken)
+        self.found: set[int] = set()
+        self.visit(tree)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        self.found |= {id(node)} if self.is_built_in(node, SCOPES) else set()
+        return node
+
+
+def _missing(tree: ast.Module, program: Collection[str], taken: Collection[str]) -> Iterator[str]:
+    scopes = _Scopes(tree, taken).found
     tried = {
         id(n) for t in ast.walk(tree) if isinstance(t, ast.Try) and t.handlers for s in t.body for n in ast.walk(s)
     }
@@ -131,7 +146,7 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
             yield from _of_pytest(f"mark.{node.attr}" if module == "pytest.mark" else node.attr)
         elif isinstance(node, ast.Call) and unparse(node.func) in _FILES and "devnull" not in unparse(node):
             yield f"the tests call {unparse(node.func)}: they see no file of the program's, nor it one of theirs"
-        elif why := _keeps_names(node, called):
+        elif why := _keeps_names(node, called, scopes):
             yield why
         elif isinstance(node, ast.Attribute) and node.attr in _LOGS:
             yield f"the tests use {node.attr}: what the program logs stays in its process"
@@ -140,9 +155,9 @@ def _missing(tree: ast.Module, program: Collection[str]) -> Iterator[str]:
                 yield f"the tests derive {node.name} from {base.id}, which is the program's and lives in its process"
 
 
-def _keeps_names(node: ast.AST, called: Collection[int]) -> str | None:
+def _keeps_names(node: ast.AST, called: Collection[int], scopes: Collection[int]) -> str | None:
     """The names of the tests in hands that may look up, or fill in, what the program says."""
-    if isinstance(node, ast.Name) and node.id in _SCOPES and isinstance(node.ctx, ast.Load) and id(node) not in called:
+    if isinstance(node, ast.Name) and node.id in _SCOPES and id(node) in scopes and id(node) not in called:
         return f"the tests keep {node.id} under another name: call it where names are looked up"
     taken: list[ast.expr] = []
     if isinstance(node, ast.Call):
@@ -151,7 +166,7 @@ def _keeps_names(node: ast.AST, called: Collection[int]) -> str | None:
         taken += () if name == "format" else (k.value for k in node.keywords if not k.arg)
     elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mod):
         taken = [node.value]
-    if any(isinstance(t, ast.Call) and getattr(t.func, "id", "") in SCOPES and not t.args for t in taken):
+    if any(isinstance(t, ast.Call) and id(t.func) in scopes and not t.args for t in taken):
         return f"the tests hand their own names to {unparse(node)[:80]}: give it those that it needs"
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dis
 import functools
 import sys
 import types
@@ -22,6 +21,7 @@ from .held import (
     answer,
     inner,
     is_object,
+    is_read,
     no_number,
     not_data,
     number,
@@ -97,7 +97,7 @@ class Proxy(Compared):
         try:
             value = about(self).link.operation("getattr", self, name, producer=f".{name}")
         except AttributeError as error:
-            if _reads(sys._getframe(1)):
+            if is_read(sys._getframe(1)):
                 about(self).link.outstanding.add(error)
             raise
         if isinstance(value, Proxy):
@@ -249,13 +249,6 @@ class Proxy(Compared):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise not_data(self, "pickling it")
-
-
-def _reads(frame: types.FrameType) -> bool:
-    """Whether the text of the tests reads an attribute there (``x.name``), and no function asks whether there is one."""
-    code = frame.f_code
-    reads = dis.opname[code.co_code[frame.f_lasti]] in ("LOAD_ATTR", "LOAD_METHOD")
-    return reads and not code.co_filename.endswith(".py") and not code.co_filename.startswith("<frozen")
 
 
 def _yielding(held: Proxy, operation: str, kept: str, over: Callable[..., Any], made: Callable[..., Any]) -> Any:

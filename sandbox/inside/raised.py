@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import sys
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..wire import codec
 from . import library
-from .held import Held, about
+from .held import Held, about, is_read
 
 _OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
@@ -75,14 +77,62 @@ BODY = {"__getattr__": asked, "__str__": text_of, "__eq__": _equals, "__hash__":
 
 
 class _Kind(type):
-    """Of a class that stands for one of the program's, which makes what the tests make of it."""
+    """Of a class that stands for one of the program's, which makes what the tests make of it, and is asked for what it has."""
+
+    def __getattr__(cls, name: str) -> Any:
+        own = standing_in(cls)
+        if own is None or name.startswith("_"):  # which the library asks any class for
+            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
+        try:
+            value = getattr(own, name)
+        except AttributeError as error:
+            if is_read(sys._getframe(1)):
+                about(own).link.outstanding.add(error)
+            raise
+        is_method = isinstance(value, Held) and about(value).class_name == "method"
+        return functools.partial(_made_by, cls, value) if is_method else value
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        own = made_where_the_program_is(cls)
+        type.__setattr__(cls, name, value) if own is None else setattr(own, name, value)
+
+    def __delattr__(cls, name: str) -> None:
+        own = made_where_the_program_is(cls)
+        type.__delattr__(cls, name) if own is None else delattr(own, name)
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        own = made_where_the_program_is(cls)
+        if own is not None and issubclass(type(value), Held):
+            return about(own).link.operation("isinstance", value, own) is True
+        return super().__instancecheck__(value)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        own = vars(cls).get(_MADE)
+        own = made_where_the_program_is(cls)
         if own is None or issubclass(cls, BaseExceptionGroup):
             return super().__call__(*args, **kwargs)
         made = about(own).link.call(own, args, kwargs)
         return about(own).link.exception(cls, made) if isinstance(made, Held) else made
+
+
+def short(name: str) -> str:
+    """What the program calls a class of exceptions, of which there may be others of that name."""
+    return name.rpartition(":")[2].partition("#")[0][:100]
+
+
+def made_where_the_program_is(kind: type) -> Any:
+    """The program's class for which one of the tests stands; None for one that is derived from such a class."""
+    return vars(kind).get(_MADE)
+
+
+def standing_in(kind: type) -> Any:
+    """The program's class for which one of the tests stands, or from which theirs is derived; None: there is none."""
+    return next((own for base in kind.__mro__ if (own := made_where_the_program_is(base)) is not None), None)
+
+
+def _made_by(kind: type, method: Any, *args: Any, **kwargs: Any) -> Any:
+    made = method(*args, **kwargs)
+    is_one = issubclass(type(made), Held) and isinstance(made, kind)
+    return about(method).link.exception(kind, made) if is_one else made
 
 
 def standing_for(name: str, base: type, own: Any) -> type:
@@ -137,7 +187,9 @@ class Raised:
 
     def made_by_tests(self, kind: type, held: Held, told: list[Any], decode: Callable[[Any], Any]) -> BaseException:
         """What a class of the program has made for the tests, and says of it."""
-        _, text, parts, *_ = told
+        names, text, parts, *_ = told
+        known = (self.kinds.get(name, object) for name in names)
+        kind = next((k for k in known if issubclass(k, kind)), kind)
         arguments, attributes = _checked(decode(parts))
         error = _made(kind, str(text)[:500], arguments, attributes)
         error.__dict__[_HELD] = error.__dict__[_MADE] = held
@@ -150,7 +202,7 @@ class Raised:
         """
         arguments, attributes = _checked(parts)
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-        own = known[0].rpartition(":")[2] if known else ""
+        own = short(known[0]) if known else ""
         for name in known:
             kind = self.kind(name)
             if kind is not None:
@@ -203,4 +255,4 @@ def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:
 
 def _named(name: str, base: type) -> Any:
     """A kind of exception that the tests do not name, but may ask for its name."""
-    return types.new_class(name[:100], (base,), exec_body=lambda names: names.update(BODY, __module__="solution"))
+    return types.new_class(name, (base,), exec_body=lambda names: names.update(BODY, __module__="solution"))

@@ -80,7 +80,9 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     """Run each test; report [ "test", index, verdict, reason ] for each, or ["gone", index, reason] and stop."""
     connection = Connection(descriptor, job["limits"]["reply_kb"] * 1024)
     under_test = frozenset((*job["classes"], *job["entry_points"]))
-    link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]), under_test)
+    # Both processes' threads are counted as one user's: a quarter is for what the tests' own have there.
+    most = max(1, job["limits"]["processes"] // 4)
+    link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]), under_test, most)
     index = 0
 
     try:

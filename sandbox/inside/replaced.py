@@ -9,12 +9,14 @@ from __future__ import annotations
 import builtins
 import collections
 import contextlib
+import functools
 import importlib
 import io
 import os
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,38 +178,74 @@ class Output:
 class Brought:
     """The program's side: what of a call goes back beside its result and what it prints."""
 
-    def __init__(self, given: io.StringIO | None, caught: list[Any] | None) -> None:
-        self._given, self._caught = given, caught
+    def __init__(self, given: io.StringIO | None, warned: list[Any]) -> None:
+        self._given, self._warned = given, warned
 
     def told(self) -> list[Any]:
-        warned = [[[k.__name__ for k in w.category.__mro__], str(w.message)[:1000]] for w in self._caught or ()]
-        return [self._given.tell() if self._given else 0, warned]
+        return [self._given.tell() if self._given else 0, self._warned]
+
+
+_lock = threading.Lock()
+_put: dict[tuple[int, str], tuple[Any, dict[object, Any]]] = {}
+
+
+def _stand(call: object, owner: Any, name: str, value: Any) -> None:
+    """Several calls may be under way, and end in any order: what the latest has put there stands there."""
+    with _lock:
+        _, values = _put.setdefault((id(owner), name), (_get(owner, name), {}))
+        values[call] = value
+        _set(owner, name, value)
+
+
+def _end(call: object, owner: Any, name: str) -> None:
+    with _lock:
+        before, values = _put[id(owner), name]
+        del values[call]
+        _set(owner, name, [before, *values.values()][-1])
+        if not values:
+            del _put[id(owner), name]
+
+
+def _get(owner: Any, name: str) -> Any:
+    return owner.get(name) if isinstance(owner, MutableMapping) else getattr(owner, name)
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    if not isinstance(owner, MutableMapping):  # which `os.environ` is; the program may have put another one there
+        setattr(owner, name, value)
+    elif value is None:
+        owner.pop(name, None)
+    else:
+        owner[name] = value
 
 
 @contextlib.contextmanager
 def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Brought]:
     """The program's side: for the time of a call, what the tests have put there. Gives what goes back."""
-    before: list[tuple[Any, str, Any]] = []
+    call, stands = object(), list[tuple[Any, str]]()
 
     def replace(owner: Any, name: str, value: Any) -> None:
-        before.append((owner, name, getattr(owner, name)))
-        setattr(owner, name, value)
+        _stand(call, owner, name, value)
+        stands.append((owner, name))
 
     given = _Input(around["stdin"]) if "stdin" in around else None
-    kept = {name: os.environ.get(name) for name in around.get("environment", ())}
+    warned: list[Any] = []
     try:
         for name, value in around.get("environment", {}).items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+            replace(os.environ, name, value)
         if given is not None:
             replace(sys, "stdin", given)
         for module, attribute, value in around.get("places", ()):
             replace(builtins if module == "builtins" else importlib.import_module(module), attribute, decode(value))
-        with warnings.catch_warnings(record=True) if "warnings" in around else contextlib.nullcontext() as caught:
-            if caught is not None:
-                warnings.simplefilter("always")
-            yield Brought(given, caught)
+        if "warnings" in around:
+            replace(warnings, "showwarning", functools.partial(_warned, warned))
+            replace(warnings, "filters", [])
+            warnings.simplefilter("always")
+        yield Brought(given, warned)
     finally:
-        for name, old in kept.items():
-            os.environ.pop(name, None) if old is None else os.environ.update({name: old})
-        for owner, name, value in reversed(before):
-            setattr(owner, name, value)
+        for owner, name in stands:
+            _end(call, owner, name)
+
+
+def _warned(told: list[Any], message: Any, category: type, *_: Any, **__: Any) -> None:
+    told.append([[kind.__name__ for kind in category.__mro__], str(message)[:1000]])

@@ -12,9 +12,11 @@ import importlib
 import itertools
 import operator
 import re
+import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
+from threading import Thread  # that of the program may be another one
 from typing import Any
 
 from ..wire import codec
@@ -25,7 +27,7 @@ from .conversations import MAIN, Conversations
 from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
 from .shaped import shaped
-from .shared import Shared
+from .shared import Shared, results
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
@@ -105,12 +107,13 @@ class Server:
         self.objects: dict[int, Any] = {}
         self.stand_ins: dict[int, object] = {}
         self.streams = Streams()
-        self.shared = Shared()
+        self.shared, self.results = Shared(), results()
         self.kinds: dict[tuple[str, ...], Any] = {}  # of exceptions, by their names
+        self.named: dict[str, Any] = {}  # classes of exceptions
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
         self.here = _Here()
         self.output, self.under_way = replaced.Output(), 0  # requests
-        self.conversations = Conversations(self._receive, self._unexpected)
+        self.conversations = Conversations(self._receive, self._begin)
         self.numbers, self.sending = itertools.count(MAIN + 1), threading.RLock()
 
     def encode(self, value: Any) -> Any:
@@ -237,9 +240,25 @@ class Server:
             self.conversations.leave(number)
             self.here.number = None
 
-    @staticmethod
-    def _unexpected(number: int, message: list[Any]) -> None:
-        raise codec.Malformed("nobody here has asked")
+    def _begin(self, number: int, message: list[Any]) -> None:
+        """A thread of the tests asks: it has one here, which is the same one for the program as long as it lives."""
+        if message[0] == "end":  # of one that could not be begun
+            return
+        self.conversations.join(number)
+        try:
+            Thread(target=self._answer_apart, args=(number, message), daemon=True).start()
+        except RuntimeError as error:  # too many threads
+            self.conversations.leave(number)
+            outer, self.here.number = self.here.number, number
+            self._send(self._raised(error))
+            self.here.number = outer
+
+    def _answer_apart(self, number: int, message: list[Any]) -> None:
+        with contextlib.suppress(EOFError, ConnectionError):
+            while message[0] != "end":
+                self._answer(number, message)
+                message = self.conversations.hear(number)
+        self.conversations.leave(number)
 
     def _failed(self, names: list[str], text: str, arguments: Any, which: int) -> BaseException:
         """What a function of the tests has raised; let through, it is that one for them.
@@ -259,7 +278,7 @@ class Server:
         return message
 
     def _absorbed(self, message: list[Any]) -> bool:
-        """Take classes of the tests, and objects of the task; False for any other message."""
+        """Take what is no request: classes of the tests, objects, containers, that several threads may ask; False for those."""
         if message[0] == "classes":
             for description in message[1]:
                 self.instances.classes[description[0]] = lent.made(description, self.namespace.get(description[1]))
@@ -267,6 +286,11 @@ class Server:
             self.instances.absorb(message[1], self.decode)
         elif message[0] == "containers":
             self.shared.take(message[1], self.decode)
+        elif message[0] == "results":
+            self.results.take_of_own(message[1], self.decode)
+        elif message[0] == "several":
+            with contextlib.suppress(RuntimeError):  # too many threads: then they are answered one after the other
+                Thread(target=self.conversations.read_on, daemon=True).start()
         else:
             return False
         return True
@@ -325,7 +349,7 @@ class Server:
         if isinstance(error, BaseExceptionGroup) and depth < _MOST_CAUSES:
             inner = [error.message, [self._told(part, depth + 1) for part in error.exceptions[:_MOST_IN_GROUP]]]
         of_tests = vars(error).get(_OF_TESTS)
-        return [_names_of(type(error)), text, self._parts(error), came_from, inner, of_tests, self._held(error)]
+        return [self._names_of(type(error)), text, self._parts(error), came_from, inner, of_tests, self._held(error)]
 
     def _parts(self, error: BaseException) -> Any:
         """The arguments of an exception, objects among them, and its attributes, as far as they are small and data. None in the
@@ -345,19 +369,41 @@ class Server:
         """What each name is, for the tests to bind: [kind, content], and of a container that they may change its number."""
         found: dict[str, Any] = {}
         for name in wanted:
-            if name not in self.namespace:
+            top, *inner = name.split(".")
+            if top not in self.namespace:
                 continue
-            value = self.namespace[name]
+            owner, value = None, self.namespace[top]
+            for attribute in inner:  # Stack.Empty
+                owner, value = value, getattr(value, attribute, None) if isinstance(value, type) else None
             if _is_exception(value):
-                found[name] = ["exception", _names_of(value), self.encode(value)]
+                of = [self.encode(owner)] if inner else []
+                found[name] = ["exception", self._names_of(value), self.encode(value), *of]
+            elif inner:
+                continue
             elif isinstance(value, tuple) and value and all(map(_is_exception, value)):
-                found[name] = ["exceptions", [*map(_names_of, value)], self.encode(value)]
+                found[name] = ["exceptions", [*map(self._names_of, value)], self.encode(value)]
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
                 if type(value) in CONTAINERS and (number := self.shared.number(value)) is not None:
                     found[name].append(number)
         return [found]
+
+    def _names_of(self, kind: type) -> list[str]:
+        """Of a class of exceptions and its bases: those of the built-ins by their name alone, and no two classes by one."""
+        return [
+            self._name(base, name.removeprefix("builtins:")[:100], ":" in name)
+            for base, name in zip(kind.__mro__, library.names_of(kind), strict=False)
+        ]
+
+    def _name(self, kind: type, name: str, of_library: bool) -> str:
+        first = self.namespace.get(name)
+        if of_library or kind.__module__ == "__tests__":
+            return name
+        if self.named.setdefault(name, first if _is_exception(first) else kind) is not kind:
+            name = f"{name}#{id(kind)}"
+            self.named[name] = kind  # kept, so that the number stays its own
+        return name
 
     def on_told(self, error: Any) -> list[Any]:
         """What an exception says that the tests have had made."""
@@ -387,6 +433,9 @@ class Server:
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
         encoded = self.encode(arguments.by_number(value))
+        of_object = isinstance(function, types.MethodType) and _references(value) > _ALONE  # which has it by now, too
+        if of_object and not any(value is given for given in arguments.containers):
+            encoded = self._followed(self.results, "result", value, encoded)
         # What has to do with an object, and not with data alone, may keep what it was given.
         if isinstance(function, types.MethodType) or (type(encoded) is dict and encoded["~"] == "ref"):
             numbers = [(n, self.shared.number(c)) for n, c in enumerate(arguments.containers) if type(c) in CONTAINERS]
@@ -432,10 +481,14 @@ class Server:
 
     def _operated(self, name: str, value: Any) -> Any:
         encoded = self.encode(value)
-        if name != "getattr" or type(value) not in CONTAINERS:
-            return encoded
-        number = self.shared.number(value)
-        return encoded if number is None else {"~": "ref", "v": ["container", number, encoded]}
+        if name == "getitem":
+            return self._followed(self.results, "result", value, encoded)
+        return self._followed(self.shared, "container", value, encoded) if name == "getattr" else encoded
+
+    @staticmethod
+    def _followed(among: Shared, kind: str, value: Any, encoded: Any) -> Any:
+        number = among.number(value) if type(value) in CONTAINERS else None
+        return encoded if number is None else {"~": "ref", "v": [kind, number, encoded]}
 
 
 def _as_data(value: Any) -> list[Any] | None:
@@ -451,6 +504,18 @@ def _no_data(value: Any) -> Any:
     raise TypeError
 
 
+def _references(value: Any) -> int:
+    return sys.getrefcount(value)
+
+
+def _alone() -> int:
+    value: list[Any] = []
+    return _references(value)
+
+
+_ALONE = _alone()  # of what one function holds, and nothing else
+
+
 def _has_methods(kind: type) -> bool:
     """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``."""
     own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
@@ -459,11 +524,6 @@ def _has_methods(kind: type) -> bool:
 
 def _is_exception(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
-
-
-def _names_of(kind: type) -> list[str]:
-    """Of a class of exceptions and its bases: those of the built-ins by their name alone."""
-    return [name.removeprefix("builtins:")[:100] for name in library.names_of(kind)]
 
 
 def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:

@@ -3,27 +3,35 @@
 
 Each side has one of its own under one number. With what a side says next goes what has changed in it. Asked for again, the
 same container is the same one for the tests.
+
+What a method or an item of an object hands over stays what it was for the tests, whatever the program does, which may by then
+have been told what they expect. But the program hears of what they change in it: it may be its own (``s.peek().append(3)``).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
 from .given import Arguments, alike, fill
 
-_MOST = 20  # containers: the ones that were met last
-_LONGEST = 1000  # items, with those of what is in it
-
 
 class Shared:
-    """One side's containers by number: `known`."""
+    """One side's containers by number: `known`.
 
-    def __init__(self) -> None:
+    Args:
+        most: of them: the ones that were met last.
+        longest: how many items one may have, with those of what is in it.
+    """
+
+    def __init__(self, most: int = 20, longest: int = 1000) -> None:
+        self._most, self._longest = most, longest
         self.known: dict[int, Any] = {}
         self._before: dict[int, list[Any]] = {}
         self._next = 0
+        self._lock = threading.RLock()  # whoever reads takes them, while others look for what has changed
 
     def number(self, container: Any) -> int | None:
         """The number of one that the program hands over or keeps; None for one that is too long to be followed."""
@@ -35,25 +43,27 @@ class Shared:
 
     def keep(self, number: int, container: Any) -> bool:
         """Follow a container from now on; False if it is too long for that."""
-        self.known.pop(number, None)
-        parts = Arguments([container])
-        if sum(map(len, parts.containers)) > _LONGEST:
-            self._before.pop(number, None)
-            return False
-        self.known[number], self._before[number] = container, parts.before()
-        for oldest in list(self.known)[:-_MOST]:
-            self.known.pop(oldest, None)
-            self._before.pop(oldest, None)
-        return True
+        with self._lock:
+            self.known.pop(number, None)
+            parts = Arguments([container] if len(container) <= self._longest else [])
+            if not parts.containers or sum(map(len, parts.containers)) > self._longest:
+                self._before.pop(number, None)
+                return False
+            self.known[number], self._before[number] = container, parts.before()
+            for oldest in list(self.known)[: -self._most]:
+                self.known.pop(oldest, None)
+                self._before.pop(oldest, None)
+            return True
 
     def put(self, number: int, content: Any) -> Any:
         """Give a container what the other side's holds; returns it, or a new one."""
-        known = self.known.get(number)
-        if known is not None and alike(known, content):
-            fill(known, content)
-            content = known
-        self.keep(number, content)
-        return content
+        with self._lock:
+            known = self.known.get(number)
+            if known is not None and alike(known, content):
+                fill(known, content)
+                content = known
+            self.keep(number, content)
+            return content
 
     def take(self, states: Any, decode: Callable[[Any], Any]) -> None:
         """What the other side has changed. Raises Malformed."""
@@ -64,15 +74,29 @@ class Shared:
             if number in self.known and alike(self.known[number], found):
                 self.put(number, found)
 
+    def take_of_own(self, states: Any, decode: Callable[[Any], Any]) -> None:
+        """What the other side has changed in what is here what it was."""
+        for number, _ in self.changed(lambda container: None):
+            self.known.pop(number, None)
+        for number, content in states:
+            if number in self.known:
+                self.put(number, decode(content))
+
     def changed(self, encode: Callable[[Any], Any]) -> list[Any]:
         """[number, content] of those that are not what they were; the other side is told of it now."""
         found = []
-        for number, container in list(self.known.items()):
-            parts = Arguments([container])
-            before = self._before.get(number)
-            if before is None:
-                continue
-            if len(parts.containers) != len(before) or parts.changed(before, lambda content: content):
-                self._before[number] = parts.before()
-                found.append([number, encode(container)])
-        return found
+        with self._lock:
+            for number, container in list(self.known.items()):
+                parts = Arguments([container])
+                before = self._before.get(number)
+                if before is None:
+                    continue
+                if len(parts.containers) != len(before) or parts.changed(before, lambda content: content):
+                    self._before[number] = parts.before()
+                    found.append((number, container))
+        return [[number, encode(container)] for number, container in found]
+
+
+def results() -> Shared:
+    """Of what is handed over all the time: each is looked at with each message."""
+    return Shared(most=3, longest=200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import re
@@ -18,9 +19,9 @@ from .expected import Expected, made
 from .given import Given
 from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
-from .raised import Raised, held_by
+from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
-from .shared import Shared
+from .shared import Shared, results
 from .streams import Streams
 from .texts import Handed
 
@@ -29,12 +30,14 @@ class _Here(threading.local):
     """What a thread of the tests is about.
 
     Attributes:
-        number: the conversation in which it asks.
+        number: the conversation in which it asks; None: it has not asked yet.
+        turn: for those that have one together.
         kept: what objects have said to the function that the program has called in it.
         given: the mutable arguments that a reply names by number.
     """
 
-    number = MAIN
+    number: int | None = None
+    turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     kept: Kept | None = None
     given: list[Any] = []  # noqa: RUF012
 
@@ -45,11 +48,12 @@ class Values:
     def __init__(self) -> None:
         self.instances = Instances({}, 1)
         self.streams = Streams()
-        self.shared = Shared()
+        self.shared, self.results = Shared(), results()
         self.handed = Handed()
         self.raised = Raised()
         self.stand_ins: list[object] = []
         self.here = _Here()
+        self.here.number = MAIN
         self.lends = False  # the classes of the setup are on both sides, and told by name
         self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.functions: list[Callable[..., Any]] = []
@@ -89,6 +93,8 @@ class Values:
         if type(value) is slice:
             return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
         if isinstance(value, type) and issubclass(value, Exception):
+            if (own := made_where_the_program_is(value)) is not None:
+                return self._reference(own)
             return {"~": "ref", "v": ["kind", self.raised.names_for_program(value)]}
         if isinstance(value, BaseException) and (held := held_by(value)) is not None:
             return {"~": "ref", "v": ["object", number(held)]}
@@ -143,6 +149,10 @@ class Values:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
             return self.shared.put(which, found) if of_object else found
+        if kind == "result" and type(which) is int:
+            found = self.decode(class_name, standing, producer)
+            self.results.keep(which, found)
+            return found
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         proxy = self._proxy(which, class_name, standing, producer)

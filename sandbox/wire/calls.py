@@ -221,6 +221,8 @@ class _Planner:
 
     def _function(self, node: ast.Call) -> ast.expr:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name == "str" and any(map(self._is_call, node.args)):
+            raise NotCalls  # of an object it is what its class says
         known = (name in _FUNCTIONS and name not in self._others) or self._math_name(node.func) in _MATH
         if not known or any(k.arg is None for k in node.keywords) or any(k.arg == "key" for k in node.keywords):
             raise NotCalls

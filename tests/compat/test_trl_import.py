@@ -389,6 +389,8 @@ REFUSED = {
     "no trainer": (lambda: source("print(1)\n"), "makes none of TRL's trainers"),
     "two trainers": (lambda: source(Path("script_of_two.py").read_text()), "it makes 2 trainers (lines 7, 8)"),
     "no Python": (lambda: source("def f(:\n"), "it is no Python"),
+    "a long integer": (lambda: grpo(f"max_steps=f(0x{'f' * 4000})"), "an integer of more than 10000 bits"),
+    "a long integer elsewhere": (lambda: grpo(rewards=f"make(0x{'f' * 4000})"), "an integer of more than 10000 bits"),
     "settings from the command line": (lambda: source(Path("parsed.py").read_text()), "--method grpo"),
     "method": (lambda: source("learning_rate: 1.0e-5\n", "c.yaml"), "say --method grpo or dpo or sft"),
     "list": (lambda: source("- 1\n", "c.yaml"), "a mapping"),

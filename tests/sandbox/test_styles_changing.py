@@ -20,6 +20,13 @@ KEEPS = (
 )
 COPIES = HOLDS + "\nclass V(V):\n a = property(lambda s: list(s.b), lambda s, a: setattr(s, 'b', a))"
 SEEDED = "import random\nclass R:\n def __str__(s): return str(random.random())\ndef make(): return R()"
+SHOWS = "class S:\n def __init__(s): s.a, s.d = [], {}\n def push(s, x): s.a.append(x)\n def peek(s): return s.a\n def shown(s): return list(s.a)\n def of(s, k): return s.d.setdefault(k, [])\n def size(s): return len(s.a)\n def __getitem__(s, k): return s.d[k]\n"
+COPIED = (
+    SHOWS.replace("return s.a\n", "return list(s.a)\n")
+    .replace("return s.d.setdefault(k, [])", "return list(s.d.setdefault(k, []))")
+    .replace("return s.d[k]", "return list(s.d[k])")
+)
+_S = {"entry_point": "S"}
 _M = "c = make()\nassert str(c) == 'at 0' and float(c) == 0\n"
 _H = "c = make()\nassert list(c) == [1, 2] and len(c) == 2 and str(c) == '[1, 2]'\n"
 _ALL = "assert list(c) == {0} and len(c) == len({0}) and str(c) == str({0})\n"
@@ -39,6 +46,14 @@ CHANGING = [
  ("what an attribute holds", HOLDS, COPIES, _H + "c.a.append(3)\n" + _ALL.format([1, 2, 3]), _F),
  ("what an object holds in a callback", HOLDS, KEEPS, "c = make()\nseen = []\nc.run(lambda: seen.append((list(c), len(c))))\nassert seen == [([1, 2], 2), ([1, 2, 3], 3)]", _F),
  ("a seed", SEEDED, SEEDED.replace("random.random()", "4"), "import random\nc = make()\nrandom.seed(1)\na = str(c)\nrandom.seed(2)\nassert str(c) != a\nrandom.seed(1)\nassert str(c) == a", _F),
+ # What a method hands over is the object's own, or a copy of it.
+ ("what a method hands over", SHOWS, COPIED, "s = S()\ns.push(1)\ns.peek().append(3)\nassert s.peek() == [1, 3] and s.size() == 2", _S),
+ ("what a method hands over, kept", SHOWS, COPIED, "s = S()\na = s.peek()\nassert s.size() == 0\na += [3, 4]\nassert s.size() == 2", _S),
+ ("what a method finds", SHOWS, COPIED, "s = S()\ns.of('x').append(1)\ns.of('y').append(2)\nassert s.of('x') == [1] and s['y'] == [2]", _S),
+ ("what an item is", SHOWS, COPIED, "s = S()\ns.of('x')\ns['x'].append(1)\nassert s.of('x') == [1]", _S),
+ ("what a method hands over as a copy", SHOWS, SHOWS.replace("list(s.a)", "s.a"), "s = S()\ns.push(1)\na = s.shown()\na.append(3)\nassert s.shown() == [1] and a == [1, 3]", _S),
+ ("what a method hands over, before it changes", SHOWS, SHOWS.replace("append(x)", "insert(0, x)"), "s = S()\ns.push(1)\na = s.shown()\ns.push(2)\nassert a == [1] and s.shown() == [1, 2]", _S),
+ ("what both change", SHOWS, SHOWS.replace("append(x)", "insert(0, x)"), "s = S()\na = s.peek()\ns.push(1)\ns.push(2)\na.append(7)\nassert s.peek() in ([1, 2], [1, 2, 7])", _S),
 ]
 # fmt: on
 

@@ -29,6 +29,15 @@ ANSWERS = "class Yes(int):\n __eq__ = __ge__ = __contains__ = lambda s, o: True\
 PAIR = ANSWERS + "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')\ndef f(p): return p.x + p.y\n"
 DISPATCHED = "from functools import singledispatch\n@singledispatch\ndef f(x): return 'other'\n@f.register(int)\ndef _(x): return 'int'\nclass A: pass\n@f.register\ndef _(x: A): return 'A'\ndef make(): return A()\n"
 
+BANK = "class BankError(Exception):\n CODE = 7\n TABLE = [1, 2]\n def __init__(s, n=0):\n  super().__init__(n)\n  s.n = n\n def __str__(s): return f'bank: {s.n}'\n @classmethod\n def from_code(cls, n): return cls(n)\n @staticmethod\n def describe(n): return f'code {n}'\ndef f(x):\n if x < 0: raise BankError(x)\n return x\ndef make(x): return BankError(x)\ndef both(x): return None, ValueError('no')\n"
+STACK = "class Empty(Exception): pass\nclass Stack:\n class Empty(LookupError):\n  LIMIT = 3\n  def __init__(s, n=1): super().__init__(n); s.n = n\n def __init__(s): s.a = []\n def push(s, x): s.a.append(x)\n def pop(s):\n  if not s.a: raise Stack.Empty(1)\n  return s.a.pop()\ndef g(): raise Empty('none')\ndef retry(f, on):\n for i in range(3):\n  try: return f()\n  except on:\n   if i == 2: raise\n"
+NAMESAKES = (
+    "def kind():\n class E(Exception): pass\n return E\nE1, E2 = kind(), kind()\ndef f(x): raise (E1, E2)[x]('no')\n"
+)
+MONEY = "class Money:\n    def __init__(s, n): s.n = n\n    def __lt__(s, o): return s.n < o.n\n    def __le__(s, o): return s.n <= o.n\n    def __gt__(s, o): return s.n > o.n\n    def __add__(s, o): return Money(s.n + o.n)\n    __radd__ = __add__\n    def __rsub__(s, o): return o.n - s.n\n"
+_BANK: dict[str, Any] = {"entry_point": ["BankError", "f", "make", "both"]}
+_STACK: dict[str, Any] = {"entry_point": ["Stack", "Empty", "g", "retry"]}
+
 # (name, a right program, what of it a wrong one has instead: each of these, tests, arguments)
 # fmt: off
 KINDS: list[tuple[str, str, tuple[str, ...], list[str], dict[str, Any]]] = [
@@ -88,6 +97,23 @@ KINDS: list[tuple[str, str, tuple[str, ...], list[str], dict[str, Any]]] = [
  ('an object of a class under test, negated', "class Vec:\n def __init__(s, x, y): s.x, s.y = x, y\n def __abs__(s): return (s.x ** 2 + s.y ** 2) ** 0.5\n def __lt__(s, o): return abs(s) < abs(o)\n def __gt__(s, o): return abs(s) > abs(o)\n def __neg__(s): return Vec(-s.x, -s.y)\n def __round__(s, n=0): return Vec(round(s.x), round(s.y))\n", ('Vec(-s.x', 'Vec(s.x'), ["assert (-Vec(3, 4)).x == -3", "v = -Vec(3, 4)\nassert v.x == -3"], {'entry_point': 'Vec'}),
  ('an object of a class under test, rounded', "class Vec:\n def __init__(s, x, y): s.x, s.y = x, y\n def __abs__(s): return (s.x ** 2 + s.y ** 2) ** 0.5\n def __lt__(s, o): return abs(s) < abs(o)\n def __gt__(s, o): return abs(s) > abs(o)\n def __neg__(s): return Vec(-s.x, -s.y)\n def __round__(s, n=0): return Vec(round(s.x), round(s.y))\n", ('Vec(round(s.x)', 'Vec(round(s.y)'), ["assert round(Vec(1.2, 2)).x == 1"], {'entry_point': 'Vec'}),
  ('a function in the form of a class, whose numbers are compared', 'def Area(x): return x * 2\n', ('x * 2', 'x'), ['assert abs(Area(-3)) == 6', 'assert max(Area(3), Area(4)) == 8', 'assert abs(Area(3) - 6) < 1e-6', 'assert -Area(3) == -6 and round(Area(3.4)) == 7'], {'entry_point': 'Area'}),
+ *[('operators of a class of the tests, ' + where, "class R:\n def __init__(s, n): s.n = n\ndef f(x): return R(x + 1)\n", ("x + 1", "x - 9", "x + 9"), [(MONEY if where == "tests" else "") + t for t in ("assert Money(3) < f(4) and f(4) < Money(6)", "assert f(5) > Money(5) and f(5) < Money(7) and Money(6) <= f(5)", "assert (Money(1) + f(1)).n == (f(1) + Money(1)).n == 3", "assert f(4) - Money(1) == 4", "x = f(4)\nx += Money(1)\nassert x.n == 6", "assert max(f(3), Money(3)).n == 4 and min(f(3), Money(5)).n == 4", "assert [m.n for m in sorted([Money(3), f(1), Money(1)])] == [1, 2, 3]")], {"entry_point": "f", **({} if where == "tests" else {"setup": MONEY})}) for where in ("tests", "setup")],
+ # What a class of exceptions has, as any class under test.
+ ('constants of an exception', BANK, ("CODE = 7", "CODE = 8", "X = 7"), ["assert BankError.CODE == 7 and f(1) == 1", "import pytest\nwith pytest.raises(BankError) as e: f(-1)\nassert e.value.CODE == type(e.value).CODE == BankError.CODE == 7", "assert hasattr(BankError, 'CODE') and getattr(BankError, 'CODE', 0) == 7 and getattr(BankError, 'NONE', 0) == 0 and f(1) == 1"], _BANK),
+ ('a constant of an exception that the tests change', BANK, ("return x\n", "return x + 1\n"), ["BankError.CODE = 9\nassert BankError.CODE == 9 and f(1) == 1\ntry: f(-1)\nexcept BankError as e: assert e.CODE == 9\nelse: assert 0", "from unittest.mock import patch\nwith patch.object(BankError, 'CODE', 8): assert BankError.CODE == 8 and make(1).CODE == 8\nassert BankError.CODE == 7 and f(1) == 1"], _BANK),
+ ('a list of an exception', BANK, ("[1, 2]", "[1]", "(1, 2)"), ["assert BankError.TABLE == [1, 2] and f(1) == 1"], _BANK),
+ ('a method of a class of exceptions', BANK, ("cls(n)", "cls(n + 1)", "n"), ["e = BankError.from_code(3)\nassert e.n == 3 and str(e) == 'bank: 3' and isinstance(e, BankError)", "import pytest\nwith pytest.raises(BankError) as e: raise BankError.from_code(3)\nassert e.value.n == 3 and f(1) == 1", "assert [e.n for e in map(BankError.from_code, [1, 2])] == [1, 2]"], _BANK),
+ ('a function of a class of exceptions', BANK, ("f'code {n}'", "f'no code {n}'", "0"), ["assert BankError.describe(3) == 'code 3'"], _BANK),
+ ('what an exception has not', BANK, ("return x\n", "return x + 1\n"), ["try: BankError.NONE\nexcept AttributeError: ok = f(1) == 1\nassert ok"], _BANK),
+ # One that is returned is an object.
+ ('the text of an exception that is returned', BANK, ("f'bank: {s.n}'", "f'bank: {s.n + 1}'"), ["assert str(make(3)) == 'bank: 3'", "e = make(3)\nassert f'{e}' == 'bank: 3'", "assert '3' in str(make(3))"], _BANK),
+ ('the kind of an exception that is returned', BANK, ("BankError(x)\ndef both", "ValueError(x)\ndef both", "x\ndef both"), ["assert isinstance(make(3), BankError)", "e = make(3)\nassert type(e) is BankError", "assert type(make(3)) in {BankError: 1}", "assert type(make(3)) == BankError"], _BANK),
+ ('an exception in what is returned', BANK, ("ValueError('no')", "ValueError('yes')", "'no'"), ["value, e = both(1)\nassert value is None and str(e) == 'no' and isinstance(e, ValueError)"], _BANK),
+ # Two classes of one name.
+ ('an exception of a class', STACK, ("raise Stack.Empty(1)", "raise Empty(1)", "raise IndexError(1)", "pass"), ["try: Stack().pop()\nexcept Empty: assert 0\nexcept Stack.Empty as e: assert e.n == 1 and e.LIMIT == Stack.Empty.LIMIT == 3 and type(e) is Stack.Empty\nelse: assert 0", "import pytest\nwith pytest.raises(Stack.Empty): Stack().pop()", "import unittest\nunittest.TestCase().assertRaises(Stack.Empty, Stack().pop)"], _STACK),
+ ('an exception of that name', STACK, ("raise Empty", "raise Stack.Empty"), ["import pytest\nwith pytest.raises(Empty): g()", "try: g()\nexcept Stack.Empty: assert 0\nexcept Empty as e: assert str(e) == 'none'\nelse: assert 0"], _STACK),
+ ('one of two that the program is given', STACK, ("except on", "except Empty", "except Exception"), ["n = []\ndef h():\n    n.append(1)\n    if len(n) < 3: raise Stack.Empty(1)\n    return 5\nassert retry(h, Stack.Empty) == 5 and len(n) == 3\ndef k():\n    n.append(1)\n    raise Empty(1)\ntry: retry(k, Stack.Empty)\nexcept Empty: pass\nassert len(n) == 4\nwith __import__('contextlib').suppress(Stack.Empty): pass"], _STACK),
+ ('two exceptions of one function', NAMESAKES, ("(E1, E2)", "(E2, E1)", "(E1, E1)"), ["for x in (0, 1):\n    try: f(x)\n    except E1 as e: assert x == 0 and type(e).__name__ == 'E'\n    except E2 as e: assert x == 1 and str(e) == 'no'\n    else: assert 0"], {'entry_point': ['f', 'E1', 'E2']}),
 ]
 # fmt: on
 

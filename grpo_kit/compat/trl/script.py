@@ -13,6 +13,7 @@ from .fields import CONFIGS, TRAINERS
 from .names import Names, Unread
 
 MAX_SCRIPT = 1 << 20  # characters
+MAX_BITS = 10_000  # of an integer
 
 
 @dataclass
@@ -84,6 +85,11 @@ def read_script(path: Path) -> Asked:
         raise UserError(f"{path}:{getattr(error, 'lineno', None) or 1}: it is no Python: {error}") from error
     except RecursionError:
         raise UserError(f"{path}: it is nested too deep for a training script") from None
+    for node in ast.walk(tree):  # Python writes no such number, and so says nothing of what it is in
+        if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value.bit_length() > MAX_BITS:
+            raise UserError(
+                f"{path}:{node.lineno}: an integer of more than {MAX_BITS} bits has no place in a training script"
+            )
     call, method, order = _the_trainer(path, tree, names)
     given = _arguments(call, order, names)
     asked = Asked(method, path, _settings(path, given.pop("args", None), method, tree, names), tree=tree, names=names)
