@@ -15,7 +15,8 @@ from ..wire.source import name_of
 SCOPES = frozenset(("globals", "locals", "vars"))
 _FILLING = frozenset(("substitute", "safe_substitute"))
 _FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy", "items", "keys"))
-_GOING_OVER = frozenset(("whole", "over", "spread", "source"))  # of the helper
+_GOING_OVER = frozenset(("list", "tuple", "set", "frozenset", "sorted", "map", "zip", "enumerate", "reversed", "iter"))
+_GOING_OVER_OF_LIBRARY = frozenset(("chain", "islice", "zip_longest", "starmap", "source", "handed"))  # and of `asked`
 
 
 class MarkScopes(ScopedTransformer):
@@ -93,8 +94,13 @@ class MarkScopes(ScopedTransformer):
             return self.marked("names", node, ast.Constant(not self._is_scope(first)))
         if name in _FILLING or isinstance(node.func, ast.Call):
             node.args = [self._marked(a) for a in node.args]
-        elif name in _GOING_OVER and ast.dump(node.func) == ast.dump(self.marked(name).func):  # type: ignore[attr-defined]
+        elif self.is_built_in(node.func, _GOING_OVER) or name in _GOING_OVER_OF_LIBRARY:
             node.args = [self._marked(a, or_of_object=True) for a in node.args]
+        return node
+
+    def visit_Starred(self, node: ast.Starred) -> ast.AST:
+        self.generic_visit(node)
+        node.value = self._marked(node.value, or_of_object=True)
         return node
 
     def visit_For(self, node: ast.For | ast.comprehension) -> ast.AST:
