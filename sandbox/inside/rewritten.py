@@ -22,7 +22,7 @@ from ..wire.bindings import ScopedTransformer, bound_anywhere, read_and_bound
 from ..wire.source import name_of, unparse
 from .asked import MarkAsked, fails
 from .expected import MarkExpected
-from .scopes import SCOPES, MarkScopes
+from .scopes import SCOPES, MarkScopes, calls
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
@@ -225,7 +225,7 @@ class _Mark(ScopedTransformer):
         """``globals()``, ``locals()``, ``vars()``, which hold names of the tests."""
         if not isinstance(node, ast.Call):
             return False
-        if ast.dump(node.func) == ast.dump(_ask("vars").func):  # of an object, and rewritten already
+        if calls(node, _ask("vars")):  # of an object, and rewritten already
             return of_object
         return self.is_built_in(node.func, SCOPES) and (of_object or not node.args)
 
