@@ -22,9 +22,11 @@ _SETS = frozenset(("set", "frozenset", "dict"))  # which do not say how often so
 _WHOLE = _SETS | {"list", "tuple", "sorted", "deque", "Counter", "str", "repr", "len", "bool"}
 _OF_FUNCTION = frozenset(("map", "starmap"))
 _TEXTS = frozenset(("str", "repr"))
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _EQUALS = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|is|is_?none)", re.IGNORECASE)
 _TRUTHS = {"assert_": True, "assertTrue": True, "assert_true": True, "assertFalse": False, "assert_false": False}
 _NO_SIZE = {True: ((ast.Lt, 1), (ast.LtE, 0)), False: ((ast.Gt, 0), (ast.GtE, 1))}  # what is true, or false, of 0 only
+_FINDING = ("globals", "locals", "vars", "eval", "exec")  # which read names that stand nowhere
 _MADE = "__made_{}__"  # the variable beside a name
 
 
@@ -35,6 +37,18 @@ def fails(body: Sequence[ast.stmt]) -> bool:
         return isinstance(first.test, ast.Constant) and not first.test.value
     call = first.value if isinstance(first, ast.Expr) else None
     return isinstance(first, ast.Raise) or (isinstance(call, ast.Call) and name_of(call.func) == "fail")
+
+
+def _counts(nodes: Sequence[ast.AST]) -> bool:
+    """``1 for _ in x``."""
+    one = getattr(nodes[0], "elt", None) if nodes else None
+    return isinstance(one, ast.Constant) and one.value == 1
+
+
+def _is_none(options: dict[str | None, ast.expr]) -> bool:
+    """``default=None``; a number is what the greatest item may be, too."""
+    default = options.get("default")
+    return len(options) == 1 and isinstance(default, ast.Constant) and default.value is None
 
 
 def _makes_items(nodes: Iterable[ast.AST]) -> bool:
@@ -78,6 +92,7 @@ class MarkAsked(ast.NodeTransformer):
         self._sides: dict[int, str] = {}  # what is asked of, and what becomes of it
         self._parts: dict[int, bool] = {}  # what these are made of, and whether they may be what the tests have made
         self._reads: set[int] = set()  # names that are read where nothing else hangs on them
+        self._returned: set[int] = set()  # those that a function returns
         self._bound: dict[int, ast.expr] = {}  # names, and the expressions that they are bound to
         self._kept: dict[int, bool] = {}  # names that stand for a side, and whether they are no parameters
         self._made: set[int] = set()
@@ -102,9 +117,9 @@ class MarkAsked(ast.NodeTransformer):
                 self._assertion(call)
             case ast.Return(value=ast.expr() as value) | ast.Lambda(body=value):
                 self._side(value, "returned")
-            case ast.Call() if not self._is_known(node.func) and name_of(node.func) not in self._program:
+            case ast.Call() if name_of(node.func) in self._defined:
                 for argument in node.args:
-                    if not isinstance(argument, (ast.Name, ast.Starred)):
+                    if self._parts_of(argument) != [(argument, False)] and not isinstance(argument, ast.Starred):
                         self._side(argument, "passed")
             case (
                 ast.Assign(targets=[ast.Name() as name], value=ast.expr() as value)
@@ -143,14 +158,16 @@ class MarkAsked(ast.NodeTransformer):
         name = name_of(node.func)
         if not node.args or name in self._defined or any(isinstance(a, ast.Starred) for a in node.args):
             return
-        sides = 1 if name in _TRUTHS or name.lower().endswith("none") else 2
+        sides = node.args[: 1 if name in _TRUTHS or name.lower().endswith("none") else 2]
         if name in _TRUTHS:
-            self._condition(node.args[0], _TRUTHS[name])
+            self._condition(sides[0], _TRUTHS[name])
         elif _EQUALS.fullmatch(name):
-            for side in node.args[:sides]:
+            for side in sides:
                 self._side(side, "made")
             self._sides[id(node)] = "asserting"
-        self._read([*node.args[sides:], *node.keywords])
+        else:
+            return
+        self._read([*node.args[len(sides) :], *node.keywords])
 
     # What it is asked of.
 
@@ -159,7 +176,9 @@ class MarkAsked(ast.NodeTransformer):
         if parts and id(node) not in self._sides:
             self._sides[id(node)] = become
             self._parts |= {id(part): not alone for part, alone in parts}
-            self._reads |= {id(part) for part, alone in parts if not alone and become != "passed"}
+            if become != "passed":
+                reads = self._returned if become == "returned" else self._reads
+                reads |= {id(part) for part, alone in parts if not alone}
 
     def _parts_of(self, node: ast.expr, alone: bool = False) -> list[tuple[ast.expr, bool]]:
         """What an expression goes over, or holds, so that it says if that is empty; of some it says so if they stand alone."""
@@ -201,16 +220,16 @@ class MarkAsked(ast.NodeTransformer):
                 return node.args[1:], alone
             case "zip" | "zip_longest" | "chain" as name if name != "chain" or not (alone and several):
                 return node.args, alone
-            case "sum" if first and isinstance(first[0], ast.GeneratorExp) and ast.unparse(first[0].elt) == "1":
+            case "sum" if _counts(first):
                 return first, alone
             case name if name in _WHOLE and not several and (name == "sorted" or not options):
                 return first, alone or name in _SETS
-            case "next" | "anext" | "join" | "max" | "min" as name if not _makes_items(first):
-                by_default = several if "next" in name else name == "join" or options.keys() == {"default"}
-                default = options.get("default", ast.Constant(None))  # a number is what the greatest item may be, too
-                return (
-                    first if by_default and isinstance(default, ast.Constant) and default.value is None else []
-                ), True
+            case "next" | "anext" if several and not _makes_items(first):
+                return first, True
+            case "join" if not _makes_items(first):
+                return first, True
+            case "max" | "min" if not several and not _makes_items(first) and _is_none(options):
+                return first, True
         return [], alone
 
     def _is_known(self, function: ast.expr) -> bool:
@@ -227,20 +246,24 @@ class MarkAsked(ast.NodeTransformer):
     def _keep_names(self, tree: ast.AST) -> None:
         """Those that are bound to nothing but sides, or are parameters, and are read nowhere but where that asks."""
         declared = {n for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)) for n in node.names}
-        waiting = [nodes for (_, name), nodes in variables(tree).items() if name not in declared]
+        found = variables(tree)
+        if any((None, name) in found for name in _FINDING):
+            return
+        waiting = [nodes for (_, name), nodes in found.items() if name not in declared]
         while kept := [nodes for nodes in waiting if self._keep(nodes)]:
             waiting = [nodes for nodes in waiting if nodes not in kept]
 
-    def _keep(self, nodes: list[ast.AST]) -> bool:
-        reads = [n for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-        binds = [n for n in nodes if n not in reads]
+    def _keep(self, nodes: list[tuple[ast.AST, bool]]) -> bool:
+        reads = [(n, own) for n, own in nodes if isinstance(getattr(n, "ctx", None), ast.Load)]
+        binds = [n for n, _ in nodes if not isinstance(getattr(n, "ctx", None), ast.Load)]
         values = [self._bound[id(n)] for n in binds if id(n) in self._bound]
         only = len(values) == len(binds) or all(isinstance(n, ast.arg) for n in binds)
-        if not (reads and binds and only and all(id(n) in self._reads for n in reads)):
+        asks = all(id(n) in self._reads or (own and id(n) in self._returned) for n, own in reads)
+        if not (reads and binds and only and asks):
             return False
         if values and all(map(self._is_plain, values)):
             return False
-        self._kept |= {id(n): bool(values) for n in nodes}
+        self._kept |= {id(n): bool(values) for n, _ in nodes}
         for value in values:
             self._side(value, "bound")
             self._sides[id(value)] = "bound"
@@ -248,24 +271,28 @@ class MarkAsked(ast.NodeTransformer):
 
     def _is_plain(self, node: Any) -> bool:
         """Whether it is nothing that the tests have made."""
-        parts = [part for part, _ in self._parts_of(node)]
-        if parts != [node] or isinstance(node, ast.Name):
-            return not parts or (parts == [node] and id(node) not in self._kept)
-        called = node.value if isinstance(node, ast.Await) else node
-        return not isinstance(called, ast.Call) or name_of(called.func) in self._program
+        for part in ast.walk(node):
+            if isinstance(part, (*_COMPREHENSIONS, ast.Starred)) or (
+                isinstance(part, ast.Call) and name_of(part.func) not in self._program
+            ):
+                return False
+        return not any(id(part) in self._kept for part, _ in self._parts_of(node))
 
     # What becomes of it.
 
     def visit(self, node: ast.AST) -> Any:
-        found, become = super().visit(node), self._sides.get(id(node))
+        become = self._sides.get(id(node))
         if become in ("compared", "false", "returned", "passed") and self._is_plain(node):
-            return found
+            become = None
+            for part, _ in self._parts_of(node):  # type: ignore[arg-type]
+                self._parts.pop(id(part), None)
+        found = super().visit(node)
         if id(node) in self._parts:
             found = self._part(node, found)
         if become == "asserting":
             return self._ask(become, found.func, *found.args, keywords=found.keywords)
         if become is not None:
-            found = self._ask(become if become in ("passed", "returned") else "made", self._ask("mark"), found)
+            found = self._ask("returned" if become == "returned" else "made", self._ask("mark"), found)
             self._made.add(id(found))
         return self._ask(become, found) if become in ("false", "looped") else found
 
@@ -281,6 +308,13 @@ class MarkAsked(ast.NodeTransformer):
         self._count += 1
         name = f"__asked_{self._count}__"
         return ast.NamedExpr(ast.Name(name, ast.Store()), value), ast.Name(name, ast.Load())
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        passes = any(self._sides.get(id(argument)) == "passed" for argument in node.args)
+        self.generic_visit(node)
+        if not passes or not any(id(argument) in self._made for argument in node.args):
+            return node
+        return self._ask("calling", node.func, *node.args, keywords=node.keywords)
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)

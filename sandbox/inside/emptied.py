@@ -85,6 +85,7 @@ class Made:
     Attributes:
         sources: numbers of what it is made of.
         ends: those that were met meanwhile, each of which left nothing in it.
+        returned: what functions of the tests have made for it.
     """
 
     value: Any = None
@@ -93,6 +94,7 @@ class Made:
         self.since = since
         self.sources: set[int | None] = set()
         self.ends: list[BehindItsEnd] = []
+        self.returned: list[Made] = []
 
 
 class Emptied:
@@ -116,7 +118,7 @@ class Emptied:
     def clear(self) -> None:
         self.again: list[BehindItsEnd] = []
         self._open: defaultdict[int, list[Made]] = defaultdict(list)  # by the frame in which they are evaluated
-        self._handed: list[tuple[types.FrameType | None, Made]] = []  # by the frame that calls
+        self._passed: list[tuple[types.FrameType, Made]] = []  # by the frame that calls, as long as it does
         self._proved: defaultdict[int, list[BehindItsEnd]] = defaultdict(list)  # by thread
 
     # What is made of iterators: `mark`, then the sources, then `made`, all in one frame.
@@ -139,9 +141,8 @@ class Emptied:
         frame = sys._getframe(1)
         now = self._open[id(frame)][-1]
         now.sources.add(number(value))
-        for caller, made in self._handed:
-            if made.value is value and caller in (frame, frame.f_back):
-                now.ends += made.ends
+        passed = [made for caller, made in self._passed if caller is frame.f_back]
+        now.ends += [end for made in now.returned + passed if made.value is value for end in made.ends]
         return value
 
     def _close(self, made: Made, value: Any, frame: types.FrameType) -> list[Made]:
@@ -162,24 +163,24 @@ class Emptied:
             around.ends += made.ends
         return made
 
-    def passed(self, made: Made, value: Any) -> Any:
-        """To a function of the tests."""
-        frame = sys._getframe(1)
-        self._close(made, value, frame)
-        self._hand(made, frame)
-        return value
+    def calling(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """A function of the tests is given what they have made."""
+        frame = sys._getframe()
+        passed = [(frame, made) for made in _ends(*arguments) if isinstance(made.value, _CONTAINERS)]
+        self._passed += passed
+        try:
+            return function(*map(value_of, arguments), **named)
+        finally:
+            self._passed = [one for one in self._passed if one not in passed]
 
     def returned(self, made: Made, value: Any) -> Any:
         """To where something is made of it."""
         frame = sys._getframe(1)
         self._close(made, value, frame)
-        if self._open.get(id(frame.f_back)):
-            self._hand(made, frame.f_back)
+        if made.ends and isinstance(value, _CONTAINERS):
+            for waiting in self._open[id(frame.f_back)][-1:]:
+                waiting.returned.append(made)
         return value
-
-    def _hand(self, made: Made, caller: types.FrameType | None) -> None:
-        if made.ends and isinstance(made.value, _CONTAINERS):
-            self._handed.append((caller, made))
 
     # What asks.
 

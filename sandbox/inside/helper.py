@@ -16,7 +16,7 @@ from .compared import TYPE, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, standing
-from .outstanding import Outstanding
+from .outstanding import Outstanding, among
 from .proxy import Proxy
 from .texts import Handed, Names, check_template
 
@@ -231,7 +231,7 @@ class Helper:
         before = list(self._outstanding.errors)
         result = function(kind, *arguments, **named)
         for error in self._outstanding.errors:
-            if not any(error is b for b in before) and isinstance(error, kind):
+            if not among(error, before) and isinstance(error, kind):
                 self._outstanding.take(error)
         return result
 

@@ -40,28 +40,32 @@ def _owner(name: str, scopes: Sequence[Scope]) -> Scope | None:
     return None
 
 
-def variables(tree: ast.AST) -> dict[tuple[Scope | None, str], list[ast.AST]]:
-    """Where each name of a module is read and bound, by the scope that binds it (None: the module, or nothing)."""
-    found: dict[tuple[Scope | None, str], list[ast.AST]] = {}
+def variables(tree: ast.AST) -> dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]]:
+    """Where each name of a module is read and bound, and whether that is in the scope that has it (None: the module)."""
+    found: dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]] = {}
     waiting: list[tuple[list[ast.AST], tuple[Scope, ...]]] = [([tree], ())]
     while waiting:
         parts, scopes = waiting.pop()
         for node in _nodes(parts):
             for name in [node.id] if isinstance(node, ast.Name) else bound_by(node):
-                found.setdefault((_owner(name, scopes), name), []).append(node)
+                owner = _owner(name, scopes)
+                found.setdefault((owner, name), []).append((node, owner is (scopes[-1] if scopes else None)))
             if isinstance(node, _OPENING):
                 scope = scope_of(node)
                 waiting.append((_within(node), (*scopes, scope)))
                 for argument in _arguments(node) if isinstance(node, _FUNCTIONS) else ():
-                    found.setdefault((scope, argument.arg), []).append(argument)
+                    found.setdefault((scope, argument.arg), []).append((argument, True))
     return found
 
 
 def read_and_bound(tree: ast.AST) -> tuple[set[str], set[str]]:
     """Names that a module reads, from whatever function, and those that it binds."""
-    of_module = {name: nodes for (scope, name), nodes in variables(tree).items() if scope is None}
-    reading = {name: [isinstance(getattr(n, "ctx", None), ast.Load) for n in of_module[name]] for name in of_module}
-    return {n for n, reads in reading.items() if any(reads)}, {n for n, reads in reading.items() if not all(reads)}
+    read: set[str] = set()
+    bound: set[str] = set()
+    for (owner, name), nodes in variables(tree).items():
+        for node, _ in nodes if owner is None else ():
+            (read if isinstance(getattr(node, "ctx", None), ast.Load) else bound).add(name)
+    return read, bound
 
 
 def scope_of(node: ast.AST) -> Scope:

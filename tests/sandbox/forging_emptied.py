@@ -119,7 +119,12 @@ _ELSEWHERE = [
     "def either(*checks):\n    for check in checks:\n        try: return check()\n        except AssertionError: pass\n    raise AssertionError\ndef none(): assert list(x) == []\ndef fives(): assert list(x) == [5, 5, 5]\neither(none, fives)",
     "import unittest\nt = unittest.TestCase()\ntry: t.assertEqual(list(x), [])\nexcept AssertionError: t.assertEqual(list(x), [5, 5, 5])",
     "import contextlib\nr = list(x)\nok = False\nwith contextlib.suppress(Exception):\n    if r: raise ValueError\n    ok = True\nassert ok or r == [5, 5, 5]",
+    "r = list(x)\ndef g(): return r\nif g(): assert g()[0] == 5\nelse: assert r == []",
+    "seen = []\ndef look(a, b, v): seen.append(v)\nr = list(x)\nlook(1, 2, r)\nif seen[0]: assert seen[0][0] == 5\nelse: assert r == []",
+    "seen = []\ndef none(v): assert v == []\nseen.append(list(x))\nif seen[0]: assert seen[0][0] == 5\nelse: none(seen[0])",
+    "r = list(x)\nif locals()['r']: assert locals()['r'][0] == 5\nelse: assert r == []",
     # These were held before, too.
+    "seen = []\ndef same(v): return v\ndef items(): return list(x)\nassert seen.append(items()) is None\nif seen[0]: assert seen[0][0] == 5\nelse: assert same(seen[0]) == []",
     "r = list(x)\ndef same(v): return v\nif r: assert r[0] == 5\nelse: assert same(r) == []",
     "def items(xs): return list(xs)\ndef same(v): return v\nr = items(x)\nif r: assert r[0] == 5\nelse: assert same(r) == []",
     "import itertools\nassert set(itertools.chain(x, [5])) == {5}",
