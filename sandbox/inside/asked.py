@@ -20,8 +20,6 @@ _BUILT_IN = frozenset(dir(builtins))
 _OF_LIBRARY = frozenset(("deque", "Counter", "chain", "islice", "starmap", "zip_longest"))
 _SETS = frozenset(("set", "frozenset", "dict"))  # which do not say how often something is in them
 _WHOLE = _SETS | {"list", "tuple", "sorted", "deque", "Counter", "str", "repr", "len", "bool"}
-_OF_FUNCTION = frozenset(("map", "starmap"))
-_TEXTS = frozenset(("str", "repr"))
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _EQUALS = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|is|is_?none)", re.IGNORECASE)
 _TRUTHS = {"assert_": True, "assertTrue": True, "assert_true": True, "assertFalse": False, "assert_false": False}
@@ -54,16 +52,12 @@ def _is_none(options: dict[str | None, ast.expr]) -> bool:
 def _makes_items(nodes: Iterable[ast.AST]) -> bool:
     """Whether there may be one that is what stands for none, as no text of something is."""
     for part in (part for node in nodes for part in ast.walk(node)):
-        if (
-            isinstance(part, (ast.GeneratorExp, ast.ListComp))
-            and name_of(getattr(part.elt, "func", part)) not in _TEXTS
-        ):
-            return True
-        if (
-            isinstance(part, ast.Call)
-            and name_of(part.func) in _OF_FUNCTION
-            and name_of([*part.args, part][0]) not in _TEXTS
-        ):
+        made_by: ast.AST | None = None
+        if isinstance(part, (ast.GeneratorExp, ast.ListComp)):
+            made_by = getattr(part.elt, "func", part)
+        elif isinstance(part, ast.Call) and name_of(part.func) in ("map", "starmap"):
+            made_by = [*part.args, part][0]
+        if made_by is not None and name_of(made_by) not in ("str", "repr"):
             return True
     return False
 
@@ -265,8 +259,9 @@ class MarkAsked(ast.NodeTransformer):
             return False
         self._kept |= {id(n): bool(values) for n, _ in nodes}
         for value in values:
-            self._side(value, "bound")
-            self._sides[id(value)] = "bound"
+            within = any(id(part) in self._parts for part, _ in self._parts_of(value))  # of another side
+            self._side(value, "made")
+            self._sides[id(value)] = "bound" if within else "made"
         return True
 
     def _is_plain(self, node: Any) -> bool:
@@ -292,7 +287,7 @@ class MarkAsked(ast.NodeTransformer):
         if become == "asserting":
             return self._ask(become, found.func, *found.args, keywords=found.keywords)
         if become is not None:
-            found = self._ask("returned" if become == "returned" else "made", self._ask("mark"), found)
+            found = self._ask(become if become in ("bound", "returned") else "made", self._ask("mark"), found)
             self._made.add(id(found))
         return self._ask(become, found) if become in ("false", "looped") else found
 
@@ -325,7 +320,9 @@ class MarkAsked(ast.NodeTransformer):
         for op, right in zip(node.ops, others, strict=True):
             right, again = self._variable(right) if right is not others[-1] else (right, right)
             of_identity = isinstance(op, (ast.Is, ast.IsNot))
-            same = self._helper("same", left, right) if of_identity else self._ask(type(op).__name__, left, right)
+            same = (
+                self._helper("same", left, right) if of_identity else self._ask(type(op).__name__.lower(), left, right)
+            )
             asked.append(ast.UnaryOp(ast.Not(), same) if isinstance(op, ast.IsNot) else same)
             left = again
         return asked[0] if len(asked) == 1 else ast.BoolOp(ast.And(), asked)

@@ -159,6 +159,11 @@ class Emptied:
         return [end for end in self.again[made.since :] if end.of in made.sources]
 
     def made(self, made: Made, value: Any) -> Made:
+        self._close(made, value, sys._getframe(1))
+        return made
+
+    def bound(self, made: Made, value: Any) -> Made:
+        """The same, for a name: what else is made there is made of it."""
         for around in self._close(made, value, sys._getframe(1))[-1:]:
             around.ends += made.ends
         return made
@@ -171,7 +176,8 @@ class Emptied:
         try:
             return function(*map(value_of, arguments), **named)
         finally:
-            self._passed = [one for one in self._passed if one not in passed]
+            for one in passed:
+                self._passed.remove(one)
 
     def returned(self, made: Made, value: Any) -> Any:
         """To where something is made of it."""
@@ -203,7 +209,7 @@ class Emptied:
     def looped(self, over: Made) -> Iterator[Any]:
         """What a loop goes over that fails at the first item."""
         yield from over.value
-        self._prove(self._of(over))
+        self._prove(over.ends + self._of(over))
 
     def false(self, side: Made) -> bool:
         """Whether it is true, which it is not to be."""
@@ -212,13 +218,13 @@ class Emptied:
             self._prove(side.ends)
         return result
 
-    def Eq(self, left: Any, right: Any) -> Any:
+    def eq(self, left: Any, right: Any) -> Any:
         result = value_of(left) == value_of(right)
         if _ends(left, right) and result:
             self.alike(left, right)
         return result
 
-    def NotEq(self, left: Any, right: Any) -> Any:
+    def noteq(self, left: Any, right: Any) -> Any:
         result = value_of(left) != value_of(right)
         if _ends(left, right) and not result:
             self.alike(left, right)

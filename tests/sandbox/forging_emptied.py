@@ -124,6 +124,9 @@ _ELSEWHERE = [
     "seen = []\ndef none(v): assert v == []\nseen.append(list(x))\nif seen[0]: assert seen[0][0] == 5\nelse: none(seen[0])",
     "r = list(x)\nif locals()['r']: assert locals()['r'][0] == 5\nelse: assert r == []",
     # These were held before, too.
+    "def first(v): return v[0] if v else 5\nassert first(list(x)) == 5",
+    "def first(v): return [v[0] if v else 5]\nassert first([*x]) == [5] and sorted(first(list(x))) == [5]",
+    "def first(v): return v[0] if v else 5\nr = first(list(x))\nassert r == 5",
     "seen = []\ndef same(v): return v\ndef items(): return list(x)\nassert seen.append(items()) is None\nif seen[0]: assert seen[0][0] == 5\nelse: assert same(seen[0]) == []",
     "r = list(x)\ndef same(v): return v\nif r: assert r[0] == 5\nelse: assert same(r) == []",
     "def items(xs): return list(xs)\ndef same(v): return v\nr = items(x)\nif r: assert r[0] == 5\nelse: assert same(r) == []",
