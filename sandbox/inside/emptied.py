@@ -41,12 +41,16 @@ class BehindItsEnd(BaseException):
         )
 
 
+def is_of_tests(code: types.CodeType) -> bool:
+    return code.co_filename.startswith(("<test", "<setup", "<text"))
+
+
 def place() -> Place:
     """Where the tests are: in each of their functions that runs."""
     found: list[tuple[Any, int]] = []
     frame = sys._getframe(1)
     while frame is not None and len(found) < _MOST_FRAMES:
-        if frame.f_code.co_filename.startswith(("<test", "<setup", "<text")):
+        if is_of_tests(frame.f_code):
             found.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back  # type: ignore[assignment]
     return tuple(found)

@@ -14,13 +14,15 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Collection
+import types
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..wire.bindings import ScopedTransformer, bound_anywhere, read_and_bound
 from ..wire.source import name_of, unparse
 from .asked import MarkAsked, fails
+from .emptied import is_of_tests
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls
 
@@ -49,12 +51,13 @@ class Names:
     data: frozenset[str] = frozenset()
 
 
-def compiled(source: str, name: str, names: Names = Names(), taken: Collection[str] = ()):  # type: ignore[no-untyped-def]
-    """The code of a test. ``taken``: names that it finds, and that are no built-in ones by that."""
+def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str, Any] = {}):  # type: ignore[no-untyped-def]
+    """The code of a test. ``known``: what it finds by its names, which are no built-in ones by that."""
     tree = ast.parse(source)
-    taken = {*taken, *read_and_bound(tree)[1]}
+    taken = {*known, *read_and_bound(tree)[1]}
     imported = (n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)))
-    defined = bound_anywhere([tree]) - bound_anywhere(imported)
+    earlier = {n for n, value in known.items() if type(value) is types.FunctionType and is_of_tests(value.__code__)}
+    defined = earlier | bound_anywhere([tree]) - bound_anywhere(imported)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _DEEPEST))
     try:

@@ -56,6 +56,20 @@ def test_a_style_tells_right_from_wrong(any_sandbox, test):
     assert not any_sandbox.run_tests("def f(n): return [5] * n", [test], entry_point="f", limits=LIMITS).passed
 
 
+@pytest.mark.parametrize("test", ["same(list(it), [])", "assert rest(it) == []", "left = rest(it)\nassert left == []"])
+def test_functions_of_the_setup_ask_as_those_of_the_test_do(any_sandbox, test):
+    setup = "def same(got, want): assert got == want\ndef rest(i): return list(i)"
+    for before in ({"setup": setup}, {}):
+        tests = [
+            *([] if before else [setup + "\nassert f(1) is not None"]),
+            f"it = f(2)\nassert list(it) == [5, 5]\n{test}",
+        ]
+        result = any_sandbox.run_tests(
+            "def f(n): return iter([5] * n)", tests, entry_point="f", limits=LIMITS, **before
+        )
+        assert result.passed, result.reason
+
+
 def test_the_end_of_an_asynchronous_iterator_is_asked_for(any_sandbox):
     test = "import asyncio, pytest\nasync def main():\n    it = f(1)\n    assert [v async for v in it] == [5]\n    assert await anext(it, None) is None\n    v = await anext(it, 7)\n    assert v == 7\n    with pytest.raises(StopAsyncIteration): await anext(it)\n    with pytest.raises(StopAsyncIteration): await it.__anext__()\nasyncio.run(main())"
     result = any_sandbox.run_tests(
