@@ -3,45 +3,46 @@
 A program that returns an iterator in the place of a list would pass each check but the first: ``assert len(list(x)) == 3``, and
 then ``for v in x: assert v == 5``. So whatever goes over such an iterator again and finds nothing, by whatever name, fails the
 test. There are two ways out. The same place in the tests has found items of it before (``while some := list(islice(it, 3))``).
-Or the tests ask whether there is nothing: what they have made of all its items, and of nothing else (``list(it)``, ``[*it]``,
-``[str(v) for v in it]``), is compared with what is empty, or not true; that ``next`` of it, or ``max``, has given its default
-is compared with it; or a block or a clause takes what ``next`` raises there, and fails if there is more.
+Or the tests ask whether there is nothing, where their text says so (`asked`).
 """
 
 from __future__ import annotations
 
-import itertools
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from .held import Held, number
+from .held import number
 
 Place = tuple[tuple[Any, int], ...]
 _MOST_FRAMES = 50
-_LAZY = frozenset(("builtins", "itertools"))
-_CONTAINERS = (list, set, dict)  # of which each empty one is an object of its own
-_EMPTY = (*_CONTAINERS, tuple, frozenset, str)
-_MOST_PARTS = 1000
-_FUNCTIONS = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
-_PLAIN = frozenset((object, int, float, complex, bool, bytes, types.NoneType, *_FUNCTIONS))
+_CONTAINERS = (list, set, dict, deque)  # of which each empty one is an object of its own
 
 
 class BehindItsEnd(BaseException):
     """Not raised: it is outstanding until the tests ask for it.
 
+    Args:
+        of: the number of what was gone over.
+
     Attributes:
         told: what ``next`` has raised for it: who asks for that asks for this, too.
     """
 
-    told: StopIteration | None = None
+    told: BaseException | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, of: int | None) -> None:
+        self.of = of
         super().__init__(
             "the tests go over an iterator of the program that has come to its end, and find nothing to check"
         )
+
+
+def is_of_tests(code: types.CodeType) -> bool:
+    return code.co_filename.startswith(("<test", "<setup", "<text"))
 
 
 def place() -> Place:
@@ -49,17 +50,23 @@ def place() -> Place:
     found: list[tuple[Any, int]] = []
     frame = sys._getframe(1)
     while frame is not None and len(found) < _MOST_FRAMES:
-        if frame.f_code.co_filename.startswith(("<test", "<setup", "<text")):
+        if is_of_tests(frame.f_code):
             found.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back  # type: ignore[assignment]
     return tuple(found)
 
 
 class Going:
-    """One time that the tests go over an iterator."""
+    """One time that the tests go over an iterator.
 
-    def __init__(self, emptied: Emptied, which: int) -> None:
-        self._emptied, self._key = emptied, (which, place())
+    Args:
+        which: the iterator, by its number; None for one of the tests.
+        of: what has handed it over, by its number.
+    """
+
+    def __init__(self, emptied: Emptied, which: int | None, of: int | None) -> None:
+        self._emptied, self.of = emptied, of
+        self._key = which, place() if which is not None else ()
         self._behind = which in emptied.spent
 
     def found(self) -> None:
@@ -68,15 +75,34 @@ class Going:
         self._emptied.places.add(self._key)
 
     def ended(self) -> None:
-        self._emptied.spent.add(self._key[0])
+        if self._key[0] is not None:
+            self._emptied.spent.add(self._key[0])
         if self._behind and self._key not in self._emptied.places:
             self._behind = False
-            self._emptied.again.append(error := BehindItsEnd())
+            self._emptied.again.append(error := BehindItsEnd(self.of))
             self._emptied.add(error)
 
 
+class Made:
+    """What an expression of the tests makes of iterators of the program.
+
+    Attributes:
+        sources: numbers of what it is made of.
+        ends: those that were met meanwhile, each of which left nothing in it.
+        returned: what functions of the tests have made for it.
+    """
+
+    value: Any = None
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.sources: set[int | None] = set()
+        self.ends: list[BehindItsEnd] = []
+        self.returned: list[Made] = []
+
+
 class Emptied:
-    """What is known of the ends of iterators, and what the rewritten text of a test asks of it (`rewritten`).
+    """What is known of the ends of iterators, and what the rewritten text of a test asks of it (`asked`).
 
     Args:
         add, take: hear of what the tests have to ask for, and that they have.
@@ -87,195 +113,174 @@ class Emptied:
         again: each time that one was gone over behind its end, in this test.
     """
 
-    def __init__(self, add: Callable[[BaseException], None], take: Callable[[BaseException], Any]) -> None:
+    def __init__(self, add: Callable[[BaseException], None], take: Callable[[BaseException], list[Any]]) -> None:
         self.add, self._take = add, take
         self.spent: set[int] = set()
-        self.places: set[tuple[int, Place]] = set()
+        self.places: set[tuple[int | None, Place]] = set()
         self.clear()
 
     def clear(self) -> None:
         self.again: list[BehindItsEnd] = []
-        self._nothing: list[tuple[Any, list[BehindItsEnd]]] = []  # what was made of one then, and of nothing else
-        self._lazy: list[Any] = []
-        self._mapped: list[Any] = []  # those of them whose items a function makes: one may be what stands for none
-        self._sides: dict[tuple[int, int], list[list[Any]]] = {}
-        self._sources: dict[tuple[int, int], tuple[Any, int]] = {}
+        self._open: defaultdict[int, list[Made]] = defaultdict(list)  # by the frame in which they are evaluated
+        self._passed: list[tuple[types.FrameType, Made]] = []  # by the frame that calls, as long as it does
+        self._proved: defaultdict[int, list[BehindItsEnd]] = defaultdict(list)  # by thread
 
-    def _is_whole(self, value: Any) -> bool:
-        """Whether it yields all items of an iterator of the program, and nothing else."""
-        return isinstance(value, Held) or any(value is one for one in self._lazy)
+    # What is made of iterators: `mark`, then the sources, then `made`, all in one frame.
 
-    def _of(self, value: Any, since: int) -> list[BehindItsEnd]:
-        """The ends that were met when ``value`` was gone over, or made."""
-        made = next((ends for one, ends in self._nothing if one is value), []) if isinstance(value, _CONTAINERS) else []
-        return made or (self.again[since:] if self._is_whole(value) else [])
+    def mark(self) -> Made:
+        made = Made(len(self.again))
+        self._open[id(sys._getframe(1))].append(made)
+        return made
 
-    def _keep(self, result: Any, ends: list[BehindItsEnd]) -> None:
-        if ends:
-            self._nothing.append((result, ends))
-
-    def over(self, function: Any, *arguments: Any, **named: Any) -> Any:
-        """``map(g, x)``, ``islice(x, 3)``: what it yields is all that ``x`` does."""
-        result = function(*arguments, **named)
-        behind = any(number(a) in self.spent or any(a is one for one in self._lazy) for a in arguments)
-        if behind and getattr(function, "__module__", "") in _LAZY:
-            self._lazy.append(result)
-            if isinstance(result, (map, itertools.starmap)) or any(a is one for one in self._mapped for a in arguments):
-                self._mapped.append(result)
-        return result
-
-    def whole(self, function: Any, value: Any, **named: Any) -> Any:
-        """``list(x)``, ``max(x, default=None)``."""
-        since = len(self.again)
-        result = function(value, **named)
-        if self.again and (result is None or (isinstance(result, _EMPTY) and not result)):
-            self._keep(result, self._of(value, since))
-        return result
-
-    def spread(self, kind: str, value: Any) -> Any:
-        """``[*x]``."""
-        return self.whole({"list": list, "tuple": tuple, "set": set}[kind], value)
-
-    def source(self, value: Any, comprehension: int) -> Any:
-        """What a comprehension goes over."""
-        self._sources[threading.get_ident(), comprehension] = value, len(self.again)
+    def source(self, value: Any, *made: Made) -> Any:
+        """What a part of it is made of, and how that was ``made`` itself."""
+        self._open[id(sys._getframe(1))][-1].sources.add(number(value))
+        for one in made:
+            if one.value is value:
+                self._open[id(sys._getframe(1))][-1].ends += one.ends
         return value
 
-    def listed(self, result: Any, comprehension: int) -> Any:
-        """What it has made."""
-        value, since = self._sources.pop((threading.get_ident(), comprehension), (None, 0))
-        if self.again and not result:
-            self._keep(result, self._of(value, since))
+    def handed(self, value: Any) -> Any:
+        """The same, of what a function of the tests has returned, or is given."""
+        frame = sys._getframe(1)
+        now = self._open[id(frame)][-1]
+        now.sources.add(number(value))
+        passed = [made for caller, made in self._passed if caller is frame.f_back]
+        now.ends += [end for made in now.returned + passed if made.value is value for end in made.ends]
+        return value
+
+    def _close(self, made: Made, value: Any, frame: types.FrameType) -> list[Made]:
+        """Returns within what it was made."""
+        around = self._open[id(frame)]
+        while around and around.pop() is not made:  # what an exception has left behind
+            pass
+        made.value = value
+        made.ends += self._of(made)
+        made.since = len(self.again)
+        return around
+
+    def _of(self, made: Made) -> list[BehindItsEnd]:
+        return [end for end in self.again[made.since :] if end.of in made.sources]
+
+    def made(self, made: Made, value: Any) -> Made:
+        self._close(made, value, sys._getframe(1))
+        return made
+
+    def bound(self, made: Made, value: Any) -> Made:
+        """The same, for a name: what else is made there is made of it."""
+        for around in self._close(made, value, sys._getframe(1))[-1:]:
+            around.ends += made.ends
+        return made
+
+    def calling(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """A function of the tests is given what they have made."""
+        frame = sys._getframe()
+        passed = [(frame, made) for made in _ends(*arguments) if isinstance(made.value, _CONTAINERS)]
+        self._passed += passed
+        try:
+            return function(*map(value_of, arguments), **named)
+        finally:
+            for one in passed:
+                self._passed.remove(one)
+
+    def returned(self, made: Made, value: Any) -> Any:
+        """To where something is made of it."""
+        frame = sys._getframe(1)
+        self._close(made, value, frame)
+        if made.ends and isinstance(value, _CONTAINERS):
+            for waiting in self._open[id(frame.f_back)][-1:]:
+                waiting.returned.append(made)
+        return value
+
+    # What asks.
+
+    def _prove(self, ends: list[BehindItsEnd]) -> None:
+        for end in ends:
+            self._proved[threading.get_ident()] += self._take(end)
+        ends.clear()
+
+    def proved(self) -> int:
+        """Before what may fail without failing the test."""
+        return len(self._proved[threading.get_ident()])
+
+    def unproved(self, since: int) -> None:
+        """Behind it: that it did not fail proves nothing."""
+        proved = self._proved[threading.get_ident()]
+        for end in proved[since:]:
+            self.add(end)
+        del proved[since:]
+
+    def looped(self, over: Made) -> Iterator[Any]:
+        """What a loop goes over that fails at the first item."""
+        yield from over.value
+        self._prove(over.ends + self._of(over))
+
+    def false(self, side: Made) -> bool:
+        """Whether it is true, which it is not to be."""
+        result = bool(side.value)
+        if not result:
+            self._prove(side.ends)
         return result
 
-    def to_be_empty(self, value: Iterable[Any]) -> Iterator[Any]:
-        """What a loop goes over that fails at the first item."""
-        since = len(self.again)
-        yield from value
-        self._take_all(self._of(value, since))
+    def eq(self, left: Any, right: Any) -> Any:
+        result = value_of(left) == value_of(right)
+        if _ends(left, right) and result:
+            self.alike(left, right)
+        return result
+
+    def noteq(self, left: Any, right: Any) -> Any:
+        result = value_of(left) != value_of(right)
+        if _ends(left, right) and not result:
+            self.alike(left, right)
+        return result
+
+    def alike(self, left: Any, right: Any) -> None:
+        """Sides are equal. What was made of an end says nothing about another, but what proves one proves the other."""
+        met = _ends(left, right)
+        if len(met) == 2:
+            left.ends += right.ends
+            right.ends = left.ends
+        elif met:
+            self._prove(met[0].ends)
+
+    def asserting(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """``assertEqual(list(x), [])``, ``assertCountEqual(x, [])``, ``assertIsNone(next(x, None))``."""
+        result = function(*map(value_of, arguments), **named)
+        for side in arguments:
+            if type(side) is Made:  # what the function itself has gone over
+                side.ends += self._of(side)
+        self.alike(arguments[0], arguments[1] if len(arguments) > 1 else None)
+        return result
 
     def next(self, iterator: Any, *default: Any) -> Any:
-        since = len(self.again)
-        which = number(iterator)
-        going = Going(self, which) if which is not None else None
+        going, since = Going(self, number(iterator), number(iterator)), len(self.again)
         try:
             return next(iterator)
         except StopIteration as error:
-            if going is not None:
-                going.ended()
-            ends = self.again[since:] if self._is_whole(iterator) else []
-            if not default:
-                for end in ends:
-                    end.told = error
-                raise
-            if not any(iterator is one for one in self._mapped):
-                self._keep(default[0], ends)
-            return default[0]
+            return self._next_ended(going, since, error, default)
 
-    def len(self, value: Any) -> int:
-        length = len(value)
-        if self._nothing and not length:
-            self._keep(length, self._within(value, True))
-        return length
-
-    def _take_all(self, ends: list[BehindItsEnd]) -> None:
-        for end in ends:
-            self._take(end)
-
-    def _answered(
-        self, sides: Sequence[Any], ends: Sequence[list[BehindItsEnd]], shared: Sequence[Sequence[Any]]
-    ) -> None:
-        """Sides are equal. What is made of an end says nothing about another, nor about itself.
-
-        Args:
-            ends: what each side holds.
-            shared: what was read for both, of each two of them.
-        """
-        for (one, other), read in zip(itertools.combinations(range(len(sides)), 2), shared, strict=True):
-            by_chance = sides[one] is sides[other] and not isinstance(
-                sides[one], _CONTAINERS
-            )  # there is but one ``()``
-            if (by_chance or not ends[one] or not ends[other]) and not any(map(_may_hold, read)):
-                self._take_all([*ends[one], *ends[other]])
-
-    def _within(self, value: Any, direct: bool) -> list[BehindItsEnd]:
-        """The ends that are asked for where ``value`` is found to be empty, or equal to what holds such parts.
-
-        Args:
-            direct: it may be one that is no object of its own (None, an empty tuple).
-        """
-        parts, met = [value], 0
-        found: list[BehindItsEnd] = []
-        while parts and met < _MOST_PARTS:
-            part, met = parts.pop(), met + 1
-            if isinstance(part, _CONTAINERS) or (direct and part is value):
-                found += [end for one, ends in self._nothing if one is part for end in ends]
-            if isinstance(part, (list, tuple)):
-                parts += part
-            elif isinstance(part, dict):
-                parts += part.values()
+    async def anext(self, iterator: Any, *default: Any) -> Any:
+        going, since = Going(self, number(iterator), number(iterator)), len(self.again)
+        try:
+            found = await anext(iterator)
+        except StopAsyncIteration as error:
+            return self._next_ended(going, since, error, default)
+        going.found()
         return found
 
-    def equal(self, left: Any, right: Any, *known: Any) -> Any:
-        return self._compared(left == right, True, (left, right), *known)
-
-    def unequal(self, left: Any, right: Any, *known: Any) -> Any:
-        return self._compared(left != right, False, (left, right), *known)
-
-    def is_same(self, left: Any, right: Any, *known: Any) -> bool:
-        return self._is(left is right, True, (left, right), *known)
-
-    def is_other(self, left: Any, right: Any, *known: Any) -> bool:
-        return self._is(left is not right, False, (left, right), *known)
-
-    def _is(
-        self, result: bool, alike: bool, sides: tuple[Any, Any], direct: Sequence[bool] = (), shared: Any = ()
-    ) -> bool:
-        if self._nothing and result is alike:
-            for ends in map(self._within, sides, direct):
-                self._take_all(ends)
-        return result
-
-    def side(self, value: Any, comparison: int, first: bool) -> Any:
-        """One of more than two that are compared."""
-        waiting = self._sides.setdefault((threading.get_ident(), comparison), [])
-        if first:
-            waiting.append([])
-        waiting[-1].append(value)
-        return value
-
-    def chained(self, result: Any, comparison: int, *known: Any) -> Any:
-        """``a == b == c``."""
-        sides = self._sides[threading.get_ident(), comparison].pop()
-        return self._compared(result, True, sides, *known)
-
-    def _compared(
-        self, result: Any, alike: bool, sides: Sequence[Any], direct: tuple[bool, ...], shared: tuple[Any, ...]
-    ) -> Any:
-        if self._nothing and result is alike:
-            self._answered(sides, [*map(self._within, sides, direct)], shared)
-        return result
-
-    def no(self, value: Any, direct: bool) -> bool:
-        """``not x``."""
-        result = not value
-        if self._nothing and result:
-            self._take_all(self._within(value, direct))
-        return result
-
-    def asserting(self, shared: tuple[Any, ...], function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """``assertEqual(list(x), [])``, ``assertFalse(list(x))``, ``assertCountEqual(x, [])``."""
-        since = len(self.again)
-        result = function(*arguments, **named)
-        if self.again:
-            sides = arguments[:2]
-            ends = [self._within(a, True) or self._of(a, since) for a in sides]
-            if len(sides) == 1:
-                self._take_all(ends[0])
-            self._answered(sides, ends, shared)
-        return result
+    def _next_ended(self, going: Going, since: int, error: BaseException, default: tuple[Any, ...]) -> Any:
+        going.ended()
+        for end in self.again[since:]:
+            if end.of == going.of:
+                end.told = error
+        if not default:
+            raise error
+        return default[0]
 
 
-def _may_hold(value: Any) -> bool:
-    """Whether it may be what was made of an iterator, or something that holds it."""
-    return not value if type(value) is str else type(value) not in _PLAIN
+def value_of(side: Any) -> Any:
+    return side.value if type(side) is Made else side
+
+
+def _ends(*sides: Any) -> list[Made]:
+    return [side for side in sides if type(side) is Made and side.ends]

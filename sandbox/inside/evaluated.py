@@ -93,7 +93,7 @@ class Own:
         if by_tests and not self.is_own(source):
             raise codec.NotData("the tests execute text that does not stand in them")
         if by_tests and isinstance(source, str):
-            source = rewritten.compiled(source, "<text>", taken={*names, *local})
+            source = rewritten.compiled(source, "<text>", known={**names, **local})
         _exec(source, names, local, **named)
 
     def compile(self, source: Any, *arguments: Any, **named: Any) -> Any:

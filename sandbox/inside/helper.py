@@ -13,10 +13,10 @@ from typing import Any
 from ..wire import codec
 from ..wire.instances import Instances
 from .compared import TYPE, library_class
-from .emptied import Emptied
+from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, standing
-from .outstanding import Outstanding
+from .outstanding import Outstanding, among
 from .proxy import Proxy
 from .texts import Handed, Names, check_template
 
@@ -49,7 +49,7 @@ class Helper:
         asked: how often the program was asked anything in this thread.
         now: the value that a name of the program has by now.
         namespace: of the tests.
-        emptied: what is known of the ends of iterators of the program.
+        ends: what is known of those of iterators of the program.
         handed: texts of the program.
         task: objects of the task's classes.
     """
@@ -64,17 +64,12 @@ class Helper:
         asked: Callable[[], int],
         now: Callable[[str], Any],
         namespace: dict[str, Any],
-        emptied: Emptied,
+        ends: Emptied,
         handed: Handed,
         task: Instances,
     ) -> None:
         self._outstanding, self._number, self.ask, self.asked, self.now = outstanding, number, ask, asked, now
-        self.kinds, self._emptied = Kinds(self, namespace), emptied
-        self.over, self.whole, self.spread = emptied.over, emptied.whole, emptied.spread
-        self.source, self.listed, self.to_be_empty = emptied.source, emptied.listed, emptied.to_be_empty
-        self.equal, self.unequal, self.no, self.len = emptied.equal, emptied.unequal, emptied.no, emptied.len
-        self.is_same, self.is_other, self.asserting = emptied.is_same, emptied.is_other, emptied.asserting
-        self.side, self.chained = emptied.side, emptied.chained
+        self.kinds, self.ends, self.anext = Kinds(self, namespace), ends, ends.anext
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
         self._expected: list[Expected] = []
@@ -168,12 +163,12 @@ class Helper:
     def raising_method(self, owner: Any, name: str) -> Any:
         """``future.result``, which raises each time it is called; ``iterator.__next__``."""
         method = builtins.getattr(owner, name)
-        if not callable(method) or (self._number(owner) is not None and name != "__next__"):
+        if not callable(method) or (self._number(owner) is not None and name not in ("__next__", "__anext__")):
             return method
 
         def call(*arguments: Any, **named: Any) -> Any:
-            if name == "__next__" and not arguments:
-                return self.next(owner)
+            if name in ("__next__", "__anext__") and not arguments:
+                return self.next(owner) if name == "__next__" else self.anext(owner)
             try:
                 return method(*arguments, **named)
             except BaseException as error:
@@ -193,7 +188,7 @@ class Helper:
 
     def next(self, iterator: Any, *default: Any) -> Any:
         try:
-            return self._emptied.next(iterator, *default)
+            return self.ends.next(iterator, *default)
         except StopIteration as error:
             self._outstanding.add(error)
             raise
@@ -236,7 +231,7 @@ class Helper:
         before = list(self._outstanding.errors)
         result = function(kind, *arguments, **named)
         for error in self._outstanding.errors:
-            if not any(error is b for b in before) and isinstance(error, kind):
+            if not among(error, before) and isinstance(error, kind):
                 self._outstanding.take(error)
         return result
 
@@ -280,14 +275,18 @@ class Helper:
         of_task = any(kind is known for known in self._task.classes.values()) and not issubclass(kind, codec.DATA)
         return (of_task or _of_library(kind)) and self.ask("isinstance", value, kind) is True
 
-    def same(self, left: Any, right: Any, *known: Any) -> bool:
+    def same(self, left: Any, right: Any) -> bool:
+        same = self._is_same(value_of(left), value_of(right))
+        if same:
+            self.ends.alike(left, right)
+        return same
+
+    def _is_same(self, left: Any, right: Any) -> bool:
         for ours, other in ((left, right), (right, left)):
             if type(ours) is Proxy and builtins.isinstance(other, builtins.type):
                 return library_class(ours) is other
         number = self._number(left)
-        if number is None:
-            return self.is_same(left, right, *known)
-        return number == self._number(right)
+        return left is right if number is None else number == self._number(right)
 
     def hasattr(self, value: Any, name: str) -> bool:
         """What stands for an object of the program has all methods that Python calls by itself."""

@@ -82,9 +82,8 @@ class OverItems:
             raise TypeError("iter() of an object of the program gave no iterator")
         self.over: Any = over
         self.of, self.count = of, 0
-        self.going = Going(
-            about(of).link.emptied, about(over).number
-        )  # an object may hand over the same iterator each time
+        # An object may hand over the same iterator each time.
+        self.going = Going(about(of).link.emptied, about(over).number, about(of).number)
 
     def __iter__(self) -> Any:
         return self
@@ -118,7 +117,7 @@ class OverAwaited:
         if not isinstance(over, Held):
             raise TypeError("aiter() of an object of the program gave no iterator")
         self.over: Any = over
-        self.going = Going(about(of).link.emptied, about(over).number)
+        self.going = Going(about(of).link.emptied, about(over).number, about(of).number)
 
     def __aiter__(self) -> Any:
         return self

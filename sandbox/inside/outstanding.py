@@ -62,7 +62,7 @@ class Outstanding:
         self.asked = False
 
     def is_to_be_taken(self, error: BaseException | None) -> bool:
-        return error is not None and _among(error, self.to_be_taken)
+        return error is not None and among(error, self.to_be_taken)
 
     @_alone
     def add(self, error: BaseException) -> None:
@@ -81,7 +81,7 @@ class Outstanding:
             self.add(error)
         if not isinstance(instead, Exception) or isinstance(instead, (StopIteration, StopAsyncIteration)):
             return  # none, or how Python ends what it goes over
-        if not (id(instead) in self._seen or _among(instead, self.errors) or self.is_to_be_taken(instead)):
+        if not (id(instead) in self._seen or among(instead, self.errors) or self.is_to_be_taken(instead)):
             self.add(instead)
 
     def by_tests(self, error: BaseException) -> None:
@@ -99,7 +99,7 @@ class Outstanding:
     def lost(self, error: BaseException) -> None:
         """Something that asked the program has swallowed an exception."""
         if id(error) not in self._seen:
-            self.errors += [p for p in _parts(error) if isinstance(p, Exception) and not _among(p, self.errors)]
+            self.errors += [p for p in _parts(error) if isinstance(p, Exception) and not among(p, self.errors)]
 
     def refuse(self, error: BaseException) -> None:
         self.refused.append(error)
@@ -107,7 +107,7 @@ class Outstanding:
     @_alone
     def again(self, error: BaseException) -> None:
         """An exception is raised that may have been taken before."""
-        self.errors += [part for part in _parts(error) if _among(part, self._all)]
+        self.errors += [part for part in _parts(error) if among(part, self._all)]
 
     @_alone
     def see(self, error: BaseException | None, ends: bool) -> list[BaseException]:
@@ -120,7 +120,7 @@ class Outstanding:
     def not_taken(self, seen: list[BaseException], left: BaseException | None) -> None:
         """A clause is left by an exception. What it saw was taken if another one of the program's is raised there, which
         stands for itself; but an assertion was not: which of the two decides is not the program's to say."""
-        another = left is not None and self._is_of_program(left) and not _among(left, seen)
+        another = left is not None and self._is_of_program(left) and not among(left, seen)
         self.errors += [e for e in seen if not another or self._is_assertion(e)]
         self._seen.pop(id(left), None)
 
@@ -149,14 +149,14 @@ class Outstanding:
                 waiting += [(other.__cause__, by_tests), (other.__context__, by_tests)]
         if ends:
             found += [e for e in self.errors if isinstance(e, BehindItsEnd) and id(e.told) in met]
-        self.errors = [e for e in self.errors if not _among(e, found)]
+        self.errors = [e for e in self.errors if not among(e, found)]
         return found
 
     def first(self) -> BaseException | None:
         return next(iter(self.refused + self.errors), None)
 
 
-def _among(error: BaseException, known: list[BaseException]) -> bool:
+def among(error: BaseException, known: list[BaseException]) -> bool:
     return any(error is one for one in known)
 
 

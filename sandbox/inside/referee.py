@@ -92,7 +92,7 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         threads = Threads(link.asking, link.waits.waiting, link.called)
         said, given = _said_and_given(job, namespace)
         whole = _Whole(link, names, threads, link.requests, said, given)
-        _exec(rewritten.compiled(job["setup"], "<setup>", taken=namespace), namespace)
+        _exec(rewritten.compiled(job["setup"], "<setup>", known=namespace), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         known = link.instances.classes.values()

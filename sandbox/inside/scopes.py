@@ -15,7 +15,16 @@ from ..wire.source import name_of
 SCOPES = frozenset(("globals", "locals", "vars"))
 _FILLING = frozenset(("substitute", "safe_substitute"))
 _FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy", "items", "keys"))
-_GOING_OVER = frozenset(("whole", "over", "spread", "source"))  # of the helper
+_GOING_OVER = frozenset(("list", "tuple", "set", "frozenset", "sorted", "map", "zip", "enumerate", "reversed", "iter"))
+_GOING_OVER_OF_LIBRARY = frozenset(("chain", "islice", "zip_longest", "starmap", "source", "handed"))  # and of `asked`
+
+
+def calls(node: ast.AST, marked: ast.AST) -> bool:
+    """Whether it is a call of the same method of the helper."""
+    function, other = getattr(node, "func", node), getattr(marked, "func", marked)
+    if not isinstance(function, ast.Attribute) or not isinstance(other, ast.Attribute):
+        return False
+    return function.attr == other.attr and name_of(function.value) == name_of(other.value)
 
 
 class MarkScopes(ScopedTransformer):
@@ -28,7 +37,6 @@ class MarkScopes(ScopedTransformer):
     def __init__(self, taken: Collection[str], marked: Callable[..., ast.expr]) -> None:
         super().__init__(taken)
         self.marked = marked
-        self.of_object = ast.dump(marked("vars").func)  # type: ignore[attr-defined]
 
     def _is_scope(self, node: ast.AST | None) -> bool:
         return isinstance(node, ast.Call) and not node.args and self.is_built_in(node.func, SCOPES)
@@ -36,7 +44,7 @@ class MarkScopes(ScopedTransformer):
     def _is_of_object(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Attribute):
             return node.attr == "__dict__"
-        return isinstance(node, ast.Call) and ast.dump(node.func) == self.of_object
+        return calls(node, self.marked("vars"))
 
     def _marked(self, node: ast.expr, or_of_object: bool = False) -> ast.expr:
         if or_of_object and self._is_of_object(node):
@@ -87,14 +95,19 @@ class MarkScopes(ScopedTransformer):
         self.generic_visit(node)
         name = name_of(node.func)
         first = node.args[0] if node.args else None
-        if isinstance(first, ast.Call) and ast.dump(first.func) == ast.dump(self.marked("pairs").func):  # type: ignore[attr-defined]
+        if isinstance(first, ast.Call) and calls(first, self.marked("pairs")):
             first = first.args[0]
         if name == "dict" and first is not None and (self._is_scope(first) or self._is_of_object(first)):
             return self.marked("names", node, ast.Constant(not self._is_scope(first)))
         if name in _FILLING or isinstance(node.func, ast.Call):
             node.args = [self._marked(a) for a in node.args]
-        elif name in _GOING_OVER and ast.dump(node.func) == ast.dump(self.marked(name).func):  # type: ignore[attr-defined]
+        elif self.is_built_in(node.func, _GOING_OVER) or name in _GOING_OVER_OF_LIBRARY:
             node.args = [self._marked(a, or_of_object=True) for a in node.args]
+        return node
+
+    def visit_Starred(self, node: ast.Starred) -> ast.AST:
+        self.generic_visit(node)
+        node.value = self._marked(node.value, or_of_object=True)
         return node
 
     def visit_For(self, node: ast.For | ast.comprehension) -> ast.AST:

@@ -17,7 +17,7 @@ _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler
 _OPENING = (*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
     """Names that a function, a class or a comprehension binds, and those that it declares to be the module's."""
 
@@ -28,28 +28,43 @@ class Scope:
 
 def is_local(name: str, scopes: Sequence[Scope]) -> bool:
     """Whether a name is bound in one of the scopes around where it stands. The innermost is the last."""
+    return _owner(name, scopes) is not None
+
+
+def _owner(name: str, scopes: Sequence[Scope]) -> Scope | None:
     for depth, scope in enumerate(reversed(scopes)):
         if scope.of_class and depth:  # functions in a class do not see its names
             continue
         if name in scope.of_module or name in scope.bound:
-            return name not in scope.of_module
-    return False
+            return scope if name not in scope.of_module else None
+    return None
+
+
+def variables(tree: ast.AST) -> dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]]:
+    """Where each name of a module is read and bound, and whether that is in the scope that has it (None: the module)."""
+    found: dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]] = {}
+    waiting: list[tuple[list[ast.AST], tuple[Scope, ...]]] = [([tree], ())]
+    while waiting:
+        parts, scopes = waiting.pop()
+        for node in _nodes(parts):
+            for name in [node.id] if isinstance(node, ast.Name) else bound_by(node):
+                owner = _owner(name, scopes)
+                found.setdefault((owner, name), []).append((node, owner is (scopes[-1] if scopes else None)))
+            if isinstance(node, _OPENING):
+                scope = scope_of(node)
+                waiting.append((_within(node), (*scopes, scope)))
+                for argument in _arguments(node) if isinstance(node, _FUNCTIONS) else ():
+                    found.setdefault((scope, argument.arg), []).append((argument, True))
+    return found
 
 
 def read_and_bound(tree: ast.AST) -> tuple[set[str], set[str]]:
     """Names that a module reads, from whatever function, and those that it binds."""
     read: set[str] = set()
-    bound = set(_scope(tree, False, [tree], ()).bound)
-    waiting: list[tuple[list[ast.AST], tuple[Scope, ...]]] = [([tree], ())]
-    while waiting:
-        parts, scopes = waiting.pop()
-        for node in _nodes(parts):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and not is_local(node.id, scopes):
-                read.add(node.id)
-            elif isinstance(node, _OPENING):
-                scope = scope_of(node)
-                bound |= scope.bound & scope.of_module
-                waiting.append((_within(node), (*scopes, scope)))
+    bound: set[str] = set()
+    for (owner, name), nodes in variables(tree).items():
+        for node, _ in nodes if owner is None else ():
+            (read if isinstance(getattr(node, "ctx", None), ast.Load) else bound).add(name)
     return read, bound
 
 
@@ -115,9 +130,16 @@ def _scope(node: ast.AST, of_class: bool, parts: Iterable[ast.AST], bound: Itera
         if isinstance(inner, ast.Global):
             of_module |= set(inner.names)
         elif isinstance(inner, _COMPREHENSIONS) and not isinstance(node, _COMPREHENSIONS):
-            named = (n.target for n in ast.walk(inner) if isinstance(n, ast.NamedExpr))  # bound around it
-            names |= {t.id for t in named if isinstance(t, ast.Name)}
+            names |= _named_in(inner)
+    if isinstance(node, _COMPREHENSIONS):
+        names -= _named_in(node)
     return Scope(of_class, frozenset(names), frozenset(of_module))
+
+
+def _named_in(comprehension: ast.AST) -> set[str]:
+    """Names that ``:=`` binds, around the comprehension."""
+    named = (n.target for n in ast.walk(comprehension) if isinstance(n, ast.NamedExpr))
+    return {t.id for t in named if isinstance(t, ast.Name)}
 
 
 def bound_by(node: ast.AST) -> Iterator[str]:

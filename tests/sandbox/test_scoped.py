@@ -107,6 +107,7 @@ LONG = "0x" + "f" * 5000
         ("x = f(1)\nassert x == 1 and big().bit_length() == 20000", f"def big(): return {LONG}"),
         (f"class T:\n    def __len__(self): return f({LONG}).bit_length()\nassert len(T()) == 20000", ""),
         (f"x = f(lambda: {LONG})()\nassert x == {LONG}", ""),
+        (f"def g(x): return x\nx = g(f({LONG}).bit_length())\nassert x == 20000", ""),
     ],
 )
 def test_integers_that_python_writes_in_no_other_base(any_sandbox, test, setup):
