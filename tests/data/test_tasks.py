@@ -16,10 +16,16 @@ from grpo_kit.errors import UserError
 from grpo_kit.verifiers import get_verifier
 from tests.kit.tiny import make_policy
 
-CASES = list(itertools.product(TASKS, (1, 2, 3)))
-BOXED = [
-    case for case in CASES if case[0] not in ("one_line_function", "guess_number") and "word_problems" not in case[0]
-]
+CASES = [case for case in itertools.product(TASKS, (1, 2, 3)) if case != ("one_step_problems", 3)]
+UNBOXED = (
+    "one_line_function",
+    "guess_number",
+    "word_problems",
+    "word_problems_seen",
+    "tool_word_problems",
+    "one_step_problems",
+)
+BOXED = [case for case in CASES if case[0] not in UNBOXED]
 
 
 def problems(name, level, count=200, slip=False):
