@@ -57,7 +57,8 @@ def run(worker: Worker, request: Request) -> Result:
     if given is not None and len(known) == len(plans):
         sources = [[{"expression": e, "iterate": i} for e, i in p.calls] for p in known]
         made = [checks.of_assert(test, entry_points, foreign, given) for test in request.tests]
-        return _by_calls(worker, request, sources, [p.judge for p in known], made)
+        anew = functools.partial(_anew, worker, request, own_setup, list(classes))
+        return _by_calls(worker, request, sources, [p.judge for p in known], made, anew)
     return refereed.run(worker, request, own_setup, list(classes))
 
 
@@ -179,7 +180,7 @@ class _Replies:
         self.replies: dict[int, list[str]] = {}  # of tests with a large one among them, which are checked elsewhere
         self.large: set[int] = set()
         self.next = 0
-        self.broken = self.started = self.over = False
+        self.broken = self.started = self.over = self.for_referee = False
         self.report: tuple[str, calls.Raised] | None = None
         self.counts: dict[int, int] = {}
         for test, _ in wanted:
@@ -245,6 +246,9 @@ class _Replies:
         self.replies.pop(test, None)
         try:
             passed, reason = self.judges[test](self.values.pop(test))
+        except calls.NotCalls:
+            self.for_referee = True
+            return True
         except Exception as error:  # a value made to fail in a comparison, such as a signalling NaN
             passed, reason = False, f"the result cannot be compared: {type(error).__name__}"
         if passed:
@@ -260,8 +264,14 @@ def _by_calls(
     sources: list[list[dict[str, Any]]],
     judges: Sequence[Callable[[list[Any]], tuple[bool, str]]],
     made: Sequence[dict[str, Any]] = (),
+    anew: Callable[[Result], Result] | None = None,
 ) -> Result:
-    """Judge by calls. ``made``: the checks as data, for large results; without them all are unpacked here."""
+    """Judge by calls.
+
+    Args:
+        made: the checks as data, for large results; without them all are unpacked here.
+        anew: judges all of them, if one asks something of an object, with what has been used so far.
+    """
     tally = Tally(request, worker.backend)
     for index, source in enumerate(sources):
         if not source:  # an assertion about nothing of the program's
@@ -276,11 +286,29 @@ def _by_calls(
         on_large = replies.take_large if made else None
         (outcome,) = worker.execute([Job(message, limits, on_frame=replies, on_large=on_large)])
         tally.account(outcome)
-        if made and not replies.broken and outcome.stopped != "protocol":
+        if made and not replies.broken and not replies.for_referee and outcome.stopped != "protocol":
             _check_elsewhere(worker, request, tally, replies, made)
+        if replies.for_referee and anew is not None:
+            return anew(tally.result)
         if _whole_program_failed(worker, request, tally, outcome, replies):
             break
     return tally.finish("calls")
+
+
+def _anew(worker: Worker, request: Request, setup: str, task_classes: list[str], used: Result) -> Result:
+    """The referee's verdict on all tests, and no other one: what a program hands over must not choose between two.
+
+    Nor may it have them refused, which is worth more than a failed test.
+    """
+    tally, limits = Tally(request, worker.backend, result=used), request.limits
+    if tally.remaining() is None:
+        tally.set(0, "timeout", f"more than {limits.cpu_s:g} s of CPU time, or {limits.wall_s:g} s of wall time")
+        return tally.finish("referee")
+    try:
+        return refereed.run(worker, request, setup, task_classes, tally)
+    except TestError as error:
+        tally.fill("fail", str(error))
+        return tally.finish("referee")
 
 
 def _check_elsewhere(
@@ -298,6 +326,9 @@ def _check_elsewhere(
 
         (outcome,) = worker.execute([Job(message, limits, on_frame=keep)])
         tally.result.cpu_s += outcome.cpu_s
+        if found and found[0][0] == "referee":
+            replies.for_referee = True
+            break
         if found and found[0][0] == "test":
             _, _, passed, reason = found[0]
         else:

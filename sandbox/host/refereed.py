@@ -14,9 +14,15 @@ from .tally import RESTARTS, Request, Tally, TestError
 from .worker import Worker
 
 
-def run(worker: Worker, request: Request, setup: str, task_classes: list[str]) -> Result:
-    """Judge by the referee. ``setup``: the task's code as the tests have it, ``task_classes`` the classes in it."""
-    tally = Tally(request, worker.backend)
+def run(worker: Worker, request: Request, setup: str, task_classes: list[str], tally: Tally | None = None) -> Result:
+    """Judge by the referee.
+
+    Args:
+        setup: the task's code as the tests have it.
+        task_classes: the classes in it.
+        tally: what the program has used of its limits before.
+    """
+    tally = tally or Tally(request, worker.backend)
     script = names.read_script((setup, *request.tests), tuple(request.entry_points), tuple(task_classes))
     if script.not_defined:
         raise TestError(script.not_defined)

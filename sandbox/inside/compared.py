@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +29,7 @@ from .raised import made_where_the_program_is
 
 TYPE = "type()"  # by which the class of an object comes
 _ROUNDING = frozenset(("ceil", "floor"))  # what Python rounds as a float where no method says otherwise
+_DATA: tuple[Any, ...] = (*codec.KINDS, float, str, list, int, type(None), type({}.keys()))
 _ADDING = frozenset(("add", "mul", "or_", "and_", "iadd", "imul", "ior", "iand"))
 
 
@@ -101,12 +104,20 @@ def library_class(held: Held) -> type | None:
     """Which class of the library the program has handed over: it says so without being told what is expected; or that of the
     tests which stands for one of its exceptions.
 
-    The class of an object of its own is none of the library, whatever it says: data comes over as data.
+    The class of an object of its own is none of which there is data, whatever it says: data comes over as data.
     """
     for kind in about(held).link.raised.made.values():
         if number(made_where_the_program_is(kind)) == about(held).number:
             return kind
-    return None if producer(held) == TYPE else about(held).library
+    kind = about(held).library
+    return None if producer(held) == TYPE and kind is not None and not is_of_objects(kind) else kind
+
+
+def is_of_objects(kind: Any) -> bool:
+    """Whether a class is one of the library's, by a name that both sides know, and what is of it is no data."""
+    module, name = kind.__module__, kind.__qualname__
+    known = module.partition(".")[0] in sys.stdlib_module_names and getattr(sys.modules.get(module), name, None) is kind
+    return known and kind is not re.Pattern and not any(issubclass(data, kind) for data in _DATA)
 
 
 def _unary(operation: str) -> Callable[..., Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import re
 import sys
 import types
 from collections import abc
@@ -12,7 +11,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from .compared import TYPE, library_class
+from .compared import TYPE, is_of_objects, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, standing
@@ -26,18 +25,10 @@ _ABILITIES: tuple[Any, ...] = (
     *(abc.Iterable, abc.Iterator, abc.Callable, abc.Awaitable, abc.AsyncIterable, abc.AsyncIterator, abc.Hashable),
     *(abc.Sized, abc.Container, abc.Reversible, abc.Generator, abc.Coroutine),
 )
-_DATA: tuple[Any, ...] = (*codec.KINDS, float, str, list, int, type(None), type({}.keys()))
 
 
 async def _awaited(value: Any) -> Any:
     return await value
-
-
-def _of_library(kind: Any) -> bool:
-    """Whether a class is one of the library's, by a name that both sides know, and what is of it is no data."""
-    module, name = kind.__module__, kind.__qualname__
-    known = module.partition(".")[0] in sys.stdlib_module_names and getattr(sys.modules.get(module), name, None) is kind
-    return known and kind is not re.Pattern and not any(issubclass(data, kind) for data in _DATA)
 
 
 class Helper:
@@ -273,7 +264,7 @@ class Helper:
         if standing(value) == OWN and any(issubclass(data, kind) for data in codec.DATA):
             return builtins.isinstance(self.ask("data", value), kind)
         of_task = any(kind is known for known in self._task.classes.values()) and not issubclass(kind, codec.DATA)
-        return (of_task or _of_library(kind)) and self.ask("isinstance", value, kind) is True
+        return (of_task or is_of_objects(kind)) and self.ask("isinstance", value, kind) is True
 
     def same(self, left: Any, right: Any) -> bool:
         same = self._is_same(value_of(left), value_of(right))

@@ -32,7 +32,11 @@ def of_function(name: str, test: dict[str, Any], tolerance: float | None) -> dic
 
 
 def judge(check: dict[str, Any], replies: list[list[Any]]) -> tuple[bool, str]:
-    """(passed, reason) of one check with the encoded replies to its calls: ["value", data] or ["raised", description]."""
+    """(passed, reason) of one check with the encoded replies to its calls: ["value", data] or ["raised", description].
+
+    Raises:
+        NotCalls: see `Plan.judge`.
+    """
     values = [calls.Raised(content) if kind == "raised" else codec.decode(content) for kind, content in replies]
     if "test" in check:
         plan = calls.plan(check["test"], *(frozenset(check[key]) for key in ("entry_points", "foreign", "given")))

@@ -78,19 +78,17 @@ class Opaque:
 
 
 def holds_opaque(value: Any) -> bool:
-    """Whether there is an `Opaque` anywhere in decoded data."""
+    """Whether there is anywhere in decoded data what can be asked for nothing here: an `Opaque`, or an `Array`."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
-        if isinstance(value, Opaque):
+        if isinstance(value, (Opaque, Array)):
             return True
         if isinstance(value, (list, tuple, set, frozenset, collections.deque, *standard.VIEWS)):
             waiting.extend(v for v in value if type(v) not in _PLAIN and type(v) is not int)
         elif isinstance(value, dict):
             waiting.extend(value)
             waiting.extend(value.values())
-        elif isinstance(value, Array):
-            waiting.append(value.items)
         elif isinstance(value, collections.ChainMap):
             waiting.extend(value.maps)
         elif isinstance(value, types.MappingProxyType):

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from grpo_kit.sandbox.wire import calls
+from grpo_kit.sandbox.wire import calls, codec
 
 NONE: frozenset[str] = frozenset()
 
@@ -78,6 +78,35 @@ def test_judging():
     assert judged("assert f(1) % 7 == 10**9 % 7", 10**9)[0] is True
     assert judged("assert sorted(f(1)) == [1, 2]", [2, 1])[0] is True
     assert judged("assert f(1) in (1, 2)", 2)[0] is True
+
+
+@pytest.mark.parametrize("value", [codec.Opaque("C"), codec.Array("int64", (1,), [2]), [codec.Opaque("C")]])
+def test_what_is_not_here_is_asked_by_the_referee(value):
+    assert judged("assert f(1) is not None", value) == (True, "")
+    assert judged("assert None is f(1) and len(f(2)) == 2", value, [1, 2])[0] is False
+    assert judged("assert f(1) == 2\nassert len(f(2)) == 1", 3, value)[0] is False
+    for test in (
+        "f(1) != 2",
+        "[f(1)] == [2]",
+        "f(1) == f(2) == 2",
+        "not f(1)",
+        "len(f(1)) == 1",
+        "str(f(1)) == 'x'",
+        "type(f(1)) is not int",
+        "[f(1)] is None",
+    ):
+        with pytest.raises(calls.NotCalls):
+            judged(f"assert {test}", value, 2)
+    with pytest.raises(calls.NotCalls):
+        judged("assert f(1) is f(2)", value, value)
+
+
+def test_an_object_that_is_to_equal_data_needs_no_referee():
+    assert judged("assert f(1) == 2", codec.Opaque("C"))[0] is False
+    assert judged("assert f(1) == None", codec.Opaque("C"))[0] is False
+    for value in (codec.Array("int64", (1,), [2]), [codec.Opaque("C")]):
+        with pytest.raises(calls.NotCalls):
+            judged("assert f(1) == 2", value)
 
 
 def test_judging_is_bounded():

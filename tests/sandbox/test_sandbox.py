@@ -52,6 +52,43 @@ def test_refereed(sandbox):
     assert result.reason == "Stack.pop() returned 1"
 
 
+BOX = "class Box:\n def __init__(s, n): s.n = n\n def __len__(s): return s.n\ndef make(n): print(n); return Box(n)\n"
+
+
+def test_an_object_that_is_asked_something_has_all_tests_judged_anew(sandbox):
+    code = BOX + "import sys\ncalls = 'run_calls' in [sys._getframe(n).f_code.co_name for n in range(4)]\n"
+    code += "def f(x): return x if calls else x + 1\n"
+    tests = ["assert f(1) == 1", "assert len(make(2)) == 2", "assert f(1) == 2", "assert len(make(2)) == 3"]
+    result = sandbox.run_tests(code, tests, entry_point=["f", "make"])
+    assert (verdicts(result), result.grading) == (["fail", "pass", "pass", "fail"], "referee")
+    assert result.stdout == "2\n2\n"
+    result = sandbox.run_tests(code, tests[::2], entry_point=["f", "make"])
+    assert (verdicts(result), result.grading) == (["pass", "fail"], "calls")
+    result = sandbox.run_tests(code, tests[1:], entry_point=["f", "make"], stop_at_first=True)
+    assert verdicts(result) == ["pass", "pass", "fail"]
+
+
+def test_what_is_judged_anew_has_what_is_left_of_the_time(sandbox):
+    spend = "import time\nt = time.process_time()\nwhile time.process_time() < t + {}: pass\n"
+    for test, verdict in (("make(2) is not None", "pass"), ("len(make(2)) == 2", "timeout")):
+        result = sandbox.run_tests(spend.format(1.2) + BOX, [f"assert {test}"], limits=Limits(cpu_s=2))
+        assert result.verdict == verdict, result
+    result = sandbox.run_tests(spend.format(0.3) + BOX, ["assert len(make(2)) == 2"], limits=Limits(cpu_s=2))
+    assert result.passed, result
+    assert result.cpu_s >= 0.6
+
+
+def test_no_program_has_its_tests_refused_by_what_it_returns(sandbox):
+    setup = "import tempfile\ndef scratch(): return tempfile.mkdtemp()"
+    given = {"tests": ["assert len(f(1)) == 1", "assert f(2) is not None"], "entry_point": "f", "setup": setup}
+    assert sandbox.run_tests("def f(x): return [x]", **given).passed
+    with pytest.raises(TestError, match="tempfile"):
+        sandbox.run_tests("", ["for x in (1,): assert len(f(x)) == 1"], entry_point="f", setup=setup)
+    result = sandbox.run_tests(BOX + "f = make", **given)
+    assert verdicts(result) == ["fail", "fail"]
+    assert "tempfile" in result.reason
+
+
 def test_stdio(sandbox):
     code = "import sys\na, b = map(int, sys.stdin.read().split())\nprint(a + b)\nprint('note', file=sys.stderr)"
     tests = [{"input": "1 2", "output": "3"}, {"input": "1 2\n", "output": "4\n"}, {"input": "x", "output": ""}]
@@ -263,6 +300,11 @@ def test_numpy_when_preloaded():
         assert made.run_tests(code, ["assert f(2).tolist() == [[1.0, 1.0], [1.0, 1.0]]", "assert g(3) == 3"]).passed
         result = made.run_tests(code, ["import numpy as np\nassert np.allclose(f(2).tolist(), np.ones((2, 2)))"])
         assert result.passed, result.reason
+        direct = [*("assert len(f(2)) == 2", "assert f(2)[0][1] == 1", "assert abs(f(2)[1][0] - 1) < 1e-6")]
+        direct += ["assert str(f(1)) == '[[1.]]'", "assert f(1) == 1", "assert not isinstance(f(2), list)"]
+        assert [t for t in direct if not made.run_tests(code, [t], entry_point="f").passed] == []
+        wrong = code.replace("np.ones((n, n))", "np.ones((n, n)) * 2").replace("np.eye(n)", "np.eye(n + 1)[:, :n]")
+        assert not any(t.passed for t in made.run_tests(wrong, direct[:-1], entry_point="f").tests)
     with pytest.raises(SandboxError, match="no module 'no_such_module'"), Sandbox(preload=["no_such_module"]):
         pass
 

@@ -37,6 +37,8 @@ NAMESAKES = (
 MONEY = "class Money:\n    def __init__(s, n): s.n = n\n    def __lt__(s, o): return s.n < o.n\n    def __le__(s, o): return s.n <= o.n\n    def __gt__(s, o): return s.n > o.n\n    def __add__(s, o): return Money(s.n + o.n)\n    __radd__ = __add__\n    def __rsub__(s, o): return o.n - s.n\n"
 _BANK: dict[str, Any] = {"entry_point": ["BankError", "f", "make", "both"]}
 _STACK: dict[str, Any] = {"entry_point": ["Stack", "Empty", "g", "retry"]}
+MADE = "class B:\n def __init__(s, *i): s.i = list(i)\n def __len__(s): return len(s.i)\n def __float__(s): return float(s.i[0])\n def __int__(s): return int(s.i[0])\n def __str__(s): return 'x' * len(s.i)\n def __iter__(s): return iter(s.i)\nclass Seq:\n def __init__(s, n): s.n = n\n def __getitem__(s, k): return k * 2 if k < s.n else [][0]\nONE = B(7)\ndef one(): return ONE\ndef make(*i): return B(*i)\ndef many(n): return [B(1)] * n\ndef nest(): return dict(a=[B(1), 2])\ndef seq(n): return Seq(n)\n"
+_MADE: dict[str, Any] = {"entry_point": ["make", "one", "many", "nest", "seq"]}
 
 # (name, a right program, what of it a wrong one has instead: each of these, tests, arguments)
 # fmt: off
@@ -109,11 +111,23 @@ KINDS: list[tuple[str, str, tuple[str, ...], list[str], dict[str, Any]]] = [
  ('the text of an exception that is returned', BANK, ("f'bank: {s.n}'", "f'bank: {s.n + 1}'"), ["assert str(make(3)) == 'bank: 3'", "e = make(3)\nassert f'{e}' == 'bank: 3'", "assert '3' in str(make(3))"], _BANK),
  ('the kind of an exception that is returned', BANK, ("BankError(x)\ndef both", "ValueError(x)\ndef both", "x\ndef both"), ["assert isinstance(make(3), BankError)", "e = make(3)\nassert type(e) is BankError", "assert type(make(3)) in {BankError: 1}", "assert type(make(3)) == BankError"], _BANK),
  ('an exception in what is returned', BANK, ("ValueError('no')", "ValueError('yes')", "'no'"), ["value, e = both(1)\nassert value is None and str(e) == 'no' and isinstance(e, ValueError)"], _BANK),
+ ('the kind of a built-in exception that is returned', "class E(ValueError): pass\ndef f(x): return ValueError('no')\n", ("ValueError('no')", "KeyError('no')", "E('no')", "ValueError", "'no'", "5"), ["assert type(f(1)) is ValueError", "e = f(1)\nassert type(e) == ValueError and type(e) is not KeyError", "assert type(f(1)) in (ValueError, OSError)", "assert {ValueError: 5}[type(f(1))] == 5", "assert [type(e) for e in [f(1), f(2)]] == [ValueError, ValueError]"], {"entry_point": "f"}),
+ ('the kind of an object of the library', "import threading, queue\ndef f(x): return queue.Queue()\n", ("queue.Queue()", "queue.LifoQueue()", "queue.Queue", "[]"), ["import queue\nassert type(f(1)) is queue.Queue", "import queue\nq = f(1)\nassert type(q) == queue.Queue and type(q) != queue.LifoQueue"], {"entry_point": "f"}),
  # Two classes of one name.
  ('an exception of a class', STACK, ("raise Stack.Empty(1)", "raise Empty(1)", "raise IndexError(1)", "pass"), ["try: Stack().pop()\nexcept Empty: assert 0\nexcept Stack.Empty as e: assert e.n == 1 and e.LIMIT == Stack.Empty.LIMIT == 3 and type(e) is Stack.Empty\nelse: assert 0", "import pytest\nwith pytest.raises(Stack.Empty): Stack().pop()", "import unittest\nunittest.TestCase().assertRaises(Stack.Empty, Stack().pop)"], _STACK),
  ('an exception of that name', STACK, ("raise Empty", "raise Stack.Empty"), ["import pytest\nwith pytest.raises(Empty): g()", "try: g()\nexcept Stack.Empty: assert 0\nexcept Empty as e: assert str(e) == 'none'\nelse: assert 0"], _STACK),
  ('one of two that the program is given', STACK, ("except on", "except Empty", "except Exception"), ["n = []\ndef h():\n    n.append(1)\n    if len(n) < 3: raise Stack.Empty(1)\n    return 5\nassert retry(h, Stack.Empty) == 5 and len(n) == 3\ndef k():\n    n.append(1)\n    raise Empty(1)\ntry: retry(k, Stack.Empty)\nexcept Empty: pass\nassert len(n) == 4\nwith __import__('contextlib').suppress(Stack.Empty): pass"], _STACK),
  ('two exceptions of one function', NAMESAKES, ("(E1, E2)", "(E2, E1)", "(E1, E1)"), ["for x in (0, 1):\n    try: f(x)\n    except E1 as e: assert x == 0 and type(e).__name__ == 'E'\n    except E2 as e: assert x == 1 and str(e) == 'no'\n    else: assert 0"], {'entry_point': ['f', 'E1', 'E2']}),
+ # Objects that are asked where they are returned: calls alone do not tell.
+ ('the length of a result', MADE, ("return len(s.i)", "return len(s.i) + 1", "return 2 ** 40"), ["assert len(make(1, 2)) == 2", "assert len(make(1, 2)) < 3 and make() is not None", "import math\nassert len(make(1, 2)) == math.sqrt(4)", "assert make(1) is not None\nassert len(make(1, 2)) == 2"], _MADE),
+ ('the number of a result', MADE, ("(s.i[0])", "(s.i[-1])"), ["assert int(make(3, 4)) == 3", "assert float(make(3, 4)) < 3.5", "import math\nassert math.isclose(make(3, 4), 3) and math.floor(make(3, 4)) == 3"], _MADE),
+ ('the text of a result', MADE, ("'x' * len(s.i)", "'y'", "5", "s"), ["assert str(make(1, 2)) == 'xx'", "assert len(str(make(1, 2))) == 2 and str(make(1))[0] == 'x'"], _MADE),
+ ('objects in a result', MADE, ("* n", "* (n - 1)", "* 0"), ["assert len(many(3)) == 3", "assert len(many(9000)) == 9000", "assert isinstance(many(2), list) and len(many(2)[0:5]) == 2"], _MADE),
+ ('data beside an object', MADE, ("B(1), 2]", "B(1), 3]", "2]"), ["assert nest()['a'][1] == 2", "assert 'a' in nest() and nest()['a'][1:] == [2]"], _MADE),
+ ('items without an iterator', MADE, ("k * 2", "k"), ["assert list(seq(3)) == [0, 2, 4]", "assert sum(seq(3)) == 6 and max(seq(3)) == 4", "assert 4 in seq(3)"], _MADE),
+ ('which object a result is', MADE, ("return ONE", "return B(7)", "return [7]"), ["assert one() is one()", "assert not one() is not one()"], _MADE),
+ ('that two results are two', MADE, ("return B(*i)", "return ONE"), ["assert make() is not make()"], _MADE),
+ ('what a result is not', MADE, ("return B(*i)", "return [*i]"), ["assert not isinstance(make(1), list)", "assert type(make(1)) is not list and type(make(1)) != int"], _MADE),
 ]
 # fmt: on
 
