@@ -14,7 +14,7 @@ from typing import Any
 from ..wire import codec
 from . import emptied, library, outstanding, passed, waited
 from .connection import Connection
-from .conversations import MAIN, Conversations, Turns
+from .conversations import MAIN, Conversations, Turns, need_room
 from .given import Arguments, alike, fill
 from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
@@ -81,6 +81,7 @@ class Link(Values):
     ) -> list[Any]:
         """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises, as it may
         print (``around``: what the message takes along)."""
+        need_room()
         thread = threading.get_ident()
         self.asking[thread] += 1
         try:

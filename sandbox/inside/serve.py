@@ -23,7 +23,7 @@ from ..wire import codec
 from ..wire.instances import Instances
 from . import lent, library, replaced
 from .connection import Connection
-from .conversations import MAIN, Conversations
+from .conversations import MAIN, Conversations, need_room
 from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
 from .shaped import shaped
@@ -216,6 +216,7 @@ class Server:
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
+        need_room()
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
         with self._conversation() as in_:
             self._send(["callback", number, *encoded, self.output.printed()])
@@ -324,7 +325,7 @@ class Server:
                 answer = self._raised(error)
             try:
                 self._send(answer)
-            except (TypeError, ValueError) as error:  # more objects than go over
+            except (TypeError, ValueError, RecursionError) as error:  # more objects than go over
                 self._send(self._raised(error))
         finally:
             self.here.number = outer
