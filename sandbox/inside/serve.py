@@ -527,6 +527,6 @@ def _is_exception(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
 
 
-def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:
+def serve(descriptor: int, namespace: dict[str, Any], classes: dict[str, type]) -> None:
     codec.records_as_sent()
-    Server(Connection(descriptor, budget), namespace, classes).run()
+    Server(Connection(descriptor), namespace, classes).run()
