@@ -76,9 +76,8 @@ def _exception(link: Link, bases: list[str], own: Any = None) -> type:
     """
     if bases[0] in link.raised.made:
         return link.raised.made[bases[0]]
-    known = (link.raised.kind(n) for n in bases if n not in raised.NEVER)
-    base = next((k for k in known if k is not None and issubclass(k, Exception)), Exception)
-    made = link.raised.made[bases[0]] = raised.standing_for(raised.short(bases[0]), base, own)
+    known = link.raised.bases(n for n in bases if n not in raised.NEVER) or (Exception,)
+    made = link.raised.made[bases[0]] = raised.standing_for(raised.short(bases[0]), known, own)
     if bases[0] not in raised.NEVER:
         link.raised.kinds[bases[0]] = made
     return made

@@ -307,7 +307,7 @@ def run_solution_side(job: dict[str, Any], extra: int | None) -> None:
     namespace = load(job, "solution")
     codec.arrays_as_numpy()
     classes = {name: namespace[name] for name in job["task_classes"] if isinstance(namespace.get(name), type)}
-    serve.serve(extra, namespace, job["limits"]["reply_kb"] * 1024, classes)
+    serve.serve(extra, namespace, classes)
     finish(0)
 
 

@@ -10,10 +10,14 @@ from ..wire import codec
 
 
 class Connection:
-    """Frames over a stream socket, with a bound on what is read."""
+    """Frames over a stream socket.
 
-    def __init__(self, descriptor: int, budget: int) -> None:
-        self.descriptor, self.budget = descriptor, budget
+    Args:
+        longest: bytes of one that is read; None: the other side is trusted. How many are read, time limits.
+    """
+
+    def __init__(self, descriptor: int, longest: int | None = None) -> None:
+        self.descriptor, self.longest = descriptor, longest
         self._read, self._write = os.read, os.write
 
     def send(self, message: Any) -> None:
@@ -24,8 +28,7 @@ class Connection:
     def receive(self) -> Any:
         """The next message; EOFError when the other side is gone, Malformed when it says too much."""
         (length,) = struct.unpack("<I", self._exactly(4))
-        self.budget -= length
-        if self.budget < 0:
+        if self.longest is not None and length > self.longest:
             raise codec.Malformed("more data than reply_kb allows")
         return codec.from_bytes(self._exactly(length))
 

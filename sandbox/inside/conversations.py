@@ -7,6 +7,7 @@ function of the tests may wait for another one, and hold a lock while it asks th
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -14,7 +15,24 @@ from typing import Any
 
 Message = list[Any]
 
+_ROOM = 100  # frames: what it takes to hear of an answer, or to say what has failed
+
 MAIN = 0  # of the thread that runs the tests; others of theirs are below, those of the program's threads above
+
+
+def need_room() -> None:
+    """Raise RecursionError before anything has been said, and not in the middle of it: each side would take what the other one
+    says next for something else."""
+    try:
+        sys._getframe(sys.getrecursionlimit() // 3)  # calls in C count, too, which have no frame
+    except ValueError:
+        return
+    _take(_ROOM)
+
+
+def _take(frames: int) -> None:
+    if frames:
+        _take(frames - 1)
 
 
 class _Condition(threading.Condition):

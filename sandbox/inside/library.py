@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -27,3 +29,13 @@ def names_of(kind: type) -> list[str]:
     """Of a class and its bases: by module and name (``json.decoder:JSONDecodeError``) if it is the library's, else by name."""
     known = {base: base.__module__.partition(".")[0] in sys.stdlib_module_names for base in kind.__mro__[:-1]}
     return [f"{base.__module__}:{base.__qualname__}" if known[base] else base.__name__ for base in known]
+
+
+def combined(kinds: Iterable[type]) -> tuple[type, ...]:
+    """Of the bases of a class, as it asks them, those from which one can be derived here: the first, and what goes with it."""
+    bases: tuple[type, ...] = ()
+    for kind in kinds:
+        if not any(issubclass(base, kind) for base in bases):
+            with contextlib.suppress(TypeError):  # of another layout, or another metaclass
+                bases = type("", (*bases, kind), {}).__bases__ if bases else (kind,)
+    return bases

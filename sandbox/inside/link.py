@@ -14,7 +14,7 @@ from typing import Any
 from ..wire import codec
 from . import emptied, library, outstanding, passed, waited
 from .connection import Connection
-from .conversations import MAIN, Conversations, Turns
+from .conversations import MAIN, Conversations, Turns, need_room
 from .given import Arguments, alike, fill
 from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
@@ -24,7 +24,8 @@ from .values import Values
 
 _LONGEST_TOLD = 500
 _AWAITED = frozenset(("await", "anext", "aenter", "aexit"))
-_ANSWERS = (("next", StopIteration), ("anext", StopAsyncIteration), ("getattr", AttributeError), ("len", TypeError))
+_ANSWERS = {"next": StopIteration, "anext": StopAsyncIteration, "getattr": AttributeError, "len": TypeError}
+_ENDS = (StopIteration, StopAsyncIteration)  # which what goes over something takes for its end
 
 
 class Link(Values):
@@ -81,6 +82,7 @@ class Link(Values):
     ) -> list[Any]:
         """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises, as it may
         print (``around``: what the message takes along)."""
+        need_room()
         thread = threading.get_ident()
         self.asking[thread] += 1
         try:
@@ -188,8 +190,8 @@ class Link(Values):
 
         ``list`` asks for a length before it takes the items one by one.
         """
-        operation = message[1] if message[0] == "operation" else ""
-        return (operation, type(raised)) in _ANSWERS
+        answer = _ANSWERS.get(message[1]) if message[0] == "operation" else None
+        return answer is not None and isinstance(raised, answer) and (answer in _ENDS or not isinstance(raised, _ENDS))
 
     def tell(self) -> None:
         """Have the program know what the tests have changed in what both have: its objects may be others by that."""

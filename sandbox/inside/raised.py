@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..wire import codec
@@ -135,9 +135,9 @@ def _made_by(kind: type, method: Any, *args: Any, **kwargs: Any) -> Any:
     return about(method).link.exception(kind, made) if is_one else made
 
 
-def standing_for(name: str, base: type, own: Any) -> type:
+def standing_for(name: str, bases: tuple[type, ...], own: Any) -> type:
     """A class that stands for the program's ``own``; None: for one that the tests have no name for."""
-    return _Kind(name, (base,), {**BODY, _MADE: own})
+    return _Kind(name, bases, {**BODY, _MADE: own})
 
 
 class RemoteError(Exception):
@@ -203,7 +203,7 @@ class Raised:
         arguments, attributes = _checked(parts)
         known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
         own = short(known[0]) if known else ""
-        for name in known:
+        for place, name in enumerate(known):
             kind = self.kind(name)
             if kind is not None:
                 of_library = kind.__module__ == "builtins" or ":" in name
@@ -211,8 +211,13 @@ class Raised:
                     with contextlib.suppress(Exception):  # arguments that this kind does not take
                         return _dressed(type.__call__(kind, *arguments), attributes)
                 with contextlib.suppress(TypeError):  # a kind that cannot be made without them
-                    return _made(kind if name == known[0] else _named(own, kind), text, arguments, attributes)
-        return RemoteError(f"{names}: {text}"[:1000]) if not known else _named(own, RemoteError)(f"{own}: {text}")
+                    bases = self.bases(known[place:]) if issubclass(kind, Exception) else (kind,)
+                    return _made(kind if name == known[0] else _named(own, bases), text, arguments, attributes)
+        return RemoteError(f"{names}: {text}"[:1000]) if not known else _named(own, (RemoteError,))(f"{own}: {text}")
+
+    def bases(self, names: Iterable[str]) -> tuple[type, ...]:
+        """The known ones among the bases of a class; no exit, which would be taken for another exception."""
+        return library.combined(k for k in map(self.kind, names) if k is not None and issubclass(k, Exception))
 
     def kind(self, name: str) -> Any:
         """The tests' own class for a name that the program gave, a built-in one or one of the library; None: there is none."""
@@ -253,6 +258,6 @@ def _dressed(error: Any, attributes: dict[Any, Any]) -> BaseException:
     return error
 
 
-def _named(name: str, base: type) -> Any:
+def _named(name: str, bases: tuple[type, ...]) -> Any:
     """A kind of exception that the tests do not name, but may ask for its name."""
-    return types.new_class(name, (base,), exec_body=lambda names: names.update(BODY, __module__="solution"))
+    return types.new_class(name, bases, exec_body=lambda names: names.update(BODY, __module__="solution"))

@@ -23,7 +23,7 @@ from ..wire import codec
 from ..wire.instances import Instances
 from . import lent, library, replaced
 from .connection import Connection
-from .conversations import MAIN, Conversations
+from .conversations import MAIN, Conversations, need_room
 from .given import CONTAINERS, Arguments, Given, from_table
 from .operations import OPERATIONS
 from .shaped import shaped
@@ -203,19 +203,22 @@ class Server:
         return Exception(*arguments)
 
     def _kind(self, names: list[str]) -> Any:
-        """A kind of exception by its name, or one of that name derived from the first of its bases that there is here."""
+        """A kind of exception by its name, or one of that name derived from those of its bases that there are here."""
         key = tuple(names)
-        for module, _, name in (known.rpartition(":") for known in names if key not in self.kinds):
-            owner = importlib.import_module(module) if module else None
-            kind = self.namespace.get(name) if owner is None else getattr(owner, name, None)
-            if isinstance(kind, type) and issubclass(kind, BaseException):
-                of_tests = names[0].rpartition(":")[2] != name
-                self.kinds[key] = type(names[0], (kind,), {"__module__": "__tests__"}) if of_tests else kind
-                break
-        return self.kinds.get(key, Exception)
+        if key not in self.kinds:
+            found = [self._found(name) for name in names]
+            bases = library.combined(kind for kind in found if _is_exception(kind)) or (Exception,)
+            of_tests = bases[0] is not found[0]
+            self.kinds[key] = type(names[0], bases, {"__module__": "__tests__"}) if of_tests else bases[0]
+        return self.kinds[key]
+
+    def _found(self, name: str) -> Any:
+        module, _, attribute = name.rpartition(":")
+        return getattr(importlib.import_module(module), attribute, None) if module else self.namespace.get(name)
 
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
+        need_room()
         encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
         with self._conversation() as in_:
             self._send(["callback", number, *encoded, self.output.printed()])
@@ -324,7 +327,7 @@ class Server:
                 answer = self._raised(error)
             try:
                 self._send(answer)
-            except (TypeError, ValueError) as error:  # more objects than go over
+            except (TypeError, ValueError, RecursionError) as error:  # more objects than go over
                 self._send(self._raised(error))
         finally:
             self.here.number = outer
@@ -526,6 +529,6 @@ def _is_exception(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
 
 
-def serve(descriptor: int, namespace: dict[str, Any], budget: int, classes: dict[str, type]) -> None:
+def serve(descriptor: int, namespace: dict[str, Any], classes: dict[str, type]) -> None:
     codec.records_as_sent()
-    Server(Connection(descriptor, budget), namespace, classes).run()
+    Server(Connection(descriptor), namespace, classes).run()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import decimal
 import fractions
 import functools
 import math
@@ -25,6 +26,7 @@ from .source import unparse
 _LONGEST_NUMBER = 100_000  # bits
 _LONGEST_SEQUENCE = 1_000_000
 _MOST_DIGITS = 1_000
+_MOST_ZEROS = 10_000
 _WHOLE = (int, fractions.Fraction)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -453,6 +455,17 @@ def _sum(items: Any, start: Any = 0) -> Any:
     return sum(found, start)
 
 
+def _made_whole(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of 1E+999999999 the power of ten would be computed."""
+
+    def made_whole(*values: Any, **named: Any) -> Any:
+        if any(isinstance(v, decimal.Decimal) and v.is_finite() and v.adjusted() > _MOST_ZEROS for v in values):
+            raise OverflowError("a number too long to calculate with")
+        return function(*values, **named)
+
+    return made_whole
+
+
 def _round(value: Any, digits: Any = None) -> Any:
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
         raise OverflowError("a number too long to round")
@@ -461,4 +474,5 @@ def _round(value: Any, digits: Any = None) -> Any:
     return round(value, digits)
 
 
-_FUNCTIONS |= {"sum": _sum, "round": _round}
+_FUNCTIONS |= {"sum": _sum, "round": _made_whole(_round), "int": _made_whole(int)}
+_MATH |= {name: _made_whole(_MATH[name]) for name in ("floor", "ceil")}

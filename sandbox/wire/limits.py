@@ -30,7 +30,8 @@ class Limits:
         inodes: files and folders in the scratch.
         open_files: open descriptors.
         output_kb: bytes of standard output, in KiB. As much of standard error is kept; 32 times as much may be written.
-        reply_kb: bytes of results that come back from function calls, in KiB, over all tests of a run.
+        reply_kb: bytes of results that come back from function calls, in KiB, over all tests of a run; where a referee
+            judges, of what comes back from one call.
         stack_mb: stack of the main thread, in MiB: what deep recursion inside C code may use.
         subprocesses: let the program start other processes. Needs a writable cgroup v2, because address-space
             limits hold for one process and not for a tree.

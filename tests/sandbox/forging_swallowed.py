@@ -32,6 +32,12 @@ SWALLOWED: list[Attack] = [
         _AREA,
     ),
     (
+        "no length and an end in one exception",
+        "class End(TypeError, StopIteration): pass\nclass Area:\n def __len__(s): raise End\n def size(s): return 1",
+        ["a = Area()\nassert a.size() == 1 and all(n == 5 for n in list(map(len, [a])))"],
+        {"entry_point": "Area"},
+    ),
+    (
         "a case that fails, and nobody looks",
         "def area(r): return 1",
         [

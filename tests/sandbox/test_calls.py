@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -117,6 +118,9 @@ def test_judging_is_bounded():
     assert judged("assert set(f(1)) == {1}", [n * ((1 << 61) - 1) for n in range(1000)])[0] is False
     assert "returned" in judged("assert f(1) == 2", 10**6000)[1]
     assert "too long" in judged("assert sum(f(1)) == 2", [Fraction(1, p) for p in range(3, 9000, 2)])[1]
+    for function in ("int(f(1))", "round(f(1))", "math.floor(f(1))", "math.ceil(f(1))"):
+        assert "too long" in judged(f"import math\nassert {function} > 1", Decimal("1E+999999999"))[1]
+        assert judged(f"import math\nassert {function} == 10**20", Decimal("1E+20"))[0] is True
     assert judged("assert sum(f(1)) == 1", [Fraction(1, 2), Fraction(1, 2)])[0] is True
 
 

@@ -489,3 +489,17 @@ def test_subprocesses_need_a_cgroup(any_sandbox):
         assert "cgroup v2" in (result.sandbox_error or "")
     else:
         assert result.stdout == "0\n"
+
+
+def test_each_message_of_the_program_is_bounded_and_not_those_of_the_tests(any_sandbox):
+    limits = Limits(cpu_s=2, wall_s=10, reply_kb=32)
+    program = "def f(numbers, n): return n in numbers\ndef g(n): return [0] * n\n"
+    tests = [
+        "numbers = list(range(3000))\nfor n in range(5): assert f(numbers, n)",
+        "for n in range(5): assert len(g(9000)) == 9000",
+        "numbers = list(range(20_000))\nassert f(numbers, 5)",
+        "n = 20_000\nassert len(g(n)) == n",
+    ]
+    result = any_sandbox.run_tests(program, tests, limits=limits, entry_point=["f", "g"])
+    assert [found.passed for found in result.tests] == [True, True, True, False]
+    assert "reply_kb" in result.tests[3].reason

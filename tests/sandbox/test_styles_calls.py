@@ -60,6 +60,8 @@ STYLES = {
     "a list that a block, a generator and a closure keep": ("import contextlib\n@contextlib.contextmanager\ndef f(log):\n log.append('a')\n yield 7\n log.append({})\ndef g(q):\n while q: yield q.pop(0)\ndef h(cache):\n def square(n):\n  if n not in cache: cache[n] = n * n\n  return cache[n]\n return square", "'b'", "'c'", ["log = []\nwith f(log) as x: assert x == 7\nassert log == ['a', 'b']\nq = [1, 2]\nitems = g(q)\nassert next(items) == 1 and q == [2]\nq.append(5)\nassert list(items) == [2, 5] and q == []\ncache = {}\nassert h(cache)(3) == 9 and cache == {3: 9}"], {"entry_point": ["f", "g", "h"]}),
     "the source of a function": ("import math\ndef f(x): return {}", "math.prod(x)", "x[0]", ["import inspect\nassert 'for' not in inspect.getsource(f)\nassert f([2, 3]) == 6"], {}),
     "a weak reference": ("class N:\n def __init__(s, v): s.v = v\n def size(s): return {}", "s.v", "0", ["import weakref\nn = N(1)\nr = weakref.ref(n)\nassert r() is n and n.size() == 1"], {"entry_point": "N"}),
+    "calls back and forth to the end of the stack": ("def f(cb): return cb(lambda: {})", "f(cb)", "0", ["import pytest\nwith pytest.raises(RecursionError): f(lambda g: g())\nassert f(lambda g: 5) == 5", "calls = []\ndef cb(g):\n    calls.append(1)\n    return 7 if len(calls) == 40 else g()\nassert f(cb) == 7", "import pytest\ndef again(n): return again(f(lambda g: n + 1))\nwith pytest.raises(RecursionError): again(0)\ncalls = []\ndef cb(g):\n    calls.append(1)\n    return 7 if len(calls) == 2 else g()\nassert f(cb) == 7"], {}),
+    "a program at the end of its stack that calls back": ("def f(cb): return cb() or {}", "f(cb)", "0", ["import pytest\nwith pytest.raises(RecursionError): f(lambda: 0)\nassert f(lambda: 5) == 5"], {}),
 }
 # fmt: on
 

@@ -31,6 +31,8 @@ DISPATCHED = "from functools import singledispatch\n@singledispatch\ndef f(x): r
 
 BANK = "class BankError(Exception):\n CODE = 7\n TABLE = [1, 2]\n def __init__(s, n=0):\n  super().__init__(n)\n  s.n = n\n def __str__(s): return f'bank: {s.n}'\n @classmethod\n def from_code(cls, n): return cls(n)\n @staticmethod\n def describe(n): return f'code {n}'\ndef f(x):\n if x < 0: raise BankError(x)\n return x\ndef make(x): return BankError(x)\ndef both(x): return None, ValueError('no')\n"
 STACK = "class Empty(Exception): pass\nclass Stack:\n class Empty(LookupError):\n  LIMIT = 3\n  def __init__(s, n=1): super().__init__(n); s.n = n\n def __init__(s): s.a = []\n def push(s, x): s.a.append(x)\n def pop(s):\n  if not s.a: raise Stack.Empty(1)\n  return s.a.pop()\ndef g(): raise Empty('none')\ndef retry(f, on):\n for i in range(3):\n  try: return f()\n  except on:\n   if i == 2: raise\n"
+BASES = "class A(Exception): pass\nclass B(Exception): pass\nclass AB(A, B): pass\nclass Sub(AB): pass\nclass Missing(KeyError, AttributeError): pass\nclass Bad(AB, OSError, ValueError): pass\ndef f(x): raise (AB, Sub, Missing, Bad)[x]('no')\nclass D:\n def __init__(s): s.d = {'a': 1}\n def __getattr__(s, n):\n  if n in s.d: return s.d[n]\n  raise Missing(n)\n def size(s): return len(s.d)\n"
+_BASES: dict[str, Any] = {"entry_point": ["f", "D"]}
 NAMESAKES = (
     "def kind():\n class E(Exception): pass\n return E\nE1, E2 = kind(), kind()\ndef f(x): raise (E1, E2)[x]('no')\n"
 )
@@ -128,6 +130,12 @@ KINDS: list[tuple[str, str, tuple[str, ...], list[str], dict[str, Any]]] = [
  ('which object a result is', MADE, ("return ONE", "return B(7)", "return [7]"), ["assert one() is one()", "assert not one() is not one()"], _MADE),
  ('that two results are two', MADE, ("return B(*i)", "return ONE"), ["assert make() is not make()"], _MADE),
  ('what a result is not', MADE, ("return B(*i)", "return [*i]"), ["assert not isinstance(make(1), list)", "assert type(make(1)) is not list and type(make(1)) != int"], _MADE),
+ # Several bases.
+ ('exceptions of the program with two bases of its own', BASES, ("class AB(A, B)", "class AB(A)"), ["import pytest\nwith pytest.raises(B): f(0)\ntry: f(0)\nexcept A as e: assert e.args == ('no',)", "for x in (0, 1, 3):\n    try: f(x)\n    except B as e: assert isinstance(e, A) and type(e).__name__ in ('AB', 'Sub', 'Bad')", "import pytest\nwith pytest.raises(A): raise AB(1)\nwith pytest.raises(B) as e: f(1)\nassert issubclass(AB, B) and isinstance(e.value, AB)"], _BASES),
+ ('exceptions of the program with two bases of the library', BASES, ("KeyError, AttributeError", "KeyError"), ["import pytest\nwith pytest.raises(AttributeError) as e: f(2)\nassert isinstance(e.value, KeyError) and e.value.args == ('no',)", "import pytest\nwith pytest.raises(LookupError): f(2)\ntry: f(2)\nexcept AttributeError as e: assert type(e) is Missing", "d = D()\nassert d.a == 1 and d.size() == 1 and not hasattr(d, 'b') and getattr(d, 'b', 5) == 5"], _BASES),
+ ('exceptions of the program with bases of both', BASES, ("AB, OSError, ValueError", "AB, OSError"), ["import pytest\nfor kind in (A, B, OSError, ValueError):\n    with pytest.raises(kind): f(3)", "import pytest\nwith pytest.raises(ValueError): f(3)"], _BASES),
+ ('an exception of the tests with two bases', "def f(g):\n try: return g()\n except ValueError as e: return [isinstance(e, LookupError), type(e).__name__]\n", ("except ValueError", "except TypeError"), ["class Own(KeyError, ValueError): pass\ndef g(): raise Own('x')\nassert f(g) == [True, 'Own']"], {'entry_point': 'f'}),
+ ('an attribute that is not there, by an exception of its own', "class No(AttributeError): pass\nclass D:\n def size(s): return 1\n def __getattr__(s, n): raise No(n)\n", ("raise No(n)", "return 5"), ["d = D()\nassert d.size() == 1 and not hasattr(d, 'b')"], {'entry_point': 'D'}),
 ]
 # fmt: on
 
