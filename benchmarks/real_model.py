@@ -304,7 +304,7 @@ def mixed(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     how = ["-n", "4", "--temperature", temperature, "--limit", str(options.problems)]
     found = {k: next(iter(v.values())) for k, v in ask(options, work, [str(options.run)], how).items()}
     lines = _lines(options.run)
-    steps = [line for line in lines if line["step"]]
+    steps = [line for line in lines if "reward/mean" in line]
     asked = [line for line in lines if "eval/sampled" in line]
     return {
         "machine": machine(),
