@@ -12,6 +12,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
+from .blocks import Block
 from .compared import TYPE, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
@@ -141,23 +142,17 @@ class Helper:
         error.args = message
         return error
 
-    def raising(self, error: Any) -> Any:
-        """What a ``raise`` of the tests raises."""
+    def raising(self, error: Any, at_last: bool, constants: tuple[Any, ...]) -> Any:
+        """What a ``raise`` of the tests raises: see `blocks`."""
         if isinstance(error, builtins.type) and issubclass(error, BaseException):
             error = error()
         if isinstance(error, BaseException):
             self._outstanding.by_tests(error)
+            self._outstanding.blocks.raised(error, builtins.id(sys._getframe(1)) if at_last else 0, constants)
         if isinstance(error, AssertionError):
             self._outstanding.add(error)
         elif isinstance(error, BaseException):
             self._outstanding.again(error)
-        return error
-
-    def to_be_taken(self, error: Any) -> Any:
-        if isinstance(error, builtins.type) and issubclass(error, BaseException):
-            error = error()
-        if isinstance(error, BaseException) and not isinstance(error, AssertionError):
-            self._outstanding.to_be_taken.append(error)
         return error
 
     def raising_method(self, owner: Any, name: str) -> Any:
@@ -209,22 +204,8 @@ class Helper:
         if isinstance(error, _TAKEN_FOR_ANSWERS) and self.asked() > asked:
             self._outstanding.add(error)
 
-    def leaves(self, held: list[tuple[BaseException, int]]) -> None:
-        """An exception leaves the body of a ``with``."""
-        error = sys.exception()
-        assert error is not None
-        held.append((error, self.asked()))
-
-    def taken(self, held: list[tuple[BaseException, int]], ends: bool) -> None:
-        """Behind a ``with``, which is not reached by what it let through.
-
-        Where it asked the program meanwhile, it may be the program's word that took the exception.
-        """
-        for error, asked in held:
-            if self.asked() == asked or self._outstanding.is_to_be_taken(error):
-                self._outstanding.take(error, ends)
-            else:
-                self._outstanding.lost(error)
+    def block(self) -> Block:
+        return Block(self._outstanding, self.asked)
 
     def taking(self, function: Callable[..., Any], kind: Any, *arguments: Any, **named: Any) -> Any:
         """``assertRaises(kind, f, x)``, which returns if it took such an exception."""
