@@ -17,6 +17,7 @@ from .compared import TYPE, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, standing
+from .iterated import held_of
 from .outstanding import Outstanding, among
 from .proxy import Proxy
 from .texts import Handed, Names, check_template
@@ -69,7 +70,8 @@ class Helper:
         handed: Handed,
         task: Instances,
     ) -> None:
-        self._outstanding, self._number, self.ask, self.asked, self.now = outstanding, number, ask, asked, now
+        self._outstanding, self.ask, self.asked, self.now = outstanding, ask, asked, now
+        self._number: Callable[[Any], int | None] = lambda value: number(held_of(value))
         self.kinds, self.ends, self.anext = Kinds(self, namespace), ends, ends.anext
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
@@ -238,7 +240,7 @@ class Helper:
 
     def isinstance(self, value: Any, kinds: Any) -> bool:
         """What ``gather(..., return_exceptions=True)`` gives is taken by a test that asks whether it is an exception."""
-        if self._number(value) is not None:
+        if self._number(value := held_of(value)) is not None:
             return any(self._is_one(value, kind) for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
         found = builtins.isinstance(value, kinds)
         if found and builtins.isinstance(value, BaseException) and not builtins.isinstance(value, AssertionError):
@@ -261,6 +263,16 @@ class Helper:
         if same:
             self.ends.alike(left, right)
         return same
+
+    def of_identity(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``assertIs``, ``assertIsNot``."""
+
+        def assert_it(*arguments: Any, **named: Any) -> Any:
+            if len(arguments) > 1 and self._is_same(*arguments[:2]):
+                arguments = (arguments[0], arguments[0], *arguments[2:])
+            return function(*arguments, **named)
+
+        return assert_it
 
     def _is_same(self, left: Any, right: Any) -> bool:
         for ours, other in ((left, right), (right, left)):
@@ -291,6 +303,7 @@ class Helper:
 
     def type(self, *arguments: Any) -> Any:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
+            arguments = (held_of(arguments[0]),)
             kind = arguments[0].__class__  # of the interpreter's own, like a generator's
             return self.ask("type", *arguments, producer=TYPE) if kind is builtins.type(arguments[0]) else kind
         if len(arguments) == 1 and builtins.isinstance(arguments[0], Exception):

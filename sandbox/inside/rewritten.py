@@ -259,6 +259,8 @@ class _Mark(ScopedTransformer):
         self.generic_visit(node)
         if not isinstance(node.ctx, ast.Load):
             return node
+        if node.attr in ("assertIs", "assertIsNot"):
+            return _ask("of_identity", node)
         if node.attr in _RAISING or (node.attr in _NEXT and self.within != node.attr):
             return _ask("raising_method", node.value, ast.Constant(node.attr))
         if node.attr in _FILLING and not isinstance(node.value, ast.Constant):
