@@ -126,6 +126,7 @@ class Link(Protocol):
     put: dict[tuple[int, str], Any]
     kept: Kept
     emptied: Any
+    blocks: Any
     taken: Counter[int]
 
     def tell(self) -> None: ...
@@ -137,8 +138,6 @@ class Link(Protocol):
     def exception(self, kind: type, held: Any) -> BaseException: ...
 
     def in_standing(self, proxy: Any, standing: int, make: bool = False) -> Any: ...
-
-    def is_to_be_taken(self, error: BaseException | None) -> bool: ...
 
 
 class Gone(BaseException):

@@ -11,10 +11,12 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
+from .blocks import Block
 from .compared import TYPE, is_of_objects, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, standing
+from .iterated import held_of
 from .outstanding import Outstanding, among
 from .proxy import Proxy
 from .texts import Handed, Names, check_template
@@ -59,7 +61,8 @@ class Helper:
         handed: Handed,
         task: Instances,
     ) -> None:
-        self._outstanding, self._number, self.ask, self.asked, self.now = outstanding, number, ask, asked, now
+        self._outstanding, self.ask, self.asked, self.now = outstanding, ask, asked, now
+        self._number: Callable[[Any], int | None] = lambda value: number(held_of(value))
         self.kinds, self.ends, self.anext = Kinds(self, namespace), ends, ends.anext
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
@@ -132,23 +135,17 @@ class Helper:
         error.args = message
         return error
 
-    def raising(self, error: Any) -> Any:
-        """What a ``raise`` of the tests raises."""
+    def raising(self, error: Any, at_last: bool, constants: tuple[Any, ...]) -> Any:
+        """What a ``raise`` of the tests raises: see `blocks`."""
         if isinstance(error, builtins.type) and issubclass(error, BaseException):
             error = error()
         if isinstance(error, BaseException):
             self._outstanding.by_tests(error)
+            self._outstanding.blocks.raised(error, builtins.id(sys._getframe(1)) if at_last else 0, constants)
         if isinstance(error, AssertionError):
             self._outstanding.add(error)
         elif isinstance(error, BaseException):
             self._outstanding.again(error)
-        return error
-
-    def to_be_taken(self, error: Any) -> Any:
-        if isinstance(error, builtins.type) and issubclass(error, BaseException):
-            error = error()
-        if isinstance(error, BaseException) and not isinstance(error, AssertionError):
-            self._outstanding.to_be_taken.append(error)
         return error
 
     def raising_method(self, owner: Any, name: str) -> Any:
@@ -200,22 +197,8 @@ class Helper:
         if isinstance(error, _TAKEN_FOR_ANSWERS) and self.asked() > asked:
             self._outstanding.add(error)
 
-    def leaves(self, held: list[tuple[BaseException, int]]) -> None:
-        """An exception leaves the body of a ``with``."""
-        error = sys.exception()
-        assert error is not None
-        held.append((error, self.asked()))
-
-    def taken(self, held: list[tuple[BaseException, int]], ends: bool) -> None:
-        """Behind a ``with``, which is not reached by what it let through.
-
-        Where it asked the program meanwhile, it may be the program's word that took the exception.
-        """
-        for error, asked in held:
-            if self.asked() == asked or self._outstanding.is_to_be_taken(error):
-                self._outstanding.take(error, ends)
-            else:
-                self._outstanding.lost(error)
+    def block(self) -> Block:
+        return Block(self._outstanding, self.asked)
 
     def taking(self, function: Callable[..., Any], kind: Any, *arguments: Any, **named: Any) -> Any:
         """``assertRaises(kind, f, x)``, which returns if it took such an exception."""
@@ -248,7 +231,7 @@ class Helper:
 
     def isinstance(self, value: Any, kinds: Any) -> bool:
         """What ``gather(..., return_exceptions=True)`` gives is taken by a test that asks whether it is an exception."""
-        if self._number(value) is not None:
+        if self._number(value := held_of(value)) is not None:
             return any(self._is_one(value, kind) for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
         found = builtins.isinstance(value, kinds)
         if found and builtins.isinstance(value, BaseException) and not builtins.isinstance(value, AssertionError):
@@ -271,6 +254,16 @@ class Helper:
         if same:
             self.ends.alike(left, right)
         return same
+
+    def of_identity(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``assertIs``, ``assertIsNot``."""
+
+        def assert_it(*arguments: Any, **named: Any) -> Any:
+            if len(arguments) > 1 and self._is_same(*arguments[:2]):
+                arguments = (arguments[0], arguments[0], *arguments[2:])
+            return function(*arguments, **named)
+
+        return assert_it
 
     def _is_same(self, left: Any, right: Any) -> bool:
         for ours, other in ((left, right), (right, left)):
@@ -301,6 +294,7 @@ class Helper:
 
     def type(self, *arguments: Any) -> Any:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
+            arguments = (held_of(arguments[0]),)
             kind = arguments[0].__class__  # of the interpreter's own, like a generator's
             return self.ask("type", *arguments, producer=TYPE) if kind is builtins.type(arguments[0]) else kind
         if len(arguments) == 1 and builtins.isinstance(arguments[0], Exception):

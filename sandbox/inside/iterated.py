@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from ..wire.plain import DATA_NAMES
 from .emptied import Going
 from .held import OPAQUE, Gone, Held, about, number, standing
 
@@ -72,6 +73,18 @@ class AwaitedItems:
             position += 1
 
 
+def _attribute(over: Any, name: str) -> Any:
+    """Of the program's iterator. The library asks what it goes over for what data has (``dict`` for keys)."""
+    if name.startswith("__") or name == "over" or name in DATA_NAMES:
+        raise AttributeError(name)
+    return getattr(over.over, name)
+
+
+def held_of(value: Any) -> Any:
+    """The iterator of the program that the tests go over; of anything else, itself."""
+    return value.over if type(value) in (OverItems, OverAwaited) else value
+
+
 class OverItems:
     """Over what the program yields. ``iter()`` insists on an iterator, which plain data (a list that claims to be one) is
     not. What an opaque object has said its length is, it yields: ``zip`` would end where it does.
@@ -80,10 +93,13 @@ class OverItems:
     def __init__(self, over: Any, of: Held) -> None:
         if not isinstance(over, Held):
             raise TypeError("iter() of an object of the program gave no iterator")
-        self.over: Any = over
+        self.over: Any = of if number(over) == number(of) else over
         self.of, self.count = of, 0
         # An object may hand over the same iterator each time.
         self.going = Going(about(of).link.emptied, about(over).number, about(of).number)
+
+    def __getattr__(self, name: str) -> Any:
+        return _attribute(self, name)
 
     def __iter__(self) -> Any:
         return self
@@ -116,8 +132,11 @@ class OverAwaited:
     def __init__(self, over: Any, of: Held) -> None:
         if not isinstance(over, Held):
             raise TypeError("aiter() of an object of the program gave no iterator")
-        self.over: Any = over
+        self.over: Any = of if number(over) == number(of) else over
         self.going = Going(about(of).link.emptied, about(over).number, about(of).number)
+
+    def __getattr__(self, name: str) -> Any:
+        return _attribute(self, name)
 
     def __aiter__(self) -> Any:
         return self

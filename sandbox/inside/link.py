@@ -47,7 +47,7 @@ class Link(Values):
         self.under_test = under_test
         self.connection, self.objects, self.methods = connection, objects, methods
         self.outstanding = outstanding.Outstanding()
-        self.is_to_be_taken = self.outstanding.is_to_be_taken
+        self.blocks = self.outstanding.blocks
         self.around = Around()
         self.put: dict[tuple[int, str], Any] = {}
         self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import contextlib
 import copy
 import enum
 import importlib
@@ -116,11 +114,11 @@ def _wait_in_loop(seconds: float) -> None:
         _sleep(seconds)
 
 
-def _about(*raised: str) -> tuple[Any, Any, Any]:
+def _about(*raised: BaseException) -> tuple[Any, Any, Any]:
     """What ``__exit__`` is told of an exception of the tests, or of none."""
     if not raised:
         return None, None, None
-    error = counterpart(*raised)
+    (error,) = raised
     return type(error), error, None
 
 
@@ -144,12 +142,3 @@ def _attributes(value: Any, kind: Any, names: list[str]) -> list[Any] | None:
     if not isinstance(value, kind):
         return None
     return [getattr(value, name) if hasattr(value, name) else getattr(value, f"_{name}") for name in names]
-
-
-def counterpart(name: str, text: str) -> Exception:
-    """What a function of the tests raised, as an exception that the program can catch by its built-in name."""
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        with contextlib.suppress(TypeError):  # a kind that takes other arguments
-            return kind(text)
-    return RuntimeError(f"{name}: {text}")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from ..wire import codec
+from .blocks import Blocks
 from .emptied import BehindItsEnd
 from .proxy import Proxy
 from .raised import known_text
@@ -47,22 +48,20 @@ class Outstanding:
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
         self._all: list[BaseException] = []  # those that were taken, too
-        self.to_be_taken: list[BaseException] = []  # raised by the tests for the one who manages the context
         self.refused: list[BaseException] = []  # what nothing can take
         # By identity:
         self._of_program: dict[int, BaseException] = {}
         self._raised: dict[int, BaseException] = {}  # by a statement of the tests
         self._seen: dict[int, BaseException] = {}  # by a clause of the tests, which is not left yet, or has taken them
         self.asked = False  # whether the tests have asked the program anything yet
+        self.blocks = Blocks(self._is_of_program)
 
     @_alone
     def clear(self) -> None:
-        self.errors, self._all, self.to_be_taken, self.refused = [], [], [], []
+        self.errors, self._all, self.refused = [], [], []
+        self.blocks.clear()
         self._of_program, self._raised, self._seen = {}, {}, {}
         self.asked = False
-
-    def is_to_be_taken(self, error: BaseException | None) -> bool:
-        return error is not None and among(error, self.to_be_taken)
 
     @_alone
     def add(self, error: BaseException) -> None:
@@ -81,7 +80,7 @@ class Outstanding:
             self.add(error)
         if not isinstance(instead, Exception) or isinstance(instead, (StopIteration, StopAsyncIteration)):
             return  # none, or how Python ends what it goes over
-        if not (id(instead) in self._seen or among(instead, self.errors) or self.is_to_be_taken(instead)):
+        if not (id(instead) in self._seen or among(instead, self.errors) or self.blocks.is_to_be_taken(instead)):
             self.add(instead)
 
     def by_tests(self, error: BaseException) -> None:

@@ -292,15 +292,19 @@ def _entered(held: Proxy, operation: str) -> Any:
 
 
 def _left(held: Proxy, operation: str, kind: Any, error: Any, _: Any) -> bool:
-    """Told of is only what the tests raise at the end of the block, and a class under test may take it: it hides nothing of
-    theirs."""
-    if standing(held) not in (OWN, OPAQUE) or not about(held).link.is_to_be_taken(error):
-        about(held).link.operation(operation, held)
+    """A class under test may take what hides nothing of the tests by that (`blocks`)."""
+    link = about(held).link
+    told = link.blocks.told(error)
+    if told is None:
+        link.operation(operation, held)
         return False
-    taken = about(held).link.operation(operation, held, type(error).__name__, str(error)) is True
-    if taken and standing(held) == OPAQUE:
+    if link.operation(operation, held, told) is not True:
+        link.blocks.let_through(error)
+        return False
+    is_raised = error.__traceback__ is not None  # else the tests have called `__exit__` by its name
+    if standing(held) != OWN or (is_raised and not link.blocks.is_to_be_taken(error)):
         raise not_data(held, "taking an exception of the tests")
-    return taken
+    return True
 
 
 def _copied(held: Proxy, operation: str) -> Any:

@@ -13,7 +13,7 @@ from ..wire import codec
 from . import library
 from .held import Held, about, is_read
 
-_OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
+OF_FRAMEWORKS = ("unittest", "doctest")  # whose exceptions mean something to who runs the cases
 NEVER = ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException", "AssertionError")
 
 
@@ -228,7 +228,7 @@ class Raised:
         kind = library.found(module or "builtins", attribute)
         if not isinstance(kind, type) or not issubclass(kind, Exception) or issubclass(kind, AssertionError):
             return None
-        return None if kind.__module__.partition(".")[0] in _OF_FRAMEWORKS else kind
+        return None if kind.__module__.partition(".")[0] in OF_FRAMEWORKS else kind
 
 
 def _checked(parts: Any) -> tuple[list[Any] | None, dict[Any, Any]]:

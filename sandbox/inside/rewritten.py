@@ -86,6 +86,7 @@ class _Mark(ScopedTransformer):
         self.count = 0
         self.within = ""  # the innermost function
         self._asking: dict[int, ast.AST] = {}  # clauses that ask for the end of an iterator
+        self._at_last: dict[int, ast.AST] = {}  # statements by which a function or a block ends
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
         self.count += 1
@@ -104,6 +105,7 @@ class _Mark(ScopedTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         outer, self.within = self.within, node.name
+        self._at_last[id(node.body[-1])] = node.body[-1]
         self.generic_visit(node)
         self.within = outer
         if node.name in _SWALLOWED or any(unparse(d).endswith("property") for d in node.decorator_list):
@@ -131,7 +133,10 @@ class _Mark(ScopedTransformer):
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         self.generic_visit(node)
         if node.exc is not None:
-            node.exc = _ask("raising", node.exc)
+            values = list(node.exc.args) if isinstance(node.exc, ast.Call) else []
+            constants = ast.Tuple([value for value in values if isinstance(value, ast.Constant)], ast.Load())
+            at_last = self._at_last.pop(id(node), None) is not None
+            node.exc = _ask("raising", node.exc, ast.Constant(at_last), constants)
         return node
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
@@ -160,14 +165,19 @@ class _Mark(ScopedTransformer):
         loops = any(isinstance(part, (ast.For, ast.While, ast.comprehension)) for part in ast.walk(node))
         name = name_of(manager.func) if isinstance(manager, ast.Call) else ""
         ends = not loops and name != "suppress"
+        self._at_last[id(last)] = last
+        nested = isinstance(last, (ast.With, ast.AsyncWith))
+        assign, variable = self._variable(_ask("block"))
+        if not _checks(last):
+            last = ast.Expr(ast.Call(ast.Attribute(variable, "at_last", ast.Load()), [], []))
+            node.body.insert(-1, last)
         self.generic_visit(node)
-        if isinstance(last, ast.Raise) and last.exc is not None:  # nothing is left undone when it is taken
-            last.exc = _ask("to_be_taken", last.exc)
         if name in _TAKING or name == "suppress":
             node.body = self._where_taken(node.body)
-        assign, variable = self._variable(ast.List([], ast.Load()))
-        node.body = [self._unless_raised(node.body, _ask("leaves", variable))]
-        return [assign, node, ast.Expr(_ask("taken", variable, ast.Constant(ends)))]
+        leaves = ast.Call(ast.Attribute(variable, "leaves", ast.Load()), [ast.Constant(nested)], [])
+        node.body = [self._unless_raised(node.body, leaves)]
+        taken = ast.Call(ast.Attribute(variable, "taken", ast.Load()), [ast.Constant(ends)], [])
+        return [assign, node, ast.Expr(taken)]
 
     visit_AsyncWith = visit_With
 
@@ -249,11 +259,23 @@ class _Mark(ScopedTransformer):
         self.generic_visit(node)
         if not isinstance(node.ctx, ast.Load):
             return node
+        if node.attr in ("assertIs", "assertIsNot"):
+            return _ask("of_identity", node)
         if node.attr in _RAISING or (node.attr in _NEXT and self.within != node.attr):
             return _ask("raising_method", node.value, ast.Constant(node.attr))
         if node.attr in _FILLING and not isinstance(node.value, ast.Constant):
             return _ask("template", node.value, ast.Constant(node.attr))
         return _ask("type", node.value) if node.attr == "__class__" else node
+
+
+def _checks(node: ast.stmt) -> bool:
+    """Whether a statement may leave an assertion or another part of itself undone when it raises."""
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        return False
+    if isinstance(node, ast.Assert) or hasattr(node, "body") or hasattr(node, "cases"):
+        return True
+    called = (name_of(part.func) for part in ast.walk(node) if isinstance(part, ast.Call))
+    return any(name.startswith("assert") for name in called)
 
 
 def _fails_at_last(node: ast.ExceptHandler) -> bool:

@@ -200,6 +200,8 @@ class Server:
         """Of the kind that there is here (`_kind`)."""
         with contextlib.suppress(TypeError):  # a kind that takes other arguments
             return self._kind(names)(*arguments)
+        with contextlib.suppress(TypeError):
+            return self._kind(names).__new__(self._kind(names))
         return Exception(*arguments)
 
     def _kind(self, names: list[str]) -> Any:

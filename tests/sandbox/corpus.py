@@ -8,6 +8,7 @@ from typing import Any
 from grpo_kit.sandbox import Limits, Sandbox, TestError
 
 from .forging_answering import ANSWERING
+from .forging_blocks import BLOCKS
 from .forging_emptied import EMPTIED
 from .forging_executed import EXECUTED, REFUSED
 from .forging_frameworks import FRAMEWORKS
@@ -48,6 +49,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "indirect": INDIRECT,
     "undone": UNDONE,
     "emptied": EMPTIED,
+    "blocks": BLOCKS,
 }
 
 
