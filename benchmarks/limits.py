@@ -32,7 +32,7 @@ from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.attention import use_float32_attention
 from grpo_kit.policy.flops import Work
-from grpo_kit.policy.models import Policy, load_policy
+from grpo_kit.policy.models import Policy, compile_layers, load_policy
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.train.update import PolicyUpdater
 
@@ -220,7 +220,7 @@ def main() -> None:
         if policy.autocast:
             use_float32_attention(model)
         if options.compile:
-            policy.compiled = torch.compile(policy.backbone, dynamic=True)
+            compile_layers(policy)
         step = a_step(policy, sequences, token_budget=options.rows * options.length, temperature=1.0)
         gemm, seconds = beside_products(step, dtype, unit)
         work = 3.0 * Work.of(model).forward(sum(s.length for s in sequences), sum(s.length**2 / 2 for s in sequences))

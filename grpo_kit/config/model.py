@@ -61,7 +61,8 @@ class ModelConfig(Strict):
         "for more time and memory there; vLLM samples with its own head in any case",
     )
     compile: bool = Field(
-        False, description="torch.compile the training passes: a minute at the start, needs a C++ compiler on a CPU"
+        False,
+        description="torch.compile the layers for training: some seconds at the start, needs a C++ compiler on a CPU",
     )
     lora: LoraConfig | None = Field(
         None, description="train low-rank adapters and leave the weights as they are; null trains all weights"

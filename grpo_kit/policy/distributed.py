@@ -195,7 +195,7 @@ def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
     """The policy spread over the ranks of the run; as it is where there are none."""
     if not ranks.together():
         return policy
-    if policy.compiled is not None:
+    if policy.compiled:
         raise UserError("model.compile is not offered with several processes; set model.compile=false")
     whole = copy.copy(policy)
     _agree(policy.model)

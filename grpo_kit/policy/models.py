@@ -19,7 +19,7 @@ from .attention import last_hidden, share_prompts, use_float32_attention
 from .gguf import model_folder
 from .logprobs import ActionLogprobs, Head, head_of, select_actions, select_logprobs, select_logprobs_against
 from .moving import moved
-from .network import Backbone, CausalModel, Network
+from .network import CausalModel, Network, blocks_of
 from .packing import MicroBatch
 from .prefix import PrefixTree
 from .pretrained import (
@@ -47,7 +47,7 @@ class Policy(Weighted):
         tokenizer: its tokenizer, with a chat template.
         autocast: the dtype of matrix products (bfloat16 where the device has it), or None for full precision.
         full_head: the output head's product is one of float32 all the same.
-        compiled: what runs in place of the backbone in training, where torch.compile is switched on.
+        compiled: its layers run through torch.compile.
         generation_config: the text of the file that the model came with, which is saved with it as it is; None for a model
             that came with none.
         apart: why micro-batches may not be trees of prompts and their completions, where that was asked for.
@@ -57,7 +57,7 @@ class Policy(Weighted):
     tokenizer: Any
     device: torch.device
     autocast: torch.dtype | None = None
-    compiled: Backbone | None = None
+    compiled: bool = False
     generation_config: str | None = None
     apart: str | None = None
     full_head: bool = False
@@ -86,8 +86,7 @@ class Policy(Weighted):
 
     def hidden(self, input_ids: Tensor, tree: PrefixTree | None = None) -> Tensor:
         """[rows, length] token ids, padded on the right, or one row with its tree -> [rows, length, hidden]."""
-        run: Backbone = self.model.get_decoder() if self.compiled is None else self.compiled
-        return last_hidden(run, input_ids, tree)
+        return last_hidden(self.model.get_decoder(), input_ids, tree)
 
     def predicting(self, batch: MicroBatch) -> Tensor:
         """[tokens, hidden] the states that predict the completion tokens of a micro-batch."""
@@ -95,9 +94,7 @@ class Policy(Weighted):
 
     def share_prompts(self) -> str | None:
         """From here on micro-batches may be trees of prompts and their completions (prefix.py); else why they may not."""
-        if self.compiled is not None:
-            self.apart = "its passes are compiled (model.compile)"
-        else:
+        with _not_compiled():
             self.apart = share_prompts(self.model, self.model.get_decoder())
         return self.apart
 
@@ -144,7 +141,7 @@ class Policy(Weighted):
 
     def copied(self, model: CausalModel) -> Policy:
         """A frozen policy on a copy of this one's network."""
-        # Not compiled: one pass without gradients gains less than a second compilation costs.
+        # A deep copy is not compiled: one pass without gradients gains less than a second compilation costs.
         frozen = model.eval().requires_grad_(False)
         return Policy(frozen, self.tokenizer, self.device, self.autocast, full_head=self.full_head)
 
@@ -237,8 +234,30 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
         use_float32_attention(model)
     _check_head(policy)
     if config.compile:
-        policy.compiled = torch.compile(policy.backbone, dynamic=True)
+        compile_layers(policy)
     return policy
+
+
+def compile_layers(policy: Policy, **options: Any) -> None:
+    """Have each layer compiled when training first comes to it: all of one kind share what the first one took seconds for.
+
+    Args:
+        options: of torch.compile.
+
+    Raises:
+        UserError: the network has no list of layers.
+    """
+    layers = blocks_of(policy.backbone)
+    if not layers:
+        raise UserError(f"model.compile: {type(policy.model).__name__} has no list of layers; set model.compile=false")
+    for layer in layers:
+        layer.compile(dynamic=True, **options)
+    policy.compiled = True
+
+
+def _not_compiled() -> contextlib.AbstractContextManager[None]:
+    """For a look at a few tokens, which is not worth a compilation."""
+    return torch.compiler.set_stance("force_eager")
 
 
 def model_skeleton(config: ModelConfig) -> tuple[Any, Any]:

@@ -72,6 +72,7 @@ class PrefixTree:
             moved(torch.tensor(places), device),
         )
 
+    @torch.compiler.disable  # what depends on the shape of a tree would be compiled for each; its products are fused as they are
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
         """Attention of a row over its tree.
 

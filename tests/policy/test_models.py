@@ -1,5 +1,7 @@
 """Loading, building and saving policies."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -8,11 +10,11 @@ from grpo_kit.config import ModelConfig
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
 from grpo_kit.policy.logprobs import head_of
-from grpo_kit.policy.models import load_policy, model_skeleton
+from grpo_kit.policy.models import compile_layers, load_policy, model_skeleton
 from grpo_kit.policy.packing import micro_batches
 from grpo_kit.train.assemble import prepare_policy
 from grpo_kit.train.preflight import preflight
-from tests.kit.sequences import random_sequences
+from tests.kit.sequences import random_groups, random_sequences
 from tests.kit.tiny import TINY_RECIPE, make_policy
 
 
@@ -50,22 +52,50 @@ def test_hidden_states_and_head_give_the_models_logits(policy):
     torch.testing.assert_close(head_of(policy.model).logits(policy.hidden(ids)), policy.model(input_ids=ids).logits)
 
 
-def test_a_compiled_backbone_trains_the_model(policy):
-    batch = next(micro_batches(random_sequences(3), 10**6))
-    plain, _ = policy.logprobs(batch, 1.0)
-    graphs = []
+@pytest.fixture
+def compiled():
+    """A policy whose layers are compiled by a backend that keeps the graphs and runs them as they are."""
+    policy, graphs = make_policy(layers=4), []
 
     def backend(graph, _):
         graphs.append(graph)
         return graph.forward
 
-    policy.compiled = torch.compile(policy.backbone, backend=backend, dynamic=True)
-    compiled, _ = policy.logprobs(batch, 1.0)
     torch._dynamo.reset()
-    torch.testing.assert_close(compiled, plain)
-    compiled.sum().backward()
-    assert graphs
+    compile_layers(policy, backend=backend)
+    yield policy, graphs
+    torch._dynamo.reset()
+
+
+def test_compiled_layers_train_the_model_and_are_compiled_once(compiled):
+    policy, graphs = compiled
+    batch = next(micro_batches(random_sequences(3), 10**6))
+    found, _ = policy.logprobs(batch, 1.0)
+    assert len(graphs) == 1
+    torch.testing.assert_close(found, copy.deepcopy(policy).logprobs(batch, 1.0)[0])
+    found.sum().backward()
     assert all(p.grad is not None for p in policy.model.parameters())
+    other = next(micro_batches(random_sequences(5, seed=1), 10**6))
+    policy.logprobs(other, 1.0)[0].sum().backward()
+    assert len(graphs) <= 2  # for other numbers of rows and columns than the first
+
+
+def test_compiled_layers_share_prompts(compiled):
+    policy, graphs = compiled
+    assert policy.share_prompts() is None
+    assert not graphs  # the look at a small tree compiles nothing
+    for seed in range(3):
+        batch = next(micro_batches(random_groups(seed=seed), 10**6, share=True))
+        assert batch.tree is not None
+        found, _ = policy.logprobs(batch, 1.0)
+        torch.testing.assert_close(found, copy.deepcopy(policy).logprobs(batch, 1.0)[0])
+    assert graphs
+
+
+def test_a_network_without_a_list_of_layers_is_not_compiled(policy):
+    policy.model.model.layers = nn.Sequential(*policy.model.model.layers)
+    with pytest.raises(UserError, match=r"model\.compile: Qwen2ForCausalLM has no list of layers"):
+        compile_layers(policy)
 
 
 def test_dropout_is_off(policy, tmp_path):
