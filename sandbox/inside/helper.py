@@ -12,6 +12,7 @@ from typing import Any
 from ..wire import codec
 from ..wire.instances import Instances
 from .blocks import Block
+from .certain import Ending
 from .compared import TYPE, is_of_objects, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
@@ -135,13 +136,13 @@ class Helper:
         error.args = message
         return error
 
-    def raising(self, error: Any, at_last: bool, constants: tuple[Any, ...]) -> Any:
+    def raising(self, error: Any, certain: bool, constants: tuple[Any, ...]) -> Any:
         """What a ``raise`` of the tests raises: see `blocks`."""
         if isinstance(error, builtins.type) and issubclass(error, BaseException):
             error = error()
         if isinstance(error, BaseException):
             self._outstanding.by_tests(error)
-            self._outstanding.blocks.raised(error, builtins.id(sys._getframe(1)) if at_last else 0, constants)
+            self._outstanding.blocks.raised(error, builtins.id(sys._getframe(1)) if certain else 0, constants)
         if isinstance(error, AssertionError):
             self._outstanding.add(error)
         elif isinstance(error, BaseException):
@@ -197,8 +198,8 @@ class Helper:
         if isinstance(error, _TAKEN_FOR_ANSWERS) and self.asked() > asked:
             self._outstanding.add(error)
 
-    def block(self) -> Block:
-        return Block(self._outstanding, self.asked)
+    def block(self, ending: Ending | None) -> Block:
+        return Block(self._outstanding, self.asked, ending)
 
     def taking(self, function: Callable[..., Any], kind: Any, *arguments: Any, **named: Any) -> Any:
         """``assertRaises(kind, f, x)``, which returns if it took such an exception."""
