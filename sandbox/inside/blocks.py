@@ -1,7 +1,7 @@
 """What objects of the program are told at the end of a ``with`` block, and which exceptions of the tests they may take.
 
-They may take what the block raises by its last statement whatever the program says (`certain`): what goes on behind the block is
-the same then for every program. They are told the kind, and the text where that is no value of the tests'.
+They may take what the block raises whatever the program says (`certain`): behind the block it is the same for every program then.
+They are told the kind, and the text where that is no value of the tests'.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..wire import codec
-from .certain import Ending
+from .certain import By
 from .raised import OF_FRAMEWORKS, blank, held_by
 
 _SCALARS = (str, int, float, bool)
@@ -73,8 +73,8 @@ class Blocks:
 
     def clear(self) -> None:
         self._raised: dict[int, _Raise] = {}
-        # By identity: those that the last statement of the innermost block has raised, and of these what the program's
-        # object of that block has let through.
+        # By identity: those that the innermost block has raised for certain, and of these what the program's object of that
+        # block has let through.
         self._to_be_taken: dict[int, BaseException] = {}
         self._let_through: dict[int, BaseException] = {}
 
@@ -89,27 +89,27 @@ class Blocks:
         """Whether nothing is left undone when the one who manages the innermost block takes it."""
         return id(error) in self._to_be_taken
 
-    def left(self, error: BaseException, frame: types.FrameType, ending: Ending | None, asked: bool) -> None:
+    def left(self, error: BaseException, frame: types.FrameType, by: By | None, asked: bool) -> None:
         """An exception leaves a block of that frame.
 
         Args:
-            ending: what the last statement raises by, if it is that and raises for certain.
-            asked: whether that has asked the program anything.
+            by: what has raised it, if that hangs on nothing that the program says.
+            asked: whether the statement has asked the program anything.
         """
         passed = self._let_through.pop(id(error), None) is not None
         self._to_be_taken.pop(id(error), None)
         by_tests = _is_told(error) and not self._is_of_program(error)
-        if passed if ending == "block" else by_tests and self._is_certain(error, frame, ending, asked):
+        if passed if by == "block" else by_tests and self._is_certain(error, frame, by, asked):
             self._to_be_taken[id(error)] = error
 
-    def _is_certain(self, error: BaseException, frame: types.FrameType, ending: Ending | None, asked: bool) -> bool:
-        if ending == "operation":
+    def _is_certain(self, error: BaseException, frame: types.FrameType, by: By | None, asked: bool) -> bool:
+        if by == "operation":
             return not asked and not isinstance(error, NameError)  # what a name stands for may hang on the program
         within = [frame, *itertools.dropwhile(lambda f: f is frame, _frames(error))]
-        if ending is None or (ending == "call" and len(within) < 2):
+        if by is None or (by == "call" and len(within) < 2):
             return False
         known = self._raised.get(id(error))
-        return known is not None and known.within == id(within[ending == "call"])
+        return known is not None and known.within == id(within[by == "call"])
 
     def told(self, error: BaseException | None) -> BaseException | None:
         """What the program is told of an exception: nothing of an assertion, of those of the tests seldom more than the kind."""
@@ -149,25 +149,24 @@ class Block:
 
     Args:
         asked: how often the program was asked anything in this thread.
-        ending: what its last statement raises by, if it raises for certain.
     """
 
-    def __init__(self, outstanding: Any, asked: Callable[[], int], ending: Ending | None) -> None:
-        self._outstanding, self._asked, self._ending = outstanding, asked, ending
-        self._asked_before: int | None = None  # the last statement
+    def __init__(self, outstanding: Any, asked: Callable[[], int]) -> None:
+        self._outstanding, self._asked = outstanding, asked
+        self._by: By | None = None
+        self._asked_before = 0  # the statement that runs
         self._left: list[tuple[BaseException, int]] = []
 
-    def at_last(self) -> None:
-        """The last statement of the block begins."""
-        self._asked_before = self._asked()
+    def begins(self, by: By | None) -> None:
+        """A statement of the block begins; ``by``: what it raises by, if that hangs on nothing that the program says."""
+        self._by, self._asked_before = by, self._asked()
 
     def leaves(self) -> None:
         """An exception leaves the block."""
         error = sys.exception()
         assert error is not None
         self._left.append((error, asked := self._asked()))
-        ending = self._ending if self._asked_before is not None else None
-        self._outstanding.blocks.left(error, sys._getframe(1), ending, asked != self._asked_before)
+        self._outstanding.blocks.left(error, sys._getframe(1), self._by, asked != self._asked_before)
 
     def taken(self, ends: bool) -> None:
         """Behind the block, which is not reached by what it let through.

@@ -1,4 +1,4 @@
-"""Which blocks of a test end by raising, whatever the program says: taken by who manages one, what is raised hides no check.
+"""What in a block of a test raises whatever the program says: taken by who manages the block, that hides no check.
 
 ``raise`` is certain where every run of its function comes to it, and so is a call of a function that ends so. Any other
 statement is where nothing in it can have come from the program (`settled`).
@@ -16,8 +16,8 @@ from .asked import fails
 from .emptied import is_of_tests
 from .settled import Settled
 
-# What the last statement of a block raises by: itself, a function of the tests, an operation, a block.
-Ending = Literal["raise", "call", "operation", "block"]
+# What a statement of a block raises by: itself, a function of the tests, an operation, a block.
+By = Literal["raise", "call", "operation", "block"]
 Takes = frozenset[str]  # kinds of exceptions behind which a test goes on
 _EVERYTHING = frozenset(("Exception", "BaseException"))
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -28,6 +28,7 @@ _SUSPENDS = (ast.Yield, ast.YieldFrom)  # so that others decide whether it goes 
 class Certain:
     """
     Attributes:
+        by: statements of blocks, and what they raise by if that hangs on nothing that the program says.
         raises: the ``raise`` statements to which every run of their function comes.
 
     Args:
@@ -36,7 +37,7 @@ class Certain:
 
     def __init__(self, tree: ast.Module, known: Mapping[str, Any], settled: Settled) -> None:
         self.raises: set[ast.AST] = set()
-        self._blocks: dict[ast.AST, Ending] = {}
+        self.by: dict[ast.AST, By] = {}
         self._known, self._settled = known, settled
         self._called: dict[str, list[Takes]] = {}  # functions, by name, that are called where a test goes on
         for node in ast.walk(tree):
@@ -45,16 +46,7 @@ class Certain:
                     self._called.setdefault(name, []).append(takes)
         self._go(tree.body, True, [])
 
-    def ending(self, block: ast.AST) -> Ending | None:
-        """What a block ends by that raises for certain."""
-        return self._blocks.get(block)
-
-    def split(self, outer: ast.AST, inner: ast.AST) -> None:
-        """Of ``with a, b``, each is a block of its own."""
-        if (ending := self._blocks.get(outer)) is not None:
-            self._blocks |= {inner: ending, outer: "block"}
-
-    def _go(self, body: Sequence[ast.stmt], certain: bool, takes: list[Takes]) -> None:
+    def _go(self, body: Sequence[ast.stmt], certain: bool, takes: list[Takes], in_block: bool = False) -> None:
         """
         Args:
             certain: whether every run comes to its beginning.
@@ -69,33 +61,32 @@ class Certain:
                     if all(kinds & {kind, *_EVERYTHING} for kinds in takes):
                         self.raises.add(node)
                 case ast.With() | ast.AsyncWith():
-                    self._go(node.body, certain, inner)
-                    *others, last = node.body
-                    if (
-                        certain
-                        and not any(map(_goes_around, others))
-                        and (ending := self._ending(last, takes)) is not None
-                    ):
-                        self._blocks[node] = ending
+                    self._go(node.body, certain, inner, in_block=True)
                 case _:
-                    comes = isinstance(node, (ast.Try, ast.TryStar, ast.ClassDef))
-                    comes = comes or (isinstance(node, ast.For) and self._settled.is_settled(node.iter))
+                    comes = certain and self._comes_to_its_body(node)
                     for part in _bodies(node):
-                        self._go(part, certain and comes and part is getattr(node, "body", None), inner)
+                        self._go(part, comes and part is getattr(node, "body", None), inner)
+            if in_block and certain and (by := self._raises_by(node, takes)) is not None:
+                self.by[node] = by
             certain = certain and not _goes_around(node)
 
-    def _ending(self, last: ast.stmt, takes: list[Takes]) -> Ending | None:
-        if isinstance(last, (ast.With, ast.AsyncWith)):
+    def _comes_to_its_body(self, node: ast.stmt) -> bool:
+        if isinstance(node, ast.For):
+            return self._settled.is_settled(node.iter)
+        return isinstance(node, (ast.Try, ast.TryStar, ast.ClassDef))
+
+    def _raises_by(self, node: ast.stmt, takes: list[Takes]) -> By | None:
+        if isinstance(node, (ast.With, ast.AsyncWith)):
             return "block"
-        if isinstance(last, ast.Raise):
-            return "raise" if last in self.raises else None
-        if not isinstance(last, _SIMPLE) or not all(kinds & _EVERYTHING for kinds in takes):
+        if isinstance(node, ast.Raise):
+            return "raise" if node in self.raises else None
+        if not isinstance(node, _SIMPLE) or not all(kinds & _EVERYTHING for kinds in takes):
             return None
-        if self._settled.is_settled(last) and not any(
-            isinstance(part, (*_SUSPENDS, ast.Await)) for part in ast.walk(last)
+        if self._settled.is_settled(node) and not any(
+            isinstance(part, (*_SUSPENDS, ast.Await)) for part in ast.walk(node)
         ):
             return "operation"
-        value = getattr(last, "value", None)
+        value = getattr(node, "value", None)
         call = value.value if isinstance(value, ast.Await) else value
         return "call" if isinstance(call, ast.Call) and self._calls_a_function(call) else None
 

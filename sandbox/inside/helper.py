@@ -12,7 +12,6 @@ from typing import Any
 from ..wire import codec
 from ..wire.instances import Instances
 from .blocks import Block
-from .certain import Ending
 from .compared import TYPE, is_of_objects, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
@@ -198,8 +197,8 @@ class Helper:
         if isinstance(error, _TAKEN_FOR_ANSWERS) and self.asked() > asked:
             self._outstanding.add(error)
 
-    def block(self, ending: Ending | None) -> Block:
-        return Block(self._outstanding, self.asked, ending)
+    def block(self) -> Block:
+        return Block(self._outstanding, self.asked)
 
     def taking(self, function: Callable[..., Any], kind: Any, *arguments: Any, **named: Any) -> Any:
         """``assertRaises(kind, f, x)``, which returns if it took such an exception."""

@@ -161,14 +161,13 @@ class _Mark(ScopedTransformer):
         if len(node.items) > 1:  # of each it is told on its own what it has taken
             inner = type(node)(node.items[1:], node.body)
             node.items, node.body = node.items[:1], [ast.copy_location(inner, node)]
-            self.certain.split(node, inner)
+            self.certain.by[inner] = "block"
         manager = node.items[0].context_expr
         loops = any(isinstance(part, (ast.For, ast.While, ast.comprehension)) for part in ast.walk(node))
         name = name_of(manager.func) if isinstance(manager, ast.Call) else ""
         ends = not loops and name != "suppress"
-        assign, variable = self._variable(_ask("block", ast.Constant(self.certain.ending(node))))
-        at_last = ast.Expr(ast.Call(ast.Attribute(variable, "at_last", ast.Load()), [], []))
-        node.body.insert(-1, at_last)
+        assign, variable = self._variable(_ask("block"))
+        node.body = [part for statement in node.body for part in (self._begins(variable, statement), statement)]
         self.generic_visit(node)
         if name in _TAKING or name == "suppress":
             node.body = self._where_taken(node.body)
@@ -178,6 +177,10 @@ class _Mark(ScopedTransformer):
         return [assign, node, ast.Expr(taken)]
 
     visit_AsyncWith = visit_With
+
+    def _begins(self, block: ast.expr, statement: ast.stmt) -> ast.stmt:
+        by = ast.Constant(self.certain.by.get(statement))
+        return ast.Expr(ast.Call(ast.Attribute(block, "begins", ast.Load()), [by], []))
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
         self.generic_visit(node)

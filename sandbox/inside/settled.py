@@ -53,14 +53,16 @@ class Settled:
             names = [
                 n for n in within if isinstance(n, ast.Name) and (n in changed or not isinstance(n.ctx, ast.Store))
             ]
-            self._found[node] = all(self._is_name_settled(name, within) for name in names)
+            self._found[node] = all(
+                name in self._variables and self._is_name_settled(name, node, within) for name in names
+            )
         return self._found[node]
 
     def bound_by(self, name: ast.Name) -> list[ast.AST]:
         """Where a variable of the tests is bound; nowhere: it is none of theirs."""
         return [node for node in self._variables[name] if not _is_read(node)]
 
-    def _is_name_settled(self, name: ast.Name, within: Collection[ast.AST]) -> bool:
+    def _is_name_settled(self, name: ast.Name, node: ast.AST, within: Collection[ast.AST]) -> bool:
         binds = self.bound_by(name)
         if not binds:
             return self._is_of_library(name.id)
@@ -73,7 +75,8 @@ class Settled:
             return self.is_settled(bind)
         if (value := self._values.get(bind)) is None:
             return bind in self._imported
-        alone = all(node in within for node in self._variables[name] if _is_read(node))
+        # A function may have been called before, and have changed it then.
+        alone = not isinstance(node, _DEFINITIONS) and all(n in within for n in self._variables[name] if _is_read(n))
         return (alone or self._is_fixed(value)) and self.is_settled(value)
 
     def _is_fixed(self, value: ast.expr) -> bool:
