@@ -105,8 +105,10 @@ class Certain:
 
 
 def _takes(node: ast.AST) -> list[Takes]:
-    """The kinds that each clause takes behind which a test goes on."""
+    """The kinds that each clause takes behind which a test goes on, as it does where nothing is raised."""
     if isinstance(node, (ast.Try, ast.TryStar)):
+        if node.orelse and fails(node.orelse):
+            return []
         go_on = [h for h in node.handlers if not fails(h.body[-1:]) or any(map(_goes_around, h.body))]
         return [_names(handler.type) for handler in go_on]
     calls = [item.context_expr for item in getattr(node, "items", ())]

@@ -101,5 +101,11 @@ BLOCKS: list[Attack] = [
   "with S(1) as s: raise ExceptionGroup('', [ValueError(), AssertionError()])",
   "with S(1) as s: raise ExceptionGroup('', [ExceptionGroup('', [AssertionError()])])",
  ], _W),
+ ("raises what is wanted where that was not raised", _WRONG.replace("__exit__(s, t, v, tb): return t is not None", "__exit__(s, t, v, tb):\n  if t: raise ValueError"), [
+  "try:\n    with S(1) as s:\n        s.add(-1)\n        raise Exception('should have raised')\nexcept ValueError: pass",
+  "try:\n    with S(1) as s:\n        s.add(-1)\n        assert False\nexcept ValueError: pass",
+  "import pytest\nwith pytest.raises(ValueError):\n    with S(1) as s:\n        s.add(-1)\n        assert False",
+  "import pytest\nwith pytest.raises(ValueError):\n    with S(1) as s: [1][s.get()]",
+ ], _W),
 ]
 # fmt: on
