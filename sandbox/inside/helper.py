@@ -135,13 +135,13 @@ class Helper:
         error.args = message
         return error
 
-    def raising(self, error: Any, at_last: bool, constants: tuple[Any, ...]) -> Any:
+    def raising(self, error: Any, certain: bool, constants: tuple[Any, ...]) -> Any:
         """What a ``raise`` of the tests raises: see `blocks`."""
         if isinstance(error, builtins.type) and issubclass(error, BaseException):
             error = error()
         if isinstance(error, BaseException):
             self._outstanding.by_tests(error)
-            self._outstanding.blocks.raised(error, builtins.id(sys._getframe(1)) if at_last else 0, constants)
+            self._outstanding.blocks.raised(error, builtins.id(sys._getframe(1)) if certain else 0, constants)
         if isinstance(error, AssertionError):
             self._outstanding.add(error)
         elif isinstance(error, BaseException):

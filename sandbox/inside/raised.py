@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import sys
@@ -238,8 +239,15 @@ def _checked(parts: Any) -> tuple[list[Any] | None, dict[Any, Any]]:
     return arguments, attributes
 
 
+def blank(kind: type[BaseException], *arguments: Any) -> BaseException:
+    """One of that kind, whatever that does with arguments or wants of them: only a built-in one is asked to make it."""
+    built_in: Any = next(base for base in kind.__mro__ if vars(builtins).get(base.__name__) is base)
+    made: BaseException = built_in.__new__(kind, *arguments)
+    return made
+
+
 def _made(kind: Any, text: str, arguments: list[Any] | None, attributes: dict[Any, Any]) -> BaseException:
-    error = kind.__new__(kind)
+    error = blank(kind)
     error.args = (text,) if arguments is None else tuple(arguments)
     error.__dict__[_TEXT] = text
     return _dressed(error, attributes)

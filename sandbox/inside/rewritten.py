@@ -22,9 +22,11 @@ from typing import Any
 from ..wire.bindings import ScopedTransformer, bound_anywhere, read_and_bound
 from ..wire.source import name_of, unparse
 from .asked import MarkAsked, fails
+from .certain import Certain
 from .emptied import is_of_tests
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls
+from .settled import Settled
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
@@ -56,6 +58,7 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     tree = ast.parse(source)
     taken = {*known, *read_and_bound(tree)[1]}
     imported = (n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)))
+    certain = Certain(tree, known, Settled(tree, known, names.program))
     earlier = {n for n, value in known.items() if type(value) is types.FunctionType and is_of_tests(value.__code__)}
     defined = earlier | bound_anywhere([tree]) - bound_anywhere(imported)
     limit = sys.getrecursionlimit()
@@ -64,7 +67,7 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
         if names.classes:
             tree = MarkExpected(tree, names.classes, _ask).visit(tree)
         tree = MarkAsked(tree, taken | defined, defined, names.program, _ask, _ends).visit(tree)
-        tree = MarkScopes(taken, _ask).visit(_Mark(names, taken).visit(tree))
+        tree = MarkScopes(taken, _ask).visit(_Mark(names, taken, certain).visit(tree))
     finally:
         sys.setrecursionlimit(limit)
     return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
@@ -80,13 +83,12 @@ def _ends(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None 
 
 
 class _Mark(ScopedTransformer):
-    def __init__(self, names: Names, taken: Collection[str]) -> None:
+    def __init__(self, names: Names, taken: Collection[str], certain: Certain) -> None:
         super().__init__(taken)
-        self.names = names
+        self.names, self.certain = names, certain
         self.count = 0
         self.within = ""  # the innermost function
         self._asking: dict[int, ast.AST] = {}  # clauses that ask for the end of an iterator
-        self._at_last: dict[int, ast.AST] = {}  # statements by which a function or a block ends
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
         self.count += 1
@@ -105,7 +107,6 @@ class _Mark(ScopedTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         outer, self.within = self.within, node.name
-        self._at_last[id(node.body[-1])] = node.body[-1]
         self.generic_visit(node)
         self.within = outer
         if node.name in _SWALLOWED or any(unparse(d).endswith("property") for d in node.decorator_list):
@@ -135,8 +136,7 @@ class _Mark(ScopedTransformer):
         if node.exc is not None:
             values = list(node.exc.args) if isinstance(node.exc, ast.Call) else []
             constants = ast.Tuple([value for value in values if isinstance(value, ast.Constant)], ast.Load())
-            at_last = self._at_last.pop(id(node), None) is not None
-            node.exc = _ask("raising", node.exc, ast.Constant(at_last), constants)
+            node.exc = _ask("raising", node.exc, ast.Constant(node in self.certain.raises), constants)
         return node
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
@@ -161,25 +161,26 @@ class _Mark(ScopedTransformer):
         if len(node.items) > 1:  # of each it is told on its own what it has taken
             inner = type(node)(node.items[1:], node.body)
             node.items, node.body = node.items[:1], [ast.copy_location(inner, node)]
-        last, manager = node.body[-1], node.items[0].context_expr
+            self.certain.by[inner] = "block"
+        manager = node.items[0].context_expr
         loops = any(isinstance(part, (ast.For, ast.While, ast.comprehension)) for part in ast.walk(node))
         name = name_of(manager.func) if isinstance(manager, ast.Call) else ""
         ends = not loops and name != "suppress"
-        self._at_last[id(last)] = last
-        nested = isinstance(last, (ast.With, ast.AsyncWith))
         assign, variable = self._variable(_ask("block"))
-        if not _checks(last):
-            last = ast.Expr(ast.Call(ast.Attribute(variable, "at_last", ast.Load()), [], []))
-            node.body.insert(-1, last)
+        node.body = [part for statement in node.body for part in (self._begins(variable, statement), statement)]
         self.generic_visit(node)
         if name in _TAKING or name == "suppress":
             node.body = self._where_taken(node.body)
-        leaves = ast.Call(ast.Attribute(variable, "leaves", ast.Load()), [ast.Constant(nested)], [])
+        leaves = ast.Call(ast.Attribute(variable, "leaves", ast.Load()), [], [])
         node.body = [self._unless_raised(node.body, leaves)]
         taken = ast.Call(ast.Attribute(variable, "taken", ast.Load()), [ast.Constant(ends)], [])
         return [assign, node, ast.Expr(taken)]
 
     visit_AsyncWith = visit_With
+
+    def _begins(self, block: ast.expr, statement: ast.stmt) -> ast.stmt:
+        by = ast.Constant(self.certain.by.get(statement))
+        return ast.Expr(ast.Call(ast.Attribute(block, "begins", ast.Load()), [by], []))
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
         self.generic_visit(node)
@@ -266,16 +267,6 @@ class _Mark(ScopedTransformer):
         if node.attr in _FILLING and not isinstance(node.value, ast.Constant):
             return _ask("template", node.value, ast.Constant(node.attr))
         return _ask("type", node.value) if node.attr == "__class__" else node
-
-
-def _checks(node: ast.stmt) -> bool:
-    """Whether a statement may leave an assertion or another part of itself undone when it raises."""
-    if isinstance(node, (ast.With, ast.AsyncWith)):
-        return False
-    if isinstance(node, ast.Assert) or hasattr(node, "body") or hasattr(node, "cases"):
-        return True
-    called = (name_of(part.func) for part in ast.walk(node) if isinstance(part, ast.Call))
-    return any(name.startswith("assert") for name in called)
 
 
 def _fails_at_last(node: ast.ExceptHandler) -> bool:

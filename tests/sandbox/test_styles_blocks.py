@@ -35,15 +35,62 @@ BLOCKS: list[tuple[str, str, tuple[str, str], str, str]] = [
  ("of a kind of its own", LEDGER + "class Rollback(Exception): pass\n", ("s.t, s.v = t, v", "t = v = None"), "import pytest\nt = T()\nwith pytest.raises(Rollback):\n    with t:\n        raise Rollback('x')\nassert t.t is Rollback", "T"),
  ("a generator's", "from contextlib import contextmanager\nlog = []\n@contextmanager\ndef f():\n try:\n  yield log\n  log.append('done')\n except Exception as e:\n  log.append(type(e).__name__)\n  raise\n", (" except Exception as e:\n  log.append(type(e).__name__)\n  raise\n", " finally: pass\n"), "import pytest\nwith pytest.raises(ZeroDivisionError):\n    with f() as x:\n        1/0\nassert log == ['ZeroDivisionError']\nwith f(): pass\nassert log == ['ZeroDivisionError', 'done']", "f"),
  ("an asynchronous one", "class A:\n async def __aenter__(s): return s\n async def __aexit__(s, t, v, tb):\n  s.kind = t\n  return t is ValueError\n def x(s): pass\n", ("t is ValueError", "False"), "import asyncio\nasync def main():\n    a = A()\n    async with a: int('x')\n    assert a.kind is ValueError\n    try:\n        async with a: 1/0\n    except ZeroDivisionError: pass\n    assert a.kind is ZeroDivisionError\nasyncio.run(main())", "A"),
+ ("takes a raise", SUP, ("t is not None and issubclass(t, s.k)", "False"), "with Sup(KeyError): raise KeyError('x')", "Sup"),
+ ("takes a division", SUP, ("t is not None and issubclass(t, s.k)", "False"), 'with Sup(ZeroDivisionError):\n    x = 1/0', "Sup"),
+ ("takes an index", SUP, ("t is not None and issubclass(t, s.k)", "False"), 'with Sup(IndexError): [][1]', "Sup"),
+ ("takes a key", SUP, ("t is not None and issubclass(t, s.k)", "False"), "with Sup(KeyError): {}['a']", "Sup"),
+ ("takes what variables of the tests raise", SUP, ("t is not None and issubclass(t, s.k)", "False"), 'x, y = 1, 0\nn = 0\nwith Sup(ZeroDivisionError): 1/n\ndef test():\n    data = [1, 2]\n    with Sup(IndexError):\n        got = data[10]\ntest()', "Sup"),
+ ("takes what a function of the tests raises", SUP, ("t is not None and issubclass(t, s.k)", "False"), 'def divide(a, b): return a / b\nwith Sup(ZeroDivisionError): divide(1, 0)', "Sup"),
+ ("takes what a class of the tests raises", SUP, ("t is not None and issubclass(t, s.k)", "False"), "class Account:\n    def __init__(self): self.balance = 1\n    def draw(self, n):\n        if n > self.balance: raise ValueError('too much')\nwith Sup(ValueError): Account().draw(5)", "Sup"),
+ ("takes what the library raises", SUP, ("t is not None and issubclass(t, s.k)", "False"), "from decimal import Decimal, InvalidOperation\nimport json\nwith Sup(InvalidOperation): Decimal('x')\nwith Sup(json.JSONDecodeError): json.loads('{')", "Sup"),
+ ("takes each of several", SUP, ("t is not None and issubclass(t, s.k)", "False"), "for kind in (ValueError, KeyError):\n    with Sup(kind): raise kind('x')\nfor kind in [OSError, LookupError]:\n    with Sup(Exception): raise kind", "Sup"),
+ ("takes a kind of the tests", SUP, ("t is not None and issubclass(t, s.k)", "False"), 'class Mine(Exception): pass\nwith Sup(Mine):\n    x = 1\n    raise Mine(x)', "Sup"),
+ ("takes a group", SUP, ("t is not None and issubclass(t, s.k)", "False"), "with Sup(ExceptionGroup): raise ExceptionGroup('several', [ValueError(1), ExceptionGroup('', [KeyError(2)])])", "Sup"),
+ ("takes at the end of a function, with arguments", SUP, ("t is not None and issubclass(t, s.k)", "False"), "def boom(text):\n    for c in text:\n        if c == ' ': continue\n    raise ValueError(text)\nwith Sup(ValueError): boom('x y')\nwith Sup(ValueError):\n    got = boom(text='x')", "Sup"),
+ ("takes where a clause would have", SUP, ("t is not None and issubclass(t, s.k)", "False"), "leaked = False\ntry:\n    with Sup(ValueError): raise ValueError('x')\nexcept ValueError: leaked = True\nassert not leaked", "Sup"),
+ ("takes where a clause would have failed", SUP, ("t is not None and issubclass(t, s.k)", "False"), "try:\n    with Sup(ValueError) as s: int('x')\nexcept ValueError: assert False, 'not taken'", "Sup"),
+ ("takes in a case", SUP, ("t is not None and issubclass(t, s.k)", "False"), "import unittest\nclass T(unittest.TestCase):\n    def test_it(self):\n        with Sup(ValueError) as s: raise ValueError('x')\n        self.assertEqual(s.k, (ValueError,))\nunittest.main()", "Sup"),
+ ("takes behind an if", SUP, ("t is not None and issubclass(t, s.k)", "False"), "with Sup(ValueError) as s:\n    if len(s.k) == 3: x = 1\n    raise ValueError('x')", "Sup"),
+ ("takes a kind with arguments of its own", SUP, ("t is not None and issubclass(t, s.k)", "False"), "class Mine(Exception):\n    def __new__(cls, code, text): return super().__new__(cls, code)\n    def __init__(self, code, text): self.code = code\n    def __str__(self): return f'{self.code}'\nwith Sup(Exception): raise Mine(1, 'x')", "Sup"),
+ ("takes back and goes on", LEDGER.replace("s.new = []\n", "s.new = []\n  return t is ValueError\n"), ("if t is None: ", ""), "t = T()\nwith t:\n    t.add(1)\n    raise ValueError('x')\nassert t.done == []\nwith t: t.add(2)\nassert t.done == [2]", "T"),
+ ("takes a kind of its own", LEDGER.replace("s.new = []\n", "s.new = []\n  return t is Rollback\n") + "class Rollback(Exception): pass\n", ("return t is Rollback", "return False"), "t = T()\nwith t:\n    t.add(1)\n    raise Rollback('x')\nassert t.done == []\nwith t: raise Rollback", "T"),
+ ("takes what a coroutine of the tests raises", "class A:\n async def __aenter__(s): return s\n async def __aexit__(s, t, v, tb): return t is ValueError\n def x(s): pass\n", ("t is ValueError", "False"), "import asyncio\nasync def boom(): raise ValueError('x')\nasync def main():\n    async with A() as a: await boom()\n    async with A() as a, A() as b: raise ValueError\n    a.x()\nasyncio.run(main())", "A"),
+ ("takes in the middle", SUP, ("t is not None and issubclass(t, s.k)", "False"), "ran = []\nwith Sup(ValueError):\n    ran.append(1)\n    raise ValueError('x')\n    ran.append(2)\nwith Sup(ZeroDivisionError):\n    x = 1 / 0\n    ran.append(3)\ndef boom(): raise OSError\nwith Sup(OSError):\n    boom()\n    assert False\nwith Sup(KeyError):\n    with Sup(OSError): raise KeyError\n    ran.append(4)\nassert ran == [1]", "Sup"),
 ]
-SEES = "class L:\n seen = []\n def __enter__(s): return s\n def get(s): return [0]\n def __exit__(s, t, v, tb): s.seen = repr(v) ; return False\n"
-NOT_TOLD = [
- "c = L()\nwant = 765\ntry:\n    with c:\n        if c.get() != want: raise ValueError(f'expected {want}')\nexcept ValueError: pass\nassert '765' not in c.seen and 'ValueError' in c.seen",
- "c = L()\nwant = 765\ntry:\n    with c: c.get().index(want)\nexcept ValueError: pass\nassert '765' not in c.seen",
- "c = L()\nwant = 765\ndef error(): return ValueError(want)\ntry:\n    with c: raise error()\nexcept ValueError: pass\nassert '765' not in c.seen",
- "c = L()\nwant = 765\ntry:\n    with c: assert c.get() == want, want\nexcept AssertionError: pass\nassert c.seen == 'None'",
- "c = L()\nerror = ValueError(765)\ntry:\n    with c: raise error\nexcept ValueError: pass\nassert '765' not in c.seen",
- "c = L()\ntry:\n    with c: raise ExceptionGroup('765', [ValueError(765)])\nexcept* ValueError: pass\nassert '765' not in c.seen and 'Group' in c.seen",
+SEES = "class L:\n seen = []\n def __enter__(s): return s\n def get(s): return [0]\n def fail(s): raise LookupError('full')\n def __exit__(s, t, v, tb):\n  s.seen = repr(v) + ''.join(getattr(v, '__notes__', ''))\n  return False\n"
+# What is raised in a block where 765 is expected, and what is told of it.
+TOLD: list[tuple[str, str]] = [
+ ("if c.get() != want: raise ValueError(f'expected {want}')", "ValueError()"),
+ ("if c.get() != want: raise ValueError('another')", "ValueError('another')"),
+ ("if c.get() != want: raise ValueError('another', want)", "ValueError()"),
+ ("c.get().index(want)", "ValueError()"),
+ ("{0: 1}[want]", "KeyError()"),
+ ("raise error()", "ValueError()"),
+ ("raise kept", "ValueError()"),
+ ("raise StopIteration(want)", "StopIteration()"),
+ ("next(ends())", "StopIteration()"),
+ ("b'x'.decode(str(want))", "LookupError()"),
+ ("takes(**{str(want): 1})", "TypeError()"),
+ ("want + 'x'", "TypeError()"),
+ ("getattr(math, f'n{want}')", "AttributeError()"),
+ ("importlib.import_module(f'math.n{want}')", "ModuleNotFoundError()"),
+ ("Fraction(want, 0)", "ZeroDivisionError()"),
+ ("json.loads(f'[{want}')", "JSONDecodeError()"),
+ ("raise OSError(want, 'x')", "OSError()"),
+ ("open_(want)", "FileNotFoundError(2, 'none')"),
+ ("[1][want]", "IndexError('list index out of range')"),
+ ("[].pop()", "IndexError('pop from empty list')"),
+ ("want / 0", "ZeroDivisionError('division by zero')"),
+ ("raise Mine(want)", "Mine()"),
+ ("raise Mine(1)", "Mine()"),
+ ("raise Noted", "ValueError()"),
+ ("assert c.get() == want, want", "None"),
+ ("raise ExceptionGroup('765', [ValueError(want)])", "ExceptionGroup('', [ValueError()])"),
+ ("raise ExceptionGroup('x', [ExceptionGroup('y', [KeyError(want)]), OSError()])", "ExceptionGroup('', [ExceptionGroup('', [KeyError()]), OSError()])"),
+ ("raise ExceptionGroup('x', [ValueError(want), AssertionError(want)])", "None"),
+ ("raise ExceptionGroup('x', [ExceptionGroup('y', [AssertionError(want)])])", "None"),
+ ("raise ExceptionGroup(f'{want}', [own])", "ExceptionGroup('', [LookupError('full')])"),
+ ("c.fail()", "LookupError('full')"),
 ]
 # fmt: on
 
@@ -58,7 +105,31 @@ def test_the_end_of_a_block_is_told_of_an_exception_of_the_tests(
     assert not any_sandbox.run_tests(right.replace(*wrong), [test], entry_point=entry, limits=LIMITS).passed
 
 
-@pytest.mark.parametrize("test", NOT_TOLD)
-def test_the_end_of_a_block_is_told_of_no_expected_value(any_sandbox: Any, test: str) -> None:
+BEFORE = """
+import importlib, json, math
+from fractions import Fraction
+c = L()
+want = 765
+def error(): return ValueError(want)
+kept = ValueError(765)
+def ends():
+    yield from ()
+    return want
+def takes(x): pass
+def open_(n): raise OSError(2, 'none')
+class Mine(Exception):
+    def __new__(cls, value): return super().__new__(cls, value)
+    def __init__(self, value): super().__init__(f'{value} and {want}')
+    def __str__(self): return f'{want}'
+Noted = ValueError('x')
+Noted.add_note(f'{want}')
+try: c.fail()
+except LookupError as found: own = found
+"""
+
+
+@pytest.mark.parametrize(("raises", "told"), TOLD)
+def test_the_end_of_a_block_is_told_of_no_expected_value(any_sandbox: Any, raises: str, told: str) -> None:
+    test = f"{BEFORE}\ntry:\n    with c:\n        {raises}\nexcept BaseException: pass\nassert c.seen == {told!r}"
     result = any_sandbox.run_tests(SEES, [test], entry_point="L", limits=LIMITS)
     assert result.passed, result.reason
