@@ -40,9 +40,17 @@ def _owner(name: str, scopes: Sequence[Scope]) -> Scope | None:
     return None
 
 
-def variables(tree: ast.AST) -> dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]]:
-    """Where each name of a module is read and bound, and whether that is in the scope that has it (None: the module)."""
-    found: dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]] = {}
+# By the scope that has a name (None: the module): where it stands, and whether that is in this very scope.
+Variables = dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]]
+
+
+def is_read(name: ast.AST) -> bool:
+    return isinstance(getattr(name, "ctx", None), ast.Load)
+
+
+def variables(tree: ast.AST) -> Variables:
+    """Where each name of a module is read and bound."""
+    found: Variables = {}
     waiting: list[tuple[list[ast.AST], tuple[Scope, ...]]] = [([tree], ())]
     while waiting:
         parts, scopes = waiting.pop()
@@ -64,7 +72,7 @@ def read_and_bound(tree: ast.AST) -> tuple[set[str], set[str]]:
     bound: set[str] = set()
     for (owner, name), nodes in variables(tree).items():
         for node, _ in nodes if owner is None else ():
-            (read if isinstance(getattr(node, "ctx", None), ast.Load) else bound).add(name)
+            (read if is_read(node) else bound).add(name)
     return read, bound
 
 

@@ -135,6 +135,28 @@ _ELSEWHERE = [
     "import collections\nassert collections.deque(x, 0) == collections.deque()",
     "assert next(map(len, map(lambda v: [v] * (v != 5), x)), 0) == 0",
 ]
+_KEEP = "seen = []\ndef keep(v):\n    seen.append(v)\n    return 5\n"
+_KEPT_ELSEWHERE = [
+    "assert (r := list(x)) == [5] * len(r)",
+    "assert [*(r := list(x)), 1] == [5] * len(r) + [1]",
+    "assert ((r := list(x)), 1) == (r[::-1], 1)",
+    "assert len(r := list(x)) == r.count(5)",
+    "assert (r := list(x)) == (s := sorted(r))",
+    "import unittest\nunittest.TestCase().assertEqual(r := list(x), [5] * len(r))",
+    "def same(a, b): assert a == b\nsame(r := list(x), [5] * len(r))",
+    "def items():\n    global saved\n    return (saved := list(x))\nassert items() == [5] * len(saved)",
+    "def items(): return (r := list(x)) + [5] * (3 - len(r))\nassert items() == [5] * 3",
+    "if r := list(x): assert sum(f(1)) == 5\nelse: assert r == []",
+    "n = 0\nassert [[n := n + 1, v][1] for v in x] == [5] * n",
+    _KEEP + "assert list(map(keep, x)) == [5] * len(seen)",
+    _KEEP + "assert [keep(v) for v in x] == [5] * len(seen)",
+    _KEEP + "assert sorted(x, key=keep) == [5] * len(seen)",
+    _KEEP + "assert [v for v in map(lambda v: keep(v), x)] == [5] * len(seen)",
+    _KEEP + "assert list(map(seen.append, x)) == [None] * len(seen)",
+    _KEEP + "r = [keep(v) for v in x]\nif seen: assert seen[0] == 5\nelse: assert r == []",
+    _KEEP + "def items(): return [keep(v) for v in x]\nr = items()\nif seen: assert seen[0] == 5\nelse: assert r == []",
+    _KEEP + "def none(v):\n    if seen: assert seen[0] == 5\n    else: assert v == []\nnone([keep(v) for v in x])",
+]
 _BEHIND = [
     _FIRST + test
     for test in (
@@ -183,6 +205,7 @@ _BEHIND = [
         *_CAUGHT,
         *_LOOKED_AT,
         *_ELSEWHERE,
+        *_KEPT_ELSEWHERE,
         "assert next((v for v in x if v != 5), None) is None",
         "n = next((v for v in x if v != 5), -1)\nassert n == -1",
         "assert next(filter(lambda v: v != 5, x), 'none') == 'none'",

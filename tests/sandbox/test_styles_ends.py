@@ -32,6 +32,11 @@ ENDS = {
     "assertions": _CASE + "t.assertCountEqual(list(it), [])\nt.assertDictEqual(dict(it), {})\nt.assertSetEqual(set(it), set())",
     "an assertion of a truth": _CASE + "from collections import Counter\nt.assertIs(bool(list(it)), False)\nt.assertEqual(Counter(it), Counter())",
     "a function": "def rest(i): return tuple(i) + (1,)\ndef same(got, want): assert got == want, f'{got} is not {want}'\nsame(list(it) + [1], [1])",
+    "a name in an assertion": "assert ((r := list(it)), 1) == ([], 1) and not r\nassert (s := sorted(it)) == []\nprint(s)",
+    "a name in what a function returns": "def rest(i): return (found := list(i))\nassert rest(it) == []",
+    "what a function of the tests makes of items": "def norm(v): return v + 1\nassert [norm(v) for v in it] == [] and not list(map(norm, it))",
+    "what items make of themselves": "assert [v.real + abs(v) for v in it] == list(f(0)) == [] and sorted(it, key=lambda v: -v) == []",
+    "a name of one of several things": "rest = []\nfor _ in 'a': rest = list(it)\nassert rest == []",
     # These were told before, too.
     "a name and its length": "rest = list(it)\nn = len(rest)\nassert n == 0 and rest == []",
     "a name with its kind": "rest: list = list(it)\nassert rest == []",
