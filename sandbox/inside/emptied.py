@@ -9,13 +9,13 @@ Or the tests ask whether there is nothing, where their text says so (`asked`).
 from __future__ import annotations
 
 import sys
-import threading
 import types
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .held import number
+from .taken import is_taken
 
 Place = tuple[tuple[Any, int], ...]
 _MOST_FRAMES = 50
@@ -123,7 +123,6 @@ class Emptied:
         self.again: list[BehindItsEnd] = []
         self._open: defaultdict[int, list[Made]] = defaultdict(list)  # by the frame in which they are evaluated
         self._passed: list[tuple[types.FrameType, Made]] = []  # by the frame that calls, as long as it does
-        self._proved: defaultdict[int, list[BehindItsEnd]] = defaultdict(list)  # by thread
 
     # What is made of iterators: `mark`, then the sources, then `made`, all in one frame.
 
@@ -195,20 +194,11 @@ class Emptied:
     # What asks.
 
     def _prove(self, ends: list[BehindItsEnd]) -> None:
-        for end in ends:
-            self._proved[threading.get_ident()] += self._take(end)
+        """The test has not failed. Where that would be taken, somebody has looked, and no other place asks for them."""
+        if not is_taken(sys._getframe(1)):
+            for end in ends:
+                self._take(end)
         ends.clear()
-
-    def proved(self) -> int:
-        """Before what may fail without failing the test."""
-        return len(self._proved[threading.get_ident()])
-
-    def unproved(self, since: int) -> None:
-        """Behind it: that it did not fail proves nothing."""
-        proved = self._proved[threading.get_ident()]
-        for end in proved[since:]:
-            self.add(end)
-        del proved[since:]
 
     def looped(self, over: Made) -> Iterator[Any]:
         """What a loop goes over that fails at the first item."""

@@ -25,6 +25,7 @@ from .asked import MarkAsked, fails
 from .emptied import is_of_tests
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls
+from .taken import EXCEPTIONS, Places, raises
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
@@ -55,19 +56,25 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     """The code of a test. ``known``: what it finds by its names, which are no built-in ones by that."""
     tree = ast.parse(source)
     taken = {*known, *read_and_bound(tree)[1]}
-    imported = (n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)))
+    nodes = list(ast.walk(tree))
+    imported = (n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)))
     earlier = {n for n, value in known.items() if type(value) is types.FunctionType and is_of_tests(value.__code__)}
     defined = earlier | bound_anywhere([tree]) - bound_anywhere(imported)
+    for raised in (n.exc for n in nodes if isinstance(n, ast.Raise) and n.exc is not None):
+        raises(raised, taken | defined)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _DEEPEST))
     try:
         if names.classes:
             tree = MarkExpected(tree, names.classes, _ask).visit(tree)
         tree = MarkAsked(tree, taken | defined, defined, names.program, _ask, _ends).visit(tree)
-        tree = MarkScopes(taken, _ask).visit(_Mark(names, taken).visit(tree))
+        mark = _Mark(names, taken)
+        tree = MarkScopes(taken, _ask).visit(mark.visit(tree))
     finally:
         sys.setrecursionlimit(limit)
-    return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
+    code = _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
+    mark.places.hold_for(code)
+    return code
 
 
 def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None = None) -> ast.Call:
@@ -84,6 +91,7 @@ class _Mark(ScopedTransformer):
         super().__init__(taken)
         self.names = names
         self.count = 0
+        self.places = Places(lambda node: self.is_built_in(node, EXCEPTIONS))
         self.within = ""  # the innermost function
         self._asking: dict[int, ast.AST] = {}  # clauses that ask for the end of an iterator
         self._at_last: dict[int, ast.AST] = {}  # statements by which a function or a block ends
@@ -98,15 +106,10 @@ class _Mark(ScopedTransformer):
         """``body``, and ``call`` if an exception leaves it."""
         return ast.Try(body, [ast.ExceptHandler(_exception(), None, [ast.Expr(call), ast.Raise()])], [], [])
 
-    def _where_taken(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        """``body``, where its failure would be taken: what it asks proves nothing."""
-        assign, variable = self._variable(_ends("proved"))
-        return [assign, ast.Try(body, [], [], [ast.Expr(_ends("unproved", variable))])]
-
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         outer, self.within = self.within, node.name
         self._at_last[id(node.body[-1])] = node.body[-1]
-        self.generic_visit(node)
+        self.visit_ClassDef(node)
         self.within = outer
         if node.name in _SWALLOWED or any(unparse(d).endswith("property") for d in node.decorator_list):
             assign, variable = self._variable(_ask("asked"))
@@ -114,6 +117,12 @@ class _Mark(ScopedTransformer):
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.AST:
+        self.places.enter(node)
+        self.generic_visit(node)
+        self.places.leave()
+        return node
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if not isinstance(node.ctx, ast.Load):
@@ -142,10 +151,8 @@ class _Mark(ScopedTransformer):
     def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
         if _fails_unless_raised(node):
             self._asking |= {id(handler): handler for handler in node.handlers}
-        taken = not all(map(_fails_at_last, node.handlers))
+        self.places.add_try(node, [clause for clause in node.handlers if not _fails_at_last(clause)])
         self.generic_visit(node)
-        if taken:
-            node.body = self._where_taken(node.body)
         return node
 
     visit_TryStar = visit_Try
@@ -161,6 +168,9 @@ class _Mark(ScopedTransformer):
         if len(node.items) > 1:  # of each it is told on its own what it has taken
             inner = type(node)(node.items[1:], node.body)
             node.items, node.body = node.items[:1], [ast.copy_location(inner, node)]
+        self.count += 1
+        managed = ast.Name(f"__manages_{self.count}__", ast.Store())
+        self.places.add(node, manager=managed.id)
         last, manager = node.body[-1], node.items[0].context_expr
         loops = any(isinstance(part, (ast.For, ast.While, ast.comprehension)) for part in ast.walk(node))
         name = name_of(manager.func) if isinstance(manager, ast.Call) else ""
@@ -172,12 +182,11 @@ class _Mark(ScopedTransformer):
             last = ast.Expr(ast.Call(ast.Attribute(variable, "at_last", ast.Load()), [], []))
             node.body.insert(-1, last)
         self.generic_visit(node)
-        if name in _TAKING or name == "suppress":
-            node.body = self._where_taken(node.body)
+        node.items[0].context_expr = ast.NamedExpr(managed, node.items[0].context_expr)
         leaves = ast.Call(ast.Attribute(variable, "leaves", ast.Load()), [ast.Constant(nested)], [])
         node.body = [self._unless_raised(node.body, leaves)]
-        taken = ast.Call(ast.Attribute(variable, "taken", ast.Load()), [ast.Constant(ends)], [])
-        return [assign, node, ast.Expr(taken)]
+        took = ast.Call(ast.Attribute(variable, "taken", ast.Load()), [ast.Constant(ends)], [])
+        return [assign, node, ast.Expr(took), ast.Assign([managed], ast.Constant(None))]
 
     visit_AsyncWith = visit_With
 
