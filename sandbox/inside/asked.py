@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 import re
+import types
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from ..wire.bindings import Variables, is_read, variables
+from ..wire.bindings import Variables, is_read, parameters, variables
 from ..wire.source import name_of
 from .parts import Parts
 
@@ -21,6 +22,11 @@ _TRUTHS = {"assert_": True, "assertTrue": True, "assert_true": True, "assertFals
 _NO_SIZE = {True: ((ast.Lt, 1), (ast.LtE, 0)), False: ((ast.Gt, 0), (ast.GtE, 1))}  # what is true, or false, of 0 only
 _FINDING = ("globals", "locals", "vars", "eval", "exec")  # which read names that stand nowhere
 _MADE = "__made_{}__"  # the variable beside a name
+
+
+def asks(code: types.CodeType) -> bool:
+    """Whether a function, rewritten already, asks of what it is given."""
+    return "handed" in code.co_names or any(asks(part) for part in code.co_consts if isinstance(part, types.CodeType))
 
 
 def fails(body: Sequence[ast.stmt]) -> bool:
@@ -38,6 +44,7 @@ class MarkAsked(ast.NodeTransformer):
         taken: names of the tests and of the program, which are no built-in ones.
         defined: those that are none of the library's either.
         program: those of the program.
+        asking_nothing: those of functions, of other texts, that ask nothing of their parameters.
         helper, ask: make calls of the helper, and of what is known of ends.
     """
 
@@ -47,11 +54,12 @@ class MarkAsked(ast.NodeTransformer):
         taken: Collection[str],
         defined: Collection[str],
         program: Collection[str],
+        asking_nothing: Collection[str],
         helper: Callable[..., ast.expr],
         ask: Callable[..., ast.expr],
     ) -> None:
         self._of, self._defined = Parts(taken, defined, program), defined
-        self._helper, self._ask = helper, ask
+        self._asking_nothing, self._helper, self._ask = asking_nothing, helper, ask
         self._names: dict[int, ast.NamedExpr] = {}  # by their targets
         self._made: set[int] = set()
         self._count = 0
@@ -69,10 +77,14 @@ class MarkAsked(ast.NodeTransformer):
         self._returned: set[int] = set()  # those that a function returns
         self._bound: dict[int, ast.expr] = {}  # names, and the expressions that they are bound to
         self._kept: dict[int, bool] = {}  # names that stand for a side, and whether they are no parameters
+        self._calls: list[ast.Call] = []  # of the tests' functions
+        self._parameters: dict[str, list[ast.arg]] = {}  # of these
         for node in ast.walk(tree):
             self._find(node)
         found = self._found_by_name(tree, found)
         self._keep_names(found)
+        for call in self._calls:
+            self._pass(call)
         return {node for node in self._names.values() if self._is_looked_at(node.target, found)} - self._of.closed
 
     def _is_looked_at(self, name: ast.AST, found: Variables) -> bool:
@@ -100,9 +112,9 @@ class MarkAsked(ast.NodeTransformer):
             case ast.Return(value=ast.expr() as value) | ast.Lambda(body=value):
                 self._side(value, "returned")
             case ast.Call() if name_of(node.func) in self._defined:
-                for argument in node.args:
-                    if self._of.parts(argument) != [(argument, False)] and not isinstance(argument, ast.Starred):
-                        self._side(argument, "passed")
+                self._calls.append(node)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                self._parameters.setdefault(node.name, []).extend(parameters(node))
             case (
                 ast.Assign(targets=[ast.Name() as name], value=ast.expr() as value)
                 | ast.AnnAssign(target=ast.Name() as name, value=ast.expr() as value)
@@ -158,6 +170,16 @@ class MarkAsked(ast.NodeTransformer):
         else:
             return
         self._read([*node.args[len(sides) :], *node.keywords])
+
+    def _pass(self, node: ast.Call) -> None:
+        """To a function that may ask of a parameter; each such call is one more on the stack (`Emptied.calling`)."""
+        name = name_of(node.func)
+        known = self._parameters.get(name)
+        if name in self._asking_nothing if known is None else not any(id(a) in self._kept for a in known):
+            return
+        for argument in node.args:
+            if self._of.parts(argument) != [(argument, False)] and not isinstance(argument, ast.Starred):
+                self._side(argument, "passed")
 
     # What it is asked of.
 

@@ -172,13 +172,15 @@ class Emptied:
         return made
 
     def calling(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """A function of the tests is given what they have made."""
+        """A function of the tests is given what they have made. It may call itself as often as if this were not between."""
         frame = sys._getframe()
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1)
         passed = [(frame, made) for made in _ends(*arguments) if isinstance(made.value, _CONTAINERS)]
         self._passed += passed
         try:
             return function(*map(value_of, arguments), **named)
         finally:
+            sys.setrecursionlimit(sys.getrecursionlimit() - 1)
             for one in passed:
                 self._passed.remove(one)
 

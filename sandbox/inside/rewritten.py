@@ -21,7 +21,7 @@ from typing import Any
 
 from ..wire.bindings import ScopedTransformer, bound_anywhere, read_and_bound
 from ..wire.source import name_of, unparse
-from .asked import MarkAsked, fails
+from .asked import MarkAsked, asks, fails
 from .emptied import is_of_tests
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls
@@ -58,8 +58,10 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     taken = {*known, *read_and_bound(tree)[1]}
     nodes = list(ast.walk(tree))
     imported = (n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)))
-    earlier = {n for n, value in known.items() if type(value) is types.FunctionType and is_of_tests(value.__code__)}
-    defined = earlier | bound_anywhere([tree]) - bound_anywhere(imported)
+    functions = {n: value.__code__ for n, value in known.items() if type(value) is types.FunctionType}
+    earlier = {n: code for n, code in functions.items() if is_of_tests(code)}
+    defined = {*earlier} | bound_anywhere([tree]) - bound_anywhere(imported)
+    asking_nothing = {n for n, code in earlier.items() if not asks(code)}
     for raised in (n.exc for n in nodes if isinstance(n, ast.Raise) and n.exc is not None):
         raises(raised, taken | defined)
     limit = sys.getrecursionlimit()
@@ -67,7 +69,7 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     try:
         if names.classes:
             tree = MarkExpected(tree, names.classes, _ask).visit(tree)
-        tree = MarkAsked(tree, taken | defined, defined, names.program, _ask, _ends).visit(tree)
+        tree = MarkAsked(tree, taken | defined, defined, names.program, asking_nothing, _ask, _ends).visit(tree)
         mark = _Mark(names, taken)
         tree = MarkScopes(taken, _ask).visit(mark.visit(tree))
     finally:

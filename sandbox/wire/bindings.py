@@ -61,7 +61,7 @@ def variables(tree: ast.AST) -> Variables:
             if isinstance(node, _OPENING):
                 scope = scope_of(node)
                 waiting.append((_within(node), (*scopes, scope)))
-                for argument in _arguments(node) if isinstance(node, _FUNCTIONS) else ():
+                for argument in parameters(node) if isinstance(node, _FUNCTIONS) else ():
                     found.setdefault((scope, argument.arg), []).append((argument, True))
     return found
 
@@ -77,9 +77,9 @@ def read_and_bound(tree: ast.AST) -> tuple[set[str], set[str]]:
 
 
 def scope_of(node: ast.AST) -> Scope:
-    arguments = _arguments(node) if isinstance(node, _FUNCTIONS) else []
-    parameters = [getattr(p, "name", "") for p in getattr(node, "type_params", ())]
-    return _scope(node, isinstance(node, ast.ClassDef), _within(node), [*(a.arg for a in arguments), *parameters])
+    arguments = parameters(node) if isinstance(node, _FUNCTIONS) else []
+    of_types = [getattr(p, "name", "") for p in getattr(node, "type_params", ())]
+    return _scope(node, isinstance(node, ast.ClassDef), _within(node), [*(a.arg for a in arguments), *of_types])
 
 
 def outside(node: ast.AST) -> list[ast.AST]:
@@ -107,7 +107,8 @@ def _within(node: ast.AST) -> list[ast.AST]:
     return [*body, *(a for a in _annotations(node) if a)] if getattr(node, "type_params", None) else body
 
 
-def _arguments(node: Any) -> list[ast.arg]:
+def parameters(node: Any) -> list[ast.arg]:
+    """Of a function."""
     found = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
     return [a for a in found if a is not None]
 
@@ -115,7 +116,7 @@ def _arguments(node: Any) -> list[ast.arg]:
 def _annotations(node: ast.AST) -> list[Any]:
     if not isinstance(node, _FUNCTIONS):
         return []
-    return [*(a.annotation for a in _arguments(node)), getattr(node, "returns", None)]
+    return [*(a.annotation for a in parameters(node)), getattr(node, "returns", None)]
 
 
 def parts_of(node: ast.AST) -> Iterable[ast.AST]:

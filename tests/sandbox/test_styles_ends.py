@@ -52,6 +52,8 @@ ENDS = {
     "a pool": "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(1) as p: assert list(it) == []",
     "a stream": "import io\nwith io.StringIO('a') as s: assert list(it) == []",
     "an expected warning": "import pytest, warnings\nwith pytest.warns(UserWarning):\n    warnings.warn('a')\n    assert list(it) == []",
+    "a function that calls itself": "def total(vs): return vs[0] + total(list(vs[1:])) if vs else 0\nassert total([1] * 900) == 900 and list(it) == []",
+    "a check that calls itself": "def check(vs, n):\n    if n: check(list(range(n - 1)), n - 1)\n    assert vs == list(range(n))\ncheck(list(range(900)), 900)\ncheck(list(it), 0)",
     # These were told before, too.
     "a name and its length": "rest = list(it)\nn = len(rest)\nassert n == 0 and rest == []",
     "a name with its kind": "rest: list = list(it)\nassert rest == []",
