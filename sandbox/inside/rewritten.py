@@ -161,9 +161,11 @@ class _Mark(ScopedTransformer):
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         ends = self._asking.pop(id(node), None) is not None
+        raises_none = all(map(_raises_none, node.body))  # Python has room for twenty blocks within each other
         self.generic_visit(node)
         assign, variable = self._variable(_ask("seen", ast.Constant(ends)))
-        node.body = [assign, self._unless_raised(node.body, _ask("not_taken", variable))]
+        body = node.body if raises_none else [self._unless_raised(node.body, _ask("not_taken", variable))]
+        node.body = [assign, *body]
         return node
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> Any:
@@ -287,6 +289,15 @@ def _checks(node: ast.stmt) -> bool:
         return True
     called = (name_of(part.func) for part in ast.walk(node) if isinstance(part, ast.Call))
     return any(name.startswith("assert") for name in called)
+
+
+def _raises_none(node: ast.stmt) -> bool:
+    """Whether a statement cannot raise anything."""
+    if isinstance(node, (ast.Pass, ast.Break, ast.Continue)):
+        return True
+    value = node.value if isinstance(node, (ast.Return, ast.Expr, ast.Assign)) else node
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return (value is None or isinstance(value, ast.Constant)) and all(isinstance(t, ast.Name) for t in targets)
 
 
 def _fails_at_last(node: ast.ExceptHandler) -> bool:

@@ -104,6 +104,24 @@ def _done(text: str, rewritten: bool) -> tuple[str, list[str]]:
     return how, [_ADDRESS.sub("", said) for said in names["log"]]
 
 
+@pytest.mark.parametrize(
+    ("heads", "clause"),
+    [
+        (["for v in b:"] * 20, ""),
+        (["try:"] * 19, "except KeyError: pass"),
+        (["try:"] * 17, "except KeyError: said(2)"),
+        (["try:"] * 20, "finally: said(1)"),
+        (["for v in b:", "try:", "with redirect_stdout(None):"] * 4, "except (KeyError, IndexError): said(3)"),
+    ],
+)
+def test_statements_within_each_other_are_read(heads: list[str], clause: str) -> None:
+    lines = ["from contextlib import redirect_stdout", *(" " * depth + head for depth, head in enumerate(heads))]
+    lines.append(" " * len(heads) + "assert a == []")
+    lines += [" " * depth + clause for depth, head in reversed([*enumerate(heads)]) if head == "try:"]
+    text = _BEFORE + "\n".join(lines)
+    assert _done(text, rewritten=True) == _done(text, rewritten=False)
+
+
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
 @pytest.mark.parametrize("seed", range(8))
 def test_it_does_what_plain_python_does(seed: int) -> None:
