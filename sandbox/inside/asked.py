@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from ..wire.bindings import Variables, is_read, parameters, variables
+from ..wire.bindings import Variables, is_read, parameters
 from ..wire.source import name_of
 from .parts import Parts
 
@@ -21,6 +21,18 @@ _EQUALS = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|is|is_?none)", re.IGNOR
 _TRUTHS = {"assert_": True, "assertTrue": True, "assert_true": True, "assertFalse": False, "assert_false": False}
 _NO_SIZE = {True: ((ast.Lt, 1), (ast.LtE, 0)), False: ((ast.Gt, 0), (ast.GtE, 1))}  # what is true, or false, of 0 only
 _FINDING = ("globals", "locals", "vars", "eval", "exec")  # which read names that stand nowhere
+_LOOKED_AT = (
+    ast.Assert,
+    ast.If,
+    ast.For,
+    ast.Expr,
+    ast.Return,
+    ast.Lambda,
+    ast.Call,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+)
+_LOOKED_AT += (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.Global, ast.Nonlocal)
 _MADE = "__made_{}__"  # the variable beside a name
 
 
@@ -41,6 +53,7 @@ def fails(body: Sequence[ast.stmt]) -> bool:
 class MarkAsked(ast.NodeTransformer):
     """
     Args:
+        nodes, found: of the text, and its variables.
         taken: names of the tests and of the program, which are no built-in ones.
         defined: those that are none of the library's either.
         program: those of the program.
@@ -50,7 +63,8 @@ class MarkAsked(ast.NodeTransformer):
 
     def __init__(
         self,
-        tree: ast.AST,
+        nodes: Sequence[ast.AST],
+        found: Variables,
         taken: Collection[str],
         defined: Collection[str],
         program: Collection[str],
@@ -63,14 +77,24 @@ class MarkAsked(ast.NodeTransformer):
         self._names: dict[int, ast.NamedExpr] = {}  # by their targets
         self._made: set[int] = set()
         self._count = 0
-        found = variables(tree)
-        while looked_at := self._look(tree, found):
+        nodes = [node for node in nodes if isinstance(node, _LOOKED_AT)]
+        if self._finds(found):
+            found = {}
+        declared = {name for node in nodes if isinstance(node, (ast.Global, ast.Nonlocal)) for name in node.names}
+        found = {variable: where for variable, where in found.items() if variable[1] not in declared}
+        while looked_at := self._look(nodes, found):
             self._of.closed |= looked_at
+        self._drop_plain()
 
-    def _look(self, tree: ast.AST, found: Variables) -> set[ast.NamedExpr]:
+    def asks(self) -> bool:
+        """Whether there is anything to be marked."""
+        return bool(self._sides)
+
+    def _look(self, nodes: Sequence[ast.AST], found: Variables) -> set[ast.NamedExpr]:
         """Find what is asked; returns expressions that give a name to what is looked at elsewhere, so that they do not ask."""
         # By the node's id:
         self._sides: dict[int, str] = {}  # what is asked of, and what becomes of it
+        self._asked: list[ast.expr] = []  # the same
         self._parts: dict[int, bool] = {}  # what these are made of, and whether they may be what the tests have made
         self._within: set[int] = set()  # names that are given to parts of sides
         self._reads: set[int] = set()  # names that are read where nothing else hangs on them
@@ -79,9 +103,8 @@ class MarkAsked(ast.NodeTransformer):
         self._kept: dict[int, bool] = {}  # names that stand for a side, and whether they are no parameters
         self._calls: list[ast.Call] = []  # of the tests' functions
         self._parameters: dict[str, list[ast.arg]] = {}  # of these
-        for node in ast.walk(tree):
+        for node in nodes:
             self._find(node)
-        found = self._found_by_name(tree, found)
         self._keep_names(found)
         for call in self._calls:
             self._pass(call)
@@ -189,6 +212,7 @@ class MarkAsked(ast.NodeTransformer):
         parts = self._of.parts(node, keeps)
         if parts and id(node) not in self._sides:
             self._sides[id(node)] = become
+            self._asked.append(node)
             self._parts |= {id(part): not alone for part, alone in parts}
             self._within |= {id(name) for name in self._of.named}
             if become != "passed":
@@ -198,12 +222,9 @@ class MarkAsked(ast.NodeTransformer):
     # Under which names.
 
     @staticmethod
-    def _found_by_name(tree: ast.AST, found: Variables) -> Variables:
-        """Variables, as far as they are found by nothing but their names where they stand."""
-        if any((None, name) in found for name in _FINDING):
-            return {}
-        declared = {n for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal)) for n in node.names}
-        return {variable: nodes for variable, nodes in found.items() if variable[1] not in declared}
+    def _finds(found: Variables) -> bool:
+        """Whether variables may be found by more than their names where they stand."""
+        return any((None, name) in found for name in _FINDING)
 
     def _keep_names(self, found: Variables) -> None:
         """Those that are bound to nothing but sides, or are parameters, and are read nowhere but where that asks."""
@@ -233,14 +254,17 @@ class MarkAsked(ast.NodeTransformer):
         """Whether it is nothing that the tests have made."""
         return self._of.is_plain(node) and not any(id(part) in self._kept for part, _ in self._of.parts(node, True))
 
+    def _drop_plain(self) -> None:
+        for node in self._asked:
+            if self._sides[id(node)] in ("compared", "false", "returned", "passed") and self._is_plain(node):
+                del self._sides[id(node)]
+                for part, _ in self._of.parts(node, True):
+                    self._parts.pop(id(part), None)
+
     # What becomes of it.
 
     def visit(self, node: ast.AST) -> Any:
         become = self._sides.get(id(node))
-        if become in ("compared", "false", "returned", "passed") and self._is_plain(node):
-            become = None
-            for part, _ in self._of.parts(node, True):  # type: ignore[arg-type]
-                self._parts.pop(id(part), None)
         found = super().visit(node)
         if id(node) in self._parts:
             found = self._part(node, found)

@@ -19,12 +19,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..wire.bindings import ScopedTransformer, bound_anywhere, read_and_bound
+from ..wire.bindings import ScopedTransformer, bound_anywhere, bound_by_any, of_module, variables
 from ..wire.source import name_of, unparse
 from .asked import MarkAsked, asks, fails
 from .emptied import is_of_tests
 from .expected import MarkExpected
-from .scopes import SCOPES, MarkScopes, calls
+from .scopes import SCOPES, MarkScopes, calls, names_scope
 from .taken import EXCEPTIONS, Places, raises
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
@@ -55,12 +55,12 @@ class Names:
 def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str, Any] = {}):  # type: ignore[no-untyped-def]
     """The code of a test. ``known``: what it finds by its names, which are no built-in ones by that."""
     tree = ast.parse(source)
-    taken = {*known, *read_and_bound(tree)[1]}
-    nodes = list(ast.walk(tree))
+    found, nodes = variables(tree), list(ast.walk(tree))
+    taken = {*known, *of_module(found)[1]}
     imported = (n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)))
     functions = {n: value.__code__ for n, value in known.items() if type(value) is types.FunctionType}
     earlier = {n: code for n, code in functions.items() if is_of_tests(code)}
-    defined = {*earlier} | bound_anywhere([tree]) - bound_anywhere(imported)
+    defined = {*earlier} | bound_by_any(nodes) - bound_anywhere(imported)
     asking_nothing = {n for n, code in earlier.items() if not asks(code)}
     for raised in (n.exc for n in nodes if isinstance(n, ast.Raise) and n.exc is not None):
         raises(raised, taken | defined)
@@ -69,9 +69,12 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     try:
         if names.classes:
             tree = MarkExpected(tree, names.classes, _ask).visit(tree)
-        tree = MarkAsked(tree, taken | defined, defined, names.program, asking_nothing, _ask, _ends).visit(tree)
+            found, nodes = variables(tree), list(ast.walk(tree))
+        asked = MarkAsked(nodes, found, taken | defined, defined, names.program, asking_nothing, _ask, _ends)
+        tree = asked.visit(tree) if asked.asks() else tree
         mark = _Mark(names, taken)
-        tree = MarkScopes(taken, _ask).visit(mark.visit(tree))
+        tree = mark.visit(tree)
+        tree = MarkScopes(taken, _ask).visit(tree) if any(map(names_scope, nodes)) else tree
     finally:
         sys.setrecursionlimit(limit)
     code = _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)

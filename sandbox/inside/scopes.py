@@ -26,6 +26,13 @@ def calls(node: ast.AST, marked: ast.AST) -> bool:
     return function.attr == other.attr and name_of(function.value) == name_of(other.value)
 
 
+def names_scope(node: ast.AST) -> bool:
+    """Whether there may be anything to be marked in a text with such a node."""
+    return (isinstance(node, ast.Name) and node.id in SCOPES) or (
+        isinstance(node, ast.Attribute) and node.attr == "__dict__"
+    )
+
+
 class MarkScopes(ScopedTransformer):
     """
     Args:

@@ -68,9 +68,13 @@ def variables(tree: ast.AST) -> Variables:
 
 def read_and_bound(tree: ast.AST) -> tuple[set[str], set[str]]:
     """Names that a module reads, from whatever function, and those that it binds."""
+    return of_module(variables(tree))
+
+
+def of_module(found: Variables) -> tuple[set[str], set[str]]:
     read: set[str] = set()
     bound: set[str] = set()
-    for (owner, name), nodes in variables(tree).items():
+    for (owner, name), nodes in found.items():
         for node, _ in nodes if owner is None else ():
             (read if is_read(node) else bound).add(name)
     return read, bound
@@ -165,7 +169,11 @@ def bound_by(node: ast.AST) -> Iterator[str]:
 
 def bound_anywhere(trees: Iterable[ast.AST]) -> set[str]:
     """Names that are assigned, imported, defined or parameters, in whatever scope."""
-    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return bound_by_any([node for tree in trees for node in ast.walk(tree)])
+
+
+def bound_by_any(nodes: Iterable[ast.AST]) -> set[str]:
+    nodes = list(nodes)
     return {name for node in nodes for name in bound_by(node)} | {n.arg for n in nodes if isinstance(n, ast.arg)}
 
 
