@@ -21,7 +21,7 @@ _EQUALS = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|is|is_?none)", re.IGNOR
 _TRUTHS = {"assert_": True, "assertTrue": True, "assert_true": True, "assertFalse": False, "assert_false": False}
 _NO_SIZE = {True: ((ast.Lt, 1), (ast.LtE, 0)), False: ((ast.Gt, 0), (ast.GtE, 1))}  # what is true, or false, of 0 only
 _FINDING = ("globals", "locals", "vars", "eval", "exec")  # which read names that stand nowhere
-_LOOKED_AT = (
+_LOOKED_AT: tuple[type[ast.AST], ...] = (
     ast.Assert,
     ast.If,
     ast.For,
