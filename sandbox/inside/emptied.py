@@ -9,13 +9,13 @@ Or the tests ask whether there is nothing, where their text says so (`asked`).
 from __future__ import annotations
 
 import sys
-import threading
 import types
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .held import number
+from .taken import is_taken
 
 Place = tuple[tuple[Any, int], ...]
 _MOST_FRAMES = 50
@@ -60,23 +60,23 @@ class Going:
     """One time that the tests go over an iterator.
 
     Args:
-        which: the iterator, by its number; None for one of the tests.
+        which: the iterator, by its number.
         of: what has handed it over, by its number.
     """
 
-    def __init__(self, emptied: Emptied, which: int | None, of: int | None) -> None:
-        self._emptied, self.of = emptied, of
-        self._key = which, place() if which is not None else ()
+    def __init__(self, emptied: Emptied, which: int, of: int) -> None:
+        self._emptied, self.of, self._found = emptied, of, False
+        self._key = which, place()
         self._behind = which in emptied.spent
 
     def found(self) -> None:
         """An item."""
-        self._behind = False
-        self._emptied.places.add(self._key)
+        if not self._found:
+            self._found, self._behind = True, False
+            self._emptied.places.add(self._key)
 
     def ended(self) -> None:
-        if self._key[0] is not None:
-            self._emptied.spent.add(self._key[0])
+        self._emptied.spent.add(self._key[0])
         if self._behind and self._key not in self._emptied.places:
             self._behind = False
             self._emptied.again.append(error := BehindItsEnd(self.of))
@@ -116,14 +116,23 @@ class Emptied:
     def __init__(self, add: Callable[[BaseException], None], take: Callable[[BaseException], list[Any]]) -> None:
         self.add, self._take = add, take
         self.spent: set[int] = set()
-        self.places: set[tuple[int | None, Place]] = set()
+        self.places: set[tuple[int, Place]] = set()
+        self._goings: dict[int, Going] = {}  # the latest, by iterator
         self.clear()
 
     def clear(self) -> None:
         self.again: list[BehindItsEnd] = []
         self._open: defaultdict[int, list[Made]] = defaultdict(list)  # by the frame in which they are evaluated
         self._passed: list[tuple[types.FrameType, Made]] = []  # by the frame that calls, as long as it does
-        self._proved: defaultdict[int, list[BehindItsEnd]] = defaultdict(list)  # by thread
+
+    def go_over(self, which: int, of: int) -> None:
+        """The tests begin to go over an iterator, which something has handed over."""
+        self._goings[which] = Going(self, which, of)
+
+    def going(self, which: int) -> Going:
+        if which not in self._goings:
+            self.go_over(which, which)
+        return self._goings[which]
 
     # What is made of iterators: `mark`, then the sources, then `made`, all in one frame.
 
@@ -173,13 +182,15 @@ class Emptied:
         return made
 
     def calling(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """A function of the tests is given what they have made."""
+        """A function of the tests is given what they have made. It may call itself as often as if this were not between."""
         frame = sys._getframe()
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1)
         passed = [(frame, made) for made in _ends(*arguments) if isinstance(made.value, _CONTAINERS)]
         self._passed += passed
         try:
             return function(*map(value_of, arguments), **named)
         finally:
+            sys.setrecursionlimit(sys.getrecursionlimit() - 1)
             for one in passed:
                 self._passed.remove(one)
 
@@ -195,20 +206,11 @@ class Emptied:
     # What asks.
 
     def _prove(self, ends: list[BehindItsEnd]) -> None:
-        for end in ends:
-            self._proved[threading.get_ident()] += self._take(end)
+        """The test has not failed. Where that would be taken, somebody has looked, and no other place asks for them."""
+        if not is_taken(sys._getframe(1)):
+            for end in ends:
+                self._take(end)
         ends.clear()
-
-    def proved(self) -> int:
-        """Before what may fail without failing the test."""
-        return len(self._proved[threading.get_ident()])
-
-    def unproved(self, since: int) -> None:
-        """Behind it: that it did not fail proves nothing."""
-        proved = self._proved[threading.get_ident()]
-        for end in proved[since:]:
-            self.add(end)
-        del proved[since:]
 
     def looped(self, over: Made) -> Iterator[Any]:
         """What a loop goes over that fails at the first item."""
@@ -253,25 +255,27 @@ class Emptied:
         return result
 
     def next(self, iterator: Any, *default: Any) -> Any:
-        going, since = Going(self, number(iterator), number(iterator)), len(self.again)
+        since = self._next_begins(iterator)
         try:
             return next(iterator)
         except StopIteration as error:
-            return self._next_ended(going, since, error, default)
+            return self._next_ended(iterator, since, error, default)
 
     async def anext(self, iterator: Any, *default: Any) -> Any:
-        going, since = Going(self, number(iterator), number(iterator)), len(self.again)
+        since = self._next_begins(iterator)
         try:
-            found = await anext(iterator)
+            return await anext(iterator)
         except StopAsyncIteration as error:
-            return self._next_ended(going, since, error, default)
-        going.found()
-        return found
+            return self._next_ended(iterator, since, error, default)
 
-    def _next_ended(self, going: Going, since: int, error: BaseException, default: tuple[Any, ...]) -> Any:
-        going.ended()
+    def _next_begins(self, iterator: Any) -> int:
+        if (which := number(iterator)) is not None:
+            self.go_over(which, which)
+        return len(self.again)
+
+    def _next_ended(self, iterator: Any, since: int, error: BaseException, default: tuple[Any, ...]) -> Any:
         for end in self.again[since:]:
-            if end.of == going.of:
+            if end.of == number(iterator):
                 end.told = error
         if not default:
             raise error

@@ -16,7 +16,6 @@ from .compared import TYPE, is_of_objects, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, standing
-from .iterated import held_of
 from .outstanding import Outstanding, among
 from .proxy import Proxy
 from .texts import Handed, Names, check_template
@@ -62,7 +61,7 @@ class Helper:
         task: Instances,
     ) -> None:
         self._outstanding, self.ask, self.asked, self.now = outstanding, ask, asked, now
-        self._number: Callable[[Any], int | None] = lambda value: number(held_of(value))
+        self._number = number
         self.kinds, self.ends, self.anext = Kinds(self, namespace), ends, ends.anext
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
@@ -186,7 +185,7 @@ class Helper:
         if type(value) is not Proxy:
             return value
         held = self.ask("data", value) if standing(value) == OWN else None
-        return held if type(held) is dict else iter(value)
+        return held if type(held) is dict else (pair for pair in value)
 
     def ended(self, asked: int) -> None:
         """An exception leaves a method of the tests that Python takes for an answer, as it does the end of an iterator.
@@ -231,7 +230,7 @@ class Helper:
 
     def isinstance(self, value: Any, kinds: Any) -> bool:
         """What ``gather(..., return_exceptions=True)`` gives is taken by a test that asks whether it is an exception."""
-        if self._number(value := held_of(value)) is not None:
+        if self._number(value) is not None:
             return any(self._is_one(value, kind) for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
         found = builtins.isinstance(value, kinds)
         if found and builtins.isinstance(value, BaseException) and not builtins.isinstance(value, AssertionError):
@@ -294,7 +293,6 @@ class Helper:
 
     def type(self, *arguments: Any) -> Any:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
-            arguments = (held_of(arguments[0]),)
             kind = arguments[0].__class__  # of the interpreter's own, like a generator's
             return self.ask("type", *arguments, producer=TYPE) if kind is builtins.type(arguments[0]) else kind
         if len(arguments) == 1 and builtins.isinstance(arguments[0], Exception):

@@ -11,7 +11,6 @@ from typing import Any
 from ..wire import codec, shown
 from ..wire.plain import DATA_NAMES
 from .compared import Compared
-from .emptied import place
 from .held import (
     CHANGED,
     OPAQUE,
@@ -30,7 +29,7 @@ from .held import (
     text,
     untainted,
 )
-from .iterated import AwaitedItems, Items, OverAwaited, OverItems
+from .iterated import AwaitedItems, Items
 
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
 _NAMES_OF_A_KIND = frozenset(
@@ -201,29 +200,43 @@ class Proxy(Compared):
     def __iter__(self) -> Any:
         link, which = about(self).link, about(self).number
         made = functools.partial(Items, mirrored=lambda: link.kept.backward.get(which))
-        return iter(_yielding(self, "iter", "items", OverItems, made))
+        found = _yielding(self, "iter", "items", made)
+        return found if type(found) is Proxy else iter(found)
 
     def __next__(self) -> Any:
-        link = about(untainted(self)).link
+        link, which = about(untainted(self)).link, about(self).number
+        going = link.emptied.going(which)
         try:
             value = link.operation("next", self, producer=inner(self))
         except StopIteration:
-            link.emptied.spent.add(about(self).number)
+            going.ended()
+            if standing(self) == OPAQUE and not link.kept.has_yielded(which, link.taken[which], 0):
+                raise Gone("an object of the program yields not as many items as its length says") from None
             raise
-        link.taken[about(self).number] += 1
-        link.emptied.places.add((about(self).number, place()))
+        link.taken[which] += 1
+        going.found()
         return value
 
     def __reversed__(self) -> Any:
         link, which = about(self).link, about(self).number
         made = functools.partial(Items, mirrored=lambda: link.kept.items.get(which))
-        return iter(_yielding(self, "reversed", "backward", OverItems, made))
+        found = _yielding(self, "reversed", "backward", made)
+        return found if type(found) is Proxy else iter(found)
 
     def __aiter__(self) -> Any:
-        return aiter(_yielding(self, "aiter", "awaited", OverAwaited, AwaitedItems))
+        found = _yielding(self, "aiter", "awaited", AwaitedItems)
+        return found if type(found) is Proxy else aiter(found)
 
     async def __anext__(self) -> Any:
-        return about(untainted(self)).link.operation("anext", self, producer=inner(self))
+        link = about(untainted(self)).link
+        going = link.emptied.going(about(self).number)
+        try:
+            value = link.operation("anext", self, producer=inner(self))
+        except StopAsyncIteration:
+            going.ended()
+            raise
+        going.found()
+        return value
 
     def __enter__(self) -> Any:
         return _entered(self, "enter")
@@ -251,22 +264,25 @@ class Proxy(Compared):
         raise not_data(self, "pickling it")
 
 
-def _yielding(held: Proxy, operation: str, kept: str, over: Callable[..., Any], made: Callable[..., Any]) -> Any:
-    """What an object yields, by an operation: of an opaque one, the same each time.
+def _yielding(held: Proxy, operation: str, kept: str, made: Callable[..., Any]) -> Any:
+    """What goes over an object, by an operation: its own iterator; for an opaque one, what yields the same each time.
 
     Args:
-        kept: in which attribute of `Kept` it is, as what is ``made`` of an iterator ``over`` it.
+        kept: in which attribute of `Kept` that is, as what is ``made`` of an iterator of an object.
     """
     link, which = about(untainted(held)).link, about(held).number
     link.tell()
     known = getattr(link.kept, kept)
     if standing(held) == OPAQUE and which in known:
         return known[which]
-    found = over(link.operation(operation, held, producer=producer(held)), held)
-    if standing(held) != OPAQUE or number(found.over) == which:
-        return found
+    found = link.operation(operation, held, producer=producer(held))
+    if not isinstance(found, Proxy):
+        raise TypeError(f"{operation}() of an object of the program gave no iterator")
+    link.emptied.go_over(about(found).number, which)
+    if about(found).number == which:
+        return held
     # Anew: `iter` may have had a function of the tests called, behind which the program's objects are asked again.
-    return getattr(link.kept, kept).setdefault(which, made(found))
+    return found if standing(held) != OPAQUE else getattr(link.kept, kept).setdefault(which, made(found, held))
 
 
 def _is_class(held: Proxy, kinds: frozenset[str] = _META) -> bool:

@@ -19,14 +19,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..wire.bindings import ScopedTransformer, bound_anywhere, read_and_bound
+from ..wire.bindings import ScopedTransformer, bound_anywhere, bound_by_any, of_module, variables
 from ..wire.source import name_of, unparse
-from .asked import MarkAsked, fails
+from .asked import MarkAsked, asks, fails
 from .certain import Certain
 from .emptied import is_of_tests
 from .expected import MarkExpected
-from .scopes import SCOPES, MarkScopes, calls
+from .scopes import SCOPES, MarkScopes, calls, names_scope
 from .settled import Settled
+from .taken import EXCEPTIONS, Places, raises
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
@@ -56,21 +57,32 @@ class Names:
 def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str, Any] = {}):  # type: ignore[no-untyped-def]
     """The code of a test. ``known``: what it finds by its names, which are no built-in ones by that."""
     tree = ast.parse(source)
-    taken = {*known, *read_and_bound(tree)[1]}
-    imported = (n for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)))
+    found, nodes = variables(tree), list(ast.walk(tree))
+    taken = {*known, *of_module(found)[1]}
     certain = Certain(tree, known, Settled(tree, known, names.program))
-    earlier = {n for n, value in known.items() if type(value) is types.FunctionType and is_of_tests(value.__code__)}
-    defined = earlier | bound_anywhere([tree]) - bound_anywhere(imported)
+    imported = (n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)))
+    functions = {n: value.__code__ for n, value in known.items() if type(value) is types.FunctionType}
+    earlier = {n: code for n, code in functions.items() if is_of_tests(code)}
+    defined = {*earlier} | bound_by_any(nodes) - bound_anywhere(imported)
+    asking_nothing = {n for n, code in earlier.items() if not asks(code)}
+    for raised in (n.exc for n in nodes if isinstance(n, ast.Raise) and n.exc is not None):
+        raises(raised, taken | defined)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _DEEPEST))
     try:
         if names.classes:
             tree = MarkExpected(tree, names.classes, _ask).visit(tree)
-        tree = MarkAsked(tree, taken | defined, defined, names.program, _ask, _ends).visit(tree)
-        tree = MarkScopes(taken, _ask).visit(_Mark(names, taken, certain).visit(tree))
+            found, nodes = variables(tree), list(ast.walk(tree))
+        asked = MarkAsked(nodes, found, taken | defined, defined, names.program, asking_nothing, _ask, _ends)
+        tree = asked.visit(tree) if asked.asks() else tree
+        mark = _Mark(names, taken, certain)
+        tree = mark.visit(tree)
+        tree = MarkScopes(taken, _ask).visit(tree) if any(map(names_scope, nodes)) else tree
     finally:
         sys.setrecursionlimit(limit)
-    return _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
+    code = _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
+    mark.places.hold_for(code)
+    return code
 
 
 def _ask(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None = None) -> ast.Call:
@@ -87,6 +99,7 @@ class _Mark(ScopedTransformer):
         super().__init__(taken)
         self.names, self.certain = names, certain
         self.count = 0
+        self.places = Places(lambda node: self.is_built_in(node, EXCEPTIONS))
         self.within = ""  # the innermost function
         self._asking: dict[int, ast.AST] = {}  # clauses that ask for the end of an iterator
 
@@ -100,14 +113,9 @@ class _Mark(ScopedTransformer):
         """``body``, and ``call`` if an exception leaves it."""
         return ast.Try(body, [ast.ExceptHandler(_exception(), None, [ast.Expr(call), ast.Raise()])], [], [])
 
-    def _where_taken(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        """``body``, where its failure would be taken: what it asks proves nothing."""
-        assign, variable = self._variable(_ends("proved"))
-        return [assign, ast.Try(body, [], [], [ast.Expr(_ends("unproved", variable))])]
-
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         outer, self.within = self.within, node.name
-        self.generic_visit(node)
+        self.visit_ClassDef(node)
         self.within = outer
         if node.name in _SWALLOWED or any(unparse(d).endswith("property") for d in node.decorator_list):
             assign, variable = self._variable(_ask("asked"))
@@ -115,6 +123,12 @@ class _Mark(ScopedTransformer):
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.AST:
+        self.places.enter(node)
+        self.generic_visit(node)
+        self.places.leave()
+        return node
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if not isinstance(node.ctx, ast.Load):
@@ -142,19 +156,19 @@ class _Mark(ScopedTransformer):
     def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
         if _fails_unless_raised(node):
             self._asking |= {id(handler): handler for handler in node.handlers}
-        taken = not all(map(_fails_at_last, node.handlers))
+        self.places.add_try(node, [clause for clause in node.handlers if not _fails_at_last(clause)])
         self.generic_visit(node)
-        if taken:
-            node.body = self._where_taken(node.body)
         return node
 
     visit_TryStar = visit_Try
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
         ends = self._asking.pop(id(node), None) is not None
+        raises_none = all(map(_raises_none, node.body))  # Python has room for twenty blocks within each other
         self.generic_visit(node)
         assign, variable = self._variable(_ask("seen", ast.Constant(ends)))
-        node.body = [assign, self._unless_raised(node.body, _ask("not_taken", variable))]
+        body = node.body if raises_none else [self._unless_raised(node.body, _ask("not_taken", variable))]
+        node.body = [assign, *body]
         return node
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> Any:
@@ -162,6 +176,9 @@ class _Mark(ScopedTransformer):
             inner = type(node)(node.items[1:], node.body)
             node.items, node.body = node.items[:1], [ast.copy_location(inner, node)]
             self.certain.by[inner] = "block"
+        self.count += 1
+        managed = ast.Name(f"__manages_{self.count}__", ast.Store())
+        self.places.add(node, manager=managed.id)
         manager = node.items[0].context_expr
         loops = any(isinstance(part, (ast.For, ast.While, ast.comprehension)) for part in ast.walk(node))
         name = name_of(manager.func) if isinstance(manager, ast.Call) else ""
@@ -169,12 +186,11 @@ class _Mark(ScopedTransformer):
         assign, variable = self._variable(_ask("block"))
         node.body = [part for statement in node.body for part in (self._begins(variable, statement), statement)]
         self.generic_visit(node)
-        if name in _TAKING or name == "suppress":
-            node.body = self._where_taken(node.body)
+        node.items[0].context_expr = ast.NamedExpr(managed, node.items[0].context_expr)
         leaves = ast.Call(ast.Attribute(variable, "leaves", ast.Load()), [], [])
         node.body = [self._unless_raised(node.body, leaves)]
-        taken = ast.Call(ast.Attribute(variable, "taken", ast.Load()), [ast.Constant(ends)], [])
-        return [assign, node, ast.Expr(taken)]
+        took = ast.Call(ast.Attribute(variable, "taken", ast.Load()), [ast.Constant(ends)], [])
+        return [assign, node, ast.Expr(took), ast.Assign([managed], ast.Constant(None))]
 
     visit_AsyncWith = visit_With
 
@@ -267,6 +283,15 @@ class _Mark(ScopedTransformer):
         if node.attr in _FILLING and not isinstance(node.value, ast.Constant):
             return _ask("template", node.value, ast.Constant(node.attr))
         return _ask("type", node.value) if node.attr == "__class__" else node
+
+
+def _raises_none(node: ast.stmt) -> bool:
+    """Whether a statement cannot raise anything."""
+    if isinstance(node, (ast.Pass, ast.Break, ast.Continue)):
+        return True
+    value = node.value if isinstance(node, (ast.Return, ast.Expr, ast.Assign)) else node
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return (value is None or isinstance(value, ast.Constant)) and all(isinstance(t, ast.Name) for t in targets)
 
 
 def _fails_at_last(node: ast.ExceptHandler) -> bool:

@@ -10,13 +10,12 @@ import ast
 from collections.abc import Callable, Collection
 
 from ..wire.bindings import ScopedTransformer
-from ..wire.source import name_of
+from ..wire.source import GOING_OVER, OF_LIBRARY, name_of
 
 SCOPES = frozenset(("globals", "locals", "vars"))
 _FILLING = frozenset(("substitute", "safe_substitute"))
 _FINDING = frozenset(("get", "pop", "setdefault", "__getitem__", "copy", "items", "keys"))
-_GOING_OVER = frozenset(("list", "tuple", "set", "frozenset", "sorted", "map", "zip", "enumerate", "reversed", "iter"))
-_GOING_OVER_OF_LIBRARY = frozenset(("chain", "islice", "zip_longest", "starmap", "source", "handed"))  # and of `asked`
+_OF_ASKED = frozenset(("source", "handed"))  # of `asked`, around what is gone over
 
 
 def calls(node: ast.AST, marked: ast.AST) -> bool:
@@ -25,6 +24,13 @@ def calls(node: ast.AST, marked: ast.AST) -> bool:
     if not isinstance(function, ast.Attribute) or not isinstance(other, ast.Attribute):
         return False
     return function.attr == other.attr and name_of(function.value) == name_of(other.value)
+
+
+def names_scope(node: ast.AST) -> bool:
+    """Whether there may be anything to be marked in a text with such a node."""
+    return (isinstance(node, ast.Name) and node.id in SCOPES) or (
+        isinstance(node, ast.Attribute) and node.attr == "__dict__"
+    )
 
 
 class MarkScopes(ScopedTransformer):
@@ -101,7 +107,7 @@ class MarkScopes(ScopedTransformer):
             return self.marked("names", node, ast.Constant(not self._is_scope(first)))
         if name in _FILLING or isinstance(node.func, ast.Call):
             node.args = [self._marked(a) for a in node.args]
-        elif self.is_built_in(node.func, _GOING_OVER) or name in _GOING_OVER_OF_LIBRARY:
+        elif self.is_built_in(node.func, GOING_OVER) or name in OF_LIBRARY or name in _OF_ASKED:
             node.args = [self._marked(a, or_of_object=True) for a in node.args]
         return node
 

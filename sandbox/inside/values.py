@@ -18,7 +18,6 @@ from .conversations import MAIN
 from .expected import Expected, made
 from .given import Given
 from .held import OPAQUE, Kept, about, number
-from .iterated import held_of
 from .proxy import Proxy
 from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
@@ -65,7 +64,7 @@ class Values:
         return codec.encode(value, self._reference)
 
     def _reference(self, value: Any) -> Any:
-        if isinstance(value := held_of(value), Proxy):
+        if isinstance(value, Proxy):
             return {"~": "ref", "v": ["object", number(value)]}
         known = self.instances.reference(value) or passed.of_library_by_name(value)
         if known is not None:

@@ -40,9 +40,17 @@ def _owner(name: str, scopes: Sequence[Scope]) -> Scope | None:
     return None
 
 
-def variables(tree: ast.AST) -> dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]]:
-    """Where each name of a module is read and bound, and whether that is in the scope that has it (None: the module)."""
-    found: dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]] = {}
+# By the scope that has a name (None: the module): where it stands, and whether that is in this very scope.
+Variables = dict[tuple[Scope | None, str], list[tuple[ast.AST, bool]]]
+
+
+def is_read(name: ast.AST) -> bool:
+    return isinstance(getattr(name, "ctx", None), ast.Load)
+
+
+def variables(tree: ast.AST) -> Variables:
+    """Where each name of a module is read and bound."""
+    found: Variables = {}
     waiting: list[tuple[list[ast.AST], tuple[Scope, ...]]] = [([tree], ())]
     while waiting:
         parts, scopes = waiting.pop()
@@ -53,25 +61,29 @@ def variables(tree: ast.AST) -> dict[tuple[Scope | None, str], list[tuple[ast.AS
             if isinstance(node, _OPENING):
                 scope = scope_of(node)
                 waiting.append((_within(node), (*scopes, scope)))
-                for argument in _arguments(node) if isinstance(node, _FUNCTIONS) else ():
+                for argument in parameters(node) if isinstance(node, _FUNCTIONS) else ():
                     found.setdefault((scope, argument.arg), []).append((argument, True))
     return found
 
 
 def read_and_bound(tree: ast.AST) -> tuple[set[str], set[str]]:
     """Names that a module reads, from whatever function, and those that it binds."""
+    return of_module(variables(tree))
+
+
+def of_module(found: Variables) -> tuple[set[str], set[str]]:
     read: set[str] = set()
     bound: set[str] = set()
-    for (owner, name), nodes in variables(tree).items():
+    for (owner, name), nodes in found.items():
         for node, _ in nodes if owner is None else ():
-            (read if isinstance(getattr(node, "ctx", None), ast.Load) else bound).add(name)
+            (read if is_read(node) else bound).add(name)
     return read, bound
 
 
 def scope_of(node: ast.AST) -> Scope:
-    arguments = _arguments(node) if isinstance(node, _FUNCTIONS) else []
-    parameters = [getattr(p, "name", "") for p in getattr(node, "type_params", ())]
-    return _scope(node, isinstance(node, ast.ClassDef), _within(node), [*(a.arg for a in arguments), *parameters])
+    arguments = parameters(node) if isinstance(node, _FUNCTIONS) else []
+    of_types = [getattr(p, "name", "") for p in getattr(node, "type_params", ())]
+    return _scope(node, isinstance(node, ast.ClassDef), _within(node), [*(a.arg for a in arguments), *of_types])
 
 
 def outside(node: ast.AST) -> list[ast.AST]:
@@ -99,7 +111,8 @@ def _within(node: ast.AST) -> list[ast.AST]:
     return [*body, *(a for a in _annotations(node) if a)] if getattr(node, "type_params", None) else body
 
 
-def _arguments(node: Any) -> list[ast.arg]:
+def parameters(node: Any) -> list[ast.arg]:
+    """Of a function."""
     found = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
     return [a for a in found if a is not None]
 
@@ -107,7 +120,7 @@ def _arguments(node: Any) -> list[ast.arg]:
 def _annotations(node: ast.AST) -> list[Any]:
     if not isinstance(node, _FUNCTIONS):
         return []
-    return [*(a.annotation for a in _arguments(node)), getattr(node, "returns", None)]
+    return [*(a.annotation for a in parameters(node)), getattr(node, "returns", None)]
 
 
 def parts_of(node: ast.AST) -> Iterable[ast.AST]:
@@ -156,7 +169,11 @@ def bound_by(node: ast.AST) -> Iterator[str]:
 
 def bound_anywhere(trees: Iterable[ast.AST]) -> set[str]:
     """Names that are assigned, imported, defined or parameters, in whatever scope."""
-    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return bound_by_any([node for tree in trees for node in ast.walk(tree)])
+
+
+def bound_by_any(nodes: Iterable[ast.AST]) -> set[str]:
+    nodes = list(nodes)
     return {name for node in nodes for name in bound_by(node)} | {n.arg for n in nodes if isinstance(n, ast.arg)}
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import ast
 import copy
 
+# Functions of Python's own, which keep their names: those that make something of all items, others that go over them, and those
+# of modules that are conventionally imported from these.
+MAKING = frozenset(("list", "tuple", "set", "frozenset", "sorted"))
+GOING_OVER = MAKING | {"map", "zip", "enumerate", "reversed", "iter"}
+OF_LIBRARY = frozenset(("deque", "Counter", "chain", "islice", "starmap", "zip_longest"))
 _LONGEST_INTEGER = 10_000  # bits; Python writes none of more than 4,300 digits
 
 

@@ -135,6 +135,42 @@ _ELSEWHERE = [
     "import collections\nassert collections.deque(x, 0) == collections.deque()",
     "assert next(map(len, map(lambda v: [v] * (v != 5), x)), 0) == 0",
 ]
+_KEEP = "seen = []\ndef keep(v):\n    seen.append(v)\n    return 5\n"
+_KEPT_ELSEWHERE = [
+    "assert (r := list(x)) == [5] * len(r)",
+    "assert [*(r := list(x)), 1] == [5] * len(r) + [1]",
+    "assert ((r := list(x)), 1) == (r[::-1], 1)",
+    "assert len(r := list(x)) == r.count(5)",
+    "assert (r := list(x)) == (s := sorted(r))",
+    "import unittest\nunittest.TestCase().assertEqual(r := list(x), [5] * len(r))",
+    "def same(a, b): assert a == b\nsame(r := list(x), [5] * len(r))",
+    "def items():\n    global saved\n    return (saved := list(x))\nassert items() == [5] * len(saved)",
+    "def items(): return (r := list(x)) + [5] * (3 - len(r))\nassert items() == [5] * 3",
+    "if r := list(x): assert sum(f(1)) == 5\nelse: assert r == []",
+    "n = 0\nassert [[n := n + 1, v][1] for v in x] == [5] * n",
+    _KEEP + "assert list(map(keep, x)) == [5] * len(seen)",
+    _KEEP + "assert [keep(v) for v in x] == [5] * len(seen)",
+    _KEEP + "assert sorted(x, key=keep) == [5] * len(seen)",
+    _KEEP + "assert [v for v in map(lambda v: keep(v), x)] == [5] * len(seen)",
+    _KEEP + "assert list(map(seen.append, x)) == [None] * len(seen)",
+    _KEEP + "r = [keep(v) for v in x]\nif seen: assert seen[0] == 5\nelse: assert r == []",
+    _KEEP + "def items(): return [keep(v) for v in x]\nr = items()\nif seen: assert seen[0] == 5\nelse: assert r == []",
+    _KEEP + "def none(v):\n    if seen: assert seen[0] == 5\n    else: assert v == []\nnone([keep(v) for v in x])",
+]
+_TAKEN = [
+    "import asyncio\nasync def none(): assert list(x) == []\nasync def main():\n    try: await asyncio.create_task(none())\n    except AssertionError: assert list(x) == [5, 5, 5]\nasyncio.run(main())",
+    "import asyncio\nasync def none(): assert list(x) == []\nasync def main():\n    t = asyncio.create_task(none())\n    try: await t\n    except AssertionError: assert list(x) == [5, 5, 5]\nasyncio.run(main())",
+    "import asyncio\nasync def none(): assert list(x) == []\nasync def main():\n    try: await asyncio.gather(none())\n    except AssertionError: assert list(x) == [5, 5, 5]\nasyncio.run(main())",
+    "import asyncio\nasync def none(): assert list(x) == []\nasync def main():\n    try: await asyncio.wait_for(none(), 1)\n    except AssertionError: assert list(x) == [5, 5, 5]\nasyncio.run(main())",
+    "import asyncio\nasync def none(): assert list(x) == []\ntry: asyncio.run(none())\nexcept AssertionError: assert list(x) == [5, 5, 5]\n",
+    "class Ignoring:\n    def __enter__(self): pass\n    def __exit__(self, kind, *rest): return kind is AssertionError\nok = False\nwith Ignoring():\n    assert list(x) == []\n    ok = True\nif not ok: assert list(x) == [5, 5, 5]",
+    "import contextlib\n@contextlib.contextmanager\ndef ignoring():\n    try: yield\n    except AssertionError: pass\nok = False\nwith ignoring():\n    assert list(x) == []\n    ok = True\nif not ok: assert list(x) == [5, 5, 5]",
+    "import contextlib\nignoring = contextlib.suppress\nok = False\nwith ignoring(AssertionError):\n    assert list(x) == []\n    ok = True\nif not ok: assert list(x) == [5, 5, 5]",
+    "import contextlib\nok = False\nwith contextlib.ExitStack() as s:\n    s.enter_context(contextlib.suppress(AssertionError))\n    assert list(x) == []\n    ok = True\nif not ok: assert list(x) == [5, 5, 5]",
+    "for _ in 'a':\n    try: assert list(x) == []\n    finally: break",
+    "def none():\n    if list(x): raise KeyError\ntry: none()\nexcept LookupError: assert list(x) == [5, 5, 5]",
+    "class Bad(Exception): pass\ndef none():\n    if list(x): raise Bad\ntry: none()\nexcept Bad: assert list(x) == [5, 5, 5]",
+]
 _BEHIND = [
     _FIRST + test
     for test in (
@@ -183,6 +219,8 @@ _BEHIND = [
         *_CAUGHT,
         *_LOOKED_AT,
         *_ELSEWHERE,
+        *_KEPT_ELSEWHERE,
+        *_TAKEN,
         "assert next((v for v in x if v != 5), None) is None",
         "n = next((v for v in x if v != 5), -1)\nassert n == -1",
         "assert next(filter(lambda v: v != 5, x), 'none') == 'none'",
@@ -311,7 +349,7 @@ HONEST_EMPTIED: list[Attack] = [
     ("the end of an iterator, asked for", "def f(n): return iter([5] * n)", [*_ENDS, *_CHUNKS], _F),
     ("that of a generator", "def f(n):\n for _ in range(n): yield 5", [*_ENDS, *_CHUNKS], _F),
     ("that of one of the program's own", _AGAIN.replace("9", "5"), [*_ENDS, *_CHUNKS], _F),
-    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7", "set(r)", "StopIteration"))], _F),
+    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7", "set(r)", "StopIteration", "finally: break"))], _F),
     (
         "that of an asynchronous one",
         "async def f(n):\n for i in range(n): yield 5",

@@ -32,6 +32,28 @@ ENDS = {
     "assertions": _CASE + "t.assertCountEqual(list(it), [])\nt.assertDictEqual(dict(it), {})\nt.assertSetEqual(set(it), set())",
     "an assertion of a truth": _CASE + "from collections import Counter\nt.assertIs(bool(list(it)), False)\nt.assertEqual(Counter(it), Counter())",
     "a function": "def rest(i): return tuple(i) + (1,)\ndef same(got, want): assert got == want, f'{got} is not {want}'\nsame(list(it) + [1], [1])",
+    "a name in an assertion": "assert ((r := list(it)), 1) == ([], 1) and not r\nassert (s := sorted(it)) == []\nprint(s)",
+    "a name in what a function returns": "def rest(i): return (found := list(i))\nassert rest(it) == []",
+    "what a function of the tests makes of items": "def norm(v): return v + 1\nassert [norm(v) for v in it] == [] and not list(map(norm, it))",
+    "what items make of themselves": "assert [v.real + abs(v) for v in it] == list(f(0)) == [] and sorted(it, key=lambda v: -v) == []",
+    "a name of one of several things": "rest = []\nfor _ in 'a': rest = list(it)\nassert rest == []",
+    "a task in a try": "import asyncio\nasync def other(e):\n    try: await e.wait()\n    except Exception: pass\nasync def main():\n    e = asyncio.Event()\n    t = asyncio.create_task(other(e))\n    await asyncio.sleep(0)\n    assert list(it) == []\n    e.set()\n    await t\nasyncio.run(main())",
+    "in a try that takes something else": "try: assert list(it) == []\nexcept OSError: pass",
+    "in a try that takes other things": "try: assert list(it) == []\nexcept (OSError, StopIteration): pass",
+    "a lock": "import threading\nwith threading.Lock(): assert list(it) == []",
+    "redirected output": "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()), contextlib.nullcontext(): assert list(it) == []",
+    "patched": "from unittest.mock import patch\nwith patch('builtins.input'): assert list(it) == []",
+    "a manager of the tests": "class Timer:\n    def __enter__(self): return self\n    def __exit__(self, *rest): self.done = True\nwith Timer() as t:\n    assert list(it) == []",
+    "a generator that manages": "import contextlib\n@contextlib.contextmanager\ndef timer():\n    try: yield\n    finally: print(1)\nwith timer(): assert list(it) == []",
+    "asynchronous managers": "import asyncio\nasync def main():\n    async with asyncio.Lock(): assert list(it) == []\n    async with asyncio.timeout(1): assert [*it] == []\nasyncio.run(main())",
+    "in a subtest of its own": "import unittest\nt = unittest.TestCase()\nwith t.subTest(1): t.assertEqual(list(it), [])",
+    "a context of decimals": "import decimal\nwith decimal.localcontext(): assert list(it) == []",
+    "warnings": "import warnings\nwith warnings.catch_warnings(): assert list(it) == []",
+    "a pool": "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(1) as p: assert list(it) == []",
+    "a stream": "import io\nwith io.StringIO('a') as s: assert list(it) == []",
+    "an expected warning": "import pytest, warnings\nwith pytest.warns(UserWarning):\n    warnings.warn('a')\n    assert list(it) == []",
+    "a function that calls itself": "def total(vs): return vs[0] + total(list(vs[1:])) if vs else 0\nassert total([1] * 900) == 900 and list(it) == []",
+    "a check that calls itself": "def check(vs, n):\n    if n: check(list(range(n - 1)), n - 1)\n    assert vs == list(range(n))\ncheck(list(range(900)), 900)\ncheck(list(it), 0)",
     # These were told before, too.
     "a name and its length": "rest = list(it)\nn = len(rest)\nassert n == 0 and rest == []",
     "a name with its kind": "rest: list = list(it)\nassert rest == []",
@@ -75,4 +97,10 @@ def test_the_end_of_an_asynchronous_iterator_is_asked_for(any_sandbox):
     result = any_sandbox.run_tests(
         "async def f(n):\n for _ in range(n): yield 5", [test], entry_point="f", limits=LIMITS
     )
+    assert result.passed, result.reason
+
+
+def test_what_waits_in_a_try_meanwhile_takes_nothing(any_sandbox):
+    test = "def gen(i):\n    try:\n        while True: yield next(i)\n    except Exception: return\nit, g = f(2), gen(f(2))\nassert list(it) == [5, 5] and next(g) == 5\nassert list(it) == []\nassert list(g) == [5]"
+    result = any_sandbox.run_tests("def f(n): return iter([5] * n)", [test], entry_point="f", limits=LIMITS)
     assert result.passed, result.reason

@@ -1,0 +1,230 @@
+"""Where a failure of the tests would be taken, so that it proves nothing that nothing has failed there.
+
+In the body of a ``try`` whose clauses may take what the tests raise, and in a block whose manager may. Where the tests are is
+told by the lines that their functions are at: functions, generators and tasks that wait meanwhile are in places of their own.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dis
+import itertools
+import sys
+import types
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..wire.source import name_of
+from .held import Held
+
+EXCEPTIONS = {
+    n: kind for n, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
+}
+_LEAVING = (ast.Return, ast.Break, ast.Continue)
+# Who manages blocks and takes no exception: what has its `__exit__` from these modules, or is one of these classes, or is made of
+# one of these functions.
+_MODULES = frozenset(
+    ("_decimal", "_io", "_thread", "_threading_local", "asyncio.locks", "asyncio.timeouts", "builtins", "io")
+)
+_MODULES |= {
+    "concurrent.futures._base",
+    "decimal",
+    "mmap",
+    "multiprocessing.pool",
+    "posix",
+    "queue",
+    "socket",
+    "sqlite3",
+}
+_MODULES |= {"subprocess", "tarfile", "tempfile", "threading", "warnings", "zipfile", "numpy"}
+_CLASSES = frozenset(
+    ("AbstractContextManager", "AbstractAsyncContextManager", "_RedirectStream", "aclosing", "chdir", "closing")
+)
+_CLASSES |= {
+    "nullcontext",
+    "_patch",
+    "_patch_dict",
+    "_AssertWarnsContext",
+    "_AssertLogsContext",
+    "errstate",
+    "TaskGroup",
+}
+_FUNCTIONS = frozenset(("_warning", "printoptions", "subTest"))
+_OF_LIBRARY = frozenset(
+    ("contextlib", "unittest.mock", "unittest.case", "unittest._log", "numpy", "asyncio.taskgroups")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Lines of a function, or of a module.
+
+    Attributes:
+        kinds: built-in exceptions that are taken there.
+        manager: the variable that has who manages the block, and may take any.
+    """
+
+    first: int
+    last: int
+    kinds: tuple[type, ...] = ()
+    manager: str = ""
+
+
+class Places:
+    """Those of a text of the tests.
+
+    Args:
+        is_built_in: whether an expression names a built-in exception.
+    """
+
+    def __init__(self, is_built_in: Callable[[ast.expr], bool]) -> None:
+        self._is_built_in = is_built_in
+        # By the name and the first line of the function, or of the class, that they are in:
+        self._known: dict[tuple[str, int], list[Place]] = {}
+        self._within: list[tuple[str, int]] = [("<module>", 1)]
+
+    def enter(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self._within.append((node.name, min(part.lineno for part in (node, *node.decorator_list))))
+
+    def leave(self) -> None:
+        self._within.pop()
+
+    def add(self, node: ast.With | ast.AsyncWith | ast.Try | ast.TryStar, **what: Any) -> None:
+        last = node.body[-1]
+        self._known.setdefault(self._within[-1], []).append(Place(node.lineno, last.end_lineno or last.lineno, **what))
+
+    def add_try(self, node: ast.Try | ast.TryStar, clauses: Iterable[ast.ExceptHandler]) -> None:
+        """``clauses``: those that do not fail themselves."""
+        kinds = [kind for clause in clauses for kind in self._kinds(clause.type)]
+        if any(isinstance(part, _LEAVING) for statement in node.finalbody for part in ast.walk(statement)):
+            kinds.append(BaseException)
+        if kinds:
+            self.add(node, kinds=tuple(kinds))
+
+    def _kinds(self, node: ast.expr | None) -> Iterator[type]:
+        """Of a clause; what is no built-in one may be any."""
+        for part in node.elts if isinstance(node, ast.Tuple) else [node]:
+            yield EXCEPTIONS[name_of(part)] if part is not None and self._is_built_in(part) else BaseException
+
+    def hold_for(self, code: types.CodeType) -> None:
+        if self._known:
+            for part in _codes(code):
+                if found := self._known.get((part.co_name, part.co_firstlineno if part is not code else 1)):
+                    _PLACES[part] = found
+
+
+_PLACES: weakref.WeakKeyDictionary[types.CodeType, list[Place]] = weakref.WeakKeyDictionary()
+_RAISED: set[type] = {AssertionError}  # by the tests so far; what may be of any kind is told by `_ANY`
+
+
+class _ANY(Exception):
+    pass
+
+
+def raises(node: ast.expr, taken: Collection[str]) -> None:
+    """The tests raise this. ``taken``: names that are no built-in ones."""
+    kind = node.func if isinstance(node, ast.Call) else node
+    known = isinstance(kind, ast.Name) and kind.id not in taken
+    _RAISED.add(EXCEPTIONS.get(name_of(kind), _ANY) if known else _ANY)
+
+
+def is_taken(frame: types.FrameType | None) -> bool:
+    """Whether a failure would be, that leaves a function of the tests."""
+    if not _PLACES:
+        return False
+    waiting = [_going(frame), *_awaiting()]
+    return any(map(_takes, (found for frames in waiting for found in frames)))
+
+
+def _going(frame: types.FrameType | None) -> Iterator[types.FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _takes(frame: types.FrameType) -> bool:
+    line = frame.f_lineno or 0
+    here = [place for place in _PLACES.get(frame.f_code, ()) if place.first <= line <= place.last]
+    managers = [frame.f_locals.get(place.manager) for place in here if place.manager]
+    return any(_is_raised(kind) for place in here for kind in place.kinds) or any(map(_may_take, managers))
+
+
+def _is_raised(kind: type) -> bool:
+    return _ANY in _RAISED or any(issubclass(raised, kind) for raised in _RAISED)
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            yield from _codes(part)
+
+
+def _may_take(manager: Any) -> bool:
+    """Whether who manages a block may take what the tests raise in it. An object of the program may not (`blocks`)."""
+    if isinstance(manager, Held):
+        return False
+    owner: Any = next((c for c in type(manager).__mro__ if not {"__exit__", "__aexit__"}.isdisjoint(vars(c))), None)
+    if owner is None or owner.__module__ in _MODULES:
+        return owner is None
+    if owner.__module__ in _OF_LIBRARY and owner.__name__ in _CLASSES:
+        return False
+    maker = getattr(manager, "gen", None)
+    if isinstance(maker, types.GeneratorType):
+        return _made_by(maker.gi_code, maker.gi_frame)
+    if isinstance(maker, types.AsyncGeneratorType):
+        return _made_by(maker.ag_code, maker.ag_frame)
+    leave = vars(owner).get("__exit__") or vars(owner).get("__aexit__")
+    return not (isinstance(leave, types.FunctionType) and _gives_nothing(leave.__code__))
+
+
+def _made_by(code: types.CodeType, frame: types.FrameType | None) -> bool:
+    """``@contextmanager``: it takes what the ``yield`` that it is at would raise."""
+    if code.co_filename.startswith("<"):
+        return frame is None or _takes(frame)
+    return code.co_name not in _FUNCTIONS
+
+
+def _gives_nothing(code: types.CodeType) -> bool:
+    gives = [pair for pair in itertools.pairwise(dis.get_instructions(code)) if pair[1].opname == "RETURN_VALUE"]
+    constant = [one for one in dis.get_instructions(code) if one.opname == "RETURN_CONST"]
+    constant += [one for one, _ in gives if one.opname == "LOAD_CONST"]
+    return len(constant) >= len(gives) and not any(one.argval for one in constant)
+
+
+def _awaiting() -> Iterator[Iterator[types.FrameType]]:
+    """What awaits the task that runs, and what awaits that."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        waiting = [asyncio.current_task()] if asyncio is not None else []
+    except RuntimeError:  # no loop runs
+        return
+    met: list[Any] = []
+    while waiting and (task := waiting.pop()) is not None:
+        met.append(task)
+        for other in asyncio.all_tasks():  # type: ignore[union-attr]
+            if not any(other is one for one in met) and _awaits(other, task):
+                yield _suspended(other.get_coro())
+                waiting.append(other)
+
+
+def _awaits(task: Any, other: Any) -> bool:
+    """Itself, among others (`gather`), or with a limit of time (`wait_for`)."""
+    future = task._fut_waiter
+    if future is None:
+        return False
+    backs = [back for back, _ in other._callbacks or ()]
+    limited = [part for back in backs for part in getattr(back, "args", ())]
+    return any(one is other for one in (future, *(getattr(future, "_children", None) or ()))) or any(
+        p is future for p in limited
+    )
+
+
+def _suspended(coroutine: Any) -> Iterator[types.FrameType]:
+    while isinstance(coroutine, types.CoroutineType):
+        if coroutine.cr_frame is not None:
+            yield coroutine.cr_frame
+        coroutine = coroutine.cr_await
