@@ -84,12 +84,11 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
             held = about(ours).link.operation("data", ours)
             return (held is not None and not isinstance(held, Held) and held == other) == (operation == "eq")
         raise not_data(ours, operation)
-    if number(ours) == number(other):
-        return operation == "eq"
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
         return about(ours).link.operation(operation, ours, other) is True
-    if operation == "eq":
-        return False
+    same = number(ours) == number(other)
+    if same or operation == "eq":
+        return same == (operation == "eq")
     if any(about(held).named for held in (ours, other)):
         return True  # another object than the named one
     raise not_data(ours, operation)

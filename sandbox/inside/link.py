@@ -20,6 +20,7 @@ from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
 from .raised import held_by, known_text
 from .replaced import Around
+from .shared import no_news
 from .values import Values
 
 _LONGEST_TOLD = 500
@@ -153,7 +154,8 @@ class Link(Values):
             if message[0] == "nodes":
                 self.instances.absorb(message[1], self.decode)
             elif message[0] == "containers":
-                self.shared.take(message[1], self.decode)
+                with no_news(self.shared, self.results):
+                    self.shared.take(message[1], self.decode)
             else:
                 return message
 

@@ -22,7 +22,7 @@ from .iterated import held_of
 from .proxy import Proxy
 from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
-from .shared import Shared, results
+from .shared import Shared, no_news, results
 from .streams import Streams
 from .texts import Handed
 
@@ -149,7 +149,8 @@ class Values:
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
-            return self.shared.put(which, found) if of_object else found
+            with no_news(self.shared, self.results):
+                return self.shared.put(which, found) if of_object else found
         if kind == "result" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             self.results.keep(which, found)
