@@ -49,7 +49,7 @@ class Link(Values):
         self.connection, self.objects, self.methods = connection, objects, methods
         self.outstanding = outstanding.Outstanding()
         self.blocks = self.outstanding.blocks
-        self.around = Around()
+        self.around = Around(lambda told: self.raised.as_here(told, self.decode, self.failures))
         self.put: dict[tuple[int, str], Any] = {}
         self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)
         self.taken: collections.Counter[int] = collections.Counter()

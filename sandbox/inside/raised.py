@@ -171,10 +171,10 @@ class Raised:
             if type(of_tests) is not int or not 0 <= of_tests < len(failures):
                 raise codec.Malformed("not an exception of the tests")
             return failures[of_tests]
-        error = self._nearest(names, str(text)[:500], decode(parts))
+        error = self._nearest(names, str(text), decode(parts))
         if inner is not None:
             message, exceptions = inner
-            error = BaseExceptionGroup(str(message)[:500], [self.as_here(e, decode, failures) for e in exceptions])
+            error = BaseExceptionGroup(str(message), [self.as_here(e, decode, failures) for e in exceptions])
         for found in map(decode, held):
             if not isinstance(found, Held):
                 raise codec.Malformed("not an exception as an object")
@@ -191,7 +191,7 @@ class Raised:
         known = (self.kinds.get(name, object) for name in names)
         kind = next((k for k in known if issubclass(k, kind)), kind)
         arguments, attributes = _checked(decode(parts))
-        error = _made(kind, str(text)[:500], arguments, attributes)
+        error = _made(kind, str(text), arguments, attributes)
         error.__dict__[_HELD] = error.__dict__[_MADE] = held
         return error
 

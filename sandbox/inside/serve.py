@@ -31,7 +31,7 @@ from .shared import Shared, results
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
-_LONGEST_PARTS = 4096  # bytes
+_LONGEST_PARTS = 4096  # bytes, or characters of a text
 _MOST_CAUSES = 4
 _MOST_ARGUMENTS = 50  # of an exception
 _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
@@ -343,7 +343,7 @@ class Server:
         """Names of its kind and of their bases, text, parts, what it came from ([suppressed, cause, context]), and of a
         group what is in it: [message, [exception, ...]]; which of the tests' own it is; and the exception as an object."""
         try:
-            text = str(error)[:500]
+            text = str(error)[:_LONGEST_PARTS]
         except BaseException as second:
             text = f"(its text could not be read: {type(second).__name__})"
         came_from: list[Any] = [bool(error.__suppress_context__)]
@@ -463,9 +463,9 @@ class Server:
         with replaced.put(around, self.decode) as brought:
             self.under_way += 1
             try:
-                return run(), [*self.output.printed(), *brought.told()]
+                return run(), [*self.output.printed(), *brought.told(self._told)]
             except BaseException:
-                self.here.told = [*self.output.printed(), *brought.told()]
+                self.here.told = [*self.output.printed(), *brought.told(self._told)]
                 raise
             finally:
                 self.under_way -= 1

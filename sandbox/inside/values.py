@@ -83,12 +83,12 @@ class Values:
         if type(value) is object:  # a stand-in, or what a function should refuse
             self.stand_ins.append(value)
             return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
-        if isinstance(value, passed.ITERATORS):
-            self.functions.append(value.__next__)
-            return {"~": "ref", "v": ["iterator", len(self.functions) - 1]}
         if passed.is_mock(value):
             self.functions += [value, functools.partial(passed.of_mock, value)]
             return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
+        if passed.is_iterator(value):
+            self.functions.append(value.__next__)
+            return {"~": "ref", "v": ["iterator", len(self.functions) - 1]}
         if self._lend(type(value)):
             return {"~": "ref", "v": self.instances.reference(value)}
         if type(value) is slice:
