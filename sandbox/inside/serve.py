@@ -132,6 +132,10 @@ class Server:
             return {"~": "ref", "v": ["stream", stream]}
         if type(value) is re.Pattern:
             return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
+        if type(value) is types.FunctionType and not vars(value):  # else it has by now what that of the tests has not
+            function = next((n for n, known in self.functions.items() if known is value), None)
+            if function is not None:
+                return {"~": "ref", "v": ["function", function]}
         return self._held(value)
 
     def _held(self, value: Any) -> Any:
