@@ -31,10 +31,18 @@ def asked(error: BaseException, name: str) -> Any:
 def text_of(error: BaseException) -> str:
     """What the program's exception says of itself, whatever its arguments."""
     told = error.__dict__.get(_TEXT)
-    if told is None:  # one that the tests have raised themselves
-        kind: Any = next(k for k in type(error).__mro__ if vars(k).get("__str__", text_of) is not text_of)
-        told = kind.__str__(error)
-    return told
+    return _of_bases(error, "__str__", text_of) if told is None else told
+
+
+def _written(error: BaseException) -> str:
+    held = held_by(error)
+    return _of_bases(error, "__repr__", _written) if held is None else repr(held)
+
+
+def _of_bases(error: BaseException, name: str, ours: Callable[..., str]) -> Any:
+    """What a method of it gives for an exception that the tests have raised themselves."""
+    kind = next(k for k in type(error).__mro__ if vars(k).get(name, ours) is not ours)
+    return getattr(kind, name)(error)
 
 
 def known_text(error: BaseException) -> str:
@@ -73,7 +81,8 @@ def _truth(error: BaseException) -> bool:
 
 
 # What a class has that stands for one of the program's.
-BODY = {"__getattr__": asked, "__str__": text_of, "__eq__": _equals, "__hash__": _hash, "__bool__": _truth}
+BODY = {"__getattr__": asked, "__str__": text_of, "__repr__": _written}
+BODY |= {"__eq__": _equals, "__hash__": _hash, "__bool__": _truth}
 
 
 class _Kind(type):
