@@ -74,6 +74,8 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
             return bool(decided)
         if isinstance(other, type):
             return (library_class(ours) is other) == (operation == "eq")
+        if about(ours).mock is not None and about(ours).mock is other:
+            return operation == "eq"
         if type(other).__module__ == "unittest.mock":  # ANY: it answers
             return NotImplemented
         if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told

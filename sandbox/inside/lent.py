@@ -56,14 +56,10 @@ def _field(field: dataclasses.Field[Any]) -> list[Any]:
     if factory and _FACTORIES.get(factory) is not field.default_factory:
         return []
     try:
-        default = [] if field.default is dataclasses.MISSING else [codec.encode(field.default, _no_data)]
+        default = [] if field.default is dataclasses.MISSING else [codec.encode_data(field.default)]
     except (TypeError, ValueError):
         return []
     return [field.name, default, factory, {name: getattr(field, name) for name in _OPTIONS}]
-
-
-def _no_data(value: Any) -> Any:
-    raise TypeError(f"a {type(value).__name__} is no data")
 
 
 def made(description: list[Any], own: Any) -> type:

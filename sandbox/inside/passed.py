@@ -1,4 +1,4 @@
-"""What the tests pass to the program, and what of their library it does for them: functions, iterators, mocks, seeds."""
+"""What the tests pass to the program, and what of their library it does for them: functions, iterators, seeds."""
 
 from __future__ import annotations
 
@@ -31,18 +31,6 @@ def is_iterator(value: Any) -> bool:
     kind = type(value)
     of_library = kind.__module__.partition(".")[0] in sys.stdlib_module_names
     return of_library and hasattr(kind, "__next__") and not isinstance(value, io.IOBase)
-
-
-def is_mock(value: Any) -> bool:
-    mock = sys.modules.get("unittest.mock")
-    return mock is not None and isinstance(value, mock.NonCallableMock)
-
-
-def of_mock(value: Any, name: str) -> Any:
-    """An attribute of a mock, for the program: not what tests ask of it, which the program must not answer or change."""
-    if name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name):
-        raise AttributeError(name)
-    return getattr(value, name)
 
 
 def awaited(value: Any) -> Any:

@@ -25,6 +25,7 @@ from . import lent, library, replaced
 from .connection import Connection
 from .conversations import MAIN, Conversations, need_room
 from .given import CONTAINERS, Arguments, Given, from_table
+from .mocked import mocked, number_of
 from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Shared, results
@@ -64,19 +65,6 @@ class _GivenAwaited:
 
     async def __anext__(self) -> Any:
         return self._ask()
-
-
-class _Mock:
-    """A mock of the tests: they are told of each call, and give each attribute."""
-
-    def __init__(self, call: Callable[..., Any], ask: Callable[[str], Any]) -> None:
-        self.__dict__.update(_call=call, _ask=ask)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return self._ask(name)
 
 
 async def _come_to(function: Callable[[], Any]) -> Any:
@@ -136,6 +124,8 @@ class Server:
             function = next((n for n, known in self.functions.items() if known is value), None)
             if function is not None:
                 return {"~": "ref", "v": ["function", function]}
+        if (mock := number_of(value)) is not None:
+            return {"~": "ref", "v": ["mock", mock, self._held(value)]}
         return self._held(value)
 
     def _held(self, value: Any) -> Any:
@@ -182,7 +172,7 @@ class Server:
         return self.functions[number]
 
     def _function(
-        self, kind: str, number: int, name: str = "", doc: str = "", binds: bool = True, form: Any = None
+        self, kind: str, number: int, name: Any = "", doc: str = "", binds: bool = True, form: Any = None
     ) -> Any:
         def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return self._call_back(number, args, kwargs)
@@ -195,7 +185,7 @@ class Server:
         if kind == "coroutine":
             return _come_to(function)
         if kind == "mock":
-            return _Mock(function, lambda name: self._call_back(number + 1, (name,), {}))
+            return mocked(name, number, function, lambda *asked: self._call_back(number + 1, asked, {}))
         function.__name__ = function.__qualname__ = name
         function.__doc__ = doc
         return function if binds else functools.partial(function)  # which becomes no method in a class
@@ -503,14 +493,10 @@ class Server:
 def _as_data(value: Any) -> list[Any] | None:
     """[its encoding], or None for what is no data, or too much."""
     with contextlib.suppress(BaseException):
-        encoded = codec.encode(value, _no_data)
+        encoded = codec.encode_data(value)
         if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
             return [encoded]
     return None
-
-
-def _no_data(value: Any) -> Any:
-    raise TypeError
 
 
 def _references(value: Any) -> int:

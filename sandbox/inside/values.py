@@ -13,7 +13,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import lent, library, passed
+from . import lent, library, mocked, passed
 from .conversations import MAIN
 from .expected import Expected, made
 from .given import Given
@@ -86,8 +86,9 @@ class Values:
         if type(value) is object:  # a stand-in, or what a function should refuse
             self.stand_ins.append(value)
             return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
-        if passed.is_mock(value):
-            return {"~": "ref", "v": ["mock", self._number_of(value, value, functools.partial(passed.of_mock, value))]}
+        if mocked.is_mock(value):
+            which = self._number_of(value, value, functools.partial(mocked.of_mock, value))
+            return {"~": "ref", "v": ["mock", which, mocked.special(value)]}
         if passed.is_iterator(value):
             return {"~": "ref", "v": ["iterator", self._number_of(value, value.__next__)]}
         if self._lend(type(value)):
@@ -150,6 +151,12 @@ class Values:
         kind, which, class_name, *of_library = content
         if kind == "pattern":
             return _pattern(self.decode(which), class_name)
+        if kind == "mock":
+            stands_for, mock = self.decode(class_name, standing, producer), self._given.get(which)
+            if not isinstance(stands_for, Proxy) or not mocked.is_mock(mock):
+                raise codec.Malformed("not a mock of the tests")
+            about(stands_for).mock = mock
+            return stands_for
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
