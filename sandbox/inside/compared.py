@@ -25,6 +25,7 @@ from .held import (
     text,
     untainted,
 )
+from .library import is_path
 from .raised import made_where_the_program_is
 
 TYPE = "type()"  # by which the class of an object comes
@@ -78,7 +79,7 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
             return operation == "eq"
         if type(other).__module__ == "unittest.mock":  # ANY: it answers
             return NotImplemented
-        if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told
+        if is_path(other):  # of a path its text is asked, and what it is compared with is not told
             return (text(ours, "fspath") == str(other)) == (operation == "eq")
         if other is None:
             return operation == "ne"

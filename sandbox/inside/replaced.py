@@ -150,7 +150,7 @@ class _Input(io.StringIO):
     """Text that is read as standard input is, as bytes too."""
 
     @property
-    def buffer(self) -> io.BufferedIOBase:
+    def buffer(self) -> Any:
         return _Bytes(self)
 
     def fileno(self) -> int:

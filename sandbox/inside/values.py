@@ -81,7 +81,7 @@ class Values:
             return {"~": "ref", "v": ["stream", *self.streams.named(stream)]}
         if type(value) is re.Pattern:
             return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
-        if type(value).__module__ == "pathlib":
+        if library.is_path(value):
             return {"~": "ref", "v": ["path", str(value)]}
         if type(value) is object:  # a stand-in, or what a function should refuse
             self.stand_ins.append(value)
