@@ -32,15 +32,20 @@ def special(mock: Any) -> list[str]:
 
 
 def of_mock(mock: Any, name: str, *new: Any) -> Any:
-    """An attribute of a mock, for the program, or a ``new`` one, which is data: an object of its own would answer the tests."""
-    if name not in _SPECIAL:
-        if name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name):
-            raise AttributeError(name)
-        for value in new:
-            if type(value) not in _PLAIN:
-                raise AttributeError(name)
-            codec.encode_data(value)
-            return setattr(mock, name, value)
+    """An attribute of a mock, for the program, or a ``new`` one.
+
+    Raises:
+        TypeError: for a new one that is no data: an object of the program's would answer the tests.
+    """
+    if name not in _SPECIAL and (
+        name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name)
+    ):
+        raise TypeError(name) if new else AttributeError(name)
+    for value in new:
+        if name in _SPECIAL or type(value) not in _PLAIN:
+            raise TypeError(name)
+        codec.encode_data(value)
+        return setattr(mock, name, value)
     return getattr(mock, name)
 
 
@@ -62,7 +67,11 @@ class Mock:
         return self._ask(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._ask(name, value)
+        self.__dict__.pop(name, None)
+        try:
+            self._ask(name, value)
+        except TypeError:  # it stays here, and that of the tests is what it was
+            self.__dict__[name] = value
 
 
 def number_of(value: Any) -> int | None:
