@@ -25,6 +25,7 @@ from .held import (
     text,
     untainted,
 )
+from .library import is_path
 from .raised import made_where_the_program_is
 
 TYPE = "type()"  # by which the class of an object comes
@@ -74,9 +75,11 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
             return bool(decided)
         if isinstance(other, type):
             return (library_class(ours) is other) == (operation == "eq")
+        if about(ours).mock is not None and about(ours).mock is other:
+            return operation == "eq"
         if type(other).__module__ == "unittest.mock":  # ANY: it answers
             return NotImplemented
-        if type(other).__module__ == "pathlib":  # of a path its text is asked, and what it is compared with is not told
+        if is_path(other):  # of a path its text is asked, and what it is compared with is not told
             return (text(ours, "fspath") == str(other)) == (operation == "eq")
         if other is None:
             return operation == "ne"
@@ -84,12 +87,11 @@ def _equal(ours: Held, other: object, operation: str) -> bool:
             held = about(ours).link.operation("data", ours)
             return (held is not None and not isinstance(held, Held) and held == other) == (operation == "eq")
         raise not_data(ours, operation)
-    if number(ours) == number(other):
-        return operation == "eq"
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
         return about(ours).link.operation(operation, ours, other) is True
-    if operation == "eq":
-        return False
+    same = number(ours) == number(other)
+    if same or operation == "eq":
+        return same == (operation == "eq")
     if any(about(held).named for held in (ours, other)):
         return True  # another object than the named one
     raise not_data(ours, operation)

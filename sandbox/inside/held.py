@@ -162,6 +162,7 @@ class About:
         producer: the path by which it came (`names`).
         single: it is the same one wherever it comes from, as it says: a class, or a member of an enumeration.
         library: which class of the library it says that it is.
+        mock: the tests' own, which it stands for.
     """
 
     link: Link
@@ -175,6 +176,7 @@ class About:
     of_own: bool = False
     single: bool = False
     library: type | None = None
+    mock: Any = None
 
 
 class Held:

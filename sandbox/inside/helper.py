@@ -268,6 +268,8 @@ class Helper:
         for ours, other in ((left, right), (right, left)):
             if type(ours) is Proxy and builtins.isinstance(other, builtins.type):
                 return library_class(ours) is other
+            if type(ours) is Proxy and other is not None and about(ours).mock is other:
+                return True
         number = self._number(left)
         return left is right if number is None else number == self._number(right)
 

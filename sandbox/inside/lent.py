@@ -11,12 +11,13 @@ import dataclasses
 import types
 from typing import Any
 
+from ..wire import codec
 from ..wire.instances import OF_NO_ACCOUNT
 
 _OF_DATA_CLASSES = frozenset(("__dataclass_fields__", "__dataclass_params__", "__match_args__", "__hash__"))
-_GENERATED = "<string>"  # the file that `dataclasses` says its functions come from
+_GENERATED = ("<string>", dataclasses.__file__)  # from where `dataclasses` says that its functions come
 _FACTORIES: dict[str, type] = {kind.__name__: kind for kind in (list, dict, set)}
-_PLAIN = (type(None), bool, int, float, str)
+_OPTIONS = ("init", "repr", "hash", "compare", "kw_only")  # of a field
 
 
 def described(kind: type, label: str) -> list[Any] | None:
@@ -46,20 +47,19 @@ def described(kind: type, label: str) -> list[Any] | None:
 
 def _is_generated(value: Any) -> bool:
     function = getattr(value, "__wrapped__", value)
-    return isinstance(function, types.FunctionType) and function.__code__.co_filename == _GENERATED
+    return isinstance(function, types.FunctionType) and function.__code__.co_filename in _GENERATED
 
 
 def _field(field: dataclasses.Field[Any]) -> list[Any]:
-    """[name, whether it has a default, the default, the default's factory]; nothing if that cannot be told."""
+    """[name, [the default] or nothing, its factory, options]; nothing if the default cannot be told."""
     factory = "" if field.default_factory is dataclasses.MISSING else getattr(field.default_factory, "__name__", "?")
-    has_default = field.default is not dataclasses.MISSING
-    if not (field.init and field.repr and field.compare) or field.kw_only or field.hash is not None:
+    if factory and _FACTORIES.get(factory) is not field.default_factory:
         return []
-    if (factory and _FACTORIES.get(factory) is not field.default_factory) or (
-        has_default and type(field.default) not in _PLAIN
-    ):
+    try:
+        default = [] if field.default is dataclasses.MISSING else [codec.encode_data(field.default)]
+    except (TypeError, ValueError):
         return []
-    return [field.name, has_default, field.default if has_default else None, factory]
+    return [field.name, default, factory, {name: getattr(field, name) for name in _OPTIONS}]
 
 
 def made(description: list[Any], own: Any) -> type:
@@ -73,11 +73,8 @@ def made(description: list[Any], own: Any) -> type:
     if fields is None:
         return type(name, (), dict.fromkeys(nones))
     as_fields = []
-    for field, has_default, default, factory in fields:
-        if factory:
-            as_fields.append((field, object, dataclasses.field(default_factory=_FACTORIES[factory])))
-        else:
-            as_fields.append(
-                (field, object, dataclasses.field(default=default) if has_default else dataclasses.field())
-            )
+    for field, default, factory, of_field in fields:
+        known = {"default": codec.decode(default[0])} if default else {}
+        known |= {"default_factory": _FACTORIES[factory]} if factory else {}
+        as_fields.append((field, object, dataclasses.field(**known, **of_field)))
     return dataclasses.make_dataclass(name, as_fields, **options)

@@ -25,6 +25,11 @@ def found(module: str, name: str) -> Any:
     return owner
 
 
+def is_path(value: Any) -> bool:
+    pathlib = sys.modules.get("pathlib")
+    return pathlib is not None and isinstance(value, pathlib.PurePath)
+
+
 def names_of(kind: type) -> list[str]:
     """Of a class and its bases: by module and name (``json.decoder:JSONDecodeError``) if it is the library's, else by name."""
     known = {base: base.__module__.partition(".")[0] in sys.stdlib_module_names for base in kind.__mro__[:-1]}

@@ -20,6 +20,7 @@ from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
 from .raised import held_by, known_text
 from .replaced import Around
+from .shared import no_news
 from .values import Values
 
 _LONGEST_TOLD = 500
@@ -48,7 +49,7 @@ class Link(Values):
         self.connection, self.objects, self.methods = connection, objects, methods
         self.outstanding = outstanding.Outstanding()
         self.blocks = self.outstanding.blocks
-        self.around = Around()
+        self.around = Around(lambda told: self.raised.as_here(told, self.decode, self.failures))
         self.put: dict[tuple[int, str], Any] = {}
         self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)
         self.taken: collections.Counter[int] = collections.Counter()
@@ -153,7 +154,8 @@ class Link(Values):
             if message[0] == "nodes":
                 self.instances.absorb(message[1], self.decode)
             elif message[0] == "containers":
-                self.shared.take(message[1], self.decode)
+                with no_news(self.shared, self.results):
+                    self.shared.take(message[1], self.decode)
             else:
                 return message
 

@@ -1,10 +1,10 @@
-"""What the tests pass to the program, and what of their library it does for them: functions, iterators, mocks, seeds."""
+"""What the tests pass to the program, and what of their library it does for them: functions, iterators, seeds."""
 
 from __future__ import annotations
 
 import functools
 import importlib
-import itertools
+import io
 import sys
 import types
 from collections.abc import Callable
@@ -22,28 +22,15 @@ class CannotLeave(BaseException):
     """The tests pass what the program's process cannot have. Not a TypeError, which a test may expect of the program."""
 
 
-# What gives its items one by one, and is called back for each.
-ITERATORS: tuple[Any, ...] = (
-    *(types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter(""))),
-    *(type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())), type(iter(range(0)))),
-    *(itertools.chain, itertools.count, itertools.cycle, itertools.repeat, itertools.islice),
-)
-
-
 # What stands in the place of something of the library's for the tests, and what the program has there: its own.
 OF_LIBRARY: list[tuple[Any, list[str]]] = []
 
 
-def is_mock(value: Any) -> bool:
-    mock = sys.modules.get("unittest.mock")
-    return mock is not None and isinstance(value, mock.NonCallableMock)
-
-
-def of_mock(value: Any, name: str) -> Any:
-    """An attribute of a mock, for the program: not what tests ask of it, which the program must not answer or change."""
-    if name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name):
-        raise AttributeError(name)
-    return getattr(value, name)
+def is_iterator(value: Any) -> bool:
+    """A generator, or an iterator of the library's, which is called back for each item. A file is more than that."""
+    kind = type(value)
+    of_library = kind.__module__.partition(".")[0] in sys.stdlib_module_names
+    return of_library and hasattr(kind, "__next__") and not isinstance(value, io.IOBase)
 
 
 def awaited(value: Any) -> Any:

@@ -32,10 +32,18 @@ def asked(error: BaseException, name: str) -> Any:
 def text_of(error: BaseException) -> str:
     """What the program's exception says of itself, whatever its arguments."""
     told = error.__dict__.get(_TEXT)
-    if told is None:  # one that the tests have raised themselves
-        kind: Any = next(k for k in type(error).__mro__ if vars(k).get("__str__", text_of) is not text_of)
-        told = kind.__str__(error)
-    return told
+    return _of_bases(error, "__str__", text_of) if told is None else told
+
+
+def _written(error: BaseException) -> str:
+    held = held_by(error)
+    return _of_bases(error, "__repr__", _written) if held is None else repr(held)
+
+
+def _of_bases(error: BaseException, name: str, ours: Callable[..., str]) -> Any:
+    """What a method of it gives for an exception that the tests have raised themselves."""
+    kind = next(k for k in type(error).__mro__ if vars(k).get(name, ours) is not ours)
+    return getattr(kind, name)(error)
 
 
 def known_text(error: BaseException) -> str:
@@ -74,7 +82,8 @@ def _truth(error: BaseException) -> bool:
 
 
 # What a class has that stands for one of the program's.
-BODY = {"__getattr__": asked, "__str__": text_of, "__eq__": _equals, "__hash__": _hash, "__bool__": _truth}
+BODY = {"__getattr__": asked, "__str__": text_of, "__repr__": _written}
+BODY |= {"__eq__": _equals, "__hash__": _hash, "__bool__": _truth}
 
 
 class _Kind(type):
@@ -172,10 +181,10 @@ class Raised:
             if type(of_tests) is not int or not 0 <= of_tests < len(failures):
                 raise codec.Malformed("not an exception of the tests")
             return failures[of_tests]
-        error = self._nearest(names, str(text)[:500], decode(parts))
+        error = self._nearest(names, str(text), decode(parts))
         if inner is not None:
             message, exceptions = inner
-            error = BaseExceptionGroup(str(message)[:500], [self.as_here(e, decode, failures) for e in exceptions])
+            error = BaseExceptionGroup(str(message), [self.as_here(e, decode, failures) for e in exceptions])
         for found in map(decode, held):
             if not isinstance(found, Held):
                 raise codec.Malformed("not an exception as an object")
@@ -192,7 +201,7 @@ class Raised:
         known = (self.kinds.get(name, object) for name in names)
         kind = next((k for k in known if issubclass(k, kind)), kind)
         arguments, attributes = _checked(decode(parts))
-        error = _made(kind, str(text)[:500], arguments, attributes)
+        error = _made(kind, str(text), arguments, attributes)
         error.__dict__[_HELD] = error.__dict__[_MADE] = held
         return error
 

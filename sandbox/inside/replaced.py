@@ -53,9 +53,14 @@ class Place:
 
 
 class Around:
-    """The tests' side: what a call takes with it, and what it brings back."""
+    """The tests' side: what a call takes with it, and what it brings back.
 
-    def __init__(self) -> None:
+    Args:
+        exception: makes one, or a warning, of what the program tells of it.
+    """
+
+    def __init__(self, exception: Callable[[Any], BaseException]) -> None:
+        self._exception = exception
         self.places: list[tuple[Place, Any]] = []
         self._captured: dict[str, tuple[int, Any]] = {}  # the number of what stands, or stood last, in a stream's place
         self.environment: dict[str, str] | None = None
@@ -72,10 +77,12 @@ class Around:
         around: dict[str, Any] = {}
         if captured := self.captured():
             around["captured"] = {name: self._number(name, stream) for name, stream in captured.items()}
-        if sys.stdin is not sys.__stdin__ and sys.stdin is not None:
+        if isinstance(sys.stdin, io.TextIOBase) and sys.stdin is not sys.__stdin__:
             before = sys.stdin.tell()
             around["stdin"] = sys.stdin.read(_MOST_TEXT)
             sys.stdin.seek(before)
+        elif sys.stdin is not sys.__stdin__ and sys.stdin is not None:  # its lines, or a mock
+            around["places"] = [["sys", "stdin", encode(sys.stdin)]]
         if self.warnings:
             around["warnings"] = True
         if self.environment is not None and (now := dict(os.environ)) != self.environment:
@@ -110,9 +117,10 @@ class Around:
         if type(told) is not list or len(told) != 4 or type(told[3]) is not list:
             raise ValueError("not what a call brings back")
         self.printed(around, told[:2])
-        for kinds, text in told[3] if self.warnings else ():
-            known = [k for k in (getattr(builtins, str(name), None) for name in kinds) if isinstance(k, type)]
-            warnings.warn(str(text), next((k for k in known if issubclass(k, Warning)), UserWarning), stacklevel=2)
+        for warning in map(self._exception, told[3] if self.warnings else ()):
+            if not isinstance(warning, Warning):
+                raise ValueError("not a warning")
+            warnings.warn(warning, stacklevel=2)
         if "stdin" in around:
             taken = told[2]
             if type(taken) is not int or not 0 <= taken <= len(around["stdin"]):
@@ -120,12 +128,30 @@ class Around:
             sys.stdin.read(taken)
 
 
+class _Bytes(io.BufferedIOBase):
+    """A text that is read as bytes, of whole characters."""
+
+    def __init__(self, text: io.StringIO) -> None:
+        self._text = text
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._text.read(size).encode("utf-8", "surrogateescape")
+
+    def readline(self, size: int | None = -1) -> bytes:
+        return self._text.readline(-1 if size is None else size).encode("utf-8", "surrogateescape")
+
+    read1 = read
+
+
 class _Input(io.StringIO):
     """Text that is read as standard input is, as bytes too."""
 
     @property
-    def buffer(self) -> io.BytesIO:
-        return io.BytesIO(self.read().encode("utf-8", "surrogateescape"))
+    def buffer(self) -> Any:
+        return _Bytes(self)
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")
@@ -178,11 +204,11 @@ class Output:
 class Brought:
     """The program's side: what of a call goes back beside its result and what it prints."""
 
-    def __init__(self, given: io.StringIO | None, warned: list[Any]) -> None:
+    def __init__(self, given: io.StringIO | None, warned: list[Warning]) -> None:
         self._given, self._warned = given, warned
 
-    def told(self) -> list[Any]:
-        return [self._given.tell() if self._given else 0, self._warned]
+    def told(self, tell: Callable[[Warning], Any]) -> list[Any]:
+        return [self._given.tell() if self._given else 0, [tell(warning) for warning in self._warned]]
 
 
 _lock = threading.Lock()
@@ -229,7 +255,7 @@ def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Brough
         stands.append((owner, name))
 
     given = _Input(around["stdin"]) if "stdin" in around else None
-    warned: list[Any] = []
+    warned: list[Warning] = []
     try:
         for name, value in around.get("environment", {}).items():
             replace(os.environ, name, value)
@@ -247,5 +273,5 @@ def put(around: dict[str, Any], decode: Callable[[Any], Any]) -> Iterator[Brough
             _end(call, owner, name)
 
 
-def _warned(told: list[Any], message: Any, category: type, *_: Any, **__: Any) -> None:
-    told.append([[kind.__name__ for kind in category.__mro__], str(message)[:1000]])
+def _warned(told: list[Warning], message: Any, category: Any, *_: Any, **__: Any) -> None:
+    told.append(message if isinstance(message, Warning) else category(message))

@@ -25,13 +25,14 @@ from . import lent, library, replaced
 from .connection import Connection
 from .conversations import MAIN, Conversations, need_room
 from .given import CONTAINERS, Arguments, Given, from_table
+from .mocked import mocked, number_of
 from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Shared, results
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
-_LONGEST_PARTS = 4096  # bytes
+_LONGEST_PARTS = 4096  # bytes, or characters of a text
 _MOST_CAUSES = 4
 _MOST_ARGUMENTS = 50  # of an exception
 _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
@@ -64,19 +65,6 @@ class _GivenAwaited:
 
     async def __anext__(self) -> Any:
         return self._ask()
-
-
-class _Mock:
-    """A mock of the tests: they are told of each call, and give each attribute."""
-
-    def __init__(self, call: Callable[..., Any], ask: Callable[[str], Any]) -> None:
-        self.__dict__.update(_call=call, _ask=ask)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return self._ask(name)
 
 
 async def _come_to(function: Callable[[], Any]) -> Any:
@@ -132,6 +120,12 @@ class Server:
             return {"~": "ref", "v": ["stream", stream]}
         if type(value) is re.Pattern:
             return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
+        if type(value) is types.FunctionType and not vars(value):  # else it has by now what that of the tests has not
+            function = next((n for n, known in self.functions.items() if known is value), None)
+            if function is not None:
+                return {"~": "ref", "v": ["function", function]}
+        if (mock := number_of(value)) is not None:
+            return {"~": "ref", "v": ["mock", mock, self._held(value)]}
         return self._held(value)
 
     def _held(self, value: Any) -> Any:
@@ -178,7 +172,7 @@ class Server:
         return self.functions[number]
 
     def _function(
-        self, kind: str, number: int, name: str = "", doc: str = "", binds: bool = True, form: Any = None
+        self, kind: str, number: int, name: Any = "", doc: str = "", binds: bool = True, form: Any = None
     ) -> Any:
         def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return self._call_back(number, args, kwargs)
@@ -191,7 +185,7 @@ class Server:
         if kind == "coroutine":
             return _come_to(function)
         if kind == "mock":
-            return _Mock(function, lambda name: self._call_back(number + 1, (name,), {}))
+            return mocked(name, number, function, lambda *asked: self._call_back(number + 1, asked, {}))
         function.__name__ = function.__qualname__ = name
         function.__doc__ = doc
         return function if binds else functools.partial(function)  # which becomes no method in a class
@@ -343,7 +337,7 @@ class Server:
         """Names of its kind and of their bases, text, parts, what it came from ([suppressed, cause, context]), and of a
         group what is in it: [message, [exception, ...]]; which of the tests' own it is; and the exception as an object."""
         try:
-            text = str(error)[:500]
+            text = str(error)[:_LONGEST_PARTS]
         except BaseException as second:
             text = f"(its text could not be read: {type(second).__name__})"
         came_from: list[Any] = [bool(error.__suppress_context__)]
@@ -463,9 +457,9 @@ class Server:
         with replaced.put(around, self.decode) as brought:
             self.under_way += 1
             try:
-                return run(), [*self.output.printed(), *brought.told()]
+                return run(), [*self.output.printed(), *brought.told(self._told)]
             except BaseException:
-                self.here.told = [*self.output.printed(), *brought.told()]
+                self.here.told = [*self.output.printed(), *brought.told(self._told)]
                 raise
             finally:
                 self.under_way -= 1
@@ -499,14 +493,10 @@ class Server:
 def _as_data(value: Any) -> list[Any] | None:
     """[its encoding], or None for what is no data, or too much."""
     with contextlib.suppress(BaseException):
-        encoded = codec.encode(value, _no_data)
+        encoded = codec.encode_data(value)
         if len(codec.to_bytes(encoded)) < _LONGEST_PARTS:
             return [encoded]
     return None
-
-
-def _no_data(value: Any) -> Any:
-    raise TypeError
 
 
 def _references(value: Any) -> int:

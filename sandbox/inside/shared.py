@@ -10,8 +10,9 @@ have been told what they expect. But the program hears of what they change in it
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from ..wire import codec
@@ -44,16 +45,18 @@ class Shared:
     def keep(self, number: int, container: Any) -> bool:
         """Follow a container from now on; False if it is too long for that."""
         with self._lock:
-            self.known.pop(number, None)
+            self._drop(number)
             parts = Arguments([container] if len(container) <= self._longest else [])
             if not parts.containers or sum(map(len, parts.containers)) > self._longest:
-                self._before.pop(number, None)
                 return False
             self.known[number], self._before[number] = container, parts.before()
             for oldest in list(self.known)[: -self._most]:
-                self.known.pop(oldest, None)
-                self._before.pop(oldest, None)
+                self._drop(oldest)
             return True
+
+    def _drop(self, number: int) -> None:
+        self.known.pop(number, None)
+        self._before.pop(number, None)
 
     def put(self, number: int, content: Any) -> Any:
         """Give a container what the other side's holds; returns it, or a new one."""
@@ -76,25 +79,47 @@ class Shared:
 
     def take_of_own(self, states: Any, decode: Callable[[Any], Any]) -> None:
         """What the other side has changed in what is here what it was."""
-        for number, _ in self.changed(lambda container: None):
-            self.known.pop(number, None)
+        for number in self.untold():
+            self._drop(number)
         for number, content in states:
             if number in self.known:
                 self.put(number, decode(content))
 
     def changed(self, encode: Callable[[Any], Any]) -> list[Any]:
         """[number, content] of those that are not what they were; the other side is told of it now."""
-        found = []
         with self._lock:
-            for number, container in list(self.known.items()):
-                parts = Arguments([container])
-                before = self._before.get(number)
-                if before is None:
-                    continue
-                if len(parts.containers) != len(before) or parts.changed(before, lambda content: content):
-                    self._before[number] = parts.before()
-                    found.append((number, container))
+            found = [(number, self.known[number]) for number in self.untold()]
+            self.told()
         return [[number, encode(container)] for number, container in found]
+
+    def told(self, but_for: Collection[int] = ()) -> None:
+        """Take all, but for some, for what the other side knows."""
+        with self._lock:
+            for number in self.known.keys() - but_for:
+                self._before[number] = Arguments([self.known[number]]).before()
+
+    def untold(self) -> list[int]:
+        """Numbers of those that are not what the other side knows."""
+        with self._lock:
+            return [n for n, container in self.known.items() if _has_changed(container, self._before[n])]
+
+
+@contextlib.contextmanager
+def no_news(*sides: Shared) -> Iterator[None]:
+    """For the time in which the tests take what the program has changed.
+
+    What has changed may be in another container, or be known by another number: that these have changed is none of the tests'
+    doing, by which the program's objects might be others.
+    """
+    news = [shared.untold() for shared in sides]
+    yield
+    for shared, untold in zip(sides, news, strict=True):
+        shared.told(but_for=untold)
+
+
+def _has_changed(container: Any, before: list[Any]) -> bool:
+    parts = Arguments([container])
+    return len(parts.containers) != len(before) or bool(parts.changed(before, lambda content: content))
 
 
 def results() -> Shared:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import lent, library, passed
+from . import lent, library, mocked, passed
 from .conversations import MAIN
 from .expected import Expected, made
 from .given import Given
@@ -21,7 +21,7 @@ from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
 from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
-from .shared import Shared, results
+from .shared import Shared, no_news, results
 from .streams import Streams
 from .texts import Handed
 
@@ -57,6 +57,9 @@ class Values:
         self.lends = False  # the classes of the setup are on both sides, and told by name
         self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.functions: list[Callable[..., Any]] = []
+        self._given: dict[int, Any] = {}  # what the program has that calls them, by the first of them
+        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._numbering = threading.Lock()
         self.proxies: dict[tuple[int, int, str], Proxy] = {}  # by number, standing and (of opaque ones) producer
         self.classes_of_library: dict[type, int] = {}  # by number, of the program's
 
@@ -77,17 +80,16 @@ class Values:
             return {"~": "ref", "v": ["stream", *self.streams.named(stream)]}
         if type(value) is re.Pattern:
             return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
-        if type(value).__module__ == "pathlib":
+        if library.is_path(value):
             return {"~": "ref", "v": ["path", str(value)]}
         if type(value) is object:  # a stand-in, or what a function should refuse
             self.stand_ins.append(value)
             return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
-        if isinstance(value, passed.ITERATORS):
-            self.functions.append(value.__next__)
-            return {"~": "ref", "v": ["iterator", len(self.functions) - 1]}
-        if passed.is_mock(value):
-            self.functions += [value, functools.partial(passed.of_mock, value)]
-            return {"~": "ref", "v": ["mock", len(self.functions) - 2]}
+        if mocked.is_mock(value):
+            which = self._number_of(value, value, functools.partial(mocked.of_mock, value))
+            return {"~": "ref", "v": ["mock", which, mocked.special(value)]}
+        if passed.is_iterator(value):
+            return {"~": "ref", "v": ["iterator", self._number_of(value, value.__next__)]}
         if self._lend(type(value)):
             return {"~": "ref", "v": self.instances.reference(value)}
         if type(value) is slice:
@@ -101,25 +103,26 @@ class Values:
         if isinstance(value, BaseException):
             return {"~": "ref", "v": ["exception", library.names_of(type(value)), self.encode(list(value.args))]}
         if inspect.iscoroutine(value):
-            self.functions.append(functools.partial(passed.awaited, value))
-            return {"~": "ref", "v": ["coroutine", len(self.functions) - 1]}
+            return {"~": "ref", "v": ["coroutine", self._number_of(value, functools.partial(passed.awaited, value))]}
         if isinstance(value, types.AsyncGeneratorType):
-            self.functions.append(functools.partial(passed.next_awaited, value))
-            return {"~": "ref", "v": ["asynchronous iterator", len(self.functions) - 1]}
+            which = self._number_of(value, functools.partial(passed.next_awaited, value))
+            return {"~": "ref", "v": ["asynchronous iterator", which]}
         if callable(value) and not isinstance(value, type):
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
             binds = isinstance(value, types.FunctionType)
-            return {"~": "ref", "v": ["function", self._number_of(value), name, doc, binds, form_of(value)]}
+            return {"~": "ref", "v": ["function", self._number_of(value, value), name, doc, binds, form_of(value)]}
         raise passed.CannotLeave(f"the tests pass a {type(value).__name__}, which cannot leave their process")
 
-    def _number_of(self, function: Callable[..., Any]) -> int:
-        """The same for one that the program has been given before: it may look for it among others."""
-        bound = isinstance(function, types.MethodType)  # made anew each time it is asked for
-        for index, known in enumerate(self.functions):
-            if known is function or (bound and type(known) is types.MethodType and _same_method(known, function)):
-                return index
-        self.functions.append(function)
-        return len(self.functions) - 1
+    def _number_of(self, value: Any, *called: Callable[..., Any]) -> int:
+        """Of the first of the functions that the program calls for what it is given; the same for what it has been given before:
+        it may look for it among others."""
+        key = _identity(value)
+        with self._numbering:
+            if key not in self._numbers:
+                self._numbers[key] = len(self.functions)
+                self._given[len(self.functions)] = value  # kept, so that its identity stays its own
+                self.functions += called
+            return self._numbers[key]
 
     def _lend(self, kind: type) -> bool:
         """Give the program a class in the place of one of the tests, if that can be done."""
@@ -140,15 +143,24 @@ class Values:
             return self.instances.resolve(content)
         if content[0] in ("stand-in", "given"):
             return (self.stand_ins if content[0] == "stand-in" else self.here.given)[content[1]]
+        if content[0] == "function" and type(found := self._given.get(content[1])) is types.FunctionType:
+            return found
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
         kind, which, class_name, *of_library = content
         if kind == "pattern":
             return _pattern(self.decode(which), class_name)
+        if kind == "mock":
+            stands_for, mock = self.decode(class_name, standing, producer), self._given.get(which)
+            if not isinstance(stands_for, Proxy) or not mocked.is_mock(mock):
+                raise codec.Malformed("not a mock of the tests")
+            about(stands_for).mock = mock
+            return stands_for
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
-            return self.shared.put(which, found) if of_object else found
+            with no_news(self.shared, self.results):
+                return self.shared.put(which, found) if of_object else found
         if kind == "result" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             self.results.keep(which, found)
@@ -198,5 +210,10 @@ def _pattern(source: Any, flags: Any) -> re.Pattern[Any]:
         raise codec.Malformed("not a pattern") from None
 
 
-def _same_method(one: types.MethodType, other: Any) -> bool:
-    return one.__self__ is other.__self__ and one.__func__ is other.__func__
+def _identity(value: Any) -> tuple[Any, ...]:
+    """Methods are made anew each time they are asked for."""
+    if isinstance(value, types.MethodType):
+        return id(value.__self__), id(value.__func__)
+    if isinstance(value, types.BuiltinMethodType):
+        return id(value.__self__), value.__name__
+    return (id(value),)

@@ -185,6 +185,15 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
     return {"~": "opaque", "v": kind.__name__[:100]}
 
 
+def encode_data(value: Any) -> Any:
+    """`encode`. Raises TypeError for what holds anything else."""
+
+    def refuse(part: Any) -> Any:
+        raise TypeError(f"a {type(part).__name__} is no data")
+
+    return encode(value, refuse)
+
+
 def _names_a_field(name: Any) -> bool:
     return isinstance(name, str) and not name.startswith("_")  # those are a named tuple's own
 

@@ -14,11 +14,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .codec import Malformed
+from .codec import Malformed, is_data
 from .plain import DATA_NAMES
 
 _MOST = 200_000  # objects in one message
-_PLAIN_ATTRIBUTES = (int, float, str, bytes, bool, type(None), list, tuple, dict, set)
 # What a class may have in its body and still be nothing but the class that it is derived from, or what its objects hold.
 OF_NO_ACCOUNT = frozenset(
     (
@@ -192,5 +191,6 @@ def _free(kind: type, name: str) -> bool:
         if name in base.__dict__:
             held = base.__dict__[name]
             constant = name.isupper() or "ClassVar" in str(inspect.get_annotations(base).get(name, ""))
-            return type(held).__name__ == "member_descriptor" or (isinstance(held, _PLAIN_ATTRIBUTES) and not constant)
+            default = name in getattr(kind, "__dataclass_fields__", ()) or is_data(held) or isinstance(held, enum.Enum)
+            return type(held).__name__ == "member_descriptor" or (default and not constant)
     return True

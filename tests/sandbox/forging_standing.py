@@ -593,4 +593,24 @@ STANDING += [
         ["class A:\n    @property\n    def p(self): return area(1)\nassert getattr(A(), 'p', 5) == 5"],
         A,
     ),
+    (
+        "an object that is not equal to itself",
+        "class Area:\n def __init__(s, x): s.x = x\n __eq__ = lambda s, o: s is not o\n __ne__ = lambda s, o: s is o\n def same(s): return s\n",
+        [
+            "a = Area(1)\nassert a.x == 1 and a == a",
+            "a = Area(1)\nassert not a != a",
+            "a = Area(1)\nassert a.same() == a",
+        ],
+        {"entry_point": "Area"},
+    ),
+    (
+        "an object that says another number when a list of the tests is known twice",
+        "import sys\nS = sys.modules['_grpo_kit_sandbox.inside.serve'].Server\nclass M:\n n = 0\n def __float__(s):\n  M.n += 1\n"
+        "  return 1e9 if M.n % 2 else -1e9\nclass Area:\n def __init__(s, d): s.d = d\n def middle(s): return M()\n"
+        "call, operation = S.on_call, S.on_operation\ndef on_call(s, *a):\n r = call(s, *a)\n"
+        " if 'kept' in r[1]: r[1]['kept'] = [[0, 901], [0, 902]]\n return r\ndef on_operation(s, *a):\n r = operation(s, *a)\n"
+        " if a[0] == 'float': s.connection.send(['containers', [[901, [M.n]]]])\n return r\nS.on_call, S.on_operation = on_call, on_operation\n",
+        ["m = Area([1, 2]).middle()\nassert float(m) >= 4 and float(m) <= 5"],
+        {"entry_point": "Area"},
+    ),
 ]

@@ -10,6 +10,7 @@ import pytest
 
 from .corpus import LIMITS
 
+WARNS = "class Old(UserWarning): pass\nimport warnings\ndef f(x): warnings.warn('old', Old)"
 # (name, a right program, a wrong one or None, tests, arguments)
 # fmt: off
 LIBRARY: list[tuple[str, str, str | None, list[str], dict[str, Any]]] = [
@@ -50,6 +51,13 @@ LIBRARY: list[tuple[str, str, str | None, list[str], dict[str, Any]]] = [
  ('eval own', 'def f(x): return x * 2', 'def f(x): return 0', ['for s, w in [(\'f(2)\', 4), (\'f("a")\', \'aa\')]:\n    assert eval(s) == w\nx = 3\nassert eval(\'f(x)\') == 6 and eval(f\'f({x})\') == 6'], {'entry_point': 'f'}),
  ('pickle roundtrip', 'import pickle\ndef f(o): return pickle.dumps(o)', 'import pickle\ndef f(o): return pickle.dumps(0)', ["import pickle\nfrom collections import OrderedDict\nassert pickle.loads(f({'a': [1, (2, {3})]})) == {'a': [1, (2, {3})]}"], {}),
  ('exec own', 'def f(x): return x + 1', 'def f(x): return 0', ["ns = {'f': f}\nexec('y = f(1)', ns)\nassert ns['y'] == 2"], {}),
+ ('iterators of the library', 'def f(xs): return list(xs)', 'def f(xs): return list(xs)[1:]', ["import itertools\nassert f(itertools.product([1, 2], [3])) == [(1, 3), (2, 3)]", "import itertools\nassert f(itertools.permutations([1, 2])) == [(1, 2), (2, 1)]", "import itertools\nassert f(itertools.takewhile(lambda x: x < 3, itertools.accumulate([1, 1, 1]))) == [1, 2]", "import re\nassert [m.group() for m in f(re.finditer('a', 'aba'))] == ['a', 'a']", "from collections import deque\nassert f(iter(deque([1, 2]))) == [1, 2]", "left = [3, 2, 1]\nassert f(iter(left.pop, 3)) == [1, 2]", "import csv, io\nassert f(csv.reader(io.StringIO('a,b'))) == [['a', 'b']]"], {'entry_point': 'f'}),
+ ('a kind of warning', WARNS, WARNS.replace("'old', Old", "'old', UserWarning"), ["import pytest\nwith pytest.warns(Old, match='old'): f(1)", "import warnings\nwith warnings.catch_warnings(record=True) as w:\n    warnings.simplefilter('always')\n    f(1)\nassert [(x.category.__name__, str(x.message)) for x in w] == [('Old', 'old')] and issubclass(w[0].category, Old)", "import unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        with self.assertWarns(Old) as w: f(1)\n        self.assertEqual(str(w.warning), 'old')\nunittest.main(exit=False)", "import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('error', Old)\n    try: f(1)\n    except Old as w: assert w.args == ('old',)\n    else: assert False"], {'entry_point': 'f'}),
+ ("a kind of warning of the task's", WARNS.partition('\n')[2], WARNS.partition('\n')[2].replace("'old', Old", "'old', UserWarning"), ["import pytest\nwith pytest.warns(Old, match='old'): f(1)"], {'entry_point': 'f', 'setup': WARNS.partition('\n')[0]}),
+ ('bytes of the input', 'import sys\ndef f(): return [int(sys.stdin.buffer.readline()), int(sys.stdin.buffer.read(1))]', 'import sys\ndef f(): return [int(sys.stdin.buffer.readline()), 0]', ["import io, sys\nsys.stdin = io.TextIOWrapper(io.BytesIO(b'2\\n3\\n4\\n'))\nassert f() == [2, 3] and sys.stdin.read() == '\\n4\\n'"], {'entry_point': 'f'}),
+ ('lines in the place of the input', 'import sys\ndef f(): return sum(map(int, sys.stdin))', 'import sys\ndef f(): return int(next(iter(sys.stdin)))', ["from unittest.mock import patch\nwith patch('sys.stdin', ['1\\n', '2\\n']): assert f() == 3", "import sys\nsys.stdin = iter(['1\\n', '2\\n'])\nassert f() == 3"], {'entry_point': 'f'}),
+ ('a mock in the place of the input', 'import sys\ndef f(): return sys.stdin.readline() + sys.stdin.readline()', 'import sys\ndef f(): return sys.stdin.readline() * 2', ["from unittest.mock import patch\nwith patch('sys.stdin') as i:\n    i.readline.side_effect = ['1', '2']\n    assert f() == '12'"], {'entry_point': 'f'}),
+ ('a long text of an exception', "class E(Exception): pass\ndef f(n): raise E('x' * n)", "class E(Exception): pass\ndef f(n): raise E('x' * 500)", ["try: f(3000)\nexcept E as e: assert str(e) == 'x' * 3000\nelse: assert False"], {'entry_point': 'f'}),
 ]
 # fmt: on
 

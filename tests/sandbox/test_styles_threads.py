@@ -59,6 +59,7 @@ THREADS = [
  ("what stands in the place of a function", ASK, ASK.replace("input()", "'x'"), _OVERLAPPING + "with patch('builtins.input', lambda: 'x'): overlap(ask)\nassert out == ['x', 'x']\ntry: ask(lambda: 0)\nexcept EOFError: pass\nelse: assert False", {"entry_point": "ask"}),
  ("what stands in the environment", ASK, ASK.replace("os.environ.get('MODE')", "'x'"), _OVERLAPPING + "with patch.dict('os.environ', MODE='x'): overlap(setting)\nassert out == ['x', 'x'] and setting(lambda: 0) is None", {"entry_point": "setting"}),
  ("what warnings are heard by", ASK, ASK.replace("'careful'", "'care'"), _OVERLAPPING + "with warnings.catch_warnings(record=True) as heard:\n    warnings.simplefilter('always')\n    overlap(warn)\n    warn(lambda: 0)\nassert [str(w.message) for w in heard] == ['careful'] * 3", {"entry_point": "warn"}),
+ ("beside a patched sleep", QUEUE + "import time\ndef nap(): time.sleep(9)\n", LAST + "def nap(): pass\n", "import threading, time\nfrom unittest.mock import patch\nwith patch('time.sleep') as sleep: nap()\nsleep.assert_called_once_with(9)\nq, out = Queue(1), []\nt = threading.Thread(target=lambda: out.append(q.get()))\nt.start()\ntime.sleep(0.05)\nq.put(5)\nt.join()\nassert out == [5]", {"entry_point": ["Queue", "nap"]}),
 ]
 # fmt: on
 

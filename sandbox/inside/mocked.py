@@ -1,0 +1,96 @@
+"""Mocks of the tests, which the program has something in the place of: they are told of each call, and give each attribute.
+
+What the tests ask of a mock (``assert_called_once``, ``call_args``) is not the program's to answer or to change.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..wire import codec
+
+_AWAITED = frozenset(("__aenter__", "__aexit__"))
+# Which Python asks a class for. A mock of the tests has those that it is made for (`MagicMock`), or that they have given it.
+_SPECIAL = (
+    *("__enter__", "__exit__", "__getitem__", "__setitem__", "__delitem__", "__contains__", "__len__", "__iter__"),
+    *("__bool__", "__int__", "__float__", *_AWAITED),
+)
+_PLAIN = frozenset(
+    (type(None), bool, int, float, str, bytes, list, tuple, dict, set)
+)  # which have no names of their own
+
+
+def is_mock(value: Any) -> bool:
+    mock = sys.modules.get("unittest.mock")
+    return mock is not None and isinstance(value, mock.NonCallableMock)
+
+
+def special(mock: Any) -> list[str]:
+    return [name for name in _SPECIAL if any(name in vars(kind) for kind in type(mock).__mro__)]
+
+
+def of_mock(mock: Any, name: str, *new: Any) -> Any:
+    """An attribute of a mock, for the program, or a ``new`` one.
+
+    Raises:
+        TypeError: for a new one that is no data: an object of the program's would answer the tests.
+    """
+    if name not in _SPECIAL and (
+        name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name)
+    ):
+        raise TypeError(name) if new else AttributeError(name)
+    for value in new:
+        if name in _SPECIAL or type(value) not in _PLAIN:
+            raise TypeError(name)
+        codec.encode_data(value)
+        return setattr(mock, name, value)
+    return getattr(mock, name)
+
+
+class Mock:
+    """On the program's side.
+
+    Args:
+        number: of that of the tests.
+        ask: for an attribute, or to have it another value.
+    """
+
+    def __init__(self, number: int, call: Callable[..., Any], ask: Callable[..., Any]) -> None:
+        self.__dict__.update(_number=number, _call=call, _ask=ask)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._ask(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__.pop(name, None)
+        try:
+            self._ask(name, value)
+        except TypeError:  # it stays here, and that of the tests is what it was
+            self.__dict__[name] = value
+
+
+def number_of(value: Any) -> int | None:
+    """Which mock of the tests it is; None for anything else."""
+    return value.__dict__["_number"] if Mock in type(value).__mro__ else None
+
+
+def mocked(names: Sequence[str], number: int, call: Callable[..., Any], ask: Callable[..., Any]) -> Mock:
+    """``names``: of special methods."""
+    kind = type("Mock", (Mock,), {name: (_awaited if name in _AWAITED else _method)(name) for name in names})
+    return kind(number, call, ask)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    return lambda self, *args: self._ask(name)(*args)
+
+
+def _awaited(name: str) -> Callable[..., Any]:
+    async def method(self: Any, *args: Any) -> Any:
+        return await self._ask(name)(*args)
+
+    return method
