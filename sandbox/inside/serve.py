@@ -295,6 +295,10 @@ class Server:
         return True
 
     def _send(self, message: list[Any]) -> None:
+        # What a call has printed is out before its answer, with which the tests may end, and this process with them.
+        if sys.__stdout__ is not None:
+            with contextlib.suppress(OSError, ValueError):  # closed by the program
+                sys.__stdout__.flush()
         number = self.here.number
         with self.sending:
             if changed := self.shared.changed(self.encode):

@@ -68,6 +68,15 @@ def test_an_object_that_is_asked_something_has_all_tests_judged_anew(sandbox):
     assert verdicts(result) == ["pass", "pass", "fail"]
 
 
+def test_what_a_call_has_printed_is_out_before_its_answer(sandbox):
+    """And not only when the program ends, which its tests may not wait for."""
+    code = "import io, sys\ndef f(x):\n print(x)\n sys.stdout = io.StringIO()\n return [x]\n"
+    result = sandbox.run_tests(code, ["r = f(1)\nassert len(r) == 1"], entry_point="f")
+    assert (result.verdict, result.stdout, result.grading) == ("pass", "1\n", "referee")
+    code = "import os, sys\ndef f(x):\n os.close(1)\n print(x)\n sys.__stdout__ = None\n return [x]\n"
+    assert sandbox.run_tests(code, ["r = f(1)\nassert len(r) == 1"], entry_point="f").passed
+
+
 def test_what_is_judged_anew_has_what_is_left_of_the_time(sandbox):
     spend = "import time\nt = time.process_time()\nwhile time.process_time() < t + {}: pass\n"
     for test, verdict in (("make(2) is not None", "pass"), ("len(make(2)) == 2", "timeout")):
@@ -492,7 +501,7 @@ def test_subprocesses_need_a_cgroup(any_sandbox):
 
 
 def test_each_message_of_the_program_is_bounded_and_not_those_of_the_tests(any_sandbox):
-    limits = Limits(cpu_s=2, wall_s=10, reply_kb=32)
+    limits = Limits(cpu_s=10, wall_s=60, reply_kb=32)
     program = "def f(numbers, n): return n in numbers\ndef g(n): return [0] * n\n"
     tests = [
         "numbers = list(range(3000))\nfor n in range(5): assert f(numbers, n)",
