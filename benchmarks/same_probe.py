@@ -99,7 +99,7 @@ def command(*arguments: object, environment: dict[str, str] | None = None) -> tu
     words = list(map(str, arguments))
     with open("output.txt", "wb") as output:
         code = forked(lambda: become(words, environment or {}, output.fileno()))
-    learn(tuple(words[:2]))
+    learn((*words[:2], *words[-1:]) if words[-1:] == ["--help"] else tuple(words[:2]))  # help imports next to nothing
     return code, Path("output.txt").read_text(encoding="utf-8", errors="replace")
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -57,10 +60,11 @@ OF_THE_FILE = {
 }  # fmt: skip
 
 
-def all_keys(schema: type[BaseModel] = Config) -> dict[str, Key]:
+@cache
+def all_keys(schema: type[BaseModel] = Config) -> Mapping[str, Key]:
     """Every key: those of the file, then the others in the order of the schema."""
     safe = {_unnumbered(key) for key in marked(schema, SAFE_ON_RESUME)}
-    return OF_THE_FILE | {name: _key(name, schema, safe) for name, _ in keys_of(schema)}
+    return MappingProxyType(OF_THE_FILE | {name: _key(name, schema, safe) for name, _ in keys_of(schema)})
 
 
 def _key(name: str, schema: type[BaseModel], safe: set[str]) -> Key:
@@ -75,14 +79,17 @@ def _key(name: str, schema: type[BaseModel], safe: set[str]) -> Key:
     return Key(
         name=name,
         sentence=field.description or "",
-        kind=_sections(field.annotation)
-        if inside is not None
-        else _kind(model.model_json_schema()["properties"][last]),
+        kind=_sections(field.annotation) if inside is not None else _kind(_properties(model)[last]),
         default=OF_THE_ROW if sections == ["objective"] else _default(field, inside is not None),
         readers=readers_of(plain),
         safe=any(".".join(parts[:depth]) in safe for depth in range(1, len(parts) + 1)),
         section=inside is not None,
     )
+
+
+@cache  # pydantic makes the schema of all that lies below a section, too
+def _properties(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()["properties"]
 
 
 def _unnumbered(name: str) -> str:

@@ -53,6 +53,7 @@ class _Pool:
         self.running: list[tuple[float, int]] = []  # (value of `tokens` at which it ends, batch)
         self.waiting: list[tuple[float, int]] = []
         self.busy = 0.0
+        self.paces: dict[int, float] = {}
 
     def admit(self) -> None:
         while self.waiting and len(self.running) < self.room:
@@ -62,7 +63,10 @@ class _Pool:
     @property
     def pace(self) -> float:
         """Seconds for one token."""
-        return self.costs.decode_step(len(self.running) / self.engines, self.context)
+        running = len(self.running)
+        if running not in self.paces:
+            self.paces[running] = self.costs.decode_step(running / self.engines, self.context)
+        return self.paces[running]
 
     def next_end(self) -> float:
         """Seconds until a sequence ends."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from grpo_kit.config import OptimizerConfig
 from grpo_kit.errors import RunFailed, UserError
@@ -120,24 +121,17 @@ class GradientStep:
         self.scheduler._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
 
-def build_optimizer(model: Network, config: OptimizerConfig, total: int) -> tuple[torch.optim.Optimizer, Any]:
+def build_optimizer(model: Network, config: OptimizerConfig, total: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
     """AdamW (no decay on vectors: biases and norms) and its schedule over ``total`` steps.
 
     Raises:
         UserError: its moments cannot be kept as it is asked for.
     """
-    from transformers import get_scheduler  # imports peft, and what peft can use: seconds that a dry run does without
-
     check_optimizer(config)
     parameters = [p for p in model.parameters() if p.requires_grad]
     away = config.offload and parameters[0].device.type != "cpu"
     optimizer = on_host(parameters, partial(_adamw, config)) if away else _adamw(config, parameters)
-    scheduler = get_scheduler(config.schedule, optimizer, config.warmup_steps, total)
-    scheduler.lr_lambdas = [_rising(rate, config.warmup_steps) for rate in scheduler.lr_lambdas]
-    for group, rate in zip(optimizer.param_groups, scheduler.lr_lambdas, strict=True):
-        group["lr"] = group["initial_lr"] * rate(0)
-    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
-    return optimizer, scheduler
+    return optimizer, LambdaLR(optimizer, rate_of(config, total))
 
 
 def _adamw(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -164,9 +158,26 @@ def check_optimizer(config: OptimizerConfig, where: str = "optimizer") -> None:
         raise UserError(f"{where}.offload is for one process; with several set parallel.cpu_offload=true")
 
 
-def _rising(rate: Callable[[int], float], warmup: int) -> Callable[[int], float]:
-    """The schedule with a warm-up of ``warmup`` updates that all move the weights.
+def rate_of(config: OptimizerConfig, total: int) -> Callable[[int], float]:
+    """The share of the learning rate by the number of updates before.
 
-    transformers' starts at 0, which would throw away the first batch that was sampled and scored.
+    After the warm-up it is that of transformers, bit for bit. transformers' own would import peft, and what peft can use: more
+    seconds than a short run takes. And its warm-up starts at 0, which throws away the first batch that was sampled and scored.
     """
-    return lambda update: (update + 1) / (warmup + 1) if update < warmup else rate(update)
+    warmup, after = config.warmup_steps, SCHEDULES[config.schedule]
+
+    def rate(update: int) -> float:
+        if update < warmup:
+            return (update + 1) / (warmup + 1)
+        return max(0.0, after((update - warmup) / max(1, total - warmup), (total - update) / max(1, total - warmup)))
+
+    return rate
+
+
+# By the shares of the updates after the warm-up that are done and left.
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "constant": lambda done, left: 1.0,
+    "constant_with_warmup": lambda done, left: 1.0,
+    "linear": lambda done, left: left,
+    "cosine": lambda done, left: 0.5 * (1.0 + math.cos(math.pi * done)),
+}

@@ -20,7 +20,7 @@ PARTS = st.sampled_from(
 )
 PATHS = st.one_of(st.sampled_from(KEYS), st.lists(PARTS, min_size=1, max_size=4).map(".".join))
 VALUES = st.one_of(
-    st.sampled_from(["", "null", "x", "[1, x]", "{a: b}", "1e9", ".inf", "-1", "true", "[" * 2000, "9" * 5000, "2024-13-45",
+    st.sampled_from(["", "null", "x", "[1, x]", "{a: b}", "1e9", ".inf", "-1", "true", "[" * 500, "9" * 5000, "2024-13-45",
                      "!!python/object:os.system", "{prompt} x", "a: b: c", "&a [*a]", "\ud800", "[[[]]]", "~/x", "<<: 3"]),
     st.text(max_size=8),
 )  # fmt: skip

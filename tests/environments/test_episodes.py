@@ -120,7 +120,7 @@ def test_a_harmful_call_costs_its_own_episode(word, undisturbed):
     """Its siblings, in the same worker, are answered as if nothing had been."""
     scripts = {**calm(), ("t", 9): ["a b", word, "done"]}
     with (
-        open_episodes(timeout=5.0 if word == "hang" else 60.0) as episodes,
+        open_episodes(timeout=5.0 if ENDS.get(word) == "timeout" else 60.0) as episodes,
         episodes.open_round(prepared(episodes, [task("s"), task("t")])) as replies,
     ):
         ends = play(replies, scripts)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.hostile_episodes import failures, hostile
+from tests.kit.hostile_episodes import HANGING, failures, hostile
 
 CALLS, HANGS = 1000, 4  # benchmarks/environments.py does ten times as many
 
@@ -12,10 +12,10 @@ CALLS, HANGS = 1000, 4  # benchmarks/environments.py does ten times as many
 @pytest.mark.slow
 def test_every_hostile_call_is_accounted_for(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    account = hostile(CALLS, HANGS, timeout=20.0)
+    account = hostile(CALLS, HANGS, timeout=20.0, workers=HANGS)  # which hang side by side
     assert account["wrong"] == []
     assert account["accounted_for"] == account["episodes"] == CALLS // 4 + HANGS
-    assert account["outcomes"]["hang: timeout"] == HANGS
+    assert [account["outcomes"][f"{word}: timeout"] for word in HANGING] == [HANGS / 2, HANGS / 2]
     assert failures(account) > account["episodes"] / 4
     seen = account["statistics"]
     assert seen["environment/error"] + seen["environment/timeout"] == failures(account)

@@ -13,6 +13,7 @@ from tests.kit.said import heard, open_episodes, play, prepared, task
 
 TURNS = 4
 TASKS = 4
+HANGING = "hang", "wait"
 # How often each comes; what writes into the channel may or may not break it. Hanging calls are counted apart, as each takes its
 # whole deadline, which must be long enough for the other calls on a machine with more to do.
 WEIGHTS = {
@@ -25,7 +26,7 @@ def hostile(calls: int, hangs: int, timeout: float, workers: int = 2, seed: int 
     """Play so many calls and account for each. ``wrong`` holds what was not as it had to be.
 
     Args:
-        hangs: episodes that hang at one of their turns.
+        hangs: episodes that hang at one of their turns; every other one in a loop, the rest in a lock.
         timeout: seconds of a call.
     """
     rng = random.Random(seed)
@@ -34,7 +35,10 @@ def hostile(calls: int, hangs: int, timeout: float, workers: int = 2, seed: int 
         for number in range(calls // TURNS)
     }
     for number in range(hangs):
-        scripts[f"t{number % TASKS}", calls + number] = ["draw"] * (number % (TURNS - 1)) + ["hang", "done 1"]
+        scripts[f"t{number % TASKS}", calls + number] = ["draw"] * (number % (TURNS - 1)) + [
+            HANGING[number % 2],
+            "done 1",
+        ]
     with open_episodes(
         workers=workers, timeout=timeout, memory_mb=256, arguments={"error_patience": 10**9}
     ) as episodes:

@@ -75,6 +75,10 @@ def hang(*_):
         pass
 
 
+def wait(*_):
+    threading.Event().wait()
+
+
 def boom(*_):
     raise ValueError("boom")
 
@@ -118,6 +122,7 @@ def orphan(_, rest):
 
 HARM = {
     "hang": hang,
+    "wait": wait,
     "raise": boom,
     "exit": lambda *_: os._exit(3),
     "sysexit": lambda *_: sys.exit(4),
@@ -150,7 +155,7 @@ FATAL = (
     "raise", "exit", "sysexit", "kill", "segfault", "memory", "string", "nothing", "nan", "assistant", "number", "negative",
     "close",
 )  # fmt: skip
-ENDS = {"hang": "timeout"} | dict.fromkeys(HARMLESS, "ok") | dict.fromkeys(FATAL, "error")
+ENDS = {"hang": "timeout", "wait": "timeout"} | dict.fromkeys(HARMLESS, "ok") | dict.fromkeys(FATAL, "error")
 
 
 @dataclass(frozen=True)

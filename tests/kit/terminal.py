@@ -17,10 +17,10 @@ import pexpect
 import pexpect.fdpexpect
 import pyte
 
+from .patience import HANGS
 from .terminal_server import TerminalServer
 
 ROWS = 400  # so tall that nothing scrolls away
-LAST_RESORT = 300  # seconds; what ends a wait is the child's output, or its end
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Terminal:
         words, extra = [str(a) for a in arguments], environment or {}
         if server is not None:
             descriptor, self._process = server.start(words, cwd, ROWS, columns, extra)
-            self._child: pexpect.spawnbase.SpawnBase = pexpect.fdpexpect.fdspawn(descriptor, timeout=LAST_RESORT)
+            self._child: pexpect.spawnbase.SpawnBase = pexpect.fdpexpect.fdspawn(descriptor, timeout=HANGS)
             return
         own = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "LC_ALL", "LC_CTYPE")
         inherited = {name: value for name, value in os.environ.items() if name not in own}
@@ -81,7 +81,7 @@ class Terminal:
             dimensions=(ROWS, columns),
             cwd=str(cwd),
             env={**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", **extra},
-            timeout=LAST_RESORT,
+            timeout=HANGS,
         )
         self._process = self._child.pid
 
@@ -96,7 +96,7 @@ class Terminal:
         except pexpect.TIMEOUT:
             os.kill(self._process, signal.SIGKILL)
             shown = screen(self._child.before, self.columns, None)
-            raise AssertionError(f"still running after {LAST_RESORT} s; on the screen:\n{shown.text[-2000:]}") from None
+            raise AssertionError(f"still running after {HANGS} s; on the screen:\n{shown.text[-2000:]}") from None
 
     def interrupt(self) -> None:
         """Ctrl-C, which the terminal's driver makes a signal."""

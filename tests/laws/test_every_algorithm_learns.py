@@ -1,5 +1,5 @@
 """Law 8: every algorithm improves a tiny model on a tiny task. benchmarks/learn.py trains them all and keeps the curves;
-tests/parity/test_learning.py trains one from scratch in every test run; here no row may be without a kept curve, or
+tests/laws/test_terminals.py trains one from scratch in every test run; here no row may be without a kept curve, or
 have one of an algorithm that did not learn."""
 
 import json

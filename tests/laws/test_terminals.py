@@ -19,6 +19,8 @@ from tests.kit.terminal import Terminal, assert_no_word_is_cut
 from tests.kit.terminal_server import TerminalServer
 from tests.kit.tiny import TINY_RECIPE
 
+pytestmark = pytest.mark.slow  # whose folder is that of a model which was trained for minutes
+STEPS = 24  # of the README's command: enough to be above its start by far
 COLOUR = r"\x1b\[(?:[\d;]*;)?(?:[349][0-7]|38;5;\d+|48;5;\d+)m"
 MOVES = r"\x1b(?!\[[0-9;]*m)"
 SMALL = (
@@ -46,24 +48,36 @@ def small(tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder in which the README's command has run in a terminal of 80 columns, shortened by its numbers of steps only."""
+    """A folder in which the README's command has run in a terminal of 80 columns: the first part of its steps."""
     folder = tmp_path_factory.mktemp("terminal")
-    terminal = Terminal(
-        "train", "quickstart/addition", "train.steps=2", "warm_start.steps=100", "--run-dir", "run", cwd=folder
-    )
+    terminal = Terminal("train", "quickstart/addition", f"train.steps={STEPS}", "--run-dir", "run", cwd=folder)
     return folder, terminal.end()
 
 
 def test_the_readme_command_trains_in_a_terminal(trained):
     _, shown = trained
     assert shown.code == 0, shown.text
-    assert any(line.startswith("warm start ━━━━━━━━━━ 100/100") for line in shown.lines), shown.text
-    assert any(line.startswith("grpo ━━━━━━━━━━ 2/2") and "reward 0." in line for line in shown.lines), shown.text
-    assert re.search(r"│ after step 2 +│ +\d+\.\d% \[\d+\.\d%, \d+\.\d%\] │ +\d+\.\d% │", shown.text), shown.text
-    assert "╭─ step 2, reward " in shown.text
+    assert any(line.startswith("warm start ━━━━━━━━━━ 500/500") for line in shown.lines), shown.text
+    bar = f"grpo ━━━━━━━━━━ {STEPS}/{STEPS}"
+    assert any(line.startswith(bar) and "reward 0." in line for line in shown.lines), shown.text
+    row = rf"│ after step {STEPS} +│ +\d+\.\d% \[\d+\.\d%, \d+\.\d%\] │ +\d+\.\d% │"
+    assert re.search(row, shown.text), shown.text
+    assert f"╭─ step {STEPS}, reward " in shown.text
     assert "grpo-kit rollouts run" in shown.text
     assert shown.raw.rstrip().endswith("report.html")
     assert shown.raw.rindex("\x1b[?25h") > shown.raw.rindex("\x1b[?25l"), "the cursor is left hidden"
+
+
+def test_the_readme_command_learns(trained):
+    """Clearly above its start at held-out problems, by more than three standard errors."""
+    folder, _ = trained
+    rows = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    evaluations = [r for r in rows if "eval/sampled" in r]
+    first, last = evaluations[0], evaluations[-1]
+    assert first["eval/sampled"] < 0.6
+    error = (first["eval/sampled_error"] ** 2 + last["eval/sampled_error"] ** 2) ** 0.5
+    assert last["eval/sampled"] - first["eval/sampled"] > 3 * error
+    assert last["eval/greedy"] > 0.9
 
 
 def test_ctrl_c_saves_and_resume_goes_on(server, small):
