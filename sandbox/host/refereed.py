@@ -100,8 +100,9 @@ def _settle_refereed(
         tally.set(open_tests[0], *classify.ending(referee, request.limits, worker.backend))
         return False
     if solution.stopped in ("", "partner") and solution.accepted and _left_quietly(solution):
-        # Which of the two ends was told first is chance: that its line has ended says that it has left.
-        left = not solution.stopped or gone[0].startswith(("EOFError", "ConnectionResetError", "BrokenPipeError"))
+        # Which of the two ends was told first is chance: what its referee met says whether it has left.
+        met = gone[0].removeprefix("before the tests: ")
+        left = met.startswith(("EOFError", "ConnectionResetError", "BrokenPipeError"))
         reason = "the program ended before it answered" if left else gone[0]
         verdict: tuple[Verdict, str] = ("fail", reason or "the program stopped answering")
     else:
