@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ from .weights import Weighted
 
 if TYPE_CHECKING:
     from grpo_kit.config import ModelConfig
+
+GRAPHS = 16  # that a layer may be compiled to
 
 
 @dataclass
@@ -247,12 +250,23 @@ def compile_layers(policy: Policy, **options: Any) -> None:
     Raises:
         UserError: the network has no list of layers.
     """
+    from torch._dynamo import config as dynamo  # imports the compiler
+
     layers = blocks_of(policy.backbone)
     if not layers:
         raise UserError(f"model.compile: {type(policy.model).__name__} has no list of layers; set model.compile=false")
     for layer in layers:
         layer.compile(dynamic=True, **options)
+        # As nn.Module.compile keeps it, so that copies of the network are not compiled.
+        layer._compiled_call_impl = partial(_without_cache, layer, layer._compiled_call_impl)
+    # With and without gradients, trees, several rows, a single one, and a first layer below which nothing is trained.
+    dynamo.recompile_limit = max(dynamo.recompile_limit, GRAPHS)
     policy.compiled = True
+
+
+def _without_cache(layer: nn.Module, compiled: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
+    """Passes that fill a cache are of generation, and in them each layer is another one to the compiler: it has a place there."""
+    return (compiled if named.get("past_key_values") is None else layer._call_impl)(*inputs, **named)
 
 
 def _not_compiled() -> contextlib.AbstractContextManager[None]:

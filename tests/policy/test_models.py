@@ -80,10 +80,21 @@ def test_compiled_layers_train_the_model_and_are_compiled_once(compiled):
     assert len(graphs) <= 2  # for other numbers of rows and columns than the first
 
 
+def test_generation_copies_and_looks_at_a_few_tokens_compile_nothing(compiled):
+    policy, graphs = compiled
+    ids = torch.arange(1, 9)[None]
+    policy.model(input_ids=ids, use_cache=True)
+    copy.deepcopy(policy).hidden(ids)
+    policy.reference().hidden(ids)
+    assert policy.share_prompts() is None
+    assert not graphs
+    policy.hidden(ids)
+    assert graphs
+
+
 def test_compiled_layers_share_prompts(compiled):
     policy, graphs = compiled
     assert policy.share_prompts() is None
-    assert not graphs  # the look at a small tree compiles nothing
     for seed in range(3):
         batch = next(micro_batches(random_groups(seed=seed), 10**6, share=True))
         assert batch.tree is not None
