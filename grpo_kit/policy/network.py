@@ -71,6 +71,8 @@ class Network(Protocol):
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any]) -> None: ...
 
+    def disable_input_require_grads(self) -> None: ...
+
     def save_pretrained(self, save_directory: Path, **settings: Any) -> Any: ...
 
 
@@ -106,3 +108,10 @@ def blocks_of(network: Any) -> list[nn.Module]:
     count = network.config.num_hidden_layers
     lists = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
     return list(lists[0]) if lists else []
+
+
+def checkpoint_layers(network: Network) -> None:
+    """Have each layer pass again in the backward pass, in place of what it would keep until then."""
+    network.gradient_checkpointing_enable({"use_reentrant": False})
+    # What transformers hooks to the embedding is for reentrant checkpointing; decoding leaves hooked networks to their own forward.
+    network.disable_input_require_grads()

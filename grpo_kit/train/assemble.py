@@ -30,6 +30,7 @@ from grpo_kit.policy.flops import product_rate
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.policy.narrow import narrow
+from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.deterministic import use_deterministic_kernels
 from grpo_kit.scoring import Cluster, OfDataSet, Scorer
@@ -160,7 +161,7 @@ class Assembly:
 def spread(policy: Policy, config: Config, objective: Algorithm) -> Policy:
     """The policy over all ranks. TRPO's is whole on each: FSDP2 has no second derivatives."""
     if config.parallel.gradient_checkpointing:
-        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_layers(policy.model)
     return policy if objective.natural_gradient else shard_policy(policy, config.parallel)
 
 

@@ -7,6 +7,7 @@ from grpo_kit.generate import torch_engine
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.decoder import Decoder, can_decode
 from grpo_kit.generate.torch_engine import TorchEngine
+from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.types import Prompt
 from tests.kit.builds import BUILDS, policy_of
 from tests.kit.tiny import make_policy
@@ -44,6 +45,12 @@ def test_bfloat16_agrees_with_the_model_under_autocast():
         logprobs = logits[len(prompt) - 1 : -1].log_softmax(-1)
         wanted = logprobs.gather(-1, torch.tensor(completion.token_ids)[:, None])[:, 0]
         assert (torch.tensor(completion.logprobs) - wanted).abs().mean() < 0.05
+
+
+def test_checkpointing_in_training_changes_nothing_about_decoding():
+    policy = make_policy()
+    checkpoint_layers(policy.model)
+    assert can_decode(policy)
 
 
 def test_what_it_does_not_know_it_leaves_to_the_model(monkeypatch):

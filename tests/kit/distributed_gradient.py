@@ -9,6 +9,7 @@ from grpo_kit.config import OptimizerConfig, ParallelConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.distributed import gathered_state, shard_policy
+from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.runtime import ranks
 from grpo_kit.train.steps import GradientStep
 from grpo_kit.train.update import PolicyUpdater
@@ -33,7 +34,7 @@ def step(
     if share:
         assert policy.share_prompts() is None
     if checkpointing:
-        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_layers(policy.model)
     objective = resolve_objective("grpo", {"beta": 0.04, "entropy_bonus": 0.01, "baseline": "none"})
     policy = shard_policy(policy, ParallelConfig())
     policy.model.train()

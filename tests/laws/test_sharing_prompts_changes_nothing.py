@@ -9,6 +9,7 @@ from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.attention import attends_to_trees, last_hidden, share_prompts
 from grpo_kit.policy.dealing import rank_batches
 from grpo_kit.policy.lora import attach_lora
+from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.policy.packing import micro_batches, unit_batches
 from grpo_kit.policy.prefix import PrefixTree
 from grpo_kit.policy.value_model import ValueModel
@@ -59,7 +60,7 @@ def test_groups_of_any_size_with_and_without_checkpointing(sizes, checkpointing)
     for share in (False, True):
         policy = network(torch.float64, share)
         if checkpointing:
-            policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint_layers(policy.model)
             policy.model.train()
         for batch in micro_batches(random_groups(sizes), 10**6, dtype=torch.float64, share=share):
             logprobs, entropies = policy.logprobs(batch, 0.7, entropy_gradient=True)

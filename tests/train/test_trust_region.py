@@ -10,6 +10,7 @@ from grpo_kit.config import LoraConfig, OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.lora import attach_lora
+from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.trust_region import conjugate_gradient
 from grpo_kit.train.update import PolicyUpdater
@@ -73,7 +74,7 @@ def second_derivative(step, batches, vector, tokens):
 def test_fisher_product_is_the_second_derivative_of_the_divergence(kind):
     policy = make_policy(hidden_size=8, intermediate_size=8, layers=2, heads=2)
     if kind == "checkpointing":
-        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_layers(policy.model)
         policy.model.train()
     if kind == "lora":
         policy = attach_lora(policy, LoraConfig(rank=2))
