@@ -113,5 +113,5 @@ def blocks_of(network: Any) -> list[nn.Module]:
 def checkpoint_layers(network: Network) -> None:
     """Have each layer pass again in the backward pass, in place of what it would keep until then."""
     network.gradient_checkpointing_enable({"use_reentrant": False})
-    # What transformers hooks to the embedding is for reentrant checkpointing; decoding leaves hooked networks to their own forward.
+    # What transformers hooks to the embedding is for the reentrant kind; decoding leaves hooked networks to their own forward.
     network.disable_input_require_grads()

@@ -50,6 +50,7 @@ def test_bfloat16_agrees_with_the_model_under_autocast():
 def test_checkpointing_in_training_changes_nothing_about_decoding():
     policy = make_policy()
     checkpoint_layers(policy.model)
+    policy.model.eval()  # as sampling has it
     assert can_decode(policy)
 
 
