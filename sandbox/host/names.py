@@ -195,6 +195,18 @@ _CHANGING = frozenset(
 )
 
 
+# Methods of data that say yes or no, or how often.
+_JUDGING = frozenset(
+    ("all", "any", "endswith", "eq", "equals", "is_integer", "is_signed", "is_zero", "isdisjoint", "isin")
+)
+_JUDGING |= {
+    "isna",
+    "issubset",
+    "issuperset",
+    "ne",
+    "startswith",
+    *(name for name in dir(str) if name.startswith("is")),
+}
 _EQUAL = re.compile(r"(\w+\.)*assert_?(not_?)?(\w+_?)?(equals?|in)", re.IGNORECASE)
 _CAP_WORDS = re.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 
@@ -350,10 +362,11 @@ def _names_in(nodes: Sequence[ast.AST]) -> set[str]:
 def _is_class(name: str, uses: dict[str, set[str]], trace: Trace) -> bool:
     """Whether the tests treat what ``name`` makes as objects of a class, not as data.
 
-    A name in capitals alone proves nothing: a function may be called ``Area``.
+    A name in capitals alone proves nothing: a function may be called ``Area``. In the form of a class's it does if more is asked
+    of what it makes than what data answers by yes or no.
     """
     asked = uses.get(f"{name}()", set())
-    if asked - DATA_NAMES or _methods_of_a_class(name, asked):
+    if asked - DATA_NAMES or _methods_of_a_class(name, asked) or (_CAP_WORDS.fullmatch(name) and asked - _JUDGING):
         return True
     makers = {f"{name}()", *(f".{method}()" for method in uses.get(name, ()))}
     return any(_says_class(node, name, makers, trace) for node in _walk(trace.trees))
