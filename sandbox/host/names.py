@@ -196,17 +196,21 @@ _CHANGING = frozenset(
 
 
 # Methods of data that say yes or no, or how often.
-_JUDGING = frozenset(
-    ("all", "any", "endswith", "eq", "equals", "is_integer", "is_signed", "is_zero", "isdisjoint", "isin")
-)
+_JUDGING = frozenset(name for name in dir(str) if name.startswith("is"))
 _JUDGING |= {
-    "isna",
-    "issubset",
-    "issuperset",
-    "ne",
-    "startswith",
-    *(name for name in dir(str) if name.startswith("is")),
+    "all",
+    "any",
+    "count",
+    "endswith",
+    "eq",
+    "equals",
+    "is_integer",
+    "is_signed",
+    "is_zero",
+    "isdisjoint",
+    "isin",
 }
+_JUDGING |= {"isna", "issubset", "issuperset", "ne", "startswith"}
 _EQUAL = re.compile(r"(\w+\.)*assert_?(not_?)?(\w+_?)?(equals?|in)", re.IGNORECASE)
 _CAP_WORDS = re.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 
