@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..wire.plain import DATA_NAMES, of_data
+from ..wire.plain import DATA_NAMES, JUDGING, of_data
 from ..wire.source import name_of, unparse
 from . import exits, judging
 from .paths import Trace
@@ -98,6 +98,7 @@ class Script:
         classes: names of the program that the tests use as classes.
         objects: paths of what the tests use as objects and not as data.
         methods: what the tests ask of the objects that they make from these classes.
+        answering: what is made by a name in the form of a class's, and asked for methods that data has (``Stats(d).mean()``).
         exceptions: names of the program that the tests catch, and paths (``Stack.Empty``).
         entry_points: names that are given as the program's.
         not_defined: why the tests cannot be run: they leave their verdict to the program.
@@ -110,6 +111,7 @@ class Script:
     classes: list[str] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
+    answering: list[str] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
     entry_points: list[str] = field(default_factory=list)
     assigned: list[str] = field(default_factory=list)
@@ -186,6 +188,8 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
     script.methods = sorted(_methods(script.classes, uses))
+    others = [n for n in script.program if _CAP_WORDS.fullmatch(n) and n not in script.classes]
+    script.answering = sorted(f"{n}()" for n in others if uses.get(f"{n}()", set()) & DATA_NAMES - JUDGING)
     return script
 
 
@@ -195,22 +199,6 @@ _CHANGING = frozenset(
 )
 
 
-# Methods of data that say yes or no, or how often.
-_JUDGING = frozenset(name for name in dir(str) if name.startswith("is"))
-_JUDGING |= {
-    "all",
-    "any",
-    "count",
-    "endswith",
-    "eq",
-    "equals",
-    "is_integer",
-    "is_signed",
-    "is_zero",
-    "isdisjoint",
-    "isin",
-}
-_JUDGING |= {"isna", "issubset", "issuperset", "ne", "startswith"}
 _EQUAL = re.compile(r"(\w+\.)*assert_?(not_?)?(\w+_?)?(equals?|in)", re.IGNORECASE)
 _CAP_WORDS = re.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 
@@ -366,11 +354,10 @@ def _names_in(nodes: Sequence[ast.AST]) -> set[str]:
 def _is_class(name: str, uses: dict[str, set[str]], trace: Trace) -> bool:
     """Whether the tests treat what ``name`` makes as objects of a class, not as data.
 
-    A name in capitals alone proves nothing: a function may be called ``Area``. In the form of a class's it does if more is asked
-    of what it makes than what data answers by yes or no.
+    A name in capitals alone proves nothing: a function may be called ``Area``.
     """
     asked = uses.get(f"{name}()", set())
-    if asked - DATA_NAMES or _methods_of_a_class(name, asked) or (_CAP_WORDS.fullmatch(name) and asked - _JUDGING):
+    if asked - DATA_NAMES or _methods_of_a_class(name, asked):
         return True
     makers = {f"{name}()", *(f".{method}()" for method in uses.get(name, ()))}
     return any(_says_class(node, name, makers, trace) for node in _walk(trace.trees))

@@ -58,7 +58,12 @@ def run(worker: Worker, request: Request, setup: str, task_classes: list[str], t
         program["task_classes"] = task_classes
         judge: dict[str, Any] = {"mode": "referee", "setup": setup, "tests": tests, "task_classes": task_classes}
         judge |= {"names": script.program, "own": script.own, "classes": script.classes, "objects": script.objects}
-        judge |= {"methods": script.methods, "exceptions": script.exceptions, "entry_points": script.entry_points}
+        judge |= {
+            "methods": script.methods,
+            "answering": script.answering,
+            "exceptions": script.exceptions,
+            "entry_points": script.entry_points,
+        }
         judge |= {"assigned": script.assigned, "read": script.read, "defaulted": script.defaulted}
         # The referee holds what the program sends it as Python objects: more room than the program's own.
         roomy = left.with_(memory_mb=left.memory_mb + 512, subprocesses=False)

@@ -43,10 +43,11 @@ class Link(Values):
         methods: frozenset[str] = frozenset(),
         under_test: frozenset[str] = frozenset(),
         most_threads: int = 16,
+        answering: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
         self.under_test = under_test
-        self.connection, self.objects, self.methods = connection, objects, methods
+        self.connection, self.objects, self.methods, self.answering = connection, objects, methods, answering
         self.outstanding = outstanding.Outstanding()
         self.blocks = self.outstanding.blocks
         self.around = Around(lambda told: self.raised.as_here(told, self.decode, self.failures))

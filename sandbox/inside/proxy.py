@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec, shown
-from ..wire.plain import DATA_NAMES
+from ..wire.plain import DATA_NAMES, JUDGING
 from .compared import Compared
 from .held import (
     CHANGED,
@@ -292,8 +292,10 @@ def _is_class(held: Proxy, kinds: frozenset[str] = _META) -> bool:
 
 def _answers(held: Proxy, name: str) -> bool:
     """Whether it may be asked for what plain data has, too: an object is there, or a method that returns one."""
-    methods = about(held).link.methods
-    return is_object(held) or (name in methods and producer(held)[1:-2] in methods)
+    link = about(held).link
+    if producer(held) in link.answering:  # by a name that may be a function's all the same
+        return name not in JUDGING
+    return is_object(held) or (name in link.methods and producer(held)[1:-2] in link.methods)
 
 
 def _number_of(held: Proxy, operation: str, kind: type) -> Any:

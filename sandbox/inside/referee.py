@@ -82,7 +82,14 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     under_test = frozenset((*job["classes"], *job["entry_points"]))
     # Both processes' threads are counted as one user's: a quarter is for what the tests' own have there.
     most = max(1, job["limits"]["processes"] // 4)
-    link = Link(connection, frozenset(job["objects"]), frozenset(job["methods"]), under_test, most)
+    link = Link(
+        connection,
+        frozenset(job["objects"]),
+        frozenset(job["methods"]),
+        under_test,
+        most,
+        frozenset(job["answering"]),
+    )
     index = 0
 
     try:

@@ -18,6 +18,22 @@ _ARRAYS = """
 """
 _OF_KINDS = [frozenset(n for n in dir(kind) if not n.startswith("_")) for kind in _TYPES] + [frozenset(_ARRAYS.split())]
 DATA_NAMES = frozenset().union(*_OF_KINDS)
+# Those that say yes or no, or how often.
+JUDGING = frozenset(name for name in dir(str) if name.startswith("is"))
+JUDGING |= {
+    "all",
+    "any",
+    "count",
+    "endswith",
+    "eq",
+    "equals",
+    "is_integer",
+    "is_signed",
+    "is_zero",
+    "isdisjoint",
+    "isin",
+}
+JUDGING |= {"isna", "issubset", "issuperset", "ne", "startswith"}
 
 
 def of_data(attributes: frozenset[str] | set[str]) -> bool:
