@@ -11,11 +11,12 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
+from ..wire.plain import DATA_NAMES
 from .blocks import Block
 from .compared import TYPE, is_of_objects, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
-from .held import OWN, about, standing
+from .held import OWN, about, is_object, not_data, standing
 from .outstanding import Outstanding, among
 from .proxy import Proxy
 from .texts import Handed, Names, check_template
@@ -274,7 +275,12 @@ class Helper:
         return left is right if number is None else number == self._number(right)
 
     def hasattr(self, value: Any, name: str) -> bool:
-        """What stands for an object of the program has all methods that Python calls by itself."""
+        """What stands for an object of the program has all methods that Python calls by itself.
+
+        Whether a result is data is not the program's to say, though it may be asked for a method that data has.
+        """
+        if self._number(value) is not None and name in DATA_NAMES and not is_object(value):
+            raise not_data(value, f".{name}")
         if self._number(value) is None or not (name.startswith("__") and name.endswith("__")):
             return builtins.hasattr(value, name)
         try:
