@@ -257,8 +257,10 @@ def compile_layers(policy: Policy, **options: Any) -> None:
         raise UserError(f"model.compile: {type(policy.model).__name__} has no list of layers; set model.compile=false")
     for layer in layers:
         layer.compile(dynamic=True, **options)
-        # As nn.Module.compile keeps it, so that copies of the network are not compiled.
-        layer._compiled_call_impl = partial(_without_cache, layer, layer._compiled_call_impl)
+        compiled: Any = (
+            layer._compiled_call_impl
+        )  # where nn.Module.compile keeps it, so that copies of a network are not compiled
+        layer._compiled_call_impl = partial(_without_cache, layer, compiled)
     # With and without gradients, trees, several rows, a single one, and a first layer below which nothing is trained.
     dynamo.recompile_limit = max(dynamo.recompile_limit, GRAPHS)
     policy.compiled = True

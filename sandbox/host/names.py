@@ -188,8 +188,8 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
     script.methods = sorted(_methods(script.classes, uses))
-    others = [n for n in script.program if _CAP_WORDS.fullmatch(n) and n not in script.classes]
-    script.answering = sorted(f"{n}()" for n in others if uses.get(f"{n}()", set()) & DATA_NAMES - JUDGING)
+    named = [n for n in script.program if _CAP_WORDS.fullmatch(n) and n not in script.classes]
+    script.answering = sorted(f"{n}()" for n in named if uses.get(f"{n}()", set()) & DATA_NAMES - JUDGING)
     return script
 
 

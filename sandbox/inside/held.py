@@ -123,6 +123,7 @@ class Link(Protocol):
     making: set[str]
     objects: frozenset[str]
     methods: frozenset[str]
+    answering: frozenset[str]
     put: dict[tuple[int, str], Any]
     kept: Kept
     emptied: Any
