@@ -257,9 +257,7 @@ def compile_layers(policy: Policy, **options: Any) -> None:
         raise UserError(f"model.compile: {type(policy.model).__name__} has no list of layers; set model.compile=false")
     for layer in layers:
         layer.compile(dynamic=True, **options)
-        compiled: Any = (
-            layer._compiled_call_impl
-        )  # where nn.Module.compile keeps it, so that copies of a network are not compiled
+        compiled: Any = layer._compiled_call_impl  # which copies of a network do not have
         layer._compiled_call_impl = partial(_without_cache, layer, compiled)
     # With and without gradients, trees, several rows, a single one, and a first layer below which nothing is trained.
     dynamo.recompile_limit = max(dynamo.recompile_limit, GRAPHS)
