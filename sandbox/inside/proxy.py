@@ -43,6 +43,8 @@ _NAMES_OF_A_KIND = frozenset(
             "__wrapped__",
             "__dict__",
             "__code__",
+            "__func__",
+            "__self__",
         ),
         *(
             "__defaults__",
@@ -91,8 +93,6 @@ class Proxy(Compared):
             return lambda: about(self).link.call(
                 about(self).link.operation("getattr", self, name, producer=f".{name}"), (), {}
             )
-        if (about(self).number, name) in about(self).link.put:
-            return about(self).link.put[about(self).number, name]
         try:
             value = about(self).link.operation("getattr", self, name, producer=f".{name}")
         except AttributeError as error:
@@ -100,6 +100,9 @@ class Proxy(Compared):
                 about(self).link.outstanding.add(error)
             raise
         if isinstance(value, Proxy):
+            put = about(self).link.put.get((about(self).number, name))
+            if put is not None and about(self).link.operation("is", value, put) is True:
+                return put
             about(value).label = f"{about(self).label}.{name}"
             if about(self).named:
                 about(value).named = True  # a member of an enumeration, for one
