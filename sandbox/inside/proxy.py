@@ -311,7 +311,7 @@ def _entered(held: Proxy, operation: str) -> Any:
 
 
 def _left(held: Proxy, operation: str, kind: Any, error: Any, _: Any) -> bool:
-    """A class under test may take what hides nothing of the tests by that (`blocks`)."""
+    """It may take what hides nothing of the tests by that (`blocks`)."""
     link = about(held).link
     told = link.blocks.told(error)
     if told is None:
@@ -321,7 +321,7 @@ def _left(held: Proxy, operation: str, kind: Any, error: Any, _: Any) -> bool:
         link.blocks.let_through(error)
         return False
     is_raised = error.__traceback__ is not None  # else the tests have called `__exit__` by its name
-    if standing(held) != OWN or (is_raised and not link.blocks.is_to_be_taken(error)):
+    if not (link.blocks.is_to_be_taken(error) if is_raised else standing(held) == OWN):
         raise not_data(held, "taking an exception of the tests")
     return True
 

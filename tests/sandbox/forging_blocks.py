@@ -15,6 +15,9 @@ _W = {"entry_point": "S"}
 # What the tests keep where the text that raises does not show it.
 _KEEPS = "class T:\n got = 'wrong'\n def __init__(s): s.n = 0\n def __enter__(s): return s\n def __exit__(s, t, v, tb): return t is not None\n def run(s, f): return f(s.got)\n def get(s): return s.got\n def twice(s, f):\n  f(1); f(2)\n"
 _K = {"entry_point": "T"}
+# The same of a function.
+_FUNCTION = _WRONG.replace("class S:", "class C:") + "def S(*k): return C(*k)\nfrom contextlib import contextmanager\n@contextmanager\ndef G(*k):\n try: yield C()\n except BaseException: pass\ndef f(x): return 2\n"
+_F = {"entry_point": ["S", "G", "f"]}
 BLOCKS: list[Attack] = [
  ("takes everything", _ALL, [
   "import pytest\nwith pytest.raises(ZeroDivisionError):\n    with Sup(ValueError) as s: 1/0",
@@ -131,6 +134,21 @@ BLOCKS: list[Attack] = [
   "t = T()\nfor n in (0, 1):\n    if t.get() != 'right': break\nwith t: 1/n",
   'left = [1]\nt = T()\ndef hook(v):\n    with t: left.pop()\nt.twice(hook)',
  ], _K),
+ ("a function takes what a wrong answer has raised", _FUNCTION, [
+  "with G(1): assert f(1) == 1",
+  "with G(1): [1].index(f(1))",
+  "with S(1): {1: 'ok'}[f(1)]",
+  "with G(1):\n    if f(1) != 1: raise ValueError",
+  "with G(1) as s: a, b = s.items()",
+  "got = f(1)\nwith S(1): [1, 2][got]",
+  "def hook(v): hook.got = v\nhook(f(1))\nwith G(1): {1: 'ok'}[hook.got]",
+  "import pytest\nwith pytest.raises(KeyError):\n    with G(ValueError): {}['a']",
+  "try:\n    with G(1):\n        f(-1)\n        raise Exception('should have raised')\nexcept ValueError: pass",
+  "assert G(1).__exit__(ValueError, ValueError('x'), None) is True",
+  "assert S(1).__exit__(ValueError, ValueError('x'), None)",
+  "import asyncio\nasync def main():\n    async with S(1): [1].index(f(1))\nasyncio.run(main())",
+  "from contextlib import ExitStack\nwith ExitStack() as stack:\n    stack.enter_context(G(1))\n    [1].index(f(1))",
+ ], _F),
  ("raises what is wanted where that was not raised", _WRONG.replace("__exit__(s, t, v, tb): return t is not None", "__exit__(s, t, v, tb):\n  if t: raise ValueError"), [
   "try:\n    with S(1) as s:\n        s.add(-1)\n        raise Exception('should have raised')\nexcept ValueError: pass",
   "try:\n    with S(1) as s:\n        s.add(-1)\n        assert False\nexcept ValueError: pass",

@@ -13,6 +13,9 @@ from .corpus import LIMITS
 # fmt: off
 LEDGER = "class T:\n def __init__(s): s.done, s.new, s.t, s.v = [], [], None, None\n def __enter__(s): return s\n def add(s, x): s.new.append(x)\n def fail(s): raise LookupError('full')\n def __exit__(s, t, v, tb):\n  s.t, s.v = t, v\n  if t is None: s.done += s.new\n  s.new = []\n"
 SUP = "class Sup:\n def __init__(s, *k): s.k = k\n def __enter__(s): return s\n def __exit__(s, t, v, tb): return t is not None and issubclass(t, s.k)\n"
+IGNORING = "from contextlib import contextmanager\n@contextmanager\ndef ignoring(*k):\n try: yield k\n except k: pass\n"
+AIGNORING = IGNORING.replace("contextm", "asynccontextm").replace("def", "async def")
+MADE = SUP + "def ignoring(*k): return Sup(*k)\n"
 # name, a right program, what is replaced in it for a wrong one, the test, the entry point
 BLOCKS: list[tuple[str, str, tuple[str, str], str, str]] = [
  ("rolls back", LEDGER, ("s.t, s.v = t, v", "t = v = None"), "import pytest\nt = T()\nwith pytest.raises(ZeroDivisionError):\n    with t:\n        t.add(1)\n        1/0\nassert t.done == [] and t.t is ZeroDivisionError and str(t.v) == 'division by zero'", "T"),
@@ -56,6 +59,10 @@ BLOCKS: list[tuple[str, str, tuple[str, str], str, str]] = [
  ("takes back and goes on", LEDGER.replace("s.new = []\n", "s.new = []\n  return t is ValueError\n"), ("if t is None: ", ""), "t = T()\nwith t:\n    t.add(1)\n    raise ValueError('x')\nassert t.done == []\nwith t: t.add(2)\nassert t.done == [2]", "T"),
  ("takes a kind of its own", LEDGER.replace("s.new = []\n", "s.new = []\n  return t is Rollback\n") + "class Rollback(Exception): pass\n", ("return t is Rollback", "return False"), "t = T()\nwith t:\n    t.add(1)\n    raise Rollback('x')\nassert t.done == []\nwith t: raise Rollback", "T"),
  ("takes what a coroutine of the tests raises", "class A:\n async def __aenter__(s): return s\n async def __aexit__(s, t, v, tb): return t is ValueError\n def x(s): pass\n", ("t is ValueError", "False"), "import asyncio\nasync def boom(): raise ValueError('x')\nasync def main():\n    async with A() as a: await boom()\n    async with A() as a, A() as b: raise ValueError\n    a.x()\nasyncio.run(main())", "A"),
+ ("a function takes", IGNORING, ("except k: pass", "finally: pass"), "with ignoring(ValueError): raise ValueError('x')\nwith ignoring(ValueError, KeyError) as k: {}['a']\nassert k == (ValueError, KeyError)", "ignoring"),
+ ("a function takes no other", IGNORING, ("except k", "except Exception"), "import pytest\nwith pytest.raises(KeyError):\n    with ignoring(ValueError): {}['a']\ntry:\n    with ignoring(ValueError): 1/0\n    assert False\nexcept ZeroDivisionError: pass", "ignoring"),
+ ("a function that is a coroutine takes", AIGNORING, ("except k: pass", "finally: pass"), "import asyncio\nasync def main():\n    async with ignoring(ValueError): int('x')\nasyncio.run(main())", "ignoring"),
+ ("what a function makes takes", MADE, ("t is not None and issubclass(t, s.k)", "False"), "ran = []\nwith ignoring(ValueError):\n    ran.append(1)\n    raise ValueError\n    ran.append(2)\nassert ran == [1]", "ignoring"),
  ("takes in the middle", SUP, ("t is not None and issubclass(t, s.k)", "False"), "ran = []\nwith Sup(ValueError):\n    ran.append(1)\n    raise ValueError('x')\n    ran.append(2)\nwith Sup(ZeroDivisionError):\n    x = 1 / 0\n    ran.append(3)\ndef boom(): raise OSError\nwith Sup(OSError):\n    boom()\n    assert False\nwith Sup(KeyError):\n    with Sup(OSError): raise KeyError\n    ran.append(4)\nassert ran == [1]", "Sup"),
 ]
 SEES = "class L:\n seen = []\n def __enter__(s): return s\n def get(s): return [0]\n def fail(s): raise LookupError('full')\n def __exit__(s, t, v, tb):\n  s.seen = repr(v) + ''.join(getattr(v, '__notes__', ''))\n  return False\n"
