@@ -49,11 +49,6 @@ def awaited(value: Any) -> Any:
         asyncio._set_running_loop(outer)
 
 
-def next_awaited(value: Any) -> Any:
-    """The next item of an asynchronous generator of the tests, over which the program goes in its process."""
-    return awaited(anext(value))
-
-
 def of_library_by_name(value: Any) -> list[str] | None:
     """A built-in or a function, a class or a module of the standard library, by its name: each side has its own.
 
