@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import itertools
 import sys
 import types
 from collections.abc import Callable
@@ -91,6 +92,18 @@ def _lent(of_library: Library, module: str, name: str, here: Callable[..., Any])
         return here(*args, **kwargs)
 
     return function
+
+
+def lend_tee(texts: str) -> None:
+    """``itertools.tee`` would have an iterator of the program copied there, in the place of keeping what it yields."""
+    if "tee" not in texts:
+        return
+    here = itertools.tee
+
+    def tee(iterable: Any, n: int = 2, /) -> Any:
+        return here((item for item in iterable) if type(iterable) is Proxy else iterable, n)
+
+    itertools.tee = tee  # type: ignore[assignment, misc]
 
 
 def lend_members(operation: Library, texts: str) -> None:
