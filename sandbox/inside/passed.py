@@ -103,7 +103,7 @@ def lend_tee(texts: str) -> None:
     def tee(iterable: Any, n: int = 2, /) -> Any:
         return here((item for item in iterable) if type(iterable) is Proxy else iterable, n)
 
-    itertools.tee = tee  # type: ignore[assignment, misc]
+    itertools.tee = tee
 
 
 def lend_members(operation: Library, texts: str) -> None:

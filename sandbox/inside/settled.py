@@ -93,9 +93,10 @@ class Settled:
             return bind in self._imported
         if (loop := self._loops.get(bind)) is not None and not any(node in ast.walk(part) for part in loop.body):
             return False  # at which item it has ended may be the program's word
-        # A function may have been called before, and have changed it then.
+        # A function, or another turn of a loop, may have changed it before: how often may be the program's word.
         reads = set(filter(_is_read, self._variables[name]))
         alone = not isinstance(node, _FUNCTIONS) and reads.issubset(within & self._in_place)
+        alone = alone and not any(node in turn and bind not in turn for turn in self._turns)
         return (alone or self._is_fixed(value)) and self.is_settled(value)
 
     def _is_function_settled(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -175,6 +176,12 @@ class Settled:
     @functools.cached_property
     def _loops(self) -> dict[ast.AST, ast.For]:
         return {node.target: node for node in ast.walk(self._tree) if isinstance(node, ast.For)}
+
+    @functools.cached_property
+    def _turns(self) -> list[set[ast.AST]]:
+        """What runs in each turn of a loop."""
+        loops = (n for n in ast.walk(self._tree) if isinstance(n, (ast.For, ast.AsyncFor, ast.While)))
+        return [{part for inner in loop.body for part in ast.walk(inner)} for loop in loops]
 
     @functools.cached_property
     def _values(self) -> dict[ast.AST, ast.expr]:

@@ -133,6 +133,8 @@ BLOCKS: list[Attack] = [
   'def count(v=0):\n    global n\n    try: n += 1\n    except NameError: n = 0\n    return n\nt = T()\nt.twice(count)\nwith t: [1][count()]',
   "t = T()\nfor n in (0, 1):\n    if t.get() != 'right': break\nwith t: 1/n",
   'left = [1]\nt = T()\ndef hook(v):\n    with t: left.pop()\nt.twice(hook)',
+  'left = [1]\nt = T()\nfor v in t.get():\n    with t: left.pop()',
+  "left = iter('abcd')\nt = T()\nn = 0\nwhile n < len(t.get()):\n    n += 1\n    with t: next(left)",
  ], _K),
  ("a function takes what a wrong answer has raised", _FUNCTION, [
   "with G(1): assert f(1) == 1",
