@@ -109,7 +109,8 @@ class Link(Protocol):
         under_test: names of the program that are given, or used as classes.
         making: names of classes under test.
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
-        put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
+        put: what the tests have put into an attribute and is no data, by the object's number and the attribute's name: the
+            program's object may have something else there by now.
         kept: what opaque objects have said and yielded since the tests last called the program.
         emptied: what is known of the ends of iterators.
         taken: how many items the tests have taken of those that are their own iterators.

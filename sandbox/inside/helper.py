@@ -182,11 +182,15 @@ class Helper:
             raise
 
     def pairs(self, value: Any) -> Any:
-        """What ``dict`` goes over: it would ask an object of the program whether it has keys first."""
+        """What ``dict`` goes over: what stands for an object of the program has ``keys`` only if the object has them."""
         if type(value) is not Proxy:
             return value
         held = self.ask("data", value) if standing(value) == OWN else None
-        return held if type(held) is dict else (pair for pair in value)
+        if type(held) is dict:
+            return held
+        if is_object(value) and builtins.hasattr(value, "keys"):
+            return {key: value[key] for key in value.keys()}  # noqa: SIM118
+        return (pair for pair in value)
 
     def ended(self, asked: int) -> None:
         """An exception leaves a method of the tests that Python takes for an answer, as it does the end of an iterator.

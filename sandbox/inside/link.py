@@ -374,6 +374,11 @@ class Link(Values):
         reply = self.request(["told", self.encode(held)])
         return self._answer(reply, 1, lambda: self.raised.made_by_tests(kind, held, reply[0], self.decode))
 
+    def thrown(self, held: Any) -> BaseException:
+        """What the program throws into a generator of the tests."""
+        reply = self.request(["told", self.encode(held)])
+        return self._answer(reply, 1, lambda: self.raised.as_here(reply[0], self.decode, self.failures))
+
     def _result(self, target: Proxy, reply: list[Any], given: list[Any], standing: int, around: dict[str, Any]) -> Any:
         result, changed, told = reply
         # A function that gives data has done with what it was given; an object, a closure or a block may keep it.

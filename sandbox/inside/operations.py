@@ -28,6 +28,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "setattr": setattr,
     "delattr": delattr,
     "callable": callable,
+    "is": operator.is_,
     "members": lambda o: dict(o.__members__),
     "parameters": lambda kind: _parameters(kind),
     "attributes": lambda o, kind, names: _attributes(o, kind, names),

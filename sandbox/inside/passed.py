@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import itertools
 import sys
 import types
 from collections.abc import Callable
@@ -49,11 +50,6 @@ def awaited(value: Any) -> Any:
         asyncio._set_running_loop(outer)
 
 
-def next_awaited(value: Any) -> Any:
-    """The next item of an asynchronous generator of the tests, over which the program goes in its process."""
-    return awaited(anext(value))
-
-
 def of_library_by_name(value: Any) -> list[str] | None:
     """A built-in or a function, a class or a module of the standard library, by its name: each side has its own.
 
@@ -96,6 +92,18 @@ def _lent(of_library: Library, module: str, name: str, here: Callable[..., Any])
         return here(*args, **kwargs)
 
     return function
+
+
+def lend_tee(texts: str) -> None:
+    """``itertools.tee`` would have an iterator of the program copied there, in the place of keeping what it yields."""
+    if "tee" not in texts:
+        return
+    here = itertools.tee
+
+    def tee(iterable: Any, n: int = 2, /) -> Any:
+        return here((item for item in iterable) if type(iterable) is Proxy else iterable, n)
+
+    itertools.tee = tee
 
 
 def lend_members(operation: Library, texts: str) -> None:

@@ -43,6 +43,8 @@ _NAMES_OF_A_KIND = frozenset(
             "__wrapped__",
             "__dict__",
             "__code__",
+            "__func__",
+            "__self__",
         ),
         *(
             "__defaults__",
@@ -91,8 +93,6 @@ class Proxy(Compared):
             return lambda: about(self).link.call(
                 about(self).link.operation("getattr", self, name, producer=f".{name}"), (), {}
             )
-        if (about(self).number, name) in about(self).link.put:
-            return about(self).link.put[about(self).number, name]
         try:
             value = about(self).link.operation("getattr", self, name, producer=f".{name}")
         except AttributeError as error:
@@ -100,6 +100,9 @@ class Proxy(Compared):
                 about(self).link.outstanding.add(error)
             raise
         if isinstance(value, Proxy):
+            put = about(self).link.put.get((about(self).number, name))
+            if put is not None and about(self).link.operation("is", value, put) is True:
+                return put
             about(value).label = f"{about(self).label}.{name}"
             if about(self).named:
                 about(value).named = True  # a member of an enumeration, for one
@@ -310,7 +313,7 @@ def _entered(held: Proxy, operation: str) -> Any:
 
 
 def _left(held: Proxy, operation: str, kind: Any, error: Any, _: Any) -> bool:
-    """A class under test may take what hides nothing of the tests by that (`blocks`)."""
+    """It may take what hides nothing of the tests by that (`blocks`)."""
     link = about(held).link
     told = link.blocks.told(error)
     if told is None:
@@ -320,7 +323,7 @@ def _left(held: Proxy, operation: str, kind: Any, error: Any, _: Any) -> bool:
         link.blocks.let_through(error)
         return False
     is_raised = error.__traceback__ is not None  # else the tests have called `__exit__` by its name
-    if standing(held) != OWN or (is_raised and not link.blocks.is_to_be_taken(error)):
+    if not (link.blocks.is_to_be_taken(error) if is_raised else standing(held) == OWN):
         raise not_data(held, "taking an exception of the tests")
     return True
 

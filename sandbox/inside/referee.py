@@ -48,6 +48,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
         raise TaskBroken(why or why_not)
     passed.lend_library(link.of_library, told)
     passed.lend_members(link.operation, told)
+    passed.lend_tee(told)
     waited.watch(link.waits, told)
     module = types.ModuleType("__tests__")
     sys.modules["__main__"] = sys.modules["__tests__"] = module  # where unittest.main() looks for cases

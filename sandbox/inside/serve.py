@@ -21,7 +21,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import lent, library, replaced
+from . import lent, library, replaced, yielding
 from .connection import Connection
 from .conversations import MAIN, Conversations, need_room
 from .given import CONTAINERS, Arguments, Given, from_table
@@ -39,32 +39,6 @@ _OF_TESTS = "__of_tests__"  # which of the tests' own an exception is
 _MOST_IN_GROUP = 50
 # Which are neither in their dict nor always found by their arguments.
 _OF_ERRORS = ("errno", "strerror", "filename", "filename2", "name", "path", "msg", "lineno", "offset", "text")
-
-
-class _Given:
-    """An iterator of the tests, who are asked for each item."""
-
-    def __init__(self, ask: Callable[[], Any]) -> None:
-        self._ask = ask
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        return self._ask()
-
-
-class _GivenAwaited:
-    """The same for ``async for``."""
-
-    def __init__(self, ask: Callable[[], Any]) -> None:
-        self._ask = ask
-
-    def __aiter__(self) -> Any:
-        return self
-
-    async def __anext__(self) -> Any:
-        return self._ask()
 
 
 async def _come_to(function: Callable[[], Any]) -> Any:
@@ -177,11 +151,9 @@ class Server:
         def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return self._call_back(number, args, kwargs)
 
+        if kind in yielding.KINDS:
+            return yielding.KINDS[kind](lambda step, *args: self._call_back(number + step, args, {}))
         function = shaped(form, call)
-        if kind == "iterator":
-            return _Given(function)
-        if kind == "asynchronous iterator":
-            return _GivenAwaited(function)
         if kind == "coroutine":
             return _come_to(function)
         if kind == "mock":

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import functools
+import importlib
 import types
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..wire.bindings import variables
+from ..wire.source import name_of
 
 # Modules in which there is nothing that changes, and that do not ask for the time or for what was printed.
 _PURE = frozenset(("ast", "base64", "binascii", "cmath", "collections", "datetime", "decimal", "enum", "fractions"))
@@ -26,11 +29,20 @@ _PURE |= {
     "struct",
     "uuid",
 }
-_IMPURE = frozenset(
-    ("eval", "exec", "compile", "globals", "locals", "vars", "dir", "input", "open", "print", "breakpoint")
+# What looks where others may have changed something, or asks for what was printed: of the built-ins, and of the pure modules.
+_LOOKING = frozenset(
+    (
+        *("eval", "exec", "compile", "globals", "locals", "vars", "dir", "input", "open", "print", "breakpoint"),
+        *("getattr", "hasattr", "setattr", "delattr"),
+    )
 )
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_IMPURE = frozenset(("attrgetter", "methodcaller", "getcontext", "now", "utcnow", "today", "uuid1", "uuid4"))
+# With these, a text may bind any name, or put anything into a module, without showing it.
+_REBINDING = frozenset(("globals", "locals", "exec", "setattr", "delattr", "__setattr__", "__builtins__"))
+_PATCHING = frozenset(("patch", "monkeypatch"))
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _FIXED = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context)
+_SCALARS = (int, float, str)
 
 
 class Settled:
@@ -55,29 +67,62 @@ class Settled:
             ]
             self._found[node] = all(
                 name in self._variables and self._is_name_settled(name, node, within) for name in names
-            )
+            ) and all(self._is_attribute_settled(part) for part in within if isinstance(part, ast.Attribute))
         return self._found[node]
 
     def bound_by(self, name: ast.Name) -> list[ast.AST]:
         """Where a variable of the tests is bound; nowhere: it is none of theirs."""
         return [node for node in self._variables[name] if not _is_read(node)]
 
-    def _is_name_settled(self, name: ast.Name, node: ast.AST, within: Collection[ast.AST]) -> bool:
+    def _is_name_settled(self, name: ast.Name, node: ast.AST, within: set[ast.AST]) -> bool:
+        if name.id in self._rebound or self._identifiers & _REBINDING:
+            return False
+        if self._module(name) is not None:
+            return name in self._looked_into
         binds = self.bound_by(name)
         if not binds:
             return self._is_of_library(name.id)
         if all(bind in within for bind in binds):
             return True
         bind, *others = binds
-        if others or name.id in self._declared:
+        if others:
             return False
-        if isinstance(bind, _DEFINITIONS):
-            return self.is_settled(bind)
+        if isinstance(bind, _FUNCTIONS):  # looked into, it is an object with attributes
+            return name in self._called and self._is_function_settled(bind)
         if (value := self._values.get(bind)) is None:
             return bind in self._imported
-        # A function may have been called before, and have changed it then.
-        alone = not isinstance(node, _DEFINITIONS) and all(n in within for n in self._variables[name] if _is_read(n))
+        if (loop := self._loops.get(bind)) is not None and not any(node in ast.walk(part) for part in loop.body):
+            return False  # at which item it has ended may be the program's word
+        # A function, or another turn of a loop, may have changed it before: how often may be the program's word.
+        reads = set(filter(_is_read, self._variables[name]))
+        alone = not isinstance(node, _FUNCTIONS) and reads.issubset(within & self._in_place)
+        alone = alone and not any(node in turn and bind not in turn for turn in self._turns)
         return (alone or self._is_fixed(value)) and self.is_settled(value)
+
+    def _is_function_settled(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        defaults = [value for value in (*function.args.defaults, *function.args.kw_defaults) if value is not None]
+        return not function.decorator_list and all(map(self._is_fixed, defaults)) and self.is_settled(function)
+
+    def _is_attribute_settled(self, node: ast.Attribute) -> bool:
+        """What an attribute is of is settled itself: made there, or of the library."""
+        if node.attr in self._rebound or node.attr in _IMPURE or node.attr.startswith("__"):
+            return False
+        if (module := self._module(node.value)) is None:
+            return True
+        found = getattr(module, node.attr, None)
+        return not self._identifiers & _PATCHING and (type(found) in _SCALARS or _is_pure(found))
+
+    def _module(self, node: ast.AST) -> types.ModuleType | None:
+        if not isinstance(node, ast.Name):
+            return None
+        if not (binds := self.bound_by(node)):
+            found = self._known.get(node.id)
+            return found if isinstance(found, types.ModuleType) else None
+        if not (found := self._imported.get(binds[0])):
+            return None
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(found)
+        return None
 
     def _is_fixed(self, value: ast.expr) -> bool:
         """Whether it is what nobody can change: of constants, classes and functions."""
@@ -92,7 +137,7 @@ class Settled:
             return False
         if name in self._known:
             return _is_pure(self._known[name])
-        return hasattr(builtins, name) and name not in _IMPURE and not name.startswith("_")
+        return hasattr(builtins, name) and name not in _LOOKING and not name.startswith("_")
 
     @functools.cached_property
     def _variables(self) -> dict[ast.AST, list[ast.AST]]:
@@ -101,9 +146,42 @@ class Settled:
         return {node: nodes for nodes in found for node in nodes if isinstance(node, ast.Name)}
 
     @functools.cached_property
-    def _declared(self) -> set[str]:
-        declaring = (n for n in ast.walk(self._tree) if isinstance(n, (ast.Global, ast.Nonlocal)))
-        return {name for node in declaring for name in node.names}
+    def _in_place(self) -> set[ast.AST]:
+        """Names that are read in the very scope that has them: in another, it may be any time."""
+        return {node for nodes in variables(self._tree).values() for node, in_place in nodes if in_place}
+
+    @functools.cached_property
+    def _called(self) -> set[ast.AST]:
+        return {node.func for node in ast.walk(self._tree) if isinstance(node, ast.Call)}
+
+    @functools.cached_property
+    def _looked_into(self) -> set[ast.AST]:
+        return {node.value for node in ast.walk(self._tree) if isinstance(node, ast.Attribute)}
+
+    @functools.cached_property
+    def _identifiers(self) -> set[str]:
+        return {name_of(node) for node in ast.walk(self._tree) if isinstance(node, (ast.Name, ast.Attribute))}
+
+    @functools.cached_property
+    def _rebound(self) -> set[str]:
+        """Names that functions bind outside, and those of attributes that anything is given."""
+        names: set[str] = set()
+        for node in ast.walk(self._tree):
+            if isinstance(node, (ast.Global, ast.Nonlocal)):
+                names |= {*node.names}
+            elif isinstance(node, ast.Attribute) and not _is_read(node):
+                names.add(node.attr)
+        return names
+
+    @functools.cached_property
+    def _loops(self) -> dict[ast.AST, ast.For]:
+        return {node.target: node for node in ast.walk(self._tree) if isinstance(node, ast.For)}
+
+    @functools.cached_property
+    def _turns(self) -> list[set[ast.AST]]:
+        """What runs in each turn of a loop."""
+        loops = (n for n in ast.walk(self._tree) if isinstance(n, (ast.For, ast.AsyncFor, ast.While)))
+        return [{part for inner in loop.body for part in ast.walk(inner)} for loop in loops]
 
     @functools.cached_property
     def _values(self) -> dict[ast.AST, ast.expr]:
@@ -118,19 +196,20 @@ class Settled:
         return values
 
     @functools.cached_property
-    def _imported(self) -> set[ast.AST]:
-        """What is imported of modules that are the same whatever the program."""
-        found: set[ast.AST] = set()
+    def _imported(self) -> dict[ast.AST, str]:
+        """What is imported of modules that are the same whatever the program, and which module it is, if one."""
+        found: dict[ast.AST, str] = {}
         for node in ast.walk(self._tree):
             if isinstance(node, ast.ImportFrom) and _root(node.module or "") in _PURE:
-                found |= set(node.names)
+                found |= {alias: "" for alias in node.names if alias.name not in _IMPURE}
             elif isinstance(node, ast.Import):
-                found |= {alias for alias in node.names if _root(alias.name) in _PURE}
+                pure = [alias for alias in node.names if _root(alias.name) in _PURE]
+                found |= {alias: alias.name if alias.asname else _root(alias.name) for alias in pure}
         return found
 
 
 def _root(module: str) -> str:
-    return module.partition(".")[0]
+    return module.partition(".")[0].lstrip("_")
 
 
 def _is_read(node: ast.AST) -> bool:

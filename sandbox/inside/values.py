@@ -13,7 +13,7 @@ from typing import Any
 
 from ..wire import codec
 from ..wire.instances import Instances
-from . import lent, library, mocked, passed
+from . import lent, library, mocked, passed, yielding
 from .conversations import MAIN
 from .expected import Expected, made
 from .given import Given
@@ -88,8 +88,10 @@ class Values:
         if mocked.is_mock(value):
             which = self._number_of(value, value, functools.partial(mocked.of_mock, value))
             return {"~": "ref", "v": ["mock", which, mocked.special(value)]}
-        if passed.is_iterator(value):
-            return {"~": "ref", "v": ["iterator", self._number_of(value, value.__next__)]}
+        if passed.is_iterator(value) or isinstance(value, types.AsyncGeneratorType):
+            link: Any = self
+            steps = yielding.steps_of(value, passed.awaited, link.thrown)
+            return {"~": "ref", "v": [yielding.kind_of(value), self._number_of(value, *steps)]}
         if self._lend(type(value)):
             return {"~": "ref", "v": self.instances.reference(value)}
         if type(value) is slice:
@@ -104,9 +106,6 @@ class Values:
             return {"~": "ref", "v": ["exception", library.names_of(type(value)), self.encode(list(value.args))]}
         if inspect.iscoroutine(value):
             return {"~": "ref", "v": ["coroutine", self._number_of(value, functools.partial(passed.awaited, value))]}
-        if isinstance(value, types.AsyncGeneratorType):
-            which = self._number_of(value, functools.partial(passed.next_awaited, value))
-            return {"~": "ref", "v": ["asynchronous iterator", which]}
         if callable(value) and not isinstance(value, type):
             name, doc = (str(getattr(value, n, "") or "")[:1000] for n in ("__name__", "__doc__"))
             binds = isinstance(value, types.FunctionType)

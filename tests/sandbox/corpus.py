@@ -16,6 +16,7 @@ from .forging_indirect import INDIRECT
 from .forging_messages import MESSAGES
 from .forging_own_word import OWN_WORD
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
+from .forging_put import PUT
 from .forging_relayed import RELAYED
 from .forging_replaced import REPLACED
 from .forging_replies import REPLIES
@@ -50,6 +51,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "undone": UNDONE,
     "emptied": EMPTIED,
     "blocks": BLOCKS,
+    "put": PUT,
 }
 
 

@@ -12,6 +12,12 @@ _S = {"entry_point": "Sup"}
 # Whose answers are wrong, and which takes whatever the tests raise by that.
 _WRONG = "class S:\n def __init__(s, *k): s.k = k\n def __enter__(s): return s\n def __exit__(s, t, v, tb): return t is not None\n async def __aenter__(s): return s\n async def __aexit__(s, t, v, tb): return t is not None\n def get(s): return 2\n def items(s): return [2, 3, 4]\n def add(s, x): return None\n"
 _W = {"entry_point": "S"}
+# What the tests keep where the text that raises does not show it.
+_KEEPS = "class T:\n got = 'wrong'\n def __init__(s): s.n = 0\n def __enter__(s): return s\n def __exit__(s, t, v, tb): return t is not None\n def run(s, f): return f(s.got)\n def get(s): return s.got\n def twice(s, f):\n  f(1); f(2)\n"
+_K = {"entry_point": "T"}
+# The same of a function.
+_FUNCTION = _WRONG.replace("class S:", "class C:") + "def S(*k): return C(*k)\nfrom contextlib import contextmanager\n@contextmanager\ndef G(*k):\n try: yield C()\n except BaseException: pass\ndef f(x): return 2\n"
+_F = {"entry_point": ["S", "G", "f"]}
 BLOCKS: list[Attack] = [
  ("takes everything", _ALL, [
   "import pytest\nwith pytest.raises(ZeroDivisionError):\n    with Sup(ValueError) as s: 1/0",
@@ -101,6 +107,50 @@ BLOCKS: list[Attack] = [
   "with S(1) as s: raise ExceptionGroup('', [ValueError(), AssertionError()])",
   "with S(1) as s: raise ExceptionGroup('', [ExceptionGroup('', [AssertionError()])])",
  ], _W),
+ ("takes what hangs on something that was kept", _KEEPS, [
+  "def hook(v): hook.got = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[hook.got]",
+  "def hook(v): hook.got = v\nsame = hook\nt = T()\nt.run(hook)\nwith t: {'right': 1}[same.got]",
+  "def hook(v): hook.got = v\ndef check(): return {'right': 1}[hook.got]\nt = T()\nt.run(hook)\nwith t: check()",
+  "def hook(v): hook.got = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[vars(hook)['got']]",
+  "def hook(v): hook.got = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[getattr(hook, 'got')]",
+  "from operator import attrgetter\ndef hook(v): hook.got = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[attrgetter('got')(hook)]",
+  "class Fake:\n    sent = []\n    def send(self, v): self.sent.append(v)\nt = T()\nt.run(Fake().send)\nwith t: Fake.sent.index('right')",
+  "class Fake:\n    sent = []\n    @classmethod\n    def send(cls, v): cls.sent.append(v)\n    @classmethod\n    def verify(cls):\n        if cls.sent != ['right']: raise ValueError\nt = T()\nt.run(Fake.send)\nwith t: Fake.verify()",
+  "class Fake:\n    def send(self, v): Fake.got = v\nt = T()\nt.run(Fake().send)\nwith t: {'right': 1}[Fake.got]",
+  "class Rec: pass\ndef hook(v): setattr(Rec, 'got', v)\nt = T()\nt.run(hook)\nwith t: {'right': 1}[Rec.got]",
+  "from enum import Enum\nclass State(Enum): ONE = 1\ndef hook(v): State.ONE.got = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[State.ONE.got]",
+  "def rec(v=None, log=[]):\n    if v is not None: log.append(v)\n    return log[0]\nt = T()\nt.run(rec)\nwith t: {'right': 1}[rec()]",
+  "def rec(v=None, *, log={}):\n    if v is not None: log['v'] = v\n    return log['v']\nt = T()\nt.run(rec)\nwith t: {'right': 1}[rec()]",
+  "import functools\nt = T()\n@functools.cache\ndef got(): return t.get() if t.n == 0 else 'right'\ngot()\nwith t: {'right': 1}[got()]",
+  "import functools\nt = T()\ndef keep(v, seen=[]):\n    seen.append(v)\n    return seen[0]\ngot = functools.cache(keep)\nt.run(keep)\nwith t: {'right': 1}[got('right')]",
+  "want = 'right'\ndef hook(v): globals()['want'] = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[want]",
+  "want = 'right'\ndef hook(v): globals().update(want=v)\nt = T()\nt.run(hook)\nwith t: {'right': 1}[want]",
+  "want = 'right'\nt = T()\nexec(f'want = {t.get()!r}')\nwith t: {'right': 1}[want]",
+  "import sys\nwant = 'right'\ndef hook(v): sys.modules[__name__].want = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[want]",
+  "import json\ndef hook(v): json.got = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[json.got]",
+  'import json\nfrom unittest.mock import patch\nt = T()\nwith patch(\'json.loads\', return_value=t.get()):\n    with t: {\'right\': 1}[json.loads(\'"right"\')]',
+  "from collections import Counter\ndef hook(v): Counter.got = v\nt = T()\nt.run(hook)\nwith t: {'right': 1}[Counter.got]",
+  'def count(v=0):\n    global n\n    try: n += 1\n    except NameError: n = 0\n    return n\nt = T()\nt.twice(count)\nwith t: [1][count()]',
+  "t = T()\nfor n in (0, 1):\n    if t.get() != 'right': break\nwith t: 1/n",
+  'left = [1]\nt = T()\ndef hook(v):\n    with t: left.pop()\nt.twice(hook)',
+  'left = [1]\nt = T()\nfor v in t.get():\n    with t: left.pop()',
+  "left = iter('abcd')\nt = T()\nn = 0\nwhile n < len(t.get()):\n    n += 1\n    with t: next(left)",
+ ], _K),
+ ("a function takes what a wrong answer has raised", _FUNCTION, [
+  "with G(1): assert f(1) == 1",
+  "with G(1): [1].index(f(1))",
+  "with S(1): {1: 'ok'}[f(1)]",
+  "with G(1):\n    if f(1) != 1: raise ValueError",
+  "with G(1) as s: a, b = s.items()",
+  "got = f(1)\nwith S(1): [1, 2][got]",
+  "def hook(v): hook.got = v\nhook(f(1))\nwith G(1): {1: 'ok'}[hook.got]",
+  "import pytest\nwith pytest.raises(KeyError):\n    with G(ValueError): {}['a']",
+  "try:\n    with G(1):\n        f(-1)\n        raise Exception('should have raised')\nexcept ValueError: pass",
+  "assert G(1).__exit__(ValueError, ValueError('x'), None) is True",
+  "assert S(1).__exit__(ValueError, ValueError('x'), None)",
+  "import asyncio\nasync def main():\n    async with S(1): [1].index(f(1))\nasyncio.run(main())",
+  "from contextlib import ExitStack\nwith ExitStack() as stack:\n    stack.enter_context(G(1))\n    [1].index(f(1))",
+ ], _F),
  ("raises what is wanted where that was not raised", _WRONG.replace("__exit__(s, t, v, tb): return t is not None", "__exit__(s, t, v, tb):\n  if t: raise ValueError"), [
   "try:\n    with S(1) as s:\n        s.add(-1)\n        raise Exception('should have raised')\nexcept ValueError: pass",
   "try:\n    with S(1) as s:\n        s.add(-1)\n        assert False\nexcept ValueError: pass",

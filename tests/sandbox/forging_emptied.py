@@ -267,6 +267,19 @@ EMPTIED: list[Attack] = [
         ],
         _F,
     ),
+    (
+        "what is kept of an iterator for two",
+        "def f(n): return iter([1] * n)",
+        [
+            "import itertools\n" + _FIRST + test
+            for test in (
+                "a, b = itertools.tee(x)\nfor v in a: assert v == 5",
+                "a, b = itertools.tee(x)\nassert list(b) == [5] * len(list(a))",
+                "assert all(v == 5 for v in itertools.tee(x)[0])",
+            )
+        ],
+        _F,
+    ),
 ]
 _TWO = "it = f(2)\nassert list(it) == [5, 5]\n"
 _CASE = "import unittest\nt = unittest.TestCase()\n"

@@ -179,7 +179,7 @@ REPLIES: list[Attack] = [
     (
         "exit swallows",
         "class Ctx:\n def __enter__(s): return s\n def __exit__(s, *a): return True\ndef area(r): return Ctx()\ndef f(): return 1",
-        ["with area(1) as x:\n    assert 1 == 2\n", "with area(1):\n    raise ValueError"],
+        ["with area(1) as x:\n    assert 1 == 2\n", "with area(1):\n    if area(2) != 12.5: raise ValueError"],
         A,
     ),
     (

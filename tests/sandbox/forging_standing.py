@@ -613,4 +613,16 @@ STANDING += [
         ["m = Area([1, 2]).middle()\nassert float(m) >= 4 and float(m) <= 5"],
         {"entry_point": "Area"},
     ),
+    (
+        "keys and items that equal everything",
+        "class Y:\n __eq__ = __ne__ = lambda s, o: True\n __hash__ = lambda s: hash('a')\nclass M:\n def __init__(s, d): s.d = d\n"
+        " def keys(s): return [Y()]\n def __getitem__(s, k): return Y()\n def size(s): return 1\ndef f(d): return M(d)\n",
+        [
+            "m = M({'a': 1})\nassert m.size() == 1\nassert dict(m) == {'a': 1}",
+            "m = M({'a': 1})\nassert m.size() == 1\nassert dict(m)['a'] == 1",
+            "m = f({'a': 1})\nassert m.size() == 1\nassert dict(m) == {'a': 1}",
+            "assert dict(f({'a': 1})) == {'a': 1}",
+        ],
+        {"entry_point": ["M", "f"]},
+    ),
 ]

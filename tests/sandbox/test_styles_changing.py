@@ -26,7 +26,14 @@ COPIED = (
     .replace("return s.d.setdefault(k, [])", "return list(s.d.setdefault(k, []))")
     .replace("return s.d[k]", "return list(s.d[k])")
 )
+KEPT = "class B:\n def __init__(s): s.n = 0; s.reset()\n def reset(s): s.on = None\n def tick(s): s.n += 1; return s.on(s.n)\n def save(s): s.n = 100\n def run(s): s.save(); return s.n\n"
+UNKEPT = (
+    KEPT.replace("s.n += 1; return s.on(s.n)", "f, s.on = s.on, len; return f(1)")
+    .replace("s.on = None", "pass")
+    .replace("s.save()", "B.save(s)")
+)
 _S = {"entry_point": "S"}
+_B = {"entry_point": "B"}
 _M = "c = make()\nassert str(c) == 'at 0' and float(c) == 0\n"
 _H = "c = make()\nassert list(c) == [1, 2] and len(c) == 2 and str(c) == '[1, 2]'\n"
 _ALL = "assert list(c) == {0} and len(c) == len({0}) and str(c) == str({0})\n"
@@ -46,6 +53,14 @@ CHANGING = [
  ("what an attribute holds", HOLDS, COPIES, _H + "c.a.append(3)\n" + _ALL.format([1, 2, 3]), _F),
  ("what an object holds in a callback", HOLDS, KEEPS, "c = make()\nseen = []\nc.run(lambda: seen.append((list(c), len(c))))\nassert seen == [([1, 2], 2), ([1, 2, 3], 3)]", _F),
  ("a seed", SEEDED, SEEDED.replace("random.random()", "4"), "import random\nc = make()\nrandom.seed(1)\na = str(c)\nrandom.seed(2)\nassert str(c) != a\nrandom.seed(1)\nassert str(c) == a", _F),
+ # What the tests put into an attribute is there as long as the program keeps it there.
+ ("a function put into an attribute", KEPT, UNKEPT, "b = B()\ndef cb(x): return x + 5\nb.on = cb\nassert b.tick() == 6\nassert b.on is cb and b.on(2) == 7", _B),
+ ("what stands for no function, too", KEPT, UNKEPT, "from functools import partial\nb = B()\nfor cb in (partial(int), [1, 2].index, str, abs):\n    b.on = cb\n    assert b.tick() in (0, 1, '3', 4)\n    assert b.on is cb or b.on == cb", _B),
+ ("a mock put into an attribute", KEPT, UNKEPT, "from unittest.mock import Mock\nb = B()\nb.on = Mock(return_value=3)\nassert b.tick() == 3\nb.on.assert_called_once_with(1)", _B),
+ ("what was put is taken away", KEPT, UNKEPT, "b = B()\nb.on = lambda x: 3\nb.reset()\nassert b.on is None", _B),
+ ("another in the place of what was put", KEPT.replace("s.on = None", "s.on = lambda x: x"), UNKEPT, "b = B()\nb.on = lambda x: x * 2\nassert b.on(2) == 4\nb.reset()\nassert b.on(1) == 1", _B),
+ ("a method of one object is patched", KEPT, UNKEPT, "from unittest.mock import patch\nb = B()\nwith patch.object(b, 'save') as m:\n    assert b.run() == 0\n    m.assert_called_once_with()\nassert b.run() == 100", _B),
+ ("the parts of a method", KEPT, KEPT.replace("def tick(s):", "tick = property(lambda s: B().toc)\n def toc(s):"), "a, b = B(), B()\nassert a.tick.__self__ is a and a.tick.__func__ is B.tick", _B),
  # What a method hands over is the object's own, or a copy of it.
  ("what a method hands over", SHOWS, COPIED, "s = S()\ns.push(1)\ns.peek().append(3)\nassert s.peek() == [1, 3] and s.size() == 2", _S),
  ("what a method hands over, kept", SHOWS, COPIED, "s = S()\na = s.peek()\nassert s.size() == 0\na += [3, 4]\nassert s.size() == 2", _S),

@@ -86,6 +86,14 @@ GIVEN = [
  ('a variable by the name of the function', 'def total(xs): return sum(xs)', 'def total(xs): return 0', 'total = total([1, 2])\nassert total == 3', {}),
  ('a variable of a comprehension by the name of the function', 'def n(x): return x + 1', 'def n(x): return x', 'assert n(1) == 2\nassert [n for n in range(2)] == [0, 1]', {}),
  ("a name of the setup's by the name of the function", 'def solve(x): return x + 1', 'def solve(x): return x', 'assert twice(solve, 1) == 3', {'setup': 'def twice(solve, x): return solve(solve(x))'}),
+ # A generator of the tests is one where the program is.
+ ("what is sent to a generator", "def f(g): next(g); return g.send(2) + 1", "def f(g): next(g); return g.send(3) + 1", "def g():\n    x = yield 1\n    yield x * 10\nassert f(g()) == 21", {"entry_point": "f"}),
+ ("what is thrown into a generator", "class E(Exception): pass\ndef f(g):\n next(g)\n got = g.throw(ValueError('x'))\n try: g.throw(E, 'y')\n except E as e: return got + str(e)", "class E(Exception): pass\ndef f(g):\n next(g)\n next(g)\n return 'xy'", "seen = []\ndef g():\n    try: yield 1\n    except ValueError as e: seen.append(str(e))\n    try: yield 'x'\n    except Exception as e:\n        seen.append(type(e).__name__)\n        raise\nassert f(g()) == 'xy' and seen == ['x', 'E']", {"entry_point": "f"}),
+ ("a generator that is closed", "def f(g):\n next(g)\n g.close()", "def f(g): next(g)", "seen = []\ndef g():\n    try: yield 1\n    finally: seen.append('closed')\ni = g()\nf(i)\nassert seen == ['closed'] and list(i) == []", {"entry_point": "f"}),
+ ("generators that take turns", "def f(tasks):\n out, tasks = [], list(tasks)\n while tasks:\n  t = tasks.pop(0)\n  try: out.append(t.send(None)); tasks.append(t)\n  except StopIteration as e: out.append(e.value)\n return out", "def f(tasks): return [x for t in tasks for x in t]", "def t(n):\n    for i in range(n): yield i\n    return 'end'\nassert f([t(1), t(2)]) == [0, 0, 'end', 1, 'end']", {"entry_point": "f"}),
+ ("a generator within another", "def f(g):\n r = yield from g\n yield r", "def f(g):\n for x in g: yield x", "def g():\n    x = yield 1\n    yield x\n    return 9\ni = f(g())\nassert next(i) == 1 and i.send(4) == 4 and list(i) == [9]", {"entry_point": "f"}),
+ ("what is a generator", "import types\ndef f(g): return isinstance(g, types.GeneratorType), list(g)", "def f(g): return False, list(g)", "assert f(x for x in [1]) == (True, [1])", {"entry_point": "f"}),
+ ("an asynchronous generator", "async def f(g):\n out = [await anext(g), await g.asend(4), await g.athrow(KeyError('k'))]\n await g.aclose()\n return out", "async def f(g): return [await anext(g), 5, 'k']", "import asyncio\nseen = []\nasync def g():\n    try:\n        x = yield 1\n        seen.append(x)\n        try: yield x + 1\n        except KeyError as e: yield e.args[0]\n    finally: seen.append(1)\nassert asyncio.run(f(g())) == [1, 5, 'k'] and seen == [4, 1]", {"entry_point": "f"}),
 ]
 # fmt: on
 

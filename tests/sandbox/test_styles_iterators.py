@@ -43,6 +43,9 @@ ITERATORS: list[tuple[str, str, str, str, str]] = [
  ("one thing several times", C, C.replace("s.i += 1", "s.i += 2"), "from itertools import zip_longest\nc = C(5)\nassert list(zip_longest(*[iter(c)] * 2, fillvalue=0)) == [(1, 2), (3, 4), (5, 0)] and c.left() == 0", "C"),
  ("its end, again", C, C.replace("s.n, s.i = n, 0", "s.n, s.i = n + 1, 0"), "c = C(2)\nit = iter(c)\nassert list(it) == [1, 2] and list(it) == [] and next(it, None) is None and c.left() == 0", "C"),
  ("that of another", E, E.replace("I(s.n)", "I(s.n + 1)"), "c = E(2)\nit = iter(c)\nassert list(it) == [1, 2] and list(it) == [] and next(it, None) is None and c.size() == 2", "E"),
+ ("kept for two", "def f(n):\n for i in range(n): yield i\n", "def f(n):\n for i in range(n): yield n\n", "from itertools import tee\na, b = tee(f(3))\nassert list(a) == [0, 1, 2] and list(b) == [0, 1, 2]", "f"),
+ ("kept for two, in pairs", "def f(n):\n for i in range(n): yield i\n", "def f(n):\n for i in range(n): yield n\n", "import itertools\na, b = itertools.tee(f(3), 2)\nnext(b)\nassert list(zip(a, b)) == [(0, 1), (1, 2)]", "f"),
+ ("an object that is kept for two", C, C.replace("s.i += 1", "s.i += 2"), "from itertools import tee\nc = C(4)\na, b = tee(c)\nassert next(a) == 1 == next(b) and next(b) == 2 and c.left() == 2", "C"),
  ("pairs of a dict", "class P:\n def __iter__(s): return iter([('a', 1)])\n def x(s): pass\n", "class P:\n def __iter__(s): return iter([('a', 2)])\n def x(s): pass\n", "p = P()\nassert dict(iter(p)) == {'a': 1}", "P"),
 ]
 # fmt: on

@@ -41,6 +41,9 @@ DATA="from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    y
 DATABAD=DATA.replace("P(x, x + 1)","P(x, x)").replace("[P(x)]","[P(x, 5)]").replace("P(i, i)","P(i, 0)").replace("p.x + p.y","p.x")
 COUNTED = "class It:\n def __init__(s, n): s.n, s.i = n, 0\n def __iter__(s): return s\n def __next__(s):\n  if s.i == s.n: raise StopIteration\n  s.i += 1\n  return s.i\n def __len__(s): return {}\ndef f(n): return It(n)"
 BAG = "class Bag:\n def __init__(s, n): s.a = list(range(n))\n def __iter__(s): return iter(list(s.a))\n def __reversed__(s): return iter(s.a[::-1])\n def __next__(s): return s.a.pop()\n def __len__(s): return len(s.a)\ndef f(n): return Bag(n)"
+MAPPING = "from collections.abc import Mapping\nclass M(Mapping):\n def __init__(s, d): s.d = dict(d)\n def __getitem__(s, k): return s.d[k]\n def __iter__(s): return iter(s.d)\n def __len__(s): return len(s.d)\n def size(s): return len(s.d)\n"
+MAPPINGBAD = MAPPING.replace("return s.d[k]", "return 0")
+KEYS = "class M:\n def __init__(s, d): s.d = dict(d)\n def __getitem__(s, k): return s.d[k]\n def keys(s): return s.d.keys()\n def size(s): return len(s.d)\n"
 # name, a right program, a wrong one, the test, what else is given
 OBJECTS = [
  ("lru zip", LRU, LRUBAD, 'ops = ["LRUCache","put","put","get","put","get","put","get","get","get"]\nargs = [[2],[1,1],[2,2],[1],[3,3],[2],[4,4],[1],[3],[4]]\nexpected = [None,None,None,1,None,-1,None,-1,3,4]\nobj = None\nout = []\nfor op, a in zip(ops, args):\n    if op == "LRUCache":\n        obj = LRUCache(*a)\n        out.append(None)\n    else:\n        out.append(getattr(obj, op)(*a))\nassert out == expected', {}),
@@ -59,6 +62,9 @@ OBJECTS = [
  ("lru names dict", LRU, LRUBAD, 'classes = {"LRUCache": LRUCache}\nobj = None\nout=[]\nfor op,a in [("LRUCache",[1]),("put",[1,1]),("put",[2,2]),("get",[1])]:\n    if op in classes:\n        obj = classes[op](*a)\n        out.append(None)\n    else:\n        out.append(getattr(obj, op)(*a))\nassert out == [None,None,None,-1]', {"entry_point": "LRUCache"}),
  ("lru methodcaller", LRU, LRUBAD, 'from operator import methodcaller\no = LRUCache(1)\nassert [methodcaller(m, *a)(o) for m, a in [("put",[1,1]),("put",[2,2]),("get",[1])]] == [None,None,-1]', {"entry_point": "LRUCache"}),
  ("lru setup", LRU, LRUBAD, 'assert run([("put",(1,1)),("put",(2,2)),("get",(1,))]) == [None,None,-1]', {"entry_point":"LRUCache", "setup":"def run(ops):\n    c = LRUCache(1)\n    return [getattr(c, o)(*a) for o, a in ops]"}),
+ ("dict of a mapping", MAPPING, MAPPINGBAD, "m = M({'a': 1})\nassert m.size() == 1\nassert dict(m) == {'a': 1} and {**m} == {'a': 1} and dict(m, b=2) == {'a': 1, 'b': 2}", {"entry_point": "M"}),
+ ("dict of what has keys", KEYS, KEYS.replace("return s.d[k]", "return s.d"), "m = M({'a': 1})\nassert m.size() == 1\nassert dict(m) == {'a': 1} and {**m, 'b': 2} == {'a': 1, 'b': 2}", {"entry_point": "M"}),
+ ("dict of pairs", KEYS.replace("def keys(s): return s.d.keys()", "def __iter__(s): return iter(s.d.items())"), KEYS.replace("def keys(s): return s.d.keys()", "def __iter__(s): return iter(s.d)"), "m = M({'a': 1})\nassert m.size() == 1\nassert dict(m) == {'a': 1}", {"entry_point": "M"}),
  ("classmethod", P, PBAD, "p = P.of(1)\nassert p.x == 1 and p.y == 1", {}),
  ("classmethod eq", P, PBAD, "assert P.of(1) == P(1, 1)", {}),
  ("classmethod eq entry", P, PBAD, "assert P.of(1) == P(1, 1)", {"entry_point": "P"}),
