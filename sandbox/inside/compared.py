@@ -18,6 +18,7 @@ from .held import (
     Held,
     about,
     is_object,
+    is_used,
     not_data,
     number,
     producer,
@@ -66,35 +67,57 @@ class Compared(Held):
         return _equal(self, other, "ne")
 
 
-def _equal(ours: Held, other: object, operation: str) -> bool:
+def _equal(ours: Held, other: object, operation: str) -> Any:
     if not isinstance(other, Held):
         if isinstance(other, Deciding) or _of_tests(type(other), "__eq__"):  # it asks for the attributes
             decided = getattr(type(other), f"__{operation}__")(other, ours)
             if decided is NotImplemented:
                 raise not_data(ours, operation)
             return bool(decided)
-        if isinstance(other, type):
-            return (library_class(ours) is other) == (operation == "eq")
         if about(ours).mock is not None and about(ours).mock is other:
             return operation == "eq"
         if type(other).__module__ == "unittest.mock":  # ANY: it answers
             return NotImplemented
+        if standing(ours) == OWN:
+            return _said_of_data(ours, other, operation)
         if is_path(other):  # of a path its text is asked, and what it is compared with is not told
             return (text(ours, "fspath") == str(other)) == (operation == "eq")
+        if isinstance(other, type):
+            return (library_class(ours) is other) == (operation == "eq")
         if other is None:
             return operation == "ne"
-        if standing(ours) == OWN:  # of a subclass of list, what it holds, without being told
-            held = about(ours).link.operation("data", ours)
-            return (held is not None and not isinstance(held, Held) and held == other) == (operation == "eq")
         raise not_data(ours, operation)
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
-        return about(ours).link.operation(operation, ours, other) is True
+        return _said_by_its_class(ours, other, operation)
     same = number(ours) == number(other)
     if same or operation == "eq":
         return same == (operation == "eq")
     if any(about(held).named for held in (ours, other)):
         return True  # another object than the named one
     raise not_data(ours, operation)
+
+
+def _said_by_its_class(ours: Held, other: object, operation: str) -> Any:
+    """What is under test, with another object: the answer of ``==`` need be no bool, as anywhere."""
+    said = about(ours).link.operation(operation, ours, other)
+    if isinstance(said, Held):
+        raise not_data(said, operation)
+    return said
+
+
+def _said_of_data(ours: Held, other: object, operation: str) -> Any:
+    """What is under test, with data.
+
+    What is itself data of a kind (a subclass of list) equals what it holds, whatever it says. What an operator made, or no
+    test surely uses as an object, may stand for data (a function's name may have the form of a class's): it may say only that
+    it equals none.
+    """
+    held = about(ours).link.operation("data", ours)
+    said = _said_by_its_class(ours, other, operation)
+    equals = bool(said) == (operation == "eq")
+    if isinstance(held, Held) or equals != (is_used(ours) and equals if held is None else bool(held == other)):
+        raise not_data(ours, operation)
+    return said
 
 
 def _of_tests(kind: type, method: str) -> bool:

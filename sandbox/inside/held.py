@@ -9,7 +9,7 @@ be the expected value. What arithmetic of an own object with plain data makes is
 (``+``, ``*``, ``|``, ``&``, or an object that has changed in place) it is *changed*: it may be looked into, and still is
 no number.
 
-With plain data no object of the program is ever equal, and none has an order.
+With plain data none has an order, and none is equal but an object of a class under test whose class says so.
 
 One object may be held in several standings at once: what a class under test returns from a method is opaque, though it be
 the very object that the tests have made (``return self``).
@@ -203,6 +203,11 @@ def about(held: Held) -> About:
 def is_object(held: Held) -> bool:
     """Whether the tests use what came from here as an object, so that the reference must return one, too."""
     return standing(held) != OPAQUE or producer(held) in about(held).link.objects
+
+
+def is_used(held: Held) -> bool:
+    """Whether it is what a class has made of which the tests ask for what no data has."""
+    return producer(held) == f"{about(held).class_name}()" and producer(held) in about(held).link.objects
 
 
 def _said(held: Held, operation: str, *operands: Any) -> Any:
