@@ -41,7 +41,7 @@ _SAYING |= {
     "dir",
     "vars",
 }
-_SAYING |= {"eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
+_SAYING |= {"own", "eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
 # What changes an object, or has it run as a call does.
 _CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
 _CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}
@@ -112,6 +112,7 @@ class Link(Protocol):
         put: functions that the tests have put into an attribute, by the object's number and the attribute's name.
         kept: what opaque objects have said and yielded since the tests last called the program.
         emptied: what is known of the ends of iterators.
+        own: what the classes of opaque objects decide by themselves, by their names.
         taken: how many items the tests have taken of those that are their own iterators.
         outstanding: hears of exceptions that are no answer.
         raised: kinds of exceptions.
@@ -127,6 +128,7 @@ class Link(Protocol):
     kept: Kept
     emptied: Any
     blocks: Any
+    own: dict[str, frozenset[str]]
     taken: Counter[int]
 
     def tell(self) -> None: ...
@@ -234,6 +236,18 @@ def answer(held: Held, operation: str, kind: type) -> Any:
         if whole is not None and part is not None and not whole - 1 <= part <= whole + 1:
             raise Gone("an object of the program says two numbers")
     return value
+
+
+def decides(held: Held, operation: str) -> bool:
+    """Whether the class of an opaque object has a word of its own in what is asked: as opaque, it has none.
+
+    Without one Python decides by which object it is. That a class keeps one back gains no more than not to have it.
+    """
+    own, name = about(held).link.own, about(held).class_name
+    if name not in own:
+        told = about(held).link.operation("own", held)
+        own[name] = frozenset(told if type(told) is list else ())
+    return operation in own[name]
 
 
 def text(held: Held, operation: str, *operands: Any) -> str:

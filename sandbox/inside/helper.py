@@ -17,7 +17,7 @@ from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, standing
 from .outstanding import Outstanding, among
-from .proxy import Proxy
+from .proxy import Proxy, is_special
 from .texts import Handed, Names, check_template
 
 _TAKEN_FOR_ANSWERS = (LookupError, StopIteration, TypeError, AttributeError)
@@ -104,6 +104,13 @@ class Helper:
         return Names(mapping, self._handed, of_data) if known else mapping
 
     def getattr(self, owner: Any, name: Any, *default: Any) -> Any:
+        if self._number(owner) is not None and is_special(name) and not builtins.hasattr(owner, name):
+            self._handed.get(owner, name, None)
+            return (
+                default[0]
+                if default and not self.hasattr(owner, name)
+                else self.ask("getattr", owner, name, producer=f".{name}")
+            )
         found = self._handed.get(owner, name, *default)
         if name == "__next__" and builtins.hasattr(owner, name):
             return self.raising_method(owner, name)
@@ -275,7 +282,7 @@ class Helper:
 
     def hasattr(self, value: Any, name: str) -> bool:
         """What stands for an object of the program has all methods that Python calls by itself."""
-        if self._number(value) is None or not (name.startswith("__") and name.endswith("__")):
+        if self._number(value) is None or not is_special(name):
             return builtins.hasattr(value, name)
         try:
             self.ask("getattr", value, name)
