@@ -62,7 +62,8 @@ class Helper:
     ) -> None:
         self._outstanding, self.ask, self.asked, self.now = outstanding, ask, asked, now
         self._number = number
-        self.kinds, self.ends, self.anext = Kinds(self, namespace), ends, ends.anext
+        self.kinds, self.ends = Kinds(self, namespace), ends
+        self.anext, self.iter = ends.anext, ends.iter
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
         self._expected: list[Expected] = []
