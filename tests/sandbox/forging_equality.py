@@ -104,8 +104,13 @@ EQUALITY: list[Attack] = [
             "import pytest\nwith pytest.raises(TypeError): {make()}",
             "import pytest\nwith pytest.raises(TypeError): {make(): 1}",
             "import pytest\nfrom collections import Counter\nwith pytest.raises(TypeError): Counter([make()])",
-            _RAISES + "with pytest.raises(TypeError): hash(a)",
         ],
+        _MAKE,
+    ),
+    (
+        "objects that have a hash",
+        RESULT.format(" kind = 1"),
+        [_RAISES + "with pytest.raises(TypeError): hash(a)"],
         _MAKE,
     ),
     (
