@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
+from .emptied import is_of_tests
 from .held import (
     CHANGED,
     OPAQUE,
@@ -17,7 +19,9 @@ from .held import (
     Gone,
     Held,
     about,
+    decides,
     is_object,
+    is_used,
     not_data,
     number,
     producer,
@@ -50,10 +54,11 @@ class Compared(Held):
         if own is None:
             if (kind := library_class(self)) is not None:
                 return hash(kind)
-            if is_object(self) or about(self).named or about(self).single:
+            if _is_single(self) or (is_object(self) and not decides(self, "hash")):
                 return about(self).number
-            # Which is no verdict: whoever counts the items of a list then compares them one by one.
-            raise TypeError(f"unhashable: an object of the program's own ({about(self).class_name})")
+            if _is_counted(sys._getframe(1)):
+                raise TypeError("unhashable: an object of the program's own")
+            raise not_data(self, "hash")
         value = about(self).link.operation("hash", own)
         if type(value) is not int:
             raise Gone(f"hash() came back as {type(value).__name__}")
@@ -66,35 +71,69 @@ class Compared(Held):
         return _equal(self, other, "ne")
 
 
-def _equal(ours: Held, other: object, operation: str) -> bool:
+def _is_counted(frame: types.FrameType | None) -> bool:
+    """Whether it is ``assertCountEqual`` that asks for a hash: without one it compares item by item, which gives the verdict."""
+    while frame is not None and not is_of_tests(frame.f_code):
+        if frame.f_code.co_name == "assertCountEqual":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _equal(ours: Held, other: object, operation: str) -> Any:
     if not isinstance(other, Held):
         if isinstance(other, Deciding) or _of_tests(type(other), "__eq__"):  # it asks for the attributes
             decided = getattr(type(other), f"__{operation}__")(other, ours)
             if decided is NotImplemented:
                 raise not_data(ours, operation)
             return bool(decided)
-        if isinstance(other, type):
-            return (library_class(ours) is other) == (operation == "eq")
         if about(ours).mock is not None and about(ours).mock is other:
             return operation == "eq"
         if type(other).__module__ == "unittest.mock":  # ANY: it answers
             return NotImplemented
+        if standing(ours) == OWN:
+            return _said_of_data(ours, other, operation)
         if is_path(other):  # of a path its text is asked, and what it is compared with is not told
             return (text(ours, "fspath") == str(other)) == (operation == "eq")
+        if isinstance(other, type):
+            return (library_class(ours) is other) == (operation == "eq")
         if other is None:
             return operation == "ne"
-        if standing(ours) == OWN:  # of a subclass of list, what it holds, without being told
-            held = about(ours).link.operation("data", ours)
-            return (held is not None and not isinstance(held, Held) and held == other) == (operation == "eq")
         raise not_data(ours, operation)
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
-        return about(ours).link.operation(operation, ours, other) is True
+        return _said_by_its_class(ours, other, operation)
     same = number(ours) == number(other)
-    if same or operation == "eq":
-        return same == (operation == "eq")
-    if any(about(held).named for held in (ours, other)):
-        return True  # another object than the named one
-    raise not_data(ours, operation)
+    if not same and not _is_single(ours, other) and (decides(ours, "eq") or decides(other, "eq")):
+        raise not_data(ours, operation)
+    return same == (operation == "eq")
+
+
+def _is_single(*objects: Held) -> bool:
+    """Whether one of them is the same object wherever it comes from."""
+    return any(about(held).named or about(held).single for held in objects)
+
+
+def _said_by_its_class(ours: Held, other: object, operation: str) -> Any:
+    """What is under test, with another object: the answer of ``==`` need be no bool, as anywhere."""
+    said = about(ours).link.operation(operation, ours, other)
+    if isinstance(said, Held):
+        raise not_data(said, operation)
+    return said
+
+
+def _said_of_data(ours: Held, other: object, operation: str) -> Any:
+    """What is under test, with data.
+
+    What is itself data of a kind (a subclass of list) equals what it holds, whatever it says. What an operator made, or no
+    test surely uses as an object, may stand for data (a function's name may have the form of a class's): it may say only that
+    it equals none.
+    """
+    held = about(ours).link.operation("data", ours)
+    said = _said_by_its_class(ours, other, operation)
+    equals = bool(said) == (operation == "eq")
+    if isinstance(held, Held) or equals != (is_used(ours) and equals if held is None else bool(held == other)):
+        raise not_data(ours, operation)
+    return said
 
 
 def _of_tests(kind: type, method: str) -> bool:

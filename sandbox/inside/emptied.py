@@ -65,22 +65,25 @@ class Going:
     """
 
     def __init__(self, emptied: Emptied, which: int, of: int) -> None:
-        self._emptied, self.of, self._found = emptied, of, False
-        self._key = which, place()
-        self._behind = which in emptied.spent
+        self._emptied, self.of = emptied, of
+        self.which, self.place = which, place()
+        self._done = False  # it has found an item, or an end
 
     def found(self) -> None:
         """An item."""
-        if not self._found:
-            self._found, self._behind = True, False
-            self._emptied.places.add(self._key)
+        if not self._done:
+            self._done = True
+            self._emptied.places.add((self.which, self.place))
 
     def ended(self) -> None:
-        self._emptied.spent.add(self._key[0])
-        if self._behind and self._key not in self._emptied.places:
-            self._behind = False
-            self._emptied.again.append(error := BehindItsEnd(self.of))
-            self._emptied.add(error)
+        emptied = self._emptied
+        behind = not self._done and self.which in emptied.spent and (self.which, self.place) not in emptied.places
+        self._done = True
+        emptied.spent.add(self.which)
+        emptied.leave(self, ended=True)
+        if behind:
+            emptied.again.append(error := BehindItsEnd(self.of))
+            emptied.add(error)
 
 
 class Made:
@@ -117,7 +120,9 @@ class Emptied:
         self.add, self._take = add, take
         self.spent: set[int] = set()
         self.places: set[tuple[int, Place]] = set()
-        self._goings: dict[int, Going] = {}  # the latest, by iterator
+        # By iterator: those that have not come to an end, the latest last, each in a place of its own; and the latest that has.
+        self._goings: defaultdict[int, dict[Place, Going]] = defaultdict(dict)
+        self._left: dict[int, Going] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -125,14 +130,32 @@ class Emptied:
         self._open: defaultdict[int, list[Made]] = defaultdict(list)  # by the frame in which they are evaluated
         self._passed: list[tuple[types.FrameType, Made]] = []  # by the frame that calls, as long as it does
 
-    def go_over(self, which: int, of: int) -> None:
+    def go_over(self, which: int, of: int) -> Going:
         """The tests begin to go over an iterator, which something has handed over."""
-        self._goings[which] = Going(self, which, of)
+        goings, going = self._goings[which], Going(self, which, of)
+        goings.pop(going.place, None)
+        goings[going.place] = going
+        return going
 
     def going(self, which: int) -> Going:
-        if which not in self._goings:
-            self.go_over(which, which)
-        return self._goings[which]
+        """Which of them it is that asks, an iterator does not hear. It is the latest: one that began before an end and has found
+        nothing comes behind that end."""
+        goings = self._goings[which]
+        return goings[next(reversed(goings))] if goings else self._left.get(which) or self.go_over(which, which)
+
+    def leave(self, going: Going, ended: bool = False) -> None:
+        goings = self._goings[going.which]
+        if goings.get(going.place) is going:
+            del goings[going.place]
+        if ended:
+            self._left[going.which] = going
+
+    def iter(self, value: Any, *sentinel: Any) -> Any:
+        """By which nothing is gone over yet: whatever does, begins for itself."""
+        found = iter(value, *sentinel)
+        if (which := number(found)) is not None:
+            self.leave(self.going(which))
+        return found
 
     # What is made of iterators: `mark`, then the sources, then `made`, all in one frame.
 
@@ -247,6 +270,9 @@ class Emptied:
 
     def asserting(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """``assertEqual(list(x), [])``, ``assertCountEqual(x, [])``, ``assertIsNone(next(x, None))``."""
+        for side in arguments:  # what another argument has met is none of its ends
+            if type(side) is Made:
+                side.since = len(self.again)
         result = function(*map(value_of, arguments), **named)
         for side in arguments:
             if type(side) is Made:  # what the function itself has gone over
@@ -255,23 +281,30 @@ class Emptied:
         return result
 
     def next(self, iterator: Any, *default: Any) -> Any:
-        since = self._next_begins(iterator)
+        since, going = len(self.again), self._next_begins(iterator)
         try:
             return next(iterator)
         except StopIteration as error:
             return self._next_ended(iterator, since, error, default)
+        finally:
+            self._next_is_over(going)
 
     async def anext(self, iterator: Any, *default: Any) -> Any:
-        since = self._next_begins(iterator)
+        since, going = len(self.again), self._next_begins(iterator)
         try:
             return await anext(iterator)
         except StopAsyncIteration as error:
             return self._next_ended(iterator, since, error, default)
+        finally:
+            self._next_is_over(going)
 
-    def _next_begins(self, iterator: Any) -> int:
-        if (which := number(iterator)) is not None:
-            self.go_over(which, which)
-        return len(self.again)
+    def _next_begins(self, iterator: Any) -> Going | None:
+        which = number(iterator)
+        return None if which is None else self.go_over(which, which)
+
+    def _next_is_over(self, going: Going | None) -> None:
+        if going is not None:
+            self.leave(going)
 
     def _next_ended(self, iterator: Any, since: int, error: BaseException, default: tuple[Any, ...]) -> Any:
         for end in self.again[since:]:

@@ -9,7 +9,7 @@ be the expected value. What arithmetic of an own object with plain data makes is
 (``+``, ``*``, ``|``, ``&``, or an object that has changed in place) it is *changed*: it may be looked into, and still is
 no number.
 
-With plain data no object of the program is ever equal, and none has an order.
+With plain data none has an order, and none is equal but an object of a class under test whose class says so.
 
 One object may be held in several standings at once: what a class under test returns from a method is opaque, though it be
 the very object that the tests have made (``return self``).
@@ -41,7 +41,7 @@ _SAYING |= {
     "dir",
     "vars",
 }
-_SAYING |= {"eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
+_SAYING |= {"own", "eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
 # What changes an object, or has it run as a call does.
 _CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
 _CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}
@@ -113,6 +113,7 @@ class Link(Protocol):
             program's object may have something else there by now.
         kept: what opaque objects have said and yielded since the tests last called the program.
         emptied: what is known of the ends of iterators.
+        own: what the classes of opaque objects decide by themselves, by their names.
         taken: how many items the tests have taken of those that are their own iterators.
         outstanding: hears of exceptions that are no answer.
         raised: kinds of exceptions.
@@ -129,6 +130,7 @@ class Link(Protocol):
     kept: Kept
     emptied: Any
     blocks: Any
+    own: dict[str, frozenset[str]]
     taken: Counter[int]
 
     def tell(self) -> None: ...
@@ -207,6 +209,11 @@ def is_object(held: Held) -> bool:
     return standing(held) != OPAQUE or producer(held) in about(held).link.objects
 
 
+def is_used(held: Held) -> bool:
+    """Whether it is what a class has made of which the tests ask for what no data has."""
+    return producer(held) == f"{about(held).class_name}()" and producer(held) in about(held).link.objects
+
+
 def _said(held: Held, operation: str, *operands: Any) -> Any:
     """What an object says that it is: until the tests do something with it, an opaque one says the same each time."""
     link = about(held).link
@@ -231,6 +238,18 @@ def answer(held: Held, operation: str, kind: type) -> Any:
         if whole is not None and part is not None and not whole - 1 <= part <= whole + 1:
             raise Gone("an object of the program says two numbers")
     return value
+
+
+def decides(held: Held, operation: str) -> bool:
+    """Whether the class of an opaque object has a word of its own in what is asked: as opaque, it has none.
+
+    Without one Python decides by which object it is. That a class keeps one back gains no more than not to have it.
+    """
+    own, name = about(held).link.own, about(held).class_name
+    if name not in own:
+        told = about(held).link.operation("own", held)
+        own[name] = frozenset(told if type(told) is list else ())
+    return operation in own[name]
 
 
 def text(held: Held, operation: str, *operands: Any) -> str:

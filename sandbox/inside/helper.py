@@ -18,7 +18,7 @@ from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, is_object, not_data, standing
 from .outstanding import Outstanding, among
-from .proxy import Proxy
+from .proxy import Proxy, is_special
 from .texts import Handed, Names, check_template
 
 _TAKEN_FOR_ANSWERS = (LookupError, StopIteration, TypeError, AttributeError)
@@ -63,7 +63,8 @@ class Helper:
     ) -> None:
         self._outstanding, self.ask, self.asked, self.now = outstanding, ask, asked, now
         self._number = number
-        self.kinds, self.ends, self.anext = Kinds(self, namespace), ends, ends.anext
+        self.kinds, self.ends = Kinds(self, namespace), ends
+        self.anext, self.iter = ends.anext, ends.iter
         self._handed, self.look_up, self.named = handed, handed.look_up, handed.named
         self._task = task
         self._expected: list[Expected] = []
@@ -105,6 +106,13 @@ class Helper:
         return Names(mapping, self._handed, of_data) if known else mapping
 
     def getattr(self, owner: Any, name: Any, *default: Any) -> Any:
+        if self._number(owner) is not None and is_special(name) and not builtins.hasattr(owner, name):
+            self._handed.get(owner, name, None)
+            return (
+                default[0]
+                if default and not self.hasattr(owner, name)
+                else self.ask("getattr", owner, name, producer=f".{name}")
+            )
         found = self._handed.get(owner, name, *default)
         if name == "__next__" and builtins.hasattr(owner, name):
             return self.raising_method(owner, name)
@@ -285,7 +293,7 @@ class Helper:
         """
         if self._number(value) is not None and name in DATA_NAMES and not is_object(value):
             raise not_data(value, f".{name}")
-        if self._number(value) is None or not (name.startswith("__") and name.endswith("__")):
+        if self._number(value) is None or not is_special(name):
             return builtins.hasattr(value, name)
         try:
             self.ask("getattr", value, name)

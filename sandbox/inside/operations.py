@@ -9,8 +9,10 @@ import inspect
 import math
 import operator
 import os
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,15 @@ _OPERATORS = (
     *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
     *("irshift", "index"),
 )
+# By what Python decides equality, hash, truth and containment, where a class has more than every object.
+_DECIDING = {
+    "eq": ("__eq__", "__ne__"),
+    "hash": ("__hash__",),
+    "bool": ("__bool__", "__len__"),
+    "contains": ("__contains__",),
+}
+# Of these the number of an object says as much: what a method is of and what it does, which member of an enumeration it is.
+_NUMBERED = (types.MethodType, types.BuiltinMethodType, enum.Enum)
 _sleep = time.sleep  # that of the program may be another one
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
@@ -31,6 +42,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "is": operator.is_,
     "members": lambda o: dict(o.__members__),
     "parameters": lambda kind: _parameters(kind),
+    "own": lambda o: _own(o),
     "attributes": lambda o, kind, names: _attributes(o, kind, names),
     "isinstance": isinstance,
     "len": len,
@@ -136,6 +148,18 @@ def _parameters(kind: Any) -> list[Any]:
         if default and callable(factories.get(name)):
             default = [factories[name]()]
         found.append([name, default])
+    return found
+
+
+def _own(value: Any) -> list[str]:
+    """Which of these its class decides by methods of its own."""
+    known = [object, *(kind for kind in _NUMBERED if isinstance(value, kind))]
+    found = []
+    for operation, names in _DECIDING.items():
+        kinds = {next((k for k in type(value).__mro__ if name in vars(k)), object) for name in names}
+        if operation == "contains":  # by the library's, what is in it is what it yields
+            kinds = {k for k in kinds if k.__module__.partition(".")[0] not in sys.stdlib_module_names}
+        found += [operation] if kinds.difference(known) else []
     return found
 
 

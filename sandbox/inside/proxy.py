@@ -18,6 +18,7 @@ from .held import (
     Gone,
     about,
     answer,
+    decides,
     inner,
     is_object,
     is_read,
@@ -85,8 +86,8 @@ class Proxy(Compared):
     def __getattr__(self, name: str) -> Any:
         if name == "__members__":  # of an enumeration
             return about(self).link.operation("members", self)
-        if name.startswith("__") and name.endswith("__") and name not in _NAMES_OF_A_KIND:
-            raise AttributeError(name)
+        if is_special(name) and name not in _NAMES_OF_A_KIND and not is_read(sys._getframe(1)):
+            raise AttributeError(name)  # to who looks for what the object could be taken for
         if name in DATA_NAMES and not _answers(self, name):
             if name not in _GIVING:
                 raise not_data(self, f".{name}")
@@ -125,6 +126,8 @@ class Proxy(Compared):
     def __contains__(self, item: Any) -> bool:
         if standing(self) in (OWN, CHANGED):
             return about(self).link.operation("contains", self, item) is True
+        if decides(self, "contains"):
+            raise not_data(self, "in")
         # To the end, so that what yields everything contains nothing.
         found = []
         for value in iter(self):
@@ -135,8 +138,8 @@ class Proxy(Compared):
 
     def __bool__(self) -> bool:
         if standing(self) == OPAQUE:
-            if is_object(self):
-                return True  # an object is there, whatever it says of itself
+            if is_object(self) and not decides(self, "bool"):
+                return True  # an object is there
             raise not_data(self, "its truth")
         return _number_of(self, "bool", bool)
 
@@ -286,6 +289,10 @@ def _yielding(held: Proxy, operation: str, kept: str, made: Callable[..., Any]) 
         return held
     # Anew: `iter` may have had a function of the tests called, behind which the program's objects are asked again.
     return found if standing(held) != OPAQUE else getattr(link.kept, kept).setdefault(which, made(found, held))
+
+
+def is_special(name: Any) -> bool:
+    return isinstance(name, str) and name.startswith("__") and name.endswith("__")
 
 
 def _is_class(held: Proxy, kinds: frozenset[str] = _META) -> bool:

@@ -31,7 +31,7 @@ from .taken import EXCEPTIONS, Places, raises
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
-_ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable", "hasattr", "dir", "vars"))
+_ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable", "hasattr", "dir", "vars", "iter"))
 _TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.

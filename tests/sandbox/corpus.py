@@ -10,6 +10,7 @@ from grpo_kit.sandbox import Limits, Sandbox, TestError
 from .forging_answering import ANSWERING
 from .forging_blocks import BLOCKS
 from .forging_emptied import EMPTIED
+from .forging_equality import EQUALITY
 from .forging_executed import EXECUTED, REFUSED
 from .forging_frameworks import FRAMEWORKS
 from .forging_indirect import INDIRECT
@@ -52,6 +53,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "emptied": EMPTIED,
     "blocks": BLOCKS,
     "put": PUT,
+    "equality": EQUALITY,
 }
 
 

@@ -232,6 +232,29 @@ _BEHIND = [
         "print(*x)\nassert all(v == 5 for v in list(x))",
     )
 ]
+_IN_ARGUMENTS = [
+    f"import unittest\nt = unittest.TestCase()\nx = f(3)\nt.assertEqual(len(list(x)), 3)\nt.{test}"
+    for test in (
+        "assertEqual(list(x), list(x)[::-1])",
+        "assertEqual(list(x), [5] * len(list(x)))",
+        "assertEqual(list(x), [v for v in x if v == 5])",
+        "assertEqual([v for v in x if v == 5], list(x))",
+        "assertCountEqual(x, [v for v in x if v == 5])",
+    )
+]
+_BEGUN = [
+    f"x = f(3)\ng = {lazy}\n{end}\nassert {test}"
+    for end in ("assert len(list(x)) == 3", "for v in x: pass", "h = [v for v in x]\nassert len(h) == 3")
+    for lazy, test in (
+        ("(v == 5 for v in x)", "all(g)"),
+        ("map(lambda v: v == 5, x)", "all(g)"),
+        ("enumerate(x)", "all(v == 5 for _, v in g)"),
+        ("zip(x, [5, 5, 5])", "all(v == w for v, w in g)"),
+        ("filter(lambda v: v != 5, x)", "list(g) == []"),
+        ("[(v == 5 for v in x) for _ in range(2)]", "all(map(all, g))"),
+        ("iter(x)", "all(v == 5 for v in g)"),
+    )
+]
 _AGAIN = "class W:\n def __init__(s, n): s.n = n\n def __iter__(s): return s\n def __next__(s):\n  s.n -= 1\n  if s.n < 0: raise StopIteration\n  return 9\ndef f(n): return W(n)"
 _SAME = (
     "class W:\n def __init__(s, n): s.items = iter([9] * n)\n def __iter__(s): return s.items\ndef f(n): return W(n)"
@@ -241,6 +264,9 @@ EMPTIED: list[Attack] = [
     ("an iterator in the place of a list", "def f(n): return iter([9] * n)", _BEHIND, _F),
     ("a generator in its place", "def f(n):\n for _ in range(n): yield 9", _BEHIND, _F),
     ("one of the program's own", _AGAIN, _BEHIND, _F),
+    ("ends that other arguments meet", "def f(n): return iter([9] * n)", _IN_ARGUMENTS, _F),
+    ("what was begun before the end", "def f(n): return iter([9] * n)", _BEGUN, _F),
+    ("what was begun before the end of one of the program's own", _AGAIN, _BEGUN, _F),
     (
         "an object that hands over the same iterator",
         _SAME,
@@ -344,6 +370,18 @@ _ENDS = [
         "def all(xs): return xs\ny = f(1)\nassert [*all(y)] == [5] and [*all(y)] == []",
     )
 ]
+_LAZY = [
+    _CASE + "it = f(3)\n" + test
+    for test in (
+        "g = map(str, it)\nassert list(g) == ['5'] * 3\nassert list(g) == []",
+        "g = enumerate(it)\nassert len(list(g)) == 3 and next(g, None) is None",
+        "g = (v for v in it)\nassert next(g) == 5\nassert list(g) == [5, 5] and list(g) == []",
+        "g = map(str, it)\nassert next(g) == '5'\nassert list(g) == ['5', '5'] and not list(g)",
+        "for v in it: break\nassert list(it) == [5, 5]",
+        "import itertools\nsame = iter(it)\npairs = itertools.zip_longest(same, same)\nassert list(pairs) == [(5, 5), (5, None)]",
+        "t.assertEqual(list(it), [5] * 3)\nt.assertEqual(list(it), [])\nt.assertCountEqual([], it)",
+    )
+]
 _CHUNKS = [
     f"from itertools import islice\nit, out = f(4), []\n{test}\nassert out == [[5] * 3, [5]]"
     for test in (
@@ -360,6 +398,8 @@ _CHUNKS = [
 ]
 HONEST_EMPTIED: list[Attack] = [
     ("the end of an iterator, asked for", "def f(n): return iter([5] * n)", [*_ENDS, *_CHUNKS], _F),
+    ("what was begun and goes on", "def f(n): return iter([5] * n)", _LAZY, _F),
+    ("lists, in arguments and begun", "def f(n): return [5] * n", [*_IN_ARGUMENTS, *_BEGUN], _F),
     ("that of a generator", "def f(n):\n for _ in range(n): yield 5", [*_ENDS, *_CHUNKS], _F),
     ("that of one of the program's own", _AGAIN.replace("9", "5"), [*_ENDS, *_CHUNKS], _F),
     ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7", "set(r)", "StopIteration", "finally: break"))], _F),

@@ -222,14 +222,14 @@ REPLIES: list[Attack] = [
     ),
     (
         "own via neg",
-        W + "class M(W):\n def __neg__(s): return s\n def go(s): pass",
+        W + "class M(W):\n def __neg__(s): return W()\n def go(s): pass",
         ["m = M()\nm.go()\nx = -m\nassert x == 5"],
         {},
     ),
     (
         "round own",
         W + "class M(W):\n def __round__(s, n=None): return 3.14\n def go(s): pass",
-        ["m = M()\nm.go()\nassert m == 3"],
+        ["m = M()\nm.go()\nassert round(m) == 3"],
         {},
     ),
     (

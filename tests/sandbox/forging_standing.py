@@ -474,7 +474,7 @@ STANDING += [
             "b = Box(1)\nassert b.size() - 5 == 0",
             "b = Box(1)\nassert abs(b.size() - 5) < 1e-6",
             "with Box(1) as b:\n    assert b.size() == 5",
-            "b = Box(1)\nb.size()\nassert b == 5",
+            "b = Box(1)\nb.size()\nassert b + 1 == 5",
             "b = Box(1)\nb.size()\nassert b.get() if b.get() else False",
         ],
         {},

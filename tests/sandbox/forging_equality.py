@@ -1,0 +1,125 @@
+"""Programs whose equality, hash, truth or containment is wrong, where nobody else may answer in their place: (name, program,
+tests, arguments). Plain Python fails each of them.
+"""
+
+# ruff: noqa: E501
+from __future__ import annotations
+
+from .forging_programs import Attack
+
+_CASE = "import unittest\nt = unittest.TestCase()\n"
+_USED = "p = Point(1, 2)\nassert p.x_of() == 1\n"
+POINT = "class Point:\n def __init__(s, x, y=0): s.x, s.y = x, y\n def x_of(s): return s.x\n def __eq__(s, o): "
+WITH_DATA = [
+    _USED + test
+    for test in (
+        "assert Point(1, 2) != 5",
+        "assert 5 != p",
+        "assert not p == 'a'",
+        "assert p not in [5, None]",
+        "assert [p] != [5]",
+        "assert p != None",
+        "assert None != p",
+        "assert p != int",
+        "assert p != (1, 2)",
+        _CASE + "t.assertNotEqual(p, 5)",
+        _CASE + "t.assertNotEqual(5, p)",
+        _CASE + "t.assertNotIn(p, [None])",
+    )
+]
+RESULT = "class R:\n def __init__(s, x): s.x = x\n def x_of(s): return s.x\n{}\ndef make(x=1): return R(x)\n"
+_MAKE = {"entry_point": "make"}
+_RESULTS = "a, b = make(1), make(2)\nassert a.x_of() == 1\n"
+ANOTHER = [
+    _RESULTS + test
+    for test in (
+        "assert not (a == b)",
+        "assert a != b",
+        "assert a not in [b]",
+        "assert len({a, b}) == 2",
+        "assert len({make(i) for i in range(5)}) == 5",
+        "assert {a: 1}.get(b) is None",
+        _CASE + "t.assertFalse(a == b)",
+        _CASE + "t.assertNotEqual(a, b)",
+        _CASE + "t.assertNotIn(a, [b])",
+    )
+]
+TRUE = [
+    _RESULTS + test
+    for test in ("assert a", "assert bool(a)", "if not a: raise AssertionError", _CASE + "t.assertTrue(a)")
+]
+_RAISES = "import pytest\n" + _RESULTS
+EQUALITY: list[Attack] = [
+    ("an equality that takes all for a point", POINT + "return s.x == o.x\n", WITH_DATA, {"entry_point": "Point"}),
+    ("an equality that takes all for equal", POINT + "return True\n", WITH_DATA, {"entry_point": "Point"}),
+    (
+        "an inequality that takes all for a point",
+        POINT + "return s is o\n def __ne__(s, o): return s.x != o.x\n",
+        [t for t in WITH_DATA if "!=" in t and "[p]" not in t],
+        {},
+    ),
+    (
+        "what equals no data",
+        POINT + "return NotImplemented\n",
+        [_USED + "assert p == 1", _USED + "assert 1 in [p]", _USED + _CASE + "t.assertEqual(1, p)"],
+        {},
+    ),
+    (
+        "an equality that is true and not True",
+        POINT + "return 1\n",
+        [_USED + "assert not p == Point(3)", _USED + "assert (p == p) is True"],
+        {},
+    ),
+    (
+        "a list that equals other lists",
+        "class Bag(list):\n def __eq__(s, o): return True\n def add(s, x): s.append(x)\n def top(s): return s[-1]\n",
+        ["b = Bag()\nb.add(1)\nassert b.top() == 1 and not b == [2]"],
+        {"entry_point": "Bag"},
+    ),
+    (
+        "results that are all equal",
+        RESULT.format(" def __eq__(s, o): return True\n __hash__ = lambda s: 1"),
+        ANOTHER,
+        _MAKE,
+    ),
+    ("results that are false", RESULT.format(" def __bool__(s): return False"), TRUE, _MAKE),
+    ("results without items", RESULT.format(" def __len__(s): return 0"), TRUE, _MAKE),
+    (
+        "results that contain all",
+        RESULT.format(" def __iter__(s): return iter([s.x])\n def __contains__(s, o): return True"),
+        [_RESULTS + "assert 3 not in a"],
+        _MAKE,
+    ),
+    (
+        "an object under test that contains all",
+        "class Box:\n def __init__(s, x): s.x = x\n def put(s, x): s.x = x\n def __iter__(s): return iter([s.x])\n def __contains__(s, o): return True\n",
+        ["b = Box(1)\nb.put(2)\nassert 3 not in b", "assert 3 not in Box(1)"],
+        {"entry_point": "Box"},
+    ),
+    (
+        "results that have a hash",
+        RESULT.format(""),
+        [
+            "import pytest\nwith pytest.raises(TypeError): hash(make())",
+            "import pytest\nwith pytest.raises(TypeError): {make()}",
+            "import pytest\nwith pytest.raises(TypeError): {make(): 1}",
+            "import pytest\nfrom collections import Counter\nwith pytest.raises(TypeError): Counter([make()])",
+        ],
+        _MAKE,
+    ),
+    (
+        "objects that have a hash",
+        RESULT.format(" kind = 1"),
+        [_RAISES + "with pytest.raises(TypeError): hash(a)"],
+        _MAKE,
+    ),
+    (
+        "results that have what they should not",
+        RESULT.format(" __secret__ = 5\n def __array__(s, *a): return 5"),
+        [
+            _RAISES + f"with pytest.raises(AttributeError): {test}"
+            for test in ("a.__secret__", "a.__array__", "getattr(a, '__secret__')")
+        ],
+        _MAKE,
+    ),
+]
