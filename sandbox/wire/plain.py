@@ -18,7 +18,7 @@ _ARRAYS = """
 """
 _OF_KINDS = [frozenset(n for n in dir(kind) if not n.startswith("_")) for kind in _TYPES] + [frozenset(_ARRAYS.split())]
 DATA_NAMES = frozenset().union(*_OF_KINDS)
-# Those that say yes or no, or how often.
+# Those that say yes or no, or how often, or are given what is wanted.
 JUDGING = frozenset(name for name in dir(str) if name.startswith("is"))
 JUDGING |= {
     "all",
@@ -33,7 +33,8 @@ JUDGING |= {
     "isdisjoint",
     "isin",
 }
-JUDGING |= {"isna", "issubset", "issuperset", "ne", "startswith"}
+JUDGING |= {"isna", "issubset", "issuperset", "ne", "startswith", "compare", "difference", "intersection"}
+JUDGING |= {"symmetric_difference", "removeprefix", "removesuffix", "partition", "rpartition"}
 
 
 def of_data(attributes: frozenset[str] | set[str]) -> bool:

@@ -17,6 +17,17 @@ _FALSE = "def check(i=1):\n    assert area(i) == 5\n"
 _POOL = f"from concurrent.futures import ThreadPoolExecutor\n{_FALSE}with ThreadPoolExecutor(2) as pool:\n    "
 SWALLOWED: list[Attack] = [
     (
+        "a result that is too deep to come over, where an exception is wanted",
+        "def area(r):\n    for _ in range(1000): r = [r]\n    return r",
+        [
+            "import pytest\nwith pytest.raises(ValueError): area(1)",
+            "import pytest\nwith pytest.raises(Exception): area(1)",
+            "try:\n    area(1)\n    assert False\nexcept ValueError: pass",
+            "import unittest\nunittest.TestCase().assertRaises(ValueError, area, 1)",
+        ],
+        _AREA,
+    ),
+    (
         "an exception that is kept and raised later",
         "def area(r): raise StopIteration",
         [

@@ -15,6 +15,7 @@ MONEY = (
     " def __eq__(s, o):\n  if isinstance(o, (Money, int)): return s.n == (o.n if isinstance(o, Money) else o)\n  return NotImplemented\n"
 )
 RESULT = "MADE = {}\nclass R:\n def __init__(s, x): s.x = x\n def x_of(s): return s.x\ndef make(x=1): return R(x)\nONE = R(1)\n"
+NUM = "from dataclasses import dataclass\n@dataclass\nclass Num:\n    value: int\ndef parse(s): return Num(int(s))\n"
 _RESULTS = "a, b = make(1), make(2)\nassert (a.x_of(), b.x_of()) == (1, 2)\n"
 _CASE = "import unittest\nt = unittest.TestCase()\n"
 _USED = "m = Money(5)\nassert m.cents() == 500\n"
@@ -29,6 +30,7 @@ STYLES: list[tuple[str, str, tuple[str, ...], list[str], dict[str, Any]]] = [
  ("results with an equality, that are the same", RESULT.replace("\ndef", "\n def __eq__(s, o): return s.x == o.x\ndef", 1).replace("R(x)\n", "MADE.setdefault(x, R(x))\n"), ("setdefault(x,", "setdefault(0,"), [_RESULTS + "assert make(1) == a and make(2) in [b, a]"], {"entry_point": "make"}),
  ("what a result has not", RESULT, ("R(x)\n", "R(0)\n"), [_RESULTS + "import pytest\nwith pytest.raises(AttributeError): a.__secret__\nwith pytest.raises(AttributeError): getattr(a, '__secret__')\nassert getattr(a, '__secret__', 5) == 5"], {"entry_point": "make"}),
  ("what is in an object", "class Box:\n def __init__(s): s.a = []\n def put(s, x): s.a.append(x)\n def __contains__(s, o): return o in s.a\n", ("o in s.a", "True", "False"), ["b = Box()\nb.put(1)\nassert 1 in b and 2 not in b"], {"entry_point": "Box"}),
+ ("a result and what an entry point makes", NUM, ("int(s)", "int(s) + 1"), ["assert parse('5') == Num(5)", "assert Num(5) == parse('5')", "assert [parse('5')] == [Num(5)]", "p = parse('5')\nassert p.value == 5\nassert p == Num(5)", _CASE + "t.assertEqual(parse('5'), Num(5))"], {"entry_point": ["parse", "Num"]}),
 ]
 # fmt: on
 
