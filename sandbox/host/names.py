@@ -103,6 +103,7 @@ class Script:
         entry_points: names that are given as the program's.
         not_defined: why the tests cannot be run: they leave their verdict to the program.
         assigned, read: attributes that are set, and that the setup reads (`assigned_and_read`).
+        compared: entry points in the form of a class's, no classes under test, of which themselves the tests ask nothing.
         defaulted: attributes that nobody sets, and that the setup's methods look for.
     """
 
@@ -117,6 +118,7 @@ class Script:
     assigned: list[str] = field(default_factory=list)
     read: list[str] | None = None
     defaulted: list[str] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
     not_defined: str | None = None
 
 
@@ -189,6 +191,7 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
     script.methods = sorted(_methods(script.classes, uses))
     named = [n for n in script.program if _CAP_WORDS.fullmatch(n) and n not in script.classes]
+    script.compared = [n for n in named if n in entry and not uses.get(n)]
     script.answering = sorted(f"{n}()" for n in named if uses.get(f"{n}()", set()) & DATA_NAMES - JUDGING)
     return script
 

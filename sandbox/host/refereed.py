@@ -61,6 +61,7 @@ def run(worker: Worker, request: Request, setup: str, task_classes: list[str], t
         judge |= {
             "methods": script.methods,
             "answering": script.answering,
+            "compared": script.compared,
             "exceptions": script.exceptions,
             "entry_points": script.entry_points,
         }

@@ -72,7 +72,8 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     setattr(builtins, rewritten.HELPER, namespace[rewritten.HELPER])  # for text that they execute with other names
     program = frozenset(n for n in job["names"] if n not in own)
     # Where it is said what is under test, the rest is a class, or nothing: without that, it may be a function.
-    others = (program if job["entry_points"] else program & link.classes) - frozenset(job["classes"])
+    others = (program if job["entry_points"] else program & link.classes) - link.under_test
+    others |= frozenset(job["compared"])
     others = frozenset(n for n in others if n[:1].isupper())
     return rewritten.Names(others, program, frozenset(data.bound))
 
