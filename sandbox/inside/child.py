@@ -304,10 +304,11 @@ def _find(names: list[str], namespace: dict[str, Any]) -> Any:
 
 def run_solution_side(job: dict[str, Any], extra: int | None) -> None:
     assert extra is not None
+    stdout = sys.__stdout__  # before the program can put something else there
     namespace = load(job, "solution")
     codec.arrays_as_numpy()
     classes = {name: namespace[name] for name in job["task_classes"] if isinstance(namespace.get(name), type)}
-    serve.serve(extra, namespace, classes)
+    serve.serve(extra, namespace, classes, stdout)
     finish(0)
 
 

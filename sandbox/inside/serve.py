@@ -17,7 +17,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 from threading import Thread  # that of the program may be another one
-from typing import Any
+from typing import Any, TextIO
 
 from ..wire import codec
 from ..wire.instances import Instances
@@ -63,8 +63,10 @@ class _Here(threading.local):
 
 
 class Server:
-    def __init__(self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type]) -> None:
-        self.connection, self.namespace = connection, namespace
+    def __init__(
+        self, connection: Connection, namespace: dict[str, Any], classes: dict[str, type], stdout: TextIO | None
+    ) -> None:
+        self.connection, self.namespace, self._printed = connection, namespace, stdout
         self.instances = Instances(classes, -1, by_name=True)
         self.objects: dict[int, Any] = {}
         self.stand_ins: dict[int, object] = {}
@@ -271,9 +273,9 @@ class Server:
 
     def _send(self, message: list[Any]) -> None:
         # What a call has printed is out before its answer, with which the tests may end, and this process with them.
-        if sys.__stdout__ is not None:
+        if self._printed is not None:
             with contextlib.suppress(OSError, ValueError):  # closed by the program
-                sys.__stdout__.flush()
+                self._printed.flush()
         number = self.here.number
         with self.sending:
             if changed := self.shared.changed(self.encode):
@@ -500,6 +502,6 @@ def _is_exception(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
 
 
-def serve(descriptor: int, namespace: dict[str, Any], classes: dict[str, type]) -> None:
+def serve(descriptor: int, namespace: dict[str, Any], classes: dict[str, type], stdout: TextIO | None) -> None:
     codec.records_as_sent()
-    Server(Connection(descriptor), namespace, classes).run()
+    Server(Connection(descriptor), namespace, classes, stdout).run()

@@ -19,22 +19,17 @@ _ARRAYS = """
 _OF_KINDS = [frozenset(n for n in dir(kind) if not n.startswith("_")) for kind in _TYPES] + [frozenset(_ARRAYS.split())]
 DATA_NAMES = frozenset().union(*_OF_KINDS)
 # Those that say yes or no, or how often, or are given what is wanted.
-JUDGING = frozenset(name for name in dir(str) if name.startswith("is"))
+JUDGING = frozenset(name for name in DATA_NAMES if name.startswith(("is", "compare")))
+JUDGING |= {"all", "any", "count", "endswith", "eq", "equals", "ne", "same_quantum", "startswith"}
 JUDGING |= {
-    "all",
-    "any",
-    "count",
-    "endswith",
-    "eq",
-    "equals",
-    "is_integer",
-    "is_signed",
-    "is_zero",
-    "isdisjoint",
-    "isin",
+    "difference",
+    "intersection",
+    "symmetric_difference",
+    "removeprefix",
+    "removesuffix",
+    "partition",
+    "rpartition",
 }
-JUDGING |= {"isna", "issubset", "issuperset", "ne", "startswith", "compare", "difference", "intersection"}
-JUDGING |= {"symmetric_difference", "removeprefix", "removesuffix", "partition", "rpartition"}
 
 
 def of_data(attributes: frozenset[str] | set[str]) -> bool:

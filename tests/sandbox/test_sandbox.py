@@ -77,6 +77,12 @@ def test_what_a_call_has_printed_is_out_before_its_answer(sandbox):
     assert sandbox.run_tests(code, ["r = f(1)\nassert len(r) == 1"], entry_point="f").passed
 
 
+def test_what_a_program_puts_in_the_place_of_its_output_is_not_flushed(sandbox):
+    code = "import sys\nclass Tee:\n def __init__(s, o): s.write = o.write\nsys.__stdout__ = sys.stdout = Tee(sys.stdout)\n"
+    code += "def f(x):\n print(x)\n return [x]\n"
+    assert sandbox.run_tests(code, ["r = f(1)\nassert len(r) == 1"], entry_point="f").passed
+
+
 def test_what_is_judged_anew_has_what_is_left_of_the_time(sandbox):
     spend = "import time\nt = time.process_time()\nwhile time.process_time() < t + {}: pass\n"
     for test, verdict in (("make(2) is not None", "pass"), ("len(make(2)) == 2", "timeout")):
