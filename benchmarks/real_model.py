@@ -308,7 +308,7 @@ def mixed(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     asked = [line for line in lines if "eval/sampled" in line]
     return {
         "machine": machine(),
-        "problems": options.problems,
+        "problems": min(options.problems, _config(options.run)["evaluation"]["tasks"]),  # the run holds out no more
         "dtype": options.dtype,
         "steps": steps[-1]["step"],
         "seconds_of_steps": round(sum(s["seconds/total"] - s.get("seconds/evaluate", 0.0) for s in steps)),

@@ -266,7 +266,10 @@ def compile_layers(policy: Policy, **options: Any) -> None:
 
 def _without_cache(layer: nn.Module, compiled: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
     """Passes that fill a cache are of generation, and in them each layer is another one to the compiler: it has a place there."""
-    return (compiled if named.get("past_key_values") is None else layer._call_impl)(*inputs, **named)
+    from transformers import Cache
+
+    cached = any(isinstance(value, Cache) for value in (*inputs, *named.values()))  # GPT-2's comes by position
+    return (layer._call_impl if cached else compiled)(*inputs, **named)
 
 
 def _not_compiled() -> contextlib.AbstractContextManager[None]:

@@ -112,6 +112,7 @@ def blocks_of(network: Any) -> list[nn.Module]:
 
 def checkpoint_layers(network: Network) -> None:
     """Have each layer pass again in the backward pass, in place of what it would keep until then."""
+    # transformers and peft hook something to the embedding, for the reentrant kind; hooked networks are decoded by their forward.
+    network.disable_input_require_grads()  # the earlier hooks are forgotten, and not removed, when others come
     network.gradient_checkpointing_enable({"use_reentrant": False})
-    # What transformers hooks to the embedding is for the reentrant kind; decoding leaves hooked networks to their own forward.
     network.disable_input_require_grads()

@@ -326,6 +326,8 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
         )
     if objective.natural_gradient and config.model.lora is not None and config.model.lora.base_dtype == "nf4":
         found.append("model.lora.base_dtype nf4 has no second derivatives, which objective.step natural_gradient needs")
+    if objective.natural_gradient and config.model.compile:
+        found.append("model.compile has no second derivatives, which objective.step natural_gradient needs")
     if config.rollout.epsilon and not objective.learns_values:
         found.append(
             f"rollout.epsilon {config.rollout.epsilon:g} has tokens sampled that the policy did not choose: family values learns "

@@ -3,13 +3,16 @@
 import pytest
 import torch
 
+from grpo_kit.config import LoraConfig
 from grpo_kit.generate import torch_engine
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.decoder import Decoder, can_decode
 from grpo_kit.generate.torch_engine import TorchEngine
+from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.types import Prompt
 from tests.kit.builds import BUILDS, policy_of
+from tests.kit.optional import needs_extra
 from tests.kit.tiny import make_policy
 
 
@@ -47,9 +50,14 @@ def test_bfloat16_agrees_with_the_model_under_autocast():
         assert (torch.tensor(completion.logprobs) - wanted).abs().mean() < 0.05
 
 
-def test_checkpointing_in_training_changes_nothing_about_decoding():
+@pytest.mark.parametrize("adapters", [False, True])
+def test_checkpointing_in_training_changes_nothing_about_decoding(adapters):
     policy = make_policy()
     checkpoint_layers(policy.model)
+    if adapters:
+        needs_extra("peft", "peft")
+        policy = attach_lora(policy, LoraConfig(rank=2))
+        checkpoint_layers(policy.model)  # as `train` does, before and behind
     policy.model.eval()  # as sampling has it
     assert can_decode(policy)
 

@@ -92,6 +92,28 @@ def test_generation_copies_and_looks_at_a_few_tokens_compile_nothing(compiled):
     assert graphs
 
 
+def test_a_cache_that_comes_by_position_is_one(policy):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    graphs = []
+    torch._dynamo.reset()
+    policy.model = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=16, n_layer=4, n_head=2, use_cache=True))
+    compile_layers(policy, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    ids = torch.arange(1, 9)[None]
+    policy.model(input_ids=ids, use_cache=True)
+    assert not graphs
+    policy.model(input_ids=ids, use_cache=False)
+    assert graphs
+    torch._dynamo.reset()
+
+
+def test_compiled_layers_have_no_second_derivatives(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_recipe("ppo/trpo", ["model.compile=true"])
+    with pytest.raises(UserError, match=r"model\.compile has no second derivatives"):
+        preflight(config, None)
+
+
 def test_compiled_layers_share_prompts(compiled):
     policy, graphs = compiled
     assert policy.share_prompts() is None
