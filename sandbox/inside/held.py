@@ -113,7 +113,7 @@ class Link(Protocol):
             program's object may have something else there by now.
         kept: what opaque objects have said and yielded since the tests last called the program.
         emptied: what is known of the ends of iterators.
-        own: what the classes of opaque objects decide by themselves, by their names.
+        own: what the classes of opaque objects decide by themselves, by their numbers.
         taken: how many items the tests have taken of those that are their own iterators.
         outstanding: hears of exceptions that are no answer.
         raised: kinds of exceptions.
@@ -130,7 +130,7 @@ class Link(Protocol):
     kept: Kept
     emptied: Any
     blocks: Any
-    own: dict[str, frozenset[str]]
+    own: dict[int, frozenset[str]]
     taken: Counter[int]
 
     def tell(self) -> None: ...
@@ -167,6 +167,7 @@ class About:
         single: it is the same one wherever it comes from, as it says: a class, or a member of an enumeration.
         library: which class of the library it says that it is.
         mock: the tests' own, which it stands for.
+        kind: the number of its class: there may be several of one name.
     """
 
     link: Link
@@ -181,6 +182,7 @@ class About:
     single: bool = False
     library: type | None = None
     mock: Any = None
+    kind: int = 0
 
 
 class Held:
@@ -245,11 +247,11 @@ def decides(held: Held, operation: str) -> bool:
 
     Without one Python decides by which object it is. That a class keeps one back gains no more than not to have it.
     """
-    own, name = about(held).link.own, about(held).class_name
-    if name not in own:
+    own, kind = about(held).link.own, about(held).kind
+    if kind not in own:
         told = about(held).link.operation("own", held)
-        own[name] = frozenset(told if type(told) is list else ())
-    return operation in own[name]
+        own[kind] = frozenset(told if type(told) is list else ())
+    return operation in own[kind]
 
 
 def text(held: Held, operation: str, *operands: Any) -> str:

@@ -53,7 +53,7 @@ class Link(Values):
         self.around = Around(lambda told: self.raised.as_here(told, self.decode, self.failures))
         self.put: dict[tuple[int, str], Any] = {}
         self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)
-        self.own: dict[str, frozenset[str]] = {}
+        self.own: dict[int, frozenset[str]] = {}
         self.taken: collections.Counter[int] = collections.Counter()
         self.conversations = Conversations(self._receive, self._begin)
         self.called: set[threading.Thread] = set()  # in which functions run that threads of the program have called

@@ -25,7 +25,7 @@ from . import lent, library, replaced, yielding
 from .connection import Connection
 from .conversations import MAIN, Conversations, need_room
 from .given import CONTAINERS, Arguments, Given, from_table
-from .mocked import mocked, number_of
+from .mocked import holds_more, mocked, number_of
 from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Shared, results
@@ -104,7 +104,7 @@ class Server:
             if function is not None:
                 return {"~": "ref", "v": ["function", function]}
         if (mock := number_of(value)) is not None:
-            return {"~": "ref", "v": ["mock", mock, self._held(value)]}
+            return {"~": "ref", "v": ["mock", mock, *([self._held(value)] if holds_more(value) else [])]}
         return self._held(value)
 
     def _held(self, value: Any) -> Any:
@@ -113,7 +113,9 @@ class Server:
             value, (type, enum.Enum)
         )  # the same one wherever it comes from; which, if it is the library's
         told = [":".join(library.name_of(value) or ())] if single else []
-        return {"~": "ref", "v": ["object", id(value), type(value).__name__[:100], *told]}
+        kind = type(value)
+        self.objects[id(kind)] = kind
+        return {"~": "ref", "v": ["object", id(value), kind.__name__[:100], id(kind), *told]}
 
     def decode(self, data: Any) -> Any:
         return codec.decode(data, self._resolve)

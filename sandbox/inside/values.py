@@ -146,15 +146,11 @@ class Values:
             return found
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
-        kind, which, class_name, *of_library = content
+        if content[0] == "mock":
+            return self._mock(content[1:], standing, producer)
+        kind, which, class_name, *more = content
         if kind == "pattern":
             return _pattern(self.decode(which), class_name)
-        if kind == "mock":
-            stands_for, mock = self.decode(class_name, standing, producer), self._given.get(which)
-            if not isinstance(stands_for, Proxy) or not mocked.is_mock(mock):
-                raise codec.Malformed("not a mock of the tests")
-            about(stands_for).mock = mock
-            return stands_for
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
             of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
@@ -167,9 +163,26 @@ class Values:
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         proxy = self._proxy(which, class_name, standing, producer)
+        about(proxy).kind, *of_library = more
+        if type(about(proxy).kind) is not int:
+            raise codec.Malformed("not the number of a class")
         for path in of_library:
             about(proxy).single, about(proxy).library = True, self._class_of_library(path, which)
         return proxy
+
+    def _mock(self, content: list[Any], standing: int, producer: str) -> Any:
+        """A mock of the tests, or what stands for it where the program has put more there than it has."""
+        which, *stand_in = content
+        mock = self._given.get(which)
+        if not mocked.is_mock(mock):
+            raise codec.Malformed("not a mock of the tests")
+        if not stand_in:
+            return mock
+        stands_for = self.decode(stand_in[0], standing, producer)
+        if not isinstance(stands_for, Proxy):
+            raise codec.Malformed("not an object in the place of a mock")
+        about(stands_for).mock = mock
+        return stands_for
 
     def _class_of_library(self, path: Any, which: int) -> type | None:
         """The class of that module and name, which one object of the program is, and no other."""

@@ -97,6 +97,17 @@ EQUALITY: list[Attack] = [
         {"entry_point": "Box"},
     ),
     (
+        "equal results, behind others of a class of that name",
+        "def harmless():\n class R:\n  def __init__(s, x): s.x = x\n return R\nplain = harmless()\n"
+        "class R:\n def __init__(s, x): s.x = x\n def __eq__(s, o): return True\n def __bool__(s): return False\n"
+        "def make(x): return R(x) if x else plain(x)\n",
+        [
+            f"a, b, c = make(0), make(1), make(2)\nassert a.x == 0 and a and a != make(0)\nassert {test}"
+            for test in ("b != c", "not b == c", "b not in [c]", "b", "b.x == 1 and bool(c)")
+        ],
+        _MAKE,
+    ),
+    (
         "results that have a hash",
         RESULT.format(""),
         [

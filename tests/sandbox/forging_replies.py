@@ -15,9 +15,14 @@ R = "\ndef area(r): return 1\n"
 def forge(reply: str, call: str = "call") -> str:
     return (
         S
-        + f"old = S.answer\ndef new(s, m):\n if m[0] == {call!r}: s.connection.send({reply})\n else: old(s, m)\nS.answer = new"
+        + f"old = S._answer\ndef new(s, n, m):\n if m[0] == {call!r}: s.connection.send({reply})\n else: old(s, n, m)\nS._answer = new"
         + R
     )
+
+
+def _raised(kind: str, parts: str) -> str:
+    came_from, held = "[False, None, None]", "{'~': 'ref', 'v': ['object', 1, 'x', 1]}"
+    return forge(f"['raised', [[{kind}], 'x', {parts}, {came_from}, None, None, {held}], {{}}, ['', '', 0, []]]")
 
 
 W = """class W:
@@ -40,13 +45,13 @@ X = [
 REPLIES: list[Attack] = [
     (
         "raised with wrong parts",
-        forge("['raised', ['AttributeError'], 'x', [1]]"),
+        _raised("'AttributeError'", "[1]"),
         ["class Q: pass\nassert not hasattr(area(1), 'keys')", X[0]],
         A,
     ),
     (
         "raised attr error in call",
-        forge("['raised', ['AttributeError'], 'x', [[], {'~': 'dict', 'v': []}]]"),
+        _raised("'AttributeError'", "[[], {'~': 'dict', 'v': []}]"),
         [
             "class Q:\n @property\n def p(s): return area(1)\nassert not hasattr(Q(), 'p')",
             "assert getattr(type('Q', (), {'p': property(lambda s: area(1))})(), 'p', 12.5) == 12.5",
@@ -55,18 +60,42 @@ REPLIES: list[Attack] = [
     ),
     (
         "attribute shadows",
-        forge("['raised', ['StopIteration'], 'x', [[], {'~': 'dict', 'v': ['value', 3, 'add_note', 4, 'x y', 5]}]]"),
+        _raised("'StopIteration'", "[[], {'~': 'dict', 'v': ['value', 3, 'add_note', 4, 'x y', 5]}]"),
         ["try:\n    area(1)\n    assert False\nexcept StopIteration as e:\n    assert e.value == 4"],
         A,
     ),
-    ("class ref to int", forge("['value', {'~': 'ref', 'v': ['class', 'int']}, {}, '']"), X, A),
-    ("node of nothing", forge("['value', {'~': 'ref', 'v': ['node', 5]}, {}, '']"), X, A),
-    ("library ref backwards", forge("['value', {'~': 'ref', 'v': ['library', 'builtins', 'eval']}, {}, '']"), X, A),
-    ("function ref backwards", forge("['value', {'~': 'ref', 'v': ['function', 0, 'x', '']}, {}, '']"), X, A),
-    ("object number of own", forge("['value', {'~': 'ref', 'v': ['object', True, 'x']}, {}, '']"), X, A),
+    ("class ref to int", forge("['value', {'~': 'ref', 'v': ['class', 'int']}, {}, ['', '', 0, []]]"), X, A),
+    ("node of nothing", forge("['value', {'~': 'ref', 'v': ['node', 5]}, {}, ['', '', 0, []]]"), X, A),
+    *(
+        (
+            f"a mock that is none: {number}",
+            forge(f"['value', {{'~': 'ref', 'v': ['mock', {number}]}}, {{}}, ['', '', 0, []]]"),
+            [*X, "def g(): return 12.5\nx = area(g)\nassert x() == 12.5", "def g(): return 12.5\nassert area(g) is g"],
+            A,
+        )
+        for number in ("0", "1, 5", "-1", "'0'", "[0]", "None", "10**30")
+    ),
+    (
+        "library ref backwards",
+        forge("['value', {'~': 'ref', 'v': ['library', 'builtins', 'eval']}, {}, ['', '', 0, []]]"),
+        X,
+        A,
+    ),
+    (
+        "function ref backwards",
+        forge("['value', {'~': 'ref', 'v': ['function', 0, 'x', '']}, {}, ['', '', 0, []]]"),
+        X,
+        A,
+    ),
+    (
+        "object number of own",
+        forge("['value', {'~': 'ref', 'v': ['object', True, 'x', 1]}, {}, ['', '', 0, []]]"),
+        X,
+        A,
+    ),
     (
         "object number hash",
-        forge("['value', {'~': 'ref', 'v': ['object', 12, 'x']}, {}, '']"),
+        forge("['value', {'~': 'ref', 'v': ['object', 12, 'x', 1]}, {}, ['', '', 0, []]]"),
         [
             "x = area(1)\nassert x in {12, 13}",
             "x = area(1)\nassert {12: 1}.get(x) == 1",
@@ -76,26 +105,31 @@ REPLIES: list[Attack] = [
     ),
     (
         "huge object number",
-        forge("['value', {'~': 'ref', 'v': ['object', 10**300, 'x']}, {}, '']"),
+        forge("['value', {'~': 'ref', 'v': ['object', 10**300, 'x', 1]}, {}, ['', '', 0, []]]"),
         [*X, "x = area(1)\nassert len({x}) == 1 and x"],
         A,
     ),
     (
         "class name of another",
-        forge("['value', {'~': 'ref', 'v': ['object', 7, 'float']}, {}, '']"),
+        forge("['value', {'~': 'ref', 'v': ['object', 7, 'float', 1]}, {}, ['', '', 0, []]]"),
         [*X, "x = area(1)\nassert type(x) == float", "x = area(1)\nassert isinstance(x, float)"],
         A,
     ),
     (
         "changed argument of another type",
-        forge("['value', 1, {'0': {'~': 'tuple', 'v': [1]}}, '']"),
+        forge("['value', 1, {'0': {'~': 'tuple', 'v': [1]}}, ['', '', 0, []]]"),
         ["a = [1]\nx = area(a)\nassert x == 5", "a = [1]\nx = area(a)\nassert a == (1,)"],
         A,
     ),
-    ("changed argument beyond", forge("['value', 1, {'7': [1]}, '']"), ["a = [1]\nx = area(a)\nassert x == 5"], A),
+    (
+        "changed argument beyond",
+        forge("['value', 1, {'7': [1]}, ['', '', 0, []]]"),
+        ["a = [1]\nx = area(a)\nassert x == 5"],
+        A,
+    ),
     (
         "changed argument negative",
-        forge("['value', 1, {'-1': [5]}, '']"),
+        forge("['value', 1, {'-1': [5]}, ['', '', 0, []]]"),
         ["a = [1]\nb = [2]\nx = area(a, b)\nassert x == 5"],
         A,
     ),
@@ -107,14 +141,14 @@ REPLIES: list[Attack] = [
         ],
         A,
     ),
-    ("callback number", forge("['callback', 99, [], {}]"), ["x = area(len)\nassert x == 5"], A),
-    ("callback negative", forge("['callback', -1, [1], {}]"), ["x = area(lambda y: y)\nassert x == 5"], A),
-    ("callback bool", forge("['callback', 'x', [1], {}]"), ["x = area(lambda y: y)\nassert x == 5"], A),
+    ("callback number", forge("['callback', 99, [], {}, []]"), ["x = area(len)\nassert x == 5"], A),
+    ("callback negative", forge("['callback', -1, [1], {}, []]"), ["x = area(lambda y: y)\nassert x == 5"], A),
+    ("callback bool", forge("['callback', 'x', [1], {}, []]"), ["x = area(lambda y: y)\nassert x == 5"], A),
     ("nodes of nothing", forge("['nodes', [[1, 'int', []]]]"), X, A),
     (
         "endless callbacks",
         S
-        + "def new(s, m):\n while True: s.connection.send(['callback', 0, [1], {}]); s.connection.receive()\nold = S.answer\ndef a(s, m):\n (new if m[0] == 'call' else old)(s, m)\nS.answer = a"
+        + "def new(s, n, m):\n while True: s.connection.send(['callback', 0, [1], {}, []]); s.connection.receive()\nold = S._answer\ndef a(s, n, m):\n (new if m[0] == 'call' else old)(s, n, m)\nS._answer = a"
         + R,
         ["x = area(lambda y: y)\nassert x == 5"],
         A,
@@ -308,13 +342,15 @@ REPLIES: list[Attack] = [
     ),
     (
         "forged match",
-        forge("['value', {'~': 'match', 'v': ['x', 'abc', [0, 10**30], {'~': 'dict', 'v': []}]}, {}, '']"),
+        forge("['value', {'~': 'match', 'v': ['x', 'abc', [0, 10**30], {'~': 'dict', 'v': []}]}, {}, ['', '', 0, []]]"),
         X[:2],
         A,
     ),
     (
         "forged match 2",
-        forge("['value', {'~': 'match', 'v': ['x', 'abc', [[0], 1], {'~': 'dict', 'v': [1, 2]}]}, {}, '']"),
+        forge(
+            "['value', {'~': 'match', 'v': ['x', 'abc', [[0], 1], {'~': 'dict', 'v': [1, 2]}]}, {}, ['', '', 0, []]]"
+        ),
         X,
         A,
     ),

@@ -141,13 +141,13 @@ STANDING: list[Attack] = [
     ),
     (
         "malformed raised",
-        "import sys\nS = sys.modules['_grpo_kit_sandbox.inside.serve'].Server\nold=S.answer\ndef new(s, m):\n if m[0]=='call': s.connection.send(['raised'])\n else: old(s, m)\nS.answer=new\ndef area(r): return 1",
+        "import sys\nS = sys.modules['_grpo_kit_sandbox.inside.serve'].Server\nold=S._answer\ndef new(s, n, m):\n if m[0]=='call': s.connection.send(['raised'])\n else: old(s, n, m)\nS._answer=new\ndef area(r): return 1",
         ["class Q:\n def __getitem__(s, i): return area(i)\nfor x in Q(): assert x == 99\n"],
         A,
     ),
     (
         "deep raised text",
-        "import sys\nS = sys.modules['_grpo_kit_sandbox.inside.serve'].Server\nold=S.answer\nd=[]\nfor _ in range(800): d=[d]\ndef new(s, m):\n if m[0]=='call': s.connection.send(['raised', ['IndexError'], d])\n else: old(s, m)\nS.answer=new\ndef area(r): return 1",
+        "import sys\nS = sys.modules['_grpo_kit_sandbox.inside.serve'].Server\nold=S._answer\nd=[]\nfor _ in range(800): d=[d]\ndef new(s, n, m):\n if m[0]=='call': s.connection.send(['raised', [['IndexError'], d, [[], {}], [False, None, None], None, None, 1], {}, []])\n else: old(s, n, m)\nS._answer=new\ndef area(r): return 1",
         ["x = area(1)\nassert x == 99"],
         A,
     ),

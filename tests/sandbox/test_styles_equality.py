@@ -31,6 +31,7 @@ STYLES: list[tuple[str, str, tuple[str, ...], list[str], dict[str, Any]]] = [
  ("what a result has not", RESULT, ("R(x)\n", "R(0)\n"), [_RESULTS + "import pytest\nwith pytest.raises(AttributeError): a.__secret__\nwith pytest.raises(AttributeError): getattr(a, '__secret__')\nassert getattr(a, '__secret__', 5) == 5"], {"entry_point": "make"}),
  ("what is in an object", "class Box:\n def __init__(s): s.a = []\n def put(s, x): s.a.append(x)\n def __contains__(s, o): return o in s.a\n", ("o in s.a", "True", "False"), ["b = Box()\nb.put(1)\nassert 1 in b and 2 not in b"], {"entry_point": "Box"}),
  ("a result and what an entry point makes", NUM, ("int(s)", "int(s) + 1"), ["assert parse('5') == Num(5)", "assert Num(5) == parse('5')", "assert [parse('5')] == [Num(5)]", "p = parse('5')\nassert p.value == 5\nassert p == Num(5)", _CASE + "t.assertEqual(parse('5'), Num(5))"], {"entry_point": ["parse", "Num"]}),
+ ("two classes of one name", "def kinds():\n class R:\n  def __init__(s, x): s.x = x\n  def __len__(s): return s.x\n yield R\n class R:\n  def __init__(s, x): s.x = x\n yield R\nONE, TWO = kinds()\ndef make(k): return (ONE if k else TWO)(k)\n", ("(k)\n", "(1)\n"), ["a, b = make(1), make(0)\nassert a != make(1) and b and b.x == 0"], {"entry_point": "make"}),
 ]
 # fmt: on
 

@@ -94,6 +94,11 @@ GIVEN = [
  ("a generator within another", "def f(g):\n r = yield from g\n yield r", "def f(g):\n for x in g: yield x", "def g():\n    x = yield 1\n    yield x\n    return 9\ni = f(g())\nassert next(i) == 1 and i.send(4) == 4 and list(i) == [9]", {"entry_point": "f"}),
  ("what is a generator", "import types\ndef f(g): return isinstance(g, types.GeneratorType), list(g)", "def f(g): return False, list(g)", "assert f(x for x in [1]) == (True, [1])", {"entry_point": "f"}),
  ("an asynchronous generator", "async def f(g):\n out = [await anext(g), await g.asend(4), await g.athrow(KeyError('k'))]\n await g.aclose()\n return out", "async def f(g): return [await anext(g), 5, 'k']", "import asyncio\nseen = []\nasync def g():\n    try:\n        x = yield 1\n        seen.append(x)\n        try: yield x + 1\n        except KeyError as e: yield e.args[0]\n    finally: seen.append(1)\nassert asyncio.run(f(g())) == [1, 5, 'k'] and seen == [4, 1]", {"entry_point": "f"}),
+ # A mock that the program hands over is the tests' own.
+ ("what a mock that is returned is", "def f(m): m.go(1); return m", "def f(m): m.go(1); return 5", "from unittest.mock import Mock, MagicMock, AsyncMock\nm = Mock()\ng = f(m)\nassert isinstance(g, Mock) and g is m and g.go.call_count == 1\ng.go.assert_called_once_with(1)", {"entry_point": "f"}),
+ ("a mock that an object keeps", "class Service:\n def __init__(s, db): s.db = db\n def save(s, x): s.db.put(x)", "class Service:\n def __init__(s, db): s.db = db\n def save(s, x): s.db.put(x + 1)", "from unittest.mock import Mock, MagicMock, AsyncMock\ns = Service(MagicMock())\ns.save(3)\ns.db.put.assert_called_once_with(3)\nassert s.db.method_calls[0].args == (3,)", {"entry_point": "Service"}),
+ ("mocks within data", "def f(m): return {'all': [m, m.x]}", "def f(m): return {'all': [m.x, m]}", "from unittest.mock import Mock, MagicMock, AsyncMock\nm = Mock()\nassert f(m) == {'all': [m, m.x]} and f(m)['all'][1].called is False", {"entry_point": "f"}),
+ ("a mock that is handed to another", "def f(a, b): a.add(b); return b", "def f(a, b): a.add(a); return b", "from unittest.mock import Mock, MagicMock, AsyncMock\na, b = Mock(), AsyncMock()\nassert isinstance(f(a, b), AsyncMock)\na.add.assert_called_once_with(b)", {"entry_point": "f"}),
 ]
 # fmt: on
 
