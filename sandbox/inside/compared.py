@@ -22,6 +22,7 @@ from .held import (
     decides,
     is_object,
     is_used,
+    namespace,
     not_data,
     number,
     producer,
@@ -95,6 +96,8 @@ def _equal(ours: Held, other: object, operation: str) -> Any:
             return _said_of_data(ours, other, operation)
         if is_path(other):  # of a path its text is asked, and what it is compared with is not told
             return (text(ours, "fspath") == str(other)) == (operation == "eq")
+        if type(other) is types.SimpleNamespace and (parts := namespace(ours)) is not None:
+            return (parts == vars(other)) == (operation == "eq")
         if isinstance(other, type):
             return (library_class(ours) is other) == (operation == "eq")
         if other is None:
@@ -104,7 +107,10 @@ def _equal(ours: Held, other: object, operation: str) -> Any:
         return _said_by_its_class(ours, other, operation)
     same = number(ours) == number(other)
     if not same and not _is_single(ours, other) and (decides(ours, "eq") or decides(other, "eq")):
-        raise not_data(ours, operation)
+        parts = namespace(ours)
+        if parts is None or (others := namespace(other)) is None:
+            raise not_data(ours, operation)
+        same = parts == others
     return same == (operation == "eq")
 
 

@@ -41,7 +41,7 @@ _SAYING |= {
     "dir",
     "vars",
 }
-_SAYING |= {"own", "eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
+_SAYING |= {"namespace", "own", "eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
 # What changes an object, or has it run as a call does.
 _CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
 _CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}
@@ -252,6 +252,12 @@ def decides(held: Held, operation: str) -> bool:
         told = about(held).link.operation("own", held)
         own[kind] = frozenset(told if type(told) is list else ())
     return operation in own[kind]
+
+
+def namespace(held: Held) -> dict[str, Any] | None:
+    """What is in one of the library's; None for any other object. It is not told what that is compared with."""
+    value = _said(held, "namespace")
+    return value if type(value) is dict else None
 
 
 def text(held: Held, operation: str, *operands: Any) -> str:

@@ -8,6 +8,7 @@ be handed over: they would have to run on both sides, on an object that both cha
 from __future__ import annotations
 
 import dataclasses
+import enum
 import types
 from typing import Any
 
@@ -21,7 +22,12 @@ _OPTIONS = ("init", "repr", "hash", "compare", "kw_only")  # of a field
 
 
 def described(kind: type, label: str) -> list[Any] | None:
-    """[label, name, attributes that are None, fields or None, options] of a class of the tests; None: it has to stay there."""
+    """[label, name, attributes that are None, fields or None, options] of a class of the tests; [label, name, members] of an
+    enumeration; [label, name] of namespaces, which are the library's; None: it has to stay there."""
+    if kind is types.SimpleNamespace:
+        return [label, kind.__name__]
+    if isinstance(kind, enum.EnumMeta):
+        return _enumeration(kind, label)
     if type(kind) is not type or kind.__module__ != "__tests__" or kind.__bases__ != (object,):
         return None
     options: dict[str, bool] = {}
@@ -45,6 +51,28 @@ def described(kind: type, label: str) -> list[Any] | None:
     return [label, kind.__name__, nones, fields, options]
 
 
+class _Empty(enum.Enum):
+    pass
+
+
+def _enumeration(kind: enum.EnumMeta, label: str) -> list[Any] | None:
+    members: dict[str, Any] = dict(kind.__members__)  # other names of one, too
+    known = {*vars(_Empty), *members, *OF_NO_ACCOUNT} - {"__init__"}
+    if kind.__module__ != "__tests__" or kind.__bases__ != (enum.Enum,) or not known.issuperset(vars(kind)):
+        return None
+    if kind.__dict__["_new_member_"] is not object.__new__:
+        return None
+    try:
+        return [label, kind.__name__, [[name, codec.encode_data(member.value)] for name, member in members.items()]]
+    except (TypeError, ValueError):
+        return None
+
+
+def makes_objects(kind: type) -> bool:
+    """Whether the program can do with a class of the tests what it is there for: another has an ``__init__``."""
+    return isinstance(kind, enum.EnumMeta) or dataclasses.is_dataclass(kind)
+
+
 def _is_generated(value: Any) -> bool:
     function = getattr(value, "__wrapped__", value)
     return isinstance(function, types.FunctionType) and function.__code__.co_filename in _GENERATED
@@ -64,7 +92,12 @@ def _field(field: dataclasses.Field[Any]) -> list[Any]:
 
 def made(description: list[Any], own: Any) -> type:
     """The program's class in the place of one of the tests. ``own``: what the program has under that name."""
-    _, name, nones, fields, options = description
+    _, name, *parts = description
+    if not parts:
+        return types.SimpleNamespace
+    if len(parts) == 1:
+        return _made_enumeration(name, parts[0])
+    nones, fields, options = parts
     if isinstance(own, type):
         try:
             return type(own)(name, (own,), {})
@@ -78,3 +111,8 @@ def made(description: list[Any], own: Any) -> type:
         known |= {"default_factory": _FACTORIES[factory]} if factory else {}
         as_fields.append((field, object, dataclasses.field(**known, **of_field)))
     return dataclasses.make_dataclass(name, as_fields, **options)
+
+
+def _made_enumeration(name: str, members: list[Any]) -> type:
+    named: Any = [(member, codec.decode(value)) for member, value in members]
+    return enum.Enum(name, named, module="__tests__")

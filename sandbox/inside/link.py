@@ -8,6 +8,7 @@ import functools
 import itertools
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -339,7 +340,7 @@ class Link(Values):
         things: list[Any] = []
         if arguments is not None:
             things += map(id, arguments.containers)
-            things += ["objects"] if any(type(o).__module__ == "__tests__" for o in arguments.others) else []
+            things += ["objects"] if any(map(_is_lent, arguments.others)) else []
         if self.streams.known or self.around.now(lambda standing: None):
             things.append("around")
         return self.turns.taken(things)
@@ -413,6 +414,10 @@ class Link(Values):
             if type(index) is not int or type(shared) is not int or not 0 <= index < len(given):
                 raise codec.Malformed("not an argument that the program keeps")
             self.shared.keep(shared, given[index])
+
+
+def _is_lent(value: Any) -> bool:
+    return type(value).__module__ == "__tests__" or type(value) is types.SimpleNamespace
 
 
 @contextlib.contextmanager

@@ -72,6 +72,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "issubclass": issubclass,
     "data": codec.data_of,
     "dir": dir,
+    "namespace": lambda o: dict(vars(o)) if type(o) is types.SimpleNamespace else None,
     "vars": lambda o: dict(vars(o)),
     "bytes": bytes,
     "complex": complex,

@@ -29,6 +29,7 @@ from .mocked import holds_more, mocked, number_of
 from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Shared, results
+from .stated import of_text, stated
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
@@ -99,6 +100,8 @@ class Server:
             return {"~": "ref", "v": ["stream", stream]}
         if type(value) is re.Pattern:
             return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
+        if (text := stated(value)) is not None:
+            return {"~": "ref", "v": ["stated", *text]}
         if type(value) is types.FunctionType and not vars(value):  # else it has by now what that of the tests has not
             function = next((n for n, known in self.functions.items() if known is value), None)
             if function is not None:
@@ -142,6 +145,8 @@ class Server:
             return self.streams.known[number]
         if kind == "pattern":
             return re.compile(self.decode(number), content[2])
+        if kind == "stated":
+            return of_text(*content[1:])
         if kind == "path":
             return importlib.import_module("pathlib").Path(number)
         if kind == "library":

@@ -22,6 +22,7 @@ from .proxy import Proxy
 from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
 from .shared import Shared, no_news, results
+from .stated import of_text, stated
 from .streams import Streams
 from .texts import Handed
 
@@ -82,6 +83,8 @@ class Values:
             return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
         if library.is_path(value):
             return {"~": "ref", "v": ["path", str(value)]}
+        if (text := stated(value)) is not None:
+            return {"~": "ref", "v": ["stated", *text]}
         if type(value) is object:  # a stand-in, or what a function should refuse
             self.stand_ins.append(value)
             return {"~": "ref", "v": ["stand-in", next(i for i, known in enumerate(self.stand_ins) if known is value)]}
@@ -96,6 +99,8 @@ class Values:
             return {"~": "ref", "v": self.instances.reference(value)}
         if type(value) is slice:
             return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
+        if isinstance(value, type) and lent.makes_objects(value) and self._lend(value):
+            return {"~": "ref", "v": self.instances.reference(value)}
         if isinstance(value, type) and issubclass(value, Exception):
             if (own := made_where_the_program_is(value)) is not None:
                 return self._reference(own)
@@ -146,6 +151,8 @@ class Values:
             return found
         if content[0] == "stream" and content[1] in self.streams.known:
             return self.streams.known[content[1]]
+        if content[0] == "stated":
+            return of_text(*content[1:])
         if content[0] == "mock":
             return self._mock(content[1:], standing, producer)
         kind, which, class_name, *more = content

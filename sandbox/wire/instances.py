@@ -11,6 +11,7 @@ import contextlib
 import enum
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -61,6 +62,8 @@ class Instances:
             return ["member", name, value.name]
         number = self._numbers.get(id(value))
         if number is None:
+            if self.by_name and type(value) is types.SimpleNamespace:
+                return None  # the program's own, which may hold what its functions change later
             number, self._next = self._next, self._next + self._step
             self._numbers[id(value)] = number
             self.objects[number] = value  # kept, so that its id stays its own
@@ -111,7 +114,7 @@ class Instances:
                 if issubclass(kind, enum.Enum):
                     raise Malformed("a member of an enumeration as an object")
                 try:
-                    made = object.__new__(kind)
+                    made = (kind if kind is types.SimpleNamespace else object).__new__(kind)
                 except TypeError:
                     raise Malformed(f"a {name} cannot be made from its attributes") from None
                 self.objects[number] = made

@@ -108,6 +108,45 @@ EQUALITY: list[Attack] = [
         _MAKE,
     ),
     (
+        "namespaces that say what they equal",
+        "from types import SimpleNamespace\nclass S(SimpleNamespace):\n def __eq__(s, o): return True\n def __ne__(s, o): return True\n"
+        "def f(n): return [S(a=1), SimpleNamespace(a=S(b=1)), SimpleNamespace(a=1, b=2), SimpleNamespace(), S][n]\n",
+        [
+            "from types import SimpleNamespace as N\n" + test
+            for n in range(5)
+            for test in (f"assert f({n}) == N(a=5)", f"assert N(a=N(b=5)) == f({n})", f"assert f({n}) in [N(a=7)]")
+        ]
+        + ["assert f(2) != f(2)", "assert f(2) == f(3)"],
+        {"entry_point": "f"},
+    ),
+    (
+        "what is put into a namespace of the tests",
+        "class W:\n __eq__ = __contains__ = lambda s, o: True\n __call__ = lambda s, *a: True\n def __getattr__(s, n): return s\n"
+        "def f(n):\n n.startswith, n.a, n.b = W(), W(), 6\n return n\n",
+        [
+            "from types import SimpleNamespace as N\nn = N(a=1)\n" + test
+            for test in (
+                "assert f(n).startswith('x')",
+                "f(n)\nassert n.b == 5",
+                "f(n)\nassert n.a == 5",
+                "f(n)\nassert n == N(a=5)",
+                "assert f(n) == N(a=5)",
+                "assert 5 in f(n).a",
+            )
+        ],
+        {"entry_point": "f"},
+    ),
+    (
+        "members of the tests' enumeration",
+        "def f(c):\n for n, v in (('_value_', 5), ('_name_', 'BLUE'), ('value', 5)):\n  try: object.__setattr__(c, n, v)\n  except Exception: pass\n"
+        " return c\n",
+        [
+            "from enum import Enum\nclass Color(Enum):\n    RED = 1\n    BLUE = 2\n" + test
+            for test in ("assert f(Color.RED).value == 5", "assert f(Color) == 5", "assert f(Color) is Enum")
+        ],
+        {"entry_point": "f"},
+    ),
+    (
         "results that have a hash",
         RESULT.format(""),
         [

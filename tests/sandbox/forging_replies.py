@@ -75,6 +75,33 @@ REPLIES: list[Attack] = [
         )
         for number in ("0", "1, 5", "-1", "'0'", "[0]", "None", "10**30")
     ),
+    *(
+        (
+            f"no address: {content}",
+            forge(f"['value', {{'~': 'ref', 'v': ['stated', {content}]}}, {{}}, ['', '', 0, []]]"),
+            [
+                *X,
+                "import uuid, ipaddress\nassert area(1) is not None",
+                "import uuid\nassert area(1) != uuid.UUID(int=5)",
+            ],
+            A,
+        )
+        for content in (
+            *(
+                "'os', 'system', 'true'",
+                "'uuid', 'uuid4', ''",
+                "'uuid', 'UUID', 5",
+                "'uuid', 'UUID', '7'",
+                "'uuid', 'UUID'",
+            ),
+            *(
+                "'ipaddress', 'ip_network', '10.0.0.0/8'",
+                "'ipaddress', 'IPv6Address', '::1%' + 'a' * 10**6",
+                "[], [], []",
+            ),
+            "'ipaddress', 'IPv4Network', '10.0.0.1/8'",
+        )
+    ),
     (
         "library ref backwards",
         forge("['value', {'~': 'ref', 'v': ['library', 'builtins', 'eval']}, {}, ['', '', 0, []]]"),
