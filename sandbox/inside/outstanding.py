@@ -42,6 +42,14 @@ def _alone(method: Callable[P, T]) -> Callable[P, T]:
     return alone
 
 
+class Together:
+    """What several calls of the program raise for one function of the library, which lets the first through, and no other."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.taken = False
+
+
 class Outstanding:
     """Exceptions of the program, and assertions of the tests, that nothing in the tests has taken yet."""
 
@@ -53,6 +61,7 @@ class Outstanding:
         self._of_program: dict[int, BaseException] = {}
         self._raised: dict[int, BaseException] = {}  # by a statement of the tests
         self._seen: dict[int, BaseException] = {}  # by a clause of the tests, which is not left yet, or has taken them
+        self._together: dict[int, Together] = {}
         self.asked = False  # whether the tests have asked the program anything yet
         self.blocks = Blocks(self._is_of_program)
 
@@ -60,14 +69,26 @@ class Outstanding:
     def clear(self) -> None:
         self.errors, self._all, self.refused = [], [], []
         self.blocks.clear()
-        self._of_program, self._raised, self._seen = {}, {}, {}
+        self._of_program, self._raised, self._seen, self._together = {}, {}, {}, {}
         self.asked = False
 
     @_alone
     def add(self, error: BaseException) -> None:
         for part in _parts(error):
-            self.errors.append(part)
+            group = self._together.get(id(part))
+            if group is None or not group.taken:
+                self.errors.append(part)
             self._all.append(part)
+
+    @_alone
+    def together(self, group: Together, error: BaseException) -> None:
+        """A call of several raises an exception: taken is what the program has raised so with whatever the tests see of it."""
+        if not self._is_of_program(error):
+            return
+        self._together |= {id(part): group for part in _parts(error)}
+        group.errors += _parts(error)
+        if group.taken:
+            self.errors = [e for e in self.errors if not among(e, group.errors)]
 
     @_alone
     def of_program(self, error: BaseException, answer: bool, instead: BaseException | None) -> None:
@@ -148,6 +169,9 @@ class Outstanding:
                 waiting += [(other.__cause__, by_tests), (other.__context__, by_tests)]
         if ends:
             found += [e for e in self.errors if isinstance(e, BehindItsEnd) and id(e.told) in met]
+        for group in [self._together[id(e)] for e in found if id(e) in self._together]:
+            group.taken = True
+            found += [e for e in self.errors if among(e, group.errors) and not among(e, found)]
         self.errors = [e for e in self.errors if not among(e, found)]
         return found
 
@@ -186,6 +210,9 @@ def watch(outstanding: Outstanding, texts: str) -> None:
         _watch_arrays()
     if "futures" in texts or "PoolExecutor" in texts:
         _watch_futures(outstanding)
+        _watch_maps(importlib.import_module("concurrent.futures").Executor, ("map",), outstanding)
+    if "ThreadPool" in texts:
+        _watch_maps(importlib.import_module("multiprocessing.pool").Pool, ("map", "starmap"), outstanding)
 
 
 def _watch_calls(mock: Any) -> None:
@@ -259,11 +286,19 @@ def _watch_loops(outstanding: Outstanding) -> None:
             if isinstance(found, Exception):
                 outstanding.add(found)
 
+    def ended(group: Together, done: Any) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            outstanding.together(group, done.exception())
+
     @functools.wraps(gather)
     def gather_all(*awaitables: Any, return_exceptions: bool = False) -> Any:
         future = gather(*awaitables, return_exceptions=return_exceptions)
         if return_exceptions:  # what is only in a list of results is looked at by a test, or by nobody
             future.add_done_callback(gathered)
+            return future
+        group = Together()
+        for one in getattr(future, "_children", ()):
+            one.add_done_callback(functools.partial(ended, group))
         return future
 
     asyncio.gather = asyncio.tasks.gather = gather_all
@@ -358,6 +393,29 @@ def _watch_futures(outstanding: Outstanding) -> None:
 
     future.add_done_callback = add_done_callback
     future.set_exception, future.result, future.exception = set_exception, result, exception
+
+
+def _watch_maps(kind: Any, names: Sequence[str], outstanding: Outstanding) -> None:
+    """What several calls raise, of which a map lets one through: nobody can ask for the others."""
+    for name in names:
+        setattr(kind, name, _of_one_map(getattr(kind, name), outstanding))
+
+
+def _of_one_map(method: Callable[..., Any], outstanding: Outstanding) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def map_(self: Any, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        group = Together()
+
+        def call(*given: Any) -> Any:
+            try:
+                return function(*given)
+            except Exception as error:
+                outstanding.together(group, error)
+                raise
+
+        return method(self, call, *arguments, **named)
+
+    return map_
 
 
 def _heard(method: Callable[..., Any], outstanding: Outstanding) -> Callable[..., Any]:

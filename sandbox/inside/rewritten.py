@@ -148,8 +148,9 @@ class _Mark(ScopedTransformer):
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         self.generic_visit(node)
         if node.exc is not None:
-            values = list(node.exc.args) if isinstance(node.exc, ast.Call) else []
-            constants = ast.Tuple([value for value in values if isinstance(value, ast.Constant)], ast.Load())
+            made = node.exc if isinstance(node.exc, ast.Call) else ast.Call(node.exc, [], [])
+            values = [*made.args, *(keyword.value for keyword in made.keywords)]
+            constants = ast.Tuple([value for value in values if _is_constant(value)], ast.Load())
             node.exc = _ask("raising", node.exc, ast.Constant(node in self.certain.raises), constants)
         return node
 
@@ -283,6 +284,23 @@ class _Mark(ScopedTransformer):
         if node.attr in _FILLING and not isinstance(node.value, ast.Constant):
             return _ask("template", node.value, ast.Constant(node.attr))
         return _ask("type", node.value) if node.attr == "__class__" else node
+
+
+def _is_constant(node: ast.AST) -> bool:
+    """Whether a value is made of nothing but what stands there, and is no larger than that."""
+    match node:
+        case ast.Constant():
+            return True
+        case ast.JoinedStr(values=parts) | ast.Tuple(elts=parts):
+            return all(map(_is_constant, parts))
+        case ast.FormattedValue(value=value, format_spec=None) | ast.UnaryOp(op=ast.USub(), operand=value):
+            return _is_constant(value)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _is_constant(left) and _is_constant(right)
+        case ast.BinOp(left=ast.Constant(value=str() as text), op=ast.Mod(), right=right):
+            return "*" not in text and not any(map(str.isdigit, text)) and _is_constant(right)
+        case _:
+            return False
 
 
 def _raises_none(node: ast.stmt) -> bool:

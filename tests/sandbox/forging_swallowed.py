@@ -15,6 +15,10 @@ _CASE = (
 )
 _FALSE = "def check(i=1):\n    assert area(i) == 5\n"
 _POOL = f"from concurrent.futures import ThreadPoolExecutor\n{_FALSE}with ThreadPoolExecutor(2) as pool:\n    "
+_MAPS = (
+    "import asyncio, pytest\nfrom concurrent.futures import ThreadPoolExecutor\nfrom multiprocessing.pool import ThreadPool\n"
+    "def check(x): assert area(x) == 5\nasync def one(x): check(x)\nasync def both(*xs): await asyncio.gather(*map(one, xs))\n"
+)
 SWALLOWED: list[Attack] = [
     (
         "a result that is too deep to come over, where an exception is wanted",
@@ -138,6 +142,24 @@ SWALLOWED: list[Attack] = [
             )
         ]
         + [_KEPT + "def g(): yield\nit = g()\nnext(it)\nassert list(map(it.throw, kept)) == []"],
+        _AREA,
+    ),
+    (
+        "beside what several calls raise",
+        "def area(x):\n if x == 1: raise ValueError\n if x == 2: raise StopIteration\n return 7\n",
+        [
+            _MAPS + test
+            for test in (
+                "with pytest.raises(ValueError):\n    with ThreadPoolExecutor(1) as p: list(p.map(check, [1, 3]))",
+                "with pytest.raises(ValueError):\n    with ThreadPoolExecutor(2) as p: list(p.map(check, [3, 1]))",
+                "with ThreadPool(1) as p:\n    with pytest.raises(ValueError): p.map(check, [1, 3])",
+                "with pytest.raises(ValueError): asyncio.run(both(1, 3))",
+                "with ThreadPoolExecutor(1) as p: p.map(area, [1, 1])",
+                "with ThreadPoolExecutor(1) as p:\n    p.map(area, [1, 1])\n    with pytest.raises(ValueError): list(p.map(area, [1, 1]))",
+                "with ThreadPoolExecutor(1) as p:\n    with pytest.raises(ValueError): list(p.map(area, [1, 1]))\nassert list(map(area, [2])) == []",
+                "with ThreadPoolExecutor(1) as p:\n    with pytest.raises(ValueError): list(p.map(area, [3, 3]))",
+            )
+        ],
         _AREA,
     ),
 ]

@@ -60,6 +60,10 @@ THREADS = [
  ("what stands in the environment", ASK, ASK.replace("os.environ.get('MODE')", "'x'"), _OVERLAPPING + "with patch.dict('os.environ', MODE='x'): overlap(setting)\nassert out == ['x', 'x'] and setting(lambda: 0) is None", {"entry_point": "setting"}),
  ("what warnings are heard by", ASK, ASK.replace("'careful'", "'care'"), _OVERLAPPING + "with warnings.catch_warnings(record=True) as heard:\n    warnings.simplefilter('always')\n    overlap(warn)\n    warn(lambda: 0)\nassert [str(w.message) for w in heard] == ['careful'] * 3", {"entry_point": "warn"}),
  ("beside a patched sleep", QUEUE + "import time\ndef nap(): time.sleep(9)\n", LAST + "def nap(): pass\n", "import threading, time\nfrom unittest.mock import patch\nwith patch('time.sleep') as sleep: nap()\nsleep.assert_called_once_with(9)\nq, out = Queue(1), []\nt = threading.Thread(target=lambda: out.append(q.get()))\nt.start()\ntime.sleep(0.05)\nq.put(5)\nt.join()\nassert out == [5]", {"entry_point": ["Queue", "nap"]}),
+ # What one function of the library lets through stands for what it keeps.
+ ("several that a pool's map has had raise", "def f(x):\n if x > 1: raise ValueError('no')\n return x", "def f(x):\n if x > 1: raise KeyError('no')\n return x", "from concurrent.futures import ThreadPoolExecutor\nimport pytest\nwith pytest.raises(ValueError):\n    with ThreadPoolExecutor(2) as p: list(p.map(f, [1, 2, 3, 4]))", {"entry_point": "f"}),
+ ("several that a pool of threads has had raise", "def f(x):\n if x > 1: raise ValueError('no')\n return x", "def f(x): return x", "from multiprocessing.pool import ThreadPool\nimport pytest\nwith ThreadPool(2) as p:\n    with pytest.raises(ValueError): p.map(f, [2, 3])\n    with pytest.raises(ValueError): p.starmap(f, [(2,), (3,)])", {"entry_point": "f"}),
+ ("several that are gathered and raise", "import asyncio\nasync def f(x):\n await asyncio.sleep(0)\n if x > 1: raise ValueError(x)", "async def f(x): raise KeyError(x)", "import asyncio, pytest\nasync def main():\n    with pytest.raises(ValueError, match='2'): await asyncio.gather(f(1), f(2), f(3))\nasyncio.run(main())", {"entry_point": "f"}),
 ]
 # fmt: on
 
