@@ -114,5 +114,6 @@ def made(description: list[Any], own: Any) -> type:
 
 
 def _made_enumeration(name: str, members: list[Any]) -> type:
-    named: Any = [(member, codec.decode(value)) for member, value in members]
-    return enum.Enum(name, named, module="__tests__")
+    functional: Any = enum.Enum
+    made_of: type = functional(name, [(member, codec.decode(value)) for member, value in members], module="__tests__")
+    return made_of
