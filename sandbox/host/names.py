@@ -189,6 +189,7 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.exceptions = sorted(caught & {*script.program, "SystemExit"} | inner | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
+    script.objects = sorted({*script.objects, *(f"{n}()" for n in _kinds(trees).intersection(script.classes))})
     script.methods = sorted(_methods(script.classes, uses))
     named = [n for n in script.program if _CAP_WORDS.fullmatch(n) and n not in script.classes]
     script.compared = [n for n in named if n in entry and not uses.get(n)]
@@ -202,6 +203,7 @@ _CHANGING = frozenset(
 )
 
 
+_OF_KINDS = frozenset(("isinstance", "issubclass", "assertIsInstance", "assertNotIsInstance", "assert_is_instance"))
 _EQUAL = re.compile(r"(\w+\.)*assert_?(not_?)?(\w+_?)?(equals?|in)", re.IGNORECASE)
 _CAP_WORDS = re.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 
@@ -221,6 +223,12 @@ def _objects(trees: Sequence[ast.AST], entry: set[str]) -> Iterator[str]:
         of_a_class = _CAP_WORDS.fullmatch(path) or path in entry or (path[:1].isupper() and path in wanted)
         if attributes - DATA_NAMES or (of_a_function and not of_data(attributes)) or of_a_class:
             yield path
+
+
+def _kinds(trees: Sequence[ast.AST]) -> set[str]:
+    """Names that no function could have where they stand: ``isinstance(x, Money)``."""
+    calls = [n for n in _walk(trees) if isinstance(n, ast.Call) and name_of(n.func) in _OF_KINDS]
+    return _names_in([a for call in calls for a in call.args[1:]])
 
 
 def _wanted_of_a_change(trees: Sequence[ast.AST]) -> set[str]:

@@ -89,6 +89,8 @@ class Server:
     def _reference(self, value: Any) -> Any:
         if type(value) is Given:
             return {"~": "ref", "v": ["given", value.number]}
+        if value is NotImplemented:
+            return {"~": "ref", "v": ["not implemented"]}
         known = self.instances.reference(value)
         if known is not None:
             return {"~": "ref", "v": known}

@@ -34,12 +34,14 @@ class _Here(threading.local):
         turn: for those that have one together.
         kept: what objects have said to the function that the program has called in it.
         given: the mutable arguments that a reply names by number.
+        absorbs: whether it takes what comes before an answer, and cannot ask.
     """
 
     number: int | None = None
     turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     kept: Kept | None = None
     given: list[Any] = []  # noqa: RUF012
+    absorbs = False
 
 
 class Values:
@@ -140,6 +142,8 @@ class Values:
     def _resolve(self, content: Any, standing: int, producer: str) -> Any:
         if content[0] in ("node", "member", "class"):
             return self.instances.resolve(content)
+        if content[0] == "not implemented":
+            return NotImplemented
         if content[0] in ("stand-in", "given"):
             return (self.stand_ins if content[0] == "stand-in" else self.here.given)[content[1]]
         if content[0] == "function" and type(found := self._given.get(content[1])) is types.FunctionType:
