@@ -57,15 +57,14 @@ class Compared(Held):
         if own is None:
             if (kind := library_class(self)) is not None:
                 return hash(kind)
-            if _is_single(self):
+            if _is_single(self) or (is_object(self) and not decides(self, "hash")):
                 return about(self).number
-            if decides(self, "hash"):
-                return hashed(self)
-            if is_object(self):
-                return about(self).number
-            if _is_counted(sys._getframe(1)):
+            value = hashed(self) if decides(self, "hash") else None
+            if value is None and _is_counted(sys._getframe(1)):
                 raise TypeError("unhashable: an object of the program's own")
-            raise not_data(self, "hash")
+            if value is None:
+                raise not_data(self, "hash")
+            return value
         value = about(self).link.operation("hash", own)
         if type(value) is not int:
             raise Gone(f"hash() came back as {type(value).__name__}")

@@ -111,7 +111,8 @@ class Link(Protocol):
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: what the tests have put into an attribute and is no data, by the object's number and the attribute's name: the
             program's object may have something else there by now.
-        enumerations: of the program, that the tests name; members: the numbers of what is in them, by theirs.
+        enumerations: of the program, that the tests name, by number.
+        members: the numbers of what is in these, by theirs.
         kept: what opaque objects have said and yielded since the tests last called the program.
         emptied: what is known of the ends of iterators.
         own: what the classes of opaque objects decide by themselves, by their names.
@@ -128,7 +129,7 @@ class Link(Protocol):
     methods: frozenset[str]
     answering: frozenset[str]
     put: dict[tuple[int, str], Any]
-    enumerations: list[Any]
+    enumerations: dict[int, Any]
     members: dict[int, frozenset[int | None]]
     kept: Kept
     emptied: Any
@@ -225,8 +226,7 @@ def is_object(held: Held) -> bool:
 def is_member(held: Held) -> bool:
     """Whether it is a member of an enumeration of the program that the tests name."""
     link = about(held).link
-    for enumeration in link.enumerations:
-        which = about(enumeration).number
+    for which, enumeration in link.enumerations.items():
         if which not in link.members:
             told = link.operation("members", enumeration)
             link.members[which] = frozenset(map(number, told.values())) if type(told) is dict else frozenset()

@@ -52,7 +52,7 @@ class Link(Values):
         self.blocks = self.outstanding.blocks
         self.around = Around(lambda told: self.raised.as_here(told, self.decode, self.failures))
         self.put: dict[tuple[int, str], Any] = {}
-        self.enumerations: list[Any] = []
+        self.enumerations: dict[int, Any] = {}
         self.members: dict[int, frozenset[int | None]] = {}
         self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)
         self.own: dict[str, frozenset[str]] = {}
@@ -81,7 +81,7 @@ class Link(Values):
     def heard_of(self, value: Proxy) -> None:
         """The tests name it."""
         if names_class(value):
-            self.enumerations.append(value)
+            self.enumerations.setdefault(about(value).number, value)
 
     @property
     def kept(self) -> Kept:

@@ -37,17 +37,15 @@ def related(ours: Held, other: Held, operation: str) -> bool:
     return bool(getattr(tuple(values), f"__{operation}__")(tuple(others)))
 
 
-def hashed(held: Held) -> int:
-    """The hash of an opaque object whose class has one of its own."""
+def hashed(held: Held) -> int | None:
+    """The hash of an opaque object whose class has one of its own; None if that is not to be asked."""
     if is_of_tested(held):
         value = saying(held, "hash")
         if type(value) is not int:
             raise not_data(held, "hash")
         return hash(value)
-    *_, has_hash, values = _fields(held)
-    if not has_hash:
-        raise not_data(held, "hash")
-    return hash(tuple(values))
+    told = _told(held)
+    return hash(tuple(told[3])) if told is not None and told[2] else None
 
 
 def _in_order(ours: Held, other: Held) -> tuple[Held, Held]:
@@ -56,14 +54,17 @@ def _in_order(ours: Held, other: Held) -> tuple[Held, Held]:
 
 
 def _fields(held: Held) -> list[Any]:
-    told = saying(held, "fields")
-    if (
-        type(told) is not list
-        or [type(part) for part in told[1:]] != [bool, bool, list]
-        or not isinstance(told[0], Held)
-    ):
+    told = _told(held)
+    if told is None:
         raise not_data(held, "a comparison")
     return told
+
+
+def _told(held: Held) -> list[Any] | None:
+    """[its class, whether that has an order, and a hash, of its fields, and these] of a data class; None: it is none."""
+    told = saying(held, "fields")
+    well_formed = type(told) is list and [type(part) for part in told[1:]] == [bool, bool, list]
+    return told if well_formed and isinstance(told[0], Held) else None
 
 
 def _by_their_class(ours: Held, other: Held, operation: str) -> bool:

@@ -76,6 +76,8 @@ class Values:
             return {"~": "ref", "v": known}
         if type(value) is Given:
             return {"~": "ref", "v": ["given", value.number]}
+        if value is NotImplemented:
+            return {"~": "ref", "v": ["library", "builtins", "NotImplemented"]}
         if type(value) is Expected:
             return self.encode(made(value))
         if (stream := self.streams.number(value, new=True)) is not None:
