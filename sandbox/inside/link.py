@@ -20,7 +20,6 @@ from .held import OPAQUE, OWN, Gone, Kept, about, number
 from .proxy import Proxy, show
 from .raised import held_by, known_text
 from .replaced import Around
-from .shared import no_news
 from .values import Values
 
 _LONGEST_TOLD = 500
@@ -156,7 +155,7 @@ class Link(Values):
             if message[0] == "nodes":
                 self.instances.absorb(message[1], self.decode)
             elif message[0] == "containers":
-                with no_news(self.shared, self.results):
+                with self.shared.no_news():
                     self.shared.take(message[1], self.decode)
             else:
                 return message
@@ -203,19 +202,16 @@ class Link(Values):
             self._tell()
 
     def _tell(self) -> None:
-        changed, results = self.shared.changed(self.encode), self.results.changed(self.encode)
+        changed = self.shared.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
-        if changed or results:
-            self.kept.forget()
         if changed:
+            self.kept.forget()
             self.connection.send(["containers", changed])
-        if results:
-            self.connection.send(["results", results])
 
     def _send(self, message: list[Any]) -> None:
         number = self.here.number
