@@ -349,7 +349,7 @@ class Link(Values):
         self.kept.forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self._around()
-        if about(target).makes_own and f"{producer}()" in self.objects:
+        if about(target).makes_own:
             around["object"] = True  # though it be of a subclass of list: its own methods are asked
         if arguments.shared:
             around["given"] = arguments.table(self.encode)

@@ -193,7 +193,7 @@ class Proxy(Compared):
             raise KeyError(key)  # of a class: mock's patch asks for it, and then for the attribute
         if _is_class(self, _CLASSES) and all(isinstance(k, type) for k in (key if isinstance(key, tuple) else (key,))):
             return self  # Box[int]
-        if not is_object(self) and not _is_class(self):
+        if not (is_object(self) or _is_class(self) or producer(self) in about(self).link.answering):
             raise not_data(self, "an item of it")
         return about(self).link.operation("getitem", self, key, producer=inner(self))
 

@@ -33,6 +33,27 @@ from .shared import Numbered, Shared
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
+# Special methods that make and show an object, and change nothing of what it does as data.
+_OF_FORM = frozenset(
+    ("__init__", "__new__", "__repr__", "__str__", "__format__", "__init_subclass__", "__class_getitem__")
+)
+_OF_FORM |= {
+    "__reduce__",
+    "__getnewargs__",
+    "__getstate__",
+    "__setstate__",
+    "__copy__",
+    "__deepcopy__",
+    "__del__",
+    "__set_name__",
+}
+# Operators that may make another object of a class.
+_MAKING = frozenset(name for name in OPERATIONS if hasattr(operator, name)) - {"getitem"} | {
+    "copy",
+    "deepcopy",
+    "divmod",
+    "round",
+}
 _LONGEST_PARTS = 4096  # bytes, or characters of a text
 _MOST_CAUSES = 4
 _MOST_ARGUMENTS = 50  # of an exception
@@ -75,6 +96,7 @@ class Server:
         self.shared = Shared()
         self.kinds: dict[tuple[str, ...], Any] = {}  # of exceptions, by their names
         self.named: dict[str, Any] = {}  # classes of exceptions
+        self.derived: set[type] = set()  # from data, with methods of their own, of which the tests have made objects
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
         self.here = _Here()
         self.output, self.under_way = replaced.Output(), 0  # requests
@@ -412,6 +434,7 @@ class Server:
             raise
         changed = self._changed(arguments, before)
         if "object" in around and _has_methods(type(value)):
+            self.derived.add(type(value))
             return [self._held(value), changed, brought]
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
@@ -454,12 +477,17 @@ class Server:
         if around is None:
             self._capture({})
             value = OPERATIONS[name](*decoded)
-            return [self._handed(value, name == "getattr" or _references(value) > _ALONE)]
+            return [self._operated(name, decoded, value, _references(value) > _ALONE)]
         self.streams.put(around.get("streams", []), make=True)
         value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
         streams = self.streams.changed()
-        operated = self._handed(value, name == "getattr" or _references(value) > _ALONE)
+        operated = self._operated(name, decoded, value, _references(value) > _ALONE)
         return [operated, [{"streams": streams} if streams else {}, brought]]
+
+    def _operated(self, name: str, operands: list[Any], value: Any, is_kept: bool) -> Any:
+        if name in _MAKING and type(value) in self.derived and any(type(o) in self.derived for o in operands):
+            return self._held(value)  # and not as the data that it holds: V(1, 2) + V(3, 4) + V(5, 6)
+        return self._handed(value, name == "getattr" or is_kept)
 
     def _handed(self, value: Any, is_kept: bool, given: Mapping[int, Given] = MappingProxyType({})) -> Any:
         try:
@@ -490,9 +518,17 @@ _ALONE = _alone()  # of what one function holds, and nothing else
 
 
 def _has_methods(kind: type) -> bool:
-    """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``."""
+    """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``, or operators."""
     own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
-    return any(not n.startswith("_") and isinstance(v, _METHODS) for base in own for n, v in vars(base).items())
+    public = (
+        not name.startswith("_") and isinstance(value, _METHODS) for base in own for name, value in vars(base).items()
+    )
+    special = (
+        name.startswith("__") and name.endswith("__") and name not in _OF_FORM and callable(value)
+        for base in own
+        for name, value in vars(base).items()
+    )
+    return any(public) or any(special)
 
 
 def _is_exception(value: Any) -> bool:
