@@ -183,6 +183,8 @@ def _shallow(value: Any) -> Any:
 
 
 def _same(value: Any, before: Any) -> bool:
+    if type(value) is list:
+        return len(value) == len(before) and all(map(operator.is_, value, before))
     if isinstance(value, (dict, list, collections.deque)):
         now = _shallow(value)
         return len(now) == len(before) and all(map(operator.is_, now, before))

@@ -345,7 +345,7 @@ class Link(Values):
         encoded = [self.encode(handed(a)) for a in args]
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
-        label, producer = about(target).label, about(target).producer
+        label = about(target).label
         self.kept.forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self._around()

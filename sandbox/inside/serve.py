@@ -438,7 +438,8 @@ class Server:
             return [self._held(value), changed, brought]
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
-        encoded = self._handed(value, _references(value) > _ALONE, arguments.marks)
+        is_kept = _references(value) > _ALONE
+        encoded = self._handed(value, is_kept, arguments.marks)
         # What has to do with an object, and not with data alone, may keep what it was given.
         if isinstance(function, types.MethodType) or (type(encoded) is dict and encoded["~"] == "ref"):
             numbers = [(n, self.shared.number(c)) for n, c in enumerate(arguments.containers) if type(c) in CONTAINERS]
@@ -477,17 +478,18 @@ class Server:
         if around is None:
             self._capture({})
             value = OPERATIONS[name](*decoded)
-            return [self._operated(name, decoded, value, _references(value) > _ALONE)]
+            is_kept = name == "getattr" or _references(value) > _ALONE
+            return [self._operated(name, decoded, value, is_kept)]
         self.streams.put(around.get("streams", []), make=True)
         value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
         streams = self.streams.changed()
-        operated = self._operated(name, decoded, value, _references(value) > _ALONE)
-        return [operated, [{"streams": streams} if streams else {}, brought]]
+        is_kept = name == "getattr" or _references(value) > _ALONE
+        return [self._operated(name, decoded, value, is_kept), [{"streams": streams} if streams else {}, brought]]
 
     def _operated(self, name: str, operands: list[Any], value: Any, is_kept: bool) -> Any:
         if name in _MAKING and type(value) in self.derived and any(type(o) in self.derived for o in operands):
             return self._held(value)  # and not as the data that it holds: V(1, 2) + V(3, 4) + V(5, 6)
-        return self._handed(value, name == "getattr" or is_kept)
+        return self._handed(value, is_kept)
 
     def _handed(self, value: Any, is_kept: bool, given: Mapping[int, Given] = MappingProxyType({})) -> Any:
         try:

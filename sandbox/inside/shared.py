@@ -23,7 +23,7 @@ from typing import Any
 from ..wire import codec
 from .given import CONTAINERS, Arguments, alike, fill, marked
 
-_MOST, _LONGEST = 100, 1000
+_MOST, _LONGEST = 64, 1000
 
 
 class Numbered:
@@ -54,6 +54,7 @@ class Shared:
         self._still: set[int] = set()  # which stay what they are until they are handed over again
         self._numbers: dict[int, int] = {}  # by identity
         self._before: dict[int, tuple[Arguments, list[Any]]] = {}
+        self._own: collections.Counter[int] = collections.Counter()  # references in these, by identity
         self._written: set[int] = set()  # whose content is being written
         self._next = 0
         self._lock = threading.RLock()  # whoever reads takes them, while others look for what has changed
@@ -75,15 +76,28 @@ class Shared:
             if not parts.containers or sum(map(len, parts.containers)) > _LONGEST:
                 return False
             self.known[number], self._numbers[id(container)] = container, number
-            self._before[number] = parts, parts.before()
+            self._remember(number, parts)
             for oldest in list(self.known)[:-_MOST]:
                 self._drop(oldest)
             return True
 
+    def _remember(self, number: int, parts: Arguments) -> None:
+        self._forget(number)
+        self._before[number] = parts, parts.before()
+        for container in parts.containers:
+            self._own[id(container)] += 1 + parts.places[id(container)]
+
+    def _forget(self, number: int) -> None:
+        parts, _ = self._before.pop(number, (Arguments([]), None))
+        for container in parts.containers:
+            self._own[id(container)] -= 1 + parts.places[id(container)]
+            if not self._own[id(container)]:
+                del self._own[id(container)]
+
     def _drop(self, number: int) -> None:
         if number in self.known:
             self._numbers.pop(id(self.known.pop(number)), None)
-            del self._before[number]
+            self._forget(number)
         self._still.discard(number)
 
     def put(self, number: int, content: Any, of_object: bool = True) -> Any:
@@ -134,11 +148,8 @@ class Shared:
 
     def _are_known(self, containers: list[Any]) -> list[bool]:
         """Of what stands in one value, whether the program has it otherwise, too, or twice."""
-        own: collections.Counter[int] = collections.Counter()
-        for parts, _ in list(self._before.values()):
-            for container in parts.containers:
-                own[id(container)] += 1 + parts.places[id(container)]
-        return [count > _IN_ONE + own[id(c)] for c, count in zip(containers, _references(containers), strict=True)]
+        counts = zip(containers, _references(containers), strict=True)
+        return [count > _IN_ONE + self._own[id(container)] for container, count in counts]
 
     def mark(self, container: Any, given: Mapping[int, Any]) -> Any:
         """What stands for a container in a message; None: it is itself."""
@@ -174,8 +185,7 @@ class Shared:
         """Take some for what the other side knows."""
         with self._lock:
             for number in self.known.keys() & numbers:
-                parts = Arguments([self.known[number]])
-                self._before[number] = parts, parts.before()
+                self._remember(number, Arguments([self.known[number]]))
 
     def untold(self) -> list[int]:
         """Numbers of those that are not what the other side knows."""
