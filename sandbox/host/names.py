@@ -162,6 +162,26 @@ def _variables(trees: Sequence[ast.AST]) -> set[str]:
     return used & (functions | sys.stdlib_module_names) - called
 
 
+def _compared_items(trees: Sequence[ast.AST], trace: Trace) -> set[str]:
+    """Paths of what the tests ask for items, of which each is compared: as a truth value, an item would say yes or no."""
+    compared: set[ast.AST] = set()
+    for node in _walk(trees):
+        sides: list[ast.expr] = []
+        if isinstance(node, ast.Compare) and all(isinstance(op, (ast.Eq, ast.NotEq)) for op in node.ops):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and _EQUAL.fullmatch(unparse(node.func)):
+            sides = node.args[:2]
+        for side in sides:
+            part: ast.AST = side
+            while isinstance(part, ast.Subscript):
+                compared.add(part)
+                part = part.value
+    read = [n for n in _walk(trees) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load)]
+    asked = {node: trace.of(node.value) for node in read}
+    others = set().union(*(paths for node, paths in asked.items() if node not in compared))
+    return set().union(*asked.values()) - others
+
+
 _LOOKING = frozenset(("len", "sum", "sorted", "list", "set", "dict", "tuple", "any", "all"))
 _OF_CONSTANTS = frozenset(("string", "datetime"))  # whose names are compared, and never called
 _NO_VARIABLES = frozenset(("inf", "nan", "pi", "tau"))
@@ -193,7 +213,8 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.methods = sorted(_methods(script.classes, uses))
     named = [n for n in script.program if _CAP_WORDS.fullmatch(n) and n not in script.classes]
     script.compared = [n for n in named if n in entry and not uses.get(n)]
-    script.answering = sorted(f"{n}()" for n in named if uses.get(f"{n}()", set()) & DATA_NAMES - JUDGING)
+    made, items = {f"{n}()" for n in named}, _compared_items(trees, trace)
+    script.answering = sorted(p for p in made if p in items or uses.get(p, set()) & DATA_NAMES - JUDGING)
     return script
 
 
@@ -403,7 +424,8 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
     if isinstance(node, ast.Dict):
         return _makes([*filter(None, node.keys)], name)
     if isinstance(node, ast.Subscript):
-        return _makes([node.slice], name)
+        changes = not isinstance(node.ctx, ast.Load) and _CAP_WORDS.fullmatch(name)  # what it made: d["a"] = 1
+        return _makes([node.slice], name) or (bool(changes) and f"{name}()" in trace.of(node.value))
     if isinstance(node, ast.Set):
         return sum(_makes([e], name) for e in node.elts) > 1
     if isinstance(node, ast.ClassDef):
@@ -415,7 +437,8 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
 def _methods_of_a_class(name: str, attributes: set[str]) -> bool:
     # Some stacks are only appended to and popped from. A name that says so, in the form of a class's, is believed if the
     # tests change what it made; a function may return a dict, which is looked into.
-    return len(attributes) > 1 and "_" not in name and bool(attributes & _CHANGING)
+    believed = len(attributes) > 1 and "_" not in name
+    return bool(attributes & _CHANGING) and bool(believed or _CAP_WORDS.fullmatch(name))
 
 
 def _makes(nodes: Sequence[ast.AST], name: str) -> bool:

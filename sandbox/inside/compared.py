@@ -99,6 +99,8 @@ def _equal(ours: Held, other: object, operation: str) -> Any:
             return NotImplemented
         if standing(ours) == OWN:
             return _said_of_data(ours, other, operation)
+        if standing(ours) == CHANGED and is_of_data(ours):
+            return (about(ours).link.operation("data", ours) == other) == (operation == "eq")
         if is_path(other):  # of a path its text is asked, and what it is compared with is not told
             return (text(ours, "fspath") == str(other)) == (operation == "eq")
         if isinstance(other, type):
@@ -141,6 +143,12 @@ def _said_of_data(ours: Held, other: object, operation: str) -> Any:
     if isinstance(held, Held) or equals != (is_used(ours) and equals if held is None else bool(held == other)):
         raise not_data(ours, operation)
     return said
+
+
+def is_of_data(held: Held) -> bool:
+    """Whether it is data of a kind: an object of a class under test that is derived from list, for one."""
+    found = about(held).link.operation("data", held)
+    return found is not None and not isinstance(found, Held)
 
 
 def _of_tests(kind: type, method: str) -> bool:
@@ -214,7 +222,7 @@ def _binary(
         result = about(self).link.operation(operation, *operands, standing=rank if tainted else OWN)
         if order and type(result) is not bool:
             raise codec.NotData(f"{operation}: an operator of the program answered with a {type(result).__name__}")
-        return _object_of(result, operation) if tainted else result
+        return result if not tainted or (rank == CHANGED and is_of_data(self)) else _object_of(result, operation)
 
     return apply
 

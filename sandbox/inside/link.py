@@ -20,7 +20,6 @@ from .held import OPAQUE, OWN, Gone, Kept, about, names_class, number
 from .proxy import Proxy, show
 from .raised import held_by, known_text
 from .replaced import Around
-from .shared import no_news
 from .values import Values
 
 _LONGEST_TOLD = 500
@@ -169,7 +168,7 @@ class Link(Values):
                 if message[0] == "nodes":
                     self.instances.absorb(message[1], self.decode)
                 else:
-                    with no_news(self.shared, self.results):
+                    with self.shared.no_news():
                         self.shared.take(message[1], self.decode)
             finally:
                 self.here.absorbs = False
@@ -216,19 +215,16 @@ class Link(Values):
             self._tell()
 
     def _tell(self) -> None:
-        changed, results = self.shared.changed(self.encode), self.results.changed(self.encode)
+        changed = self.shared.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
-        if changed or results:
-            self.kept.forget()
         if changed:
+            self.kept.forget()
             self.connection.send(["containers", changed])
-        if results:
-            self.connection.send(["results", results])
 
     def _send(self, message: list[Any]) -> None:
         number = self.here.number
@@ -362,11 +358,11 @@ class Link(Values):
         encoded = [self.encode(handed(a)) for a in args]
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
-        label, producer = about(target).label, about(target).producer
+        label = about(target).label
         self.kept.forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self._around()
-        if about(target).makes_own and f"{producer}()" in self.objects:
+        if about(target).makes_own:
             around["object"] = True  # though it be of a subclass of list: its own methods are asked
         if arguments.shared:
             around["given"] = arguments.table(self.encode)

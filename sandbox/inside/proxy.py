@@ -199,7 +199,7 @@ class Proxy(Compared):
             isinstance(k, type) for k in (key if isinstance(key, tuple) else (key,))
         ):
             return self  # Box[int]
-        if not is_object(self) and not names_class(self):
+        if not (is_object(self) or names_class(self) or producer(self) in about(self).link.answering):
             raise not_data(self, "an item of it")
         return about(self).link.operation("getitem", self, key, producer=inner(self))
 

@@ -21,7 +21,7 @@ from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
 from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
-from .shared import Shared, no_news, results
+from .shared import Numbered, Shared
 from .streams import Streams
 from .texts import Handed
 
@@ -50,7 +50,7 @@ class Values:
     def __init__(self) -> None:
         self.instances = Instances({}, 1)
         self.streams = Streams()
-        self.shared, self.results = Shared(), results()
+        self.shared = Shared()
         self.handed = Handed()
         self.raised = Raised()
         self.stand_ins: list[object] = []
@@ -78,6 +78,8 @@ class Values:
             return {"~": "ref", "v": ["given", value.number]}
         if value is NotImplemented:
             return {"~": "ref", "v": ["library", "builtins", "NotImplemented"]}
+        if type(value) is Numbered:
+            return value.reference(self.encode)
         if type(value) is Expected:
             return self.encode(made(value))
         if (stream := self.streams.number(value, new=True)) is not None:
@@ -163,13 +165,10 @@ class Values:
             return stands_for
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
-            of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
-            with no_news(self.shared, self.results):
-                return self.shared.put(which, found) if of_object else found
-        if kind == "result" and type(which) is int:
-            found = self.decode(class_name, standing, producer)
-            self.results.keep(which, found)
-            return found
+            link: Any = self
+            of_object = producer.startswith(".") or producer.partition("(")[0] in link.making
+            with self.shared.no_news():
+                return self.shared.put(which, found, of_object)
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         proxy = self._proxy(which, class_name, standing, producer)
