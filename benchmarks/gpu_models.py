@@ -15,7 +15,8 @@ from grpo_kit.config import OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.plan.shape import KNOWN, ModelShape
 from grpo_kit.policy.attention import use_float32_attention
-from grpo_kit.policy.models import Policy, compile_layers
+from grpo_kit.policy.layers import compile_layers
+from grpo_kit.policy.models import Policy
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.policy.scratch import build_tokenizer
 from grpo_kit.train.update import PolicyUpdater
@@ -64,7 +65,7 @@ def policy_of(shape: ModelShape, device: torch.device, *, compiled: bool = False
     if compiled:
         # On a CPU only the tracing is tried: a C++ compiler takes minutes for what nobody asks of it here.
         backend = "inductor" if device.type == "cuda" else "eager"
-        compile_layers(policy, backend=backend)
+        compile_layers(policy.model, backend=backend)
     return policy
 
 

@@ -1,6 +1,6 @@
 """How near forward and backward come to what this machine can do: model FLOPs utilisation against its own GEMM rate.
 
-    python benchmarks/limits.py [--threads 2] [--compile]
+    python benchmarks/limits.py [--threads 2]
     python benchmarks/limits.py --model FOLDER      a real one (`make fetch-model`), and where the rest of the time is
                                 [--only float32]    on a processor without products of bfloat16
 
@@ -32,7 +32,7 @@ from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.attention import use_float32_attention
 from grpo_kit.policy.flops import Work
-from grpo_kit.policy.models import Policy, compile_layers, load_policy
+from grpo_kit.policy.models import Policy, load_policy
 from grpo_kit.policy.packing import TrainingSequence
 from grpo_kit.train.update import PolicyUpdater
 
@@ -196,7 +196,6 @@ def table(cases: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--shape", default="30M")
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--length", type=int, default=256)
@@ -219,8 +218,6 @@ def main() -> None:
         policy = Policy(model.train(), tokenizer, torch.device("cpu"), None if name == "float32" else dtype)
         if policy.autocast:
             use_float32_attention(model)
-        if options.compile:
-            compile_layers(policy)
         step = a_step(policy, sequences, token_budget=options.rows * options.length, temperature=1.0)
         gemm, seconds = beside_products(step, dtype, unit)
         work = 3.0 * Work.of(model).forward(sum(s.length for s in sequences), sum(s.length**2 / 2 for s in sequences))
@@ -232,7 +229,7 @@ def main() -> None:
         }
         print(name, found[name], flush=True)
     if not options.dry:
-        suffix = ("" if options.threads == 1 else f"_{options.threads}_threads") + ("_compiled" * options.compile)
+        suffix = "" if options.threads == 1 else f"_{options.threads}_threads"
         write_result(f"limits{suffix}", {"machine": machine(), "unit": f"{unit} seconds", "cases": found})
     return None
 

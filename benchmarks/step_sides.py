@@ -192,16 +192,17 @@ class OurTrainer:
         from grpo_kit.config import ModelConfig, OptimizerConfig
         from grpo_kit.generate.torch_engine import TorchEngine
         from grpo_kit.objective.algorithms import resolve_objective
+        from grpo_kit.policy.layers import compile_layers
         from grpo_kit.policy.models import load_policy
         from grpo_kit.train.learner import LearnerSettings
         from grpo_kit.train.learners import PolicyGradientLearner
         from grpo_kit.train.update import PolicyUpdater
 
         self.options, self.parts = options, Parts()
-        config = ModelConfig(path=options.model, dtype=options.precision, compile=options.compile)
-        self.policy = load_policy(config, torch.device("cpu"))
-        if not options.compile:
-            assert self.policy.share_prompts() is None  # as `train` does
+        self.policy = load_policy(ModelConfig(path=options.model, dtype=options.precision), torch.device("cpu"))
+        assert self.policy.share_prompts() is None  # as `train` does
+        if options.compile:
+            compile_layers(self.policy.model)
         self.engine = TorchEngine(self.policy)
         self.objective = resolve_objective("grpo", {"beta": options.beta})
         optimizer = OptimizerConfig(learning_rate=LEARNING_RATE, warmup_steps=0, schedule="constant")

@@ -59,12 +59,17 @@ def scaling(result: dict[str, Any]) -> list[str]:
     return lines
 
 
+def processors(result: dict[str, Any]) -> list[str]:
+    """What it was measured on: all of it, or each case."""
+    measured = [result] if "machine" in result else result["cases"].values()
+    return sorted({part["machine"]["cpu"] for part in measured})
+
+
 TABLES = (
     ("step", step),
     ("generate", lambda r: simple(r, "tokens/s of the embedded engine against transformers.generate")),
     ("generate_vllm", vllm),
     ("limits", lambda r: simple(r, "forward and backward of 30 M parameters against the machine's GEMM rate")),
-    ("limits_compiled", lambda r: simple(r, "the same with `model.compile: true`")),
     ("scaling", scaling),
 )
 
@@ -109,7 +114,7 @@ def main() -> None:
             result = read(name + suffix)
             if result is not None:
                 results[name + suffix] = result
-                where = f"{result['machine']['cpu']}, {2 if suffix else 1} thread{'s' if suffix else ''}."
+                where = f"{', '.join(processors(result))}, {2 if suffix else 1} thread{'s' if suffix else ''}."
                 parts.append("\n".join([*make(result), "", where]))
     draw(results)
     picture = "![ratios of one thread, black lines where they are wanted](performance.svg)"

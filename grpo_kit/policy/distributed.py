@@ -19,12 +19,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from grpo_kit.errors import UserError
 from grpo_kit.runtime import ranks
 
+from .layers import blocks_of
 from .logprobs import ActionLogprobs
 from .models import Policy
-from .network import blocks_of
 from .packing import MicroBatch
 from .value_model import ValueModel
 from .weights import whole_of
@@ -195,8 +194,6 @@ def shard_policy(policy: Policy, parallel: ParallelConfig) -> Policy:
     """The policy spread over the ranks of the run; as it is where there are none."""
     if not ranks.together():
         return policy
-    if policy.compiled:
-        raise UserError("model.compile is not offered with several processes; set model.compile=false")
     whole = copy.copy(policy)
     _agree(policy.model)
     whole.model = copy.deepcopy(policy.model).requires_grad_(False)

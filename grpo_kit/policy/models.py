@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from .attention import last_hidden, share_prompts, use_float32_attention
 from .gguf import model_folder
 from .logprobs import ActionLogprobs, Head, head_of, select_actions, select_logprobs, select_logprobs_against
 from .moving import moved
-from .network import CausalModel, Network, blocks_of
+from .network import CausalModel, Network
 from .packing import MicroBatch
 from .prefix import PrefixTree
 from .pretrained import (
@@ -38,8 +37,6 @@ from .weights import Weighted
 if TYPE_CHECKING:
     from grpo_kit.config import ModelConfig
 
-GRAPHS = 16  # that a layer may be compiled to
-
 
 @dataclass
 class Policy(Weighted):
@@ -50,7 +47,6 @@ class Policy(Weighted):
         tokenizer: its tokenizer, with a chat template.
         autocast: the dtype of matrix products (bfloat16 where the device has it), or None for full precision.
         full_head: the output head's product is one of float32 all the same.
-        compiled: its layers run through torch.compile.
         generation_config: the text of the file that the model came with, which is saved with it as it is; None for a model
             that came with none.
         apart: why micro-batches may not be trees of prompts and their completions, where that was asked for.
@@ -60,7 +56,6 @@ class Policy(Weighted):
     tokenizer: Any
     device: torch.device
     autocast: torch.dtype | None = None
-    compiled: bool = False
     generation_config: str | None = None
     apart: str | None = None
     full_head: bool = False
@@ -97,8 +92,7 @@ class Policy(Weighted):
 
     def share_prompts(self) -> str | None:
         """From here on micro-batches may be trees of prompts and their completions (prefix.py); else why they may not."""
-        with _not_compiled():
-            self.apart = share_prompts(self.model, self.model.get_decoder())
+        self.apart = share_prompts(self.model, self.model.get_decoder())
         return self.apart
 
     def logprobs(self, batch: MicroBatch, temperature: float, entropy_gradient: bool = False) -> tuple[Tensor, Tensor]:
@@ -236,45 +230,7 @@ def load_policy(config: ModelConfig, device: torch.device, seed: int = 0) -> Pol
     if device.type == "cpu" and policy.autocast is not None:
         use_float32_attention(model)
     _check_head(policy)
-    if config.compile:
-        compile_layers(policy)
     return policy
-
-
-def compile_layers(policy: Policy, **options: Any) -> None:
-    """Have each layer compiled when training first comes to it: all of one kind share what the first one took seconds for.
-
-    Args:
-        options: of torch.compile.
-
-    Raises:
-        UserError: the network has no list of layers.
-    """
-    from torch._dynamo import config as dynamo  # imports the compiler
-
-    layers = blocks_of(policy.backbone)
-    if not layers:
-        raise UserError(f"model.compile: {type(policy.model).__name__} has no list of layers; set model.compile=false")
-    for layer in layers:
-        layer.compile(dynamic=True, **options)
-        compiled: Any = layer._compiled_call_impl  # which copies of a network do not have
-        layer._compiled_call_impl = partial(_without_cache, layer, compiled)
-    # With and without gradients, trees, several rows, a single one, and a first layer below which nothing is trained.
-    dynamo.recompile_limit = max(dynamo.recompile_limit, GRAPHS)
-    policy.compiled = True
-
-
-def _without_cache(layer: nn.Module, compiled: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
-    """Passes that fill a cache are of generation, and in them each layer is another one to the compiler: it has a place there."""
-    from transformers import Cache
-
-    cached = any(isinstance(value, Cache) for value in (*inputs, *named.values()))  # GPT-2's comes by position
-    return (layer._call_impl if cached else compiled)(*inputs, **named)
-
-
-def _not_compiled() -> contextlib.AbstractContextManager[None]:
-    """For a look at a few tokens, which is not worth a compilation."""
-    return torch.compiler.set_stance("force_eager")
 
 
 def model_skeleton(config: ModelConfig) -> tuple[Any, Any]:

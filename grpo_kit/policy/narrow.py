@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from grpo_kit.errors import UserError
 from grpo_kit.runtime import ranks
 
-from .network import Network, blocks_of
+from .layers import blocks_of
+from .network import Network
 
 LOST = 2**16  # float32 numbers between two of bfloat16
 

@@ -101,18 +101,3 @@ class ScoredNetwork(Network, Protocol):
     def base_model(self) -> Backbone: ...
 
     def score(self, hidden: Tensor) -> Tensor: ...
-
-
-def blocks_of(network: Any) -> list[nn.Module]:
-    """The transformer's layers: of several processes what is gathered, used and freed one at a time."""
-    count = network.config.num_hidden_layers
-    lists = [m for m in network.modules() if isinstance(m, nn.ModuleList) and len(m) == count]
-    return list(lists[0]) if lists else []
-
-
-def checkpoint_layers(network: Network) -> None:
-    """Have each layer pass again in the backward pass, in place of what it would keep until then."""
-    # transformers and peft hook something to the embedding, for the reentrant kind; hooked networks are decoded by their forward.
-    network.disable_input_require_grads()  # the earlier hooks are forgotten, and not removed, when others come
-    network.gradient_checkpointing_enable({"use_reentrant": False})
-    network.disable_input_require_grads()

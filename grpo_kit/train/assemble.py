@@ -27,10 +27,10 @@ from grpo_kit.observe.clock import Clock
 from grpo_kit.observe.console import RunConsole
 from grpo_kit.policy.distributed import shard_policy
 from grpo_kit.policy.flops import product_rate
+from grpo_kit.policy.layers import checkpoint_layers, compile_layers
 from grpo_kit.policy.lora import attach_lora
 from grpo_kit.policy.models import Policy, load_policy, pick_device
 from grpo_kit.policy.narrow import narrow
-from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.runtime import ranks
 from grpo_kit.runtime.deterministic import use_deterministic_kernels
 from grpo_kit.scoring import Cluster, OfDataSet, Scorer
@@ -177,6 +177,8 @@ def prepare_policy(config: Config) -> Policy:
         policy.share_prompts()
     if config.model.weight_dtype == "bfloat16":
         narrow(policy.model)
+    if config.model.compile:  # what is said of it by a few tokens was not worth a compilation
+        compile_layers(policy.model)
     use_arguments(policy.tokenizer, config.chat.arguments)
     return policy
 

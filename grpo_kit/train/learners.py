@@ -7,7 +7,9 @@ from typing import Any
 from grpo_kit.config import Config
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.distributed import shard_frozen_values, shard_value_model
+from grpo_kit.policy.layers import checkpoint_layers, compile_layers
 from grpo_kit.policy.models import Policy
+from grpo_kit.policy.network import Network
 from grpo_kit.policy.twins import Twins
 from grpo_kit.policy.value_model import ValueModel
 from grpo_kit.types import Group
@@ -106,7 +108,17 @@ def _critic(config: Config, objective: Algorithm, policy: Policy, settings: Lear
 def _value_model(config: Config, policy: Policy) -> ValueModel:
     start = config.critic.path
     model = ValueModel.from_policy(policy.whole()) if start is None else ValueModel.load(start, policy)
+    _train_as_the_policy(model.model, config)
     return shard_value_model(model, config.parallel)
+
+
+def _train_as_the_policy(network: Network, config: Config) -> None:
+    """What stands beside the policy and learns keeps as little for the backward pass, and is compiled where that is."""
+    network.train()  # what is loaded does not begin so, and keeps everything until then
+    if config.parallel.gradient_checkpointing:
+        checkpoint_layers(network)
+    if config.model.compile:
+        compile_layers(network)
 
 
 def _pairs(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
@@ -120,8 +132,9 @@ def _labels(config: Config, objective: Algorithm, policy: Policy, reference: Pol
 
 
 def _reward_model(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
-    model = shard_value_model(ValueModel.from_policy(policy.whole()), config.parallel)
-    return RewardModelLearner(model, objective, LearnerSettings.of(config))
+    model = ValueModel.from_policy(policy.whole())
+    _train_as_the_policy(model.model, config)
+    return RewardModelLearner(shard_value_model(model, config.parallel), objective, LearnerSettings.of(config))
 
 
 def _values(config: Config, objective: Algorithm, policy: Policy, reference: Policy | None) -> Learner:
@@ -147,6 +160,8 @@ def _values(config: Config, objective: Algorithm, policy: Policy, reference: Pol
 
 def _actor_critic(config: Config, objective: Algorithm, policy: Policy, settings: LearnerSettings) -> Learner:
     twins = Twins.from_policy(policy, objective.value_temperature, config.seed)
+    for twin in twins:
+        _train_as_the_policy(twin.model, config)
     target = None
     if objective.target_rate is not None:
         target = TargetNetwork(twins, twins.copy(), objective.target_rate, objective.target_every)

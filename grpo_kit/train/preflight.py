@@ -328,6 +328,8 @@ def _check_objective(config: Config, objective: Algorithm) -> None:
         found.append("model.lora.base_dtype nf4 has no second derivatives, which objective.step natural_gradient needs")
     if objective.natural_gradient and config.model.compile:
         found.append("model.compile has no second derivatives, which objective.step natural_gradient needs")
+    if ranks.world_size() > 1 and config.model.compile:
+        found.append("model.compile is not offered with several processes; leave it out")
     if config.rollout.epsilon and not objective.learns_values:
         found.append(
             f"rollout.epsilon {config.rollout.epsilon:g} has tokens sampled that the policy did not choose: family values learns "

@@ -16,8 +16,8 @@ from grpo_kit.errors import UserError
 from grpo_kit.objective.rows import Algorithm
 from grpo_kit.policy.attention import attends_to_trees
 from grpo_kit.policy.distributed import shard_frozen
+from grpo_kit.policy.layers import blocks_of
 from grpo_kit.policy.models import Policy, RestingPolicy, load_policy, model_skeleton
-from grpo_kit.policy.network import blocks_of
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.runtime import ranks
 from grpo_kit.types import Group

@@ -162,6 +162,26 @@ def _variables(trees: Sequence[ast.AST]) -> set[str]:
     return used & (functions | sys.stdlib_module_names) - called
 
 
+def _compared_items(trees: Sequence[ast.AST], trace: Trace) -> set[str]:
+    """Paths of what the tests ask for items, of which each is compared: as a truth value, an item would say yes or no."""
+    compared: set[ast.AST] = set()
+    for node in _walk(trees):
+        sides: list[ast.expr] = []
+        if isinstance(node, ast.Compare) and all(isinstance(op, (ast.Eq, ast.NotEq)) for op in node.ops):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and _EQUAL.fullmatch(unparse(node.func)):
+            sides = node.args[:2]
+        for side in sides:
+            part: ast.AST = side
+            while isinstance(part, ast.Subscript):
+                compared.add(part)
+                part = part.value
+    read = [n for n in _walk(trees) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Load)]
+    asked = {node: trace.of(node.value) for node in read}
+    others = set().union(*(paths for node, paths in asked.items() if node not in compared))
+    return set().union(*asked.values()) - others
+
+
 _LOOKING = frozenset(("len", "sum", "sorted", "list", "set", "dict", "tuple", "any", "all"))
 _OF_CONSTANTS = frozenset(("string", "datetime"))  # whose names are compared, and never called
 _NO_VARIABLES = frozenset(("inf", "nan", "pi", "tau"))
@@ -189,10 +209,12 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.exceptions = sorted(caught & {*script.program, "SystemExit"} | inner | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
+    script.objects = sorted({*script.objects, *(f"{n}()" for n in _kinds(trees).intersection(script.classes))})
     script.methods = sorted(_methods(script.classes, uses))
     named = [n for n in script.program if _CAP_WORDS.fullmatch(n) and n not in script.classes]
     script.compared = [n for n in named if n in entry and not uses.get(n)]
-    script.answering = sorted(f"{n}()" for n in named if uses.get(f"{n}()", set()) & DATA_NAMES - JUDGING)
+    made, items = {f"{n}()" for n in named}, _compared_items(trees, trace)
+    script.answering = sorted(p for p in made if p in items or uses.get(p, set()) & DATA_NAMES - JUDGING)
     return script
 
 
@@ -202,6 +224,7 @@ _CHANGING = frozenset(
 )
 
 
+_OF_KINDS = frozenset(("isinstance", "issubclass", "assertIsInstance", "assertNotIsInstance", "assert_is_instance"))
 _EQUAL = re.compile(r"(\w+\.)*assert_?(not_?)?(\w+_?)?(equals?|in)", re.IGNORECASE)
 _CAP_WORDS = re.compile("[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*")
 
@@ -221,6 +244,12 @@ def _objects(trees: Sequence[ast.AST], entry: set[str]) -> Iterator[str]:
         of_a_class = _CAP_WORDS.fullmatch(path) or path in entry or (path[:1].isupper() and path in wanted)
         if attributes - DATA_NAMES or (of_a_function and not of_data(attributes)) or of_a_class:
             yield path
+
+
+def _kinds(trees: Sequence[ast.AST]) -> set[str]:
+    """Names that no function could have where they stand: ``isinstance(x, Money)``."""
+    calls = [n for n in _walk(trees) if isinstance(n, ast.Call) and name_of(n.func) in _OF_KINDS]
+    return _names_in([a for call in calls for a in call.args[1:]])
 
 
 def _wanted_of_a_change(trees: Sequence[ast.AST]) -> set[str]:
@@ -395,7 +424,8 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
     if isinstance(node, ast.Dict):
         return _makes([*filter(None, node.keys)], name)
     if isinstance(node, ast.Subscript):
-        return _makes([node.slice], name)
+        changes = not isinstance(node.ctx, ast.Load) and _CAP_WORDS.fullmatch(name)  # what it made: d["a"] = 1
+        return _makes([node.slice], name) or (bool(changes) and f"{name}()" in trace.of(node.value))
     if isinstance(node, ast.Set):
         return sum(_makes([e], name) for e in node.elts) > 1
     if isinstance(node, ast.ClassDef):
@@ -407,7 +437,8 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
 def _methods_of_a_class(name: str, attributes: set[str]) -> bool:
     # Some stacks are only appended to and popped from. A name that says so, in the form of a class's, is believed if the
     # tests change what it made; a function may return a dict, which is looked into.
-    return len(attributes) > 1 and "_" not in name and bool(attributes & _CHANGING)
+    believed = len(attributes) > 1 and "_" not in name
+    return bool(attributes & _CHANGING) and bool(believed or _CAP_WORDS.fullmatch(name))
 
 
 def _makes(nodes: Sequence[ast.AST], name: str) -> bool:

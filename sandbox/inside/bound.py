@@ -65,6 +65,7 @@ def _named_value(link: Link, name: str, content: Any) -> Any:
     if isinstance(value, Proxy):
         about(value).label = name
         about(value).named = True
+        link.heard_of(value)
     return value
 
 

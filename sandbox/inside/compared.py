@@ -20,6 +20,7 @@ from .held import (
     Held,
     about,
     decides,
+    is_member,
     is_object,
     is_used,
     namespace,
@@ -32,7 +33,9 @@ from .held import (
 )
 from .library import is_path
 from .raised import made_where_the_program_is
+from .related import hashed, is_of_tested, related
 
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 TYPE = "type()"  # by which the class of an object comes
 _ROUNDING = frozenset(("ceil", "floor"))  # what Python rounds as a float where no method says otherwise
 _DATA: tuple[Any, ...] = (*codec.KINDS, float, str, list, int, type(None), type({}.keys()))
@@ -57,9 +60,12 @@ class Compared(Held):
                 return hash(kind)
             if _is_single(self) or (is_object(self) and not decides(self, "hash")):
                 return about(self).number
-            if _is_counted(sys._getframe(1)):
+            value = hashed(self) if decides(self, "hash") else None
+            if value is None and _is_counted(sys._getframe(1)):
                 raise TypeError("unhashable: an object of the program's own")
-            raise not_data(self, "hash")
+            if value is None:
+                raise not_data(self, "hash")
+            return value
         value = about(self).link.operation("hash", own)
         if type(value) is not int:
             raise Gone(f"hash() came back as {type(value).__name__}")
@@ -94,22 +100,25 @@ def _equal(ours: Held, other: object, operation: str) -> Any:
             return NotImplemented
         if standing(ours) == OWN:
             return _said_of_data(ours, other, operation)
+        if standing(ours) == CHANGED and is_of_data(ours):
+            return (about(ours).link.operation("data", ours) == other) == (operation == "eq")
         if is_path(other):  # of a path its text is asked, and what it is compared with is not told
             return (text(ours, "fspath") == str(other)) == (operation == "eq")
         if type(other) is types.SimpleNamespace and (parts := namespace(ours)) is not None:
             return (parts == vars(other)) == (operation == "eq")
         if isinstance(other, type):
             return (library_class(ours) is other) == (operation == "eq")
-        if other is None:
+        if other is None or (is_member(ours) and not decides(ours, "eq")):
             return operation == "ne"
         raise not_data(ours, operation)
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
         return _said_by_its_class(ours, other, operation)
     same = number(ours) == number(other)
-    if not same and not _is_single(ours, other) and (decides(ours, "eq") or decides(other, "eq")):
-        parts = namespace(ours)
-        if parts is None or (others := namespace(other)) is None:
-            raise not_data(ours, operation)
+    has_word = not _is_single(ours, other) and (decides(ours, "eq") or decides(other, "eq"))
+    if has_word and (not same or is_of_tested(ours, other)):
+        parts, others = namespace(ours), namespace(other)
+        if parts is None or others is None:
+            return related(ours, other, operation)
         same = parts == others
     return same == (operation == "eq")
 
@@ -140,6 +149,12 @@ def _said_of_data(ours: Held, other: object, operation: str) -> Any:
     if isinstance(held, Held) or equals != (is_used(ours) and equals if held is None else bool(held == other)):
         raise not_data(ours, operation)
     return said
+
+
+def is_of_data(held: Held) -> bool:
+    """Whether it is data of a kind: an object of a class under test that is derived from list, for one."""
+    found = about(held).link.operation("data", held)
+    return found is not None and not isinstance(found, Held)
 
 
 def _of_tests(kind: type, method: str) -> bool:
@@ -192,14 +207,18 @@ def _binary(
         plain = len(objects) < 2 + len(modulus)
         ranks = set(map(standing, objects))
         members = not plain and all(about(held).named and about(held).of_own for held in objects)
+        operands = (other, self) if swapped else (self, other, *modulus)
         if ranks == {OPAQUE} and not members:
+            if order and not plain:
+                return related(self, other, operation)
+            if not plain and not modulus and is_of_tested(*objects):
+                return _object_of(about(self).link.operation(operation, *operands, producer=producer(self)), operation)
             decided = NotImplemented
             if reflected and _of_tests(type(other), reflected):
                 decided = getattr(type(other), reflected)(other, self)
             if decided is NotImplemented:
                 raise not_data(self, operation)
             return decided
-        operands = (other, self) if swapped else (self, other, *modulus)
         if plain and order:  # with data there is no order: a class under test may say so itself, and nothing else
             if standing(self) == OWN:
                 about(self).link.operation(operation, *operands)
@@ -209,11 +228,15 @@ def _binary(
         result = about(self).link.operation(operation, *operands, standing=rank if tainted else OWN)
         if order and type(result) is not bool:
             raise codec.NotData(f"{operation}: an operator of the program answered with a {type(result).__name__}")
-        if tainted and not isinstance(result, Held):
-            raise codec.NotData(f"{operation}: an operator of the program answered with data")
-        return result
+        return result if not tainted or (rank == CHANGED and is_of_data(self)) else _object_of(result, operation)
 
     return apply
+
+
+def _object_of(result: Any, operation: str) -> Any:
+    if not isinstance(result, Held):
+        raise codec.NotData(f"{operation}: an operator of the program answered with data")
+    return result
 
 
 def _in_place(operation: str, reflected: str) -> Callable[[Held, Any], Any]:
@@ -231,7 +254,7 @@ def _in_place(operation: str, reflected: str) -> Callable[[Held, Any], Any]:
     return assign
 
 
-_ARITHMETIC = (
+ARITHMETIC = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
     *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
 )
@@ -239,7 +262,7 @@ for _name in ("neg", "pos", "abs", "round", "invert", "ceil", "floor", "trunc"):
     setattr(Compared, f"__{_name}__", _unary(_name))
 for _name, _other in (("lt", "gt"), ("le", "ge"), ("gt", "lt"), ("ge", "le")):
     setattr(Compared, f"__{_name}__", _binary(_name, order=True, reflected=f"__{_other}__"))
-for _name in _ARITHMETIC:
+for _name in ARITHMETIC:
     _short = _name.rstrip("_")
     setattr(Compared, f"__{_short}__", _binary(_name, reflected=f"__r{_short}__"))
     setattr(Compared, f"__r{_short}__", _binary(_name, swapped=True))

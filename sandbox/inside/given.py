@@ -5,6 +5,7 @@ are (a keyword, a tuple, a list of lists, twice), is seen by the tests in their 
 from __future__ import annotations
 
 import collections
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -34,19 +35,48 @@ class Given:
         self.number = number
 
 
+def marked(value: Any, mark: Callable[[Any], Any], top: bool = False, depth: int = 0) -> Any:
+    """``value`` with a mark in the place of each container that has one; the value itself where it holds none.
+
+    Args:
+        top: it stays what it is, if it has a mark.
+
+    Raises:
+        codec.TooDeep: for what could not be written, either.
+    """
+    if type(value) in _PLAIN:
+        return value
+    if not top and (own := mark(value)) is not None:
+        return own
+    if depth > codec.MAX_DEPTH:
+        raise codec.TooDeep(f"a value nested deeper than {codec.MAX_DEPTH}")
+    parts = _parts(value)
+    if _PLAIN.issuperset(map(type, parts)):
+        return value
+    changed = [part if type(part) in _PLAIN else marked(part, mark, depth=depth + 1) for part in parts]
+    if all(new is old for new, old in zip(changed, parts, strict=True)):
+        return value
+    if isinstance(value, tuple):
+        return codec.record_like(value, changed)
+    copy = _empty(_kind(value))
+    fill(copy, dict(zip(dict.keys(value), changed, strict=True)) if isinstance(value, dict) else changed)
+    return copy
+
+
 class Arguments:
     """The containers in some values, each once, in the order in which they are met.
 
     Attributes:
-        shared: whether one is met twice, or within itself.
         others: what is neither a container nor plain.
+        marks: the containers' numbers in a message, by their identities.
+        places: in how many places each stands, by identity.
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
         self.containers: list[Any] = []
         self.others: list[Any] = []
-        self.shared = False
-        self._numbers: dict[int, int] = {}
+        self.marks: dict[int, Given] = {}
+        self.places: collections.Counter[int] = collections.Counter()
         waiting = list(values)[::-1]
         while waiting:
             value = waiting.pop()
@@ -56,12 +86,17 @@ class Arguments:
                 waiting += _parts(value)[::-1]
             elif not (isinstance(value, _MUTABLE) or _is_array(value)):
                 self.others.append(value)
-            elif id(value) in self._numbers:
-                self.shared = True
             else:
-                self._numbers[id(value)] = len(self.containers)
-                self.containers.append(value)
-                waiting += _parts(value)[::-1]
+                self.places[id(value)] += 1
+                if id(value) not in self.marks:
+                    self.marks[id(value)] = Given(len(self.containers))
+                    self.containers.append(value)
+                    waiting += _parts(value)[::-1]
+
+    @property
+    def shared(self) -> bool:
+        """Whether one is met twice, or within itself."""
+        return any(count > 1 for count in self.places.values())
 
     def table(self, encode: Callable[[Any], Any]) -> list[Any]:
         """[kind, content] of each, in which the others are numbers."""
@@ -69,21 +104,7 @@ class Arguments:
 
     def by_number(self, value: Any, top: bool = False) -> Any:
         """``value`` with these containers as `Given`; the value itself where it holds none."""
-        if type(value) in _PLAIN:
-            return value
-        if not top and id(value) in self._numbers:
-            return Given(self._numbers[id(value)])
-        parts = _parts(value) if self.containers else []
-        if _PLAIN.issuperset(map(type, parts)):
-            return value
-        changed = [part if type(part) in _PLAIN else self.by_number(part) for part in parts]
-        if all(new is old for new, old in zip(changed, parts, strict=True)):
-            return value
-        if isinstance(value, tuple):
-            return codec.record_like(value, changed)
-        copy = _empty(_kind(value))
-        fill(copy, dict(zip(dict.keys(value), changed, strict=True)) if isinstance(value, dict) else changed)
-        return copy
+        return marked(value, lambda container: self.marks.get(id(container)), top) if self.marks else value
 
     def before(self) -> list[Any]:
         return [_shallow(value) for value in self.containers]
@@ -92,6 +113,10 @@ class Arguments:
         """The contents of those that are not what they were, by number."""
         pairs = enumerate(zip(self.containers, before, strict=True))
         return {str(n): encode(self.by_number(v, top=True)) for n, (v, old) in pairs if not _same(v, old)}
+
+    def are(self, before: list[Any]) -> bool:
+        """Whether they are what they were, and hold the very same."""
+        return all(map(_same, self.containers, before))
 
 
 def from_table(table: list[Any], decode: Callable[[Any, list[Any]], Any]) -> list[Any]:
@@ -158,9 +183,11 @@ def _shallow(value: Any) -> Any:
 
 
 def _same(value: Any, before: Any) -> bool:
+    if type(value) is list:
+        return len(value) == len(before) and all(map(operator.is_, value, before))
     if isinstance(value, (dict, list, collections.deque)):
         now = _shallow(value)
-        return len(now) == len(before) and all(new is old for new, old in zip(now, before, strict=True))
+        return len(now) == len(before) and all(map(operator.is_, now, before))
     if _is_array(value):
         return bool(value.tobytes() == before.tobytes())
     return bool(value == before)

@@ -42,6 +42,7 @@ _SAYING |= {
     "vars",
 }
 _SAYING |= {"namespace", "own", "eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
+_SAYING |= {"fields", "relations"}
 # What changes an object, or has it run as a call does.
 _CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
 _CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}
@@ -111,6 +112,8 @@ class Link(Protocol):
         objects, methods: names that the program may hand over as its own, and those that are asked of what it hands over.
         put: what the tests have put into an attribute and is no data, by the object's number and the attribute's name: the
             program's object may have something else there by now.
+        enumerations: of the program, that the tests name, by number.
+        members: the numbers of what is in these, by theirs.
         kept: what opaque objects have said and yielded since the tests last called the program.
         emptied: what is known of the ends of iterators.
         own: what the classes of opaque objects decide by themselves, by their numbers.
@@ -127,6 +130,8 @@ class Link(Protocol):
     methods: frozenset[str]
     answering: frozenset[str]
     put: dict[tuple[int, str], Any]
+    enumerations: dict[int, Any]
+    members: dict[int, frozenset[int | None]]
     kept: Kept
     emptied: Any
     blocks: Any
@@ -134,6 +139,8 @@ class Link(Protocol):
     taken: Counter[int]
 
     def tell(self) -> None: ...
+
+    def heard_of(self, value: Any) -> None: ...
 
     def operation(self, name: str, *operands: Any, standing: int = ..., producer: str = ...) -> Any: ...
 
@@ -202,6 +209,14 @@ class Held:
         def __getattr__(self, name: str) -> Any: ...
 
 
+_META = frozenset(("EnumType", "EnumMeta"))
+
+
+def names_class(held: Held, kinds: frozenset[str] = _META) -> bool:
+    """Whether it is a class that the tests name, by default an enumeration."""
+    return about(held).named and about(held).class_name in kinds
+
+
 def about(held: Held) -> About:
     return object.__getattribute__(held, "__referees__")
 
@@ -211,12 +226,22 @@ def is_object(held: Held) -> bool:
     return standing(held) != OPAQUE or producer(held) in about(held).link.objects
 
 
+def is_member(held: Held) -> bool:
+    """Whether it is a member of an enumeration of the program that the tests name."""
+    link = about(held).link
+    for which, enumeration in link.enumerations.items():
+        if which not in link.members:
+            told = link.operation("members", enumeration)
+            link.members[which] = frozenset(map(number, told.values())) if type(told) is dict else frozenset()
+    return any(about(held).number in known for known in link.members.values())
+
+
 def is_used(held: Held) -> bool:
     """Whether it is what a class has made of which the tests ask for what no data has."""
     return producer(held) == f"{about(held).class_name}()" and producer(held) in about(held).link.objects
 
 
-def _said(held: Held, operation: str, *operands: Any) -> Any:
+def saying(held: Held, operation: str, *operands: Any) -> Any:
     """What an object says that it is: until the tests do something with it, an opaque one says the same each time."""
     link = about(held).link
     if standing(held) != OPAQUE:
@@ -230,7 +255,7 @@ def _said(held: Held, operation: str, *operands: Any) -> Any:
 
 
 def answer(held: Held, operation: str, kind: type) -> Any:
-    value = _said(untainted(held), operation)
+    value = saying(untainted(held), operation)
     if type(value) is not kind:
         raise Gone(f"{operation}() came back as {type(value).__name__}")
     link = about(held).link
@@ -250,18 +275,18 @@ def decides(held: Held, operation: str) -> bool:
     own, kind = about(held).link.own, about(held).kind
     if kind not in own:
         told = about(held).link.operation("own", held)
-        own[kind] = frozenset(told if type(told) is list else ())
+        own[kind] = frozenset(n for n in told if type(n) is str) if type(told) is list else frozenset()
     return operation in own[kind]
 
 
 def namespace(held: Held) -> dict[str, Any] | None:
     """What is in one of the library's; None for any other object. It is not told what that is compared with."""
-    value = _said(held, "namespace")
+    value = saying(held, "namespace")
     return value if type(value) is dict else None
 
 
 def text(held: Held, operation: str, *operands: Any) -> str:
-    value = _said(held, operation, *operands)
+    value = saying(held, operation, *operands)
     if type(value) is not str:
         raise Gone(f"{operation}() came back as {type(value).__name__}")
     return value

@@ -175,6 +175,13 @@ class Helper:
 
         return call
 
+    def answered(self, owner: Any, name: str, *operands: Any) -> Any:
+        """``p.__eq__(5)``, if the tests ask whether it says NotImplemented; anything else it says as an operator."""
+        own = type(owner) is Proxy and standing(owner) == OWN
+        if own and self.ask("getattr", owner, name, producer=f".{name}")(*operands) is NotImplemented:
+            return NotImplemented
+        return builtins.getattr(owner, name)(*operands)
+
     def exception(self, owner: Any) -> Any:
         """What a future or a task keeps: asked for, it is taken, unless an assertion of the tests."""
         found = owner.exception()

@@ -17,11 +17,10 @@ from . import emptied, library, outstanding, passed, waited
 from .connection import Connection
 from .conversations import MAIN, Conversations, Turns, need_room
 from .given import Arguments, alike, fill
-from .held import OPAQUE, OWN, Gone, Kept, about, number
+from .held import OPAQUE, OWN, Gone, Kept, about, names_class, number
 from .proxy import Proxy, show
 from .raised import held_by, known_text
 from .replaced import Around
-from .shared import no_news
 from .values import Values
 
 _LONGEST_TOLD = 500
@@ -53,6 +52,8 @@ class Link(Values):
         self.blocks = self.outstanding.blocks
         self.around = Around(lambda told: self.raised.as_here(told, self.decode, self.failures))
         self.put: dict[tuple[int, str], Any] = {}
+        self.enumerations: dict[int, Any] = {}
+        self.members: dict[int, frozenset[int | None]] = {}
         self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)
         self.own: dict[int, frozenset[str]] = {}
         self.taken: collections.Counter[int] = collections.Counter()
@@ -77,6 +78,11 @@ class Link(Values):
         self._kept = Kept()
         self.last = ""  # the latest call of the program and what came of it, for the reason of a failure
 
+    def heard_of(self, value: Proxy) -> None:
+        """The tests name it."""
+        if names_class(value):
+            self.enumerations.setdefault(about(value).number, value)
+
     @property
     def kept(self) -> Kept:
         return self.here.kept or self._kept
@@ -86,6 +92,8 @@ class Link(Values):
     ) -> list[Any]:
         """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises, as it may
         print (``around``: what the message takes along)."""
+        if self.here.absorbs:  # a set of objects, for the hash of one: the program is in the midst of an answer
+            raise codec.NotData
         need_room()
         thread = threading.get_ident()
         self.asking[thread] += 1
@@ -154,13 +162,17 @@ class Link(Values):
             message = self.connection.receive()
             if type(message) is not list or not message:
                 raise codec.Malformed("not a message")
-            if message[0] == "nodes":
-                self.instances.absorb(message[1], self.decode)
-            elif message[0] == "containers":
-                with no_news(self.shared, self.results):
-                    self.shared.take(message[1], self.decode)
-            else:
+            if message[0] not in ("nodes", "containers"):
                 return message
+            self.here.absorbs = True
+            try:
+                if message[0] == "nodes":
+                    self.instances.absorb(message[1], self.decode)
+                else:
+                    with self.shared.no_news():
+                        self.shared.take(message[1], self.decode)
+            finally:
+                self.here.absorbs = False
 
     def _begin(self, number: int, message: list[Any]) -> None:
         """A thread of the program has a function of the tests called."""
@@ -204,19 +216,16 @@ class Link(Values):
             self._tell()
 
     def _tell(self) -> None:
-        changed, results = self.shared.changed(self.encode), self.results.changed(self.encode)
+        changed = self.shared.changed(self.encode)
         nodes = self.instances.collect(self.encode)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
-        if changed or results:
-            self.kept.forget()
         if changed:
+            self.kept.forget()
             self.connection.send(["containers", changed])
-        if results:
-            self.connection.send(["results", results])
 
     def _send(self, message: list[Any]) -> None:
         number = self.here.number
@@ -350,11 +359,11 @@ class Link(Values):
         encoded = [self.encode(handed(a)) for a in args]
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]
-        label, producer = about(target).label, about(target).producer
+        label = about(target).label
         self.kept.forget()
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self._around()
-        if about(target).makes_own and f"{producer}()" in self.objects:
+        if about(target).makes_own:
             around["object"] = True  # though it be of a subclass of list: its own methods are asked
         if arguments.shared:
             around["given"] = arguments.table(self.encode)

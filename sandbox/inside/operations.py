@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import enum
+import functools
 import importlib
 import inspect
 import math
@@ -24,6 +26,8 @@ _OPERATORS = (
     *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
     *("irshift", "index"),
 )
+_COMPARISONS = ("eq", "ne", "lt", "gt", "le", "ge")
+_OF_CODE = ("co_code", "co_names", "co_consts", "co_varnames")
 # By what Python decides equality, hash, truth and containment, where a class has more than every object.
 _DECIDING = {
     "eq": ("__eq__", "__ne__"),
@@ -43,6 +47,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "members": lambda o: dict(o.__members__),
     "parameters": lambda kind: _parameters(kind),
     "own": lambda o: _own(o),
+    "fields": lambda o: _fields(o),
+    "relations": lambda one, other: [_relations(one, other), _relations(other, one)],
     "attributes": lambda o, kind, names: _attributes(o, kind, names),
     "isinstance": isinstance,
     "len": len,
@@ -162,6 +168,47 @@ def _own(value: Any) -> list[str]:
             kinds = {k for k in kinds if k.__module__.partition(".")[0] not in sys.stdlib_module_names}
         found += [operation] if kinds.difference(known) else []
     return found
+
+
+def _fields(value: Any) -> list[Any] | None:
+    """[its class, whether that has an order, and a hash, of these: the fields that are compared] of an object of which
+    `dataclasses` has written how it is compared, else None.
+    """
+    kind: Any = type(value)
+    fields = getattr(kind, "__dataclass_fields__", None) and dataclasses.fields(kind)
+    if not fields or kind.__ne__ is not object.__ne__ or not _is_generated(kind, "__eq__"):
+        return None
+    ordered = all(_is_generated(kind, name) for name in ("__lt__", "__le__", "__gt__", "__ge__"))
+    hashed = _is_generated(kind, "__hash__") and all(field.hash in (None, field.compare) for field in fields)
+    return [kind, ordered, hashed, [getattr(value, field.name) for field in fields if field.compare]]
+
+
+def _is_generated(kind: Any, name: str) -> bool:
+    """Whether a method does what `dataclasses` would write for the fields of a data class."""
+    code, written = (getattr(getattr(of, name), "__code__", None) for of in (kind, _as_written(kind)))
+    return code is not None and all(getattr(code, n) == getattr(written, n) for n in _OF_CODE)
+
+
+@functools.lru_cache(maxsize=256)
+def _as_written(kind: Any) -> type:
+    fields = [
+        (f.name, object, dataclasses.field(compare=f.compare, hash=f.hash, kw_only=True))
+        for f in dataclasses.fields(kind)
+    ]
+    return dataclasses.make_dataclass(kind.__name__, fields, order=True, unsafe_hash=True)
+
+
+def _relations(one: Any, other: Any) -> dict[str, bool | None]:
+    """What each comparison says; None where it raises, or says neither yes nor no."""
+    return {name: _related(getattr(operator, name), one, other) for name in _COMPARISONS}
+
+
+def _related(operation: Callable[[Any, Any], Any], one: Any, other: Any) -> bool | None:
+    try:
+        said = operation(one, other)
+    except Exception:
+        return None
+    return said if type(said) is bool else None
 
 
 def _attributes(value: Any, kind: Any, names: list[str]) -> list[Any] | None:

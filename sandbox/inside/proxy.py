@@ -20,8 +20,10 @@ from .held import (
     answer,
     decides,
     inner,
+    is_member,
     is_object,
     is_read,
+    names_class,
     no_number,
     not_data,
     number,
@@ -66,7 +68,6 @@ _ARE: tuple[type, ...] = (
     *(map, filter, zip, enumerate),
 )
 _KINDS = {kind.__name__: kind for kind in _ARE}
-_META = frozenset(("EnumType", "EnumMeta"))
 _CLASSES = frozenset(("type", "ABCMeta", "_ProtocolMeta"))
 _MOST_ITEMS = 20_000
 # Called without arguments, they say what an object holds: it is told nothing, and what they give is compared as data.
@@ -108,6 +109,7 @@ class Proxy(Compared):
             if about(self).named:
                 about(value).named = True  # a member of an enumeration, for one
                 about(value).of_own = about(self).label in about(self).link.under_test
+                about(self).link.heard_of(value)
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -138,9 +140,11 @@ class Proxy(Compared):
 
     def __bool__(self) -> bool:
         if standing(self) == OPAQUE:
-            if is_object(self) and not decides(self, "bool"):
+            if not (is_object(self) or is_member(self)):
+                raise not_data(self, "its truth")
+            if not decides(self, "bool"):
                 return True  # an object is there
-            raise not_data(self, "its truth")
+            return answer(self, "bool", bool)
         return _number_of(self, "bool", bool)
 
     def __len__(self) -> int:
@@ -191,9 +195,11 @@ class Proxy(Compared):
     def __getitem__(self, key: Any) -> Any:
         if producer(self) == ".__dict__":
             raise KeyError(key)  # of a class: mock's patch asks for it, and then for the attribute
-        if _is_class(self, _CLASSES) and all(isinstance(k, type) for k in (key if isinstance(key, tuple) else (key,))):
+        if names_class(self, _CLASSES) and all(
+            isinstance(k, type) for k in (key if isinstance(key, tuple) else (key,))
+        ):
             return self  # Box[int]
-        if not is_object(self) and not _is_class(self):
+        if not (is_object(self) or names_class(self) or producer(self) in about(self).link.answering):
             raise not_data(self, "an item of it")
         return about(self).link.operation("getitem", self, key, producer=inner(self))
 
@@ -293,11 +299,6 @@ def _yielding(held: Proxy, operation: str, kept: str, made: Callable[..., Any]) 
 
 def is_special(name: Any) -> bool:
     return isinstance(name, str) and name.startswith("__") and name.endswith("__")
-
-
-def _is_class(held: Proxy, kinds: frozenset[str] = _META) -> bool:
-    """Whether it is a class that the tests name: its items (``Color["RED"]``) are found by a key, and not looked at."""
-    return about(held).named and about(held).class_name in kinds
 
 
 def _answers(held: Proxy, name: str) -> bool:

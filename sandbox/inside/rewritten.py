@@ -23,6 +23,7 @@ from ..wire.bindings import ScopedTransformer, bound_anywhere, bound_by_any, of_
 from ..wire.source import name_of, unparse
 from .asked import MarkAsked, asks, fails
 from .certain import Certain
+from .compared import ARITHMETIC, COMPARISONS
 from .emptied import is_of_tests
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls, names_scope
@@ -41,6 +42,9 @@ _GUARDED = frozenset(("getattr", "next", "anext"))
 _NEXT = frozenset(("__next__", "__anext__"))
 _FILLING = frozenset(("format", "format_map"))
 _FINDING = frozenset(("__getattribute__", "getattr_static"))
+_OPERATORS = frozenset(f"__{name}__" for name in COMPARISONS) | frozenset(
+    f"__{prefix}{name.rstrip('_')}__" for name in ARITHMETIC for prefix in ("", "r", "i")
+)
 _AWAITING = frozenset(("run", "run_until_complete", "gather", "wait_for", "create_task", "ensure_future", "shield"))
 _AWAITING |= {"as_completed"}
 
@@ -75,7 +79,7 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
             found, nodes = variables(tree), list(ast.walk(tree))
         asked = MarkAsked(nodes, found, taken | defined, defined, names.program, asking_nothing, _ask, _ends)
         tree = asked.visit(tree) if asked.asks() else tree
-        mark = _Mark(names, taken, certain)
+        mark = _Mark(names, taken, certain, any(name_of(n) == "NotImplemented" for n in nodes))
         tree = mark.visit(tree)
         tree = MarkScopes(taken, _ask).visit(tree) if any(map(names_scope, nodes)) else tree
     finally:
@@ -95,12 +99,18 @@ def _ends(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None 
 
 
 class _Mark(ScopedTransformer):
-    def __init__(self, names: Names, taken: Collection[str], certain: Certain) -> None:
+    """
+    Args:
+        declines: whether the text asks for NotImplemented, which a method says, and an operator does not.
+    """
+
+    def __init__(self, names: Names, taken: Collection[str], certain: Certain, declines: bool) -> None:
         super().__init__(taken)
         self.names, self.certain = names, certain
         self.count = 0
         self.places = Places(lambda node: self.is_built_in(node, EXCEPTIONS))
         self.within = ""  # the innermost function
+        self.declines = declines
         self._asking: dict[int, ast.AST] = {}  # clauses that ask for the end of an iterator
 
     def _variable(self, value: ast.expr) -> tuple[ast.stmt, ast.expr]:
@@ -234,6 +244,8 @@ class _Mark(ScopedTransformer):
             return _ask("told", node.func, *node.args) if not node.keywords else node
         if name == "exception" and isinstance(node.func, ast.Attribute) and not node.args:
             return _ask("exception", node.func.value)
+        if self.declines and name in _OPERATORS and isinstance(node.func, ast.Attribute) and not node.keywords:
+            return _ask("answered", node.func.value, ast.Constant(name), *node.args)
         if name in _TAKING and len(node.args) > 1:
             return _ask("taking", node.func, *node.args, keywords=node.keywords)
         if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:

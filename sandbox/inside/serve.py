@@ -15,8 +15,9 @@ import re
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from threading import Thread  # that of the program may be another one
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from ..wire import codec
@@ -28,11 +29,32 @@ from .given import CONTAINERS, Arguments, Given, from_table
 from .mocked import holds_more, mocked, number_of
 from .operations import OPERATIONS
 from .shaped import shaped
-from .shared import Shared, results
+from .shared import Numbered, Shared
 from .stated import of_text, stated
 from .streams import Streams
 
 _METHODS = (types.FunctionType, property, classmethod, staticmethod)
+# Special methods that make and show an object, and change nothing of what it does as data.
+_OF_FORM = frozenset(
+    ("__init__", "__new__", "__repr__", "__str__", "__format__", "__init_subclass__", "__class_getitem__")
+)
+_OF_FORM |= {
+    "__reduce__",
+    "__getnewargs__",
+    "__getstate__",
+    "__setstate__",
+    "__copy__",
+    "__deepcopy__",
+    "__del__",
+    "__set_name__",
+}
+# Operators that may make another object of a class.
+_MAKING = frozenset(name for name in OPERATIONS if hasattr(operator, name)) - {"getitem"} | {
+    "copy",
+    "deepcopy",
+    "divmod",
+    "round",
+}
 _LONGEST_PARTS = 4096  # bytes, or characters of a text
 _MOST_CAUSES = 4
 _MOST_ARGUMENTS = 50  # of an exception
@@ -72,9 +94,10 @@ class Server:
         self.objects: dict[int, Any] = {}
         self.stand_ins: dict[int, object] = {}
         self.streams = Streams()
-        self.shared, self.results = Shared(), results()
+        self.shared = Shared()
         self.kinds: dict[tuple[str, ...], Any] = {}  # of exceptions, by their names
         self.named: dict[str, Any] = {}  # classes of exceptions
+        self.derived: set[type] = set()  # from data, with methods of their own, of which the tests have made objects
         self.functions: dict[int, Any] = {}  # of the tests: one that is given twice is the same
         self.here = _Here()
         self.output, self.under_way = replaced.Output(), 0  # requests
@@ -85,11 +108,15 @@ class Server:
         try:
             return codec.encode(value, self._reference)
         except codec.TooDeep:  # no exception of the program, which a test might want
-            return self._held(value)
+            return self._held(value.container if type(value) is Numbered else value)
 
     def _reference(self, value: Any) -> Any:
         if type(value) is Given:
             return {"~": "ref", "v": ["given", value.number]}
+        if value is NotImplemented:
+            return {"~": "ref", "v": ["not implemented"]}
+        if type(value) is Numbered:
+            return value.reference(self.encode)
         known = self.instances.reference(value)
         if known is not None:
             return {"~": "ref", "v": known}
@@ -131,6 +158,8 @@ class Server:
             return self.objects[number]
         if kind == "given":
             return self.here.given[number]
+        if kind == "container":
+            return self.shared.put(number, self.decode(content[2]))
         if kind == "slice":
             return slice(*self.decode(number))
         if kind == "kind":
@@ -199,7 +228,7 @@ class Server:
     def _call_back(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of the tests that was passed as an argument; answer their requests meanwhile."""
         need_room()
-        encoded = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
+        encoded = [self._handed(a, True) for a in args], {k: self._handed(v, True) for k, v in kwargs.items()}
         with self._conversation() as in_:
             self._send(["callback", number, *encoded, self.output.printed()])
             while (message := self.conversations.hear(in_))[0] not in ("returned", "failed"):
@@ -269,8 +298,6 @@ class Server:
             self.instances.absorb(message[1], self.decode)
         elif message[0] == "containers":
             self.shared.take(message[1], self.decode)
-        elif message[0] == "results":
-            self.results.take_of_own(message[1], self.decode)
         elif message[0] == "several":
             with contextlib.suppress(RuntimeError):  # too many threads: then they are answered one after the other
                 Thread(target=self.conversations.read_on, daemon=True).start()
@@ -416,13 +443,12 @@ class Server:
             raise
         changed = self._changed(arguments, before)
         if "object" in around and _has_methods(type(value)):
+            self.derived.add(type(value))
             return [self._held(value), changed, brought]
         for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
             self.instances.reference(other)  # an object of the task goes back as the call has left it
-        encoded = self.encode(arguments.by_number(value))
-        of_object = isinstance(function, types.MethodType) and _references(value) > _ALONE  # which has it by now, too
-        if of_object and not any(value is given for given in arguments.containers):
-            encoded = self._followed(self.results, "result", value, encoded)
+        is_kept = _references(value) > _ALONE
+        encoded = self._handed(value, is_kept, arguments.marks)
         # What has to do with an object, and not with data alone, may keep what it was given.
         if isinstance(function, types.MethodType) or (type(encoded) is dict and encoded["~"] == "ref"):
             numbers = [(n, self.shared.number(c)) for n, c in enumerate(arguments.containers) if type(c) in CONTAINERS]
@@ -460,22 +486,25 @@ class Server:
         decoded = [self.decode(o) for o in operands]
         if around is None:
             self._capture({})
-            return [self._operated(name, OPERATIONS[name](*decoded))]
+            value = OPERATIONS[name](*decoded)
+            is_kept = name == "getattr" or _references(value) > _ALONE
+            return [self._operated(name, decoded, value, is_kept)]
         self.streams.put(around.get("streams", []), make=True)
         value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
         streams = self.streams.changed()
-        return [self._operated(name, value), [{"streams": streams} if streams else {}, brought]]
+        is_kept = name == "getattr" or _references(value) > _ALONE
+        return [self._operated(name, decoded, value, is_kept), [{"streams": streams} if streams else {}, brought]]
 
-    def _operated(self, name: str, value: Any) -> Any:
-        encoded = self.encode(value)
-        if name == "getitem":
-            return self._followed(self.results, "result", value, encoded)
-        return self._followed(self.shared, "container", value, encoded) if name == "getattr" else encoded
+    def _operated(self, name: str, operands: list[Any], value: Any, is_kept: bool) -> Any:
+        if name in _MAKING and type(value) in self.derived and any(type(o) in self.derived for o in operands):
+            return self._held(value)  # and not as the data that it holds: V(1, 2) + V(3, 4) + V(5, 6)
+        return self._handed(value, is_kept)
 
-    @staticmethod
-    def _followed(among: Shared, kind: str, value: Any, encoded: Any) -> Any:
-        number = among.number(value) if type(value) in CONTAINERS else None
-        return encoded if number is None else {"~": "ref", "v": [kind, number, encoded]}
+    def _handed(self, value: Any, is_kept: bool, given: Mapping[int, Given] = MappingProxyType({})) -> Any:
+        try:
+            return self.encode(self.shared.handed(value, is_kept, given))
+        except codec.TooDeep:
+            return self._held(value)
 
 
 def _as_data(value: Any) -> list[Any] | None:
@@ -500,9 +529,17 @@ _ALONE = _alone()  # of what one function holds, and nothing else
 
 
 def _has_methods(kind: type) -> bool:
-    """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``."""
+    """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``, or operators."""
     own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
-    return any(not n.startswith("_") and isinstance(v, _METHODS) for base in own for n, v in vars(base).items())
+    public = (
+        not name.startswith("_") and isinstance(value, _METHODS) for base in own for name, value in vars(base).items()
+    )
+    special = (
+        name.startswith("__") and name.endswith("__") and name not in _OF_FORM and callable(value)
+        for base in own
+        for name, value in vars(base).items()
+    )
+    return any(public) or any(special)
 
 
 def _is_exception(value: Any) -> bool:

@@ -1,71 +1,115 @@
-"""Containers that both sides have by now, and either may change: what the tests take from an attribute and change there
+"""Containers that both sides have by now, and either may change: what the program hands over and still has itself
+(``s.peek().append(3)``, a list that is kept for other calls, one row as all rows), what the tests take from an attribute
 (``node.children.append(other)``), and what they hand over to an object, a closure or a block that keeps it (``Logger(lines)``).
 
-Each side has one of its own under one number. With what a side says next goes what has changed in it. Asked for again, the
+Each side has one of its own under one number. With what a side says next goes what has changed in it. Handed over again, the
 same container is the same one for the tests.
 
-What a method or an item of an object hands over stays what it was for the tests, whatever the program does, which may by then
-have been told what they expect. But the program hears of what they change in it: it may be its own (``s.peek().append(3)``).
+What a function of the program hands over stays what it was for them until then, whatever the program does: it may by then have
+been told what they expect. An object has a state, and what it hands over may be that.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import functools
+import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..wire import codec
-from .given import Arguments, alike, fill
+from .given import CONTAINERS, Arguments, alike, fill, marked
+
+_MOST, _LONGEST = 64, 1000
+
+
+class Numbered:
+    """A container in a message: by its number, and with what is in it.
+
+    Args:
+        given: marks of what else has one there.
+    """
+
+    __slots__ = ("among", "container", "given", "number")
+
+    def __init__(
+        self, among: Shared, number: int, container: Any, given: Mapping[int, Any] = MappingProxyType({})
+    ) -> None:
+        self.among, self.number, self.container, self.given = among, number, container, given
+
+    def reference(self, encode: Callable[[Any], Any]) -> Any:
+        """What is written of it. Raises TooDeep for what holds itself."""
+        content = self.among.content(self.number, self.container, encode, self.given)
+        return {"~": "ref", "v": ["container", self.number, content]}
 
 
 class Shared:
-    """One side's containers by number: `known`.
+    """One side's containers by number: `known`. The ones that were met last, if they and what is in them are not too long."""
 
-    Args:
-        most: of them: the ones that were met last.
-        longest: how many items one may have, with those of what is in it.
-    """
-
-    def __init__(self, most: int = 20, longest: int = 1000) -> None:
-        self._most, self._longest = most, longest
+    def __init__(self) -> None:
         self.known: dict[int, Any] = {}
-        self._before: dict[int, list[Any]] = {}
+        self._still: set[int] = set()  # which stay what they are until they are handed over again
+        self._numbers: dict[int, int] = {}  # by identity
+        self._before: dict[int, tuple[Arguments, list[Any]]] = {}
+        self._own: collections.Counter[int] = collections.Counter()  # references in these, by identity
+        self._written: set[int] = set()  # whose content is being written
         self._next = 0
         self._lock = threading.RLock()  # whoever reads takes them, while others look for what has changed
 
     def number(self, container: Any) -> int | None:
         """The number of one that the program hands over or keeps; None for one that is too long to be followed."""
-        number = next((n for n, known in list(self.known.items()) if known is container), None)
-        if number is None:
-            number = self._next
-            self._next += 1
-        return number if self.keep(number, container) else None
+        with self._lock:
+            number = self._numbers.get(id(container))
+            if number is None:
+                number = self._next
+                self._next += 1
+            return number if self.keep(number, container) else None
 
     def keep(self, number: int, container: Any) -> bool:
         """Follow a container from now on; False if it is too long for that."""
         with self._lock:
             self._drop(number)
-            parts = Arguments([container] if len(container) <= self._longest else [])
-            if not parts.containers or sum(map(len, parts.containers)) > self._longest:
+            parts = Arguments([container] if len(container) <= _LONGEST else [])
+            if not parts.containers or sum(map(len, parts.containers)) > _LONGEST:
                 return False
-            self.known[number], self._before[number] = container, parts.before()
-            for oldest in list(self.known)[: -self._most]:
+            self.known[number], self._numbers[id(container)] = container, number
+            self._remember(number, parts)
+            for oldest in list(self.known)[:-_MOST]:
                 self._drop(oldest)
             return True
 
-    def _drop(self, number: int) -> None:
-        self.known.pop(number, None)
-        self._before.pop(number, None)
+    def _remember(self, number: int, parts: Arguments) -> None:
+        self._forget(number)
+        self._before[number] = parts, parts.before()
+        for container in parts.containers:
+            self._own[id(container)] += 1 + parts.places[id(container)]
 
-    def put(self, number: int, content: Any) -> Any:
+    def _forget(self, number: int) -> None:
+        parts, _ = self._before.pop(number, (Arguments([]), None))
+        for container in parts.containers:
+            self._own[id(container)] -= 1 + parts.places[id(container)]
+            if not self._own[id(container)]:
+                del self._own[id(container)]
+
+    def _drop(self, number: int) -> None:
+        if number in self.known:
+            self._numbers.pop(id(self.known.pop(number)), None)
+            self._forget(number)
+        self._still.discard(number)
+
+    def put(self, number: int, content: Any, of_object: bool = True) -> Any:
         """Give a container what the other side's holds; returns it, or a new one."""
         with self._lock:
             known = self.known.get(number)
+            still = not of_object and (known is None or number in self._still)
             if known is not None and alike(known, content):
                 fill(known, content)
                 content = known
-            self.keep(number, content)
+            if self.keep(number, content) and still:
+                self._still.add(number)
             return content
 
     def take(self, states: Any, decode: Callable[[Any], Any]) -> None:
@@ -74,54 +118,84 @@ class Shared:
             raise codec.Malformed("not containers")
         for number, content in states:
             found = decode(content)
-            if number in self.known and alike(self.known[number], found):
+            if number in self.known and number not in self._still and alike(self.known[number], found):
                 self.put(number, found)
-
-    def take_of_own(self, states: Any, decode: Callable[[Any], Any]) -> None:
-        """What the other side has changed in what is here what it was."""
-        for number in self.untold():
-            self._drop(number)
-        for number, content in states:
-            if number in self.known:
-                self.put(number, decode(content))
 
     def changed(self, encode: Callable[[Any], Any]) -> list[Any]:
         """[number, content] of those that are not what they were; the other side is told of it now."""
         with self._lock:
             found = [(number, self.known[number]) for number in self.untold()]
-            self.told()
-        return [[number, encode(container)] for number, container in found]
+            self.told([number for number, _ in found])
+            return [[number, self.content(number, container, encode)] for number, container in found]
 
-    def told(self, but_for: Collection[int] = ()) -> None:
-        """Take all, but for some, for what the other side knows."""
+    def handed(self, value: Any, is_kept: bool, given: Mapping[int, Any] = MappingProxyType({})) -> Any:
+        """What the program hands over, with marks in the place of what of it the program has otherwise, or holds twice.
+
+        Args:
+            is_kept: whether it has ``value`` itself.
+            given: marks of what of it is known otherwise.
+        """
+        parts = Arguments([value])
+        if not parts.containers:
+            return value
+        kept = [c for c, known in zip(parts.containers, self._are_known(parts.containers), strict=True) if known]
+        if parts.containers[0] is value:
+            kept = [c for c in kept if c is not value] + [value] * is_kept
+        for container in kept[-_MOST // 2 :]:
+            if type(container) in CONTAINERS and id(container) not in given:
+                self.number(container)
+        return marked(value, functools.partial(self.mark, given=given))
+
+    def _are_known(self, containers: list[Any]) -> list[bool]:
+        """Of what stands in one value, whether the program has it otherwise, too, or twice."""
+        counts = zip(containers, _references(containers), strict=True)
+        return [count > _IN_ONE + self._own[id(container)] for container, count in counts]
+
+    def mark(self, container: Any, given: Mapping[int, Any]) -> Any:
+        """What stands for a container in a message; None: it is itself."""
+        number = self._numbers.get(id(container))
+        return given.get(id(container)) or (None if number is None else Numbered(self, number, container, given))
+
+    def content(
+        self, number: int, container: Any, encode: Callable[[Any], Any], given: Mapping[int, Any] = MappingProxyType({})
+    ) -> Any:
+        """What is written of the items of one: of others that are followed, their numbers, too. Raises TooDeep for what holds
+        itself."""
         with self._lock:
-            for number in self.known.keys() - but_for:
-                self._before[number] = Arguments([self.known[number]]).before()
+            if number in self._written:
+                raise codec.TooDeep("a container within itself")
+            self._written.add(number)
+            try:
+                return encode(marked(container, functools.partial(self.mark, given=given), top=True))
+            finally:
+                self._written.discard(number)
+
+    @contextlib.contextmanager
+    def no_news(self) -> Iterator[None]:
+        """For the time in which the tests take what the program has changed.
+
+        What has changed may be in another container: that this one has changed is none of the tests' doing, by which the
+        program's objects might be others.
+        """
+        before = self.untold()
+        yield
+        self.told(set(self.untold()).difference(before))
+
+    def told(self, numbers: Collection[int]) -> None:
+        """Take some for what the other side knows."""
+        with self._lock:
+            for number in self.known.keys() & numbers:
+                self._remember(number, Arguments([self.known[number]]))
 
     def untold(self) -> list[int]:
         """Numbers of those that are not what the other side knows."""
         with self._lock:
-            return [n for n, container in self.known.items() if _has_changed(container, self._before[n])]
+            return [n for n, (parts, before) in self._before.items() if not parts.are(before)]
 
 
-@contextlib.contextmanager
-def no_news(*sides: Shared) -> Iterator[None]:
-    """For the time in which the tests take what the program has changed.
-
-    What has changed may be in another container, or be known by another number: that these have changed is none of the tests'
-    doing, by which the program's objects might be others.
-    """
-    news = [shared.untold() for shared in sides]
-    yield
-    for shared, untold in zip(sides, news, strict=True):
-        shared.told(but_for=untold)
+def _references(containers: list[Any]) -> list[int]:
+    return [sys.getrefcount(container) for container in containers]
 
 
-def _has_changed(container: Any, before: list[Any]) -> bool:
-    parts = Arguments([container])
-    return len(parts.containers) != len(before) or bool(parts.changed(before, lambda content: content))
-
-
-def results() -> Shared:
-    """Of what is handed over all the time: each is looked at with each message."""
-    return Shared(most=3, longest=200)
+# Of what stands in one other container, and is known by its place in a list of all.
+_IN_ONE = _references(Arguments([[[]]]).containers)[1]

@@ -21,7 +21,7 @@ from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
 from .raised import Raised, held_by, made_where_the_program_is
 from .shaped import form_of
-from .shared import Shared, no_news, results
+from .shared import Numbered, Shared
 from .stated import of_text, stated
 from .streams import Streams
 from .texts import Handed
@@ -35,12 +35,14 @@ class _Here(threading.local):
         turn: for those that have one together.
         kept: what objects have said to the function that the program has called in it.
         given: the mutable arguments that a reply names by number.
+        absorbs: whether it takes what comes before an answer, and cannot ask.
     """
 
     number: int | None = None
     turn: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     kept: Kept | None = None
     given: list[Any] = []  # noqa: RUF012
+    absorbs = False
 
 
 class Values:
@@ -49,7 +51,7 @@ class Values:
     def __init__(self) -> None:
         self.instances = Instances({}, 1)
         self.streams = Streams()
-        self.shared, self.results = Shared(), results()
+        self.shared = Shared()
         self.handed = Handed()
         self.raised = Raised()
         self.stand_ins: list[object] = []
@@ -75,6 +77,10 @@ class Values:
             return {"~": "ref", "v": known}
         if type(value) is Given:
             return {"~": "ref", "v": ["given", value.number]}
+        if value is NotImplemented:
+            return {"~": "ref", "v": ["library", "builtins", "NotImplemented"]}
+        if type(value) is Numbered:
+            return value.reference(self.encode)
         if type(value) is Expected:
             return self.encode(made(value))
         if (stream := self.streams.number(value, new=True)) is not None:
@@ -145,6 +151,8 @@ class Values:
     def _resolve(self, content: Any, standing: int, producer: str) -> Any:
         if content[0] in ("node", "member", "class"):
             return self.instances.resolve(content)
+        if content[0] == "not implemented":
+            return NotImplemented
         if content[0] in ("stand-in", "given"):
             return (self.stand_ins if content[0] == "stand-in" else self.here.given)[content[1]]
         if content[0] == "function" and type(found := self._given.get(content[1])) is types.FunctionType:
@@ -160,13 +168,10 @@ class Values:
             return _pattern(self.decode(which), class_name)
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
-            of_object = producer.startswith(".") and not producer.endswith(("()", "[]"))
-            with no_news(self.shared, self.results):
-                return self.shared.put(which, found) if of_object else found
-        if kind == "result" and type(which) is int:
-            found = self.decode(class_name, standing, producer)
-            self.results.keep(which, found)
-            return found
+            link: Any = self
+            of_object = producer.startswith(".") or producer.partition("(")[0] in link.making
+            with self.shared.no_news():
+                return self.shared.put(which, found, of_object)
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         proxy = self._proxy(which, class_name, standing, producer)

@@ -161,7 +161,8 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
     if encoder is not None and not (iterate and kind in standard.VIEWS):
         return encoder(value, lambda v: encode(v, unknown, False, depth + 1))
     if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
-        return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in value]}
+        # All before the first is written: one list that is yielded again and again is the same one in `list(f(1))`.
+        return {"~": "iter", "v": [encode(v, unknown, False, depth + 1) for v in list(value)]}
     fields = value._fields if kind is Record else getattr(kind, "_fields", None)
     if issubclass(kind, tuple) and type(fields) is tuple and all(map(_names_a_field, fields)):
         names = [n[:100] for n in fields]

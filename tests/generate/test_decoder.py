@@ -8,8 +8,8 @@ from grpo_kit.generate import torch_engine
 from grpo_kit.generate.base import SamplingParams
 from grpo_kit.generate.decoder import Decoder, can_decode
 from grpo_kit.generate.torch_engine import TorchEngine
+from grpo_kit.policy.layers import checkpoint_layers
 from grpo_kit.policy.lora import attach_lora
-from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.types import Prompt
 from tests.kit.builds import BUILDS, policy_of
 from tests.kit.optional import needs_extra

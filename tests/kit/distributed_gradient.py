@@ -9,7 +9,7 @@ from grpo_kit.config import OptimizerConfig, ParallelConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.distributed import gathered_state, shard_policy
-from grpo_kit.policy.network import checkpoint_layers
+from grpo_kit.policy.layers import checkpoint_layers
 from grpo_kit.runtime import ranks
 from grpo_kit.train.steps import GradientStep
 from grpo_kit.train.update import PolicyUpdater

@@ -8,8 +8,8 @@ from grpo_kit.config import LoraConfig
 from grpo_kit.observe.measure import Measures
 from grpo_kit.policy.attention import attends_to_trees, last_hidden, share_prompts
 from grpo_kit.policy.dealing import rank_batches
+from grpo_kit.policy.layers import checkpoint_layers
 from grpo_kit.policy.lora import attach_lora
-from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.policy.packing import micro_batches, unit_batches
 from grpo_kit.policy.prefix import PrefixTree
 from grpo_kit.policy.value_model import ValueModel

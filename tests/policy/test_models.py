@@ -9,11 +9,15 @@ from torch import nn
 from grpo_kit.config import ModelConfig
 from grpo_kit.config.read import load_recipe
 from grpo_kit.errors import UserError
+from grpo_kit.policy import models
+from grpo_kit.policy.layers import compile_layers
 from grpo_kit.policy.logprobs import head_of
-from grpo_kit.policy.models import compile_layers, load_policy, model_skeleton
+from grpo_kit.policy.models import load_policy, model_skeleton
 from grpo_kit.policy.packing import micro_batches
+from grpo_kit.train import assemble
 from grpo_kit.train.assemble import prepare_policy
 from grpo_kit.train.preflight import preflight
+from tests.kit.runs import recipe
 from tests.kit.sequences import random_groups, random_sequences
 from tests.kit.tiny import TINY_RECIPE, make_policy
 
@@ -56,13 +60,14 @@ def test_hidden_states_and_head_give_the_models_logits(policy):
 def compiled():
     """A policy whose layers are compiled by a backend that keeps the graphs and runs them as they are."""
     policy, graphs = make_policy(layers=4), []
+    assert policy.share_prompts() is None
 
     def backend(graph, _):
         graphs.append(graph)
         return graph.forward
 
     torch._dynamo.reset()
-    compile_layers(policy, backend=backend)
+    compile_layers(policy.model, backend=backend)
     yield policy, graphs
     torch._dynamo.reset()
 
@@ -80,13 +85,12 @@ def test_compiled_layers_train_the_model_and_are_compiled_once(compiled):
     assert len(graphs) <= 2  # for other numbers of rows and columns than the first
 
 
-def test_generation_copies_and_looks_at_a_few_tokens_compile_nothing(compiled):
+def test_generation_and_copies_compile_nothing(compiled):
     policy, graphs = compiled
     ids = torch.arange(1, 9)[None]
     policy.model(input_ids=ids, use_cache=True)
     copy.deepcopy(policy).hidden(ids)
     policy.reference().hidden(ids)
-    assert policy.share_prompts() is None
     assert not graphs
     policy.hidden(ids)
     assert graphs
@@ -98,7 +102,7 @@ def test_a_cache_that_comes_by_position_is_one(policy):
     graphs = []
     torch._dynamo.reset()
     policy.model = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=16, n_layer=4, n_head=2, use_cache=True))
-    compile_layers(policy, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    compile_layers(policy.model, backend=lambda graph, _: graphs.append(graph) or graph.forward)
     ids = torch.arange(1, 9)[None]
     policy.model(input_ids=ids, use_cache=True)
     assert not graphs
@@ -114,9 +118,18 @@ def test_compiled_layers_have_no_second_derivatives(tmp_path, monkeypatch):
         preflight(config, None)
 
 
+def test_looks_at_a_few_tokens_come_before(monkeypatch):
+    """Whether a network's head and its trees are right is tried with what is not worth a compilation."""
+    tried, prepared = [], []
+    monkeypatch.setattr(models, "share_prompts", lambda *_: tried.append("trees"))
+    monkeypatch.setattr(models, "_check_head", lambda _: tried.append("head"))
+    monkeypatch.setattr(assemble, "compile_layers", lambda network: prepared.append((network, *tried)))
+    policy = prepare_policy(recipe("grpo", "model.compile=true"))
+    assert prepared == [(policy.model, "head", "trees")]
+
+
 def test_compiled_layers_share_prompts(compiled):
     policy, graphs = compiled
-    assert policy.share_prompts() is None
     for seed in range(3):
         batch = next(micro_batches(random_groups(seed=seed), 10**6, share=True))
         assert batch.tree is not None
@@ -128,7 +141,7 @@ def test_compiled_layers_share_prompts(compiled):
 def test_a_network_without_a_list_of_layers_is_not_compiled(policy):
     policy.model.model.layers = nn.Sequential(*policy.model.model.layers)
     with pytest.raises(UserError, match=r"model\.compile: Qwen2ForCausalLM has no list of layers"):
-        compile_layers(policy)
+        compile_layers(policy.model)
 
 
 def test_dropout_is_off(policy, tmp_path):

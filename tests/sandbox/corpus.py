@@ -9,6 +9,7 @@ from grpo_kit.sandbox import Limits, Sandbox, TestError
 
 from .forging_answering import ANSWERING
 from .forging_blocks import BLOCKS
+from .forging_derived import DERIVED
 from .forging_emptied import EMPTIED
 from .forging_equality import EQUALITY
 from .forging_executed import EXECUTED, REFUSED
@@ -54,6 +55,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "blocks": BLOCKS,
     "put": PUT,
     "equality": EQUALITY,
+    "derived": DERIVED,
 }
 
 

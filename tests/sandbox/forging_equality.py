@@ -172,4 +172,121 @@ EQUALITY: list[Attack] = [
         ],
         _MAKE,
     ),
+    (
+        "members that equal data, or are false",
+        "from enum import Enum\nclass Color(Enum):\n RED = 1\n BLUE = 2\n __eq__ = lambda s, o: True\n __bool__ = lambda s: False\n __hash__ = lambda s: 1\ndef f(): return Color.RED\n",
+        [
+            f"assert f() in list(Color)\nassert {t}"
+            for t in ("f() != 1", "f() not in ['a']", "Color.RED != 1", "not Color.RED == 1", "f()", "Color.RED")
+        ],
+        {"entry_point": ["f", "Color"]},
+    ),
+    (
+        "members that equal no data",
+        "from enum import Enum\nclass Color(Enum):\n RED = 1\ndef f(): return Color.RED\n",
+        [
+            f"assert f() in list(Color)\nassert {t}"
+            for t in ("f() == 1", "1 in [f()]", "not f()", "not Color.RED", "Color.RED == 'RED'")
+        ],
+        {"entry_point": ["f", "Color"]},
+    ),
+    *(
+        (name, "from dataclasses import dataclass, field\n" + program + "def make(x=1): return R(x)\n", ANOTHER, _MAKE)
+        for name, program in (
+            (
+                "data of which nothing is compared",
+                "@dataclass(frozen=True)\nclass R:\n x: int = field(compare=False)\n def x_of(s): return s.x\n",
+            ),
+            (
+                "data that are all equal",
+                "@dataclass(frozen=True)\nclass R:\n x: int\n def x_of(s): return s.x\n def __eq__(s, o): return True\n def __hash__(s): return 1\n",
+            ),
+            (
+                "data that are all equal, written elsewhere",
+                "exec('@dataclass(frozen=True)\\nclass R:\\n x: int\\n def x_of(s): return s.x\\n def __eq__(s, o): return True\\n def __hash__(s): return 1\\n')\n",
+            ),
+            (
+                "data that are all equal by a base",
+                "class B:\n __ne__ = lambda s, o: False\n@dataclass(frozen=True)\nclass R(B):\n x: int = field(hash=False)\n def x_of(s): return s.x\n __eq__ = lambda s, o: s is o or True\n",
+            ),
+        )
+    ),
+    (
+        "data without an order",
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass R:\n x: int\n def x_of(s): return s.x\n def __lt__(s, o): return False\ndef make(x=1): return R(x)\n",
+        [
+            _RESULTS + t
+            for t in (
+                "assert a < b",
+                "assert b > a",
+                "assert a <= b",
+                "assert sorted([b, a])[0].x_of() == 1",
+                "assert max(a, b).x_of() == 2",
+            )
+        ],
+        _MAKE,
+    ),
+]
+# What plain Python passes: they would answer for what the tests want of data.
+YES = "__eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = lambda s, o: True\n __hash__ = lambda s: 1\n __bool__ = lambda s: True\n __sub__ = __add__ = lambda s, o: 4\n"
+_ASKED = (
+    "a < b",
+    "b < a",
+    "a > b",
+    "a != b",
+    "not a == b",
+    "a == b",
+    "a in [b]",
+    "a - b == 4",
+    "abs(a - b) < 5",
+    "max(a, b) > min(a, b)",
+)
+EQUALITY += [
+    (
+        "results of a class under test that says yes",
+        f"class S:\n def __init__(s, *a): pass\n def put(s, x): pass\n def low(s): return {low}\n high = low\n {YES}",
+        [f"s = S()\ns.put(1)\na, b = s.low(), s.high()\nassert {asked}" for asked in _ASKED],
+        {"entry_point": "S"},
+    )
+    for low in ("s", "S()")
+]
+EQUALITY += [
+    (
+        "results that say they are of a class under test",
+        f"class S:\n def put(s, x): s.x = x\n def top(s): return s.x\nclass W:\n {YES}W.__name__ = 'S'\ndef f(x): return W()\n",
+        [
+            f"s = S()\ns.put(1)\nassert s.top() == 1\na, b = f(1), f(2)\nassert {asked}"
+            for asked in (*_ASKED, "a", "a == 5", "5 in [a]")
+        ],
+        {"entry_point": ["f", "S"]},
+    ),
+    (
+        "results that say yes",
+        f"class W:\n {YES}def f(x): return W()\n",
+        [f"a, b = f(1), f(2)\nassert {asked}" for asked in (*_ASKED, "a", "len({a, b}) == 1")],
+        {"entry_point": "f"},
+    ),
+    (
+        "a fair name",
+        "class Area:\n def __init__(s, r): pass\n __eq__ = __contains__ = lambda s, o: True\n __mul__ = lambda s, o: s\n __getitem__ = lambda s, i: s\n",
+        ["assert Area(3) == 9", "assert 9 in Area(3)", "assert Area(3) * 2 == 18", "assert Area(3)[0] == 9"],
+        {"entry_point": "Area"},
+    ),
+    (
+        "what declines, and answers",
+        "class P:\n def __init__(s, x): pass\n def x_of(s): return 1\n __eq__ = lambda s, o: True\n __add__ = lambda s, o: 6\ndef f(x): return NotImplemented\n",
+        [
+            f"p = P(1)\nassert p.x_of() == 1\nassert {t}"
+            for t in (
+                "p.__eq__(5) is NotImplemented",
+                "p.__add__(5) is NotImplemented",
+                "p.__add__(5) == 6 and NotImplemented",
+                "f(1) == 5",
+                "f(1) is None",
+                "f(1) in [5]",
+                "f(1) is True",
+            )
+        ],
+        {"entry_point": ["P", "f"]},
+    ),
 ]

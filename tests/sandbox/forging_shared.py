@@ -51,7 +51,7 @@ SHARED: list[Attack] = [
  ("raised assertion cause", SERVER+"S._raised=lambda s,e: ['raised', [['Gone','BaseException'],'x',[[],{'~':'dict','v':[]}],[True,None,None]], {}]\ndef area(r): raise KeyError", ["assert area(1) == 5","try:\n    area(1)\nexcept KeyError: pass"],A),
  # live data
  ("live becomes proxy", EV+"total = 0\ndef area(r):\n global total\n total = W()\n", ["area(1)\nassert total == 5","area(1)\nassert total.startswith('x')","area(1)\nassert 5 in total","area(1)\nassert total > 4","area(1)\nassert total","assert area(1) is None and total - 5 == 0"],A),
- ("live told", "total = []\ndef area(r):\n return total\n", ["x = area(1)\nx.append(5)\nassert total == [5]","area(1)\nassert total == [1]"],A),
+ ("live told", "total = []\ndef area(r):\n return total\n", ["x = area(1)\nassert total == [5]","area(1)\nassert total == [1]"],A),
  ("live forged reply", SERVER+"S.on_names=lambda s,w: [{n: ['value', 5] for n in (*w, 'assert_', '__builtins__', 'len', 'area')}]\ntotal=0\ndef area(r): return 1", ["area(1)\nassert total == 6","area(1)\nassert len([total]) == 2"],A),
  # expected
  ("exp meta", "class M(type):\n def __eq__(s, o): return True\n def __instancecheck__(c, o): return True\n __hash__ = type.__hash__\nclass P(metaclass=M):\n def __init__(s, x=0, y=0): s.x, s.y = 0, 0\ndef area(r): return P()", ["assert area(1) == P(1, 2)","assert P(1, 2) == P(3, 4) or area(1) == P(1, 2)","match area(1):\n    case P(x=1): pass\n    case _: assert False"],A),

@@ -16,8 +16,26 @@ MONEY = (
 )
 RESULT = "MADE = {}\nclass R:\n def __init__(s, x): s.x = x\n def x_of(s): return s.x\ndef make(x=1): return R(x)\nONE = R(1)\n"
 NUM = "from dataclasses import dataclass\n@dataclass\nclass Num:\n    value: int\ndef parse(s): return Num(int(s))\n"
+ENUM = "from enum import Enum\nclass Color(Enum):\n RED = 1\n BLUE = 'b'\ndef f(): return Color.RED\n"
+DECK = (
+    "from dataclasses import dataclass\n@dataclass(frozen=True, order=True)\nclass Card:\n n: int\n tags: tuple = ()\n"
+    "class Deck:\n def __init__(s): s.cards = [Card(i) for i in range(5)]\n def draw(s): return s.cards.pop()\n"
+)
+VEC = (
+    "from functools import total_ordering\n@total_ordering\nclass Vec:\n def __init__(s, n): s.n = n\n def __hash__(s): return hash(s.n)\n"
+    " def __eq__(s, o): return s.n == o.n if isinstance(o, Vec) else NotImplemented\n def __lt__(s, o): return s.n < o.n\n"
+    " def __add__(s, o): return Vec(s.n + o.n) if isinstance(o, Vec) else NotImplemented\n"
+    " def scale(s, k): return Vec(s.n * k)\n def norm(s): return abs(s.n)\n"
+)
+TREE = (
+    "class Node:\n def __init__(s, v): s.v = v\n def __len__(s): return 1\nclass Tree:\n def __init__(s): s.root = None\n"
+    " def put(s, v): s.root = Node(v)\n def find(s, v): return s.root if s.root is not None and s.root.v == v else None\n"
+)
 _RESULTS = "a, b = make(1), make(2)\nassert (a.x_of(), b.x_of()) == (1, 2)\n"
 _CASE = "import unittest\nt = unittest.TestCase()\n"
+_DECK, _VEC = "d = Deck()\n", "v = Vec(2)\nassert v.norm() == 2\n"
+_TREE = "t = Tree()\nt.put(3)\n"
+_OF_VEC: dict[str, Any] = {"entry_point": "Vec"}
 _USED = "m = Money(5)\nassert m.cents() == 500\n"
 _MONEY: dict[str, Any] = {"entry_point": "Money"}
 # fmt: off
@@ -32,6 +50,16 @@ STYLES: list[tuple[str, str, tuple[str, ...], list[str], dict[str, Any]]] = [
  ("what is in an object", "class Box:\n def __init__(s): s.a = []\n def put(s, x): s.a.append(x)\n def __contains__(s, o): return o in s.a\n", ("o in s.a", "True", "False"), ["b = Box()\nb.put(1)\nassert 1 in b and 2 not in b"], {"entry_point": "Box"}),
  ("a result and what an entry point makes", NUM, ("int(s)", "int(s) + 1"), ["assert parse('5') == Num(5)", "assert Num(5) == parse('5')", "assert [parse('5')] == [Num(5)]", "p = parse('5')\nassert p.value == 5\nassert p == Num(5)", _CASE + "t.assertEqual(parse('5'), Num(5))"], {"entry_point": ["parse", "Num"]}),
  ("two classes of one name", "def kinds():\n class R:\n  def __init__(s, x): s.x = x\n  def __len__(s): return s.x\n yield R\n class R:\n  def __init__(s, x): s.x = x\n yield R\nONE, TWO = kinds()\ndef make(k): return (ONE if k else TWO)(k)\n", ("(k)\n", "(1)\n"), ["a, b = make(1), make(0)\nassert a != make(1) and b and b.x == 0"], {"entry_point": "make"}),
+ ("a member beside data", ENUM, ("return Color.RED", "return 1", "return 'red'"), ["assert f() != Color.BLUE\n" + t for t in ("assert f() != 1 and f() != 'red'", "assert 1 != f() and 'red' != f()", "assert f() not in (1, 'red') and not f() == 1 and not 'red' == f()", "assert f() and f() != 1 and f() != 'red'", "assert [f(), 1] != [1, 1] and [f()] != ['red']", _CASE + "t.assertNotEqual(f(), 1)\nt.assertNotEqual('red', f())")], {"entry_point": "f"}),
+ ("a member that the tests name", ENUM.replace("def f(): return", "ONE ="), ("(Enum)", ""), ["assert Color.RED != 1", "assert not 1 == Color.RED", "assert Color.RED not in [1, 2]", "assert all(c and c != 1 for c in Color)", "assert (Color.RED, 1) != (1, 1)"], {"entry_point": "Color"}),
+ ("results of a data class", DECK, ("Card(i)", "Card(0)"), [_DECK + t for t in ("a, b = d.draw(), d.draw()\nassert a != b and not a == b and a == a", "assert len(set(d.cards)) == 5 and d.cards == Deck().cards", "assert d.draw() not in d.cards and d.cards[1] in d.cards", "assert sorted(d.cards, reverse=True) == d.cards[::-1] and d.cards[0] < d.cards[1]", "assert max(d.cards) > min(d.cards) and d.cards[3] <= d.draw()", "assert {c: 1 for c in d.cards} == {c: 1 for c in Deck().cards} and d.draw() != d.draw()", _CASE + "t.assertNotEqual(d.draw(), d.draw())\nt.assertCountEqual(d.cards, d.cards[::-1])")], {"entry_point": "Deck"}),
+ ("equal results of a data class", DECK, ("Card(i)", "Card(next(N))", "object()"), [_DECK + t for t in ("assert d.draw() == Deck().draw()", "assert d.cards == Deck().cards", "assert d.draw() in Deck().cards", "assert {d.draw(), Deck().draw()} == {Deck().draw()}")], {"entry_point": "Deck"}),
+ ("results of a class under test", VEC, ("Vec(s.n * k)", "Vec(s.n)", "s"), [_VEC + t for t in ("assert v.scale(1) != v.scale(2) and v.scale(2) == v.scale(2)", "assert v.scale(1) < v.scale(2) <= v.scale(2) and v.scale(3) > v.scale(2)", "assert len({v.scale(1), v.scale(2), v.scale(2)}) == 2", "assert (v.scale(2) + v.scale(3)).norm() == 10", "assert v.scale(2) + v.scale(3) == v.scale(4) + v.scale(1) and v.scale(2) not in [v.scale(4), v]", "assert max(v.scale(1), v.scale(2)) == Vec(4)", "assert sorted([v.scale(2), v.scale(1)])[0] == v and v.scale(2) != v")], _OF_VEC),
+ ("an equality of results", VEC, ("s.n == o.n", "s is o", "True"), [_VEC + "assert v.scale(2) == v.scale(2) and v.scale(2) != v.scale(3)", _VEC + "a, b, c = v.scale(1), v.scale(2), v.scale(2)\nassert b in [c] and a not in [b, c]"], _OF_VEC),
+ ("an order of results", VEC, ("s.n < o.n", "True", "False", "s.n > o.n"), [_VEC + "assert v.scale(2) < v.scale(3) and not v.scale(3) < v.scale(2)", _VEC + "assert v.scale(3) > v.scale(2)"], _OF_VEC),
+ ("what a method declines", VEC, ("NotImplemented", "False"), [_VEC + t for t in ("assert v.__eq__(5) is NotImplemented", "assert v.__add__('x') is NotImplemented and v.__eq__(Vec(2)) is not NotImplemented", "r = v.__eq__('x')\nassert r is NotImplemented", "assert v.__eq__(5) == NotImplemented and Vec(v.__eq__(5)).n is NotImplemented", _CASE + "t.assertIs(v.__eq__(5), NotImplemented)")], _OF_VEC),
+ ("an object with a length that is found", TREE, ("return 1", "return 0", "raise ValueError"), [_TREE + t for t in ("assert t.find(3)\nassert t.find(3).v == 3", "assert t.root and t.root.v == 3", "n = t.find(3)\nassert bool(n) is True and n.v == 3 and len(n) == 1", "assert t.find(3).v == 3\nif not t.find(3): raise AssertionError")], {"entry_point": "Tree"}),
+ ("equal to data, of what is surely a class", MONEY, ("== (", "!= ("), ["assert Money(5) == 5 and isinstance(Money(5), Money)", "assert isinstance(Money(5), Money)\nassert 5 in [Money(5)]", "assert Money(5) == 5 and not issubclass(Money, int)"], _MONEY),
 ]
 # fmt: on
 

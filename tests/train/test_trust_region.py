@@ -9,8 +9,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from grpo_kit.config import LoraConfig, OptimizerConfig
 from grpo_kit.objective.algorithms import resolve_objective
 from grpo_kit.observe.measure import Measures
+from grpo_kit.policy.layers import checkpoint_layers
 from grpo_kit.policy.lora import attach_lora
-from grpo_kit.policy.network import checkpoint_layers
 from grpo_kit.train.batch import build_batch
 from grpo_kit.train.trust_region import conjugate_gradient
 from grpo_kit.train.update import PolicyUpdater

@@ -1,0 +1,61 @@
+"""Classes under test that are derived from data, or used by their items: their own methods and operators are asked."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import pytest
+
+from .corpus import LIMITS
+
+FOLDED = "class CaseDict(dict):\n def __setitem__(s, k, v): super().__setitem__(k.lower(), v)\n def __getitem__(s, k): return super().__getitem__(k.lower())\n def __contains__(s, k): return super().__contains__(k.lower())\n"
+BAG = "class Bag(dict):\n def __missing__(s, k): return 0\n"
+VECTOR = "class Vector(tuple):\n def __new__(c, *a): return super().__new__(c, a)\n def __add__(s, o): return Vector(*(x + y for x, y in zip(s, o)))\n def __mul__(s, k): return Vector(*(x * k for x in s))\n __rmul__ = __mul__\n def __abs__(s): return sum(x * x for x in s) ** .5\n"
+TUPLE = "class Vector(tuple):\n def __new__(c, *a): return super().__new__(c, a)\n"
+MOD = "class Mod7(int):\n def __new__(c, v): return super().__new__(c, v % 7)\n def __add__(s, o): return Mod7(int(s) + int(o))\n __radd__ = __add__\n def __sub__(s, o): return Mod7(int(s) - int(o))\n"
+DEGREES = "class Celsius(float):\n def to_f(s): return s * 9 / 5 + 32\n def __add__(s, o): return Celsius(float(s) + float(o))\n"
+UNIQUE = "class UniqueList(list):\n def append(s, x):\n  if x not in s: super().append(x)\n"
+FOLD = (
+    "class CaseFold(str):\n def __eq__(s, o): return s.lower() == o.lower()\n def __hash__(s): return hash(s.lower())\n"
+)
+DOTS = "class AttrDict(dict):\n def __getattr__(s, n):\n  try: return s[n]\n  except KeyError: raise AttributeError(n)\n __setattr__ = dict.__setitem__\n"
+MATRIX = "class Matrix(list):\n def __matmul__(s, o): return Matrix([[sum(a * b for a, b in zip(r, c)) for c in zip(*o)] for r in s])\n"
+GRID = "class Grid:\n def __init__(s, n): s.d = {}\n def __getitem__(s, k): return s.d.get(k, 0)\n def __setitem__(s, k, v): s.d[k] = v\n"
+DECK = "class Deck:\n def __init__(s, n): s.c = list(range(n))\n def __len__(s): return len(s.c)\n def __getitem__(s, i): return s.c[i]\n"
+
+
+def _of(name: str) -> dict[str, str]:
+    return {"entry_point": name}
+
+
+# fmt: off
+DERIVED = [
+ ("items of a dict", FOLDED, "class CaseDict(dict): pass", "d = CaseDict()\nd['A'] = 1\nassert d['a'] == 1", _of("CaseDict")),
+ ("what is in a dict", FOLDED, "class CaseDict(dict): pass", "d = CaseDict()\nd['A'] = 1\nassert 'a' in d and 'A' in d and 'b' not in d", _of("CaseDict")),
+ ("a dict, compared", FOLDED, "class CaseDict(dict): pass", "d = CaseDict()\nd['A'] = 1\nassert d == {'a': 1} and list(d) == ['a'] and len(d) == 1 and d != {'A': 1}", _of("CaseDict")),
+ ("what is not in a dict", BAG, BAG.replace("0", "1"), "b = Bag()\nb['x'] += 1\nassert b['x'] == 1 and b == {'x': 1} and dict(b) == {**b} == {'x': 1} and isinstance(b, dict)", _of("Bag")),
+ ("a dict that is deleted from", BAG, BAG + " def __delitem__(s, k): pass", "b = Bag()\nb['x'] = 1\ndel b['x']\nassert 'x' not in b\nb.update(y=2)\nassert b == dict(y=2) and b.copy() == {'y': 2}", _of("Bag")),
+ ("attributes of a dict", DOTS, DOTS.replace("__setattr__", "set"), "a = AttrDict({'x': 1})\nassert a.x == 1\na.y = 2\nassert a['y'] == 2 and a == {'x': 1, 'y': 2}", _of("AttrDict")),
+ ("a tuple, added", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == Vector(4, 6)", _of("Vector")),
+ ("a tuple, added and compared with data", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == (4, 6)", _of("Vector")),
+ ("a tuple, added twice", VECTOR, TUPLE, "v = Vector(1, 2) + Vector(3, 4) + Vector(1, 1)\nassert v == Vector(5, 7) and v[0] == 5 and tuple(v) == (5, 7) and len(v) == 2", _of("Vector")),
+ ("a tuple and a number", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == Vector(4, 6)\nassert Vector(1, 2) * 2 == (2, 4) and 2 * Vector(1, 2) == Vector(2, 4)", _of("Vector")),
+ ("a tuple's length", VECTOR, VECTOR.replace(".5", ".25"), "v = Vector(3, 4)\nassert isinstance(v, Vector) and abs(v) == 5", _of("Vector")),
+ ("a number, added", MOD, "class Mod7(int): pass", "assert Mod7(5) + Mod7(4) == Mod7(2)\nassert Mod7(5) + 4 == 2", _of("Mod7")),
+ ("a number, subtracted", MOD, "class Mod7(int): pass", "assert Mod7(5) - Mod7(6) == Mod7(6)\nassert int(Mod7(5) - Mod7(6)) == 6", _of("Mod7")),
+ ("a number with methods", DEGREES, DEGREES.replace("32", "30"), "c = Celsius(100)\nassert c.to_f() == 212 and c == 100 and c + 5 == 105", _of("Celsius")),
+ ("a list that is changed", UNIQUE, "class UniqueList(list): pass", "l = UniqueList([1])\nl.append(1)\nl.append(2)\nassert l == [1, 2] and len(l) == 2 and l[-1] == 2 and 2 in l", _of("UniqueList")),
+ ("a list, added", UNIQUE, "class UniqueList(list): pass", "l = UniqueList()\nl.append(3)\nl.append(3)\nl.append(1)\nassert sorted(l) == [1, 3] and sum(l) == 4 and l + [5] == [3, 1, 5]", _of("UniqueList")),
+ ("a list, multiplied", MATRIX, MATRIX.replace("a * b", "a + b"), "assert Matrix([[1, 2], [3, 4]]) @ Matrix([[1, 0], [0, 1]]) == [[1, 2], [3, 4]]", _of("Matrix")),
+ ("text", FOLD, "class CaseFold(str): pass", "assert CaseFold('Ab') == CaseFold('aB')\nassert {CaseFold('a'): 1}[CaseFold('A')] == 1\nassert CaseFold('ab').upper() == 'AB'", _of("CaseFold")),
+ ("items that are set", GRID, GRID.replace("k, 0", "k, 1"), "g = Grid(3)\ng[0, 1] = 5\nassert g[0, 1] == 5 and g[1, 1] == 0", _of("Grid")),
+ ("items that are read", DECK, DECK.replace("range(n)", "range(1, n + 1)"), "d = Deck(52)\nassert len(d) == 52 and d[0] == 0\nassert d[-1] == 51 and 3 in d", _of("Deck")),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in DERIVED], ids=[c[0] for c in DERIVED])
+def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
+    result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
+    assert result.passed, result.reason
+    assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed

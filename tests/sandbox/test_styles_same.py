@@ -1,0 +1,58 @@
+"""What a program hands over twice, keeps, or goes on with is one object, as it is without a sandbox."""
+
+# ruff: noqa: E501
+
+from __future__ import annotations
+
+import pytest
+
+from .corpus import LIMITS
+
+CACHED = "import functools\n@functools.lru_cache\ndef f(n): return list(range(n))"
+ANEW = "def f(n): return list(range(n))"
+ROWS = "def f(n): return [[0] * n for _ in range(n)]"
+ONE_ROW = "def f(n): return [[0] * n] * n"
+FIRSTS = "def f(xs):\n for n in range(len(xs) + 1): yield xs[:n]"
+GROWING = "def f(xs):\n found = []\n yield found\n for x in xs:\n  found.append(x)\n  yield found"
+BUFFER = "found = []\ndef f(n):\n found[:] = range(n)\n return found"
+ADDS = "def f(x, found=None):\n found = found or []\n found.append(x)\n return found"
+TELLS = "def f(g):\n for n in range(3): g([*range(n)])"
+TELLS_ONE = "def f(g):\n found = []\n for n in range(3):\n  g(found)\n  found.append(n)"
+SORTS = "def f(g):\n found = [3, 1, 2]\n g(found)\n return found"
+HAS = "class S:\n def __init__(s): s.all = [[1], [2]]\n def last(s): return s.all[-1]\n def rows(s): return list(s.all)\n def one(s): return s.all[0], s.all[0]\n def groups(s): return {'a': s.all[0], 'b': [s.all[1]]}\n def __enter__(s): return s.all\n def __exit__(s, *e): pass\n"
+COPIES = "import copy\n" + HAS + " def __getattribute__(s, n): return copy.deepcopy(object.__getattribute__(s, n))\n"
+BOARD = "class S:\n def __init__(s): s.cells = [[0] * 2 for _ in range(2)]\n def put(s, i, j): s.cells[i][j] = 1\n def row(s, i): return s.cells[i]\n"
+FLAT = BOARD.replace("[[0] * 2 for _ in range(2)]", "[[0] * 2] * 2")
+STATE = "class S:\n def __init__(s): s.all = []\n def items(s): return s.all\n def push(s, x): s.all.append(x)\n"
+_F, _S = {"entry_point": "f"}, {"entry_point": "S"}
+# fmt: off
+SAME = [
+ ("a list that is kept for other calls", CACHED, ANEW, "a = f(3)\na.append(9)\nassert f(3) == [0, 1, 2, 9] and f(3) is a", _F),
+ ("and one that is made anew", ANEW, CACHED, "a = f(3)\na.append(9)\nassert f(3) == [0, 1, 2] and f(3) is not a", _F),
+ ("one row, or as many", ROWS, ONE_ROW, "g = f(3)\ng[0][1] = 5\nassert g == [[0, 5, 0], [0, 0, 0], [0, 0, 0]]", _F),
+ ("one row", ONE_ROW, ROWS, "g = f(3)\ng[0][1] = 5\nassert g[2] == [0, 5, 0] and g[0] is g[1]", _F),
+ ("what an iterator yields", FIRSTS, GROWING, "assert list(f([1, 2])) == [[], [1], [1, 2]]", _F),
+ ("what an iterator yields, in the referee", FIRSTS, GROWING, "found = []\nfor v in f([1, 2]): found.append(v)\nassert found == [[], [1], [1, 2]]", _F),
+ ("what an iterator yields again", GROWING, FIRSTS, "a, *_, b = f([1, 2])\nassert a is b and a == [1, 2]", _F),
+ ("a buffer for all calls", ANEW, BUFFER, "a, b = f(1), f(2)\nassert a == [0] and b == [0, 1]", _F),
+ ("a default that is changed", ADDS, ADDS.replace("None", "[]").replace("found = found or []", "pass"), "a = f(1)\nb = f(2, [5])\nc = f(3)\nassert (a, b, c) == ([1], [5, 2], [3])", _F),
+ ("what a function of the tests is told", TELLS, TELLS_ONE, "seen = []\nf(seen.append)\nassert seen == [[], [0], [0, 1]]", _F),
+ ("what a function of the tests changes", SORTS, SORTS.replace("g(found)", "g(found[:])"), "assert f(lambda found: found.sort()) == [1, 2, 3]", _F),
+ ("what an object hands over within a new list", HAS, COPIES, "s = S()\ns.rows()[0].append(7)\nassert s.rows() == [[1, 7], [2]] and s.rows()[0] is s.rows()[0]", _S),
+ ("what it hands over twice", HAS, COPIES, "a, b = S().one()\na.append(3)\nassert a is b and b == [1, 3]", _S),
+ ("what it hands over among others", HAS, COPIES, "s = S()\nfound = s.groups()\nfound['a'].append(3)\nfound['b'][0].append(4)\nassert s.rows() == [[1, 3], [2, 4]] and s.last() is found['b'][0]", _S),
+ ("what it hands over again", HAS, COPIES, "s = S()\nassert s.last() is s.last() and s.rows() is not s.rows()", _S),
+ ("rows of an attribute", BOARD, FLAT, "s = S()\ns.cells[0][0] = 1\nassert s.cells == [[1, 0], [0, 0]]", _S),
+ ("one row of an attribute", FLAT, BOARD, "s = S()\ns.cells[0][0] = 1\nassert s.cells == [[1, 0], [1, 0]]\ns.put(1, 1)\nassert s.cells == [[1, 1], [1, 1]] and s.row(0) == [1, 1]\ns.row(1)[0] = 7\nassert s.row(0) == [7, 1] and s.cells[0][0] == 7 and s.cells[0] is s.cells[1]", _S),
+ ("what a method hands over goes on with its object", STATE, STATE.replace("return s.all", "return list(s.all)"), "s = S()\nall = s.items()\ns.push(1)\nassert all == [1]\ns.push(2)\nassert all == [1, 2] and s.items() is all", _S),
+ ("or is what it was", STATE.replace("return s.all", "return list(s.all)"), STATE, "s = S()\ns.push(1)\nbefore = s.items()\ns.push(2)\nassert before == [1] and s.items() == [1, 2]", _S),
+ ("what a block gives", HAS, COPIES, "s = S()\nwith s as rows: rows.append([3])\nassert s.rows() == [[1], [2], [3]]", _S),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in SAME], ids=[c[0] for c in SAME])
+def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
+    result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
+    assert result.passed, result.reason
+    assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
