@@ -21,8 +21,9 @@ from typing import Any
 
 from ..wire.bindings import ScopedTransformer, bound_anywhere, bound_by_any, of_module, variables
 from ..wire.source import name_of, unparse
-from .asked import MarkAsked, asks, fails
+from .asked import MarkAsked, asks
 from .certain import Certain
+from .clauses import fails
 from .emptied import is_of_tests
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls, names_scope
@@ -59,7 +60,7 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     tree = ast.parse(source)
     found, nodes = variables(tree), list(ast.walk(tree))
     taken = {*known, *of_module(found)[1]}
-    certain = Certain(tree, known, Settled(tree, known, names.program))
+    certain = Certain(tree, nodes, known, Settled(nodes, found, known, names.program))
     imported = (n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)))
     functions = {n: value.__code__ for n, value in known.items() if type(value) is types.FunctionType}
     earlier = {n: code for n, code in functions.items() if is_of_tests(code)}
@@ -156,7 +157,7 @@ class _Mark(ScopedTransformer):
     def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
         if _fails_unless_raised(node):
             self._asking |= {id(handler): handler for handler in node.handlers}
-        self.places.add_try(node, [clause for clause in node.handlers if not _fails_at_last(clause)])
+        self.places.add_try(node)
         self.generic_visit(node)
         return node
 
@@ -292,11 +293,6 @@ def _raises_none(node: ast.stmt) -> bool:
     value = node.value if isinstance(node, (ast.Return, ast.Expr, ast.Assign)) else node
     targets = node.targets if isinstance(node, ast.Assign) else []
     return (value is None or isinstance(value, ast.Constant)) and all(isinstance(t, ast.Name) for t in targets)
-
-
-def _fails_at_last(node: ast.ExceptHandler) -> bool:
-    goes_on = any(isinstance(part, (ast.Return, ast.Break, ast.Continue)) for part in ast.walk(node))
-    return fails(node.body[-1:]) and not goes_on
 
 
 def _fails_unless_raised(node: ast.Try | ast.TryStar) -> bool:

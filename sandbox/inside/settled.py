@@ -8,10 +8,10 @@ import contextlib
 import functools
 import importlib
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..wire.bindings import variables
+from ..wire.bindings import FUNCTIONS, Variables, is_read
 from ..wire.source import name_of
 
 # Modules in which there is nothing that changes, and that do not ask for the time or for what was printed.
@@ -40,7 +40,6 @@ _IMPURE = frozenset(("attrgetter", "methodcaller", "getcontext", "now", "utcnow"
 # With these, a text may bind any name, or put anything into a module, without showing it.
 _REBINDING = frozenset(("globals", "locals", "exec", "setattr", "delattr", "__setattr__", "__builtins__"))
 _PATCHING = frozenset(("patch", "monkeypatch"))
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _FIXED = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context)
 _SCALARS = (int, float, str)
 
@@ -48,31 +47,34 @@ _SCALARS = (int, float, str)
 class Settled:
     """
     Args:
+        nodes, found: of the text, and its variables.
         known: what the test finds by its names, beside its own.
         program: names of the program.
     """
 
-    def __init__(self, tree: ast.AST, known: Mapping[str, Any], program: Collection[str]) -> None:
-        self._tree, self._known, self._program = tree, known, program
-        self._found: dict[ast.AST, bool] = {}
+    def __init__(
+        self, nodes: Sequence[ast.AST], found: Variables, known: Mapping[str, Any], program: Collection[str]
+    ) -> None:
+        self._nodes, self._found, self._known, self._program = nodes, found, known, program
+        self._answers: dict[ast.AST, bool] = {}
 
     def is_settled(self, node: ast.AST) -> bool:
         """Whether nothing in it can have come from the program."""
-        if node not in self._found:
-            self._found[node] = True  # as far as functions call each other
+        if node not in self._answers:
+            self._answers[node] = True  # as far as functions call each other
             within = set(ast.walk(node))
             changed = {part.target for part in within if isinstance(part, ast.AugAssign)}
             names = [
                 n for n in within if isinstance(n, ast.Name) and (n in changed or not isinstance(n.ctx, ast.Store))
             ]
-            self._found[node] = all(
+            self._answers[node] = all(
                 name in self._variables and self._is_name_settled(name, node, within) for name in names
             ) and all(self._is_attribute_settled(part) for part in within if isinstance(part, ast.Attribute))
-        return self._found[node]
+        return self._answers[node]
 
     def bound_by(self, name: ast.Name) -> list[ast.AST]:
         """Where a variable of the tests is bound; nowhere: it is none of theirs."""
-        return [node for node in self._variables[name] if not _is_read(node)]
+        return [node for node in self._variables[name] if not is_read(node)]
 
     def _is_name_settled(self, name: ast.Name, node: ast.AST, within: set[ast.AST]) -> bool:
         if name.id in self._rebound or self._identifiers & _REBINDING:
@@ -87,15 +89,15 @@ class Settled:
         bind, *others = binds
         if others:
             return False
-        if isinstance(bind, _FUNCTIONS):  # looked into, it is an object with attributes
+        if isinstance(bind, FUNCTIONS):  # looked into, it is an object with attributes
             return name in self._called and self._is_function_settled(bind)
         if (value := self._values.get(bind)) is None:
             return bind in self._imported
         if (loop := self._loops.get(bind)) is not None and not any(node in ast.walk(part) for part in loop.body):
             return False  # at which item it has ended may be the program's word
         # A function, or another turn of a loop, may have changed it before: how often may be the program's word.
-        reads = set(filter(_is_read, self._variables[name]))
-        alone = not isinstance(node, _FUNCTIONS) and reads.issubset(within & self._in_place)
+        reads = set(filter(is_read, self._variables[name]))
+        alone = not isinstance(node, FUNCTIONS) and reads.issubset(within & self._in_place)
         alone = alone and not any(node in turn and bind not in turn for turn in self._turns)
         return (alone or self._is_fixed(value)) and self.is_settled(value)
 
@@ -142,52 +144,52 @@ class Settled:
     @functools.cached_property
     def _variables(self) -> dict[ast.AST, list[ast.AST]]:
         """By each name that stands in the text, where its variable is read and bound."""
-        found = [[node for node, _ in nodes] for nodes in variables(self._tree).values()]
+        found = [[node for node, _ in nodes] for nodes in self._found.values()]
         return {node: nodes for nodes in found for node in nodes if isinstance(node, ast.Name)}
 
     @functools.cached_property
     def _in_place(self) -> set[ast.AST]:
         """Names that are read in the very scope that has them: in another, it may be any time."""
-        return {node for nodes in variables(self._tree).values() for node, in_place in nodes if in_place}
+        return {node for nodes in self._found.values() for node, in_place in nodes if in_place}
 
     @functools.cached_property
     def _called(self) -> set[ast.AST]:
-        return {node.func for node in ast.walk(self._tree) if isinstance(node, ast.Call)}
+        return {node.func for node in self._nodes if isinstance(node, ast.Call)}
 
     @functools.cached_property
     def _looked_into(self) -> set[ast.AST]:
-        return {node.value for node in ast.walk(self._tree) if isinstance(node, ast.Attribute)}
+        return {node.value for node in self._nodes if isinstance(node, ast.Attribute)}
 
     @functools.cached_property
     def _identifiers(self) -> set[str]:
-        return {name_of(node) for node in ast.walk(self._tree) if isinstance(node, (ast.Name, ast.Attribute))}
+        return {name_of(node) for node in self._nodes if isinstance(node, (ast.Name, ast.Attribute))}
 
     @functools.cached_property
     def _rebound(self) -> set[str]:
         """Names that functions bind outside, and those of attributes that anything is given."""
         names: set[str] = set()
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, (ast.Global, ast.Nonlocal)):
                 names |= {*node.names}
-            elif isinstance(node, ast.Attribute) and not _is_read(node):
+            elif isinstance(node, ast.Attribute) and not is_read(node):
                 names.add(node.attr)
         return names
 
     @functools.cached_property
     def _loops(self) -> dict[ast.AST, ast.For]:
-        return {node.target: node for node in ast.walk(self._tree) if isinstance(node, ast.For)}
+        return {node.target: node for node in self._nodes if isinstance(node, ast.For)}
 
     @functools.cached_property
     def _turns(self) -> list[set[ast.AST]]:
         """What runs in each turn of a loop."""
-        loops = (n for n in ast.walk(self._tree) if isinstance(n, (ast.For, ast.AsyncFor, ast.While)))
+        loops = (n for n in self._nodes if isinstance(n, (ast.For, ast.AsyncFor, ast.While)))
         return [{part for inner in loop.body for part in ast.walk(inner)} for loop in loops]
 
     @functools.cached_property
     def _values(self) -> dict[ast.AST, ast.expr]:
         """By names, what they are bound to, or to an item of it."""
         values: dict[ast.AST, ast.expr] = {}
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, ast.Assign) and len(node.targets) == 1:
                 values[node.targets[0]] = node.value
             elif isinstance(node, ast.For):
@@ -199,7 +201,7 @@ class Settled:
     def _imported(self) -> dict[ast.AST, str]:
         """What is imported of modules that are the same whatever the program, and which module it is, if one."""
         found: dict[ast.AST, str] = {}
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, ast.ImportFrom) and _root(node.module or "") in _PURE:
                 found |= {alias: "" for alias in node.names if alias.name not in _IMPURE}
             elif isinstance(node, ast.Import):
@@ -210,10 +212,6 @@ class Settled:
 
 def _root(module: str) -> str:
     return module.partition(".")[0].lstrip("_")
-
-
-def _is_read(node: ast.AST) -> bool:
-    return isinstance(getattr(node, "ctx", None), ast.Load)
 
 
 def _is_pure(value: Any) -> bool:

@@ -13,17 +13,17 @@ import itertools
 import sys
 import types
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..wire.source import name_of
+from .clauses import going_on, takes_at_last
 from .held import Held
 
 EXCEPTIONS = {
     n: kind for n, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
 }
-_LEAVING = (ast.Return, ast.Break, ast.Continue)
 # Who manages blocks and takes no exception: what has its `__exit__` from these modules, or is one of these classes, or is made of
 # one of these functions.
 _MODULES = frozenset(
@@ -96,10 +96,9 @@ class Places:
         last = node.body[-1]
         self._known.setdefault(self._within[-1], []).append(Place(node.lineno, last.end_lineno or last.lineno, **what))
 
-    def add_try(self, node: ast.Try | ast.TryStar, clauses: Iterable[ast.ExceptHandler]) -> None:
-        """``clauses``: those that do not fail themselves."""
-        kinds = [kind for clause in clauses for kind in self._kinds(clause.type)]
-        if any(isinstance(part, _LEAVING) for statement in node.finalbody for part in ast.walk(statement)):
+    def add_try(self, node: ast.Try | ast.TryStar) -> None:
+        kinds = [kind for clause in going_on(node) for kind in self._kinds(clause.type)]
+        if takes_at_last(node):
             kinds.append(BaseException)
         if kinds:
             self.add(node, kinds=tuple(kinds))
