@@ -14,8 +14,8 @@ from typing import Any, Literal
 from ..wire.bindings import FUNCTIONS
 from ..wire.source import name_of
 from .clauses import fails, goes_around, going_on, suspends
-from .emptied import is_of_tests
 from .settled import Settled
+from .taken import is_of_tests
 
 # What a statement of a block raises by: itself, a function of the tests, an operation, a block.
 By = Literal["raise", "call", "operation", "block"]

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
-from .emptied import is_of_tests
 from .held import (
     CHANGED,
     OPAQUE,
@@ -31,6 +30,7 @@ from .held import (
 )
 from .library import is_path
 from .raised import made_where_the_program_is
+from .taken import is_of_tests
 
 TYPE = "type()"  # by which the class of an object comes
 _ROUNDING = frozenset(("ceil", "floor"))  # what Python rounds as a float where no method says otherwise

@@ -55,7 +55,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     namespace = module.__dict__
     namespace["__builtins__"] = builtins
     link.handed = Handed(told)
-    evaluated.guard(link.of_library, texts, link.handed)
+    evaluated.guard(link.of_library, texts, link.handed, link.emptied.takers)
     guard_names(link.handed, told, link.outstanding.add)
     link.around.watch(places, told)  # what stands there by now is what the tests find
     return namespace
@@ -101,7 +101,7 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         threads = Threads(link.asking, link.waits.waiting, link.called)
         said, given = _said_and_given(job, namespace)
         whole = _Whole(link, names, threads, link.requests, said, given)
-        _exec(rewritten.compiled(job["setup"], "<setup>", known=namespace), namespace)
+        _exec(rewritten.compiled(job["setup"], "<setup>", link.emptied.takers, known=namespace), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         known = link.instances.classes.values()
@@ -168,7 +168,7 @@ def _judge_one(texts: dict[str, str], namespace: dict[str, Any], whole: _Whole) 
     link.emptied.clear()
     try:
         try:
-            _exec(rewritten.compiled(test, name, whole.names, namespace), namespace)
+            _exec(rewritten.compiled(test, name, link.emptied.takers, whole.names, namespace), namespace)
         except Exception:
             threads.join(before, failed=True)
             raise

@@ -24,11 +24,10 @@ from ..wire.source import name_of, unparse
 from .asked import MarkAsked, asks
 from .certain import Certain
 from .clauses import fails
-from .emptied import is_of_tests
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls, names_scope
 from .settled import Settled
-from .taken import EXCEPTIONS, Places, raises
+from .taken import EXCEPTIONS, Places, Takers, is_of_tests
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
@@ -55,8 +54,15 @@ class Names:
     data: frozenset[str] = frozenset()
 
 
-def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str, Any] = {}):  # type: ignore[no-untyped-def]
-    """The code of a test. ``known``: what it finds by its names, which are no built-in ones by that."""
+def compiled(
+    source: str, name: str, takers: Takers, names: Names = Names(), known: Mapping[str, Any] = {}
+) -> types.CodeType:
+    """The code of a test.
+
+    Args:
+        takers: hears who takes exceptions in it, and which it raises.
+        known: what it finds by its names, which are no built-in ones by that.
+    """
     tree = ast.parse(source)
     found, nodes = variables(tree), list(ast.walk(tree))
     taken = {*known, *of_module(found)[1]}
@@ -67,7 +73,7 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     defined = {*earlier} | bound_by_any(nodes) - bound_anywhere(imported)
     asking_nothing = {n for n, code in earlier.items() if not asks(code)}
     for raised in (n.exc for n in nodes if isinstance(n, ast.Raise) and n.exc is not None):
-        raises(raised, taken | defined)
+        takers.raises(raised, taken | defined)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _DEEPEST))
     try:
@@ -82,7 +88,7 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     finally:
         sys.setrecursionlimit(limit)
     code = _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
-    mark.places.hold_for(code)
+    takers.hold(mark.places, code)
     return code
 
 

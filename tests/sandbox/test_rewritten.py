@@ -97,7 +97,7 @@ def _done(text: str, rewritten: bool) -> tuple[str, list[str]]:
     asked = (number, lambda *_: None, lambda: 0, names.get)
     names[HELPER] = Helper(outstanding, *asked, names, ends, Handed(), Instances({}, 1))
     try:
-        exec(compiled(text, "<test 0>") if rewritten else compile(text, "<test 0>", "exec"), names)
+        exec(compiled(text, "<test 0>", ends.takers) if rewritten else compile(text, "<test 0>", "exec"), names)
         how = "done"
     except Exception as error:
         how = type(error).__name__
