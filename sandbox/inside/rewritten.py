@@ -16,7 +16,7 @@ import builtins
 import sys
 import types
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..wire.bindings import ScopedTransformer, bound_anywhere, bound_by_any, of_module, variables
@@ -26,7 +26,7 @@ from .certain import Certain
 from .clauses import fails
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls, names_scope
-from .settled import Settled
+from .settled import Changing, Settled
 from .taken import EXCEPTIONS, Places, Takers, is_of_tests
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
@@ -54,26 +54,38 @@ class Names:
     data: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What is known of all texts of a run so far.
+
+    Attributes:
+        takers: who takes exceptions in them, and which they raise.
+    """
+
+    takers: Takers
+    changing: Changing = field(default_factory=Changing)
+
+
 def compiled(
-    source: str, name: str, takers: Takers, names: Names = Names(), known: Mapping[str, Any] = {}
+    source: str, name: str, common: Common, names: Names = Names(), known: Mapping[str, Any] = {}
 ) -> types.CodeType:
     """The code of a test.
 
     Args:
-        takers: hears who takes exceptions in it, and which it raises.
+        common: what is known of this text is added.
         known: what it finds by its names, which are no built-in ones by that.
     """
     tree = ast.parse(source)
     found, nodes = variables(tree), list(ast.walk(tree))
     taken = {*known, *of_module(found)[1]}
-    certain = Certain(tree, nodes, known, Settled(nodes, found, known, names.program))
+    certain = Certain(tree, nodes, known, Settled(nodes, found, known, names.program, common.changing))
     imported = (n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)))
     functions = {n: value.__code__ for n, value in known.items() if type(value) is types.FunctionType}
     earlier = {n: code for n, code in functions.items() if is_of_tests(code)}
     defined = {*earlier} | bound_by_any(nodes) - bound_anywhere(imported)
     asking_nothing = {n for n, code in earlier.items() if not asks(code)}
     for raised in (n.exc for n in nodes if isinstance(n, ast.Raise) and n.exc is not None):
-        takers.raises(raised, taken | defined)
+        common.takers.raises(raised, taken | defined)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _DEEPEST))
     try:
@@ -88,7 +100,7 @@ def compiled(
     finally:
         sys.setrecursionlimit(limit)
     code = _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
-    takers.hold(mark.places, code)
+    common.takers.hold(mark.places, code)
     return code
 
 

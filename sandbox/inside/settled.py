@@ -36,12 +36,31 @@ _LOOKING = frozenset(
         *("getattr", "hasattr", "setattr", "delattr"),
     )
 )
-_IMPURE = frozenset(("attrgetter", "methodcaller", "getcontext", "now", "utcnow", "today", "uuid1", "uuid4"))
-# With these, a text may bind any name, or put anything into a module, without showing it.
-_REBINDING = frozenset(("globals", "locals", "exec", "setattr", "delattr", "__setattr__", "__builtins__"))
+_IMPURE = frozenset(("attrgetter", "methodcaller", "samples", "now", "utcnow", "today", "uuid1", "uuid4"))
+# What decimals are by, which anything may have changed.
+_CONTEXTS = frozenset(("getcontext", "setcontext", "localcontext", "Context", "DefaultContext", "BasicContext"))
+_CONTEXTS |= {"ExtendedContext"}
+# With these, a text may bind any name, or put anything into a module or a function, without showing it.
+_REBINDING = frozenset(("globals", "locals", "vars", "eval", "exec", "setattr", "delattr", "modules", "cell_contents"))
+_REBINDING |= {"__setattr__", "__delattr__", "__builtins__", "__dict__", "__globals__", "__kwdefaults__", "__main__"}
+_REBINDING |= {"f_globals", "f_locals", "f_builtins"}
+_REPLACING = frozenset(("__code__", "__defaults__"))  # what a function does, where it is given another
 _PATCHING = frozenset(("patch", "monkeypatch"))
+_ITSELF = frozenset(("__name__", "__tests__"))  # by which a text may patch its own names
 _FIXED = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context)
 _SCALARS = (int, float, str)
+
+
+class Changing:
+    """What the texts of a run so far may have changed for all later ones.
+
+    Attributes:
+        contexts: how decimals are calculated.
+        library: what is of the library: something has been put into it.
+    """
+
+    contexts = False
+    library = False
 
 
 class Settled:
@@ -50,13 +69,24 @@ class Settled:
         nodes, found: of the text, and its variables.
         known: what the test finds by its names, beside its own.
         program: names of the program.
+        changing: by the texts before this one, which is added.
     """
 
     def __init__(
-        self, nodes: Sequence[ast.AST], found: Variables, known: Mapping[str, Any], program: Collection[str]
+        self,
+        nodes: Sequence[ast.AST],
+        found: Variables,
+        known: Mapping[str, Any],
+        program: Collection[str],
+        changing: Changing,
     ) -> None:
         self._nodes, self._found, self._known, self._program = nodes, found, known, program
+        self._changing = changing
         self._answers: dict[ast.AST, bool] = {}
+        self._names = {name for node in nodes for name in _named_by(node)}
+        changing.contexts = changing.contexts or bool(self._names & _CONTEXTS)
+        self._pure = _PURE - {"decimal"} if changing.contexts else _PURE
+        changing.library = changing.library or any(map(self._is_put_into_library, nodes))
 
     def is_settled(self, node: ast.AST) -> bool:
         """Whether nothing in it can have come from the program."""
@@ -77,7 +107,7 @@ class Settled:
         return [node for node in self._variables[name] if not is_read(node)]
 
     def _is_name_settled(self, name: ast.Name, node: ast.AST, within: set[ast.AST]) -> bool:
-        if name.id in self._rebound or self._identifiers & _REBINDING:
+        if name.id in self._rebound or self._rebinds:
             return False
         if self._module(name) is not None:
             return name in self._looked_into
@@ -92,7 +122,7 @@ class Settled:
         if isinstance(bind, FUNCTIONS):  # looked into, it is an object with attributes
             return name in self._called and self._is_function_settled(bind)
         if (value := self._values.get(bind)) is None:
-            return bind in self._imported
+            return bind in self._imported and not self._changing.library
         if (loop := self._loops.get(bind)) is not None and not any(node in ast.walk(part) for part in loop.body):
             return False  # at which item it has ended may be the program's word
         # A function, or another turn of a loop, may have changed it before: how often may be the program's word.
@@ -112,7 +142,8 @@ class Settled:
         if (module := self._module(node.value)) is None:
             return True
         found = getattr(module, node.attr, None)
-        return not self._identifiers & _PATCHING and (type(found) in _SCALARS or _is_pure(found))
+        changed = self._changing.library or self._names & _PATCHING
+        return not changed and (type(found) in _SCALARS or self._is_pure(found))
 
     def _module(self, node: ast.AST) -> types.ModuleType | None:
         if not isinstance(node, ast.Name):
@@ -138,7 +169,7 @@ class Settled:
         if name in self._program:
             return False
         if name in self._known:
-            return _is_pure(self._known[name])
+            return self._is_pure(self._known[name]) and not self._changing.library
         return hasattr(builtins, name) and name not in _LOOKING and not name.startswith("_")
 
     @functools.cached_property
@@ -160,19 +191,43 @@ class Settled:
     def _looked_into(self) -> set[ast.AST]:
         return {node.value for node in self._nodes if isinstance(node, ast.Attribute)}
 
+    def _is_pure(self, value: Any) -> bool:
+        if not isinstance(value, (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)):
+            return False
+        module = value.__name__ if isinstance(value, types.ModuleType) else str(value.__module__)
+        return _root(module) in self._pure
+
+    def _is_put_into_library(self, node: ast.AST) -> bool:
+        """``json.JSONEncoder.default = f``."""
+        if is_read(node) or not isinstance(node, (ast.Attribute, ast.Subscript)):
+            return False
+        owner: ast.AST = node
+        while isinstance(owner, (ast.Attribute, ast.Subscript)):
+            owner = owner.value
+        if not isinstance(owner, ast.Name):
+            return False
+        if binds := self.bound_by(owner):
+            return any(bind in self._imported for bind in binds)
+        return self._is_pure(self._known.get(owner.id))
+
     @functools.cached_property
-    def _identifiers(self) -> set[str]:
-        return {name_of(node) for node in self._nodes if isinstance(node, (ast.Name, ast.Attribute))}
+    def _rebinds(self) -> bool:
+        """Whether any name may have come to stand for something else."""
+        patches_itself = self._names & _PATCHING and self._names & _ITSELF
+        return bool(self._names & _REBINDING or self._rebound & _REPLACING or patches_itself)
 
     @functools.cached_property
     def _rebound(self) -> set[str]:
-        """Names that functions bind outside, and those of attributes that anything is given."""
+        """Names that functions bind outside, those of attributes that anything is given, and those that may be patched."""
         names: set[str] = set()
         for node in self._nodes:
             if isinstance(node, (ast.Global, ast.Nonlocal)):
                 names |= {*node.names}
             elif isinstance(node, ast.Attribute) and not is_read(node):
                 names.add(node.attr)
+        if self._names & _PATCHING:
+            names |= {name for node in self._nodes if isinstance(node, ast.Constant) for name in _named_by(node)}
+            names |= {node.arg for node in self._nodes if isinstance(node, ast.keyword) and node.arg}
         return names
 
     @functools.cached_property
@@ -202,10 +257,10 @@ class Settled:
         """What is imported of modules that are the same whatever the program, and which module it is, if one."""
         found: dict[ast.AST, str] = {}
         for node in self._nodes:
-            if isinstance(node, ast.ImportFrom) and _root(node.module or "") in _PURE:
+            if isinstance(node, ast.ImportFrom) and _root(node.module or "") in self._pure:
                 found |= {alias: "" for alias in node.names if alias.name not in _IMPURE}
             elif isinstance(node, ast.Import):
-                pure = [alias for alias in node.names if _root(alias.name) in _PURE]
+                pure = [alias for alias in node.names if _root(alias.name) in self._pure]
                 found |= {alias: alias.name if alias.asname else _root(alias.name) for alias in pure}
         return found
 
@@ -214,7 +269,13 @@ def _root(module: str) -> str:
     return module.partition(".")[0].lstrip("_")
 
 
-def _is_pure(value: Any) -> bool:
-    if not isinstance(value, (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)):
-        return False
-    return _root(value.__name__ if isinstance(value, types.ModuleType) else str(value.__module__)) in _PURE
+def _named_by(node: ast.AST) -> list[str]:
+    """Names that stand there; in a text (``"json.loads"``), too, by which anything may be asked for."""
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        return [name_of(node)]
+    if isinstance(node, ast.alias):
+        return node.name.split(".")
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node.value == "__main__":
+        return []
+    parts = node.value.split(".")
+    return parts if all(part.isidentifier() for part in parts) else []
