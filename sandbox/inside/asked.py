@@ -15,6 +15,7 @@ from typing import Any
 
 from ..wire.bindings import Variables, is_read, parameters
 from ..wire.source import name_of
+from .clauses import fails
 from .parts import Parts
 
 _EQUALS = re.compile("assert_?((?!not)[a-z]+_?)?(equals?|is|is_?none)", re.IGNORECASE)
@@ -39,15 +40,6 @@ _MADE = "__made_{}__"  # the variable beside a name
 def asks(code: types.CodeType) -> bool:
     """Whether a function, rewritten already, asks of what it is given."""
     return "handed" in code.co_names or any(asks(part) for part in code.co_consts if isinstance(part, types.CodeType))
-
-
-def fails(body: Sequence[ast.stmt]) -> bool:
-    """Whether a test has failed where this is reached."""
-    first = body[0]
-    if isinstance(first, ast.Assert):
-        return isinstance(first.test, ast.Constant) and not first.test.value
-    call = first.value if isinstance(first, ast.Expr) else None
-    return isinstance(first, ast.Raise) or (isinstance(call, ast.Call) and name_of(call.func) == "fail")
 
 
 class MarkAsked(ast.NodeTransformer):

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from ..wire.bindings import FUNCTIONS
 from ..wire.source import name_of
-from .asked import fails
-from .emptied import is_of_tests
+from .clauses import fails, goes_around, going_on, suspends
 from .settled import Settled
+from .taken import is_of_tests
 
 # What a statement of a block raises by: itself, a function of the tests, an operation, a block.
 By = Literal["raise", "call", "operation", "block"]
 Takes = frozenset[str]  # kinds of exceptions behind which a test goes on
 _EVERYTHING = frozenset(("Exception", "BaseException"))
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SIMPLE = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Delete, ast.Return)
-_SUSPENDS = (ast.Yield, ast.YieldFrom)  # so that others decide whether it goes on
 
 
 class Certain:
@@ -32,15 +31,16 @@ class Certain:
         raises: the ``raise`` statements to which every run of their function comes.
 
     Args:
+        nodes: of the tree.
         known: what the test finds by its names, beside its own.
     """
 
-    def __init__(self, tree: ast.Module, known: Mapping[str, Any], settled: Settled) -> None:
+    def __init__(self, tree: ast.Module, nodes: Iterable[ast.AST], known: Mapping[str, Any], settled: Settled) -> None:
         self.raises: set[ast.AST] = set()
         self.by: dict[ast.AST, By] = {}
         self._known, self._settled = known, settled
         self._called: dict[str, list[Takes]] = {}  # functions, by name, that are called where a test goes on
-        for node in ast.walk(tree):
+        for node in nodes:
             for takes in _takes(node):
                 for name in {name_of(part) for inner in getattr(node, "body", ()) for part in ast.walk(inner)}:
                     self._called.setdefault(name, []).append(takes)
@@ -68,7 +68,7 @@ class Certain:
                         self._go(part, comes and part is getattr(node, "body", None), inner)
             if in_block and certain and (by := self._raises_by(node, takes)) is not None:
                 self.by[node] = by
-            certain = certain and not _goes_around(node)
+            certain = certain and not goes_around(node)
 
     def _comes_to_its_body(self, node: ast.stmt) -> bool:
         if isinstance(node, ast.For):
@@ -82,9 +82,7 @@ class Certain:
             return "raise" if node in self.raises else None
         if not isinstance(node, _SIMPLE) or not all(kinds & _EVERYTHING for kinds in takes):
             return None
-        if self._settled.is_settled(node) and not any(
-            isinstance(part, (*_SUSPENDS, ast.Await)) for part in ast.walk(node)
-        ):
+        if self._settled.is_settled(node) and not suspends(node):
             return "operation"
         value = getattr(node, "value", None)
         call = value.value if isinstance(value, ast.Await) else value
@@ -101,7 +99,7 @@ class Certain:
             found = self._known.get(node.func.id)
             return type(found) is types.FunctionType and is_of_tests(found.__code__)
         function, *others = binds
-        return not others and isinstance(function, _FUNCTIONS) and not function.decorator_list
+        return not others and isinstance(function, FUNCTIONS) and not function.decorator_list
 
 
 def _takes(node: ast.AST) -> list[Takes]:
@@ -109,8 +107,7 @@ def _takes(node: ast.AST) -> list[Takes]:
     if isinstance(node, (ast.Try, ast.TryStar)):
         if node.orelse and fails(node.orelse):
             return []
-        go_on = [h for h in node.handlers if not fails(h.body[-1:]) or any(map(_goes_around, h.body))]
-        return [_names(handler.type) for handler in go_on]
+        return [_names(handler.type) for handler in going_on(node)]
     calls = [item.context_expr for item in getattr(node, "items", ())]
     return [_names(*call.args) for call in calls if isinstance(call, ast.Call) and name_of(call.func) == "suppress"]
 
@@ -136,18 +133,3 @@ def _bodies(node: ast.AST) -> Iterator[list[ast.stmt]]:
         yield from [found] if (found := getattr(node, part, [])) else []
     for part in ("handlers", "cases"):
         yield from (inner.body for inner in getattr(node, part, []))
-
-
-def _goes_around(node: ast.stmt) -> bool:
-    """Whether it may end the function, or the turn of a loop, in which it stands."""
-    waiting: list[tuple[ast.AST, bool]] = [(node, False)]
-    while waiting:
-        part, in_loop = waiting.pop()
-        if isinstance(part, (*_FUNCTIONS, ast.Lambda, ast.ClassDef)):
-            continue
-        if isinstance(part, (ast.Return, *_SUSPENDS)) or (not in_loop and isinstance(part, (ast.Break, ast.Continue))):
-            return True
-        loops = isinstance(part, (ast.For, ast.AsyncFor, ast.While))
-        behind = getattr(part, "orelse", []) if loops else []
-        waiting += [(inner, (in_loop or loops) and inner not in behind) for inner in ast.iter_child_nodes(part)]
-    return False

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
-from .emptied import is_of_tests
 from .held import (
     CHANGED,
     OPAQUE,
@@ -34,6 +33,7 @@ from .held import (
 from .library import is_path
 from .raised import made_where_the_program_is
 from .related import hashed, is_of_tested, related
+from .taken import is_of_tests
 
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 TYPE = "type()"  # by which the class of an object comes

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .held import number
-from .taken import is_taken
+from .taken import Takers, is_of_tests
 
 Place = tuple[tuple[Any, int], ...]
 _MOST_FRAMES = 50
@@ -39,10 +39,6 @@ class BehindItsEnd(BaseException):
         super().__init__(
             "the tests go over an iterator of the program that has come to its end, and find nothing to check"
         )
-
-
-def is_of_tests(code: types.CodeType) -> bool:
-    return code.co_filename.startswith(("<test", "<setup", "<text"))
 
 
 def place() -> Place:
@@ -111,6 +107,7 @@ class Emptied:
         add, take: hear of what the tests have to ask for, and that they have.
 
     Attributes:
+        takers: who would take a failure of the tests.
         spent: iterators that have come to their end.
         places: which of them have given an item in which place.
         again: each time that one was gone over behind its end, in this test.
@@ -118,6 +115,7 @@ class Emptied:
 
     def __init__(self, add: Callable[[BaseException], None], take: Callable[[BaseException], list[Any]]) -> None:
         self.add, self._take = add, take
+        self.takers = Takers()
         self.spent: set[int] = set()
         self.places: set[tuple[int, Place]] = set()
         # By iterator: those that have not come to an end, the latest last, each in a place of its own; and the latest that has.
@@ -230,7 +228,7 @@ class Emptied:
 
     def _prove(self, ends: list[BehindItsEnd]) -> None:
         """The test has not failed. Where that would be taken, somebody has looked, and no other place asks for them."""
-        if not is_taken(sys._getframe(1)):
+        if not self.takers.take(sys._getframe(1)):
             for end in ends:
                 self._take(end)
         ends.clear()

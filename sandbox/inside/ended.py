@@ -10,6 +10,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from types import CodeType, FrameType, TracebackType
 
+from ..wire.bindings import FUNCTIONS
 from ..wire.source import name_of
 
 _Position = tuple[int, int]  # line and column
@@ -61,7 +62,7 @@ def _body(module: ast.Module, name: str, where: _Position) -> Sequence[ast.stmt]
     if name == "<lambda>":
         lambdas = [n.body for n in ast.walk(module) if isinstance(n, ast.Lambda) and _holds(n, where)]
         return [ast.copy_location(ast.Expr(lambdas[-1]), lambdas[-1])] if lambdas else []
-    functions = (n for n in ast.walk(module) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    functions = (n for n in ast.walk(module) if isinstance(n, FUNCTIONS))
     inner = [f for f in functions if f.name == name and _holds(f, where)]
     return inner[-1].body if inner else ()
 

@@ -62,10 +62,11 @@ class Own:
     Args:
         texts: the sources of the setup and the tests.
         handed: what the program has handed over as text.
+        common: what is known of the texts of the run.
     """
 
-    def __init__(self, texts: Sequence[str], handed: Handed) -> None:
-        self._handed = handed
+    def __init__(self, texts: Sequence[str], handed: Handed, common: rewritten.Common) -> None:
+        self._handed, self._common = handed, common
         nodes = (node for text in texts for node in ast.walk(ast.parse(text)))
         self._texts = {
             node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
@@ -93,7 +94,7 @@ class Own:
         if by_tests and not self.is_own(source):
             raise codec.NotData("the tests execute text that does not stand in them")
         if by_tests and isinstance(source, str):
-            source = rewritten.compiled(source, "<text>", known={**names, **local})
+            source = rewritten.compiled(source, "<text>", self._common, known={**names, **local})
         _exec(source, names, local, **named)
 
     def compile(self, source: Any, *arguments: Any, **named: Any) -> Any:
@@ -150,10 +151,10 @@ def _meant(name: str, names: dict[str, Any]) -> Any:
     raise codec.NotData(f"the tests evaluate text that is not theirs, and which names {name!r:.40}")
 
 
-def guard(library: Library, texts: Sequence[str], handed: Handed) -> None:
+def guard(library: Library, texts: Sequence[str], handed: Handed, common: rewritten.Common) -> None:
     """Put these in the place of the built-in ones, as far as the tests use any."""
     told = " ".join(texts)
-    own = Own(texts, handed)
+    own = Own(texts, handed, common)
     handed.is_own, handed.own = own.is_own, own.texts
     for name in ("eval", "exec", "compile"):
         if name in told:

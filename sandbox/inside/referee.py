@@ -30,7 +30,7 @@ from .texts import Handed, guard_names
 _exec = builtins.exec  # that of the tests is another one (`evaluated`)
 
 
-def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
+def _prepare(job: dict[str, Any], link: Link, common: rewritten.Common) -> dict[str, Any]:
     """Look at what the tests need, and hear of what fails where nobody looks; returns the namespace of the tests.
 
     Raises:
@@ -55,7 +55,7 @@ def _prepare(job: dict[str, Any], link: Link) -> dict[str, Any]:
     namespace = module.__dict__
     namespace["__builtins__"] = builtins
     link.handed = Handed(told)
-    evaluated.guard(link.of_library, texts, link.handed)
+    evaluated.guard(link.of_library, texts, link.handed, common)
     guard_names(link.handed, told, link.outstanding.add)
     link.around.watch(places, told)  # what stands there by now is what the tests find
     return namespace
@@ -93,15 +93,16 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         frozenset(job["answering"]),
     )
     index = 0
+    common = rewritten.Common(link.emptied.takers)
 
     try:
-        namespace = _prepare(job, link)
+        namespace = _prepare(job, link, common)
         bound.bind(link, job, namespace)
         names = _help(job, link, namespace)
         threads = Threads(link.asking, link.waits.waiting, link.called)
         said, given = _said_and_given(job, namespace)
-        whole = _Whole(link, names, threads, link.requests, said, given)
-        _exec(rewritten.compiled(job["setup"], "<setup>", known=namespace), namespace)
+        whole = _Whole(link, common, names, threads, link.requests, said, given)
+        _exec(rewritten.compiled(job["setup"], "<setup>", common, known=namespace), namespace)
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         known = link.instances.classes.values()
@@ -140,6 +141,7 @@ class _Whole:
     """
 
     link: Link
+    common: rewritten.Common
     names: rewritten.Names
     threads: Threads
     asked: int
@@ -168,7 +170,7 @@ def _judge_one(texts: dict[str, str], namespace: dict[str, Any], whole: _Whole) 
     link.emptied.clear()
     try:
         try:
-            _exec(rewritten.compiled(test, name, whole.names, namespace), namespace)
+            _exec(rewritten.compiled(test, name, whole.common, whole.names, namespace), namespace)
         except Exception:
             threads.join(before, failed=True)
             raise

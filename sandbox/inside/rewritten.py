@@ -16,19 +16,19 @@ import builtins
 import sys
 import types
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..wire.bindings import ScopedTransformer, bound_anywhere, bound_by_any, of_module, variables
 from ..wire.source import name_of, unparse
-from .asked import MarkAsked, asks, fails
+from .asked import MarkAsked, asks
 from .certain import Certain
+from .clauses import fails
 from .compared import ARITHMETIC, COMPARISONS
-from .emptied import is_of_tests
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls, names_scope
-from .settled import Settled
-from .taken import EXCEPTIONS, Places, raises
+from .settled import Changing, Settled
+from .taken import EXCEPTIONS, Places, Takers, is_of_tests
 
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
@@ -58,19 +58,38 @@ class Names:
     data: frozenset[str] = frozenset()
 
 
-def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str, Any] = {}):  # type: ignore[no-untyped-def]
-    """The code of a test. ``known``: what it finds by its names, which are no built-in ones by that."""
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What is known of all texts of a run so far.
+
+    Attributes:
+        takers: who takes exceptions in them, and which they raise.
+    """
+
+    takers: Takers
+    changing: Changing = field(default_factory=Changing)
+
+
+def compiled(
+    source: str, name: str, common: Common, names: Names = Names(), known: Mapping[str, Any] = {}
+) -> types.CodeType:
+    """The code of a test.
+
+    Args:
+        common: what is known of this text is added.
+        known: what it finds by its names, which are no built-in ones by that.
+    """
     tree = ast.parse(source)
     found, nodes = variables(tree), list(ast.walk(tree))
     taken = {*known, *of_module(found)[1]}
-    certain = Certain(tree, known, Settled(tree, known, names.program))
+    certain = Certain(tree, nodes, known, Settled(nodes, found, known, names.program, common.changing))
     imported = (n for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)))
     functions = {n: value.__code__ for n, value in known.items() if type(value) is types.FunctionType}
     earlier = {n: code for n, code in functions.items() if is_of_tests(code)}
     defined = {*earlier} | bound_by_any(nodes) - bound_anywhere(imported)
     asking_nothing = {n for n, code in earlier.items() if not asks(code)}
     for raised in (n.exc for n in nodes if isinstance(n, ast.Raise) and n.exc is not None):
-        raises(raised, taken | defined)
+        common.takers.raises(raised, taken | defined)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _DEEPEST))
     try:
@@ -85,7 +104,7 @@ def compiled(source: str, name: str, names: Names = Names(), known: Mapping[str,
     finally:
         sys.setrecursionlimit(limit)
     code = _compile(ast.fix_missing_locations(tree), name, "exec", dont_inherit=True)
-    mark.places.hold_for(code)
+    common.takers.hold(mark.places, code)
     return code
 
 
@@ -167,7 +186,7 @@ class _Mark(ScopedTransformer):
     def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
         if _fails_unless_raised(node):
             self._asking |= {id(handler): handler for handler in node.handlers}
-        self.places.add_try(node, [clause for clause in node.handlers if not _fails_at_last(clause)])
+        self.places.add_try(node)
         self.generic_visit(node)
         return node
 
@@ -322,11 +341,6 @@ def _raises_none(node: ast.stmt) -> bool:
     value = node.value if isinstance(node, (ast.Return, ast.Expr, ast.Assign)) else node
     targets = node.targets if isinstance(node, ast.Assign) else []
     return (value is None or isinstance(value, ast.Constant)) and all(isinstance(t, ast.Name) for t in targets)
-
-
-def _fails_at_last(node: ast.ExceptHandler) -> bool:
-    goes_on = any(isinstance(part, (ast.Return, ast.Break, ast.Continue)) for part in ast.walk(node))
-    return fails(node.body[-1:]) and not goes_on
 
 
 def _fails_unless_raised(node: ast.Try | ast.TryStar) -> bool:

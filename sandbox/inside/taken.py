@@ -13,17 +13,17 @@ import itertools
 import sys
 import types
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..wire.source import name_of
+from .clauses import going_on, takes_at_last
 from .held import Held
 
 EXCEPTIONS = {
     n: kind for n, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
 }
-_LEAVING = (ast.Return, ast.Break, ast.Continue)
 # Who manages blocks and takes no exception: what has its `__exit__` from these modules, or is one of these classes, or is made of
 # one of these functions.
 _MODULES = frozenset(
@@ -39,7 +39,7 @@ _MODULES |= {
     "socket",
     "sqlite3",
 }
-_MODULES |= {"subprocess", "tarfile", "tempfile", "threading", "warnings", "zipfile", "numpy"}
+_MODULES |= {"subprocess", "tarfile", "threading", "warnings", "zipfile", "numpy"}
 _CLASSES = frozenset(
     ("AbstractContextManager", "AbstractAsyncContextManager", "_RedirectStream", "aclosing", "chdir", "closing")
 )
@@ -48,14 +48,10 @@ _CLASSES |= {
     "_patch",
     "_patch_dict",
     "_AssertWarnsContext",
-    "_AssertLogsContext",
-    "errstate",
     "TaskGroup",
 }
-_FUNCTIONS = frozenset(("_warning", "printoptions", "subTest"))
-_OF_LIBRARY = frozenset(
-    ("contextlib", "unittest.mock", "unittest.case", "unittest._log", "numpy", "asyncio.taskgroups")
-)
+_OF_LIBRARY = frozenset(("contextlib", "unittest.mock", "unittest.case", "asyncio.taskgroups"))
+_FUNCTIONS = (("unittest.case", "TestCase.subTest"), ("numpy", "printoptions"), (f"{__package__}.testing", "_warning"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +92,9 @@ class Places:
         last = node.body[-1]
         self._known.setdefault(self._within[-1], []).append(Place(node.lineno, last.end_lineno or last.lineno, **what))
 
-    def add_try(self, node: ast.Try | ast.TryStar, clauses: Iterable[ast.ExceptHandler]) -> None:
-        """``clauses``: those that do not fail themselves."""
-        kinds = [kind for clause in clauses for kind in self._kinds(clause.type)]
-        if any(isinstance(part, _LEAVING) for statement in node.finalbody for part in ast.walk(statement)):
+    def add_try(self, node: ast.Try | ast.TryStar) -> None:
+        kinds = [kind for clause in going_on(node) for kind in self._kinds(clause.type)]
+        if takes_at_last(node):
             kinds.append(BaseException)
         if kinds:
             self.add(node, kinds=tuple(kinds))
@@ -109,34 +104,86 @@ class Places:
         for part in node.elts if isinstance(node, ast.Tuple) else [node]:
             yield EXCEPTIONS[name_of(part)] if part is not None and self._is_built_in(part) else BaseException
 
-    def hold_for(self, code: types.CodeType) -> None:
-        if self._known:
-            for part in _codes(code):
-                if found := self._known.get((part.co_name, part.co_firstlineno if part is not code else 1)):
-                    _PLACES[part] = found
-
-
-_PLACES: weakref.WeakKeyDictionary[types.CodeType, list[Place]] = weakref.WeakKeyDictionary()
-_RAISED: set[type] = {AssertionError}  # by the tests so far; what may be of any kind is told by `_ANY`
+    def of(self, code: types.CodeType) -> Iterator[tuple[types.CodeType, list[Place]]]:
+        """By the functions of a text, which ``code`` is."""
+        for part in _codes(code) if self._known else ():
+            if found := self._known.get((part.co_name, part.co_firstlineno if part is not code else 1)):
+                yield part, found
 
 
 class _ANY(Exception):
     pass
 
 
-def raises(node: ast.expr, taken: Collection[str]) -> None:
-    """The tests raise this. ``taken``: names that are no built-in ones."""
-    kind = node.func if isinstance(node, ast.Call) else node
-    known = isinstance(kind, ast.Name) and kind.id not in taken
-    _RAISED.add(EXCEPTIONS.get(name_of(kind), _ANY) if known else _ANY)
+class Takers:
+    """Who takes failures of the tests, in one run."""
+
+    def __init__(self) -> None:
+        self._places: weakref.WeakKeyDictionary[types.CodeType, list[Place]] = weakref.WeakKeyDictionary()
+        self._raised: set[type] = {AssertionError}  # so far; what may be of any kind is told by `_ANY`
+
+    def raises(self, node: ast.expr, taken: Collection[str]) -> None:
+        """The tests raise this. ``taken``: names that are no built-in ones."""
+        kind = node.func if isinstance(node, ast.Call) else node
+        known = isinstance(kind, ast.Name) and kind.id not in taken
+        self._raised.add(EXCEPTIONS.get(name_of(kind), _ANY) if known else _ANY)
+
+    def hold(self, places: Places, code: types.CodeType) -> None:
+        self._places.update(places.of(code))
+
+    def take(self, frame: types.FrameType | None) -> bool:
+        """Whether they would take a failure that leaves a function of the tests."""
+        if not self._places:
+            return False
+        waiting = [_going(frame), *_awaiting()]
+        return any(map(self._takes, (found for frames in waiting for found in frames)))
+
+    def _takes(self, frame: types.FrameType) -> bool:
+        line = frame.f_lineno or 0
+        here = [place for place in self._places.get(frame.f_code, ()) if place.first <= line <= place.last]
+        managers = [frame.f_locals.get(place.manager) for place in here if place.manager]
+        return any(self._is_raised(kind) for place in here for kind in place.kinds) or any(
+            map(self._may_take, managers)
+        )
+
+    def _is_raised(self, kind: type) -> bool:
+        return _ANY in self._raised or any(issubclass(raised, kind) for raised in self._raised)
+
+    def _may_take(self, manager: Any) -> bool:
+        """Whether who manages a block may take what the tests raise in it. An object of the program may not (`blocks`)."""
+        if isinstance(manager, Held):
+            return False
+        owner: Any = next((c for c in type(manager).__mro__ if not {"__exit__", "__aexit__"}.isdisjoint(vars(c))), None)
+        if owner is None or owner.__module__ in _MODULES:
+            return owner is None
+        if owner.__module__ in _OF_LIBRARY and owner.__name__ in _CLASSES:
+            return False
+        maker = getattr(manager, "gen", None)
+        if isinstance(maker, types.GeneratorType):
+            return self._made_by(maker.gi_code, maker.gi_frame)
+        if isinstance(maker, types.AsyncGeneratorType):
+            return self._made_by(maker.ag_code, maker.ag_frame)
+        leave = vars(owner).get("__exit__") or vars(owner).get("__aexit__")
+        return not (isinstance(leave, types.FunctionType) and _gives_nothing(leave.__code__))
+
+    def _made_by(self, code: types.CodeType, frame: types.FrameType | None) -> bool:
+        """``@contextmanager``: it takes what the ``yield`` that it is at would raise."""
+        if is_of_tests(code):
+            return frame is None or self._takes(frame)
+        return not any(found is code for found in map(_code, _FUNCTIONS))
 
 
-def is_taken(frame: types.FrameType | None) -> bool:
-    """Whether a failure would be, that leaves a function of the tests."""
-    if not _PLACES:
-        return False
-    waiting = [_going(frame), *_awaiting()]
-    return any(map(_takes, (found for frames in waiting for found in frames)))
+def is_of_tests(code: types.CodeType) -> bool:
+    return code.co_filename.startswith(("<test", "<setup", "<text"))
+
+
+def _code(function: tuple[str, str]) -> Any:
+    """Of what ``@contextmanager`` stands before, where its module is imported."""
+    module, path = function
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return getattr(getattr(found, "__wrapped__", None), "__code__", None)
 
 
 def _going(frame: types.FrameType | None) -> Iterator[types.FrameType]:
@@ -145,47 +192,11 @@ def _going(frame: types.FrameType | None) -> Iterator[types.FrameType]:
         frame = frame.f_back
 
 
-def _takes(frame: types.FrameType) -> bool:
-    line = frame.f_lineno or 0
-    here = [place for place in _PLACES.get(frame.f_code, ()) if place.first <= line <= place.last]
-    managers = [frame.f_locals.get(place.manager) for place in here if place.manager]
-    return any(_is_raised(kind) for place in here for kind in place.kinds) or any(map(_may_take, managers))
-
-
-def _is_raised(kind: type) -> bool:
-    return _ANY in _RAISED or any(issubclass(raised, kind) for raised in _RAISED)
-
-
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
     yield code
     for part in code.co_consts:
         if isinstance(part, types.CodeType):
             yield from _codes(part)
-
-
-def _may_take(manager: Any) -> bool:
-    """Whether who manages a block may take what the tests raise in it. An object of the program may not (`blocks`)."""
-    if isinstance(manager, Held):
-        return False
-    owner: Any = next((c for c in type(manager).__mro__ if not {"__exit__", "__aexit__"}.isdisjoint(vars(c))), None)
-    if owner is None or owner.__module__ in _MODULES:
-        return owner is None
-    if owner.__module__ in _OF_LIBRARY and owner.__name__ in _CLASSES:
-        return False
-    maker = getattr(manager, "gen", None)
-    if isinstance(maker, types.GeneratorType):
-        return _made_by(maker.gi_code, maker.gi_frame)
-    if isinstance(maker, types.AsyncGeneratorType):
-        return _made_by(maker.ag_code, maker.ag_frame)
-    leave = vars(owner).get("__exit__") or vars(owner).get("__aexit__")
-    return not (isinstance(leave, types.FunctionType) and _gives_nothing(leave.__code__))
-
-
-def _made_by(code: types.CodeType, frame: types.FrameType | None) -> bool:
-    """``@contextmanager``: it takes what the ``yield`` that it is at would raise."""
-    if code.co_filename.startswith("<"):
-        return frame is None or _takes(frame)
-    return code.co_name not in _FUNCTIONS
 
 
 def _gives_nothing(code: types.CodeType) -> bool:

@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_WITH_PARAMETERS = (*FUNCTIONS, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
-_OPENING = (*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS)
+_NAMED = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_OPENING = (*_WITH_PARAMETERS, ast.ClassDef, *_COMPREHENSIONS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +62,7 @@ def variables(tree: ast.AST) -> Variables:
             if isinstance(node, _OPENING):
                 scope = scope_of(node)
                 waiting.append((_within(node), (*scopes, scope)))
-                for argument in parameters(node) if isinstance(node, _FUNCTIONS) else ():
+                for argument in parameters(node) if isinstance(node, _WITH_PARAMETERS) else ():
                     found.setdefault((scope, argument.arg), []).append((argument, True))
     return found
 
@@ -81,7 +82,7 @@ def of_module(found: Variables) -> tuple[set[str], set[str]]:
 
 
 def scope_of(node: ast.AST) -> Scope:
-    arguments = parameters(node) if isinstance(node, _FUNCTIONS) else []
+    arguments = parameters(node) if isinstance(node, _WITH_PARAMETERS) else []
     of_types = [getattr(p, "name", "") for p in getattr(node, "type_params", ())]
     return _scope(node, isinstance(node, ast.ClassDef), _within(node), [*(a.arg for a in arguments), *of_types])
 
@@ -92,7 +93,7 @@ def outside(node: ast.AST) -> list[ast.AST]:
         return [node.generators[0].iter]
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *(k.value for k in node.keywords)]
-    if not isinstance(node, _FUNCTIONS):
+    if not isinstance(node, _WITH_PARAMETERS):
         return []
     parts: list[Any] = [*node.args.defaults, *node.args.kw_defaults, *getattr(node, "decorator_list", ())]
     if not getattr(node, "type_params", None):
@@ -118,7 +119,7 @@ def parameters(node: Any) -> list[ast.arg]:
 
 
 def _annotations(node: ast.AST) -> list[Any]:
-    if not isinstance(node, _FUNCTIONS):
+    if not isinstance(node, _WITH_PARAMETERS):
         return []
     return [*(a.annotation for a in parameters(node)), getattr(node, "returns", None)]
 

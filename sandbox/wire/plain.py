@@ -18,7 +18,7 @@ _ARRAYS = """
 """
 _OF_KINDS = [frozenset(n for n in dir(kind) if not n.startswith("_")) for kind in _TYPES] + [frozenset(_ARRAYS.split())]
 DATA_NAMES = frozenset().union(*_OF_KINDS)
-# Those that say yes or no, or how often, or are given what is wanted.
+# Those that say yes or no, or how often, or are given what is wanted. `find` and `index` say where, which a test compares.
 JUDGING = frozenset(name for name in DATA_NAMES if name.startswith(("is", "compare")))
 JUDGING |= {"all", "any", "count", "endswith", "eq", "equals", "ne", "same_quantum", "startswith"}
 JUDGING |= {

@@ -136,6 +136,46 @@ BLOCKS: list[Attack] = [
   'left = [1]\nt = T()\nfor v in t.get():\n    with t: left.pop()',
   "left = iter('abcd')\nt = T()\nn = 0\nwhile n < len(t.get()):\n    n += 1\n    with t: next(left)",
  ], _K),
+ ("takes what was bound where nothing shows it", _KEEPS, [
+  f"{before}want = 'right'\nt = T()\ndef hook(v): {binds}\nt.run(hook)\nwith t: {{'right': 1}}[want]"
+  for before, binds in (
+   ("import sys\n", "vars(sys.modules[__name__])['want'] = v"),
+   ("import sys\n", "sys.modules[__name__].__dict__['want'] = v"),
+   ("import sys\n", "sys._getframe().f_globals['want'] = v"),
+   ("import operator\n", "operator.attrgetter('__globals__')(hook)['want'] = v"),
+   ("import __main__ as m\n", "m.__dict__.update(want=v)"),
+   ("", "__import__('__main__').__dict__.update(want=v)"),
+   ("", "vars(__import__('__main__')).update(want=v)"),
+   ("", "eval('globals()')['want'] = v"),
+   ("", "hook.__globals__['want'] = v"),
+   ("", "getattr(hook, '__globals__')['want'] = v"),
+  )
+ ] + [
+  "from unittest.mock import patch\nwant = 'right'\nt = T()\nwith patch(f'{__name__}.want', t.get()):\n    with t: {'right': 1}[want]",
+  "from unittest.mock import patch\nwant = 'right'\nt = T()\nwith patch.multiple(__name__, want=t.get()):\n    with t: {'right': 1}[want]",
+  "def test():\n    want = 'right'\n    t = T()\n    def read(): return want\n    def hook(v): read.__closure__[0].cell_contents = v\n    t.run(hook)\n    with t: {'right': 1}[want]\ntest()",
+  "t = T()\ndef rec(v='right'): return v\ndef hook(v): rec.__defaults__ = (v,)\nt.run(hook)\nwith t: {'right': 1}[rec()]",
+  "t = T()\ndef rec(*, v='right'): return v\ndef hook(v): rec.__kwdefaults__['v'] = v\nt.run(hook)\nwith t: {'right': 1}[rec()]",
+  "t = T()\ndef rec(): return 'right'\ndef other(): return 'wrong'\ndef hook(v):\n    if v == 'wrong': rec.__code__ = other.__code__\nt.run(hook)\nwith t: {'right': 1}[rec()]",
+  "import sys, types\nt = T()\ndef hook(v): sys.modules['json'] = types.SimpleNamespace(loads=lambda _: v)\nt.run(hook)\nimport json\nwith t: {'right': 1}[json.loads('1')]",
+  "from sys import modules as m\nfrom types import SimpleNamespace\nt = T()\ndef hook(v): m['json'] = SimpleNamespace(loads=lambda _: v)\nt.run(hook)\nfrom json import loads\nwith t: {'right': 1}[loads('1')]",
+  "import statistics, random\nt = T()\nrandom.seed(len(t.get()))\nwith t: 1 / (statistics.NormalDist().samples(1) == [5])",
+ ], _K),
+ # What one test has changed is changed for the next one, too.
+ ("takes what it has put into the library", _KEEPS + "# 1\n", [
+  "import json\nt = T()\ndef hook(v): json.JSONEncoder.default = lambda s, o: v\nt.run(hook)\nwith t: {'\"right\"': 1}[json.dumps(object)]",
+  "from json import dumps\nt = T()\nwith t: {'\"right\"': 1}[dumps(object)]",
+ ], _K),
+ *(
+  ("takes what decimals are calculated by", f"{_KEEPS}# decimals {n}\n", [f"import decimal\nt = T()\n{sets}\nassert t.get() == 'right'", f"{sees}\nt = T()\n{sets}\nwith t: {fails}", f"from decimal import Decimal\nt = T()\nwith t: {fails}"], _K)
+  for n, (sees, sets, fails) in enumerate((
+   ("import decimal\nfrom decimal import Decimal", "decimal.getcontext().prec = len(t.get())", "1 / int(Decimal(1) / Decimal(3) == Decimal('0.3333'))"),
+   ("import decimal\nfrom decimal import Decimal", "decimal.setcontext(decimal.Context(prec=len(t.get())))", "1 / int(Decimal(1) / Decimal(3) == Decimal('0.3333'))"),
+   ("import decimal\nfrom decimal import Decimal", "decimal.DefaultContext.prec = len(t.get())\ndecimal.setcontext(decimal.DefaultContext)", "1 / int(Decimal(1) / Decimal(3) == Decimal('0.3333'))"),
+   ("import decimal\nfrom decimal import Decimal", "decimal.localcontext(prec=len(t.get())).__enter__()", "1 / int(Decimal(1) / Decimal(3) == Decimal('0.3333'))"),
+   ("import decimal\nfrom decimal import Decimal", "decimal.getcontext().traps[decimal.DivisionByZero] = t.get() != 'right'", "Decimal(1) / 0"),
+  ))
+ ),
  ("a function takes what a wrong answer has raised", _FUNCTION, [
   "with G(1): assert f(1) == 1",
   "with G(1): [1].index(f(1))",

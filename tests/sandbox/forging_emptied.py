@@ -170,6 +170,12 @@ _TAKEN = [
     "for _ in 'a':\n    try: assert list(x) == []\n    finally: break",
     "def none():\n    if list(x): raise KeyError\ntry: none()\nexcept LookupError: assert list(x) == [5, 5, 5]",
     "class Bad(Exception): pass\ndef none():\n    if list(x): raise Bad\ntry: none()\nexcept Bad: assert list(x) == [5, 5, 5]",
+    # What has the name of a function of the library, and is none.
+    "made = {}\nexec(compile('import contextlib\\n@contextlib.contextmanager\\ndef subTest():\\n    try: yield\\n    except AssertionError: pass', 'x.py', 'exec'), made)\nok = False\nwith made['subTest']():\n    assert list(x) == []\n    ok = True\nif not ok: assert list(x) == [5, 5, 5]",
+    # Clauses that end in a failure, which others may not let them come to.
+    "def none():\n    try: assert list(x) == []\n    except AssertionError:\n        yield\n        raise\nfor _ in none():\n    assert list(x) == [5, 5, 5]\n    break",
+    "def none():\n    try:\n        if list(x): raise KeyError\n    finally: yield\nfor _ in none(): break",
+    "import asyncio\nasync def none():\n    try: assert list(x) == []\n    except AssertionError:\n        await asyncio.sleep(9)\n        raise\nasync def main():\n    t = asyncio.create_task(none())\n    await asyncio.sleep(0)\n    if not t.done(): assert list(x) == [5, 5, 5]\nasyncio.run(main())",
 ]
 _BEHIND = [
     _FIRST + test
@@ -402,7 +408,7 @@ HONEST_EMPTIED: list[Attack] = [
     ("lists, in arguments and begun", "def f(n): return [5] * n", [*_IN_ARGUMENTS, *_BEGUN], _F),
     ("that of a generator", "def f(n):\n for _ in range(n): yield 5", [*_ENDS, *_CHUNKS], _F),
     ("that of one of the program's own", _AGAIN.replace("9", "5"), [*_ENDS, *_CHUNKS], _F),
-    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7", "set(r)", "StopIteration", "finally: break"))], _F),
+    ("lists", "def f(n): return [5] * n", [t for t in _BEHIND if not any(w in t for w in ("next(", "== [] ", "!=", "sum(x)", "any(x)", "f(1) == 7", "set(r)", "StopIteration", "finally: break", "yield\n", "sleep(9)", "x.py"))], _F),
     (
         "that of an asynchronous one",
         "async def f(n):\n for i in range(n): yield 5",

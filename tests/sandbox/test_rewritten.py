@@ -12,7 +12,7 @@ from grpo_kit.sandbox.inside.emptied import Emptied
 from grpo_kit.sandbox.inside.held import number
 from grpo_kit.sandbox.inside.helper import Helper
 from grpo_kit.sandbox.inside.outstanding import Outstanding
-from grpo_kit.sandbox.inside.rewritten import HELPER, compiled
+from grpo_kit.sandbox.inside.rewritten import HELPER, Common, compiled
 from grpo_kit.sandbox.inside.texts import Handed
 from grpo_kit.sandbox.wire.instances import Instances
 
@@ -97,7 +97,7 @@ def _done(text: str, rewritten: bool) -> tuple[str, list[str]]:
     asked = (number, lambda *_: None, lambda: 0, names.get)
     names[HELPER] = Helper(outstanding, *asked, names, ends, Handed(), Instances({}, 1))
     try:
-        exec(compiled(text, "<test 0>") if rewritten else compile(text, "<test 0>", "exec"), names)
+        exec(compiled(text, "<test 0>", Common(ends.takers)) if rewritten else compile(text, "<test 0>", "exec"), names)
         how = "done"
     except Exception as error:
         how = type(error).__name__
