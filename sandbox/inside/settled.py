@@ -46,7 +46,7 @@ _REBINDING |= {"__setattr__", "__delattr__", "__builtins__", "__dict__", "__glob
 _REBINDING |= {"f_globals", "f_locals", "f_builtins"}
 _REPLACING = frozenset(("__code__", "__defaults__"))  # what a function does, where it is given another
 _PATCHING = frozenset(("patch", "monkeypatch"))
-_ITSELF = frozenset(("__name__", "__tests__"))  # by which a text may patch its own names
+_ITSELF = frozenset(("__name__", "__module__", "__tests__"))  # by which a text may patch its own names
 _FIXED = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context)
 _SCALARS = (int, float, str)
 
@@ -213,7 +213,9 @@ class Settled:
     @functools.cached_property
     def _rebinds(self) -> bool:
         """Whether any name may have come to stand for something else."""
-        patches_itself = self._names & _PATCHING and self._names & _ITSELF
+        compared = {node.left for node in self._nodes if isinstance(node, ast.Compare)}  # `__name__ == "__main__"`
+        itself = (node for node in self._nodes if node not in compared and not _ITSELF.isdisjoint(_named_by(node)))
+        patches_itself = self._names & _PATCHING and any(itself)
         return bool(self._names & _REBINDING or self._rebound & _REPLACING or patches_itself)
 
     @functools.cached_property
