@@ -55,7 +55,7 @@ def run(worker: Worker, request: Request) -> Result:
             raise TestError(f"tests[{index}] does not parse: {error}") from None
     known = [p for p in plans if p is not None]
     if given is not None and len(known) == len(plans):
-        sources = [[{"expression": e, "iterate": i} for e, i in p.calls] for p in known]
+        sources = [_sources(n, plan) for n, plan in enumerate(known)]
         made = [checks.of_assert(test, entry_points, foreign, given) for test in request.tests]
         anew = functools.partial(_anew, worker, request, own_setup, list(classes))
         return _by_calls(worker, request, sources, [p.judge for p in known], made, anew)
@@ -256,6 +256,14 @@ class _Replies:
         raised = next((v for v in values if isinstance(v, calls.Raised)), None)
         verdict: Verdict = classify.exception(raised)[0] if raised else "fail"
         return self.tally.set(test, verdict, reason)
+
+
+def _sources(test: int, plan: calls.Plan) -> list[dict[str, Any]]:
+    beside = plan.beside()
+    return [
+        {"expression": expression, "iterate": iterate, "beside": [test, beside[n]] if n in beside else None}
+        for n, (expression, iterate) in enumerate(plan.calls)
+    ]
 
 
 def _by_calls(

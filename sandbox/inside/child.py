@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 from ..wire import calls, checks, codec
 from . import isolate, referee, serve, session
+from .given import PLAIN, Arguments
 
 CHANNEL = 100  # out of the way of programs that count descriptors from 3
 _read, _write, _exit = os.read, os.write, os._exit
@@ -258,11 +259,15 @@ def run_calls(job: dict[str, Any], extra: int | None) -> None:
     """Evaluate each call in the program's namespace; answer [index, encoded value] or an error."""
     namespace = load(job, "solution")
     budget = job["limits"]["reply_kb"] * 1024
+    results: dict[tuple[int, ...], list[Any]] = {}  # of calls that a check has beside each other
     for index, call in job["calls"]:
         try:
             thunk = _thunk(call, namespace)
             value = thunk()
-            reply = codec.to_bytes(["value", index, codec.encode(value, iterate=bool(call.get("iterate")))])
+            encoded = codec.encode(value, iterate=bool(call.get("iterate")))
+            if call.get("beside") and _is_among(results.setdefault(tuple(call["beside"]), []), value):
+                encoded = {"~": "opaque", "v": type(value).__name__[:100]}  # so that the referee has both as one
+            reply = codec.to_bytes(["value", index, encoded])
         except BaseException as error:
             reply = codec.to_bytes(["raised", index, describe(error)])
         budget -= len(reply)
@@ -272,6 +277,14 @@ def run_calls(job: dict[str, Any], extra: int | None) -> None:
         _send_all(reply)
     send(["done"])
     finish(0)
+
+
+def _is_among(others: list[Any], value: Any) -> bool:
+    """Whether a result, or a container in it, is one that an earlier call has given. It is one of the ``others`` from now on."""
+    before = {id(container) for container in Arguments(others).containers} | {id(other) for other in others}
+    others.append(value)
+    kept = type(value) not in PLAIN
+    return kept and not before.isdisjoint({id(value), *map(id, Arguments([value]).containers)})
 
 
 def _thunk(call: dict[str, Any], namespace: dict[str, Any]) -> Callable[[], Any]:

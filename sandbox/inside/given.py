@@ -11,7 +11,7 @@ from typing import Any
 
 from ..wire import codec
 
-_PLAIN = frozenset({type(None), bool, str, float, int, bytes})
+PLAIN = frozenset({type(None), bool, str, float, int, bytes})
 # The more special ones first.
 _KINDS: dict[str, type] = {
     "counter": collections.Counter,
@@ -44,16 +44,16 @@ def marked(value: Any, mark: Callable[[Any], Any], top: bool = False, depth: int
     Raises:
         codec.TooDeep: for what could not be written, either.
     """
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return value
     if not top and (own := mark(value)) is not None:
         return own
     if depth > codec.MAX_DEPTH:
         raise codec.TooDeep(f"a value nested deeper than {codec.MAX_DEPTH}")
     parts = _parts(value)
-    if _PLAIN.issuperset(map(type, parts)):
+    if PLAIN.issuperset(map(type, parts)):
         return value
-    changed = [part if type(part) in _PLAIN else marked(part, mark, depth=depth + 1) for part in parts]
+    changed = [part if type(part) in PLAIN else marked(part, mark, depth=depth + 1) for part in parts]
     if all(new is old for new, old in zip(changed, parts, strict=True)):
         return value
     if isinstance(value, tuple):
@@ -80,7 +80,7 @@ class Arguments:
         waiting = list(values)[::-1]
         while waiting:
             value = waiting.pop()
-            if type(value) in _PLAIN:
+            if type(value) in PLAIN:
                 continue
             if isinstance(value, tuple):
                 waiting += _parts(value)[::-1]

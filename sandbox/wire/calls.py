@@ -56,6 +56,10 @@ class Plan:
     calls: tuple[tuple[str, bool], ...]
     checks: tuple[tuple[ast.expr, tuple[int, ...]], ...]
 
+    def beside(self) -> dict[int, int]:
+        """By call, the check that takes its result beside those of others: if two are one list, both are what it is by then."""
+        return {slot: n for n, (_, used) in enumerate(self.checks) if len(used) > 1 for slot in used}
+
     def judge(self, values: list[Any]) -> tuple[bool, str]:
         """(passed, reason). ``values``: one per call, `Raised` where the call raised.
 
