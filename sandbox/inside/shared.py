@@ -4,9 +4,6 @@
 
 Each side has one of its own under one number. With what a side says next goes what has changed in it. Handed over again, the
 same container is the same one for the tests.
-
-What a function of the program hands over stays what it was for them until then, whatever the program does: it may by then have
-been told what they expect. An object has a state, and what it hands over may be that.
 """
 
 from __future__ import annotations
@@ -51,7 +48,6 @@ class Shared:
 
     def __init__(self) -> None:
         self.known: dict[int, Any] = {}
-        self._still: set[int] = set()  # which stay what they are until they are handed over again
         self._numbers: dict[int, int] = {}  # by identity
         self._before: dict[int, tuple[Arguments, list[Any]]] = {}
         self._own: collections.Counter[int] = collections.Counter()  # references in these, by identity
@@ -98,18 +94,15 @@ class Shared:
         if number in self.known:
             self._numbers.pop(id(self.known.pop(number)), None)
             self._forget(number)
-        self._still.discard(number)
 
-    def put(self, number: int, content: Any, of_object: bool = True) -> Any:
+    def put(self, number: int, content: Any) -> Any:
         """Give a container what the other side's holds; returns it, or a new one."""
         with self._lock:
             known = self.known.get(number)
-            still = not of_object and (known is None or number in self._still)
             if known is not None and alike(known, content):
                 fill(known, content)
                 content = known
-            if self.keep(number, content) and still:
-                self._still.add(number)
+            self.keep(number, content)
             return content
 
     def take(self, states: Any, decode: Callable[[Any], Any]) -> None:
@@ -118,7 +111,7 @@ class Shared:
             raise codec.Malformed("not containers")
         for number, content in states:
             found = decode(content)
-            if number in self.known and number not in self._still and alike(self.known[number], found):
+            if number in self.known and alike(self.known[number], found):
                 self.put(number, found)
 
     def changed(self, encode: Callable[[Any], Any]) -> list[Any]:

@@ -168,10 +168,8 @@ class Values:
             return _pattern(self.decode(which), class_name)
         if kind == "container" and type(which) is int:
             found = self.decode(class_name, standing, producer)
-            link: Any = self
-            of_object = producer.startswith(".") or producer.partition("(")[0] in link.making
             with self.shared.no_news():
-                return self.shared.put(which, found, of_object)
+                return self.shared.put(which, found)
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         proxy = self._proxy(which, class_name, standing, producer)
