@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 import sys
 import types
@@ -219,6 +220,9 @@ def _binary(
             if decided is NotImplemented:
                 raise not_data(self, operation)
             return decided
+        if plain and not modulus and standing(self) == OWN and _inherits(self, operation, swapped):
+            held = about(self).link.operation("data", self)
+            return _OF_DATA[operation](*((other, held) if swapped else (held, other)))
         if plain and order:  # with data there is no order: a class under test may say so itself, and nothing else
             if standing(self) == OWN:
                 about(self).link.operation(operation, *operands)
@@ -231,6 +235,14 @@ def _binary(
         return result if not tainted or (rank == CHANGED and is_of_data(self)) else _object_of(result, operation)
 
     return apply
+
+
+def _inherits(held: Held, operation: str, swapped: bool) -> bool:
+    """Whether it is data of a kind that has left an operator to what it is derived from: then it is that data."""
+    if operation not in _OF_DATA or not is_of_data(held):
+        return False
+    method = f"__{'r' if swapped else ''}{operation.rstrip('_')}__"
+    return about(held).link.operation("inherits", held, method) is True
 
 
 def _object_of(result: Any, operation: str) -> Any:
@@ -258,6 +270,9 @@ ARITHMETIC = (
     *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
     *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
 )
+_OF_DATA: dict[str, Callable[..., Any]] = {"divmod": divmod} | {
+    name: getattr(operator, name) for name in (*ARITHMETIC, "lt", "le", "gt", "ge") if name != "divmod"
+}
 for _name in ("neg", "pos", "abs", "round", "invert", "ceil", "floor", "trunc"):
     setattr(Compared, f"__{_name}__", _unary(_name))
 for _name, _other in (("lt", "gt"), ("le", "ge"), ("gt", "lt"), ("ge", "le")):

@@ -24,6 +24,7 @@ _KINDS: dict[str, type] = {
     "bytearray": bytearray,
 }
 _MUTABLE = CONTAINERS = tuple(_KINDS.values())
+_SEQUENCES: tuple[Any, ...] = (list, tuple, collections.deque)
 
 
 class Given:
@@ -70,6 +71,7 @@ class Arguments:
         others: what is neither a container nor plain.
         marks: the containers' numbers in a message, by their identities.
         places: in how many places each stands, by identity.
+        in_tuples: those that stand in a tuple, by identity: who has that has them, and cannot be told by them.
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
@@ -77,13 +79,15 @@ class Arguments:
         self.others: list[Any] = []
         self.marks: dict[int, Given] = {}
         self.places: collections.Counter[int] = collections.Counter()
+        self.in_tuples: set[int] = set()
         waiting = list(values)[::-1]
         while waiting:
             value = waiting.pop()
             if type(value) in PLAIN:
                 continue
             if isinstance(value, tuple):
-                waiting += _parts(value)[::-1]
+                waiting += (parts := _parts(value)[::-1])
+                self.in_tuples.update(map(id, parts))
             elif not (isinstance(value, _MUTABLE) or _is_array(value)):
                 self.others.append(value)
             else:
@@ -128,22 +132,22 @@ def from_table(table: list[Any], decode: Callable[[Any, list[Any]], Any]) -> lis
 
 
 def fill(container: Any, content: Any) -> None:
-    """Give a container the content of another one of its kind."""
-    if isinstance(container, (list, bytearray)):
-        container[:] = content
-    elif isinstance(container, (dict, set)):
-        container.clear()
+    """Give a container the content of another one of its kind; a class that is derived from it has no word in that."""
+    kind: Any = _KINDS.get(_kind(container))
+    if kind is None:
+        container[...] = content
+    elif kind in (list, bytearray):
+        kind.__setitem__(container, slice(None), content)
+    else:
+        kind.clear(container)
         if isinstance(container, dict):
             dict.update(container, content)
-            if isinstance(container, collections.defaultdict):
-                container.default_factory = getattr(content, "default_factory", container.default_factory)
+        elif kind is set:
+            set.update(container, content)
         else:
-            container.update(content)
-    elif isinstance(container, collections.deque):
-        container.clear()
-        container.extend(content)
-    else:
-        container[...] = content
+            kind.extend(container, content)
+        if isinstance(container, collections.defaultdict):
+            container.default_factory = getattr(content, "default_factory", container.default_factory)
 
 
 def alike(container: Any, content: Any) -> bool:
@@ -169,17 +173,17 @@ def _parts(value: Any) -> list[Any]:
     """What may hold more of them; what a set holds cannot change."""
     if isinstance(value, dict):
         return list(dict.values(value))
-    if isinstance(value, (list, tuple, collections.deque)):
-        return list(value)
-    return []
+    base = next((kind for kind in _SEQUENCES if isinstance(value, kind)), None)
+    return [] if base is None else list(base.__iter__(value))
 
 
 def _shallow(value: Any) -> Any:
     if isinstance(value, dict):
         return [part for pair in dict.items(value) for part in pair]
-    if isinstance(value, (list, collections.deque)):
-        return list(value)
-    return value.copy()
+    base = next((kind for kind in _SEQUENCES if isinstance(value, kind)), None)
+    if base is not None:
+        return list(base.__iter__(value))
+    return set(set.__iter__(value)) if isinstance(value, set) else value.copy()
 
 
 def _same(value: Any, before: Any) -> bool:
@@ -190,4 +194,5 @@ def _same(value: Any, before: Any) -> bool:
         return len(now) == len(before) and all(map(operator.is_, now, before))
     if _is_array(value):
         return bool(value.tobytes() == before.tobytes())
-    return bool(value == before)
+    kind: Any = set if isinstance(value, set) else bytearray
+    return bool(kind.__eq__(value, before))

@@ -42,7 +42,7 @@ _SAYING |= {
     "vars",
 }
 _SAYING |= {"namespace", "own", "eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
-_SAYING |= {"fields", "relations"}
+_SAYING |= {"fields", "relations", "inherits"}
 # What changes an object, or has it run as a call does.
 _CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
 _CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}

@@ -392,9 +392,7 @@ class Link(Values):
 
     def _result(self, target: Proxy, reply: list[Any], given: list[Any], standing: int, around: dict[str, Any]) -> Any:
         result, changed, told = reply
-        # A function that gives data has done with what it was given; an object, a closure or a block may keep it.
-        is_object = type(result) is dict and result.get("~") == "ref" and result["v"][0] == "object"
-        self._change(given, changed, keeps=is_object or not about(target).named)
+        self._change(given, changed)
         self.around.after(around, told)
         return self._with_given(given, lambda: self.decode(result, standing, f"{about(target).producer}()"))
 
@@ -405,7 +403,7 @@ class Link(Values):
         finally:
             self.here.given = outer
 
-    def _change(self, given: list[Any], changed: Any, keeps: bool = False) -> None:
+    def _change(self, given: list[Any], changed: Any) -> None:
         """Give the mutable arguments the content that the program's copies have after the call."""
         if type(changed) is not dict:
             raise codec.Malformed("not the arguments that a call has changed")
@@ -419,7 +417,7 @@ class Link(Values):
                 raise codec.Malformed("an argument came back as another type")
         for index, content in new.items():
             fill(given[index], content)
-        for index, shared in kept if keeps else ():
+        for index, shared in kept:
             if type(index) is not int or type(shared) is not int or not 0 <= index < len(given):
                 raise codec.Malformed("not an argument that the program keeps")
             self.shared.keep(shared, given[index])

@@ -47,6 +47,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "members": lambda o: dict(o.__members__),
     "parameters": lambda kind: _parameters(kind),
     "own": lambda o: _own(o),
+    "inherits": lambda o, method: _inherits(o, method),
     "fields": lambda o: _fields(o),
     "relations": lambda one, other: [_relations(one, other), _relations(other, one)],
     "attributes": lambda o, kind, names: _attributes(o, kind, names),
@@ -156,6 +157,12 @@ def _parameters(kind: Any) -> list[Any]:
             default = [factories[name]()]
         found.append([name, default])
     return found
+
+
+def _inherits(value: Any, method: str) -> bool:
+    """Whether it does by a special method what data does."""
+    base = next((kind for kind in type(value).__mro__ if kind in codec.DATA), None)
+    return base is not None and getattr(type(value), method, None) is getattr(base, method, None)
 
 
 def _own(value: Any) -> list[str]:

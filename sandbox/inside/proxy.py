@@ -130,13 +130,13 @@ class Proxy(Compared):
             return about(self).link.operation("contains", self, item) is True
         if decides(self, "contains"):
             raise not_data(self, "in")
-        # To the end, so that what yields everything contains nothing.
-        found = []
-        for value in iter(self):
-            found.append(value)
-            if len(found) > _MOST_ITEMS:
+        # To the end, so that what yields everything contains nothing; each as it comes, since it may be the same list again.
+        found = False
+        for count, value in enumerate(iter(self)):
+            if count == _MOST_ITEMS:
                 raise not_data(self, "in")
-        return item in found
+            found = found or value is item or value == item
+        return found
 
     def __bool__(self) -> bool:
         if standing(self) == OPAQUE:

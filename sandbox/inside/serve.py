@@ -399,7 +399,7 @@ class Server:
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
-                if type(value) in CONTAINERS and (number := self.shared.number(value)) is not None:
+                if isinstance(value, CONTAINERS) and (number := self.shared.number(value)) is not None:
                     found[name].append(number)
         return [found]
 
@@ -449,11 +449,17 @@ class Server:
             self.instances.reference(other)  # an object of the task goes back as the call has left it
         is_kept = _references(value) > _ALONE
         encoded = self._handed(value, is_kept, arguments.marks)
-        # What has to do with an object, and not with data alone, may keep what it was given.
-        if isinstance(function, types.MethodType) or (type(encoded) is dict and encoded["~"] == "ref"):
-            numbers = [(n, self.shared.number(c)) for n, c in enumerate(arguments.containers) if type(c) in CONTAINERS]
-            if kept := [[n, number] for n, number in numbers if number is not None]:
-                changed["kept"] = kept
+        del before  # which refers to what the arguments hold
+        kept = arguments.containers
+        if not isinstance(function, types.MethodType) and not (type(encoded) is dict and encoded["~"] == "ref"):
+            kept = self.shared.known_otherwise(kept)  # what has to do with data alone may keep what it was given
+        numbered = [
+            (n, c)
+            for n, c in enumerate(arguments.containers)
+            if isinstance(c, CONTAINERS) and id(c) in set(map(id, kept))
+        ]
+        if numbers := [[n, number] for n, c in numbered if (number := self.shared.number(c)) is not None]:
+            changed["kept"] = numbers
         return [encoded, changed, brought]
 
     def _changed(self, arguments: Arguments, before: list[Any]) -> dict[str, Any]:

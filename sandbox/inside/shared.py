@@ -131,18 +131,19 @@ class Shared:
         parts = Arguments([value])
         if not parts.containers:
             return value
-        kept = [c for c, known in zip(parts.containers, self._are_known(parts.containers), strict=True) if known]
-        if parts.containers[0] is value:
-            kept = [c for c in kept if c is not value] + [value] * is_kept
+        in_tuples = parts.in_tuples if is_kept or not isinstance(value, tuple) else ()
+        kept = [container for container in self.known_otherwise(parts.containers, in_tuples) if container is not value]
+        if isinstance(value, CONTAINERS) and is_kept:
+            kept.append(value)
         for container in kept[-_MOST // 2 :]:
-            if type(container) in CONTAINERS and id(container) not in given:
+            if isinstance(container, CONTAINERS) and id(container) not in given:
                 self.number(container)
         return marked(value, functools.partial(self.mark, given=given))
 
-    def _are_known(self, containers: list[Any]) -> list[bool]:
-        """Of what stands in one value, whether the program has it otherwise, too, or twice."""
+    def known_otherwise(self, containers: list[Any], surely: Collection[int] = ()) -> list[Any]:
+        """Those, of some that stand in a value, that the program has otherwise, too, or twice; ``surely``: by identity."""
         counts = zip(containers, _references(containers), strict=True)
-        return [count > _IN_ONE + self._own[id(container)] for container, count in counts]
+        return [c for c, count in counts if count > _IN_ONE + self._own[id(c)] or id(c) in surely]
 
     def mark(self, container: Any, given: Mapping[int, Any]) -> Any:
         """What stands for a container in a message; None: it is itself."""

@@ -49,6 +49,11 @@ def test_what_goes_into_the_program_holds_no_expected_value(test, sources):
         "assert helper(f(1), 2)",
         "assert sorted(f(1), key=len) == [1]",
         "import numpy as np\nassert np.allclose(f(1), 2)",
+        # Which calls are made hangs on what the first ones return.
+        "assert f(1) == 1 or f(-1) == 1",
+        "assert not (f(1) == 2 and f(-1) == 1)",
+        "assert (f(0) and f(1)) == 0",
+        "assert 1 < 2 < f(1)",
     ],
 )
 def test_what_does_not_fit_is_left_to_the_referee(test):
@@ -100,6 +105,12 @@ def test_what_is_not_here_is_asked_by_the_referee(value):
             judged(f"assert {test}", value, 2)
     with pytest.raises(calls.NotCalls):
         judged("assert f(1) is f(2)", value, value)
+
+
+def test_a_template_is_filled_in_by_the_referee():
+    for test, value in (("'%s' % f(1) == 'ab'", "ab"), ("f(1) % 5 == '5'", "%d")):
+        with pytest.raises(calls.NotCalls):
+            judged(f"assert {test}", value)
 
 
 def test_an_object_that_is_to_equal_data_needs_no_referee():

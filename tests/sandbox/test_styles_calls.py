@@ -26,6 +26,9 @@ EMITTER = "class E:\n def __init__(s): s.h = []\n def on(s, g): s.h.append(g)\n 
 # fmt: off
 # name: (the program, what is right in it, what is wrong, tests, arguments)
 STYLES = {
+    "calls that are made, and those that are not": ("def f(x):\n if x < 0: raise ValueError\n return {}", "x", "x + 1", ["assert f(1) == 1 or f(-1)", "assert not (f(1) == 2 or f(1) == 3 and f(-1)) and f(2) == 2", "assert f(1) < 2 or f(-1) < f(-2)"], {"entry_point": "f"}),
+    "a template": ("def f(x): return {}", "x", "x * 2", ["assert '%s' % f('ab') == 'ab'", "assert '%d' % len(f('ab')) == '2'", "assert f('%s') % 5 == '5'"], {"entry_point": "f"}),
+    "what is among what is yielded": ("def f(n):\n for i in range(n): yield {}", "i", "i - 1", ["assert 2 in f(3)", "assert -1 not in f(3) and 1 in f(2)", "assert sum(f(4)) == 6 and max(f(3)) == 2", "assert min(f(3)) == 0 and any(f(2)) and not all(f(2))"], {"entry_point": "f"}),
     "what is printed before an exception": ("def f(x):\n print({})\n raise ValueError('no')", "'x'", "'y'", [CAPTURED + "try: f(1)\n    except ValueError: pass\nassert out.getvalue() == 'x\\n'"], {}),
     "what a generator prints": ("def f(n):\n for i in range(n):\n  print({})\n  yield i", "i", "0", [CAPTURED + "found = list(f(2))\nassert found == [0, 1] and out.getvalue() == '0\\n1\\n'", CAPTURED + "for x in f(2): print('got', x)\nassert out.getvalue() == '0\\ngot 0\\n1\\ngot 1\\n'"], {}),
     "what a coroutine prints": ("async def f(x): print({})", "x", "0", ["import asyncio\n" + CAPTURED + "asyncio.run(f(3))\nassert out.getvalue() == '3\\n'"], {}),

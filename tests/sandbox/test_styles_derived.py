@@ -14,6 +14,7 @@ VECTOR = "class Vector(tuple):\n def __new__(c, *a): return super().__new__(c, a
 TUPLE = "class Vector(tuple):\n def __new__(c, *a): return super().__new__(c, a)\n"
 MOD = "class Mod7(int):\n def __new__(c, v): return super().__new__(c, v % 7)\n def __add__(s, o): return Mod7(int(s) + int(o))\n __radd__ = __add__\n def __sub__(s, o): return Mod7(int(s) - int(o))\n"
 DEGREES = "class Celsius(float):\n def to_f(s): return s * 9 / 5 + 32\n def __add__(s, o): return Celsius(float(s) + float(o))\n"
+GROUP = "class Group(set):\n def invite(s, x): s.add(x); return s\n"
 UNIQUE = "class UniqueList(list):\n def append(s, x):\n  if x not in s: super().append(x)\n"
 FOLD = (
     "class CaseFold(str):\n def __eq__(s, o): return s.lower() == o.lower()\n def __hash__(s): return hash(s.lower())\n"
@@ -44,6 +45,9 @@ DERIVED = [
  ("a number, added", MOD, "class Mod7(int): pass", "assert Mod7(5) + Mod7(4) == Mod7(2)\nassert Mod7(5) + 4 == 2", _of("Mod7")),
  ("a number, subtracted", MOD, "class Mod7(int): pass", "assert Mod7(5) - Mod7(6) == Mod7(6)\nassert int(Mod7(5) - Mod7(6)) == 6", _of("Mod7")),
  ("a number with methods", DEGREES, DEGREES.replace("32", "30"), "c = Celsius(100)\nassert c.to_f() == 212 and c == 100 and c + 5 == 105", _of("Celsius")),
+ ("operators that a number has left to int", MOD, MOD.replace("v % 7)", "v % 9)"), "a = Mod7(10)\nassert a + Mod7(3) == Mod7(6) and a ** 2 == 9 and a % 2 == 1 and a / 2 == 1.5 and divmod(a, 2) == (1, 1) and 3 <= a < 4 and a * 2 == 6", _of("Mod7")),
+ ("operators that a set has left to set", GROUP, GROUP.replace("add(x)", "discard(x)"), "g = Group({1, 2})\ng.invite(3)\nassert g <= {1, 2, 3} and g - {1} == {2, 3} and g ^ {1} == {2, 3} and g | {9} == {1, 2, 3, 9} and {1, 2, 3, 4} > g", _of("Group")),
+ ("a number, nearly", DEGREES, DEGREES + " def __sub__(s, o): return 0.0\n", "c = Celsius(36.6)\nassert abs(c - 36.6) < 1e-9\nassert c.to_f() > 90", _of("Celsius")),
  ("a list that is changed", UNIQUE, "class UniqueList(list): pass", "l = UniqueList([1])\nl.append(1)\nl.append(2)\nassert l == [1, 2] and len(l) == 2 and l[-1] == 2 and 2 in l", _of("UniqueList")),
  ("a list, added", UNIQUE, "class UniqueList(list): pass", "l = UniqueList()\nl.append(3)\nl.append(3)\nl.append(1)\nassert sorted(l) == [1, 3] and sum(l) == 4 and l + [5] == [3, 1, 5]", _of("UniqueList")),
  ("a list, multiplied", MATRIX, MATRIX.replace("a * b", "a + b"), "assert Matrix([[1, 2], [3, 4]]) @ Matrix([[1, 0], [0, 1]]) == [[1, 2], [3, 4]]", _of("Matrix")),

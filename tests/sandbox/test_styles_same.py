@@ -24,6 +24,12 @@ COPIES = "import copy\n" + HAS + " def __getattribute__(s, n): return copy.deepc
 BOARD = "class S:\n def __init__(s): s.cells = [[0] * 2 for _ in range(2)]\n def put(s, i, j): s.cells[i][j] = 1\n def row(s, i): return s.cells[i]\n"
 FLAT = BOARD.replace("[[0] * 2 for _ in range(2)]", "[[0] * 2] * 2")
 STATE = "class S:\n def __init__(s): s.all = []\n def items(s): return s.all\n def push(s, x): s.all.append(x)\n"
+DERIVED = "class L(list): pass\nC = L([1])\ndef f(): return C"
+PAIR = "C = ([1], [2])\ndef f(): return C"
+KEEPS = "K = []\ndef f(x):\n for k in K: k.append(9)\n K.append(x)\n return 1"
+GOES_ON = "def f(g):\n b = [1]\n g(b)\n b.append(2)"
+YIELDS = "def f():\n b = [1]\n yield b\n b.append(2)"
+BLOCK = "from contextlib import contextmanager\n@contextmanager\ndef f():\n b = []\n yield b\n b.append('end')"
 _F, _S = {"entry_point": "f"}, {"entry_point": "S"}
 # fmt: off
 SAME = [
@@ -50,6 +56,14 @@ SAME = [
  ("one row of an attribute", FLAT, BOARD, "s = S()\ns.cells[0][0] = 1\nassert s.cells == [[1, 0], [1, 0]]\ns.put(1, 1)\nassert s.cells == [[1, 1], [1, 1]] and s.row(0) == [1, 1]\ns.row(1)[0] = 7\nassert s.row(0) == [7, 1] and s.cells[0][0] == 7 and s.cells[0] is s.cells[1]", _S),
  ("what a method hands over goes on with its object", STATE, STATE.replace("return s.all", "return list(s.all)"), "s = S()\nall = s.items()\ns.push(1)\nassert all == [1]\ns.push(2)\nassert all == [1, 2] and s.items() is all", _S),
  ("or is what it was", STATE.replace("return s.all", "return list(s.all)"), STATE, "s = S()\ns.push(1)\nbefore = s.items()\ns.push(2)\nassert before == [1] and s.items() == [1, 2]", _S),
+ ("a list of a class of its own", DERIVED, DERIVED.replace("return C", "return list(C)"), "a = f()\na.append(2)\nassert f() == [1, 2] and f() is a", _F),
+ ("a list in a tuple", PAIR, PAIR.replace("return C", "return [1], [2]"), "a = f()\na[0].append(9)\nassert f() == ([1, 9], [2]) and f()[0] is a[0]", _F),
+ ("a list in a tuple in a new list", PAIR.replace("return C", "return [C]"), PAIR.replace("return C", "return [([1], [2])]"), "a = f()\na[0][0].append(9)\nassert f() == [([1, 9], [2])]", _F),
+ ("what a function keeps of what it is given", KEEPS, KEEPS.replace("K.append(x)", "K.append(x[:])"), "a = [1]\nf(a)\nf([2])\nassert a == [1, 9]", _F),
+ ("what a callback was told goes on", GOES_ON, GOES_ON.replace("g(b)", "g(b[:])"), "got = []\nf(got.append)\nassert got == [[1, 2]]", _F),
+ ("what a generator has yielded goes on", YIELDS, YIELDS.replace("yield b", "yield b[:]"), "a, = f()\nassert a == [1, 2]", _F),
+ ("what a block has given goes on", BLOCK, BLOCK.replace("yield b", "yield b[:]"), "with f() as b: b.append('body')\nassert b == ['body', 'end']", _F),
+ ("what is in what is yielded, as it comes", GROWING, FIRSTS.replace("xs[:n]", "xs"), "assert [1] in f([1, 2])\ng = f([1, 2])\nassert [1] in g", _F),
  ("what a block gives", HAS, COPIES, "s = S()\nwith s as rows: rows.append([3])\nassert s.rows() == [[1], [2], [3]]", _S),
 ]
 # fmt: on
