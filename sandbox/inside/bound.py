@@ -54,11 +54,11 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
 
 def _class(link: Link, job: dict[str, Any], name: str, content: Any) -> Any:
     value = _named_value(link, name, content)
-    # What the tests catch is no function by a name in the form of a class's.
-    is_caught = name in job["exceptions"] and name in job["entry_points"]
-    if isinstance(value, Proxy) and (name in job["classes"] or is_caught):
+    if isinstance(value, Proxy) and name in job["classes"]:
         about(value).makes_own = True
         link.making.add(name)
+    if isinstance(value, Proxy) and name[:1].isupper() and {name} <= {*job["exceptions"]} & {*job["entry_points"]}:
+        link.making.add(name)  # what is raised is of a class; what is made by the name may still be a function's
     return value
 
 

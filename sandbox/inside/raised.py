@@ -200,7 +200,7 @@ def _made_by(kind: type, method: Any, *args: Any, **kwargs: Any) -> Any:
 
 def standing_for(name: str, bases: tuple[type, ...], own: Any) -> type:
     """A class that stands for the program's ``own``; None: for one that the tests have no name for."""
-    of_objects = _OF_OBJECTS if own is not None and about(own).makes_own else {}
+    of_objects = _OF_OBJECTS if own is not None and about(own).label in about(own).link.making else {}
     return _Kind(name, bases, {**BODY, **of_objects, _MADE: own})
 
 

@@ -23,7 +23,6 @@ _EXITS = {
     "what is derived from BaseException": "raise Halt",
     "BaseException": "raise BaseException('x')",
     "a group of interrupts": "raise BaseExceptionGroup('g', [KeyboardInterrupt()])",
-    "a group that is no Exception": "raise Group('g', [ValueError()])",
 }
 _TAKEN = [
     "f(1)",
@@ -63,6 +62,12 @@ _UNLIKE = [
 _AWAITED = "class A:\n def __await__(s):\n  yield\n  return 5\ndef f(x): return A()"
 RAISED: list[Attack] = [
     *((f"{name}, for an Exception", _HALTS + statement, _TAKEN, _F) for name, statement in _EXITS.items()),
+    (
+        "a group that is no Exception, for one",
+        _HALTS + "raise Group('g', [ValueError()])",
+        [test for test in _TAKEN if "except*" not in test],  # what is in it is one
+        _F,
+    ),
     (
         "an interrupt at the end of a generator",
         "def f(x):\n yield 1\n raise KeyboardInterrupt",
@@ -155,6 +160,15 @@ RAISED: list[Attack] = [
         "class E(Exception): __bool__ = lambda s: False\ndef f(x): raise E(x)",
         [_OWN + "assert a.value"],
         _F,
+    ),
+    (
+        "a class of exceptions that is caught, in the place of a function",
+        "class Area(Exception):\n __bool__ = lambda s: True\n __eq__ = lambda s, o: True\n __hash__ = lambda s: 1",
+        [
+            "try: Area(1)\nexcept Area: pass\n" + check
+            for check in ("assert Area(1)", "assert Area(1) == 5", "assert Area(1) != 5", "assert 5 in [Area(1)]", "assert Area(1) in {5}")
+        ],
+        {"entry_point": "Area"},
     ),
     (
         "what can be awaited, for a coroutine",
