@@ -206,7 +206,7 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     script.assigned, script.read = assigned_and_read(trees[0], trees[1:])
     script.defaulted = [n for n in defaulted(trees[0]) if n not in script.assigned]
     inner = {n for n in caught if "." in n and n.partition(".")[0] in script.program}
-    script.exceptions = sorted(caught & {*script.program, "SystemExit"} | inner | _asserted(trees))
+    script.exceptions = sorted(caught & set(script.program) | inner | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
     script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
     script.objects = sorted({*script.objects, *(f"{n}()" for n in _kinds(trees).intersection(script.classes))})

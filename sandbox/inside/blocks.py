@@ -134,7 +134,10 @@ def _is_told(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_told, error.exceptions))
     of_framework = type(error).__module__.partition(".")[0] in OF_FRAMEWORKS
-    return isinstance(error, Exception) and not isinstance(error, (AssertionError, codec.NotData)) and not of_framework
+    of_kind = (
+        isinstance(error, Exception) or held_by(error) is not None
+    )  # of the tests', an exit is none of the program's
+    return of_kind and not isinstance(error, (AssertionError, codec.NotData)) and not of_framework
 
 
 def _frames(error: BaseException) -> Iterator[types.FrameType]:

@@ -57,6 +57,8 @@ def _class(link: Link, job: dict[str, Any], name: str, content: Any) -> Any:
     if isinstance(value, Proxy) and name in job["classes"]:
         about(value).makes_own = True
         link.making.add(name)
+    if isinstance(value, Proxy) and name[:1].isupper() and {name} <= {*job["exceptions"]} & {*job["entry_points"]}:
+        link.making.add(name)  # what is raised is of a class; what is made by the name may still be a function's
     return value
 
 

@@ -19,6 +19,7 @@ from .expected import Expected, Kinds, made, make_unasked
 from .held import OWN, about, is_object, not_data, standing
 from .outstanding import Outstanding, among
 from .proxy import Proxy, is_special
+from .raised import object_of
 from .texts import Handed, Names, check_template
 
 _TAKEN_FOR_ANSWERS = (LookupError, StopIteration, TypeError, AttributeError)
@@ -27,6 +28,8 @@ _ABILITIES: tuple[Any, ...] = (
     *(abc.Iterable, abc.Iterator, abc.Callable, abc.Awaitable, abc.AsyncIterable, abc.AsyncIterator, abc.Hashable),
     *(abc.Sized, abc.Container, abc.Reversible, abc.Generator, abc.Coroutine),
 )
+
+_TAKES_AWAITABLES = frozenset(("run_until_complete", "gather", "wait_for", "ensure_future", "shield", "as_completed"))
 
 
 async def _awaited(value: Any) -> Any:
@@ -185,7 +188,7 @@ class Helper:
     def exception(self, owner: Any) -> Any:
         """What a future or a task keeps: asked for, it is taken, unless an assertion of the tests."""
         found = owner.exception()
-        if isinstance(found, Exception) and not isinstance(found, AssertionError):
+        if isinstance(found, BaseException) and not isinstance(found, AssertionError):
             self._outstanding.take(found)
         return found
 
@@ -235,11 +238,15 @@ class Helper:
                 return self._in_time(*arguments, **named)
             if function.__name__ == "as_completed":
                 arguments = ([*map(self._coroutine, arguments[0])], *arguments[1:])
-            arguments = tuple(map(self._coroutine, arguments))
+            takes_any = function.__name__ in _TAKES_AWAITABLES
+            arguments = tuple(self._coroutine(value, takes_any) for value in arguments)
         return function(*arguments, **named)
 
-    def _coroutine(self, value: Any) -> Any:
-        return value if self._number(value) is None else _awaited(value)
+    def _coroutine(self, value: Any, takes_any: bool = True) -> Any:
+        """``takes_any``: what may be awaited need be no coroutine."""
+        if self._number(value) is None:
+            return value
+        return _awaited(value) if takes_any or self.ask("isinstance", value, abc.Coroutine) is True else value
 
     async def _in_time(self, value: Any, timeout: Any = None) -> Any:
         """The program awaits in its own process: there the time ends it, too."""
@@ -290,8 +297,12 @@ class Helper:
                 return library_class(ours) is other
             if type(ours) is Proxy and other is not None and about(ours).mock is other:
                 return True
-        number = self._number(left)
-        return left is right if number is None else number == self._number(right)
+        number = self._which(left)
+        return left is right if number is None else number == self._which(right)
+
+    def _which(self, value: Any) -> int | None:
+        """Of an object of the program, an exception that it has raised among them."""
+        return self._number(object_of(value))
 
     def hasattr(self, value: Any, name: str) -> bool:
         """What stands for an object of the program has all methods that Python calls by itself.
@@ -315,21 +326,21 @@ class Helper:
         return builtins.vars(value) if self._number(value) is None else self.ask("vars", value)
 
     def id(self, value: Any) -> int:
-        number = self._number(value)
+        number = self._which(value)
         return id(value) if number is None else number
 
     def type(self, *arguments: Any) -> Any:
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
             kind = arguments[0].__class__  # of the interpreter's own, like a generator's
             return self.ask("type", *arguments, producer=TYPE) if kind is builtins.type(arguments[0]) else kind
-        if len(arguments) == 1 and builtins.isinstance(arguments[0], Exception):
-            self.isinstance(*arguments, Exception)
+        if len(arguments) == 1 and builtins.isinstance(arguments[0], BaseException):
+            self.isinstance(*arguments, BaseException)
         return builtins.type(*arguments)
 
     def told(self, function: Any, value: Any) -> Any:
         """``str`` and ``repr``: an exception that is kept somewhere is looked at."""
-        if builtins.isinstance(value, Exception):
-            self.isinstance(value, Exception)
+        if builtins.isinstance(value, BaseException):
+            self.isinstance(value, BaseException)
         return function(value)
 
     def issubclass(self, kind: Any, bases: Any) -> bool:

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+# Of an exception of that kind, whatever it is.
+MEMBERS: dict[str, type[BaseException]] = {"code": SystemExit, "value": StopIteration}
+
 
 def name_of(value: Any) -> tuple[str, str] | None:
     """Module and name of a built-in or a function or a class of the library; None for what is not found by them."""

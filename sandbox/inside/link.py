@@ -50,7 +50,7 @@ class Link(Values):
         self.connection, self.objects, self.methods, self.answering = connection, objects, methods, answering
         self.outstanding = outstanding.Outstanding()
         self.blocks = self.outstanding.blocks
-        self.around = Around(lambda told: self.raised.as_here(told, self.decode, self.failures))
+        self.around = Around(self._raised)
         self.put: dict[tuple[int, str], Any] = {}
         self.enumerations: dict[int, Any] = {}
         self.members: dict[int, frozenset[int | None]] = {}
@@ -139,14 +139,15 @@ class Link(Values):
                 if reply[0] == "callback":
                     *asked, printed = reply[1:]
                     self.around.printed(around, printed)
-                    ending = self._run_function(*asked) or ending
+                    ended = self._run_function(*asked)
+                    ending = ending if ended is None else ended
                 elif ending is not None and reply[0] in ("value", "raised"):
                     break
                 elif reply[0] == "value":
                     return reply[1:]
                 elif reply[0] == "raised" and len(reply) == 4:
                     self._change(given, reply[2])
-                    error = self.raised.as_here(reply[1], self.decode, self.failures)
+                    error = self._with_given(given, functools.partial(self._raised, reply[1]))
                     break
                 else:
                     raise codec.Malformed("not a reply")
@@ -254,18 +255,18 @@ class Link(Values):
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
             answer = ["failed", ["AssertionError"], "", [], self._failure(error)]
-        except (Exception, passed.CannotLeave) as error:
+        except Gone:
+            raise
+        except BaseException as error:
+            if not (isinstance(error, (Exception, passed.CannotLeave)) or held_by(error) is not None):
+                self.outstanding.add(error)  # an exit, for one: it is not the program's to end the tests
+                self._send(["failed", library.names_of(type(error)), "", [], self._failure(error)])
+                return error
             told = [a for a in error.args if type(a) in (str, int, float, bool)]
             arguments: Any = told if len(told) == len(error.args) and len(str(told)) < _LONGEST_TOLD else []
             if held_by(error) is not None:
                 arguments = self.encode(error)
             answer = ["failed", library.names_of(type(error)), str(error)[:500], arguments, self._failure(error)]
-        except Gone:
-            raise
-        except BaseException as error:  # an exit, for one: it is not the program's to end the tests
-            self.outstanding.add(error)
-            self._send(["failed", library.names_of(type(error)), "", [], self._failure(error)])
-            return error
         self._send(answer)
         return None
 
@@ -370,7 +371,9 @@ class Link(Values):
         try:
             message = ["call", self.encode(target), encoded, named, around]
             reply = self.request(message, arguments.containers, around)
-        except Exception as error:
+        except Gone:
+            raise
+        except BaseException as error:
             self.last = self.last.replace("did not return", f"raised {type(error).__name__}: {known_text(error)}"[:300])
             raise
         finally:
@@ -380,6 +383,9 @@ class Link(Values):
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
 
+    def _raised(self, told: list[Any]) -> BaseException:
+        return self.raised.as_here(told, self.decode, self.failures)
+
     def exception(self, kind: type, held: Any) -> BaseException:
         """What the tests have had made by a class of exceptions of the program's."""
         reply = self.request(["told", self.encode(held)])
@@ -388,7 +394,7 @@ class Link(Values):
     def thrown(self, held: Any) -> BaseException:
         """What the program throws into a generator of the tests."""
         reply = self.request(["told", self.encode(held)])
-        return self._answer(reply, 1, lambda: self.raised.as_here(reply[0], self.decode, self.failures))
+        return self._answer(reply, 1, lambda: self._raised(reply[0]))
 
     def _result(self, target: Proxy, reply: list[Any], given: list[Any], standing: int, around: dict[str, Any]) -> Any:
         result, changed, told = reply

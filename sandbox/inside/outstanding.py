@@ -7,7 +7,7 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeGuard, TypeVar
 
 from ..wire import codec
 from .blocks import Blocks
@@ -96,7 +96,11 @@ class Outstanding:
 
         That one has still been raised: the program would decide by its own which of the two a clause takes.
         """
-        self._of_program |= {id(part): part for part in _parts(error)}
+        parts = {id(part): part for part in _parts(error)}
+        self._of_program |= parts
+        for known in (self._seen, self._together):  # one that was raised before is to be taken anew
+            for number in parts:
+                known.pop(number, None)
         if not answer:
             self.add(error)
         if not isinstance(instead, Exception) or isinstance(instead, (StopIteration, StopAsyncIteration)):
@@ -112,6 +116,10 @@ class Outstanding:
     def _is_of_program(self, error: BaseException) -> bool:
         return all(id(part) in self._of_program for part in _parts(error))
 
+    def is_failure(self, error: Any) -> TypeGuard[BaseException]:
+        """Whether it says that something is wrong: an exit of the tests, or the end of a generator of theirs, does not."""
+        return isinstance(error, Exception) or (isinstance(error, BaseException) and self._is_of_program(error))
+
     def _is_assertion(self, error: BaseException) -> bool:
         return isinstance(error, AssertionError) and not self._is_of_program(error)
 
@@ -119,7 +127,7 @@ class Outstanding:
     def lost(self, error: BaseException) -> None:
         """Something that asked the program has swallowed an exception."""
         if id(error) not in self._seen:
-            self.errors += [p for p in _parts(error) if isinstance(p, Exception) and not among(p, self.errors)]
+            self.errors += [p for p in _parts(error) if self.is_failure(p) and not among(p, self.errors)]
 
     def refuse(self, error: BaseException) -> None:
         self.refused.append(error)
@@ -196,7 +204,7 @@ def watch(outstanding: Outstanding, texts: str) -> None:
     codec.NotData.heard = outstanding.refuse
     threading.excepthook = lambda about: outstanding.add(about.exc_value) if about.exc_value is not None else None
     sys.unraisablehook = lambda about: (
-        outstanding.add(about.exc_value) if isinstance(about.exc_value, Exception) else None
+        outstanding.add(about.exc_value) if outstanding.is_failure(about.exc_value) else None
     )
     if "unittest" in texts or "TestCase" in texts:
         _watch_cases(outstanding)
@@ -273,7 +281,7 @@ def _watch_loops(outstanding: Outstanding) -> None:
 
     def hear(self: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if isinstance(error, Exception):
+        if outstanding.is_failure(error):
             outstanding.add(error)
         told(self, context)
 
@@ -283,7 +291,7 @@ def _watch_loops(outstanding: Outstanding) -> None:
 
     def gathered(done: Any) -> None:
         for found in done.result() if not done.cancelled() and done.exception() is None else ():
-            if isinstance(found, Exception):
+            if outstanding.is_failure(found):
                 outstanding.add(found)
 
     def ended(group: Together, done: Any) -> None:
@@ -362,7 +370,7 @@ def _watch_futures(outstanding: Outstanding) -> None:
     keep, kept = future.set_exception, future.exception
 
     def set_exception(self: Any, error: Any) -> None:
-        if isinstance(error, Exception):
+        if outstanding.is_failure(error):
             outstanding.add(error)
         keep(self, error)
 
@@ -385,7 +393,7 @@ def _watch_futures(outstanding: Outstanding) -> None:
         def call(done: Any) -> Any:
             try:
                 return function(done)
-            except Exception as error:  # which is logged, and forgotten
+            except BaseException as error:  # which is logged, and forgotten
                 outstanding.add(error)
                 raise
 
@@ -409,7 +417,7 @@ def _of_one_map(method: Callable[..., Any], outstanding: Outstanding) -> Callabl
         def call(*given: Any) -> Any:
             try:
                 return function(*given)
-            except Exception as error:
+            except BaseException as error:
                 outstanding.together(group, error)
                 raise
 

@@ -24,7 +24,7 @@ from .helper import Helper
 from .joined import Threads
 from .link import Link
 from .proxy import Proxy
-from .raised import known_text
+from .raised import held_by, known_text
 from .texts import Handed, guard_names
 
 _exec = builtins.exec  # that of the tests is another one (`evaluated`)
@@ -118,7 +118,9 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         send(["task", str(error)])
     except Gone as error:
         send(["gone", index, str(error)])
-    except Exception as error:  # of the names, or of the setup that uses them
+    except BaseException as error:  # of the names, or of the setup that uses them
+        if not isinstance(error, Exception) and held_by(error) is None:
+            raise
         send(["gone", index, f"before the tests: {type(error).__name__}: {error}"[:300]])
     send(["done"])
 
@@ -159,6 +161,11 @@ class _Whole:
         return self.link.requests == asked and not apart and needs.is_alone(texts, self.given)
 
 
+def _told(error: BaseException, last: str) -> str:
+    """What a test failed by. ``last``: what the program was asked last."""
+    return f"{type(error).__name__}: {known_text(error)}"[:300] + (f" (after {last})" if last else "")
+
+
 def _judge_one(texts: dict[str, str], namespace: dict[str, Any], whole: _Whole) -> tuple[str, str]:
     """Run the last of ``texts``, the setup and the tests so far by file names of their own."""
     name, test = list(texts.items())[-1]
@@ -171,11 +178,11 @@ def _judge_one(texts: dict[str, str], namespace: dict[str, Any], whole: _Whole) 
     try:
         try:
             _exec(rewritten.compiled(test, name, whole.common, whole.names, namespace), namespace)
-        except Exception:
-            threads.join(before, failed=True)
+        except (Gone, passed.CannotLeave):
             raise
-        except SystemExit:
-            threads.join(before)
+        except BaseException as error:
+            is_exit = isinstance(error, SystemExit) and held_by(error) is None
+            threads.join(before, failed=not is_exit)
             raise
         threads.join(before)
         namespace[rewritten.HELPER].make_unasked()
@@ -183,21 +190,19 @@ def _judge_one(texts: dict[str, str], namespace: dict[str, Any], whole: _Whole) 
             raise Gone.happened[0]
     except Gone:
         raise
+    except AssertionError:  # its message may hold the expected value
+        return "fail", link.last or "an assertion failed"
     except passed.CannotLeave as error:
         if whole.is_of_tests([*texts.values()], asked):
             raise TaskBroken(str(error)) from None
         return "fail", str(error)
-    except SystemExit as error:  # unittest.main() ends so
-        if error.code:
+    except BaseException as error:
+        if not isinstance(error, SystemExit) or held_by(error) is not None:
+            return "fail", _told(error, link.last)
+        if error.code:  # unittest.main() ends so
             return "fail", link.last or f"SystemExit: {error.code}"[:300]
         if link.outstanding.asked and not ended.at_the_end(error, texts):
             return "fail", "the tests ended themselves before their end, once they had asked the program"
-    except AssertionError:  # its message may hold the expected value
-        return "fail", link.last or "an assertion failed"
-    except BaseException as error:
-        return "fail", f"{type(error).__name__}: {known_text(error)}"[:300] + (
-            f" (after {link.last})" if link.last else ""
-        )
     swallowed = link.outstanding.first()
     if isinstance(swallowed, BehindItsEnd):
         return "fail", str(swallowed)

@@ -75,6 +75,7 @@ class _Here(threading.local):
         number: the conversation in which it answers; None: it has not been asked.
         given: the mutable arguments that a message names by number.
         changed: of the arguments of a call that raised.
+        arguments: of that call.
         told: what that call brings back.
     """
 
@@ -82,6 +83,7 @@ class _Here(threading.local):
         self.number: int | None = None
         self.given: list[Any] = []
         self.changed: dict[str, Any] = {}
+        self.arguments: Arguments | None = None
         self.told: list[Any] = []
 
 
@@ -346,7 +348,10 @@ class Server:
     def _raised(self, error: BaseException) -> list[Any]:
         changed, self.here.changed = self.here.changed, {}
         told, self.here.told = self.here.told, []
-        return ["raised", self._told(error), changed, told]
+        try:
+            return ["raised", self._told(error), changed, told]
+        finally:
+            self.here.arguments = None
 
     def _told(self, error: BaseException, depth: int = 0) -> list[Any]:
         """Names of its kind and of their bases, text, parts, what it came from ([suppressed, cause, context]), and of a
@@ -366,18 +371,26 @@ class Server:
         return [self._names_of(type(error)), text, self._parts(error), came_from, inner, of_tests, self._held(error)]
 
     def _parts(self, error: BaseException) -> Any:
-        """The arguments of an exception, objects among them, and its attributes, as far as they are small and data. None in the
-        place of the arguments: these are too many."""
+        """The arguments of an exception, as a result is handed over, and [name, value] of its attributes, as far as they are
+        small and data. None in the place of the arguments: these are too many."""
         arguments: list[Any] | None = None
-        attributes: dict[str, Any] = {}
+        attributes: list[Any] = []
         with contextlib.suppress(BaseException):
             found = {k: v for k, v in vars(error).items() if isinstance(k, str)}
             found |= {k: v for k in _OF_ERRORS if isinstance(v := getattr(error, k, None), (str, int))}
-            attributes = {k: v for k, v in found.items() if _as_data(v)}
+            told = [[k, self._in_error(v)] for k, v in found.items() if _as_data(v)]
+            told += [
+                [k, self._in_error(getattr(error, k))] for k, kind in library.MEMBERS.items() if isinstance(error, kind)
+            ]
+            attributes = told if len(codec.to_bytes(told)) < _LONGEST_PARTS else []
             if len(error.args) <= _MOST_ARGUMENTS:
-                told = [(_as_data(a) or [self._held(a)])[0] for a in error.args]
+                told = [self._in_error(a) for a in error.args]
                 arguments = told if len(codec.to_bytes(told)) < _LONGEST_PARTS else None
-        return [arguments, *(_as_data(attributes) or [codec.encode({})])]
+        return [arguments, attributes]
+
+    def _in_error(self, value: Any) -> Any:
+        arguments = self.here.arguments
+        return self._handed(value, True, {} if arguments is None else arguments.marks)
 
     def on_names(self, wanted: list[str]) -> list[Any]:
         """What each name is, for the tests to bind: [kind, content], and of a container that they may change its number."""
@@ -440,6 +453,7 @@ class Server:
         except BaseException:
             with contextlib.suppress(TypeError, ValueError):
                 self.here.changed = self._changed(arguments, before)
+            self.here.arguments = arguments
             raise
         changed = self._changed(arguments, before)
         if "object" in around and _has_methods(type(value)):

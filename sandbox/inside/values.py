@@ -107,7 +107,7 @@ class Values:
             return {"~": "ref", "v": ["slice", self.encode([value.start, value.stop, value.step])]}
         if isinstance(value, type) and lent.makes_objects(value) and self._lend(value):
             return {"~": "ref", "v": self.instances.reference(value)}
-        if isinstance(value, type) and issubclass(value, Exception):
+        if isinstance(value, type) and issubclass(value, BaseException):
             if (own := made_where_the_program_is(value)) is not None:
                 return self._reference(own)
             return {"~": "ref", "v": ["kind", self.raised.names_for_program(value)]}

@@ -19,6 +19,7 @@ from .forging_messages import MESSAGES
 from .forging_own_word import OWN_WORD
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
 from .forging_put import PUT
+from .forging_raised import RAISED
 from .forging_relayed import RELAYED
 from .forging_replaced import REPLACED
 from .forging_replies import REPLIES
@@ -56,6 +57,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "put": PUT,
     "equality": EQUALITY,
     "derived": DERIVED,
+    "raised": RAISED,
 }
 
 
