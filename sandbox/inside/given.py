@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import collections
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from ..wire import codec
@@ -72,9 +72,12 @@ class Arguments:
         marks: the containers' numbers in a message, by their identities.
         places: in how many places each stands, by identity.
         in_tuples: those that stand in a tuple, by identity: who has that has them, and cannot be told by them.
+
+    Args:
+        objects: by identity, what is an object to the other side, though it be of a class derived from list.
     """
 
-    def __init__(self, values: Iterable[Any]) -> None:
+    def __init__(self, values: Iterable[Any], objects: Container[int] = ()) -> None:
         self.containers: list[Any] = []
         self.others: list[Any] = []
         self.marks: dict[int, Given] = {}
@@ -85,10 +88,10 @@ class Arguments:
             value = waiting.pop()
             if type(value) in PLAIN:
                 continue
-            if isinstance(value, tuple):
+            if isinstance(value, tuple) and id(value) not in objects:
                 waiting += (parts := _parts(value)[::-1])
                 self.in_tuples.update(map(id, parts))
-            elif not (isinstance(value, _MUTABLE) or _is_array(value)):
+            elif not (isinstance(value, _MUTABLE) or _is_array(value)) or id(value) in objects:
                 self.others.append(value)
             else:
                 self.places[id(value)] += 1

@@ -279,15 +279,21 @@ class Link(Values):
         self.awaited = self.awaited or name in _AWAITED
         with self._turn():
             message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
-            if around := self._around():  # what runs behind an attribute, an operator or a block prints, too
+            given = Arguments(operands).containers  # which an object may keep: b.items = a
+            around = self._around()
+            if around or given:  # what runs behind an attribute, an operator or a block prints, too
                 message.append(around)
-            reply = self.request(message, around=around)
-            return self._answer(reply, len(message) - 2, lambda: self._operated(reply, around, standing, producer))
+            reply = self.request(message, given, around)
+            return self._answer(
+                reply, len(message) - 2, lambda: self._operated(reply, given, around, standing, producer)
+            )
 
-    def _operated(self, reply: list[Any], around: dict[str, Any], standing: int, producer: str) -> Any:
-        if around:
+    def _operated(
+        self, reply: list[Any], given: list[Any], around: dict[str, Any], standing: int, producer: str
+    ) -> Any:
+        if len(reply) > 1:
             changed, told = reply[1]
-            self._change([], changed)
+            self._change(given, changed)
             self.around.after(around, told)
         return self.decode(reply[0], standing, producer)
 

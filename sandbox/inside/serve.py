@@ -444,7 +444,7 @@ class Server:
             self.here.given = from_table(around["given"], self._decode_given) if "given" in around else []
             decoded = [self.decode(a) for a in args]
             function, named = self.decode(target), {k: self.decode(v) for k, v in kwargs.items()}
-            arguments = Arguments(self.here.given or (*decoded, *named.values()))
+            arguments = Arguments(self.here.given or (*decoded, *named.values()), self.objects)
             before = arguments.before()
         finally:
             self.here.given = outer
@@ -456,25 +456,26 @@ class Server:
             self.here.arguments = arguments
             raise
         changed = self._changed(arguments, before)
+        del before  # which refers to what the arguments hold
+        is_kept = _references(value) > _ALONE
         if "object" in around and _has_methods(type(value)):
             self.derived.add(type(value))
-            return [self._held(value), changed, brought]
-        for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
-            self.instances.reference(other)  # an object of the task goes back as the call has left it
-        is_kept = _references(value) > _ALONE
-        encoded = self._handed(value, is_kept, arguments.marks)
-        del before  # which refers to what the arguments hold
-        kept = arguments.containers
-        if not isinstance(function, types.MethodType) and not (type(encoded) is dict and encoded["~"] == "ref"):
-            kept = self.shared.known_otherwise(kept)  # what has to do with data alone may keep what it was given
-        numbered = [
-            (n, c)
-            for n, c in enumerate(arguments.containers)
-            if isinstance(c, CONTAINERS) and id(c) in set(map(id, kept))
-        ]
-        if numbers := [[n, number] for n, c in numbered if (number := self.shared.number(c)) is not None]:
-            changed["kept"] = numbers
+            encoded = self._held(value)
+        else:
+            for other in Arguments((*decoded, *named.values())).others if self.instances.classes else ():
+                self.instances.reference(other)  # an object of the task goes back as the call has left it
+            encoded = self._handed(value, is_kept, arguments.marks)
+        # What has to do with an object, and not with data alone, may keep what it was given, and so may what has it by now.
+        of_object = isinstance(function, types.MethodType) or (type(encoded) is dict and encoded["~"] == "ref")
+        changed |= self._kept(
+            arguments.containers if of_object else self.shared.known_otherwise(arguments.containers), arguments
+        )
         return [encoded, changed, brought]
+
+    def _kept(self, kept: list[Any], arguments: Arguments) -> dict[str, Any]:
+        numbers = [(arguments.marks[id(c)].number, self.shared.number(c)) for c in kept if isinstance(c, CONTAINERS)]
+        told = [[index, number] for index, number in numbers if number is not None]
+        return {"kept": told} if told else {}
 
     def _changed(self, arguments: Arguments, before: list[Any]) -> dict[str, Any]:
         changed = arguments.changed(before, self.encode)
@@ -509,11 +510,19 @@ class Server:
             value = OPERATIONS[name](*decoded)
             is_kept = name == "getattr" or _references(value) > _ALONE
             return [self._operated(name, decoded, value, is_kept)]
+        arguments = Arguments(decoded, self.objects)
+        before = arguments.before()
         self.streams.put(around.get("streams", []), make=True)
-        value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
-        streams = self.streams.changed()
+        try:
+            value, brought = self._with(around, lambda: OPERATIONS[name](*decoded))
+        except BaseException:
+            self.here.changed = self._changed(arguments, before)
+            raise
         is_kept = name == "getattr" or _references(value) > _ALONE
-        return [self._operated(name, decoded, value, is_kept), [{"streams": streams} if streams else {}, brought]]
+        changed = self._changed(arguments, before)
+        del before
+        changed |= self._kept(self.shared.known_otherwise(arguments.containers), arguments)
+        return [self._operated(name, decoded, value, is_kept), [changed, brought]]
 
     def _operated(self, name: str, operands: list[Any], value: Any, is_kept: bool) -> Any:
         if name in _MAKING and type(value) in self.derived and any(type(o) in self.derived for o in operands):

@@ -30,6 +30,12 @@ KEEPS = "K = []\ndef f(x):\n for k in K: k.append(9)\n K.append(x)\n return 1"
 GOES_ON = "def f(g):\n b = [1]\n g(b)\n b.append(2)"
 YIELDS = "def f():\n b = [1]\n yield b\n b.append(2)"
 BLOCK = "from contextlib import contextmanager\n@contextmanager\ndef f():\n b = []\n yield b\n b.append('end')"
+BOX = "class S:\n all = []\n def total(s): return len(s.all)\n def add(s, x): s.all.append(x)\n def __iadd__(s, x): s.all = x; return s\n def __setitem__(s, k, x): s.all = x\n @property\n def sorted(s): return s.all\n @sorted.setter\n def sorted(s, x):\n  x.sort(); s.all = x\n"
+BOX_COPIES = (
+    BOX.replace("s.all = x", "s.all = x[:]").replace("x.sort()", "x = sorted(x)")
+    + " def __setattr__(s, n, v): object.__setattr__(s, n, v[:])\n"
+)
+TAKES = "class S(list):\n def append(s, x):\n  if x not in s: super().append(x)\n def take(s, o, l):\n  l.append(len(o)); s.append(l)\n  return l\n"
 _F, _S = {"entry_point": "f"}, {"entry_point": "S"}
 # fmt: off
 SAME = [
@@ -64,6 +70,10 @@ SAME = [
  ("what a generator has yielded goes on", YIELDS, YIELDS.replace("yield b", "yield b[:]"), "a, = f()\nassert a == [1, 2]", _F),
  ("what a block has given goes on", BLOCK, BLOCK.replace("yield b", "yield b[:]"), "with f() as b: b.append('body')\nassert b == ['body', 'end']", _F),
  ("what is in what is yielded, as it comes", GROWING, FIRSTS.replace("xs[:n]", "xs"), "assert [1] in f([1, 2])\ng = f([1, 2])\nassert [1] in g", _F),
+ ("a list that is put into an attribute", BOX, BOX_COPIES, "a = [1]\nb = S()\nb.all = a\na.append(9)\nassert b.total() == 2\nb.add(7)\nassert a == [1, 9, 7] and b.all is a", _S),
+ ("a list that is put into an item, or by an operator", BOX, BOX_COPIES, "for n in range(2):\n    a, b = [1], S()\n    if n: b['x'] = a\n    else: b += a\n    b.add(7)\n    assert a == [1, 7]", _S),
+ ("a list that is changed by who takes it", BOX, BOX_COPIES, "a, b = [2, 1], S()\nb.sorted = a\nassert a == [1, 2]", _S),
+ ("a list beside an object that is one", TAKES, TAKES.replace("l.append(len(o))", "o.append(len(l))"), "u, w, l = S(), S(), [5]\nu.append(1)\nu.append(1)\nassert w.take(u, l) is l and l == [5, 1] and w[0] is l\nl.append(3)\nassert w == [[5, 1, 3]] and u == [1]", _S),
  ("what a block gives", HAS, COPIES, "s = S()\nwith s as rows: rows.append([3])\nassert s.rows() == [[1], [2], [3]]", _S),
 ]
 # fmt: on
