@@ -38,7 +38,12 @@ _HELLO = codec.to_bytes(["hello"])
 def prepare_interpreter() -> None:
     """Done once, in the zygote: standard streams on whatever is 0, 1 and 2, and what ``site`` would have added."""
     import _sitebuiltins
+    import signal
 
+    # Whoever started this may ignore some (nohup, a shell's background jobs), and a program would be judged by that.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # which the interpreter ignores
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     for name in ("exit", "quit"):
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     builtins.help = _sitebuiltins._Helper()

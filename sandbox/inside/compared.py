@@ -59,7 +59,7 @@ class Compared(Held):
         if own is None:
             if (kind := library_class(self)) is not None:
                 return hash(kind)
-            if _is_single(self) or (is_object(self) and not decides(self, "hash")):
+            if about(self).single or ((is_object(self) or about(self).named) and not decides(self, "hash")):
                 return about(self).number
             value = hashed(self) if decides(self, "hash") else None
             if value is None and _is_counted(sys._getframe(1)):
@@ -70,7 +70,7 @@ class Compared(Held):
         value = about(self).link.operation("hash", own)
         if type(value) is not int:
             raise Gone(f"hash() came back as {type(value).__name__}")
-        return hash(value)
+        return value
 
     def __eq__(self, other: object) -> bool:
         return _equal(self, other, "eq")
@@ -126,7 +126,7 @@ def _equal(ours: Held, other: object, operation: str) -> Any:
 
 def _is_single(*objects: Held) -> bool:
     """Whether one of them is the same object wherever it comes from."""
-    return any(about(held).named or about(held).single for held in objects)
+    return any(about(held).single for held in objects)
 
 
 def _said_by_its_class(ours: Held, other: object, operation: str) -> Any:

@@ -251,7 +251,7 @@ class Link(Values):
                     value = self.functions[number](*decoded, **named)
             finally:
                 self.here.kept = kept
-            answer = ["returned", self.encode(value)]
+            answer = ["returned", self.encode(self.shared.handed(value, is_kept=True))]
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
             answer = ["failed", ["AssertionError"], "", [], self._failure(error)]

@@ -478,7 +478,8 @@ class Server:
         return {"kept": told} if told else {}
 
     def _changed(self, arguments: Arguments, before: list[Any]) -> dict[str, Any]:
-        changed = arguments.changed(before, self.encode)
+        # What it has put there may be its own (`m.append(rows)`).
+        changed = arguments.changed(before, lambda content: self._handed(content, False, top=True))
         streams = self.streams.changed()
         return {**changed, "streams": streams} if streams else changed
 
@@ -529,9 +530,11 @@ class Server:
             return self._held(value)  # and not as the data that it holds: V(1, 2) + V(3, 4) + V(5, 6)
         return self._handed(value, is_kept)
 
-    def _handed(self, value: Any, is_kept: bool, given: Mapping[int, Given] = MappingProxyType({})) -> Any:
+    def _handed(
+        self, value: Any, is_kept: bool, given: Mapping[int, Given] = MappingProxyType({}), top: bool = False
+    ) -> Any:
         try:
-            return self.encode(self.shared.handed(value, is_kept, given))
+            return self.encode(self.shared.handed(value, is_kept, given, top))
         except codec.TooDeep:
             return self._held(value)
 

@@ -44,15 +44,19 @@ class Numbered:
 
 
 class Shared:
-    """One side's containers by number: `known`. The ones that were met last, if they and what is in them are not too long."""
+    """One side's containers by number: `known`. The ones that were met last, if they and what is in them are not too long.
 
-    def __init__(self) -> None:
+    Args:
+        step: from one number that this side gives to the next: 1 or -1, so that both sides give others.
+    """
+
+    def __init__(self, step: int = 1) -> None:
         self.known: dict[int, Any] = {}
         self._numbers: dict[int, int] = {}  # by identity
         self._before: dict[int, tuple[Arguments, list[Any]]] = {}
         self._own: collections.Counter[int] = collections.Counter()  # references in these, by identity
         self._written: set[int] = set()  # whose content is being written
-        self._next = 0
+        self._next, self._step = step, step
         self._lock = threading.RLock()  # whoever reads takes them, while others look for what has changed
 
     def number(self, container: Any) -> int | None:
@@ -61,7 +65,7 @@ class Shared:
             number = self._numbers.get(id(container))
             if number is None:
                 number = self._next
-                self._next += 1
+                self._next += self._step
             return number if self.keep(number, container) else None
 
     def keep(self, number: int, container: Any) -> bool:
@@ -121,12 +125,15 @@ class Shared:
             self.told([number for number, _ in found])
             return [[number, self.content(number, container, encode)] for number, container in found]
 
-    def handed(self, value: Any, is_kept: bool, given: Mapping[int, Any] = MappingProxyType({})) -> Any:
-        """What the program hands over, with marks in the place of what of it the program has otherwise, or holds twice.
+    def handed(
+        self, value: Any, is_kept: bool, given: Mapping[int, Any] = MappingProxyType({}), top: bool = False
+    ) -> Any:
+        """What one side hands over, with marks in the place of what of it that side has otherwise, or holds twice.
 
         Args:
             is_kept: whether it has ``value`` itself.
             given: marks of what of it is known otherwise.
+            top: whether ``value`` is a container whose content is asked for.
         """
         parts = Arguments([value])
         if not parts.containers:
@@ -138,7 +145,7 @@ class Shared:
         for container in kept[-_MOST // 2 :]:
             if isinstance(container, CONTAINERS) and id(container) not in given:
                 self.number(container)
-        return marked(value, functools.partial(self.mark, given=given))
+        return marked(value, functools.partial(self.mark, given=given), top)
 
     def known_otherwise(self, containers: list[Any], surely: Collection[int] = ()) -> list[Any]:
         """Those, of some that stand in a value, that the program has otherwise, too, or twice; ``surely``: by identity."""

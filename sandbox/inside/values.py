@@ -51,7 +51,7 @@ class Values:
     def __init__(self) -> None:
         self.instances = Instances({}, 1)
         self.streams = Streams()
-        self.shared = Shared()
+        self.shared = Shared(step=-1)
         self.handed = Handed()
         self.raised = Raised()
         self.stand_ins: list[object] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import decimal
 import fractions
 import functools
@@ -192,7 +193,8 @@ class _Planner:
         if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
             return type(node)(elts=[self.expression(e) for e in node.elts])
         if isinstance(node, ast.Dict) and all(k is not None for k in node.keys):
-            return ast.Dict([self.expression(k) for k in node.keys if k], [self.expression(v) for v in node.values])
+            pairs = [(self.expression(k), self.expression(v)) for k, v in zip(node.keys, node.values, strict=True) if k]
+            return ast.Dict([key for key, _ in pairs], [value for _, value in pairs])
         if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
             return ast.UnaryOp(node.op, self.expression(node.operand))
         if isinstance(node, ast.BoolOp):
@@ -282,10 +284,11 @@ class _Rename(ast.NodeTransformer):
 
 def _flatten(statements: list[ast.stmt]) -> list[ast.stmt]:
     """Unfold HumanEval's form: a function ``check(candidate)`` made of asserts, called once with the entry point."""
-    functions = {s.name: s for s in statements if isinstance(s, ast.FunctionDef)}
+    functions: dict[str, ast.FunctionDef] = {}  # by the names that they have at that time
     flat: list[ast.stmt] = []
     for statement in statements:
         if isinstance(statement, ast.FunctionDef):
+            functions[statement.name] = statement
             if statement.decorator_list or any(isinstance(n, ast.Call) for n in ast.walk(statement.args)):
                 raise NotCalls  # which run where they stand
             continue
@@ -300,7 +303,7 @@ def _flatten(statements: list[ast.stmt]) -> list[ast.stmt]:
             if len(parameters) != 1 or len(call.args) != 1 or not isinstance(call.args[0], ast.Name) or call.keywords:
                 raise NotCalls
             rename = _Rename(parameters[0].arg, call.args[0].id)
-            flat += [rename.visit(s) for s in function.body]
+            flat += [rename.visit(copy.deepcopy(s)) for s in function.body]
         else:
             flat.append(statement)
     return flat

@@ -60,6 +60,20 @@ def test_what_does_not_fit_is_left_to_the_referee(test):
     assert plan(test) is None
 
 
+@pytest.mark.parametrize(
+    ("test", "sources"),
+    [
+        ("def check(c):\n    assert c(1) == 2\ncheck(f)\ncheck(g)", ["f(1)", "g(1)"]),
+        ("def check(c):\n    assert c(1) == 2\ncheck(f)\ndef check(c):\n    assert c(3) == 1", ["f(1)"]),
+        ("assert {f(1): f(2), f(3): f(4)} == {}", ["f(1)", "f(2)", "f(3)", "f(4)"]),
+    ],
+)
+def test_calls_are_made_in_the_order_of_the_text(test, sources):
+    made = plan(test, ("f", "g"))
+    assert made is not None
+    assert [source for source, _ in made.calls] == sources
+
+
 def test_names_of_the_tests_side_stay_there():
     assert calls.plan("assert f(1) == 2", NONE, NONE) is not None
     assert calls.plan("assert poly(f(1)) == 2", NONE, frozenset({"poly"})) is None

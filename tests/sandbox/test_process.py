@@ -1,9 +1,12 @@
 """Standard input is a file, and a program ends as under the interpreter itself: the same output, the same exit code."""
 
+import signal
 import subprocess
 import sys
 
 import pytest
+
+from grpo_kit.sandbox import Sandbox
 
 INPUT = "1\n2\n3\n"
 PROGRAMS = {
@@ -109,3 +112,20 @@ def test_standard_error_has_a_bound_of_its_own(sandbox):
 def test_a_large_input_arrives_whole(sandbox):
     text = "7\n" * 2_000_000
     assert sandbox.run_script("import sys\nprint(len(sys.stdin.read()))", text).stdout == f"{len(text)}\n"
+
+
+def test_a_program_ignores_no_signal_that_the_trainer_ignores():
+    """`nohup grpo-kit train` ignores SIGHUP, and a shell's background job SIGINT, which comes to what it starts."""
+    ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    program = (
+        "import _thread, signal, time\ndef f():\n _thread.interrupt_main(); time.sleep(0.2)\n"
+        "def g(): return signal.getsignal(signal.SIGHUP) == signal.SIG_DFL"
+    )
+    interrupted = "try: f()\nexcept KeyboardInterrupt: pass\nelse: assert False"
+    try:
+        with Sandbox(workers=1) as sandbox:
+            result = sandbox.run_tests(program, [interrupted, "assert g()"], entry_point=["f", "g"])
+    finally:
+        for number, handler in ignored.items():
+            signal.signal(number, handler)
+    assert result.passed, result.reason

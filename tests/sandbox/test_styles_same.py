@@ -36,6 +36,9 @@ BOX_COPIES = (
     + " def __setattr__(s, n, v): object.__setattr__(s, n, v[:])\n"
 )
 TAKES = "class S(list):\n def append(s, x):\n  if x not in s: super().append(x)\n def take(s, o, l):\n  l.append(len(o)); s.append(l)\n  return l\n"
+PUTS = "V = [1]\ndef f(m): m.append(V)\ndef g(): V.append(2)"
+CONSTANT = "from dataclasses import dataclass\n@dataclass\nclass P:\n x: int\nORIGIN = P(0)\ndef f(): return P(0)"
+_FG = {"entry_point": ["f", "g"]}
 _F, _S = {"entry_point": "f"}, {"entry_point": "S"}
 # fmt: off
 SAME = [
@@ -74,6 +77,10 @@ SAME = [
  ("a list that is put into an item, or by an operator", BOX, BOX_COPIES, "for n in range(2):\n    a, b = [1], S()\n    if n: b['x'] = a\n    else: b += a\n    b.add(7)\n    assert a == [1, 7]", _S),
  ("a list that is changed by who takes it", BOX, BOX_COPIES, "a, b = [2, 1], S()\nb.sorted = a\nassert a == [1, 2]", _S),
  ("a list beside an object that is one", TAKES, TAKES.replace("l.append(len(o))", "o.append(len(l))"), "u, w, l = S(), S(), [5]\nu.append(1)\nu.append(1)\nassert w.take(u, l) is l and l == [5, 1] and w[0] is l\nl.append(3)\nassert w == [[5, 1, 3]] and u == [1]", _S),
+ ("what a function puts into a list of the tests", PUTS, PUTS.replace("append(V)", "append(V[:])"), "m = []\nf(m)\ng()\nassert m == [[1, 2]]\nf(m)\nassert m[0] is m[1]", _FG),
+ ("what a function of the tests returns", "def f(g): return g()", "def f(g): return g()[:]", "a = [1]\nassert f(lambda: a) is a", _F),
+ ("what a function of the tests returns, kept", "K = []\ndef f(g):\n K.append(g()); K[0].append(5)\n return len(K)", "K = []\ndef f(g):\n K.append(g()[:]); K[0].append(5)\n return len(K)", "a = [1]\nassert f(lambda: a) == 1 and a == [1, 5]\na.append(6)\nassert f(lambda: a) == 2 and a == [1, 5, 6, 5]", _F),
+ ("a constant and its equal", CONSTANT, CONSTANT.replace("ORIGIN = P(0)", "ORIGIN = P(1)"), "assert f() == ORIGIN and not f() != ORIGIN and f() is not ORIGIN", _F),
  ("what a block gives", HAS, COPIES, "s = S()\nwith s as rows: rows.append([3])\nassert s.rows() == [[1], [2], [3]]", _S),
 ]
 # fmt: on
