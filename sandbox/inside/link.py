@@ -209,7 +209,11 @@ class Link(Values):
         ``list`` asks for a length before it takes the items one by one.
         """
         answer = _ANSWERS.get(message[1]) if message[0] == "operation" else None
-        return answer is not None and isinstance(raised, answer) and (answer in _ENDS or not isinstance(raised, _ENDS))
+        if answer is None or not isinstance(raised, answer) or not (answer in _ENDS or not isinstance(raised, _ENDS)):
+            return False
+        # One that is an interrupt or the end of a generator, too, may be swallowed where these are.
+        kinds = [kind for kind in type(raised).__mro__ if issubclass(kind, BaseException) and kind is not BaseException]
+        return all(issubclass(kind, Exception) for kind in kinds)
 
     def tell(self) -> None:
         """Have the program know what the tests have changed in what both have: its objects may be others by that."""

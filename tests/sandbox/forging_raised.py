@@ -179,4 +179,13 @@ RAISED: list[Attack] = [
         ],
         _F,
     ),
+    (
+        "an attribute that is not there, and the end of a generator",
+        "class X(GeneratorExit, AttributeError): pass\nclass Y(GeneratorExit, TypeError): pass\nclass Box:\n def __init__(s, *a): pass\n def push(s, *a): pass\n @property\n def area(s): raise X\n def __len__(s): raise Y\n",
+        [
+            f"b = Box(3)\nb.push(1)\ndef g():\n    try: yield 1\n    finally: assert {asked} == 5\nfor x in g(): break"
+            for asked in ("b.area", "getattr(b, 'area')", "len(b)", "list(b)")
+        ],
+        {"entry_point": "Box"},
+    ),
 ]  # fmt: skip
