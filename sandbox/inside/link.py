@@ -168,7 +168,7 @@ class Link(Values):
             self.here.absorbs = True
             try:
                 if message[0] == "nodes":
-                    self.instances.absorb(message[1], self.decode)
+                    self.kept.changed |= self.instances.absorb(message[1], self.decode)
                 else:
                     with self.shared.no_news():
                         self.shared.take(message[1], self.decode)
@@ -218,14 +218,17 @@ class Link(Values):
 
     def _tell(self) -> None:
         changed = self.shared.changed(self.encode)
-        nodes = self.instances.collect(self.encode)
+        untold = self.instances.told.untold()
+        others = set(filter(self.instances.told.is_another, untold)) - self.kept.changed
+        nodes = self.instances.collect(self.encode, untold)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
-        if changed:
+        if changed or others:
             self.kept.forget()
+        if changed:
             self.connection.send(["containers", changed])
 
     def _send(self, message: list[Any]) -> None:

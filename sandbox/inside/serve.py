@@ -314,11 +314,11 @@ class Server:
                 self._printed.flush()
         number = self.here.number
         with self.sending:
-            if changed := self.shared.changed(self.encode):
-                self.connection.send(["containers", changed])
-            nodes = self.instances.collect(self.encode)
-            if nodes:
+            changed = self.shared.changed(self.encode)
+            if nodes := self.instances.collect(self.encode):
                 self.connection.send(["nodes", nodes])
+            if changed:  # after the objects that are in it
+                self.connection.send(["containers", changed])
             self.connection.send(["nested", number, message] if number else message)
 
     def run(self) -> None:

@@ -50,6 +50,7 @@ class Values:
 
     def __init__(self) -> None:
         self.instances = Instances({}, 1)
+        self.instances.refusals = Exception, passed.CannotLeave
         self.streams = Streams()
         self.shared = Shared()
         self.handed = Handed()
