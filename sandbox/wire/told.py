@@ -8,7 +8,7 @@ import operator
 from collections.abc import Container
 from typing import Any
 
-_MOST, _MOST_ITEMS = 1000, 20_000  # objects, and items of the containers in all of them
+_MOST, _MOST_ITEMS = 300, 20_000  # objects, and items of the containers in all of them: each message looks at them
 _LONGEST = 1000  # of the containers in one attribute
 _ITERABLE: tuple[Any, ...] = (list, tuple, set, collections.deque, bytearray)
 _PLAIN = frozenset((type(None), bool, str, float, int, bytes))
