@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections
 import functools
 import operator
-from collections.abc import Container
+import threading
+from collections.abc import Container, Mapping
+from itertools import chain, repeat
 from typing import Any
 
 _MOST, _MOST_ITEMS = 300, 20_000  # objects, and items of the containers in all of them: each message looks at them
@@ -25,6 +27,8 @@ class Told:
     def __init__(self, kept: bool) -> None:
         self._kept = kept
         self._known: dict[int, tuple[Any, _State]] = {}
+        self._together: _Together | None = None
+        self._lock = threading.RLock()  # whoever reads takes what has come over, while others look for what has changed
         self._items = 0  # in containers of all
         self._kinds: dict[int, tuple[type, list[str], frozenset[str]]] = {}
 
@@ -64,27 +68,36 @@ class Told:
         self._put(number, value, state)
 
     def _put(self, number: int, value: Any, state: _State) -> None:
-        self.forget(number)
-        self._known[number] = value, state
-        self._items += state.items
-        while len(self._known) > _MOST or self._items > _MOST_ITEMS:
-            self.forget(next(iter(self._known)))
+        _, slots, kept = self._described(type(value))
+        state.is_plain = not slots and not kept and all(type(container) is list for container in state.containers())
+        with self._lock:
+            self.forget(number)
+            self._known[number] = value, state
+            self._items += state.items
+            while len(self._known) > _MOST or self._items > _MOST_ITEMS:
+                self.forget(next(iter(self._known)))
 
     def forget(self, number: int) -> None:
-        if number in self._known:
-            self._items -= self._known.pop(number)[1].items
+        with self._lock:
+            self._together = None
+            if number in self._known:
+                self._items -= self._known.pop(number)[1].items
 
     def untold(self) -> list[int]:
         """Numbers of those that are not what the other side knows."""
-        return [number for number, (value, state) in list(self._known.items()) if not self._is(value, state)]
+        with self._lock:
+            if self._together is None:
+                self._together = _Together(self._known)
+            settled = self._together.are_the_same()
+            known = self._together.others if settled else self._known
+            return [n for n in known if not self._is(*self._known[n])]
 
     def knows(self, number: int) -> bool:
         """Whether an object is what the other side knows."""
         return number in self._known and self._is(*self._known[number])
 
     def _is(self, value: Any, state: _State) -> bool:
-        _, slots, kept = self._kinds.get(id(type(value))) or self._described(type(value))
-        now = self.attributes(value) if slots or kept else _held(value)
+        now = _held(value) if state.is_plain else self.attributes(value)
         return state.is_of(now) and (not state.parts or state.holds_the_same())
 
     def same(self, number: int, attributes: dict[str, Any]) -> frozenset[str]:
@@ -103,18 +116,23 @@ class Told:
 
 
 class _State:
-    """Attributes, and what is in the containers that they hold. Kept by identity: what is compared has no word in it."""
+    """Attributes, and what is in the containers that they hold. Kept by identity: what is compared has no word in it.
 
-    __slots__ = ("_ids", "_names", "attributes", "items", "parts")
+    Attributes:
+        is_plain: whether these are all that is in the object's ``__dict__``, and the containers are lists.
+    """
+
+    __slots__ = ("attributes", "ids", "is_plain", "items", "names", "parts")
 
     def __init__(self, attributes: dict[str, Any]) -> None:
+        self.is_plain = False
         found = ((name, _parts_in(content)) for name, content in attributes.items() if type(content) not in _PLAIN)
         self._set(attributes, {name: parts for name, parts in found if parts})
 
     def _set(self, attributes: dict[str, Any], parts: dict[str, list[tuple[Any, list[Any]]]]) -> None:
         self.attributes, self.parts = attributes, parts
         self.items = sum(len(content) for known in parts.values() for _, content in known)
-        self._names, self._ids = [*attributes], [*map(id, attributes.values())]
+        self.names, self.ids = [*attributes], [*map(id, attributes.values())]
 
     def keep(self, before: _State, names: Container[str]) -> None:
         """Have all but some attributes be what they were."""
@@ -125,14 +143,48 @@ class _State:
             parts | {name: before.parts[name] for name in old if name in before.parts},
         )
 
+    def containers(self) -> list[Any]:
+        return [container for known in self.parts.values() for container, _ in known]
+
     def is_of(self, attributes: dict[str, Any]) -> bool:
-        return [*map(id, attributes.values())] == self._ids and [*attributes] == self._names
+        return [*map(id, attributes.values())] == self.ids and [*attributes] == self.names
 
     def holds_the_same(self) -> bool:
         return all(map(_are, self.parts.values()))
 
     def has(self, name: str, content: Any) -> bool:
         return self.attributes.get(name, _ABSENT) is content and _are(self.parts.get(name, []))
+
+
+class _Together:
+    """Plain objects, looked at in one go: most often none of them has changed.
+
+    Attributes:
+        others: numbers of those that are not plain.
+    """
+
+    def __init__(self, known: Mapping[int, tuple[Any, _State]]) -> None:
+        self.others = [number for number, (_, state) in known.items() if not state.is_plain]
+        states = [state for _, state in known.values() if state.is_plain]
+        self._values = [value for value, state in known.values() if state.is_plain]
+        self._names = [*chain.from_iterable(state.names for state in states)]
+        self._ids = [*chain.from_iterable(state.ids for state in states)]
+        parts = [part for state in states if state.parts for known in state.parts.values() for part in known]
+        self._lists = [container for container, _ in parts]
+        self._lengths = [len(content) for _, content in parts]
+        self._items = [*map(id, chain.from_iterable(content for _, content in parts))]
+
+    def are_the_same(self) -> bool:
+        try:
+            held = [*map(object.__getattribute__, self._values, repeat("__dict__"))]
+            return (
+                [*map(id, chain.from_iterable(map(dict.values, held)))] == self._ids
+                and [*chain.from_iterable(held)] == self._names
+                and [*map(len, self._lists)] == self._lengths
+                and [*map(id, chain.from_iterable(self._lists))] == self._items
+            )
+        except (AttributeError, TypeError, RuntimeError):  # without attributes, or changed by another thread meanwhile
+            return False
 
 
 def _held(value: Any) -> dict[str, Any]:
