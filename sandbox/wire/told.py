@@ -11,6 +11,7 @@ from itertools import chain, repeat
 from typing import Any
 
 _MOST, _MOST_ITEMS = 300, 20_000  # objects, and items of the containers in all of them: each message looks at them
+_MOST_NEW = 32  # that are looked at one by one
 _LONGEST = 1000  # of the containers in one attribute
 _ITERABLE: tuple[Any, ...] = (list, tuple, set, collections.deque, bytearray)
 _PLAIN = frozenset((type(None), bool, str, float, int, bytes))
@@ -28,6 +29,7 @@ class Told:
         self._kept = kept
         self._known: dict[int, tuple[Any, _State]] = {}
         self._together: _Together | None = None
+        self._new: list[int] = []  # since then
         self._lock = threading.RLock()  # whoever reads takes what has come over, while others look for what has changed
         self._items = 0  # in containers of all
         self._kinds: dict[int, tuple[type, list[str], frozenset[str]]] = {}
@@ -71,7 +73,10 @@ class Told:
         _, slots, kept = self._described(type(value))
         state.is_plain = not slots and not kept and all(type(container) is list for container in state.containers())
         with self._lock:
-            self.forget(number)
+            if number in self._known:
+                self.forget(number)
+                self._together = None
+            self._new.append(number)
             self._known[number] = value, state
             self._items += state.items
             while len(self._known) > _MOST or self._items > _MOST_ITEMS:
@@ -79,17 +84,16 @@ class Told:
 
     def forget(self, number: int) -> None:
         with self._lock:
-            self._together = None
             if number in self._known:
                 self._items -= self._known.pop(number)[1].items
 
     def untold(self) -> list[int]:
         """Numbers of those that are not what the other side knows."""
         with self._lock:
-            if self._together is None:
-                self._together = _Together(self._known)
+            if self._together is None or len(self._new) > _MOST_NEW:
+                self._together, self._new = _Together(self._known), []
             settled = self._together.are_the_same()
-            known = self._together.others if settled else self._known
+            known = [n for n in (*self._together.others, *self._new) if n in self._known] if settled else self._known
             return [n for n in known if not self._is(*self._known[n])]
 
     def knows(self, number: int) -> bool:
