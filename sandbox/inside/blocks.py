@@ -135,8 +135,8 @@ def _is_told(error: BaseException) -> bool:
         return all(map(_is_told, error.exceptions))
     of_framework = type(error).__module__.partition(".")[0] in OF_FRAMEWORKS
     of_kind = (
-        isinstance(error, Exception) or held_by(error) is not None
-    )  # of the tests', an exit is none of the program's
+        not isinstance(error, SystemExit) or held_by(error) is not None
+    )  # an exit of the tests' is none of the program's
     return of_kind and not isinstance(error, (AssertionError, codec.NotData)) and not of_framework
 
 

@@ -60,6 +60,8 @@ class Kept:
         items: what they have yielded: an object that yields something else each time is no data.
         backward, awaited: the same for ``reversed`` and ``async for``.
         said: which number, text or length they have said they are, for the same reason.
+        changed: numbers of objects of the task that the program has changed meanwhile: that these are others is none of the
+            tests' doing.
     """
 
     def __init__(self) -> None:
@@ -69,10 +71,11 @@ class Kept:
         self.backward: dict[int, Any] = {}
         self.awaited: dict[int, Any] = {}
         self.said: dict[tuple[Any, ...], Any] = {}
+        self.changed: set[int] = set()
 
     def forget(self) -> None:
         """A call, or time that passes, may have changed what the program's objects hold."""
-        for known in (self.lengths, self.yielded, self.items, self.backward, self.awaited, self.said):
+        for known in (self.lengths, self.yielded, self.items, self.backward, self.awaited, self.said, self.changed):
             known.clear()
 
     def before(self, operation: str, which: int | None) -> None:

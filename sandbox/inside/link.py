@@ -130,8 +130,8 @@ class Link(Values):
         self.requests += 1
         self.asked[threading.get_ident()] += 1
         self.outstanding.asked = True
-        # An exit in a function of the tests, once the call is over that it was in.
-        ending: BaseException | None = None
+        # Assertions and exits in functions of the tests: they decide, unless the program lets them through, and it is taken here.
+        decide: list[BaseException] = []
         with _broken():
             self._send(message)
             while True:
@@ -139,11 +139,10 @@ class Link(Values):
                 if reply[0] == "callback":
                     *asked, printed = reply[1:]
                     self.around.printed(around, printed)
-                    ended = self._run_function(*asked)
-                    ending = ending if ended is None else ended
-                elif ending is not None and reply[0] in ("value", "raised"):
-                    break
+                    if (deciding := self._run_function(*asked)) is not None:
+                        decide.append(deciding)
                 elif reply[0] == "value":
+                    self.outstanding.swallowed(decide)
                     return reply[1:]
                 elif reply[0] == "raised" and len(reply) == 4:
                     self._change(given, reply[2])
@@ -151,8 +150,9 @@ class Link(Values):
                     break
                 else:
                     raise codec.Malformed("not a reply")
-        if ending is not None:
-            raise ending
+        self.outstanding.swallowed([other for other in decide if other is not error])
+        if any(error is other for other in decide):
+            raise error
         self.outstanding.of_program(error, self._is_an_answer(message, error), sys.exception())
         if around and reply[3]:
             self._told(around, reply[3])
@@ -168,7 +168,7 @@ class Link(Values):
             self.here.absorbs = True
             try:
                 if message[0] == "nodes":
-                    self.instances.absorb(message[1], self.decode)
+                    self.kept.changed |= self.instances.absorb(message[1], self.decode)
                 else:
                     with self.shared.no_news():
                         self.shared.take(message[1], self.decode)
@@ -222,14 +222,17 @@ class Link(Values):
 
     def _tell(self) -> None:
         changed = self.shared.changed(self.encode)
-        nodes = self.instances.collect(self.encode)
+        untold = self.instances.told.untold()
+        others = set(filter(self.instances.told.is_another, untold)) - self.kept.changed
+        nodes = self.instances.collect(self.encode, untold)
         if self.lent:
             self.connection.send(["classes", self.lent])
             self.lent = []
         if nodes:
             self.connection.send(["nodes", nodes])
-        if changed:
+        if changed or others:
             self.kept.forget()
+        if changed:
             self.connection.send(["containers", changed])
 
     def _send(self, message: list[Any]) -> None:
@@ -242,7 +245,7 @@ class Link(Values):
             self.connection.send(["nested", number, message] if number else message)
 
     def _run_function(self, number: int, args: list[Any], kwargs: dict[str, Any]) -> BaseException | None:
-        """Call a function of the tests for the program; the exit that it ended with, if it did."""
+        """Call a function of the tests for the program; the assertion or the exit that it ended with, if it did."""
         decoded = [self.decode(a) for a in args]
         named = {str(k): self.decode(v) for k, v in kwargs.items()}
         try:
@@ -258,7 +261,8 @@ class Link(Values):
             answer = ["returned", self.encode(self.shared.handed(value, is_kept=True))]
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
-            answer = ["failed", ["AssertionError"], "", [], self._failure(error)]
+            self._send(["failed", ["AssertionError"], "", [], self._failure(error)])
+            return error
         except Gone:
             raise
         except BaseException as error:

@@ -17,7 +17,6 @@ _SPECIAL = (
     *("__enter__", "__exit__", "__getitem__", "__setitem__", "__delitem__", "__contains__", "__len__", "__iter__"),
     *("__bool__", "__int__", "__float__", *_AWAITED),
 )
-_OWN = frozenset(("_number", "_call", "_ask"))  # of what stands for a mock
 _PLAIN = frozenset(
     (type(None), bool, int, float, str, bytes, list, tuple, dict, set)
 )  # which have no names of their own
@@ -78,11 +77,6 @@ class Mock:
 def number_of(value: Any) -> int | None:
     """Which mock of the tests it is; None for anything else."""
     return value.__dict__["_number"] if Mock in type(value).__mro__ else None
-
-
-def holds_more(value: Mock) -> bool:
-    """Whether the program has put there what the mock of the tests has not."""
-    return not _OWN.issuperset(value.__dict__)
 
 
 def mocked(names: Sequence[str], number: int, call: Callable[..., Any], ask: Callable[..., Any]) -> Mock:

@@ -129,6 +129,12 @@ class Outstanding:
         if id(error) not in self._seen:
             self.errors += [p for p in _parts(error) if self.is_failure(p) and not among(p, self.errors)]
 
+    @_alone
+    def swallowed(self, errors: list[BaseException]) -> None:
+        """What the tests have raised in a function of theirs, and the program has not let through: nothing takes it any more,
+        though the program may raise it later where they want an exception."""
+        self.refused += [part for error in errors for part in _parts(error) if among(part, self.errors)]
+
     def refuse(self, error: BaseException) -> None:
         self.refused.append(error)
 

@@ -70,6 +70,10 @@ _ARE: tuple[type, ...] = (
 _KINDS = {kind.__name__: kind for kind in _ARE}
 _CLASSES = frozenset(("type", "ABCMeta", "_ProtocolMeta"))
 _MOST_ITEMS = 20_000
+_OF_MOCKS = frozenset(
+    ("called", "call_count", "call_args", "call_args_list", "method_calls", "mock_calls", "await_count")
+)
+_OF_MOCKS |= {"await_args", "await_args_list"}
 # Called without arguments, they say what an object holds: it is told nothing, and what they give is compared as data.
 _GIVING = frozenset(("to_list", "to_dict"))
 
@@ -82,9 +86,13 @@ class Proxy(Compared):
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         """For ``isinstance(f(), types.GeneratorType)``, wherever it is asked."""
+        if about(self).mock is not None:
+            return type(about(self).mock)
         return _KINDS.get(about(self).class_name, Proxy)
 
     def __getattr__(self, name: str) -> Any:
+        if about(self).mock is not None and (name in _OF_MOCKS or name.startswith("assert_")):
+            return getattr(about(self).mock, name)  # what was asked of it, the tests know
         if name == "__members__":  # of an enumeration
             return about(self).link.operation("members", self)
         if is_special(name) and name not in _NAMES_OF_A_KIND and not is_read(sys._getframe(1)):

@@ -244,6 +244,8 @@ class Raised:
         if inner is not None:
             message, exceptions = inner
             error = self._group(names, str(message), [self.as_here(e, decode, failures) for e in exceptions], error)
+        if len(held) != 1:  # without its object it would be the tests' own
+            raise codec.Malformed("not an exception")
         for found in map(decode, held):
             if not isinstance(found, Held):
                 raise codec.Malformed("not an exception as an object")

@@ -26,7 +26,7 @@ from . import lent, library, replaced, yielding
 from .connection import Connection
 from .conversations import MAIN, Conversations, need_room
 from .given import CONTAINERS, Arguments, Given, from_table
-from .mocked import holds_more, mocked, number_of
+from .mocked import mocked, number_of
 from .operations import OPERATIONS
 from .shaped import shaped
 from .shared import Numbered, Shared
@@ -136,7 +136,7 @@ class Server:
             if function is not None:
                 return {"~": "ref", "v": ["function", function]}
         if (mock := number_of(value)) is not None:
-            return {"~": "ref", "v": ["mock", mock, *([self._held(value)] if holds_more(value) else [])]}
+            return {"~": "ref", "v": ["mock", mock, self._held(value)]}
         return self._held(value)
 
     def _held(self, value: Any) -> Any:
@@ -314,11 +314,11 @@ class Server:
                 self._printed.flush()
         number = self.here.number
         with self.sending:
-            if changed := self.shared.changed(self.encode):
-                self.connection.send(["containers", changed])
-            nodes = self.instances.collect(self.encode)
-            if nodes:
+            changed = self.shared.changed(self.encode)
+            if nodes := self.instances.collect(self.encode):
                 self.connection.send(["nodes", nodes])
+            if changed:  # after the objects that are in it
+                self.connection.send(["containers", changed])
             self.connection.send(["nested", number, message] if number else message)
 
     def run(self) -> None:

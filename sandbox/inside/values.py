@@ -50,6 +50,7 @@ class Values:
 
     def __init__(self) -> None:
         self.instances = Instances({}, 1)
+        self.instances.refusals = Exception, passed.CannotLeave
         self.streams = Streams()
         self.shared = Shared(step=-1)
         self.handed = Handed()
@@ -181,16 +182,11 @@ class Values:
         return proxy
 
     def _mock(self, content: list[Any], standing: int, producer: str) -> Any:
-        """A mock of the tests, or what stands for it where the program has put more there than it has."""
-        which, *stand_in = content
-        mock = self._given.get(which)
-        if not mocked.is_mock(mock):
+        """What stands for a mock of the tests: it answers whatever it is asked, and must not do so in the place of a result."""
+        which, held = content
+        mock, stands_for = self._given.get(which), self.decode(held, standing, producer)
+        if not mocked.is_mock(mock) or not isinstance(stands_for, Proxy):
             raise codec.Malformed("not a mock of the tests")
-        if not stand_in:
-            return mock
-        stands_for = self.decode(stand_in[0], standing, producer)
-        if not isinstance(stands_for, Proxy):
-            raise codec.Malformed("not an object in the place of a mock")
         about(stands_for).mock = mock
         return stands_for
 

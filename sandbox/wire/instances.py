@@ -7,7 +7,6 @@ keep their identity. No method travels: on the tests' side only the task's own m
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import functools
 import inspect
@@ -17,6 +16,7 @@ from typing import Any
 
 from .codec import Malformed, is_data
 from .plain import DATA_NAMES
+from .told import Told
 
 _MOST = 200_000  # objects in one message
 # What a class may have in its body and still be nothing but the class that it is derived from, or what its objects hold.
@@ -39,6 +39,8 @@ class Instances:
 
     Attributes:
         constants: attributes that are not the other side's to set, and whether objects of the task may be put there.
+        refusals: what ``encode`` raises for what cannot go over.
+        told: what the other side knows of them. A side changes them only while the other one waits, so the newer state wins.
     """
 
     def __init__(self, classes: Mapping[str, type], first: int, by_name: bool = False) -> None:
@@ -49,6 +51,8 @@ class Instances:
         self._numbers: dict[int, int] = {}
         self._next, self._step = first, 1 if first > 0 else -1
         self._queue: list[int] = []
+        self.refusals: tuple[type[BaseException], ...] = (Exception,)
+        self.told = Told(kept=by_name)
 
     def reference(self, value: Any) -> list[Any] | None:
         """How ``value`` is named in a message, or None if it is not of the task's classes."""
@@ -81,35 +85,75 @@ class Instances:
                 return None
         return None
 
-    def collect(self, encode: Callable[[Any], Any]) -> list[Any]:
-        """[number, class, [[attribute, value], ...]] of everything that references named since the last call."""
-        done: set[int] = set()
+    def collect(self, encode: Callable[[Any], Any], untold: list[int] | None = None) -> list[Any]:
+        """[number, class, [[attribute, value], ...]] of everything that references named since the last call, and of what has
+        changed since the other side last heard of it (``untold``, where that is known); [attribute] alone: it is as it was."""
+        done: dict[int, None] = {}
+        nodes = self._reached(encode, done)
+        for number in self.told.untold() if untold is None else untold:
+            nodes += self._news(number, encode, done)
+        for number, *_ in reversed(nodes):  # what was named is the latest
+            self.told.remember(number, self.objects[number])
+        return nodes
+
+    def _reached(self, encode: Callable[[Any], Any], done: dict[int, None]) -> list[Any]:
         nodes = []
         while self._queue:
             number = self._queue.pop()
             if number in done:
                 continue
-            done.add(number)
+            done[number] = None
             if len(done) > _MOST:
                 raise ValueError(f"more than {_MOST} objects")
-            value = self.objects[number]
-            attributes = [[name, encode(content)] for name, content in _attributes(value)]
-            nodes.append([number, self._class_of(type(value)), attributes])
+            attributes = self.told.attributes(self.objects[number])
+            # What is known is written, too: it may lead to what is not.
+            written = {name: encode(content) for name, content in attributes.items()}
+            if not self.told.knows(number):
+                nodes.append(self._node(number, attributes, written))
         return nodes
 
-    def absorb(self, nodes: Any, decode: Callable[[Any], Any]) -> None:
-        """Make or update the objects that came over.
+    def _news(self, number: int, encode: Callable[[Any], Any], done: dict[int, None]) -> list[Any]:
+        """An object that nothing has named, and what it leads to; none if it has by now what cannot go over, and stays then."""
+        if number in done:
+            return []
+        before = len(done)
+        done[number] = None
+        try:
+            attributes = self.told.attributes(self.objects[number])
+            same = self.told.same(number, attributes)
+            written = {name: encode(content) for name, content in attributes.items() if name not in same}
+            node = self._node(number, attributes, written)
+            if node[1] is None or not all(map(_may_be_named, attributes)):
+                raise Malformed("no object of the task any more")
+            return [node, *self._reached(encode, done)]
+        except self.refusals:
+            while len(done) > before:
+                done.popitem()
+            self._queue.clear()
+            self.told.forget(number)
+            return []
+
+    def _node(self, number: int, attributes: dict[str, Any], written: Mapping[str, Any]) -> list[Any]:
+        same = self.told.same(number, attributes)
+        told = [[name] if name in same else [name, written[name]] for name in attributes]
+        return [number, self._class_of(type(self.objects[number])), told]
+
+    def absorb(self, nodes: Any, decode: Callable[[Any], Any]) -> set[int]:
+        """Make or update the objects that came over; numbers of those that were there.
 
         Raises:
             Malformed: an unknown class, or an attribute that would stand before a method of the class.
         """
         if type(nodes) is not list or len(nodes) > _MOST:
             raise Malformed("not objects of the task")
+        known = set()
         for node in nodes:
             number, name, _ = node
             if type(number) is not int or name not in self.classes:
                 raise Malformed("not an object of the task")
-            if number not in self.objects:
+            if number in self.objects:
+                known.add(number)
+            else:
                 kind = self.classes[name]
                 if issubclass(kind, enum.Enum):
                     raise Malformed("a member of an enumeration as an object")
@@ -121,12 +165,20 @@ class Instances:
                 self._numbers[id(made)] = number
         for number, _, attributes in nodes:
             self._fill(self.objects[number], attributes, decode)
+        for number, _, attributes in reversed(nodes):
+            self.told.absorbed(number, self.objects[number], {name for name, *new in attributes if new})
+        return known
 
     def _fill(self, target: Any, attributes: Any, decode: Callable[[Any], Any]) -> None:
         given = {}
-        for name, content in attributes:
-            if type(name) is not str or not name.isidentifier() or (name.startswith("__") and name.endswith("__")):
+        same = set()
+        for name, *new in attributes:
+            if type(name) is not str or not _may_be_named(name):
                 raise Malformed("not an attribute")
+            if not new:
+                same.add(name)
+                continue
+            (content,) = new
             if not self.by_name and _is_kept(type(target), name):
                 continue  # a result that a method keeps, which is found again here
             if not self.by_name and not _free(type(target), name):
@@ -139,7 +191,7 @@ class Instances:
                 raise Malformed(f"a function of the program in the place of {name!r}")
         known = getattr(target, "__dict__", None)
         if isinstance(known, dict):
-            for name in [n for n in known if n not in given]:
+            for name in [n for n in known if n not in given and n not in same]:
                 object.__delattr__(target, name)
         for name, value in given.items():
             try:
@@ -164,19 +216,8 @@ class Instances:
         raise Malformed("a reference to nothing")
 
 
-def _attributes(value: Any) -> list[tuple[str, Any]]:
-    found: dict[str, Any] = {}
-    with contextlib.suppress(AttributeError):  # a class with slots only
-        found.update(object.__getattribute__(value, "__dict__"))
-    for base in type.__dict__["__mro__"].__get__(type(value)):
-        slots = base.__dict__.get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__"):
-                try:
-                    found[name] = object.__getattribute__(value, name)
-                except AttributeError:
-                    continue  # a slot that was never set
-    return [(n, v) for n, v in found.items() if isinstance(n, str)]
+def _may_be_named(name: str) -> bool:
+    return name.isidentifier() and not (name.startswith("__") and name.endswith("__"))
 
 
 def _is_kept(kind: type, name: str) -> bool:

@@ -188,4 +188,34 @@ RAISED: list[Attack] = [
         ],
         {"entry_point": "Box"},
     ),
+    (
+        "what a function of the tests raises, swallowed",
+        "def f(g, n=1):\n for _ in range(n):\n  try: g()\n  except BaseException: pass",
+        [
+            f"import pytest, sys\ndef g(): raise {kind}\nwith pytest.raises({kind}): f(g)\n"
+            for kind in ("KeyboardInterrupt", "GeneratorExit", "SystemExit")
+        ],
+        _F,
+    ),
+    (
+        "what a block of the tests raises, swallowed",
+        "class f:\n def __init__(s, *a): pass\n def __enter__(s): return s\n def __exit__(s, *a): return True",
+        [
+            f"import pytest\nwith pytest.raises({kind}):\n    with f(1): raise {kind}"
+            for kind in ("KeyboardInterrupt", "GeneratorExit")
+        ],
+        _F,
+    ),
+    *(
+        (
+            f"an assertion that is kept and raised later, {how}",
+            f"K = []\ndef f(g):\n if not g: raise {raised}\n try: g(1)\n except BaseException as e: K.append(e)",
+            [
+                "def g(x): assert x == 5\nf(g)\nimport pytest\nwith pytest.raises(Exception): f(None)",
+                "def g(x): assert x == 5\nf(g)\ntry: f(None)\nexcept Exception: pass\nelse: raise ValueError",
+            ],
+            _F,
+        )
+        for how, raised in (("as it is", "K[0]"), ("in a group", "ExceptionGroup('g', K)"))
+    ),
 ]  # fmt: skip
