@@ -59,6 +59,7 @@ class Link(Values):
         self.taken: collections.Counter[int] = collections.Counter()
         self.conversations = Conversations(self._receive, self._begin)
         self.called: set[threading.Thread] = set()  # in which functions run that threads of the program have called
+        self.apart: list[BaseException] = []  # what decides, of these
         self.awaited = False  # whether the tests have awaited anything of the program's
         self.requests = 0
         self.asked: collections.Counter[int] = collections.Counter()  # the same by thread
@@ -132,6 +133,7 @@ class Link(Values):
         self.outstanding.asked = True
         # Assertions and exits in functions of the tests: they decide, unless the program lets them through, and it is taken here.
         decide: list[BaseException] = []
+        alone = len(self.asking) == 1 and sum(self.asking.values()) == 1
         with _broken():
             self._send(message)
             while True:
@@ -142,7 +144,7 @@ class Link(Values):
                     if (deciding := self._run_function(*asked)) is not None:
                         decide.append(deciding)
                 elif reply[0] == "value":
-                    self.outstanding.swallowed(decide)
+                    self.outstanding.swallowed(decide + self._apart(alone))
                     return reply[1:]
                 elif reply[0] == "raised" and len(reply) == 4:
                     self._change(given, reply[2])
@@ -150,6 +152,7 @@ class Link(Values):
                     break
                 else:
                     raise codec.Malformed("not a reply")
+        decide += self._apart(alone)
         self.outstanding.swallowed([other for other in decide if other is not error])
         if any(error is other for other in decide):
             raise error
@@ -157,6 +160,11 @@ class Link(Values):
         if around and reply[3]:
             self._told(around, reply[3])
         raise error
+
+    def _apart(self, alone: bool) -> list[BaseException]:
+        """What was raised in functions that threads of the program have called, if no other request may let it through."""
+        found, self.apart = (self.apart, []) if alone else ([], self.apart)
+        return found
 
     def _receive(self) -> list[Any]:
         while True:
@@ -191,7 +199,8 @@ class Link(Values):
             with contextlib.suppress(Gone), _broken():
                 *asked, printed = message[1:]
                 self.around.printed({"captured": self.around.captured()}, printed)
-                self._run_function(*asked)
+                if (deciding := self._run_function(*asked)) is not None:
+                    self.apart.append(deciding)
         finally:
             self.conversations.leave(number)
             self.called.discard(threading.current_thread())
@@ -266,6 +275,10 @@ class Link(Values):
         except Gone:
             raise
         except BaseException as error:
+            if self.outstanding.holds_assertion(error):
+                self.outstanding.add(error)
+                self._send(["failed", library.names_of(type(error)), "", [], self._failure(error)])
+                return error
             if not (isinstance(error, (Exception, passed.CannotLeave)) or held_by(error) is not None):
                 self.outstanding.add(error)  # an exit, for one: it is not the program's to end the tests
                 self._send(["failed", library.names_of(type(error)), "", [], self._failure(error)])

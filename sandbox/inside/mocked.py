@@ -22,6 +22,11 @@ _PLAIN = frozenset(
 )  # which have no names of their own
 
 
+# What a mock says of how it was asked.
+ASKED = frozenset(("called", "call_count", "call_args", "call_args_list", "method_calls", "mock_calls", "await_count"))
+ASKED |= {"await_args", "await_args_list"}
+
+
 def is_mock(value: Any) -> bool:
     mock = sys.modules.get("unittest.mock")
     return mock is not None and isinstance(value, mock.NonCallableMock)
@@ -37,9 +42,8 @@ def of_mock(mock: Any, name: str, *new: Any) -> Any:
     Raises:
         TypeError: for a new one that is no data: an object of the program's would answer the tests.
     """
-    if name not in _SPECIAL and (
-        name.startswith(("_", "assert")) or hasattr(sys.modules["unittest.mock"].MagicMock, name)
-    ):
+    of_class = any(hasattr(getattr(sys.modules["unittest.mock"], kind), name) for kind in ("MagicMock", "AsyncMock"))
+    if name not in _SPECIAL and (name.startswith(("_", "assert")) or of_class or name in ASKED):
         raise TypeError(name) if new else AttributeError(name)
     for value in new:
         if name in _SPECIAL or type(value) not in _PLAIN:

@@ -120,6 +120,10 @@ class Outstanding:
         """Whether it says that something is wrong: an exit of the tests, or the end of a generator of theirs, does not."""
         return isinstance(error, Exception) or (isinstance(error, BaseException) and self._is_of_program(error))
 
+    def holds_assertion(self, error: BaseException) -> bool:
+        """Whether it is, or has in a group, an assertion of the tests."""
+        return any(map(self._is_assertion, _parts(error)))
+
     def _is_assertion(self, error: BaseException) -> bool:
         return isinstance(error, AssertionError) and not self._is_of_program(error)
 
@@ -133,7 +137,7 @@ class Outstanding:
     def swallowed(self, errors: list[BaseException]) -> None:
         """What the tests have raised in a function of theirs, and the program has not let through: nothing takes it any more,
         though the program may raise it later where they want an exception."""
-        self.refused += [part for error in errors for part in _parts(error) if among(part, self.errors)]
+        self.refused += [part for error in errors for part in _parts(error)]
 
     def refuse(self, error: BaseException) -> None:
         self.refused.append(error)

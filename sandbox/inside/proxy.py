@@ -33,6 +33,7 @@ from .held import (
     untainted,
 )
 from .iterated import AwaitedItems, Items
+from .mocked import ASKED
 
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
 _NAMES_OF_A_KIND = frozenset(
@@ -91,7 +92,7 @@ class Proxy(Compared):
         return _KINDS.get(about(self).class_name, Proxy)
 
     def __getattr__(self, name: str) -> Any:
-        if about(self).mock is not None and (name in _OF_MOCKS or name.startswith("assert_")):
+        if about(self).mock is not None and (name in ASKED or name.startswith("assert_")):
             return getattr(about(self).mock, name)  # what was asked of it, the tests know
         if name == "__members__":  # of an enumeration
             return about(self).link.operation("members", self)

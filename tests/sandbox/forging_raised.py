@@ -218,4 +218,33 @@ RAISED: list[Attack] = [
         )
         for how, raised in (("as it is", "K[0]"), ("in a group", "ExceptionGroup('g', K)"))
     ),
+    (
+        "an assertion in a thread of the program, raised later",
+        "import threading\nK = []\ndef f(g=None, *a):\n if not g: raise K[0]\n def w():\n  try: g(1)\n  except BaseException as e: K.append(e)\n t = threading.Thread(target=w)\n t.start()\n t.join()",
+        [
+            f"import pytest\ndef g(x): {raises}\nf(g)\nwith pytest.raises(BaseException): f(None)"
+            for raises in ("assert x == 5", "raise SystemExit")
+        ],
+        _F,
+    ),
+    (
+        "an assertion that another callback takes",
+        "K = []\ndef f(g=None, h=None):\n if not g: raise K[0]\n try: g(1)\n except BaseException as e: K.append(e)\n h()",
+        ["import pytest\ndef g(x): assert x == 5\ndef h():\n    with pytest.raises(Exception): f(None)\nf(g, h)"],
+        _F,
+    ),
+    (
+        "an assertion in a group",
+        "def f(g):\n try: g()\n except BaseException: pass",
+        ["def g(): raise ExceptionGroup('x', [ValueError(1), AssertionError(1)])\nf(g)"],
+        _F,
+    ),
+    (
+        "how often a mock was awaited",
+        "async def f(m): m.send.await_count = 1",
+        [
+            "from unittest.mock import AsyncMock\nimport asyncio\nm = AsyncMock()\nasyncio.run(f(m))\nm.send.assert_awaited_once()"
+        ],
+        _F,
+    ),
 ]  # fmt: skip
