@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from grpo_kit.errors import UserError
+from grpo_kit.observe.terminal import open_console
 from grpo_kit.runtime import ranks
 
 from .chain import is_chain, train_chain
 from .request import AtStep, Told, TrainRequest
-from .start import train_here
+from .start import check, train_here
 from .torchrun import become_torchrun, run_torchrun, train_on_ranks
 
 
@@ -29,7 +30,12 @@ def train(request: TrainRequest, told: Told | None = None) -> Path | None:
         if request.fork is not None or isinstance(request.resume, AtStep):
             raise UserError("a recipe of several stages can only be resumed where it stopped: give --resume alone")
         return train_chain(request, told, lambda stage: _train_stage(stage, told))
-    if request.processes is not None and not request.dry_run:
+    if request.processes is not None:
+        # Here, where it is one paragraph on the screen: of several processes each says that the others have failed.
+        with ranks.planned(request.processes):
+            if request.dry_run:
+                return train_here(request, told)
+            check(replace(request, dry_run=True), open_console(quiet=True))
         become_torchrun(request.processes, request.arguments())
     if ranks.launched() and not request.dry_run:
         return train_on_ranks(request, told)

@@ -26,6 +26,7 @@ SECONDS_AT_A_BARRIER = 1800.0
 SECONDS_BETWEEN_LOOKS = 0.01
 _control: list[object] = []  # the main thread's group, and that of the thread aside
 _thread = threading.local()
+_planned = 1  # processes that there are to be, before torchrun has started any
 
 
 def launched() -> bool:
@@ -39,7 +40,18 @@ def rank() -> int:
 
 
 def world_size() -> int:
-    return int(os.environ["WORLD_SIZE"]) if launched() else 1
+    return int(os.environ["WORLD_SIZE"]) if launched() else _planned
+
+
+@contextmanager
+def planned(processes: int) -> Iterator[None]:
+    """For what is checked before torchrun starts so many."""
+    global _planned
+    before, _planned = _planned, processes
+    try:
+        yield
+    finally:
+        _planned = before
 
 
 def local_rank() -> int:

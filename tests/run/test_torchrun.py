@@ -74,3 +74,13 @@ def test_resume_auto_takes_nothing_for_a_run_that_is_none(grpo_kit, recipe, tmp_
     assert (refused.returncode, "exists and is not empty" in refused.stderr) == (2, True)
     nowhere = grpo_kit("train", recipe, "--resume", "auto")
     assert (nowhere.returncode, "--resume needs --run-dir" in nowhere.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("wrong", ["train.stepz=5", "model.compile=true", "model.path=/nowhere"])
+def test_what_is_wrong_is_said_before_any_process_is_started(grpo_kit, recipe, tmp_path, wrong):
+    refused = grpo_kit("train", recipe, "--run-dir", tmp_path / "run", "--nproc", 2, wrong)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: ")
+    assert wrong.partition("=")[0].rpartition(".")[2] in refused.stderr
+    assert "rank" not in refused.stderr
+    assert not (tmp_path / "run").exists()
