@@ -114,7 +114,7 @@ class Arguments:
         return marked(value, lambda container: self.marks.get(id(container)), top) if self.marks else value
 
     def before(self) -> list[Any]:
-        return [_shallow(value) for value in self.containers]
+        return [shallow(value) for value in self.containers]
 
     def changed(self, before: list[Any], encode: Callable[[Any], Any]) -> dict[str, Any]:
         """The contents of those that are not what they were, by number."""
@@ -180,7 +180,8 @@ def _parts(value: Any) -> list[Any]:
     return [] if base is None else list(base.__iter__(value))
 
 
-def _shallow(value: Any) -> Any:
+def shallow(value: Any) -> Any:
+    """What is in a container, to be compared with it later."""
     if isinstance(value, dict):
         return [part for pair in dict.items(value) for part in pair]
     base = next((kind for kind in _SEQUENCES if isinstance(value, kind)), None)
@@ -193,7 +194,7 @@ def _same(value: Any, before: Any) -> bool:
     if type(value) is list:
         return len(value) == len(before) and all(map(operator.is_, value, before))
     if isinstance(value, (dict, list, collections.deque)):
-        now = _shallow(value)
+        now = shallow(value)
         return len(now) == len(before) and all(map(operator.is_, now, before))
     if _is_array(value):
         return bool(value.tobytes() == before.tobytes())

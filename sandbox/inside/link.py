@@ -16,7 +16,7 @@ from ..wire import codec
 from . import emptied, library, outstanding, passed, waited
 from .connection import Connection
 from .conversations import MAIN, Conversations, Turns, need_room
-from .given import Arguments, alike, fill
+from .given import Arguments, alike, fill, marked
 from .held import OPAQUE, OWN, Gone, Kept, about, names_class, number
 from .proxy import Proxy, show
 from .raised import held_by, known_text
@@ -161,9 +161,15 @@ class Link(Values):
             self._told(around, reply[3])
         raise error
 
+    def _by_known_number(self, value: Any) -> Any:
+        """A container that the program has by now is the same one there."""
+        return marked(value, functools.partial(self.shared.mark, given={})) if self.shared.known else value
+
     def _apart(self, alone: bool) -> list[BaseException]:
         """What was raised in functions that threads of the program have called, if no other request may let it through."""
-        found, self.apart = (self.apart, []) if alone else ([], self.apart)
+        found: list[BaseException] = []
+        while alone and self.apart:  # one by one: another thread may add one meanwhile
+            found.append(self.apart.pop(0))
         return found
 
     def _receive(self) -> list[Any]:
@@ -178,8 +184,7 @@ class Link(Values):
                 if message[0] == "nodes":
                     self.kept.changed |= self.instances.absorb(message[1], self.decode)
                 else:
-                    with self.shared.no_news():
-                        self.shared.take(message[1], self.decode)
+                    self.shared.take(message[1], self.decode)
             finally:
                 self.here.absorbs = False
 
@@ -299,7 +304,7 @@ class Link(Values):
         self.kept.before(name, number(operands[0]))
         self.awaited = self.awaited or name in _AWAITED
         with self._turn():
-            message: list[Any] = ["operation", name, [self.encode(o) for o in operands]]
+            message: list[Any] = ["operation", name, [self.encode(self._by_known_number(o)) for o in operands]]
             given = Arguments(operands).containers  # which an object may keep: b.items = a
             around = self._around()
             if around or given:  # what runs behind an attribute, an operator or a block prints, too
@@ -383,7 +388,7 @@ class Link(Values):
         return self.turns.taken(things)
 
     def _call(self, target: Proxy, arguments: Arguments, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        handed = arguments.by_number if arguments.shared else lambda value: value
+        handed = arguments.by_number if arguments.shared else self._by_known_number
         encoded = [self.encode(handed(a)) for a in args]
         named = {k: self.encode(handed(v)) for k, v in kwargs.items()}
         shown = [show(a) for a in args] + [f"{k}={show(v)}" for k, v in kwargs.items()]

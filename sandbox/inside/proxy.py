@@ -71,10 +71,6 @@ _ARE: tuple[type, ...] = (
 _KINDS = {kind.__name__: kind for kind in _ARE}
 _CLASSES = frozenset(("type", "ABCMeta", "_ProtocolMeta"))
 _MOST_ITEMS = 20_000
-_OF_MOCKS = frozenset(
-    ("called", "call_count", "call_args", "call_args_list", "method_calls", "mock_calls", "await_count")
-)
-_OF_MOCKS |= {"await_args", "await_args_list"}
 # Called without arguments, they say what an object holds: it is told nothing, and what they give is compared as data.
 _GIVING = frozenset(("to_list", "to_dict"))
 

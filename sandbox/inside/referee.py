@@ -174,6 +174,7 @@ def _judge_one(texts: dict[str, str], namespace: dict[str, Any], whole: _Whole) 
     before = threading.enumerate()
     link.last = ""
     link.outstanding.clear()
+    link.apart.clear()
     link.emptied.clear()
     try:
         try:

@@ -9,16 +9,15 @@ same container is the same one for the tests.
 from __future__ import annotations
 
 import collections
-import contextlib
 import functools
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from ..wire import codec
-from .given import CONTAINERS, Arguments, alike, fill, marked
+from .given import CONTAINERS, Arguments, alike, fill, marked, shallow
 
 _MOST, _LONGEST = 64, 1000
 
@@ -96,7 +95,9 @@ class Shared:
 
     def _drop(self, number: int) -> None:
         if number in self.known:
-            self._numbers.pop(id(self.known.pop(number)), None)
+            container = self.known.pop(number)
+            if self._numbers.get(id(container)) == number:  # it may have been kept by another one since
+                del self._numbers[id(container)]
             self._forget(number)
 
     def put(self, number: int, content: Any) -> Any:
@@ -105,9 +106,16 @@ class Shared:
             known = self.known.get(number)
             if known is not None and alike(known, content):
                 fill(known, content)
+                self._is_told_within(known)
                 content = known
             self.keep(number, content)
             return content
+
+    def _is_told_within(self, container: Any) -> None:
+        """What the other side has put into one is no news where that stands in others, and what else is new there still is."""
+        for parts, before in self._before.values():
+            if (mark := parts.marks.get(id(container))) is not None:
+                before[mark.number] = shallow(container)
 
     def take(self, states: Any, decode: Callable[[Any], Any]) -> None:
         """What the other side has changed. Raises Malformed."""
@@ -115,8 +123,9 @@ class Shared:
             raise codec.Malformed("not containers")
         for number, content in states:
             found = decode(content)
-            if number in self.known and alike(self.known[number], found):
-                self.put(number, found)
+            with self._lock:
+                if number in self.known and alike(self.known[number], found):
+                    self.put(number, found)
 
     def changed(self, encode: Callable[[Any], Any]) -> list[Any]:
         """[number, content] of those that are not what they were; the other side is told of it now."""
@@ -170,17 +179,6 @@ class Shared:
                 return encode(marked(container, functools.partial(self.mark, given=given), top=True))
             finally:
                 self._written.discard(number)
-
-    @contextlib.contextmanager
-    def no_news(self) -> Iterator[None]:
-        """For the time in which the tests take what the program has changed.
-
-        What has changed may be in another container: that this one has changed is none of the tests' doing, by which the
-        program's objects might be others.
-        """
-        before = self.untold()
-        yield
-        self.told(set(self.untold()).difference(before))
 
     def told(self, numbers: Collection[int]) -> None:
         """Take some for what the other side knows."""

@@ -168,9 +168,7 @@ class Values:
         if kind == "pattern":
             return _pattern(self.decode(which), class_name)
         if kind == "container" and type(which) is int:
-            found = self.decode(class_name, standing, producer)
-            with self.shared.no_news():
-                return self.shared.put(which, found)
+            return self.shared.put(which, self.decode(class_name, standing, producer))
         if kind != "object" or type(which) is not int or type(class_name) is not str:
             raise codec.Malformed("not a reference")
         proxy = self._proxy(which, class_name, standing, producer)

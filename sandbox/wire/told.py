@@ -10,6 +10,8 @@ from collections.abc import Container, Mapping
 from itertools import chain, repeat
 from typing import Any
 
+from . import codec
+
 _MOST, _MOST_ITEMS = 300, 20_000  # objects, and items of the containers in all of them: each message looks at them
 _MOST_NEW = 32  # that are looked at one by one
 _LONGEST = 1000  # of the containers in one attribute
@@ -65,8 +67,8 @@ class Told:
     def absorbed(self, number: int, value: Any, names: Container[str]) -> None:
         """The other side has told some attributes; another thread may have changed others meanwhile."""
         state = _State(self.attributes(value))
-        if number in self._known:
-            state.keep(self._known[number][1], names)
+        if (known := self._known.get(number)) is not None:
+            state.keep(known[1], names)
         self._put(number, value, state)
 
     def _put(self, number: int, value: Any, state: _State) -> None:
@@ -98,7 +100,8 @@ class Told:
 
     def knows(self, number: int) -> bool:
         """Whether an object is what the other side knows."""
-        return number in self._known and self._is(*self._known[number])
+        known = self._known.get(number)
+        return known is not None and not known[1].unfollowed and self._is(*known)
 
     def _is(self, value: Any, state: _State) -> bool:
         now = _held(value) if state.is_plain else self.attributes(value)
@@ -106,16 +109,16 @@ class Told:
 
     def same(self, number: int, attributes: dict[str, Any]) -> frozenset[str]:
         """Names of the attributes that are what the other side knows."""
-        if number not in self._known:
+        if (known := self._known.get(number)) is None:
             return frozenset()
-        _, state = self._known[number]
+        _, state = known
         return frozenset(name for name, content in attributes.items() if state.has(name, content))
 
     def is_another(self, number: int) -> bool:
         """Whether an attribute is another one, and not only what is in it."""
-        if number not in self._known:
+        if (known := self._known.get(number)) is None:
             return False
-        value, state = self._known[number]
+        value, state = known
         return not state.is_of(self.attributes(value))
 
 
@@ -124,17 +127,22 @@ class _State:
 
     Attributes:
         is_plain: whether these are all that is in the object's ``__dict__``, and the containers are lists.
+        unfollowed: attributes in which something may change unseen (an array, a list that is too long): whoever names the object
+            sends them.
     """
 
-    __slots__ = ("attributes", "ids", "is_plain", "items", "names", "parts")
+    __slots__ = ("attributes", "ids", "is_plain", "items", "names", "parts", "unfollowed")
 
     def __init__(self, attributes: dict[str, Any]) -> None:
         self.is_plain = False
-        found = ((name, _parts_in(content)) for name, content in attributes.items() if type(content) not in _PLAIN)
-        self._set(attributes, {name: parts for name, parts in found if parts})
+        found = [(name, *_parts_in(content)) for name, content in attributes.items() if type(content) not in _PLAIN]
+        parts = {name: parts for name, parts, whole in found if parts and whole}
+        self._set(attributes, parts, frozenset(name for name, _, whole in found if not whole))
 
-    def _set(self, attributes: dict[str, Any], parts: dict[str, list[tuple[Any, list[Any]]]]) -> None:
-        self.attributes, self.parts = attributes, parts
+    def _set(
+        self, attributes: dict[str, Any], parts: dict[str, list[tuple[Any, list[Any]]]], unfollowed: frozenset[str]
+    ) -> None:
+        self.attributes, self.parts, self.unfollowed = attributes, parts, unfollowed
         self.items = sum(len(content) for known in parts.values() for _, content in known)
         self.names, self.ids = [*attributes], [*map(id, attributes.values())]
 
@@ -145,6 +153,7 @@ class _State:
         self._set(
             self.attributes | {name: before.attributes.get(name, _ABSENT) for name in old},
             parts | {name: before.parts[name] for name in old if name in before.parts},
+            frozenset((self.unfollowed - {*old}) | (before.unfollowed & {*old})),
         )
 
     def containers(self) -> list[Any]:
@@ -157,7 +166,8 @@ class _State:
         return all(map(_are, self.parts.values()))
 
     def has(self, name: str, content: Any) -> bool:
-        return self.attributes.get(name, _ABSENT) is content and _are(self.parts.get(name, []))
+        followed = name not in self.unfollowed
+        return followed and self.attributes.get(name, _ABSENT) is content and _are(self.parts.get(name, []))
 
 
 class _Together:
@@ -171,6 +181,7 @@ class _Together:
         self.others = [number for number, (_, state) in known.items() if not state.is_plain]
         states = [state for _, state in known.values() if state.is_plain]
         self._values = [value for value, state in known.values() if state.is_plain]
+        self._counts = [len(state.names) for state in states]
         self._names = [*chain.from_iterable(state.names for state in states)]
         self._ids = [*chain.from_iterable(state.ids for state in states)]
         parts = [part for state in states if state.parts for known in state.parts.values() for part in known]
@@ -183,6 +194,7 @@ class _Together:
             held = [*map(object.__getattribute__, self._values, repeat("__dict__"))]
             return (
                 [*map(id, chain.from_iterable(map(dict.values, held)))] == self._ids
+                and [*map(len, held)] == self._counts
                 and [*chain.from_iterable(held)] == self._names
                 and [*map(len, self._lists)] == self._lengths
                 and [*map(id, chain.from_iterable(self._lists))] == self._items
@@ -199,23 +211,27 @@ def _held(value: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _parts_in(value: Any) -> list[tuple[Any, list[Any]]]:
-    """The containers in a value, and what is in each; those that were met first of too many."""
+def _parts_in(value: Any) -> tuple[list[tuple[Any, list[Any]]], bool]:
+    """The containers in a value with what is in each, and whether these are all in which something may change."""
     found: list[tuple[Any, list[Any]]] = []
     seen: set[int] = set()
     waiting, left = [value], _LONGEST
     while waiting:
         container = waiting.pop()
-        if type(container) in _PLAIN or id(container) in seen or not isinstance(container, (dict, *_ITERABLE)):
+        if type(container) in _PLAIN or id(container) in seen:
+            continue
+        if not isinstance(container, (dict, *_ITERABLE)):
+            if type(container).__module__ == "numpy" or codec.is_data(container):
+                return [], False
             continue
         seen.add(id(container))
         parts = _parts(container)
         left -= len(parts)
         if left < 0:
-            break
+            return [], False
         found.append((container, parts))
         waiting += parts
-    return found
+    return found, True
 
 
 def _parts(container: Any) -> list[Any]:

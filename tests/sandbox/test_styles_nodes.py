@@ -17,6 +17,10 @@ DEEP = LST.replace("append(n)", "append(copy.deepcopy(n))")
 KEEPS = "K = []\nimport copy\ndef f(a): K.append(a)\ndef get(): return K[-1].v\ndef put(v): K[-1].v = v\ndef mk():\n K.append(Node(1))\n return K[-1]\n"
 COPIES = KEEPS.replace("append(a)", "append(copy.copy(a))").replace("return K[-1]\n", "return copy.copy(K[-1])\n")
 OUT = "K = []\ndef f(): return K\ndef put(v): K.append(Node(v))\n"
+LENGTH = "def f(b): return len(b.v)\ndef g(b): b.v.append(1)"
+NO_LENGTH = "N = []\ndef f(b):\n N.append(len(b.v))\n return N[0]\ndef g(b): pass"
+FIRST, NO_FIRST = "def f(b): return b.v[0]\ndef g(b): b.v[0] = 9", "def f(b): return 1\ndef g(b): pass"
+MANY = "import copy\nK = []\ndef f(ns): K.extend(ns)\ndef g(n): return hasattr(K[n], 'x')"
 _L, _F = {"entry_point": "Lst", "setup": NODE}, {"entry_point": "f", "setup": NODE}
 P = "l = Lst()\nn = Node(1)\nl.push(n)\n"
 # fmt: off
@@ -39,6 +43,9 @@ NODES = [
  ("what a function hands over and keeps", KEEPS, COPIES, "n = mk()\nput(8)\nassert n.v == 8\nn.v = 9\nassert get() == 9", _F),
  ("within a list that both have", OUT, OUT.replace("return K", "return K[:]"), "all = f()\nput(3)\nall[0].v = 4\nput(5)\nassert [n.v for n in all] == [4, 5] and f()[0] is all[0]", _F),
  ("of a class of the tests", KEEPS, COPIES, "class N:\n    def __init__(self, v): self.v = v\na = N(1)\nf(a)\na.v = 7\nassert get() == 7 and a.v == 7\nput(9)\nassert a.v == 9", _F),
+ ("a long list", LENGTH, NO_LENGTH, "b = Node(list(range(2000)))\nassert f(b) == 2000\nb.v.append(7)\nassert f(b) == 2001\ng(b)\nassert len(b.v) == 2002 and b.v[-1] == 1", _F),
+ ("an array", FIRST, NO_FIRST, "import array\nb = Node(array.array('i', [1, 2]))\nassert f(b) == 1\nb.v[0] = 5\nassert f(b) == 5\ng(b)\nassert b.v[0] == 9", _F),
+ ("an attribute that moves from one to the next", MANY, MANY.replace("extend(ns)", "extend(copy.copy(n) for n in ns)"), "ns = [Node(1) for _ in range(60)]\nns[10].x = v = object()\nf(ns)\nassert g(10) and not g(11)\ndel ns[10].x\nns[11].x = v\nassert not g(10) and g(11)", _F),
  ("a namespace", KEEPS, COPIES, "from types import SimpleNamespace\na = SimpleNamespace(v=1)\nf(a)\na.v = 7\nassert get() == 7 and a.v == 7\nput(9)\nassert a.v == 9", _F),
 ]
 # fmt: on

@@ -36,6 +36,7 @@ BOX_COPIES = (
     + " def __setattr__(s, n, v): object.__setattr__(s, n, v[:])\n"
 )
 TAKES = "class S(list):\n def append(s, x):\n  if x not in s: super().append(x)\n def take(s, o, l):\n  l.append(len(o)); s.append(l)\n  return l\n"
+GIVEN = "class S:\n def first(s, x): s.one = x\n def second(s, x): s.two = x\n def add(s, x): s.one.append(x)\n"
 PUTS = "V = [1]\ndef f(m): m.append(V)\ndef g(): V.append(2)"
 CONSTANT = "from dataclasses import dataclass\n@dataclass\nclass P:\n x: int\nORIGIN = P(0)\ndef f(): return P(0)"
 _FG = {"entry_point": ["f", "g"]}
@@ -81,6 +82,7 @@ SAME = [
  ("what a function of the tests returns", "def f(g): return g()", "def f(g): return g()[:]", "a = [1]\nassert f(lambda: a) is a", _F),
  ("what a function of the tests returns, kept", "K = []\ndef f(g):\n K.append(g()); K[0].append(5)\n return len(K)", "K = []\ndef f(g):\n K.append(g()[:]); K[0].append(5)\n return len(K)", "a = [1]\nassert f(lambda: a) == 1 and a == [1, 5]\na.append(6)\nassert f(lambda: a) == 2 and a == [1, 5, 6, 5]", _F),
  ("a constant and its equal", CONSTANT, CONSTANT.replace("ORIGIN = P(0)", "ORIGIN = P(1)"), "assert f() == ORIGIN and not f() != ORIGIN and f() is not ORIGIN", _F),
+ ("a list that is given to two methods", GIVEN, GIVEN.replace("s.two = x", "s.two = x[:]"), "s, a = S(), [1]\ns.first(a)\ns.second(a)\ns.add(5)\nassert s.two == [1, 5] and a == [1, 5] and s.one is a", _S),
  ("what a block gives", HAS, COPIES, "s = S()\nwith s as rows: rows.append([3])\nassert s.rows() == [[1], [2], [3]]", _S),
 ]
 # fmt: on
