@@ -83,3 +83,12 @@ def decided_by_themselves(sandbox: Sandbox, attacks: Sequence[Attack]) -> list[A
             if len(some) > 1:  # what was not judged, because an earlier test ended the process, is judged alone
                 waiting += [[t] for t, found in zip(some, result.tests, strict=True) if found.verdict == "skipped"]
     return wrong
+
+
+def assert_tells(sandbox: Sandbox, right: str, wrong: str, tests: Sequence[str], arguments: dict[str, Any]) -> None:
+    """A right program passes and a wrong one fails, by what it does and not by a name that it lacks."""
+    result = sandbox.run_tests(right, tests, limits=LIMITS, **arguments)
+    assert result.passed, result.reason
+    refused = sandbox.run_tests(wrong, tests, limits=LIMITS, **arguments)
+    assert not refused.passed
+    assert not refused.reason.startswith(("NameError", "SyntaxError", "ImportError")), refused.reason

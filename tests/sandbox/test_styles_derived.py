@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .corpus import LIMITS
+from .corpus import assert_tells
 
 FOLDED = "class CaseDict(dict):\n def __setitem__(s, k, v): super().__setitem__(k.lower(), v)\n def __getitem__(s, k): return super().__getitem__(k.lower())\n def __contains__(s, k): return super().__contains__(k.lower())\n"
 BAG = "class Bag(dict):\n def __missing__(s, k): return 0\n"
@@ -60,6 +60,4 @@ DERIVED = [
 
 @pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in DERIVED], ids=[c[0] for c in DERIVED])
 def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
-    result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
-    assert result.passed, result.reason
-    assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
+    assert_tells(any_sandbox, right, wrong, [test], arguments)

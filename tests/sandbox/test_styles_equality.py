@@ -18,7 +18,7 @@ RESULT = "MADE = {}\nclass R:\n def __init__(s, x): s.x = x\n def x_of(s): retur
 NUM = "from dataclasses import dataclass\n@dataclass\nclass Num:\n    value: int\ndef parse(s): return Num(int(s))\n"
 ENUM = "from enum import Enum\nclass Color(Enum):\n RED = 1\n BLUE = 'b'\ndef f(): return Color.RED\n"
 DECK = (
-    "from dataclasses import dataclass\n@dataclass(frozen=True, order=True)\nclass Card:\n n: int\n tags: tuple = ()\n"
+    "import itertools\nN = itertools.count()\nfrom dataclasses import dataclass\n@dataclass(frozen=True, order=True)\nclass Card:\n n: int\n tags: tuple = ()\n"
     "class Deck:\n def __init__(s): s.cards = [Card(i) for i in range(5)]\n def draw(s): return s.cards.pop()\n"
 )
 VEC = (

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .corpus import LIMITS
+from .corpus import assert_tells
 
 NODE = "class Node:\n def __init__(self, v, next=None): self.v, self.next, self.kids = v, next, []\n"
 SLOTS = "class Node:\n __slots__ = ('v', 'next')\n def __init__(self, v, next=None): self.v, self.next = v, next\n"
@@ -53,6 +53,4 @@ NODES = [
 
 @pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in NODES], ids=[c[0] for c in NODES])
 def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
-    result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
-    assert result.passed, result.reason
-    assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
+    assert_tells(any_sandbox, right, wrong, [test], arguments)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .corpus import LIMITS
+from .corpus import assert_tells
 
 # fmt: off
 LRU = '''class LRUCache:
@@ -216,6 +216,4 @@ COMMON = [
     ids=[c[0] for c in (*OBJECTS, *MORE, *COMMON)],
 )
 def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
-    result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
-    assert result.passed, result.reason
-    assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
+    assert_tells(any_sandbox, right, wrong, [test], arguments)

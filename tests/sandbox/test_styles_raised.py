@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .corpus import LIMITS
+from .corpus import assert_tells
 
 EXITS = "import asyncio\nclass Halt(BaseException): pass\nclass Quit(SystemExit): pass\n"
 INTERRUPT = "def f(x): raise KeyboardInterrupt"
@@ -61,6 +61,4 @@ RAISED = [
 
 @pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in RAISED], ids=[c[0] for c in RAISED])
 def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
-    result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
-    assert result.passed, result.reason
-    assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
+    assert_tells(any_sandbox, right, wrong, [test], arguments)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .corpus import LIMITS
+from .corpus import assert_tells
 
 CACHED = "import functools\n@functools.lru_cache\ndef f(n): return list(range(n))"
 ANEW = "def f(n): return list(range(n))"
@@ -20,7 +20,11 @@ TELLS = "def f(g):\n for n in range(3): g([*range(n)])"
 TELLS_ONE = "def f(g):\n found = []\n for n in range(3):\n  g(found)\n  found.append(n)"
 SORTS = "def f(g):\n found = [3, 1, 2]\n g(found)\n return found"
 HAS = "class S:\n def __init__(s): s.all = [[1], [2]]\n def last(s): return s.all[-1]\n def rows(s): return list(s.all)\n def one(s): return s.all[0], s.all[0]\n def groups(s): return {'a': s.all[0], 'b': [s.all[1]]}\n def __enter__(s): return s.all\n def __exit__(s, *e): pass\n"
-COPIES = "import copy\n" + HAS + " def __getattribute__(s, n): return copy.deepcopy(object.__getattribute__(s, n))\n"
+COPIES = (
+    "import copy\n"
+    + HAS
+    + " def __getattribute__(s, n):\n  v = object.__getattribute__(s, n)\n  return copy.deepcopy(v) if n == 'all' else v\n"
+)
 BOARD = "class S:\n def __init__(s): s.cells = [[0] * 2 for _ in range(2)]\n def put(s, i, j): s.cells[i][j] = 1\n def row(s, i): return s.cells[i]\n"
 FLAT = BOARD.replace("[[0] * 2 for _ in range(2)]", "[[0] * 2] * 2")
 STATE = "class S:\n def __init__(s): s.all = []\n def items(s): return s.all\n def push(s, x): s.all.append(x)\n"
@@ -90,6 +94,4 @@ SAME = [
 
 @pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in SAME], ids=[c[0] for c in SAME])
 def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
-    result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
-    assert result.passed, result.reason
-    assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
+    assert_tells(any_sandbox, right, wrong, [test], arguments)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from .corpus import LIMITS
+from .corpus import assert_tells
 
 CALL = "import threading, time\ndef call(g): return g()\ndef f(x): return x + 1\ndef run(fs):\n ts = [threading.Thread(target=f) for f in fs]\n for t in ts: t.start()\n for t in ts: t.join(5)\n"
 WRONG = CALL.replace("x + 1", "x")
@@ -46,7 +46,7 @@ THREADS = [
  ("what others wait for is loaded by what asks", CACHE, CACHE.replace("with s.l", "if 1"), "import threading, time\nc, out, n = Cache(), [], []\ndef load(k):\n    n.append(k)\n    time.sleep(0.1)\n    return f(k)\nts = [threading.Thread(target=lambda: out.append(c.get(1, load))) for _ in range(4)]\n" + _RUN + "assert out == [2] * 4 and n == [1]", {"entry_point": ["Cache", "f"]}),
  ("and in a thread that it begins", CACHE, CACHE.replace("with s.l", "if 1"), "import threading, time\nc, out, n = Cache(), [], []\ndef load(k):\n    got = []\n    n.append(k)\n    time.sleep(0.1)\n    t = threading.Thread(target=lambda: got.append(f(k)))\n    t.start()\n    t.join()\n    return got[0]\nts = [threading.Thread(target=lambda: out.append(c.get(1, load))) for _ in range(4)]\n" + _RUN + "assert out == [2] * 4 and n == [1]", {"entry_point": ["Cache", "f"]}),
  # Each is another one for the program, and the same one each time.
- ("what a thread has of its own", CONTEXT, CONTEXT.replace("threading.local()", "put"), "import threading\nput(1)\nout = []\nfor i in range(2):\n    t = threading.Thread(target=lambda: (out.append(get()), put(i), out.append(get())))\n    t.start()\n    t.join()\nassert out == [None, 0, None, 1] and get() == 1", {"entry_point": ["put", "get"]}),
+ ("what a thread has of its own", CONTEXT, CONTEXT.replace("threading.local()", "threading"), "import threading\nput(1)\nout = []\nfor i in range(2):\n    t = threading.Thread(target=lambda: (out.append(get()), put(i), out.append(get())))\n    t.start()\n    t.join()\nassert out == [None, 0, None, 1] and get() == 1", {"entry_point": ["put", "get"]}),
  ("a lock of the program", CONTEXT, CONTEXT.replace("s.l.acquire()", "0").replace("s.l.release()", "0"), "import threading, time\nlock, now, most = Lock(), [0], [0]\ndef work():\n    with lock:\n        now[0] += 1\n        most[0] = max(most[0], now[0])\n        time.sleep(0.05)\n        now[0] -= 1\nts = [threading.Thread(target=work) for _ in range(3)]\n" + _RUN + "assert most == [1]", {"entry_point": "Lock"}),
  ("more threads than have one of their own", COUNTER, COUNTER.replace("+= 1", "+= 2"), "import threading\nc, b = Counter(), threading.Barrier(40)\ndef work():\n    b.wait()\n    for _ in range(3): c.inc()\nfor _ in range(2):\n    ts = [threading.Thread(target=work) for _ in range(40)]\n    for t in ts: t.start()\n    for t in ts: t.join()\nassert c.n == 240", {"entry_point": "Counter"}),
  ("a variable that is read while a call is under way", COUNTING, COUNTING.replace("range(3)", "range(2)"), "import threading, time\nt = threading.Thread(target=work)\nt.start()\nuntil = time.monotonic() + 2\nwhile count < 3 and time.monotonic() < until: time.sleep(0.01)\nassert count == 3\nstop.set()\nt.join()", {"entry_point": ["work", "stop"]}),
@@ -70,6 +70,4 @@ THREADS = [
 
 @pytest.mark.parametrize(("right", "wrong", "test", "arguments"), [c[1:] for c in THREADS], ids=[c[0] for c in THREADS])
 def test_a_style_tells_right_from_wrong(any_sandbox, right, wrong, test, arguments):
-    result = any_sandbox.run_tests(right, [test], limits=LIMITS, **arguments)
-    assert result.passed, result.reason
-    assert not any_sandbox.run_tests(wrong, [test], limits=LIMITS, **arguments).passed
+    assert_tells(any_sandbox, right, wrong, [test], arguments)
