@@ -1,16 +1,17 @@
 """The ``code`` verifier: takes the program out of a response and judges it by the task's tests, in the sandbox.
 
-The task's ``answer`` says what is tested (`code_tasks` makes it from the rows of HumanEval, MBPP, EvalPlus, APPS and
-LiveCodeBench)::
+The task's ``answer`` says what is tested (`code_tasks` makes it from the rows of HumanEval, MBPP, EvalPlus, APPS,
+LiveCodeBench and KodCode)::
 
     {"kind": "assert", "tests": ["assert add(1, 2) == 3"], "entry_point": "add"}
     {"kind": "stdio", "tests": [{"input": "1 2\\n", "output": "3\\n"}]}
     {"kind": "function", "tests": [{"input": [1, 2], "output": 3}], "entry_point": "Solution.add"}
+    {"kind": "pytest", "tests": ["from solution import add\\n\\ndef test_add():\\n    assert add(1, 2) == 3"]}
 
 Optional keys: ``setup`` (code of the task), ``prompt`` (a function header that the response may continue),
 ``tolerance``, ``limits`` (of `grpo_kit.sandbox.Limits`), ``layout`` (of the output: ``lines`` or ``tokens``), ``judge``
 (false: the program gets none of the imports that online judges put before it, `judge_setup`). A list stands for assert
-tests, a text for a single one.
+tests, a text for a single one. Of files of tests (``pytest``) each test that a collector finds is one (`collected`).
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ import re
 import textwrap
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from grpo_kit.types import Score
 
+from .collected import collected
+from .fixtures import FileError
 from .programs import find_program, wanted
 from .register import verifier
 
@@ -84,9 +87,25 @@ class CodeTask:
             raise TaskError(f"the answer has {problem}; it takes {', '.join(sorted(_KEYS))}")
         given = {key: value for key, value in answer.items() if value is not None}
         task = cls(**given)
+        if task.kind == "pytest":
+            task = _collected(task)
         if task.kind == "assert":
             _refuse_vacuous(task.tests)
         return task
+
+
+def _collected(task: CodeTask) -> CodeTask:
+    """Files of tests as the tests that are in them. Without an entry point, what they import of the program is tested."""
+    from grpo_kit.sandbox import TestError
+    from grpo_kit.sandbox.host.imported import named
+
+    files = tuple(map(str, task.tests))
+    try:
+        tests = [test for file in files for test in collected(file)]
+        names = named(files, task.names)[1]
+    except (FileError, TestError, SyntaxError) as error:
+        raise TaskError(f"a file of tests: {error}") from None
+    return replace(task, kind="assert", tests=tests, entry_point=names or None)
 
 
 def _refuse_vacuous(tests: Sequence[Any]) -> None:

@@ -222,6 +222,23 @@ def from_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
     return _task(row, prompt, answer, None)
 
 
+def from_kodcode(row: Mapping[str, Any]) -> dict[str, Any]:
+    """KodCode: ``question``, ``test`` (a file for pytest), ``solution``, ``test_info`` ([{``function_name``,
+    ``function_declaration``}]). What the question does not name is declared behind it.
+    """
+    declared = [info for info in row.get("test_info") or () if info.get("function_name")]
+    names = [info["function_name"] for info in declared]
+    missing = [
+        info["function_declaration"].strip() for info in declared if info["function_name"] not in row["question"]
+    ]
+    prompt = row["question"]
+    if missing:
+        prompt = "\n".join([prompt, "", "Your code is tested by what it defines as", *missing])
+    answer = {"kind": "pytest", "tests": [row["test"]], "entry_point": names or None}
+    CodeTask.read(answer)  # a row whose tests need more than is here is told from others
+    return _task(row, prompt, answer, row["solution"])
+
+
 def _json_lines(text: str) -> list[Any]:
     return [_loads(line) for line in text.split("\n") if line.strip()]
 

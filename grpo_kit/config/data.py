@@ -34,10 +34,10 @@ class DataConfig(Strict):
     )
     subset: str | None = Field(None, description="configuration of a dataset on the hub that has several")
     split: str = Field("train", description="which part of a dataset is read")
-    format: Literal["columns", "humaneval", "mbpp", "evalplus", "apps", "taco", "codecontests", "livecodebench"] = (
-        Field(
-            "columns", description="columns: as `fields` says; the others: rows of that programming dataset, for `code`"
-        )
+    format: Literal[
+        "columns", "humaneval", "mbpp", "evalplus", "apps", "taco", "codecontests", "livecodebench", "kodcode"
+    ] = Field(
+        "columns", description="columns: as `fields` says; the others: rows of that programming dataset, for `code`"
     )
     fields: FieldMap = Field(FieldMap(), description="which columns hold what")
     answer_pattern: str | None = Field(

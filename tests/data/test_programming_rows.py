@@ -30,7 +30,20 @@ ROWS = {
         "starter_code": "", "metadata": "{}", "platform": "atcoder",
     },
 }  # fmt: skip
-ID = {"apps": "problem_id", "taco": "", "codecontests": "name", "livecodebench": "question_id"}
+KODCODE = {
+    "question_id": "Algorithm_1_I", "question": "Write add(a, b).", "solution": "def add(a, b):\n    return a + b",
+    "test": "import pytest\nfrom solution import add\n\n@pytest.mark.parametrize('a', [1, 2])\ndef test_add(a):\n"
+    "    assert add(a, 1) == a + 1\n",
+    "test_info": [{"function_name": "add", "function_declaration": "def add(a, b):"}], "style": "instruct",
+}  # fmt: skip
+ROWS["kodcode"] = KODCODE
+ID = {
+    "apps": "problem_id",
+    "taco": "",
+    "codecontests": "name",
+    "livecodebench": "question_id",
+    "kodcode": "question_id",
+}
 INSTRUCTIONS = {
     "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
     "kwargs": [
@@ -72,6 +85,15 @@ def test_rows_without_tests_are_refused_or_left_out(tmp_path):
         plan(tmp_path, rows, "format: apps")
     found = plan(tmp_path, rows, "format: apps, unmatched: skip")
     assert (found.gold_checked, found.notes[0]) == (3, "data.format apps: 1 rows without an answer are left out")
+
+
+def test_a_file_that_needs_more_than_its_own_fixtures_is_left_out(tmp_path):
+    test = KODCODE["test"] + "def test_files(tmp_path):\n    assert add(1, 1) == 2\n"
+    rows = [KODCODE | {"question_id": f"{i}", "test": test if i == 1 else KODCODE["test"]} for i in range(4)]
+    with pytest.raises(UserError, match=r"row 1: .*test_files takes 'tmp_path', a fixture that is not in the file"):
+        plan(tmp_path, rows, "format: kodcode")
+    found = plan(tmp_path, rows, "format: kodcode, unmatched: skip")
+    assert found.gold_checked == 3
 
 
 @pytest.mark.parametrize("change", [{"input_output": "{"}, {"input_output": "[1]"}, {"solutions": "["}])

@@ -1,0 +1,284 @@
+"""Files of tests, as pytest itself judges them and as `code` does: test by test the same verdict."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from grpo_kit.verifiers.code import CodeTask, TaskError, run_task
+from grpo_kit.verifiers.collected import collected
+from grpo_kit.verifiers.fixtures import FileError
+
+FUNCTIONS = """
+from __future__ import annotations
+import pytest
+from solution import add, Stack
+
+CASES = [(1, 2, 3), (2, 2, 4), pytest.param(0, 5, 5, id="zero"), pytest.param(1, 1, 3, marks=pytest.mark.xfail)]
+
+def helper(value):
+    return value
+
+@pytest.mark.parametrize("a,b,want", CASES)
+def test_rows(a, b, want):
+    assert helper(add(a, b)) == want
+
+@pytest.mark.parametrize("y", [10, 20])
+@pytest.mark.parametrize(["x"], [[1], [2]])
+def test_product(x, y):
+    assert add(x, y) == x + y
+
+@pytest.mark.parametrize("n", range(2, 4))
+def test_range(n):
+    assert add(n, 0) == n
+
+def test_raises():
+    with pytest.raises(TypeError):
+        add(1, "a")
+
+def test_default(extra=1):
+    assert add(extra, 1) == 2
+
+@pytest.mark.skip(reason="later")
+def test_skipped():
+    assert add(1, 1) == 3
+"""
+FIXTURES = """
+import pytest
+from solution import Stack
+
+log = []
+
+@pytest.fixture(autouse=True)
+def around():
+    log.append("in")
+    yield
+    log.append("out")
+
+@pytest.fixture
+def stack():
+    made = Stack()
+    made.push(1)
+    return made
+
+@pytest.fixture(name="filled", params=[1, 2])
+def fill(request, stack):
+    for value in range(request.param):
+        stack.push(value)
+    yield stack
+    assert stack.size() > 0
+
+@pytest.fixture
+def unused(tmp_path):
+    return open(tmp_path / "a")
+
+def test_pop(stack):
+    assert stack.pop() == 1
+    assert log[-1] == "in"
+
+def test_filled(filled, stack):
+    assert filled is stack
+    assert filled.size() > 1
+
+@pytest.mark.usefixtures("stack")
+def test_used():
+    assert Stack().size() == 0
+"""
+METHODS = """
+import unittest
+import pytest
+from solution import Stack, add
+
+class Base:
+    @classmethod
+    def setup_class(cls):
+        cls.first = 3
+
+    def setup_method(self, method):
+        self.stack = Stack()
+
+    def teardown_method(self):
+        assert self.stack.size() < 9
+
+    def test_inherited(self):
+        self.stack.push(self.first)
+        assert self.stack.pop() == 3
+
+class TestStack(Base):
+    @pytest.fixture
+    def two(self):
+        return 2
+
+    @pytest.mark.parametrize("value", [1, 2])
+    def test_push(self, value, two):
+        self.stack.push(value)
+        self.stack.push(two)
+        assert self.stack.size() == 2
+
+class Cases(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.base = 5
+
+    def setUp(self):
+        self.stack = Stack()
+
+    def test_pop(self):
+        self.stack.push(self.base)
+        self.assertEqual(self.stack.pop(), 5)
+
+    def test_each(self):
+        for value in range(3):
+            with self.subTest(value=value):
+                self.assertEqual(add(value, 1), value + 1)
+"""
+AROUND = """
+import time
+from unittest.mock import patch
+from solution import greet, ask, nap
+
+def test_prints(capsys):
+    greet("Ann")
+    assert capsys.readouterr().out == "Hello Ann\\n"
+    assert capsys.readouterr().out == ""
+
+def test_asks(monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda prompt="": "Bob")
+    assert ask() == "Bob"
+
+@patch("time.sleep")
+def test_naps(sleep):
+    nap()
+    sleep.assert_called_once_with(3)
+
+def test_naps_again(monkeypatch):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    nap()
+    assert slept == [3]
+"""
+FILES = {"functions": FUNCTIONS, "fixtures": FIXTURES, "methods": METHODS, "around": AROUND}
+RIGHT = """
+import time
+
+def add(a, b): return a + b
+
+class Stack:
+    def __init__(self): self.values = []
+    def push(self, value): self.values.append(value)
+    def pop(self): return self.values.pop()
+    def size(self): return len(self.values)
+
+def greet(name): print("Hello", name)
+def ask(): return input("name? ")
+def nap(): time.sleep(3)
+"""
+CHANGES = [
+    ("a + b", "a"),
+    ("a + b", "a + int(b)"),
+    ("len(self.values)", "1"),
+    ("self.values.pop()", "self.values.pop() + 1"),
+    ('"Hello", name', '"Hi"'),
+    ('input("name? ")', '"Ann"'),
+    ("time.sleep(3)", "time.sleep(0)"),
+]
+PROGRAMS = [RIGHT, *(RIGHT.replace(*change) for change in CHANGES)]
+
+
+# What pytest says of each file with each program, all in one process: starting one takes a second.
+DRIVER = """
+import contextlib, io, json, pathlib, sys
+import pytest
+
+class Reports:
+    def __init__(self): self.failed = {}
+    def pytest_runtest_logreport(self, report):
+        left_out = report.skipped or hasattr(report, "wasxfail")
+        if report.failed or (report.when == "call" and not left_out):
+            self.failed[report.nodeid] = self.failed.get(report.nodeid, False) or report.failed
+
+files, programs = json.load(sys.stdin)
+found = {}
+for name, file in files.items():
+    for index, program in enumerate(programs):
+        folder = pathlib.Path(f"{name}_{index}")
+        folder.mkdir()
+        (folder / "solution.py").write_text(program)
+        (folder / "test_file.py").write_text(file)
+        sys.modules.pop("solution", None)
+        sys.modules.pop("test_file", None)
+        reports = Reports()
+        with contextlib.redirect_stdout(io.StringIO()):
+            pytest.main(["-q", "--rootdir", str(folder), str(folder / "test_file.py")], plugins=[reports])
+        found.setdefault(name, []).append(sorted(not failed for failed in reports.failed.values()))
+json.dump(found, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def judged_by_pytest(tmp_path_factory):
+    """By file, for each program what its tests came to, without those that are left out."""
+    run = subprocess.run(
+        [sys.executable, "-B", "-c", DRIVER],
+        cwd=tmp_path_factory.mktemp("files"),
+        input=json.dumps([FILES, PROGRAMS]),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p no:cacheprovider"},
+        check=True,
+    )
+    return json.loads(run.stdout)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_test_is_judged_as_pytest_judges_it(name, judged_by_pytest):
+    task = CodeTask.read({"kind": "pytest", "tests": [FILES[name]]})
+    passed = [sorted(test.verdict == "pass" for test in run_task(p, task).tests) for p in PROGRAMS]
+    assert passed == judged_by_pytest[name]
+    assert all(passed[0])
+    assert sum(not all(one) for one in passed) >= 2
+
+
+def test_a_subtest_that_fails_fails_its_case():
+    file = "import unittest\nfrom solution import f\n\nclass Cases(unittest.TestCase):\n    def test_each(self):\n"
+    file += (
+        "        for n in range(3):\n            with self.subTest(n=n):\n                self.assertEqual(f(n), n)\n"
+    )
+    task = CodeTask.read({"kind": "pytest", "tests": [file]})
+    assert run_task("def f(n): return n", task).passed
+    assert not run_task("def f(n): return min(n, 1)", task).passed
+
+
+def test_a_script_holds_no_other_test():
+    scripts = collected(FUNCTIONS)
+    assert all(script.count("def test_") == 1 and "pytest.param" not in script for script in scripts)
+    assert scripts[0].endswith("test_rows(a=1, b=2, want=3)")
+
+
+def test_names_that_are_imported_of_the_program_are_its_entry_points():
+    assert CodeTask.read({"kind": "pytest", "tests": [AROUND]}).names == ("greet", "ask", "nap")
+    assert CodeTask.read({"kind": "pytest", "tests": [AROUND], "entry_point": "nap"}).names == ("nap", "greet", "ask")
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("x = 1", "no test in the file"),
+        ("def test_a(tmp_path):\n    assert f(1) == 2", "takes 'tmp_path', a fixture that is not in the file"),
+        ("def test_a(monkeypatch):\n    monkeypatch.chdir('/')\n    assert f(1) == 2", "monkeypatch.chdir"),
+        ("@pytest.mark.parametrize('a,b', [(1,)])\ndef test_a(a, b):\n    assert f(a) == b", "1 values for a, b"),
+        ("@pytest.mark.parametrize(NAMES, [1])\ndef test_a(a):\n    assert f(a) == 1", "does not stand in the text"),
+    ],
+)
+def test_what_no_test_can_be_taken_from_says_so(file, why):
+    with pytest.raises(FileError, match=why):
+        collected(file)
+    with pytest.raises(TaskError, match=why):
+        CodeTask.read({"kind": "pytest", "tests": [file]})
+
+
+def test_a_file_that_does_not_parse_is_the_tasks_fault():
+    with pytest.raises(TaskError, match="a file of tests: "):
+        CodeTask.read({"kind": "pytest", "tests": ["def test_a(:"]})

@@ -1,0 +1,289 @@
+"""A file of tests as pytest or unittest collects it, as a script for each test that the file holds.
+
+The sandbox has no collector: what runs is what stands in the text. So each test becomes the file without the others, and with
+the call that the collector would make: of the function, with its fixtures around it and one row of its parameters, or of a
+method of a fresh object. A case of ``unittest`` runs as a suite of one.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import functools
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeGuard
+
+from .fixtures import (
+    FUNCTIONS,
+    MOST_TESTS,
+    FileError,
+    Fixture,
+    Function,
+    Row,
+    fixtures_in,
+    is_fixture,
+    is_left_out,
+    is_of_collector,
+    parameters_of,
+    rows,
+    rows_of,
+    used_by,
+)
+
+_CASES = frozenset(("TestCase", "IsolatedAsyncioTestCase"))
+# What pytest itself offers, as far as the text can have it: by the name of a parameter.
+_GIVEN = frozenset(("capsys", "monkeypatch", "request"))
+_IMPORTED = "import asyncio, contextlib, io, os, types, unittest\nfrom unittest.mock import patch"
+_CAPTURED = """
+class _Captured:
+    def __init__(self, out, err):
+        self.streams = out, err
+
+    def readouterr(self):
+        printed = types.SimpleNamespace(out=self.streams[0].getvalue(), err=self.streams[1].getvalue())
+        for stream in self.streams:
+            stream.seek(0)
+            stream.truncate()
+        return printed
+"""
+_CAPTURING = """
+with contextlib.redirect_stdout(io.StringIO()) as _out, contextlib.redirect_stderr(io.StringIO()) as _err:
+    _capsys = _Captured(_out, _err)
+"""
+
+
+@functools.lru_cache(maxsize=4096)
+def collected(text: str) -> tuple[str, ...]:
+    """The tests of a file, in its order, each as a script of its own.
+
+    Taken are functions ``test*`` (asynchronous ones, too), methods ``test*`` of classes ``Test*`` and of unittest's cases,
+    rows of ``parametrize``, fixtures of the file (with ``yield``, parameters, ``autouse``), ``capsys`` and ``monkeypatch``.
+    Tests that are marked to be skipped or to fail are left out.
+
+    Raises:
+        FileError: there is no test in it, or one needs a fixture that is not in the file.
+        SyntaxError: it does not parse.
+    """
+    file = _File(ast.parse(text))
+    tests = tuple(itertools.islice(file.tests(), MOST_TESTS + 1))
+    if not tests:
+        raise FileError("no test in the file: no function test_*, and no class Test* or case of unittest that has one")
+    if len(tests) > MOST_TESTS:
+        raise FileError(f"more than {MOST_TESTS} tests in one file")
+    return tuple(map(file.script, tests))
+
+
+@dataclass(frozen=True)
+class _Test:
+    function: Function
+    owner: ast.ClassDef | None = None
+    row: Row = field(default_factory=Row)
+
+
+class _File:
+    def __init__(self, tree: ast.Module) -> None:
+        self._body = tree.body
+        self._classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        self._fixtures = fixtures_in(tree.body)
+        self._read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _is_load(node)}
+        decorated = (n for n in ast.walk(tree) if isinstance(n, (*FUNCTIONS, ast.ClassDef)))
+        marks = (part for n in decorated for mark in n.decorator_list for part in ast.walk(mark))
+        self._tables = {part.id for part in marks if isinstance(part, ast.Name)}  # which decorators name
+
+    def tests(self) -> Iterator[_Test]:
+        for node in self._body:
+            if _is_test(node):
+                yield from self._in_rows(_Test(node))
+            elif isinstance(node, ast.ClassDef) and (self._is_case(node) or node.name.startswith("Test")):
+                for function in self._methods(node).values():
+                    if _is_test(function):
+                        yield from self._in_rows(_Test(function, node))
+
+    def _in_rows(self, test: _Test) -> Iterator[_Test]:
+        """Once for each row of parameters, of the test and of its fixtures."""
+        marks = [*test.function.decorator_list, *(test.owner.decorator_list if test.owner else ())]
+        if is_left_out(marks):
+            return
+        tables = rows_of(reversed(marks), self._body)
+        named = Row({name: ast.Constant(None) for table in tables for row in table for name in row.values})
+        for fixture in self._needed(replace(test, row=named)):
+            if fixture.parameters is not None:
+                tables.append(rows(fixture.parameters, [f"request.{fixture.name}"], self._body))
+        for chosen in itertools.product(*tables):
+            values = {name: value for row in chosen for name, value in row.values.items()}
+            yield replace(test, row=Row(values, tuple(loop for row in chosen for loop in row.over)))
+
+    def _is_case(self, node: ast.ClassDef) -> bool:
+        names = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+        return any(name in _CASES or (name in self._classes and self._is_case(self._classes[name])) for name in names)
+
+    def _methods(self, node: ast.ClassDef) -> dict[str, Function]:
+        """With those that it inherits from classes of the file."""
+        found: dict[str, Function] = {}
+        for base in reversed(node.bases):
+            known = self._classes.get(ast.unparse(base))
+            found |= self._methods(known) if known is not None and known is not node else {}
+        return found | {inner.name: inner for inner in node.body if isinstance(inner, FUNCTIONS)}
+
+    def _needed(self, test: _Test) -> list[Fixture]:
+        """The fixtures of a test, each behind those that it needs itself."""
+        known = dict(self._fixtures)
+        if test.owner is not None:
+            known |= fixtures_in(self._methods(test.owner).values(), test.owner)
+        found: dict[str, Fixture] = {}
+
+        def need(name: str, by: str) -> None:
+            if name in found or name in _GIVEN or name in test.row.values:
+                return
+            if name not in known:
+                raise FileError(f"{by} takes {name!r}, a fixture that is not in the file")
+            for other in parameters_of(known[name].function):
+                need(other, f"the fixture {name}")
+            found[name] = known[name]
+
+        marks = [*test.function.decorator_list, *(test.owner.decorator_list if test.owner else ())]
+        around = [name for name, fixture in known.items() if fixture.is_autouse]
+        for name in [*around, *used_by(marks), *parameters_of(test.function)]:
+            need(name, test.function.name)
+        return list(found.values())
+
+    # -- the script of one test
+
+    def script(self, test: _Test) -> str:
+        """The file without what is there for other tests, and the call."""
+        is_case = test.owner is not None and self._is_case(test.owner)
+        call = _of_case(test) if is_case else self._call(test)
+        body = [_without_pytest(node) for node in self._body if self._is_kept(node, test)]
+        read = {n.id for s in (*body, *call) for n in ast.walk(s) if isinstance(n, ast.Name) and _is_load(n)}
+        body = [n for n in body if not (isinstance(n, ast.Assign) and _bound_by(n) in self._tables - read)]
+        first = [n for n in body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+        tree = ast.Module([*first, *ast.parse(_IMPORTED).body, *(n for n in body if n not in first), *call], [])
+        return ast.unparse(ast.fix_missing_locations(tree))
+
+    def _is_kept(self, node: ast.stmt, test: _Test) -> bool:
+        """Whether it is no other test and no other fixture, but what any of them may use."""
+        if isinstance(node, FUNCTIONS) and is_fixture(node):
+            return any(fixture.function is node for fixture in self._needed(test))
+        if node is test.function or node is test.owner or getattr(node, "name", None) in self._read:
+            return True
+        if isinstance(node, ast.ClassDef):
+            return not (self._is_case(node) or node.name.startswith("Test"))
+        return not _is_test(node)
+
+    def _call(self, test: _Test) -> list[ast.stmt]:
+        """Within its fixtures, the first of them outside."""
+        fixtures = self._needed(test)
+        taken = {name for f in (test.function, *(x.function for x in fixtures)) for name in parameters_of(f)}
+        function = f"_case.{test.function.name}" if test.owner else test.function.name
+        statements: list[ast.stmt] = [ast.Expr(_made(test.function, function, test.row.values))]
+        if test.owner is not None:
+            statements = self._around_method(test, statements)
+        for fixture in reversed(fixtures):
+            statements = _within(fixture, test.row.values, statements)
+        if test.owner is not None:
+            statements = [*ast.parse(f"_case = {test.owner.name}()").body, *statements]
+        if "capsys" in taken:
+            captured, capturing = ast.parse(_CAPTURED + _CAPTURING).body
+            assert isinstance(capturing, ast.With)
+            capturing.body += statements
+            statements = [captured, capturing]
+        if "monkeypatch" in taken:
+            statements = [ast.Try(statements, [], [], ast.parse("patch.stopall()").body)]
+        for target, over in reversed(test.row.over):
+            statements = [ast.For(target, over, statements, [])]
+        return statements
+
+    def _around_method(self, test: _Test, statements: list[ast.stmt]) -> list[ast.stmt]:
+        assert test.owner is not None
+        methods = self._methods(test.owner)
+        before, behind = (
+            [ast.Expr(_hook(methods[name])) for name in names if name in methods]
+            for names in (("setup_class", "setup_method"), ("teardown_method", "teardown_class"))
+        )
+        return [*before, ast.Try(statements, [], [], [*behind])] if behind else [*before, *statements]
+
+
+def _is_test(node: ast.AST) -> TypeGuard[Function]:
+    return isinstance(node, FUNCTIONS) and node.name.startswith("test") and not is_fixture(node)
+
+
+def _is_load(node: ast.Name) -> bool:
+    return isinstance(node.ctx, ast.Load)
+
+
+def _bound_by(node: ast.Assign) -> str:
+    return ast.unparse(node.targets[0])
+
+
+def _without_pytest(node: ast.stmt) -> ast.stmt:
+    return _WithoutPytest().visit(copy.deepcopy(node))
+
+
+def _of_case(test: _Test) -> list[ast.stmt]:
+    assert test.owner is not None
+    if test.row.values or test.row.over:
+        raise FileError(f"{test.owner.name}.{test.function.name}: a case of unittest takes no parameters")
+    return ast.parse(f"unittest.TestSuite([{test.owner.name}({test.function.name!r})]).debug()").body
+
+
+def _made(function: Function, name: str, values: Mapping[str, ast.expr], request: ast.expr | None = None) -> ast.expr:
+    """The call of a test or a fixture."""
+    own = {"monkeypatch": ast.Constant(None), "request": request or ast.Constant(None)}
+    keywords = [
+        ast.keyword(n, values.get(n) or own.get(n) or ast.Name(f"_{n}", ast.Load())) for n in parameters_of(function)
+    ]
+    call = ast.Call(ast.parse(name, mode="eval").body, [], keywords)
+    if isinstance(function, ast.AsyncFunctionDef):
+        return ast.Call(ast.parse("asyncio.run", mode="eval").body, [call], [])
+    return call
+
+
+def _hook(function: Function) -> ast.expr:
+    """``setup_method``, which may take the method it is for."""
+    return _made(function, f"_case.{function.name}", dict.fromkeys(parameters_of(function), ast.Constant(None)))
+
+
+def _within(fixture: Fixture, values: Mapping[str, ast.expr], statements: list[ast.stmt]) -> list[ast.stmt]:
+    name = f"_case.{fixture.function.name}" if fixture.owner else fixture.function.name
+    parameter = values.get(f"request.{fixture.name}", ast.Constant(None))
+    request = ast.Call(ast.parse("types.SimpleNamespace", mode="eval").body, [], [ast.keyword("param", parameter)])
+    target = ast.Name(f"_{fixture.name}", ast.Store())
+    if not fixture.yields:
+        return [ast.Assign([target], _made(fixture.function, name, values, request)), *statements]
+    if isinstance(fixture.function, ast.AsyncFunctionDef):
+        raise FileError(f"the fixture {fixture.name} yields to an event loop, and there is none around its tests")
+    manager = _made(fixture.function, f"contextlib.contextmanager({name})", values, request)
+    return [ast.With([ast.withitem(manager, target)], statements)]
+
+
+class _WithoutPytest(ast.NodeTransformer):
+    """What is said to the collector, and what its ``monkeypatch`` does, in the words of the library."""
+
+    def _decorated(self, node: ast.AST) -> ast.AST:
+        node.decorator_list = [m for m in node.decorator_list if not is_of_collector(m)]  # type: ignore[attr-defined]
+        return self.generic_visit(node)
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _decorated
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        function = node.func
+        if not isinstance(function, ast.Attribute) or ast.unparse(function.value) != "monkeypatch":
+            return node
+        given = [ast.unparse(argument) for argument in node.args]
+        match function.attr, given:
+            case "setattr", [what, value]:
+                said = f"patch({what}, {value}).start()"
+            case "setattr", [owner, name, value]:
+                said = f"patch.object({owner}, {name}, {value}).start()"
+            case "setenv", [name, value, *_]:
+                said = f"patch.dict(os.environ, {{{name}: {value}}}).start()"
+            case "setitem", [owner, key, value]:
+                said = f"patch.dict({owner}, {{{key}: {value}}}).start()"
+            case "undo", []:
+                said = "patch.stopall()"
+            case _:
+                raise FileError(f"the tests call monkeypatch.{function.attr}: what it does has no other word here")
+        return ast.parse(said, mode="eval").body
