@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from grpo_kit.errors import UserError
+from grpo_kit.runtime.model_folder import check_folder
 from grpo_kit.types import Score
 
 from .base import VerifierError
@@ -92,6 +94,10 @@ def _load(model: str, device: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    try:
+        check_folder(model)
+    except UserError as error:
+        raise VerifierError(f"reward_model: {error}") from None
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = AutoTokenizer.from_pretrained(model)

@@ -19,7 +19,9 @@ from grpo_kit.errors import UserError
 from grpo_kit.generate.base import Generator, SamplingParams
 from grpo_kit.generate.engines import check_engine, open_generator
 from grpo_kit.observe.console import RunConsole
+from grpo_kit.policy.gguf import SUFFIX
 from grpo_kit.policy.models import Policy, load_policy, pick_device
+from grpo_kit.runtime.model_folder import check_folder, instead_of, model_in
 from grpo_kit.types import Prompt, Task
 
 from .asked import Asked, ask
@@ -63,16 +65,18 @@ def find_model(path: str) -> str:
     """The model folder behind a run directory, a checkpoint or a model folder; a hub name is left as it is.
 
     Raises:
-        UserError: the folder exists and holds no model.
+        UserError: the folder holds no model, or there is none.
     """
     folder = Path(path)
-    if not folder.is_dir():
-        return path
-    saved = sorted((folder / "checkpoints").glob("step-*/model/config.json"))
-    for candidate in (folder / "config.json", folder / "model" / "config.json", *reversed(saved)):
-        if candidate.is_file():
-            return str(candidate.parent)
-    raise UserError(f"{path} holds no model: no config.json there, in model/ or in checkpoints/step-*/model/")
+    if (found := model_in(folder)) is not None:
+        return str(found)
+    if folder.is_dir():
+        raise UserError(
+            f"{path} holds no model: no config.json there, in model/ or in checkpoints/step-*/model/.{instead_of(folder)}"
+        )
+    if not path.endswith(SUFFIX):
+        check_folder(path)
+    return path
 
 
 class CheckpointEvaluation:

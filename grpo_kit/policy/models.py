@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from grpo_kit.errors import UserError
 from grpo_kit.runtime import ranks
+from grpo_kit.runtime.model_folder import check_folder
 
 from .attention import last_hidden, share_prompts, use_float32_attention
 from .gguf import model_folder
@@ -23,7 +24,6 @@ from .network import CausalModel, Network
 from .packing import MicroBatch
 from .prefix import PrefixTree
 from .pretrained import (
-    check_folder,
     check_tokenizer,
     generation_config_of,
     load_network,
@@ -247,7 +247,7 @@ def model_skeleton(config: ModelConfig) -> tuple[Any, Any]:
         assert config.scratch is not None
         return build_scratch_model(config.scratch, seed=0)
     folder = model_folder(config.path)
-    check_folder(folder)
+    check_folder(folder, "model.path: ")
     tokenizer = load_tokenizer(folder)
     try:
         with torch.device("meta"):

@@ -15,23 +15,12 @@ from safetensors import SafetensorError
 
 from grpo_kit.data.chat import stop_token_ids
 from grpo_kit.errors import UserError
+from grpo_kit.runtime.model_folder import check_folder
 
 from .gguf import model_folder
 
 GENERATION_CONFIG = "generation_config.json"
 SPARE_TOKENS = 16  # special tokens that a tokenizer may define beyond its model's embedding
-
-
-def check_folder(path: str) -> None:
-    folder = Path(path)
-    looks_local = folder.exists() or path.startswith((".", "/", "~")) or path.count("/") != 1
-    if looks_local and not (folder / "config.json").is_file():
-        state = "has no config.json" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
-        raise UserError(
-            f"model.path: {path} is not a model folder: it {state}. Give a folder that holds config.json, weights and "
-            "tokenizer (`model` of a run, or of one of its checkpoints, is one), a .gguf file, or a name on the Hugging Face hub "
-            "such as Qwen/Qwen2.5-0.5B."
-        )
 
 
 def check_weights(path: str, skeleton: Any) -> list[str]:
@@ -83,7 +72,7 @@ def check_weights(path: str, skeleton: Any) -> list[str]:
 def load_pretrained(path: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM
 
-    check_folder(path)
+    check_folder(path, "model.path: ")
     tokenizer = load_tokenizer(path)
     model, _ = load_whole(AutoModelForCausalLM, path, "model.path", attn_implementation="sdpa")
     return model, tokenizer

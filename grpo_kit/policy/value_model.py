@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from grpo_kit.data.chat import end_of_turn_id
 from grpo_kit.errors import UserError
+from grpo_kit.runtime.model_folder import check_folder
 
 from .attention import attends_to_trees, last_hidden, share_prompts
 from .models import Policy, disable_dropout
@@ -62,6 +63,7 @@ class ValueModel(Weighted):
         """
         from transformers import AutoModelForSequenceClassification
 
+        check_folder(path, "critic.path: ")
         network, _ = load_whole(AutoModelForSequenceClassification, path, "critic.path")
         if network.config.vocab_size != policy.model.config.vocab_size or network.config.num_labels != 1:
             raise UserError(

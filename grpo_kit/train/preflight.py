@@ -48,6 +48,7 @@ from grpo_kit.policy.models import autocast_dtype, model_skeleton, pick_device
 from grpo_kit.policy.narrow import check_narrow
 from grpo_kit.policy.pretrained import check_tokenizer, check_weights
 from grpo_kit.runtime import ranks
+from grpo_kit.runtime.model_folder import check_folder
 from grpo_kit.types import Group, Score, Task
 from grpo_kit.verifiers import get_verifier
 
@@ -183,6 +184,8 @@ def _check_model(config: Config) -> tuple[Any, Any, list[str]]:
     _check_context(config, skeleton.config)
     if config.model.lora is not None:
         check_targets(skeleton, config.model.lora)
+    if config.critic.path is not None:
+        check_folder(config.critic.path, "critic.path: ")
     path, notes = config.model.path, []
     if path is not None:
         check_tokenizer(tokenizer, skeleton, path)

@@ -25,8 +25,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..wire import calls, checks, codec
+from ..wire.containers import PLAIN
 from . import isolate, referee, serve, session
-from .given import PLAIN, Arguments
+from .given import Arguments
 
 CHANNEL = 100  # out of the way of programs that count descriptors from 3
 _read, _write, _exit = os.read, os.write, os._exit

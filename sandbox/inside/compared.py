@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
+from .comparisons import ORDERS, SWAPPED
 from .held import (
     CHANGED,
     OPAQUE,
@@ -36,7 +37,6 @@ from .raised import made_where_the_program_is
 from .related import hashed, is_of_tested, related
 from .taken import is_of_tests
 
-COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 TYPE = "type()"  # by which the class of an object comes
 _ROUNDING = frozenset(("ceil", "floor"))  # what Python rounds as a float where no method says otherwise
 _DATA: tuple[Any, ...] = (*codec.KINDS, float, str, list, int, type(None), type({}.keys()))
@@ -271,12 +271,12 @@ ARITHMETIC = (
     *("and_", "or_", "xor", "lshift", "rshift", "divmod"),
 )
 _OF_DATA: dict[str, Callable[..., Any]] = {"divmod": divmod} | {
-    name: getattr(operator, name) for name in (*ARITHMETIC, "lt", "le", "gt", "ge") if name != "divmod"
+    name: getattr(operator, name) for name in (*ARITHMETIC, *ORDERS) if name != "divmod"
 }
 for _name in ("neg", "pos", "abs", "round", "invert", "ceil", "floor", "trunc"):
     setattr(Compared, f"__{_name}__", _unary(_name))
-for _name, _other in (("lt", "gt"), ("le", "ge"), ("gt", "lt"), ("ge", "le")):
-    setattr(Compared, f"__{_name}__", _binary(_name, order=True, reflected=f"__{_other}__"))
+for _name in ORDERS:
+    setattr(Compared, f"__{_name}__", _binary(_name, order=True, reflected=f"__{SWAPPED[_name]}__"))
 for _name in ARITHMETIC:
     _short = _name.rstrip("_")
     setattr(Compared, f"__{_short}__", _binary(_name, reflected=f"__r{_short}__"))

@@ -16,6 +16,7 @@ from typing import Any
 from ..wire import codec
 from ..wire.source import name_of
 from .compared import Deciding
+from .comparisons import ORDERS
 from .held import producer
 from .proxy import Proxy
 
@@ -121,7 +122,7 @@ def _of_made(operation: Callable[..., Any]) -> Callable[..., Any]:
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     **{n: getattr(builtins, n) for n in ("iter", "next", "len", "str", "format", "abs", "int", "float")},
     **{n: getattr(operator, n) for n in ("contains", "getitem", "setitem", "call", "neg")},
-    **{n: getattr(operator, n) for n in ("lt", "le", "gt", "ge", "add", "sub", "mul", "truediv")},
+    **{n: getattr(operator, n) for n in (*ORDERS, "add", "sub", "mul", "truediv")},
     **{n: getattr(Proxy, f"__{n}__") for n in ("enter", "exit", "await")},
     "radd": lambda made, other: other + made,
     "rsub": lambda made, other: other - made,

@@ -5,26 +5,11 @@ are (a keyword, a tuple, a list of lists, twice), is seen by the tests in their 
 from __future__ import annotations
 
 import collections
-import operator
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from ..wire import codec
-
-PLAIN = frozenset({type(None), bool, str, float, int, bytes})
-# The more special ones first.
-_KINDS: dict[str, type] = {
-    "counter": collections.Counter,
-    "ordered": collections.OrderedDict,
-    "default": collections.defaultdict,
-    "dict": dict,
-    "list": list,
-    "set": set,
-    "deque": collections.deque,
-    "bytearray": bytearray,
-}
-_MUTABLE = CONTAINERS = tuple(_KINDS.values())
-_SEQUENCES: tuple[Any, ...] = (list, tuple, collections.deque)
+from ..wire.containers import KINDS, MUTABLE, PLAIN, SEQUENCES, contents, holds
 
 
 class Given:
@@ -91,7 +76,7 @@ class Arguments:
             if isinstance(value, tuple) and id(value) not in objects:
                 waiting += (parts := _parts(value)[::-1])
                 self.in_tuples.update(map(id, parts))
-            elif not (isinstance(value, _MUTABLE) or _is_array(value)) or id(value) in objects:
+            elif not (isinstance(value, MUTABLE) or _is_array(value)) or id(value) in objects:
                 self.others.append(value)
             else:
                 self.places[id(value)] += 1
@@ -136,7 +121,7 @@ def from_table(table: list[Any], decode: Callable[[Any, list[Any]], Any]) -> lis
 
 def fill(container: Any, content: Any) -> None:
     """Give a container the content of another one of its kind; a class that is derived from it has no word in that."""
-    kind: Any = _KINDS.get(_kind(container))
+    kind: Any = KINDS.get(_kind(container))
     if kind is None:
         container[...] = content
     elif kind in (list, bytearray):
@@ -157,7 +142,7 @@ def alike(container: Any, content: Any) -> bool:
     """Whether ``content`` is of the kind that a container's content is of."""
     if _is_array(container):
         return _is_array(content) and content.shape == container.shape and content.dtype == container.dtype
-    return _kind(container) == _kind(content) if isinstance(content, _MUTABLE) else False
+    return _kind(container) == _kind(content) if isinstance(content, MUTABLE) else False
 
 
 def _is_array(value: Any) -> bool:
@@ -165,37 +150,30 @@ def _is_array(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    return next((name for name, kind in _KINDS.items() if isinstance(value, kind)), "")
+    return next((name for name, kind in KINDS.items() if isinstance(value, kind)), "")
 
 
 def _empty(kind: str) -> Any:
-    return _KINDS[kind]()
+    return KINDS[kind]()
 
 
 def _parts(value: Any) -> list[Any]:
     """What may hold more of them; what a set holds cannot change."""
     if isinstance(value, dict):
         return list(dict.values(value))
-    base = next((kind for kind in _SEQUENCES if isinstance(value, kind)), None)
-    return [] if base is None else list(base.__iter__(value))
+    return contents(value) if isinstance(value, SEQUENCES) else []
 
 
 def shallow(value: Any) -> Any:
     """What is in a container, to be compared with it later."""
-    if isinstance(value, dict):
-        return [part for pair in dict.items(value) for part in pair]
-    base = next((kind for kind in _SEQUENCES if isinstance(value, kind)), None)
-    if base is not None:
-        return list(base.__iter__(value))
+    if isinstance(value, (dict, *SEQUENCES)):
+        return contents(value)
     return set(set.__iter__(value)) if isinstance(value, set) else value.copy()
 
 
 def _same(value: Any, before: Any) -> bool:
-    if type(value) is list:
-        return len(value) == len(before) and all(map(operator.is_, value, before))
-    if isinstance(value, (dict, list, collections.deque)):
-        now = shallow(value)
-        return len(now) == len(before) and all(map(operator.is_, now, before))
+    if isinstance(value, (dict, *SEQUENCES)):
+        return holds(value, before)
     if _is_array(value):
         return bool(value.tobytes() == before.tobytes())
     kind: Any = set if isinstance(value, set) else bytearray

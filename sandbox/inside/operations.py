@@ -19,14 +19,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec
+from .comparisons import COMPARISONS, ORDERS
 
 _OPERATORS = (
-    *("getitem", "setitem", "delitem", "contains", "eq", "ne", "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv"),
+    *("getitem", "setitem", "delitem", "contains", *COMPARISONS, "add", "sub", "mul", "truediv"),
     *("floordiv", "mod", "matmul", "and_", "or_", "xor", "lshift", "rshift", "neg", "pos", "invert"),
     *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor", "ilshift"),
     *("irshift", "index"),
 )
-_COMPARISONS = ("eq", "ne", "lt", "gt", "le", "ge")
 _OF_CODE = ("co_code", "co_names", "co_consts", "co_varnames")
 # By what Python decides equality, hash, truth and containment, where a class has more than every object.
 _DECIDING = {
@@ -185,7 +185,7 @@ def _fields(value: Any) -> list[Any] | None:
     fields = getattr(kind, "__dataclass_fields__", None) and dataclasses.fields(kind)
     if not fields or kind.__ne__ is not object.__ne__ or not _is_generated(kind, "__eq__"):
         return None
-    ordered = all(_is_generated(kind, name) for name in ("__lt__", "__le__", "__gt__", "__ge__"))
+    ordered = all(_is_generated(kind, name) for name in map("__{}__".format, ORDERS))
     hashed = _is_generated(kind, "__hash__") and all(field.hash in (None, field.compare) for field in fields)
     return [kind, ordered, hashed, [getattr(value, field.name) for field in fields if field.compare]]
 
@@ -207,7 +207,7 @@ def _as_written(kind: Any) -> type:
 
 def _relations(one: Any, other: Any) -> dict[str, bool | None]:
     """What each comparison says; None where it raises, or says neither yes nor no."""
-    return {name: _related(getattr(operator, name), one, other) for name in _COMPARISONS}
+    return {name: _related(getattr(operator, name), one, other) for name in COMPARISONS}
 
 
 def _related(operation: Callable[[Any, Any], Any], one: Any, other: Any) -> bool | None:

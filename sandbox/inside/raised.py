@@ -13,6 +13,7 @@ from typing import Any
 
 from ..wire import codec
 from . import library
+from .comparisons import ORDERS
 from .held import OWN, Held, about, answer, decides, is_read, not_data, number, standing
 from .related import hashed, is_of_tested
 
@@ -134,7 +135,7 @@ _OF_OBJECTS = {
     name: _as_object(name)
     for name in (
         *("__len__", "__int__", "__float__", "__index__", "__iter__", "__getitem__", "__contains__"),
-        *("__lt__", "__le__", "__gt__", "__ge__"),
+        *map("__{}__".format, ORDERS),
     )
 }
 

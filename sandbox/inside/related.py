@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .comparisons import EXCLUDED, SWAPPED
 from .held import Held, about, not_data, number, saying
-
-_SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
-_EXCLUDED = {"eq": ("ne",), "ne": ("eq",), "lt": ("gt", "ge"), "gt": ("lt", "le"), "le": ("gt",), "ge": ("lt",)}
 
 
 def is_of_tested(*objects: Held) -> bool:
@@ -76,8 +74,8 @@ def _by_their_class(ours: Held, other: Held, operation: str) -> bool:
     if said[operation] is None:
         link.operation(operation, ours, other)  # for what it raises
         raise not_data(ours, operation)
-    excluded = _EXCLUDED[operation]
-    agree = all(said[name] is swapped[_SWAPPED[name]] for name in (operation, *excluded))
+    excluded = EXCLUDED[operation]
+    agree = all(said[name] is swapped[SWAPPED[name]] for name in (operation, *excluded))
     if not agree or (said[operation] and any(said[name] for name in excluded)):
         raise not_data(ours, operation)
     if operation in ("eq", "ne") and said["eq"] is said["ne"]:
@@ -88,6 +86,6 @@ def _by_their_class(ours: Held, other: Held, operation: str) -> bool:
 def _are_relations(told: Any) -> bool:
     return (
         type(told) is dict
-        and told.keys() == _SWAPPED.keys()
+        and told.keys() == SWAPPED.keys()
         and all(v is None or type(v) is bool for v in told.values())
     )

@@ -24,7 +24,8 @@ from ..wire.source import name_of, unparse
 from .asked import MarkAsked, asks
 from .certain import Certain
 from .clauses import fails
-from .compared import ARITHMETIC, COMPARISONS
+from .compared import ARITHMETIC
+from .comparisons import COMPARISONS
 from .expected import MarkExpected
 from .scopes import SCOPES, MarkScopes, calls, names_scope
 from .settled import Changing, Settled

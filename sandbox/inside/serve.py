@@ -21,11 +21,12 @@ from types import MappingProxyType
 from typing import Any, TextIO
 
 from ..wire import codec
+from ..wire.containers import MUTABLE
 from ..wire.instances import Instances
 from . import lent, library, replaced, yielding
 from .connection import Connection
 from .conversations import MAIN, Conversations, need_room
-from .given import CONTAINERS, Arguments, Given, from_table
+from .given import Arguments, Given, from_table
 from .mocked import mocked, number_of
 from .operations import OPERATIONS
 from .shaped import shaped
@@ -412,7 +413,7 @@ class Server:
             elif not isinstance(value, types.ModuleType):  # modules are the tests' own, or none of their business
                 kind = "class" if isinstance(value, type) else "value"
                 found[name] = [kind, self.encode(value)]
-                if isinstance(value, CONTAINERS) and (number := self.shared.number(value)) is not None:
+                if isinstance(value, MUTABLE) and (number := self.shared.number(value)) is not None:
                     found[name].append(number)
         return [found]
 
@@ -473,7 +474,7 @@ class Server:
         return [encoded, changed, brought]
 
     def _kept(self, kept: list[Any], arguments: Arguments) -> dict[str, Any]:
-        numbers = [(arguments.marks[id(c)].number, self.shared.number(c)) for c in kept if isinstance(c, CONTAINERS)]
+        numbers = [(arguments.marks[id(c)].number, self.shared.number(c)) for c in kept if isinstance(c, MUTABLE)]
         told = [[index, number] for index, number in numbers if number is not None]
         return {"kept": told} if told else {}
 

@@ -17,7 +17,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ..wire import codec
-from .given import CONTAINERS, Arguments, alike, fill, marked, shallow
+from ..wire.containers import MUTABLE
+from .given import Arguments, alike, fill, marked, shallow
 
 _MOST, _LONGEST = 64, 1000
 
@@ -149,10 +150,10 @@ class Shared:
             return value
         in_tuples = parts.in_tuples if is_kept or not isinstance(value, tuple) else ()
         kept = [container for container in self.known_otherwise(parts.containers, in_tuples) if container is not value]
-        if isinstance(value, CONTAINERS) and is_kept:
+        if isinstance(value, MUTABLE) and is_kept:
             kept.append(value)
         for container in kept[-_MOST // 2 :]:
-            if isinstance(container, CONTAINERS) and id(container) not in given:
+            if isinstance(container, MUTABLE) and id(container) not in given:
                 self.number(container)
         return marked(value, functools.partial(self.mark, given=given), top)
 

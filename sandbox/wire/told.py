@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import collections
 import functools
-import operator
 import threading
 from collections.abc import Container, Mapping
 from itertools import chain, repeat
 from typing import Any
 
 from . import codec
+from .containers import CONTAINERS, PLAIN, contents, holds
 
 _MOST, _MOST_ITEMS = 300, 20_000  # objects, and items of the containers in all of them: each message looks at them
 _MOST_NEW = 32  # that are looked at one by one
 _LONGEST = 1000  # of the containers in one attribute
-_ITERABLE: tuple[Any, ...] = (list, tuple, set, collections.deque, bytearray)
-_PLAIN = frozenset((type(None), bool, str, float, int, bytes))
 _ABSENT = object()
 
 
@@ -135,7 +132,7 @@ class _State:
 
     def __init__(self, attributes: dict[str, Any]) -> None:
         self.is_plain = False
-        found = [(name, *_parts_in(content)) for name, content in attributes.items() if type(content) not in _PLAIN]
+        found = [(name, *_parts_in(content)) for name, content in attributes.items() if type(content) not in PLAIN]
         parts = {name: parts for name, parts, whole in found if parts and whole}
         self._set(attributes, parts, frozenset(name for name, _, whole in found if not whole))
 
@@ -163,11 +160,12 @@ class _State:
         return [*map(id, attributes.values())] == self.ids and [*attributes] == self.names
 
     def holds_the_same(self) -> bool:
-        return all(map(_are, self.parts.values()))
+        return all(holds(*part) for known in self.parts.values() for part in known)
 
     def has(self, name: str, content: Any) -> bool:
-        followed = name not in self.unfollowed
-        return followed and self.attributes.get(name, _ABSENT) is content and _are(self.parts.get(name, []))
+        if name in self.unfollowed or self.attributes.get(name, _ABSENT) is not content:
+            return False
+        return all(holds(*part) for part in self.parts.get(name, []))
 
 
 class _Together:
@@ -218,32 +216,17 @@ def _parts_in(value: Any) -> tuple[list[tuple[Any, list[Any]]], bool]:
     waiting, left = [value], _LONGEST
     while waiting:
         container = waiting.pop()
-        if type(container) in _PLAIN or id(container) in seen:
+        if type(container) in PLAIN or id(container) in seen:
             continue
-        if not isinstance(container, (dict, *_ITERABLE)):
+        if not isinstance(container, CONTAINERS):
             if type(container).__module__ == "numpy" or codec.is_data(container):
                 return [], False
             continue
         seen.add(id(container))
-        parts = _parts(container)
+        parts = contents(container)
         left -= len(parts)
         if left < 0:
             return [], False
         found.append((container, parts))
         waiting += parts
     return found, True
-
-
-def _parts(container: Any) -> list[Any]:
-    if isinstance(container, dict):
-        return [part for pair in dict.items(container) for part in pair]
-    base = next(kind for kind in _ITERABLE if isinstance(container, kind))
-    return list(base.__iter__(container))
-
-
-def _are(known: list[tuple[Any, list[Any]]]) -> bool:
-    for container, before in known:
-        now = container if type(container) is list else _parts(container)
-        if len(now) != len(before) or not all(map(operator.is_, now, before)):
-            return False
-    return True

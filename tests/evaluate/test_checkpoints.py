@@ -173,6 +173,8 @@ BAD = {
     "unknown task": (["--tasks", "gsm8"], "Did you mean gsm8k?"),
     "local data is missing": (["--tasks", "gsm8k=no.jsonl"], "no such file"),
     "no model": (["--tasks", "addition", "--out", "o"], "holds no model"),
+    "no such run": (["--tasks", "addition", "--out", "o"], "runs holds night. Did you mean runs/night/model?"),
+    "no runs": (["--tasks", "addition", "--out", "o"], "empty holds no run, checkpoint or model"),
     "resume without out": (["--tasks", "addition", "--resume"], "--resume needs --out"),
     "servers missing": (["--tasks", "addition", "--engine", "vllm_server"], "--server http://"),
     "many greedy": (["--tasks", "addition", "-n", "4", "--temperature", "0"], "same greedy answer"),
@@ -186,10 +188,13 @@ def test_bad_input_is_one_paragraph(case, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments, expected = BAD[case]
     (tmp_path / "empty").mkdir()
-    checkpoint = "empty" if case == "no model" else str(model)
+    (tmp_path / "runs" / "night").mkdir(parents=True)
+    (tmp_path / "runs" / "night" / "model").symlink_to(model)
+    checkpoint = {"no model": "empty", "no such run": "runs/nigth", "no runs": "empty/nothing"}.get(case, str(model))
     error = invoke(checkpoint, *arguments)
     assert isinstance(error, UserError)
     assert expected in str(error)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "runs"]
 
 
 def test_task_files(tmp_path):

@@ -28,6 +28,7 @@ def test_gradient_of_a_step(ranks, dtype, how, alone, tmp_path):
     tolerance = 1e-10 if dtype == "float64" else 1e-5
     assert here["gradient"].norm() > 0
     assert (there["gradient"] - here["gradient"]).norm() / here["gradient"].norm() < tolerance
+    assert (there["critic"] - here["critic"]).norm() / here["critic"].norm() < tolerance
     assert there["norm"] == pytest.approx(here["norm"], rel=tolerance)
     assert there["gradient"].norm() == pytest.approx(1.0, rel=1e-5)  # clipped by the norm over all ranks
     assert there["loss"] == pytest.approx(here["loss"], rel=tolerance * 10)

@@ -85,6 +85,9 @@ def test_settings_are_checked(checkpoint):
         found(response="a", messages=[])
     with pytest.raises(VerifierError, match="1 logits, there is no label 3"):
         found.with_options({"model": str(checkpoint), "device": "cpu", "label": 3})(response="a", messages=[])
+    nothing = checkpoint.with_name("nothing")
+    with pytest.raises(VerifierError, match=f"reward_model: {nothing} is not a model folder: it does not exist"):
+        found.with_options({"model": str(nothing), "device": "cpu"})(response="a", messages=[])
 
 
 CHATML = (
