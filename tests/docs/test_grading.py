@@ -33,7 +33,7 @@ def _of(block: str) -> list[Example]:
     parts = re.split(r" *# (passes|fails|refused)\b.*\n", tests)
     assert not parts.pop().strip(), "a test without its verdict"
     pairs = zip(parts[::2], parts[1::2], strict=True)
-    return [Example(setup, program, told, test, verdict) for test, verdict in pairs]
+    return [Example(setup, program, told, test.strip(), verdict) for test, verdict in pairs]
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,7 @@ def sandbox():
 @pytest.mark.parametrize("example", examples(), ids=lambda e: e.test.splitlines()[-1])
 def test_example(sandbox, example):
     def judged():
-        return sandbox.run_tests(
-            example.program, [example.test], entry_point=example.entry_point, setup=example.setup
-        )
+        return sandbox.run_tests(example.program, [example.test], entry_point=example.entry_point, setup=example.setup)
 
     if example.verdict == "refused":
         with pytest.raises(TestError):
