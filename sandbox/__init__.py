@@ -1,4 +1,4 @@
-"""Where untrusted programs run: isolated by the kernel, judged from outside. See docs/sandbox.md.
+"""Where untrusted programs run: isolated by the kernel, judged from outside. See docs/sandbox.md, and docs/grading.md.
 
 `host` is trusted, `inside` shares its processes with hostile code, `wire` is what the two speak.
 """
