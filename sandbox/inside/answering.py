@@ -35,7 +35,7 @@ class GivenBack:
         for container in reversed(Arguments([value]).containers):
             changed = _in_set(container, self._mark) if isinstance(container, set) else self._in(container)
             if changed is not container:
-                fill(container, changed)
+                fill(container, dict(changed) if isinstance(changed, dict) else changed)  # its default stays its own
         return marked(value, self._mark)
 
     def _in(self, container: Any) -> Any:
