@@ -121,6 +121,7 @@ class Link(Protocol):
         emptied: what is known of the ends of iterators.
         own: what the classes of opaque objects decide by themselves, by their numbers.
         taken: how many items the tests have taken of those that are their own iterators.
+        latest: what this test has given to the program.
         outstanding: hears of exceptions that are no answer.
         raised: kinds of exceptions.
     """
@@ -138,6 +139,7 @@ class Link(Protocol):
     kept: Kept
     emptied: Any
     blocks: Any
+    latest: Any
     own: dict[int, frozenset[str]]
     taken: Counter[int]
 

@@ -28,6 +28,12 @@ ASKED = frozenset(("called", "call_count", "call_args", "call_args_list", "metho
 ASKED |= {"await_args", "await_args_list"}
 
 
+# What a mock fails by, which an object of the program would not.
+ASSERTIONS = frozenset(f"assert_{n}" for n in ("any_call", "any_await", "has_calls", "has_awaits"))
+ASSERTIONS |= {f"assert_{n}{asked}" for asked in ("called", "awaited") for n in ("", "not_")}
+ASSERTIONS |= {f"assert_{asked}_{n}" for asked in ("called", "awaited") for n in ("once", "with", "once_with")}
+
+
 def is_mock(value: Any) -> bool:
     mock = sys.modules.get("unittest.mock")
     return mock is not None and isinstance(value, mock.NonCallableMock)

@@ -90,6 +90,10 @@ class Proxy(Compared):
     def __getattr__(self, name: str) -> Any:
         if about(self).asked is not None and (told := mocked.told(about(self).asked, name)):
             return told[0]  # the tests know it
+        if name in mocked.ASSERTIONS and standing(self) == OPAQUE and about(self).link.latest.mocks:
+            raise codec.NotData(
+                f".{name}: the program handed over something else where a mock of the test was expected"
+            )
         if name == "__members__":  # of an enumeration
             return about(self).link.operation("members", self)
         if is_special(name) and name not in _NAMES_OF_A_KIND and not is_read(sys._getframe(1)):

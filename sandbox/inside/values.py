@@ -49,10 +49,15 @@ class _Here(threading.local):
 
 
 class Latest(set[int]):
-    """Numbers of what this test has given to the program, or the setup: what an earlier one has says nothing in it."""
+    """Numbers of what this test has given to the program, or the setup: what an earlier one has says nothing in it.
+
+    Attributes:
+        mocks: those of mocks.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.mocks: set[int] = set()
         self._common: set[int] = set()
 
     def of_setup(self) -> None:
@@ -61,6 +66,7 @@ class Latest(set[int]):
 
     def forget(self) -> None:
         self.intersection_update(self._common)
+        self.mocks &= self._common
 
 
 class Values:
@@ -157,6 +163,7 @@ class Values:
             number = self._numbers[key]
             if self.here.anew:
                 self.latest.update(range(number, number + len(called)))
+                self.latest.mocks.update([number] if mocked.behind(value) is not None else [])
             return number
 
     def _lend(self, kind: type) -> bool:
@@ -220,7 +227,8 @@ class Values:
         if not isinstance(stands_for, Proxy):
             raise codec.Malformed("nothing that the program has in the place of what is the tests'")
         about(stands_for).of_tests = own
-        about(stands_for).asked = mock if kind != "stream" and which in self.latest else None
+        # Where the test has given none, any may be meant that the tests have.
+        about(stands_for).asked = mock if which in self.latest or not self.latest.mocks else None
         return stands_for
 
     def _class_of_library(self, path: Any, which: int) -> type | None:

@@ -69,6 +69,17 @@ LENT: list[Attack] = [
   {"entry_point": "f", "setup": _COUNTDOWN.replace("__iter__", "__aiter__").replace("def __next__", "async def __anext__").replace("StopIteration", "StopAsyncIteration")},
  ),
  (
+  "an object of the program's in the place of a mock",
+  "class X:\n def __getattr__(s, n): return s\n def __call__(s, *a, **k): return None\nclass S:\n def __init__(s, db): s.db = X()\n def save(s, x): pass\ndef f(m): return X()",
+  [
+   *(f"{_MOCKS}f({given}).assert_{asked}" for given in ("Mock()", "create_autospec(len)", "[Mock()]") for asked in ("called()", "called_once()", "called_with(1)", "called_once_with(1)", "any_call(1)", "has_calls([])", "not_called()")),
+   *(f"{_MOCKS}f(AsyncMock()).assert_{asked}" for asked in ("awaited()", "awaited_once()", "awaited_with(1)", "awaited_once_with(1)", "any_await(1)", "has_awaits([])", "not_awaited()")),
+   _MOCKS + "f(Mock()).save.assert_called_once_with(1)",
+   _MOCKS + "s = S(Mock())\ns.save(3)\ns.db.put.assert_called_once_with(3)",
+  ],
+  {},
+ ),
+ (
   "mocks of an earlier test",
   "K = []\ndef f(m):\n if not K:\n  m(1)\n  m.save(1)\n  K[:] = m, m.save\n return K[0]\ndef g(m): return K[1]",
   [
