@@ -14,8 +14,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .held import number
 from .taken import Takers, is_of_tests
+from .watched import Watched
 
 Place = tuple[tuple[Any, int], ...]
 _MOST_FRAMES = 50
@@ -105,16 +105,23 @@ class Emptied:
 
     Args:
         add, take: hear of what the tests have to ask for, and that they have.
+        has: whether the program has an object of the task's.
 
     Attributes:
+        watched: the iterators that are gone over here.
         takers: who would take a failure of the tests.
         spent: iterators that have come to their end.
         places: which of them have given an item in which place.
         again: each time that one was gone over behind its end, in this test.
     """
 
-    def __init__(self, add: Callable[[BaseException], None], take: Callable[[BaseException], list[Any]]) -> None:
-        self.add, self._take = add, take
+    def __init__(
+        self,
+        add: Callable[[BaseException], None],
+        take: Callable[[BaseException], list[Any]],
+        has: Callable[[Any], bool],
+    ) -> None:
+        self.add, self._take, self.watched = add, take, Watched(has)
         self.takers = Takers()
         self.spent: set[int] = set()
         self.places: set[tuple[int, Place]] = set()
@@ -127,6 +134,27 @@ class Emptied:
         self.again: list[BehindItsEnd] = []
         self._open: defaultdict[int, list[Made]] = defaultdict(list)  # by the frame in which they are evaluated
         self._passed: list[tuple[types.FrameType, Made]] = []  # by the frame that calls, as long as it does
+
+    def step(self, which: int, step: Callable[[], Any]) -> Any:
+        """The next item of an iterator that is gone over here."""
+        going = self.going(which)
+        try:
+            value = step()
+        except StopIteration:
+            going.ended()
+            raise
+        going.found()
+        return value
+
+    async def step_awaited(self, which: int, step: Callable[[], Any]) -> Any:
+        going = self.going(which)
+        try:
+            value = await step()
+        except StopAsyncIteration:
+            going.ended()
+            raise
+        going.found()
+        return value
 
     def go_over(self, which: int, of: int) -> Going:
         """The tests begin to go over an iterator, which something has handed over."""
@@ -151,7 +179,7 @@ class Emptied:
     def iter(self, value: Any, *sentinel: Any) -> Any:
         """By which nothing is gone over yet: whatever does, begins for itself."""
         found = iter(value, *sentinel)
-        if (which := number(found)) is not None:
+        if (which := self.watched.number(found)) is not None:
             self.leave(self.going(which))
         return found
 
@@ -164,7 +192,7 @@ class Emptied:
 
     def source(self, value: Any, *made: Made) -> Any:
         """What a part of it is made of, and how that was ``made`` itself."""
-        self._open[id(sys._getframe(1))][-1].sources.add(number(value))
+        self._open[id(sys._getframe(1))][-1].sources.add(self.watched.number(value))
         for one in made:
             if one.value is value:
                 self._open[id(sys._getframe(1))][-1].ends += one.ends
@@ -174,7 +202,7 @@ class Emptied:
         """The same, of what a function of the tests has returned, or is given."""
         frame = sys._getframe(1)
         now = self._open[id(frame)][-1]
-        now.sources.add(number(value))
+        now.sources.add(self.watched.number(value))
         passed = [made for caller, made in self._passed if caller is frame.f_back]
         now.ends += [end for made in now.returned + passed if made.value is value for end in made.ends]
         return value
@@ -297,7 +325,7 @@ class Emptied:
             self._next_is_over(going)
 
     def _next_begins(self, iterator: Any) -> Going | None:
-        which = number(iterator)
+        which = self.watched.number(iterator)
         return None if which is None else self.go_over(which, which)
 
     def _next_is_over(self, going: Going | None) -> None:
@@ -306,7 +334,7 @@ class Emptied:
 
     def _next_ended(self, iterator: Any, since: int, error: BaseException, default: tuple[Any, ...]) -> Any:
         for end in self.again[since:]:
-            if end.of == number(iterator):
+            if end.of == self.watched.number(iterator):
                 end.told = error
         if not default:
             raise error

@@ -42,7 +42,7 @@ _SAYING |= {
     "vars",
 }
 _SAYING |= {"namespace", "own", "eq", "ne", "attributes", "parameters", "members", "data", "copy", "deepcopy"}
-_SAYING |= {"fields", "relations", "inherits"}
+_SAYING |= {"fields", "relations", "inherits", "given back"}
 # What changes an object, or has it run as a call does.
 _CHANGING = frozenset(("setitem", "delitem", "setattr", "delattr", "enter", "exit", "aenter", "aexit", "await", "seed"))
 _CHANGING |= {"iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"}
@@ -121,6 +121,7 @@ class Link(Protocol):
         emptied: what is known of the ends of iterators.
         own: what the classes of opaque objects decide by themselves, by their numbers.
         taken: how many items the tests have taken of those that are their own iterators.
+        latest: what this test has given to the program.
         outstanding: hears of exceptions that are no answer.
         raised: kinds of exceptions.
     """
@@ -138,6 +139,7 @@ class Link(Protocol):
     kept: Kept
     emptied: Any
     blocks: Any
+    latest: Any
     own: dict[int, frozenset[str]]
     taken: Counter[int]
 
@@ -176,7 +178,8 @@ class About:
         producer: the path by which it came (`names`).
         single: it is the same one wherever it comes from, as it says: a class, or a member of an enumeration.
         library: which class of the library it says that it is.
-        mock: the tests' own, which it stands for.
+        of_tests: what of the tests' own it stands for.
+        asked: the mock that says how it was asked, if it is one that this test has given to the program.
         kind: the number of its class: there may be several of one name.
     """
 
@@ -191,7 +194,8 @@ class About:
     of_own: bool = False
     single: bool = False
     library: type | None = None
-    mock: Any = None
+    of_tests: Any = None
+    asked: Any = None
     kind: int = 0
 
 

@@ -16,6 +16,7 @@ from .blocks import Block
 from .compared import TYPE, is_of_objects, library_class
 from .emptied import Emptied, value_of
 from .expected import Expected, Kinds, made, make_unasked
+from .handed_back import own_of
 from .held import OWN, about, is_object, not_data, standing
 from .outstanding import Outstanding, among
 from .proxy import Proxy, is_special
@@ -292,10 +293,11 @@ class Helper:
         return assert_it
 
     def _is_same(self, left: Any, right: Any) -> bool:
+        left, right = own_of(left), own_of(right)
         for ours, other in ((left, right), (right, left)):
             if type(ours) is Proxy and builtins.isinstance(other, builtins.type):
                 return library_class(ours) is other
-            if type(ours) is Proxy and other is not None and about(ours).mock is other:
+            if type(ours) is Proxy and other is not None and about(ours).of_tests is other:
                 return True
         number = self._which(left)
         return left is right if number is None else number == self._which(right)
@@ -335,7 +337,7 @@ class Helper:
             return self.ask("type", *arguments, producer=TYPE) if kind is builtins.type(arguments[0]) else kind
         if len(arguments) == 1 and builtins.isinstance(arguments[0], BaseException):
             self.isinstance(*arguments, BaseException)
-        return builtins.type(*arguments)
+        return builtins.type(*map(own_of, arguments[:1]), *arguments[1:])
 
     def told(self, function: Any, value: Any) -> Any:
         """``str`` and ``repr``: an exception that is kept somewhere is looked at."""

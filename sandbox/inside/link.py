@@ -14,6 +14,7 @@ from typing import Any
 
 from ..wire import codec
 from . import emptied, library, outstanding, passed, waited
+from .answering import GivenBack
 from .connection import Connection
 from .conversations import MAIN, Conversations, Turns, need_room
 from .given import Arguments, alike, fill, marked
@@ -54,7 +55,8 @@ class Link(Values):
         self.put: dict[tuple[int, str], Any] = {}
         self.enumerations: dict[int, Any] = {}
         self.members: dict[int, frozenset[int | None]] = {}
-        self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take)
+        self.emptied = emptied.Emptied(self.outstanding.add, self.outstanding.take, self.instances.has)
+        self.given_back = GivenBack(functools.partial(self.operation, "given back"), self.emptied)
         self.own: dict[int, frozenset[str]] = {}
         self.taken: collections.Counter[int] = collections.Counter()
         self.conversations = Conversations(self._receive, self._begin)
@@ -272,7 +274,11 @@ class Link(Values):
                     value = self.functions[number](*decoded, **named)
             finally:
                 self.here.kept = kept
-            answer = ["returned", self.encode(self.shared.handed(value, is_kept=True))]
+            self.here.anew = number in self.latest
+            try:
+                answer = ["returned", self.encode(self.shared.handed(value, is_kept=True))]
+            finally:
+                self.here.anew = True
         except AssertionError as error:  # decides, whatever the program makes of it; its text may hold what is expected
             self.outstanding.add(error)
             self._send(["failed", ["AssertionError"], "", [], self._failure(error)])

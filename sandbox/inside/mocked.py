@@ -6,6 +6,7 @@ What the tests ask of a mock (``assert_called_once``, ``call_args``) is not the 
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,9 +28,29 @@ ASKED = frozenset(("called", "call_count", "call_args", "call_args_list", "metho
 ASKED |= {"await_args", "await_args_list"}
 
 
+# What a mock fails by, which an object of the program would not.
+ASSERTIONS = frozenset(f"assert_{n}" for n in ("any_call", "any_await", "has_calls", "has_awaits"))
+ASSERTIONS |= {f"assert_{n}{asked}" for asked in ("called", "awaited") for n in ("", "not_")}
+ASSERTIONS |= {f"assert_{asked}_{n}" for asked in ("called", "awaited") for n in ("once", "with", "once_with")}
+
+
 def is_mock(value: Any) -> bool:
     mock = sys.modules.get("unittest.mock")
     return mock is not None and isinstance(value, mock.NonCallableMock)
+
+
+def behind(value: Any) -> Any:
+    """A mock itself, or that of a function which ``create_autospec`` has made; None for anything else."""
+    found = vars(value).get("mock") if type(value) is types.FunctionType else value
+    return found if is_mock(found) else None
+
+
+def told(mock: Any, name: str) -> list[Any]:
+    """[what a mock says by a name] of how it was asked; nothing by any other: what its class has not may be a child of it."""
+    if name == "method_calls":
+        return [vars(mock)[name]]
+    asked = (name in ASKED or name.startswith("assert_")) and hasattr(type(mock), name)
+    return [getattr(type(mock), name).__get__(mock)] if asked else []
 
 
 def special(mock: Any) -> list[str]:

@@ -44,6 +44,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "delattr": delattr,
     "callable": callable,
     "is": operator.is_,
+    "given back": lambda o: o,
     "members": lambda o: dict(o.__members__),
     "parameters": lambda kind: _parameters(kind),
     "own": lambda o: _own(o),

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..wire import codec, shown
 from ..wire.plain import DATA_NAMES, JUDGING
+from . import mocked
 from .compared import Compared
 from .held import (
     CHANGED,
@@ -33,7 +34,6 @@ from .held import (
     untainted,
 )
 from .iterated import AwaitedItems, Items
-from .mocked import ASKED
 
 # NumPy and others ask an object for the memory it stands for, or for itself in another form, through such names.
 _NAMES_OF_A_KIND = frozenset(
@@ -83,13 +83,17 @@ class Proxy(Compared):
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         """For ``isinstance(f(), types.GeneratorType)``, wherever it is asked."""
-        if about(self).mock is not None:
-            return type(about(self).mock)
+        if about(self).of_tests is not None:
+            return type(about(self).of_tests)
         return _KINDS.get(about(self).class_name, Proxy)
 
     def __getattr__(self, name: str) -> Any:
-        if about(self).mock is not None and (name in ASKED or name.startswith("assert_")):
-            return getattr(about(self).mock, name)  # what was asked of it, the tests know
+        if about(self).asked is not None and (told := mocked.told(about(self).asked, name)):
+            return told[0]  # the tests know it
+        if name in mocked.ASSERTIONS and standing(self) == OPAQUE and about(self).link.latest.mocks:
+            raise codec.NotData(
+                f".{name}: the program handed over something else where a mock of the test was expected"
+            )
         if name == "__members__":  # of an enumeration
             return about(self).link.operation("members", self)
         if is_special(name) and name not in _NAMES_OF_A_KIND and not is_read(sys._getframe(1)):

@@ -106,8 +106,11 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
         classes = {name: namespace.get(name) for name in job["task_classes"]}
         link.instances.classes = {n: c for n, c in classes.items() if isinstance(c, type)}
         known = link.instances.classes.values()
+        for kind in known:
+            link.emptied.watched.watch(kind, link.emptied)
         link.instances.constants = constants.constants(known, job["assigned"], job["read"], job["defaulted"])
         link.lends = True
+        link.latest.of_setup()
         link.raised.kinds.update({n: c for n, c in link.instances.classes.items() if issubclass(c, Exception)})
         run = {"<setup>": job["setup"]}
         for position, (index, test) in enumerate(job["tests"], 1):
@@ -176,6 +179,7 @@ def _judge_one(texts: dict[str, str], namespace: dict[str, Any], whole: _Whole) 
     link.outstanding.clear()
     link.apart.clear()
     link.emptied.clear()
+    link.latest.forget()
     try:
         try:
             _exec(rewritten.compiled(test, name, whole.common, whole.names, namespace), namespace)

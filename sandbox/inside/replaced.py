@@ -98,7 +98,9 @@ class Around:
     def captured() -> dict[str, Any]:
         """What the tests have put in the place of their standard streams."""
         streams = {name: getattr(sys, name) for name in _STREAMS}
-        return {n: stream for n, stream in streams.items() if stream not in (None, getattr(sys, f"__{n}__"))}
+        return {
+            n: stream for n, stream in streams.items() if stream is not None and stream is not getattr(sys, f"__{n}__")
+        }
 
     def _number(self, name: str, stream: Any) -> int:
         number, known = self._captured.get(name, (0, None))
@@ -109,7 +111,7 @@ class Around:
     def printed(self, around: dict[str, Any], texts: list[Any]) -> None:
         """What the program has printed since it last told, to where the tests had put their streams."""
         for name, text in zip(_STREAMS, texts, strict=False):
-            if name in around.get("captured", ()):
+            if text and name in around.get("captured", ()):  # a stream may be the program's
                 getattr(sys, name).write(str(text))
 
     def after(self, around: dict[str, Any], told: Any) -> None:

@@ -127,7 +127,7 @@ class Server:
         if stand_in is not None:
             return {"~": "ref", "v": ["stand-in", stand_in]}
         if (stream := self.streams.number(value)) is not None:
-            return {"~": "ref", "v": ["stream", stream]}
+            return {"~": "ref", "v": ["stream", stream, self._held(value)]}
         if type(value) is re.Pattern:
             return {"~": "ref", "v": ["pattern", self.encode(value.pattern), value.flags]}
         if (text := stated(value)) is not None:
@@ -135,7 +135,7 @@ class Server:
         if type(value) is types.FunctionType and not vars(value):  # else it has by now what that of the tests has not
             function = next((n for n, known in self.functions.items() if known is value), None)
             if function is not None:
-                return {"~": "ref", "v": ["function", function]}
+                return {"~": "ref", "v": ["function", function, self._held(value)]}
         if (mock := number_of(value)) is not None:
             return {"~": "ref", "v": ["mock", mock, self._held(value)]}
         return self._held(value)

@@ -17,6 +17,7 @@ from . import lent, library, mocked, passed, yielding
 from .conversations import MAIN
 from .expected import Expected, made
 from .given import Given
+from .handed_back import Function, HandedBack, own_of
 from .held import OPAQUE, Kept, about, number
 from .proxy import Proxy
 from .raised import Raised, held_by, made_where_the_program_is
@@ -36,6 +37,7 @@ class _Here(threading.local):
         kept: what objects have said to the function that the program has called in it.
         given: the mutable arguments that a reply names by number.
         absorbs: whether it takes what comes before an answer, and cannot ask.
+        anew: whether what it hands over is this test's: what answers for something of an earlier one is not.
     """
 
     number: int | None = None
@@ -43,6 +45,28 @@ class _Here(threading.local):
     kept: Kept | None = None
     given: list[Any] = []  # noqa: RUF012
     absorbs = False
+    anew = True
+
+
+class Latest(set[int]):
+    """Numbers of what this test has given to the program, or the setup: what an earlier one has says nothing in it.
+
+    Attributes:
+        mocks: those of mocks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mocks: set[int] = set()
+        self._common: set[int] = set()
+
+    def of_setup(self) -> None:
+        """Each test's is what is known so far."""
+        self._common = set(self)
+
+    def forget(self) -> None:
+        self.intersection_update(self._common)
+        self.mocks &= self._common
 
 
 class Values:
@@ -61,6 +85,7 @@ class Values:
         self.lends = False  # the classes of the setup are on both sides, and told by name
         self.lent: list[list[Any]] = []  # classes of the tests that the program has not heard of yet
         self.functions: list[Callable[..., Any]] = []
+        self.latest = Latest()
         self._given: dict[int, Any] = {}  # what the program has that calls them, by the first of them
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._numbering = threading.Lock()
@@ -78,6 +103,8 @@ class Values:
             return {"~": "ref", "v": known}
         if type(value) is Given:
             return {"~": "ref", "v": ["given", value.number]}
+        if issubclass(type(value), HandedBack):
+            return self._reference(own_of(value))
         if value is NotImplemented:
             return {"~": "ref", "v": ["library", "builtins", "NotImplemented"]}
         if type(value) is Numbered:
@@ -133,7 +160,11 @@ class Values:
                 self._numbers[key] = len(self.functions)
                 self._given[len(self.functions)] = value  # kept, so that its identity stays its own
                 self.functions += called
-            return self._numbers[key]
+            number = self._numbers[key]
+            if self.here.anew:
+                self.latest.update(range(number, number + len(called)))
+                self.latest.mocks.update([number] if mocked.behind(value) is not None else [])
+            return number
 
     def _lend(self, kind: type) -> bool:
         """Give the program a class in the place of one of the tests, if that can be done."""
@@ -154,16 +185,15 @@ class Values:
             return self.instances.resolve(content)
         if content[0] == "not implemented":
             return NotImplemented
-        if content[0] in ("stand-in", "given"):
-            return (self.stand_ins if content[0] == "stand-in" else self.here.given)[content[1]]
-        if content[0] == "function" and type(found := self._given.get(content[1])) is types.FunctionType:
-            return found
-        if content[0] == "stream" and content[1] in self.streams.known:
-            return self.streams.known[content[1]]
+        link: Any = self
+        if content[0] == "stand-in":
+            return self.stand_ins[content[1]]
+        if content[0] == "given":
+            return link.given_back(self.here.given[content[1]])
         if content[0] == "stated":
             return of_text(*content[1:])
-        if content[0] == "mock":
-            return self._mock(content[1:], standing, producer)
+        if content[0] in ("mock", "function", "stream"):
+            return self._of_tests(content, standing, producer)
         kind, which, class_name, *more = content
         if kind == "pattern":
             return _pattern(self.decode(which), class_name)
@@ -179,13 +209,26 @@ class Values:
             about(proxy).single, about(proxy).library = True, self._class_of_library(path, which)
         return proxy
 
-    def _mock(self, content: list[Any], standing: int, producer: str) -> Any:
-        """What stands for a mock of the tests: it answers whatever it is asked, and must not do so in the place of a result."""
-        which, held = content
-        mock, stands_for = self._given.get(which), self.decode(held, standing, producer)
-        if not mocked.is_mock(mock) or not isinstance(stands_for, Proxy):
-            raise codec.Malformed("not a mock of the tests")
-        about(stands_for).mock = mock
+    def _of_tests(self, content: list[Any], standing: int, producer: str) -> Any:
+        """What stands for something of the tests' own, which must not answer in the place of a result."""
+        link: Any = self
+        kind, which, held = content
+        own = (self.streams.known if kind == "stream" else self._given).get(which)
+        mock = mocked.behind(own)
+        if (
+            own is None
+            or (kind == "mock" and mock is None)
+            or (kind == "function" and type(own) is not types.FunctionType)
+        ):
+            raise codec.Malformed("nothing of the tests")
+        if kind == "function" and mock is None and which in self.latest:
+            return Function(own, link.given_back)
+        stands_for = self.decode(held, standing, producer)
+        if not isinstance(stands_for, Proxy):
+            raise codec.Malformed("nothing that the program has in the place of what is the tests'")
+        about(stands_for).of_tests = own
+        # Where the test has given none, any may be meant that the tests have.
+        about(stands_for).asked = mock if which in self.latest or not self.latest.mocks else None
         return stands_for
 
     def _class_of_library(self, path: Any, which: int) -> type | None:

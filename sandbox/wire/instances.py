@@ -74,6 +74,10 @@ class Instances:
         self._queue.append(number)
         return ["node", number]
 
+    def has(self, value: Any) -> bool:
+        """Whether it has gone over, or come from there."""
+        return id(value) in self._numbers
+
     def _class_of(self, kind: type) -> str | None:
         """The task's class that an object is of; None for a class that has something of its own beside it: as an object of
         the task it would be compared without that, and asked for the methods of the class that it overrides."""

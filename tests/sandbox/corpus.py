@@ -15,6 +15,7 @@ from .forging_equality import EQUALITY
 from .forging_executed import EXECUTED, REFUSED
 from .forging_frameworks import FRAMEWORKS
 from .forging_indirect import INDIRECT
+from .forging_lent import LENT
 from .forging_messages import MESSAGES
 from .forging_own_word import OWN_WORD
 from .forging_programs import CLASSES, EXCEPTIONS, NAMES, TOLD, Attack, objects
@@ -58,6 +59,7 @@ KINDS: dict[str, Sequence[Attack]] = {
     "equality": EQUALITY,
     "derived": DERIVED,
     "raised": RAISED,
+    "lent": LENT,
 }
 
 

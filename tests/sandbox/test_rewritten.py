@@ -93,7 +93,7 @@ def _expression(chance: random.Random, depth: int) -> str:
 def _done(text: str, rewritten: bool) -> tuple[str, list[str]]:
     outstanding = Outstanding()
     names: dict[str, Any] = {"__name__": "tests"}
-    ends = Emptied(outstanding.add, outstanding.take)
+    ends = Emptied(outstanding.add, outstanding.take, has=lambda value: False)
     asked = (number, lambda *_: None, lambda: 0, names.get)
     names[HELPER] = Helper(outstanding, *asked, names, ends, Handed(), Instances({}, 1))
     try:
