@@ -13,9 +13,10 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from ..wire.containers import MUTABLE
 from . import handed_back, mocked, passed
 from .emptied import Emptied
-from .given import CONTAINERS, Arguments, fill, marked
+from .given import Arguments, fill, marked
 
 _CALLED = (types.FunctionType, types.MethodType, functools.partial)
 
@@ -43,7 +44,7 @@ class GivenBack:
 
     def _mark(self, part: Any) -> Any:
         """What stands for a part; None: it is itself, or holds others."""
-        if isinstance(part, CONTAINERS):
+        if isinstance(part, MUTABLE):
             return part
         if _answers(part):
             return self._hand_over(part)
