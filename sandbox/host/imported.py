@@ -1,7 +1,8 @@
 """Tests that import the program as a module: ``from solution import f``, as many are written.
 
 There is no such module; the program's names are simply there. The import becomes nothing, or an assignment where it renames,
-and ``solution.f`` becomes ``f``. What is imported so is the program's, whatever its name.
+and ``solution.f`` becomes ``f``, or ``solution_f`` where the tests have an ``f`` of their own. What is imported so is the
+program's, whatever its name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+from ..wire.bindings import bound_anywhere
 from ..wire.source import unparse
 from .tally import TestError
 
@@ -78,11 +80,21 @@ class _Inline(ast.NodeTransformer):
                 name = alias.asname or alias.name
                 if alias.name in _MODULES and name not in whole:
                     self.modules.add(name)
+        imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and self._is_the_program(n)]
+        self.own = bound_anywhere([tree]) - {alias.name for node in imports for alias in node.names}
+        read = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in self.own]
+        self.apart = sorted({(n.value.id, n.attr) for n in read if isinstance(n.value, ast.Name)})
 
-    def visit_Import(self, node: ast.Import) -> ast.stmt:
+    def visit_Import(self, node: ast.Import) -> ast.stmt | list[ast.stmt]:
         kept = [a for a in node.names if a.name not in _MODULES or (a.asname or a.name) not in self.modules]
         self.changed = self.changed or len(kept) < len(node.names)
-        return ast.Import(kept) if kept else ast.Pass()
+        gone = {a.asname or a.name for a in node.names if a not in kept}
+        apart = [(module, name) for module, name in self.apart if module in gone]
+        assigned: list[ast.stmt] = [
+            ast.Assign([ast.Name(f"{module}_{name}", ast.Store())], ast.Name(name, ast.Load()))
+            for module, name in apart
+        ]
+        return [*([ast.Import(kept)] if kept else []), *assigned] or ast.Pass()
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | list[ast.stmt]:
         if not self._is_the_program(node):
@@ -108,4 +120,5 @@ class _Inline(ast.NodeTransformer):
         if not isinstance(node.ctx, ast.Load):
             raise TestError(f"the tests replace {unparse(node)}, which is the program's and lives in its process")
         self.names.append(node.attr)
-        return ast.copy_location(ast.Name(node.attr, node.ctx), node)
+        name = f"{node.value.id}_{node.attr}" if node.attr in self.own else node.attr
+        return ast.copy_location(ast.Name(name, node.ctx), node)

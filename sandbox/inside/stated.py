@@ -1,4 +1,7 @@
-"""Objects of the library that are what their text says, and never change: a UUID, an address. They go over by it, both ways."""
+"""Objects of the library that are what their text says, and never change: a UUID, an address, a range of any length.
+
+They go over by it, both ways.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from typing import Any
 from ..wire import codec
 
 _KINDS = {
+    "builtins": ("range",),
     "uuid": ("UUID",),
     "ipaddress": ("IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network", "IPv4Interface", "IPv6Interface"),
 }
-_LONGEST = 200  # an address with its scope
+_LONGEST = 200  # an address with its scope, three long numbers
 
 
 def stated(value: Any) -> list[str] | None:
@@ -21,7 +25,8 @@ def stated(value: Any) -> list[str] | None:
     module, name = kind.__module__, kind.__name__
     if name not in _KINDS.get(module, ()) or getattr(sys.modules.get(module), name, None) is not kind:
         return None
-    return [module, name, str(value)]
+    text = f"{value.start} {value.stop} {value.step}" if kind is range else str(value)
+    return [module, name, text] if len(text) <= _LONGEST else None
 
 
 def of_text(module: Any, name: Any, text: Any) -> Any:
@@ -29,6 +34,7 @@ def of_text(module: Any, name: Any, text: Any) -> Any:
     if type(module) is not str or name not in _KINDS.get(module, ()) or type(text) is not str or len(text) > _LONGEST:
         raise codec.Malformed("not an object of the library")
     try:
-        return getattr(importlib.import_module(module), name)(text)
-    except ValueError:
+        parts = map(int, text.split(" ")) if name == "range" else (text,)
+        return getattr(importlib.import_module(module), name)(*parts)
+    except (ValueError, TypeError):
         raise codec.Malformed(f"not a {name}") from None

@@ -32,6 +32,8 @@ MAX_DEPTH = 150
 _PLAIN = frozenset({type(None), bool, str, float})
 _SMALL = 1 << 63
 _LONGEST_MEMBER = 400
+# Numbers. A longer one is no data where the trainer decodes: a few bytes must not become gigabytes when a test says list(...).
+LONGEST_RANGE = 200_000
 
 
 class Malformed(ValueError):
@@ -158,6 +160,8 @@ def encode(value: Any, unknown: Callable[[Any], Any] | None = None, iterate: boo
     if kind is list:
         return [v if type(v) in _PLAIN else encode(v, unknown, False, depth + 1) for v in value]
     encoder = _ENCODERS.get(kind)
+    if kind is range and len(value[: LONGEST_RANGE + 1]) > LONGEST_RANGE:
+        return unknown(value) if unknown is not None else {"~": "opaque", "v": "range"}
     if encoder is not None and not (iterate and kind in standard.VIEWS):
         return encoder(value, lambda v: encode(v, unknown, False, depth + 1))
     if iterate and hasattr(value, "__iter__") and not isinstance(value, (str, bytes, dict)):
@@ -329,9 +333,8 @@ def _integer(text: Any, longest: int = 1 << 30) -> int:
 
 def _decode_range(content: Any, inner: Any) -> range:
     made = range(*(_integer(text, 100) for text in _strings(content, 3)))
-    # A few bytes must not become gigabytes when a test says list(...).
-    if len(made) > 200_000:
-        raise Malformed("a range of more than 200000 numbers")
+    if len(made[: LONGEST_RANGE + 1]) > LONGEST_RANGE:
+        raise Malformed("a range of too many numbers")
     return made
 
 

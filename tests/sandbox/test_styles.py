@@ -68,6 +68,8 @@ STYLES = {
             "from solution import f\nassert f(1) == 2",
             "import solution\nassert solution.f(1) == 2",
             "import solution as s\nx = s.f(1)\nassert x == 2",
+            "import solution\ndef test(x, f):\n    assert solution.f(x) == f\ntest(1, 2)",
+            "import solution as s\nf = s.f(1)\nassert f == 2\nassert s.f(2) == 3",
             "from solution import f as g\nx = g(1)\nassert x == 2",
             "from solution import *\nassert f(1) == 2",
             "from your_module import f\nassert f(1) == 2",

@@ -109,6 +109,8 @@ GIVEN = [
  ("a data class", "def f(kind, rows): return [kind(**row) for row in rows]", "def f(kind, rows): return [kind(**rows[0]) for row in rows]", "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    y: int = 2\nassert f(P, [{'x': 1}, {'x': 3, 'y': 4}]) == [P(1), P(3, 4)]", {"entry_point": "f"}),
  ("a UUID", "import uuid\ndef f(x): return x if isinstance(x, uuid.UUID) else uuid.UUID(x)", "import uuid\ndef f(x): return uuid.UUID(int=5)", "import uuid, ipaddress as ip\nu = uuid.uuid4()\nassert f(u) == u == f(u.hex) and {f(u): 1}[u] == 1 and f(str(u)).version == 4 and isinstance(f(u), uuid.UUID)", {"entry_point": "f"}),
  ("addresses", "def f(a, net): return a in net, net, a + 1", "def f(a, net): return True, net, a", "import uuid, ipaddress as ip\nassert f(ip.ip_address('10.0.0.1'), ip.ip_network('10.0.0.0/8')) == (True, ip.ip_network('10.0.0.0/8'), ip.ip_address('10.0.0.2'))\nassert f(ip.ip_address('::1'), ip.ip_network('::/64'))[2] == ip.ip_address('::2')", {"entry_point": "f"}),
+    ("ranges of any length", "def f(r): return r[1:], r", "def f(r): return r, r", "r = range(10**30)\nassert f(r) == (range(1, 10**30), r)\nx, y = f(r)\nassert x[0] == 1 and y[10**20] == 10**20 and 10**25 in x", {"entry_point": "f"}),
+    ("a range that a result is", "def f(n): return range(n)", "def f(n): return range(n - 1)", "assert f(10**12) == range(10**12)\nassert len(f(10**9)) == 10**9 and f(10**30)[-1] == 10**30 - 1", {"entry_point": "f"}),
 ]
 # fmt: on
 
