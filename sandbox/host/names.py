@@ -96,9 +96,10 @@ class Script:
         program: names that are the program's.
         own: names that the referee has from modules: ``module`` or ``module:name``.
         classes: names of the program that the tests use as classes.
-        objects: paths of what the tests use as objects and not as data.
+        objects: paths of what the tests use as objects and not as data, and what they ask of it.
         methods: what the tests ask of the objects that they make from these classes.
-        answering: what is made by a name in the form of a class's, and asked for methods that data has (``Stats(d).mean()``).
+        answering: the same of what is made by a name in the form of a class's, and asked for methods that data has
+            (``Stats(d).mean()``).
         exceptions: names of the program that the tests catch, and paths (``Stack.Empty``).
         entry_points: names that are given as the program's.
         not_defined: why the tests cannot be run: they leave their verdict to the program.
@@ -110,9 +111,9 @@ class Script:
     program: list[str] = field(default_factory=list)
     own: dict[str, str] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
-    objects: list[str] = field(default_factory=list)
+    objects: dict[str, list[str]] = field(default_factory=dict)
     methods: list[str] = field(default_factory=list)
-    answering: list[str] = field(default_factory=list)
+    answering: dict[str, list[str]] = field(default_factory=dict)
     exceptions: list[str] = field(default_factory=list)
     entry_points: list[str] = field(default_factory=list)
     assigned: list[str] = field(default_factory=list)
@@ -208,13 +209,15 @@ def read_script(sources: tuple[str, ...], entry_points: tuple[str, ...], task_cl
     inner = {n for n in caught if "." in n and n.partition(".")[0] in script.program}
     script.exceptions = sorted(caught & set(script.program) | inner | _asserted(trees))
     script.classes = sorted(n for n in script.program if n[:1].isupper() and _is_class(n, uses, trace))
-    script.objects = sorted({path for tree in trees for path in _objects([trees[0], tree], entry)})
-    script.objects = sorted({*script.objects, *(f"{n}()" for n in _kinds(trees).intersection(script.classes))})
+    objects = {path for tree in trees for path in _objects([trees[0], tree], entry)}
+    objects |= {f"{n}()" for n in _kinds(trees).intersection(script.classes)}
+    script.objects = {path: sorted(uses.get(path, ())) for path in sorted(objects)}
     script.methods = sorted(_methods(script.classes, uses))
     named = [n for n in script.program if _CAP_WORDS.fullmatch(n) and n not in script.classes]
     script.compared = [n for n in named if n in entry and not uses.get(n)]
     made, items = {f"{n}()" for n in named}, _compared_items(trees, trace)
-    script.answering = sorted(p for p in made if p in items or uses.get(p, set()) & DATA_NAMES - JUDGING)
+    answering = (p for p in made if p in items or uses.get(p, set()) & DATA_NAMES - JUDGING)
+    script.answering = {path: sorted(uses.get(path, ())) for path in sorted(answering)}
     return script
 
 
@@ -424,8 +427,8 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
     if isinstance(node, ast.Dict):
         return _makes([*filter(None, node.keys)], name)
     if isinstance(node, ast.Subscript):
-        changes = not isinstance(node.ctx, ast.Load) and _CAP_WORDS.fullmatch(name)  # what it made: d["a"] = 1
-        return _makes([node.slice], name) or (bool(changes) and f"{name}()" in trace.of(node.value))
+        changes = not isinstance(node.ctx, ast.Load)  # what it made: d["a"] = 1
+        return _makes([node.slice], name) or (changes and f"{name}()" in trace.of(node.value))
     if isinstance(node, ast.Set):
         return sum(_makes([e], name) for e in node.elts) > 1
     if isinstance(node, ast.ClassDef):

@@ -104,8 +104,8 @@ def _equal(ours: Held, other: object, operation: str) -> Any:
             return NotImplemented
         if standing(ours) == OWN:
             return _said_of_data(ours, other, operation)
-        if standing(ours) == CHANGED and is_of_data(ours):
-            return (about(ours).link.operation("data", ours) == other) == (operation == "eq")
+        if standing(ours) != TAINTED and is_of_data(ours):
+            return (_held_by(ours) == other) == (operation == "eq")
         if is_path(other):  # of a path its text is asked, and what it is compared with is not told
             return (text(ours, "fspath") == str(other)) == (operation == "eq")
         if type(other) is types.SimpleNamespace and (parts := namespace(ours)) is not None:
@@ -117,6 +117,8 @@ def _equal(ours: Held, other: object, operation: str) -> Any:
         raise not_data(ours, operation)
     if (standing(ours), standing(other)) != (OPAQUE, OPAQUE):
         return _said_by_its_class(ours, other, operation)
+    if is_of_data(ours) and is_of_data(other):
+        return (_held_by(ours) == _held_by(other)) == (operation == "eq")
     same = number(ours) == number(other)
     has_word = not _is_single(ours, other) and (decides(ours, "eq") or decides(other, "eq"))
     if has_word and (not same or is_of_tested(ours, other)):
@@ -157,8 +159,13 @@ def _said_of_data(ours: Held, other: object, operation: str) -> Any:
 
 def is_of_data(held: Held) -> bool:
     """Whether it is data of a kind: an object of a class under test that is derived from list, for one."""
-    found = about(held).link.operation("data", held)
+    found = _held_by(held)
     return found is not None and not isinstance(found, Held)
+
+
+def _held_by(held: Held) -> Any:
+    """The data that it is; None for what is none."""
+    return about(held).link.operation("data", held)
 
 
 def _of_tests(kind: type, method: str) -> bool:
@@ -212,6 +219,9 @@ def _binary(
         ranks = set(map(standing, objects))
         members = not plain and all(about(held).named and about(held).of_own for held in objects)
         operands = (other, self) if swapped else (self, other, *modulus)
+        if plain and not modulus and standing(self) in (OWN, OPAQUE) and _inherits(self, operation, swapped):
+            held = _held_by(self)
+            return _OF_DATA[operation](*((other, held) if swapped else (held, other)))
         if ranks == {OPAQUE} and not members:
             if order and not plain:
                 return related(self, other, operation)
@@ -223,9 +233,6 @@ def _binary(
             if decided is NotImplemented:
                 raise not_data(self, operation)
             return decided
-        if plain and not modulus and standing(self) == OWN and _inherits(self, operation, swapped):
-            held = about(self).link.operation("data", self)
-            return _OF_DATA[operation](*((other, held) if swapped else (held, other)))
         if plain and order:  # with data there is no order: a class under test may say so itself, and nothing else
             if standing(self) == OWN:
                 about(self).link.operation(operation, *operands)

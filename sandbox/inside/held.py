@@ -20,6 +20,7 @@ from __future__ import annotations
 import dis
 import types
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -130,9 +131,9 @@ class Link(Protocol):
     raised: Any
     under_test: frozenset[str]
     making: set[str]
-    objects: frozenset[str]
+    objects: Mapping[str, list[str]]
     methods: frozenset[str]
-    answering: frozenset[str]
+    answering: Mapping[str, list[str]]
     put: dict[tuple[int, str], Any]
     enumerations: dict[int, Any]
     members: dict[int, frozenset[int | None]]

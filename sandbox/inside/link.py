@@ -9,7 +9,8 @@ import itertools
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..wire import codec
@@ -34,17 +35,18 @@ class Link(Values):
     """A connection to the program's process.
 
     Args:
+        objects, methods, answering: see `names.Script`.
         most_threads: of the tests', that have one of their own there.
     """
 
     def __init__(
         self,
         connection: Connection,
-        objects: frozenset[str] = frozenset(),
+        objects: Mapping[str, list[str]] = MappingProxyType({}),
         methods: frozenset[str] = frozenset(),
         under_test: frozenset[str] = frozenset(),
         most_threads: int = 16,
-        answering: frozenset[str] = frozenset(),
+        answering: Mapping[str, list[str]] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.under_test = under_test
@@ -403,7 +405,9 @@ class Link(Values):
         self.last = f"{label}({', '.join(shown)[:300]}) did not return"
         around = self._around()
         if about(target).makes_own:
-            around["object"] = True  # though it be of a subclass of list: its own methods are asked
+            around["object"] = []  # though it be of a subclass of list: its own methods are asked
+        elif asked := {**self.objects, **self.answering}.get(f"{about(target).producer}()"):
+            around["object"] = asked  # the same, if it has one of these
         if arguments.shared:
             around["given"] = arguments.table(self.encode)
         try:

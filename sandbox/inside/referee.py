@@ -86,11 +86,11 @@ def judge(job: dict[str, Any], descriptor: int, send: Callable[[Any], None]) -> 
     most = max(1, job["limits"]["processes"] // 4)
     link = Link(
         connection,
-        frozenset(job["objects"]),
+        job["objects"],
         frozenset(job["methods"]),
         under_test,
         most,
-        frozenset(job["answering"]),
+        job["answering"],
     )
     index = 0
     common = rewritten.Common(link.emptied.takers)

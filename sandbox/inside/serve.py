@@ -15,7 +15,7 @@ import re
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Thread  # that of the program may be another one
 from types import MappingProxyType
 from typing import Any, TextIO
@@ -459,7 +459,7 @@ class Server:
         changed = self._changed(arguments, before)
         del before  # which refers to what the arguments hold
         is_kept = _references(value) > _ALONE
-        if "object" in around and _has_methods(type(value)):
+        if "object" in around and _has_methods(type(value), around["object"]):
             self.derived.add(type(value))
             encoded = self._held(value)
         else:
@@ -561,9 +561,15 @@ def _alone() -> int:
 _ALONE = _alone()  # of what one function holds, and nothing else
 
 
-def _has_methods(kind: type) -> bool:
-    """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``, or operators."""
+def _has_methods(kind: type, names: Sequence[str]) -> bool:
+    """Whether a class of the program's is data with methods of its own: ``class LRUCache(OrderedDict)``, or operators.
+
+    Args:
+        names: one of which it has to be; empty: any.
+    """
     own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
+    if names:
+        return any(name in vars(base) for base in own for name in names)
     public = (
         not name.startswith("_") and isinstance(value, _METHODS) for base in own for name, value in vars(base).items()
     )

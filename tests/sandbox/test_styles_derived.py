@@ -21,6 +21,11 @@ FOLD = (
 )
 DOTS = "class AttrDict(dict):\n def __getattr__(s, n):\n  try: return s[n]\n  except KeyError: raise AttributeError(n)\n __setattr__ = dict.__setitem__\n"
 MATRIX = "class Matrix(list):\n def __matmul__(s, o): return Matrix([[sum(a * b for a, b in zip(r, c)) for c in zip(*o)] for r in s])\n"
+CACHE = "class LRU(dict):\n def __init__(s, n): super().__init__(); s.n = n\n def __setitem__(s, k, v):\n  if k in s: super().__delitem__(k)\n  elif len(s) >= s.n: super().__delitem__(next(iter(s)))\n  super().__setitem__(k, v)\n def __getitem__(s, k): v = super().__getitem__(k); super().__delitem__(k); super().__setitem__(k, v); return v\n"
+ROWS = "class Matrix(list):\n @classmethod\n def eye(c, n): return c([[int(i == j) for j in range(n)] for i in range(n)])\n def transpose(s): return Matrix([list(r) for r in zip(*s)])\n def det(s): return s[0][0] * s[1][1] - s[0][1] * s[1][0]\n"
+SCALED = (
+    "class Vec(tuple):\n def scale(s, k): return Vec(k * x for x in s)\n def norm(s): return sum(x * x for x in s)\n"
+)
 GRID = "class Grid:\n def __init__(s, n): s.d = {}\n def __getitem__(s, k): return s.d.get(k, 0)\n def __setitem__(s, k, v): s.d[k] = v\n"
 DECK = "class Deck:\n def __init__(s, n): s.c = list(range(n))\n def __len__(s): return len(s.c)\n def __getitem__(s, i): return s.c[i]\n"
 
@@ -37,6 +42,12 @@ DERIVED = [
  ("what is not in a dict", BAG, BAG.replace("0", "1"), "b = Bag()\nb['x'] += 1\nassert b['x'] == 1 and b == {'x': 1} and dict(b) == {**b} == {'x': 1} and isinstance(b, dict)", _of("Bag")),
  ("a dict that is deleted from", BAG, BAG + " def __delitem__(s, k): pass", "b = Bag()\nb['x'] = 1\ndel b['x']\nassert 'x' not in b\nb.update(y=2)\nassert b == dict(y=2) and b.copy() == {'y': 2}", _of("Bag")),
  ("attributes of a dict", DOTS, DOTS.replace("__setattr__", "set"), "a = AttrDict({'x': 1})\nassert a.x == 1\na.y = 2\nassert a['y'] == 2 and a == {'x': 1, 'y': 2}", _of("AttrDict")),
+ ("a cache by its items", CACHE, CACHE.replace("elif len(s) >= s.n: super().__delitem__(next(iter(s)))", ""), "c = LRU(2)\nfor i in range(3): c[i] = i\nassert len(c) == 2 and 0 not in c and 2 in c\nassert c == {1: 1, 2: 2} and list(c) == [1, 2]", _of("LRU")),
+ ("what has been asked for last", CACHE, CACHE.replace("v = super().__getitem__(k); super().__delitem__(k); super().__setitem__(k, v); return v", "return super().__getitem__(k)"), "c = LRU(n=2)\nc['a'] = 1\nc['b'] = 2\nassert c['a'] == 1\nc['c'] = 3\nassert sorted(c) == ['a', 'c'] and c.get('b') is None", _of("LRU")),
+ ("methods that arrays have", ROWS, ROWS.replace("zip(*s)", "s"), "m = Matrix([[1, 2], [3, 4]])\nassert m.transpose().det() == -2 and m.transpose()[0] == [1, 3]", _of("Matrix")),
+ ("what a method makes", ROWS, ROWS.replace("zip(*s)", "s"), "t = Matrix([[1, 2], [3, 4]]).transpose()\nassert t.det() == -2 and t == [[1, 3], [2, 4]] and t != [[1, 2], [3, 4]] and [1, 3] in t and t and len(t) == 2\nassert t + [[5]] == [[1, 3], [2, 4], [5]] and t < [[9]] and t.index([2, 4]) == 1 and t.transpose() == t.transpose().transpose().transpose()", _of("Matrix")),
+ ("what a function of the class makes", ROWS, ROWS.replace("i == j", "i != j"), "e = Matrix.eye(2)\nassert e == [[1, 0], [0, 1]] and e.det() == 1", _of("Matrix")),
+ ("what a method makes of a tuple", SCALED, SCALED.replace("k * x", "x"), "v = Vec((1, 2)).scale(2)\nassert v.norm() == 20 and v == (2, 4) and v + (1,) == (2, 4, 1) and v[0] == 2 and v > (1,) and max(v) == 4", _of("Vec")),
  ("a tuple, added", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == Vector(4, 6)", _of("Vector")),
  ("a tuple, added and compared with data", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == (4, 6)", _of("Vector")),
  ("a tuple, added twice", VECTOR, TUPLE, "v = Vector(1, 2) + Vector(3, 4) + Vector(1, 1)\nassert v == Vector(5, 7) and v[0] == 5 and tuple(v) == (5, 7) and len(v) == 2", _of("Vector")),
