@@ -11,7 +11,7 @@ import ast
 import copy
 import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
@@ -26,6 +26,7 @@ from .fixtures import (
     is_fixture,
     is_left_out,
     is_of_collector,
+    marks_of,
     parameters_of,
     rows,
     rows_of,
@@ -36,6 +37,8 @@ _CASES = frozenset(("TestCase", "IsolatedAsyncioTestCase"))
 # What pytest itself offers, as far as the text can have it: by the name of a parameter.
 _GIVEN = frozenset(("capsys", "monkeypatch", "request"))
 _IMPORTED = "import asyncio, contextlib, io, os, types, unittest\nfrom unittest.mock import patch"
+# By these, names may be read that do not stand there.
+_BY_TEXT = frozenset(("eval", "exec", "globals", "vars", "locals"))
 _CAPTURED = """
 class _Captured:
     def __init__(self, out, err):
@@ -87,12 +90,15 @@ class _File:
         self._body = tree.body
         self._classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         self._fixtures = fixtures_in(tree.body)
-        self._read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _is_load(node)}
+        self._read = _read_in(tree.body)
         decorated = (n for n in ast.walk(tree) if isinstance(n, (*FUNCTIONS, ast.ClassDef)))
         marks = (part for n in decorated for mark in n.decorator_list for part in ast.walk(mark))
         self._tables = {part.id for part in marks if isinstance(part, ast.Name)}  # which decorators name
 
     def tests(self) -> Iterator[_Test]:
+        marks = [n.value for n in self._body if isinstance(n, ast.Assign) and _bound_by(n) == "pytestmark"]
+        if is_left_out(part for mark in marks for part in marks_of(mark)):
+            return
         for node in self._body:
             if _is_test(node):
                 yield from self._in_rows(_Test(node))
@@ -155,15 +161,29 @@ class _File:
         """The file without what is there for other tests, and the call."""
         is_case = test.owner is not None and self._is_case(test.owner)
         call = _of_case(test) if is_case else self._call(test)
-        body = [_without_pytest(node) for node in self._body if self._is_kept(node, test)]
-        read = {n.id for s in (*body, *call) for n in ast.walk(s) if isinstance(n, ast.Name) and _is_load(n)}
+        kept = [
+            self._part(node, test) for node in (*ast.parse(_IMPORTED).body, *self._body) if self._is_kept(node, test)
+        ]
+        body = [_WithoutPytest().visit(node) for node in kept]
+        read = _read_in([*body, *call])
         body = [n for n in body if not (isinstance(n, ast.Assign) and _bound_by(n) in self._tables - read)]
-        first = [n for n in body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
-        tree = ast.Module([*first, *ast.parse(_IMPORTED).body, *(n for n in body if n not in first), *call], [])
-        return ast.unparse(ast.fix_missing_locations(tree))
+        if read.isdisjoint(_BY_TEXT):
+            body = [n for n in body if _is_used(n, read)]
+        body.sort(key=lambda n: not _is_future(n))
+        return ast.unparse(ast.fix_missing_locations(ast.Module([*body, *call], [])))
+
+    def _part(self, node: ast.stmt, test: _Test) -> ast.stmt:
+        """Of a class of tests, without the others of them."""
+        part = copy.deepcopy(node)
+        if isinstance(part, ast.ClassDef) and (self._is_case(part) or part.name.startswith("Test")):
+            asked = {n.attr for n in ast.walk(part) if isinstance(n, ast.Attribute)} | {test.function.name}
+            part.body = [n for n in part.body if not _is_test(n) or n.name in asked] or [ast.Pass()]
+        return part
 
     def _is_kept(self, node: ast.stmt, test: _Test) -> bool:
         """Whether it is no other test and no other fixture, but what any of them may use."""
+        if isinstance(node, ast.Assign) and _bound_by(node) == "pytestmark":
+            return False
         if isinstance(node, FUNCTIONS) and is_fixture(node):
             return any(fixture.function is node for fixture in self._needed(test))
         if node is test.function or node is test.owner or getattr(node, "name", None) in self._read:
@@ -217,8 +237,20 @@ def _bound_by(node: ast.Assign) -> str:
     return ast.unparse(node.targets[0])
 
 
-def _without_pytest(node: ast.stmt) -> ast.stmt:
-    return _WithoutPytest().visit(copy.deepcopy(node))
+def _read_in(nodes: Iterable[ast.AST]) -> set[str]:
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and _is_load(n)}
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _is_used(node: ast.stmt, read: Collection[str]) -> bool:
+    """Whether it is no import, or one that is used: what others import may not be here."""
+    if not isinstance(node, (ast.Import, ast.ImportFrom)) or _is_future(node):
+        return True
+    node.names = [a for a in node.names if a.name == "*" or (a.asname or a.name.partition(".")[0]) in read]
+    return bool(node.names)
 
 
 def _of_case(test: _Test) -> list[ast.stmt]:

@@ -71,6 +71,11 @@ def is_left_out(marks: Iterable[ast.expr]) -> bool:
     return any(_last(mark) in _SKIPPING for mark in marks)
 
 
+def marks_of(marks: ast.expr) -> list[ast.expr]:
+    """One, or those of a list."""
+    return marks.elts if isinstance(marks, (ast.List, ast.Tuple)) else [marks]
+
+
 def is_of_collector(mark: ast.expr) -> bool:
     """Whether a decorator says something to pytest alone."""
     path = _path(mark)
@@ -120,7 +125,7 @@ def rows(values: ast.expr, names: Sequence[str], body: Sequence[ast.stmt], is_te
     for row in table:
         given = [row]
         if isinstance(row, ast.Call) and _last(row) == "param":
-            if any(is_left_out(_marks_of(k.value)) for k in row.keywords if k.arg == "marks"):
+            if any(is_left_out(marks_of(k.value)) for k in row.keywords if k.arg == "marks"):
                 continue
             given = row.args
         elif not alone:
@@ -176,10 +181,6 @@ def _is_filled_in(mark: ast.expr) -> bool:
         return False
     given = 1 if _last(mark) == "patch" else 2
     return len(mark.args) <= given and not any(keyword.arg == "new" for keyword in mark.keywords)
-
-
-def _marks_of(marks: ast.expr) -> list[ast.expr]:
-    return marks.elts if isinstance(marks, (ast.List, ast.Tuple)) else [marks]
 
 
 def _path(mark: ast.expr) -> str:

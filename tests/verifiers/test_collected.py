@@ -257,6 +257,20 @@ def test_a_script_holds_no_other_test():
     assert scripts[0].endswith("test_rows(a=1, b=2, want=3)")
 
 
+def test_what_other_tests_alone_use_is_not_in_a_script():
+    file = "import tempfile\nimport pytest\nfrom solution import f\n\npytestmark = pytest.mark.slow\n\ndef test_a():\n    assert f(1) == 1\n"
+    file += "\nclass TestB:\n    def test_b(self):\n        tempfile.mkdtemp()\n    def test_c(self):\n        assert f(2) == 2\n"
+    first, second, third = collected(file)
+    assert "tempfile" not in first and "pytest" not in first and "TestB" not in first
+    assert "import tempfile" in second and "test_c" not in second
+    assert "tempfile" not in third and "test_b" not in third
+
+
+def test_a_file_that_is_skipped_as_a_whole_has_no_test():
+    with pytest.raises(FileError, match="no test in the file"):
+        collected("import pytest\npytestmark = [pytest.mark.skip(reason='x')]\ndef test_a():\n    assert f(1) == 2")
+
+
 def test_names_that_are_imported_of_the_program_are_its_entry_points():
     assert CodeTask.read({"kind": "pytest", "tests": [AROUND]}).names == ("greet", "ask", "nap")
     assert CodeTask.read({"kind": "pytest", "tests": [AROUND], "entry_point": "nap"}).names == ("nap", "greet", "ask")
