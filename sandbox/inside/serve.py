@@ -568,6 +568,7 @@ def _has_methods(kind: type, names: Sequence[str]) -> bool:
         names: one of which it has to be; empty: any.
     """
     own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
+    own = tuple(base for base in own if base.__module__.partition(".")[0] not in sys.stdlib_module_names)
     if names:
         return any(name in vars(base) for base in own for name in names)
     public = (

@@ -48,6 +48,7 @@ DERIVED = [
  ("what a method makes", ROWS, ROWS.replace("zip(*s)", "s"), "t = Matrix([[1, 2], [3, 4]]).transpose()\nassert t.det() == -2 and t == [[1, 3], [2, 4]] and t != [[1, 2], [3, 4]] and [1, 3] in t and t and len(t) == 2\nassert t + [[5]] == [[1, 3], [2, 4], [5]] and t < [[9]] and t.index([2, 4]) == 1 and t.transpose() == t.transpose().transpose().transpose()", _of("Matrix")),
  ("what a function of the class makes", ROWS, ROWS.replace("i == j", "i != j"), "e = Matrix.eye(2)\nassert e == [[1, 0], [0, 1]] and e.det() == 1", _of("Matrix")),
  ("what a method makes of a tuple", SCALED, SCALED.replace("k * x", "x"), "v = Vec((1, 2)).scale(2)\nassert v.norm() == 20 and v == (2, 4) and v + (1,) == (2, 4, 1) and v[0] == 2 and v > (1,) and max(v) == 4", _of("Vec")),
+ ("a default dict of the tests' function", "def merge(make, d):\n r = make()\n r.update(d)\n return r", "def merge(make, d): return d", "from collections import defaultdict\nr = merge(lambda: defaultdict(int), {1: 1})\nassert r == {1: 1} and r.default_factory is int and isinstance(r, defaultdict)", _of("merge")),
  ("a tuple, added", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == Vector(4, 6)", _of("Vector")),
  ("a tuple, added and compared with data", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == (4, 6)", _of("Vector")),
  ("a tuple, added twice", VECTOR, TUPLE, "v = Vector(1, 2) + Vector(3, 4) + Vector(1, 1)\nassert v == Vector(5, 7) and v[0] == 5 and tuple(v) == (5, 7) and len(v) == 2", _of("Vector")),

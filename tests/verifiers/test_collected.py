@@ -257,13 +257,30 @@ def test_a_script_holds_no_other_test():
     assert scripts[0].endswith("test_rows(a=1, b=2, want=3)")
 
 
-def test_what_other_tests_alone_use_is_not_in_a_script():
-    file = "import tempfile\nimport pytest\nfrom solution import f\n\npytestmark = pytest.mark.slow\n\ndef test_a():\n    assert f(1) == 1\n"
-    file += "\nclass TestB:\n    def test_b(self):\n        tempfile.mkdtemp()\n    def test_c(self):\n        assert f(2) == 2\n"
-    first, second, third = collected(file)
-    assert "tempfile" not in first and "pytest" not in first and "TestB" not in first
-    assert "import tempfile" in second and "test_c" not in second
-    assert "tempfile" not in third and "test_b" not in third
+TWO = """
+import tempfile
+import pytest
+from solution import f
+
+pytestmark = pytest.mark.slow
+
+def test_a():
+    assert f(1) == 1
+
+class TestB:
+    def test_b(self):
+        tempfile.mkdtemp()
+
+    def test_c(self):
+        assert f(2) == 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("index", "others"), [(0, "tempfile pytest TestB"), (1, "test_a test_c"), (2, "test_b tempfile")]
+)
+def test_what_other_tests_alone_use_is_not_in_a_script(index, others):
+    assert [name for name in others.split() if name in collected(TWO)[index]] == []
 
 
 def test_a_file_that_is_skipped_as_a_whole_has_no_test():
