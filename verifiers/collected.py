@@ -166,9 +166,8 @@ class _File:
         ]
         body = [_WithoutPytest().visit(node) for node in kept]
         read = _read_in([*body, *call])
-        body = [n for n in body if not (isinstance(n, ast.Assign) and _bound_by(n) in self._tables - read)]
-        if read.isdisjoint(_BY_TEXT):
-            body = [n for n in body if _is_used(n, read)]
+        while read.isdisjoint(_BY_TEXT) and len(used := [n for n in body if self._is_used(n, read)]) < len(body):
+            body, read = used, _read_in([*used, *call])
         body.sort(key=lambda n: not _is_future(n))
         return ast.unparse(ast.fix_missing_locations(ast.Module([*body, *call], [])))
 
@@ -191,6 +190,17 @@ class _File:
         if isinstance(node, ast.ClassDef):
             return not (self._is_case(node) or node.name.startswith("Test"))
         return not _is_test(node)
+
+    def _is_used(self, node: ast.stmt, read: Collection[str]) -> bool:
+        """Whether it is more than a name that nothing reads: what others import or call may not be here."""
+        if isinstance(node, ast.Assign):
+            return _bound_by(node) in read or _bound_by(node) not in self._tables
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            return node.name in read or bool(node.decorator_list or getattr(node, "bases", None))
+        if not isinstance(node, (ast.Import, ast.ImportFrom)) or _is_future(node):
+            return True
+        node.names = [a for a in node.names if a.name == "*" or (a.asname or a.name.partition(".")[0]) in read]
+        return bool(node.names)
 
     def _call(self, test: _Test) -> list[ast.stmt]:
         """Within its fixtures, the first of them outside."""
@@ -243,14 +253,6 @@ def _read_in(nodes: Iterable[ast.AST]) -> set[str]:
 
 def _is_future(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module == "__future__"
-
-
-def _is_used(node: ast.stmt, read: Collection[str]) -> bool:
-    """Whether it is no import, or one that is used: what others import may not be here."""
-    if not isinstance(node, (ast.Import, ast.ImportFrom)) or _is_future(node):
-        return True
-    node.names = [a for a in node.names if a.name == "*" or (a.asname or a.name.partition(".")[0]) in read]
-    return bool(node.names)
 
 
 def _of_case(test: _Test) -> list[ast.stmt]:
