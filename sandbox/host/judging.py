@@ -12,6 +12,7 @@ from ..wire.source import name_of
 from .fed import Fed, arguments, asked, inner, result_of, root
 from .paths import Trace
 from .reach import DEFINITIONS
+from .words import words
 
 
 def asks_for_verdict(
@@ -33,7 +34,7 @@ def asks_for_verdict(
     fed = Fed(trees, entry_points or others, others, trace)
     found = ""
     if entry_points:
-        found = next(_judges(trees, others, entry_points, trace, fed), "")
+        found = next(_judges(trees, others, entry_points, trace, fed), "") or next(words(trees, others, fed), "")
     if not found:
         found = next(_Unchecked(trees, others, entry_points, fed).judges(), "")
     if not found:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from ..wire.bindings import FUNCTIONS
 from ..wire.source import name_of
 
+# By which tests take an exception of a kind.
+TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 _YIELDS = (ast.Yield, ast.YieldFrom)  # so that others decide whether it goes on
 _AWAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith)

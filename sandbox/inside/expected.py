@@ -9,12 +9,13 @@ from __future__ import annotations
 import ast
 import builtins
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..wire import codec
 from ..wire.source import name_of
+from .clauses import TAKING
 from .compared import Deciding
 from .comparisons import ORDERS
 from .held import producer
@@ -23,6 +24,11 @@ from .proxy import Proxy
 _EQUALS = frozenset(
     ("Equal", "Equals", "NotEqual", "In", "NotIn", "ListEqual", "CountEqual", "TupleEqual", "DictEqual")
 )
+# Other names by which tests compare, or execute what does.
+_COMPARING = frozenset(
+    ("eq", "ne", "eq_", "contains", "countOf", "indexOf", "index", "count", "remove", "eval", "exec")
+)
+_COMPARING |= {"__eq__", "__ne__", "__contains__", "compile", "call"}
 
 
 @dataclass(slots=True)
@@ -34,7 +40,7 @@ class _Wanted:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     made: list[Any] = field(default_factory=list)
-    compared: bool = False  # with what the program gave
+    asked: bool = False  # to be made, or compared with what the program gave
 
 
 class Expected(Deciding):
@@ -46,7 +52,7 @@ class Expected(Deciding):
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Expected) or _is_made_by_tests(self, other):
             return _equal_as_made(self, other)
-        _wanted(self).compared = True
+        _wanted(self).asked = True
         ask, kind, args, kwargs = (wanted := _wanted(self)).ask, wanted.kind, wanted.args, wanted.kwargs
         told = ask("parameters", kind)
         if type(told) is not list or not all(type(p) is list and len(p) == 2 and type(p[0]) is str for p in told):
@@ -75,9 +81,6 @@ class Expected(Deciding):
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(made(self), name, value)
 
-    def __repr__(self) -> str:
-        return "<expected>"
-
     def __bool__(self) -> bool:
         return bool(made(self))
 
@@ -89,6 +92,7 @@ def _wanted(expected: Expected) -> _Wanted:
 def made(expected: Expected) -> Any:
     """The object itself, made by the program."""
     wanted = _wanted(expected)
+    wanted.asked = True
     if not wanted.made:
         wanted.made.append(wanted.kind(*wanted.args, **wanted.kwargs))
     return wanted.made[0]
@@ -110,7 +114,7 @@ def _equal_as_made(one: Expected, other: Any) -> bool:
 def make_unasked(expected: Iterable[Expected]) -> None:
     """Make those that the tests have neither made nor compared with what the program gave: it may be that none can be made."""
     for one in expected:
-        if not _wanted(one).compared:
+        if not _wanted(one).asked:
             made(one)
 
 
@@ -120,7 +124,7 @@ def _of_made(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
-    **{n: getattr(builtins, n) for n in ("iter", "next", "len", "str", "format", "abs", "int", "float")},
+    **{n: getattr(builtins, n) for n in ("iter", "next", "len", "repr", "str", "format", "abs", "int", "float")},
     **{n: getattr(operator, n) for n in ("contains", "getitem", "setitem", "call", "neg")},
     **{n: getattr(operator, n) for n in (*ORDERS, "add", "sub", "mul", "truediv")},
     **{n: getattr(Proxy, f"__{n}__") for n in ("enter", "exit", "await")},
@@ -170,41 +174,111 @@ class Kinds:
         return found if type(found) is not Proxy else _Kind(name, (), {"of": found, "helper": self._helper})
 
 
-class MarkExpected(ast.NodeTransformer):
-    """``P(1, 2)`` where it is compared, kept for it, or handed to a function of the tests: as `Expected`.
+# Functions that make containers of what they are given, or go over it.
+_GOING_OVER = frozenset(("list", "tuple", "dict", "sorted", "reversed", "iter", "zip", "enumerate", "extend", "update"))
+_GOING_OVER |= {"deque", "OrderedDict", "SimpleNamespace", "chain", "cycle", "islice", "product", "zip_longest"}
+_KEEPING = frozenset(("append", "appendleft", "insert", "setdefault", "put", "put_nowait", "repeat"))
+# Context managers that take no exception: nothing is tested there by its failing.
+_TAKING_NOTHING = frozenset(("subTest", "redirect_stdout", "redirect_stderr", "nullcontext", "localcontext", "closing"))
+_TAKING_NOTHING |= {
+    "ThreadPoolExecutor",
+    "Pool",
+    "ThreadPool",
+    "TaskGroup",
+    "timeout",
+    "object",
+    "patch",
+    "Lock",
+    "lock",
+}
 
-    In a ``with`` or a ``try`` only where it is compared: it may be the making that is tested.
+
+class MarkExpected(ast.NodeTransformer):
+    """``P(1, 2)`` where it is compared, kept for it in whatever a test keeps things in, or handed to a function or a class
+    of the tests: as `Expected`.
+
+    It is made at once where it stands alone, has an operation of its own, or is handed to anything else; and where its
+    failing may be what is tested, in a ``try`` or in a ``with``, unless a name is bound to it that is asked for there.
 
     Args:
         classes: names of the program in the form of a class's that are not under test.
+        takers: functions and classes of the tests before.
         marked: makes a call of the helper.
     """
 
-    def __init__(self, tree: ast.AST, classes: frozenset[str], marked: Callable[..., ast.expr]) -> None:
+    def __init__(
+        self, tree: ast.AST, classes: frozenset[str], takers: Collection[str], marked: Callable[..., ast.expr]
+    ) -> None:
         self.classes, self.marked = classes, marked
-        self.functions = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
-        self.trying = 0
+        self.takers = {*takers, *_defined(tree)} - classes
+        self.asked_for: list[set[str]] = []  # the names in each block whose exceptions may be taken
 
-    def visit_With(self, node: Any) -> Any:
-        self.trying += 1
-        self.generic_visit(node)
-        self.trying -= 1
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> ast.AST:
+        node.items = [self.visit(item) for item in node.items]
+        calls = (item.context_expr for item in node.items)
+        takes = any(name_of(c.func if isinstance(c, ast.Call) else c) not in _TAKING_NOTHING for c in calls)
+        node.body = self._block(node.body, takes)
         return node
 
-    visit_AsyncWith = visit_Try = visit_TryStar = visit_With
+    visit_AsyncWith = visit_With
+
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.AST:
+        node.body = self._block(node.body, bool(node.handlers))
+        node.handlers = [self.visit(handler) for handler in node.handlers]
+        node.orelse, node.finalbody = self._block(node.orelse, False), self._block(node.finalbody, False)
+        return node
+
+    visit_TryStar = visit_Try
+
+    def _block(self, body: list[ast.stmt], takes: bool) -> list[ast.stmt]:
+        nodes = (n for statement in body for n in ast.walk(statement)) if takes else ()
+        if takes:
+            self.asked_for.append({n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)})
+        body = [self.visit(statement) for statement in body]
+        if takes:
+            self.asked_for.pop()
+        return body
+
+    def _bound(self, value: Any, *targets: ast.AST) -> Any:
+        """What names are bound to; without any, what leaves a function."""
+        names = {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        if value is None or (self.asked_for and not names & self.asked_for[-1]):
+            return value and self.visit(value)
+        return self._value(value)
 
     def _value(self, node: Any) -> Any:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.classes:
             arguments = [self._value(a) for a in node.args]
             keywords = [ast.keyword(k.arg, self._value(k.value)) for k in node.keywords]
             return self.marked("expected", node.func, *arguments, keywords=keywords)
-        if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-            node.elts = [self._value(e) for e in node.elts]
-            return node
-        if isinstance(node, ast.Dict):
-            node.values = [self._value(v) for v in node.values]
-            return node
-        return self.visit(node)
+        match node:
+            case ast.IfExp():
+                node.test, node.body, node.orelse = self.visit(node.test), *map(self._value, (node.body, node.orelse))
+            case ast.BoolOp():
+                node.values = [self._value(v) for v in node.values]
+            case _:
+                return self._held(node)
+        return node
+
+    def _held(self, node: Any) -> Any:
+        """What goes over an object itself makes it, and so do its operators; of what is in a container they are none."""
+        match node:
+            case ast.List() | ast.Tuple() | ast.Set():
+                node.elts = [self._value(e) for e in node.elts]
+            case ast.Dict():
+                node.keys, node.values = [k and self.visit(k) for k in node.keys], [self._value(v) for v in node.values]
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+                node.elt, node.generators = self._value(node.elt), [self.visit(g) for g in node.generators]
+            case ast.DictComp():
+                node.key, node.value = self.visit(node.key), self._value(node.value)
+                node.generators = [self.visit(g) for g in node.generators]
+            case ast.BinOp():
+                node.left, node.right = self._held(node.left), self._held(node.right)
+            case ast.Starred():
+                node.value = self._held(node.value)
+            case _:
+                return self.visit(node)
+        return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         sides = [node.left, *node.comparators]
@@ -217,17 +291,60 @@ class MarkExpected(ast.NodeTransformer):
         node.left, node.comparators = sides[0], sides[1:]
         return node
 
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        """What a function of the tests gives there is what may fail."""
+        returned = self.asked_for and isinstance(node.value, ast.Call) and name_of(node.value.func) in self.takers
+        node.value = self.marked("made", self.visit(node.value)) if returned else self.visit(node.value)
+        return node
+
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        node.value = self.visit(node.value) if self.trying else self._value(node.value)
+        if isinstance(node.value, ast.Lambda):
+            node.value.body = self._value(node.value.body)
+            return node
+        node.targets, node.value = [self.visit(t) for t in node.targets], self._bound(node.value, *node.targets)
         return node
 
-    def visit_Return(self, node: ast.Return) -> ast.AST:
-        node.value = node.value and (self.visit(node.value) if self.trying else self._value(node.value))
+    def visit_AnnAssign(self, node: ast.AnnAssign | ast.NamedExpr) -> ast.AST:
+        node.value = self._bound(node.value, node.target)
         return node
 
-    def visit_For(self, node: ast.For) -> ast.AST:
-        node.iter = self.visit(node.iter) if self.trying else self._value(node.iter)
+    visit_NamedExpr = visit_AnnAssign
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        node.value = self.visit(node.value) if self.asked_for else self._held(node.value)
+        return node
+
+    def visit_Return(self, node: ast.Return | ast.Yield) -> ast.AST:
+        node.value = self._bound(node.value)
+        return node
+
+    visit_Yield = visit_Return
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
+        node.value = self._held(node.value)
+        return node
+
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> ast.AST:
+        node.iter = self._bound(node.iter, node.target)
         node.body, node.orelse = [self.visit(s) for s in node.body], [self.visit(s) for s in node.orelse]
+        return node
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        node.iter, node.ifs = self._bound(node.iter, node.target), [self.visit(i) for i in node.ifs]
+        return node
+
+    def visit_arguments(self, node: ast.arguments) -> ast.AST:
+        node.defaults = [self._value(d) for d in node.defaults]
+        node.kw_defaults = [d and self._value(d) for d in node.kw_defaults]
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute | ast.Subscript) -> ast.AST:
+        """Of a container."""
+        node.value = self._held(node.value)
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        node.value, node.slice = self._held(node.value), self.visit(node.slice)
         return node
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.AST:
@@ -241,12 +358,42 @@ class MarkExpected(ast.NodeTransformer):
         if name == "repr":  # of what the class makes, not of what stands for it
             node.args = [self.marked("made", self.visit(a)) for a in node.args]
             return node
-        compares = name.removeprefix("assert") in _EQUALS or name in ("assert_equal", "eq_") or name in self.functions
-        if not compares or (name not in self.functions and any(map(_is_literal, node.args))):
+        if name in TAKING and len(node.args) > 1 and name_of(node.args[1]) in self.takers:
+            node.args[1] = self.marked("making", node.args[1])
+        compares = name.removeprefix("assert") in _EQUALS or name in ("assert_equal", "eq_") or name in self.takers
+        if compares and name not in self.takers and any(map(_is_literal, node.args)):
             return self.generic_visit(node)
-        node.func, node.args = self.visit(node.func), [self._value(a) for a in node.args]
+        going_over = name in _GOING_OVER
+        if not (compares or going_over or name in _KEEPING) or (self.asked_for and not compares):
+            return self.generic_visit(node)
+        node.func = self.visit(node.func)
+        node.args = [self._held(a) if going_over else self._value(a) for a in node.args]
         node.keywords = [ast.keyword(k.arg, self._value(k.value)) for k in node.keywords]
         return node
+
+
+def may_compare(trees: Iterable[ast.AST]) -> bool:
+    """Whether texts may compare an object of theirs with a result; where they do not, they make one for what the making does."""
+    for node in (n for tree in trees for n in ast.walk(tree)):
+        if isinstance(node, ast.Compare) and not any(map(_is_literal, (node.left, *node.comparators))):
+            return True
+        name = node.name if isinstance(node, ast.alias) else name_of(node)
+        if isinstance(node, ast.MatchValue) or name.startswith("assert") or name in _COMPARING:
+            return True
+    return False
+
+
+def _defined(tree: ast.AST) -> Iterator[str]:
+    """Functions and classes, and named tuples."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.Assign) and (isinstance(node.value, ast.Lambda) or _makes_class(node.value)):
+            yield from (t.id for t in node.targets if isinstance(t, ast.Name))
+
+
+def _makes_class(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and name_of(node.func) in ("namedtuple", "NamedTuple", "make_dataclass")
 
 
 def _is_literal(node: ast.AST) -> bool:

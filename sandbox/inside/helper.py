@@ -88,6 +88,10 @@ class Helper:
     def made(value: Any) -> Any:
         return made(value) if type(value) is Expected else value
 
+    def making(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of the tests, which may fail by what it returns."""
+        return lambda *arguments, **named: self.made(function(*arguments, **named))
+
     def format(self, template: Any, method: str, /, *arguments: Any, **named: Any) -> Any:
         """``template.format(...)``."""
         values = [*arguments, *named.values()]

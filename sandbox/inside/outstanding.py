@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, ParamSpec, TypeGuard, TypeVar
 
 from ..wire import codec
+from . import arrays
 from .blocks import Blocks
 from .emptied import BehindItsEnd
 from .proxy import Proxy
@@ -224,8 +225,7 @@ def watch(outstanding: Outstanding, texts: str) -> None:
         _watch_calls(importlib.import_module("unittest.mock"))
     if "mock" in texts or "inspect" in texts:
         _watch_awaitable(importlib.import_module("inspect"))
-    if "numpy" in texts and "numpy" in sys.modules:
-        _watch_arrays()
+    arrays.watch(Failed, texts)
     if "futures" in texts or "PoolExecutor" in texts:
         _watch_futures(outstanding)
         _watch_maps(importlib.import_module("concurrent.futures").Executor, ("map",), outstanding)
@@ -248,40 +248,6 @@ def _watch_awaitable(inspect: Any) -> None:
     """What stands for an object of the program can be awaited, whatever the object can: told is whether it is a coroutine."""
     awaitable = inspect.isawaitable
     inspect.isawaitable = lambda value: inspect.iscoroutine(value) or (type(value) is not Proxy and awaitable(value))
-
-
-# Functions that compare their first two arguments, of any shapes that go together.
-_COMPARING = {
-    "numpy": ("allclose", "isclose", "array_equiv"),
-    "numpy.testing": (
-        *("assert_allclose", "assert_almost_equal", "assert_array_almost_equal", "assert_array_almost_equal_nulp"),
-        *("assert_array_equal", "assert_array_less", "assert_array_max_ulp", "assert_equal"),
-    ),
-}
-
-
-def _watch_arrays() -> None:
-    """NumPy takes an empty array for equal to any number, item for item: whoever returns none would pass."""
-    for name, functions in _COMPARING.items():
-        module = importlib.import_module(name)
-        for function in functions:
-            setattr(module, function, _of_items(getattr(module, function)))
-
-
-def _of_items(compare: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(compare)
-    def watched(*arguments: Any, **named: Any) -> Any:
-        if len({_has_no_items(side) for side in [*arguments, *named.values()][:2]}) > 1:
-            raise Failed("nothing is compared with something: an empty array equals no number")
-        return compare(*arguments, **named)
-
-    return watched
-
-
-def _has_no_items(value: Any) -> bool:
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return all(map(_has_no_items, value))
-    return type(value).__module__.partition(".")[0] == "numpy" and getattr(value, "size", 1) == 0
 
 
 def _watch_loops(outstanding: Outstanding) -> None:

@@ -7,6 +7,7 @@ setup, whose objects travel as data (`instances`).
 
 from __future__ import annotations
 
+import ast
 import builtins
 import sys
 import threading
@@ -19,6 +20,7 @@ from . import bound, constants, ended, evaluated, needs, outstanding, passed, re
 from .bound import TaskBroken
 from .connection import Connection
 from .emptied import BehindItsEnd
+from .expected import may_compare
 from .held import Gone, number
 from .helper import Helper
 from .joined import Threads
@@ -75,6 +77,8 @@ def _help(job: dict[str, Any], link: Link, namespace: dict[str, Any]) -> rewritt
     others = (program if job["entry_points"] else program & link.classes) - link.under_test
     others |= frozenset(job["compared"])
     others = frozenset(n for n in others if n[:1].isupper())
+    if not may_compare(map(ast.parse, [job["setup"], *(text for _, text in job["tests"])])):
+        others = frozenset()
     return rewritten.Names(others, program, frozenset(data.bound))
 
 

@@ -23,7 +23,7 @@ from ..wire.bindings import ScopedTransformer, bound_anywhere, bound_by_any, of_
 from ..wire.source import name_of, unparse
 from .asked import MarkAsked, asks
 from .certain import Certain
-from .clauses import fails
+from .clauses import TAKING, fails
 from .compared import ARITHMETIC
 from .comparisons import COMPARISONS
 from .expected import MarkExpected
@@ -34,7 +34,6 @@ from .taken import EXCEPTIONS, Places, Takers, is_of_tests
 _compile = builtins.compile  # that of the tests is another one (`evaluated`)
 HELPER = "__referee__"  # the name of a `Helper` among the tests' names
 _ASKED = frozenset(("type", "id", "issubclass", "isinstance", "callable", "hasattr", "dir", "vars", "iter"))
-_TAKING = frozenset(("assertRaises", "assertRaisesRegex", "raises", "assert_raises", "assert_raises_regex"))
 _RAISING = frozenset(("result", "throw", "athrow"))  # methods that raise an exception that was kept
 # Methods of which Python takes an exception for an answer: there are no more items, no length, no attribute.
 _SWALLOWED = frozenset(("__getitem__", "__len__", "__length_hint__", "__getattr__", "__getattribute__", "__missing__"))
@@ -95,7 +94,8 @@ def compiled(
     sys.setrecursionlimit(max(limit, _DEEPEST))
     try:
         if names.classes:
-            tree = MarkExpected(tree, names.classes, _ask).visit(tree)
+            kinds = {n for n, value in known.items() if isinstance(value, type) and value.__module__ == "__tests__"}
+            tree = MarkExpected(tree, names.classes, {*earlier, *kinds}, _ask).visit(tree)
             found, nodes = variables(tree), list(ast.walk(tree))
         asked = MarkAsked(nodes, found, taken | defined, defined, names.program, asking_nothing, _ask, _ends)
         tree = asked.visit(tree) if asked.asks() else tree
@@ -266,7 +266,7 @@ class _Mark(ScopedTransformer):
             return _ask("exception", node.func.value)
         if self.declines and name in _OPERATORS and isinstance(node.func, ast.Attribute) and not node.keywords:
             return _ask("answered", node.func.value, ast.Constant(name), *node.args)
-        if name in _TAKING and len(node.args) > 1:
+        if name in TAKING and len(node.args) > 1:
             return _ask("taking", node.func, *node.args, keywords=node.keywords)
         if name in _AWAITING and isinstance(node.func, ast.Attribute) and node.args:
             return _ask("awaiting", node.func, *node.args, keywords=node.keywords)

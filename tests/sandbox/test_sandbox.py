@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import signal
 import subprocess
@@ -322,6 +323,50 @@ def test_numpy_when_preloaded():
         assert not any(t.passed for t in made.run_tests(wrong, direct[:-1], entry_point="f").tests)
     with pytest.raises(SandboxError, match="no module 'no_such_module'"), Sandbox(preload=["no_such_module"]):
         pass
+
+
+EMPTY = {
+    "np.array([])": [
+        *(
+            "assert f(1) == pytest.approx(9.5)",
+            "assert pytest.approx('a') == f(1)",
+            "assert f(1) == pytest.approx(None)",
+        ),
+        *("assert [f(1)] * 2 == pytest.approx([1.5, 2.5])", "assert {'a': f(1)} == pytest.approx({'a': 1.5})"),
+        *("assert np.allclose(atol=1, rtol=0.1, a=f(1), b=9.5)", "assert np.core.numeric.allclose(f(1), 9.5)"),
+        *("assert np.ma.allclose(f(1), 9.5)", "assert np.ma.allequal(f(1), 9.5)"),
+        "np.testing.assert_equal({'a': f(1), 'b': f(1)}, {'a': 1.5, 'b': 0.5})",
+        *("np.testing.assert_equal([f(1), 1], [1.5, 1])", "np.testing.assert_equal({'a': (1, f(1))}, {'a': (1, 1.5)})"),
+        "from numpy.testing._private.utils import assert_allclose as same\nsame(f(1), 9.5)",
+        "from numpy.ma.testutils import assert_almost_equal as same\nsame(f(1), 9.5)",
+    ],
+    "np.zeros((0, 2))": [
+        *("assert f(1) == pytest.approx(np.array(2.5))", "assert f(1) == pytest.approx(np.array([1.5, 2.5]))"),
+        *("assert np.allclose([1.5, 2.5], f(1))", "np.testing.assert_array_compare(np.equal, f(1), 2.5)"),
+    ],
+}
+OF_PYTEST = [
+    *filter(importlib.util.find_spec, ("pygments", "pluggy", "iniconfig", "packaging", "_pytest", "py", "pytest"))
+]
+
+
+@pytest.mark.parametrize("preload", [[], OF_PYTEST], ids=["", "with pytest itself"])
+def test_an_empty_array_is_near_to_nothing(preload):
+    pytest.importorskip("numpy")
+    right = [
+        *("assert f(1) == pytest.approx(9.5)", "np.testing.assert_equal({'a': [f(1)]}, {'a': [np.array([9.5])]})"),
+        *("np.testing.assert_equal(f(1)[:0], [])", "assert f(1)[:0] == pytest.approx(np.array([]))"),
+        "np.testing.assert_allclose([np.nan, np.inf, 9.5], [np.nan, np.inf, f(1)[0]])",
+    ]
+    head = "import numpy as np, pytest\n"
+    with Sandbox(workers=1, preload=["numpy", *preload]) as made:
+        for empty, tests in EMPTY.items():
+            program = f"import numpy as np\ndef f(n): return {empty}"
+            found = made.run_tests(program, [head + t for t in tests], entry_point="f")
+            assert not [t for t, one in zip(tests, found.tests, strict=True) if one.passed]
+        program = "import numpy as np\ndef f(n): return np.array([9.5])"
+        found = made.run_tests(program, [head + t for t in right], entry_point="f")
+        assert found.passed, found.reason
 
 
 def test_an_empty_array_equals_no_number():
