@@ -200,9 +200,10 @@ class Trace:
 
     def _folded(self, node: ast.Call) -> set[str]:
         """``sum(items, start)`` and ``reduce(function, items, start)``: of objects of a class they make another one."""
-        items, *start = node.args if name_of(node.func) == "sum" else node.args[1:] or [None]
-        start += [keyword.value for keyword in node.keywords]
-        return {p for p in _item(self.of(items)) | self._of_all(start) if p[:1].isupper() and not p.endswith("[]")}
+        arguments = node.args if name_of(node.func) == "sum" else node.args[1:]
+        start = [*arguments[1:], *(keyword.value for keyword in node.keywords)]
+        paths = _item(self._of_all(arguments[:1])) | self._of_all(start)
+        return {p for p in paths if p[:1].isupper() and not p.endswith("[]")}
 
     def _bindings(self) -> Iterator[tuple[str, set[str]]]:
         for name, function in self._functions.items():

@@ -179,7 +179,7 @@ def _find_only(packages: Iterable[str]) -> None:
         folder, name = os.path.split(path)
         names[folder].add(name.partition(".")[0])
     for folder, known in names.items():
-        sys.path_importer_cache[folder] = _Finder(sys.path_importer_cache[folder], known)  # type: ignore[assignment]
+        sys.path_importer_cache[folder] = _Finder(sys.path_importer_cache[folder], known)
 
 
 def main() -> None:
