@@ -178,6 +178,8 @@ class Trace:
             return set().union(*(_item(self.of(a)) if isinstance(a, ast.Starred) else self.of(a) for a in node.args))
         if function in _UNARY:
             return {p for p in self._of_all(node.args[:1]) if p[:1].isupper()}
+        if (function == "sum" or name_of(node.func) == "reduce") and function not in self._functions:
+            return self._folded(node) | {f"{p}()" for p in self.of(node.func)}
         if function in _ITEM or function in _ITEMS:
             items = _item(self._of_all(node.args))
             return items if function in _ITEM else _held(items)
@@ -195,6 +197,13 @@ class Trace:
         if f"{function}()" in self._known:  # a function of the tests
             return self._known[f"{function}()"]
         return {f"{p}()" for p in self.of(node.func)}
+
+    def _folded(self, node: ast.Call) -> set[str]:
+        """``sum(items, start)`` and ``reduce(function, items, start)``: of objects of a class they make another one."""
+        arguments = node.args if name_of(node.func) == "sum" else node.args[1:]
+        start = [*arguments[1:], *(keyword.value for keyword in node.keywords)]
+        paths = _item(self._of_all(arguments[:1])) | self._of_all(start)
+        return {p for p in paths if p[:1].isupper() and not p.endswith("[]")}
 
     def _bindings(self) -> Iterator[tuple[str, set[str]]]:
         for name, function in self._functions.items():

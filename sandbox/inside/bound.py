@@ -25,8 +25,8 @@ def bind(link: Link, job: dict[str, Any], namespace: dict[str, Any]) -> None:
         namespace[name] = _imported(name, origin)
     link.raised.kinds.update({n: getattr(builtins, n) for n in job["exceptions"] if n in raised.NEVER})
     wanted = [*(n for n in job["names"] if n not in job["own"]), *(n for n in job["exceptions"] if "." in n)]
-    (found,) = link.request(["names", wanted])
-    asked = {n: found[n] for n in wanted if n in found}  # what else the answer may hold is nobody's: built-ins, for one
+    # What else the answer may hold is nobody's: built-ins, for one.
+    asked = link.request(["names", wanted], lambda found: {n: found[n] for n in wanted if n in found})
     kinds = [(len(bases), n, bases, its) for n, (kind, bases, *its) in asked.items() if kind == "exception"]
     for _, name, bases, its in sorted(kinds, key=lambda found: found[:2]):  # fewer bases first: each finds its own
         own, *owner = (_class(link, job, name, content) for content in its)
@@ -109,13 +109,15 @@ class Data:
         if self.namespace.get(name) is not bound:  # the tests have assigned it
             return self.namespace[name]
         if link.requests != self.looked_at or link.asking:
-            (found,) = link.request(["names", list(self.bound)])
-            for other, (kind, content, *followed) in found.items():
-                if kind == "value" and other in self.bound and self.namespace.get(other) is self.bound[other]:
-                    self._bind(other, _named_value(link, other, content))
-                    _follow(link, followed, self.bound[other])
+            link.request(["names", list(self.bound)], self._bind_all)
             self.looked_at = link.requests
         return self.namespace[name]
+
+    def _bind_all(self, found: dict[str, list[Any]]) -> None:
+        for name, (kind, content, *followed) in found.items():
+            if kind == "value" and name in self.bound and self.namespace.get(name) is self.bound[name]:
+                self._bind(name, _named_value(self.link, name, content))
+                _follow(self.link, followed, self.bound[name])
 
     def _bind(self, name: str, value: Any) -> None:
         bound = self.bound[name]

@@ -11,7 +11,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from ..wire import codec
 from . import emptied, library, outstanding, passed, waited
@@ -29,6 +29,8 @@ _LONGEST_TOLD = 500
 _AWAITED = frozenset(("await", "anext", "aenter", "aexit"))
 _ANSWERS = {"next": StopIteration, "anext": StopAsyncIteration, "getattr": AttributeError, "len": TypeError}
 _ENDS = (StopIteration, StopAsyncIteration)  # which what goes over something takes for its end
+
+T = TypeVar("T")
 
 
 class Link(Values):
@@ -93,10 +95,20 @@ class Link(Values):
         return self.here.kept or self._kept
 
     def request(
-        self, message: list[Any], given: list[Any] | None = None, around: dict[str, Any] | None = None
-    ) -> list[Any]:
-        """Ask the program; ``given``: the mutable arguments of a call, which it may change though it raises, as it may
-        print (``around``: what the message takes along)."""
+        self,
+        message: list[Any],
+        read: Callable[..., T],
+        given: list[Any] | None = None,
+        around: dict[str, Any] | None = None,
+    ) -> T:
+        """Ask the program; returns what ``read`` makes of the parts of its reply.
+
+        Whatever ``read`` raises is the end of the run: what is wrong with a reply is nothing that a test may catch.
+
+        Args:
+            given: the mutable arguments of a call, which it may change though it raises.
+            around: what the message takes along; the program may print though it raises.
+        """
         if self.here.absorbs:  # a set of objects, for the hash of one: the program is in the midst of an answer
             raise codec.NotData
         need_room()
@@ -106,7 +118,7 @@ class Link(Values):
             if self.here.number is None:
                 self.here.number, self.here.turn = self._conversation()
             with self.here.turn:
-                return self._request(message, given or [], around or {})
+                return self._request(message, read, given or [], around or {})
         finally:
             self.requests += 1  # what came of it, others may not have seen
             self.asking[thread] -= 1
@@ -131,7 +143,7 @@ class Link(Values):
             threads.append(threading.current_thread())
             return number, turn
 
-    def _request(self, message: list[Any], given: list[Any], around: dict[str, Any]) -> list[Any]:
+    def _request(self, message: list[Any], read: Callable[..., T], given: list[Any], around: dict[str, Any]) -> T:
         self.requests += 1
         self.asked[threading.get_ident()] += 1
         self.outstanding.asked = True
@@ -144,15 +156,16 @@ class Link(Values):
                 reply = self.conversations.hear(self.here.number or MAIN)
                 if reply[0] == "callback":
                     *asked, printed = reply[1:]
-                    self.around.printed(around, printed)
+                    self._bring(functools.partial(self.around.printed, around, printed))
                     if (deciding := self._run_function(*asked)) is not None:
                         decide.append(deciding)
                 elif reply[0] == "value":
                     self.outstanding.swallowed(decide + self._apart(alone))
-                    return reply[1:]
+                    return read(*reply[1:])
                 elif reply[0] == "raised" and len(reply) == 4:
                     self._change(given, reply[2])
                     error = self._with_given(given, functools.partial(self._raised, reply[1]))
+                    bring = self.around.brought(around, reply[3]) if around and reply[3] else None
                     break
                 else:
                     raise codec.Malformed("not a reply")
@@ -161,8 +174,8 @@ class Link(Values):
         if any(error is other for other in decide):
             raise error
         self.outstanding.of_program(error, self._is_an_answer(message, error), sys.exception())
-        if around and reply[3]:
-            self._told(around, reply[3])
+        if bring is not None:
+            self._bring(bring)
         raise error
 
     def _by_known_number(self, value: Any) -> Any:
@@ -214,11 +227,23 @@ class Link(Values):
             self.conversations.leave(number)
             self.called.discard(threading.current_thread())
 
-    def _told(self, around: dict[str, Any], told: Any) -> None:
+    def _bring(self, bring: Callable[[], None]) -> None:
+        """Do in the tests' process what the program has done there: print, warn.
+
+        What comes of it (a stream of the tests that is closed, a warning that is an error there) would be raised in the
+        program, had it run there: it is the program's, unless it is an assertion of the tests.
+        """
+        handled = sys.exception()
         try:
-            self.around.after(around, told)
-        except (ValueError, TypeError, LookupError) as error:
-            raise Gone(str(error)) from None
+            bring()
+        except (Gone, passed.CannotLeave):
+            raise
+        except BaseException as error:
+            if self.outstanding.holds_assertion(error):
+                self.outstanding.add(error)
+            else:
+                self.outstanding.of_program(error, False, handled)
+            raise
 
     @staticmethod
     def _is_an_answer(message: list[Any], raised: BaseException) -> bool:
@@ -317,19 +342,20 @@ class Link(Values):
             around = self._around()
             if around or given:  # what runs behind an attribute, an operator or a block prints, too
                 message.append(around)
-            reply = self.request(message, given, around)
-            return self._answer(
-                reply, len(message) - 2, lambda: self._operated(reply, given, around, standing, producer)
-            )
 
-    def _operated(
-        self, reply: list[Any], given: list[Any], around: dict[str, Any], standing: int, producer: str
-    ) -> Any:
-        if len(reply) > 1:
-            changed, told = reply[1]
-            self._change(given, changed)
-            self.around.after(around, told)
-        return self.decode(reply[0], standing, producer)
+            def read(result: Any, *beside: Any) -> tuple[Any, list[Callable[[], None]]]:
+                if len(beside) != len(message[3:]):
+                    raise codec.Malformed("not a reply")
+                bring = []
+                for changed, told in beside:
+                    self._change(given, changed)
+                    bring.append(self.around.brought(around, told))
+                return self.decode(result, standing, producer), bring
+
+            value, bring = self.request(message, read, given, around)
+            for do in bring:
+                self._bring(do)
+            return value
 
     def listens(self) -> bool:
         """Whether the program may say something while the tests do nothing: it has something of theirs, or works in a loop."""
@@ -360,24 +386,15 @@ class Link(Values):
         with self._turn():
             encoded, named = [self.encode(a) for a in args], {k: self.encode(v) for k, v in kwargs.items()}
             around = self.around.now(self.encode)
-            reply = self.request(
-                ["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, around], around=around
-            )
+            message = ["call", {"~": "ref", "v": ["library", module, name]}, encoded, named, around]
 
-            def decode() -> Any:
-                self.around.after(around, reply[2])
-                return self.decode(reply[0], standing, f"{name}()")
+            def read(result: Any, _: Any, told: Any) -> tuple[Any, Callable[[], None]]:
+                bring = self.around.brought(around, told)
+                return self.decode(result, standing, f"{name}()"), bring
 
-            return self._answer(reply, 3, decode)
-
-    @staticmethod
-    def _answer(reply: list[Any], length: int, decode: Callable[[], Any]) -> Any:
-        try:
-            if len(reply) != length:
-                raise codec.Malformed("not a reply")
-            return decode()
-        except (ValueError, TypeError, LookupError) as error:
-            raise Gone(str(error)) from None
+            value, bring = self.request(message, read, around=around)
+            self._bring(bring)
+            return value
 
     def call(self, target: Proxy, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         arguments = Arguments((*args, *kwargs.values()))
@@ -410,9 +427,18 @@ class Link(Values):
             around["object"] = asked  # the same, if it has one of these
         if arguments.shared:
             around["given"] = arguments.table(self.encode)
+        given, standing = arguments.containers, OWN if about(target).makes_own else OPAQUE
+
+        def read(result: Any, changed: Any, told: Any) -> tuple[Any, Callable[[], None]]:
+            self._change(given, changed)
+            bring = self.around.brought(around, told)
+            producer = f"{about(target).producer}()"
+            return self._with_given(given, lambda: self.decode(result, standing, producer)), bring
+
         try:
             message = ["call", self.encode(target), encoded, named, around]
-            reply = self.request(message, arguments.containers, around)
+            value, bring = self.request(message, read, given, around)
+            self._bring(bring)
         except Gone:
             raise
         except BaseException as error:
@@ -420,8 +446,6 @@ class Link(Values):
             raise
         finally:
             self.kept.forget()
-        standing = OWN if about(target).makes_own else OPAQUE
-        value = self._answer(reply, 3, lambda: self._result(target, reply, arguments.containers, standing, around))
         self.last = self.last.replace("did not return", f"returned {show(value)}")
         return value
 
@@ -430,19 +454,12 @@ class Link(Values):
 
     def exception(self, kind: type, held: Any) -> BaseException:
         """What the tests have had made by a class of exceptions of the program's."""
-        reply = self.request(["told", self.encode(held)])
-        return self._answer(reply, 1, lambda: self.raised.made_by_tests(kind, held, reply[0], self.decode))
+        message = ["told", self.encode(held)]
+        return self.request(message, lambda told: self.raised.made_by_tests(kind, held, told, self.decode))
 
     def thrown(self, held: Any) -> BaseException:
         """What the program throws into a generator of the tests."""
-        reply = self.request(["told", self.encode(held)])
-        return self._answer(reply, 1, lambda: self._raised(reply[0]))
-
-    def _result(self, target: Proxy, reply: list[Any], given: list[Any], standing: int, around: dict[str, Any]) -> Any:
-        result, changed, told = reply
-        self._change(given, changed)
-        self.around.after(around, told)
-        return self._with_given(given, lambda: self.decode(result, standing, f"{about(target).producer}()"))
+        return self.request(["told", self.encode(held)], self._raised)
 
     def _with_given(self, given: list[Any], decode: Callable[[], Any]) -> Any:
         outer, self.here.given = self.here.given, given

@@ -18,6 +18,7 @@ _SPECIAL = (
     *("__enter__", "__exit__", "__getitem__", "__setitem__", "__delitem__", "__contains__", "__len__", "__iter__"),
     *("__bool__", "__int__", "__float__", *_AWAITED),
 )
+_NAMES = frozenset(("__name__", "__qualname__"))  # which a mock has if the tests have given it one, as a function has
 _PLAIN = frozenset(
     (type(None), bool, int, float, str, bytes, list, tuple, dict, set)
 )  # which have no names of their own
@@ -64,6 +65,8 @@ def of_mock(mock: Any, name: str, *new: Any) -> Any:
         TypeError: for a new one that is no data: an object of the program's would answer the tests.
     """
     of_class = any(hasattr(getattr(sys.modules["unittest.mock"], kind), name) for kind in ("MagicMock", "AsyncMock"))
+    if name in _NAMES and name in vars(mock) and not new:
+        return vars(mock)[name]
     if name not in _SPECIAL and (name.startswith(("_", "assert")) or of_class or name in ASKED):
         raise TypeError(name) if new else AttributeError(name)
     for value in new:

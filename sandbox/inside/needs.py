@@ -220,7 +220,8 @@ def _module(name: str, relative: bool = False) -> Iterator[str]:
 
 
 def is_here(top: str) -> bool:
-    return top in sys.stdlib_module_names or top in sys.modules or importlib.util.find_spec(top) is not None
+    """Whether a module can be imported; of the library's some cannot, on a system of another kind."""
+    return top in sys.modules or importlib.util.find_spec(top) is not None
 
 
 def _of_pytest(name: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import library
-from .held import OPAQUE, standing
+from .held import OPAQUE, Gone, standing
 from .proxy import Proxy
 
 # Calls a function of the library where the program is: its module, its name, and what it is called with.
@@ -128,4 +128,6 @@ def lend_members(operation: Library, texts: str) -> None:
 def _members(owner: Any, operation: Library) -> list[str]:
     """What a class and its objects have of their own: of Python's methods, what stands for an object has its own."""
     said = operation("dir", owner)
+    if type(said) is not list:
+        raise Gone("not the names of what an object has")
     return sorted(n for n in said if type(n) is str and not (n.startswith("__") and n.endswith("__")))

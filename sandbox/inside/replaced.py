@@ -23,6 +23,7 @@ from typing import Any
 _STREAMS = ("stdout", "stderr")
 _DATA = (type(None), bool, int, float, str, bytes, list, tuple, dict)
 _MOST_TEXT = 1 << 22
+_SHOWING = ("showwarning", "filters")
 
 
 @dataclass(slots=True)
@@ -69,9 +70,11 @@ class Around:
     def watch(self, places: list[Place], texts: str) -> None:
         """``texts``: of the tests; what they do not name, they do not change."""
         apart = [Place("sys", "stdin"), *(Place("sys", name) for name in _STREAMS), Place("os", "environ")]
-        self.places = [(p, p.now()) for p in places if p not in apart]
         self.environment = dict(os.environ) if "environ" in texts or "putenv" in texts else None
         self.warnings = any(word in texts for word in ("warns", "Warns", "catch_warnings", "deprecated_call"))
+        if self.warnings:  # which are shown, or raised, in the process of the tests
+            apart += [Place("warnings", name) for name in _SHOWING]
+        self.places = [(p, p.now()) for p in places if p not in apart]
 
     def now(self, encode: Callable[[Any], Any]) -> dict[str, Any]:
         around: dict[str, Any] = {}
@@ -114,20 +117,28 @@ class Around:
             if text and name in around.get("captured", ()):  # a stream may be the program's
                 getattr(sys, name).write(str(text))
 
-    def after(self, around: dict[str, Any], told: Any) -> None:
-        """Raises ValueError or TypeError for what no call brings back."""
+    def brought(self, around: dict[str, Any], told: Any) -> Callable[[], None]:
+        """What brings to the tests what the program has printed, read and warned of in a call.
+
+        Raises:
+            ValueError: it is not what a call tells.
+        """
         if type(told) is not list or len(told) != 4 or type(told[3]) is not list:
             raise ValueError("not what a call brings back")
-        self.printed(around, told[:2])
-        for warning in map(self._exception, told[3] if self.warnings else ()):
-            if not isinstance(warning, Warning):
-                raise ValueError("not a warning")
-            warnings.warn(warning, stacklevel=2)
+        *texts, taken, warned = told
+        if "stdin" in around and (type(taken) is not int or not 0 <= taken <= len(around["stdin"])):
+            raise ValueError("not a place in the input")
+        found = [self._exception(warning) for warning in warned if self.warnings]
+        if not all(isinstance(warning, Warning) for warning in found):
+            raise ValueError("not a warning")
+        return functools.partial(self._bring, around, texts, taken, found)
+
+    def _bring(self, around: dict[str, Any], texts: list[Any], taken: int, warned: list[Any]) -> None:
+        self.printed(around, texts)
         if "stdin" in around:
-            taken = told[2]
-            if type(taken) is not int or not 0 <= taken <= len(around["stdin"]):
-                raise ValueError("not a place in the input")
             sys.stdin.read(taken)
+        for warning in warned:
+            warnings.warn(warning, stacklevel=2)
 
 
 class _Bytes(io.BufferedIOBase):

@@ -6,6 +6,7 @@ Started as a script with one inherited descriptor, the control socket; see `work
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import gc
 import importlib
@@ -18,6 +19,7 @@ import socket
 import sys
 import time
 import types
+from collections.abc import Collection, Iterable
 from typing import Any
 
 if __name__ == "__main__":
@@ -69,6 +71,7 @@ class Zygote:
                 # import system lists a folder once and keeps the names while its time stamp stays (FileFinder).
                 for folder in self.config["imports"]:
                     importlib.machinery.PathFinder.find_spec("_grpo_kit_no_such_module", [folder])
+                _find_only(source for source, _ in self.config["packages"])
                 self.config["keep"] = isolate.enter_landlock(self.config)
         os.chdir(self.config["scratch"])
         os.environ.clear()
@@ -156,6 +159,27 @@ class Zygote:
 
     def _send(self, message: dict[str, Any]) -> None:
         self.control.send(json.dumps(message).encode())
+
+
+class _Finder:
+    """Of a folder of which only some packages can be read, finds these: others would be found, and fail when they are opened."""
+
+    def __init__(self, finder: Any, names: Collection[str]) -> None:
+        self._finder, self._names = finder, names
+        self.invalidate_caches = finder.invalidate_caches
+
+    def find_spec(self, name: str, target: Any = None) -> Any:
+        return self._finder.find_spec(name, target) if name in self._names else None
+
+
+def _find_only(packages: Iterable[str]) -> None:
+    """Have the import system find these in the folders they are in, and nothing else there."""
+    names = collections.defaultdict[str, set[str]](set)
+    for path in packages:
+        folder, name = os.path.split(path)
+        names[folder].add(name.partition(".")[0])
+    for folder, known in names.items():
+        sys.path_importer_cache[folder] = _Finder(sys.path_importer_cache[folder], known)
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ _ITERATED = {"list", "tuple", "set", "frozenset", "sorted", "dict"}  # which tak
 
 
 def _guarded_set(kind: Callable[[Any], Any]) -> Callable[..., Any]:
-    return lambda items=(): kind(codec.hashable(list(items)))
+    return lambda items=(), /: kind(codec.hashable(list(items)))
 
 
 _BUILT_IN = (
@@ -410,13 +410,13 @@ def _evaluate(node: ast.expr, values: list[Any]) -> Any:
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Compare):
-        left = _evaluate(node.left, values)
-        for op, comparator in zip(node.ops, node.comparators, strict=True):
+        found, left = None, _evaluate(node.left, values)
+        for n, (op, comparator) in enumerate(zip(node.ops, node.comparators, strict=True)):
+            if n and not found:
+                break
             right = _evaluate(comparator, values)
-            if not _COMPARE[type(op)](left, right):
-                return False
-            left = right
-        return True
+            found, left = _COMPARE[type(op)](left, right), right
+        return found
     if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
         items = [_evaluate(e, values) for e in node.elts]
         return items if isinstance(node, ast.List) else tuple(items) if isinstance(node, ast.Tuple) else set(items)
@@ -425,8 +425,11 @@ def _evaluate(node: ast.expr, values: list[Any]) -> Any:
     if isinstance(node, ast.UnaryOp):
         return _UNARY[type(node.op)](_evaluate(node.operand, values))
     if isinstance(node, ast.BoolOp):
-        parts = (_evaluate(v, values) for v in node.values)
-        return all(parts) if isinstance(node.op, ast.And) else any(parts)
+        ends = isinstance(node.op, ast.Or)
+        for operand in node.values[:-1]:
+            if bool(found := _evaluate(operand, values)) is ends:
+                return found
+        return _evaluate(node.values[-1], values)
     if isinstance(node, ast.BinOp):
         return _arithmetic(type(node.op), _evaluate(node.left, values), _evaluate(node.right, values))
     if isinstance(node, ast.Subscript):
@@ -463,7 +466,7 @@ def _arithmetic(operation: type, left: Any, right: Any) -> Any:
     return _BINARY[operation](left, right)
 
 
-def _sum(items: Any, start: Any = 0) -> Any:
+def _sum(items: Any, /, start: Any = 0) -> Any:
     """``sum`` of numbers: of lists it takes quadratic time."""
     found = list(items)
     if any(hasattr(v, "__len__") for v in (start, *found)) and len(found) > 1000:
@@ -480,19 +483,20 @@ def _made_whole(function: Callable[..., Any]) -> Callable[..., Any]:
     """Of 1E+999999999 the power of ten would be computed."""
 
     def made_whole(*values: Any, **named: Any) -> Any:
-        if any(isinstance(v, decimal.Decimal) and v.is_finite() and v.adjusted() > _MOST_ZEROS for v in values):
+        given = (*values, *named.values())
+        if any(isinstance(v, decimal.Decimal) and v.is_finite() and v.adjusted() > _MOST_ZEROS for v in given):
             raise OverflowError("a number too long to calculate with")
         return function(*values, **named)
 
     return made_whole
 
 
-def _round(value: Any, digits: Any = None) -> Any:
-    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+def _round(number: Any, ndigits: Any = None) -> Any:
+    if isinstance(number, int) and number.bit_length() > _LONGEST_NUMBER:
         raise OverflowError("a number too long to round")
-    if isinstance(digits, int) and abs(digits) > _MOST_DIGITS:  # it computes the power of ten
+    if isinstance(ndigits, int) and abs(ndigits) > _MOST_DIGITS:  # it computes the power of ten
         raise OverflowError("too many digits to round to")
-    return round(value, digits)
+    return round(number, ndigits)
 
 
 _FUNCTIONS |= {"sum": _sum, "round": _made_whole(_round), "int": _made_whole(int)}

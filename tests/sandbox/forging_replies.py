@@ -42,7 +42,34 @@ X = [
     "x = area(1)\nassert abs(x - 12.5) < 1e-3",
     "x = area(1)\nassert x != 7 and not x == 3",
 ]
+_LATER = "import pytest, contextlib\narea(1)\n"
 REPLIES: list[Attack] = [
+    *(
+        (
+            f"what names stand for by now: {reply}",
+            S
+            + "old, met = S._answer, []\ndef new(s, n, m):\n if m[0] == 'names' and met:\n  s.connection.send("
+            + reply
+            + ")\n else:\n  met.extend(m[:1] if m[0] == 'names' else [])\n  old(s, n, m)\nS._answer = new\ncount = 5\n"
+            + "def area(r): return 1\n",
+            [
+                _LATER + "with pytest.raises((ValueError, LookupError, AttributeError, TypeError)): assert count == 7",
+                _LATER
+                + "with contextlib.suppress(ValueError, LookupError, AttributeError, TypeError): assert count == 7",
+                _LATER + "for x in map(lambda _: count, [1]): assert x == 7",
+            ],
+            A,
+        )
+        for reply in (
+            *("['value']", "['value', 5]", "['value', [1]]", "['value', {'count': []}]", "['value', {'count': 5}]"),
+            *(
+                "['value', {'count': ['value', {'~': 'x', 'v': 1}]}]",
+                "['value', {'count': ['value', {'~': 'ref', 'v': []}]}]",
+            ),
+            *("['value', {}, {}]", "['value', {'count': ['value', {'~': 'ref', 'v': ['stand-in', 9]}]}]"),
+            "['value', {'count': ['value', {'~': 'set', 'v': [[1]]}]}]",
+        )
+    ),
     (
         "raised with wrong parts",
         _raised("'AttributeError'", "[1]"),

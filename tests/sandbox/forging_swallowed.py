@@ -19,7 +19,52 @@ _MAPS = (
     "import asyncio, pytest\nfrom concurrent.futures import ThreadPoolExecutor\nfrom multiprocessing.pool import ThreadPool\n"
     "def check(x): assert area(x) == 5\nasync def one(x): check(x)\nasync def both(*xs): await asyncio.gather(*map(one, xs))\n"
 )
+_STRICT = (
+    "import warnings, contextlib, asyncio, io, sys\nwarnings.simplefilter('error')\nwith warnings.catch_warnings():\n"
+)
+_EACH = "    for got, want in zip(map(area, [1, 2]), [5, 6]):\n        assert got == want"
+_WARNS = "import warnings, asyncio\nclass W(UserWarning, {}): pass\ndef area(r):\n    warnings.showwarning(W('x'), W, '', 1)\n    return 9"
+_ENDS = "class S(io.StringIO):\n    def write(s, t): raise {}\n"
+_TASK = "    async def one(): assert area(1) == 5\n    async def main():\n        asyncio.ensure_future(one())\n        await asyncio.sleep(0.01)\n    asyncio.run(main())"
 SWALLOWED: list[Attack] = [
+    (
+        "a warning that is the end of an iterator",
+        _WARNS.format("StopIteration"),
+        [
+            _STRICT + _EACH,
+            _STRICT + "    assert all(map(lambda x: area(x) == 5, [1]))",
+            _STRICT + "    def g(): yield\n    assert list(map(area, [1])) == []",
+            _STRICT + "    with contextlib.suppress(ValueError): assert area(1) == 5",
+        ],
+        _AREA,
+    ),
+    (
+        "a warning that is the end of a task",
+        _WARNS.format("asyncio.CancelledError"),
+        [_STRICT + _EACH, _STRICT + _TASK],
+        _AREA,
+    ),
+    (
+        "a warning that an object gives where it has no more items",
+        "import warnings\nclass W(UserWarning, StopIteration): pass\nclass It:\n def __iter__(s): return s\n def __next__(s): warnings.showwarning(W('x'), W, '', 1); return 9\ndef area(r): return It()",
+        [_STRICT + "    for x in area(1): assert x == 5"],
+        _AREA,
+    ),
+    (
+        "what a stream of the tests raises, or who shows warnings",
+        "import warnings\ndef area(r):\n    print('x')\n    warnings.warn('x')\n    return 9",
+        [
+            "import io, sys\n" + _ENDS.format("StopIteration") + "sys.stdout = S()\nif True:\n" + _EACH,
+            "import io, sys, asyncio\n"
+            + _ENDS.format("asyncio.CancelledError")
+            + "sys.stdout = S()\nif True:\n"
+            + _TASK,
+            "import warnings\ndef show(*a, **k): raise StopIteration\nwith warnings.catch_warnings():\n    warnings.simplefilter('always')\n    warnings.showwarning = show\n"
+            + _EACH,
+            "import warnings, threading\ndef show(*a, **k): assert False\nwith warnings.catch_warnings():\n    warnings.simplefilter('always')\n    warnings.showwarning = show\n    t = threading.Thread(target=area, args=(1,))\n    t.start()\n    t.join()",
+        ],
+        _AREA,
+    ),
     (
         "a result that is too deep to come over, where an exception is wanted",
         "def area(r):\n    for _ in range(1000): r = [r]\n    return r",

@@ -121,6 +121,61 @@ def test_what_is_not_here_is_asked_by_the_referee(value):
         judged("assert f(1) is f(2)", value, value)
 
 
+EVALUATED = (
+    "f(1) or 3",
+    "f(1) or [] or 3",
+    "f(1) and 3",
+    "f(1) and 0 or []",
+    "not f(1) or 3",
+    "sorted(f(1) or [])",
+    "f(1) or 1 / 0",
+    "f(1) and len(3)",
+    "(1 < f(1)) + 1",
+    "1 < f(1) < 3",
+    "1 == f(1) == 1 or 'x'",
+    "(f(1) == 1) == 0",
+    "1 in f(1)",
+    "f(1) is None",
+    "[not f(1), -f(1), +f(1)]",
+    "{f(1): f(1)}",
+    "{f(1), 2}",
+    "f(1)[0]",
+    "f(1)[::-1]",
+    "f(1) ** 2 - f(1) // 2 + 1 / f(1)",
+    "round(f(1), ndigits=1)",
+    "round(number=f(1), ndigits=0)",
+    "sum(f(1), start=1)",
+    "sum(items=f(1))",
+    "set(items=f(1))",
+    "frozenset(f(1))",
+    "int(f(1), base=16)",
+    "max(f(1), default=3)",
+    "str(f(1), encoding='utf-8')",
+)
+
+
+@pytest.mark.parametrize("text", EVALUATED)
+def test_a_check_has_the_value_that_python_gives_it(text):
+    def told(evaluate, *arguments):
+        try:
+            value = evaluate(*arguments)
+        except Exception as error:
+            return type(error)
+        return type(value), value
+
+    (check, _), *_ = plan(f"assert {text}").checks
+    asked = text.count("f(1)")
+    for value in (0, 1, 2, -3, 2.25, True, False, None, "", "ab", [], [1, 2], [[3]], (), (2, 1), {}, {0: 5}, {1}, b"a"):
+        here = told(calls._evaluate, check, [value] * asked)
+        assert repr(here) == repr(told(eval, text.replace("f(1)", "v"), {"v": value})), value
+
+
+def test_what_an_operand_is_decides():
+    assert judged("assert (f(1) or 0) == 1", 4)[0] is False
+    assert judged("assert (f(1) or []) == []", [])[0] is True
+    assert judged("assert sorted(f(1) or []) == [1, 2]", [2, 1])[0] is True
+
+
 def test_a_template_is_filled_in_by_the_referee():
     for test, value in (("'%s' % f(1) == 'ab'", "ab"), ("f(1) % 5 == '5'", "%d")):
         with pytest.raises(calls.NotCalls):

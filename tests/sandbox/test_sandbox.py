@@ -19,6 +19,8 @@ from grpo_kit.sandbox.host.grading import _Replies
 from grpo_kit.sandbox.host.tally import Request, Tally
 from tests.kit.patience import HANGS, wait_until
 
+from .conftest import REASONS, WORKING
+
 ADD = "def add(a, b):\n    return a + b\n"
 SHORT = Limits(cpu_s=0.3, wall_s=20)
 
@@ -367,6 +369,28 @@ def test_an_empty_array_is_near_to_nothing(preload):
         program = "import numpy as np\ndef f(n): return np.array([9.5])"
         found = made.run_tests(program, [head + t for t in right], entry_point="f")
         assert found.passed, found.reason
+
+
+@pytest.mark.parametrize("backend", ["namespaces", "landlock"])
+def test_what_lies_beside_a_preloaded_package_is_not_here(backend):
+    pytest.importorskip("numpy")
+    if backend not in WORKING:
+        pytest.skip(REASONS)
+    program = "import importlib.util\nimportlib.invalidate_caches()\nimport numpy.polynomial\n"
+    program += "try: import pluggy\nexcept ImportError: pluggy = None\n"
+    program += "def f(x): return pluggy or importlib.util.find_spec('pytest') or x"
+    tests = [
+        "import pytest\nwith pytest.raises(AssertionError): assert f(1) == 2\nassert f(1) == 1",
+        "import numpy.testing\ntry: import pluggy\nexcept ImportError: pluggy = None\nassert f(pluggy) is None",
+        "import importlib.util\nx = importlib.util.find_spec('pluggy')\nassert f(x) is None",
+    ]
+    with Sandbox(backend=backend, workers=1, preload=["numpy"]) as made:
+        for test in tests:
+            result = made.run_tests(program, [test], entry_point="f")
+            assert result.passed, result.reason
+        for module in ("pluggy", "winreg"):
+            with pytest.raises(TestError, match=f"import {module}, which is not here"):
+                made.run_tests(program, [f"import {module}\nassert f(1) == 1"], entry_point="f")
 
 
 def test_an_empty_array_equals_no_number():

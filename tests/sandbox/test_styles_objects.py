@@ -8,6 +8,7 @@ import pytest
 
 from .corpus import assert_tells
 
+MONEY = "class Money:\n def __init__(s, a): s.amount = a\n def __add__(s, o): return Money(s.amount + o.amount)\n def __radd__(s, o): return s\n def __eq__(s, o): return isinstance(o, Money) and s.amount == o.amount"
 # fmt: off
 LRU = '''class LRUCache:
     def __init__(self, capacity):
@@ -184,6 +185,9 @@ TL="def build(xs):\n h = None\n for x in reversed(xs): h = ListNode(x, h)\n retu
 REV="class Solution:\n def reverseList(self, h):\n  p = None\n  while h: h.next, p, h = p, h, h.next\n  return p\n"
 REVB="class Solution:\n def reverseList(self, h): return h\n"
 COMMON = [
+ ("a sum of objects", MONEY, MONEY.replace("s.amount + o.amount", "s.amount"), "total = sum([Money(1), Money(2)], Money(0))\nassert total == Money(3)\nassert total.amount == 3", {}),
+ ("a sum of objects from zero", MONEY, MONEY.replace("s.amount + o.amount", "s.amount"), "total = sum(Money(i) for i in range(3))\nassert total.amount == 3", {"entry_point": "Money"}),
+ ("a fold of objects", MONEY, MONEY.replace("s.amount + o.amount", "s.amount"), "import functools, operator\nms = [Money(1), Money(2)]\ntotal = functools.reduce(operator.add, ms)\nassert total == Money(3) and total.amount == 3", {}),
  ("stack",ST,STB,"s = Stack()\nassert s.is_empty()\ns.push(1)\ns.push(2)\nassert len(s) == 2\nassert s.peek() == 2\nassert s.pop() == 2\nassert not s.is_empty()",{}),
  ("stack raises",ST,STB.replace("raise IndexError('empty')","return None"),"import pytest\ns = Stack()\nwith pytest.raises(IndexError):\n    s.pop()",{}),
  ("solution linked",REV,REVB,"assert to_list(Solution().reverseList(build([1,2,3]))) == [3,2,1]",{"setup":LL+TL}),
