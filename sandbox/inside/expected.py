@@ -30,6 +30,9 @@ _COMPARING = frozenset(
 )
 _COMPARING |= {"__eq__", "__ne__", "__contains__", "compile", "call"}
 
+# Of which a class may be derived that has no `__init__` of its own: it is made of what they are.
+_DATA = {kind.__name__: kind for kind in codec.DATA}
+
 
 @dataclass(slots=True)
 class _Wanted:
@@ -55,6 +58,8 @@ class Expected(Deciding):
         _wanted(self).asked = True
         ask, kind, args, kwargs = (wanted := _wanted(self)).ask, wanted.kind, wanted.args, wanted.kwargs
         told = ask("parameters", kind)
+        if type(told) is str and (data := _DATA.get(told)) is not None:
+            return bool(data(*args, **kwargs) == (ask("data", other) if isinstance(other, Proxy) else other))
         if type(told) is not list or not all(type(p) is list and len(p) == 2 and type(p[0]) is str for p in told):
             raise codec.NotData("not the parameters of a class")
         parameters = dict(told)

@@ -144,8 +144,11 @@ def _about(*raised: BaseException) -> tuple[Any, Any, Any]:
     return type(error), error, None
 
 
-def _parameters(kind: Any) -> list[Any]:
-    """[name, [default] or []] of what an object of a class is made of."""
+def _parameters(kind: Any) -> Any:
+    """[name, [default] or []] of what an object of a class is made of; the name of the data that it is made of as that is."""
+    data = next((base for base in getattr(kind, "__mro__", ()) if base in codec.DATA), None)
+    if data is not None and kind.__init__ is data.__init__ and kind.__new__ is data.__new__:
+        return data.__name__
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return [["value", []]]
     factories = {f.name: f.default_factory for f in getattr(kind, "__dataclass_fields__", {}).values()}
