@@ -403,8 +403,14 @@ def _says_class(node: ast.AST, name: str, makers: set[str], trace: Trace) -> boo
 
     def both(left: ast.AST, right: ast.AST) -> bool:
         """Objects of one class, of which one is made by its name: V(1) + V(2) == V(3), or P.of(1) == P(1, 1)."""
-        ours, theirs = trace.of(left) & makers, trace.of(right) & makers
+        ours, theirs = (made_in(side) for side in (left, right))
         return bool(ours and theirs) and f"{name}()" in ours | theirs
+
+    def made_in(side: ast.AST) -> set[str]:
+        """What it is, or the items of it are: P.split(x) == [P(1), P(2)]."""
+        if isinstance(side, (ast.List, ast.Tuple, ast.Set)):
+            return set().union(*map(made_in, side.elts))
+        return {path.rstrip("[]") for path in trace.of(side)} & makers
 
     if isinstance(node, ast.Call) and _EQUAL.fullmatch(unparse(node.func)) and len(node.args) > 1:
         return both(*node.args[:2]) or (_makes([node.args[0]], name) and _makes([node.args[1]], name))
