@@ -32,11 +32,12 @@ from .fixtures import (
     rows_of,
     used_by,
 )
+from .left_alone import CASES, left_alone
 
-_CASES = frozenset(("TestCase", "IsolatedAsyncioTestCase"))
 # What pytest itself offers, as far as the text can have it: by the name of a parameter.
 _GIVEN = frozenset(("capsys", "monkeypatch", "request"))
-_IMPORTED = "import asyncio, contextlib, io, os, types, unittest\nfrom unittest.mock import patch"
+_IMPORTED = "import asyncio as _asyncio, collections as _collections, contextlib as _contextlib, io as _io, os as _os\n"
+_IMPORTED += "import types as _types, unittest as _unittest, unittest.mock as _mock"
 # By these, names may be read that do not stand there.
 _BY_TEXT = frozenset(("eval", "exec", "globals", "vars", "locals"))
 _CAPTURED = """
@@ -45,15 +46,15 @@ class _Captured:
         self.streams = out, err
 
     def readouterr(self):
-        printed = types.SimpleNamespace(out=self.streams[0].getvalue(), err=self.streams[1].getvalue())
+        printed = [stream.getvalue() for stream in self.streams]
         for stream in self.streams:
             stream.seek(0)
             stream.truncate()
-        return printed
+        return _collections.namedtuple("CaptureResult", "out err")(*printed)
 """
 _CAPTURING = """
-with contextlib.redirect_stdout(io.StringIO()) as _out, contextlib.redirect_stderr(io.StringIO()) as _err:
-    _capsys = _Captured(_out, _err)
+with _contextlib.redirect_stdout(_io.StringIO()) as _out, _contextlib.redirect_stderr(_io.StringIO()) as _err:
+    _fixture_capsys = _Captured(_out, _err)
 """
 
 
@@ -69,7 +70,18 @@ def collected(text: str) -> tuple[str, ...]:
         FileError: there is no test in it, or one needs a fixture that is not in the file.
         SyntaxError: it does not parse.
     """
-    file = _File(ast.parse(text))
+    try:
+        return _collected(ast.parse(text))
+    except (FileError, SyntaxError):
+        raise
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise FileError(f"what the file says to pytest cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _collected(tree: ast.Module) -> tuple[str, ...]:
+    if (why := left_alone(tree)) is not None:
+        raise FileError(why)
+    file = _File(tree)
     tests = tuple(itertools.islice(file.tests(), MOST_TESTS + 1))
     if not tests:
         raise FileError("no test in the file: no function test_*, and no class Test* or case of unittest that has one")
@@ -96,20 +108,20 @@ class _File:
         self._tables = {part.id for part in marks if isinstance(part, ast.Name)}  # which decorators name
 
     def tests(self) -> Iterator[_Test]:
-        marks = [n.value for n in self._body if isinstance(n, ast.Assign) and _bound_by(n) == "pytestmark"]
-        if is_left_out(part for mark in marks for part in marks_of(mark)):
-            return
         for node in self._body:
             if _is_test(node):
                 yield from self._in_rows(_Test(node))
             elif isinstance(node, ast.ClassDef) and (self._is_case(node) or node.name.startswith("Test")):
-                for function in self._methods(node).values():
+                methods = self._methods(node)
+                if "__init__" in methods and not self._is_case(node):  # pytest leaves it out
+                    continue
+                for function in methods.values():
                     if _is_test(function):
                         yield from self._in_rows(_Test(function, node))
 
     def _in_rows(self, test: _Test) -> Iterator[_Test]:
         """Once for each row of parameters, of the test and of its fixtures."""
-        marks = [*test.function.decorator_list, *(test.owner.decorator_list if test.owner else ())]
+        marks = self._marks(test)
         if is_left_out(marks):
             return
         tables = rows_of(reversed(marks), self._body)
@@ -121,9 +133,14 @@ class _File:
             values = {name: value for row in chosen for name, value in row.values.items()}
             yield replace(test, row=Row(values, tuple(loop for row in chosen for loop in row.over)))
 
+    def _marks(self, test: _Test) -> list[ast.expr]:
+        of_file = [n.value for n in self._body if isinstance(n, ast.Assign) and _bound_by(n) == "pytestmark"]
+        of_class = test.owner.decorator_list if test.owner else []
+        return [*test.function.decorator_list, *of_class, *(mark for marks in of_file for mark in marks_of(marks))]
+
     def _is_case(self, node: ast.ClassDef) -> bool:
         names = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
-        return any(name in _CASES or (name in self._classes and self._is_case(self._classes[name])) for name in names)
+        return any(name in CASES or (name in self._classes and self._is_case(self._classes[name])) for name in names)
 
     def _methods(self, node: ast.ClassDef) -> dict[str, Function]:
         """With those that it inherits from classes of the file."""
@@ -149,7 +166,7 @@ class _File:
                 need(other, f"the fixture {name}")
             found[name] = known[name]
 
-        marks = [*test.function.decorator_list, *(test.owner.decorator_list if test.owner else ())]
+        marks = self._marks(test)
         around = [name for name, fixture in known.items() if fixture.is_autouse]
         for name in [*around, *used_by(marks), *parameters_of(test.function)]:
             need(name, test.function.name)
@@ -183,6 +200,8 @@ class _File:
         """Whether it is no other test and no other fixture, but what any of them may use."""
         if isinstance(node, ast.Assign) and _bound_by(node) == "pytestmark":
             return False
+        if isinstance(node, ast.If) and "__name__" in _read_in([node.test]):  # what runs the file by itself
+            return False
         if isinstance(node, FUNCTIONS) and is_fixture(node):
             return any(fixture.function is node for fixture in self._needed(test))
         if node is test.function or node is test.owner or getattr(node, "name", None) in self._read:
@@ -206,30 +225,39 @@ class _File:
         """Within its fixtures, the first of them outside."""
         fixtures = self._needed(test)
         taken = {name for f in (test.function, *(x.function for x in fixtures)) for name in parameters_of(f)}
-        function = f"_case.{test.function.name}" if test.owner else test.function.name
+        function = f"_tests.{test.function.name}" if test.owner else test.function.name
         statements: list[ast.stmt] = [ast.Expr(_made(test.function, function, test.row.values))]
         if test.owner is not None:
             statements = self._around_method(test, statements)
         for fixture in reversed(fixtures):
             statements = _within(fixture, test.row.values, statements)
         if test.owner is not None:
-            statements = [*ast.parse(f"_case = {test.owner.name}()").body, *statements]
+            statements = [*ast.parse(f"_tests = {test.owner.name}()").body, *statements]
         if "capsys" in taken:
             captured, capturing = ast.parse(_CAPTURED + _CAPTURING).body
             assert isinstance(capturing, ast.With)
             capturing.body += statements
             statements = [captured, capturing]
         if "monkeypatch" in taken:
-            statements = [ast.Try(statements, [], [], ast.parse("patch.stopall()").body)]
+            statements = [ast.Try(statements, [], [], ast.parse("_mock.patch.stopall()").body)]
         for target, over in reversed(test.row.over):
             statements = [ast.For(target, over, statements, [])]
-        return statements
+        return self._around_module(test, statements)
+
+    def _around_module(self, test: _Test, statements: list[ast.stmt]) -> list[ast.stmt]:
+        functions = {n.name: n for n in self._body if isinstance(n, FUNCTIONS)}
+        names = ["module"] if test.owner else ["module", "function"]
+        before = [ast.Expr(_hook(functions[n], n)) for n in (f"setup_{name}" for name in names) if n in functions]
+        behind = [
+            ast.Expr(_hook(functions[n], n)) for n in (f"teardown_{name}" for name in names[::-1]) if n in functions
+        ]
+        return [*before, ast.Try(statements, [], [], [*behind])] if behind else [*before, *statements]
 
     def _around_method(self, test: _Test, statements: list[ast.stmt]) -> list[ast.stmt]:
         assert test.owner is not None
         methods = self._methods(test.owner)
         before, behind = (
-            [ast.Expr(_hook(methods[name])) for name in names if name in methods]
+            [ast.Expr(_hook(methods[name], f"_tests.{name}")) for name in names if name in methods]
             for names in (("setup_class", "setup_method"), ("teardown_method", "teardown_class"))
         )
         return [*before, ast.Try(statements, [], [], [*behind])] if behind else [*before, *statements]
@@ -259,36 +287,37 @@ def _of_case(test: _Test) -> list[ast.stmt]:
     assert test.owner is not None
     if test.row.values or test.row.over:
         raise FileError(f"{test.owner.name}.{test.function.name}: a case of unittest takes no parameters")
-    return ast.parse(f"unittest.TestSuite([{test.owner.name}({test.function.name!r})]).debug()").body
+    return ast.parse(f"_unittest.TestSuite([{test.owner.name}({test.function.name!r})]).debug()").body
 
 
 def _made(function: Function, name: str, values: Mapping[str, ast.expr], request: ast.expr | None = None) -> ast.expr:
     """The call of a test or a fixture."""
     own = {"monkeypatch": ast.Constant(None), "request": request or ast.Constant(None)}
     keywords = [
-        ast.keyword(n, values.get(n) or own.get(n) or ast.Name(f"_{n}", ast.Load())) for n in parameters_of(function)
+        ast.keyword(n, values.get(n) or own.get(n) or ast.Name(f"_fixture_{n}", ast.Load()))
+        for n in parameters_of(function)
     ]
     call = ast.Call(ast.parse(name, mode="eval").body, [], keywords)
     if isinstance(function, ast.AsyncFunctionDef):
-        return ast.Call(ast.parse("asyncio.run", mode="eval").body, [call], [])
+        return ast.Call(ast.parse("_asyncio.run", mode="eval").body, [call], [])
     return call
 
 
-def _hook(function: Function) -> ast.expr:
+def _hook(function: Function, name: str) -> ast.expr:
     """``setup_method``, which may take the method it is for."""
-    return _made(function, f"_case.{function.name}", dict.fromkeys(parameters_of(function), ast.Constant(None)))
+    return _made(function, name, dict.fromkeys(parameters_of(function), ast.Constant(None)))
 
 
 def _within(fixture: Fixture, values: Mapping[str, ast.expr], statements: list[ast.stmt]) -> list[ast.stmt]:
-    name = f"_case.{fixture.function.name}" if fixture.owner else fixture.function.name
+    name = f"_tests.{fixture.function.name}" if fixture.owner else fixture.function.name
     parameter = values.get(f"request.{fixture.name}", ast.Constant(None))
-    request = ast.Call(ast.parse("types.SimpleNamespace", mode="eval").body, [], [ast.keyword("param", parameter)])
-    target = ast.Name(f"_{fixture.name}", ast.Store())
+    request = ast.Call(ast.parse("_types.SimpleNamespace", mode="eval").body, [], [ast.keyword("param", parameter)])
+    target = ast.Name(f"_fixture_{fixture.name}", ast.Store())
     if not fixture.yields:
         return [ast.Assign([target], _made(fixture.function, name, values, request)), *statements]
     if isinstance(fixture.function, ast.AsyncFunctionDef):
         raise FileError(f"the fixture {fixture.name} yields to an event loop, and there is none around its tests")
-    manager = _made(fixture.function, f"contextlib.contextmanager({name})", values, request)
+    manager = _made(fixture.function, f"_contextlib.contextmanager({name})", values, request)
     return [ast.With([ast.withitem(manager, target)], statements)]
 
 
@@ -309,15 +338,15 @@ class _WithoutPytest(ast.NodeTransformer):
         given = [ast.unparse(argument) for argument in node.args]
         match function.attr, given:
             case "setattr", [what, value]:
-                said = f"patch({what}, {value}).start()"
+                said = f"_mock.patch({what}, {value}).start()"
             case "setattr", [owner, name, value]:
-                said = f"patch.object({owner}, {name}, {value}).start()"
+                said = f"_mock.patch.object({owner}, {name}, {value}).start()"
             case "setenv", [name, value, *_]:
-                said = f"patch.dict(os.environ, {{{name}: {value}}}).start()"
+                said = f"_mock.patch.dict(_os.environ, {{{name}: {value}}}).start()"
             case "setitem", [owner, key, value]:
-                said = f"patch.dict({owner}, {{{key}: {value}}}).start()"
+                said = f"_mock.patch.dict({owner}, {{{key}: {value}}}).start()"
             case "undo", []:
-                said = "patch.stopall()"
+                said = "_mock.patch.stopall()"
             case _:
                 raise FileError(f"the tests call monkeypatch.{function.attr}: what it does has no other word here")
         return ast.parse(said, mode="eval").body

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +12,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MOST_TESTS = 1000  # in one file
 _SKIPPING = frozenset(("skip", "skipif", "xfail", "skipIf", "skipUnless", "expectedFailure"))
+# Of what a condition may be made that is the same wherever it is looked at.
+_TOLD: tuple[type[ast.AST], ...] = (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Attribute, ast.Name, ast.Constant)
+_TOLD += (ast.Tuple, ast.Subscript, ast.Slice, ast.boolop, ast.unaryop)
+_OF_SYSTEM = frozenset(("sys", "os", "sys.version_info", "sys.platform", "os.name"))
 _PATCHES = frozenset(("patch", "patch.object"))
 
 
@@ -47,7 +53,7 @@ class Fixture:
 
     @property
     def yields(self) -> bool:
-        return any(isinstance(node, ast.Yield) for node in ast.walk(self.function))
+        return yields(self.function)
 
 
 def fixtures_in(body: Iterable[ast.stmt], owner: ast.ClassDef | None = None) -> dict[str, Fixture]:
@@ -62,13 +68,54 @@ def fixtures_in(body: Iterable[ast.stmt], owner: ast.ClassDef | None = None) -> 
     return found
 
 
+def yields(function: Function) -> bool:
+    """Whether it is a generator: itself, and not a function in it."""
+    waiting: list[ast.AST] = [*function.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(node, (*FUNCTIONS, ast.Lambda, ast.ClassDef)):
+            waiting += ast.iter_child_nodes(node)
+    return False
+
+
 def is_fixture(node: Function) -> bool:
     return _fixture_mark(node) is not None
 
 
 def is_left_out(marks: Iterable[ast.expr]) -> bool:
-    """Whether a test is marked to be skipped, or to fail."""
-    return any(_last(mark) in _SKIPPING for mark in marks)
+    """Whether a test is marked to be skipped, or to fail, here.
+
+    Raises:
+        FileError: it hangs on what does not stand in the text.
+    """
+    return any(_leaves_out(mark) for mark in marks if _last(mark) in _SKIPPING)
+
+
+def _leaves_out(mark: ast.expr) -> bool:
+    if (condition := _condition(mark)) is None:
+        return True
+    nodes = [n for n in ast.walk(condition) if not isinstance(n, (ast.expr_context, ast.operator, ast.cmpop))]
+    paths = {ast.unparse(n) for n in nodes if isinstance(n, ast.Attribute)} | {
+        n.id for n in nodes if type(n) is ast.Name
+    }
+    if not all(isinstance(n, _TOLD) for n in nodes) or not paths <= _OF_SYSTEM:
+        raise FileError(f"whether {ast.unparse(mark)[:80]!r} leaves a test out does not stand in the text")
+    holds = bool(eval(ast.unparse(condition), {"__builtins__": {}, "sys": sys, "os": os}))  # of these names and no call
+    return holds != (_last(mark) == "skipUnless")
+
+
+def _condition(mark: ast.expr) -> ast.expr | None:
+    if not isinstance(mark, ast.Call) or _last(mark) in ("skip", "expectedFailure"):
+        return None
+    said = {keyword.arg: keyword.value for keyword in mark.keywords}
+    if "raises" in said or "strict" in said:
+        raise FileError(f"{ast.unparse(mark)[:80]!r} says more than that a test is left out")
+    found = mark.args[0] if mark.args else said.get("condition")
+    if isinstance(found, ast.Constant) and isinstance(found.value, str):
+        raise FileError(f"{ast.unparse(mark)[:80]!r} has its condition as text")
+    return found
 
 
 def marks_of(marks: ast.expr) -> list[ast.expr]:
@@ -125,7 +172,8 @@ def rows(values: ast.expr, names: Sequence[str], body: Sequence[ast.stmt], is_te
     for row in table:
         given = [row]
         if isinstance(row, ast.Call) and _last(row) == "param":
-            if any(is_left_out(marks_of(k.value)) for k in row.keywords if k.arg == "marks"):
+            marks = [mark for k in row.keywords if k.arg == "marks" for mark in marks_of(k.value)]
+            if is_left_out(marks):
                 continue
             given = row.args
         elif not alone:
@@ -154,7 +202,9 @@ def _display(values: ast.expr, body: Sequence[ast.stmt]) -> list[ast.expr] | Non
         values = found[0]
     if isinstance(values, ast.Call) and _path(values) == "range" and len(values.args) <= 2:
         bounds = [int(str(_constant(argument))) for argument in values.args if isinstance(argument, ast.Constant)]
-        if len(bounds) == len(values.args) and len(numbers := range(*bounds)) <= MOST_TESTS:
+        if len(bounds) == len(values.args):
+            if len(numbers := range(*bounds)) > MOST_TESTS:
+                raise FileError(f"more than {MOST_TESTS} rows in {ast.unparse(values)[:80]}")
             return [ast.Constant(number) for number in numbers]
     if not isinstance(values, (ast.List, ast.Tuple)) or any(isinstance(item, ast.Starred) for item in values.elts):
         return None

@@ -159,7 +159,58 @@ def test_naps_again(monkeypatch):
     nap()
     assert slept == [3]
 """
-FILES = {"functions": FUNCTIONS, "fixtures": FIXTURES, "methods": METHODS, "around": AROUND}
+CONDITIONS = """
+import sys
+import unittest
+import pytest
+from solution import add, greet
+
+total = None
+
+def setup_module():
+    global total
+    total = [0]
+
+def setup_function(function):
+    total.append(add(1, 1))
+
+def teardown_function():
+    assert add(2, 2) == 4
+
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="old")
+def test_new():
+    assert total[-1] == 2
+
+@pytest.mark.skipif(sys.version_info >= (3, 8), reason="new")
+def test_old():
+    assert add(1, 1) == 3
+
+@pytest.mark.skipif(sys.platform == "win32", reason="elsewhere")
+class TestHere:
+    def test_zero(self):
+        assert add(5, 0) == 5
+
+class TestMade:
+    def __init__(self):
+        self.made = 1
+
+    def test_nothing(self):
+        assert add(1, 1) == 3
+
+class Cases(unittest.TestCase):
+    @unittest.skipUnless(sys.version_info >= (3, 6), "old")
+    def test_unless(self):
+        self.assertEqual(add(3, 4), 7)
+
+def test_printed(capsys):
+    greet("Ann")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("Hello Ann\\n", "")
+
+if __name__ == "__main__":
+    pytest.main([__file__])
+"""
+FILES = {"conditions": CONDITIONS, "functions": FUNCTIONS, "fixtures": FIXTURES, "methods": METHODS, "around": AROUND}
 RIGHT = """
 import time
 
@@ -308,6 +359,35 @@ def test_what_no_test_can_be_taken_from_says_so(file, why):
         collected(file)
     with pytest.raises(TaskError, match=why):
         CodeTask.read({"kind": "pytest", "tests": [file]})
+
+
+REST = "\ndef test_z():\n    assert f(1) == 2\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("class TestA:\n    class TestInner:\n        def test_a(self):\n            assert f(2) == 4", "within TestA"),
+        ("from unittest import TestCase as TC\nclass A(TC):\n    def test_a(self):\n        assert f(2) == 4", "from TC"),
+        ("if True:\n    def test_a():\n        assert f(2) == 4", "within a statement"),
+        ("class TestA:\n    try:\n        def test_a(self): assert f(2) == 4\n    finally: pass", "within a statement"),
+        ("def make(n):\n    def test():\n        assert f(n) == 4\n    return test\ntest_2 = make(2)", "bound to a function"),
+        ("def check(self):\n    assert f(2) == 4\nclass TestA:\n    test_a = check", "bound to a function"),
+        ("def check():\n    assert f(2) == 4\nfor k in 'ab':\n    globals()['test_' + k] = check", "globals"),
+        ("import unittest\nclass A(unittest.TestCase):\n    def runTest(self):\n        assert f(2) == 4", "runTest"),
+        ("class TestA(mixin()):\n    pass", "derived from mixin"),
+        ("def test_gen():\n    yield f(2)", "yields"),
+        ("import pytest\n@pytest.mark.xfail(raises=KeyError)\ndef test_a():\n    assert f(2) == 4", "more than that"),
+        ("@mark.parametrize('a', [param(1, marks=mark.skipif(X, reason=''))])\ndef test_a(a): f(a)", "does not stand"),
+        ("@pytest.mark.parametrize(**p)\ndef test_a(a):\n    assert f(a) == 4", "cannot be read"),
+        ("@pytest.mark.parametrize('a', range(1000000000))\ndef test_a(a):\n    assert f(a) == 4", "more than 1000 rows"),
+        ("import pytest\n@pytest.fixture\ndef n(n): return n\ndef test_a(n):\n    assert f(n) == 4", "cannot be read"),
+        ("class TestA(TestB):\n    pass\nclass TestB(TestA):\n    pass", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_file_of_which_a_test_would_not_run_is_refused(file, why):
+    with pytest.raises(TaskError, match=why):
+        CodeTask.read({"kind": "pytest", "tests": [file + REST], "entry_point": "f"})
 
 
 def test_a_file_that_does_not_parse_is_the_tasks_fault():
