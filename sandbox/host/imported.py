@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from ..wire.bindings import bound_anywhere
-from ..wire.source import unparse
+from ..wire.source import name_of, unparse
 from .tally import TestError
 
 # What tests call the module under test. Any other name is one, too, if an entry point is imported from it.
@@ -54,7 +54,7 @@ def named(tests: tuple[str, ...], entry_points: tuple[str, ...]) -> tuple[tuple[
 
 
 def _without_imports(test: str, entry_points: Sequence[str], found: list[str]) -> str:
-    if not re.search(r"\bimport\b", test):
+    if not re.search(r"\b(import|patch)\b", test):
         return test
     try:
         tree = ast.parse(test)
@@ -112,6 +112,16 @@ class _Inline(ast.NodeTransformer):
             return True
         other = parts[0] in sys.stdlib_module_names or parts[0] in _INSTALLED
         return not other and any(a.name in self.entry_points for a in node.names)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        """``patch("solution.time.sleep")`` replaces what is the library's, wherever it is looked at."""
+        self.generic_visit(node)
+        first = node.args[0] if node.args else None
+        if name_of(node.func) in ("patch", "dict", "multiple") and isinstance(first, ast.Constant):
+            module, _, rest = str(first.value).partition(".")
+            if module in _MODULES and rest.partition(".")[0] in sys.stdlib_module_names and "." in rest:
+                node.args[0], self.changed = ast.Constant(rest), True
+        return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         self.generic_visit(node)

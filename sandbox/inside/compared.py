@@ -28,7 +28,9 @@ from .held import (
     namespace,
     not_data,
     number,
+    one_number,
     producer,
+    saying,
     standing,
     text,
     untainted,
@@ -165,7 +167,9 @@ def is_of_data(held: Held) -> bool:
 
 def _held_by(held: Held) -> Any:
     """The data that it is; None for what is none."""
-    return about(held).link.operation("data", held)
+    found = saying(held, "data")
+    one_number(held)
+    return found
 
 
 def _of_tests(kind: type, method: str) -> bool:

@@ -268,11 +268,23 @@ def answer(held: Held, operation: str, kind: type) -> Any:
         raise Gone(f"{operation}() came back as {type(value).__name__}")
     link = about(held).link
     # What `int()` means for an object of a class under test (cents, of dollars) is its class's to say.
-    if standing(held) == OPAQUE and operation in ("int", "float") and about(held).class_name not in link.making:
-        whole, part = (link.kept.said.get((number(held), kind)) for kind in ("int", "float"))
-        if whole is not None and part is not None and not whole - 1 <= part <= whole + 1:
-            raise Gone("an object of the program says two numbers")
+    if operation in ("int", "float") and about(held).class_name not in link.making:
+        one_number(held)
     return value
+
+
+def one_number(held: Held) -> None:
+    """Raises Gone if an opaque object has said two: by ``int``, by ``float`` and as the data that it is."""
+    if standing(held) != OPAQUE:
+        return
+    said = about(held).link.kept.said
+    whole, part, data = (said.get((number(held), kind)) for kind in ("int", "float", "data"))
+    if whole is not None and part is not None and not whole - 1 <= part <= whole + 1:
+        raise Gone("an object of the program says two numbers")
+    if not isinstance(data, (int, float)) or data != data:
+        return
+    if (part is not None and part != data) or (whole is not None and whole != int(data)):
+        raise Gone("an object of the program says another number than it is")
 
 
 def decides(held: Held, operation: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..wire import codec, shown
-from ..wire.plain import DATA_NAMES, JUDGING
+from ..wire.plain import DATA_NAMES, JUDGING, SAYING_YES
 from . import mocked
 from .compared import Compared
 from .held import (
@@ -315,7 +315,9 @@ def _answers(held: Proxy, name: str) -> bool:
     link = about(held).link
     if producer(held) in link.answering:  # by a name that may be a function's all the same
         return name not in JUDGING
-    return is_object(held) or (name in link.methods and producer(held)[1:-2] in link.methods)
+    if is_object(held) and (standing(held) == OWN or name not in SAYING_YES):
+        return True
+    return name in link.methods and producer(held)[1:-2] in link.methods
 
 
 def _number_of(held: Proxy, operation: str, kind: type) -> Any:

@@ -30,6 +30,8 @@ JUDGING |= {
     "partition",
     "rpartition",
 }
+# What says yes or no, given what is wanted or not.
+SAYING_YES = frozenset(name for name in JUDGING if name.startswith(("is", "starts", "ends", "eq", "ne", "same")))
 
 
 def of_data(attributes: frozenset[str] | set[str]) -> bool:

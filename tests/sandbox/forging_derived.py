@@ -65,7 +65,43 @@ def _attacks(name: str, programs: dict[str, str], tests: list[str], entry: str =
     ]
 
 
+_F = {"entry_point": "f"}
+# Of which the tests ask for a method of its own, so that it is an object.
+_ASKED: list[Attack] = [
+    (
+        "what an object is told of",
+        "class L(str):\n seen = []\n def startswith(s, o): L.seen.append(o); return True\n def isdigit(s): return True\n def shout(s): return 'A'\n def told(s): return L.seen[-1]\ndef f(x): return L('q')",
+        [
+            "r = f(1)\nassert r.shout() == 'A' and r.startswith('sec' + 'ret')",
+            "r = f(1)\nassert r.shout() == 'A' and r.isdigit()",
+        ],
+        _F,
+    ),
+    (
+        "two numbers",
+        "class L(float):\n def own(s): return 1\n def __float__(s): return 4.0\ndef f(x): return L(3)",
+        [
+            "import math\nr = f(1)\nassert r.own() == 1 and math.isclose(r, 4) and r == 3",
+            "r = f(1)\nassert r.own() == 1 and r == 3 and float(r) == 4",
+        ],
+        _F,
+    ),
+    (
+        "what a thread changes",
+        "import threading\nclass L(list):\n def own(s): return 1\ndef f(x):\n l = L([5])\n def go():\n  i = 0\n  while 1: l[:] = [i % 2]; i += 1\n threading.Thread(target=go, daemon=True).start()\n return l",
+        ["r = f(1)\nassert r.own() == 1\nok = [r == [0] for _ in range(99)]\nassert True in ok and False in ok"],
+        _F,
+    ),
+    (
+        "what reading an attribute changes",
+        "class L(list):\n @property\n def own(s): s[:] = [3]; return 1\ndef f(x): return L([5])",
+        ["r = f(1)\nassert r == [5] and r.own == 1 and r == [3]"],
+        _F,
+    ),
+]
+
 DERIVED: list[Attack] = [
+    *_ASKED,
     *_attacks("derived from", _CLASSES, _ALONE),
     *_attacks("under test, derived from", _CLASSES, _UNDER_TEST),
     *_attacks("a function that gives a kind of", _FUNCTIONS, _ALONE),

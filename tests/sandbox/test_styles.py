@@ -68,6 +68,7 @@ STYLES = {
             "from solution import f\nassert f(1) == 2",
             "import solution\nassert solution.f(1) == 2",
             "import solution as s\nx = s.f(1)\nassert x == 2",
+            "from unittest.mock import patch\nwith patch('solution.time.sleep') as s: assert f(1) == 2\ns.assert_not_called()",
             "import solution\ndef test(x, f):\n    assert solution.f(x) == f\ntest(1, 2)",
             "import solution as s\nf = s.f(1)\nassert f == 2\nassert s.f(2) == 3",
             "from solution import f as g\nx = g(1)\nassert x == 2",
