@@ -28,13 +28,12 @@ from grpo_kit.sandbox import Limits, Sandbox, TestError
 from grpo_kit.verifiers.code import CodeTask, TaskError
 
 # A distribution, the module, its file of tests, and the names by which tests import it.
-PINNED = {"boltons": "26.2.0", "inflection": "0.5.1", "roman": "5.2", "toolz": "1.0.0", "more-itertools": "11.2.1"}
-BOLTONS = ("dictutils", "iterutils", "listutils", "mathutils", "setutils", "statsutils", "strutils", "timeutils")
+PINNED = {"boltons": "26.2.0", "inflection": "0.5.1", "roman": "5.2", "more-itertools": "11.2.1"}
+BOLTONS = ("dictutils", "listutils", "mathutils", "setutils", "statsutils", "strutils", "timeutils")
 LIBRARIES = [
     *(("boltons", f"boltons/{name}.py", f"tests/test_{name}.py", f"boltons.{name}") for name in BOLTONS),
-    ("inflection", "inflection.py", "test_inflection.py", "inflection"),
-    ("roman", "src/roman.py", "src/tests.py", "roman"),
-    ("toolz", "toolz/itertoolz.py", "toolz/tests/test_itertoolz.py", "toolz.itertoolz"),
+    ("inflection", "inflection/__init__.py", "test_inflection.py", "inflection"),
+    ("roman", "src/roman/__init__.py", "src/tests.py", "roman"),
     ("more-itertools", "more_itertools/recipes.py", "tests/test_recipes.py", "more_itertools"),
 ]
 DRIVER = """
