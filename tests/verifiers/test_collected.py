@@ -185,7 +185,11 @@ def test_new():
 def test_old():
     assert add(1, 1) == 3
 
-@pytest.mark.skipif(sys.platform == "win32", reason="elsewhere")
+@pytest.mark.skipif(not sys.platform.startswith("win") and sys.version_info[0] == 3, reason="here")
+def test_elsewhere():
+    assert add(1, 1) == 3
+
+@pytest.mark.skipif(sys.platform == "win32" or sys.version_info[:2] in ((2, 7), (3, 1)), reason="elsewhere")
 class TestHere:
     def test_zero(self):
         assert add(5, 0) == 5
@@ -379,6 +383,8 @@ REST = "\ndef test_z():\n    assert f(1) == 2\n"
         ("def test_gen():\n    yield f(2)", "yields"),
         ("import pytest\n@pytest.mark.xfail(raises=KeyError)\ndef test_a():\n    assert f(2) == 4", "more than that"),
         ("@mark.parametrize('a', [param(1, marks=mark.skipif(X, reason=''))])\ndef test_a(a): f(a)", "does not stand"),
+        ("import pytest\n@pytest.mark.skipif(open('x'), reason='')\ndef test_a():\n    assert f(2) == 4", "does not stand"),
+        ("import pytest\n@pytest.mark.skipif((1).__class__, reason='')\ndef test_a():\n    assert f(2) == 4", "does not stand"),
         ("@pytest.mark.parametrize(**p)\ndef test_a(a):\n    assert f(a) == 4", "cannot be read"),
         ("@pytest.mark.parametrize('a', range(1000000000))\ndef test_a(a):\n    assert f(a) == 4", "more than 1000 rows"),
         ("import pytest\n@pytest.fixture\ndef n(n): return n\ndef test_a(n):\n    assert f(n) == 4", "cannot be read"),
