@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from ..wire.bindings import bound_anywhere
-from ..wire.source import name_of, unparse
+from ..wire.source import unparse
 from .tally import TestError
 
 # What tests call the module under test. Any other name is one, too, if an entry point is imported from it.
@@ -81,20 +81,30 @@ class _Inline(ast.NodeTransformer):
                 if alias.name in _MODULES and name not in whole:
                     self.modules.add(name)
         imports = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and self._is_the_program(n)]
-        self.own = bound_anywhere([tree]) - {alias.name for node in imports for alias in node.names}
-        read = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in self.own]
-        self.apart = sorted({(n.value.id, n.attr) for n in read if isinstance(n.value, ast.Name)})
+        bound = bound_anywhere([tree])
+        own = bound - {alias.name for node in imports for alias in node.names}
+        read = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in own]
+        self.apart = {n.attr: "solution_" + n.attr for n in read if getattr(n.value, "id", None) in self.modules}
+        for name in self.apart:
+            while self.apart[name] in bound:
+                self.apart[name] += "_"
+        self.patches = {
+            name for n in ast.walk(tree) if isinstance(n, (ast.Import, ast.ImportFrom)) for name in _patch(n)
+        }
 
-    def visit_Import(self, node: ast.Import) -> ast.stmt | list[ast.stmt]:
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        self.generic_visit(node)
+        first = sum(isinstance(n, ast.ImportFrom) and n.module == "__future__" for n in node.body[:2])
+        first += isinstance(node.body[0], ast.Expr) if node.body else 0
+        node.body[first:first] = [
+            ast.Assign([ast.Name(apart, ast.Store())], ast.Name(name, ast.Load())) for name, apart in self.apart.items()
+        ]
+        return node
+
+    def visit_Import(self, node: ast.Import) -> ast.stmt:
         kept = [a for a in node.names if a.name not in _MODULES or (a.asname or a.name) not in self.modules]
         self.changed = self.changed or len(kept) < len(node.names)
-        gone = {a.asname or a.name for a in node.names if a not in kept}
-        apart = [(module, name) for module, name in self.apart if module in gone]
-        assigned: list[ast.stmt] = [
-            ast.Assign([ast.Name(f"{module}_{name}", ast.Store())], ast.Name(name, ast.Load()))
-            for module, name in apart
-        ]
-        return [*([ast.Import(kept)] if kept else []), *assigned] or ast.Pass()
+        return ast.Import(kept) if kept else ast.Pass()
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | list[ast.stmt]:
         if not self._is_the_program(node):
@@ -116,11 +126,13 @@ class _Inline(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """``patch("solution.time.sleep")`` replaces what is the library's, wherever it is looked at."""
         self.generic_visit(node)
-        first = node.args[0] if node.args else None
-        if name_of(node.func) in ("patch", "dict", "multiple") and isinstance(first, ast.Constant):
-            module, _, rest = str(first.value).partition(".")
+        if unparse(node.func).removesuffix(".dict") in self.patches:
+            named = [keyword for keyword in node.keywords if keyword.arg == "target"]
+            target = next(iter([*node.args, *(keyword.value for keyword in named)]), None)
+            module, _, rest = str(getattr(target, "value", "")).partition(".")
             if module in _MODULES and rest.partition(".")[0] in sys.stdlib_module_names and "." in rest:
-                node.args[0], self.changed = ast.Constant(rest), True
+                node.args[:1], self.changed = [ast.Constant(rest)], True
+                node.keywords = [keyword for keyword in node.keywords if keyword not in named]
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -130,5 +142,14 @@ class _Inline(ast.NodeTransformer):
         if not isinstance(node.ctx, ast.Load):
             raise TestError(f"the tests replace {unparse(node)}, which is the program's and lives in its process")
         self.names.append(node.attr)
-        name = f"{node.value.id}_{node.attr}" if node.attr in self.own else node.attr
-        return ast.copy_location(ast.Name(name, node.ctx), node)
+        return ast.copy_location(ast.Name(self.apart.get(node.attr, node.attr), node.ctx), node)
+
+
+def _patch(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """By what names an import gives `unittest.mock.patch`."""
+    if isinstance(node, ast.Import):
+        return [f"{a.asname or a.name}.patch" for a in node.names if a.name in ("unittest.mock", "mock")]
+    names = {"unittest": {"mock": ".patch"}, "unittest.mock": {"patch": ""}, "mock": {"patch": ""}}.get(
+        node.module or "", {}
+    )
+    return [(a.asname or a.name) + names[a.name] for a in node.names if a.name in names]

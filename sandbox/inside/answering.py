@@ -6,6 +6,7 @@ what a function gives the same is looked for.
 
 from __future__ import annotations
 
+import collections
 import functools
 import io
 import sys
@@ -35,9 +36,14 @@ class GivenBack:
         """``value``, with what stands for it in the place of what would answer in it; containers stay themselves."""
         for container in reversed(Arguments([value]).containers):
             changed = _in_set(container, self._mark) if isinstance(container, set) else self._in(container)
-            if changed is not container:
+            if isinstance(changed, collections.deque) and changed is not container:  # the tests may be going over it
+                for index, part in enumerate(changed):
+                    container[index] = part
+            elif changed is not container:
                 fill(container, dict(changed) if isinstance(changed, dict) else changed)  # its default stays its own
-        return marked(value, self._mark)
+        found = marked(value, self._mark)
+        own = isinstance(value, tuple) and type(value) is not tuple and found is not value
+        return tuple.__new__(type(value), found) if own and isinstance(found, tuple) else found
 
     def _in(self, container: Any) -> Any:
         return marked(container, self._mark, top=True)

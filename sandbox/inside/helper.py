@@ -258,10 +258,12 @@ class Helper:
         return self.ask("await", value, timeout)
 
     def callable(self, value: Any) -> bool:
+        value = self.made(value)
         return callable(value) if self._number(value) is None else self.ask("callable", value) is True
 
     def isinstance(self, value: Any, kinds: Any) -> bool:
         """What ``gather(..., return_exceptions=True)`` gives is taken by a test that asks whether it is an exception."""
+        value = self.made(value)
         if self._number(value) is not None:
             return any(self._is_one(value, kind) for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
         found = builtins.isinstance(value, kinds)
@@ -326,9 +328,11 @@ class Helper:
         return True
 
     def dir(self, *value: Any) -> Any:
+        value = (*map(self.made, value),)
         return self.ask("dir", *value) if value and self._number(value[0]) is not None else builtins.dir(*value)
 
     def vars(self, value: Any) -> Any:
+        value = self.made(value)
         return builtins.vars(value) if self._number(value) is None else self.ask("vars", value)
 
     def id(self, value: Any) -> int:
@@ -336,6 +340,7 @@ class Helper:
         return id(value) if number is None else number
 
     def type(self, *arguments: Any) -> Any:
+        arguments = (*map(self.made, arguments),)
         if len(arguments) == 1 and self._number(arguments[0]) is not None:
             kind = arguments[0].__class__  # of the interpreter's own, like a generator's
             return self.ask("type", *arguments, producer=TYPE) if kind is builtins.type(arguments[0]) else kind

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import library
+from .expected import Expected, made
 from .held import OPAQUE, Gone, standing
 from .proxy import Proxy
 
@@ -84,6 +85,7 @@ def lend_library(of_library: Library, texts: str) -> None:
 def _lent(of_library: Library, module: str, name: str, here: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(here)
     def function(*args: Any, **kwargs: Any) -> Any:
+        args = (*(made(a) if type(a) is Expected else a for a in args),)
         if args and isinstance(args[0], Proxy):
             held = standing(args[0]) if name == "replace" else OPAQUE  # another object of its class
             return of_library(module, name, args, kwargs, held)

@@ -570,7 +570,7 @@ def _has_methods(kind: type, names: Sequence[str]) -> bool:
     own = kind.__mro__[: next((i for i, b in enumerate(kind.__mro__) if b in codec.DATA), 0)]
     own = tuple(base for base in own if base.__module__.partition(".")[0] not in sys.stdlib_module_names)
     if names:
-        return any(name in vars(base) for base in own for name in names)
+        return any(isinstance(vars(base).get(name), _METHODS) for base in own for name in names)
     public = (
         not name.startswith("_") and isinstance(value, _METHODS) for base in own for name, value in vars(base).items()
     )

@@ -25,6 +25,8 @@ KEPT = [
  'wants=[P(i,i+1) for i in (1,2)]\nassert [f(i) for i in (1, 2)] == wants',
  'want: P = P(1,2)\nassert f(1) == want',
  'for i, w in {1:P(1,2)}.items(): assert f(i) == w',
+ 'from dataclasses import asdict\nw = P(1,2)\nassert f(1) == w and asdict(w) == {"x": 1, "y": 2}',
+ 'ps = []\nps.append(P(1,2))\nassert f(1) == ps[0]\nassert type(ps[0]) is P and vars(ps[0]) == {"x": 1, "y": 2}',
  'for i, w in enumerate([P(0,1),P(1,2)]): assert f(i) == w',
  "d = dict(i=1,w=P(1,2))\nassert f(d['i']) == d['w']",
  'from dataclasses import dataclass\n@dataclass\nclass Case:\n    i: int\n    w: object\nfor c in [Case(1, P(1,2)), Case(2, P(2, 3))]: assert f(c.i) == c.w',

@@ -27,6 +27,7 @@ SCALED = (
     "class Vec(tuple):\n def scale(s, k): return Vec(k * x for x in s)\n def norm(s): return sum(x * x for x in s)\n"
 )
 INTERVAL = "class Interval:\n def __init__(s, start, end): s.start, s.end = start, end\n def __eq__(s, o): return (s.start, s.end) == (o.start, o.end)\n @staticmethod\n def merge(found):\n  out = []\n  for i in sorted(found, key=lambda i: i.start):\n   if out and i.start < out[-1].end: out[-1].end = max(out[-1].end, i.end)\n   else: out.append(i)\n  return out\n"
+RECORD = "from collections import namedtuple\nP = namedtuple('P', 'x y')\ndef f(i): return P(i, i + 1)"
 GRID = "class Grid:\n def __init__(s, n): s.d = {}\n def __getitem__(s, k): return s.d.get(k, 0)\n def __setitem__(s, k, v): s.d[k] = v\n"
 DECK = "class Deck:\n def __init__(s, n): s.c = list(range(n))\n def __len__(s): return len(s.c)\n def __getitem__(s, i): return s.c[i]\n"
 
@@ -54,6 +55,7 @@ DERIVED = [
  ("expected dicts of a class of the program", "class D(dict): pass\ndef f(x): return D(x, a=1)", "class D(dict): pass\ndef f(x): return D(x, a=2)", "assert f({}) == D(a=1) and f({'b': 2}) == D({'b': 2, 'a': 1})", _of("f")),
  ("a method's result and the object", ROWS, ROWS.replace("zip(*s)", "s"), "m = Matrix([[1, 2], [3, 4]])\nt = m.transpose()\nassert t.det() == -2 and t != m and t.transpose() == m", _of("Matrix")),
  ("lists of what a function of the class makes", INTERVAL, INTERVAL.replace("max(out[-1].end, i.end)", "i.end + 1"), "m = Interval.merge([Interval(*i) for i in [[1, 3], [2, 6], [8, 10]]])\nassert m == [Interval(1, 6), Interval(8, 10)] and m[0] == Interval(1, 6)\nimport unittest\nclass T(unittest.TestCase):\n def test(self):\n  self.assertEqual(Interval.merge([Interval(1, 4), Interval(2, 3)]), [Interval(1, 4)])\nunittest.main()", _of("Interval")),
+ ("a named tuple whose fields are read", RECORD, RECORD.replace("i + 1", "i"), "import json\np = f(1)\nassert p.x == 1 and isinstance(p, tuple) and hash(p) == hash((1, 2)) and sorted([f(2), p]) == [(1, 2), (2, 3)]\nassert json.dumps(p) == '[1, 2]' and {p: 1}[(1, 2)] == 1\nmatch p:\n case (a, b): assert (a, b) == (1, 2)\n case _: assert False", _of("f")),
  ("a tuple, added", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == Vector(4, 6)", _of("Vector")),
  ("a tuple, added and compared with data", VECTOR, TUPLE, "assert Vector(1, 2) + Vector(3, 4) == (4, 6)", _of("Vector")),
  ("a tuple, added twice", VECTOR, TUPLE, "v = Vector(1, 2) + Vector(3, 4) + Vector(1, 1)\nassert v == Vector(5, 7) and v[0] == 5 and tuple(v) == (5, 7) and len(v) == 2", _of("Vector")),
