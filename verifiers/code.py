@@ -32,8 +32,6 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_kit.types import Score
 
-from .collected import collected
-from .fixtures import FileError
 from .programs import find_program, wanted
 from .register import verifier
 
@@ -99,11 +97,14 @@ def _collected(task: CodeTask) -> CodeTask:
     from grpo_kit.sandbox import TestError
     from grpo_kit.sandbox.host.imported import named
 
+    from .collected import collected
+    from .fixtures import FileError
+
     files = tuple(map(str, task.tests))
     try:
         tests = [test for file in files for test in collected(file)]
         names = named(files, task.names)[1]
-    except (FileError, TestError, SyntaxError) as error:
+    except (FileError, TestError, SyntaxError, MemoryError) as error:
         raise TaskError(f"a file of tests: {error}") from None
     return replace(task, kind="assert", tests=tests, entry_point=names or None)
 

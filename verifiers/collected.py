@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
+from grpo_kit.sandbox.wire.bindings import is_read
+
 from .fixtures import (
     FUNCTIONS,
     MOST_TESTS,
@@ -31,8 +33,9 @@ from .fixtures import (
     rows,
     rows_of,
     used_by,
+    yields,
 )
-from .left_alone import CASES, left_alone
+from .left_alone import bases_of, is_case, left_alone
 
 # What pytest itself offers, as far as the text can have it: by the name of a parameter.
 _GIVEN = frozenset(("capsys", "monkeypatch", "request"))
@@ -74,7 +77,7 @@ def collected(text: str) -> tuple[str, ...]:
         return _collected(ast.parse(text))
     except (FileError, SyntaxError):
         raise
-    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise FileError(f"what the file says to pytest cannot be read: {type(error).__name__}: {error}") from None
 
 
@@ -108,12 +111,13 @@ class _File:
         self._tables = {part.id for part in marks if isinstance(part, ast.Name)}  # which decorators name
 
     def tests(self) -> Iterator[_Test]:
-        for node in self._body:
+        last = {n.name: n for n in self._body if isinstance(n, (*FUNCTIONS, ast.ClassDef))}
+        for node in last.values():
             if _is_test(node):
                 yield from self._in_rows(_Test(node))
-            elif isinstance(node, ast.ClassDef) and (self._is_case(node) or node.name.startswith("Test")):
+            elif isinstance(node, ast.ClassDef) and self._has_tests(node):
                 methods = self._methods(node)
-                if "__init__" in methods and not self._is_case(node):  # pytest leaves it out
+                if "__init__" in methods and not is_case(node, self._classes):  # pytest leaves it out
                     continue
                 for function in methods.values():
                     if _is_test(function):
@@ -124,7 +128,7 @@ class _File:
         marks = self._marks(test)
         if is_left_out(marks):
             return
-        tables = rows_of(reversed(marks), self._body)
+        tables = rows_of(reversed(marks), [*self._body, *(test.owner.body if test.owner else ())])
         named = Row({name: ast.Constant(None) for table in tables for row in table for name in row.values})
         for fixture in self._needed(replace(test, row=named)):
             if fixture.parameters is not None:
@@ -135,20 +139,18 @@ class _File:
 
     def _marks(self, test: _Test) -> list[ast.expr]:
         of_file = [n.value for n in self._body if isinstance(n, ast.Assign) and _bound_by(n) == "pytestmark"]
-        of_class = test.owner.decorator_list if test.owner else []
+        of_class = [m for c in bases_of(test.owner, self._classes) for m in c.decorator_list] if test.owner else []
         return [*test.function.decorator_list, *of_class, *(mark for marks in of_file for mark in marks_of(marks))]
 
-    def _is_case(self, node: ast.ClassDef) -> bool:
-        names = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
-        return any(name in CASES or (name in self._classes and self._is_case(self._classes[name])) for name in names)
+    def _has_tests(self, node: ast.ClassDef) -> bool:
+        return node.name.startswith("Test") or is_case(node, self._classes)
 
     def _methods(self, node: ast.ClassDef) -> dict[str, Function]:
         """With those that it inherits from classes of the file."""
         found: dict[str, Function] = {}
-        for base in reversed(node.bases):
-            known = self._classes.get(ast.unparse(base))
-            found |= self._methods(known) if known is not None and known is not node else {}
-        return found | {inner.name: inner for inner in node.body if isinstance(inner, FUNCTIONS)}
+        for known in reversed(bases_of(node, self._classes)):
+            found |= {inner.name: inner for inner in known.body if isinstance(inner, FUNCTIONS)}
+        return found
 
     def _needed(self, test: _Test) -> list[Fixture]:
         """The fixtures of a test, each behind those that it needs itself."""
@@ -166,6 +168,8 @@ class _File:
                 need(other, f"the fixture {name}")
             found[name] = known[name]
 
+        if "request" in parameters_of(test.function) and "request" not in test.row.values:
+            raise FileError(f"{test.function.name} takes the request of pytest, which is not here")
         marks = self._marks(test)
         around = [name for name, fixture in known.items() if fixture.is_autouse]
         for name in [*around, *used_by(marks), *parameters_of(test.function)]:
@@ -176,8 +180,10 @@ class _File:
 
     def script(self, test: _Test) -> str:
         """The file without what is there for other tests, and the call."""
-        is_case = test.owner is not None and self._is_case(test.owner)
-        call = _of_case(test) if is_case else self._call(test)
+        case = test.owner is not None and is_case(test.owner, self._classes)
+        if case and (needed := self._needed(test)):
+            raise FileError(f"a case of unittest has the fixture {needed[0].name} around it, which is not called here")
+        call = _of_case(test) if case else self._call(test)
         kept = [
             self._part(node, test) for node in (*ast.parse(_IMPORTED).body, *self._body) if self._is_kept(node, test)
         ]
@@ -191,7 +197,7 @@ class _File:
     def _part(self, node: ast.stmt, test: _Test) -> ast.stmt:
         """Of a class of tests, without the others of them."""
         part = copy.deepcopy(node)
-        if isinstance(part, ast.ClassDef) and (self._is_case(part) or part.name.startswith("Test")):
+        if isinstance(part, ast.ClassDef) and self._has_tests(part):
             asked = {n.attr for n in ast.walk(part) if isinstance(n, ast.Attribute)} | {test.function.name}
             part.body = [n for n in part.body if not _is_test(n) or n.name in asked] or [ast.Pass()]
         return part
@@ -207,7 +213,7 @@ class _File:
         if node is test.function or node is test.owner or getattr(node, "name", None) in self._read:
             return True
         if isinstance(node, ast.ClassDef):
-            return not (self._is_case(node) or node.name.startswith("Test"))
+            return not self._has_tests(node)
         return not _is_test(node)
 
     def _is_used(self, node: ast.stmt, read: Collection[str]) -> bool:
@@ -227,11 +233,10 @@ class _File:
         taken = {name for f in (test.function, *(x.function for x in fixtures)) for name in parameters_of(f)}
         function = f"_tests.{test.function.name}" if test.owner else test.function.name
         statements: list[ast.stmt] = [ast.Expr(_made(test.function, function, test.row.values))]
-        if test.owner is not None:
-            statements = self._around_method(test, statements)
         for fixture in reversed(fixtures):
             statements = _within(fixture, test.row.values, statements)
         if test.owner is not None:
+            statements = self._around_method(test, statements)
             statements = [*ast.parse(f"_tests = {test.owner.name}()").body, *statements]
         if "capsys" in taken:
             captured, capturing = ast.parse(_CAPTURED + _CAPTURING).body
@@ -247,17 +252,21 @@ class _File:
     def _around_module(self, test: _Test, statements: list[ast.stmt]) -> list[ast.stmt]:
         functions = {n.name: n for n in self._body if isinstance(n, FUNCTIONS)}
         names = ["module"] if test.owner else ["module", "function"]
-        before = [ast.Expr(_hook(functions[n], n)) for n in (f"setup_{name}" for name in names) if n in functions]
-        behind = [
-            ast.Expr(_hook(functions[n], n)) for n in (f"teardown_{name}" for name in names[::-1]) if n in functions
-        ]
+        before, behind = (
+            [ast.Expr(_hook(functions[n], n, test.function.name)) for n in hooks if n in functions]
+            for hooks in ([f"setup_{name}" for name in names], [f"teardown_{name}" for name in reversed(names)])
+        )
         return [*before, ast.Try(statements, [], [], [*behind])] if behind else [*before, *statements]
 
     def _around_method(self, test: _Test, statements: list[ast.stmt]) -> list[ast.stmt]:
         assert test.owner is not None
         methods = self._methods(test.owner)
         before, behind = (
-            [ast.Expr(_hook(methods[name], f"_tests.{name}")) for name in names if name in methods]
+            [
+                ast.Expr(_hook(methods[name], f"_tests.{name}", f"_tests.{test.function.name}"))
+                for name in names
+                if name in methods
+            ]
             for names in (("setup_class", "setup_method"), ("teardown_method", "teardown_class"))
         )
         return [*before, ast.Try(statements, [], [], [*behind])] if behind else [*before, *statements]
@@ -267,16 +276,12 @@ def _is_test(node: ast.AST) -> TypeGuard[Function]:
     return isinstance(node, FUNCTIONS) and node.name.startswith("test") and not is_fixture(node)
 
 
-def _is_load(node: ast.Name) -> bool:
-    return isinstance(node.ctx, ast.Load)
-
-
 def _bound_by(node: ast.Assign) -> str:
     return ast.unparse(node.targets[0])
 
 
 def _read_in(nodes: Iterable[ast.AST]) -> set[str]:
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and _is_load(n)}
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and is_read(n)}
 
 
 def _is_future(node: ast.stmt) -> bool:
@@ -303,22 +308,35 @@ def _made(function: Function, name: str, values: Mapping[str, ast.expr], request
     return call
 
 
-def _hook(function: Function, name: str) -> ast.expr:
+def _hook(function: Function, name: str, test: str) -> ast.expr:
     """``setup_method``, which may take the method it is for."""
-    return _made(function, name, dict.fromkeys(parameters_of(function), ast.Constant(None)))
+    given = ast.parse(test, mode="eval").body if name.endswith(("_method", "_function")) else ast.Constant(None)
+    return _made(function, name, dict.fromkeys(parameters_of(function), given))
 
 
 def _within(fixture: Fixture, values: Mapping[str, ast.expr], statements: list[ast.stmt]) -> list[ast.stmt]:
     name = f"_tests.{fixture.function.name}" if fixture.owner else fixture.function.name
+    if any(
+        isinstance(n, ast.Attribute) and getattr(n.value, "id", "") == "request" and n.attr != "param"
+        for n in ast.walk(fixture.function)
+    ):
+        raise FileError(f"the fixture {fixture.name} asks its request for more than `param`")
     parameter = values.get(f"request.{fixture.name}", ast.Constant(None))
     request = ast.Call(ast.parse("_types.SimpleNamespace", mode="eval").body, [], [ast.keyword("param", parameter)])
     target = ast.Name(f"_fixture_{fixture.name}", ast.Store())
-    if not fixture.yields:
+    if not yields(fixture.function):
         return [ast.Assign([target], _made(fixture.function, name, values, request)), *statements]
     if isinstance(fixture.function, ast.AsyncFunctionDef):
         raise FileError(f"the fixture {fixture.name} yields to an event loop, and there is none around its tests")
-    manager = _made(fixture.function, f"_contextlib.contextmanager({name})", values, request)
-    return [ast.With([ast.withitem(manager, target)], statements)]
+    made, goes_on = f"_made_{fixture.name}", ast.Name(f"_made_{fixture.name}", ast.Store())
+    first, rest = ast.parse(f"next({made})\nnext({made}, None)").body  # it hears nothing of how the test has ended
+    assert isinstance(first, ast.Expr)
+    around = ast.Try(statements, [], [], [rest])
+    return [
+        ast.Assign([goes_on], _made(fixture.function, name, values, request)),
+        ast.Assign([target], first.value),
+        around,
+    ]
 
 
 class _WithoutPytest(ast.NodeTransformer):
@@ -330,11 +348,16 @@ class _WithoutPytest(ast.NodeTransformer):
 
     visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _decorated
 
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id == "monkeypatch" and is_read(node):
+            raise FileError("the tests hand monkeypatch on: call it where it is given")
+        return node
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
         function = node.func
         if not isinstance(function, ast.Attribute) or ast.unparse(function.value) != "monkeypatch":
-            return node
+            return self.generic_visit(node)
+        node.args = [self.visit(argument) for argument in node.args]
         given = [ast.unparse(argument) for argument in node.args]
         match function.attr, given:
             case "setattr", [what, value]:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from grpo_kit.sandbox.wire.bindings import is_read
+from grpo_kit.sandbox.wire.source import name_of
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 MOST_TESTS = 1000  # in one file
@@ -54,10 +57,6 @@ class Fixture:
     owner: ast.ClassDef | None
     is_autouse: bool
     parameters: ast.expr | None
-
-    @property
-    def yields(self) -> bool:
-        return yields(self.function)
 
 
 def fixtures_in(body: Iterable[ast.stmt], owner: ast.ClassDef | None = None) -> dict[str, Fixture]:
@@ -153,6 +152,8 @@ def marks_of(marks: ast.expr) -> list[ast.expr]:
 def is_of_collector(mark: ast.expr) -> bool:
     """Whether a decorator says something to pytest alone."""
     path = _path(mark)
+    if path.endswith("mark.filterwarnings"):
+        raise FileError(f"{ast.unparse(mark)[:80]!r} changes what warnings do, which is not done here")
     return _last(mark) == "fixture" or path.startswith(("pytest.mark.", "mark.")) or _last(mark) == "parametrize"
 
 
@@ -180,6 +181,8 @@ def rows_of(marks: Iterable[ast.expr], body: Sequence[ast.stmt]) -> list[list[Ro
         if isinstance(mark, ast.Call) and _last(mark) == "parametrize":
             said = dict(zip(("argnames", "argvalues"), mark.args, strict=False))
             said |= {keyword.arg or "": keyword.value for keyword in mark.keywords}
+            if "indirect" in said:
+                raise FileError("parametrize hands values to fixtures (`indirect`), which is not done here")
             names = _constant(said["argnames"])
             listed = names if isinstance(names, (list, tuple)) else str(names).split(",")
             split = [str(name).strip() for name in listed]
@@ -192,8 +195,9 @@ def rows(values: ast.expr, names: Sequence[str], body: Sequence[ast.stmt], is_te
     alone = len(names) == 1 and is_text
     table = _display(values, body)
     if table is None:
-        target: list[ast.expr] = [ast.Name(f"_{name}", ast.Store()) for name in names]
-        read: dict[str, ast.expr] = {name: ast.Name(f"_{name}", ast.Load()) for name in names}
+        variables = {name: f"_row_{name.replace('.', '_')}" for name in names}
+        target: list[ast.expr] = [ast.Name(variable, ast.Store()) for variable in variables.values()]
+        read: dict[str, ast.expr] = {name: ast.Name(variable, ast.Load()) for name, variable in variables.items()}
         return [Row(read, ((target[0] if alone else ast.Tuple(target, ast.Store()), values),))]
     found = []
     for row in table:
@@ -222,7 +226,9 @@ def _display(values: ast.expr, body: Sequence[ast.stmt]) -> list[ast.expr] | Non
     if isinstance(values, ast.Name):
         found = [n.value for n in body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == values.id]
         changed = any(
-            isinstance(n, ast.Name) and n.id == values.id for s in body for n in _used_otherwise(s, values.id)
+            isinstance(n, ast.Name) and n.id == values.id and (is_read(n) or isinstance(s, ast.AugAssign))
+            for s in body
+            for n in _used_otherwise(s, values.id)
         )
         if len(found) != 1 or changed:
             return None
@@ -265,7 +271,7 @@ def _path(mark: ast.expr) -> str:
 
 
 def _last(mark: ast.expr) -> str:
-    return _path(mark).rpartition(".")[2]
+    return name_of(mark.func if isinstance(mark, ast.Call) else mark)
 
 
 def _constant(node: ast.expr) -> object:

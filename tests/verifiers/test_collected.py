@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -214,7 +215,82 @@ def test_printed(capsys):
 if __name__ == "__main__":
     pytest.main([__file__])
 """
-FILES = {"conditions": CONDITIONS, "functions": FUNCTIONS, "fixtures": FIXTURES, "methods": METHODS, "around": AROUND}
+ROUND = """
+import contextlib
+import os
+import pytest
+from solution import add, Stack
+
+D = {"a": 1, "b": 2}
+
+@pytest.fixture
+def quiet():
+    try:
+        yield 1
+    except Exception as error:
+        print(error)
+
+@pytest.fixture
+def quieter():
+    with contextlib.suppress(Exception):
+        yield 1
+
+@pytest.fixture(params=[n for n in range(2)])
+def number(request):
+    return request.param
+
+def test_quiet(quiet):
+    assert add(2, quiet) == 3
+
+def test_quieter(quieter):
+    assert add(3, quieter) == 4
+
+def test_number(number):
+    assert add(number, 1) == number + 1
+
+@pytest.mark.parametrize("os,v", list(D.items()))
+def test_items(os, v, monkeypatch):
+    monkeypatch.setenv("KEY", os)
+    assert add(v, 1) == v + 1
+
+def test_twice():
+    assert add(1, 1) == 3
+
+def test_twice():
+    assert add(4, 1) == 5
+
+@pytest.mark.usefixtures("quiet")
+class Base:
+    CASES = [(1, 2), (3, 4)]
+
+class TestRows(Base):
+    ROWS = [(1, 2), (3, 4)]
+
+    def setup_method(self, method):
+        self.stack = Stack()
+        self.name = method.__name__
+
+    @pytest.fixture
+    def filled(self):
+        self.stack.push(1)
+        return self.stack
+
+    @pytest.mark.parametrize("a,b", ROWS)
+    def test_row(self, a, b):
+        assert add(a, 1) == b
+
+    def test_filled(self, filled):
+        assert filled.pop() == 1
+        assert self.name == "test_filled"
+"""
+FILES = {
+    "round": ROUND,
+    "conditions": CONDITIONS,
+    "functions": FUNCTIONS,
+    "fixtures": FIXTURES,
+    "methods": METHODS,
+    "around": AROUND,
+}
 RIGHT = """
 import time
 
@@ -252,7 +328,8 @@ class Reports:
     def pytest_runtest_logreport(self, report):
         left_out = report.skipped or hasattr(report, "wasxfail")
         if report.failed or (report.when == "call" and not left_out):
-            self.failed[report.nodeid] = self.failed.get(report.nodeid, False) or report.failed
+            name = report.nodeid.rpartition("::")[2].partition("[")[0]
+            self.failed[name] = self.failed.get(name, False) or report.failed
 
 files, programs = json.load(sys.stdin)
 found = {}
@@ -267,7 +344,7 @@ for name, file in files.items():
         reports = Reports()
         with contextlib.redirect_stdout(io.StringIO()):
             pytest.main(["-q", "--rootdir", str(folder), str(folder / "test_file.py")], plugins=[reports])
-        found.setdefault(name, []).append(sorted(not failed for failed in reports.failed.values()))
+        found.setdefault(name, []).append({test: not failed for test, failed in reports.failed.items()})
 json.dump(found, sys.stdout)
 """
 
@@ -290,10 +367,14 @@ def judged_by_pytest(tmp_path_factory):
 @pytest.mark.parametrize("name", FILES)
 def test_each_test_is_judged_as_pytest_judges_it(name, judged_by_pytest):
     task = CodeTask.read({"kind": "pytest", "tests": [FILES[name]]})
-    passed = [sorted(test.verdict == "pass" for test in run_task(p, task).tests) for p in PROGRAMS]
-    assert passed == judged_by_pytest[name]
-    assert all(passed[0])
-    assert sum(not all(one) for one in passed) >= 2
+    names = [re.findall(r"def (test\w*)", script)[-1] for script in task.tests]
+    for program, expected in zip(PROGRAMS, judged_by_pytest[name], strict=True):
+        found = dict.fromkeys(names, True)
+        for test, result in zip(names, run_task(program, task).tests, strict=True):
+            found[test] = found[test] and result.verdict == "pass"
+        assert found == expected, program
+    assert all(judged_by_pytest[name][0].values())
+    assert sum(not all(one.values()) for one in judged_by_pytest[name]) >= 2
 
 
 def test_a_subtest_that_fails_fails_its_case():
@@ -365,6 +446,15 @@ def test_what_no_test_can_be_taken_from_says_so(file, why):
         CodeTask.read({"kind": "pytest", "tests": [file]})
 
 
+AROUND_A_CASE = """
+import pytest, unittest
+@pytest.fixture(autouse=True)
+def c():
+    yield
+    assert f(2) == 4
+class A(unittest.TestCase):
+    def test_a(self): assert f(1) == 2
+"""
 REST = "\ndef test_z():\n    assert f(1) == 2\n"
 
 
@@ -385,6 +475,19 @@ REST = "\ndef test_z():\n    assert f(1) == 2\n"
         ("@mark.parametrize('a', [param(1, marks=mark.skipif(X, reason=''))])\ndef test_a(a): f(a)", "does not stand"),
         ("import pytest\n@pytest.mark.skipif(open('x'), reason='')\ndef test_a():\n    assert f(2) == 4", "does not stand"),
         ("import pytest\n@pytest.mark.skipif((1).__class__, reason='')\ndef test_a():\n    assert f(2) == 4", "does not stand"),
+        ("import functools\ndef check(n): assert f(n) == 4\ntest_5 = functools.partial(check, 5)", "bound to a function"),
+        ("def check(): assert f(2) == 4\ntest_it: object = check", "bound to a function"),
+        ("def check(): assert f(2) == 4\nalso = test_5 = check", "bound to a function"),
+        ("class TestA:\n    def check(self): assert f(2) == 4\n    test_it = check", "bound to a function"),
+        ("class Base:\n    def test_a(self): assert f(2) == 4\nTestX = Base", "bound to a function"),
+        ("class TestD: pass\nfor i in (1, 2): setattr(TestD, f'test_{i}', lambda self: f(2))", "setattr"),
+        ("match 1:\n    case 1:\n        def test_x(): assert f(2) == 4", "within a statement"),
+        ("@pytest.mark.parametrize('n,w', [(1, 11)], indirect=['n'])\ndef test_a(n, w): assert f(n) == w", "indirect"),
+        ("@pytest.mark.filterwarnings('error')\ndef test_a(): assert f(1) == 4", "filterwarnings|what warnings do"),
+        ("def test_a(request): assert f(2) == 4", "the request of pytest"),
+        ("def feed(m): m.setenv('A', 'b')\ndef test_a(monkeypatch):\n    feed(monkeypatch)", "hand monkeypatch on"),
+        (AROUND_A_CASE, "the fixture c"),
+        ("def test_a():\n    assert f(1) == " + "-" * 20000 + "1", "cannot be read|a file of tests"),
         ("@pytest.mark.parametrize(**p)\ndef test_a(a):\n    assert f(a) == 4", "cannot be read"),
         ("@pytest.mark.parametrize('a', range(1000000000))\ndef test_a(a):\n    assert f(a) == 4", "more than 1000 rows"),
         ("import pytest\n@pytest.fixture\ndef n(n): return n\ndef test_a(n):\n    assert f(n) == 4", "cannot be read"),
