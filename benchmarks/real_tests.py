@@ -146,8 +146,10 @@ def judge(library: tuple[str, str, str, str], folder: Path, sandbox: Sandbox, co
         task = CodeTask.read({"kind": "pytest", "tests": [text]})
     except TaskError as error:
         return {"module": imported, "refused": str(error)}
-    scripts = [(re.findall(r"\btest\w*", script)[-1], script) for script in task.tests]
+    scripts = [(re.findall(r"def (test\w*)", script)[-1], script) for script in task.tests]
     right = {test for test, passed in by_pytest(program, text).items() if passed}
+    if not right:
+        sys.exit(f"{imported}: pytest finds no test of it that passes: it does not stand alone")
     scripts = [(test, script) for test, script in scripts if test in right]
     judged = in_sandbox(sandbox, program, scripts)
     passing = [(test, script) for test, script in scripts if judged[test] == "pass"]
@@ -160,7 +162,8 @@ def judge(library: tuple[str, str, str, str], folder: Path, sandbox: Sandbox, co
     }
     row |= {"wrong": 0, "told": 0, "paid": []}
     for number, mutant in enumerate(mutants(program, count)):
-        failing = {test for test, passed in by_pytest(mutant, text).items() if not passed}
+        seen = by_pytest(mutant, text)  # nothing: it cannot be imported, or does not come to an end
+        failing = {test for test in right if not seen.get(test, False)}
         chosen = [(test, script) for test, script in passing if test in failing]
         found = in_sandbox(sandbox, mutant, chosen)
         row["wrong"] += len(found)

@@ -14,7 +14,14 @@ MOST_LISTED = 5
 def is_local(name: str) -> bool:
     """Whether a model's name is that of a place on this machine: no hub is asked for it."""
     first, _, _ = name.partition("/")
-    return name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists() or Path(first).is_dir()
+    return name.startswith((".", "/", "~")) or name.count("/") != 1 or Path(name).exists() or _holds_runs(Path(first))
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Whether it is a folder of runs. One by the name of an owner on the hub (``Qwen/``) may hold a model that was copied."""
+    with suppress(OSError):
+        return folder.is_dir() and (folder.name == "runs" or any(folder.glob("*/config.yaml")))
+    return False
 
 
 def model_in(folder: Path) -> Path | None:

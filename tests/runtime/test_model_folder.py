@@ -33,8 +33,15 @@ def test_what_is_a_place_here(runs, name):
 
 
 def test_another_name_is_the_hubs(runs):
+    (runs.parent / "Qwen" / "Qwen2.5-7B").mkdir(parents=True)  # downloaded
     assert not is_local("Qwen/Qwen2.5-0.5B")
     check_folder("Qwen/Qwen2.5-0.5B")
+
+
+def test_a_folder_of_runs_by_another_name_is_a_place(runs):
+    (runs / "sums" / "config.yaml").touch()
+    runs.rename(runs.parent / "mine")
+    assert is_local("mine/nothing")
 
 
 @pytest.mark.parametrize(
