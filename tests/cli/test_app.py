@@ -182,10 +182,10 @@ BAD_INPUT = {
     "run directory is a file": (["--run-dir", "empty.jsonl"], "never reused"),
     "model folder is missing": (["model.path=./nothing"], "is not a model folder: it does not exist"),
     "model folder is not one": (["model.path=taken"], "is not a model folder: it has no config.json"),
-    "model of no run": (["model.path=taken/nothing"], "it does not exist. taken holds no run, checkpoint or model."),
+    "model of no run": (["model.path=./taken/nothing"], "it does not exist. taken holds no run, checkpoint or model."),
     "critic of no run": (
-        ["algorithm=ppo", "critic.path=taken/nothing"],
-        "critic.path: taken/nothing is not a model folder",
+        ["algorithm=ppo", "critic.path=./taken/nothing"],
+        "critic.path: ./taken/nothing is not a model folder",
     ),
     "verifier unknown": (["verifiers.0.name=mth"], "no verifier named 'mth'"),
     "verifier file missing": (["verifiers.0.name=no.py:f"], "no such verifier file"),

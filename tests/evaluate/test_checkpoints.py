@@ -190,7 +190,7 @@ def test_bad_input_is_one_paragraph(case, model, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "runs" / "night").mkdir(parents=True)
     (tmp_path / "runs" / "night" / "model").symlink_to(model)
-    checkpoint = {"no model": "empty", "no such run": "runs/nigth", "no runs": "empty/nothing"}.get(case, str(model))
+    checkpoint = {"no model": "empty", "no such run": "runs/nigth", "no runs": "./empty/nothing"}.get(case, str(model))
     error = invoke(checkpoint, *arguments)
     assert isinstance(error, UserError)
     assert expected in str(error)
